@@ -1,0 +1,67 @@
+"""The artifact seam: bodies by content, what refers to them, and where they came from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import msgspec
+
+from symphony.ports.values import ArtifactRef, Digest
+
+
+class Provenance(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one output came from. `inputs` maps input names to digests of their values."""
+
+    run_id: str
+    node: str
+    port: str
+    operator: str
+    version: str
+    inputs: Mapping[str, str] = {}
+    model: str | None = None
+    parameters: Mapping[str, str] = {}
+    created_at: float = 0.0
+
+
+class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What the index knows of one artifact: the newest name first, every provenance."""
+
+    digest: Digest
+    size: int
+    content_type: str
+    names: Sequence[str] = ()
+    created_at: float = 0.0
+    provenance: Sequence[Provenance] = ()
+
+
+class ArtifactStore(Protocol):
+    """Bytes by content. Every adapter passes tests/contracts/test_artifact_store.py.
+
+    Blocking and thread-safe: the engine calls it from worker threads. A body is durable when
+    `put` returns. Reads are verified: a body that no longer matches its digest raises
+    `ArtifactCorrupt`; one that is not there, `ArtifactMissing`.
+    """
+
+    def put(self, body: bytes, *, content_type: str, name: str | None = None, encoding: str = "bytes") -> ArtifactRef: ...
+    def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef: ...
+    def get(self, digest: Digest) -> bytes: ...
+    def open(self, digest: Digest) -> BinaryIO: ...
+    def path(self, digest: Digest) -> Path | None:
+        """Where the plain body lies, if it lies in a file."""
+        ...
+
+    def find(self, digest_or_name: str) -> ArtifactRecord:
+        """By digest, unambiguous digest prefix (8 or more digits) or newest of a name."""
+        ...
+
+    def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
+        """Newest first."""
+        ...
+
+    def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
+        """Record that a run refers to `ref` and how it came to be."""
+        ...
+
+    def unlink_run(self, run_id: str) -> None:
+        """Forget the references of a deleted run; bodies without any are collected later."""
+        ...

@@ -1,0 +1,22 @@
+"""The model seam: run an instrument's model with a node's inputs."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from symphony.ports.values import Value
+
+
+class Models(Protocol):
+    """Local or remote models by id. Errors: `ModelUnavailable`, `ModelFailed`."""
+
+    async def invoke(
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]
+    ) -> Mapping[str, Value]:
+        """The model's output ports for `inputs`; cancelling the task ends the call."""
+        ...
+
+    def fingerprint(self, model: str) -> str:
+        """Changes whenever the model's weights or code change: part of the cache key."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,95 @@
+"""What is known of a run: its status, its result, its events. Values only."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from symphony.ports.values import StoredValue, Value
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. `interrupted`: its owner died; `waiting`: a person must decide."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    WAITING = "waiting"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class NodeStatus(StrEnum):
+    """Where a node stands; `cached`: succeeded without running."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    WAITING = "waiting"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CACHED = "cached"
+    CANCELLED = "cancelled"
+
+
+class RunError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a node or a run failed. `node` is the node's full name, such as `parse[3]`."""
+
+    code: str
+    message: str
+    node: str | None = None
+    hint: str | None = None
+
+
+class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
+    """One node of a run. Times are ISO 8601 UTC; `duration_ms` counts the last attempt."""
+
+    status: NodeStatus
+    attempts: int = 0
+    started_at: str | None = None
+    finished_at: str | None = None
+    duration_ms: float | None = None
+    error: RunError | None = None
+    cached_from: str | None = None
+    """The run that a cache hit came from."""
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as `run --json` shows it."""
+
+    run_id: str
+    status: RunStatus
+    outputs: Mapping[str, StoredValue] = {}
+    error: RunError | None = None
+    nodes: Mapping[str, NodeResult] = {}
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of `runs list`. `started_at` and `finished_at` are seconds since the epoch."""
+
+    run_id: str
+    workflow: str
+    status: RunStatus
+    started_at: float
+    finished_at: float | None = None
+    nodes_total: int = 0
+    nodes_done: int = 0
+    error: RunError | None = None
+    owner_pid: int | None = None
+
+
+class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable change of a run. `seq` counts from 1 without gaps; `at` is epoch seconds.
+
+    Types: run.started run.resumed run.waiting run.cancelling run.finished node.started
+    node.expanded node.retrying node.finished node.cached node.failed node.skipped
+    node.cancelled node.decided. `data` depends on the type (attempt, error, count, status, …).
+    """
+
+    seq: int
+    type: str
+    at: float
+    node: str | None = None
+    data: Mapping[str, Value] = {}

@@ -1,0 +1,31 @@
+"""What flows between nodes: plain values, and references to large ones. No I/O."""
+
+from typing import NewType, TypeAlias, Union
+
+import msgspec
+
+Value: TypeAlias = Union[None, bool, int, float, str, bytes, list["Value"], dict[str, "Value"]]
+"""Null, boolean, 64-bit integer, finite double, string, bytes, list, map with string keys."""
+
+Digest = NewType("Digest", str)
+"""SHA-256 of a body: 64 lower-case hexadecimal digits."""
+
+INLINE_BYTES_MAX = 32 * 1024
+"""A value whose encoded size exceeds this travels as an `ArtifactRef`."""
+
+
+class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Stands for a stored body. `encoding` says how to get the value back from the bytes:
+
+    `text` (UTF-8 string), `bytes` (the bytes themselves) or `msgpack` (any other value).
+    """
+
+    digest: Digest
+    size: int
+    content_type: str = "application/octet-stream"
+    name: str | None = None
+    encoding: str = "bytes"
+
+
+StoredValue: TypeAlias = Value | ArtifactRef
+"""A node's port as the engine holds it: small values inline, large ones by reference."""

@@ -1,0 +1,215 @@
+"""The workflow model: what a workflow file says, as values. Knows no file format and no I/O.
+
+Expressions stay text here (`${{ … }}` in values, bare CEL in conditions): see `expressions`.
+Durations stay text too (`200ms`): `duration_s` reads them.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from symphony.ports.values import Value
+from symphony.workflow.types import ANY, PortType
+
+SCHEMA_VERSION = 1
+NODES_MAX = 10_000
+EDGES_MAX = 50_000
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
+
+_DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)", re.ASCII)
+_UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+ControlKind: TypeAlias = Literal["branch", "merge", "delay", "approval", "loop"]
+
+
+def duration_s(text: str) -> float:
+    """Seconds of a duration such as `1500ms` or `5m`. Raises ValueError if it is none."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration: digits and one of ms, s, m, h, d")
+    return int(match[1]) * _UNIT_S[match[2]]
+
+
+class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One input of a workflow. `default` is `msgspec.UNSET` where there is none."""
+
+    type: PortType = ANY
+    default: Value | msgspec.UnsetType = msgspec.UNSET
+    min: float | int | None = None
+    max: float | int | None = None
+    description: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Must it be given? An optional type without a default is null."""
+        return self.default is msgspec.UNSET and not self.type.optional
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How often and when a failed node is tried again; `attempts` counts all tries, ≥1."""
+
+    attempts: int = 1
+    backoff: Literal["constant", "linear", "exponential"] = "exponential"
+    initial: str = "1s"
+    max: str | None = None
+    jitter: bool = False
+
+
+class OnError(msgspec.Struct, frozen=True, kw_only=True):
+    """What a failure means: fail the run, skip, take `value` (port → value), or run `fallback`."""
+
+    action: Literal["fail", "skip", "value", "fallback"] = "fail"
+    value: Mapping[str, Value] = {}
+    fallback: str | None = None
+
+
+FAIL = OnError()
+
+
+class ArtifactSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's declared artifact; `port` names the output where there are several."""
+
+    name: str
+    content_type: str | None = None
+    port: str | None = None
+
+
+class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What every kind of node may say."""
+
+    inputs: Mapping[str, Value] = {}
+    config: Mapping[str, Value] = {}
+    for_each: str | list[Value] | None = None
+    concurrency: int | None = None
+    when: str | None = None
+    after: tuple[str, ...] = ()
+    join: Literal["all", "any"] = "all"
+    retry: Retry | None = None
+    timeout: str | None = None
+    on_error: OnError = FAIL
+    idempotent: bool | None = None
+    priority: int = 0
+    cache: Literal["auto", "off"] = "auto"
+    artifact: ArtifactSpec | None = None
+    description: str = ""
+    position: tuple[float | int, float | int] | None = None
+    enabled: bool = True
+    metadata: Mapping[str, Value] = {}
+
+
+class OperatorNode(NodeOptions, frozen=True, kw_only=True, tag_field="kind", tag="operator"):
+    """Runs an operator; `operator` is `NAME` or `NAME@VERSION`."""
+
+    operator: str
+
+
+class InstrumentNode(NodeOptions, frozen=True, kw_only=True, tag_field="kind", tag="instrument"):
+    """Runs a model; `instrument` is `MODEL` or `MODEL@VERSION`."""
+
+    instrument: str
+
+
+class CommandNode(NodeOptions, frozen=True, kw_only=True, tag_field="kind", tag="command"):
+    """Runs a shell command; inputs arrive as environment variables."""
+
+    command: str
+
+
+class SubWorkflowNode(NodeOptions, frozen=True, kw_only=True, tag_field="kind", tag="workflow"):
+    """Runs another workflow file."""
+
+    workflow: str
+
+
+class ControlNode(NodeOptions, frozen=True, kw_only=True, tag_field="kind", tag="control"):
+    """Steers the run. Which keys belong to which kind is in `schema.CONTROL_KEYS`."""
+
+    control: ControlKind
+    # branch
+    condition: str | None = None
+    switch: str | None = None
+    cases: Mapping[str, Value] | None = None
+    default: str | None = None
+    # delay
+    for_: str | None = msgspec.field(default=None, name="for")
+    until: str | None = None  # a timestamp of a delay, the end condition of a loop
+    # approval
+    message: str | None = None
+    on_timeout: Literal["fail", "approve", "reject"] | None = None
+    # loop
+    state: Mapping[str, Value] | None = None
+    body: "Mapping[str, Node] | None" = None
+    next: Mapping[str, Value] | None = None
+    while_: str | None = msgspec.field(default=None, name="while")
+    max_iterations: int | None = None
+
+
+Node: TypeAlias = OperatorNode | InstrumentNode | CommandNode | SubWorkflowNode | ControlNode
+
+
+class DataEdge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="data"):
+    """A value travels from `source`.`output` to `target`.`input`, through `transform` if any.
+
+    An empty `output` or `input` stands for the only one; the builder fills them in.
+    """
+
+    source: str = ""
+    target: str = ""
+    output: str = ""
+    input: str = ""
+    transform: str | None = None
+    derived: bool = False
+
+
+class ControlEdge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="control"):
+    """`target` begins after `source` succeeded; with `branch`, only if that branch was taken."""
+
+    source: str = ""
+    target: str = ""
+    branch: str | None = None
+    priority: int = 0
+    derived: bool = False
+
+
+class ConditionalEdge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="conditional"):
+    """`target` begins if the condition `when` holds on at least one of its conditional edges."""
+
+    source: str = ""
+    target: str = ""
+    when: str = "true"
+    label: str | None = None
+
+
+Edge: TypeAlias = DataEdge | ControlEdge | ConditionalEdge
+
+
+class Workflow(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole workflow. `edges` holds only those that the file says explicitly;
+
+    `graph.all_edges` adds the ones derived from expressions, `after` and fallbacks.
+    """
+
+    name: str
+    version: str = "0.1.0"
+    schema: int = SCHEMA_VERSION
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    inputs: Mapping[str, InputSpec] = {}
+    nodes: Mapping[str, Node] = {}
+    edges: tuple[Edge, ...] = ()
+    outputs: Mapping[str, Value] = {}
+    metadata: Mapping[str, Value] = {}
+
+    @property
+    def slug(self) -> str:
+        """The name as an identifier: lower case, runs of anything else become one dash."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "workflow"
+
+    def operators(self) -> Iterator[str]:
+        """Names of the operators used, as written."""
+        for node in self.nodes.values():
+            if isinstance(node, OperatorNode):
+                yield node.operator
