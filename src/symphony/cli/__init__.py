@@ -1,1 +1,1 @@
-"""cli."""
+"""The command line: one module per command. It prints, it never decides."""

@@ -1,0 +1,52 @@
+"""Exit statuses: the one table that says how a command ends."""
+
+from typing import Final
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+CANCELLED: Final = 3
+WAITING: Final = 4
+BUG: Final = 70
+"""A bug of Symphony itself (EX_SOFTWARE of sysexits.h)."""
+SIGNALLED: Final = 128
+"""Plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal."""
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+_OF_STATUS: Final = {
+    "succeeded": OK,
+    "failed": FAILED,
+    "interrupted": FAILED,
+    "cancelled": CANCELLED,
+    "waiting": WAITING,
+    "paused": WAITING,
+    "running": OK,
+    "pending": OK,
+}
+
+_OF_CODE: Final = {
+    "workflow-invalid": USAGE,
+    "input-invalid": USAGE,
+    "bad-usage": USAGE,
+    "file-not-found": USAGE,
+    "file-unreadable": USAGE,
+    "run-not-found": USAGE,
+    "run-ambiguous": USAGE,
+    "artifact-missing": USAGE,
+    "artifact-ambiguous": USAGE,
+    "unknown-operator": USAGE,
+    "unknown-model": USAGE,
+    "operator-invalid": USAGE,
+    "config-invalid": USAGE,
+}
+
+
+def of_status(status: str) -> int:
+    """The exit status of a command that ran or resumed a run and left it in `status`, a RunStatus."""
+    return _OF_STATUS[status]
+
+
+def of_code(code: str) -> int:
+    """The exit status of a command that ended with the error `code`."""
+    return _OF_CODE.get(code, FAILED)

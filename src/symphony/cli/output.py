@@ -1,0 +1,184 @@
+"""Where words go: results to stdout, all else to stderr; never a raw control character.
+
+Names of nodes, messages and logs come from files and programs that nobody vouches for: what they
+print must not move the cursor, colour the screen or rename the window.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from symphony.cli.spelling import JSON
+
+WIDTH_DEFAULT: Final = 80
+_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_BLANKS: Final = re.compile(r"\s+")
+_COLOURS: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+
+
+def shown(text: str, *, lines: bool = False) -> str:
+    """`text` with control characters, bidirectional overrides and lone surrogates escaped.
+
+    Tabs and newlines become spaces, unless `lines`.
+    """
+    if not lines:
+        text = text.replace("\n", " ").replace("\t", " ")
+    return _CONTROL.sub(_escape, text) if _CONTROL.search(text) else text
+
+
+def _escape(match: re.Match[str]) -> str:
+    point = ord(match[0])
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"
+
+
+def brief(text: str, width: int) -> str:
+    """`text` on one line of at most `width` columns, shortened with `…`."""
+    text = _BLANKS.sub(" ", shown(text)).strip()
+    if columns(text) <= width:
+        return text
+    kept, used = "", 1
+    for character in text:
+        used += columns(character)
+        if used > width:
+            break
+        kept += character
+    return kept + "…"
+
+
+def columns(text: str) -> int:
+    """How many terminal columns `text` takes (wide and combining characters considered)."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def pad(text: str, width: int) -> str:
+    """`text` followed by blanks up to `width` columns."""
+    return text + " " * (width - columns(text))
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
+    """Rows under a head, in columns; the last one is not padded."""
+    cells = [[shown(cell) for cell in row] for row in [head, *rows]]
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(head))]
+    last = len(head) - 1
+    lines = ("  ".join(pad(c, w) if i < last else c for i, (c, w) in enumerate(zip(row, widths))) for row in cells)
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def size(count: float) -> str:
+    """Bytes for people: `812 B`, `12.3 KiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `84 ms`, `12.3 s`, `3 min 5 s`, `2 h 10 min`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def moment(epoch_s: float) -> str:
+    """A time of the past for people, in the local time zone."""
+    from datetime import datetime
+
+    return datetime.fromtimestamp(epoch_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def prepare() -> None:
+    """Make the standard streams safe: what an encoding cannot hold is escaped, never fatal."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def colourful(stream: TextIO | None) -> bool:
+    """May colours be written to `stream`? Honours NO_COLOR (https://no-color.org) and TERM=dumb."""
+    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Is `stream` open and a terminal?"""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def unicode_capable(stream: TextIO | None) -> bool:
+    """Can `stream` show box drawing and check marks?"""
+    return (getattr(stream, "encoding", None) or "").lower().replace("-", "") in ("utf8", "utf16", "utf32")
+
+
+def paint(text: str, *styles: str, on: bool) -> str:
+    """`text` in the named styles, if colours are `on`."""
+    return f"\x1b[{';'.join(_COLOURS[s] for s in styles)}m{text}\x1b[0m" if on and styles else text
+
+
+def width(stream: TextIO | None) -> int:
+    """Columns of the terminal behind `stream`, at least 20; 80 where there is none.
+
+    `COLUMNS` wins, as it does elsewhere.
+    """
+    try:
+        told = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        told = 0
+    if told <= 0 and stream is not None:
+        try:
+            told = os.get_terminal_size(stream.fileno()).columns
+        except (OSError, ValueError):
+            told = 0
+    return max(20, told or WIDTH_DEFAULT)
+
+
+def say(text: str) -> None:
+    """Print `text` (with its own newlines) as a result, to stdout."""
+    if sys.stdout is not None:
+        sys.stdout.write(text)
+
+
+def say_bytes(body: bytes) -> None:
+    """Print `body` as it is, to stdout."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(body)
+
+
+def say_json(document: "JSON | Mapping[str, JSON] | Sequence[JSON]", *, line: bool = False) -> None:
+    """Print one JSON document in UTF-8, whatever the locale: indented only for a terminal.
+
+    Lone surrogates, which UTF-8 cannot hold, are written as JSON's own escapes.
+    """
+    indent = 2 if is_terminal(sys.stdout) and not line else None
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent)
+    say_bytes(text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def note(text: str) -> None:
+    """Print one line about what is going on, to stderr. A stderr that is gone is no error."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        pass

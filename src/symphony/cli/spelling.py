@@ -1,0 +1,145 @@
+"""How values, results, events and problems are spelled in JSON. Pure."""
+
+import base64
+from collections.abc import Mapping
+from typing import TypeAlias, Union
+
+from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSummary
+from symphony.ports.values import ArtifactRef, StoredValue
+from symphony.workflow.problems import Problem, ValidationReport
+
+JSON: TypeAlias = Union[None, bool, int, float, str, list["JSON"], dict[str, "JSON"]]
+
+
+def spelled(value: StoredValue) -> JSON:
+    """`value` as JSON spells it: bytes as `$bytes`, references as `$artifact`, `$` keys doubled."""
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, ArtifactRef):
+        return reference(value)
+    if isinstance(value, list):
+        return [spelled(element) for element in value]
+    if isinstance(value, dict):
+        return {f"${key}" if key.startswith("$") else key: spelled(element) for key, element in value.items()}
+    return value
+
+
+def reference(ref: ArtifactRef) -> dict[str, JSON]:
+    """A reference to a stored body."""
+    return {"$artifact": ref.digest, "size": ref.size, "content_type": ref.content_type, "name": ref.name}
+
+
+def values(given: Mapping[str, StoredValue]) -> dict[str, JSON]:
+    """A map of names (inputs, outputs, ports): its keys are names, never doubled."""
+    return {name: spelled(value) for name, value in given.items()}
+
+
+def result(run: RunResult) -> dict[str, JSON]:
+    """A run as `run --json` and `runs show --json` print it."""
+    return {
+        "run_id": run.run_id,
+        "status": str(run.status),
+        "outputs": values(run.outputs),
+        "error": error(run.error),
+        "nodes": {name: node(outcome) for name, outcome in run.nodes.items()},
+    }
+
+
+def node(outcome: NodeResult) -> dict[str, JSON]:
+    """One node of a result."""
+    document: dict[str, JSON] = {
+        "status": str(outcome.status),
+        "attempts": outcome.attempts,
+        "started_at": outcome.started_at,
+        "finished_at": outcome.finished_at,
+        "duration_ms": outcome.duration_ms,
+        "error": error(outcome.error),
+    }
+    return document if outcome.cached_from is None else document | {"cached_from": outcome.cached_from}
+
+
+def error(why: RunError | None) -> JSON:
+    """Why a run or a node failed; `hint` only where there is one."""
+    if why is None:
+        return None
+    document: dict[str, JSON] = {"code": why.code, "message": why.message, "node": why.node}
+    return document if why.hint is None else document | {"hint": why.hint}
+
+
+def event(happened: RunEvent) -> dict[str, JSON]:
+    """One durable change of a run."""
+    return {
+        "seq": happened.seq,
+        "type": happened.type,
+        "at": happened.at,
+        "node": happened.node,
+        "data": values(happened.data),
+    }
+
+
+def summary(run: RunSummary) -> dict[str, JSON]:
+    """One line of `runs list`."""
+    return {
+        "run_id": run.run_id,
+        "workflow": run.workflow,
+        "status": str(run.status),
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "nodes_total": run.nodes_total,
+        "nodes_done": run.nodes_done,
+        "error": error(run.error),
+        "owner_pid": run.owner_pid,
+    }
+
+
+def artifact(record: ArtifactRecord) -> dict[str, JSON]:
+    """What the index knows of one artifact."""
+    return {
+        "digest": record.digest,
+        "size": record.size,
+        "content_type": record.content_type,
+        "names": list(record.names),
+        "created_at": record.created_at,
+        "provenance": [provenance(entry) for entry in record.provenance],
+    }
+
+
+def provenance(origin: Provenance) -> dict[str, JSON]:
+    """Where one output came from."""
+    return {
+        "run_id": origin.run_id,
+        "node": origin.node,
+        "port": origin.port,
+        "operator": origin.operator,
+        "version": origin.version,
+        "inputs": dict(origin.inputs),
+        "model": origin.model,
+        "parameters": dict(origin.parameters),
+        "created_at": origin.created_at,
+    }
+
+
+def problem(found: Problem) -> dict[str, JSON]:
+    """One problem of a workflow or of what was typed."""
+    return {
+        "code": found.code,
+        "place": found.place,
+        "message": found.message,
+        "hint": found.hint,
+        "line": found.line,
+        "column": found.column,
+    }
+
+
+def report(found: ValidationReport) -> dict[str, JSON]:
+    """What `validate --json` prints, and every command with `--json` that refuses its arguments."""
+    return {"errors": [problem(p) for p in found.errors], "warnings": [problem(p) for p in found.warnings]}
+
+
+def refusal(code: str, message: str, hint: str) -> dict[str, JSON]:
+    """The same for what is no problem of a workflow: bad usage, a file that is not there."""
+    only: dict[str, JSON] = {
+        "code": code, "place": "", "message": message, "hint": hint, "line": None, "column": None
+    }  # fmt: skip
+    return {"errors": [only], "warnings": []}
