@@ -1,1 +1,22 @@
-"""sdk."""
+"""All that the author of an operator imports. Light to import."""
+
+from symphony.sdk.annotations import Artifact, Embedding, Json
+from symphony.sdk.context import Context, LogSink
+from symphony.sdk.errors import OperatorInvalid, OperatorsNotLoaded
+from symphony.sdk.loading import load_operators
+from symphony.sdk.operators import DecoratedOperator, Operator, Reads, operator
+
+__all__ = [
+    "Artifact",
+    "Context",
+    "DecoratedOperator",
+    "Embedding",
+    "Json",
+    "LogSink",
+    "Operator",
+    "OperatorInvalid",
+    "OperatorsNotLoaded",
+    "Reads",
+    "load_operators",
+    "operator",
+]

@@ -1,61 +1,217 @@
 """The operator API: a plain function becomes an operator. Light to import, no I/O at import."""
 
+import functools
+import inspect
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from opcode import opmap
+from types import CodeType
+from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from symphony.ports.values import Value
+from symphony.sdk.annotations import Convert, to_value
+from symphony.sdk.context import Context, LogSink
+from symphony.sdk.fingerprints import fingerprint
+from symphony.sdk.signatures import invalid, read_signature
 from symphony.workflow.catalog import OperatorInfo
 
+__all__ = ["Context", "DecoratedOperator", "LogSink", "Operator", "Reads", "operator"]
 
-class LogSink(Protocol):
-    """Takes what a node prints."""
+P = ParamSpec("P")
+R = TypeVar("R")
+Style: TypeAlias = Literal["inline", "task", "thread"]
+Effect: TypeAlias = Literal["pure", "read", "write"]
+Reads: TypeAlias = Callable[[Mapping[str, Value], Context], str | None]
 
-    def __call__(self, text: str, stream: Literal["stdout", "stderr"]) -> None: ...
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
+NAME_LENGTH_MAX = 100
+VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
-    """What an operator may know of its run; ask for it with a parameter annotated `Context`.
-
-    `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder
-    of the workflow file, where templates and modules resolve. `cancelled` tells a thread that
-    it should stop; async operators are cancelled as tasks.
-    """
-
-    run_id: str
-    node: str
-    attempt: int
-    cwd: Path
-    base: Path
-    log: LogSink
-    cancelled: Callable[[], bool]
-    environment: Mapping[str, str] = field(default_factory=dict)
+_SUSPENDING = frozenset(opmap[name] for name in ("GET_AWAITABLE", "GET_AITER") if name in opmap)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Operator:
     """A function with its description.
 
-    `style`: `inline` (async, driven on the loop without a task of its own: it must never
-    suspend), `task` (async), `thread` (sync). `inputs` of `info` are the function's keyword
-    arguments, except the context. `fingerprint` is the SHA-256 of the defining source file.
+    `function` takes the inputs of `info` as keyword arguments, plain values all, and the
+    context under `context_name` if that is set. `style`: `inline` (async, driven on the loop
+    without a task of its own: it must never suspend), `task` (async), `thread` (sync).
     `reads`, for effect `read`: a text that changes whenever what the operator reads changes,
-    which makes its result cacheable; it runs in a thread.
+    which makes its result cacheable; None if it cannot tell. It runs in a thread.
     """
 
     info: OperatorInfo
     function: Callable[..., object]
-    style: Literal["inline", "task", "thread"]
+    style: Style
     context_name: str | None = None
-    fingerprint: str = ""
     single_output: bool = True
-    reads: Callable[[Mapping[str, Value], Context], str | None] | None = None
+    reads: Reads | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the defining source file, read at first use, once for each file."""
+        return fingerprint(self.function)
 
     def ports(self, returned: object) -> dict[str, Value]:
-        """The output ports for what the function returned.
+        """The output ports for what the function returned, as plain values.
 
-        Raises TypeError if several outputs are declared and `returned` is not such a value.
+        Raises TypeError if several outputs are declared and `returned` is not such a value, or
+        if something in it is no value.
         """
-        raise NotImplementedError  # replaced by the implementation of this module
+        if inspect.iscoroutine(returned):
+            returned.close()
+            raise TypeError(f"{self.info.name} returned a coroutine: define it with async def")
+        if self.single_output:
+            (name,) = self.info.outputs
+            return {name: self._value(name, returned)}
+        if not self.info.outputs:
+            return {}
+        return {name: self._value(name, value) for name, value in self._fields(returned).items()}
+
+    def _fields(self, returned: object) -> dict[str, object]:
+        outputs = self.info.outputs
+        if isinstance(returned, Mapping):
+            unknown = [str(key) for key in returned if key not in outputs]
+            missing = [name for name, port in outputs.items() if name not in returned and not port.type.optional]
+            values: dict[str, object] = {name: returned.get(name) for name in outputs}
+        else:
+            unknown, missing = [], [name for name in outputs if not hasattr(returned, name)]
+            values = {name: getattr(returned, name, None) for name in outputs}
+        if missing or unknown:
+            what = f"without {', '.join(missing)}" if missing else f"with an unknown {', '.join(unknown)}"
+            raise TypeError(
+                f"{self.info.name} returned a {type(returned).__name__} {what}: its outputs are {', '.join(outputs)}"
+            )
+        return values
+
+    def _value(self, port: str, returned: object) -> Value:
+        try:
+            return to_value(returned)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(f"output {port} of {self.info.name}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class DecoratedOperator(Operator, Generic[P, R]):
+    """An operator that is still the function it was made of: call it as before."""
+
+    original: Callable[P, R]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self.original(*args, **kwargs)
+
+
+def operator(
+    name: str,
+    *,
+    version: str,
+    pure: bool = False,
+    read: bool = False,
+    reads: Reads | None = None,
+    idempotent: bool = False,
+    inline: bool | None = None,
+    output: str = "result",
+) -> Callable[[Callable[P, R]], DecoratedOperator[P, R]]:
+    """Make an operator of a function, sync or async.
+
+    Ports, types and defaults come from the signature, help from the docstring; a parameter
+    annotated `Context` is given the context. `output` names the only output; a TypedDict,
+    NamedTuple, dataclass or msgspec Struct as return annotation gives one output for each field.
+
+    The effect is `write` unless `pure` (a function of the inputs and of what the `path` inputs
+    point to) or `read` (looks outside, changes nothing) is said; `reads` implies `read` and
+    makes the result cacheable. `idempotent`: a write that may be repeated after a crash.
+
+    A sync function runs in a thread, an async one as a task; an async one that cannot suspend,
+    because no await stands in it, runs on the loop without a task. `inline=False` gives it a
+    task all the same; `inline=True` promises that it never suspends in spite of an await.
+
+    Raises OperatorInvalid, naming the function and the parameter, if the function does not suit.
+    """
+    effect = _effect(pure, read or reads is not None)
+
+    def decorate(function: Callable[P, R]) -> DecoratedOperator[P, R]:
+        style = _style(function, inline)
+        _check_names(function, name, version)
+        if pure and (read or reads is not None):
+            raise invalid(function, "it is declared pure and reading", "choose one of pure and read")
+        signature = read_signature(function, output)
+        info = OperatorInfo(
+            name=name,
+            version=version,
+            inputs=signature.inputs,
+            outputs=signature.outputs,
+            effect=effect,
+            idempotent=idempotent or effect != "write",
+            summary=signature.doc.summary,
+            help=signature.doc.help,
+        )
+        return DecoratedOperator(
+            info=info,
+            function=_converting(function, signature.converters) if signature.converters else function,
+            style=style,
+            context_name=signature.context_name,
+            single_output=signature.single_output,
+            reads=reads,
+            original=function,
+        )
+
+    return decorate
+
+
+def _effect(pure: bool, read: bool) -> Effect:
+    return "pure" if pure else "read" if read else "write"
+
+
+def _check_names(function: object, name: str, version: str) -> None:
+    if NAME.fullmatch(name) is None or len(name) > NAME_LENGTH_MAX:
+        hint = "use letters, digits, _ and -, in parts joined by dots: text.split"
+        raise invalid(function, f"{name!r} is no operator name", hint)
+    if VERSION.fullmatch(version) is None:
+        raise invalid(function, f"{version!r} is no version", "use three numbers: 1.0.0")
+
+
+def _style(function: object, inline: bool | None) -> Style:
+    if not inspect.isfunction(function):
+        what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
+        raise invalid(function, f"it is {what}", "decorate a plain function, sync or async")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise invalid(function, "it yields", "return a list")
+    if not inspect.iscoroutinefunction(function):
+        if inline:
+            raise invalid(function, "only an async function can be inline", "write async def, or leave inline out")
+        return "thread"
+    if inline is None:
+        inline = not _may_suspend(function.__code__)
+    return "inline" if inline else "task"
+
+
+def _may_suspend(code: CodeType) -> bool:
+    """Does `await`, `async for` or `async with` stand in it? All of them get an awaitable.
+
+    Nested functions have code of their own: to wait for one, this one must await it.
+    """
+    return not _SUSPENDING.isdisjoint(code.co_code[::2])
+
+
+def _converting(function: Callable[..., Any], converters: Mapping[str, Convert]) -> Callable[..., Any]:
+    """`function`, taking plain values where its annotations say `Path`."""
+
+    def converted(inputs: dict[str, Any]) -> dict[str, Any]:
+        return {k: converters[k](v) if k in converters else v for k, v in inputs.items()}
+
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def run_async(**inputs: Any) -> Any:
+            return await function(**converted(inputs))
+
+        return run_async
+
+    @functools.wraps(function)
+    def run(**inputs: Any) -> Any:
+        return function(**converted(inputs))
+
+    return run

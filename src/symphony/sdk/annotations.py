@@ -1,0 +1,202 @@
+"""Python annotations as port types, and back: values become what the annotation promises."""
+
+import collections.abc
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path, PurePath
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NewType, TypeAlias, Union, get_args, get_origin
+
+import msgspec
+
+from symphony.ports.values import Value
+from symphony.workflow.types import ANY, PortType
+
+Embedding: TypeAlias = Annotated[list[float], PortType("embedding")]
+"""A vector of numbers: a port of type `embedding`."""
+
+Json: TypeAlias = Annotated[Value, PortType("json")]
+"""A value that JSON can spell: a port of type `json`."""
+
+Artifact: TypeAlias = Annotated[Value, PortType("artifact")]
+"""A body that is meant to be kept: a port of type `artifact`."""
+
+Convert: TypeAlias = Callable[[object], object]
+
+_SCALARS: dict[object, PortType] = {
+    str: PortType("string"),
+    int: PortType("integer"),
+    float: PortType("number"),
+    bool: PortType("boolean"),
+    bytes: PortType("bytes"),
+    Path: PortType("path"),
+    PurePath: PortType("path"),
+    object: ANY,
+    Any: ANY,
+    Value: ANY,
+    None: PortType("any", optional=True),
+    NoneType: PortType("any", optional=True),
+    typing.NoReturn: ANY,
+    typing.Never: ANY,
+}
+_EXACT = (str, int, float, bool, bytes)
+_LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
+_MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+
+
+def port_type(annotation: object) -> PortType:
+    """The port type of `annotation`. Raises TypeError, saying what is allowed, if it has none.
+
+    A union is optional if it holds None; of several other members `int | float` is a number and
+    all else is `any`, which the function must tell apart itself.
+    """
+    annotation = _plain(annotation)
+    if isinstance(annotation, PortType):
+        return annotation
+    try:
+        if annotation in _SCALARS:
+            return _SCALARS[annotation]
+    except TypeError:
+        raise _unknown(annotation) from None
+    if is_record(annotation):
+        return PortType("map", ANY)
+    origin, args = get_origin(annotation) or annotation, get_args(annotation)
+    if origin in _LISTS:
+        return PortType("list", _element_type(origin, args))
+    if origin in _MAPS:
+        return PortType("map", _item_type(annotation, args))
+    if origin is Literal:
+        return _choices(annotation, args)
+    if origin in (Union, UnionType):
+        return _union(args)
+    raise _unknown(annotation)
+
+
+def is_record(annotation: object) -> bool:
+    """Is it a TypedDict, NamedTuple, dataclass or msgspec Struct?"""
+    return isinstance(annotation, type) and (
+        typing.is_typeddict(annotation)
+        or hasattr(annotation, "__dataclass_fields__")
+        or issubclass(annotation, msgspec.Struct)
+        or (issubclass(annotation, tuple) and hasattr(annotation, "_fields"))
+    )
+
+
+def converter(annotation: object) -> Convert | None:
+    """Turns a plain value into what `annotation` promises (a `Path`), or None if it is that.
+
+    Only paths differ: alone, optional, or as elements of lists and maps.
+    """
+    annotation = _plain(annotation)
+    if annotation in (Path, PurePath):
+        return _to_path
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin in _LISTS and args:
+        inner = converter(args[0])
+        return None if inner is None else _each(inner)
+    if origin in _MAPS and len(args) == 2:
+        inner = converter(args[1])
+        return None if inner is None else _each_value(inner)
+    if origin in (Union, UnionType):
+        members = [member for member in args if member is not NoneType]
+        return converter(members[0]) if len(members) == 1 else None
+    return None
+
+
+def to_value(returned: object) -> Value:
+    """What an operator returned, as a plain value that shares nothing with it.
+
+    Paths become text, tuples and sets lists, records maps, arrays (whatever has `tolist`)
+    lists. Raises TypeError if something in it is no value.
+    """
+    if returned is None or (isinstance(returned, str | int | float | bytes) and type(returned) in _EXACT):
+        return returned
+    value: Value = msgspec.to_builtins(returned, builtin_types=(bytes,), enc_hook=_encode)
+    return value
+
+
+def _plain(annotation: object) -> object:
+    """Without `Annotated`, `NewType`, `Required` and aliases; a `PortType` note stands for all."""
+    while True:
+        if get_origin(annotation) is Annotated:
+            note = next((n for n in get_args(annotation)[1:] if isinstance(n, PortType)), None)
+            if note is not None:
+                return note
+            annotation = get_args(annotation)[0]
+        elif isinstance(annotation, NewType):
+            annotation = annotation.__supertype__
+        elif get_origin(annotation) in (typing.Required, typing.NotRequired):
+            annotation = get_args(annotation)[0]
+        elif type(annotation).__name__ == "TypeAliasType":
+            annotation = getattr(annotation, "__value__")  # noqa: B009  (Python 3.12 and later)
+        elif isinstance(annotation, typing.ForwardRef | str):
+            raise _unknown(annotation)
+        else:
+            return annotation
+
+
+def _element_type(origin: object, args: tuple[object, ...]) -> PortType:
+    if not args:
+        return ANY
+    if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis):
+        types = {port_type(arg) for arg in args}
+        return types.pop() if len(types) == 1 else ANY
+    return port_type(args[0])
+
+
+def _item_type(annotation: object, args: tuple[object, ...]) -> PortType:
+    if not args:
+        return ANY
+    if args[0] is not str:
+        raise TypeError(f"the keys of {annotation} must be str")
+    return port_type(args[1])
+
+
+def _choices(annotation: object, args: tuple[object, ...]) -> PortType:
+    choices = tuple(arg for arg in args if isinstance(arg, str))
+    others = [arg for arg in args if arg is not None and not isinstance(arg, str)]
+    if others or not choices:
+        raise TypeError(f"{annotation} must list strings")
+    return PortType("enum", choices=choices, optional=None in args)
+
+
+def _union(args: tuple[object, ...]) -> PortType:
+    members = [arg for arg in args if arg is not NoneType]
+    if set(members) == {int, float}:
+        member = PortType("number")
+    elif len(members) == 1:
+        member = port_type(members[0])
+    else:
+        member = ANY
+    return member if len(members) == len(args) or member is ANY else msgspec.structs.replace(member, optional=True)
+
+
+def _unknown(annotation: object) -> TypeError:
+    name = getattr(annotation, "__qualname__", None) if isinstance(annotation, type) else None
+    return TypeError(
+        f"{name or annotation} is not a port type: use str, int, float, bool, bytes, Path, list[T], "
+        "dict[str, T], Literal[...] of strings, T | None, object, or Embedding, Json, Artifact of symphony.sdk"
+    )
+
+
+def _to_path(value: object) -> object:
+    return Path(value) if isinstance(value, str) else value
+
+
+def _each(inner: Convert) -> Convert:
+    return lambda value: [inner(item) for item in value] if isinstance(value, list) else value
+
+
+def _each_value(inner: Convert) -> Convert:
+    return lambda value: {k: inner(v) for k, v in value.items()} if isinstance(value, Mapping) else value
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, bool | int | float | str):  # a subclass, such as numpy's float64
+        return next(kind(value) for kind in (bool, int, float, str) if isinstance(value, kind))
+    to_list = getattr(value, "tolist", None)
+    if callable(to_list):
+        return to_list()
+    raise TypeError(f"a {type(value).__qualname__} is not a value that can travel between nodes")

@@ -1,0 +1,31 @@
+"""What an operator may know of its run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+
+class LogSink(Protocol):
+    """Takes what a node prints."""
+
+    def __call__(self, text: str, stream: Literal["stdout", "stderr"]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an operator may know of its run; ask for it with a parameter annotated `Context`.
+
+    `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder
+    of the workflow file, where templates and modules resolve. `attempt` counts from 1.
+    `cancelled` tells a thread that it should stop; async operators are cancelled as tasks.
+    """
+
+    run_id: str
+    node: str
+    attempt: int
+    cwd: Path
+    base: Path
+    log: LogSink
+    cancelled: Callable[[], bool]
+    environment: Mapping[str, str] = field(default_factory=dict)

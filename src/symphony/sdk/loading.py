@@ -1,0 +1,92 @@
+"""Loads trusted Python files that define operators. They run in this process, unconfined."""
+
+import hashlib
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+from symphony.commons.errors import SymphonyError
+from symphony.sdk.errors import OperatorsNotLoaded
+from symphony.sdk.fingerprints import remember
+from symphony.sdk.operators import Operator
+
+_SOURCE_BYTES_MAX = 16 * 1024 * 1024
+
+
+def load_operators(path: Path | str) -> list[Operator]:
+    """Run the file and return the operators it defines, in the order of its text.
+
+    It is imported under a name of its own, so that two files of one name do not meet; its
+    folder is not put on the import path. Raises OperatorsNotLoaded, naming file and line, if it
+    is missing, does not compile, fails while it runs, or defines no operator or one name twice;
+    OperatorInvalid if a function in it does not suit.
+    """
+    file = Path(path).absolute()
+    source = _read(file)
+    module = _execute(file, source)
+    found: dict[str, Operator] = {}
+    for value in dict.fromkeys(v for v in vars(module).values() if isinstance(v, Operator)):
+        if value.function.__module__ != module.__name__:
+            continue
+        name = value.info.name
+        if name in found:
+            raise OperatorsNotLoaded(
+                f"{file} defines the operator {name} twice", hint="give one of them another name"
+            )
+        found[name] = value
+    if not found:
+        raise OperatorsNotLoaded(
+            f"{file} defines no operator",
+            hint='decorate a function: @operator("my.name", version="1.0.0"), imported from symphony',
+        )
+    return list(found.values())
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            source = stream.read(_SOURCE_BYTES_MAX + 1)
+    except OSError as error:
+        hint = "name one file" if file.is_dir() else "check the path given with --operators"
+        raise OperatorsNotLoaded(f"{file} cannot be read: {error.strerror or error}", hint=hint) from error
+    if len(source) > _SOURCE_BYTES_MAX:
+        raise OperatorsNotLoaded(f"{file} is larger than 16 MiB", hint="give a Python source file")
+    return source
+
+
+def _execute(file: Path, source: bytes) -> ModuleType:
+    digest = hashlib.sha256(str(file).encode("utf-8", "surrogateescape") + b"\0" + source).hexdigest()
+    name = f"symphony_operators_{digest[:16]}"
+    try:
+        code = compile(source, str(file), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        place = f"{file}:{error.lineno}" if error.lineno else str(file)
+        raise OperatorsNotLoaded(f"{place}: {error.msg}", hint="correct the syntax of this line") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, nesting
+        raise OperatorsNotLoaded(f"{file}: {error or 'it is nested too deeply'}", hint="give a Python file") from error
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    module.__spec__ = importlib.util.spec_from_loader(name, loader=None, origin=str(file))
+    sys.modules[name] = module
+    remember(str(file), source)
+    try:
+        exec(code, vars(module))  # noqa: S102  (trusted: the user named the file)
+    except SymphonyError:
+        sys.modules.pop(name, None)
+        raise
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(name, None)
+        raise _failed(file, error) from error
+    return module
+
+
+def _failed(file: Path, error: BaseException) -> OperatorsNotLoaded:
+    """The error, at the innermost line of `file` itself that led to it."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    place = f"{file}:{lines[-1]}" if lines else str(file)
+    hint = "correct this line"
+    if isinstance(error, ModuleNotFoundError):
+        hint = f"install {error.name} into Symphony's environment, or put the code into this file"
+    return OperatorsNotLoaded(f"{place}: {type(error).__name__}: {error}", hint=hint)

@@ -1,0 +1,153 @@
+"""What a function's signature and docstring say of it as an operator."""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from types import NoneType, UnionType
+
+import msgspec
+
+from symphony.ports.values import Value
+from symphony.sdk.annotations import Convert, converter, is_record, port_type, to_value
+from symphony.sdk.context import Context
+from symphony.sdk.docstrings import Docstring, parse_docstring
+from symphony.sdk.errors import OperatorInvalid
+from symphony.workflow.catalog import Port
+from symphony.workflow.model import NAME
+from symphony.workflow.types import PortType, mismatch
+
+_NO_DEFAULT = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A function as an operator; `converters` are those of inputs that are not plain values."""
+
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    single_output: bool
+    context_name: str | None
+    doc: Docstring
+    converters: Mapping[str, Convert] = field(default_factory=dict)
+
+
+def read_signature(function: Callable[..., object], output: str) -> Signature:
+    """Ports and help of `function`; `output` names its only output port.
+
+    Raises OperatorInvalid, naming the function and the parameter, if it cannot be one.
+    """
+    annotations = _annotations(function)
+    context_name: str | None = None
+    types: dict[str, PortType] = {}
+    defaults: dict[str, Value] = {}
+    converters: dict[str, Convert] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        annotation = annotations.get(name)
+        _check_parameter(function, parameter, name in annotations)
+        if _is_context(annotation):
+            if context_name is not None:
+                raise invalid(function, f"parameter {name!r} is a second Context", "ask for it once")
+            context_name = name
+            continue
+        types[name] = _type(function, f"parameter {name!r}", annotation)
+        if (convert := converter(annotation)) is not None:
+            converters[name] = convert
+        if parameter.default is not _NO_DEFAULT:
+            defaults[name] = _default(function, name, parameter.default, types[name])
+    outputs, single = _outputs(function, annotations, output)
+    doc = parse_docstring(function.__doc__, types, outputs)
+    inputs = {
+        name: Port(type=kind, default=defaults.get(name, msgspec.UNSET), description=doc.inputs.get(name, ""))
+        for name, kind in types.items()
+    }
+    ports = {name: Port(type=kind, description=doc.outputs.get(name, "")) for name, kind in outputs.items()}
+    return Signature(inputs, ports, single, context_name, doc, converters)
+
+
+def invalid(function: object, problem: str, hint: str) -> OperatorInvalid:
+    """The error for `function`, with the place where it is written."""
+    name = getattr(function, "__qualname__", repr(function))
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
+    return OperatorInvalid(f"{name}{place} cannot be an operator: {problem}", hint=hint)
+
+
+def _annotations(function: Callable[..., object]) -> dict[str, object]:
+    plain = inspect.unwrap(function)
+    try:
+        return dict(inspect.get_annotations(plain, eval_str=True))
+    except Exception as error:  # whatever the text of an annotation raises
+        hint = "import the names it uses at the top of the module"
+        raise invalid(function, f"an annotation cannot be read: {error}", hint) from error
+
+
+def _check_parameter(function: object, parameter: inspect.Parameter, annotated: bool) -> None:
+    name = parameter.name
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        stars = "*" if parameter.kind is parameter.VAR_POSITIONAL else "**"
+        hint = f"take a list or a map in its place: {name}: list[str]"
+        raise invalid(function, f"parameter '{stars}{name}' has no fixed number of inputs", hint)
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise invalid(function, f"parameter {name!r} is positional only", "remove the / from its parameters")
+    if not annotated:
+        raise invalid(function, f"parameter {name!r} has no annotation", f"write its type: {name}: str")
+    if NAME.fullmatch(name) is None:
+        raise invalid(function, f"parameter {name!r} is no input name", f"rename it to match {NAME.pattern}")
+
+
+def _is_context(annotation: object) -> bool:
+    if typing.get_origin(annotation) in (typing.Union, UnionType):
+        return any(_is_context(member) for member in typing.get_args(annotation))
+    return isinstance(annotation, type) and issubclass(annotation, Context)
+
+
+def _type(function: object, what: str, annotation: object) -> PortType:
+    try:
+        return port_type(annotation)
+    except TypeError as error:
+        raise invalid(function, f"{what}: {error}", "change the annotation") from error
+
+
+def _default(function: object, name: str, default: object, kind: PortType) -> Value:
+    try:
+        value = to_value(default)
+    except TypeError as error:
+        raise invalid(function, f"the default of parameter {name!r}: {error}", "use a plain value") from error
+    why = mismatch(value, kind)
+    if why is not None:
+        hint = "write `T | None` for a parameter that may be null" if value is None else "change type or default"
+        raise invalid(function, f"the default of parameter {name!r}: {why}", hint)
+    return value
+
+
+def _outputs(
+    function: object, annotations: Mapping[str, object], output: str
+) -> tuple[dict[str, PortType], bool]:
+    """The output ports, and whether there is one that takes the whole of what is returned."""
+    if "return" not in annotations:
+        raise invalid(function, "it has no return annotation", "write what it returns: -> str")
+    returned = annotations["return"]
+    if returned is None or returned is NoneType:
+        return {}, False
+    if not is_record(returned):
+        if NAME.fullmatch(output) is None:
+            raise invalid(function, f"{output!r} is no port name", f"match {NAME.pattern}")
+        return {output: _type(function, "what it returns", returned)}, True
+    members = _members(returned)
+    if not members:
+        raise invalid(function, "what it returns has no fields", "give it one field for each output")
+    for name in members:
+        if NAME.fullmatch(name) is None:
+            raise invalid(function, f"{name!r} is no port name", f"rename the field to match {NAME.pattern}")
+    return {name: _type(function, f"output {name!r}", kind) for name, kind in members.items()}, False
+
+
+def _members(record: object) -> dict[str, object]:
+    """The fields of a record type with their annotations, in order."""
+    assert isinstance(record, type)
+    hints = typing.get_type_hints(record, include_extras=True)
+    if hasattr(record, "__dataclass_fields__"):
+        return {item.name: hints[item.name] for item in fields(record)}
+    names: tuple[str, ...] = getattr(record, "__struct_fields__", ()) or getattr(record, "_fields", ())
+    return {name: hints[name] for name in names} if names else hints
