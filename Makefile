@@ -1,0 +1,104 @@
+# Everything happens in .venv/, made from hashed requirements by plain venv and pip.
+# Needs Python 3.11 or newer, git and make; the network only until things are installed.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
+
+REPO ?= .
+BIN := .venv/bin
+MADE := .venv/.made
+KILLS ?= 1000
+PIP := $(BIN)/python -P -m pip install -qq --disable-pip-version-check --no-input --no-warn-script-location
+LOCKED := $(PIP) --require-hashes --only-binary :all:
+PYTEST := $(BIN)/python -P -m pytest -q -n 2 --dist worksteal
+# Another interpreter: make PYTHON=python3.13 run
+PYTHON ?=
+
+.PHONY: help run models test lint unit crash bench docs fuzz lock clean check-env
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+run: $(MADE)/models ## Report on the git repository REPO (default: this one)
+	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$(REPO)"
+
+models: $(MADE)/models ## Fetch and verify the embedding model
+
+test: lint $(MADE)/models ## All that must hold: style, types, layers, every test (what CI runs)
+	@$(PYTEST) tests
+
+lint: $(MADE)/dev ## Style, types and import contracts
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo 2>&1 > $(MADE)/imports.txt || { cat $(MADE)/imports.txt; exit 1; }
+
+unit: $(MADE)/dev ## The fast tests only
+	@$(PYTEST) -m "not slow" tests/unit
+
+crash: $(MADE)/dev $(MADE)/models ## Kill real runs KILLS times (default 1000) and compare the outcome
+	@SYMPHONY_CRASH_KILLS=$(KILLS) $(BIN)/python -P -m pytest -q -p no:xdist tests/e2e -k crash
+
+bench: $(MADE)/dev $(MADE)/models ## Measure against the budgets; writes benchmarks/RESULTS.md
+	@$(BIN)/python -P benchmarks/run.py
+
+docs: $(MADE)/dev ## Build the documentation into site/
+	@$(BIN)/python -P docs/generate.py
+	@$(BIN)/zensical build --clean
+
+fuzz: $(MADE)/dev ## The property tests and fuzzers with many more examples
+	@SYMPHONY_HYPOTHESIS=fuzz $(PYTEST) tests -m "not slow"
+
+lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
+	@for name in runtime build dev; do \
+	  source=requirements/$$name.in; [ $$name = runtime ] && source=pyproject.toml; \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --no-annotate --output-file requirements/$$name.txt $$source || exit 1; \
+	done
+
+clean: ## Remove .venv and everything else that was made
+	@rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# --- the environment: one stamp a step, so that a second `make` costs nothing ---------------
+
+# An environment knows its own place: one that was moved, copied or has lost its interpreter
+# is made anew.
+check-env:
+	@if [ -d .venv ]; then \
+	  [ "$$(cat $(MADE)/place 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c pass 2>/dev/null || rm -rf .venv; \
+	fi
+
+$(MADE)/venv: | check-env
+	@if [ ! -e $@ ]; then \
+	  found=""; \
+	  for python in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	    [ -n "$$python" ] || continue; \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	    [ "$$python" != "$(PYTHON)" ] || { echo "error: PYTHON=$$python is not Python 3.11 or newer" >&2; exit 1; }; \
+	  done; \
+	  [ -n "$$found" ] || { echo "error: no Python 3.11 or newer found; install one or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	  echo "Setting up .venv, once ($$($$found --version)) ..." >&2; \
+	  rm -rf .venv; \
+	  "$$found" -m venv .venv || { echo "error: $$found cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf .venv; exit 1; }; \
+	  mkdir -p $(MADE) && printf '%s\n' "$(CURDIR)" > $(MADE)/place && touch $@; \
+	fi
+
+$(MADE)/runtime: requirements/runtime.txt requirements/build.txt $(MADE)/venv
+	@$(LOCKED) -r requirements/build.txt -r requirements/runtime.txt
+	@touch $@
+
+$(MADE)/project: pyproject.toml $(MADE)/runtime
+	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(MADE)/models: src/symphony/kit/instruments/files.py $(MADE)/project
+	@$(BIN)/python -P -m symphony.kit.instruments.fetch
+	@touch $@
+
+$(MADE)/dev: requirements/dev.txt $(MADE)/project
+	@echo "Installing what the tests need, once ..." >&2
+	@$(LOCKED) -r requirements/dev.txt
+	@touch $@
