@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from symphony.cli.output import brief, columns, paint, shown
+from symphony.cli.output import columns, paint, shown
 
 if TYPE_CHECKING:
     from symphony.workflow.problems import Problem, ValidationReport
@@ -106,7 +106,7 @@ def _excerpt(line: str, number: int, column: int | None, page: Page) -> list[str
     at = min(max((column or 1) - 1, 0), len(line))
     start = max(0, at - _BEFORE_CARET) if columns(line) > room else 0
     before = ("…" if start else "") + shown(line[start:at])
-    text = brief_end(before + shown(line[at:]), room)
+    text = _shortened(before + shown(line[at:]), room)
     bar = paint("|", "blue", on=page.colours)
     rows = [f"{gutter} {bar} {text}"]
     if column is not None:
@@ -114,9 +114,9 @@ def _excerpt(line: str, number: int, column: int | None, page: Page) -> list[str
     return rows
 
 
-def brief_end(text: str, room: int) -> str:
+def _shortened(text: str, room: int) -> str:
     """`text` without its last columns where it is wider than `room`; blanks are kept."""
-    return text.rstrip() if columns(text) <= room else brief(text[:1], 1) + _cut(text[1:], room - 2) + "…"
+    return text.rstrip() if columns(text) <= room else _cut(text, room - 1) + "…"
 
 
 def _cut(text: str, room: int) -> str:

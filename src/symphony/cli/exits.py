@@ -38,6 +38,7 @@ _OF_CODE: Final = {
     "unknown-operator": USAGE,
     "unknown-model": USAGE,
     "operator-invalid": USAGE,
+    "operators-not-loaded": USAGE,
     "config-invalid": USAGE,
 }
 

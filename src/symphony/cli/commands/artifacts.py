@@ -1,0 +1,97 @@
+"""`symphony artifacts`: bodies by content, with names and provenance."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from symphony.cli import options, output
+
+
+@click.group("artifacts")
+def command() -> None:
+    """List, show, store and fetch artifacts.
+
+    ARTIFACT is a digest, the beginning of one (8 digits or more), or a name, which stands for the
+    newest artifact that has it.
+    """
+
+
+@command.command("list")
+@options.limit(50)
+@options.as_json("Print a JSON list.")
+def list_artifacts(limit: int, as_json: bool) -> int:
+    """List artifacts, the newest first."""
+    from symphony.app import Symphony
+    from symphony.cli import listing, spelling
+
+    found = list(Symphony.open().artifacts.records(limit=limit))
+    if as_json:
+        output.say_json([spelling.artifact(record) for record in found])
+    elif found:
+        output.say(listing.artifacts_text(found))
+    else:
+        output.note("no artifacts")
+    return 0
+
+
+@command.command()
+@options.artifact_argument
+@options.as_json()
+def show(artifact: str, as_json: bool) -> int:
+    """Show what is known of one artifact, and where it came from."""
+    from symphony.app import Symphony
+    from symphony.cli import listing, spelling
+
+    store = Symphony.open().artifacts
+    record = store.find(artifact)
+    path = store.path(record.digest)
+    if as_json:
+        output.say_json(spelling.artifact(record) | {"path": None if path is None else str(path)})
+    else:
+        output.say(listing.artifact_text(record, None if path is None else str(path)))
+    return 0
+
+
+@command.command()
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option("--name", help="A name to find it by; by default the file's.")
+@click.option("--type", "content_type", help="Its content type; by default from the name.")
+@options.as_json("Print the reference as one JSON object.")
+def put(file: str, name: str | None, content_type: str | None, as_json: bool) -> int:
+    """Store a file (- is stdin) and print its digest."""
+    from mimetypes import guess_type
+
+    from symphony.app import Symphony
+    from symphony.cli import spelling
+    from symphony.cli.failures import BadUsage
+
+    if file != "-" and Path(file).is_dir():
+        raise BadUsage(f"{file} is a folder", hint="pack it first, for instance with tar")
+    given = name if name is not None else Path(file).name if file != "-" else None
+    kind = content_type or guess_type(given or "")[0] or "application/octet-stream"
+    with open(0 if file == "-" else file, "rb", closefd=file != "-") as stream:
+        ref = Symphony.open().artifacts.put_stream(stream, content_type=kind, name=given)
+    if as_json:
+        output.say_json(spelling.reference(ref))
+    else:
+        output.say(f"{ref.digest}\n")
+    return 0
+
+
+@command.command()
+@options.artifact_argument
+@options.output
+def get(artifact: str, target: Path | None) -> int:
+    """Fetch the body of an artifact, verified while it is read."""
+    from symphony.app import Symphony
+    from symphony.cli import writing
+
+    store = Symphony.open().artifacts
+    record = store.find(artifact)
+    with store.open(record.digest) as stream:
+        writing.deliver_stream(stream, target)
+    if target is not None:
+        output.note(f"{output.size(record.size)} to {output.shown(str(target))}")
+    sys.stdout.flush()
+    return 0

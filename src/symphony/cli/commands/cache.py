@@ -1,0 +1,34 @@
+"""`symphony cache`: results that need not be computed again."""
+
+import click
+
+from symphony.cli import options, output
+
+
+@click.group("cache")
+def command() -> None:
+    """Measure or empty the cache of results."""
+
+
+@command.command()
+@options.as_json()
+def size(as_json: bool) -> int:
+    """Say how many results are kept and how large they are."""
+    from symphony.app import Symphony
+
+    kept = Symphony.open().cache.size()
+    if as_json:
+        output.say_json({"entries": kept.entries, "bytes": kept.bytes})
+    else:
+        output.say(f"{output.count(kept.entries, 'result')}, {output.size(kept.bytes)}\n")
+    return 0
+
+
+@command.command()
+def clear() -> int:
+    """Forget all results. Runs and artifacts stay."""
+    from symphony.app import Symphony
+
+    removed = Symphony.open().cache.clear()
+    output.say(f"{output.count(removed, 'result')} forgotten\n")
+    return 0

@@ -1,0 +1,69 @@
+"""`symphony run`: check a workflow, run it to its end, say what came out."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from symphony.cli import completing, options, output
+
+if TYPE_CHECKING:
+    from symphony.app import RunHandle
+
+
+@click.command("run")
+@options.workflow_file
+@click.option(
+    "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE", shell_complete=completing.inputs,
+    help="An input; may be repeated. Texts and paths are literal, all else is JSON.",
+)
+@click.option(
+    "--input-file", "input_files", multiple=True, metavar="KEY=FILE",
+    help="An input from a file: its text, its bytes, or its JSON, by the input's type; - is stdin.",
+)
+@options.as_json("Print the result as one JSON object, and nothing else.")
+@click.option("--dry-run", is_flag=True, help="Check everything and show the plan; run nothing.")
+@click.option("--memory", is_flag=True, help="Keep everything in memory: nothing to resume afterwards.")
+@options.operators
+@click.option("--no-cache", is_flag=True, help="Run every node, though its result may be known.")
+@click.option("--concurrency", type=click.IntRange(1, 10_000), help="How many nodes may run at once.")
+@click.option(
+    "--env-file", type=options.PATH,
+    help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
+)
+@options.quiet
+def command(
+    file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool, memory: bool,
+    operators: tuple[Path, ...], no_cache: bool, concurrency: int | None, env_file: Path | None, quiet: bool,
+) -> int:  # fmt: skip
+    """Run a workflow.
+
+    FILE is YAML, TOML or JSON. Prints the outputs (artifacts with their path) to stdout and progress
+    to stderr. The first Ctrl-C cancels the run; the second ends everything at once. Either way
+    nothing that had finished is lost, and `symphony runs resume` goes on.
+    """
+    from symphony.app import Symphony
+    from symphony.cli import failures, files, given, planning, reporting, running
+    from symphony.cli.envfile import read_env_file
+
+    environment = None if env_file is None else {**os.environ, **read_env_file(env_file)}
+    opening = Symphony.open(operators=operators, memory=memory)
+    workflow, report = files.checked(file, opening.catalog)
+    values = given.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
+    failures.warn(report, file)
+    if dry_run:
+        if as_json:
+            output.say_json(planning.plan_document(workflow, values))
+        else:
+            output.say(planning.plan_text(workflow, values))
+        return 0
+
+    async def begin(symphony: Symphony) -> "RunHandle":
+        return await symphony.start(
+            file, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency, environment=environment
+        )
+
+    view = running.view_for(workflow.name, quiet=quiet)
+    after = reporting.Report(as_json=as_json, resumable=not memory).after
+    return running.drive(lambda: running.conduct(opening, begin, view, after)).status

@@ -1,0 +1,165 @@
+"""`symphony runs`: what ran, what runs, and going on with it."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from symphony.cli import completing, options, output
+
+if TYPE_CHECKING:
+    from symphony.app import RunHandle
+
+STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded", "failed", "cancelled")
+
+
+@click.group("runs")
+def command() -> None:
+    """List, show, follow, resume, cancel and delete runs.
+
+    RUN is a run's id, or the beginning of one that no other run shares.
+    """
+
+
+@command.command("list")
+@options.limit(20)
+@click.option("--status", type=click.Choice(STATUSES), help="Only those that stand so.")
+@options.as_json("Print a JSON list.")
+def list_runs(limit: int, status: str | None, as_json: bool) -> int:
+    """List runs, the newest first."""
+    from symphony.app import Symphony
+    from symphony.cli import listing, spelling
+    from symphony.ports.runs import RunStatus
+
+    wanted = None if status is None else RunStatus(status)
+    found = Symphony.open().runs.list(limit=limit, status=wanted)
+    if as_json:
+        output.say_json([spelling.summary(run) for run in found])
+    elif found:
+        output.say(listing.runs_text(found))
+    else:
+        output.note("no runs" if status is None else f"no runs that are {status}")
+    return 0
+
+
+@command.command()
+@options.run_argument
+@options.as_json("Print the same JSON object as `run --json`.")
+def show(run: str, as_json: bool) -> int:
+    """Show one run: its nodes, its outputs, what went wrong."""
+    from symphony.app import Symphony
+    from symphony.cli import blocks, ending, listing, spelling
+
+    symphony = Symphony.open()
+    result = symphony.runs.result(symphony.runs.find(run))
+    if as_json:
+        output.say_json(spelling.result(result))
+        return 0
+    page = blocks.Page(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
+    parts = [ending.closing_text(result, None, page) + "\n", listing.nodes_text(result)]
+    parts += [ending.outputs_text(result, symphony.artifacts.path), ending.error_text(result, page)]
+    output.say("\n".join(part for part in parts if part))
+    if words := ending.advice(result):
+        output.note(words)
+    return 0
+
+
+@command.command()
+@options.run_argument
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@options.as_json("Print one JSON object a line.")
+@click.option("--since", type=click.IntRange(0), default=0, help="Only events after this number.")
+def events(run: str, follow: bool, as_json: bool, since: int) -> int:
+    """List everything that happened in a run, in order."""
+    from symphony.app import Symphony
+    from symphony.cli import following, listing, spelling
+
+    runs = Symphony.open().runs
+    for event in following.events(runs, runs.find(run), since=since, follow=follow):
+        if as_json:
+            output.say_json(spelling.event(event), line=True)
+        else:
+            output.say(listing.event_text(event))
+        if follow:
+            sys.stdout.flush()
+    return 0
+
+
+@command.command()
+@options.run_argument
+@click.argument("node", required=False, shell_complete=completing.nodes)
+@options.as_json("Print one JSON object a line.")
+def logs(run: str, node: str | None, as_json: bool) -> int:
+    """Print what the nodes of a run wrote to their stdout and stderr."""
+    from symphony.app import Symphony
+    from symphony.cli import listing
+
+    runs = Symphony.open().runs
+    safe = output.is_terminal(sys.stdout)
+    for line in runs.logs(runs.find(run), node):
+        if as_json:
+            output.say_json({"at": line.at, "node": line.node, "stream": line.stream, "text": line.text}, line=True)
+        else:
+            output.say(listing.log_text(line.node if node is None else None, line.text, safe=safe))
+    return 0
+
+
+@command.command()
+@options.run_argument
+@click.option(
+    "--retry", multiple=True, metavar="NODE", shell_complete=completing.nodes,
+    help="Run this node again, though it may have had an effect; may be repeated.",
+)
+@click.option(
+    "--skip", multiple=True, metavar="NODE", shell_complete=completing.nodes,
+    help="Take this node as skipped; may be repeated.",
+)
+@options.as_json("Print the result as one JSON object, and nothing else.")
+@options.quiet
+def resume(run: str, retry: tuple[str, ...], skip: tuple[str, ...], as_json: bool, quiet: bool) -> int:
+    """Go on with a run that was interrupted, waits or failed; what had finished is not run again.
+
+    Ends as `symphony run` does.
+    """
+    from symphony.app import Symphony
+    from symphony.cli import reporting, running
+
+    opening = Symphony.open()
+    run_id = opening.runs.find(run)
+
+    async def begin(symphony: Symphony) -> "RunHandle":
+        return await symphony.resume(run_id, retry=retry, skip=skip)
+
+    view = running.view_for(f"run {run_id}", quiet=quiet)
+    after = reporting.Report(as_json=as_json).after
+    return running.drive(lambda: running.conduct(opening, begin, view, after)).status
+
+
+@command.command()
+@options.run_argument
+@options.as_json("Print the run's id and status as one JSON object.")
+def cancel(run: str, as_json: bool) -> int:
+    """Cancel a run, wherever it runs; its own process ends with 3."""
+    from symphony.app import Symphony
+
+    runs = Symphony.open().runs
+    run_id = runs.find(run)
+    status = runs.cancel(run_id)
+    if as_json:
+        output.say_json({"run_id": run_id, "status": str(status)})
+    else:
+        output.say(f"{run_id} {status}\n")
+    return 0
+
+
+@command.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.run_ids)
+def delete(runs: tuple[str, ...]) -> int:
+    """Delete runs that have ended: their record, logs, and claims on artifacts."""
+    from symphony.app import Symphony
+
+    opened = Symphony.open().runs
+    for run_id in dict.fromkeys(opened.find(run) for run in runs):
+        opened.delete(run_id)
+        output.say(f"{run_id} deleted\n")
+    return 0

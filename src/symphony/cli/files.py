@@ -1,0 +1,37 @@
+"""Reading what a command line names: workflow files and files of operators."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symphony.cli.failures import Refused
+
+if TYPE_CHECKING:
+    from symphony.workflow.catalog import Catalog
+    from symphony.workflow.model import Workflow
+    from symphony.workflow.problems import ValidationReport
+
+
+def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport]":
+    """The workflow in `path` and the report on it (warnings). Raises Refused if it has errors."""
+    from symphony.workflow import check_file
+
+    workflow, report = check_file(path, catalog)
+    if workflow is None or not report.ok:
+        raise Refused(report, path)
+    return workflow, report
+
+
+def catalog_with(operators: Sequence[Path]) -> "Catalog":
+    """What workflows may name: the built-in catalogue and what the files define."""
+    from symphony.workflow import builtin_catalog
+
+    built_in = builtin_catalog()
+    if not operators:
+        return built_in
+    import msgspec
+
+    from symphony.sdk import load_operators
+
+    own = {operator.info.name: operator.info for path in operators for operator in load_operators(path)}
+    return msgspec.structs.replace(built_in, operators={**built_in.operators, **own})

@@ -1,0 +1,34 @@
+"""Following a run that another process drives."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from symphony.ports.runs import RunEvent, RunResult, RunStatus
+
+EVERY_S: Final = 0.2
+_GOING: Final = (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+class Journal(Protocol):
+    """What is read of the runs."""
+
+    def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]: ...
+    def result(self, run_id: str) -> RunResult: ...
+
+
+def events(
+    runs: Journal, run_id: str, *, since: int = 0, follow: bool = False, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[RunEvent]:
+    """Events after number `since`; with `follow`, until the run goes on no more.
+
+    The status is read before the events: what happened until then is never missed.
+    """
+    while True:
+        going = follow and runs.result(run_id).status in _GOING
+        for event in runs.events(run_id, since):
+            since = event.seq
+            yield event
+        if not going:
+            return
+        sleep(EVERY_S)

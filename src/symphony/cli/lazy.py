@@ -1,0 +1,46 @@
+"""A group of commands that imports a command's module only when that command is used."""
+
+import importlib
+from typing import Final
+
+import click
+
+COMMANDS: Final[dict[str, str]] = {
+    "run": "Run a workflow.",
+    "validate": "Say everything that is wrong with a workflow file.",
+    "graph": "Draw a workflow as text, Mermaid or SVG.",
+    "convert": "Write a workflow in another format.",
+    "runs": "List, show, follow, resume, cancel and delete runs.",
+    "artifacts": "List, show, store and fetch artifacts.",
+    "operators": "List and explain the operators that workflows may use.",
+    "models": "List the models that workflows may use.",
+    "cache": "Measure or empty the cache of results.",
+    "init": "Begin: a small workflow and a home for its runs.",
+    "doctor": "Check this machine and say how to repair what is wrong.",
+    "completion": "Print the completion script of a shell.",
+}
+"""Every command with its one line of help: a test holds them equal to the modules' own."""
+
+
+class LazyGroup(click.Group):
+    """The root command. `--help` reads the table above and imports nothing."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command `cmd_name`, imported now."""
+        return load(cmd_name) if cmd_name in COMMANDS else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def load(name: str) -> click.Command:
+    """The command `name` of the table."""
+    command = importlib.import_module(f"symphony.cli.commands.{name}").command
+    assert isinstance(command, click.Command)
+    return command

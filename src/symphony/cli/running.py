@@ -1,0 +1,222 @@
+"""Driving one run to its end: the loop, the view, the signals. Shared by `run` and `runs resume`.
+
+Signals: the first Ctrl-C, SIGTERM or SIGHUP cancels the run, durably; the second ends this process
+and its children at once (what was acknowledged is safe: that is what the journal is for). A signal
+that was ignored when we were started, as `nohup` and background jobs of scripts do, stays ignored.
+"""
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from types import FrameType
+from typing import Final, TypeVar
+
+from symphony.cli import exits, output
+from symphony.cli.watching import Handle, Lines, Silence, View
+from symphony.ports.runs import RunEvent, RunResult, RunStatus
+
+S = TypeVar("S")
+
+DRAW_EVERY_S: Final = 0.125
+FIRST_DRAW_S: Final = 0.25
+"""A run that is shorter than this never pays for the live view."""
+DRAIN_S: Final = 2.0
+
+_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended here. `stopped_by` is the signal that this process got, if any."""
+
+    result: RunResult
+    elapsed_s: float
+    stopped_by: int | None
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.stopped_by is not None and self.result.status in (RunStatus.CANCELLED, RunStatus.RUNNING):
+            return exits.SIGNALLED + self.stopped_by
+        return exits.of_status(self.result.status)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, else asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def drive(work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    """Run `work` on a loop of our own."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(_awaited(work))
+
+
+async def _awaited(work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    return await work()
+
+
+async def conduct(
+    opening: AbstractAsyncContextManager[S],
+    begin: Callable[[S], Awaitable[Handle]],
+    view: View,
+    after: Callable[[S, Outcome], None],
+) -> Outcome:
+    """Open, begin, watch to the end; `after` prints while what was opened is still open."""
+    began_s = time.monotonic()
+    async with opening as opened:
+        handle = await begin(opened)
+        with Signals(asyncio.get_running_loop(), handle.cancel, view.note) as signals:
+            result = await _watched(handle, view)
+        outcome = Outcome(result=result, elapsed_s=time.monotonic() - began_s, stopped_by=signals.received)
+        after(opened, outcome)
+    return outcome
+
+
+async def _watched(handle: Handle, view: View) -> RunResult:
+    watching = asyncio.get_running_loop().create_task(_show(handle, view), name="view")
+    try:
+        result = await handle.result()
+        await asyncio.wait({watching}, timeout=DRAIN_S)
+        return result
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+
+
+async def _show(handle: Handle, view: View) -> None:
+    """A view that breaks, such as on a terminal that went away, must not break the run."""
+    try:
+        await view.watch(handle)
+    except Exception as error:
+        output.note(f"the progress view ended: {type(error).__name__}: {output.shown(str(error))}")
+
+
+def view_for(title: str, *, quiet: bool) -> View:
+    """The live tree for a terminal, lines for anything else."""
+    if quiet or sys.stderr is None:
+        return Silence()
+    if output.is_terminal(sys.stderr) and os.environ.get("TERM", "") not in ("", "dumb"):
+        return Tree(title)
+    return Lines()
+
+
+class Tree:
+    """The live tree; rich is imported only once the run turns out not to be short."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._note: Callable[[str], None] = output.note
+
+    def note(self, text: str) -> None:
+        """One line above the tree."""
+        self._note(text)
+
+    async def watch(self, handle: Handle) -> None:
+        """Draw until the run ends; the tree is then gone and the cursor back."""
+        await asyncio.sleep(FIRST_DRAW_S)
+        await asyncio.to_thread(importlib.import_module, "symphony.cli.live")
+        from symphony.cli import live
+
+        board = live.Board(self._title, handle.run_id)
+        following = asyncio.get_running_loop().create_task(_follow(handle, board.add), name="view-events")
+        try:
+            with live.Screen(board) as screen:
+                self._note = screen.note
+                while not following.done():
+                    board.see(handle.progress())
+                    # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
+                    await asyncio.to_thread(screen.draw)
+                    await asyncio.wait({following}, timeout=DRAW_EVERY_S)
+        finally:
+            self._note = output.note
+            following.cancel()
+
+
+async def _follow(handle: Handle, add: Callable[[RunEvent], None]) -> None:
+    async for event in handle.events():
+        add(event)
+
+
+class Signals:
+    """The first signal asks `cancel`, the second kills. Restores what was there before."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], None], note: Callable[[str], None]
+    ) -> None:
+        self._loop, self._cancel, self._note = loop, cancel, note
+        self._before: dict[int, object] = {}
+        self.received: int | None = None
+
+    def __enter__(self) -> "Signals":
+        for number in _heeded():
+            self._before[number] = signal.getsignal(number)
+            try:
+                self._loop.add_signal_handler(number, self._first, number)
+            except NotImplementedError:  # Windows
+                signal.signal(number, lambda n, _: self._loop.call_soon_threadsafe(self._first, n))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            if self.received is None:
+                self._unhook(number)
+            signal.signal(number, before if callable(before) else signal.SIG_DFL)
+
+    def _first(self, number: int) -> None:
+        if self.received is not None:
+            return
+        self.received = number
+        for each in self._before:
+            self._unhook(each)
+            # Not through the loop: the second must work even if the loop is stuck.
+            signal.signal(each, kill_at_once)
+        self._cancel()
+        again = "; press Ctrl-C again to kill it at once" if number == signal.SIGINT else ""
+        self._note(f"cancelling the run{again}")
+
+    def _unhook(self, number: int) -> None:
+        try:
+            self._loop.remove_signal_handler(number)
+        except NotImplementedError:
+            pass
+
+
+def _heeded() -> list[int]:
+    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def kill_at_once(number: int, _: FrameType | None) -> None:
+    """End this process and all below it now, leaving the terminal usable."""
+    try:
+        if output.is_terminal(sys.stderr):
+            os.write(2, b"\x1b[?25h\r\n")
+        os.write(2, b"killed\n")
+    except OSError:
+        pass
+    _kill_children()
+    os._exit(exits.SIGNALLED + number)
+
+
+def _kill_children() -> None:
+    try:
+        import psutil
+
+        for child in psutil.Process().children(recursive=True):
+            try:
+                child.kill()
+            except psutil.Error:
+                pass
+    except Exception:  # we are about to die: nothing here may stand in the way
+        pass
