@@ -3,7 +3,20 @@
 from collections.abc import Mapping
 from typing import Protocol
 
+from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
+
+
+class ModelUnavailable(SymphonyError):
+    """The model is unknown, not installed, damaged, or does not start."""
+
+    code = "model-unavailable"
+
+
+class ModelFailed(SymphonyError):
+    """The model was asked and could not answer. A narrower `code` may say why (`type-mismatch`, …)."""
+
+    code = "model-failed"
 
 
 class Models(Protocol):

