@@ -8,7 +8,6 @@ Every file is checked against a digest in this program before it is put in place
 import argparse
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -17,7 +16,8 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from symphony.commons.errors import SymphonyError
+from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.commons.filesystem import write_atomic
 from symphony.kit.instruments.files import (
     FETCH,
     MODEL_FILES,
@@ -122,25 +122,12 @@ def _run(command: Sequence[str], file: ModelFile) -> None:
 
 
 def _put(directory: Path, file: ModelFile, body: bytes) -> None:
-    """Durably, in one step: a reader sees the old file or the new one, never a part."""
-    target = directory / file.name
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(dir=directory, prefix=f".{file.name}-")
-        temporary = Path(name)
-        try:
-            with os.fdopen(number, "wb") as stream:
-                stream.write(body)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.chmod(0o644)
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
+        write_atomic(directory / file.name, body, mode=0o644)
+    except (OSError, IoFailed) as error:
         raise ModelUnavailable(
-            f"cannot write {target}: {error.strerror}",
+            f"cannot put {file.name} into {directory}: {error}",
             hint=f"choose another place with --to, such as SYMPHONY_HOME/models/{directory.name}",
         ) from error
 

@@ -167,9 +167,7 @@ class Child(asyncio.SubprocessProtocol):
     # What the transport tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        process: object = transport
-        assert isinstance(process, _Process)
-        self._transport = process
+        self._transport = _process(transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         if fd == 2:
@@ -245,3 +243,8 @@ class Child(asyncio.SubprocessProtocol):
     def _last_words(self) -> str:
         said = self._errors.decode(errors="replace").strip()
         return f"; it said: {said}" if said else ""
+
+
+def _process(transport: object) -> _Process:
+    assert isinstance(transport, _Process)
+    return transport
