@@ -8,6 +8,7 @@ Every file is checked against a digest in this program before it is put in place
 import argparse
 import hashlib
 import importlib.util
+import shlex
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import write_atomic
 from symphony.kit.instruments.files import (
     FETCH,
+    FOLDER,
     MODEL_FILES,
     ModelFile,
     default_directory,
@@ -128,7 +130,7 @@ def _put(directory: Path, file: ModelFile, body: bytes) -> None:
     except (OSError, IoFailed) as error:
         raise ModelUnavailable(
             f"cannot put {file.name} into {directory}: {error}",
-            hint=f"choose another place with --to, such as SYMPHONY_HOME/models/{directory.name}",
+            hint=f"choose another place with --to, such as SYMPHONY_HOME/models/{FOLDER}",
         ) from error
 
 
@@ -158,7 +160,7 @@ def _checked(directory: Path | None) -> Path:
     """Where the model lies, verified. Raises ModelUnavailable."""
     place = directory or locate()
     if found := problems(place):
-        raise ModelUnavailable("; ".join(found), hint=f"run: {FETCH} --to {place}")
+        raise ModelUnavailable("; ".join(found), hint=f"run: {FETCH} --to {shlex.quote(str(place))}")
     return place
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +88,7 @@ def read_verified(directory: Path, file: ModelFile) -> bytes:
         raise ModelUnavailable(
             f"{path} is damaged or another version",
             details={"path": str(path), "expected_sha256": file.sha256},
-            hint=f"fetch it again: {FETCH} --to {directory}",
+            hint=f"fetch it again: {FETCH} --to {shlex.quote(str(directory))}",
         )
     return body
 

@@ -37,6 +37,7 @@ class _Pipe(Protocol):
     """A transport that can be written to; uvloop's derive from no class of asyncio's."""
 
     def write(self, data: bytes) -> None: ...
+    def close(self) -> None: ...
 
 
 @runtime_checkable
@@ -45,7 +46,7 @@ class _Process(Protocol):
 
     def get_pid(self) -> int: ...
     def get_returncode(self) -> int | None: ...
-    def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None: ...
+    def get_pipe_transport(self, fd: int) -> object: ...
     def kill(self) -> None: ...
     def close(self) -> None: ...
 
@@ -142,8 +143,7 @@ class Child(asyncio.SubprocessProtocol):
         if self.ended or self._killer is not None:
             return
         self._killer = self._loop.call_later(STOP_S, self.kill)
-        stdin = self._transport.get_pipe_transport(0) if self._transport is not None else None
-        if stdin is not None:
+        if (stdin := self._stdin()) is not None:
             stdin.close()
 
     async def stopped(self) -> None:
@@ -160,9 +160,12 @@ class Child(asyncio.SubprocessProtocol):
                 pass  # it ended by itself in this moment
 
     def _write(self, data: bytes) -> None:
-        stdin = self._transport.get_pipe_transport(0) if self._transport is not None else None
-        if isinstance(stdin, _Pipe):
+        if (stdin := self._stdin()) is not None:
             stdin.write(data)
+
+    def _stdin(self) -> _Pipe | None:
+        stdin = self._transport.get_pipe_transport(0) if self._transport is not None else None
+        return stdin if isinstance(stdin, _Pipe) else None
 
     # What the transport tells.
 
