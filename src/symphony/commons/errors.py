@@ -5,9 +5,9 @@ and what to do about it (`hint`). Bugs are not errors of this kind: they assert.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, TypeAlias, Union
+from typing import ClassVar, TypeAlias
 
-Detail: TypeAlias = Union[None, bool, int, float, str, bytes, Sequence["Detail"], Mapping[str, "Detail"]]
+Detail: TypeAlias = bool | int | float | str | bytes | Sequence["Detail"] | Mapping[str, "Detail"] | None
 """What `details` may hold: the same plain values that flow through workflows."""
 
 

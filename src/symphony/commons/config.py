@@ -1,0 +1,246 @@
+"""Settings in layers: each layer is checked on its own, so that an error names its source.
+
+Lowest first: the defaults of the types, `default.toml`, the environment's file (`production.toml`
+or the one that SYMPHONY_ENV names), the home's `config.toml`, and SYMPHONY__SECTION__KEY
+variables. An error names file or variable and key, and never repeats a value: it may be a secret.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from symphony.commons.errors import ConfigInvalid, IoFailed, SymphonyError
+from symphony.commons.filesystem import read_text_bounded
+from symphony.commons.logging import LoggingConfig
+from symphony.commons.secrets import Secret
+
+VARIABLE_PREFIX: Final = "SYMPHONY__"
+ENVIRONMENT_VARIABLE: Final = "SYMPHONY_ENV"
+FOLDER_VARIABLE: Final = "SYMPHONY_CONFIG_DIR"
+ENVIRONMENT_DEFAULT: Final = "production"
+_FILE_BYTES_MAX = 1 << 20
+_ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+S = TypeVar("S", bound=msgspec.Struct)
+Tree: TypeAlias = dict[str, object]
+Place: TypeAlias = tuple[str, ...]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all settings: a value of the wrong type or an unknown key is an error."""
+
+
+class DatabaseConfig(Settings, frozen=True, kw_only=True):
+    """Where the data API keeps its tables; without `url`, a file in the home."""
+
+    url: Secret | None = None
+
+
+class SymphonyConfig(Settings, frozen=True, kw_only=True):
+    """The engine. `concurrency`: how many nodes run at once unless a run says otherwise."""
+
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    cache: bool = True
+
+
+class Config(Settings, frozen=True, kw_only=True):
+    """All of Symphony's own settings."""
+
+    database: DatabaseConfig = DatabaseConfig()
+    logging: LoggingConfig = LoggingConfig()
+    symphony: SymphonyConfig = SymphonyConfig()
+
+
+def load_config(
+    folder: Path | None = None, *, home: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Config:
+    """Symphony's settings. Raises ConfigInvalid; IoFailed if a file cannot be read.
+
+    `folder` holds `default.toml` and the environments' files; without it SYMPHONY_CONFIG_DIR
+    names it. No file must exist, except that of an environment which SYMPHONY_ENV names.
+    `variables` is `os.environ` unless given.
+    """
+    given = os.environ if variables is None else variables
+    if folder is None and given.get(FOLDER_VARIABLE):
+        folder = Path(given[FOLDER_VARIABLE])
+    files = [] if folder is None else list(_folder_files(folder, given))
+    if home is not None:
+        files.append(home / "config.toml")
+    return load_settings(Config, files=files, variables=given)
+
+
+def _folder_files(folder: Path, variables: Mapping[str, str]) -> Iterator[Path]:
+    chosen = variables.get(ENVIRONMENT_VARIABLE)
+    environment = chosen or ENVIRONMENT_DEFAULT
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise ConfigInvalid(
+            f"{ENVIRONMENT_VARIABLE} is not the name of an environment",
+            hint="lower-case letters, digits, - and _: for instance production",
+        )
+    yield folder / "default.toml"
+    file = folder / f"{environment}.toml"
+    if chosen and not file.is_file():
+        raise ConfigInvalid(
+            f"{ENVIRONMENT_VARIABLE} asks for {environment}, but there is no file {file}",
+            details={"path": str(file)},
+            hint=f"write that file, or unset {ENVIRONMENT_VARIABLE}",
+        )
+    yield file
+
+
+def load_settings(
+    kind: type[S], *, files: Sequence[Path] = (), variables: Mapping[str, str] | None = None
+) -> S:
+    """`kind` from TOML files, later ones over earlier ones, and variables over all.
+
+    Files that do not exist are left out. Fields that are structs are sections; a variable is
+    `SYMPHONY__SECTION__KEY`, text as it stands, other types as in `5`, `true` or JSON for lists
+    and maps; an empty variable counts as unset. Raises ConfigInvalid or IoFailed.
+    """
+    merged: Tree = {}
+    for file in files:
+        _merge(merged, _checked(kind, _read(file), str(file), ()))
+    for name in sorted(variables or ()):
+        if name.upper().startswith(VARIABLE_PREFIX):
+            _merge(merged, _of_variable(kind, name, (variables or {})[name]))
+    try:
+        return msgspec.convert(merged, kind, dec_hook=_as_secret)
+    except msgspec.ValidationError as error:
+        raise ConfigInvalid(f"the settings do not go together: {_without_value(error)}") from None
+
+
+def _read(file: Path) -> Tree:
+    try:
+        return tomllib.loads(read_text_bounded(file, _FILE_BYTES_MAX))
+    except tomllib.TOMLDecodeError as error:
+        # Only the place: the rest of the message may quote what stands there.
+        place = re.search(r"line \d+, column \d+", str(error))
+        raise ConfigInvalid(
+            f"{file} is not TOML: look at {place[0] if place else 'its end'}", details={"path": str(file)}
+        ) from None
+    except RecursionError:
+        raise ConfigInvalid(f"{file} is nested too deeply", details={"path": str(file)}) from None
+    except IoFailed as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return {}
+        raise
+
+
+def _checked(kind: type[msgspec.Struct], tree: Mapping[str, object], source: str, path: Place) -> Tree:
+    """What `tree` sets, each value checked against its field. Raises ConfigInvalid."""
+    types = _fields(kind)
+    result: Tree = {}
+    for key, value in tree.items():
+        place = (*path, key)
+        if key not in types:
+            raise _unknown(source, place, types)
+        section = _section(types[key])
+        if section is None:
+            result[key] = _converted(value, types[key], source, place)
+        elif isinstance(value, dict):
+            result[key] = _checked(section, value, source, place)
+        else:
+            raise _wrong(source, place, f"expected the section [{'.'.join(place)}]")
+    return result
+
+
+def _of_variable(kind: type[msgspec.Struct], name: str, text: str) -> Tree:
+    path = tuple(name[len(VARIABLE_PREFIX) :].lower().split("__"))
+    types = _fields(kind)
+    for depth, part in enumerate(path[:-1], start=1):
+        if part not in types:
+            raise _unknown(name, path[:depth], types)
+        section = _section(types[part])
+        if section is None:
+            raise _unknown(name, path, {})
+        types = _fields(section)
+    if path[-1] not in types:
+        raise _unknown(name, path, types)
+    if _section(types[path[-1]]) is not None:
+        raise _wrong(name, path, "expected a key inside this section", hint=f"such as {name}__KEY")
+    if not text:
+        return {}
+    tree: Tree = {path[-1]: _from_text(text, types[path[-1]], name, path)}
+    for part in reversed(path[:-1]):
+        tree = {part: tree}
+    return tree
+
+
+def _from_text(text: str, kind: object, source: str, place: Place) -> object:
+    if text[0] in "[{":
+        try:
+            return _converted(msgspec.json.decode(text), kind, source, place)
+        except (msgspec.DecodeError, RecursionError):
+            pass  # then it is text that happens to begin so
+    return _converted(text, kind, source, place, strict=False)
+
+
+def _converted(value: object, kind: object, source: str, place: Place, *, strict: bool = True) -> object:
+    """`value` as a builtin again, so that layers merge as trees. Raises ConfigInvalid."""
+    try:
+        found: object = msgspec.convert(value, type=kind, strict=strict, dec_hook=_as_secret)
+    except msgspec.ValidationError as error:
+        choices = _choices(kind)
+        why = f"expected one of {', '.join(choices)}" if choices else _without_value(error)
+        raise _wrong(source, place, why) from None
+    return value if strict or isinstance(found, Secret) else msgspec.to_builtins(found)
+
+
+def _as_secret(kind: type, value: object) -> object:
+    if kind is not Secret:
+        raise TypeError(f"settings cannot hold {kind.__name__}")
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("Expected `str`")
+    return Secret(value)
+
+
+def _choices(kind: object) -> list[str]:
+    """What a `Literal` allows."""
+    return [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
+
+
+def _without_value(error: msgspec.ValidationError) -> str:
+    """msgspec's message, except where it quotes the value."""
+    said = str(error)
+    if said.startswith("Expected "):
+        return "expected" + said[len("Expected") :].split(" - at ")[0].replace("`", "")
+    return "it is not one of the values that are allowed" if said.startswith("Invalid") else said
+
+
+def _fields(kind: type[msgspec.Struct]) -> dict[str, object]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {name: hints[name] for name in kind.__struct_fields__}
+
+
+def _section(kind: object) -> type[msgspec.Struct] | None:
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def _merge(below: Tree, above: Mapping[str, object]) -> None:
+    for key, value in above.items():
+        under = below.get(key)
+        if isinstance(under, dict) and isinstance(value, dict):
+            _merge(under, value)
+        else:
+            below[key] = value
+
+
+def _unknown(source: str, place: Place, known: Mapping[str, object]) -> SymphonyError:
+    import difflib  # only on the way to an error
+
+    near = difflib.get_close_matches(place[-1], known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known) or 'nothing'}"
+    key = ".".join(place)
+    return ConfigInvalid(f"{source}: unknown key {key}", details={"source": source, "key": key}, hint=hint)
+
+
+def _wrong(source: str, place: Place, why: str, *, hint: str | None = None) -> SymphonyError:
+    key = ".".join(place)
+    return ConfigInvalid(f"{source}: {key}: {why}", details={"source": source, "key": key}, hint=hint)
