@@ -41,14 +41,16 @@ class Source:
         except (OSError, ValueError):
             name = str(path)
         try:
-            with open(path, "rb") as file:
+            with path.open("rb") as file:
                 body = file.read(_SOURCE_BYTES_MAX)
         except OSError:
             return cls(name)
         return cls(name, body.decode("utf-8", "replace").splitlines())
 
 
-def problem_block(problem: "Problem", page: Page, *, source: Source | None = None, warning: bool = False) -> str:
+def problem_block(
+    problem: "Problem", page: Page, *, source: Source | None = None, warning: bool = False
+) -> str:
     """One problem of a workflow file."""
     where = ""
     if source is not None:
@@ -72,7 +74,9 @@ def report_blocks(report: "ValidationReport", page: Page, *, source: Source | No
     found = [(problem, False) for problem in report.errors] + [(problem, True) for problem in report.warnings]
     blocks = [problem_block(p, page, source=source, warning=warning) for p, warning in found[:_PROBLEMS_MAX]]
     if len(found) > _PROBLEMS_MAX:
-        blocks.append(f"… and {len(found) - _PROBLEMS_MAX:,} more: `symphony validate FILE --json` lists them all\n")
+        blocks.append(
+            f"… and {len(found) - _PROBLEMS_MAX:,} more: `symphony validate FILE --json` lists them all\n"
+        )
     return "\n".join(blocks)
 
 
@@ -110,7 +114,9 @@ def _excerpt(line: str, number: int, column: int | None, page: Page) -> list[str
     bar = paint("|", "blue", on=page.colours)
     rows = [f"{gutter} {bar} {text}"]
     if column is not None:
-        rows.append(f"{' ' * len(gutter)} {bar} {' ' * columns(before)}{paint('^', 'bold', 'red', on=page.colours)}")
+        rows.append(
+            f"{' ' * len(gutter)} {bar} {' ' * columns(before)}{paint('^', 'bold', 'red', on=page.colours)}"
+        )
     return rows
 
 

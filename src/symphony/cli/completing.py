@@ -9,27 +9,27 @@ import click
 LIMIT: Final = 200
 
 
-def run_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def run_ids(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Ids of the newest runs."""
     return _safely(_run_ids, incomplete)
 
 
-def artifacts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def artifacts(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the newest artifacts, and digests once something is typed."""
     return _safely(lambda: _artifacts(incomplete), incomplete)
 
 
-def operators(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def operators(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the built-in operators."""
     return _safely(_operators, incomplete)
 
 
-def inputs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def inputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """`KEY=` for the inputs of the workflow that stands on the command line already."""
     return _safely(lambda: _inputs(ctx.params.get("file")), incomplete)
 
 
-def nodes(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+def nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the nodes of the run that stands on the command line already."""
     return _safely(lambda: _nodes(ctx.params.get("run")), incomplete)
 

@@ -9,6 +9,7 @@ forwards and back. Links that pass a column get a place in it too, so that they 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -45,7 +46,8 @@ def draw_svg(picture: Picture) -> str:
     lefts = [_MARGIN_PX + sum(widths[:i]) + _BETWEEN_PX * i for i in range(len(widths))]
     heights = [_column_height(column, boxes) for column in columns]
     tallest = max(heights, default=0)
-    middles = [_middles(column, boxes, _TITLE_PX + _MARGIN_PX + (tallest - h) / 2) for column, h in zip(columns, heights)]
+    tops = [_TITLE_PX + _MARGIN_PX + (tallest - height) / 2 for height in heights]
+    middles = [_middles(column, boxes, top) for column, top in zip(columns, tops, strict=True)]
     width = (lefts[-1] + widths[-1] if lefts else 200) + _MARGIN_PX
     height = _TITLE_PX + tallest + 2 * _MARGIN_PX
     parts = [_head(picture, max(width, 240), height)]
@@ -76,7 +78,7 @@ def _order(columns: list[list[str]], routes: Sequence[_Route]) -> None:
     before: dict[tuple[int, str], list[str]] = defaultdict(list)
     after: dict[tuple[int, str], list[str]] = defaultdict(list)
     for route in routes:
-        for (c1, k1), (c2, k2) in zip(route.slots, route.slots[1:]):
+        for (c1, k1), (c2, k2) in pairwise(route.slots):
             if c2 - c1 == 1:
                 before[c2, k2].append(k1)
                 after[c1, k1].append(k2)
@@ -137,9 +139,11 @@ def _path(
         if at < final:
             points.append((lefts[column] + widths[column], y))
     words = [f"M{points[0][0]:.1f},{points[0][1]:.1f}"]
-    for (x1, y1), (x2, y2) in zip(points, points[1:]):
+    for (x1, y1), (x2, y2) in pairwise(points):
         middle = (x1 + x2) / 2
-        words.append(f"C{middle:.1f},{y1:.1f} {middle:.1f},{y2:.1f} {x2:.1f},{y2:.1f}" if y1 != y2 else f"H{x2:.1f}")
+        words.append(
+            f"C{middle:.1f},{y1:.1f} {middle:.1f},{y2:.1f} {x2:.1f},{y2:.1f}" if y1 != y2 else f"H{x2:.1f}"
+        )
     path = f'<path class="{route.link.line}" d="{"".join(words)}" marker-end="url(#end)"/>'
     if not route.link.label:
         return path

@@ -90,7 +90,11 @@ def _boxes(
     drawn: list[list[Box]] = []
     place: dict[str, str] = {}
     for level in [*shown, *([rest] if rest else [])]:
-        kept = level if len(level) <= height and level is not rest else level[: 0 if level is rest else height - 1]
+        kept = (
+            level
+            if len(level) <= height and level is not rest
+            else level[: 0 if level is rest else height - 1]
+        )
         boxes = [Box(name, kind_of(workflow.nodes[name]), detail_of(workflow.nodes[name])) for name in kept]
         place.update((name, name) for name in kept)
         if hidden := level[len(kept) :]:

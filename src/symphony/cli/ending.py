@@ -18,7 +18,9 @@ PathOf = Callable[[Digest], Path | None]
 
 def outputs_text(run: RunResult, path_of: PathOf) -> str:
     """The outputs for people: short values in full, artifacts with their path."""
-    return "".join(f"{output.shown(name)} = {value_text(value, path_of)}\n" for name, value in run.outputs.items())
+    return "".join(
+        f"{output.shown(name)} = {value_text(value, path_of)}\n" for name, value in run.outputs.items()
+    )
 
 
 def value_text(value: StoredValue, path_of: PathOf) -> str:
@@ -28,7 +30,9 @@ def value_text(value: StoredValue, path_of: PathOf) -> str:
             path = path_of(value.digest)
         except OSError:
             path = None
-        about = ", ".join(p for p in (output.shown(value.name or ""), value.content_type, output.size(value.size)) if p)
+        about = ", ".join(
+            p for p in (output.shown(value.name or ""), value.content_type, output.size(value.size)) if p
+        )
         return f"{output.shown(str(path)) if path is not None else 'artifact ' + value.digest}  ({about})"
     if isinstance(value, str):
         return output.brief(value, VALUE_COLUMNS_MAX)
@@ -48,7 +52,11 @@ def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.Page) -> 
 def counts_of(nodes: Mapping[str, NodeResult]) -> str:
     """`12 nodes (4 cached, 1 skipped)`. Elements of a fan-out, `parse[3]`, are not nodes."""
     found = Counter(outcome.status for name, outcome in nodes.items() if "[" not in name)
-    parts = [f"{number:,} {status}" for status, number in sorted(found.items()) if status is not NodeStatus.SUCCEEDED]
+    parts = [
+        f"{number:,} {status}"
+        for status, number in sorted(found.items())
+        if status is not NodeStatus.SUCCEEDED
+    ]
     return output.count(found.total(), "node") + (f" ({', '.join(parts)})" if parts else "")
 
 
@@ -65,8 +73,12 @@ def advice(run: RunResult) -> str:
     resume = f"symphony runs resume {run.run_id}"
     match run.status:
         case RunStatus.FAILED:
-            retry = "" if run.error is None or run.error.node is None else f" --retry {_quoted(run.error.node)}"
-            return f"to try again from there: {resume}{retry}\nwhat it printed: symphony runs logs {run.run_id}"
+            retry = (
+                "" if run.error is None or run.error.node is None else f" --retry {_quoted(run.error.node)}"
+            )
+            return (
+                f"to try again from there: {resume}{retry}\nwhat it printed: symphony runs logs {run.run_id}"
+            )
         case RunStatus.WAITING | RunStatus.PAUSED:
             return _waiting_advice(run, resume)
         case RunStatus.INTERRUPTED | RunStatus.CANCELLED:
@@ -81,7 +93,9 @@ def _waiting_advice(run: RunResult, resume: str) -> str:
     waits = ", ".join(output.shown(name) for name in names[:_NAMED_MAX])
     more = f" and {len(names) - _NAMED_MAX:,} more" if len(names) > _NAMED_MAX else ""
     node = _quoted(names[0])
-    return f"waiting for you to decide about {waits}{more}:\n  {resume} --retry {node}\n  {resume} --skip {node}"
+    return (
+        f"waiting for you to decide about {waits}{more}:\n  {resume} --retry {node}\n  {resume} --skip {node}"
+    )
 
 
 def _quoted(name: str) -> str:

@@ -25,7 +25,7 @@ def read_env_file(path: Path) -> dict[str, str]:
     be a regular file of ours, with no permissions for group and others (0600 or 0400).
     """
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-    with open(handle, "rb") as file:
+    with os.fdopen(handle, "rb") as file:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
             raise EnvFileRefused(f"{path} is not a regular file", hint="write KEY=VALUE lines into a file")
@@ -48,14 +48,16 @@ def parse_env(text: str, name: str) -> dict[str, str]:
     EnvFileRefused naming `name` and the line.
     """
     found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.strip().removeprefix("export ").strip()
+    for number, written in enumerate(text.splitlines(), start=1):
+        line = written.strip().removeprefix("export ").strip()
         if not line or line.startswith("#"):
             continue
         key, equals, value = line.partition("=")
         key, value = key.rstrip(), value.strip()
         if not equals or not _NAME.fullmatch(key) or "\0" in value:
-            raise EnvFileRefused(f"{name}, line {number}: not KEY=VALUE", hint="one variable a line, such as TOKEN=abc")
+            raise EnvFileRefused(
+                f"{name}, line {number}: not KEY=VALUE", hint="one variable a line, such as TOKEN=abc"
+            )
         if key in found:
             raise EnvFileRefused(f"{name}, line {number}: {key} stands twice", hint="remove one of them")
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":

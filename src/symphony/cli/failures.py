@@ -68,7 +68,11 @@ def refuse(report: ValidationReport, manner: Manner, *, path: Path | None = None
 def warn(report: ValidationReport, path: Path) -> None:
     """Print the warnings on a workflow that is going to run."""
     if report.warnings:
-        output.note(blocks.report_blocks(ValidationReport(warnings=report.warnings), page(), source=blocks.Source.of(path)))
+        output.note(
+            blocks.report_blocks(
+                ValidationReport(warnings=report.warnings), page(), source=blocks.Source.of(path)
+            )
+        )
 
 
 def problems_of(error: SymphonyError) -> ValidationReport | None:
@@ -90,7 +94,9 @@ def _of_system(error: OSError) -> SymphonyError:
     if isinstance(error, PermissionError):
         return SymphonyError(f"may not touch{about or ' a file'}: {error.strerror}", code="file-unreadable",
                              hint="check its owner and mode, and those of the folders above")  # fmt: skip
-    return IoFailed.of(error, f"use{about}" if about else "go on", hint="`symphony doctor` looks for the usual causes")
+    return IoFailed.of(
+        error, f"use{about}" if about else "go on", hint="`symphony doctor` looks for the usual causes"
+    )
 
 
 def _bug(error: Exception, manner: Manner) -> int:

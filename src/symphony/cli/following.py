@@ -18,7 +18,12 @@ class Journal(Protocol):
 
 
 def events(
-    runs: Journal, run_id: str, *, since: int = 0, follow: bool = False, sleep: Callable[[float], None] = time.sleep
+    runs: Journal,
+    run_id: str,
+    *,
+    since: int = 0,
+    follow: bool = False,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[RunEvent]:
     """Events after number `since`; with `follow`, until the run goes on no more.
 

@@ -25,7 +25,9 @@ def given_inputs(
     problems = list(unread)
     for name, file in [_pair(text, "--input-file") for text in from_files]:
         if name in values:
-            problems.append(_problem("duplicate-name", name, f"input {name!r} is given twice", "give it once"))
+            problems.append(
+                _problem("duplicate-name", name, f"input {name!r} is given twice", "give it once")
+            )
             continue
         spec = workflow.inputs.get(name)
         values[name] = ""
@@ -57,7 +59,7 @@ def _from_file(name: str, target: "PortType") -> "Value":
     if name == "-":
         body = sys.stdin.buffer.read(BYTES_MAX + 1)
     else:
-        with open(name, "rb") as file:
+        with Path(name).open("rb") as file:
             body = file.read(BYTES_MAX + 1)
     if len(body) > BYTES_MAX:
         raise ValueError(f"it is larger than {BYTES_MAX // 1024 // 1024} MiB; give its path instead")

@@ -10,6 +10,7 @@ from symphony.cli.watching import line_of
 if TYPE_CHECKING:
     from symphony.ports.artifacts import ArtifactRecord
     from symphony.ports.runs import RunEvent, RunResult, RunSummary
+    from symphony.ports.values import StoredValue
     from symphony.workflow.catalog import ModelInfo, OperatorInfo, Port
 
 _NODES_MAX: Final = 500
@@ -30,9 +31,11 @@ def runs_text(runs: "Iterable[RunSummary]") -> str:
 
 def nodes_text(run: "RunResult") -> str:
     """One line for each node; of very many the first ones, failures first of all."""
-    nodes = sorted(run.nodes.items(), key=lambda item: item[1].error is None) if len(run.nodes) > _NODES_MAX else [
-        *run.nodes.items()
-    ]
+    nodes = (
+        sorted(run.nodes.items(), key=lambda item: item[1].error is None)
+        if len(run.nodes) > _NODES_MAX
+        else [*run.nodes.items()]
+    )
     rows = []
     for name, node in nodes[:_NODES_MAX]:
         took = "" if node.duration_ms is None else output.duration(node.duration_ms / 1000)
@@ -56,7 +59,7 @@ def event_text(event: "RunEvent") -> str:
     return f"{event.seq:>6}  {at}  {output.shown(event.type):<16}  {said}".rstrip() + "\n"
 
 
-def _data(data: "Mapping[str, spelling.StoredValue]") -> str:
+def _data(data: "Mapping[str, StoredValue]") -> str:
     import json
 
     return output.brief(json.dumps(spelling.values(data), ensure_ascii=False), 200) if data else ""
@@ -71,7 +74,13 @@ def log_text(node: str | None, text: str, *, safe: bool) -> str:
 def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
     """One line for each artifact."""
     rows = [
-        (r.digest[:_DIGEST_SHOWN], output.size(r.size), output.moment(r.created_at), r.content_type, ", ".join(r.names))
+        (
+            r.digest[:_DIGEST_SHOWN],
+            output.size(r.size),
+            output.moment(r.created_at),
+            r.content_type,
+            ", ".join(r.names),
+        )
         for r in records
     ]
     return output.table(rows, ("DIGEST", "SIZE", "STORED", "TYPE", "NAMES"))
@@ -90,7 +99,8 @@ def artifact_text(record: "ArtifactRecord", path: str | None) -> str:
     for origin in record.provenance:
         model = f", model {output.shown(origin.model)}" if origin.model else ""
         lines.append(
-            f"from     run {origin.run_id}, node {output.shown(origin.node)}, port {output.shown(origin.port)}, "
+            f"from     run {origin.run_id}, node {output.shown(origin.node)}, "
+            f"port {output.shown(origin.port)}, "
             f"{output.shown(origin.operator)} {output.shown(origin.version)}{model}"
         )
         lines += [f"           input {output.shown(n)}: {digest}" for n, digest in origin.inputs.items()]

@@ -14,7 +14,7 @@ PROGRAM: Final = "symphony"
 COMPLETE_VARIABLE: Final = "_SYMPHONY_COMPLETE"
 
 
-def _show_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import PackageNotFoundError, version
 

@@ -2,14 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import click
 
 from symphony.cli import completing
 
 F = TypeVar("F", bound=Callable[..., Any])
-Decorator = Callable[[F], F]
+
+
+class Decorator(Protocol):
+    """Adds an option to a function and gives it back."""
+
+    def __call__(self, function: F, /) -> F: ...
+
 
 PATH: Final = click.Path(path_type=Path)
 
@@ -20,15 +26,17 @@ operators: Final = click.option(
     "--operators", type=PATH, multiple=True, help="A Python file of operators, trusted; may be repeated."
 )
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
-output: Final = click.option("--output", "-o", "target", type=PATH, help="Write to this file instead of stdout.")
+output: Final = click.option(
+    "--output", "-o", "target", type=PATH, help="Write to this file instead of stdout."
+)
 
 
-def as_json(what: str = "Print one JSON object, and nothing else.") -> Decorator[F]:
+def as_json(what: str = "Print one JSON object, and nothing else.") -> Decorator:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help=what)
 
 
-def limit(default: int) -> Decorator[F]:
+def limit(default: int) -> Decorator:
     """`--limit N`."""
     return click.option(
         "--limit", "-n", type=click.IntRange(1, 100_000), default=default, show_default=True,

@@ -15,9 +15,19 @@ if TYPE_CHECKING:
     from symphony.cli.spelling import JSON
 
 WIDTH_DEFAULT: Final = 80
-_CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _BLANKS: Final = re.compile(r"\s+")
-_COLOURS: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
+_COLOURS: Final = {
+    "bold": "1",
+    "dim": "2",
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "cyan": "36",
+}
 
 
 def shown(text: str, *, lines: bool = False) -> str:
@@ -68,7 +78,10 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
     cells = [[shown(cell) for cell in row] for row in [head, *rows]]
     widths = [max(columns(row[i]) for row in cells) for i in range(len(head))]
     last = len(head) - 1
-    lines = ("  ".join(pad(c, w) if i < last else c for i, (c, w) in enumerate(zip(row, widths))) for row in cells)
+    lines = (
+        "  ".join(pad(c, w) if i < last else c for i, (c, w) in enumerate(zip(row, widths, strict=True)))
+        for row in cells
+    )
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 
@@ -113,7 +126,11 @@ def prepare() -> None:
 
 def colourful(stream: TextIO | None) -> bool:
     """May colours be written to `stream`? Honours NO_COLOR (https://no-color.org) and TERM=dumb."""
-    return is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")
+    return (
+        is_terminal(stream)
+        and not os.environ.get("NO_COLOR")
+        and os.environ.get("TERM", "") not in ("", "dumb")
+    )
 
 
 def is_terminal(stream: TextIO | None) -> bool:

@@ -32,14 +32,16 @@ def plan_text(workflow: "Workflow", inputs: "Mapping[str, Value]") -> str:
     from symphony.workflow import graph
 
     levels = graph.levels(workflow)
-    lines = [f"{output.shown(workflow.name)}: {output.count(len(workflow.nodes), 'node')} in "
-             f"{output.count(len(levels), 'level')}; nothing was run"]  # fmt: skip
+    size = f"{output.count(len(workflow.nodes), 'node')} in {output.count(len(levels), 'level')}"
+    lines = [f"{output.shown(workflow.name)}: {size}; nothing was run"]
     for name, value in inputs.items():
         text = value if isinstance(value, str) else json.dumps(spelling.spelled(value), ensure_ascii=False)
         lines.append(f"  input {output.shown(name)} = {output.brief(text, _VALUE_COLUMNS)}")
     for number, level in enumerate(levels[:_LEVELS_MAX], start=1):
         lines.append(f"level {number}")
-        lines += [f"  {name}: {output.brief(detail_of(workflow.nodes[name]), 100)}" for name in level[:_NODES_MAX]]
+        lines += [
+            f"  {name}: {output.brief(detail_of(workflow.nodes[name]), 100)}" for name in level[:_NODES_MAX]
+        ]
         if len(level) > _NODES_MAX:
             lines.append(f"  … and {len(level) - _NODES_MAX:,} more")
     if len(levels) > _LEVELS_MAX:

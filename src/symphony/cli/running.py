@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from symphony.cli import exits, output
 from symphony.cli.watching import Handle, Lines, Silence, View
@@ -98,7 +98,7 @@ async def _show(handle: Handle, view: View) -> None:
     """A view that breaks, such as on a terminal that went away, must not break the run."""
     try:
         await view.watch(handle)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  (whatever it is, the run goes on)
         output.note(f"the progress view ended: {type(error).__name__}: {output.shown(str(error))}")
 
 
@@ -158,7 +158,7 @@ class Signals:
         self._before: dict[int, object] = {}
         self.received: int | None = None
 
-    def __enter__(self) -> "Signals":
+    def __enter__(self) -> Self:
         for number in _heeded():
             self._before[number] = signal.getsignal(number)
             try:
@@ -218,5 +218,5 @@ def _kill_children() -> None:
                 child.kill()
             except psutil.Error:
                 pass
-    except Exception:  # we are about to die: nothing here may stand in the way
+    except Exception:  # noqa: BLE001, S110  (we are about to die: nothing may stand in the way)
         pass

@@ -9,7 +9,7 @@ from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSu
 from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow.problems import Problem, ValidationReport
 
-JSON: TypeAlias = Union[None, bool, int, float, str, list["JSON"], dict[str, "JSON"]]
+JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]  # noqa: UP007
 
 
 def spelled(value: StoredValue) -> JSON:

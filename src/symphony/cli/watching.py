@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 from symphony.cli import output
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
@@ -94,7 +94,9 @@ class Lines:
             self._left -= 1
             self._write(text)
             if self._left == 0:
-                self._write(f"… more than {LINES_MAX} lines: from here on only failures and a summary now and then")
+                self._write(
+                    f"… more than {LINES_MAX} lines: from here on only failures and a summary now and then"
+                )
         elif important and self._failures_left > 0:
             self._failures_left -= 1
             self._write(text)
@@ -141,15 +143,16 @@ def line_of(event: RunEvent) -> str | None:
             return "run is being cancelled"
         case "node.started":
             attempt = data.get("attempt")
-            return f"{name}: started" + (f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else "")
+            return f"{name}: started" + (
+                f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else ""
+            )
         case "node.expanded":
             return f"{name}: {output.count(_integer(data.get('count')), 'element')}"
         case "node.retrying":
             return f"{name}: attempt {_integer(data.get('attempt'))} failed, trying again{_because(data)}"
         case "node.finished":
             took = data.get("duration_ms")
-            known = isinstance(took, int | float) and not isinstance(took, bool)
-            return f"{name}: succeeded" + (f" in {output.duration(float(took) / 1000)}" if known else "")
+            return f"{name}: succeeded" + (f" in {output.duration(took / 1000)}" if _is_number(took) else "")
         case "node.cached":
             return f"{name}: cached"
         case "node.failed":
@@ -166,6 +169,10 @@ def _because(data: Mapping[str, Value]) -> str:
         return f": [{output.shown(str(code))}] {output.brief(str(message), 300)}"
     reason = data.get("reason")
     return f": {output.brief(reason, 300)}" if isinstance(reason, str) and reason else ""
+
+
+def _is_number(value: Value) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _integer(value: Value) -> int:

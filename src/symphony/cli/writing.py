@@ -2,8 +2,6 @@
 
 import codecs
 import io
-import os
-import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import BinaryIO, Final
 
 from symphony.cli import output
 from symphony.cli.failures import BadUsage
+from symphony.commons.filesystem import replacing
 
 CHUNK_BYTES: Final = 1024 * 1024
 _SNIFF_BYTES: Final = 8 * 1024
@@ -29,7 +28,9 @@ def deliver_stream(stream: BinaryIO, target: Path | None, *, binary: bool | None
     first = stream.read(_SNIFF_BYTES)
     terminal = output.is_terminal(sys.stdout)
     if terminal and (is_binary(first) if binary is None else binary):
-        raise BadUsage("this is not text: it would garble the terminal", hint="give --output PATH, or pipe it")
+        raise BadUsage(
+            "this is not text: it would garble the terminal", hint="give --output PATH, or pipe it"
+        )
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for chunk in _chunks(first, stream):
         if terminal:
@@ -50,7 +51,8 @@ def is_binary(body: bytes) -> bool:
 
 
 def _chunks(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
-    yield first
+    if first:
+        yield first
     while chunk := stream.read(CHUNK_BYTES):
         yield chunk
 
@@ -63,21 +65,9 @@ def _write(stream: BinaryIO, target: Path) -> None:
     if target.is_dir():
         raise BadUsage(f"{target} is a folder", hint=f"name a file: --output {target / 'NAME'}")
     if target.exists() and not target.is_file():
-        with open(target, "wb") as there:
-            for chunk in _chunks(b"", stream):
-                there.write(chunk)
+        with target.open("wb") as there:
+            there.writelines(_chunks(b"", stream))
         return
-    target = target.resolve()  # a link keeps pointing at its file, which is replaced
-    fresh = target.with_name(f".{target.name[:200]}.{os.getpid()}.part")
-    try:
-        with open(fresh, "xb") as file:
-            if target.exists():
-                os.chmod(fresh, stat.S_IMODE(target.stat().st_mode))
-            for chunk in _chunks(b"", stream):
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, target)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    # A link keeps pointing at its file, which is replaced.
+    with replacing(target.resolve()) as file:
+        file.writelines(_chunks(b"", stream))

@@ -60,7 +60,9 @@ def parse_inputs(
     problems: list[Problem] = []
     for name, text in texts:
         if name in values:
-            problems.append(_problem("duplicate-name", name, f"input {name!r} is given twice", "give it once"))
+            problems.append(
+                _problem("duplicate-name", name, f"input {name!r} is given twice", "give it once")
+            )
             continue
         spec = workflow.inputs.get(name)
         values[name] = text
@@ -86,7 +88,9 @@ def parse_value(text: str, target: PortType) -> Value:
         if target.kind == "any" and isinstance(error, json.JSONDecodeError):
             return text
         if isinstance(error, json.JSONDecodeError):
-            raise ValueError(f"{_excerpt(text)} is not JSON ({error.msg}, at character {error.pos + 1})") from None
+            raise ValueError(
+                f"{_excerpt(text)} is not JSON ({error.msg}, at character {error.pos + 1})"
+            ) from None
         raise
 
 
@@ -98,7 +102,11 @@ def parse_json(text: str) -> Value:
     """
     try:
         raw = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_number
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_int=_integer,
+            parse_float=_number,
         )
     except RecursionError:
         raise ValueError(f"it is nested more than {DEPTH_MAX} deep") from None
@@ -134,7 +142,12 @@ def unknown_input(workflow: Workflow, name: str) -> Problem:
 
 def _missing(name: str, spec: InputSpec) -> Problem:
     about = f" ({spec.description})" if spec.description else ""
-    return _problem("missing-input", name, f"input {name!r} is missing{about}", f"give it: --input {name}={_example(spec)}")
+    return _problem(
+        "missing-input",
+        name,
+        f"input {name!r} is missing{about}",
+        f"give it: --input {name}={_example(spec)}",
+    )
 
 
 def _wrong(name: str, spec: InputSpec, why: str) -> Problem:
@@ -146,9 +159,15 @@ def _problem(code: Code, name: str, message: str, hint: str) -> Problem:
 
 
 def _expected(spec: InputSpec) -> str:
-    limits = [f"at least {spec.min}"] * (spec.min is not None) + [f"at most {spec.max}"] * (spec.max is not None)
+    limits = [f"at least {spec.min}"] * (spec.min is not None) + [f"at most {spec.max}"] * (
+        spec.max is not None
+    )
     text = f"{spec.type}, {' and '.join(limits)}" if limits else str(spec.type)
-    return text if spec.type.kind in _LITERAL or spec.type.kind == "any" else f"{text}, as JSON: {_example(spec)}"
+    return (
+        text
+        if spec.type.kind in _LITERAL or spec.type.kind == "any"
+        else f"{text}, as JSON: {_example(spec)}"
+    )
 
 
 def _example(spec: InputSpec) -> str:
@@ -167,7 +186,7 @@ def _example(spec: InputSpec) -> str:
         case "json":
             return "'{\"key\": 1}'"
         case "bytes":
-            return "'{\"$bytes\": \"AAEC\"}'"
+            return '\'{"$bytes": "AAEC"}\''
         case "enum" if spec.type.choices:
             return spec.type.choices[0]
     return spec.type.kind.upper()
@@ -262,5 +281,5 @@ def _unspelled_map(raw: dict[str, object], depth: int) -> Value:
         _check_unicode(key)
         if key.startswith("$") and not key.startswith("$$"):
             raise ValueError(f"unknown key {key!r}: a literal $ at the start of a key is doubled")
-        values[key[1:] if key.startswith("$") else key] = _unspelled(element, depth + 1)
+        values[key.removeprefix("$")] = _unspelled(element, depth + 1)
     return values

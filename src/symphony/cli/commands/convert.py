@@ -12,7 +12,9 @@ BINARY = ("msgpack", "bincode")
 
 @click.command("convert")
 @options.workflow_file
-@click.option("--from", "source", type=click.Choice(FORMATS), help="Its format; by default from the file's name.")
+@click.option(
+    "--from", "source", type=click.Choice(FORMATS), help="Its format; by default from the file's name."
+)
 @click.option("--to", type=click.Choice(FORMATS), required=True, help="The format to write.")
 @options.output
 def command(file: Path, source: str | None, to: str, target: Path | None) -> int:

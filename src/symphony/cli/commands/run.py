@@ -15,11 +15,19 @@ if TYPE_CHECKING:
 @click.command("run")
 @options.workflow_file
 @click.option(
-    "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE", shell_complete=completing.inputs,
+    "--input",
+    "-i",
+    "inputs",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completing.inputs,
     help="An input; may be repeated. Texts and paths are literal, all else is JSON.",
 )
 @click.option(
-    "--input-file", "input_files", multiple=True, metavar="KEY=FILE",
+    "--input-file",
+    "input_files",
+    multiple=True,
+    metavar="KEY=FILE",
     help="An input from a file: its text, its bytes, or its JSON, by the input's type; - is stdin.",
 )
 @options.as_json("Print the result as one JSON object, and nothing else.")
@@ -29,13 +37,15 @@ if TYPE_CHECKING:
 @click.option("--no-cache", is_flag=True, help="Run every node, though its result may be known.")
 @click.option("--concurrency", type=click.IntRange(1, 10_000), help="How many nodes may run at once.")
 @click.option(
-    "--env-file", type=options.PATH,
+    "--env-file",
+    type=options.PATH,
     help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
 )
 @options.quiet
 def command(
-    file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool, memory: bool,
-    operators: tuple[Path, ...], no_cache: bool, concurrency: int | None, env_file: Path | None, quiet: bool,
+    file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool,
+    memory: bool, operators: tuple[Path, ...], no_cache: bool, concurrency: int | None,
+    env_file: Path | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 

@@ -98,7 +98,9 @@ def logs(run: str, node: str | None, as_json: bool) -> int:
     safe = output.is_terminal(sys.stdout)
     for line in runs.logs(runs.find(run), node):
         if as_json:
-            output.say_json({"at": line.at, "node": line.node, "stream": line.stream, "text": line.text}, line=True)
+            output.say_json(
+                {"at": line.at, "node": line.node, "stream": line.stream, "text": line.text}, line=True
+            )
         else:
             output.say(listing.log_text(line.node if node is None else None, line.text, safe=safe))
     return 0
@@ -107,11 +109,17 @@ def logs(run: str, node: str | None, as_json: bool) -> int:
 @command.command()
 @options.run_argument
 @click.option(
-    "--retry", multiple=True, metavar="NODE", shell_complete=completing.nodes,
+    "--retry",
+    multiple=True,
+    metavar="NODE",
+    shell_complete=completing.nodes,
     help="Run this node again, though it may have had an effect; may be repeated.",
 )
 @click.option(
-    "--skip", multiple=True, metavar="NODE", shell_complete=completing.nodes,
+    "--skip",
+    multiple=True,
+    metavar="NODE",
+    shell_complete=completing.nodes,
     help="Take this node as skipped; may be repeated.",
 )
 @options.as_json("Print the result as one JSON object, and nothing else.")

@@ -1,0 +1,41 @@
+"""`symphony doctor`: what is wrong with this machine, and how to repair it."""
+
+import sys
+
+import click
+
+from symphony.cli import options, output
+
+
+@click.command("doctor")
+@options.as_json("Print a JSON list of checks.")
+def command(as_json: bool) -> int:
+    """Check this machine and say how to repair what is wrong.
+
+    Looks at Python, SQLite, the home (writable, on a local disk, with room), the clock, the
+    embedding model and git. Ends with 1 if anything must be repaired.
+    """
+    from symphony.app import Symphony
+    from symphony.cli import checks, exits
+    from symphony.commons.errors import SymphonyError
+    from symphony.commons.time import SystemClock
+
+    home, homeless = None, None
+    try:
+        home = Symphony.open().home
+    except SymphonyError as error:
+        homeless = error
+    found = checks.examine(home, SystemClock(), homeless=homeless)
+    if as_json:
+        output.say_json(
+            [{"check": c.name, "verdict": c.verdict, "found": c.found, "fix": c.fix or None} for c in found]
+        )
+    else:
+        on = output.colourful(sys.stdout)
+        colours = {"ok": "green", "warning": "yellow", "failed": "red"}
+        for check in found:
+            verdict = output.paint(f"{check.verdict:<8}", colours[check.verdict], on=on)
+            output.say(f"{verdict} {check.name:<12} {output.shown(check.found)}\n")
+            if check.fix:
+                output.say(f"{'':<21} fix: {output.shown(check.fix)}\n")
+    return exits.FAILED if any(check.verdict == "failed" for check in found) else exits.OK
