@@ -1,10 +1,10 @@
 """What flows between nodes: plain values, and references to large ones. No I/O."""
 
-from typing import NewType, TypeAlias, Union
+from typing import NewType, TypeAlias
 
 import msgspec
 
-Value: TypeAlias = Union[None, bool, int, float, str, bytes, list["Value"], dict[str, "Value"]]
+Value: TypeAlias = bool | int | float | str | bytes | list["Value"] | dict[str, "Value"] | None
 """Null, boolean, 64-bit integer, finite double, string, bytes, list, map with string keys."""
 
 Digest = NewType("Digest", str)
