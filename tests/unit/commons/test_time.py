@@ -1,0 +1,48 @@
+import threading
+import uuid
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symphony.commons.time import SortableIds, SystemClock, new_run_id
+from symphony.ports.clock import Clock
+
+
+@given(st.lists(st.floats(-10, 4e9, allow_nan=False), min_size=1, max_size=50), st.integers())
+def test_ids_increase_whatever_the_clock_does(times: list[float], seed: int) -> None:
+    ticks = iter(times)
+    ids = SortableIds(lambda: next(ticks), Random(seed).getrandbits)
+    made = [ids.next() for _ in times]
+    assert made == sorted(set(made))
+    assert all(uuid.UUID(one).version == 7 and uuid.UUID(one).variant == uuid.RFC_4122 for one in made)
+
+
+def test_an_id_carries_the_time_of_its_making() -> None:
+    made = SortableIds(lambda: 1_700_000_000.123, Random(0).getrandbits).next()
+    assert uuid.UUID(made).int >> 80 == 1_700_000_000_123
+
+
+def test_when_the_random_part_is_used_up_the_next_millisecond_is_taken() -> None:
+    ids = SortableIds(lambda: 1.0, lambda bits: (1 << bits) - 1)
+    first, second = ids.next(), ids.next()
+    assert uuid.UUID(first).int >> 80 == 1000
+    assert uuid.UUID(second).int >> 80 == 1001
+
+
+def test_threads_never_get_the_same_id() -> None:
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.extend(new_run_id() for _ in range(200))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(made)) == 800
+
+
+async def test_the_system_clock_goes_forward_and_waits() -> None:
+    clock: Clock = SystemClock()
+    before = clock.monotonic_s()
+    await clock.sleep(0.001)
+    assert clock.monotonic_s() - before >= 0.001
+    assert clock.now_s() > 1_700_000_000
