@@ -1,0 +1,499 @@
+"""The state machine of one run: events in, commands out. Pure; time and values stay outside.
+
+Every node of a running graph is a *slot*, a number. The root graph, each round of a loop and
+each sub-workflow is a *frame* of consecutive slots; the elements of a fan-out are slots too.
+Slots are given out in the order of events, so replaying the recorded events of a run builds
+the same machine again: that is recovery.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from symphony.pit.tracker.core.plan import Join, OnFailure, Plan, PlanNode
+
+
+class Status(IntEnum):
+    """Where a slot stands. Those from `SUCCEEDED` on are final."""
+
+    PENDING = 0
+    READY = 1  # queued, waits for a place
+    RUNNING = 2
+    RETRYING = 3  # failed, waits for its next attempt
+    WAITING = 4  # a person must decide
+    SPARED = 5  # failed, its fallback decides
+    SUCCEEDED = 6
+    FAILED = 7
+    SKIPPED = 8
+    CANCELLED = 9
+
+
+FINAL = Status.SUCCEEDED
+_SKIPPED_BEFORE, _SUCCEEDED_BEFORE, _WANTED = 1, 2, 4
+
+
+class Do(IntEnum):
+    """What a command asks of the shell."""
+
+    START = 0  # begin an attempt of the slot
+    RETRY = 1  # call `retry_due` after the back-off of the slot's next attempt
+    STOP = 2  # end the slot's work, then report `cancelled`
+    GATHER = 3  # all elements of the fan-out have ended: make its outputs, then report
+    SETTLE = 4  # the frame below this slot has ended: take its outputs, then report
+    END = 5  # the run has ended
+
+
+class Command(NamedTuple):
+    """`slot` is -1 for END."""
+
+    do: Do
+    slot: int
+
+
+class IllegalTransition(AssertionError):
+    """An event that cannot happen in this state: a bug in the shell or a damaged journal."""
+
+
+class Frame:
+    """One running graph. `ended` is None while it runs, then its final status."""
+
+    __slots__ = ("base", "ended", "failed", "left", "parent", "plan", "stopping")
+
+    def __init__(self, plan: Plan, base: int, parent: int) -> None:
+        self.plan, self.base, self.parent = plan, base, parent
+        self.left = len(plan.nodes)
+        self.failed: int | None = None  # the slot whose failure ends the frame
+        self.stopping: Status | None = None
+        self.ended: Status | None = None
+
+
+class Group:
+    """The elements of one fan-out: `count` slots from `base`; `begun` of them were queued."""
+
+    __slots__ = ("active", "base", "begun", "count", "failed", "left", "limit", "slot")
+
+    def __init__(self, slot: int, base: int, count: int, limit: int) -> None:
+        self.slot, self.base, self.count, self.limit = slot, base, count, limit
+        self.begun = self.active = 0
+        self.left = count
+        self.failed: int | None = None
+
+
+class Machine:
+    """One run. Every public method is an event; it returns what the shell must now do.
+
+    `limit` bounds how many slots run at once (fan-outs and frames themselves do not count).
+    Raises `IllegalTransition` for an impossible event and changes nothing then.
+    """
+
+    def __init__(self, plan: Plan, *, limit: int) -> None:
+        self.limit = limit
+        self.status = bytearray()
+        self.attempts: list[int] = []
+        self.taken: dict[int, str | None] = {}  # branch slots: the branch they took
+        self.chosen: dict[int, int] = {}  # merge slots: the slot they took
+        self.frames: list[Frame] = []
+        self.groups: dict[int, Group] = {}
+        self.children: dict[int, Frame] = {}  # the running or last frame below a slot
+        self.element_of: dict[int, tuple[Group, int]] = {}
+        self._frame: list[Frame] = []
+        self._waiting: list[int] = []
+        self._seen = bytearray()
+        self._queue: list[tuple[int, int]] = []
+        self._busy = 0
+        self._holds = bytearray()  # 1: the slot counts against the limit
+        self._out: list[Command] = []
+        self.root = self._open(plan, -1)
+
+    # ---- events ---------------------------------------------------------------------------
+
+    def begin(self) -> Sequence[Command]:
+        """The run starts."""
+        self._launch(self.root)
+        return self._flush()
+
+    def finished(self, slot: int, taken: str | None = None) -> Sequence[Command]:
+        """The slot's work succeeded; `taken` names the branch of a branch node. O(dependents)."""
+        self._expect(slot, Status.RUNNING, Status.WAITING)
+        if taken is not None:
+            self.taken[slot] = taken
+        self._release(slot)
+        self._settle(slot, Status.SUCCEEDED)
+        return self._flush()
+
+    def skipped(self, slot: int) -> Sequence[Command]:
+        """The slot's condition did not hold, or a person skipped it."""
+        self._expect(slot, Status.RUNNING, Status.WAITING)
+        self._release(slot)
+        self._settle(slot, Status.SKIPPED)
+        return self._flush()
+
+    def failed(self, slot: int, *, final: bool = False) -> Sequence[Command]:
+        """An attempt failed; `final` forbids another one."""
+        self._expect(slot, Status.RUNNING, Status.WAITING)
+        self._release(slot)
+        node = self.node(slot)
+        stopping = self._frame[slot].stopping is not None
+        if not final and not stopping and self.attempts[slot] < node.attempts and slot not in self.groups:
+            self.status[slot] = Status.RETRYING
+            self._out.append(Command(Do.RETRY, slot))
+        else:
+            self._give_up(slot, node)
+        return self._flush()
+
+    def retry_due(self, slot: int) -> Sequence[Command]:
+        """The back-off is over."""
+        self._expect(slot, Status.RETRYING)
+        self._enqueue(slot)
+        return self._flush()
+
+    def expanded(self, slot: int, count: int) -> Sequence[Command]:
+        """The slot is a fan-out of `count` elements; each becomes a slot of its own."""
+        self._expect(slot, Status.RUNNING)
+        self._release(slot)
+        base = self._allocate(count, self._frame[slot])
+        group = Group(slot, base, count, self.node(slot).concurrency or count)
+        self.groups[slot] = group
+        for i in range(count):
+            self.element_of[base + i] = (group, i)
+        self._feed(group)
+        if count == 0:
+            self._out.append(Command(Do.GATHER, slot))
+        return self._flush()
+
+    def opened(self, slot: int, plan: Plan) -> Sequence[Command]:
+        """The slot runs a graph of its own: a sub-workflow, or the next round of a loop."""
+        self._expect(slot, Status.RUNNING)
+        self._release(slot)
+        frame = self._open(plan, slot)
+        self.children[slot] = frame
+        self._launch(frame)
+        return self._flush()
+
+    def suspended(self, slot: int) -> Sequence[Command]:
+        """The slot waits for a person and gives its place to others."""
+        self._expect(slot, Status.RUNNING, Status.READY)
+        self._release(slot)
+        self.status[slot] = Status.WAITING
+        return self._flush()
+
+    def again(self, slot: int) -> Sequence[Command]:
+        """A person decided that the waiting slot is tried again; it is the same attempt."""
+        self._expect(slot, Status.WAITING)
+        self.attempts[slot] -= 1
+        self._enqueue(slot)
+        return self._flush()
+
+    def cancel(self) -> Sequence[Command]:
+        """Somebody cancelled the run."""
+        if self.root.ended is None and self.root.stopping is None:
+            self._stop(self.root, Status.CANCELLED)
+        return self._flush()
+
+    def cancelled(self, slot: int) -> Sequence[Command]:
+        """The slot's work has been stopped."""
+        self._expect(slot, Status.RUNNING, Status.RETRYING, Status.WAITING)
+        self._release(slot)
+        self._settle(slot, Status.CANCELLED)
+        return self._flush()
+
+    # ---- questions ------------------------------------------------------------------------
+
+    @property
+    def done(self) -> bool:
+        """Has the run ended?"""
+        return self.root.ended is not None
+
+    def node(self, slot: int) -> PlanNode:
+        """The plan's node of a slot; an element has its fan-out's."""
+        frame = self._frame[slot]
+        return frame.plan.nodes[self._home(slot) - frame.base]
+
+    def frame(self, slot: int) -> Frame:
+        """The frame that a slot stands in."""
+        return self._frame[slot]
+
+    def local(self, slot: int) -> int:
+        """The index in its plan of a slot that is no element."""
+        return slot - self._frame[slot].base
+
+    def outstanding(self) -> Iterator[Command]:
+        """After a replay: what the shell must do to go on."""
+        for slot, status in enumerate(self.status):
+            if status in (Status.RETRYING, Status.RUNNING) and self._frame[slot].stopping is not None:
+                if slot not in self.groups and (slot not in self.children or self.children[slot].ended is not None):
+                    yield Command(Do.STOP, slot)
+            elif status == Status.RETRYING:
+                yield Command(Do.RETRY, slot)
+            elif status == Status.RUNNING:
+                group, child = self.groups.get(slot), self.children.get(slot)
+                if group is not None:
+                    if group.left == 0:
+                        yield Command(Do.GATHER, slot)
+                elif child is None:
+                    yield Command(Do.START, slot)
+                elif child.ended is not None:
+                    yield Command(Do.SETTLE, slot)
+        if self.done:
+            yield Command(Do.END, -1)
+
+    def stuck(self) -> bool:
+        """Does everything that is left wait for a person?"""
+        return not self.done and not any(
+            s in (Status.READY, Status.RETRYING) or (s == Status.RUNNING and i not in self.groups and i not in self.children)
+            for i, s in enumerate(self.status)
+        )
+
+    def name(self, slot: int) -> str:
+        """The full name: `parse[3]`, `loop#2.step`, `child.node`."""
+        frame, element = self._frame[slot], self.element_of.get(slot)
+        name = self.node(slot).name + (f"[{element[1]}]" if element else "")
+        if frame.parent < 0:
+            return name
+        return f"{self.name(frame.parent)}.{name}"
+
+    # ---- inside ---------------------------------------------------------------------------
+
+    def _home(self, slot: int) -> int:
+        element = self.element_of.get(slot)
+        return slot if element is None else element[0].slot
+
+    def _expect(self, slot: int, *allowed: Status) -> None:
+        if not 0 <= slot < len(self.status) or self.status[slot] not in allowed:
+            known = Status(self.status[slot]).name if 0 <= slot < len(self.status) else "unknown"
+            raise IllegalTransition(f"slot {slot} is {known}, not {' or '.join(a.name for a in allowed)}")
+
+    def _flush(self) -> Sequence[Command]:
+        queue = self._queue
+        while queue and self._busy < self.limit:
+            slot = heapq.heappop(queue)[1]
+            if self.status[slot] != Status.READY:
+                continue  # it was cancelled while it queued
+            self.status[slot] = Status.RUNNING
+            self.attempts[slot] += 1
+            self._holds[slot] = 1
+            self._busy += 1
+            self._out.append(Command(Do.START, slot))
+        out, self._out = self._out, []
+        return out
+
+    def _allocate(self, count: int, frame: Frame) -> int:
+        base = len(self.status)
+        self.status += bytes(count)
+        self._holds += bytes(count)
+        self._seen += bytes(count)
+        self.attempts += [0] * count
+        self._waiting += [0] * count
+        self._frame += [frame] * count
+        return base
+
+    def _open(self, plan: Plan, parent: int) -> Frame:
+        frame = Frame(plan, len(self.status), parent)
+        base = self._allocate(len(plan.nodes), frame)
+        self._waiting[base:] = plan.incoming
+        self.frames.append(frame)
+        return frame
+
+    def _launch(self, frame: Frame) -> None:
+        for i, node in enumerate(frame.plan.nodes):
+            slot = frame.base + i
+            if self.status[slot] != Status.PENDING:
+                continue  # a skip has already travelled here
+            if not node.enabled:
+                self._settle(slot, Status.SKIPPED)
+            elif not frame.plan.incoming[i]:
+                self._enqueue(slot)
+        if not frame.plan.nodes:
+            self._close(frame)
+
+    def _enqueue(self, slot: int) -> None:
+        self.status[slot] = Status.READY
+        heapq.heappush(self._queue, (-self.node(slot).priority, slot))
+
+    def _release(self, slot: int) -> None:
+        if self._holds[slot]:
+            self._holds[slot] = 0
+            self._busy -= 1
+
+    def _give_up(self, slot: int, node: PlanNode) -> None:
+        """The last attempt failed: what the node says about it happens."""
+        if self._frame[slot].stopping is not None:
+            self._settle(slot, Status.FAILED)
+        elif node.on_failure is OnFailure.SKIP:
+            self._settle(slot, Status.SKIPPED)
+        elif node.on_failure is OnFailure.VALUE:
+            self._settle(slot, Status.SUCCEEDED)
+        elif node.on_failure is OnFailure.FALLBACK and slot not in self.element_of:
+            self._spare(slot, node)
+        else:
+            self._settle(slot, Status.FAILED)
+
+    def _spare(self, slot: int, node: PlanNode) -> None:
+        """Hand over to the fallback node, now if it has ended already, else when it does."""
+        assert node.fallback is not None
+        frame = self._frame[slot]
+        self.status[slot] = Status.SPARED
+        target = frame.base + node.fallback
+        if self.status[target] >= FINAL:
+            self._settle(slot, Status(self.status[target]))
+            return
+        self._seen[target] |= _WANTED
+        self._arrive(target)
+
+    def _settle(self, slot: int, status: Status) -> None:
+        """The slot has ended: tell its element group, its dependents, its frame."""
+        if status is Status.SUCCEEDED and slot not in self.element_of:
+            frame = self._frame[slot]
+            plain = frame.plan.plain[slot - frame.base]
+            if plain is not None and slot - frame.base not in frame.plan.spare_for:
+                self._succeed_plainly(slot, frame, plain)
+                return
+        work = [(slot, status)]
+        while work:  # a list instead of recursion: a skip may travel 100,000 nodes far
+            slot, status = work.pop()
+            if self.status[slot] >= FINAL:
+                continue
+            self.status[slot] = status
+            element = self.element_of.get(slot)
+            if element is not None:
+                self._element_ended(element[0], slot, status)
+                continue
+            frame = self._frame[slot]
+            frame.left -= 1
+            if status is Status.FAILED and frame.stopping is None:
+                frame.failed = slot
+                self._stop(frame, Status.FAILED)
+            if frame.stopping is None:
+                self._tell(slot, status, frame, work)
+            if frame.left == 0:
+                self._close(frame)
+
+    def _succeed_plainly(self, slot: int, frame: Frame, targets: tuple[int, ...]) -> None:
+        """`_settle` for the common case: a success whose dependents simply wait for it."""
+        self.status[slot] = Status.SUCCEEDED
+        frame.left -= 1
+        if frame.stopping is None:
+            base, waiting = frame.base, self._waiting
+            for index in targets:
+                target = base + index
+                waiting[target] -= 1
+                if waiting[target] == 0:
+                    self._decide(target)
+        if frame.left == 0:
+            self._close(frame)
+
+    def _tell(self, slot: int, status: Status, frame: Frame, work: list[tuple[int, Status]]) -> None:
+        index, succeeded = slot - frame.base, status is Status.SUCCEEDED
+        for link in frame.plan.links[index]:
+            target = frame.base + link.target
+            if link.spare:
+                self._arrive(target, work)
+                continue
+            good = succeeded and (link.branch is None or self.taken.get(slot) == link.branch)
+            if good:
+                self._seen[target] |= _SUCCEEDED_BEFORE
+                if frame.plan.nodes[link.target].join is Join.FIRST and self.status[target] == Status.PENDING:
+                    self.chosen[target] = slot
+                    self._waiting[target] -= 1
+                    self._enqueue(target)
+                    continue
+            elif not link.soft:
+                self._seen[target] |= _SKIPPED_BEFORE
+            self._arrive(target, work)
+        for source in frame.plan.spare_for.get(index, ()):
+            if self.status[frame.base + source] == Status.SPARED:
+                work.append((frame.base + source, status))
+
+    def _arrive(self, target: int, work: list[tuple[int, Status]] | None = None) -> None:
+        self._waiting[target] -= 1
+        if self._waiting[target] == 0 and self.status[target] == Status.PENDING:
+            self._decide(target, work)
+
+    def _decide(self, target: int, work: list[tuple[int, Status]] | None = None) -> None:
+        """All predecessors have ended: begin or skip."""
+        frame = self._frame[target]
+        index = target - frame.base
+        node, seen = frame.plan.nodes[index], self._seen[target]
+        if node.join is Join.ALL:
+            skip = bool(seen & _SKIPPED_BEFORE)
+        else:
+            skip = not seen & _SUCCEEDED_BEFORE
+        if index in frame.plan.spare_for and not seen & _WANTED:
+            skip = True
+        if not skip:
+            self._enqueue(target)
+        elif work is not None:
+            work.append((target, Status.SKIPPED))
+        else:
+            self._settle(target, Status.SKIPPED)
+
+    def _feed(self, group: Group) -> None:
+        while group.active < group.limit and group.begun < group.count and group.failed is None:
+            self._enqueue(group.base + group.begun)
+            group.begun += 1
+            group.active += 1
+
+    def _element_ended(self, group: Group, slot: int, status: Status) -> None:
+        group.left -= 1
+        group.active -= 1
+        if status is Status.FAILED and group.failed is None:
+            group.failed = slot
+            self._stop_group(group)
+        elif self._frame[slot].stopping is None and group.failed is None:
+            self._feed(group)
+        if group.left == 0:
+            self._group_ended(group)
+
+    def _group_ended(self, group: Group) -> None:
+        slot = group.slot
+        if self.status[slot] != Status.RUNNING:
+            return
+        if self._frame[slot].stopping is not None:
+            failed = group.failed is not None and self._frame[slot].failed is None
+            self._settle(slot, Status.FAILED if failed else Status.CANCELLED)
+        elif group.failed is None:
+            self._out.append(Command(Do.GATHER, slot))
+        elif (node := self.node(slot)).on_failure is OnFailure.FALLBACK:
+            self._spare(slot, node)
+        else:
+            self._settle(slot, Status.FAILED)
+
+    def _stop_group(self, group: Group) -> None:
+        for slot in range(group.base, group.base + group.count):
+            self._stop_slot(slot)
+
+    def _stop(self, frame: Frame, why: Status) -> None:
+        """Cancel everything in the frame and below; it ends when the last slot has."""
+        frame.stopping = why
+        for slot in range(frame.base, frame.base + len(frame.plan.nodes)):
+            self._stop_slot(slot)
+
+    def _stop_slot(self, slot: int) -> None:
+        status = self.status[slot]
+        if status >= FINAL:
+            return
+        group, child = self.groups.get(slot), self.children.get(slot)
+        if status == Status.RUNNING and group is not None:
+            if group.left:
+                self._stop_group(group)
+            else:
+                self._settle(slot, Status.CANCELLED)
+        elif status == Status.RUNNING and child is not None and child.ended is None:
+            if child.stopping is None:
+                self._stop(child, Status.CANCELLED)
+        elif status in (Status.RUNNING, Status.RETRYING):
+            self._out.append(Command(Do.STOP, slot))
+        else:
+            self._settle(slot, Status.CANCELLED)
+
+    def _close(self, frame: Frame) -> None:
+        if frame.ended is not None:
+            return
+        frame.ended = frame.stopping or Status.SUCCEEDED
+        if frame.parent < 0:
+            self._out.append(Command(Do.END, -1))
+        elif self._frame[frame.parent].stopping is not None:
+            self._settle(frame.parent, Status.CANCELLED)
+        else:
+            self._out.append(Command(Do.SETTLE, frame.parent))

@@ -1,0 +1,90 @@
+"""A workflow's shape as the state machine needs it: nodes as integers, edges as tuples."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+
+class Join(IntEnum):
+    """When a node may begin, given how its predecessors ended."""
+
+    ALL = 0  # every one succeeded
+    ANY = 1  # all have ended, at least one succeeded
+    FIRST = 2  # the first that succeeds decides at once (merge)
+
+
+class OnFailure(IntEnum):
+    """What the last failure of a node means."""
+
+    FAIL = 0
+    SKIP = 1
+    VALUE = 2
+    FALLBACK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class PlanNode:
+    """One node. `attempts` counts all tries; `concurrency` bounds the elements of a fan-out."""
+
+    name: str
+    join: Join = Join.ALL
+    attempts: int = 1
+    on_failure: OnFailure = OnFailure.FAIL
+    fallback: int | None = None
+    priority: int = 0
+    concurrency: int | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An edge to `target`. `branch`: only if the source took it. `soft`: how the source ended
+
+    does not decide whether the target begins (its conditions do). `spare`: the target is the
+    source's fallback and begins only if the source failed.
+    """
+
+    target: int
+    branch: str | None = None
+    soft: bool = False
+    spare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The nodes by index and, for each, its outgoing links; made once for each workflow."""
+
+    nodes: tuple[PlanNode, ...]
+    links: tuple[tuple[Link, ...], ...]
+    index: Mapping[str, int]
+    plain: tuple[tuple[int, ...] | None, ...] = field(default=())
+    """For a source with none but ordinary links: its targets, the short path of the machine."""
+    incoming: tuple[int, ...] = field(default=())
+    spare_for: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """For a fallback node: the nodes it stands in for."""
+
+
+def make_plan(nodes: Sequence[PlanNode], links: Sequence[Sequence[Link]]) -> Plan:
+    """The plan of `nodes` and their outgoing `links`, without doubles. O(V + E)."""
+    incoming = [0] * len(nodes)
+    spare_for: dict[int, list[int]] = {}
+    kept: list[tuple[Link, ...]] = []
+    plain: list[tuple[int, ...] | None] = []
+    for source, outgoing in enumerate(links):
+        distinct = tuple(dict.fromkeys(outgoing))
+        for link in distinct:
+            incoming[link.target] += 1
+            if link.spare:
+                spare_for.setdefault(link.target, []).append(source)
+        kept.append(distinct)
+        ordinary = all(k.branch is None and not k.soft and not k.spare for k in distinct)
+        ordinary = ordinary and all(nodes[k.target].join is Join.ALL for k in distinct)
+        plain.append(tuple(k.target for k in distinct) if ordinary else None)
+    return Plan(
+        nodes=tuple(nodes),
+        links=tuple(kept),
+        index={node.name: i for i, node in enumerate(nodes)},
+        plain=tuple(plain),
+        incoming=tuple(incoming),
+        spare_for={target: tuple(sources) for target, sources in spare_for.items()},
+    )

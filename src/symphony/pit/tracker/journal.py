@@ -1,0 +1,323 @@
+"""The journal of one run: append-only, group commit, fenced. One SQLite file for each run.
+
+A commit is one blob row that holds every record buffered since the last one, so that a chain
+of effects pays one fsync a step and a wide graph one for many. The event loop only appends to
+a list; one writer thread encodes, commits and reports back.
+"""
+
+import os
+import queue
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.records import Record, decode_batch, encode_batch
+
+BATCH_MAX = 1024
+BATCH_AGE_S = 0.005
+_SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL);
+"""
+
+
+class JournalFailed(SymphonyError):
+    """The journal could not be written: nothing after the last commit is acknowledged."""
+
+    code = "journal-failed"
+
+
+class Fenced(JournalFailed):
+    """Another process has taken over the run; this one must not write any more."""
+
+    code = "journal-fenced"
+
+
+class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run from its start: enough to resume it anywhere."""
+
+    run_id: str
+    workflow: bytes
+    """The document as canonical JSON."""
+    source: str | None
+    """The file it came from."""
+    inputs: bytes
+    """The bound inputs, an encoded map of values."""
+    cwd: str
+    base: str
+    created_at: float
+    operators: tuple[str, ...] = ()
+    cache: bool = True
+    concurrency: int | None = None
+    version: str = ""
+
+
+Committed = Callable[[list[Record]], None]
+"""Called in the writer's thread after each commit, in order, with the records committed."""
+
+
+class JournalStore(Protocol):
+    """Where batches go. Every adapter passes tests/contracts/test_journal.py."""
+
+    def commit(self, records: list[Record]) -> None:
+        """Make the records durable. Raises `Fenced` or `JournalFailed`."""
+        ...
+
+    def records(self) -> Iterator[Record]: ...
+    def requests(self) -> list[str]:
+        """Take what other processes ask of the run's owner (`cancel`)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class MemoryStore:
+    """A journal that forgets: for `--memory` and tests."""
+
+    def __init__(self) -> None:
+        self.batches: list[bytes] = []
+
+    def commit(self, records: list[Record]) -> None:
+        """Keep the batch, encoded as the real one does."""
+        self.batches.append(encode_batch(records))
+
+    def records(self) -> Iterator[Record]:
+        """Everything committed, in order."""
+        for body in self.batches:
+            yield from decode_batch(body)
+
+    def requests(self) -> list[str]:
+        """Nobody else can reach a run in memory."""
+        return []
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class SqliteStore:
+    """One run's file. `create` makes it, `own` takes it over with a new fencing epoch.
+
+    WAL with synchronous=FULL: a commit is one fsync and survives a power cut.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, epoch: int) -> None:
+        self.path, self._db, self._epoch = path, connection, epoch
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, path: Path, meta: RunMeta) -> "SqliteStore":
+        """A new journal, durable with its meta data when this returns."""
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        try:
+            db = _connect(path)
+            db.executescript("PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+            with db:
+                db.execute("INSERT INTO meta VALUES ('run', ?)", (msgspec.msgpack.encode(meta),))
+                db.execute("INSERT INTO meta VALUES ('epoch', 1)")
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except sqlite3.Error as error:
+            raise _failure(path, error) from error
+        return cls(path, db, 1)
+
+    @classmethod
+    def own(cls, path: Path) -> "SqliteStore":
+        """Take over an existing journal: whoever wrote to it before is fenced from now on."""
+        try:
+            db = _connect(path)
+            db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
+                row = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
+        except sqlite3.Error as error:
+            raise _failure(path, error) from error
+        return cls(path, db, int(row[0]))
+
+    def commit(self, records: list[Record]) -> None:
+        """One durable row, only while the epoch is still ours."""
+        body = encode_batch(records)
+        try:
+            with self._lock, self._db:
+                done = self._db.execute(
+                    "INSERT INTO batches (epoch, body) SELECT ?, ? WHERE (SELECT value FROM meta WHERE key='epoch') = ?",
+                    (self._epoch, body, self._epoch),
+                ).rowcount
+        except sqlite3.Error as error:
+            raise _failure(self.path, error) from error
+        if done != 1:
+            raise Fenced(f"another process has taken over the run in {self.path.name}")
+
+    def records(self) -> Iterator[Record]:
+        """Everything committed, in order."""
+        yield from read_records(self._db)
+
+    def requests(self) -> list[str]:
+        """Take the requests of other processes."""
+        try:
+            with self._lock:
+                if self._db.execute("SELECT 1 FROM requests LIMIT 1").fetchone() is None:
+                    return []
+                with self._db:
+                    rows = self._db.execute("DELETE FROM requests RETURNING kind").fetchall()
+        except sqlite3.OperationalError:
+            return []  # busy: the next look finds them
+        return [str(row[0]) for row in rows]
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and release it."""
+        with self._lock:
+            self._db.close()
+
+
+def read_meta(path: Path) -> RunMeta:
+    """The meta data of a journal, without owning it."""
+    db = _connect(path, read_only=True)
+    try:
+        row = db.execute("SELECT value FROM meta WHERE key='run'").fetchone()
+        if row is None:
+            raise JournalFailed(f"{path.name} holds no run", hint="its creation was cut off: delete the file")
+        return msgspec.msgpack.decode(row[0], type=RunMeta)
+    except (sqlite3.Error, msgspec.MsgspecError) as error:
+        raise _failure(path, error) from error
+    finally:
+        db.close()
+
+
+def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
+    """Committed records with the row they came from, of rows after `since`."""
+    db = _connect(path, read_only=True)
+    try:
+        rows = db.execute("SELECT seq, body FROM batches WHERE seq > ? ORDER BY seq", (since,)).fetchall()
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+    finally:
+        db.close()
+    return [(int(seq), record) for seq, body in rows for record in decode_batch(body)]
+
+
+def request(path: Path, kind: str) -> None:
+    """Leave a request for the owner of a run."""
+    db = _connect(path)
+    try:
+        with db:
+            db.execute("INSERT INTO requests (kind) VALUES (?)", (kind,))
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+    finally:
+        db.close()
+
+
+def read_records(db: sqlite3.Connection) -> Iterator[Record]:
+    """Every record of an open journal, in order."""
+    for (body,) in db.execute("SELECT body FROM batches ORDER BY seq"):
+        yield from decode_batch(body)
+
+
+def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
+    try:
+        return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+
+
+def _failure(path: Path, error: Exception) -> JournalFailed:
+    return JournalFailed(
+        f"the journal {path.name} cannot be used: {error}",
+        hint="check that the disk has space and that the home is writable",
+        details={"path": str(path)},
+    )
+
+
+class Writer:
+    """Buffers records of one run and commits them in a thread of its own.
+
+    Only the event loop's thread calls `append`, `barrier` and `flush`. After a failed commit
+    nothing else is written, and every barrier fails with the same error.
+    """
+
+    def __init__(self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]) -> None:
+        self._store, self._committed, self._failed = store, committed, failed
+        self._buffer: list[Record] = []
+        self._queue: queue.SimpleQueue[tuple[list[Record], list[Callable[[], None]]] | None] = queue.SimpleQueue()
+        self._waiters: list[Callable[[], None]] = []
+        self._error: JournalFailed | None = None
+        self._interval = sys.getswitchinterval()
+        self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._thread.start()
+
+    @property
+    def pending(self) -> int:
+        """Records in the buffer, not yet handed over."""
+        return len(self._buffer)
+
+    def append(self, record: Record) -> None:
+        """Buffer a record; it rides in the next commit."""
+        self._buffer.append(record)
+        if len(self._buffer) >= BATCH_MAX:
+            self.flush()
+
+    def barrier(self, reached: Callable[[], None]) -> None:
+        """Call `reached`, in the writer's thread, once all that was appended is durable."""
+        self._waiters.append(reached)
+
+    def flush(self) -> None:
+        """Hand the buffer over now."""
+        if self._buffer or self._waiters:
+            self._queue.put((self._buffer, self._waiters))
+            self._buffer, self._waiters = [], []
+
+    def close(self) -> None:
+        """Commit what is left and end the thread. Blocks until it has."""
+        self.flush()
+        self._queue.put(None)
+        self._thread.join()
+        sys.setswitchinterval(self._interval)
+
+    def _write(self) -> None:
+        ending = False
+        while not ending:
+            item = self._queue.get()
+            records: list[Record] = []
+            waiters: list[Callable[[], None]] = []
+            while True:  # drain all there is: one commit serves everybody who waits
+                if item is None:
+                    ending = True
+                else:
+                    records += item[0]
+                    waiters += item[1]
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            self._commit(records, waiters)
+
+    def _commit(self, records: list[Record], waiters: list[Callable[[], None]]) -> None:
+        if self._error is not None:
+            return
+        try:
+            if records:
+                self._store.commit(records)
+        except JournalFailed as error:
+            self._error = error
+            self._failed(error)
+            return
+        self._committed(records)
+        for reached in waiters:
+            reached()
+
+

@@ -1,0 +1,85 @@
+"""What the journal holds: one short tuple for each event of a run, batched as MessagePack. Pure.
+
+A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends on the code:
+
+| code | rest |
+|---|---|
+| BEGUN, RESUMED | owner's process id |
+| STARTED | attempt |
+| FINISHED | started_at, outputs (encoded map or None: derived again on replay), branch taken, source run of a cache hit |
+| FAILED | started_at, error (code, message, hint), final |
+| SKIPPED, SUSPENDED | error or None |
+| EXPANDED | count |
+| RETRY_DUE, AGAIN, CANCEL, CANCELLED | nothing |
+| ENDED | status, outputs (encoded map), error with node |
+"""
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import TypeAlias
+
+import msgspec
+
+from symphony.commons.errors import SerializationFailed
+
+Record: TypeAlias = tuple[object, ...]
+ErrorTuple: TypeAlias = tuple[str, str, str | None]
+
+
+class Code(IntEnum):
+    """The kinds of record."""
+
+    BEGUN = 0
+    STARTED = 1
+    FINISHED = 2
+    FAILED = 3
+    SKIPPED = 4
+    RETRY_DUE = 5
+    EXPANDED = 6
+    SUSPENDED = 7
+    AGAIN = 8
+    CANCEL = 9
+    CANCELLED = 10
+    RESUMED = 11
+    ENDED = 12
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[tuple[object, ...]])
+
+
+def encode_batch(records: list[Record]) -> bytes:
+    """One blob for the records of one commit."""
+    return _encoder.encode(records)
+
+
+def decode_batch(body: bytes) -> Iterator[Record]:
+    """The records of one blob. Raises SerializationFailed if it is damaged."""
+    try:
+        yield from _decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise SerializationFailed(f"a batch of the journal is damaged: {error}") from error
+
+
+def number(value: object) -> float:
+    """A field that must be a number."""
+    if isinstance(value, int | float):
+        return float(value)
+    raise SerializationFailed(f"a journal record holds {type(value).__name__} in place of a number")
+
+
+def integer(value: object) -> int:
+    """A field that must be an integer."""
+    if isinstance(value, int):
+        return value
+    raise SerializationFailed(f"a journal record holds {type(value).__name__} in place of an integer")
+
+
+def error_of(value: object) -> ErrorTuple | None:
+    """A field that holds an error or nothing."""
+    if value is None:
+        return None
+    if isinstance(value, list | tuple) and len(value) >= 3:
+        code, message, hint = value[:3]
+        return str(code), str(message), None if hint is None else str(hint)
+    raise SerializationFailed("a journal record holds no error where one must stand")
