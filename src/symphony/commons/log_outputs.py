@@ -129,9 +129,9 @@ class SharedRotatingFile(RotatingFileHandler):
         return (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)
 
     def _reopen(self) -> None:
-        if self.stream is not None:
-            self.stream.close()
-        self.stream = self._open()
+        old, self.stream = self.stream, self._open()
+        if old is not None:
+            old.close()
 
 
 def _private(path: str, flags: int) -> int:

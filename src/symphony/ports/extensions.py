@@ -47,7 +47,7 @@ class ConfigurationField(msgspec.Struct, frozen=True, kw_only=True):
     type: Literal["string", "integer", "float", "boolean"]
     required: bool = False
     secret: bool = False
-    default: Value = None
+    default: bool | int | float | str | None = None
     min: float | None = None
     max: float | None = None
 

@@ -87,7 +87,7 @@ def test_a_path_that_stays_inside_is_returned_resolved(tmp_path: Path, path: str
     assert "link_in" not in found.parts
 
 
-@pytest.mark.parametrize("path", ["..", "../root2", "/etc/passwd", "a/../../x", "link_out", "link_out/x", "a\0b"])
+@pytest.mark.parametrize("path", ["..", "../root2", "/etc", "a/../../x", "link_out", "link_out/x", "a\0b"])
 def test_a_path_that_leads_out_is_refused_also_through_a_link(tmp_path: Path, path: str) -> None:
     (tmp_path / "root" / "a").mkdir(parents=True)
     (tmp_path / "root2").mkdir()

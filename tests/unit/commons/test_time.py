@@ -32,7 +32,11 @@ def test_when_the_random_part_is_used_up_the_next_millisecond_is_taken() -> None
 
 def test_threads_never_get_the_same_id() -> None:
     made: list[str] = []
-    threads = [threading.Thread(target=lambda: made.extend(new_run_id() for _ in range(200))) for _ in range(4)]
+
+    def make() -> None:
+        made.extend(new_run_id() for _ in range(200))
+
+    threads = [threading.Thread(target=make) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
