@@ -1,0 +1,23 @@
+"""Expressions: `${{ … }}` in values and CEL in conditions, found, typed and evaluated."""
+
+from symphony.workflow.expressions.compiler import Compiler, Lookup, Template, as_text, type_of
+from symphony.workflow.expressions.errors import BadExpression, ExpressionFailed
+from symphony.workflow.expressions.scan import LENGTH_MAX, Read, scan
+from symphony.workflow.expressions.splitting import bare, condition_reads, split, value_reads
+
+__all__ = [
+    "LENGTH_MAX",
+    "BadExpression",
+    "Compiler",
+    "ExpressionFailed",
+    "Lookup",
+    "Read",
+    "Template",
+    "as_text",
+    "bare",
+    "condition_reads",
+    "scan",
+    "split",
+    "type_of",
+    "value_reads",
+]

@@ -1,0 +1,240 @@
+"""Finds what an expression reads, without evaluating it: a tokenizer for CEL. Pure.
+
+Grammar: the Common Expression Language specification (cel-spec, "Syntax"), lexis only; the
+checker of the CEL library has the last word on everything else.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from symphony.workflow.expressions.errors import BadExpression
+
+LENGTH_MAX = 4096
+MACROS_DEEP_MAX = 3
+BRACKETS_DEEP_MAX = 60  # the parser recurses: deeper ones are refused before it sees them
+
+ReadKind: TypeAlias = Literal[
+    "input", "port", "node", "item", "index", "state", "iteration", "run", "env", "value"
+]  # fmt: skip
+
+
+class Read(msgspec.Struct, frozen=True):
+    """One thing an expression reads. `name` is the input's, node's, state's or variable's."""
+
+    kind: ReadKind
+    name: str = ""
+    port: str = ""
+
+    def __str__(self) -> str:
+        roots = {"input": "inputs", "state": "state", "run": "run", "env": "env"}
+        if self.kind in roots:
+            return f"{roots[self.kind]}.{self.name}"
+        if self.kind in ("port", "node"):
+            name = f'nodes["{self.name}"]' if "-" in self.name else self.name
+            return f"{name}.{self.port}" if self.port else name
+        return self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One reference: what it reads and where it stands in the text."""
+
+    read: Read
+    start: int
+    end: int
+
+
+_TOKEN = re.compile(
+    r"""(?P<space>\s+|//[^\n]*)
+    |(?P<string>(?:[rR][bB]?|[bB][rR]?)?(?:\"\"\"|'''|"|'))
+    |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
+    |(?P<ident>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<op>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
+_WORDS = frozenset(
+    {"true", "false", "null", "in", "int", "uint", "double", "bool", "string", "bytes", "list", "map",
+     "type", "dyn", "null_type", "timestamp", "duration", "google"}
+)  # fmt: skip
+_LITERALS = frozenset({"true", "false", "null", "in"})
+_OPEN, _CLOSE = "([{", ")]}"
+
+
+def string_end(text: str, start: int) -> int:
+    """The index after the CEL string literal at `start`, or -1 if it does not end."""
+    match = _TOKEN.match(text, start)
+    assert match is not None and match["string"]
+    prefix = match["string"].rstrip("\"'").lower()
+    quote = match["string"][len(prefix) :]
+    at = match.end()
+    while at < len(text):
+        if text.startswith(quote, at):
+            return at + len(quote)
+        if text[at] == "\\" and "r" not in prefix:
+            at += 1
+        elif text[at] == "\n" and len(quote) == 1:
+            return -1
+        at += 1
+    return -1
+
+
+@lru_cache(maxsize=16_384)
+def references(text: str) -> tuple[Found, ...]:
+    """Every reference of one bare CEL text, in order.
+
+    Raises BadExpression: empty, too long, nested too deeply, an unfinished string.
+    """
+    if not text.strip():
+        raise BadExpression("the expression is empty", hint="write a CEL expression between ${{ and }}")
+    if len(text) > LENGTH_MAX:
+        raise BadExpression(
+            f"the expression has {len(text)} characters, at most {LENGTH_MAX} are allowed",
+            problem_code="limit-exceeded",
+            hint="compute large values in an operator",
+        )
+    return _Scanner(text, _tokens(text)).run()
+
+
+def scan(text: str) -> tuple[Read, ...]:
+    """What one bare CEL text reads, each once, in order. Raises BadExpression."""
+    return tuple(dict.fromkeys(found.read for found in references(text)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens, at = list[_Token](), 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        assert match is not None and match.lastgroup
+        end = match.end()
+        if match.lastgroup == "string":
+            end = string_end(text, at)
+            if end < 0:
+                raise BadExpression(f"a string that begins at character {at + 1} does not end", hint="close the quote")
+        if match.lastgroup != "space":
+            tokens.append(_Token(match.lastgroup, text[at:end], at, end))
+        at = end
+    return tokens
+
+
+class _Scanner:
+    """One pass over the tokens; `stack` holds the variable that each open bracket binds."""
+
+    def __init__(self, text: str, tokens: list[_Token]) -> None:
+        self.text, self.tokens = text, tokens
+        self.stack: list[str | None] = []
+        self.found: list[Found] = []
+
+    def run(self) -> tuple[Found, ...]:
+        at = 0
+        while at < len(self.tokens):
+            token = self.tokens[at]
+            if token.kind == "ident":
+                at = self._identifier(at)
+                continue
+            if token.text in _OPEN:
+                at = self._bracket(at)
+                continue
+            if token.text in _CLOSE and self.stack:
+                self.stack.pop()
+            at += 1
+        return tuple(self.found)
+
+    def _at(self, at: int, *texts: str) -> bool:
+        return at < len(self.tokens) and self.tokens[at].text in texts
+
+    def _bracket(self, at: int) -> int:
+        """Open a bracket; that of a macro binds its first argument."""
+        bound = None
+        macro = at >= 2 and self.tokens[at - 1].text in _MACROS and self.tokens[at - 2].text == "."
+        if macro and at + 2 < len(self.tokens) and self.tokens[at + 1].kind == "ident" and self._at(at + 2, ","):
+            bound = self.tokens[at + 1].text
+        self.stack.append(bound)
+        if len(self.stack) > BRACKETS_DEEP_MAX:
+            raise BadExpression(
+                f"brackets are nested more than {BRACKETS_DEEP_MAX} deep", problem_code="limit-exceeded",
+                hint="split the expression over several nodes",
+            )  # fmt: skip
+        if sum(name is not None for name in self.stack) > MACROS_DEEP_MAX:
+            raise BadExpression(
+                f"macros are nested more than {MACROS_DEEP_MAX} deep", problem_code="limit-exceeded",
+                hint="compute the inner list in a node of its own",
+            )  # fmt: skip
+        return at + 2 if bound else at + 1
+
+    def _identifier(self, at: int) -> int:
+        token = self.tokens[at]
+        selected = at > 0 and self.tokens[at - 1].text == "." and at > 1 and self._ends_operand(at - 2)
+        if selected or token.text in self.stack or self._at(at + 1, "("):
+            return at + 1
+        if token.text in ("nodes", "inputs", "state", "run", "env"):
+            return self._rooted(at)
+        if token.text in _WORDS:
+            return at + 1
+        if token.text in ("item", "index", "iteration", "value"):
+            self._add(Read(token.text), at, at)
+            return at + 1
+        return self._node(at, token.text, at)
+
+    def _ends_operand(self, at: int) -> bool:
+        token = self.tokens[at]
+        return token.kind in ("ident", "string", "number") or token.text in _CLOSE
+
+    def _member(self, at: int) -> tuple[str, int] | None:
+        """The name selected after token `at` by `.name` or `["name"]`, and its last token."""
+        if self._at(at + 1, ".") and at + 2 < len(self.tokens) and self.tokens[at + 2].kind == "ident":
+            name = self.tokens[at + 2].text
+            if name in _LITERALS:
+                raise BadExpression(
+                    f"`.{name}` is no field in an expression",
+                    hint="the branch that was taken is NODE.taken; NODE.true and NODE.false are for `after`",
+                )
+            return name, at + 2
+        if self._at(at + 1, "[") and self._at(at + 3, "]") and self.tokens[at + 2].kind == "string":
+            literal = self.tokens[at + 2].text
+            if re.fullmatch(r"(\"|')[^\"'\\\n]*\1", literal):
+                return literal[1:-1], at + 3
+        return None
+
+    def _rooted(self, at: int) -> int:
+        root = self.tokens[at].text
+        member = self._member(at)
+        if member is None:
+            what = "NAME" if root != "nodes" else 'NAME or nodes["NAME"]'
+            raise BadExpression(f"`{root}` alone is no value", hint=f"write {root}.{what}")
+        name, last = member
+        match root:
+            case "nodes":
+                return self._node(at, name, last)
+            case "inputs":
+                self._add(Read("input", name), at, last)
+            case "state":
+                self._add(Read("state", name), at, last)
+            case "run":
+                self._add(Read("run", name), at, last)
+            case _:
+                self._add(Read("env", name), at, last)
+        return last + 1
+
+    def _node(self, start: int, name: str, last: int) -> int:
+        member = self._member(last)
+        if member is None or self._at(member[1] + 1, "("):
+            self._add(Read("node", name), start, last)
+            return last + 1
+        self._add(Read("port", name, member[0]), start, member[1])
+        return member[1] + 1
+
+    def _add(self, read: Read, first: int, last: int) -> None:
+        self.found.append(Found(read, self.tokens[first].start, self.tokens[last].end))
