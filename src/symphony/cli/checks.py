@@ -21,10 +21,11 @@ DISK_EMPTY_BYTES: Final = 100 * 1024**2
 CLOCK_EARLIEST_S: Final = 1_735_689_600.0
 """2025-01-01: Symphony is younger than any earlier time."""
 CLOCK_AHEAD_S: Final = 120.0
-_REMOTE: Final = frozenset(
-    """nfs nfs4 cifs smb3 smbfs 9p afs ceph glusterfs lustre beegfs virtiofs vboxsf webdav davfs afpfs
-    fuse.sshfs fuse.s3fs fuse.gcsfuse fuse.rclone""".split()
-)
+_REMOTE: Final = frozenset((
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs",
+    "ceph", "glusterfs", "lustre", "beegfs", "virtiofs", "vboxsf", "webdav",
+    "davfs", "afpfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone",
+))  # fmt: skip
 
 Verdict = Literal["ok", "warning", "failed"]
 

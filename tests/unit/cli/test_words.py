@@ -1,0 +1,233 @@
+"""What the command line writes: safe text, sizes, JSON, blocks, closing words."""
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from symphony.cli import blocks, ending, exits, output, spelling
+from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
+from symphony.ports.values import ArtifactRef, Digest
+from symphony.workflow.problems import Problem, ValidationReport
+
+PAGE = blocks.Page(width=60)
+REF = ArtifactRef(digest=Digest("ab" * 32), size=2_048, content_type="text/markdown", name="report")
+
+
+def result(status: RunStatus, **more: object) -> RunResult:
+    return RunResult(run_id="run-1", status=status, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        ("a\nb\tc", "a b c"),
+        ("\u202eevil", "\\u202eevil"),
+        ("\x9b31m", "\\x9b31m"),
+        ("\udcff", "\\udcff"),
+        ("naïve ✓ 日本", "naïve ✓ 日本"),
+    ],
+)
+def test_control_characters_never_reach_the_terminal(text: str, safe: str) -> None:
+    assert output.shown(text) == safe
+
+
+def test_text_is_cut_by_columns_not_by_characters() -> None:
+    assert output.brief("日本語日本語", 7) == "日本語…"
+    assert output.brief("short", 5) == "short"
+    assert output.columns("e\u0301") == 1
+
+
+def test_a_table_lines_up_and_escapes() -> None:
+    assert output.table([("a\x1b", "1"), ("日本", "2")], ("NAME", "N")) == "NAME   N\na\\x1b  1\n日本   2\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0843, "84 ms"), (12.34, "12.3 s"), (185, "3 min 5 s"), (7_800, "2 h 10 min")]
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert output.duration(seconds) == text
+
+
+def test_sizes_are_for_people() -> None:
+    assert [output.size(n) for n in (812, 12_595, 5 * 2**40)] == ["812 B", "12.3 KiB", "5.0 TiB"]
+
+
+def test_json_keeps_floats_integers_bytes_and_dollar_keys_apart() -> None:
+    value = {"f": 1.0, "i": 1, "b": b"\0\1\2", "$k": "é", "deep": {"$$x": None}}
+    assert spelling.spelled(value) == {
+        "f": 1.0,
+        "i": 1,
+        "b": {"$bytes": "AAEC"},
+        "$$k": "é",
+        "deep": {"$$$x": None},
+    }
+    assert spelling.spelled(REF) == {
+        "$artifact": "ab" * 32,
+        "size": 2048,
+        "content_type": "text/markdown",
+        "name": "report",
+    }
+
+
+class Stdout(io.TextIOWrapper):
+    """A stdout of a given encoding whose bytes can be read."""
+
+    def __init__(self, encoding: str) -> None:
+        self.raw_bytes = io.BytesIO()
+        super().__init__(self.raw_bytes, encoding=encoding)
+
+    def text(self) -> str:
+        self.flush()
+        return self.raw_bytes.getvalue().decode()
+
+
+def test_json_is_utf_8_whatever_the_locale_and_survives_lone_surrogates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stdout = Stdout("latin-1")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    output.say_json({"x": "✓\udcff", "f": 1.0})
+    text = stdout.text()
+    assert text == '{"x": "✓\\udcff", "f": 1.0}\n'
+    assert json.loads(text) == {"x": "✓\udcff", "f": 1.0}
+
+
+def test_text_that_the_terminal_cannot_hold_is_escaped_not_fatal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = Stdout("latin-1")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    output.prepare()
+    output.say("✓ é\n")
+    stdout.flush()
+    assert stdout.raw_bytes.getvalue() == b"\\u2713 \xe9\n"
+
+
+def test_a_stdout_that_is_closed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    output.prepare()
+    output.say("x")
+    output.say_json([])
+    output.note("x")
+
+
+def test_no_color_and_dumb_terminals_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert output.colourful(Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not output.colourful(Terminal())
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setenv("TERM", "dumb")
+    assert not output.colourful(Terminal())
+    assert not output.colourful(io.StringIO())
+
+
+def problem(line: int | None = None, column: int | None = None, message: str = "no such operator") -> Problem:
+    return Problem(
+        code="unknown-operator", place="nodes.b", message=message, hint="look", line=line, column=column
+    )
+
+
+def test_a_problem_is_one_block_with_file_line_caret_code_and_hint() -> None:
+    source = blocks.Source("wf.yaml", ["nodes:", "  b: {operator: nope}"])
+    assert blocks.problem_block(problem(2, 17), PAGE, source=source) == (
+        "error[unknown-operator]: no such operator\n"
+        "  --> wf.yaml:2:17 (nodes.b)\n"
+        "    2 |   b: {operator: nope}\n"
+        "      |                 ^\n"
+        "  hint: look\n"
+    )
+
+
+def test_a_long_source_line_is_cut_around_the_caret() -> None:
+    line = "x" * 500 + "HERE" + "y" * 500
+    text = blocks.problem_block(problem(1, 501), PAGE, source=blocks.Source("f", [line]))
+    shown, caret = text.splitlines()[2:4]
+    assert len(shown) <= PAGE.width
+    assert shown[caret.index("^") :].startswith("HERE")
+
+
+def test_a_line_beyond_the_file_a_hostile_name_and_no_place_do_no_harm() -> None:
+    text = blocks.problem_block(problem(99, 1, "bad \x1b[2J"), PAGE, source=blocks.Source("\x1bf", ["a"]))
+    assert "\x1b" not in text
+    assert blocks.error_block("code", "message", PAGE) == "error[code]: message\n"
+
+
+def test_very_many_problems_are_counted_not_listed() -> None:
+    report = ValidationReport(errors=tuple(problem() for _ in range(60)), warnings=(problem(),))
+    text = blocks.report_blocks(report, PAGE)
+    assert text.count("error[") == 50
+    assert "11 more" in text
+
+
+def test_a_missing_source_still_names_the_file(tmp_path: Path) -> None:
+    assert blocks.Source.of(tmp_path / "gone.yaml").name.endswith("gone.yaml")
+
+
+@pytest.mark.parametrize("status", list(RunStatus))
+def test_every_run_status_has_an_exit_status(status: RunStatus) -> None:
+    assert exits.of_status(status) in range(5)
+
+
+def test_exit_statuses_are_those_documented() -> None:
+    wanted = {"succeeded": 0, "failed": 1, "cancelled": 3, "waiting": 4}
+    assert {name: exits.of_status(name) for name in wanted} == wanted
+    assert exits.of_code("input-invalid") == 2
+    assert exits.of_code("something-else") == 1
+
+
+def test_a_result_is_printed_in_the_agreed_shape() -> None:
+    error = RunError(code="debug-fail", message="boom", node="b")
+    node = NodeResult(status=NodeStatus.FAILED, attempts=1, error=error)
+    document = spelling.result(result(RunStatus.FAILED, error=error, nodes={"b": node}, outputs={"$o": 1.0}))
+    failure = {"code": "debug-fail", "message": "boom", "node": "b"}
+    assert document == {
+        "run_id": "run-1",
+        "status": "failed",
+        "outputs": {"$o": 1.0},
+        "error": failure,
+        "nodes": {
+            "b": {
+                "status": "failed",
+                "attempts": 1,
+                "started_at": None,
+                "finished_at": None,
+                "duration_ms": None,
+                "error": failure,
+            }
+        },
+    }
+
+
+def test_outputs_show_short_values_and_where_artifacts_lie() -> None:
+    run = result(RunStatus.SUCCEEDED, outputs={"n": 17, "text": "two\nlines", "report": REF, "list": [1.0, b"x"]})
+    assert ending.outputs_text(run, lambda digest: Path("/home/objects") / digest[:2]) == (
+        "n = 17\ntext = two lines\nreport = /home/objects/ab  (report, text/markdown, 2.0 KiB)\n"
+        'list = [1.0, {"$bytes": "eA=="}]\n'
+    )
+    assert "artifact abab" in ending.outputs_text(run, lambda _: None)
+
+
+def test_the_closing_line_counts_nodes_not_elements() -> None:
+    done, cached = NodeResult(status=NodeStatus.SUCCEEDED), NodeResult(status=NodeStatus.CACHED)
+    run = result(RunStatus.SUCCEEDED, nodes={"a": done, "b": cached, "a[0]": done})
+    assert ending.closing_text(run, 1.5, PAGE) == "succeeded in 1.5 s: 2 nodes (1 cached); run run-1"
+
+
+def test_the_advice_says_how_to_go_on() -> None:
+    waits = NodeResult(status=NodeStatus.WAITING)
+    failed = RunError(code="x", message="y", node="parse[3]")
+    assert "resume run-1 --retry 'parse[3]'" in ending.advice(result(RunStatus.FAILED, error=failed))
+    waiting = ending.advice(result(RunStatus.WAITING, nodes={"gate": waits}))
+    assert "--retry gate" in waiting
+    assert "--skip gate" in waiting
+    assert ending.advice(result(RunStatus.CANCELLED)) == "to go on: symphony runs resume run-1"
+    assert ending.advice(result(RunStatus.SUCCEEDED)) == ""
