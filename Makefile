@@ -45,7 +45,7 @@ bench: $(MADE)/dev $(MADE)/models ## Measure against the budgets; writes benchma
 	@$(BIN)/python -P benchmarks/run.py
 
 docs: $(MADE)/dev ## Build the documentation into site/
-	@$(BIN)/python -P docs/generate.py
+	@$(BIN)/python -P tools/generate_reference.py
 	@$(BIN)/zensical build --clean
 
 fuzz: $(MADE)/dev ## The property tests and fuzzers with many more examples
@@ -60,7 +60,7 @@ lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
 
 clean: ## Remove .venv and everything else that was made
 	@rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@find src tests examples benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+	@find src tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: one stamp a step, so that a second `make` costs nothing ---------------
 

@@ -15,7 +15,7 @@ FUNCTION_LINES_MAX = 70
 BANNED_NAMES = ("utils", "util", "helpers", "helper", "manager", "managers", "misc")
 
 MACHINE = re.compile(
-    r"(?<![\w.])(/home/\w|/Users/\w|/root/|/work/|/mnt/\w|[A-Z]:\\\\Users)"  # tidy: the rule itself
+    r"(?<![\w.$}])(/Users/\w|/root/\w|/work/\w|/mnt/\w|[A-Z]:\\\\Users)"  # tidy: the rule itself
 )
 NOTE_TO_SELF = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")  # tidy: the rule itself
 ADDRESS = re.compile(r"https?://|file:|--find-links|--(extra-)?index-url")

@@ -1,0 +1,144 @@
+"""Write the pages of the reference that are made from code: `python tools/generate_reference.py`."""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import get_args, get_origin, get_type_hints
+
+import msgspec
+
+from symphony.cli import exits
+from symphony.cli.reference import reference
+from symphony.commons.config import VARIABLE_PREFIX, Config
+from symphony.commons.errors import SymphonyError
+from symphony.workflow import builtin_catalog
+from symphony.workflow.catalog import OperatorInfo, Port
+
+FOLDER = Path(__file__).parents[1] / "docs" / "reference" / "generated"
+EFFECTS = {
+    "pure": "a function of its inputs: cached, and run again at will",
+    "read": "looks at the outside world and changes nothing",
+    "write": "changes the outside world",
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    names = list(head)
+    yield f"| {' | '.join(names)} |"
+    yield f"|{'---|' * len(names)}"
+    for row in rows:
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|').replace(chr(10), ' ') for cell in row)} |"
+    yield ""
+
+
+def ports(title: str, found: Mapping[str, Port]) -> Iterator[str]:
+    if not found:
+        return
+    rows = (
+        (
+            f"`{name}`",
+            f"`{port.type}`",
+            "" if port.default is msgspec.UNSET else f"`{msgspec.json.encode(port.default).decode()}`",
+            port.description,
+        )
+        for name, port in found.items()
+    )
+    yield from table((title, "type", "default", "meaning"), rows)
+
+
+def operators() -> Iterator[str]:
+    catalog = builtin_catalog()
+    yield "# Operators and models\n\nThis page is made from the catalogue of the built-in kit.\n"
+    for name, operator in sorted(catalog.operators.items()):
+        yield from one_operator(name, operator)
+    for name, model in sorted(catalog.models.items()):
+        yield f"## `{name}` (model)\n\n{model.summary} Version {model.version}, {model.provider}.\n"
+        yield from ports("input", model.inputs)
+        yield from ports("output", model.outputs)
+
+
+def one_operator(name: str, operator: OperatorInfo) -> Iterator[str]:
+    repeat = (
+        " After a crash it may be repeated." if operator.effect == "write" and operator.idempotent else ""
+    )
+    yield f"## `{name}`\n\n{operator.summary}\n"
+    if operator.help:
+        yield f"{operator.help}\n"
+    yield f"Version {operator.version}; `{operator.effect}`: {EFFECTS[operator.effect]}.{repeat}\n"
+    yield from ports("input", operator.inputs)
+    yield from ports("output", operator.outputs)
+
+
+def settings(kind: type[msgspec.Struct] = Config, path: tuple[str, ...] = ()) -> Iterator[str]:
+    if not path:
+        yield (
+            "# Settings\n\nEach may stand in a TOML file, under its section, or in a variable. What wins over"
+            " what: variables, then `config.toml` of the home, then the environment's file (`production.toml`,"
+            " or the one that `SYMPHONY_ENV` names), then `default.toml`; the last two lie in the folder that"
+            " `SYMPHONY_CONFIG_DIR` names.\n"
+        )
+    hints = get_type_hints(kind)
+    defaults = kind()
+    rows: list[tuple[str, str, str, str]] = []
+    for name in kind.__struct_fields__:
+        default = getattr(defaults, name)
+        if isinstance(default, msgspec.Struct):
+            section = ".".join((*path, name))
+            yield f"## `[{section}]`\n\n{type(default).__doc__}\n"
+            yield from settings(type(default), (*path, name))
+        else:
+            variable = VARIABLE_PREFIX + "__".join((*path, name)).upper()
+            shown = "" if default is None else msgspec.json.encode(default).decode()
+            rows.append((f"`{name}`", type_name(hints[name]), f"`{shown}`" if shown else "", f"`{variable}`"))
+    if rows:
+        yield from table(("key", "type", "default", "variable"), rows)
+
+
+def type_name(hint: object) -> str:
+    if get_origin(hint) is not None and not isinstance(hint, type):
+        choices = get_args(hint)
+        return " or ".join(repr(c) if isinstance(c, str) else getattr(c, "__name__", str(c)) for c in choices)
+    return getattr(hint, "__name__", str(hint))
+
+
+def errors() -> Iterator[str]:
+    yield "# Errors and exit statuses\n\nEvery error has a code that stays. `--json` shows it as `code`.\n"
+    yield from table(("code", "exit status", "meaning"), sorted(error_rows(SymphonyError)))
+
+
+def error_rows(kind: type[SymphonyError]) -> Iterator[tuple[str, str, str]]:
+    for below in kind.__subclasses__():
+        if below.__module__.startswith("symphony."):
+            summary = (below.__doc__ or "").strip().split("\n\n")[0]
+            yield f"`{below.code}`", str(exits.of_code(below.code)), " ".join(summary.split())
+            yield from error_rows(below)
+
+
+def import_everything() -> None:
+    """So that every error is known."""
+    import importlib
+    import pkgutil
+
+    import symphony
+
+    for module in pkgutil.walk_packages(symphony.__path__, "symphony."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def main() -> int:
+    import_everything()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    pages = {
+        "command-line": reference(),
+        "operators": "\n".join(operators()),
+        "settings": "\n".join(settings()),
+        "errors": "\n".join(errors()),
+    }
+    for name, text in pages.items():
+        (FOLDER / f"{name}.md").write_text(text.rstrip() + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
