@@ -1,0 +1,21 @@
+"""Texts as plain trees, and trees as texts: one module for each format behind one seam."""
+
+from symphony.workflow.documents.formats import FORMATS, Format, UnknownFormat, format_named, format_of, parse
+from symphony.workflow.documents.tree import BYTES_MAX, DEPTH_MAX, Document, Position, Tree, child, tree_of, value_of
+
+__all__ = [
+    "BYTES_MAX",
+    "DEPTH_MAX",
+    "FORMATS",
+    "Document",
+    "Format",
+    "Position",
+    "Tree",
+    "UnknownFormat",
+    "child",
+    "format_named",
+    "format_of",
+    "parse",
+    "tree_of",
+    "value_of",
+]
