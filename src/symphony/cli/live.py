@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -61,26 +61,32 @@ class Board:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = options.ascii_only
-        signs = _PLAIN_SIGN if plain else _SIGN
         room = max(10, options.max_width - 6)
-        elapsed = output.duration(time.monotonic() - self.began_s)
-        head = Text(f"{output.brief(self.title, room - 12)}  ", style="bold", no_wrap=True)
-        head.append(elapsed, style="not bold")
+        head = _row(self.title, output.duration(time.monotonic() - self.began_s), room, "bold", plain=plain)
         tree = Tree(head, guide_style="dim")
-        tree.add(self._counts(signs))
-        rows = max(1, min(ROWS_MAX, options.size.height - 4 - len(self._failures) - len(self._latest)))
-        for name, seconds in self.slowest[:rows]:
-            tree.add(_row(f"{signs[NodeStatus.RUNNING]} {name}", output.duration(seconds), room, "blue"))
-        running = self.counts.get(NodeStatus.RUNNING, 0)
-        if running > rows and self.slowest:
-            tree.add(Text(f"and {running - rows:,} more running", style="dim"))
-        for text in self._failures:
-            tree.add(_row(f"{signs[NodeStatus.FAILED]} {text}", "", room, "red"))
-        if self._failed > len(self._failures):
-            tree.add(Text(f"and {self._failed - len(self._failures):,} more failed", style="red"))
-        for text in self._latest:
-            tree.add(_row(f"{signs[NodeStatus.SUCCEEDED]} {text}", "", room, "dim"))
+        counts = self._counts(_PLAIN_SIGN if plain else _SIGN)
+        tree.add(counts)
+        spare = max(1, options.size.height - 3 - len(counts.wrap(console, room)))
+        for text, more, style in self._rows(spare, _PLAIN_SIGN if plain else _SIGN):
+            tree.add(_row(text, more, room, style, plain=plain))
         yield tree
+
+    def _rows(self, spare: int, signs: Mapping[NodeStatus, str]) -> Iterator[tuple[str, str, str]]:
+        """At most `spare` rows of text, time and style: what runs, what failed, what is done."""
+        failures = self._failures[: spare // 4]
+        latest = list(self._latest)[: spare // 6]
+        room = min(ROWS_MAX, max(1, spare - len(failures) - len(latest) - 2))
+        for name, seconds in self.slowest[:room]:
+            yield f"{signs[NodeStatus.RUNNING]} {name}", output.duration(seconds), "blue"
+        running = self.counts.get(NodeStatus.RUNNING, 0)
+        if spare > room + 1 and running > room and self.slowest:
+            yield f"and {running - room:,} more running", "", "dim"
+        for text in failures:
+            yield f"{signs[NodeStatus.FAILED]} {text}", "", "red"
+        if failures and self._failed > len(failures):
+            yield f"and {self._failed - len(failures):,} more failed", "", "red"
+        for text in latest:
+            yield f"{signs[NodeStatus.SUCCEEDED]} {text}", "", "dim"
 
     def _counts(self, signs: Mapping[NodeStatus, str]) -> Text:
         row = Text()
@@ -91,8 +97,12 @@ class Board:
         return row or Text("starting", style="dim")
 
 
-def _row(text: str, more: str, room: int, style: str) -> Text:
-    row = Text(output.brief(text, room - len(more) - 2), style=style, no_wrap=True)
+def _row(text: str, more: str, room: int, style: str, *, plain: bool) -> Text:
+    """One line of at most `room` columns that ends with `more`; `plain` for terminals without Unicode."""
+    short = output.brief(text, max(4, room - len(more) - 2))
+    if plain:
+        short = short.replace("…", "~").encode("ascii", "replace").decode()
+    row = Text(short, style=style, no_wrap=True)
     return row.append(f"  {more}", style="default") if more else row
 
 

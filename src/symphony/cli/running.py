@@ -124,28 +124,37 @@ class Tree:
 
     async def watch(self, handle: Handle) -> None:
         """Draw until the run ends; the tree is then gone and the cursor back."""
-        await asyncio.sleep(FIRST_DRAW_S)
-        await asyncio.to_thread(importlib.import_module, "symphony.cli.live")
-        from symphony.cli import live
-
-        board = live.Board(self._title, handle.run_id)
-        following = asyncio.get_running_loop().create_task(_follow(handle, board.add), name="view-events")
+        early: list[RunEvent] = []
+        following = asyncio.get_running_loop().create_task(_follow(handle, early), name="view-events")
         try:
-            with live.Screen(board) as screen:
-                self._note = screen.note
-                while not following.done():
-                    board.see(handle.progress())
-                    # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
-                    await asyncio.to_thread(screen.draw)
-                    await asyncio.wait({following}, timeout=DRAW_EVERY_S)
+            await asyncio.wait({following}, timeout=FIRST_DRAW_S)
+            if not following.done():
+                await self._draw(handle, following, early)
+            following.result()  # raises what broke it
         finally:
             self._note = output.note
             following.cancel()
 
+    async def _draw(self, handle: Handle, following: asyncio.Task[None], seen: list[RunEvent]) -> None:
+        await asyncio.to_thread(importlib.import_module, "symphony.cli.live")
+        from symphony.cli import live
 
-async def _follow(handle: Handle, add: Callable[[RunEvent], None]) -> None:
+        board = live.Board(self._title, handle.run_id)
+        with live.Screen(board) as screen:
+            self._note = screen.note
+            while not following.done():
+                for event in seen:
+                    board.add(event)
+                seen.clear()
+                board.see(handle.progress())
+                # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
+                await asyncio.to_thread(screen.draw)
+                await asyncio.wait({following}, timeout=DRAW_EVERY_S)
+
+
+async def _follow(handle: Handle, seen: list[RunEvent]) -> None:
     async for event in handle.events():
-        add(event)
+        seen.append(event)  # noqa: PERF401  (the board takes them while they come)
 
 
 class Signals:

@@ -208,7 +208,9 @@ def test_a_result_is_printed_in_the_agreed_shape() -> None:
 
 
 def test_outputs_show_short_values_and_where_artifacts_lie() -> None:
-    run = result(RunStatus.SUCCEEDED, outputs={"n": 17, "text": "two\nlines", "report": REF, "list": [1.0, b"x"]})
+    run = result(
+        RunStatus.SUCCEEDED, outputs={"n": 17, "text": "two\nlines", "report": REF, "list": [1.0, b"x"]}
+    )
     assert ending.outputs_text(run, lambda digest: Path("/home/objects") / digest[:2]) == (
         "n = 17\ntext = two lines\nreport = /home/objects/ab  (report, text/markdown, 2.0 KiB)\n"
         'list = [1.0, {"$bytes": "eA=="}]\n'

@@ -136,7 +136,11 @@ def test_an_input_given_twice_is_a_problem() -> None:
 
 def test_paths_become_absolute_in_the_callers_directory_also_inside_lists() -> None:
     flow = workflow(
-        one=of("path", default="."), other=of("path"), many=of("list[path]"), by=of("map[path]"), no=of("path?")
+        one=of("path", default="."),
+        other=of("path"),
+        many=of("list[path]"),
+        by=of("map[path]"),
+        no=of("path?"),
     )
     given: dict[str, Value] = {"other": "/x/../y", "many": ["a", "../b"], "by": {"k": "c"}}
     values, problems = bind_inputs(flow, given, cwd=CWD)

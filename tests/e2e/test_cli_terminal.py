@@ -1,0 +1,280 @@
+"""Signals and terminals: a run driven by a real process, on a pipe and on a pseudo-terminal.
+
+The run is a fake that lasts until it is cancelled: what is tested is the command line's part.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="signals and pseudo-terminals are Unix"),
+]
+
+PATIENCE_S = 20.0
+
+PROGRAM = """
+import asyncio, contextlib, sys, time
+from symphony.cli import output, reporting, running
+from symphony.ports.runs import NodeResult, NodeStatus, RunEvent, RunResult, RunStatus
+
+MODE = sys.argv[1]
+
+class Now:
+    counts = {NodeStatus.RUNNING: 1, NodeStatus.SUCCEEDED: 3}
+    slowest = [("embed \\x1b]0;evil\\x07", 1.5)]
+
+class Handle:
+    run_id = "run-1"
+    def __init__(self):
+        self.stop = asyncio.Event()
+        self.status = RunStatus.SUCCEEDED
+    async def events(self):
+        yield RunEvent(seq=1, type="node.started", at=0.0, node="embed")
+        await self.stop.wait()
+        yield RunEvent(seq=2, type="node.cancelled", at=0.0, node="embed")
+    def progress(self):
+        return Now()
+    async def result(self):
+        if MODE == "short":
+            await asyncio.sleep(float(sys.argv[2]))
+            self.stop.set()
+        elif MODE == "stuck":
+            print("ready", flush=True)
+            while True:      # a loop that is stuck does not run its callbacks
+                time.sleep(0.05)
+                await asyncio.sleep(0) if not self.stop.is_set() else None
+        else:
+            print("ready", flush=True)
+            await self.stop.wait()
+        return RunResult(run_id="run-1", status=self.status, outputs={"x": 1.0})
+    def cancel(self):
+        if MODE != "deaf":
+            self.status = RunStatus.CANCELLED
+            self.stop.set()
+
+class Opened:
+    class artifacts:
+        path = staticmethod(lambda digest: None)
+
+async def begin(opened):
+    return Handle()
+
+if "--asyncio" in sys.argv:
+    running.new_loop = asyncio.new_event_loop
+output.prepare()
+view = running.view_for("Report", quiet="--quiet" in sys.argv)
+report = reporting.Report(as_json="--json" in sys.argv)
+outcome = running.drive(lambda: running.conduct(contextlib.nullcontext(Opened()), begin, view, report.after))
+sys.exit(outcome.status)
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    path = tmp_path / "program.py"
+    path.write_text(PROGRAM)
+    return path
+
+
+@contextlib.contextmanager
+def started(
+    program: Path, *words: str, before: Callable[[], None] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, program, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=before or (lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None),  # noqa: PLW1509
+    )
+    try:
+        assert process.stdout is not None
+        if words[0] != "short":
+            assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        process.communicate()
+
+
+LOOPS = pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
+
+
+@LOOPS
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_the_first_signal_cancels_the_run_and_is_the_exit_status(
+    program: Path, loop: str, number: int, status: int
+) -> None:
+    with started(program, "long", loop) as process:
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == status
+    assert "cancelling the run" in err
+    assert "to go on: symphony runs resume run-1" in err
+    assert "Traceback" not in err
+
+
+@LOOPS
+@pytest.mark.parametrize("mode", ["deaf", "stuck"])
+def test_the_second_signal_kills_even_if_the_loop_is_stuck(program: Path, loop: str, mode: str) -> None:
+    with started(program, mode, loop) as process:
+        assert process.stderr is not None
+        process.send_signal(signal.SIGINT)
+        while "cancelling" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert "killed" in err
+
+
+def test_a_signal_that_was_ignored_stays_ignored(program: Path) -> None:
+    def ignore() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    with started(program, "long", before=ignore) as process:
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 143
+
+
+def test_with_json_an_interrupted_run_still_prints_its_result(program: Path) -> None:
+    with started(program, "long", "--json") as process:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=PATIENCE_S)
+    assert out == (
+        '{"run_id": "run-1", "status": "cancelled", "outputs": {"x": 1.0}, "error": null, "nodes": {}}\n'
+    )
+
+
+def test_a_pipe_gets_plain_lines_on_stderr_and_results_on_stdout(program: Path) -> None:
+    with started(program, "short", "0.1") as process:
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert out == "x = 1.0\n"
+    assert err.splitlines() == [
+        "embed: started",
+        "embed: cancelled",
+        err.splitlines()[-1],
+    ]
+    assert err.splitlines()[-1].startswith("succeeded in ")
+    assert "\x1b" not in err
+
+
+def test_quiet_shows_no_progress(program: Path) -> None:
+    with started(program, "short", "0.1", "--quiet") as process:
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert len(err.splitlines()) == 1
+
+
+class Terminal:
+    """A process on a pseudo-terminal of its own, its controlling one."""
+
+    def __init__(self, program: Path, *words: str, columns: int = 80, **environment: str) -> None:
+        import fcntl
+        import pty
+        import struct
+        import termios
+
+        self.seen = b""
+        self.pid, self.end = pty.fork()
+        if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
+            env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment}
+            os.execve(sys.executable, [sys.executable, str(program), *words], env)
+
+    def wait_for(self, text: bytes) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in self.seen:
+            assert self.read(deadline), f"{text!r} never came: {self.seen!r}"
+
+    def read(self, deadline: float) -> bool:
+        if not select.select([self.end], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            return False
+        try:
+            piece = os.read(self.end, 65_536)
+        except OSError:
+            return False
+        self.seen += piece
+        return bool(piece)
+
+    def press(self, key: bytes) -> None:
+        os.write(self.end, key)
+
+    def leave(self) -> int:
+        deadline = time.monotonic() + PATIENCE_S
+        while self.read(deadline):
+            pass
+        os.close(self.end)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+SHOW_CURSOR, HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
+
+
+def test_a_terminal_gets_a_live_tree_and_its_cursor_back_after_ctrl_c(program: Path) -> None:
+    terminal = Terminal(program, "long")
+    terminal.wait_for("● embed".encode())
+    terminal.press(b"\x03")
+    assert terminal.leave() == 130
+    assert b"3 succeeded" in terminal.seen
+    assert b"press Ctrl-C again" in terminal.seen
+    assert b"\x1b]0;evil" not in terminal.seen, "names must not reach the terminal raw"
+    assert terminal.seen.rindex(SHOW_CURSOR) > terminal.seen.rindex(HIDE_CURSOR)
+
+
+def test_a_terminal_gets_its_cursor_back_when_the_run_is_killed(program: Path) -> None:
+    terminal = Terminal(program, "deaf")
+    terminal.wait_for("● embed".encode())
+    terminal.press(b"\x03")
+    terminal.wait_for(b"cancelling")
+    terminal.press(b"\x03")
+    assert terminal.leave() == 130
+    assert terminal.seen.rindex(SHOW_CURSOR) > terminal.seen.rindex(HIDE_CURSOR)
+
+
+def test_a_run_that_ends_takes_the_tree_away(program: Path) -> None:
+    terminal = Terminal(program, "short", "1.2", columns=20)
+    assert terminal.leave() == 0
+    assert terminal.seen.rindex(SHOW_CURSOR) > terminal.seen.rindex(HIDE_CURSOR)
+    after = terminal.seen[terminal.seen.rindex(SHOW_CURSOR) :]
+    assert b"x = 1.0" in after
+    assert b"embed" not in after
+
+
+def test_a_short_run_never_draws(program: Path) -> None:
+    terminal = Terminal(program, "short", "0.05")
+    assert terminal.leave() == 0
+    assert HIDE_CURSOR not in terminal.seen
+
+
+def test_no_color_is_honoured_by_the_tree(program: Path) -> None:
+    terminal = Terminal(program, "short", "1.2", NO_COLOR="1")
+    assert terminal.leave() == 0
+    assert "● embed".encode() in terminal.seen
+    assert b"\x1b[32m" not in terminal.seen
+    assert b"\x1b[34m" not in terminal.seen
+
+
+def test_a_dumb_terminal_gets_lines(program: Path) -> None:
+    terminal = Terminal(program, "short", "1.0", TERM="dumb")
+    assert terminal.leave() == 0
+    assert b"embed: started" in terminal.seen
+    assert b"\x1b" not in terminal.seen

@@ -1,0 +1,124 @@
+"""The commands as a whole: help, bad usage, completion scripts, the reference."""
+
+import json
+import subprocess
+import sys
+
+import click
+import pytest
+
+from symphony.cli import lazy
+from symphony.cli.main import main
+from symphony.cli.reference import reference
+
+
+@pytest.mark.parametrize("name", list(lazy.COMMANDS))
+def test_the_one_line_of_help_is_the_modules_own(name: str) -> None:
+    command = lazy.load(name)
+    assert command.name == name
+    assert (command.help or "").splitlines()[0] == lazy.COMMANDS[name]
+
+
+def commands(group: click.Group) -> list[click.Command]:
+    found: list[click.Command] = []
+    for command in group.commands.values():
+        found += commands(command) if isinstance(command, click.Group) else [command]
+    return found
+
+
+@pytest.mark.parametrize("name", list(lazy.COMMANDS))
+def test_every_command_that_reads_speaks_json(name: str) -> None:
+    silent = {"graph", "convert", "completion", "get", "delete", "clear"}  # their output is a file, or a word
+    command = lazy.load(name)
+    for each in commands(command) if isinstance(command, click.Group) else [command]:
+        options = {opt for param in each.params for opt in param.opts}
+        assert ("--json" in options) == (each.name not in silent), each.name
+
+
+@pytest.mark.parametrize(
+    "words", [["nope"], ["run"], ["run", "--nope", "x"], ["graph", "f", "--format", "png"]]
+)
+def test_bad_usage_is_a_block_with_a_hint_and_ends_with_2(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error[bad-usage]: ")
+    assert "--help`" in err
+
+
+def test_bad_usage_with_json_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--json", "--nope"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["warnings"] == []
+    assert document["errors"][0]["code"] == "bad-usage"
+
+
+def test_an_unexpected_error_is_short_and_says_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: str) -> click.Command:
+        raise ZeroDivisionError("bug \x1b[2J")
+
+    monkeypatch.setattr(lazy, "load", broken)
+    assert main(["run", "x"]) == 70
+    err = capsys.readouterr().err
+    assert "ZeroDivisionError" in err
+    assert "--debug" in err
+    assert "Traceback" not in err
+    assert "\x1b" not in err
+    assert main(["run", "x", "--debug"]) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_ctrl_c_before_a_run_began_ends_with_130(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: str) -> click.Command:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lazy, "load", interrupted)
+    assert main(["run", "x"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_version_and_help_need_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("symphony ")
+    assert main(["--help"]) == 0
+    assert "Commands:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_every_shell_gets_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["completion", shell]) == 0
+    assert "_SYMPHONY_COMPLETE" in capsys.readouterr().out
+
+
+def test_completions_that_cannot_be_found_are_none_and_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_SYMPHONY_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", "symphony run nowhere.yaml --input ")
+    monkeypatch.setenv("COMP_CWORD", "4")
+    assert main([]) == 0
+    out, err = capsys.readouterr()
+    assert (out.strip(), err) == ("", "")
+
+
+def test_the_reference_names_every_command_and_option() -> None:
+    text = reference()
+    for name in lazy.COMMANDS:
+        assert f"\n## `symphony {name}`\n" in text
+    assert "\n### `symphony runs resume`\n" in text
+    assert "`--input, -i KEY=VALUE`" in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from symphony.cli.main import main; main(['--help']); main(['run', '--help']); "
+        "sys.exit(' '.join({'rich', 'asyncio', 'msgspec', 'pydantic', 'json', 'numpy'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,146 @@
+"""Views of a run: lines for pipes, the live tree for terminals, following from elsewhere."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+from rich.console import Console
+
+from symphony.cli import following
+from symphony.cli.live import Board
+from symphony.cli.watching import FAILURES_MAX, LINES_MAX, Lines, line_of, progress_line
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
+from symphony.ports.values import Value
+
+
+def event(kind: str, node: str | None = None, **data: Value) -> RunEvent:
+    return RunEvent(seq=1, type=kind, at=0.0, node=node, data=data)
+
+
+@dataclass
+class Now:
+    counts: dict[NodeStatus, int]
+    slowest: Sequence[tuple[str, float]] = ()
+
+
+@pytest.mark.parametrize(
+    ("happened", "line"),
+    [
+        (event("run.started"), "run started"),
+        (event("node.started", "a"), "a: started"),
+        (event("node.started", "a", attempt=2), "a: started (attempt 2)"),
+        (event("node.expanded", "a", count=1_200), "a: 1,200 elements"),
+        (event("node.finished", "a", duration_ms=1_500), "a: succeeded in 1.5 s"),
+        (event("node.finished", "a", duration_ms=True), "a: succeeded"),
+        (
+            event("node.failed", "a", error={"code": "x", "message": "two\nlines \x1b[2J"}),
+            "a: failed: [x] two lines \\x1b[2J",
+        ),
+        (event("node.failed", "a", error="not a map"), "a: failed"),
+        (event("node.retrying", "a", attempt=1), "a: attempt 1 failed, trying again"),
+        (event("node.skipped", "a", reason="when is false"), "a: skipped: when is false"),
+        (event("node.cached", "a\x1b"), "a\\x1b: cached"),
+        (event("run.finished", status="succeeded"), None),
+        (event("something.new", "a"), None),
+    ],
+)
+def test_an_event_is_one_safe_line(happened: RunEvent, line: str | None) -> None:
+    assert line_of(happened) == line
+
+
+def test_lines_are_bounded_but_failures_come_through_for_longer() -> None:
+    lines: list[str] = []
+    view = Lines(lines.append)
+    for number in range(10_000):
+        view.add(event("node.finished", f"n{number}"))
+    assert len(lines) == LINES_MAX + 1
+    for number in range(10_000):
+        view.add(event("node.failed", f"n{number}"))
+    assert len(lines) == LINES_MAX + 1 + FAILURES_MAX + 1
+
+
+def test_progress_is_counts_and_the_longest_running_node() -> None:
+    now = Now({NodeStatus.PENDING: 1_200, NodeStatus.SUCCEEDED: 3, NodeStatus.RUNNING: 0}, [("embed", 11.23)])
+    assert progress_line(now) == "3 succeeded, 1,200 pending; longest running: embed, 11.2 s"
+
+
+def drawn(board: Board, *, width: int = 60, height: int = 20, encoding: str = "utf-8") -> str:
+    class Screen(io.TextIOWrapper):
+        pass
+
+    raw = io.BytesIO()
+    screen = Screen(raw, encoding=encoding)
+    console = Console(file=screen, width=width, height=height, force_terminal=False)
+    console.print(board)
+    screen.flush()
+    return raw.getvalue().decode(encoding)
+
+
+def board() -> Board:
+    made = Board("Report \x1b[2J", "run-1")
+    made.see(
+        Now({NodeStatus.SUCCEEDED: 2, NodeStatus.RUNNING: 40}, [(f"node{i}", 40.0 - i) for i in range(40)])
+    )
+    made.add(event("node.finished", "files", duration_ms=12))
+    for number in range(9):
+        made.add(event("node.failed", f"bad{number}", error={"code": "x", "message": "m" * 300}))
+    return made
+
+
+def test_the_tree_shows_counts_the_slowest_nodes_and_failures() -> None:
+    text = drawn(board())
+    assert "\x1b" not in text
+    assert "✓ 2 succeeded  ● 40 running" in text
+    assert "● node0  40.0 s" in text
+    assert "and 5 more failed" in text
+    assert "✓ files: succeeded in 12 ms" in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(20, 5), (20, 24), (40, 10), (200, 12)])
+def test_the_tree_fits_small_terminals(width: int, height: int) -> None:
+    lines = drawn(board(), width=width, height=height).splitlines()
+    assert max(map(len, lines)) <= width
+    assert len(lines) <= height
+
+
+def test_the_tree_is_ascii_where_the_terminal_is() -> None:
+    assert "* node0" in drawn(board(), encoding="ascii")
+
+
+@dataclass
+class Journal:
+    """A run that another process drives, one step for each look at it."""
+
+    steps: list[tuple[RunStatus, list[RunEvent]]]
+    seen: list[RunEvent] = field(default_factory=list)
+
+    def result(self, run_id: str) -> RunResult:
+        status, fresh = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        self.seen += [e for e in fresh if e not in self.seen]
+        return RunResult(run_id=run_id, status=status)
+
+    def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
+        return iter([e for e in self.seen if e.seq > since])
+
+
+def numbered(*numbers: int) -> list[RunEvent]:
+    return [RunEvent(seq=n, type="node.started", at=0.0) for n in numbers]
+
+
+def test_following_yields_each_event_once_and_ends_with_the_run() -> None:
+    journal = Journal([
+        (RunStatus.RUNNING, numbered(1, 2)),
+        (RunStatus.RUNNING, []),
+        (RunStatus.RUNNING, numbered(3)),
+        (RunStatus.SUCCEEDED, numbered(4)),
+    ])  # fmt: skip
+    naps: list[float] = []
+    followed = [e.seq for e in following.events(journal, "r", follow=True, sleep=naps.append)]
+    assert followed == [1, 2, 3, 4]
+    assert len(naps) == 3
+
+
+def test_without_following_only_what_is_there_is_listed() -> None:
+    journal = Journal([(RunStatus.RUNNING, [])], seen=numbered(1, 2, 3))
+    assert [e.seq for e in following.events(journal, "r", since=1)] == [2, 3]
