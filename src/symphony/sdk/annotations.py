@@ -1,4 +1,4 @@
-"""Python annotations as port types, and back: values become what the annotation promises."""
+"""Python annotations as port types, and what turns plain values into what they promise. Pure."""
 
 import collections.abc
 import typing
@@ -39,7 +39,6 @@ _SCALARS: dict[object, PortType] = {
     typing.NoReturn: ANY,
     typing.Never: ANY,
 }
-_EXACT = (str, int, float, bool, bytes)
 _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
@@ -103,18 +102,6 @@ def converter(annotation: object) -> Convert | None:
     return None
 
 
-def to_value(returned: object) -> Value:
-    """What an operator returned, as a plain value that shares nothing with it.
-
-    Paths become text, tuples and sets lists, records maps, arrays (whatever has `tolist`)
-    lists. Raises TypeError if something in it is no value.
-    """
-    if returned is None or (isinstance(returned, str | int | float | bytes) and type(returned) in _EXACT):
-        return returned
-    value: Value = msgspec.to_builtins(returned, builtin_types=(bytes,), enc_hook=_encode)
-    return value
-
-
 def _plain(annotation: object) -> object:
     """Without `Annotated`, `NewType`, `Required` and aliases; a `PortType` note stands for all."""
     while True:
@@ -168,14 +155,19 @@ def _union(args: tuple[object, ...]) -> PortType:
         member = port_type(members[0])
     else:
         member = ANY
-    return member if len(members) == len(args) or member is ANY else msgspec.structs.replace(member, optional=True)
+    return (
+        member
+        if len(members) == len(args) or member is ANY
+        else msgspec.structs.replace(member, optional=True)
+    )
 
 
 def _unknown(annotation: object) -> TypeError:
     name = getattr(annotation, "__qualname__", None) if isinstance(annotation, type) else None
     return TypeError(
         f"{name or annotation} is not a port type: use str, int, float, bool, bytes, Path, list[T], "
-        "dict[str, T], Literal[...] of strings, T | None, object, or Embedding, Json, Artifact of symphony.sdk"
+        "dict[str, T], Literal[...] of strings, T | None, object, or Embedding, Json, Artifact of "
+        "symphony.sdk"
     )
 
 
@@ -189,14 +181,3 @@ def _each(inner: Convert) -> Convert:
 
 def _each_value(inner: Convert) -> Convert:
     return lambda value: {k: inner(v) for k, v in value.items()} if isinstance(value, Mapping) else value
-
-
-def _encode(value: object) -> object:
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, bool | int | float | str):  # a subclass, such as numpy's float64
-        return next(kind(value) for kind in (bool, int, float, str) if isinstance(value, kind))
-    to_list = getattr(value, "tolist", None)
-    if callable(to_list):
-        return to_list()
-    raise TypeError(f"a {type(value).__qualname__} is not a value that can travel between nodes")

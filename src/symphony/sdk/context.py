@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 
 class LogSink(Protocol):
-    """Takes what a node prints."""
+    """Takes what a node prints: one or more lines, without the end of the last one."""
 
     def __call__(self, text: str, stream: Literal["stdout", "stderr"]) -> None: ...
 

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from types import CodeType
 
 _files: dict[str, str] = {}
@@ -24,8 +25,7 @@ def fingerprint(function: Callable[..., object]) -> str:
     filename = code.co_filename
     if filename not in _files:
         try:
-            with open(filename, "rb") as file:
-                remember(filename, file.read())
+            remember(filename, Path(filename).read_bytes())
         except OSError:
             return _code_digest(code)
     return _files[filename]

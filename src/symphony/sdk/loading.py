@@ -65,7 +65,9 @@ def _execute(file: Path, source: bytes) -> ModuleType:
         place = f"{file}:{error.lineno}" if error.lineno else str(file)
         raise OperatorsNotLoaded(f"{place}: {error.msg}", hint="correct the syntax of this line") from error
     except (ValueError, RecursionError, MemoryError) as error:  # null bytes, nesting
-        raise OperatorsNotLoaded(f"{file}: {error or 'it is nested too deeply'}", hint="give a Python file") from error
+        raise OperatorsNotLoaded(
+            f"{file}: {str(error) or 'it is nested too deeply'}", hint="give a Python file"
+        ) from error
     module = ModuleType(name)
     module.__file__ = str(file)
     module.__spec__ = importlib.util.spec_from_loader(name, loader=None, origin=str(file))
@@ -84,7 +86,9 @@ def _execute(file: Path, source: bytes) -> ModuleType:
 
 def _failed(file: Path, error: BaseException) -> OperatorsNotLoaded:
     """The error, at the innermost line of `file` itself that led to it."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
+    ]
     place = f"{file}:{lines[-1]}" if lines else str(file)
     hint = "correct this line"
     if isinstance(error, ModuleNotFoundError):

@@ -10,9 +10,10 @@ from types import CodeType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from symphony.ports.values import Value
-from symphony.sdk.annotations import Convert, to_value
+from symphony.sdk.annotations import Convert
 from symphony.sdk.context import Context, LogSink
 from symphony.sdk.fingerprints import fingerprint
+from symphony.sdk.plain import to_value
 from symphony.sdk.signatures import invalid, read_signature
 from symphony.workflow.catalog import OperatorInfo
 
@@ -26,7 +27,9 @@ Reads: TypeAlias = Callable[[Mapping[str, Value], Context], str | None]
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z_][A-Za-z0-9_-]*)*")
 NAME_LENGTH_MAX = 100
-VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII)
+VERSION = re.compile(
+    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?", re.ASCII
+)
 
 _SUSPENDING = frozenset(opmap[name] for name in ("GET_AWAITABLE", "GET_AITER") if name in opmap)
 
@@ -74,16 +77,17 @@ class Operator:
         outputs = self.info.outputs
         if isinstance(returned, Mapping):
             unknown = [str(key) for key in returned if key not in outputs]
-            missing = [name for name, port in outputs.items() if name not in returned and not port.type.optional]
+            missing = [
+                name for name, port in outputs.items() if name not in returned and not port.type.optional
+            ]
             values: dict[str, object] = {name: returned.get(name) for name in outputs}
         else:
             unknown, missing = [], [name for name in outputs if not hasattr(returned, name)]
             values = {name: getattr(returned, name, None) for name in outputs}
         if missing or unknown:
             what = f"without {', '.join(missing)}" if missing else f"with an unknown {', '.join(unknown)}"
-            raise TypeError(
-                f"{self.info.name} returned a {type(returned).__name__} {what}: its outputs are {', '.join(outputs)}"
-            )
+            kind, names = type(returned).__name__, ", ".join(outputs)
+            raise TypeError(f"{self.info.name} returned a {kind} {what}: its outputs are {names}")
         return values
 
     def _value(self, port: str, returned: object) -> Value:
@@ -181,7 +185,9 @@ def _style(function: object, inline: bool | None) -> Style:
         raise invalid(function, "it yields", "return a list")
     if not inspect.iscoroutinefunction(function):
         if inline:
-            raise invalid(function, "only an async function can be inline", "write async def, or leave inline out")
+            raise invalid(
+                function, "only an async function can be inline", "write async def, or leave inline out"
+            )
         return "thread"
     if inline is None:
         inline = not _may_suspend(function.__code__)

@@ -9,10 +9,11 @@ from types import NoneType, UnionType
 import msgspec
 
 from symphony.ports.values import Value
-from symphony.sdk.annotations import Convert, converter, is_record, port_type, to_value
+from symphony.sdk.annotations import Convert, converter, is_record, port_type
 from symphony.sdk.context import Context
 from symphony.sdk.docstrings import Docstring, parse_docstring
 from symphony.sdk.errors import OperatorInvalid
+from symphony.sdk.plain import to_value
 from symphony.workflow.catalog import Port
 from symphony.workflow.model import NAME
 from symphony.workflow.types import PortType, mismatch
@@ -116,7 +117,9 @@ def _default(function: object, name: str, default: object, kind: PortType) -> Va
         raise invalid(function, f"the default of parameter {name!r}: {error}", "use a plain value") from error
     why = mismatch(value, kind)
     if why is not None:
-        hint = "write `T | None` for a parameter that may be null" if value is None else "change type or default"
+        hint = (
+            "write `T | None` for a parameter that may be null" if value is None else "change type or default"
+        )
         raise invalid(function, f"the default of parameter {name!r}: {why}", hint)
     return value
 

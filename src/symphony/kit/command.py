@@ -1,0 +1,130 @@
+"""The operator behind `command:` nodes: one shell command."""
+
+import base64
+import codecs
+import os
+from collections.abc import Mapping
+from typing import Literal, TypedDict
+
+import msgspec
+
+from symphony.kit.errors import CommandFailed, CommandNotStarted
+from symphony.kit.processes import OnBytes, run_process
+from symphony.ports.values import Value
+from symphony.sdk import Context, LogSink, operator
+
+SHELL = ("/bin/sh", "-c")
+_LINE_MAX = 64 * 1024
+_TAIL = 2000
+
+
+class CommandOutput(TypedDict):
+    """What a command leaves."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+
+
+@operator("command", version="1.0.0")
+async def command(command: str, context: Context, environment: dict[str, Value] = {}) -> CommandOutput:  # noqa: B006
+    """Run a command with /bin/sh in the caller's directory.
+
+    It inherits Symphony's environment, the variables given here, and SYMPHONY_RUN_ID and
+    SYMPHONY_NODE; stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and
+    stderr, and shown line by line while it comes. Bytes that are not UTF-8 become U+FFFD. A
+    status other than 0 fails the node (`command-failed`). Processes that it leaves running in its
+    process group are ended with it; when the node is cancelled the group gets SIGTERM, and
+    SIGKILL two seconds later.
+
+    command: the text for the shell
+    environment: variables by name; names are upper-cased, dashes become underscores, and values
+        that are no strings are written as JSON
+    stdout: what it wrote to standard output
+    stderr: what it wrote to standard error
+    exit_code: always 0, since any other fails the node
+    """
+    if "\0" in command:
+        raise CommandNotStarted("the command contains a null character", hint="remove it")
+    ended = await run_process(
+        (*SHELL, command),
+        cwd=context.cwd,
+        env=child_environment(environment, context),
+        on_stdout=lines_to(context.log, "stdout"),
+        on_stderr=lines_to(context.log, "stderr"),
+    )
+    stderr = ended.stderr.decode("utf-8", "replace")
+    if ended.exit_code != 0:
+        raise _failed(ended.exit_code, stderr)
+    return CommandOutput(stdout=ended.stdout.decode("utf-8", "replace"), stderr=stderr, exit_code=0)
+
+
+def child_environment(inputs: Mapping[str, Value], context: Context) -> dict[str, str]:
+    """The environment of a node's child process.
+
+    Raises CommandNotStarted, naming the input, if two inputs take one name or a value cannot be
+    in an environment.
+    """
+    given: dict[str, str] = {}
+    for name, value in inputs.items():
+        variable = name.upper().replace("-", "_")
+        if variable in given:
+            raise CommandNotStarted(f"two inputs become the variable {variable}", hint="rename one of them")
+        if not variable or "=" in variable or "\0" in variable:
+            raise CommandNotStarted(f"{name!r} cannot name a variable", hint="use letters, digits and _")
+        given[variable] = _text(name, value)
+    node = {"SYMPHONY_RUN_ID": context.run_id, "SYMPHONY_NODE": context.node}
+    return {**os.environ, **context.environment, **given, **node}
+
+
+def lines_to(log: LogSink, stream: Literal["stdout", "stderr"]) -> OnBytes:
+    """Hands bytes on to `log` as whole lines, one or more at a time; very long ones in pieces."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    pending = ""
+
+    def take(chunk: bytes) -> None:
+        nonlocal pending
+        text = pending + decoder.decode(chunk, final=not chunk)
+        lines, newline, pending = text.rpartition("\n")
+        if newline:  # one call for all of them: a call for each line would hold up the loop
+            log(lines, stream)
+        if pending and (not chunk or len(pending) >= _LINE_MAX):
+            log(pending, stream)
+            pending = ""
+
+    return take
+
+
+def _text(name: str, value: Value) -> str:
+    text = value if isinstance(value, str) else msgspec.json.encode(_spelled(value)).decode()
+    if "\0" in text:
+        raise CommandNotStarted(
+            f"input {name} contains a null character, which no variable can hold",
+            hint="write the value to a file with fs.write and give its path",
+        )
+    return text
+
+
+def _spelled(value: Value) -> Value:
+    """With bytes as JSON documents of Symphony spell them."""
+    if isinstance(value, bytes):
+        return {"$bytes": base64.b64encode(value).decode()}
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    if isinstance(value, dict):
+        return {("$" + k if k.startswith("$") else k): _spelled(v) for k, v in value.items()}
+    return value
+
+
+def _failed(exit_code: int, stderr: str) -> CommandFailed:
+    how = (
+        f"the command was killed by signal {-exit_code}"
+        if exit_code < 0
+        else f"the command exited with {exit_code}"
+    )
+    last = next((line.strip() for line in reversed(stderr[-_TAIL:].splitlines()) if line.strip()), "")
+    return CommandFailed(
+        f"{how}: {last[:200]}" if last else how,
+        details={"exit_code": exit_code, "stderr": stderr[-_TAIL:]},
+        hint="symphony runs logs shows all it printed",
+    )

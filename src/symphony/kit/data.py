@@ -1,0 +1,118 @@
+"""Lists: `data.*`. Expressions are CEL, as everywhere in a workflow."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from symphony.kit.errors import InputRefused, Stopped
+from symphony.ports.values import Value
+from symphony.sdk import Context, operator
+from symphony.workflow.types import ANY, INTEGER, PortType
+
+if TYPE_CHECKING:
+    from symphony.workflow.expressions import Read, Template
+
+_CHECK_EVERY = 256
+
+
+@operator("data.flatten", version="1.0.0", pure=True)
+async def flatten(items: list[Value]) -> list[Value]:
+    """Make one list of a list of lists, one level deep.
+
+    Elements that are no lists stay as they are; nulls, which skipped elements of a for_each
+    leave behind, are left out.
+
+    items: the lists
+    """
+    flat: list[Value] = []
+    for item in items:
+        if isinstance(item, list):
+            flat += item
+        elif item is not None:
+            flat.append(item)
+    return flat
+
+
+@operator("data.map", version="1.0.0", pure=True)
+def map_items(items: list[Value], expression: str, context: Context) -> list[Value]:
+    """Compute a value for each element.
+
+    items: the list
+    expression: CEL over `item` and `index`, for instance item.name + "!"
+    """
+    evaluate = _compiled("expression", expression, context)
+    return [evaluate(item, index, None) for index, item in enumerate(items)]
+
+
+@operator("data.filter", version="1.0.0", pure=True)
+def filter_items(items: list[Value], condition: str, context: Context) -> list[Value]:
+    """Keep the elements for which a condition holds.
+
+    items: the list
+    condition: CEL over `item` and `index`, true or false, for instance item.lines > 10
+    """
+    evaluate = _compiled("condition", condition, context)
+    kept: list[Value] = []
+    for index, item in enumerate(items):
+        holds = evaluate(item, index, None)
+        if not isinstance(holds, bool):
+            raise InputRefused(
+                f"input condition gave no boolean for items[{index}]",
+                hint="compare with something: item.lines > 10",
+            )
+        if holds:
+            kept.append(item)
+    return kept
+
+
+@operator("data.reduce", version="1.0.0", pure=True)
+def reduce(items: list[Value], expression: str, context: Context, initial: Value = None) -> Value:
+    """Compute one value from all elements, one after the other.
+
+    items: the list
+    expression: CEL over `value` (what came out so far), `item` and `index`, for instance
+        value + item.size
+    initial: what `value` is at first
+    """
+    evaluate = _compiled("expression", expression, context)
+    value = initial
+    for index, item in enumerate(items):
+        value = evaluate(item, index, value)
+    return value
+
+
+def _compiled(name: str, text: str, context: Context) -> Callable[[Value, int, Value], Value]:
+    """A function of item, index and value. Raises InputRefused with input and element."""
+    from symphony.workflow.expressions import BadExpression, ExpressionFailed
+
+    try:
+        template = _template(text)
+    except BadExpression as error:
+        raise InputRefused(f"input {name}: {error.message}", hint=error.hint) from error
+
+    def evaluate(item: Value, index: int, value: Value) -> Value:
+        if index % _CHECK_EVERY == 0 and context.cancelled():
+            raise Stopped("the node was cancelled")
+        scope: dict[str, Value] = {"item": item, "index": index, "value": value}
+        try:
+            return template.render(lambda read: scope[read.kind])
+        except ExpressionFailed as error:
+            raise InputRefused(
+                f"input {name}, for items[{index}]: {error.message}", hint=error.hint
+            ) from error
+
+    return evaluate
+
+
+def _template(text: str) -> "Template":
+    from symphony.workflow.expressions import BadExpression, Compiler
+
+    types: dict[str, PortType] = {"item": ANY, "index": INTEGER, "value": ANY}
+
+    def type_of(read: "Read") -> PortType:
+        if read.kind not in types:
+            names = "item, index and, in data.reduce, value"
+            raise BadExpression(f"{read} is not known here", hint=f"an expression over a list knows {names}")
+        return types[read.kind]
+
+    bare = text.strip()
+    return Compiler(type_of).template(bare if bare.startswith("${{") else f"${{{{ {bare} }}}}")

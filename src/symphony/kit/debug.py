@@ -1,0 +1,56 @@
+"""Operators for tests and for trying out workflows: `debug.*`."""
+
+import asyncio
+from typing import NoReturn
+
+from symphony.kit.errors import DebugFailure, InputRefused
+from symphony.ports.values import Value
+from symphony.sdk import Context, operator
+from symphony.workflow.model import duration_s
+
+
+@operator("debug.value", version="1.0.0", pure=True)
+async def value(value: Value = None) -> Value:
+    """Return the value as it is.
+
+    value: anything
+    """
+    return value
+
+
+@operator("debug.fail", version="1.0.0", pure=True)
+async def fail(message: str = "told to fail") -> NoReturn:
+    """Fail, always, with the code `debug-fail`.
+
+    message: what the error says
+    """
+    raise DebugFailure(message)
+
+
+@operator("debug.flaky", version="1.0.0", read=True)
+async def flaky(key: str, failures: int, context: Context) -> int:
+    """Fail the first tries, then return the number of the try that succeeded.
+
+    The node's own tries are counted, so that the count survives a crash of the process.
+
+    key: names what is tried, in the error message
+    failures: how many tries fail
+    """
+    if context.attempt <= failures:
+        raise DebugFailure(f"{key}: try {context.attempt} fails, as do the first {failures}")
+    return context.attempt
+
+
+@operator("debug.sleep", version="1.0.0", read=True)
+async def sleep(duration: str, value: Value = None) -> Value:
+    """Wait, then return the value. Never cached.
+
+    duration: how long, such as 200ms or 5s
+    value: anything
+    """
+    try:
+        seconds = duration_s(duration)
+    except ValueError as error:
+        raise InputRefused(f"input duration: {error}", hint="write for instance 200ms or 5s") from error
+    await asyncio.sleep(seconds)
+    return value

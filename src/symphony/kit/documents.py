@@ -1,0 +1,98 @@
+"""JSON: `json.*`."""
+
+import json
+import re
+
+import msgspec
+
+from symphony.kit.errors import InputRefused
+from symphony.ports.values import Value
+from symphony.sdk import Json, operator
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
+
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
+_LONG_NUMBER = re.compile(r"\d{19}")
+EXPRESSION_LENGTH_MAX = 4096
+
+
+@operator("json.parse", version="1.0.0", pure=True)
+def parse(text: str, lines: bool = False) -> Json:
+    """Parse JSON.
+
+    Strict: no comments, no NaN, no integers beyond 64 bits. Of a key that stands twice in one
+    object the last counts.
+
+    text: the document
+    lines: one document on each line (JSON Lines), empty lines left out; the result is a list
+    """
+    if not lines:
+        return _parsed(text, 0)
+    return [_parsed(line, number) for number, line in enumerate(text.split("\n")) if line.strip()]
+
+
+@operator("json.query", version="1.0.0", pure=True)
+def query(data: Json, expression: str) -> Json:
+    """Select and reshape data with a JMESPath expression; null where nothing matches.
+
+    data: what to look into
+    expression: JMESPath, for instance people[?age > `20`].name
+    """
+    import jmespath
+    import jmespath.exceptions
+
+    if len(expression) > EXPRESSION_LENGTH_MAX:
+        raise InputRefused(
+            f"input expression is longer than {EXPRESSION_LENGTH_MAX} characters", hint="shorten it"
+        )
+    try:
+        found: Value = jmespath.compile(expression).search(data)
+    except jmespath.exceptions.JMESPathError as error:
+        text = " ".join(str(error).split())
+        raise InputRefused(f"input expression: {text}", hint="see jmespath.org for the language") from error
+    except RecursionError:
+        raise InputRefused("input expression is nested too deeply", hint="shorten it") from None
+    return found
+
+
+def _parsed(text: str, line: int) -> Value:
+    try:
+        value: Value = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise InputRefused(*_place(text, str(error), line), hint="see json.org for the language") from error
+    except RecursionError:
+        raise InputRefused(f"input text, line {line + 1}: nested too deeply", hint="split it") from None
+    except UnicodeEncodeError as error:
+        raise InputRefused(f"input text: {error.reason}", hint="give valid Unicode") from error
+    if _LONG_NUMBER.search(text) and (number := _beyond_64_bits(value)) is not None:
+        at = text.count("\n", 0, text.find(str(number)[:40])) + line + 1
+        raise InputRefused(f"input text, line {at}: an integer beyond 64 bits", hint="write it as a string")
+    return value
+
+
+def _beyond_64_bits(value: Value) -> int | None:
+    waiting = [value]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, list):
+            waiting += found
+        elif isinstance(found, dict):
+            waiting += found.values()
+        elif isinstance(found, int) and not INTEGER_MIN <= found <= INTEGER_MAX:
+            return found
+    return None
+
+
+def _place(text: str, message: str, line: int) -> tuple[str]:
+    """The message with line and column in place of the byte that msgspec counts."""
+    found = _AT_BYTE.search(message)
+    if found is None:
+        try:
+            json.loads(text)
+        except json.JSONDecodeError as error:
+            return (f"input text, line {error.lineno + line}, column {error.colno}: {error.msg}",)
+        return (f"input text: {message}",)
+    before = text.encode()[: int(found[1])].decode("utf-8", "replace")
+    row = before.count("\n") + line + 1
+    column = len(before) - (before.rfind("\n") + 1) + 1
+    reason = message[: found.start()].strip().removeprefix("JSON is malformed: ")
+    return (f"input text, line {row}, column {column}: {reason}",)

@@ -1,0 +1,283 @@
+"""Files and folders: `fs.*`."""
+
+import hashlib
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from symphony.commons.errors import IoFailed
+from symphony.commons.filesystem import read_bounded, within, write_atomic
+from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
+from symphony.kit.globbing import matcher
+from symphony.sdk import Context, operator
+
+FILES_MAX = 200_000
+TEXT_BYTES_MAX = 16 * 1024 * 1024
+_GIT_TIMEOUT_S = 120
+_PASSED_OVER = frozenset({"node_modules", "__pycache__", "site-packages"})
+
+
+class Item(TypedDict):
+    """One file: its absolute path, and its name relative to the root with `/`."""
+
+    path: str
+    name: str
+
+
+class Problem(TypedDict):
+    """What could not be listed, and why."""
+
+    name: str
+    message: str
+
+
+class Found(TypedDict):
+    """What `fs.glob` found."""
+
+    paths: list[Path]
+    items: list[Item]
+    problems: list[Problem]
+
+
+class Written(TypedDict):
+    """What `fs.write` wrote."""
+
+    path: Path
+    size: int
+    digest: str
+
+
+@operator("fs.glob", version="1.0.0", read=True)
+def glob(
+    root: Path,
+    context: Context,
+    patterns: list[str] = ["**/*"],  # noqa: B006
+    exclude: list[str] = [],  # noqa: B006
+    everything: bool = False,
+    gitignore: bool = False,
+) -> Found:
+    """List the regular files below a folder that match, sorted by name.
+
+    Hidden names, node_modules, __pycache__, site-packages and virtual environments are passed
+    over unless `everything` is set. Links to folders are not followed; a link to a file counts
+    if it leads to a file below the root. What cannot be read, and names that are not UTF-8, are
+    reported in `problems` and do not fail the node. More than 200,000 files do.
+
+    root: the folder
+    patterns: globs for names relative to the root: * ? [a-z] {a,b}, and ** for any number of
+        folders
+    exclude: globs of files or whole folders to leave out
+    everything: list also what is passed over otherwise
+    gitignore: leave out what git ignores; without effect outside a repository
+    paths: absolute paths
+    items: the same files as maps of `path` (absolute) and `name` (relative to the root)
+    problems: maps of `name` and `message`
+    """
+    base = Path(os.path.abspath(context.cwd / root))  # noqa: PTH100  (keeps links in it as they are)
+    if not base.is_dir():
+        what = "is no folder" if base.exists() else "is not there"
+        raise InputRefused(f"input root: {base} {what}", hint="give a folder that exists")
+    wanted, unwanted = matcher(patterns), matcher(exclude, subtree=True)
+    walk = _Walk(base=os.fspath(base), real=os.path.realpath(base), everything=everything)
+    listed = _git_files(base) if gitignore else None
+    names: list[str] = []
+    for count, name in enumerate(walk.files() if listed is None else walk.checked(listed)):
+        if count % 1000 == 0 and context.cancelled():
+            raise Stopped("fs.glob was cancelled")
+        if wanted is not None and wanted.fullmatch(name) and not (unwanted and unwanted.fullmatch(name)):
+            names.append(name)
+        if len(names) > FILES_MAX:
+            raise OutputTooLarge(
+                f"more than {FILES_MAX} files match below {base}", hint="narrow the patterns"
+            )
+    names.sort()
+    return Found(
+        paths=[base / name for name in names],
+        items=[Item(path=os.path.join(walk.base, name), name=name) for name in names],  # noqa: PTH118
+        problems=sorted(walk.problems, key=lambda problem: problem["name"]),
+    )
+
+
+@operator("fs.read", version="1.0.0", pure=True, output="text")
+def read(path: Path, context: Context, encoding: str = "utf-8", max_bytes: int = TEXT_BYTES_MAX) -> str:
+    """Read a text file, whole.
+
+    The bytes are decoded as they are: line ends are kept, a byte order mark too (say `utf-8-sig`
+    to drop it). Fails if the file is no regular file, too large, or not in the encoding.
+
+    path: the file
+    encoding: one that Python knows
+    max_bytes: the largest size accepted
+    text: what it holds
+    """
+    file = context.cwd / path
+    body = read_bounded(file, max_bytes)
+    try:
+        return body.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise InputRefused(
+            f"{file}:{line} is not {error.encoding}: {error.reason} (byte {error.start})",
+            hint="say the file's encoding, for instance latin-1",
+        ) from error
+    except LookupError as error:
+        raise InputRefused(f"input encoding: {error}", hint="write for instance utf-8 or latin-1") from error
+
+
+@operator("fs.write", version="1.0.0", idempotent=True)
+def write(
+    path: str,
+    context: Context,
+    text: str | None = None,
+    data: bytes | None = None,
+    parents: bool = True,
+    existing: Literal["replace", "keep", "fail"] = "replace",
+) -> Written:
+    """Write a file, durably and in one step: others see the old file or the whole new one.
+
+    A relative path stays below the caller's directory, also through links; an absolute one goes
+    anywhere. A link at the path is followed. Writing the same again changes nothing.
+
+    path: where to
+    text: what to write, as UTF-8
+    data: what to write, as bytes; give this or `text`
+    parents: make missing folders
+    existing: what to do if the file is there: replace it, keep it as it is, or fail unless it
+        holds the same already
+
+    Returns:
+        path: the absolute path
+        size: bytes in the file
+        digest: SHA-256 of what was to be written
+    """
+    if (text is None) == (data is None):
+        raise InputRefused("fs.write takes either text or data", hint="give one of the two inputs")
+    body = _utf8(text) if data is None else data
+    given = Path(path)
+    target = Path(os.path.realpath(given)) if given.is_absolute() else within(context.cwd, given)
+    written = Written(path=target, size=len(body), digest=hashlib.sha256(body).hexdigest())
+    if target.is_dir():
+        raise InputRefused(f"input path: {target} is a folder", hint="give the path of a file")
+    if existing != "replace" and target.exists():
+        if existing == "fail" and not _holds(target, body):
+            raise InputRefused(
+                f"{target} exists already and holds something else", hint="choose another path"
+            )
+        return written
+    if parents:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise IoFailed.of(error, f"make the folder {target.parent}") from error
+    write_atomic(target, body)
+    return written
+
+
+def _utf8(text: str | None) -> bytes:
+    try:
+        return (text or "").encode()
+    except UnicodeEncodeError as error:
+        raise InputRefused(
+            f"input text: {error.reason} at character {error.start}", hint="use `data`"
+        ) from error
+
+
+def _holds(target: Path, body: bytes) -> bool:
+    return target.stat().st_size == len(body) and read_bounded(target, len(body)) == body
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Names of files below `base`, in no order; `real` is `base` with all links followed."""
+
+    base: str
+    real: str
+    everything: bool
+    problems: list[Problem] = field(default_factory=list)
+
+    def files(self) -> Iterator[str]:
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = list(os.scandir(os.path.join(self.base, folder)))  # noqa: PTH118
+            except OSError as error:
+                self._report(folder or ".", error.strerror or "cannot be read")
+                continue
+            if folder and not self.everything and any(entry.name == "pyvenv.cfg" for entry in entries):
+                continue
+            for entry in entries:
+                name = f"{folder}/{entry.name}" if folder else entry.name
+                if self._passed_over(entry.name):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(name)
+                elif self._readable(name) and self._is_file(name):
+                    yield name
+
+    def checked(self, names: list[str]) -> Iterator[str]:
+        """Those of `names` that are files, without those that are passed over."""
+        for name in names:
+            if (
+                not any(map(self._passed_over, name.split("/")))
+                and self._readable(name)
+                and self._is_file(name)
+            ):
+                yield name
+
+    def _passed_over(self, name: str) -> bool:
+        return not self.everything and (name.startswith(".") or name in _PASSED_OVER)
+
+    def _readable(self, name: str) -> bool:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            self._report(name, "its name is not UTF-8")
+            return False
+        return True
+
+    def _is_file(self, name: str) -> bool:
+        path = os.path.join(self.base, name)  # noqa: PTH118
+        try:
+            found = os.lstat(path)
+            if stat.S_ISLNK(found.st_mode):
+                if not os.path.realpath(path, strict=True).startswith(self.real.rstrip("/") + "/"):
+                    return False
+                found = os.stat(path)  # noqa: PTH116
+        except FileNotFoundError:
+            return False  # gone since it was listed, or a link to nothing
+        except OSError as error:
+            self._report(name, error.strerror or "cannot be read")
+            return False
+        return stat.S_ISREG(found.st_mode)
+
+    def _report(self, name: str, message: str) -> None:
+        shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        self.problems.append(Problem(name=shown, message=message))
+
+
+def _git_files(base: Path) -> list[str] | None:
+    """What git tracks or would add below `base`; None where there is no git or no repository."""
+    argv = (
+        "git",
+        "-c",
+        "core.fsmonitor=false",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    )
+    try:
+        done = subprocess.run(
+            argv, cwd=base, capture_output=True, stdin=subprocess.DEVNULL, timeout=_GIT_TIMEOUT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    if done.returncode != 0:
+        return None
+    return [os.fsdecode(name) for name in dict.fromkeys(done.stdout.split(b"\0")) if name]

@@ -1,0 +1,369 @@
+"""What git knows of a folder: `git.*`. Nothing here changes a repository."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+from symphony.kit import repository
+from symphony.kit.errors import GitFailed, InputRefused
+from symphony.kit.globbing import matcher
+from symphony.ports.values import Value
+from symphony.sdk import Context, operator
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:?\d{2})?)?")
+_STATES = {"A": "added", "M": "modified", "D": "deleted", "R": "renamed", "C": "copied", "T": "modified"}
+
+
+class Commit(TypedDict):
+    """One commit; `at` is the author's date, ISO 8601 in UTC."""
+
+    id: str
+    parents: list[str]
+    author: str
+    email: str
+    at: str | None
+    subject: str
+    body: str
+
+
+class Change(TypedDict):
+    """One changed file. Line counts are null for binary files; `old_name` if it was renamed."""
+
+    name: str
+    path: str
+    status: str
+    old_name: str | None
+    added: int | None
+    deleted: int | None
+
+
+class Churn(TypedDict):
+    """How often one file changed; `last_change` is ISO 8601 in UTC."""
+
+    name: str
+    commits: int
+    added: int
+    deleted: int
+    authors: int
+    last_change: str | None
+
+
+class Log(TypedDict):
+    """What `git.log` returns."""
+
+    commits: list[Commit]
+
+
+class Diff(TypedDict):
+    """What `git.diff` returns."""
+
+    text: str
+    files: list[Change]
+
+
+class ChangedFiles(TypedDict):
+    """What `git.changed_files` returns."""
+
+    paths: list[Path]
+    files: list[Change]
+
+
+class ChurnReport(TypedDict):
+    """What `git.churn` returns."""
+
+    files: list[Churn]
+    commits: int
+    found: bool
+
+
+def _reads_revision(inputs: Mapping[str, Value], context: Context) -> str | None:
+    """The commit, unless dates are told relative to now."""
+    for name in ("since", "until"):
+        moment = inputs.get(name)
+        if isinstance(moment, str) and _DATE.fullmatch(moment) is None:
+            return None
+    return repository.commit_now(_folder(inputs, context), str(inputs.get("revision") or "HEAD"))
+
+
+def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
+    """Both commits, or the first and a digest of all that differs from it."""
+    folder, head = _folder(inputs, context), inputs.get("head")
+    base = repository.commit_now(folder, str(inputs.get("base") or "HEAD"))
+    if base is None:
+        return None
+    if head is not None:
+        other = repository.commit_now(folder, str(head))
+        return None if other is None else f"{base}..{other}"
+    changes = repository.diff_now(folder, base.partition(":")[0])
+    others = repository.ask_now(folder, *_UNTRACKED)
+    if changes is None or others is None:
+        return None
+    return f"{base}+{hashlib.sha256(changes + others).hexdigest()}"
+
+
+def _folder(inputs: Mapping[str, Value], context: Context) -> Path:
+    return context.cwd / str(inputs.get("path") or ".")
+
+
+_UNTRACKED = ("ls-files", "-z", "--others", "--exclude-standard")
+
+
+@operator("git.log", version="1.0.0", reads=_reads_revision)
+async def log(
+    context: Context,
+    path: Path = Path(),
+    revision: str = "HEAD",
+    limit: int = 100,
+    since: str | None = None,
+    until: str | None = None,
+) -> Log:
+    """List the commits that touch a folder, newest first.
+
+    path: a folder inside the repository
+    revision: the branch, tag or commit to start from
+    limit: how many at most
+    since: only later ones: a date such as 2024-01-31, or words such as 2 weeks ago
+    until: only earlier ones
+    commits: maps of id, parents, author, email, at, subject and body; empty before the first commit
+    """
+    folder = context.cwd / path
+    start = await repository.commit(folder, revision)
+    if start is None or limit <= 0:
+        return Log(commits=[])
+    form = "--format=" + "%x00".join(("%H", "%P", "%aN", "%aE", "%at", "%s", "%b"))
+    arguments = ("log", "-z", form, f"--max-count={limit}", *_period(since, until), start, "--", ".")
+    fields = repository.name_of(await repository.ask(folder, *arguments)).split("\0")
+    return Log(commits=[_commit(fields[at : at + 7]) for at in range(0, len(fields) - 6, 7)])
+
+
+@operator("git.diff", version="1.0.0", reads=_reads_diff)
+async def diff(
+    context: Context,
+    path: Path = Path(),
+    base: str = "HEAD",
+    head: str | None = None,
+    paths: list[str] = [],  # noqa: B006
+    lines: int = 3,
+) -> Diff:
+    """Compare two commits, or a commit and the working tree.
+
+    path: a folder inside the repository; the comparison is limited to it
+    base: what to compare with
+    head: what to compare; null for the working tree as it is, without untracked files
+    paths: names below the folder to limit it to
+    lines: unchanged lines around each change
+    text: a unified diff; bytes that are not UTF-8 become U+FFFD
+    files: maps of name, path, status, old_name, added and deleted
+    """
+    folder = context.cwd / path
+    ends = await _ends(folder, base, head)
+    names = ("--", *(paths or (".",)))
+    text = await repository.ask_diff(folder, f"--unified={max(lines, 0)}", *ends, *names)
+    listing = await repository.ask_diff(folder, "--raw", "--numstat", "-z", *ends, *names)
+    return Diff(text=text.decode("utf-8", "replace"), files=_changes(listing, folder))
+
+
+@operator("git.changed_files", version="1.0.0", reads=_reads_diff)
+async def changed_files(
+    context: Context,
+    path: Path = Path(),
+    base: str = "HEAD",
+    head: str | None = None,
+    untracked: bool = True,
+) -> ChangedFiles:
+    """List the files that differ between two commits, or a commit and the working tree.
+
+    path: a folder inside the repository; only files below it are listed
+    base: what to compare with
+    head: what to compare; null for the working tree as it is
+    untracked: with the working tree, list also files that git does not know and does not ignore
+    paths: absolute paths of those that still exist
+    files: maps of name, path, status (added, modified, deleted, renamed, untracked), old_name,
+        added and deleted
+    """
+    folder = context.cwd / path
+    ends = await _ends(folder, base, head)
+    files = _changes(await repository.ask_diff(folder, "--raw", "--numstat", "-z", *ends, "--", "."), folder)
+    if untracked and head is None:
+        for name in repository.names_of(await repository.ask(folder, *_UNTRACKED)):
+            files.append(_change(folder, name, "untracked"))
+    files.sort(key=lambda change: change["name"])
+    return ChangedFiles(
+        paths=[folder / change["name"] for change in files if change["status"] != "deleted"], files=files
+    )
+
+
+@operator("git.churn", version="1.0.0", reads=_reads_revision)
+async def churn(
+    context: Context,
+    path: Path = Path(),
+    revision: str = "HEAD",
+    since: str | None = None,
+    max_commits: int = 10_000,
+    patterns: list[str] = [],  # noqa: B006
+    limit: int = 100_000,
+    gone: bool = False,
+    missing_ok: bool = False,
+) -> ChurnReport:
+    """Count how often each file changed, most often first; a renamed file keeps its history.
+
+    Merges count by the commits they merge. Where git detects no rename, history begins there.
+
+    path: a folder inside the repository; only files below it count
+    revision: the branch, tag or commit to look at
+    since: only later commits: a date such as 2024-01-31, or words such as 1 year ago
+    max_commits: look at the newest so many commits
+    patterns: globs of the names to list; empty for all
+    limit: list so many files at most
+    gone: list also files that are not there any more
+    missing_ok: return nothing, and not an error, where there is no repository or no git
+    files: maps of name (relative to the folder), commits, added, deleted (lines), authors and
+        last_change
+    commits: how many commits were looked at
+    found: whether there is a repository
+    """
+    folder = context.cwd / path
+    try:
+        start = await repository.commit(folder, revision)
+    except GitFailed:
+        if not missing_ok:
+            raise
+        return ChurnReport(files=[], commits=0, found=False)
+    if start is None:
+        return ChurnReport(files=[], commits=0, found=True)
+    arguments = (
+        "log", "--numstat", "-z", "--find-renames", "--relative", "--no-ext-diff", "--no-textconv",
+        "--format=%x01%ct%x1f%aE", f"--max-count={max_commits}", *_period(since, None), start, "--", ".",
+    )  # fmt: skip
+    history = _History()
+    history.read(await repository.ask(folder, *arguments))
+    there = None if gone else set(repository.names_of(await repository.ask(folder, *_tree(start))))
+    wanted = matcher(patterns)
+    files = [
+        counts.report(name)
+        for name, counts in history.files.items()
+        if (there is None or name in there) and (wanted is None or wanted.fullmatch(name))
+    ]
+    files.sort(key=lambda one: (-one["commits"], -one["added"] - one["deleted"], one["name"]))
+    return ChurnReport(files=files[: max(limit, 0)], commits=history.commits, found=True)
+
+
+def _tree(commit: str) -> tuple[str, ...]:
+    return ("ls-tree", "-r", "-z", "--name-only", commit, "--", ".")
+
+
+def _period(since: str | None, until: str | None) -> list[str]:
+    return [f"--{name}={value}" for name, value in (("since", since), ("until", until)) if value]
+
+
+def _commit(fields: list[str]) -> Commit:
+    number, parents, author, email, at, subject, body = fields
+    return Commit(
+        id=number.strip(),
+        parents=parents.split(),
+        author=author,
+        email=email,
+        at=repository.moment(at),
+        subject=subject,
+        body=body.rstrip("\n"),
+    )
+
+
+async def _ends(folder: Path, base: str, head: str | None) -> tuple[str, ...]:
+    first = await repository.commit(folder, base) or await repository.empty_tree(folder)
+    if head is None:
+        return (first,)
+    second = await repository.commit(folder, head)
+    if second is None:
+        raise InputRefused(f"{folder} has no commits yet", hint="leave head out to compare the working tree")
+    return first, second
+
+
+def _changes(listing: bytes, folder: Path) -> list[Change]:
+    """What `git diff --raw --numstat -z` lists: first the states, then the counts."""
+    tokens = iter(listing.split(b"\0"))
+    changes: dict[str, Change] = {}
+    for token in tokens:
+        if token.startswith(b":"):
+            state = token.rsplit(b" ", 1)[-1][:1].decode()
+            name = repository.name_of(next(tokens))
+            old = name if state in "RC" else None
+            name = repository.name_of(next(tokens)) if old is not None else name
+            changes[name] = _change(folder, name, _STATES.get(state, "modified"), old)
+        elif token.strip():
+            added, deleted, name, _ = _counts(token, tokens)
+            if name in changes:
+                changes[name]["added"], changes[name]["deleted"] = added, deleted
+    return list(changes.values())
+
+
+def _change(folder: Path, name: str, status: str, old_name: str | None = None) -> Change:
+    return Change(
+        name=name, path=str(folder / name), status=status, old_name=old_name, added=None, deleted=None
+    )
+
+
+def _counts(token: bytes, rest: Iterator[bytes]) -> tuple[int | None, int | None, str, str | None]:
+    """Lines added and deleted (None: binary), name, and old name of one entry of `--numstat -z`."""
+    added, deleted, name = token.strip(b"\n").split(b"\t", 2)
+    old = None
+    if not name:  # a rename: both names follow
+        old = repository.name_of(next(rest))
+        name = next(rest)
+    lines = [None if count == b"-" else int(count) for count in (added, deleted)]
+    return lines[0], lines[1], repository.name_of(name), old
+
+
+@dataclass(slots=True)
+class _Counts:
+    commits: int = 0
+    added: int = 0
+    deleted: int = 0
+    authors: set[bytes] = field(default_factory=set)
+    last_change: str | None = None
+
+    def report(self, name: str) -> Churn:
+        return Churn(
+            name=name,
+            commits=self.commits,
+            added=self.added,
+            deleted=self.deleted,
+            authors=len(self.authors),
+            last_change=self.last_change,
+        )
+
+
+@dataclass(slots=True)
+class _History:
+    """Counts by the newest name of each file. `newest` maps earlier names to it."""
+
+    commits: int = 0
+    files: dict[str, _Counts] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
+
+    def read(self, listing: bytes) -> None:
+        """Take in what `git log --numstat -z` prints, newest commit first."""
+        tokens = iter(listing.split(b"\0"))
+        at, author = b"", b""
+        for token in tokens:
+            if token.startswith(b"\x01"):
+                at, _, author = token[1:].partition(b"\x1f")
+                self.commits += 1
+            elif token.strip(b"\n"):
+                self._count(_counts(token, tokens), at, author)
+
+    def _count(self, entry: tuple[int | None, int | None, str, str | None], at: bytes, author: bytes) -> None:
+        added, deleted, name, old = entry
+        name = self.newest.get(name, name)
+        if old is not None:
+            self.newest[old] = name
+        counts = self.files.setdefault(name, _Counts())
+        counts.commits += 1
+        counts.added += added or 0
+        counts.deleted += deleted or 0
+        counts.authors.add(author)
+        if counts.last_change is None:
+            counts.last_change = repository.moment(at.decode())

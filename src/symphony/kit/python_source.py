@@ -1,0 +1,220 @@
+"""Definitions in Python source, by the standard parser. Never runs the source; does no I/O."""
+
+import ast
+import io
+import threading
+import tokenize
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+SIGNATURE_LENGTH_MAX = 2000
+_TOO_DEEP = "it is nested too deeply to be parsed"
+_warnings_lock = threading.Lock()
+
+
+class SourceProblem(Exception):
+    """Why source cannot be parsed, at which line (from 1) if known; `lines` it has."""
+
+    def __init__(self, message: str, line: int | None = None, lines: int = 0) -> None:
+        super().__init__(message)
+        self.message, self.line, self.lines = message, line, lines
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """One function, method or class."""
+
+    name: str
+    qualified_name: str
+    kind: str
+    line: int
+    end_line: int
+    signature: str
+    docstring: str | None
+    public: bool
+    nested: bool
+    decorators: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A parsed file."""
+
+    definitions: tuple[Defined, ...]
+    docstring: str | None
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """Where a definition stands. `offered`: what `__all__` lists, at the top level only."""
+
+    names: tuple[str, ...] = ()
+    in_class: bool = False
+    nested: bool = False
+    public: bool = True
+    offered: frozenset[str] | None = None
+
+
+def read_source(body: bytes) -> Module:
+    """The definitions in `body`. Raises SourceProblem."""
+    text = _decoded(body)
+    lines = text.split("\n")
+    count = len(lines) - (not lines[-1])
+    try:
+        tree = _parsed(text)
+        found = tuple(_definitions(tree, lines))
+        return Module(found, ast.get_docstring(tree), count)
+    except SyntaxError as error:
+        raise SourceProblem(error.msg, error.lineno, count) from None
+    except (RecursionError, MemoryError):
+        raise SourceProblem(_TOO_DEEP, None, count) from None
+    except ValueError as error:  # what the parser says of null characters
+        raise SourceProblem(str(error), None, count) from None
+
+
+def _decoded(body: bytes) -> str:
+    """As text with \\n at the end of its lines, as Python reads it: marks and declarations count."""
+    if b"\0" in body:
+        raise SourceProblem("it contains null characters", body[: body.index(b"\0")].count(b"\n") + 1)
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(body).readline)
+        text = body.decode(encoding)
+    except SyntaxError as error:  # an encoding that is not known, or not meant
+        raise SourceProblem(error.msg, 1) from None
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise SourceProblem(f"it is not {error.encoding}: {error.reason}", line) from None
+    except (LookupError, ValueError) as error:  # a codec that is none for text
+        raise SourceProblem(str(error), 1) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _parsed(text: str) -> ast.Module:
+    # The parser warns of odd escapes; the filters are the process's, hence the lock.
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text.encode("utf-8", "surrogatepass"))
+
+
+def _definitions(tree: ast.Module, lines: Sequence[str]) -> Iterator[Defined]:
+    """In order of their lines, however deep they stand: with a stack, not by recursion."""
+    waiting: list[tuple[ast.stmt, _Scope]] = []
+
+    def push(body: Sequence[ast.stmt], scope: _Scope) -> None:
+        waiting.extend((statement, scope) for statement in reversed(body))
+
+    push(tree.body, _Scope(offered=_offered(tree)))
+    while waiting:
+        statement, scope = waiting.pop()
+        if isinstance(statement, Definition):
+            defined = _defined(statement, scope, lines)
+            yield defined
+            is_class = isinstance(statement, ast.ClassDef)
+            nested = scope.nested or not is_class
+            inner = _Scope((*scope.names, statement.name), is_class, nested, defined.public and not nested)
+            push(statement.body, inner)
+        else:
+            push(_inner(statement), scope)
+
+
+def _inner(statement: ast.stmt) -> list[ast.stmt]:
+    """The statements inside an `if`, `try`, `with`, loop or `match`."""
+    inner: list[ast.stmt] = []
+    for name in ("body", "handlers", "cases", "orelse", "finalbody"):
+        for part in getattr(statement, name, ()):
+            inner += part.body if isinstance(part, ast.ExceptHandler | ast.match_case) else [part]
+    return inner
+
+
+def _defined(node: Definition, scope: _Scope, lines: Sequence[str]) -> Defined:
+    kind = "class" if isinstance(node, ast.ClassDef) else "method" if scope.in_class else "function"
+    end = node.end_lineno or node.lineno
+    public = scope.public and not scope.nested and _public(node.name, scope)
+    return Defined(
+        name=node.name,
+        qualified_name=".".join((*scope.names, node.name)),
+        kind=kind,
+        line=node.lineno,
+        end_line=end,
+        signature=_signature(node),
+        docstring=ast.get_docstring(node),
+        public=public,
+        nested=scope.nested,
+        decorators=tuple(_text(decorator) for decorator in node.decorator_list),
+        source=_dedented(lines[node.lineno - 1 : end], node.col_offset),
+    )
+
+
+def _public(name: str, scope: _Scope) -> bool:
+    if scope.offered is not None:
+        return name in scope.offered
+    return not name.startswith("_") or (scope.in_class and name == "__init__")
+
+
+def _signature(node: Definition) -> str:
+    if isinstance(node, ast.ClassDef):
+        bases = [_text(base) for base in node.bases]
+        bases += [f"{k.arg}={_text(k.value)}" if k.arg else f"**{_text(k.value)}" for k in node.keywords]
+        return _cut(f"({', '.join(bases)})" if bases else "")
+    returns = f" -> {_text(node.returns)}" if node.returns is not None else ""
+    return _cut(f"({_text(node.args)}){returns}")
+
+
+def _text(node: ast.AST) -> str:
+    try:
+        return _cut(ast.unparse(node))
+    except RecursionError:
+        return "…"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SIGNATURE_LENGTH_MAX else text[:SIGNATURE_LENGTH_MAX] + "…"
+
+
+def _dedented(lines: Sequence[str], indent: int) -> str:
+    """Without the definition's own indentation, where a line has it."""
+    if lines and not lines[0][:indent].strip():
+        return "\n".join(line[indent:] if not line[:indent].strip() else line for line in lines)
+    return lines[0].encode()[indent:].decode("utf-8", "replace") if len(lines) == 1 else "\n".join(lines)
+
+
+def _offered(tree: ast.Module) -> frozenset[str] | None:
+    """The names in `__all__`, if it is assigned a plain list or tuple of strings, once."""
+    found: frozenset[str] | None = None
+    for statement in tree.body:
+        target = _assigned(statement)
+        if target is None:
+            continue
+        value = getattr(statement, "value", None)
+        if (
+            found is not None
+            or isinstance(statement, ast.AugAssign)
+            or not isinstance(value, ast.List | ast.Tuple)
+        ):
+            return None
+        names = [
+            item.value
+            for item in value.elts
+            if isinstance(item, ast.Constant) and isinstance(item.value, str)
+        ]
+        if len(names) != len(value.elts):
+            return None
+        found = frozenset(names)
+    return found
+
+
+def _assigned(statement: ast.stmt) -> ast.stmt | None:
+    """The statement, if it changes `__all__`."""
+    if isinstance(statement, ast.Assign):
+        targets: list[ast.expr] = statement.targets
+    elif isinstance(statement, ast.AnnAssign | ast.AugAssign):
+        targets = [statement.target]
+    else:
+        return None
+    return statement if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets) else None

@@ -1,0 +1,173 @@
+"""`text.render`: sandboxed Jinja2 templates."""
+
+import hashlib
+import re
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import read_bounded
+from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped, TemplateFailed
+from symphony.ports.values import Value
+from symphony.sdk import Context, operator
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
+TEXT_LENGTH_MAX = 64 * 1024 * 1024
+POWER_MAX = 1000
+INLINE = "<text>"
+
+_MARKUP = re.compile(r"\.(html?|xhtml|xml|svg)(\.(j2|jinja2?))?$", re.IGNORECASE)
+_USES_OTHERS = re.compile(r"\{%[-+]?\s*(include|extends|import|from)\b")
+
+
+def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
+    """A digest of the template; None if it uses others, or is not there."""
+    template = inputs.get("template")
+    if not isinstance(template, str):
+        return "no template file"
+    try:
+        body = read_bounded(context.base / template, TEMPLATE_BYTES_MAX)
+    except SymphonyError:
+        return None
+    if _USES_OTHERS.search(body.decode("utf-8", "replace")):
+        return None
+    return hashlib.sha256(body).hexdigest()
+
+
+@operator("text.render", version="1.0.0", reads=_reads, output="text")
+def render(
+    context: Context,
+    template: str | None = None,
+    data: Value = None,
+    text: str | None = None,
+    escape: Literal["auto", "html", "none"] = "auto",
+    seconds: float = 60.0,
+) -> str:
+    """Fill in a Jinja2 template.
+
+    The template sees `data` and, if that is a map, its keys as names. It may include and extend
+    templates from its own folder and the workflow's. It is sandboxed: it reaches nothing but
+    the data, and an unknown name is an error. Lines that hold only a tag leave no empty line.
+
+    template: a file, relative to the folder of the workflow
+    data: what to fill in
+    text: the template itself; give this or `template`
+    escape: escape for HTML; auto does so if the template's name ends with .html, .xml or .svg,
+        perhaps followed by .j2
+    seconds: fail if it takes longer
+
+    Returns:
+        text: what came out, up to 64 MiB
+    """
+    if (template is None) == (text is None):
+        raise InputRefused("text.render takes either template or text", hint="give one of the two inputs")
+    file = None if template is None else context.base / template
+    escaped = escape == "html" or (escape == "auto" and file is not None and bool(_MARKUP.search(file.name)))
+    ends = time.monotonic() + seconds
+
+    def check() -> None:
+        if time.monotonic() > ends:
+            raise OutputTooLarge(
+                f"rendering took longer than {seconds:g} s", code="timeout", hint="shorten its loops"
+            )
+        if context.cancelled():
+            raise Stopped("text.render was cancelled")
+
+    return _rendered(_environment(context.base, file, escaped, check), file, text, data, check)
+
+
+def _rendered(
+    environment: "ImmutableSandboxedEnvironment",
+    file: Path | None,
+    text: str | None,
+    data: Value,
+    check: Callable[[], None],
+) -> str:
+    import jinja2
+
+    names = {**data, "data": data} if isinstance(data, dict) else {"data": data}
+    pieces: list[str] = []
+    length = 0
+    try:
+        loaded = (
+            environment.get_template(file.name) if file is not None else environment.from_string(text or "")
+        )
+        for piece in loaded.generate(names):
+            check()
+            length += len(piece)
+            if length > TEXT_LENGTH_MAX:
+                raise OutputTooLarge(
+                    "the text exceeds 64 Mi characters", hint="render less, or into several files"
+                )
+            pieces.append(piece)
+    except SymphonyError:
+        raise
+    except jinja2.TemplateSyntaxError as error:
+        place = f"{error.filename or error.name or INLINE}:{error.lineno}"
+        raise TemplateFailed(f"{place}: {error.message}", hint="correct the template") from error
+    except jinja2.TemplateNotFound as error:
+        where = f" beside {file.parent}" if file is not None else ""
+        raise TemplateFailed(
+            f"no template {error.name}{where}", hint="templates lie beside the workflow"
+        ) from error
+    except (Exception, RecursionError) as error:
+        raise TemplateFailed(
+            f"{_line(error, file)}: {str(error) or type(error).__name__}",
+            hint="correct the template, or what it is given",
+        ) from error
+    return "".join(pieces)
+
+
+def _line(error: BaseException, file: Path | None) -> str:
+    """The template's file and line, which Jinja2 writes into the traceback."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inner = [frame for frame in frames if not frame.filename.endswith(".py")]
+    if not inner:
+        return INLINE if file is None else str(file)
+    name = INLINE if inner[-1].filename in ("<template>", "<unknown>") else inner[-1].filename
+    return f"{name}:{inner[-1].lineno}"
+
+
+def _environment(
+    base: Path, file: Path | None, escaped: bool, check: Callable[[], None]
+) -> "ImmutableSandboxedEnvironment":
+    """A sandbox whose calls and look-ups also watch the clock, and whose numbers stay small."""
+    import jinja2
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset({"*", "**"})
+
+        def call(self, *args: Any, **kwargs: Any) -> Any:
+            check()
+            return super().call(*args, **kwargs)
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            check()
+            sizes = [len(x) for x in (left, right) if isinstance(x, str | bytes | list | tuple)]
+            times = [x for x in (left, right) if isinstance(x, int)]
+            if sizes and times and sizes[0] * times[0] > TEXT_LENGTH_MAX:
+                raise SecurityError("the product is too large")
+            if operator == "**" and (abs(left) > POWER_MAX or abs(right) > POWER_MAX):
+                raise SecurityError(f"a power of numbers beyond {POWER_MAX}")
+            if len(times) == 2 and max(abs(times[0]), abs(times[1])) > 2**63:
+                raise SecurityError("an integer beyond 64 bits")
+            return super().call_binop(context, operator, left, right)
+
+    folders = [str(file.parent), str(base)] if file is not None else [str(base)]
+    return Sandbox(
+        loader=jinja2.FileSystemLoader(folders),
+        autoescape=escaped,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        cache_size=0,
+    )

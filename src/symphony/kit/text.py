@@ -1,0 +1,123 @@
+"""Text: `text.split`, `text.join`, `text.regex`. (`text.render` is in `rendering`.)"""
+
+import time
+from typing import TypedDict
+
+from symphony.kit.errors import InputRefused, OutputTooLarge
+from symphony.ports.values import Value
+from symphony.sdk import operator
+
+MATCHES_MAX = 100_000
+PATTERN_LENGTH_MAX = 10_000
+
+
+class Matches(TypedDict):
+    """What `text.regex` found."""
+
+    found: bool
+    matches: list[dict[str, Value]]
+    text: str
+
+
+@operator("text.split", version="1.0.0", pure=True)
+def split(
+    text: str, separator: str | None = None, limit: int | None = None, keep_empty: bool = True
+) -> list[str]:
+    r"""Split a text at a separator, or into lines.
+
+    text: what to split
+    separator: the text to split at; null for lines, which end with \n, \r\n or \r, the last one
+        perhaps with nothing
+    limit: make at most so many cuts; the rest stays whole
+    keep_empty: keep empty pieces
+    """
+    if separator == "":
+        raise InputRefused("input separator is empty", hint="leave it out to split into lines")
+    cuts = -1 if limit is None or limit < 0 else limit
+    if separator is None:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        pieces = text.removesuffix("\n").split("\n", cuts) if text else []
+    else:
+        pieces = text.split(separator, cuts)
+    return pieces if keep_empty else [piece for piece in pieces if piece]
+
+
+@operator("text.join", version="1.0.0", pure=True)
+async def join(parts: list[str], separator: str = "") -> str:
+    """Join texts into one.
+
+    parts: the texts, in order
+    separator: what stands between two of them
+    """
+    return separator.join(parts)
+
+
+@operator("text.regex", version="1.0.0", pure=True)
+def regex(
+    text: str,
+    pattern: str,
+    replace: str | None = None,
+    ignore_case: bool = False,
+    multiline: bool = False,
+    dot_all: bool = False,
+    limit: int = 10_000,
+    seconds: float = 10.0,
+) -> Matches:
+    r"""Find, and on request replace, what matches a regular expression.
+
+    The language is that of Python's re with the additions of the package regex.
+
+    text: where to look
+    pattern: the expression
+    replace: what to put in place of each match, with \1 or \g<name> for groups
+    ignore_case: let upper case match lower case
+    multiline: let ^ and $ match at every line
+    dot_all: let . match line ends
+    limit: stop after so many matches, at most 100,000
+    seconds: fail if it takes longer
+    found: whether anything matched
+    matches: maps of text, start, end (in characters), groups (list, null where a group took no
+        part) and named (map)
+
+    Returns:
+        text: the text with the replacements; as it was, without
+    """
+    import regex as engine
+
+    if len(pattern) > PATTERN_LENGTH_MAX:
+        raise InputRefused(f"input pattern is longer than {PATTERN_LENGTH_MAX} characters", hint="shorten it")
+    if not 0 <= limit <= MATCHES_MAX:
+        raise InputRefused(f"input limit must lie between 0 and {MATCHES_MAX}", hint="change it")
+    flags = engine.IGNORECASE * ignore_case | engine.MULTILINE * multiline | engine.DOTALL * dot_all
+    ends = time.monotonic() + seconds
+    try:
+        compiled = engine.compile(pattern, flags)
+        matches: list[dict[str, Value]] = []
+        # concurrent: other threads run meanwhile; timeout: nothing else could stop it
+        for match in compiled.finditer(text, timeout=seconds, concurrent=True):
+            if len(matches) == limit:
+                break
+            groups: list[Value] = list(match.groups())
+            named: dict[str, Value] = dict(match.groupdict())
+            matches.append(
+                {
+                    "text": match[0],
+                    "start": match.start(),
+                    "end": match.end(),
+                    "groups": groups,
+                    "named": named,
+                }
+            )
+        if replace is not None and matches:
+            left = max(ends - time.monotonic(), 0.001)
+            text = compiled.sub(replace, text, count=limit, timeout=left, concurrent=True)
+    except TimeoutError:
+        hint = "simplify the pattern: nested repetitions such as (a+)+ explode"
+        raise OutputTooLarge(
+            f"the pattern took longer than {seconds:g} s", code="timeout", hint=hint
+        ) from None
+    except (engine.error, IndexError, RecursionError) as error:
+        raise InputRefused(
+            f"input pattern or replace: {str(error) or 'nested too deeply'}", hint="correct it"
+        ) from error
+    return Matches(found=bool(matches), matches=matches, text=text)
