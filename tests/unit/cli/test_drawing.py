@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from itertools import pairwise
 
 from symphony.cli.draw_mermaid import draw_mermaid
 from symphony.cli.draw_svg import draw_svg
@@ -50,7 +51,7 @@ def large(levels: int, height: int) -> Picture:
     nodes = {name: OperatorNode(operator="debug.value") for level in names for name in level}
     edges = [
         DataEdge(source=a, output="result", target=b, input="value")
-        for before, after in zip(names, names[1:], strict=False)
+        for before, after in pairwise(names)
         for a in before[:20]
         for b in after[:20]
     ]
@@ -61,7 +62,8 @@ def test_text_shows_levels_nodes_and_what_they_wait_for() -> None:
     assert draw_text(small(), width=100) == (
         'A "title" <x> (5 nodes, 6 edges, 4 levels)\n'
         "level 1\n└─ files  fs.glob\n"
-        'level 2\n├─ ask  minilm  ← files\n└─ end  $ echo "a <b> & #c"  ← files (when size(x) > 0 && y == "<")\n'
+        "level 2\n├─ ask  minilm  ← files\n"
+        '└─ end  $ echo "a <b> & #c"  ← files (when size(x) > 0 && y == "<")\n'
         "level 3\n└─ any  branch  ← ask\n"
         "level 4\n└─ sub  other.yaml  ← any.true, files\n"
     )

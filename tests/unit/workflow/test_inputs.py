@@ -177,7 +177,7 @@ def test_any_text_is_a_value_or_a_reason(text: str) -> None:
         try:
             parse_value(text, parse_type(kind))
         except ValueError as error:
-            assert str(error)  # noqa: PT017
+            assert str(error)
 
 
 def test_a_missing_input_says_how_to_give_it() -> None:
