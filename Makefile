@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -P -m pytest -q -n 2 --dist worksteal
 # Another interpreter: make PYTHON=python3.13 run
 PYTHON ?=
 
-.PHONY: help run models test lint unit crash bench docs fuzz lock clean check-env
+.PHONY: help run models test lint unit crash bench docs fuzz lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -26,6 +26,7 @@ run: $(MADE)/models ## Report on the git repository REPO (default: this one)
 	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$(REPO)"
 
 models: $(MADE)/models ## Fetch and verify the embedding model
+	@:
 
 test: lint $(MADE)/models ## All that must hold: style, types, layers, every test (what CI runs)
 	@$(PYTEST) tests
@@ -64,27 +65,21 @@ clean: ## Remove .venv and everything else that was made
 
 # --- the environment: one stamp a step, so that a second `make` costs nothing ---------------
 
-# An environment knows its own place: one that was moved, copied or has lost its interpreter
-# is made anew.
-check-env:
-	@if [ -d .venv ]; then \
-	  [ "$$(cat $(MADE)/place 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c pass 2>/dev/null || rm -rf .venv; \
-	fi
+# An environment knows its own place: one that was moved, copied, left half-made or has lost its
+# interpreter is made anew. This is looked at before make looks at the stamps.
+$(shell [ ! -d .venv ] || { [ "$$(cat $(MADE)/place 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c pass; } 2>/dev/null || rm -rf .venv)
 
-$(MADE)/venv: | check-env
-	@if [ ! -e $@ ]; then \
-	  found=""; \
-	  for python in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11 python; do \
-	    [ -n "$$python" ] || continue; \
-	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
-	    [ "$$python" != "$(PYTHON)" ] || { echo "error: PYTHON=$$python is not Python 3.11 or newer" >&2; exit 1; }; \
-	  done; \
-	  [ -n "$$found" ] || { echo "error: no Python 3.11 or newer found; install one or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
-	  echo "Setting up .venv, once ($$($$found --version)) ..." >&2; \
-	  rm -rf .venv; \
-	  "$$found" -m venv .venv || { echo "error: $$found cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf .venv; exit 1; }; \
-	  mkdir -p $(MADE) && printf '%s\n' "$(CURDIR)" > $(MADE)/place && touch $@; \
-	fi
+$(MADE)/venv:
+	@found=""; \
+	for python in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	  [ -n "$$python" ] || continue; \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found=$$python; break; fi; \
+	  [ "$$python" != "$(PYTHON)" ] || { echo "error: PYTHON=$$python is not Python 3.11 or newer" >&2; exit 1; }; \
+	done; \
+	[ -n "$$found" ] || { echo "error: no Python 3.11 or newer found; install one, or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
+	echo "Setting up .venv, once ($$("$$found" --version)) ..." >&2; \
+	"$$found" -m venv .venv || { echo "error: $$found cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf .venv; exit 1; }; \
+	mkdir -p $(MADE) && printf '%s\n' "$(CURDIR)" > $(MADE)/place && touch $@
 
 $(MADE)/runtime: requirements/runtime.txt requirements/build.txt $(MADE)/venv
 	@$(LOCKED) -r requirements/build.txt -r requirements/runtime.txt

@@ -73,7 +73,7 @@ def settings(kind: type[msgspec.Struct] = Config, path: tuple[str, ...] = ()) ->
     if not path:
         yield (
             "# Settings\n\nEach may stand in a TOML file, under its section, or in a variable. What wins over"
-            " what: variables, then `config.toml` of the home, then the environment's file (`production.toml`,"
+            " what: variables, then `config.toml` of the home, then the environment's file (`production.toml`"
             " or the one that `SYMPHONY_ENV` names), then `default.toml`; the last two lie in the folder that"
             " `SYMPHONY_CONFIG_DIR` names.\n"
         )
