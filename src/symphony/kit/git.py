@@ -133,7 +133,7 @@ async def log(
     start = await repository.commit(folder, revision)
     if start is None or limit <= 0:
         return Log(commits=[])
-    form = "--format=" + "%x00".join(("%H", "%P", "%aN", "%aE", "%at", "%s", "%b"))
+    form = "--format=" + "%x00".join(("%H", "%P", "%an", "%ae", "%at", "%s", "%b"))
     arguments = ("log", "-z", form, f"--max-count={limit}", *_period(since, until), start, "--", ".")
     fields = repository.name_of(await repository.ask(folder, *arguments)).split("\0")
     return Log(commits=[_commit(fields[at : at + 7]) for at in range(0, len(fields) - 6, 7)])
@@ -236,7 +236,7 @@ async def churn(
         return ChurnReport(files=[], commits=0, found=True)
     arguments = (
         "log", "--numstat", "-z", "--find-renames", "--relative", "--no-ext-diff", "--no-textconv",
-        "--format=%x01%ct%x1f%aE", f"--max-count={max_commits}", *_period(since, None), start, "--", ".",
+        "--format=%x01%ct%x1f%ae", f"--max-count={max_commits}", *_period(since, None), start, "--", ".",
     )  # fmt: skip
     history = _History()
     history.read(await repository.ask(folder, *arguments))

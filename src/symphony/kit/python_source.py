@@ -99,7 +99,7 @@ def _parsed(text: str) -> ast.Module:
     # The parser warns of odd escapes; the filters are the process's, hence the lock.
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ast.parse(text.encode("utf-8", "surrogatepass"))
+        return ast.parse(text)
 
 
 def _definitions(tree: ast.Module, lines: Sequence[str]) -> Iterator[Defined]:
@@ -147,7 +147,7 @@ def _defined(node: Definition, scope: _Scope, lines: Sequence[str]) -> Defined:
         public=public,
         nested=scope.nested,
         decorators=tuple(_text(decorator) for decorator in node.decorator_list),
-        source=_dedented(lines[node.lineno - 1 : end], node.col_offset),
+        source=_source(node, lines[node.lineno - 1 : end]),
     )
 
 
@@ -177,11 +177,15 @@ def _cut(text: str) -> str:
     return text if len(text) <= SIGNATURE_LENGTH_MAX else text[:SIGNATURE_LENGTH_MAX] + "…"
 
 
-def _dedented(lines: Sequence[str], indent: int) -> str:
-    """Without the definition's own indentation, where a line has it."""
-    if lines and not lines[0][:indent].strip():
-        return "\n".join(line[indent:] if not line[:indent].strip() else line for line in lines)
-    return lines[0].encode()[indent:].decode("utf-8", "replace") if len(lines) == 1 else "\n".join(lines)
+def _source(node: Definition, lines: Sequence[str]) -> str:
+    """The definition's own lines, without its indentation where a line has it."""
+    start, end = node.col_offset, node.end_col_offset
+    *others, last = lines
+    kept = [*others, last.encode()[:end].decode("utf-8", "replace")]  # offsets count bytes
+    if kept[0].encode()[:start].strip():  # it follows something on its line: `if x: class A: pass`
+        kept[0] = kept[0].encode()[start:].decode("utf-8", "replace")
+        start = 0
+    return "\n".join(line[start:] if not line[:start].strip() else line for line in kept)
 
 
 def _offered(tree: ast.Module) -> frozenset[str] | None:

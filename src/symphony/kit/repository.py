@@ -82,8 +82,8 @@ def commit_now(folder: Path, revision: str) -> str | None:
     if revision.startswith("-"):
         return None
     found = ask_now(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    prefix = ask_now(folder, "rev-parse", "--show-prefix")
-    return None if found is None or prefix is None else f"{found.decode().strip()}:{name_of(prefix).strip()}"
+    place = ask_now(folder, "rev-parse", "--is-shallow-repository", "--show-prefix")
+    return None if found is None or place is None else f"{found.decode().strip()}:{name_of(place)}"
 
 
 def diff_now(folder: Path, *arguments: str) -> bytes | None:

@@ -125,8 +125,11 @@ def search(
     for start in range(0, len(wanted), BLOCK // 8):
         if context.cancelled():
             raise Stopped("vector.search was cancelled")
-        block = wanted[start : start + BLOCK // 8] @ matrix.T if len(matrix) else [()] * len(wanted)
-        each += [_nearest(scores, items, k, threshold) for scores in block]
+        block = wanted[start : start + BLOCK // 8]
+        if len(matrix):
+            each += [_nearest(scores, items, k, threshold) for scores in block @ matrix.T]
+        else:
+            each += [[] for _ in block]
     return Nearest(items=each[0] if each else [], each=each)
 
 
@@ -176,9 +179,7 @@ def _largest(scores: "Scores", count: int) -> "Indices":
     return np.sort(np.concatenate((above, equal)))
 
 
-def _nearest(
-    row: "Matrix | tuple[()]", items: list[Value] | None, k: int, threshold: float
-) -> list[dict[str, Value]]:
+def _nearest(row: "Matrix", items: list[Value] | None, k: int, threshold: float) -> list[dict[str, Value]]:
     import numpy as np
 
     scores: Scores = np.asarray(row, np.float64).round(DIGITS)
