@@ -41,7 +41,7 @@ def bind_inputs(
             continue
         else:
             value = None if spec.default is msgspec.UNSET else spec.default
-        if why := mismatch(value, spec.type) or _beyond(value, spec) or _bad_path(value, spec.type):
+        if why := mismatch(value, spec.type) or beyond(value, spec) or _bad_path(value, spec.type):
             problems.append(_wrong(name, spec, why))
         else:
             values[name] = absolute(value, spec.type, cwd)
@@ -192,7 +192,7 @@ def _example(spec: InputSpec) -> str:
     return spec.type.kind.upper()
 
 
-def _beyond(value: Value, spec: InputSpec) -> str | None:
+def beyond(value: Value, spec: InputSpec) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if spec.min is not None and value < spec.min:
