@@ -16,13 +16,9 @@ COMPLETE_VARIABLE: Final = "_SYMPHONY_COMPLETE"
 
 def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import PackageNotFoundError, version
+        from symphony import __version__
 
-        try:
-            number = version(PROGRAM)
-        except PackageNotFoundError:  # run from a checkout that is not installed
-            number = "(not installed)"
-        output.say(f"{PROGRAM} {number}\n")
+        output.say(f"{PROGRAM} {__version__}\n")
         ctx.exit()
 
 
