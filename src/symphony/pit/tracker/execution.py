@@ -1,0 +1,366 @@
+"""Runs one node's operator or model: types checked, results cached, large values stored."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor as Pool
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.cache_keys import cache_key
+from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
+from symphony.pit.artifacts.sealed import SealedValue
+from symphony.pit.tracker.records import ErrorTuple
+from symphony.pit.tracker.work import COMMAND, Work
+from symphony.ports.arbiter import Arbiter
+from symphony.ports.artifacts import ArtifactStore, Provenance
+from symphony.ports.clock import Clock
+from symphony.ports.models import Models
+from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
+from symphony.sdk import Context
+from symphony.workflow.catalog import Port
+from symphony.workflow.model import CommandNode
+from symphony.workflow.types import PortType, mismatch
+
+THREADS = min(32, (os.cpu_count() or 1) * 4)
+_MESSAGE_CHARS_MAX = 8_000
+
+CONTENT_TYPES = {"text": "text/plain; charset=utf-8", "bytes": "application/octet-stream", "msgpack": "application/msgpack"}
+
+
+class Sealer(Protocol):
+    """Keeps secrets out of everything that is written."""
+
+    def seal(self, value: StoredValue) -> SealedValue: ...
+    def unseal(self, form: SealedValue) -> StoredValue: ...
+    def mask(self, text: str) -> str: ...
+    def holds_secret(self, value: StoredValue) -> bool: ...
+
+
+class NoSecrets:
+    """The sealer of a run without secrets."""
+
+    def seal(self, value: StoredValue) -> SealedValue:
+        """As it is."""
+        return value  # type: ignore[return-value]  # every stored value is a sealed value
+
+    def unseal(self, form: SealedValue) -> StoredValue:
+        """As it is."""
+        return form  # type: ignore[return-value]  # nothing was sealed
+
+    def mask(self, text: str) -> str:
+        """As it is."""
+        return text
+
+    def holds_secret(self, value: StoredValue) -> bool:
+        """Never."""
+        return False
+
+
+class CacheHit(Protocol):
+    """What the cache gives back."""
+
+    @property
+    def outputs(self) -> Mapping[str, StoredValue]: ...
+    @property
+    def run_id(self) -> str: ...
+
+
+class Cache(Protocol):
+    """Results of earlier runs, by key."""
+
+    def get(self, key: str) -> CacheHit | None: ...
+    def put(self, key: str, *, operator: str, outputs: Mapping[str, StoredValue], run_id: str, node: str, at: float) -> None: ...
+    def content(self, path: Path) -> str | None:
+        """A digest of the file at `path`; None for what is no regular file."""
+        ...
+
+
+class LogWriter(Protocol):
+    """Takes what nodes print."""
+
+    def __call__(self, node: str, text: str, stream: Literal["stdout", "stderr"]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a node gave; `cached_from` is the run that a cache hit came from."""
+
+    outputs: Mapping[str, StoredValue]
+    cached_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executor:
+    """Everything outside the run that its nodes use."""
+
+    run_id: str
+    cwd: Path
+    base: Path
+    artifacts: ArtifactStore
+    models: Models
+    arbiter: Arbiter
+    clock: Clock
+    log: LogWriter
+    cache: Cache | None = None
+    sealer: Sealer = field(default_factory=NoSecrets)
+    capture: Callable[[Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]]
+    threads: int = THREADS
+
+    # ---- running --------------------------------------------------------------------------
+
+    def call_inline(self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int) -> Mapping[str, StoredValue]:
+        """Run an operator that never suspends. Raises whatever it raises."""
+        operator = work.operator
+        assert operator is not None
+        arguments = self._arguments(work, {k: self._plain(v) for k, v in inputs.items()}, node, attempt, lambda: False)
+        coroutine = operator.function(**arguments)
+        try:
+            coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
+        except StopIteration as stop:
+            return self._stored(work, operator.ports(stop.value), node)
+        coroutine.close()  # type: ignore[attr-defined]
+        raise SymphonyError(f"{operator.info.name} suspended though it is inline", code="operator-suspended",
+                            hint="declare it with inline=False")  # fmt: skip
+
+    async def execute(
+        self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int, pool: Pool
+    ) -> Finished:
+        """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
+        loop = asyncio.get_running_loop()
+        self._check_inputs(work, inputs)
+        key = None
+        if self.cache is not None and work.cacheable and not any(map(self.sealer.holds_secret, inputs.values())):
+            key = await loop.run_in_executor(pool, self._key, work, inputs, node, attempt)
+            hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
+            if hit is not None:
+                return Finished(hit.outputs, hit.run_id)
+        plain = await loop.run_in_executor(pool, self._all_plain, inputs) if _has_refs(inputs) else dict(inputs)
+        returned = await self._call(work, plain, node, attempt, pool)
+        outputs = await loop.run_in_executor(pool, self._store_outputs, work, returned, node, inputs)
+        if key is not None and self.cache is not None and not any(map(self.sealer.holds_secret, outputs.values())):
+            name = work.model or (work.operator.info.name if work.operator else "")
+            self.cache.put(key, operator=name, outputs=outputs, run_id=self.run_id, node=node, at=self.clock.now_s())
+        return Finished(outputs)
+
+    async def _call(self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int, pool: Pool) -> Mapping[str, Value]:
+        resource = work.model or (work.operator.info.name if work.operator else node)
+        await self.arbiter.acquire(self.run_id, node, resource)
+        try:
+            if work.model is not None:
+                config = {name: template.value for name, template in work.config.items() if template.constant}
+                return await self.models.invoke(work.model, inputs, config)
+            operator = work.operator
+            assert operator is not None
+            stopped = False
+
+            def log(text: str, stream: Literal["stdout", "stderr"]) -> None:
+                self.log(node, text, stream)
+
+            arguments = self._arguments(work, inputs, node, attempt, lambda: stopped)
+            with self.capture(log):
+                if operator.style != "thread":
+                    return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
+                import contextvars
+
+                context = contextvars.copy_context()
+                future = asyncio.get_running_loop().run_in_executor(
+                    pool, lambda: context.run(lambda: operator.function(**arguments))
+                )
+                try:
+                    return operator.ports(await future)
+                except asyncio.CancelledError:
+                    stopped = True
+                    raise
+        finally:
+            self.arbiter.release(self.run_id, node, resource)
+
+    def _arguments(
+        self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int, cancelled: Callable[[], bool]
+    ) -> dict[str, object]:
+        operator = work.operator
+        assert operator is not None
+        arguments: dict[str, object] = dict(inputs)
+        if isinstance(work.node, CommandNode):
+            arguments = {COMMAND: work.node.command, "environment": dict(inputs)}
+        if operator.context_name is not None:
+            arguments[operator.context_name] = self._context(node, attempt, cancelled)
+        return arguments
+
+    def _context(self, node: str, attempt: int, cancelled: Callable[[], bool]) -> Context:
+        def log(text: str, stream: Literal["stdout", "stderr"]) -> None:
+            self.log(node, text, stream)
+
+        return Context(
+            run_id=self.run_id, node=node, attempt=attempt, cwd=self.cwd, base=self.base, log=log, cancelled=cancelled
+        )
+
+    # ---- types ----------------------------------------------------------------------------
+
+    def _check_inputs(self, work: Work, inputs: Mapping[str, StoredValue]) -> None:
+        for name, value in inputs.items():
+            port = None if work.input_ports is None else work.input_ports.get(name)
+            if port is not None:
+                _refuse(value, port, name)
+
+    def port_names(self, work: Work) -> Sequence[str]:
+        """The node's output ports."""
+        return tuple(work.output_types)
+
+    # ---- cache ----------------------------------------------------------------------------
+
+    def _key(self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int) -> str | None:
+        assert self.cache is not None
+        digests: dict[str, str] = {}
+        for name, value in inputs.items():
+            port = None if work.input_ports is None else work.input_ports.get(name)
+            if port is not None and port.type.kind == "path" and isinstance(value, str) and work.operator is not None \
+                    and work.operator.info.effect == "pure":  # fmt: skip
+                content = self.cache.content(self.cwd / value)
+                if content is None:
+                    return None
+                digests[f"{name}:path"] = content
+            digests[name] = value_digest(value)
+        if work.operator is not None and work.operator.reads is not None:
+            context = self._context(node, attempt, lambda: False)
+            seen = work.operator.reads({k: self._plain(v) for k, v in inputs.items()}, context)
+            if seen is None:
+                return None
+            digests[":reads"] = value_digest(seen)
+        name = work.model or (work.operator.info.name if work.operator else "")
+        fingerprint = self.models.fingerprint(work.model) if work.model else work.operator.fingerprint if work.operator else ""
+        config = value_digest(dict(work.node.config))
+        return cache_key(name, work.version, fingerprint, config, digests)
+
+    def _hit(self, key: str) -> CacheHit | None:
+        assert self.cache is not None
+        hit = self.cache.get(key)
+        if hit is None:
+            return None
+        for value in hit.outputs.values():
+            if isinstance(value, ArtifactRef):
+                try:
+                    self.artifacts.open(value.digest).close()
+                except SymphonyError:
+                    return None
+        return hit
+
+    # ---- values ---------------------------------------------------------------------------
+
+    def load(self, ref: ArtifactRef) -> Value:
+        """The value behind a reference, verified."""
+        return value_of(self.artifacts.get(ref.digest), ref.encoding)
+
+    def _plain(self, value: StoredValue) -> Value:
+        return self.load(value) if isinstance(value, ArtifactRef) else value
+
+    def _all_plain(self, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
+        return {name: self._plain(value) for name, value in inputs.items()}
+
+    def keep_large(self, value: StoredValue, content_type: str | None = None, name: str | None = None) -> StoredValue:
+        """A reference if the value is large, else the value itself."""
+        if isinstance(value, ArtifactRef) or not _large(value):
+            return value
+        return self._put(value, content_type, name)
+
+    def _put(self, value: Value, content_type: str | None, name: str | None) -> ArtifactRef:
+        body, encoding, _ = body_of(value)
+        if self.sealer.holds_secret(value):
+            body = self.sealer.mask(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+        kind = content_type or CONTENT_TYPES[encoding]
+        return self.artifacts.put(body, content_type=kind, name=name, encoding=encoding)
+
+    def _stored(self, work: Work, returned: Mapping[str, Value], node: str) -> Mapping[str, StoredValue]:
+        if work.node.artifact is None and not any(_large(value) for value in returned.values()):
+            return returned
+        return self._store_outputs(work, returned, node, {})
+
+    def _store_outputs(
+        self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
+    ) -> Mapping[str, StoredValue]:
+        """Outputs with large and declared ones in the artifact store, linked to where they came from."""
+        check_outputs(work, returned)
+        declared = work.node.artifact
+        port_of = declared.port or next(iter(returned), None) if declared else None
+        out: dict[str, StoredValue] = {}
+        for port, value in returned.items():
+            if declared is not None and port == port_of:
+                out[port] = self._put(value, declared.content_type, declared.name)
+            else:
+                out[port] = self.keep_large(value)
+            ref = out[port]
+            if isinstance(ref, ArtifactRef):
+                self._link(work, ref, port, node, inputs)
+        return out
+
+    def _link(self, work: Work, ref: ArtifactRef, port: str, node: str, inputs: Mapping[str, StoredValue]) -> None:
+        provenance = Provenance(
+            run_id=self.run_id, node=node, port=port,
+            operator=work.operator.info.name if work.operator else work.model or "",
+            version=work.version, model=work.model, created_at=self.clock.now_s(),
+            inputs={k: value_digest(v) for k, v in inputs.items() if not self.sealer.holds_secret(v)},
+        )  # fmt: skip
+        self.artifacts.link(ref, provenance)
+
+    def seal_all(self, outputs: Mapping[str, StoredValue]) -> SealedValue:
+        """The outputs as they may be written down."""
+        return {name: self.sealer.seal(value) for name, value in outputs.items()}
+
+    def unseal(self, form: SealedValue) -> dict[str, StoredValue]:
+        """Recorded outputs as they were. Raises SymphonyError if a secret is not set any more."""
+        assert isinstance(form, dict)
+        return {name: self.sealer.unseal(value) for name, value in form.items()}
+
+    def error_of(self, error: BaseException) -> ErrorTuple:
+        """An error as it may be written down."""
+        if isinstance(error, SymphonyError):
+            code, message, hint = error.code, error.message, error.hint
+        else:
+            code, message, hint = "operator-failed", f"{type(error).__name__}: {error}", None
+        return code, _sound(self.sealer.mask(message))[:_MESSAGE_CHARS_MAX], hint
+
+
+def check_outputs(work: Work, outputs: Mapping[str, StoredValue]) -> dict[str, StoredValue]:
+    """Outputs of the declared types, integers in ports of numbers made doubles.
+
+    Raises SymphonyError `type-mismatch`.
+    """
+    checked = dict(outputs)
+    for name, value in outputs.items():
+        kind = work.output_types.get(name)
+        if kind is None or kind.kind == "any":
+            continue
+        if kind.kind == "number" and isinstance(value, int) and not isinstance(value, bool):
+            checked[name] = float(value)
+        elif why := mismatch(value, kind):
+            raise SymphonyError(f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration")
+    return checked
+
+
+
+
+def _refuse(value: StoredValue, port: Port, name: str) -> None:
+    if why := mismatch(value, port.type):
+        raise SymphonyError(f"input {name}: {why}", code="type-mismatch", hint=f"{name} takes {port.type}")
+
+
+def _has_refs(inputs: Mapping[str, StoredValue]) -> bool:
+    return any(isinstance(value, ArtifactRef) for value in inputs.values())
+
+
+def _large(value: StoredValue) -> bool:
+    """Does the value's encoding exceed what travels inline?"""
+    if value is None or isinstance(value, bool | int | float | ArtifactRef):
+        return False
+    if isinstance(value, str | bytes):
+        return len(value) > INLINE_BYTES_MAX or (
+            isinstance(value, str) and len(value) * 4 > INLINE_BYTES_MAX and len(value.encode("utf-8", "replace")) > INLINE_BYTES_MAX
+        )
+    return bool(value) and len(encode_value(value)) > INLINE_BYTES_MAX
+
+
+def _sound(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,221 @@
+"""Applies recorded events to a machine, and tells them to people. Pure.
+
+Recovery, `runs show` and the live event stream all go through here, so that they agree.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+
+from symphony.commons.errors import SerializationFailed
+from symphony.pit.artifacts.codec import decode_sealed
+from symphony.pit.artifacts.sealed import hidden
+from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.core.plan import Plan
+from symphony.pit.tracker.records import Code, ErrorTuple, Record, error_of, integer, number
+from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus
+from symphony.ports.values import StoredValue, Value
+
+_NODE_STATUS = {
+    Status.PENDING: NodeStatus.PENDING,
+    Status.READY: NodeStatus.PENDING,
+    Status.RUNNING: NodeStatus.RUNNING,
+    Status.RETRYING: NodeStatus.RUNNING,
+    Status.WAITING: NodeStatus.WAITING,
+    Status.SPARED: NodeStatus.RUNNING,
+    Status.SUCCEEDED: NodeStatus.SUCCEEDED,
+    Status.FAILED: NodeStatus.FAILED,
+    Status.SKIPPED: NodeStatus.SKIPPED,
+    Status.CANCELLED: NodeStatus.CANCELLED,
+}
+_EVENTS = {
+    Code.BEGUN: "run.started",
+    Code.RESUMED: "run.resumed",
+    Code.STARTED: "node.started",
+    Code.FAILED: "node.failed",
+    Code.SKIPPED: "node.skipped",
+    Code.RETRY_DUE: "node.retrying",
+    Code.EXPANDED: "node.expanded",
+    Code.SUSPENDED: "node.waiting",
+    Code.AGAIN: "node.decided",
+    Code.CANCEL: "run.cancelling",
+    Code.CANCELLED: "node.cancelled",
+    Code.ENDED: "run.finished",
+}
+_SLOTLESS = frozenset({Code.BEGUN, Code.RESUMED, Code.CANCEL, Code.ENDED})
+
+
+class Replay:
+    """A machine with the history that its statuses alone do not tell."""
+
+    def __init__(self, plan: Plan, *, limit: int) -> None:
+        self.machine = Machine(plan, limit=limit)
+        self.seq = 0
+        self.started: dict[int, float] = {}
+        self.finished: dict[int, float] = {}
+        self.errors: dict[int, ErrorTuple] = {}
+        self.outputs: dict[int, bytes] = {}
+        self.cached: dict[int, str] = {}
+        self.announced: set[int] = set()  # slots whose current attempt has a durable start
+        self.begun_at: float | None = None
+        self.ended_at: float | None = None
+        self.owner = 0
+        self.ended: tuple[RunStatus, bytes | None, RunError | None] | None = None
+
+    def apply(self, record: Record) -> None:
+        """Feed one record to the machine. Raises SerializationFailed if it is damaged."""
+        self.note(record)
+        code, slot, machine = record[0], record[1], self.machine
+        assert isinstance(slot, int)
+        match code:
+            case Code.BEGUN:
+                machine.begin()
+            case Code.FINISHED:
+                taken = record[5]
+                machine.finished(slot, None if taken is None else str(taken))
+            case Code.FAILED:
+                machine.failed(slot, final=bool(record[5]))
+            case Code.SKIPPED:
+                machine.skipped(slot)
+            case Code.RETRY_DUE:
+                machine.retry_due(slot)
+            case Code.EXPANDED:
+                machine.expanded(slot, integer(record[3]))
+            case Code.SUSPENDED:
+                machine.suspended(slot)
+            case Code.AGAIN:
+                machine.again(slot)
+            case Code.CANCEL:
+                machine.cancel()
+            case Code.CANCELLED:
+                machine.cancelled(slot)
+
+    def note(self, record: Record) -> None:
+        """Remember what the record says beyond the machine's own state."""
+        self.seq += 1
+        if len(record) < 3 or not isinstance(record[1], int):
+            raise SerializationFailed("a journal record is cut short")
+        code, slot, at = record[0], record[1], number(record[2])
+        match code:
+            case Code.BEGUN | Code.RESUMED:
+                self.begun_at = at if self.begun_at is None else self.begun_at
+                self.owner = integer(record[3])
+            case Code.STARTED:
+                self.started[slot] = at
+                self.announced.add(slot)
+            case Code.FINISHED:
+                self.started[slot], self.finished[slot] = number(record[3]), at
+                if isinstance(record[4], bytes):
+                    self.outputs[slot] = record[4]
+                if isinstance(record[6], str):
+                    self.cached[slot] = record[6]
+            case Code.FAILED | Code.SKIPPED | Code.SUSPENDED | Code.CANCELLED | Code.RETRY_DUE | Code.AGAIN:
+                self.announced.discard(slot)
+                self._note_failure(code, slot, at, record)
+            case Code.ENDED:
+                self.ended_at = at
+                outputs = record[4] if isinstance(record[4], bytes) else None
+                error = msgspec.convert(record[5], RunError | None)
+                self.ended = (RunStatus(str(record[3])), outputs, error)
+
+    def _note_failure(self, code: object, slot: int, at: float, record: Record) -> None:
+        if code == Code.FAILED:
+            self.started[slot] = number(record[3])
+        if code in (Code.FAILED, Code.SKIPPED, Code.CANCELLED):
+            self.finished[slot] = at
+        error = error_of(record[4]) if code == Code.FAILED else error_of(record[3]) if code in (
+            Code.SKIPPED, Code.SUSPENDED) else None  # fmt: skip
+        if error is not None:
+            self.errors[slot] = error
+
+    def event(self, record: Record) -> RunEvent:
+        """The record as people see it. Call it right after `apply` or `note`."""
+        code, slot, at = Code(integer(record[0])), integer(record[1]), number(record[2])
+        data: dict[str, Value] = {}
+        kind = _EVENTS.get(code, "node.cached" if code is Code.FINISHED and record[6] else "node.finished")
+        if code is Code.STARTED:
+            data["attempt"] = integer(record[3])
+        elif code is Code.FINISHED:
+            data["duration_ms"] = round((at - number(record[3])) * 1000, 3)
+            data |= {key: str(record[i]) for key, i in (("branch", 5), ("from_run", 6)) if record[i] is not None}
+        elif code is Code.EXPANDED:
+            data["count"] = integer(record[3])
+        elif code is Code.ENDED:
+            data["status"] = str(record[3])
+        error = self.errors.get(slot) if code in (Code.FAILED, Code.SKIPPED, Code.SUSPENDED) else None
+        if error is not None:
+            data["error"] = {"code": error[0], "message": error[1]}
+        name = None if code in _SLOTLESS else self.machine.name(slot)
+        return RunEvent(seq=self.seq, type=kind, at=at, node=name, data=data)
+
+    def status(self, slot: int) -> NodeStatus:
+        """Where a slot stands, as people see it."""
+        status = Status(self.machine.status[slot])
+        if status is Status.SUCCEEDED and slot in self.cached:
+            return NodeStatus.CACHED
+        return _NODE_STATUS[status]
+
+    def run_error(self) -> RunError | None:
+        """Why the run failed: the first failure that nothing handled."""
+        frame = self.machine.root
+        if frame.failed is None:
+            return None
+        slot = frame.failed
+        group = self.machine.groups.get(slot)
+        if slot not in self.errors and group is not None and group.failed is not None:
+            slot = group.failed
+        code, message, hint = self.errors.get(slot, ("failed", "the node failed", None))
+        return RunError(code=code, message=message, node=self.machine.name(frame.failed), hint=hint)
+
+    def nodes(self) -> dict[str, NodeResult]:
+        """Every node and every element of a fan-out, nodes in the workflow's order."""
+        machine, root = self.machine, self.machine.root
+        out: dict[str, NodeResult] = {}
+        for slot in range(root.base, root.base + len(root.plan.nodes)):
+            out[machine.name(slot)] = self._node(slot)
+            group = machine.groups.get(slot)
+            if group is not None:
+                for element in range(group.base, group.base + group.count):
+                    out[machine.name(element)] = self._node(element)
+        return out
+
+    def _node(self, slot: int) -> NodeResult:
+        started, finished = self.started.get(slot), self.finished.get(slot)
+        group = self.machine.groups.get(slot)
+        attempts = self.machine.attempts[slot]
+        error = self.errors.get(slot)
+        if error is None and group is not None and group.failed is not None:
+            error = self.errors.get(group.failed)
+        name = self.machine.name(slot)
+        took = None if started is None or finished is None else round(max(0.0, finished - started) * 1000, 3)
+        status = self.status(slot)
+        return NodeResult(
+            status=status,
+            attempts=attempts,
+            started_at=iso(started),
+            finished_at=iso(finished),
+            duration_ms=took,
+            error=None if error is None else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
+            cached_from=self.cached.get(slot),
+        )
+
+    def result(self, run_id: str, status: RunStatus, outputs: Mapping[str, StoredValue]) -> RunResult:
+        """The run as `run --json` shows it."""
+        error = self.run_error() if status is RunStatus.FAILED else None
+        return RunResult(run_id=run_id, status=status, outputs=outputs, error=error, nodes=self.nodes())
+
+
+def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:
+    """Recorded outputs, secrets hidden."""
+    if body is None:
+        return {}
+    sealed = decode_sealed(body)
+    return {str(k): hidden(v) for k, v in sealed.items()} if isinstance(sealed, dict) else {}
+
+
+def iso(at: float | None) -> str | None:
+    """Epoch seconds as ISO 8601 UTC with milliseconds."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,93 @@
+"""The values of one run: what each slot's ports hold, and how expressions find them."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor as Pool
+
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.workflow.expressions import Read, Template
+
+_LOADED_BYTES_MAX = 64 * 1024 * 1024
+
+SlotOf = Callable[[str], int]
+Element = tuple[Value, int] | None
+
+
+class Values:
+    """Ports by slot; large ones by reference, loaded when an expression needs them."""
+
+    def __init__(
+        self, inputs: Mapping[str, Value], environment: Mapping[str, str], run_id: str, started_at: str,
+        load: Callable[[ArtifactRef], Value],
+    ) -> None:  # fmt: skip
+        self.held: dict[int, Mapping[str, StoredValue]] = {}
+        self.items: dict[int, list[Value]] = {}
+        self._inputs, self._environment, self._load = inputs, environment, load
+        self._run: dict[str, Value] = {"id": run_id, "started_at": started_at}
+        self._loaded: dict[str, Value] = {}
+        self._loaded_bytes = 0
+
+    def put(self, slot: int, outputs: Mapping[str, StoredValue]) -> None:
+        """The slot's ports from now on."""
+        self.held[slot] = outputs
+
+    def of(self, slot: int) -> Mapping[str, StoredValue]:
+        """The slot's ports; none if it was skipped."""
+        return self.held.get(slot, {})
+
+    def stored(self, read: Read, slot_of: SlotOf) -> StoredValue:
+        """What a bare reference gives, large values by reference."""
+        if read.kind == "port":
+            return self.of(slot_of(read.name)).get(read.port)
+        return self._lookup(read, slot_of, None)
+
+    def plain(self, value: StoredValue) -> Value:
+        """The value itself, loaded if it is a reference."""
+        if not isinstance(value, ArtifactRef):
+            return value
+        key = f"{value.encoding}:{value.digest}"
+        if key not in self._loaded:
+            if self._loaded_bytes + value.size > _LOADED_BYTES_MAX:
+                self._loaded.clear()
+                self._loaded_bytes = 0
+            self._loaded[key] = self._load(value)
+            self._loaded_bytes += value.size
+        return self._loaded[key]
+
+    def render(self, template: Template, slot_of: SlotOf, element: Element) -> Value:
+        """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt."""
+        if template.constant:
+            return template.value
+        return template.render(lambda read: self._lookup(read, slot_of, element))
+
+    def _lookup(self, read: Read, slot_of: SlotOf, element: Element) -> Value:
+        match read.kind:
+            case "port":
+                return self.plain(self.of(slot_of(read.name)).get(read.port))
+            case "input":
+                return self._inputs.get(read.name)
+            case "item":
+                return None if element is None else element[0]
+            case "index":
+                return None if element is None else element[1]
+            case "node":
+                return {port: self.plain(value) for port, value in self.of(slot_of(read.name)).items()}
+            case "run":
+                return self._run.get(read.name)
+            case "env":
+                return self._environment.get(read.name)
+        return None
+
+    async def preload(
+        self, templates: Iterable[Template], slot_of: SlotOf, loop: asyncio.AbstractEventLoop, pool: Pool
+    ) -> None:
+        """Load in a thread what rendering `templates` would load on the loop."""
+        for template in templates:
+            if template.bare is not None or template.constant:
+                continue
+            for read in template.reads:
+                if read.kind not in ("port", "node"):
+                    continue
+                for port, value in self.of(slot_of(read.name)).items():
+                    if isinstance(value, ArtifactRef) and read.port in ("", port):
+                        await loop.run_in_executor(pool, self.plain, value)

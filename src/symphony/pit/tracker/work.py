@@ -1,0 +1,188 @@
+"""What each node does, made ready once for a run: compiled inputs, conditions, operator, limits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from symphony.commons.errors import SymphonyError
+from symphony.ports.values import Value
+from symphony.sdk import Operator
+from symphony.workflow.catalog import Catalog, Port
+from symphony.workflow.expressions import Compiler, Read, Template
+from symphony.workflow.expressions.celtypes import TIMESTAMP
+from symphony.workflow.model import (
+    CommandNode,
+    ConditionalEdge,
+    ControlNode,
+    DataEdge,
+    InstrumentNode,
+    Node,
+    OperatorNode,
+    Retry,
+    Workflow,
+    duration_s,
+)
+from symphony.workflow.types import ANY, PortType
+
+COMMAND = "command"
+SUPPORTED_CONTROLS = ("branch", "merge")
+
+
+class NotSupported(SymphonyError):
+    """The workflow is valid, but this version cannot run a kind of node in it."""
+
+    code = "not-supported"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One node, ready to run. `conditions`: of its conditional edges, one must hold."""
+
+    name: str
+    node: Node
+    operator: Operator | None = None
+    model: str | None = None
+    version: str = ""
+    inputs: Mapping[str, Template]
+    config: Mapping[str, Template]
+    input_ports: Mapping[str, Port] | None = None
+    output_types: Mapping[str, PortType] = field(default_factory=dict)
+    when: Template | None = None
+    for_each: Template | None = None
+    conditions: tuple[tuple[str, Template], ...] = ()
+    branch: Template | None = None
+    cases: tuple[tuple[str, Value], ...] = ()
+    inline: bool = False
+    barrier: bool = False
+    """Changes the outside world: its start is durable before it begins."""
+    repeatable: bool = True
+    """May be run again when it was cut off half-way."""
+    timeout_s: float | None = None
+    cacheable: bool = False
+
+
+def works_of(workflow: Workflow, catalog: Catalog, operators: Mapping[str, Operator]) -> tuple[Work, ...]:
+    """The work of every node, in the workflow's order. Raises NotSupported, BadExpression."""
+    compiler = Compiler(_type_of)
+    transforms = _transforms(workflow)
+    conditions = _conditions(workflow, compiler)
+    return tuple(
+        _work(name, node, transforms.get(name, {}), conditions.get(name, ()), compiler, catalog, operators)
+        for name, node in workflow.nodes.items()
+    )
+
+
+def _type_of(read: Read) -> PortType:
+    # Values were checked against declared types before they got here; the evaluator tells them
+    # apart by themselves, and a skipped node's null needs a dynamic variable.
+    return TIMESTAMP if read.kind == "run" and read.name == "started_at" else ANY
+
+
+def _transforms(workflow: Workflow) -> dict[str, dict[str, tuple[DataEdge, str | None]]]:
+    """Explicit data edges by target and input."""
+    out: dict[str, dict[str, tuple[DataEdge, str | None]]] = {}
+    for edge in workflow.edges:
+        if isinstance(edge, DataEdge):
+            out.setdefault(edge.target, {})[edge.input] = (edge, edge.transform)
+    return out
+
+
+def _conditions(workflow: Workflow, compiler: Compiler) -> dict[str, tuple[tuple[str, Template], ...]]:
+    out: dict[str, list[tuple[str, Template]]] = {}
+    for edge in workflow.edges:
+        if isinstance(edge, ConditionalEdge):
+            out.setdefault(edge.target, []).append((edge.source, compiler.condition(edge.when)))
+    return {target: tuple(found) for target, found in out.items()}
+
+
+def _work(
+    name: str,
+    node: Node,
+    edges: Mapping[str, tuple[DataEdge, str | None]],
+    conditions: tuple[tuple[str, Template], ...],
+    compiler: Compiler,
+    catalog: Catalog,
+    operators: Mapping[str, Operator],
+) -> Work:
+    operator, model, version, ports = _target(name, node, catalog, operators)
+    inputs = {entry: compiler.template(value) for entry, value in node.inputs.items()}
+    for entry, (edge, transform) in edges.items():
+        read = Read("port", edge.source, edge.output)
+        inputs[entry] = Template(reads=(read,), bare=read) if transform is None else _through(compiler, transform, read)
+    info = None if operator is None else operator.info
+    effect = "read" if model is not None else "pure" if info is None else info.effect
+    idempotent = node.idempotent if node.idempotent is not None else info is None or info.idempotent
+    control = node if isinstance(node, ControlNode) else None
+    chooser = None if control is None else control.condition or control.switch
+    each = node.for_each
+    return Work(
+        name=name, node=node, operator=operator, model=model, version=version, inputs=inputs,
+        config={key: compiler.template(value) for key, value in node.config.items()},
+        input_ports=ports[0], output_types={k: p.type for k, p in ports[1].items()},
+        when=None if node.when is None else compiler.condition(node.when),
+        for_each=None if each is None else compiler.condition(each) if isinstance(each, str) else compiler.template(each),
+        conditions=conditions,
+        branch=None if chooser is None else compiler.condition(chooser),
+        cases=tuple((control.cases or {}).items()) if control is not None else (),
+        inline=operator is not None and operator.style == "inline" and effect == "pure",
+        barrier=effect == "write",
+        repeatable=effect != "write" or idempotent,
+        timeout_s=None if node.timeout is None else duration_s(node.timeout),
+        cacheable=node.cache == "auto" and _cacheable(operator, model),
+    )  # fmt: skip
+
+
+def _cacheable(operator: Operator | None, model: str | None) -> bool:
+    if model is not None:
+        return True
+    if operator is None or operator.style == "inline":
+        return False  # cheaper to run than to look up
+    return operator.info.effect == "pure" or operator.reads is not None
+
+
+def _target(
+    name: str, node: Node, catalog: Catalog, operators: Mapping[str, Operator]
+) -> tuple[Operator | None, str | None, str, tuple[Mapping[str, Port] | None, Mapping[str, Port]]]:
+    """The operator or model behind a node, its version, and its ports."""
+    if isinstance(node, OperatorNode):
+        operator = operators[node.operator.partition("@")[0]]
+        return operator, None, operator.info.version, (operator.info.inputs, operator.info.outputs)
+    if isinstance(node, CommandNode):
+        operator = operators[COMMAND]
+        return operator, None, operator.info.version, (None, operator.info.outputs)
+    if isinstance(node, InstrumentNode):
+        model = node.instrument.partition("@")[0]
+        info = catalog.models[model]
+        return None, model, info.version, (info.inputs, info.outputs)
+    kind = node.control if isinstance(node, ControlNode) else "sub-workflow"
+    if kind not in SUPPORTED_CONTROLS:
+        hint = f"this version runs {', '.join(SUPPORTED_CONTROLS)}; the file itself is valid"
+        raise NotSupported(f"node {name!r}: running a {kind} is not supported yet", hint=hint)
+    return None, None, "", (None, {})
+
+
+def _through(compiler: Compiler, transform: str, read: Read) -> Template:
+    """An input that is a data edge's value seen through its `transform`."""
+    inner = compiler.condition(transform)
+    reads = tuple(read if r.kind == "value" else r for r in inner.reads)
+
+    def part(lookup: object) -> Value:
+        assert callable(lookup)
+        return inner.render(lambda r: lookup(read) if r.kind == "value" else lookup(r))
+
+    return Template(reads=reads, parts=part)
+
+
+def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
+    """Seconds to wait after failed attempt `attempt` (1-based); `jitter`, in [0, 1], is drawn
+
+    by the caller. Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS blog, 2015.
+    """
+    base = duration_s(retry.initial)
+    factor = {"constant": 1.0, "linear": float(attempt), "exponential": 2.0 ** min(attempt - 1, 60)}[retry.backoff]
+    delay = min(base * factor, duration_s(retry.max) if retry.max else 86_400.0)
+    return delay * jitter if retry.jitter else delay
+
+
+def candidates(work: Work) -> Sequence[str]:
+    """The nodes that a merge chooses from."""
+    return tuple(after.partition(".")[0] for after in work.node.after)
