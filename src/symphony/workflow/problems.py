@@ -1,6 +1,7 @@
 """What is wrong with a workflow, and where. Values only."""
 
-from typing import Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -10,6 +11,9 @@ Code: TypeAlias = Literal[
     "type-mismatch", "missing-input", "bad-expression", "cycle", "limit-exceeded",
     "orphan", "unreachable", "unused-input",
 ]  # fmt: skip
+
+PROBLEMS_MAX: Final = 1_000
+"""A report lists at most so many problems: a hostile file could hold millions."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,3 +39,58 @@ class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ok(self) -> bool:
         return not self.errors
+
+
+class Findings:
+    """Collects problems, at most `PROBLEMS_MAX` and one that says that there are more."""
+
+    def __init__(self) -> None:
+        self.found: list[Problem] = []
+
+    def add(
+        self, code: Code, place: str, message: str, hint: str, position: tuple[int, int] | None = None
+    ) -> None:
+        """Note one problem; `position` is line and column where they are known already."""
+        if len(self.found) > PROBLEMS_MAX:
+            return
+        if len(self.found) == PROBLEMS_MAX:
+            code, place, position = "limit-exceeded", "", None
+            message = f"there are more than {PROBLEMS_MAX:,} problems: the rest is not listed"
+            hint = "mend these and check again"
+        line, column = position or (None, None)
+        self.found.append(
+            Problem(code=code, place=place, message=message, hint=hint, line=line, column=column)
+        )
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Note problems that others have made."""
+        for problem in problems:
+            where = None if problem.line is None or problem.column is None else (problem.line, problem.column)
+            self.add(problem.code, problem.place, problem.message, problem.hint, where)
+
+
+def child(place: str, key: str | int) -> str:
+    """The place of a key of the map, or of an element of the list, that stands at `place`."""
+    if isinstance(key, int):
+        return f"{place}[{key}]"
+    return f"{place}.{key}" if place else key
+
+
+def shown(value: object, width: int = 40) -> str:
+    """`value` as messages show it: one line, never long."""
+    if isinstance(value, dict):
+        return "a map"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if value is None or isinstance(value, bool):
+        return str(value).lower() if value is not None else "null"
+    text = repr(value) if isinstance(value, str | int | float) else type(value).__name__
+    return text if len(text) <= width else f"{text[:width]}…"
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
+    """A hint that names the known word next to `word`, or else `otherwise`."""
+    from difflib import get_close_matches  # only where somebody mistyped
+
+    close = get_close_matches(word[:100], list(known), n=1)
+    return f"did you mean {close[0]}?" if close else otherwise
