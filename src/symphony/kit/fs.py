@@ -204,7 +204,8 @@ class _Walk:
         while folders:
             folder = folders.pop()
             try:
-                entries = list(os.scandir(os.path.join(self.base, folder)))  # noqa: PTH118
+                with os.scandir(os.path.join(self.base, folder)) as listing:  # noqa: PTH118
+                    entries = list(listing)
             except OSError as error:
                 self._report(folder or ".", error.strerror or "cannot be read")
                 continue

@@ -1,0 +1,62 @@
+"""The kit as a whole: what it offers, how it describes itself, what it loads."""
+
+import subprocess
+import sys
+
+import pytest
+
+from symphony.kit import catalog, models, operators
+from symphony.workflow.builtin import builtin_catalog
+
+PROMISED = {
+    "code.symbols", "command", "data.filter", "data.flatten", "data.map", "data.reduce", "debug.fail",
+    "debug.flaky", "debug.sleep", "debug.value", "fs.glob", "fs.read", "fs.write", "git.changed_files",
+    "git.churn", "git.diff", "git.log", "json.parse", "json.query", "text.join", "text.regex",
+    "text.render", "text.split", "vector.near_duplicates", "vector.search",
+}  # fmt: skip
+
+
+def test_the_kit_offers_what_is_promised_by_name() -> None:
+    assert set(operators()) >= PROMISED
+    assert list(operators()) == sorted(operators())
+    assert all(name == one.info.name for name, one in operators().items())
+    assert list(models()) == ["minilm"]
+
+
+@pytest.mark.parametrize("name", list(operators()))
+def test_every_operator_and_every_port_is_described(name: str) -> None:
+    info = operators()[name].info
+    assert info.summary.endswith(".")
+    assert [port for port, spec in info.inputs.items() if not spec.description] == []
+    outputs = [port for port, spec in info.outputs.items() if not spec.description]
+    assert outputs in ([], ["result"])
+    for word in (*info.inputs, *info.outputs):
+        assert f"\n{word}: " not in info.help, "a description was not recognised"
+
+
+def test_effects_are_what_the_operators_do() -> None:
+    writes = {name for name, one in operators().items() if one.info.effect == "write"}
+    reads = {name for name, one in operators().items() if one.info.effect == "read"}
+    assert writes == {"command", "fs.write"}
+    assert {name for name in writes if operators()[name].info.idempotent} == {"fs.write"}
+    assert reads == {
+        "debug.flaky", "debug.sleep", "fs.glob", "git.changed_files", "git.churn", "git.diff", "git.log",
+        "text.render",
+    }  # fmt: skip
+    assert {name for name in reads if operators()[name].reads is None} == {
+        "debug.flaky",
+        "debug.sleep",
+        "fs.glob",
+    }
+
+
+def test_the_shipped_catalogue_is_that_of_the_kit() -> None:
+    assert builtin_catalog() == catalog(), "run: python -m symphony.kit.catalog_data --write"
+
+
+def test_the_kit_loads_no_heavy_library_until_it_is_used() -> None:
+    heavy = ["numpy", "jinja2", "jmespath", "regex", "cel_expr_python", "onnxruntime", "pydantic", "rich"]
+    show = f"print([m for m in {heavy} if m in sys.modules])"
+    source = f"import sys\nfrom symphony.kit import catalog\ncatalog()\n{show}"
+    done = subprocess.run((sys.executable, "-c", source), capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
