@@ -57,8 +57,7 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
 
     Args:
         path: the file
-        name: what to call the file in the result; results are kept by content, so they do not
-            know the path
+        name: what to call the file in the result; empty for its path as given
         kinds: only these: function, method, class; empty for all
     Returns:
         symbols: maps of file, name, qualified_name, kind, line, end_line, lines, signature,
@@ -74,6 +73,7 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
     unknown = sorted(set(kinds) - {"function", "method", "class"})
     if unknown:
         raise InputRefused(f"input kinds: {unknown[0]!r} is no kind", hint="use function, method, class")
+    name = name or path.as_posix()
     try:
         body = read_bounded(context.cwd / path, SOURCE_BYTES_MAX)
         module = read_source(body)

@@ -145,10 +145,10 @@ def test_the_operator_gives_names_and_keeps_to_the_kinds_asked_for(run: Any, tmp
         run("code.symbols", path="a.py", kinds=["modules"])
 
 
-def test_what_it_finds_depends_on_the_content_alone(run: Any, tmp_path: Path) -> None:
-    for name in ("a.py", "b.py"):
-        (tmp_path / name).write_bytes(EXAMPLE)
-    assert run("code.symbols", path="a.py") == run("code.symbols", path="b.py")
+def test_without_a_name_a_file_is_called_by_its_path(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_bytes(EXAMPLE)
+    path = str(tmp_path / "a.py")
+    assert {one["file"] for one in run("code.symbols", path=path)["symbols"]} == {path}
 
 
 def test_a_file_that_is_not_there_fails_and_one_too_large_does_not(run: Any, tmp_path: Path) -> None:
