@@ -15,10 +15,10 @@ __all__ = ["catalog", "models", "operators"]
 @cache
 def operators() -> "Mapping[str, Operator]":
     """Every operator of the kit, by name, in order of name."""
-    from symphony.kit import code, command, data, debug, documents, fs, git, rendering, text, vectors
+    from symphony.kit import code, command, copies, data, debug, documents, fs, git, rendering, text, vectors
     from symphony.sdk import Operator
 
-    modules = (code, command, data, debug, documents, fs, git, rendering, text, vectors)
+    modules = (code, command, copies, data, debug, documents, fs, git, rendering, text, vectors)
     found = [value for module in modules for value in vars(module).values() if isinstance(value, Operator)]
     return MappingProxyType({one.info.name: one for one in sorted(found, key=lambda one: one.info.name)})
 

@@ -7,9 +7,8 @@ import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-Definition: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+from symphony.kit.shapes import Definition, shape
 
 SIGNATURE_LENGTH_MAX = 2000
 _TOO_DEEP = "it is nested too deeply to be parsed"
@@ -39,6 +38,8 @@ class Defined:
     nested: bool
     decorators: tuple[str, ...]
     source: str
+    shape: str = ""
+    """Its text without what copies change, if asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +62,14 @@ class _Scope:
     offered: frozenset[str] | None = None
 
 
-def read_source(body: bytes) -> Module:
-    """The definitions in `body`. Raises SourceProblem."""
+def read_source(body: bytes, *, shapes: bool = False) -> Module:
+    """The definitions in `body`, on demand with their `shape`. Raises SourceProblem."""
     text = _decoded(body)
     lines = text.split("\n")
     count = len(lines) - (not lines[-1])
     try:
         tree = _parsed(text)
-        found = tuple(_definitions(tree, lines))
+        found = tuple(_definitions(tree, lines, shapes))
         return Module(found, ast.get_docstring(tree), count)
     except SyntaxError as error:
         raise SourceProblem(error.msg, error.lineno, count) from None
@@ -102,7 +103,7 @@ def _parsed(text: str) -> ast.Module:
         return ast.parse(text)
 
 
-def _definitions(tree: ast.Module, lines: Sequence[str]) -> Iterator[Defined]:
+def _definitions(tree: ast.Module, lines: Sequence[str], shapes: bool) -> Iterator[Defined]:
     """In order of their lines, however deep they stand: with a stack, not by recursion."""
     waiting: list[tuple[ast.stmt, _Scope]] = []
 
@@ -113,7 +114,7 @@ def _definitions(tree: ast.Module, lines: Sequence[str]) -> Iterator[Defined]:
     while waiting:
         statement, scope = waiting.pop()
         if isinstance(statement, Definition):
-            defined = _defined(statement, scope, lines)
+            defined = _defined(statement, scope, lines, shapes)
             yield defined
             is_class = isinstance(statement, ast.ClassDef)
             nested = scope.nested or not is_class
@@ -132,7 +133,7 @@ def _inner(statement: ast.stmt) -> list[ast.stmt]:
     return inner
 
 
-def _defined(node: Definition, scope: _Scope, lines: Sequence[str]) -> Defined:
+def _defined(node: Definition, scope: _Scope, lines: Sequence[str], shapes: bool) -> Defined:
     kind = "class" if isinstance(node, ast.ClassDef) else "method" if scope.in_class else "function"
     end = node.end_lineno or node.lineno
     public = scope.public and not scope.nested and _public(node.name, scope)
@@ -148,7 +149,15 @@ def _defined(node: Definition, scope: _Scope, lines: Sequence[str]) -> Defined:
         nested=scope.nested,
         decorators=tuple(_text(decorator) for decorator in node.decorator_list),
         source=_source(node, lines[node.lineno - 1 : end]),
+        shape=_shape(node) if shapes else "",
     )
+
+
+def _shape(node: Definition) -> str:
+    try:
+        return shape(node)
+    except RecursionError:
+        return ""
 
 
 def _public(name: str, scope: _Scope) -> bool:

@@ -21,8 +21,8 @@ BLOCK = 2048
 DIGITS = 6
 """Scores are rounded to so many digits, so that equal ones tie on every machine."""
 
-THRESHOLD = 0.9
-"""Default of `vector.near_duplicates`."""
+THRESHOLD = 0.93
+"""Default of `vector.near_duplicates`, for `minilm` over `code.shapes`: docs/explanation/embeddings.md."""
 
 
 class Pairs(TypedDict):

@@ -9,10 +9,12 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from symphony.ports.models import ModelUnavailable
-from symphony.workflow.catalog import ModelInfo, Port
-from symphony.workflow.types import PortType, list_of
+
+if TYPE_CHECKING:
+    from symphony.workflow.catalog import ModelInfo
 
 MINILM = "minilm"
 VERSION = "1.0.0"
@@ -24,8 +26,11 @@ ELEMENTWISE = {MINILM: ("texts", "vectors")}
 _CODE = ("wordpiece.py", "minilm.py")
 
 
-def models() -> Mapping[str, ModelInfo]:
+def models() -> "Mapping[str, ModelInfo]":
     """What a workflow may name after `instrument:`."""
+    from symphony.workflow.catalog import ModelInfo, Port  # not in the child: it starts faster
+    from symphony.workflow.types import PortType, list_of
+
     return {
         MINILM: ModelInfo(
             id=MINILM,

@@ -73,6 +73,7 @@ class Child(asyncio.SubprocessProtocol):
         self._transport: _Process | None = None
         self._killer: asyncio.TimerHandle | None = None
         self._broken: str | None = None
+        self._deaf = False
 
     async def start(self, argv: Sequence[str], *, ready_s: float = READY_S) -> None:
         """Start the process and wait until its model is loaded; if that fails, it is killed.
@@ -99,7 +100,7 @@ class Child(asyncio.SubprocessProtocol):
     @property
     def alive(self) -> bool:
         """May it be asked?"""
-        return not self.ended and self._broken is None and self._killer is None
+        return not self.ended and not self._deaf and self._broken is None and self._killer is None
 
     @property
     def ended(self) -> bool:
@@ -184,9 +185,9 @@ class Child(asyncio.SubprocessProtocol):
             self._broken = error.message
             self.kill()
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
         if fd != 2:  # without stdin or stdout it is of no use, even if it lives on
-            self._broken = self._broken or "it closed the connection"
+            self._deaf = True
             if self._killer is None:
                 self.kill()
 
@@ -194,7 +195,7 @@ class Child(asyncio.SubprocessProtocol):
         # Its pipes usually close with it; someone it started may hold them open.
         self._loop.call_later(_PIPES_S, self._end)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         self._end()
 
     def _received(self, message: Ready | Refused | Answer | Failure) -> None:

@@ -1,0 +1,72 @@
+"""What embeddings compare to find copied code: `code.shapes`."""
+
+from pathlib import Path
+from typing import TypedDict
+
+from symphony.commons.filesystem import FileTooLarge, read_bounded
+from symphony.kit.errors import InputRefused
+from symphony.sdk import Context, operator
+
+SOURCE_BYTES_MAX = 4 * 1024 * 1024
+
+
+class Item(TypedDict):
+    """One function, method or class; lines count from 1."""
+
+    file: str
+    name: str
+    kind: str
+    line: int
+    end_line: int
+    source: str
+
+
+class Shapes(TypedDict):
+    """What `code.shapes` returns: one text per item."""
+
+    items: list[Item]
+    texts: list[str]
+
+
+@operator("code.shapes", version="1.0.0", pure=True)
+def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> Shapes:
+    """Give the functions, methods and classes of a Python file as texts that tell copies.
+
+    In the texts, parameters and local variables have canonical names; the function's own name,
+    docstrings, comments and annotations are gone. A copy whose identifiers were renamed has the
+    same text, an edited one a similar text. Of a class its outline counts, without the bodies of
+    its methods. A file that cannot be parsed has no items: `code.symbols` says why.
+
+    Args:
+        path: the file
+        name: what to call the file in the result; results are kept by content, so they do not
+            know the path
+        min_lines: leave out what has fewer lines, docstring and decorators included
+    Returns:
+        items: maps of file, name (with its class), kind, line, end_line and source
+        texts: one for each item, to be embedded
+    """
+    from symphony.kit.python_source import SourceProblem, read_source
+
+    if min_lines < 1:
+        raise InputRefused("input min_lines must be at least 1", hint="try 5")
+    try:
+        module = read_source(read_bounded(context.cwd / path, SOURCE_BYTES_MAX), shapes=True)
+    except (FileTooLarge, SourceProblem):
+        return Shapes(items=[], texts=[])
+    long = [one for one in module.definitions if one.end_line - one.line + 1 >= min_lines]
+    kept = [one for one in long if one.shape]  # not what is too deep to be printed
+    return Shapes(
+        items=[
+            Item(
+                file=name,
+                name=one.qualified_name,
+                kind=one.kind,
+                line=one.line,
+                end_line=one.end_line,
+                source=one.source,
+            )
+            for one in kept
+        ],
+        texts=[one.shape for one in kept],
+    )

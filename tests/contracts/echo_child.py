@@ -1,0 +1,70 @@
+"""A model's process for the tests: echoes, fails, dies or hangs, as its texts or arguments say."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from symphony.kit.instruments.serving import Instrument, serve
+from symphony.ports.models import ModelFailed, ModelUnavailable
+from symphony.ports.values import Value
+
+
+class Echo:
+    """Ports `texts` → `vectors`: each text's length. Some texts are orders."""
+
+    def invoke(
+        self, inputs: Mapping[str, Value], config: Mapping[str, Value], cancelled: Callable[[], bool]
+    ) -> dict[str, Value]:
+        texts = inputs["texts"]
+        if not isinstance(texts, list):
+            raise ModelFailed("texts must be a list", code="type-mismatch", hint="give a list")
+        vectors: list[Value] = []
+        for text in texts:
+            order, _, argument = str(text).partition(" ")
+            match order:
+                case "die":
+                    sys.stderr.write("out of memory, or so")
+                    sys.stderr.flush()
+                    os._exit(7)
+                case "die-once" if not Path(argument).exists():
+                    Path(argument).touch()
+                    os._exit(8)
+                case "raise":
+                    raise ZeroDivisionError("by nothing")
+                case "print":
+                    print(argument)
+                case "hang":
+                    Path(argument).touch()
+                    while not cancelled():
+                        threading.Event().wait(0.005)
+                case "stuck":
+                    Path(argument).touch()
+                    threading.Event().wait()
+                case "huge":
+                    return {"vectors": ["x" * (65 * 1024 * 1024)]}
+            vectors.append([len(str(text)), config.get("add", 0)])
+        return {"vectors": vectors, "pid": os.getpid()}
+
+
+def load() -> Instrument:
+    match sys.argv[1:]:
+        case ["refuse", counter]:
+            with Path(counter).open("a") as stream:
+                stream.write("x")
+            raise ModelUnavailable("the model is not here", hint="fetch it")
+        case ["crash"]:
+            sys.stderr.write("x" * 100_000 + "the end")
+            raise SystemExit(1)
+        case ["silent"]:
+            threading.Event().wait()
+        case ["garbage"]:
+            os.write(1, b"hello")  # stdout is not the wire any more
+            os.write(4, b"\xff\xff\xff\xff garbage")
+            threading.Event().wait()
+    return Echo()
+
+
+if __name__ == "__main__":
+    sys.exit(serve(load))

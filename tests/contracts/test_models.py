@@ -1,0 +1,314 @@
+"""What every `Models` keeps to, and what the supervised one does when processes misbehave."""
+
+# ruff: noqa: ASYNC110, ASYNC220, ASYNC240  what other processes did can only be looked at
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+import psutil
+import pytest
+
+from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
+from symphony.ports.models import ModelFailed, Models, ModelUnavailable
+from symphony.ports.values import Value
+
+pytestmark = pytest.mark.slow
+
+CHILD = Path(__file__).with_name("echo_child.py")
+LIMIT_S = 20.0
+
+
+class FakeClock:
+    """Sleeps are noted, not slept."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.at = 0.0
+
+    def now_s(self) -> float:
+        return self.at
+
+    def monotonic_s(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+        await asyncio.sleep(0)
+
+
+class FakeModels:
+    """The same answers as the echoing process, in this one."""
+
+    def __init__(self) -> None:
+        self._closed = False
+
+    async def invoke(
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]
+    ) -> Mapping[str, Value]:
+        self.fingerprint(model)
+        await asyncio.sleep(0)
+        texts = inputs.get("texts")
+        if not isinstance(texts, list):
+            raise ModelFailed("texts must be a list", code="type-mismatch", hint="give a list")
+        if any(str(text).startswith("hang") for text in texts):
+            await asyncio.Event().wait()
+        return {"vectors": [[len(str(text)), config.get("add", 0)] for text in texts]}
+
+    def fingerprint(self, model: str) -> str:
+        if model != "echo" or self._closed:
+            raise ModelUnavailable(f"there is no model {model!r}", hint="models here: echo")
+        return "f"
+
+    async def close(self) -> None:
+        self._closed = True
+
+
+def spec(*arguments: str) -> ChildSpec:
+    return ChildSpec(
+        argv=(sys.executable, "-P", str(CHILD), *arguments),
+        fingerprint="f",
+        elementwise=Elementwise("texts", "vectors"),
+    )
+
+
+Make = Callable[..., LocalModels]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def make(clock: FakeClock) -> AsyncIterator[Make]:
+    made: list[LocalModels] = []
+
+    def pool(*arguments: str, idle_s: float = 60.0, ready_s: float = LIMIT_S) -> LocalModels:
+        made.append(LocalModels({"echo": spec(*arguments)}, clock=clock, idle_s=idle_s, ready_s=ready_s))
+        return made[-1]
+
+    yield pool
+    for one in made:
+        await one.close()
+
+
+@pytest.fixture(params=["fake", "processes"])
+def models(request: pytest.FixtureRequest, make: Make) -> Models:
+    return FakeModels() if request.param == "fake" else make()
+
+
+async def seen(path: Path) -> None:
+    """Wait until the child has made `path`."""
+    async with asyncio.timeout(LIMIT_S):
+        while not path.exists():
+            await asyncio.sleep(0.005)
+
+
+async def gone(pid: int) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            await asyncio.sleep(0.01)
+
+
+class TestEveryModels:
+    async def test_outputs_come_in_the_order_of_the_inputs(self, models: Models) -> None:
+        texts: list[Value] = ["x" * i for i in range(100)]
+        answer = await models.invoke("echo", {"texts": texts}, {"add": 2})
+        assert answer["vectors"] == [[i, 2] for i in range(100)]
+
+    async def test_an_empty_list_gives_an_empty_list(self, models: Models) -> None:
+        assert (await models.invoke("echo", {"texts": []}, {}))["vectors"] == []
+
+    async def test_an_unknown_model_is_refused_with_those_that_exist(self, models: Models) -> None:
+        with pytest.raises(ModelUnavailable, match="no model 'gpt'") as caught:
+            await models.invoke("gpt", {}, {})
+        assert caught.value.hint == "models here: echo"
+        with pytest.raises(ModelUnavailable):
+            models.fingerprint("gpt")
+        assert models.fingerprint("echo") == "f"
+
+    async def test_wrong_inputs_fail_with_the_models_own_words(self, models: Models) -> None:
+        with pytest.raises(ModelFailed, match="texts must be a list") as caught:
+            await models.invoke("echo", {"texts": "no"}, {})
+        assert (caught.value.code, caught.value.hint) == ("type-mismatch", "give a list")
+
+    async def test_calls_at_the_same_time_get_their_own_answers(self, models: Models) -> None:
+        calls = [models.invoke("echo", {"texts": ["x" * i]}, {}) for i in range(20)]
+        assert [a["vectors"] for a in await asyncio.gather(*calls)] == [[[i, 0]] for i in range(20)]
+
+    async def test_a_cancelled_call_ends_and_others_go_on(self, models: Models, tmp_path: Path) -> None:
+        mark = tmp_path / "hanging"
+        async with asyncio.timeout(LIMIT_S):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await models.invoke("echo", {"texts": [f"hang {mark}"]}, {})
+            assert (await models.invoke("echo", {"texts": ["abc"]}, {}))["vectors"] == [[3, 0]]
+
+    async def test_after_close_nothing_is_answered(self, models: Models) -> None:
+        await models.close()
+        with pytest.raises(ModelUnavailable):
+            await models.invoke("echo", {"texts": ["a"]}, {})
+        await models.close()
+
+
+class TestProcesses:
+    async def test_nothing_starts_before_the_first_call(self, make: Make) -> None:
+        models = make()
+        await models.invoke("echo", {"texts": []}, {})
+        assert models.pids() == {}
+        await models.invoke("echo", {"texts": ["a"]}, {})
+        assert psutil.pid_exists(models.pids()["echo"])
+
+    async def test_a_killed_process_is_replaced_without_anyone_noticing(self, make: Make) -> None:
+        models = make()
+        await models.invoke("echo", {"texts": ["a"]}, {})
+        first = models.pids()["echo"]
+        os.kill(first, signal.SIGKILL)
+        assert (await models.invoke("echo", {"texts": ["ab"]}, {}))["vectors"] == [[2, 0]]
+        assert models.pids()["echo"] != first
+
+    async def test_a_call_whose_process_dies_is_asked_again_once(self, make: Make, tmp_path: Path) -> None:
+        models = make()
+        mark = tmp_path / "died"
+        answer = await models.invoke("echo", {"texts": ["a", f"die-once {mark}"]}, {})
+        assert mark.exists()
+        assert answer["vectors"][0] == [1, 0]  # type: ignore[call-overload, index]
+
+    async def test_a_call_that_kills_twice_fails_with_the_last_words(
+        self, make: Make, clock: FakeClock
+    ) -> None:
+        models = make()
+        with pytest.raises(
+            ModelFailed, match=r"exit status 7\); it said: out of memory, or so \(twice"
+        ) as caught:
+            await models.invoke("echo", {"texts": ["die"]}, {})
+        assert caught.value.hint is not None
+        assert (await models.invoke("echo", {"texts": ["a"]}, {}))["vectors"] == [[1, 0]]
+        assert clock.slept == [0.1]
+
+    async def test_an_exception_in_the_model_fails_the_call_and_not_the_process(self, make: Make) -> None:
+        models = make()
+        with pytest.raises(ModelFailed, match="ZeroDivisionError: by nothing"):
+            await models.invoke("echo", {"texts": ["raise"]}, {})
+        pid = models.pids()["echo"]
+        assert (await models.invoke("echo", {"texts": ["print hello"]}, {}))["vectors"] == [[11, 0]]
+        assert models.pids()["echo"] == pid
+
+    async def test_a_refusal_is_told_with_its_hint_and_remembered_for_a_second(
+        self, make: Make, clock: FakeClock, tmp_path: Path
+    ) -> None:
+        counter = tmp_path / "starts"
+        models = make("refuse", str(counter))
+        for seconds, starts in ((0.0, 1), (0.5, 1), (1.1, 2)):
+            clock.at = seconds
+            with pytest.raises(ModelUnavailable, match="the model is not here") as caught:
+                await models.invoke("echo", {"texts": ["a"]}, {})
+            assert caught.value.hint == "fetch it"
+            assert len(counter.read_text()) == starts
+
+    async def test_a_process_that_always_dies_is_tried_three_times(
+        self, make: Make, clock: FakeClock
+    ) -> None:
+        models = make("crash")
+        with pytest.raises(ModelUnavailable, match="the end") as caught:
+            await models.invoke("echo", {"texts": ["a"]}, {})
+        assert len(caught.value.message) < 5000
+        assert clock.slept == [0.1]
+        with pytest.raises(ModelUnavailable):
+            await models.invoke("echo", {"texts": ["a"]}, {})
+        assert clock.slept == [0.1, 0.2]
+
+    async def test_a_process_that_says_nothing_is_given_up(self, make: Make) -> None:
+        models = make("silent", ready_s=0.3)
+        with pytest.raises(ModelUnavailable, match=r"was not ready after 0\.3 s"):
+            await models.invoke("echo", {"texts": ["a"]}, {})
+
+    async def test_a_process_that_talks_nonsense_is_given_up(self, make: Make) -> None:
+        models = make("garbage")
+        with pytest.raises(ModelUnavailable, match="4,294,967,295 bytes exceeds the limit"):
+            await models.invoke("echo", {"texts": ["a"]}, {})
+
+    async def test_a_program_that_is_not_there_is_named(self, clock: FakeClock) -> None:
+        models = LocalModels({"m": ChildSpec(argv=("/no/such/program",), fingerprint="")}, clock=clock)
+        with pytest.raises(ModelUnavailable, match="cannot start /no/such/program: No such file"):
+            await models.invoke("m", {"a": 1}, {})
+        await models.close()
+
+    async def test_what_is_too_large_fails_only_its_call(self, make: Make) -> None:
+        models = make()
+        with pytest.raises(ModelFailed, match="exceeds the limit") as caught:
+            await models.invoke("echo", {"texts": ["x" * (65 * 1024 * 1024)]}, {})
+        assert caught.value.code == "limit-exceeded"
+        with pytest.raises(ModelFailed, match="exceeds the limit"):
+            await models.invoke("echo", {"texts": ["huge"]}, {})
+        with pytest.raises(ModelFailed, match="cannot be sent"):
+            await models.invoke("echo", {"texts": ["\ud800"]}, {})
+        assert (await models.invoke("echo", {"texts": ["a"]}, {}))["vectors"] == [[1, 0]]
+
+    async def test_an_idle_process_ends_and_comes_back_when_needed(self, make: Make) -> None:
+        models = make(idle_s=0.05)
+        await models.invoke("echo", {"texts": ["a"]}, {})
+        pid = models.pids()["echo"]
+        await gone(pid)
+        assert models.pids() == {}
+        assert (await models.invoke("echo", {"texts": ["ab"]}, {}))["vectors"] == [[2, 0]]
+
+    async def test_cancelling_while_it_starts_leaves_no_process(self, make: Make) -> None:
+        models = make("silent")
+        call = asyncio.ensure_future(models.invoke("echo", {"texts": ["a"]}, {}))
+        here = psutil.Process()
+        before: set[int] = set()
+        async with asyncio.timeout(LIMIT_S):
+            while not (before := {child.pid for child in here.children()}):
+                await asyncio.sleep(0.005)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await models.close()
+        assert not before & {child.pid for child in here.children()}
+
+    async def test_close_ends_a_process_that_is_stuck(self, make: Make, tmp_path: Path) -> None:
+        models = make()
+        mark = tmp_path / "stuck"
+        call = asyncio.ensure_future(models.invoke("echo", {"texts": [f"stuck {mark}"]}, {}))
+        await seen(mark)
+        pid = models.pids()["echo"]
+        async with asyncio.timeout(LIMIT_S):
+            await models.close()
+        with pytest.raises(ModelUnavailable, match="closed"):
+            await call
+        assert not psutil.pid_exists(pid)
+
+    async def test_the_process_ends_with_a_parent_that_is_killed(self, tmp_path: Path) -> None:
+        program = (
+            "import asyncio, sys\n"
+            "sys.path.insert(0, sys.argv[1])\n"
+            "from test_models import FakeClock, LocalModels, spec\n"
+            "async def main():\n"
+            "    models = LocalModels({'echo': spec()}, clock=FakeClock())\n"
+            "    await models.invoke('echo', {'texts': ['a']}, {})\n"
+            "    print(models.pids()['echo'], flush=True)\n"
+            "    await models.invoke('echo', {'texts': ['stuck ' + sys.argv[2]]}, {})\n"
+            "asyncio.run(main())\n"
+        )
+        command = [sys.executable, "-c", program, str(CHILD.parent), str(tmp_path / "stuck")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+            assert parent.stdout is not None
+            pid = int(parent.stdout.readline())
+            await seen(tmp_path / "stuck")
+            parent.kill()
+        await gone(pid)
+
+    async def test_ctrl_c_in_the_terminal_does_not_reach_the_process(self, make: Make) -> None:
+        models = make()
+        await models.invoke("echo", {"texts": ["a"]}, {})
+        pid = models.pids()["echo"]
+        os.kill(pid, signal.SIGINT)
+        await models.invoke("echo", {"texts": ["a"]}, {})
+        assert models.pids()["echo"] == pid

@@ -1,0 +1,174 @@
+"""The embedding model itself: its tokens, its vectors, its process.
+
+`minilm_tokens.json`: texts of ours with the ids that another implementation of the tokenizer
+(the package `tokenizers` 0.22 with the model's own settings) gives for them.
+"""
+
+import asyncio
+import json
+import math
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from symphony.kit import instruments
+from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
+from symphony.kit.instruments.minilm import MiniLM
+from symphony.kit.instruments.wordpiece import WordPiece
+from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
+from symphony.ports.models import ModelFailed, ModelUnavailable
+
+pytestmark = pytest.mark.slow
+
+LIMIT_S = 60.0
+
+
+class RealClock:
+    """As much of a clock as the pool needs."""
+
+    def now_s(self) -> float:
+        return 0.0
+
+    def monotonic_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+@pytest.fixture(scope="module")
+def model() -> MiniLM:
+    return MiniLM.installed()
+
+
+def pool(*, home: Path | None = None) -> LocalModels:
+    spec = ChildSpec(
+        argv=instruments.child_argv("minilm", home=home),
+        fingerprint=instruments.fingerprint("minilm"),
+        elementwise=Elementwise(*instruments.ELEMENTWISE["minilm"]),
+    )
+    return LocalModels({"minilm": spec}, clock=RealClock())
+
+
+@pytest.fixture
+async def models() -> AsyncIterator[LocalModels]:
+    made = pool()
+    yield made
+    await made.close()
+
+
+def cosine(first: list[float], second: list[float]) -> float:
+    return math.fsum(a * b for a, b in zip(first, second, strict=True))
+
+
+def test_tokens_are_those_that_the_model_was_trained_with() -> None:
+    table = json.loads(Path(__file__).with_name("minilm_tokens.json").read_text())
+    tokenizer = WordPiece.from_text(read_verified(locate(), VOCABULARY).decode())
+    assert [tokenizer.encode(text) for text, _ in table] == [ids for _, ids in table]
+
+
+def test_vectors_have_384_numbers_and_length_1(model: MiniLM) -> None:
+    for text in ("", "x", "word " * 1000, "你好 🙂"):
+        vector = model.embed(text)
+        assert len(vector) == 384
+        assert cosine(vector, vector) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_what_means_the_same_is_near_and_what_does_not_is_far(model: MiniLM) -> None:
+    question = model.embed("How do I open a file in Python?")
+    near = cosine(question, model.embed("reading files with Python's open function"))
+    far = cosine(question, model.embed("The cat slept on the warm windowsill all afternoon."))
+    assert near > 0.6
+    assert far < 0.2
+
+
+def test_a_text_has_the_same_vector_alone_and_in_company(model: MiniLM) -> None:
+    texts = ["short", "a rather longer text " * 20, "short"]
+    vectors = model.invoke({"texts": [*texts]}, {}, lambda: False)["vectors"]
+    assert vectors == [model.embed(text) for text in texts]
+
+
+def test_only_the_first_tokens_count_and_the_number_is_a_setting(model: MiniLM) -> None:
+    start = "a " * 254
+    assert model.embed(start + "beginning") == model.embed(start + "completely different words")
+    assert model.embed("one two three four", tokens_max=4) == model.embed("one two nine", tokens_max=4)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "config", "code"),
+    [
+        ({}, {}, "type-mismatch"),
+        ({"texts": "no list"}, {}, "type-mismatch"),
+        ({"texts": ["a", None]}, {}, "type-mismatch"),
+        ({"texts": ["a"], "other": 1}, {}, "unknown-port"),
+        ({"texts": ["a"]}, {"max_tokens": 2}, "type-mismatch"),
+        ({"texts": ["a"]}, {"max_tokens": True}, "type-mismatch"),
+        ({"texts": ["a"]}, {"temperature": 1}, "unknown-key"),
+    ],
+)
+def test_wrong_inputs_are_refused(
+    model: MiniLM, inputs: dict[str, object], config: dict[str, object], code: str
+) -> None:
+    with pytest.raises(ModelFailed) as caught:
+        model.invoke(inputs, config, lambda: False)  # type: ignore[arg-type]
+    assert caught.value.code == code
+
+
+async def test_through_its_process_the_vectors_are_the_same(models: LocalModels, model: MiniLM) -> None:
+    texts = [f"text number {i}" for i in range(70)]
+    answer = await models.invoke("minilm", {"texts": [*texts]}, {"max_tokens": 64})
+    assert answer["vectors"] == [model.embed(text, tokens_max=64) for text in texts]
+
+
+async def test_a_cancelled_call_makes_room_within_one_text(models: LocalModels) -> None:
+    await models.invoke("minilm", {"texts": ["warm"]}, {})
+    pid = models.pids()
+    async with asyncio.timeout(LIMIT_S):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await models.invoke("minilm", {"texts": ["long text " * 200] * 5000}, {})
+        await models.invoke("minilm", {"texts": ["next"]}, {})
+    assert models.pids() == pid
+
+
+async def test_a_damaged_model_is_refused_with_the_command_that_repairs_it(tmp_path: Path) -> None:
+    place = tmp_path / "models" / "minilm"
+    place.mkdir(parents=True)
+    for file in (WEIGHTS, VOCABULARY):
+        shutil.copy(locate() / file.name, place)
+    with (place / "model.onnx").open("r+b") as stream:
+        stream.seek(1_000_000)
+        stream.write(b"broken")
+    models = pool(home=tmp_path)
+    with pytest.raises(ModelUnavailable, match=r"model\.onnx is damaged") as caught:
+        await models.invoke("minilm", {"texts": ["a"]}, {})
+    assert caught.value.hint == f"fetch it again: python -m symphony.kit.instruments.fetch --to {place}"
+    await models.close()
+
+
+async def test_modules_in_the_working_directory_are_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('hijacked')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(instruments.__file__).parents[3]))
+    models = pool()
+    assert len((await models.invoke("minilm", {"texts": ["a"]}, {}))["vectors"]) == 1  # type: ignore[arg-type]
+    await models.close()
+
+
+async def test_unknown_arguments_are_refused() -> None:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "symphony.kit.instruments.minilm_child",
+        "--what",
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await child.communicate()
+    assert child.returncode == 2
+    assert b"usage" in said
