@@ -1,1 +1,1 @@
-"""pit/tracker."""
+"""The DAG tracker: runs workflows, durably. `core` decides, the rest acts."""

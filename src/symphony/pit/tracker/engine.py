@@ -84,15 +84,15 @@ class Engine:
         """
         self._loop = asyncio.get_running_loop()
         self._writer = Writer(self._store, self._committed, self._journal_failed)
-        with ThreadPoolExecutor(max_workers=self._executor.threads, thread_name_prefix="symphony-op") as pool:
-            self._pool = pool
-            polling = self._loop.create_task(self._poll_requests())
-            try:
-                self._start(list(recorded), retry, skip)
-                await self._drive()
-            finally:
-                polling.cancel()
-                await self._shut()
+        self._pool = ThreadPoolExecutor(max_workers=self._executor.threads, thread_name_prefix="symphony-op")
+        polling = self._loop.create_task(self._poll_requests())
+        try:
+            self._start(list(recorded), retry, skip)
+            await self._drive()
+        finally:
+            polling.cancel()
+            await self._shut()
+            self._pool.shutdown(wait=False, cancel_futures=True)  # a stuck thread must not hold the run
         if self._failure is not None:
             raise self._failure
         return self.result()
@@ -103,6 +103,11 @@ class Engine:
             self._record((Code.CANCEL, 0, self.clock.now_s()))
             self._commands.extend(self.machine.cancel())
             self._woken.set()
+
+    def finish(self) -> None:
+        """Nothing will be run: events end."""
+        self._ended = True
+        self._news.set()
 
     def result(self) -> RunResult:
         """The run as it stands."""

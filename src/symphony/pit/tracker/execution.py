@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.cache_keys import cache_key
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
 from symphony.pit.artifacts.sealed import SealedValue
 from symphony.pit.tracker.records import ErrorTuple
@@ -233,7 +232,7 @@ class Executor:
         name = work.model or (work.operator.info.name if work.operator else "")
         fingerprint = self.models.fingerprint(work.model) if work.model else work.operator.fingerprint if work.operator else ""
         config = value_digest(dict(work.node.config))
-        return cache_key(name, work.version, fingerprint, config, digests)
+        return value_digest([name, work.version, fingerprint, config, dict(digests)])
 
     def _hit(self, key: str) -> CacheHit | None:
         assert self.cache is not None

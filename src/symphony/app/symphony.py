@@ -1,0 +1,362 @@
+"""The composition root: puts stores, models, operators and the tracker together."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from symphony.app.home import find_home
+from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import private_directory
+from symphony.commons.time import SystemClock, new_run_id
+from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.tracker.engine import Engine, Job
+from symphony.pit.tracker.execution import Cache, Executor, NoSecrets, Sealer
+from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
+from symphony.pit.tracker.logs import RunLog, capture, routed_streams
+from symphony.pit.tracker.runs import RunLock, Runs, end_orphans
+from symphony.pit.tracker.structure import plan_of
+from symphony.pit.tracker.work import works_of
+from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.models import Models
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.values import Value
+from symphony.sdk import Operator, load_operators
+from symphony.workflow.catalog import Catalog
+from symphony.workflow.files import Resolver, WorkflowInvalid, check_file, dumps, loads
+from symphony.workflow.inputs import bind_inputs
+from symphony.workflow.model import Workflow
+from symphony.workflow.problems import ValidationReport
+from symphony.workflow.validation import validate
+
+CONCURRENCY = 64
+"""Nodes that run at once unless a run says otherwise."""
+
+
+class InputInvalid(WorkflowInvalid):
+    """Inputs that the workflow does not take; `report` holds every problem."""
+
+    code = "input-invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A live look at a run: nodes by status, and (name, seconds) of those running longest."""
+
+    counts: Mapping[NodeStatus, int]
+    slowest: Sequence[tuple[str, float]]
+
+
+class RunHandle:
+    """A run in this process."""
+
+    def __init__(self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]") -> None:
+        self.run_id, self._engine, self._task = run_id, engine, task
+
+    async def events(self) -> AsyncIterator[RunEvent]:
+        """Every durable event from the start; ends with the run."""
+        at = 0
+        while found := await self._engine.events_from(at):
+            for event in found:
+                yield event
+            at += len(found)
+
+    def progress(self) -> Progress:
+        """How it stands now, without waiting."""
+        return Progress(counts=self._engine.counts(), slowest=self._engine.slowest())
+
+    async def result(self) -> RunResult:
+        """Wait for the end. Raises JournalFailed if the run could not be recorded."""
+        return await asyncio.shield(self._task)
+
+    def cancel(self) -> None:
+        """Cancel durably; running nodes are stopped. Call it on the loop's thread."""
+        self._engine.cancel()
+
+
+class Symphony:
+    """Everything under one home. Use `async with` to run workflows; reading needs no `with`."""
+
+    def __init__(self, home: Path | None, operators: Sequence[Operator], files: Sequence[str]) -> None:
+        self.home = home
+        self._given, self._files = tuple(operators), tuple(files)
+        self._clock = SystemClock()
+        self._models: Models | None = None
+        self._tasks: set[asyncio.Task[RunResult]] = set()
+        self._closing = contextlib.ExitStack()
+
+    @classmethod
+    def open(
+        cls, home: Path | str | None = None, *, operators: Sequence[Operator | Path | str] = (), memory: bool = False
+    ) -> "Symphony":
+        """Symphony on `home` (see `find_home`), or in memory only.
+
+        `operators`: operators, or trusted Python files that define some. Raises
+        OperatorsNotLoaded.
+        """
+        found: list[Operator] = []
+        files: list[str] = []
+        for one in operators:
+            if isinstance(one, Operator):
+                found.append(one)
+            else:
+                found += load_operators(Path(one))
+                files.append(str(Path(one).absolute()))
+        return cls(None if memory else find_home(home), found, files)
+
+    async def __aenter__(self) -> "Symphony":
+        self._closing.enter_context(routed_streams())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._models is not None:
+            await self._models.close()
+        for name in ("artifacts", "cache"):
+            if name in self.__dict__ and self.__dict__[name] is not None:
+                self.__dict__[name].close()
+        self._closing.close()
+
+    # ---- parts ----------------------------------------------------------------------------
+
+    @cached_property
+    def operators(self) -> Mapping[str, Operator]:
+        """Every operator by name; given ones replace the kit's."""
+        from symphony import kit
+
+        return {**kit.operators(), **{one.info.name: one for one in self._given}}
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What workflows may name."""
+        from symphony import kit
+
+        return Catalog(operators={name: one.info for name, one in self.operators.items()}, models=dict(kit.models()))
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """Where large and declared values go."""
+        from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+
+        if self.home is None:
+            return MemoryArtifacts(self._clock.now_s)
+        private_directory(self.home)
+        return FileArtifacts(self.home / "artifacts")
+
+    @cached_property
+    def cache(self) -> "Cache | None":
+        """Results of earlier runs; none in memory."""
+        from symphony.app.caching import HomeCache
+
+        return None if self.home is None else HomeCache(private_directory(self.home) / "artifacts")
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The runs under the home."""
+        if self.home is None:
+            raise SymphonyError("a Symphony in memory keeps no runs", code="no-home", hint="open it with a home")
+        return Runs(self.home, self._clock, self.artifacts.unlink_run)
+
+    @property
+    def models(self) -> Models:
+        """Models by id, their processes started when first used."""
+        if self._models is None:
+            from symphony.kit import instruments
+            from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
+
+            specs = {
+                name: ChildSpec(
+                    argv=instruments.child_argv(name, home=self.home),
+                    fingerprint=instruments.fingerprint(name),
+                    elementwise=Elementwise(*instruments.ELEMENTWISE[name]) if name in instruments.ELEMENTWISE else None,
+                )
+                for name in instruments.models()
+            }
+            self._models = LocalModels(specs, clock=self._clock)
+        return self._models
+
+    # ---- running --------------------------------------------------------------------------
+
+    async def start(
+        self,
+        workflow: Workflow | Path | str,
+        inputs: Mapping[str, Value] | None = None,
+        *,
+        cwd: Path | None = None,
+        cache: bool = True,
+        concurrency: int | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> RunHandle:
+        """Check everything, then begin a run; it is durable when this returns.
+
+        `cwd`: where paths and commands resolve. `environment`: in place of the process's, for
+        the names that the workflow lists under `env`. Raises WorkflowInvalid, InputInvalid,
+        WorkflowNotFound, NotSupported, JournalFailed.
+        """
+        source, base, model = self._checked(workflow)
+        here = (cwd or Path.cwd()).absolute()
+        bound, problems = bind_inputs(model, inputs or {}, cwd=here)
+        if problems:
+            raise InputInvalid(ValidationReport(errors=problems), source)
+        meta = RunMeta(
+            run_id=new_run_id(), workflow=dumps(model, "json"), source=source, inputs=encode_value(bound), cwd=str(here),
+            base=str(base), created_at=self._clock.now_s(), operators=self._files, cache=cache, concurrency=concurrency,
+        )  # fmt: skip
+        sealer, variables = _secrets(model, environment)
+        works = works_of(model, self.catalog, self.operators)
+        lock = None
+        store: JournalStore = MemoryStore()
+        if self.home is not None:
+            private_directory(self.home)
+            lock = self.runs.lock(meta.run_id)
+            lock.acquire(os.getpid())
+            sealed = msgspec.structs.replace(meta, inputs=encode_value(sealer.seal(bound)))
+            store = SqliteStore.create(self.runs.journal_path(meta.run_id), sealed)
+        job = self._job(meta, model, works, bound, variables)
+        return self._launch(job, meta, store, lock, sealer, lambda engine: engine.run())
+
+    async def resume(self, run_id: str, *, retry: Sequence[str] = (), skip: Sequence[str] = ()) -> RunHandle:
+        """Go on with a run that was interrupted or waits.
+
+        `retry` and `skip` name nodes that wait for a decision. A run that has ended gives its
+        result again. Raises RunNotFound, RunBusy, and as `start`.
+        """
+        run_id = self.runs.find(run_id)
+        lock = self.runs.lock(run_id)
+        lock.acquire(os.getpid())
+        try:
+            meta = read_meta(self.runs.journal_path(run_id))
+            given = [one for file in meta.operators if file not in self._files for one in load_operators(Path(file))]
+            operators = {**self.operators, **{one.info.name: one for one in given}}
+            catalog = Catalog(operators={name: one.info for name, one in operators.items()}, models=self.catalog.models)
+            model = loads(meta.workflow, "json")
+            works = works_of(model, catalog, operators)
+            sealer, variables = _secrets(model, None)
+            bound = sealer.unseal(decode_sealed(meta.inputs))
+            assert isinstance(bound, dict)
+            await asyncio.to_thread(end_orphans, run_id)
+            store = SqliteStore.own(self.runs.journal_path(run_id))
+        except BaseException:
+            lock.release()
+            raise
+        recorded = list(store.records())
+        job = self._job(meta, model, works, bound, variables)
+        if self.runs.result(run_id).status in ("succeeded", "failed", "cancelled"):
+            store.close()
+            lock.release()
+            return self._ended(run_id, job, meta, sealer)
+        return self._launch(job, meta, store, lock, sealer, lambda engine: engine.run(recorded, retry, skip))
+
+    def _checked(self, workflow: Workflow | Path | str) -> tuple[str | None, Path, Workflow]:
+        if isinstance(workflow, Workflow):
+            report = validate(workflow, self.catalog, resolve=Resolver(Path.cwd() / "workflow"))
+            if not report.ok:
+                raise WorkflowInvalid(report)
+            return None, Path.cwd(), workflow
+        path = Path(workflow)
+        model, report = check_file(path, self.catalog)
+        if model is None or not report.ok:
+            raise WorkflowInvalid(report, str(path))
+        return str(path.absolute()), path.absolute().parent, model
+
+    def _job(
+        self, meta: RunMeta, model: Workflow, works: Sequence[object], bound: Mapping[str, Value], variables: Mapping[str, str]
+    ) -> Job:
+        return Job(
+            run_id=meta.run_id, workflow=model, plan=plan_of(model), works=works, inputs=bound,  # type: ignore[arg-type]
+            environment=variables, cwd=Path(meta.cwd), base=Path(meta.base), started_at=meta.created_at,
+            limit=meta.concurrency or CONCURRENCY,
+        )  # fmt: skip
+
+    def _engine(self, job: Job, meta: RunMeta, store: JournalStore, sealer: Sealer) -> tuple[Engine, RunLog]:
+        log = RunLog(None if self.home is None else self.runs.log_path(job.run_id), self._clock.now_s, sealer.mask)
+        executor = Executor(
+            run_id=job.run_id, cwd=job.cwd, base=job.base, artifacts=self.artifacts, models=self.models, arbiter=_AtOnce(),
+            clock=self._clock, log=log, cache=self.cache if meta.cache else None, sealer=sealer, capture=capture,
+        )  # fmt: skip
+        return Engine(job, store, executor, self._clock, os.getpid()), log
+
+    def _launch(
+        self, job: Job, meta: RunMeta, store: JournalStore, lock: RunLock | None, sealer: Sealer,
+        begin: "Callable[[Engine], object]",
+    ) -> RunHandle:  # fmt: skip
+        engine, log = self._engine(job, meta, store, sealer)
+
+        async def run() -> RunResult:
+            try:
+                result = await begin(engine)  # type: ignore[misc]  # `begin` gives `Engine.run`'s coroutine
+                assert isinstance(result, RunResult)
+                return result
+            finally:
+                store.close()
+                log.close()
+                if lock is not None:
+                    lock.release()
+
+        task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return RunHandle(job.run_id, engine, task)
+
+    def _ended(self, run_id: str, job: Job, meta: RunMeta, sealer: Sealer) -> RunHandle:
+        engine, _ = self._engine(job, meta, MemoryStore(), sealer)
+
+        async def known() -> RunResult:
+            engine.finish()
+            return self.runs.result(run_id)
+
+        task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
+        return RunHandle(run_id, engine, task)
+
+
+class _AtOnce:
+    """The built-in arbiter: everything may start at once."""
+
+    async def acquire(self, run_id: str, node: str, resource: str) -> None:
+        """Granted."""
+
+    def release(self, run_id: str, node: str, resource: str) -> None:
+        """Nothing was held."""
+
+
+def _secrets(workflow: Workflow, environment: Mapping[str, str] | None) -> tuple[Sealer, Mapping[str, str]]:
+    """The variables that the workflow lists, and what keeps their values out of the home."""
+    source = os.environ if environment is None else {**os.environ, **environment}
+    variables = {name: source[name] for name in workflow.env if name in source}
+    if not variables:
+        return NoSecrets(), variables
+    from symphony.app.sealing import EnvironmentSealer
+
+    return EnvironmentSealer(variables), variables
+
+
+def run(
+    workflow: Workflow | Path | str,
+    inputs: Mapping[str, Value] | None = None,
+    *,
+    home: Path | str | None = None,
+    operators: Sequence[Operator | Path | str] = (),
+    memory: bool = False,
+    cache: bool = True,
+    concurrency: int | None = None,
+) -> RunResult:
+    """Run a workflow to its end and give its result. Not for use inside a running event loop."""
+
+    async def whole() -> RunResult:
+        async with Symphony.open(home, operators=operators, memory=memory) as symphony:
+            handle = await symphony.start(workflow, inputs, cache=cache, concurrency=concurrency)
+            return await handle.result()
+
+    return asyncio.run(whole())
+

@@ -1,0 +1,7 @@
+"""Semantic validation: whether a workflow that could be read also makes sense."""
+
+from symphony.workflow.validation.checking import validate
+from symphony.workflow.validation.errors import WorkflowRecursive
+from symphony.workflow.validation.scope import Resolve, Scope, node_ports, port_types
+
+__all__ = ["Resolve", "Scope", "WorkflowRecursive", "node_ports", "port_types", "validate"]

@@ -1,0 +1,78 @@
+"""Validation of a whole workflow: every problem at once."""
+
+from collections.abc import Collection
+
+from symphony.workflow.catalog import Catalog
+from symphony.workflow.model import EDGES_MAX, NODES_MAX, Workflow
+from symphony.workflow.problems import ValidationReport, child
+from symphony.workflow.types import ANY
+from symphony.workflow.validation.children import Children, Resolve
+from symphony.workflow.validation.cycles import check_cycles
+from symphony.workflow.validation.edges import check_edges, fed_inputs
+from symphony.workflow.validation.level import Level, Sheet
+from symphony.workflow.validation.nodes import check_nodes
+from symphony.workflow.validation.scope import Scope, output_ports
+from symphony.workflow.validation.warnings import warn
+
+
+def validate(
+    workflow: Workflow, catalog: Catalog | None = None, *, resolve: Resolve | None = None,
+    broken: Collection[str] = (), source: str | None = None,
+) -> ValidationReport:  # fmt: skip
+    """Everything that is wrong with what a workflow means; never raises for a bad workflow.
+
+    `catalog`: what it may name, by default what Symphony ships. `resolve` finds sub-workflows
+    (None when not found; may raise SymphonyError for a broken one and WorkflowRecursive);
+    without it they are not looked at. References inside a sub-workflow are resolved by
+    `resolve.child(reference)` where there is such an attribute. `broken` names nodes that are
+    there but could not be read: others may refer to them. `source` names the file in messages.
+    """
+    if catalog is None:
+        from symphony.workflow.builtin import builtin_catalog
+
+        catalog = builtin_catalog()
+    children = Children(catalog, resolve, output_ports, _check)
+    return _check(workflow, children.begin(workflow), broken, source)
+
+
+def _check(
+    workflow: Workflow, children: Children, broken: Collection[str] = (), source: str | None = None
+) -> ValidationReport:
+    sheet = Sheet(workflow)
+    if len(workflow.nodes) > NODES_MAX:  # what lies behind it could take very long
+        _too_many(sheet, "nodes", len(workflow.nodes), NODES_MAX, source)
+        return ValidationReport(errors=tuple(sheet.errors.found))
+    level = Level(sheet, Scope(workflow, children.catalog, children, broken=broken), "nodes")
+    check_nodes(level, fed_inputs(level) if workflow.edges else {})
+    if workflow.edges:
+        check_edges(level)
+    read = list[str]()
+    edges = sheet.edges
+    for name, value in workflow.outputs.items():
+        level.value(value, ANY, level.scope, read, child("outputs", name))
+    _wait_for_fallbacks(level)
+    cyclic = check_cycles(level)
+    if sheet.nodes > NODES_MAX:
+        _too_many(sheet, "nodes", sheet.nodes, NODES_MAX, source)
+    if edges > EDGES_MAX:
+        _too_many(sheet, "edges", edges, EDGES_MAX, source)
+    warn(level, set(read), cyclic=cyclic)
+    return ValidationReport(errors=tuple(sheet.errors.found), warnings=tuple(sheet.warnings.found))
+
+
+def _too_many(sheet: Sheet, what: str, count: int, most: int, source: str | None) -> None:
+    message = f"{source or 'the workflow'} has {count:,} {what}, at most {most:,} are allowed"
+    hint = "use for_each over a list, or sub-workflows"
+    sheet.errors.add("limit-exceeded", "nodes", message, hint)
+
+
+def _wait_for_fallbacks(level: Level) -> None:
+    """Who reads a node that has a fallback waits for the fallback too."""
+    spares = {
+        name: node.on_error.fallback for name, node in level.scope.nodes.items() if node.on_error.fallback is not None
+    }
+    if not spares:
+        return
+    for name, sources in level.before.items():
+        more = [spares[s] for s in dict.fromkeys(sources) if s in spares and spares[s] != name]
+        sources.extend(spare for spare in more if level.exists(spare))

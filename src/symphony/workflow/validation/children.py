@@ -1,0 +1,113 @@
+"""Sub-workflows as validation sees them: their ports, and what is wrong with them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.workflow.catalog import Catalog, Port
+from symphony.workflow.model import InputSpec, Workflow
+from symphony.workflow.problems import Code, ValidationReport
+from symphony.workflow.validation.errors import WorkflowRecursive
+
+Resolve: TypeAlias = Callable[[str], Workflow | None]
+Ports: TypeAlias = dict[str, Port]
+DEPTH_MAX = 32
+FILES_MAX = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """One sub-workflow. Ports are None where they are not known."""
+
+    inputs: Ports | None = None
+    outputs: Ports | None = None
+    problem: tuple[Code, str, str] | None = None
+    """Code, message and hint."""
+
+
+Outputs: TypeAlias = Callable[["Workflow", "Children"], Ports]
+Check: TypeAlias = Callable[["Workflow", "Children"], ValidationReport]
+
+
+class Children:
+    """The sub-workflows of one workflow, each looked at once.
+
+    `outputs` gives a sub-workflow's output ports, `check` validates it (None: nobody asks).
+    """
+
+    def __init__(self, catalog: Catalog, resolve: Resolve | None, outputs: Outputs, check: Check | None) -> None:
+        self.catalog = catalog
+        self.recursive = False
+        self._resolve, self._outputs, self._check = resolve, outputs, check
+        self._known: dict[str, Child] = {}
+        self._above: tuple[Workflow, ...] = ()
+        self._seen = [0]  # shared with all below: many spellings of few files could multiply
+
+    def begin(self, workflow: Workflow) -> "Children":
+        """The same, knowing that `workflow` is the one being looked at."""
+        self._above = (*self._above, workflow)
+        return self
+
+    def get(self, reference: str) -> Child:
+        """The sub-workflow that `reference` names."""
+        child = self._known.get(reference)
+        if child is None:
+            child = self._known[reference] = self._look(reference)
+        return child
+
+    def _look(self, reference: str) -> Child:
+        if self._resolve is None:
+            return Child()
+        self._seen[0] += 1
+        if self._seen[0] > FILES_MAX:
+            return _failed("limit-exceeded", f"more than {FILES_MAX:,} sub-workflows", "use fewer sub-workflows")
+        try:
+            found = self._resolve(reference)
+        except WorkflowRecursive as error:
+            return self._cycle(error.message)
+        except SymphonyError as error:
+            return _failed("unknown-workflow", f"{reference} cannot be used: {error.message}", error.hint or _MEND)
+        if found is None:
+            hint = "the path is looked up beside the workflow file"
+            return _failed("unknown-workflow", f"there is no workflow {reference!r}", hint)
+        if any(found is one for one in self._above) or len(self._above) >= DEPTH_MAX:
+            return self._cycle(f"{reference} leads back to a workflow that contains it")
+        return self._inside(reference, found)
+
+    def _inside(self, reference: str, found: Workflow) -> Child:
+        below = Children(self.catalog, self._below(reference), self._outputs, self._check)
+        below._above, below._seen = (*self._above, found), self._seen
+        inputs = {name: _input_port(spec) for name, spec in found.inputs.items()}
+        report = ValidationReport() if self._check is None else self._check(found, below)
+        outputs = self._outputs(found, below)
+        if report.ok:
+            return Child(inputs, outputs)
+        first = report.errors[0]
+        more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
+        self.recursive |= below.recursive
+        code: Code = "cycle" if below.recursive else "unknown-workflow"
+        message = f"{reference} is not valid: {first.place}: {first.message}{more}"
+        return Child(inputs, outputs, (code, message, first.hint))
+
+    def _cycle(self, message: str) -> Child:
+        self.recursive = True
+        return _failed("cycle", message, "a workflow cannot contain itself: use a loop")
+
+    def _below(self, reference: str) -> Resolve | None:
+        nested: Callable[[str], Resolve] | None = getattr(self._resolve, "child", None)
+        return self._resolve if nested is None else nested(reference)
+
+
+_MEND = "check that file on its own: symphony validate FILE"
+
+
+def _failed(code: Code, message: str, hint: str) -> Child:
+    return Child(problem=(code, message, hint))
+
+
+def _input_port(spec: InputSpec) -> Port:
+    default = None if spec.default is msgspec.UNSET and spec.type.optional else spec.default
+    return Port(type=spec.type, default=default, description=spec.description)

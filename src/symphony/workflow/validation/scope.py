@@ -1,0 +1,291 @@
+"""What is in scope of an expression, and of which type it is."""
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TypeVar
+
+from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
+from symphony.workflow.expressions import BadExpression, Compiler, Read
+from symphony.workflow.expressions import celtypes
+from symphony.workflow.model import (
+    CommandNode,
+    ControlNode,
+    InstrumentNode,
+    Node,
+    OperatorNode,
+    SubWorkflowNode,
+    Workflow,
+)
+from symphony.workflow.problems import did_you_mean
+from symphony.workflow.types import ANY, INTEGER, STRING, PortType, list_of
+from symphony.workflow.validation.children import Children, Ports, Resolve
+
+_BOOLEAN = PortType("boolean")
+_TEXT_OR_NULL = PortType("string", optional=True)
+_COMMAND = {"stdout": Port(type=STRING), "stderr": Port(type=STRING), "exit_code": Port(type=INTEGER)}
+_BRANCH = {"taken": Port(type=_TEXT_OR_NULL)}
+_APPROVAL = {
+    "approved": Port(type=_BOOLEAN), "by": Port(type=_TEXT_OR_NULL), "comment": Port(type=_TEXT_OR_NULL)
+}  # fmt: skip
+_Info = TypeVar("_Info", OperatorInfo, ModelInfo)
+_RUN = {"id": STRING, "started_at": celtypes.TIMESTAMP}
+
+
+def named(name: str, known: Mapping[str, _Info]) -> _Info | str:
+    """What `NAME` or `NAME@VERSION` names: the thing, or why there is none.
+
+    A version may be a prefix by whole numbers: `1` and `1.0` name 1.0.3.
+    """
+    plain, _, version = name.partition("@")
+    found = known.get(plain)
+    if found is None:
+        return f"there is no {plain!r}"
+    present = found.version
+    if "@" in name and present != version and not (version and present.startswith(version + ".")):
+        return f"{plain} is there in version {present}, not {version or '(empty)'}"
+    return found
+
+
+class Scope:
+    """One level of nodes with what their expressions may read; a loop's body is a level inside."""
+
+    def __init__(
+        self, workflow: Workflow, catalog: Catalog, children: Children, *,
+        nodes: Mapping[str, Node] | None = None, broken: Collection[str] = (), outer: "Scope | None" = None,
+        item: PortType | None = None, state: Mapping[str, PortType] | None = None, value: PortType | None = None,
+    ) -> None:  # fmt: skip
+        self.workflow, self.catalog, self.children = workflow, catalog, children
+        self.nodes = workflow.nodes if nodes is None else nodes
+        self.broken, self.outer = frozenset(broken), outer
+        self.item, self.state, self.value = item, state, value
+        self._outputs: dict[str, Ports | None] = {}
+        self._lists: dict[str, Ports] = {}
+
+    def seeing(self, *, item: PortType | None = None, value: PortType | None = None) -> "Scope":
+        """The same scope in which `item` and `index`, or `value`, exist too."""
+        other = Scope(
+            self.workflow, self.catalog, self.children, nodes=self.nodes, broken=self.broken, outer=self.outer,
+            item=item or self.item, state=self.state, value=value or self.value,
+        )  # fmt: skip
+        other._outputs, other._lists = self._outputs, self._lists
+        return other
+
+    def inside(self, loop: ControlNode) -> "Scope":
+        """The scope of a loop's body. `state` gets a type where every round keeps it."""
+        compiler = Compiler(self.types)
+        state = {name: _type_or_any(compiler, value) for name, value in (loop.state or {}).items()}
+        while True:
+            inner = Scope(
+                self.workflow, self.catalog, self.children, nodes=loop.body or {}, outer=self,
+                item=self.item, state=state,
+            )  # fmt: skip
+            after = {name: inner._next_type(value) for name, value in (loop.next or {}).items()}
+            changed = [name for name in state if state[name] != ANY and after.get(name, state[name]) != state[name]]
+            if not changed:
+                return inner
+            state = {**state, **dict.fromkeys(changed, ANY)}
+
+    def _next_type(self, value: object) -> PortType:
+        if not isinstance(value, str):
+            return ANY
+        try:
+            return Compiler(self.types).condition(value).type
+        except BadExpression:
+            return ANY
+
+    def level_of(self, name: str) -> "Scope | None":
+        """The innermost level that has a node of this name."""
+        scope: Scope | None = self
+        while scope is not None and name not in scope.nodes and name not in scope.broken:
+            scope = scope.outer
+        return scope
+
+    def outputs(self, name: str) -> Ports | None:
+        """The ports of a node of this level, seen by others; None where they are not known."""
+        if name not in self._outputs:
+            self._outputs[name] = None  # a merge that waits for itself: reported as a cycle
+            node = self.nodes.get(name)
+            self._outputs[name] = None if node is None else self.outputs_of(node)
+        return self._outputs[name]
+
+    def outputs_of(self, node: Node) -> Ports | None:
+        """The output ports of `node` as others see it: lists, where it runs for each element."""
+        ports = self.run_outputs(node)
+        if node.for_each is None or ports is None:
+            return ports
+        key = node.operator if isinstance(node, OperatorNode) else ""
+        if key and key in self._lists:
+            return self._lists[key]
+        lists = {name: Port(type=list_of(port.type), description=port.description) for name, port in ports.items()}
+        if key:
+            self._lists[key] = lists
+        return lists
+
+    def run_outputs(self, node: Node) -> Ports | None:
+        """The output ports of one run of `node`."""
+        match node:
+            case OperatorNode() | InstrumentNode():
+                info = self.info(node)
+                return None if isinstance(info, str) else _plain(info.outputs)
+            case CommandNode():
+                return _COMMAND
+            case SubWorkflowNode():
+                return self.children.get(node.workflow).outputs
+        match node.control:
+            case "branch":
+                return _BRANCH
+            case "approval":
+                return _APPROVAL
+            case "delay":
+                return {}
+            case "merge":
+                return self._merged([after.partition(".")[0] for after in node.after])
+        inner = self.inside(node)
+        return {**{name: Port(type=kind) for name, kind in (inner.state or {}).items()}, "iterations": Port(type=INTEGER)}
+
+    def inputs_of(self, node: Node) -> Ports | None:
+        """The input ports of `node`; None where any input is allowed."""
+        match node:
+            case OperatorNode() | InstrumentNode():
+                info = self.info(node)
+                return None if isinstance(info, str) else _plain(info.inputs)
+            case CommandNode():
+                return None
+            case SubWorkflowNode():
+                return self.children.get(node.workflow).inputs
+        return {}
+
+    def info(self, node: OperatorNode | InstrumentNode) -> OperatorInfo | ModelInfo | str:
+        """What the catalogue says of the node's operator or model, or why it says nothing."""
+        if isinstance(node, OperatorNode):
+            return named(node.operator, self.catalog.operators)
+        return named(node.instrument, self.catalog.models)
+
+    def _merged(self, names: list[str]) -> Ports | None:
+        found = [self.outputs(name) for name in names if name in self.nodes]
+        if not found or any(ports is None for ports in found) or len(found) < len(names):
+            return None
+        merged: Ports = {}
+        for ports in found:
+            for name, port in (ports or {}).items():
+                there = merged.get(name)
+                merged[name] = port if there is None or there.type == port.type else Port(type=ANY)
+        return merged
+
+    def types(self, read: Read) -> PortType:
+        """The type of what `read` reads. Raises BadExpression if it is not in scope."""
+        match read.kind:
+            case "port" | "node":
+                return self._node_type(read)
+            case "input":
+                return self._input_type(read.name)
+            case "item" if self.item is not None:
+                return self.item
+            case "index" if self.item is not None:
+                return INTEGER
+            case "item" | "index":
+                raise BadExpression(f"`{read.kind}` exists only in a for_each node", hint="add for_each to the node")
+            case "iteration" if self.state is not None:
+                return INTEGER
+            case "state" if self.state is not None:
+                if read.name not in self.state:
+                    hint = did_you_mean(read.name, self.state, f"the loop's state has {_listed(self.state)}")
+                    raise BadExpression(f"the loop has no state {read.name!r}", hint=hint)
+                return self.state[read.name]
+            case "state" | "iteration":
+                raise BadExpression(f"`{read.kind}` exists only inside a loop", hint="read the loop's ports instead")
+            case "run":
+                if read.name not in _RUN:
+                    raise BadExpression(f"there is no run.{read.name}", hint="there are run.id and run.started_at")
+                return _RUN[read.name]
+            case "env":
+                if read.name not in self.workflow.env:
+                    raise BadExpression(f"env.{read.name} is not listed", hint=f"add `env: [{read.name}]` to the workflow")
+                return _TEXT_OR_NULL
+        if self.value is None:
+            raise BadExpression("`value` exists only in an edge's transform", hint="write inputs.NAME or NODE.PORT")
+        return self.value
+
+    def _input_type(self, name: str) -> PortType:
+        spec = self.workflow.inputs.get(name)
+        if spec is None:
+            known = self.workflow.inputs
+            hint = did_you_mean(name, known, f"its inputs are {_listed(known)}" if known else "declare it under `inputs`")
+            raise BadExpression(f"the workflow has no input {name!r}", problem_code="unknown-port", hint=hint)
+        return spec.type
+
+    def _node_type(self, read: Read) -> PortType:
+        level = self.level_of(read.name)
+        if level is None:
+            hint = did_you_mean(read.name, self.nodes, "inputs of the workflow are inputs.NAME; nodes are NODE.PORT")
+            raise BadExpression(f"there is no node {read.name!r}", problem_code="unknown-node", hint=hint)
+        if read.kind == "node":
+            return PortType("map", ANY)
+        ports = level.outputs(read.name)
+        if ports is None:
+            return ANY
+        port = ports.get(read.port)
+        if port is None:
+            message = f"{read.name} has no output {read.port!r}"
+            raise BadExpression(message, problem_code="unknown-port", hint=port_hint(read.port, ports))
+        return port.type
+
+
+def port_hint(name: str, ports: Mapping[str, Port]) -> str:
+    """A hint for a port that does not exist."""
+    return did_you_mean(name, ports, f"there are {_listed(ports)}" if ports else "it has none")
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = list(names)[:8]
+    return ", ".join(shown) + (", …" if len(names) > 8 else "")
+
+
+def _plain(ports: Mapping[str, Port]) -> Ports:
+    return ports if isinstance(ports, dict) else dict(ports)
+
+
+def _type_or_any(compiler: Compiler, value: object) -> PortType:
+    try:
+        kind = compiler.template(value).type  # type: ignore[arg-type]  # what the model holds are values
+    except BadExpression:
+        return ANY
+    return ANY if kind.kind in ("list", "map") or kind.optional else kind
+
+
+def port_types(
+    workflow: Workflow, catalog: Catalog, resolve: Resolve | None = None, *,
+    item: PortType | None = None, state: Mapping[str, PortType] | None = None, value: PortType | None = None,
+) -> Callable[[Read], PortType]:  # fmt: skip
+    """The types of what expressions at the top level of `workflow` read, its outputs included.
+
+    The function raises BadExpression with the problem code for what is not in scope; `item`
+    and `index` exist if `item` is given, `state` and `iteration` if `state` is, `value` if it is.
+    """
+    children = Children(catalog, resolve, output_ports, None).begin(workflow)
+    return Scope(workflow, catalog, children, item=item, state=state, value=value).types
+
+
+def output_ports(workflow: Workflow, children: Children) -> Ports:
+    """The output ports that a workflow has where it is a sub-workflow."""
+    compiler = Compiler(Scope(workflow, children.catalog, children).types)
+    ports: Ports = {}
+    for name, value in workflow.outputs.items():
+        try:
+            kind = compiler.template(value).type
+        except BadExpression:
+            kind = ANY
+        ports[name] = Port(type=STRING if kind == celtypes.TIMESTAMP else kind)
+    return ports
+
+
+def node_ports(
+    node: Node, catalog: Catalog, resolve: Resolve | None = None, workflow: Workflow | None = None
+) -> tuple[Mapping[str, Port] | None, Mapping[str, Port] | None]:
+    """Input ports (None: any) and output ports as others see them (None: not known) of a node.
+
+    `workflow` is what the node is in: a merge and a loop take their types from it.
+    """
+    workflow = workflow or Workflow(name="node")
+    children = Children(catalog, resolve, output_ports, None).begin(workflow)
+    scope = Scope(workflow, catalog, children)
+    return scope.inputs_of(node), scope.outputs_of(node)
