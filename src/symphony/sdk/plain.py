@@ -1,6 +1,6 @@
 """Turns what an operator returns into plain values. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from math import isfinite
 from pathlib import PurePath
 
@@ -20,9 +20,11 @@ def to_value(returned: object) -> Value:
     contains itself, if something in it is no value: other objects, keys that are not text,
     numbers that are not finite, integers beyond 64 bits.
     """
-    if returned is None or isinstance(returned, str | bytes | int | float):
-        if type(returned) in _EXACT:
-            _check_numbers((returned,))
+    if returned is None or isinstance(returned, str | bytes | bool | int | float):
+        kind = type(returned)
+        if kind is int or kind is float:
+            _check_numbers((returned,), (kind,))
+        if kind in _EXACT:
             return returned
     elif isinstance(returned, list | tuple):
         return _list(returned)
@@ -44,8 +46,7 @@ def _list(items: Iterable[object]) -> list[Value]:
     return plain
 
 
-def _check_numbers(items: Iterable[object], kinds: Iterable[type] = (int, float)) -> None:
-    kinds = set(kinds)
+def _check_numbers(items: Iterable[object], kinds: Collection[type]) -> None:
     if float in kinds and not all(isfinite(item) for item in items if type(item) is float):
         raise TypeError("a number that is not finite cannot travel between nodes")
     if int in kinds and not all(INTEGER_MIN <= item <= INTEGER_MAX for item in items if type(item) is int):
