@@ -49,7 +49,7 @@ def explain(error: Exception, manner: Manner) -> int:
         return _bug(error, manner)
     report = problems_of(error)
     if report is not None:
-        return refuse(report, manner, path=getattr(error, "path", None))
+        return refuse(report, manner, path=_file_of(error))
     output.note(blocks.error_block(error.code, error.message, page(), hint=error.hint).rstrip())
     if manner.json:
         output.say_json(spelling.refusal(error.code, error.message, error.hint or ""))
@@ -84,6 +84,14 @@ def problems_of(error: SymphonyError) -> ValidationReport | None:
     if isinstance(problems, tuple | list) and problems and all(isinstance(p, Problem) for p in problems):
         return ValidationReport(errors=tuple(problems))
     return None
+
+
+def _file_of(error: SymphonyError) -> Path | None:
+    """The file that an error with a report is about. Inputs come from the command line: no file."""
+    if error.code == "input-invalid":
+        return None
+    named = getattr(error, "path", None) or getattr(error, "source", None)
+    return Path(named) if isinstance(named, str | Path) else None
 
 
 def _of_system(error: OSError) -> SymphonyError:

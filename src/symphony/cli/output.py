@@ -116,7 +116,20 @@ def moment(epoch_s: float) -> str:
 
 
 def prepare() -> None:
-    """Make the standard streams safe: what an encoding cannot hold is escaped, never fatal."""
+    """Make the standard streams safe: what an encoding cannot hold is escaped, never fatal.
+
+    Where one was closed by our caller, its number would go to the next file that is opened, perhaps
+    a journal, and what is printed would go into that: the null device takes the place instead.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

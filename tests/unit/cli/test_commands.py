@@ -8,8 +8,10 @@ import click
 import pytest
 
 from symphony.cli import lazy
+from symphony.cli.commands import convert
 from symphony.cli.main import main
 from symphony.cli.reference import reference
+from symphony.workflow.documents import formats
 
 
 @pytest.mark.parametrize("name", list(lazy.COMMANDS))
@@ -17,6 +19,10 @@ def test_the_one_line_of_help_is_the_modules_own(name: str) -> None:
     command = lazy.load(name)
     assert command.name == name
     assert (command.help or "").splitlines()[0] == lazy.COMMANDS[name]
+
+
+def test_the_formats_are_those_of_workflows() -> None:
+    assert tuple(formats.FORMATS) == convert.FORMATS
 
 
 def commands(group: click.Group) -> list[click.Command]:
@@ -123,3 +129,12 @@ def test_help_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_standard_streams_that_are_closed_are_not_given_to_other_files() -> None:
+    code = (
+        "import os, sys; [os.close(n) for n in (0, 1, 2)]; sys.stdout = sys.stderr = None; "
+        "from symphony.cli.main import main; status = main(['--help']) + main(['nope']) - 2; "
+        "os._exit(status + (os.open(os.devnull, os.O_RDONLY) < 3))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

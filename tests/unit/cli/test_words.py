@@ -105,15 +105,6 @@ def test_text_that_the_terminal_cannot_hold_is_escaped_not_fatal(monkeypatch: py
     assert stdout.raw_bytes.getvalue() == b"\\u2713 \xe9\n"
 
 
-def test_a_stdout_that_is_closed_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    monkeypatch.setattr(sys, "stderr", None)
-    output.prepare()
-    output.say("x")
-    output.say_json([])
-    output.note("x")
-
-
 def test_no_color_and_dumb_terminals_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

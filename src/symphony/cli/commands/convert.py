@@ -6,8 +6,9 @@ import click
 
 from symphony.cli import options
 
-FORMATS = ("yaml", "toml", "json", "pretty-json", "msgpack", "bincode")
-BINARY = ("msgpack", "bincode")
+FORMATS = ("yaml", "json", "pretty-json", "toml")
+"""A test holds them equal to those that `symphony.workflow` knows."""
+BYTES_MAX = 64 * 1024 * 1024
 
 
 @click.command("convert")
@@ -24,8 +25,9 @@ def command(file: Path, source: str | None, to: str, target: Path | None) -> int
     Comments and the order of keys are not kept.
     """
     from symphony.cli import writing
+    from symphony.commons.filesystem import read_bounded
     from symphony.workflow import dumps, load, loads
 
-    workflow = load(file) if source is None else loads(file.read_bytes(), source)
-    writing.deliver(dumps(workflow, to), target, binary=to in BINARY)
+    workflow = load(file) if source is None else loads(read_bounded(file, BYTES_MAX), source)
+    writing.deliver(dumps(workflow, to), target)
     return 0

@@ -1,0 +1,337 @@
+"""The commands on real workflows, each as a process of its own, with a home of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 30.0
+
+GREETING = """\
+symphony: 1
+name: Greeting
+inputs:
+  who: {type: string, default: world}
+  times: {type: integer, default: 1, min: 1, max: 3}
+nodes:
+  hello:
+    command: printf 'Hello, %s!' "$WHO"; echo noise >&2
+    inputs: {who: "${{ inputs.who }}"}
+  note:
+    operator: text.join
+    inputs: {parts: ["${{ hello.stdout }}", "é"], separator: "\\n"}
+    artifact: {name: note, content_type: text/plain}
+outputs: {hello: "${{ hello.stdout }}", note: "${{ note.result }}", times: "${{ inputs.times }}"}
+"""
+
+
+class Desk:
+    """A folder with a home, where commands are typed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")} | {
+            "SYMPHONY_HOME": str(folder / "home"),
+            "PYTHONWARNINGS": "error",
+        }
+
+    def write(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text, encoding="utf-8")
+
+    def start(self, *words: str, **more: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "symphony", *words],
+            cwd=self.folder,
+            env=self.environment | more,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,  # noqa: PLW1509
+        )
+
+    def type(self, *words: str, status: int = 0, **more: str) -> tuple[str, str]:
+        """Run one command line; its stdout and stderr."""
+        process = self.start(*words, **more)
+        out, err = (text.decode() for text in process.communicate(timeout=PATIENCE_S))
+        assert process.returncode == status, (words, process.returncode, out, err)
+        assert "Traceback" not in err
+        return out, err
+
+    def json(self, *words: str, status: int = 0, **more: str) -> object:
+        return json.loads(self.type(*words, "--json", status=status, **more)[0])
+
+    def run_id(self) -> str:
+        listed = self.json("runs", "list")
+        assert isinstance(listed, list)
+        return str(listed[0]["run_id"])
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = Desk(tmp_path)
+    made.write("greeting.yaml", GREETING)
+    return made
+
+
+def test_a_run_prints_outputs_on_stdout_and_everything_else_on_stderr(desk: Desk) -> None:
+    out, err = desk.type("run", "greeting.yaml", "--input", "who=you")
+    lines = out.splitlines()
+    assert lines[0] == "hello = Hello, you!"
+    path = Path(lines[1].removeprefix("note = ").split("  (")[0])
+    assert path.read_text() == "Hello, you!\né"
+    assert lines[2] == "times = 1"
+    assert err.splitlines()[-1].startswith("succeeded in ")
+
+
+def test_what_ran_can_be_listed_shown_followed_and_read(desk: Desk) -> None:
+    result = desk.json("run", "greeting.yaml")
+    run_id = desk.run_id()
+    assert desk.json("runs", "show", run_id[:13]) == result
+    assert "hello" in desk.type("runs", "show", run_id)[0]
+    assert "Greeting" in desk.type("runs", "list")[0]
+    events = [
+        json.loads(line) for line in desk.type("runs", "events", run_id, "--follow", "--json")[0].splitlines()
+    ]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert events[-1]["type"] == "run.finished"
+    assert "noise" in desk.type("runs", "logs", run_id, "hello")[0]
+    assert "hello | noise" in desk.type("runs", "logs", run_id)[0]
+    desk.type("runs", "delete", run_id)
+    assert desk.json("runs", "list") == []
+    assert "run-not-found" in desk.type("runs", "show", run_id, status=2)[1]
+
+
+def test_artifacts_come_back_byte_by_byte(desk: Desk) -> None:
+    body = bytes(range(256)) * 1_000
+    (desk.folder / "body.bin").write_bytes(body)
+    digest = desk.type("artifacts", "put", "body.bin", "--name", "thing")[0].strip()
+    process = desk.start("artifacts", "get", digest[:12])
+    assert process.communicate(timeout=PATIENCE_S)[0] == body
+    desk.type("artifacts", "get", "thing", "--output", "copy.bin")
+    assert (desk.folder / "copy.bin").read_bytes() == body
+    listed = desk.json("artifacts", "list")
+    assert isinstance(listed, list)
+    assert (listed[0]["digest"], listed[0]["size"]) == (digest, len(body))
+    assert digest in desk.type("artifacts", "show", "thing")[0]
+    desk.type("artifacts", "get", "nothing-of-that-name", status=2)
+
+
+def test_bad_inputs_are_all_refused_at_once_and_nothing_runs(desk: Desk) -> None:
+    words = ("run", "greeting.yaml", "--input", "times=9", "--input", "whoo=x")
+    document = desk.json(*words, status=2)
+    assert isinstance(document, dict)
+    assert sorted(problem["code"] for problem in document["errors"]) == ["type-mismatch", "unknown-port"]
+    assert "did you mean who?" in desk.type(*words, status=2)[1]
+    assert desk.json("runs", "list") == []
+
+
+def test_an_invalid_workflow_shows_the_line_with_a_caret(desk: Desk) -> None:
+    desk.write("bad.yaml", "symphony: 1\nname: bad\nnodes:\n  a: {operator: no.such_thing}\n")
+    out, _ = desk.type("validate", "bad.yaml", status=2)
+    lines = out.splitlines()
+    assert lines[0].startswith("error[unknown-operator]: ")
+    assert lines[1].strip().startswith("--> bad.yaml:4:")
+    assert "a: {operator: no.such_thing}" in lines[2]
+    assert lines[3].endswith("^")
+    assert "unknown-operator" in desk.type("run", "bad.yaml", status=2)[1]
+    document = desk.json("run", "bad.yaml", status=2)
+    assert isinstance(document, dict)
+    assert document["errors"][0]["line"] == 4
+
+
+@pytest.mark.parametrize("words", [["run"], ["validate"], ["graph"], ["convert", "--to", "json"]])
+def test_a_file_that_is_not_there_is_bad_usage(desk: Desk, words: list[str]) -> None:
+    _, err = desk.type(*words, "nowhere.yaml", status=2)
+    assert err.startswith("error[")
+    assert "nowhere.yaml" in err
+
+
+def test_a_dry_run_shows_the_plan_and_runs_nothing(desk: Desk) -> None:
+    plan = desk.json("run", "greeting.yaml", "--dry-run", "--input", "times=2")
+    assert isinstance(plan, dict)
+    assert plan["levels"] == [["hello"], ["note"]]
+    assert plan["inputs"] == {"who": "world", "times": 2}
+    assert "nothing was run" in desk.type("run", "greeting.yaml", "--dry-run")[0]
+    assert desk.json("runs", "list") == []
+
+
+def test_a_workflow_is_drawn_and_converted(desk: Desk) -> None:
+    assert "hello" in desk.type("graph", "greeting.yaml")[0]
+    assert desk.type("graph", "greeting.yaml", "--format", "mermaid")[0].startswith("---\ntitle:")
+    desk.type("graph", "greeting.yaml", "--format", "svg", "--output", "graph.svg")
+    ET.parse(desk.folder / "graph.svg")
+    desk.type("convert", "greeting.yaml", "--to", "json", "--output", "greeting.json")
+    again = desk.type("convert", "greeting.json", "--from", "json", "--to", "yaml")[0]
+    desk.write("again.yaml", again)
+    assert desk.json("validate", "again.yaml") == {"errors": [], "warnings": []}
+
+
+def test_a_reader_that_leaves_and_a_disk_that_is_full_are_no_tracebacks(desk: Desk) -> None:
+    desk.type("run", "greeting.yaml")
+    run_id = desk.run_id()
+    process = desk.start("runs", "events", run_id)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    assert process.wait(PATIENCE_S) == 141
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "symphony", "runs", "show", run_id],
+            cwd=desk.folder, env=desk.environment, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.02)
+
+
+INTERRUPTIBLE = """\
+symphony: 1
+name: interruptible
+nodes:
+  first: {command: echo once >> counted}
+  second: {command: "touch started; while [ ! -e go ]; do sleep 0.1; done; touch finished", after: [first]}
+"""
+
+
+def test_ctrl_c_cancels_and_another_process_can_cancel_too(desk: Desk) -> None:
+    desk.write("wf.yaml", INTERRUPTIBLE)
+    process = desk.start("run", "wf.yaml")
+    wait_for(desk.folder / "started")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, err
+    assert b"cancelling the run" in err
+    assert not (desk.folder / "finished").exists()
+    shown = desk.json("runs", "show", desk.run_id())
+    assert isinstance(shown, dict)
+    assert shown["status"] == "cancelled"
+
+    (desk.folder / "started").unlink()
+    process = desk.start("run", "wf.yaml", "--no-cache")
+    wait_for(desk.folder / "started")
+    desk.type("runs", "cancel", desk.run_id())
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 3
+
+
+def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: Desk) -> None:
+    desk.write("wf.yaml", INTERRUPTIBLE)
+    process = desk.start("run", "wf.yaml")
+    wait_for(desk.folder / "started")
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)
+    (desk.folder / "go").touch()
+    wait_for(desk.folder / "finished")  # its orphan ends by itself
+    run_id = desk.run_id()
+    desk.type("runs", "resume", run_id, status=4)
+    _, err = desk.type("runs", "resume", run_id, "--retry", "second")
+    assert "succeeded" in err
+    assert (desk.folder / "counted").read_text() == "once\n"
+
+
+def test_secrets_from_a_private_file_reach_the_run_and_not_the_home(desk: Desk) -> None:
+    desk.write(
+        "secret.yaml",
+        "symphony: 1\nname: secret\nenv: [TOKEN]\nnodes:\n"
+        '  a: {operator: debug.value, inputs: {value: "${{ size(env.TOKEN) }}"}}\n'
+        'outputs: {n: "${{ a.result }}"}\n',
+    )
+    desk.write("my.env", "TOKEN=tr0ub4dor\n")
+    (desk.folder / "my.env").chmod(0o644)
+    assert "chmod 600" in desk.type("run", "secret.yaml", "--env-file", "my.env", status=2)[1]
+    (desk.folder / "my.env").chmod(0o600)
+    assert desk.type("run", "secret.yaml", "--env-file", "my.env")[0] == "n = 9\n"
+    found = [p for p in (desk.folder / "home").rglob("*") if p.is_file() and b"tr0ub4dor" in p.read_bytes()]
+    assert found == []
+
+
+def test_own_operators_can_be_listed_explained_and_run(desk: Desk) -> None:
+    desk.write(
+        "mine.py",
+        "from symphony import operator\n\n\n"
+        '@operator("mine.twice", version="1.0.0", pure=True)\n'
+        'def twice(value: int) -> int:\n    """Twice the value."""\n    return 2 * value\n',
+    )
+    desk.write(
+        "mine.yaml",
+        "symphony: 1\nname: mine\nnodes: {a: {operator: mine.twice, inputs: {value: 21}}}\n"
+        'outputs: {a: "${{ a.result }}"}\n',
+    )
+    mine = ("--operators", "mine.py")
+    assert desk.type("run", "mine.yaml", *mine)[0] == "a = 42\n"
+    assert "Twice the value." in desk.type("operators", "show", "mine.twice", *mine)[0]
+    names = desk.json("operators", "list", *mine)
+    assert isinstance(names, list)
+    assert {"mine.twice", "fs.glob"} <= {operator["name"] for operator in names}
+    assert "did you mean fs.glob?" in desk.type("operators", "show", "fs.glop", status=2)[1]
+    assert "unknown-operator" in desk.type("validate", "mine.yaml", status=2)[0]
+
+
+def test_init_writes_a_workflow_that_runs_and_caches(desk: Desk) -> None:
+    del desk.environment["SYMPHONY_HOME"]
+    desk.type("init", "project")
+    desk.folder = desk.folder / "project"
+    out, _ = desk.type("run", "workflow.yaml", "--input", "who=you")
+    assert out.splitlines()[0] == "greeting = Hello, you!"
+    assert (desk.folder / ".symphony" / "journal").is_dir()
+    size = desk.json("cache", "size")
+    assert isinstance(size, dict)
+    desk.type("cache", "clear")
+    assert desk.json("cache", "size") == {"entries": 0, "bytes": 0}
+    desk.type("init", status=2)
+
+
+def test_doctor_finds_a_healthy_machine_healthy(desk: Desk) -> None:
+    found = desk.json("doctor")
+    assert isinstance(found, list)
+    assert {check["check"] for check in found} >= {
+        "python",
+        "sqlite",
+        "home",
+        "disk",
+        "clock",
+        "model",
+        "git",
+    }
+    assert all(check["fix"] for check in found if check["verdict"] != "ok")
+
+
+def test_models_are_listed(desk: Desk) -> None:
+    models = desk.json("models", "list")
+    assert isinstance(models, list)
+    assert [model["id"] for model in models] == ["minilm"]
+    assert "minilm" in desk.type("models", "list")[0]
+
+
+def test_words_complete(desk: Desk) -> None:
+    desk.type("run", "greeting.yaml")
+
+    def complete(*words: str) -> set[str]:
+        asked = {"_SYMPHONY_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(("symphony", *words))}
+        out, err = desk.type(**asked, COMP_CWORD=str(len(words)))
+        assert err == ""
+        return {line.split(",", 1)[1] for line in out.splitlines()}
+
+    assert {"run", "runs"} == complete("ru")
+    assert {"who=", "times="} == complete("run", "greeting.yaml", "--input", "")
+    assert {desk.run_id()} == complete("runs", "show", desk.run_id()[:5])
+    assert {"hello"} == complete("runs", "logs", desk.run_id(), "h")
+    assert {"note"} == complete("artifacts", "get", "no")
+    assert {"fs.glob"} == complete("operators", "show", "fs.gl")
