@@ -6,7 +6,32 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
+from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.ports.values import ArtifactRef, Digest
+
+
+class ArtifactMissing(SymphonyError):
+    """No stored body has this digest, digest prefix or name."""
+
+    code = "artifact-missing"
+
+
+class ArtifactCorrupt(SymphonyError):
+    """What is stored under a digest is not the body that was put there."""
+
+    code = "artifact-corrupt"
+
+
+class ArtifactAmbiguous(SymphonyError):
+    """Several stored bodies begin with this digest prefix; `details["digests"]` lists some."""
+
+    code = "artifact-ambiguous"
+
+
+class StorageFull(IoFailed):
+    """No room is left, or a quota or limit of the system is reached. Nothing half-written stays."""
+
+    code = "storage-full"
 
 
 class Provenance(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,1 +1,28 @@
-"""pit/artifacts."""
+"""Artifacts: stored bodies, the cache of results, the bytes of values, and secrets kept out of them.
+
+Names load when first used: whoever needs only the codec does not pay for SQLite.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from symphony.pit.artifacts.files import FileArtifacts
+    from symphony.pit.artifacts.memory import MemoryArtifacts
+    from symphony.pit.artifacts.rules import Collected
+
+_MODULES = {
+    "Collected": "rules",
+    "FileArtifacts": "files",
+    "MemoryArtifacts": "memory",
+}
+
+__all__ = ["Collected", "FileArtifacts", "MemoryArtifacts"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,89 @@
+"""SQLite files that can be made anew: what is not ours or broken is set aside with a warning."""
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from symphony.commons.errors import IoFailed
+from symphony.pit.artifacts.failures import io_errors, no_room
+
+_BROKEN = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH}
+)
+_BUSY_MS = 10_000
+
+logger = logging.getLogger(__name__)
+
+
+class Broken(Exception):
+    """The file is damaged, or it is somebody else's."""
+
+
+@contextmanager
+def database_errors(doing: str) -> Iterator[None]:
+    """SQLite's errors as ours: Broken, StorageFull or IoFailed; `doing` as in `failures.io_errors`."""
+    try:
+        yield
+    except msgspec.DecodeError as error:
+        raise Broken(f"a damaged row: {error}") from error
+    except sqlite3.Error as error:
+        primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        # A query that does not suit the tables found there: they are not ours.
+        foreign = primary == sqlite3.SQLITE_ERROR and "no such" in str(error)
+        if primary in _BROKEN or foreign:
+            raise Broken(str(error)) from error
+        if primary == sqlite3.SQLITE_FULL:
+            raise no_room(doing, reason=str(error)) from error
+        raise IoFailed(f"cannot {doing}: {error}", details={"sqlite": str(error)}) from error
+
+
+def connect(path: Path | None, *, application: int, schema: str) -> sqlite3.Connection:
+    """A connection to the database at `path` (None: in memory), with the tables of `schema`.
+
+    `application` marks the file as ours, of this version of the tables. Usable by several
+    threads under the caller's lock. Raises Broken, StorageFull, IoFailed.
+    """
+    with database_errors(f"open {path or 'a database in memory'}"):
+        connection = sqlite3.connect(
+            path or ":memory:", timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _prepare(connection, application, schema)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, application: int, schema: str) -> None:
+    (marked,) = connection.execute("PRAGMA application_id").fetchone()
+    if marked not in (0, application):
+        raise Broken(f"it belongs to another application or version ({marked})")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+    if marked == 0:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+            raise Broken("it belongs to another application")
+        connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA application_id={application}; COMMIT;")
+
+
+def set_aside(path: Path, why: object) -> None:
+    """Rename a broken database and what belongs to it, so that a new one can take its place.
+
+    Renamed, not deleted: other processes may still have it open.
+    """
+    for number in range(1000):
+        aside = path.with_name(f"{path.name}.broken-{number}")
+        if not aside.exists():
+            break
+    else:
+        aside = path.with_name(f"{path.name}.broken-0")
+    with io_errors(f"set aside {path}"):
+        for suffix in ("-wal", "-shm", ""):
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+    logger.warning("%s was unusable (%s): set aside as %s and made anew", path, why, aside.name)

@@ -1,0 +1,77 @@
+"""What the operating system refuses, as errors that say what to do; and locks between processes."""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from symphony.commons.errors import IoFailed
+from symphony.ports.artifacts import StorageFull
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_LOCK_WAIT_S = 60.0
+
+
+@contextmanager
+def io_errors(doing: str) -> Iterator[None]:
+    """Turn OSError into StorageFull or IoFailed; `doing` is such as `store a body in DIR`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise no_room(doing, reason=error.strerror or "no room") from error
+        hint = "check who owns the directory and whether it is mounted read-only"
+        raise IoFailed.of(error, doing, hint=hint if error.errno in _REFUSED else None) from error
+
+
+def no_room(doing: str, *, reason: str = "", needed: int = 0, free: int | None = None) -> StorageFull:
+    """The error for a full disk; `needed` and `free` are in bytes."""
+    why = reason or f"{free} bytes are free"
+    return StorageFull(
+        f"cannot {doing}: {why}",
+        details={"needed_bytes": needed, "free_bytes": free},
+        hint="free some room (symphony cache clear, symphony runs delete), then resume the run",
+    )
+
+
+@contextmanager
+def file_lock(path: Path, *, exclusive: bool) -> Iterator[None]:
+    """Hold the lock `path` between processes and threads alike.
+
+    Waits up to a minute, then raises IoFailed with code `store-busy`. On a read-only medium,
+    where nobody can write, a lock that cannot be made is not needed.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if error.errno in _REFUSED and not exclusive:
+            yield
+            return
+        with io_errors(f"lock {path}"):
+            raise
+    try:
+        _wait_for_lock(fd, path, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _wait_for_lock(fd: int, path: Path, kind: int) -> None:
+    deadline, pause = None, 0.0005
+    while True:
+        try:
+            return fcntl.flock(fd, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            deadline = deadline or time.monotonic() + _LOCK_WAIT_S
+            if time.monotonic() > deadline:
+                raise IoFailed(
+                    f"{path} has been locked for {_LOCK_WAIT_S:.0f} s by another process",
+                    code="store-busy",
+                    hint="look for a stopped or hanging symphony process",
+                ) from None
+        time.sleep(pause)
+        pause = min(pause * 2, 0.02)

@@ -1,0 +1,246 @@
+"""The artifact store of a home: bodies in files, what is known of them in a log and an index."""
+
+import hashlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from symphony.pit.artifacts.failures import file_lock
+from symphony.pit.artifacts.ledger import Ledger
+from symphony.pit.artifacts.objects import ObjectFiles, Staged, Stored
+from symphony.pit.artifacts.records import Gone, Linked, Put, Unlinked
+from symphony.pit.artifacts.rules import (
+    MIN_AGE_S,
+    PREFIX,
+    UNKNOWN_TYPE,
+    Collected,
+    ambiguous,
+    check_labels,
+    missing,
+)
+from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.ports.values import ArtifactRef, Digest
+
+_PAGE = 100
+_RECOVERED = "recovered"
+
+
+class FileArtifacts:
+    """`symphony.ports.artifacts.ArtifactStore` in a directory, made at the first `put`.
+
+    A body is durable when `put` returns, its name too; a link when `link` returns. Bodies stay
+    until `collect` finds them old and unreferenced. Under `root`:
+    `objects/ab/cdef…` (0444, never changed), `tmp/` (bodies being written), `records.log` (names,
+    types, provenance and references: the truth), `index.db` (made of it, may be deleted at any
+    time), and two lock files. Errors: ArtifactMissing, ArtifactCorrupt, ArtifactAmbiguous,
+    StorageFull, IoFailed; ValidationFailed for bad digests, names and types.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._objects = ObjectFiles(root)
+        self._ledger = Ledger(root, self._recovered)
+        self._ready = False
+        self._unclaimed: Counter[tuple[str, Digest]] = Counter()
+        self._unclaimed_mutex = threading.Lock()
+
+    def put(
+        self, body: bytes, *, content_type: str, name: str | None = None, encoding: str = "bytes"
+    ) -> ArtifactRef:
+        """Store a body; cheap if it is there already and intact."""
+        check_labels(name, content_type)
+        self._get_ready()
+        digest = Digest(hashlib.sha256(body).hexdigest())
+        if not self._refreshed(digest, len(body), name, content_type):
+            self._objects.require_room(len(body))
+            with self._objects.staged() as staged:
+                self._objects.fill(staged, body)
+                self._publish(staged, digest, name, content_type)
+        return ArtifactRef(
+            digest=digest, size=len(body), content_type=content_type, name=name, encoding=encoding
+        )
+
+    def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef:
+        """Store all that `stream` gives, of any length, in little memory."""
+        check_labels(name, content_type)
+        self._get_ready()
+        with self._objects.staged() as staged:
+            digest = self._objects.copy(stream, staged)
+            self._publish(staged, digest, name, content_type)
+            size = staged.size
+        return ArtifactRef(digest=digest, size=size, content_type=content_type, name=name)
+
+    def get(self, digest: Digest) -> bytes:
+        """A whole body, verified."""
+        return self._objects.read(digest)
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """A body as a stream that cannot seek; it raises ArtifactCorrupt in place of its last bytes
+        if they are not those that were put."""
+        return self._objects.stream(digest)
+
+    def path(self, digest: Digest) -> Path | None:
+        """The file of a body, to be read only; None if there is none. Not verified."""
+        return self._objects.locate(digest)
+
+    def find(self, digest_or_name: str) -> ArtifactRecord:
+        """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
+        if PREFIX.fullmatch(digest_or_name):
+            found = self._objects.starting_with(digest_or_name)
+            if len(found) > 1:
+                raise ambiguous(digest_or_name, found)
+            if found and (record := self._record(found[0])) is not None:
+                return record
+        for digest in self._ledger.ask(lambda index: index.named(digest_or_name)):
+            if (record := self._record(digest)) is not None:
+                return record
+        raise missing(digest_or_name)
+
+    def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
+        """Newest first: what was put last comes first, again if it was put again."""
+        before, left = 2**63 - 1, limit
+        while left > 0:
+            page = self._page(before)
+            for digest, sequence in page:
+                before = sequence
+                if left > 0 and (record := self._record(digest)) is not None:
+                    left -= 1
+                    yield record
+            if len(page) < _PAGE:
+                return
+
+    def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
+        """Record durably that a run refers to `ref`: its body now stays until `unlink_run`.
+
+        Linking again is harmless. Raises ArtifactMissing if the body is not there.
+        """
+        if self._objects.stat(ref.digest) is None:
+            raise missing(ref.digest)
+        with self._sharing():
+            if self._objects.stat(ref.digest) is None:  # collected just now
+                raise missing(ref.digest)
+            linked = Linked(ref.digest, provenance, ref.name, self._claimed(ref))
+            self._ledger.append(linked, durable=True)
+
+    def unlink_run(self, run_id: str) -> None:
+        """Forget what a run refers to. Unknown runs are no error."""
+        if self.root.is_dir():
+            self._ledger.append(Unlinked(run_id), durable=True)
+
+    def collect(self, min_age_s: float = MIN_AGE_S) -> Collected:
+        """Delete the bodies that no run refers to, that nobody outside of a run has named, and that
+        were last put at least `min_age_s` seconds ago; clear what dead writers left behind.
+
+        The age protects a body between its `put` and its `link`: keep it longer than that takes.
+        Deletes nothing while the log has damaged lines, since references may be among them.
+        """
+        if not self.root.is_dir():
+            return Collected(0, 0)
+        self._get_ready()
+        self._objects.clear_strays()
+        if self._ledger.ask(lambda index: index.position().damaged):
+            return Collected(0, 0)
+        with self._objects.staged() as probe:  # the clock is the file system's, as the ages are
+            latest = probe.now_s() - min_age_s
+        old = [stored.digest for stored in self._objects.all() if stored.changed_at <= latest]
+        idle = [digest for digest in old if not self._kept(digest)]
+        total = Collected(0, 0)
+        for start in range(0, len(idle), _PAGE):
+            objects, size = self._delete(idle[start : start + _PAGE], latest)
+            total = Collected(total.objects + objects, total.bytes + size)
+        self._ledger.compact()
+        return total
+
+    def close(self) -> None:
+        """Close what is open; the next use opens it again."""
+        self._ledger.close()
+
+    # -- within
+
+    def _get_ready(self) -> None:
+        if not self._ready:
+            self._objects.prepare()
+            self._ledger.ensure()
+            self._ready = True
+
+    @contextmanager
+    def _sharing(self) -> Iterator[None]:
+        """Keep collections out. Any number of writers may share."""
+        with file_lock(self.root / "collect.lock", exclusive=False):
+            yield
+
+    def _refreshed(self, digest: Digest, size: int, name: str | None, content_type: str) -> bool:
+        """Was an intact body there already? Then it counts as put now."""
+        if not self._objects.intact(digest, size):
+            return False
+        with self._sharing():
+            # Whoever logged it had synced its directory before; else that is up to us.
+            known = self._ledger.ask(lambda index: index.knows(digest))
+            if not self._objects.touch(digest, sync=not known):
+                return False
+            found = self._objects.stat(digest)
+            self._log_put(digest, size, name, content_type, found.changed_at if found else 0.0)
+        return True
+
+    def _publish(self, staged: Staged, digest: Digest, name: str | None, content_type: str) -> None:
+        self._objects.seal(staged)
+        with self._sharing():
+            self._objects.publish(staged, digest)
+            self._log_put(digest, staged.size, name, content_type, staged.now_s())
+
+    def _log_put(self, digest: Digest, size: int, name: str | None, content_type: str, at: float) -> None:
+        self._ledger.append(Put(digest, size, content_type, name, at), durable=name is not None)
+        if name is not None:
+            with self._unclaimed_mutex:
+                self._unclaimed[name, digest] += 1
+
+    def _claimed(self, ref: ArtifactRef) -> int:
+        """How often this store itself has put what is now linked: that name is a run's, not a person's."""
+        if ref.name is None:
+            return 0
+        with self._unclaimed_mutex:
+            return self._unclaimed.pop((ref.name, ref.digest), 0)
+
+    def _record(self, digest: Digest) -> ArtifactRecord | None:
+        stored = self._objects.stat(digest)
+        if stored is None:
+            return None
+        record = self._ledger.ask(lambda index: index.record(digest))
+        if record is not None:
+            return msgspec.structs.replace(record, size=stored.size)
+        return ArtifactRecord(
+            digest=digest, size=stored.size, content_type=UNKNOWN_TYPE, created_at=stored.changed_at
+        )
+
+    def _page(self, before: int) -> list[tuple[Digest, int]]:
+        return self._ledger.ask(lambda index: index.newest(_PAGE, before))
+
+    def _kept(self, digest: Digest) -> bool:
+        return self._ledger.ask(lambda index: index.kept(digest))
+
+    def _delete(self, digests: list[Digest], latest: float) -> Collected:
+        with file_lock(self.root / "collect.lock", exclusive=True):
+            # Everything may have changed since they were found; from here on nothing does.
+            gone = [
+                stored
+                for digest in digests
+                if (stored := self._objects.stat(digest)) is not None
+                and stored.changed_at <= latest
+                and not self._kept(digest)
+            ]
+            for stored in gone:
+                self._objects.remove(stored.digest)
+            if gone:
+                self._ledger.append(*(Gone(stored.digest) for stored in gone), durable=False)
+        return Collected(len(gone), sum(stored.size for stored in gone))
+
+    def _recovered(self) -> Iterator[Put]:
+        """Bodies of which no record is left. They get a name, which keeps them."""
+        found: list[Stored] = sorted(self._objects.all(), key=lambda stored: stored.changed_at)
+        for stored in found:
+            yield Put(stored.digest, stored.size, UNKNOWN_TYPE, _RECOVERED, stored.changed_at)

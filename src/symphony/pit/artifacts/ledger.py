@@ -1,0 +1,246 @@
+"""The log and the index of one store, kept together: what several threads and processes share.
+
+Records go to the log first and from there to the index, always under the lock file; an index
+that is behind, broken or gone catches up from the log. Appends of several threads that arrive
+together share one write and one sync (the first to get the lock writes for all).
+"""
+
+import copy
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.pit.artifacts.database import Broken, set_aside
+from symphony.pit.artifacts.failures import file_lock
+from symphony.pit.artifacts.index import Index, Position
+from symphony.pit.artifacts.records import Put, Read, Record, RecordLog, line_of
+
+T = TypeVar("T")
+
+_BATCH = 5_000
+
+_abandoned: list[Index | None] = []
+
+logger = logging.getLogger(__name__)
+
+
+class _Ticket:
+    """One append that waits for its turn."""
+
+    __slots__ = ("done", "durable", "error", "line")
+
+    def __init__(self, line: bytes, durable: bool) -> None:
+        self.line, self.durable = line, durable
+        self.done = False
+        self.error: Exception | None = None
+
+
+class Ledger:
+    """Thread-safe, several processes at once.
+
+    `recover` gives a record for every body found when there is no log: nobody knows any more
+    what refers to them, so they must be kept. Errors: StorageFull, IoFailed.
+    """
+
+    def __init__(self, root: Path, recover: Callable[[], Iterable[Put]]) -> None:
+        self._root, self._recover = root, recover
+        self._log = RecordLog(root / "records.log")
+        self._lock = root / "records.lock"
+        self._index_path = root / "index.db"
+        self._index: Index | None = None
+        self._read_only = False
+        self._seen: tuple[int, int, int] | None = None
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._waiting: deque[_Ticket] = deque()
+
+    def append(self, *records: Record, durable: bool) -> None:
+        """Log records; with `durable` they survive a power cut once this returns."""
+        ticket = _Ticket(b"".join(map(line_of, records)), durable)
+        self._waiting.append(ticket)
+        with self._mutex:
+            if not ticket.done:
+                self._append_waiting()
+        if ticket.error is not None:
+            raise copy.copy(ticket.error) from ticket.error
+
+    def ask(self, question: Callable[[Index], T]) -> T:
+        """`question`, put to an index that knows all that has been logged."""
+        with self._mutex:
+            if not self._root.is_dir():
+                with closing(Index(None)) as nothing:
+                    return question(nothing)
+            self._refresh()
+            try:
+                return question(self._opened())
+            except Broken as error:
+                self._discard_index(error)
+            self._refresh()
+            with _broken_is_final():
+                return question(self._opened())
+
+    def ensure(self) -> None:
+        """Make the log if there is none. Must have happened before the first body is published."""
+        with self._mutex:
+            self._check_fork()
+            if not self._log.attach(write=False):
+                with file_lock(self._lock, exclusive=True):
+                    self._catch_up(write=True)
+
+    def compact(self) -> None:
+        """Write the log anew without what is no longer true, if that halves it."""
+        with self._mutex, file_lock(self._lock, exclusive=True):
+            self._check_fork()
+            self._catch_up(write=True)
+            lines = sum(1 for _ in self._log.read(0))
+            index = self._opened()
+            if index.position().damaged == 0 and lines > 1_000 and lines > 2 * index.count():
+                self._log.replace(index.dump())
+                self._catch_up(write=True)
+
+    def close(self) -> None:
+        """Close the files; the next use opens them again."""
+        with self._mutex:
+            self._close()
+
+    # -- under the mutex
+
+    def _append_waiting(self) -> None:
+        batch: list[_Ticket] = []
+        while self._waiting:
+            batch.append(self._waiting.popleft())
+        try:
+            self._check_fork()
+            with file_lock(self._lock, exclusive=True):
+                self._catch_up(write=True)
+                self._log.append((t.line for t in batch), durable=any(t.durable for t in batch))
+                self._index_appended()
+        except BaseException as error:
+            failed = error if isinstance(error, SymphonyError) else IoFailed("storing was interrupted")
+            for ticket in batch:
+                ticket.error = failed
+            if not isinstance(error, SymphonyError):
+                raise
+        finally:
+            for ticket in batch:
+                ticket.done = True
+
+    def _index_appended(self) -> None:
+        try:
+            self._catch_up(write=True)
+        except SymphonyError as error:
+            # The records are safe in the log: whoever asks next reads them from there.
+            logger.warning("the index %s is behind its log: %s", self._index_path, error)
+
+    def _refresh(self) -> None:
+        self._check_fork()
+        present = self._log.present()
+        if self._index is not None and present is not None and present == self._seen:
+            return
+        try:
+            with file_lock(self._lock, exclusive=not self._read_only):
+                self._catch_up(write=not self._read_only)
+        except IoFailed as error:
+            if self._read_only or error.code != IoFailed.code or os.access(self._root, os.W_OK):
+                raise
+            self._close()
+            self._read_only = True
+            self._refresh()
+
+    def _catch_up(self, *, write: bool) -> None:
+        """Read what is new in the log into the index. Under the lock between processes."""
+        if not self._log.attach(write=False):
+            records = self._unlogged()
+            if write:
+                self._log.replace(records)
+                self._log.attach(write=True)
+            else:
+                numbered = ((record, number) for number, record in enumerate(records))
+                self._opened().apply(numbered, Position("recovered", 0, 0))
+        try:
+            self._read_log(write=write)
+        except Broken as error:
+            self._discard_index(error)
+            with _broken_is_final():
+                self._read_log(write=write)
+        self._seen = self._log.present()
+
+    def _unlogged(self) -> list[Record]:
+        """What can still be known when the log is gone: the index, if it is sound, and the bodies."""
+        try:
+            known = list(self._opened().dump())
+        except Broken as error:
+            self._discard_index(error)
+            known = []
+        digests = {record.digest for record in known if isinstance(record, Put)}
+        found = [put for put in self._recover() if put.digest not in digests]
+        if found:
+            logger.warning("%s was missing: %d bodies found without it are kept", self._log.path, len(found))
+        return [*known, *found]
+
+    def _read_log(self, *, write: bool) -> None:
+        if not self._log.id:
+            return
+        index, size = self._opened(), (self._log.present() or (0, 0, 0))[2]
+        at = index.position()
+        if at.log != self._log.id or at.offset > size:
+            index.reset(self._log.id)
+            at = index.position()
+        torn = 0
+        lines = self._log.read(at.offset)
+        while batch := list(islice(lines, _BATCH)):
+            # Damaged lines at the very end are a torn write; before sound ones, a loss.
+            sound = [(i, read.record, read.end) for i, read in enumerate(batch) if read.record is not None]
+            if not sound:
+                torn += len(batch)
+                continue
+            last, _, end = sound[-1]
+            at = Position(self._log.id, end, at.damaged + torn + _damaged(batch[:last]))
+            torn = len(batch) - last - 1
+            index.apply(((record, place) for _, record, place in sound), at)
+        if torn and write:
+            self._log.cut(at.offset)
+
+    def _discard_index(self, why: Broken) -> None:
+        self._close_index()
+        if not self._read_only:
+            set_aside(self._index_path, why)
+
+    def _opened(self) -> Index:
+        if self._index is None:
+            self._index = Index(None if self._read_only else self._index_path)
+        return self._index
+
+    def _check_fork(self) -> None:
+        if self._pid != os.getpid():
+            # SQLite's connections do not survive a fork, and closing one here would harm the parent.
+            _abandoned.append(self._index)
+            self._index, self._pid, self._seen = None, os.getpid(), None
+
+    def _close_index(self) -> None:
+        if self._index is not None:
+            self._index.close()
+        self._index, self._seen = None, None
+
+    def _close(self) -> None:
+        self._close_index()
+        self._log.close()
+
+
+@contextmanager
+def _broken_is_final() -> Iterator[None]:
+    try:
+        yield
+    except Broken as error:
+        raise IoFailed(f"the artifact index is unusable even when made anew: {error}") from error
+
+
+def _damaged(batch: list[Read]) -> int:
+    return sum(read.record is None for read in batch)

@@ -1,0 +1,162 @@
+"""The artifact store of `run --memory` and of tests: nothing outlives the process."""
+
+import hashlib
+import io
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from symphony.pit.artifacts.rules import (
+    DIGEST,
+    MIN_AGE_S,
+    PREFIX,
+    Collected,
+    ambiguous,
+    check_labels,
+    corrupt,
+    invalid_digest,
+    missing,
+)
+from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.ports.values import ArtifactRef, Digest
+
+_CHUNK_BYTES = 1 << 20
+
+
+class _Entry:
+    """One body and what is known of it; `names` maps names to the puts nobody's run has claimed."""
+
+    def __init__(self, body: bytes, created_at: float) -> None:
+        self.body, self.created_at = body, created_at
+        self.content_type = ""
+        self.put_at = created_at
+        self.names: dict[str, int] = {}
+        self.links: dict[tuple[str, str, str], Provenance] = {}
+
+
+class MemoryArtifacts:
+    """`symphony.ports.artifacts.ArtifactStore` in memory. Thread-safe.
+
+    `now_s` gives seconds since the epoch; without it all bodies are of the same age, 0.
+    """
+
+    def __init__(self, now_s: Callable[[], float] = lambda: 0.0) -> None:
+        self._now_s = now_s
+        self._entries: dict[Digest, _Entry] = {}  # in the order of the last put
+        self._named: dict[tuple[str, Digest], None] = {}  # in the order of the last put
+        self._unclaimed: Counter[tuple[str, Digest]] = Counter()
+        self._mutex = threading.RLock()
+
+    def put(
+        self, body: bytes, *, content_type: str, name: str | None = None, encoding: str = "bytes"
+    ) -> ArtifactRef:
+        """Store a body."""
+        check_labels(name, content_type)
+        digest = Digest(hashlib.sha256(body).hexdigest())
+        with self._mutex:
+            now_s = self._now_s()
+            entry = self._entries.pop(digest, None) or _Entry(body, now_s)
+            self._entries[digest] = entry
+            entry.body, entry.content_type, entry.put_at = body, content_type, now_s
+            if name is not None:
+                entry.names[name] = entry.names.get(name, 0) + 1
+                self._named.pop((name, digest), None)
+                self._named[name, digest] = None
+                self._unclaimed[name, digest] += 1
+        return ArtifactRef(
+            digest=digest, size=len(body), content_type=content_type, name=name, encoding=encoding
+        )
+
+    def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef:
+        """Store all that `stream` gives."""
+        check_labels(name, content_type)
+        body = b"".join(iter(lambda: stream.read(_CHUNK_BYTES), b""))
+        return self.put(body, content_type=content_type, name=name)
+
+    def get(self, digest: Digest) -> bytes:
+        """A whole body, verified."""
+        if DIGEST.fullmatch(digest) is None:
+            raise invalid_digest(digest)
+        with self._mutex:
+            entry = self._entries.get(digest)
+        if entry is None:
+            raise missing(digest)
+        if hashlib.sha256(entry.body).hexdigest() != digest:
+            raise corrupt(digest, "its bytes have changed")
+        return entry.body
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """A body as a stream."""
+        return io.BytesIO(self.get(digest))
+
+    def path(self, digest: Digest) -> Path | None:
+        """None: there are no files."""
+        return None
+
+    def find(self, digest_or_name: str) -> ArtifactRecord:
+        """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
+        with self._mutex:
+            if PREFIX.fullmatch(digest_or_name):
+                found = sorted(digest for digest in self._entries if digest.startswith(digest_or_name))
+                if len(found) > 1:
+                    raise ambiguous(digest_or_name, found)
+                if found:
+                    return self._record(found[0])
+            for name, digest in reversed(self._named):
+                if name == digest_or_name:
+                    return self._record(digest)
+        raise missing(digest_or_name)
+
+    def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
+        """Newest first: what was put last comes first, again if it was put again."""
+        with self._mutex:
+            newest = list(self._entries)[::-1][: max(limit, 0)]
+            return iter([self._record(digest) for digest in newest])
+
+    def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
+        """Record that a run refers to `ref`. Raises ArtifactMissing."""
+        with self._mutex:
+            entry = self._entries.get(ref.digest)
+            if entry is None:
+                raise missing(ref.digest)
+            entry.links[provenance.run_id, provenance.node, provenance.port] = provenance
+            if ref.name is not None and (claimed := self._unclaimed.pop((ref.name, ref.digest), 0)):
+                entry.names[ref.name] -= claimed
+
+    def unlink_run(self, run_id: str) -> None:
+        """Forget what a run refers to."""
+        with self._mutex:
+            for entry in self._entries.values():
+                entry.links = {key: by for key, by in entry.links.items() if by.run_id != run_id}
+
+    def collect(self, min_age_s: float = MIN_AGE_S) -> Collected:
+        """Delete the bodies that no run refers to and nobody outside of a run has named."""
+        with self._mutex:
+            latest = self._now_s() - min_age_s
+            gone = [
+                (digest, len(entry.body))
+                for digest, entry in self._entries.items()
+                if entry.put_at <= latest and not entry.links and not any(entry.names.values())
+            ]
+            for digest, _ in gone:
+                del self._entries[digest]
+            self._named = {key: None for key in self._named if key[1] in self._entries}
+            return Collected(len(gone), sum(size for _, size in gone))
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+    def _record(self, digest: Digest) -> ArtifactRecord:
+        entry = self._entries[digest]
+        by = sorted(entry.links.values(), key=lambda p: (p.created_at, p.run_id, p.node, p.port))
+        names = tuple(name for name, named in reversed(self._named) if named == digest)
+        return ArtifactRecord(
+            digest=digest,
+            size=len(entry.body),
+            content_type=entry.content_type,
+            names=names,
+            created_at=entry.created_at,
+            provenance=tuple(by),
+        )

@@ -1,0 +1,198 @@
+"""What is known of the stored bodies, as an append-only log: the truth that the index is made of.
+
+One line a record: eight hexadecimal digits of CRC-32, a space, JSON. The first line names the
+log; a line that does not match its checksum was torn by a crash or damaged since.
+"""
+
+import errno
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from symphony.commons.filesystem import sync_directory
+from symphony.pit.artifacts.failures import io_errors
+from symphony.ports.artifacts import Provenance
+from symphony.ports.values import Digest
+
+_READ_BYTES = 4 << 20
+_OPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class Opened(msgspec.Struct, frozen=True, tag_field="kind", tag="opened"):
+    """The first line: a log of another `id` is another log."""
+
+    id: str
+
+
+class Put(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="put"):
+    """A body was put, perhaps under a name. `unclaimed`: how many times, by nobody's run (so far)."""
+
+    digest: Digest
+    size: int
+    content_type: str
+    name: str | None = None
+    at: float = 0.0
+    unclaimed: int = 1
+
+
+class Linked(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="kind", tag="linked"):
+    """A run refers to a body. `claims`: how many of the puts under `name` were the run's."""
+
+    digest: Digest
+    provenance: Provenance
+    name: str | None = None
+    claims: int = 0
+
+
+class Unlinked(msgspec.Struct, frozen=True, tag_field="kind", tag="unlinked"):
+    """All references of a run are gone."""
+
+    run_id: str
+
+
+class Gone(msgspec.Struct, frozen=True, tag_field="kind", tag="gone"):
+    """The body was deleted."""
+
+    digest: Digest
+
+
+Record: TypeAlias = Opened | Put | Linked | Unlinked | Gone
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Opened | Put | Linked | Unlinked | Gone)
+
+
+_sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
+
+
+class Read(NamedTuple):
+    """One line read: its record, or None if it is damaged, and where it ends."""
+
+    record: Record | None
+    end: int
+
+
+def line_of(record: Record) -> bytes:
+    """`record` as a line."""
+    body = _encoder.encode(record)
+    return b"%08x %s\n" % (zlib.crc32(body), body)
+
+
+def record_of(line: bytes) -> Record | None:
+    """The record of a line without its end, or None if the line is damaged or unknown."""
+    with suppress(ValueError):
+        if len(line) > 9 and line[8:9] == b" " and int(line[:8], 16) == zlib.crc32(line[9:]):
+            return _decoder.decode(line[9:])
+    return None
+
+
+class RecordLog:
+    """The log's file. Not thread-safe: the caller holds the lock, between processes too.
+
+    Errors: StorageFull, IoFailed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd = -1
+        self._identity: tuple[int, int] | None = None
+        self.id = ""
+
+    def present(self) -> tuple[int, int, int] | None:
+        """Device, inode and size of the file now, or None: differs whenever there is something new."""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size
+
+    def attach(self, *, write: bool) -> bool:
+        """Open the file, or the one that has replaced it; with `write` make one if there is none.
+
+        False if there is none. Afterwards `id` is its name.
+        """
+        with io_errors(f"open {self.path}"):
+            found = self.present()
+            if found is not None and self._fd >= 0 and found[:2] == self._identity:
+                return True
+            self.close()
+            if found is None:
+                if not write:
+                    return False
+                self.replace(())
+            self._open()
+        return True
+
+    def replace(self, records: Iterable[Record]) -> None:
+        """Begin a new log, of a new id, with `records`; the old one stays whole until then."""
+        temporary = self.path.with_suffix(".new")
+        with io_errors(f"write {self.path}"):
+            with temporary.open("wb") as stream:
+                stream.write(line_of(Opened(os.urandom(8).hex())))
+                stream.writelines(line_of(record) for record in records)
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.replace(self.path)
+            sync_directory(self.path.parent)
+            self.close()
+
+    def append(self, lines: Iterable[bytes], *, durable: bool) -> None:
+        """Add whole lines at the end; after a failure the end is as before."""
+        body = b"".join(lines)
+        with io_errors(f"write {self.path}"):
+            start = os.fstat(self._fd).st_size
+            try:
+                view = memoryview(body)
+                while view:
+                    view = view[os.write(self._fd, view) :]
+                if durable:
+                    _sync(self._fd)
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(self._fd, start)
+                raise
+
+    def read(self, offset: int) -> Iterator[Read]:
+        """The lines from `offset` on. A last line without an end counts as damaged."""
+        rest = b""
+        while True:
+            with io_errors(f"read {self.path}"):
+                chunk = os.pread(self._fd, _READ_BYTES, offset + len(rest))
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                offset += len(line) + 1
+                yield Read(record_of(line), offset)
+            if not chunk:
+                break
+        if rest:
+            yield Read(None, offset + len(rest))
+
+    def cut(self, end: int) -> None:
+        """Drop what lies behind `end`: a line that was torn when its writer died."""
+        with io_errors(f"write {self.path}"):
+            os.ftruncate(self._fd, end)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._identity, self.id = -1, None, ""
+
+    def _open(self) -> None:
+        try:
+            self._fd = os.open(self.path, _OPEN)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            # A store that others own, or on a read-only medium, can be read all the same.
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        status = os.fstat(self._fd)
+        self._identity = (status.st_dev, status.st_ino)
+        first = next(self.read(0), None)
+        opened = first.record if first is not None else None
+        # A log whose first line is damaged still has its records: it goes by its inode.
+        self.id = opened.id if isinstance(opened, Opened) else f"inode-{status.st_ino}"

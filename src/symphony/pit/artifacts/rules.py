@@ -1,0 +1,66 @@
+"""What every store keeps to: what digests and labels look like, and the errors that say so. Pure."""
+
+import re
+from typing import NamedTuple
+
+from symphony.commons.errors import ValidationFailed
+from symphony.ports.artifacts import ArtifactAmbiguous, ArtifactCorrupt, ArtifactMissing
+from symphony.ports.values import Digest
+
+NAME_LENGTH_MAX = 200
+MIN_AGE_S = 3600.0
+UNKNOWN_TYPE = "application/octet-stream"
+DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+PREFIX = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+
+
+class Collected(NamedTuple):
+    """What a collection has deleted."""
+
+    objects: int
+    bytes: int
+
+
+def check_labels(name: str | None, content_type: str) -> None:
+    """Raise ValidationFailed unless `name` and `content_type` are short printable text."""
+    for field, label in (("name", name), ("content_type", content_type)):
+        if label is None:
+            continue
+        if not label or len(label) > NAME_LENGTH_MAX or _CONTROL.search(label):
+            raise ValidationFailed(
+                f"{label!r:.80} is no {field.replace('_', ' ')} for an artifact",
+                details={"field": field},
+                hint=f"use 1 to {NAME_LENGTH_MAX} characters without control characters",
+            )
+
+
+def ambiguous(prefix: str, found: list[Digest]) -> ArtifactAmbiguous:
+    return ArtifactAmbiguous(
+        f"{len(found)} artifacts begin with {prefix}",
+        details={"digests": found[:10]},
+        hint="give more digits of the one you mean",
+    )
+
+
+def missing(digest_or_name: str) -> ArtifactMissing:
+    return ArtifactMissing(
+        f"artifact {digest_or_name[:NAME_LENGTH_MAX]} is not in the store",
+        details={"artifact": digest_or_name[:NAME_LENGTH_MAX]},
+        hint="list what there is with: symphony artifacts list",
+    )
+
+
+def corrupt(digest: str, why: str) -> ArtifactCorrupt:
+    return ArtifactCorrupt(
+        f"artifact {digest} is damaged: {why}",
+        details={"digest": digest},
+        hint="check the disk, then run what made it again with --no-cache: storing it anew repairs it",
+    )
+
+
+def invalid_digest(digest: str) -> ValidationFailed:
+    return ValidationFailed(
+        f"{digest!r:.80} is not a digest", hint="a digest has 64 lower-case hexadecimal digits"
+    )

@@ -1,0 +1,226 @@
+"""What every artifact store keeps to: one suite over files and memory."""
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from symphony.commons.errors import ValidationFailed
+from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.ports.artifacts import ArtifactAmbiguous, ArtifactMissing, ArtifactStore, Provenance
+from symphony.ports.values import ArtifactRef, Digest
+
+Store = FileArtifacts | MemoryArtifacts
+
+ABSENT = Digest("0" * 64)
+
+
+@pytest.fixture(params=["files", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    made: Store = FileArtifacts(tmp_path / "artifacts") if request.param == "files" else MemoryArtifacts()
+    yield made
+    made.close()
+
+
+def put(store: Store, body: bytes, name: str | None = None) -> ArtifactRef:
+    return store.put(body, content_type="text/plain", name=name)
+
+
+def by(run_id: str, node: str = "n", port: str = "result", at: float = 1.0) -> Provenance:
+    return Provenance(
+        run_id=run_id, node=node, port=port, operator="o", version="1.0.0", inputs={"x": "d"}, created_at=at
+    )
+
+
+def test_it_is_an_artifact_store(store: Store) -> None:
+    seam: ArtifactStore = store
+    assert seam.put(b"x", content_type="a/b").size == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"\0", b"text", bytes(range(256)) * 9_000], ids=len)
+def test_what_is_put_is_what_is_got(store: Store, body: bytes) -> None:
+    ref = store.put(body, content_type="text/plain", name="n", encoding="text")
+    assert ref == ArtifactRef(
+        digest=Digest(hashlib.sha256(body).hexdigest()),
+        size=len(body),
+        content_type="text/plain",
+        name="n",
+        encoding="text",
+    )
+    assert store.get(ref.digest) == body
+    with store.open(ref.digest) as stream:
+        assert stream.read() == body
+
+
+def test_a_stream_is_stored_as_the_same_bytes_would_be(store: Store) -> None:
+    body = b"line\n" * 700_000
+    streamed = store.put_stream(io.BytesIO(body), content_type="text/plain", name="s")
+    assert streamed == put(store, body, "s")
+    with store.open(streamed.digest) as stream:
+        assert stream.readline() == b"line\n"
+        assert stream.read() == body[5:]
+
+
+def test_a_stream_that_breaks_leaves_nothing(store: Store) -> None:
+    class Breaking(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            piece = super().read(size)
+            if not piece:
+                raise ConnectionError("the peer went away")
+            return piece
+
+    with pytest.raises(ConnectionError):
+        store.put_stream(Breaking(b"half"), content_type="text/plain")
+    assert list(store.records()) == []
+
+
+def test_what_is_not_there_is_missing(store: Store) -> None:
+    for act in (store.get, store.open, store.find):
+        with pytest.raises(ArtifactMissing):
+            act(ABSENT)
+    with pytest.raises(ArtifactMissing):
+        store.find("no such name")
+    with pytest.raises(ArtifactMissing):
+        store.link(ArtifactRef(digest=ABSENT, size=1), by("r"))
+    assert store.path(ABSENT) is None
+    assert list(store.records()) == []
+    store.unlink_run("never seen")
+
+
+@pytest.mark.parametrize(
+    "digest", ["", "../../etc/passwd", "a" * 63, "A" * 64, "a" * 64 + "\n", "ab/" + "c" * 61]
+)
+def test_a_bad_digest_is_refused_before_any_file_is_looked_at(store: Store, digest: str) -> None:
+    put(store, b"x")
+    for act in (store.get, store.open):
+        with pytest.raises(ValidationFailed, match="not a digest"):
+            act(Digest(digest))
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "\0", "x" * 201, "\ud800"])
+def test_a_bad_name_or_type_is_refused_and_nothing_stored(store: Store, name: str) -> None:
+    with pytest.raises(ValidationFailed, match="artifact"):
+        put(store, b"x", name)
+    with pytest.raises(ValidationFailed, match="artifact"):
+        store.put_stream(io.BytesIO(b"x"), content_type=name)
+    assert list(store.records()) == []
+
+
+def test_names_are_only_names(store: Store) -> None:
+    for name in ("../../up", "/etc/passwd", "ünïcode 名前", "a'; DROP TABLE names; --", ".", "deadbeef"):
+        ref = put(store, name.encode(), name)
+        assert store.find(name).digest == ref.digest
+        assert store.find(name).names == (name,)
+
+
+def test_found_by_digest_by_prefix_and_by_name(store: Store) -> None:
+    ref = put(store, b"body", "report")
+    for text in (ref.digest, ref.digest[:8], ref.digest[:20], "report"):
+        record = store.find(text)
+        assert (record.digest, record.size, record.content_type) == (ref.digest, 4, "text/plain")
+    with pytest.raises(ArtifactMissing):
+        store.find(ref.digest[:7])
+
+
+def test_a_prefix_of_several_is_ambiguous(store: Store) -> None:
+    # These two share their first 8 digits (found by search).
+    first, second = put(store, b"symphony-37859"), put(store, b"symphony-68594")
+    assert first.digest[:8] == second.digest[:8]
+    with pytest.raises(ArtifactAmbiguous) as caught:
+        store.find(first.digest[:8])
+    assert sorted([first.digest, second.digest]) == caught.value.details["digests"]
+    assert store.find(first.digest[:20]).digest == first.digest
+
+
+def test_a_name_means_its_newest_body(store: Store) -> None:
+    old, new = put(store, b"old", "report"), put(store, b"new", "report")
+    assert store.find("report").digest == new.digest
+    put(store, b"old", "report")
+    assert store.find("report").digest == old.digest
+    put(store, b"new", "another name")
+    assert store.find("report").digest == old.digest
+
+
+def test_records_come_newest_first_and_once_each(store: Store) -> None:
+    refs = [put(store, b"%d" % i) for i in range(250)]
+    put(store, b"0", "again")
+    newest = [refs[0].digest] + [ref.digest for ref in reversed(refs[1:])]
+    assert [record.digest for record in store.records(limit=1_000)] == newest
+    assert [record.digest for record in store.records(limit=3)] == newest[:3]
+    assert list(store.records(limit=0)) == []
+    assert next(store.records()).names == ("again",)
+
+
+def test_provenance_is_kept_for_every_output(store: Store) -> None:
+    ref = put(store, b"shared")
+    links = [by("r1", "a", at=1.0), by("r1", "b", at=2.0), by("r2", "a", at=3.0)]
+    for link in (*links, links[0]):
+        store.link(ref, link)
+    assert store.find(ref.digest).provenance == tuple(links)
+    store.unlink_run("r1")
+    assert store.find(ref.digest).provenance == (links[2],)
+
+
+def test_collecting_takes_only_what_nothing_refers_to(store: Store) -> None:
+    linked, shared, idle = put(store, b"linked"), put(store, b"shared"), put(store, b"idle")
+    store.link(linked, by("r1"))
+    store.link(shared, by("r1"))
+    store.link(shared, by("r2"))
+    assert store.collect(0) == (1, 4)
+    assert store.collect(0) == (0, 0)
+    with pytest.raises(ArtifactMissing):
+        store.get(idle.digest)
+    store.unlink_run("r1")
+    assert store.collect(0) == (1, 6)
+    assert store.get(shared.digest) == b"shared"
+    assert [record.digest for record in store.records()] == [shared.digest]
+
+
+def test_collecting_leaves_what_has_just_been_put(store: Store) -> None:
+    ref = put(store, b"young")
+    assert store.collect(60) == (0, 0)
+    assert store.collect() == (0, 0)
+    assert store.get(ref.digest) == b"young"
+
+
+def test_what_a_person_named_stays_and_what_a_run_named_goes_with_the_run(store: Store) -> None:
+    for_person, for_run, for_both = (
+        put(store, b"person", "p"),
+        put(store, b"run", "r"),
+        put(store, b"both", "b"),
+    )
+    store.link(for_run, by("r1", "a"))
+    store.link(for_both, by("r1", "b"))
+    put(store, b"both", "b")
+    store.unlink_run("r1")
+    assert store.collect(0).objects == 1
+    left = {record.digest for record in store.records()}
+    assert left == {for_person.digest, for_both.digest}
+
+
+def test_a_body_that_was_collected_can_be_put_again(store: Store) -> None:
+    put(store, b"x")
+    assert store.collect(0).objects == 1
+    ref = put(store, b"x", "back")
+    assert store.get(ref.digest) == b"x"
+    assert store.find("back").provenance == ()
+
+
+def test_many_threads_at_once(store: Store) -> None:
+    def work(number: int) -> None:
+        for i in range(20):
+            ref = put(store, b"body %d" % (i % 7), f"name {number}")
+            store.link(ref, by(f"run {number}", str(i)))
+            assert store.get(ref.digest) == b"body %d" % (i % 7)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    records = list(store.records())
+    assert len(records) == 7
+    assert sum(len(record.provenance) for record in records) == 6 * 20
