@@ -35,7 +35,8 @@ def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
     In the texts, parameters and local variables have canonical names; the function's own name,
     docstrings, comments and annotations are gone. A copy whose identifiers were renamed has the
     same text, an edited one a similar text. Of a class its outline counts, without the bodies of
-    its methods. A file that cannot be parsed has no items: `code.symbols` says why.
+    its methods; a function inside a function counts as part of it. A file that cannot be parsed
+    has no items: `code.symbols` says why.
 
     Args:
         path: the file
@@ -55,7 +56,8 @@ def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
     except (FileTooLarge, SourceProblem):
         return Shapes(items=[], texts=[])
     long = [one for one in module.definitions if one.end_line - one.line + 1 >= min_lines]
-    kept = [one for one in long if one.shape]  # not what is too deep to be printed
+    # Not what stands inside a compared function, nor what is too deep to be printed.
+    kept = [one for one in long if one.shape and not one.nested]
     return Shapes(
         items=[
             Item(
