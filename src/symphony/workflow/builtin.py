@@ -7,16 +7,17 @@ import importlib.resources
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TypeVar
+from typing import Literal
 
 import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
+from symphony.workflow.documents.tree import value_of
+from symphony.workflow.problems import Problem
 from symphony.workflow.types import PortType, parse_type
 
 FILE = "builtin_catalog.json"
-_Info = TypeVar("_Info", OperatorInfo, ModelInfo)
 
 
 @lru_cache(maxsize=1)
@@ -27,9 +28,9 @@ def builtin_catalog() -> Catalog:
 
 def catalog_from_json(data: bytes) -> Catalog:
     """The catalogue that `catalog_to_json` wrote. Raises msgspec.ValidationError or ValueError."""
-    document = msgspec.json.decode(data, type=dict[str, dict[str, dict[str, Value]]])
-    operators = {name: _info(raw, OperatorInfo, name=name) for name, raw in document.get("operators", {}).items()}
-    models = {name: _info(raw, ModelInfo, id=name) for name, raw in document.get("models", {}).items()}
+    document = msgspec.json.decode(data, type=dict[str, dict[str, dict[str, object]]])
+    operators = {name: _operator(name, raw) for name, raw in document.get("operators", {}).items()}
+    models = {name: _model(name, raw) for name, raw in document.get("models", {}).items()}
     return Catalog(operators=operators, models=models)
 
 
@@ -42,26 +43,51 @@ def catalog_to_json(catalog: Catalog) -> bytes:
     return (json.dumps(document, ensure_ascii=False, indent=1) + "\n").encode()
 
 
-def _info(raw: Mapping[str, Value], kind: type[_Info], **named: str) -> _Info:
-    plain = {**raw, **named, "inputs": {}, "outputs": {}}
-    ports = {side: {name: _port(port) for name, port in _map(raw.get(side)).items()} for side in ("inputs", "outputs")}
-    return msgspec.structs.replace(msgspec.convert(plain, kind), **ports)
+def _operator(name: str, raw: Mapping[str, object]) -> OperatorInfo:
+    effect: Literal["pure", "read", "write"] = "write"
+    match raw.get("effect"):
+        case "pure":
+            effect = "pure"
+        case "read":
+            effect = "read"
+    return OperatorInfo(
+        name=name, version=str(raw["version"]), effect=effect, idempotent=bool(raw.get("idempotent")),
+        summary=str(raw.get("summary", "")), help=str(raw.get("help", "")),
+        inputs=_read_ports(raw.get("inputs")), outputs=_read_ports(raw.get("outputs")),
+    )  # fmt: skip
 
 
-def _port(raw: Value) -> Port:
+def _model(name: str, raw: Mapping[str, object]) -> ModelInfo:
+    return ModelInfo(
+        id=name, version=str(raw["version"]), provider=str(raw.get("provider", "local")),
+        summary=str(raw.get("summary", "")),
+        inputs=_read_ports(raw.get("inputs")), outputs=_read_ports(raw.get("outputs")),
+    )  # fmt: skip
+
+
+def _read_ports(raw: object) -> dict[str, Port]:
+    return {name: _port(port) for name, port in _map(raw).items()}
+
+
+def _port(raw: object) -> Port:
     port = _map(raw)
-    default = port["default"] if "default" in port else msgspec.UNSET
+    problems: list[Problem] = []
+    default = value_of(port["default"], "", problems) if "default" in port else msgspec.UNSET
+    if problems:
+        raise ValueError(problems[0].message)
     return Port(type=_type(port.get("type")), default=default, description=str(port.get("description", "")))
 
 
-def _type(raw: Value) -> PortType:
+def _type(raw: object) -> PortType:
     if isinstance(raw, dict):
-        return msgspec.convert({"kind": "enum", "choices": raw.get("enum"), "optional": raw.get("optional", False)}, PortType)
+        choices = raw.get("enum")
+        assert isinstance(choices, list)
+        return PortType("enum", choices=tuple(map(str, choices)), optional=bool(raw.get("optional")))
     return parse_type(str(raw))
 
 
-def _map(raw: Value) -> dict[str, Value]:
-    return msgspec.convert(raw or {}, dict[str, Value])
+def _map(raw: object) -> dict[str, object]:
+    return {str(key): item for key, item in raw.items()} if isinstance(raw, dict) else {}
 
 
 def _spelled(info: OperatorInfo | ModelInfo) -> dict[str, Value]:

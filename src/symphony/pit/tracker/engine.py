@@ -21,13 +21,12 @@ from symphony.pit.tracker.journal import BATCH_AGE_S, JournalFailed, JournalStor
 from symphony.pit.tracker.records import Code, Record
 from symphony.pit.tracker.replay import Replay, iso
 from symphony.pit.tracker.values import Values
-from symphony.pit.tracker.work import Work, candidates, retry_delay_s
+from symphony.pit.tracker.work import Work, candidates, retry_delay_s, type_of_read
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.expressions import Compiler, Template
 from symphony.workflow.model import Workflow
-from symphony.workflow.types import ANY
 
 IN_DOUBT = "in-doubt"
 _SLICE = 256  # commands performed before the loop gets a turn
@@ -259,7 +258,7 @@ class Engine:
         self._ended = True
 
     def _render_outputs(self) -> dict[str, StoredValue]:
-        compiler = Compiler(lambda read: ANY)
+        compiler = Compiler(type_of_read)
         out: dict[str, StoredValue] = {}
         for name, value in self.job.workflow.outputs.items():
             template = compiler.template(value)

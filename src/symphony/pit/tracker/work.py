@@ -62,7 +62,7 @@ class Work:
 
 def works_of(workflow: Workflow, catalog: Catalog, operators: Mapping[str, Operator]) -> tuple[Work, ...]:
     """The work of every node, in the workflow's order. Raises NotSupported, BadExpression."""
-    compiler = Compiler(_type_of)
+    compiler = Compiler(type_of_read)
     transforms = _transforms(workflow)
     conditions = _conditions(workflow, compiler)
     return tuple(
@@ -71,7 +71,8 @@ def works_of(workflow: Workflow, catalog: Catalog, operators: Mapping[str, Opera
     )
 
 
-def _type_of(read: Read) -> PortType:
+def type_of_read(read: Read) -> PortType:
+    """What the evaluator is told of a value."""
     # Values were checked against declared types before they got here; the evaluator tells them
     # apart by themselves, and a skipped node's null needs a dynamic variable.
     return TIMESTAMP if read.kind == "run" and read.name == "started_at" else ANY
