@@ -7,17 +7,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from symphony.pit.artifacts.cache import ResultCache
     from symphony.pit.artifacts.files import FileArtifacts
     from symphony.pit.artifacts.memory import MemoryArtifacts
+    from symphony.pit.artifacts.results import Cache, CacheEntry, CacheSize, MemoryCache
     from symphony.pit.artifacts.rules import Collected
 
 _MODULES = {
+    "Cache": "results",
+    "CacheEntry": "results",
+    "CacheSize": "results",
     "Collected": "rules",
     "FileArtifacts": "files",
     "MemoryArtifacts": "memory",
+    "MemoryCache": "results",
+    "ResultCache": "cache",
 }
 
-__all__ = ["Collected", "FileArtifacts", "MemoryArtifacts"]
+__all__ = [
+    "Cache",
+    "CacheEntry",
+    "CacheSize",
+    "Collected",
+    "FileArtifacts",
+    "MemoryArtifacts",
+    "MemoryCache",
+    "ResultCache",
+]
 
 
 def __getattr__(name: str) -> object:

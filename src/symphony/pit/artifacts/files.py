@@ -88,6 +88,14 @@ class FileArtifacts:
         """The file of a body, to be read only; None if there is none. Not verified."""
         return self._objects.locate(digest)
 
+    def holds(self, ref: ArtifactRef) -> bool:
+        """Is a body of this size there? If so, it is safe from collection as if put now. Not verified."""
+        found = self._objects.stat(ref.digest)
+        if found is None or found.size != ref.size:
+            return False
+        with self._sharing():
+            return self._objects.touch(ref.digest, sync=False)
+
     def find(self, digest_or_name: str) -> ArtifactRecord:
         """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
         if PREFIX.fullmatch(digest_or_name):

@@ -95,6 +95,14 @@ class MemoryArtifacts:
         """None: there are no files."""
         return None
 
+    def holds(self, ref: ArtifactRef) -> bool:
+        """Is the body there? If so, it is safe from collection as if put now."""
+        with self._mutex:
+            entry = self._entries.get(ref.digest)
+            if entry is not None:
+                entry.put_at = self._now_s()
+            return entry is not None
+
     def find(self, digest_or_name: str) -> ArtifactRecord:
         """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
         with self._mutex:

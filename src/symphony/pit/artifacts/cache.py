@@ -1,0 +1,188 @@
+"""The cache of results: what an operator gave for the same code, configuration and inputs.
+
+A cache may forget, so nothing here is durable, and nothing that goes wrong with the file
+reaches a run: it is logged, and results are computed again.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from symphony.pit.artifacts.content import ContentMemo, FileState
+from symphony.pit.artifacts.results import (
+    BYTES_MAX,
+    CacheEntry,
+    CacheSize,
+    Recent,
+    all_held,
+    entry_of,
+    row_of,
+)
+from symphony.pit.artifacts.write_behind import WriteBehind
+from symphony.ports.values import ArtifactRef
+
+_RECENT_MAX = 1_000
+_RECENT_BYTES_MAX = 16 << 20
+_CONTENTS_MAX = 200_000
+_APPLICATION = 0x53594301
+_SCHEMA = """
+CREATE TABLE entries (
+    key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX entries_oldest ON entries (used, size);
+CREATE TABLE operators (operator TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL, uses INTEGER NOT NULL);
+INSERT INTO totals VALUES (0, 0, 0);
+CREATE TRIGGER entry_added AFTER INSERT ON entries
+BEGIN UPDATE totals SET entries = entries + 1, bytes = bytes + new.size; END;
+CREATE TRIGGER entry_changed AFTER UPDATE OF size ON entries
+BEGIN UPDATE totals SET bytes = bytes + new.size - old.size; END;
+CREATE TRIGGER entry_removed AFTER DELETE ON entries
+BEGIN UPDATE totals SET entries = entries - 1, bytes = bytes - old.size; END;
+CREATE TABLE contents (id INTEGER PRIMARY KEY, state TEXT NOT NULL UNIQUE, digest TEXT NOT NULL);
+"""
+_PUT = """
+INSERT INTO entries VALUES (?, ?, (SELECT uses FROM totals), ?)
+ON CONFLICT (key) DO UPDATE SET size = excluded.size, used = excluded.used, body = excluded.body
+"""
+_USE = "UPDATE entries SET used = (SELECT uses FROM totals) WHERE key = ?"
+_OLDEST = "DELETE FROM entries WHERE key IN (SELECT key FROM entries ORDER BY used, key LIMIT ?)"
+
+
+class ResultCache:
+    """`Cache` in a SQLite file of at most about `bytes_max` bytes of results.
+
+    The results used longest ago go first. `holds` tells whether the store still has a body; by
+    default all are taken to be there. Several processes may share the file. A loss of the newest
+    results in a crash is possible; a broken file is set aside and begun anew.
+    """
+
+    def __init__(
+        self, path: Path, *, bytes_max: int = BYTES_MAX, holds: Callable[[ArtifactRef], bool] = all_held
+    ) -> None:
+        self._bytes_max, self._holds = bytes_max, holds
+        self._file = WriteBehind(path, application=_APPLICATION, schema=_SCHEMA, tidy=self._tidy)
+        self._recent = Recent(min(_RECENT_BYTES_MAX, bytes_max), _RECENT_MAX)
+        self._operators: set[str] | None = None
+        self._mutex = threading.Lock()
+        self._memo = _FileMemo(self._file)
+
+    @property
+    def memo(self) -> ContentMemo:
+        """Digests of files, in the same file."""
+        return self._memo
+
+    def has_any(self, operator: str) -> bool:
+        """Might there be a result of this operator? Looks into memory after the first call."""
+        operators = self._operators
+        if operators is None:
+            found = self._file.read(tuple[str], "SELECT operator FROM operators")
+            with self._mutex:
+                operators = self._operators = {name for (name,) in found} | (self._operators or set())
+        return operator in operators
+
+    def get(self, key: str) -> CacheEntry | None:
+        """The result, or None; also None if a body that it refers to is gone."""
+        with self._mutex:
+            body = self._recent.get(key)
+        if body is None:
+            found = self._file.read(tuple[bytes], "SELECT body FROM entries WHERE key = ?", key)
+            if not found:
+                return None
+            ((body,),) = found
+            self._file.write(_USE, (key,), 100)
+        entry = entry_of(body, self._holds)
+        if entry is None:
+            with self._mutex:
+                self._recent.drop(key)
+            self._file.write("DELETE FROM entries WHERE key = ?", (key,), 100)
+        return entry
+
+    def put(self, key: str, entry: CacheEntry) -> None:
+        """Keep a result. It is found at once, and in the file a little later."""
+        body = row_of(entry)
+        if len(body) > self._bytes_max // 4:
+            return
+        known = self.has_any(entry.operator)
+        with self._mutex:
+            self._recent.put(key, body)
+            if not known and self._operators is not None:
+                self._operators.add(entry.operator)
+        if not known:
+            self._file.write("INSERT OR IGNORE INTO operators VALUES (?)", (entry.operator,), 100)
+        self._file.write(_PUT, (key, len(body), body), len(body) + 200)
+
+    def clear(self) -> int:
+        """Forget all results and give back their room; how many there were. Digests of files stay.
+
+        Raises StorageFull, IoFailed.
+        """
+        with self._mutex:
+            self._recent.clear()
+            self._operators = set()
+        return self._file.change(_cleared)
+
+    def size(self) -> CacheSize:
+        """Of the file, with all that has been put."""
+        self._file.flush()
+        found = self._file.read(CacheSize, "SELECT entries, bytes FROM totals")
+        return found[0] if found else CacheSize(0, 0)
+
+    def close(self) -> None:
+        """Write what is still to be written, and close the file. Results put later are forgotten."""
+        self._file.close()
+
+    def _tidy(self, connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE totals SET uses = uses + 1")
+        entries, size = connection.execute("SELECT entries, bytes FROM totals").fetchone()
+        excess = size - self._bytes_max
+        while excess > 0 and entries:
+            # A tenth below the limit, so that the next batch finds room.
+            share = (excess + self._bytes_max / 10) / size
+            connection.execute(_OLDEST, (max(1, int(entries * share)),))
+            entries, size = connection.execute("SELECT entries, bytes FROM totals").fetchone()
+            excess = size - self._bytes_max
+        connection.execute(
+            "DELETE FROM contents WHERE id <= (SELECT max(id) FROM contents) - ?", (_CONTENTS_MAX,)
+        )
+
+
+def _cleared(connection: sqlite3.Connection) -> int:
+    connection.execute("BEGIN IMMEDIATE")
+    (count,) = connection.execute("SELECT entries FROM totals").fetchone()
+    connection.execute("DELETE FROM entries")
+    connection.execute("DELETE FROM operators")
+    connection.execute("COMMIT")
+    with suppress(sqlite3.OperationalError):  # somebody reads just now, or no room: next time
+        connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return int(count)
+
+
+class _FileMemo:
+    """`ContentMemo` in the cache's file; what has not reached it yet is in memory."""
+
+    def __init__(self, file: WriteBehind) -> None:
+        self._file = file
+        self._digests: dict[FileState, str] = {}
+
+    def recall(self, state: FileState) -> str | None:
+        known = self._digests.get(state)
+        if known is None:
+            query = "SELECT digest FROM contents WHERE state = ?"
+            found = self._file.read(tuple[str], query, _state_text(state))
+            known = found[0][0] if found else None
+        return known
+
+    def remember(self, state: FileState, digest: str) -> None:
+        if len(self._digests) >= _CONTENTS_MAX:
+            self._digests.clear()
+        self._digests[state] = digest
+        row = (_state_text(state), digest)
+        self._file.write("INSERT OR IGNORE INTO contents (state, digest) VALUES (?, ?)", row, 200)
+
+
+def _state_text(state: FileState) -> str:
+    return ":".join(map(str, state))

@@ -1,0 +1,28 @@
+"""What a result depends on, as one key. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+
+from symphony.pit.artifacts.codec import encode_value
+from symphony.ports.values import Value
+
+_SCHEME = 1
+"""Raised whenever results of earlier versions of Symphony must not be found any more."""
+
+
+def cache_key(
+    operator: str,
+    version: str,
+    fingerprint: str,
+    config: Mapping[str, Value],
+    inputs: Mapping[str, str],
+) -> str:
+    """64 hexadecimal digits that change whenever the result may.
+
+    `operator` is an operator's or a model's name, `fingerprint` stands for its code or weights,
+    `inputs` maps input names to digests: `codec.value_digest`, or `content.content_digest` for
+    the file that a `path` input points to. The order of the maps has no meaning.
+    Raises SerializationFailed if `config` holds something that is no value.
+    """
+    parts: Value = [_SCHEME, operator, version, fingerprint, dict(config), dict(inputs)]
+    return hashlib.sha256(encode_value(parts)).hexdigest()

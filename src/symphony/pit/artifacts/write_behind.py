@@ -1,0 +1,232 @@
+"""A database that may forget its newest rows but never stops anybody: the ground of the cache.
+
+Writes go through a bounded queue to one thread, which commits them in batches. Nothing that
+goes wrong with the file reaches whoever reads or writes: it is logged, and the file made anew.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.commons.filesystem import private_directory
+from symphony.pit.artifacts.database import Broken, connect, database_errors, set_aside
+from symphony.pit.artifacts.failures import file_lock
+
+T = TypeVar("T")
+Argument = str | int | float | bytes | None
+
+QUEUE_BYTES_MAX = 64 << 20
+_GATHER_S = 0.02
+
+logger = logging.getLogger(__name__)
+
+
+class _Write(NamedTuple):
+    statement: str
+    arguments: Sequence[Argument]
+    size: int
+
+
+class _Opened:
+    """Two connections to one file: readers never wait for the writer."""
+
+    def __init__(self, path: Path, application: int, schema: str) -> None:
+        self.writer = connect(path, application=application, schema=schema)
+        try:
+            self.reader = connect(path, application=application, schema=schema)
+        except BaseException:
+            self.writer.close()
+            raise
+
+    def close(self) -> None:
+        for connection in (self.reader, self.writer):
+            with suppress(sqlite3.Error):
+                connection.close()
+
+
+class WriteBehind:
+    """Thread-safe, several processes at once. `tidy` is run within each batch, after its writes."""
+
+    def __init__(
+        self, path: Path, *, application: int, schema: str, tidy: Callable[[sqlite3.Connection], None]
+    ) -> None:
+        self._path, self._application, self._schema, self._tidy = path, application, schema, tidy
+        self._opened: _Opened | None = None
+        self._gave_up = False
+        self._reading, self._writing = threading.Lock(), threading.Lock()
+        self._opening = threading.Lock()
+        self._queue: deque[_Write] = deque()
+        self._queued_bytes = 0
+        self._busy = False
+        self._stopping = False
+        self._flushing = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def read(self, kind: type[T], query: str, *arguments: Argument) -> list[T]:
+        """Rows as `kind`; none if the file is missing or unusable."""
+        if self._opened is None and not self._path.exists():
+            return []
+        for _ in range(2):
+            opened = self._open()
+            if opened is None:
+                break
+            try:
+                with self._reading, database_errors(f"read {self._path}"):
+                    rows = opened.reader.execute(query, arguments).fetchall()
+                    return [msgspec.convert(row, kind) for row in rows]
+            except Broken as error:
+                self._discard(opened, error)
+            except SymphonyError as error:
+                logger.warning("the cache answers nothing: %s", error)
+                break
+        return []
+
+    def write(self, statement: str, arguments: Sequence[Argument], size: int) -> bool:
+        """Queue one statement of about `size` bytes; False if the queue is full: it is forgotten."""
+        with self._changed:
+            if self._stopping or self._gave_up or self._queued_bytes + size > QUEUE_BYTES_MAX:
+                return False
+            self._queue.append(_Write(statement, arguments, size))
+            self._queued_bytes += size
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="symphony-cache", daemon=True)
+                self._thread.start()
+            if len(self._queue) == 1:
+                self._changed.notify_all()
+        return True
+
+    def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """`work` on the file at once, after all that is queued. Raises StorageFull, IoFailed."""
+        self.flush()
+        opened = self._open()
+        if opened is None:
+            raise IoFailed(f"cannot use {self._path}", hint="the log says why")
+        try:
+            with self._writing, database_errors(f"write {self._path}"):
+                try:
+                    return work(opened.writer)
+                finally:
+                    if opened.writer.in_transaction:
+                        opened.writer.execute("ROLLBACK")
+        except Broken as error:
+            self._discard(opened, error)
+            return self.change(work)
+
+    def flush(self) -> None:
+        """Return when all that was queued is in the file."""
+        with self._changed:
+            self._flushing += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: not self._queue and not self._busy)
+            self._flushing -= 1
+
+    def close(self) -> None:
+        """Flush and close. What is written afterwards is forgotten."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+        with self._opening, self._reading, self._writing:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
+
+    # -- the writer thread
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._queue or self._stopping)
+                if not self._stopping:
+                    # More is on its way as a rule: one commit for all of it.
+                    self._changed.wait_for(lambda: self._stopping or self._flushing, timeout=_GATHER_S)
+                batch = list(self._queue)
+                self._queue.clear()
+                self._queued_bytes, self._busy = 0, bool(batch)
+                if not batch:
+                    return
+            try:
+                self._commit(batch)
+            except BaseException:
+                self._thread = None  # a bug: the next write starts another thread
+                raise
+            finally:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+
+    def _commit(self, batch: list[_Write]) -> None:
+        for _ in range(2):
+            opened = self._open()
+            if opened is None:
+                break
+            try:
+                with self._writing, database_errors(f"write {self._path}"):
+                    self._transact(opened.writer, batch)
+                break
+            except Broken as error:
+                self._discard(opened, error)
+            except SymphonyError as error:
+                logger.warning("%d results were not cached: %s", len(batch), error)
+                break
+
+    def _transact(self, connection: sqlite3.Connection, batch: list[_Write]) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for write in batch:
+                connection.execute(write.statement, write.arguments)
+            self._tidy(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    # -- the file
+
+    def _open(self) -> _Opened | None:
+        with self._opening:
+            if self._opened is None and not self._gave_up:
+                try:
+                    private_directory(self._path.parent)
+                    with file_lock(self._path.with_suffix(".lock"), exclusive=True):
+                        self._opened = self._open_or_renew()
+                except SymphonyError as error:
+                    self._gave_up = True
+                    logger.warning("nothing is cached: %s", error)
+            return self._opened
+
+    def _open_or_renew(self) -> _Opened:
+        try:
+            return _Opened(self._path, self._application, self._schema)
+        except Broken as error:
+            set_aside(self._path, error)
+        try:
+            return _Opened(self._path, self._application, self._schema)
+        except Broken as error:
+            raise IoFailed(f"{self._path} is unusable even when made anew: {error}") from error
+
+    def _discard(self, broken: _Opened, why: Broken) -> None:
+        """Set the file aside, unless another thread has done so already."""
+        with self._opening, self._reading, self._writing:
+            if self._opened is not broken:
+                return
+            self._opened = None
+            broken.close()
+            try:
+                with file_lock(self._path.with_suffix(".lock"), exclusive=True):
+                    set_aside(self._path, why)
+            except SymphonyError as error:
+                self._gave_up = True
+                logger.warning("nothing is cached: %s", error)
