@@ -2,22 +2,41 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
+from symphony.workflow.catalog import Catalog, Port
 from symphony.workflow.documents.tree import Tree
-from symphony.workflow.fields import Fields
+from symphony.workflow.fields import RESERVED, Fields
 from symphony.workflow.files import WorkflowInvalid
-from symphony.workflow.model import ControlEdge, DataEdge, Edge, Workflow
-from symphony.workflow.problems import Problem, ValidationReport
+from symphony.workflow.model import (
+    NAME,
+    ControlEdge,
+    ControlKind,
+    DataEdge,
+    Edge,
+    InstrumentNode,
+    Node,
+    OperatorNode,
+    Workflow,
+)
+from symphony.workflow.problems import Findings, ValidationReport, child, did_you_mean, shown
 from symphony.workflow.schema import read_tree
+from symphony.workflow.types import PortType
 
-Config = Mapping[str, Value] | msgspec.Struct | object
-"""A map, a msgspec Struct or a dataclass."""
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: "Mapping[str, dataclasses.Field[object]]"
+
+
+Config: TypeAlias = Mapping[str, Value] | msgspec.Struct | _Dataclass | None
+"""Settings of a node: a map, a msgspec Struct or a dataclass."""
+
+_NAME_CHARS_MAX = 100
 
 
 class BuilderMisused(SymphonyError):
@@ -27,21 +46,40 @@ class BuilderMisused(SymphonyError):
 
 
 class WorkflowBuilder:
-    """A workflow under construction; every method returns the builder itself.
+    """A workflow under construction. Every method changes the builder and returns it.
 
-    A node is called after its model or operator, made a legal name, unless `name` is given;
-    `connect` takes those names or the original ones. Node options (`inputs`, `for_each`,
-    `retry`, …) are those of the workflow file.
+    A node is called after its operator or model, made a legal name (`gpt-4`, `text.join` →
+    `text-join`), unless `name` is given. `connect` takes either the node's name or that of the
+    only node of an operator or model. Options of nodes are those of the workflow file
+    (`inputs`, `for_each`, `when`, `after`, `retry`, `timeout`, `on_error`, …), as plain Python
+    values: `$` has no meaning in keys, bytes are bytes.
+
+        workflow = (
+            WorkflowBuilder("data-processing")
+            .version("1.0.0")
+            .input("text", "string")
+            .add_operator("text.split", inputs={"text": "${{ inputs.text }}"}, name="split")
+            .add_operator("text.join", inputs={"separator": "-"}, name="join")
+            .connect("split", "join", DataEdge(output="result", input="parts"))
+            .output("joined", "${{ join.result }}")
+            .build()
+        )
+
+    Nothing is checked before `build`, except that two nodes cannot have one name.
     """
 
-    def __init__(self, name: str) -> None:
-        self._document: dict[str, Tree] = {"symphony": 1, "name": name, "inputs": {}, "outputs": {}}
-        self._nodes: dict[str, dict[str, Tree]] = {}
-        self._aliases: dict[str, str] = {}
-        self._edges: list[Edge] = []
+    def __init__(self, name: str, *, catalog: Catalog | None = None) -> None:
+        """`catalog` tells the ports of operators and models, by default those that ship with Symphony."""
+        self._document: dict[str, Tree] = {"name": name}
+        self._inputs: dict[str, Tree] = {}
+        self._outputs: dict[str, Tree] = {}
+        self._nodes: dict[str, Tree] = {}
+        self._called: dict[str, list[str]] = {}
+        self._edges: list[tuple[str, str, Edge]] = []
+        self._catalog = catalog
 
     def version(self, version: str) -> "WorkflowBuilder":
-        """The workflow's semantic version."""
+        """The workflow's semantic version, such as `1.0.0`."""
         self._document["version"] = version
         return self
 
@@ -50,94 +88,203 @@ class WorkflowBuilder:
         self._document["description"] = text
         return self
 
-    def input(self, name: str, type: str = "any", **options: Tree) -> "WorkflowBuilder":
-        """One input; options: `default`, `min`, `max`, `description`."""
-        inputs = self._document["inputs"]
-        assert isinstance(inputs, dict)
-        inputs[name] = {"type": type, **options}
+    def tags(self, *tags: str) -> "WorkflowBuilder":
+        """Words to find the workflow by."""
+        self._document["tags"] = list(tags)
         return self
 
-    def output(self, name: str, value: Tree) -> "WorkflowBuilder":
+    def env(self, *names: str) -> "WorkflowBuilder":
+        """Environment variables that expressions may read as `env.NAME`."""
+        self._document["env"] = list(names)
+        return self
+
+    def metadata(self, **values: Value) -> "WorkflowBuilder":
+        """Whatever other tools want to keep with the workflow."""
+        self._document["metadata"] = dict(values)
+        return self
+
+    def input(
+        self, name: str, type: str | PortType | Sequence[str] = "any", **options: Value  # noqa: A002
+    ) -> "WorkflowBuilder":  # fmt: skip
+        """One input. `type` is a type's name or a list of choices.
+
+        Options: `default`, `min`, `max`, `description`. Without a default it must be given.
+        """
+        if name in self._inputs:
+            raise BuilderMisused(f"there is an input {name!r} already", hint="add it once")
+        kind: dict[str, Tree] = {"type": str(type)}
+        if isinstance(type, PortType) and type.kind == "enum" and not type.optional:
+            kind = {"enum": list(type.choices)}
+        elif not isinstance(type, str | PortType):
+            kind = {"enum": list(type)}
+        self._inputs[name] = {**kind, **options}
+        return self
+
+    def output(self, name: str, value: Value) -> "WorkflowBuilder":
         """One output, usually an expression such as `${{ node.result }}`."""
-        outputs = self._document["outputs"]
-        assert isinstance(outputs, dict)
-        outputs[name] = value
+        if name in self._outputs:
+            raise BuilderMisused(f"there is an output {name!r} already", hint="add it once")
+        self._outputs[name] = value
         return self
 
-    def add_instrument(self, model: str, config: Config = None, *, name: str | None = None, **options: Tree) -> "WorkflowBuilder":
-        """A node that runs a model."""
+    def add_instrument(
+        self, model: str, config: Config = None, *, name: str | None = None, **options: object
+    ) -> "WorkflowBuilder":
+        """A node that runs a model, `MODEL` or `MODEL@VERSION`."""
         return self._add("instrument", model, config, name, options)
 
-    def add_operator(self, operator: str, config: Config = None, *, name: str | None = None, **options: Tree) -> "WorkflowBuilder":
-        """A node that runs an operator."""
+    def add_operator(
+        self, operator: str, config: Config = None, *, name: str | None = None, **options: object
+    ) -> "WorkflowBuilder":
+        """A node that runs an operator, `NAME` or `NAME@VERSION`."""
         return self._add("operator", operator, config, name, options)
 
     def add_control(
-        self, kind: Literal["branch", "merge", "delay", "approval", "loop"], *, name: str | None = None, **options: Tree
+        self, kind: ControlKind, *, name: str | None = None, **options: object
     ) -> "WorkflowBuilder":
-        """A control node; options named like Python words take a trailing underscore (`for_`)."""
-        return self._add("control", kind, None, name, {key.rstrip("_"): value for key, value in options.items()})
+        """A control node. `for` and `while` are written `for_` and `while_` in Python."""
+        plain = {{"for_": "for", "while_": "while"}.get(key, key): value for key, value in options.items()}
+        return self._add("control", kind, None, name, plain)
 
-    def add_command(self, command: str, *, name: str, **options: Tree) -> "WorkflowBuilder":
-        """A node that runs a shell command."""
+    def add_command(self, command: str, *, name: str, **options: object) -> "WorkflowBuilder":
+        """A node that runs a shell command; its inputs arrive as environment variables."""
         return self._add("command", command, None, name, options)
 
-    def add_workflow(self, reference: str, *, name: str | None = None, **options: Tree) -> "WorkflowBuilder":
+    def add_workflow(
+        self, reference: str, *, name: str | None = None, **options: object
+    ) -> "WorkflowBuilder":
         """A node that runs another workflow file."""
         return self._add("workflow", reference, None, name, options)
 
     def connect(self, source: str, target: str, edge: Edge | None = None) -> "WorkflowBuilder":
-        """An edge between two nodes; without one given, `target` simply begins after `source`.
+        """An edge from one node to another; without `edge`, `target` simply begins after `source`.
 
-        A `DataEdge` without ports takes `result` and the input `value`.
+        A `DataEdge` without `output` means the only one, without `input` the only one that must
+        be given; where there is no such, `build` asks for it.
         """
-        edge = edge or ControlEdge()
-        ends = {"source": self._aliases.get(source, source), "target": self._aliases.get(target, target)}
-        if isinstance(edge, DataEdge):
-            ports = {"output": edge.output or "result", "input": edge.input or "value"}
-            self._edges.append(msgspec.structs.replace(edge, **ends, **ports))
-        else:
-            self._edges.append(msgspec.structs.replace(edge, **ends))
+        self._edges.append((source, target, ControlEdge() if edge is None else edge))
         return self
 
     def build(self) -> Workflow:
-        """The workflow. Raises WorkflowInvalid with every structural problem."""
-        fields = Fields()
-        workflow = read_tree({**self._document, "nodes": self._nodes}, fields)
-        for edge in self._edges:
-            for end in (edge.source, edge.target):
-                if end not in self._nodes:
-                    known = ", ".join(self._nodes)
-                    fields.problems.append(
-                        Problem(code="unknown-node", place="edges", message=f"there is no node {end!r}", hint=f"nodes: {known}")
-                    )
-        if fields.problems or workflow is None:
-            raise WorkflowInvalid(ValidationReport(errors=tuple(fields.problems)))
-        return msgspec.structs.replace(workflow, edges=tuple(self._edges))
+        """The workflow, its structure checked; `validate` says whether it makes sense too.
 
-    def _add(self, kind: str, what: str, config: Config, name: str | None, options: Mapping[str, Tree]) -> "WorkflowBuilder":
-        legal = name or re.sub(r"[^A-Za-z0-9_-]+", "-", what.partition("@")[0]).strip("-") or "node"
-        if not (legal[0].isalpha() or legal[0] == "_"):
-            legal = f"_{legal}"
-        if legal in self._nodes:
-            raise BuilderMisused(f"there is a node {legal!r} already", hint="give name= to tell them apart")
-        node: dict[str, Tree] = {kind: what, **options}
-        if settings := _settings(config):
-            node["config"] = settings
-        self._nodes[legal] = node
-        self._aliases.setdefault(what, legal)
+        Raises WorkflowInvalid with every problem.
+        """
+        fields = Fields(literal=True)
+        document = {**self._document, "nodes": self._nodes}
+        if self._inputs:
+            document["inputs"] = self._inputs
+        if self._outputs:
+            document["outputs"] = self._outputs
+        workflow = read_tree(
+            document, fields, connected=[self._named(target) for _, target, _ in self._edges]
+        )
+        nodes = {} if workflow is None else workflow.nodes
+        edges = tuple(self._edge(i, nodes, fields.findings) for i in range(len(self._edges)))
+        if fields.findings.found or workflow is None:
+            raise WorkflowInvalid(ValidationReport(errors=tuple(fields.findings.found)))
+        return msgspec.structs.replace(workflow, edges=edges)
+
+    def _add(
+        self, kind: str, what: str, config: Config, name: str | None, options: Mapping[str, object]
+    ) -> "WorkflowBuilder":
+        called = name if name is not None else _legal(what)
+        if called in self._nodes:
+            raise BuilderMisused(f"there is a node {called!r} already", hint="give name= to tell them apart")
+        # None is what callers pass on that they were not given themselves.
+        node: dict[str, Tree] = {
+            kind: what,
+            **{key: value for key, value in options.items() if value is not None},
+        }
+        if config is not None:
+            node["config"] = _settings(config)
+        self._nodes[called] = node
+        self._called.setdefault(what, []).append(called)
         return self
 
+    def _named(self, end: str) -> str:
+        """The node that one end of an edge means."""
+        called = self._called.get(end, [])
+        return called[0] if end not in self._nodes and len(called) == 1 else end
 
-def _settings(config: Config) -> dict[str, Tree]:
-    if config is None:
-        return {}
+    def _edge(self, number: int, nodes: Mapping[str, Node], findings: Findings) -> Edge:
+        source, target, edge = self._edges[number]
+        place = child("edges", number)
+        ends = {"source": self._named(source), "target": self._named(target)}
+        for key, end in zip(("from", "to"), ends.values(), strict=True):
+            if end not in self._nodes:
+                several = len(self._called.get(end, ())) > 1
+                message = (
+                    f"{shown(end)} is the name of several nodes' operator"
+                    if several
+                    else f"there is no node {shown(end)}"
+                )
+                hint = (
+                    "use the node's own name" if several else did_you_mean(end, self._nodes, "add it first")
+                )
+                findings.add("unknown-node", child(place, key), message, hint)
+        if not isinstance(edge, DataEdge):
+            return msgspec.structs.replace(edge, **ends)
+        output = edge.output or self._only_output(nodes.get(ends["source"]))
+        entry = edge.input or self._only_input(nodes.get(ends["target"]))
+        if output is None and ends["source"] in nodes:
+            hint = "name it: DataEdge(output=…)"
+            findings.add("missing-input", child(place, "from"), f"{source} has no single output", hint)
+        if entry is None and ends["target"] in nodes:
+            hint = "name it: DataEdge(input=…)"
+            findings.add("missing-input", child(place, "to"), f"{target} has no single input to fill", hint)
+        return msgspec.structs.replace(edge, **ends, output=output or "", input=entry or "")
+
+    def _only_output(self, node: Node | None) -> str | None:
+        """The output that is meant where none is named; `result` is what unknown operators have."""
+        if isinstance(node, OperatorNode | InstrumentNode):
+            _, outputs = self._ports(node)
+            if outputs is None:
+                return "result"
+            return next(iter(outputs)) if len(outputs) == 1 else None
+        return None
+
+    def _only_input(self, node: Node | None) -> str | None:
+        """The input that is meant where none is named: the only one, or the only one not given."""
+        if not isinstance(node, OperatorNode | InstrumentNode):
+            return None
+        inputs, _ = self._ports(node)
+        open_ = [name for name in inputs or {} if name not in node.inputs]
+        needed = [name for name in open_ if (inputs or {})[name].default is msgspec.UNSET]
+        for names in (open_, needed):
+            if len(names) == 1:
+                return names[0]
+        return None
+
+    def _ports(
+        self, node: OperatorNode | InstrumentNode
+    ) -> tuple[Mapping[str, Port] | None, Mapping[str, Port] | None]:
+        if self._catalog is None:
+            from symphony.workflow.builtin import builtin_catalog
+
+            self._catalog = builtin_catalog()
+        if isinstance(node, OperatorNode):
+            operator = self._catalog.operators.get(node.operator.partition("@")[0])
+            return (None, None) if operator is None else (operator.inputs, operator.outputs)
+        model = self._catalog.models.get(node.instrument.partition("@")[0])
+        return (None, None) if model is None else (model.inputs, model.outputs)
+
+
+def _legal(what: str) -> str:
+    """A legal name for a node that runs `what`."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "-", what.partition("@")[0]).strip("-")[: _NAME_CHARS_MAX - 1] or "node"
+    if not NAME.fullmatch(name):
+        name = f"_{name}"
+    return f"{name}_" if name in RESERVED else name
+
+
+def _settings(config: "Mapping[str, Value] | msgspec.Struct | _Dataclass") -> dict[str, Tree]:
     if isinstance(config, Mapping):
         return dict(config)
-    if isinstance(config, msgspec.Struct):
-        return msgspec.structs.asdict(config)
-    if dataclasses.is_dataclass(config) and not isinstance(config, type):
-        return dataclasses.asdict(config)
-    raise BuilderMisused(f"{type(config).__name__} is no configuration", hint="give a dict, a msgspec Struct or a dataclass")
-
-
+    if isinstance(config, msgspec.Struct) or dataclasses.is_dataclass(config):
+        found = msgspec.to_builtins(config, builtin_types=(bytes,))
+        if isinstance(found, dict):
+            return found
+    raise BuilderMisused(
+        f"{type(config).__name__} is no configuration", hint="give a dict, a msgspec Struct or a dataclass"
+    )

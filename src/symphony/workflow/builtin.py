@@ -13,9 +13,10 @@ import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
-from symphony.workflow.documents.tree import value_of
-from symphony.workflow.problems import Problem
+from symphony.workflow.documents.tree import DEPTH_MAX
+from symphony.workflow.problems import Findings
 from symphony.workflow.types import PortType, parse_type
+from symphony.workflow.values import value_of
 
 FILE = "builtin_catalog.json"
 
@@ -71,10 +72,10 @@ def _read_ports(raw: object) -> dict[str, Port]:
 
 def _port(raw: object) -> Port:
     port = _map(raw)
-    problems: list[Problem] = []
-    default = value_of(port["default"], "", problems) if "default" in port else msgspec.UNSET
-    if problems:
-        raise ValueError(problems[0].message)
+    findings = Findings()
+    default = value_of(port["default"], "", findings, DEPTH_MAX) if "default" in port else msgspec.UNSET
+    if findings.found:
+        raise ValueError(findings.found[0].message)
     return Port(type=_type(port.get("type")), default=default, description=str(port.get("description", "")))
 
 

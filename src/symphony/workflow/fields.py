@@ -1,174 +1,270 @@
-"""Reads single fields of a document: each returns its value or reports what is wrong with it."""
+"""Reads single fields of a document: each reader gives a value, or `BAD` and a problem at its place. Pure.
 
-import difflib
+A reader gets the place of the map that holds the field and the field's key: places are put
+together only where something is wrong.
+"""
+
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, TypeAlias
 
 from symphony.ports.values import Value
-from symphony.workflow.documents.tree import Tree, child, value_of
-from symphony.workflow.model import NAME, duration_s
-from symphony.workflow.problems import Code, Problem
-from symphony.workflow.types import PortType, parse_type
+from symphony.workflow.documents.tree import DEPTH_MAX, Tree
+from symphony.workflow.model import NAME, NODES_MAX, duration_s
+from symphony.workflow.problems import Findings, child, did_you_mean, shown
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
+from symphony.workflow.values import plain, value_of
 
 SEMVER = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
-    r"(-(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?"
-    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?",
-    re.ASCII,
+    r"(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)"
+    r"(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?"
 )
-"""Semantic Versioning 2.0.0, semver.org."""
+"""Semantic Versioning 2.0.0, semver.org, grammar of a valid version."""
 
-RESERVED = frozenset(
-    "inputs item index run env state iteration nodes "
-    "false in null true as break const continue else for function if import let loop package "
-    "namespace return var void while "
-    "int uint double bool string bytes list map type dyn null_type".split()
-)
+SCOPE_NAMES = frozenset({"inputs", "item", "index", "run", "env", "state", "iteration", "nodes"})
+"""What expressions call their own things."""
+
+_CEL_WORDS = (
+    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let",
+    "loop", "namespace", "null", "package", "return", "true", "var", "void", "while",
+)  # fmt: skip
+_CEL_TYPES = (
+    "int", "uint", "double", "bool", "string", "bytes", "list", "map", "type", "dyn", "null_type",
+)  # fmt: skip
+RESERVED = SCOPE_NAMES.union(_CEL_WORDS, _CEL_TYPES)
+"""Names that no node may have: the above, CEL's own (cel-spec, "Syntax", and its type names)."""
+
+BAD: Final = object()
+"""What a reader gives in place of a value that it has reported."""
+
+_NAME_HINT = "begin with a letter or _, go on with letters, digits, _ or -, at most 100 characters"
 
 
 class Fields:
-    """Reads fields and collects problems. `broken` names the nodes that could not be read."""
+    """Where readers put what they find wrong; `broken` names the nodes that could not be read.
 
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
+    `depth` is the number of lists and maps around the fields that are being read. `literal`
+    documents come from Python: see `values.value_of`.
+    """
+
+    def __init__(self, *, literal: bool = False, nodes_max: int = NODES_MAX) -> None:
+        self.findings = Findings()
         self.broken: set[str] = set()
+        self.aliases: dict[str, str] = {}
+        self.literal = literal
+        self.nodes_left = nodes_max
+        self.nodes_max = nodes_max
+        self.depth = 1
+        self.names: set[str] = set()
 
-    def report(self, code: Code, place: str, message: str, hint: str) -> None:
-        """Note one problem."""
-        self.problems.append(Problem(code=code, place=place, message=message, hint=hint))
+    def wrong(self, place: str, key: str | int, message: str, hint: str) -> object:
+        """Note a bad value of a known key; gives `BAD`."""
+        self.findings.add("type-mismatch", child(place, key) if key != "" else place, message, hint)
+        return BAD
 
-    def wrong(self, place: str, message: str, hint: str) -> None:
-        """Note a bad value of a known key."""
-        self.report("type-mismatch", place, message, hint)
+    def legal(self, name: str, place: str) -> bool:
+        """May `name` be the name of a port, an input, a case? Reports it if not."""
+        if name in self.names:
+            return True
+        if NAME.fullmatch(name):
+            self.names.add(name)
+            return True
+        self.findings.add("bad-name", child(place, name), f"{shown(name)} is not a name", _NAME_HINT)
+        return False
 
-    def map(self, tree: Tree, place: str, what: str) -> dict[str, Tree] | None:
-        """A map with text keys."""
-        if not isinstance(tree, dict):
-            self.wrong(place, f"{what} must be a map, not {kind_of(tree)}", "write `key: value` pairs")
-            return None
-        for key in tree:
-            if not isinstance(key, str):
-                self.wrong(place, f"the key {key!r} is no string", "quote the key")
-        return {key: item for key, item in tree.items() if isinstance(key, str)}
-
-    def known(self, tree: Mapping[str, Tree], place: str, keys: Collection[str], what: str) -> None:
-        """Every key must be one of `keys`."""
-        for key in tree:
-            if key not in keys:
-                near = difflib.get_close_matches(key, keys, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"{what} may have: {', '.join(sorted(keys))}"
-                self.report("unknown-key", child(place, key), f"{what} has no key {key!r}", hint)
-
-    def name(self, name: str, place: str) -> bool:
-        """Is it a legal name of a node or an input?"""
+    def legal_node(self, name: str, place: str, at: str | None = None) -> bool:
+        """May `name` be the name of a node? Reports it, at `at` if given, if not."""
         if not NAME.fullmatch(name):
-            hint = "letters, digits, `_` and `-`, beginning with a letter or `_`, at most 100"
-            self.report("bad-name", place, f"{name!r} is no name", hint)
+            where = at or child(place, name)
+            self.findings.add("bad-name", where, f"{shown(name)} is not a name", _NAME_HINT)
             return False
         if name in RESERVED:
-            self.report("reserved-name", place, f"{name!r} has a meaning in expressions", "choose another name")
+            message = f"{name} has a meaning of its own in expressions"
+            self.findings.add(
+                "reserved-name", at or child(place, name), message, f"call it {name}_ or otherwise"
+            )
             return False
         return True
 
-    def text(self, tree: Tree, place: str, *, default: str = "") -> str:
-        """Any text."""
-        if isinstance(tree, str):
+    def map(self, tree: Tree, place: str, key: str | int, what: str) -> dict[str, Tree] | None:
+        """A map with text keys, or None, reported."""
+        if not isinstance(tree, dict):
+            self.wrong(place, key, f"{what} must be a map, not {shown(tree)}", "write `key: value` pairs")
+            return None
+        strange = [name for name in tree if not isinstance(name, str)]
+        for name in strange:
+            self.wrong(place, key, f"a key must be text, and {shown(name)} is none", "put it in quotes")
+        return {name: item for name, item in tree.items() if isinstance(name, str)} if strange else tree
+
+    def known(self, tree: Mapping[str, Tree], place: str, keys: Collection[str], what: str) -> None:
+        """Report every key that is none of `keys`."""
+        for key in tree:
+            if key not in keys:
+                self.unknown(key, place, keys, what)
+
+    def unknown(self, key: str, place: str, keys: Collection[str], what: str) -> None:
+        """Report one key that `what` does not have."""
+        hint = did_you_mean(key, keys, f"{what} may have {', '.join(keys)}")
+        self.findings.add("unknown-key", child(place, key), f"{what} has no key {shown(key)}", hint)
+
+    def value(self, tree: Tree, place: str, key: str | int, *, room: int | None = None) -> Value:
+        """Any value; what is none is reported and null."""
+        left = DEPTH_MAX - self.depth if room is None else room
+        if not self.literal and plain(tree, left):
+            return tree  # type: ignore[return-value]  # that is what `plain` tells
+        return value_of(tree, child(place, key), self.findings, left, literal=self.literal)
+
+
+Reader: TypeAlias = Callable[[Fields, Tree, str, str], object]
+
+
+def text(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """Any text."""
+    if isinstance(tree, str):
+        return tree
+    return fields.wrong(place, key, f"{key} must be text, not {shown(tree)}", "put it in quotes")
+
+
+def filled_text(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """Text that says something."""
+    found = text(fields, tree, place, key)
+    if isinstance(found, str) and not found.strip():
+        return fields.wrong(place, key, f"{key} is empty", "say what it is, or remove it")
+    return found
+
+
+def texts(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """A list of texts, as a tuple."""
+    if not isinstance(tree, list | tuple):
+        hint = f"write {key}: [a, b]"
+        return fields.wrong(place, key, f"{key} must be a list of texts, not {shown(tree)}", hint)
+    for i, item in enumerate(tree):
+        if not isinstance(item, str):
+            fields.wrong(child(place, key), i, f"this must be text, not {shown(item)}", "put it in quotes")
+    return tuple(item for item in tree if isinstance(item, str))
+
+
+def condition(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """CEL as text. What YAML takes for a boolean or a number stands for itself."""
+    if isinstance(tree, bool):
+        return "true" if tree else "false"
+    if isinstance(tree, int | float):
+        return repr(tree)
+    return text(fields, tree, place, key)
+
+
+def boolean(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """true or false."""
+    if isinstance(tree, bool):
+        return tree
+    return fields.wrong(place, key, f"{key} must be true or false, not {shown(tree)}", "write true or false")
+
+
+def whole(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """A 64-bit integer."""
+    if isinstance(tree, int) and not isinstance(tree, bool) and INTEGER_MIN <= tree <= INTEGER_MAX:
+        return tree
+    return fields.wrong(place, key, f"{key} must be a whole number, not {shown(tree)}", "write digits only")
+
+
+def counted(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """An integer of at least 1."""
+    found = whole(fields, tree, place, key)
+    if isinstance(found, int) and found < 1:
+        return fields.wrong(place, key, f"{key} must be at least 1, not {found}", "write 1 or more")
+    return found
+
+
+def duration(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """A duration such as `200ms`, as text."""
+    if isinstance(tree, str):
+        try:
+            duration_s(tree)
             return tree
-        self.wrong(place, f"text is expected, not {kind_of(tree)}", "quote it")
-        return default
+        except ValueError:
+            pass
+    hint = "write digits and one of ms, s, m, h, d, such as 500ms or 30s"
+    return fields.wrong(place, key, f"{shown(tree)} is not a duration", hint)
 
-    def texts(self, tree: Tree, place: str) -> tuple[str, ...]:
-        """A list of texts."""
-        if not isinstance(tree, list):
-            self.wrong(place, f"a list of texts is expected, not {kind_of(tree)}", "write [a, b]")
-            return ()
-        return tuple(self.text(item, f"{place}[{i}]") for i, item in enumerate(tree))
 
-    def condition(self, tree: Tree, place: str) -> str:
-        """CEL; a plain boolean or number stands for itself."""
-        if isinstance(tree, bool):
-            return "true" if tree else "false"
-        if isinstance(tree, int | float):
-            return repr(tree)
-        return self.text(tree, place, default="true")
+def semver(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """A semantic version."""
+    if isinstance(tree, str) and SEMVER.fullmatch(tree):
+        return tree
+    hint = "write three numbers, such as 1.0.0"
+    return fields.wrong(place, key, f"{shown(tree)} is not a semantic version", hint)
 
-    def integer(self, tree: Tree, place: str, *, least: int | None = None, default: int = 0) -> int:
-        """A whole number, at least `least`."""
-        if isinstance(tree, int) and not isinstance(tree, bool) and abs(tree) < 2**63:
-            if least is None or tree >= least:
-                return tree
-            self.wrong(place, f"{tree} is less than {least}", f"use at least {least}")
-            return default
-        self.wrong(place, f"a whole number is expected, not {kind_of(tree)}", "write digits only")
-        return default
 
-    def boolean(self, tree: Tree, place: str, *, default: bool) -> bool:
-        """true or false."""
-        if isinstance(tree, bool):
-            return tree
-        self.wrong(place, f"true or false is expected, not {kind_of(tree)}", "write true or false")
-        return default
+def choice(*choices: str) -> Reader:
+    """A reader of one of `choices`."""
 
-    def choice(self, tree: Tree, place: str, choices: Sequence[str], default: str) -> str:
-        """One of `choices`."""
+    def read(fields: Fields, tree: Tree, place: str, key: str) -> object:
         if isinstance(tree, str) and tree in choices:
             return tree
-        self.wrong(place, f"{tree!r} is not a choice here", f"use one of {', '.join(choices)}")
-        return default
+        hint = f"use {' or '.join(choices)}" if len(choices) < 3 else f"use one of {', '.join(choices)}"
+        hint = did_you_mean(tree, choices, hint) if isinstance(tree, str) else hint
+        return fields.wrong(place, key, f"{key} cannot be {shown(tree)}", hint)
 
-    def duration(self, tree: Tree, place: str, default: str = "1s") -> str:
-        """A duration such as `200ms`."""
-        if isinstance(tree, str):
-            try:
-                duration_s(tree)
-                return tree
-            except ValueError:
-                pass
-        self.wrong(place, f"{tree!r} is not a duration", "digits and one of ms, s, m, h, d, such as 30s")
-        return default
-
-    def semver(self, tree: Tree, place: str) -> str:
-        """A semantic version."""
-        if isinstance(tree, str) and SEMVER.fullmatch(tree):
-            return tree
-        self.wrong(place, f"{tree!r} is not a semantic version", "write three numbers, such as 1.0.0 (quoted if need be)")
-        return "0.1.0"
-
-    def value(self, tree: Tree, place: str) -> Value:
-        """Any value."""
-        return value_of(tree, place, self.problems)
-
-    def values(self, tree: Tree, place: str, what: str) -> dict[str, Value]:
-        """A map of values."""
-        found = self.map(tree, place, what)
-        return {} if found is None else {key: self.value(item, child(place, key)) for key, item in found.items()}
-
-    def type(self, tree: Mapping[str, Tree], place: str) -> PortType:
-        """The type in `type:` or `enum:`."""
-        if "enum" in tree:
-            choices = tree["enum"]
-            sound = isinstance(choices, list) and choices and all(isinstance(c, str) for c in choices)
-            if sound and isinstance(choices, list) and "type" not in tree:
-                return PortType("enum", choices=tuple(str(c) for c in choices))
-            self.wrong(child(place, "enum"), "enum is a list of texts, in place of a type", "write enum: [a, b]")
-            return PortType("any")
-        if "type" not in tree:
-            return PortType("any")
-        text = tree["type"]
-        if isinstance(text, dict) and set(text) == {"enum"}:
-            return self.type(text, child(place, "type"))
-        try:
-            return parse_type(text if isinstance(text, str) else repr(text))
-        except ValueError as error:
-            self.wrong(child(place, "type"), str(error), "for instance string, list[integer], map[string]?")
-            return PortType("any")
+    return read
 
 
-def kind_of(tree: Tree) -> str:
-    """What a tree is, for messages."""
-    if tree is None:
-        return "nothing"
-    names: Iterable[tuple[type, str]] = (
-        (bool, "a boolean"), (int, "an integer"), (float, "a number"), (str, "text"), (list, "a list"), (dict, "a map"),
-    )  # fmt: skip
-    return next((name for kind, name in names if isinstance(tree, kind)), type(tree).__name__)
+def free_values(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """A map of values whose keys are anybody's: itself a value."""
+    if not isinstance(tree, dict):
+        return fields.wrong(place, key, f"{key} must be a map, not {shown(tree)}", "write `key: value` pairs")
+    found = fields.value(tree, place, key)
+    return found if isinstance(found, dict) else BAD
+
+
+def named_values(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """A map of values whose keys are names."""
+    if type(tree) is not dict and fields.map(tree, place, key, key) is None:
+        return BAD
+    assert isinstance(tree, dict)
+    at, names = "", fields.names
+    room = DEPTH_MAX - fields.depth - 1
+    strict = fields.literal
+    copied: dict[str, Value] | None = None
+    for name, item in tree.items():
+        if name in names and not strict and (type(item) is str or plain(item, room)):
+            continue
+        at = at or child(place, key)
+        copied = dict(tree) if copied is None else copied
+        _named_value(fields, name, item, at, room, copied)
+    return tree if copied is None else copied
+
+
+def _named_value(
+    fields: Fields, name: object, item: Tree, place: str, room: int, into: dict[str, Value]
+) -> None:
+    if not isinstance(name, str):
+        fields.wrong(place, "", f"a key must be text, and {shown(name)} is none", "put it in quotes")
+    elif fields.legal(name, place):
+        into[name] = fields.value(item, place, name, room=room)
+        return
+    into.pop(name, None)  # type: ignore[call-overload]  # the document's keys are what they are
+
+
+def section(
+    fields: Fields, tree: Mapping[str, Tree], place: str, readers: Mapping[str, Reader], what: str,
+) -> dict[str, object]:  # fmt: skip
+    """Every key of a map through its reader; unknown keys are reported, bad values left out."""
+    made: dict[str, object] = {}
+    for key, item in tree.items():
+        reader = readers.get(key)
+        if reader is None:
+            fields.unknown(key, place, readers, what)
+            continue
+        found = reader(fields, item, place, key)
+        if found is not BAD:
+            made[key] = found
+    return made
+
+
+def missing(fields: Fields, tree: Mapping[str, Tree], place: str, keys: Sequence[str], what: str) -> bool:
+    """Report each of `keys` that is not in `tree`; true if any is missing."""
+    absent = [key for key in keys if key not in tree]
+    for key in absent:
+        fields.findings.add("missing-input", child(place, key), f"{what} has no {key}", f"add {key}:")
+    return bool(absent)

@@ -1,6 +1,6 @@
 """Workflow files: read, checked, written. The only part of this package that touches a disk."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,26 +9,43 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
 from symphony.workflow.catalog import Catalog
-from symphony.workflow.documents import BYTES_MAX, Format, Position, format_named, format_of, parse
+from symphony.workflow.documents import (
+    BYTES_MAX,
+    Document,
+    Format,
+    Position,
+    Positions,
+    format_named,
+    format_of,
+    parse,
+)
 from symphony.workflow.fields import Fields
-from symphony.workflow.model import Workflow
-from symphony.workflow.problems import Problem, ValidationReport
+from symphony.workflow.model import NODES_MAX, Workflow
+from symphony.workflow.problems import Findings, Problem, ValidationReport
 from symphony.workflow.schema import read_tree
 from symphony.workflow.spelling import write_tree
 
+_SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+
 
 class WorkflowInvalid(SymphonyError):
-    """A workflow that cannot be used; `report` holds every problem."""
+    """A workflow that cannot be used; `report` holds every problem, `path` the file if there is one."""
 
     code = "workflow-invalid"
 
-    def __init__(self, report: ValidationReport, source: str | None = None) -> None:
+    def __init__(self, report: ValidationReport, path: Path | str | None = None) -> None:
         first = report.errors[0]
         more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
-        where = f"{source or 'the workflow'}: {first.place}: " if first.place else f"{source or 'the workflow'}: "
-        super().__init__(f"{where}{first.message}{more}", hint=first.hint)
+        line = "" if first.line is None else f":{first.line}:{first.column}"
+        where = ": ".join(part for part in (f"{path or 'the workflow'}{line}", first.place) if part)
+        super().__init__(f"{where}: {first.message}{more}", hint=first.hint)
         self.report = report
-        self.source = source
+        self.path = None if path is None else Path(path)
+
+    @property
+    def source(self) -> str | None:
+        """The file's name, if there is one."""
+        return None if self.path is None else str(self.path)
 
 
 class WorkflowNotFound(SymphonyError):
@@ -39,135 +56,212 @@ class WorkflowNotFound(SymphonyError):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What could be read of a document. `broken`: nodes that are there but could not be read."""
+    """What could be read of a document.
+
+    `workflow` holds all that is sound, and is None if nothing is. `problems` are those of
+    structure, in document order. `broken` names nodes that are there but could not be read.
+    """
 
     workflow: Workflow | None
     problems: tuple[Problem, ...]
-    locate: Callable[[str], Position | None] = field(default=lambda place: None)
     broken: frozenset[str] = frozenset()
+    positions: Positions | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def locate(self, place: str) -> Position | None:
+        """Line and column of a place, or of the nearest thing around it; None if nothing is known."""
+        if self.positions is None:
+            return None
+        return self.positions.of(self._as_written(place))
+
+    def _as_written(self, place: str) -> str:
+        """Where a place of the model stands in the document: nodes may be written as steps."""
+        if not self.aliases:
+            return place
+        cut = len(place)
+        while cut > 0:
+            written = self.aliases.get(place[:cut])
+            if written is not None:
+                rest = place[cut:]
+                return written + (f".needs{rest[6:]}" if written[0] == "s" and rest[:6] == ".after" else rest)
+            cut = max(place.rfind(".", 0, cut), place.rfind("[", 0, cut))
+        return place
+
+    def located(self, problem: Problem) -> Problem:
+        """The problem with line and column, where they can be told."""
+        if problem.line is not None:
+            return problem
+        found = self.locate(problem.place)
+        return problem if found is None else msgspec.structs.replace(problem, line=found[0], column=found[1])
 
 
-def read(path: Path | str) -> Reading:
-    """Best effort: everything that is wrong inside comes back as problems.
+def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> Reading:
+    """Best effort: everything that is wrong inside the file comes back as problems.
 
-    Raises WorkflowNotFound if there is no such file, UnknownFormat for an unknown ending.
+    Raises WorkflowNotFound for what cannot be read as a file, UnknownFormat for an unknown ending.
     """
     path = Path(path)
     kind = format_of(path)
-    return read_bytes(_bytes_of(path), kind)
-
-
-def read_bytes(data: bytes, kind: Format) -> Reading:
-    """`read` for a document in memory."""
-    document = parse(data, kind)
-    fields = Fields()
-    workflow = None
-    if document.tree is not None or not document.problems:
-        workflow = read_tree(document.tree, fields)
-    problems = (*document.problems, *fields.problems)
-    located = tuple(locate(problem, document.locate) for problem in problems)
-    return Reading(workflow, located, document.locate, frozenset(fields.broken))
-
-
-def locate(problem: Problem, position: Callable[[str], Position | None]) -> Problem:
-    """The problem with line and column: those of its place, or of the nearest one around it."""
-    if problem.line is not None:
-        return problem
-    place = problem.place
-    while (found := position(place)) is None and place:
-        cut = max(place.rfind("."), place.rfind("["))
-        place = place[: max(cut, 0)]
-    return problem if found is None else msgspec.structs.replace(problem, line=found[0], column=found[1])
-
-
-def _bytes_of(path: Path) -> bytes:
     try:
-        return read_bounded(path, BYTES_MAX)
+        body = read_bounded(path, BYTES_MAX)
     except FileTooLarge:
-        problem = Problem(
-            code="limit-exceeded", place="", message=f"the file has more than {BYTES_MAX} bytes",
-            hint="move large values into files of their own",
-        )  # fmt: skip
-        raise WorkflowInvalid(ValidationReport(errors=(problem,)), str(path)) from None
-    except (OSError, SymphonyError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise WorkflowNotFound(f"cannot read {path}: {why}", hint="check the path") from None
+        message, hint = (
+            f"the file has more than {BYTES_MAX // 2**20} MiB",
+            "keep large values in files of their own",
+        )
+        return Reading(None, (Problem(code="limit-exceeded", place="", message=message, hint=hint),))
+    except SymphonyError as error:
+        raise WorkflowNotFound(error.message, details=error.details, hint="check the path") from None
+    except ValueError:
+        raise WorkflowNotFound(f"{str(path)!r} is not a path", hint="check the path") from None
+    return read_bytes(body, kind, nodes_max=nodes_max)
+
+
+def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> Reading:
+    """`read` for a document in memory."""
+    document = parse(body, kind)
+    if not document.readable:
+        return Reading(None, document.problems, positions=document.positions)
+    fields = Fields(nodes_max=nodes_max)
+    workflow = read_tree(document.tree, fields)
+    found = _merged(document, fields)
+    reading = Reading(workflow, found, frozenset(fields.broken), document.positions, fields.aliases)
+    return reading if not found else _ordered(reading)
+
+
+def _ordered(reading: Reading) -> Reading:
+    """The reading with its problems located and in document order."""
+    located = [reading.located(problem) for problem in reading.problems]
+    return Reading(reading.workflow, _in_order(located), reading.broken, reading.positions, reading.aliases)
+
+
+def _merged(document: Document, fields: Fields) -> tuple[Problem, ...]:
+    """The problems of text and of structure. What the text lost is not missed a second time."""
+    if not document.problems:
+        return tuple(fields.findings.found)
+    findings = Findings()
+    findings.extend(document.problems)
+    touched = {problem.place for problem in document.problems}
+    findings.extend(p for p in fields.findings.found if p.code != "missing-input" or p.place not in touched)
+    return tuple(findings.found)
 
 
 def load(path: Path | str) -> Workflow:
-    """The workflow in a file. Raises WorkflowInvalid, WorkflowNotFound, UnknownFormat."""
-    return _sound(read(path), str(path))
+    """The workflow in a file, if its structure is sound; `check_file` looks at its meaning too.
+
+    Raises WorkflowInvalid with every problem, WorkflowNotFound, UnknownFormat.
+    """
+    return _sound(read(path), Path(path))
 
 
-def loads(data: bytes | str, format: str) -> Workflow:
-    """The workflow in a text. Raises WorkflowInvalid, UnknownFormat."""
-    body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-    return _sound(read_bytes(body, format_named(format)), None)
+def loads(data: bytes | str, format: str) -> Workflow:  # noqa: A002  # the word that callers expect
+    """The workflow in a text, if its structure is sound. Raises WorkflowInvalid, UnknownFormat."""
+    kind = format_named(format)
+    # A lone surrogate, which no file can hold, becomes bytes that are not UTF-8: a problem.
+    body = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+    return _sound(read_bytes(body, kind), None)
 
 
-def _sound(reading: Reading, source: str | None) -> Workflow:
+def _sound(reading: Reading, path: Path | None) -> Workflow:
     if reading.problems or reading.workflow is None:
-        raise WorkflowInvalid(ValidationReport(errors=reading.problems), source)
+        raise WorkflowInvalid(ValidationReport(errors=reading.problems), path)
     return reading.workflow
 
 
-def dumps(workflow: Workflow, format: str) -> bytes:
-    """The canonical document; JSON shows derived edges too. Raises UnknownFormat."""
+def dumps(workflow: Workflow, format: str) -> bytes:  # noqa: A002  # as above
+    """The canonical document: `yaml`, `json`, `pretty-json` or `toml`. JSON shows derived edges too.
+
+    Reading it back gives an equal workflow. Raises UnknownFormat, and SerializationFailed if the
+    workflow holds what is no value.
+    """
     kind = format_named(format)
-    return kind.write(write_tree(workflow, derived=format in ("json", "pretty-json"), null=kind.null))
+    return kind.write(write_tree(workflow, derived=kind.derived_edges))
 
 
 class Resolver:
-    """Finds sub-workflows beside a file. Calling it gives a Workflow, or None if there is none.
+    """Finds the sub-workflows that a file refers to. Every file is read once, whoever asks.
 
-    Raises WorkflowInvalid for a broken one and WorkflowRecursive when it leads back to a file
-    that is being read.
+    Calling it gives the workflow, or None if there is none; it raises WorkflowInvalid for one
+    that is broken, and WorkflowRecursive for one that is being read already.
     """
 
-    def __init__(self, path: Path, above: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, path: Path, above: tuple[Path, ...] = (), known: dict[Path, Reading | None] | None = None
+    ) -> None:
         self.path = path.resolve()
         self.above = (*above, self.path)
+        self._known = known if known is not None else {}
 
-    def locate(self, reference: str) -> Path:
-        """The file that a reference names."""
-        return (self.path.parent / reference).resolve()
+    def locate(self, reference: str) -> Path | None:
+        """The file that a reference names: beside this one, with its ending or without."""
+        if "\0" in reference:
+            return None
+        try:
+            named = self.path.parent / reference
+            tried = (named, *(named.with_name(named.name + suffix) for suffix in _SUFFIXES if named.name))
+            return next((path.resolve() for path in tried if path.is_file()), None)
+        except (OSError, RuntimeError, ValueError):
+            return None  # too long a name, links that lead in a circle
 
     def __call__(self, reference: str) -> Workflow | None:
+        """The workflow that `reference` names. Raises as the class says."""
         from symphony.workflow.validation import WorkflowRecursive
 
         path = self.locate(reference)
-        if path in self.above:
-            raise WorkflowRecursive(f"{reference} leads back to {path.name}", hint="a workflow cannot contain itself")
-        try:
-            return load(path)
-        except (WorkflowNotFound, SymphonyError) as error:
-            if isinstance(error, WorkflowInvalid):
-                raise
+        if path is None:
             return None
+        if path in self.above:
+            message, hint = (
+                f"{reference} leads back to {path.name}",
+                "a workflow cannot contain itself: use a loop",
+            )
+            raise WorkflowRecursive(message, hint=hint)
+        reading = self.reading(path)
+        return None if reading is None else _sound(reading, path)
+
+    def reading(self, path: Path) -> Reading | None:
+        """What could be read of one file; None if it is none."""
+        if path not in self._known:
+            try:
+                self._known[path] = read(path)
+            except SymphonyError:
+                self._known[path] = None
+        return self._known[path]
 
     def child(self, reference: str) -> "Resolver":
         """The resolver for the references inside a sub-workflow."""
-        return Resolver(self.locate(reference), self.above)
+        return Resolver(self.locate(reference) or self.path.parent / reference, self.above, self._known)
+
+
+def resolver_for(path: Path | str) -> Resolver:
+    """Finds the sub-workflows that the file at `path` refers to."""
+    return Resolver(Path(path))
 
 
 def check_file(path: Path | str, catalog: Catalog | None = None) -> tuple[Workflow | None, ValidationReport]:
     """Structure and meaning of a file: every problem, with line and column, in document order.
 
-    Raises WorkflowNotFound, UnknownFormat.
+    The workflow is what could be read; run it only if the report is ok. Raises
+    WorkflowNotFound, UnknownFormat.
     """
     path = Path(path)
-    try:
-        reading = read(path)
-    except WorkflowInvalid as error:
-        return None, error.report
+    reading = read(path)
     if reading.workflow is None:
         return None, ValidationReport(errors=reading.problems)
     from symphony.workflow.validation import validate
 
-    found = validate(reading.workflow, catalog, resolve=Resolver(path), broken=reading.broken, source=str(path))
-    errors = [*reading.problems, *(locate(problem, reading.locate) for problem in found.errors)]
-    warnings = [locate(problem, reading.locate) for problem in found.warnings]
-    return reading.workflow, ValidationReport(errors=_in_order(errors), warnings=_in_order(warnings))
+    found = validate(
+        reading.workflow, catalog, resolve=Resolver(path), broken=reading.broken, source=str(path)
+    )
+    return reading.workflow, checked(reading, found)
+
+
+def checked(reading: Reading, found: ValidationReport) -> ValidationReport:
+    """What validation found, together with what reading found, located and in document order."""
+    told = {(problem.code, problem.place) for problem in reading.problems}
+    more = [reading.located(p) for p in found.errors if (p.code, p.place) not in told]
+    warnings = [reading.located(p) for p in found.warnings]
+    return ValidationReport(errors=_in_order([*reading.problems, *more]), warnings=_in_order(warnings))
 
 
 def _in_order(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -1,12 +1,19 @@
-"""The graph of a workflow: its edges, and questions about order and reach. Pure, no recursion."""
+"""The graph of a workflow: its edges, and questions about order and reach. Pure, no recursion.
+
+Every question takes a workflow, or a `Graph` made once where many are asked. Nodes are compared
+by where the workflow declares them, so that every answer is the same every time.
+"""
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.expressions import BadExpression, Read, condition_reads, value_reads
-from symphony.workflow.model import ConditionalEdge, ControlEdge, ControlNode, DataEdge, Edge, Node, Workflow
+from symphony.workflow.derived import derived_edges, edge_key, quietly
+from symphony.workflow.expressions import condition_reads
+from symphony.workflow.model import ConditionalEdge, Edge, Workflow
 
 
 class GraphCyclic(SymphonyError):
@@ -15,293 +22,294 @@ class GraphCyclic(SymphonyError):
     code = "cycle"
 
 
+class NodeUnknown(SymphonyError):
+    """The graph has no node of this name."""
+
+    code = "unknown-node"
+
+
 def all_edges(workflow: Workflow) -> tuple[Edge, ...]:
-    """Every edge: those derived from expressions, `after` and fallbacks, then the explicit ones.
+    """Every edge: the explicit ones, then those derived from shorthands that are not among them.
 
-    One derived data edge for each (node.port → input) pair, one control edge for each `after`.
-    Expressions that cannot be read give no edges: validation reports them.
+    One derived data edge for each (node.port → input) pair; one control edge for each `after`,
+    for each fallback, and for each node that other expressions of a node read. Expressions that
+    cannot be read give none: validation reports them.
     """
-    edges: dict[Edge, None] = {}
-    for name, node in workflow.nodes.items():
-        for edge in _derived(name, node):
-            edges[edge] = None
-    explicit = {_key(edge) for edge in workflow.edges}
-    return (*(edge for edge in edges if _key(edge) not in explicit), *workflow.edges)
+    derived = derived_edges(workflow)
+    if not workflow.edges:
+        return derived
+    explicit = {edge_key(edge) for edge in workflow.edges}
+    return (*workflow.edges, *(edge for edge in derived if edge_key(edge) not in explicit))
 
 
-def _key(edge: Edge) -> tuple[object, ...]:
-    if isinstance(edge, DataEdge):
-        return "data", edge.source, edge.output, edge.target, edge.input
-    if isinstance(edge, ControlEdge):
-        return "control", edge.source, edge.branch, edge.target
-    return "conditional", edge.source, edge.target, edge.when
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Who waits for whom, by number: node `i` is `names[i]`. Neighbours are in order, each once."""
 
+    names: tuple[str, ...]
+    index: Mapping[str, int]
+    before: tuple[tuple[int, ...], ...]
+    after: tuple[tuple[int, ...], ...]
 
-def _derived(name: str, node: Node) -> Iterator[Edge]:
-    for entry, value in node.inputs.items():
-        for read in _quietly(value_reads, value):
-            if read.kind in ("port", "node"):
-                yield DataEdge(source=read.name, target=name, output=read.port or "*", input=entry, derived=True)
-    for after in node.after:
-        source, _, branch = after.partition(".")
-        yield ControlEdge(source=source, target=name, branch=branch or None, derived=True)
-    seen = {after.partition(".")[0] for after in node.after}
-    for read in condition_sources(node):
-        if read.name not in seen:
-            seen.add(read.name)
-            yield ControlEdge(source=read.name, target=name, derived=True)
+    @classmethod
+    def of(cls, workflow: Workflow) -> "Graph":
+        """The graph of a workflow. Edges to nodes that do not exist are left out.
 
-
-def condition_sources(node: Node) -> tuple[Read, ...]:
-    """What a node's conditions read of other nodes: `when`, `for_each`, a branch's, a loop's."""
-    reads: dict[Read, None] = {}
-    texts = [node.when, node.for_each if isinstance(node.for_each, str) else None]
-    values: list[object] = [node.for_each] if isinstance(node.for_each, list) else []
-    values.append(dict(node.config))
-    if isinstance(node, ControlNode):
-        texts += [node.condition, node.switch]
-        if node.control == "delay":
-            texts.append(node.until)
-        values.append(node.message)
-        if node.control == "loop":
-            reads.update(dict.fromkeys(_loop_reads(node)))
-    for text in texts:
-        if text is not None:
-            reads.update(dict.fromkeys(_quietly(condition_reads, text)))
-    for value in values:
-        reads.update(dict.fromkeys(_quietly(value_reads, value)))
-    return tuple(read for read in reads if read.kind in ("port", "node"))
-
-
-def _loop_reads(node: ControlNode) -> Iterator[Read]:
-    """What a loop and the nodes of its body read of the nodes outside."""
-    body = node.body or {}
-    for text in (node.while_, node.until, *(v for v in (node.next or {}).values() if isinstance(v, str))):
-        if text is not None:
-            yield from (r for r in _quietly(condition_reads, text) if r.name not in body)
-    yield from _quietly(value_reads, dict(node.state or {}))
-    for inner in body.values():
-        reads = (*_quietly(value_reads, dict(inner.inputs)), *condition_sources(inner))
-        yield from (r for r in reads if r.name not in body)
-
-
-def _quietly(reader: Callable[[object], tuple[Read, ...]] | Callable[[str], tuple[Read, ...]], value: object) -> tuple[Read, ...]:
-    try:
-        return reader(value)  # type: ignore[arg-type]  # each caller gives its reader what it takes
-    except BadExpression:
-        return ()
-
-
-def predecessors(workflow: Workflow) -> dict[str, tuple[str, ...]]:
-    """For each node, the nodes that must have ended before it, each once, known nodes only.
-
-    A fallback waits for the node it stands in for, and whoever reads that node waits for both.
-    """
-    before: dict[str, dict[str, None]] = {name: {} for name in workflow.nodes}
-    for edge in all_edges(workflow):
-        if edge.source in before and edge.target in before:
-            before[edge.target][edge.source] = None
+        A conditional edge waits for what its condition reads, and whoever reads a node that has
+        a fallback waits for the fallback too.
+        """
+        names = tuple(workflow.nodes)
+        index = {name: i for i, name in enumerate(names)}
+        before: list[set[int]] = [set() for _ in names]
+        for edge in all_edges(workflow):
+            source, target = index.get(edge.source), index.get(edge.target)
+            if source is None or target is None:
+                continue
+            before[target].add(source)
             if isinstance(edge, ConditionalEdge):
-                for read in _quietly(condition_reads, edge.when):
-                    if read.kind in ("port", "node") and read.name in before:
-                        before[edge.target][read.name] = None
-    for name, node in workflow.nodes.items():
-        spare = node.on_error.fallback
-        if spare is not None and spare in before:
-            for target, sources in before.items():
-                if name in sources and target != spare:
-                    sources[spare] = None
-            before[spare][name] = None
-    return {name: tuple(sources) for name, sources in before.items()}
+                reads = quietly(condition_reads, edge.when)
+                before[target].update(
+                    index[r.name] for r in reads if r.kind in ("port", "node") and r.name in index
+                )
+        _wait_for_fallbacks(workflow, index, before)
+        return cls._linked(names, index, before)
+
+    @classmethod
+    def from_pairs(cls, names: tuple[str, ...], pairs: Iterable[tuple[str, str]]) -> "Graph":
+        """The graph of those nodes with an edge for each (source, target). Raises NodeUnknown."""
+        index = {name: i for i, name in enumerate(names)}
+        before: list[set[int]] = [set() for _ in names]
+        for source, target in pairs:
+            for name in (source, target):
+                if name not in index:
+                    raise _unknown(name)
+            before[index[target]].add(index[source])
+        return cls._linked(names, index, before)
+
+    @classmethod
+    def _linked(cls, names: tuple[str, ...], index: dict[str, int], before: list[set[int]]) -> "Graph":
+        after: list[list[int]] = [[] for _ in names]
+        for target, sources in enumerate(before):
+            for source in sources:
+                after[source].append(target)
+        return cls(names, index, tuple(tuple(sorted(s)) for s in before), tuple(tuple(t) for t in after))
+
+    def number(self, name: str) -> int:
+        """The number of a node. Raises NodeUnknown."""
+        found = self.index.get(name)
+        if found is None:
+            raise _unknown(name)
+        return found
 
 
-def dependencies(workflow: Workflow, node: str) -> tuple[str, ...]:
-    """The direct predecessors of `node`."""
-    return predecessors(workflow)[node]
+Graphed: TypeAlias = Workflow | Graph
 
 
-def dependents(workflow: Workflow, node: str) -> tuple[str, ...]:
-    """The direct successors of `node`."""
-    return successors(predecessors(workflow))[node]
+def _unknown(name: str) -> NodeUnknown:
+    return NodeUnknown(f"there is no node {name[:100]!r}", hint="name a node of this workflow")
 
 
-def successors(before: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """The reverse of `predecessors`."""
-    after: dict[str, list[str]] = {name: [] for name in before}
-    for name, sources in before.items():
-        for source in sources:
-            after[source].append(name)
-    return {name: tuple(targets) for name, targets in after.items()}
+def _wait_for_fallbacks(workflow: Workflow, index: Mapping[str, int], before: list[set[int]]) -> None:
+    spares = {
+        index[name]: index[node.on_error.fallback]
+        for name, node in workflow.nodes.items()
+        if node.on_error.fallback is not None and node.on_error.fallback in index
+    }
+    if not spares:
+        return
+    for target, sources in enumerate(before):
+        sources.update([spares[s] for s in sources if s in spares and spares[s] != target])
 
 
-def topological_order(workflow: Workflow) -> tuple[str, ...]:
-    """Predecessors first; ties in the order of declaration. Kahn's algorithm, O(V log V + E).
+def _graph(workflow: Graphed) -> Graph:
+    return workflow if isinstance(workflow, Graph) else Graph.of(workflow)
 
-    Raises GraphCyclic.
+
+def dependencies(workflow: Graphed, node: str) -> tuple[str, ...]:
+    """The nodes that `node` waits for directly. Raises NodeUnknown."""
+    graph = _graph(workflow)
+    return tuple(graph.names[i] for i in graph.before[graph.number(node)])
+
+
+def dependents(workflow: Graphed, node: str) -> tuple[str, ...]:
+    """The nodes that wait for `node` directly. Raises NodeUnknown."""
+    graph = _graph(workflow)
+    return tuple(graph.names[i] for i in graph.after[graph.number(node)])
+
+
+def ancestors(workflow: Graphed, node: str) -> frozenset[str]:
+    """Every node that `node` waits for, directly or not. Raises NodeUnknown."""
+    graph = _graph(workflow)
+    return frozenset(graph.names[i] for i in _reached(graph.before, graph.number(node)))
+
+
+def descendants(workflow: Graphed, node: str) -> frozenset[str]:
+    """Every node that waits for `node`, directly or not. Raises NodeUnknown."""
+    graph = _graph(workflow)
+    return frozenset(graph.names[i] for i in _reached(graph.after, graph.number(node)))
+
+
+def _reached(links: tuple[tuple[int, ...], ...], start: int) -> set[int]:
+    """What is reached from `start` in one step or more: `start` too, if it lies on a cycle."""
+    seen: set[int] = set()
+    left = list(links[start])
+    while left:
+        at = left.pop()
+        if at not in seen:
+            seen.add(at)
+            left.extend(links[at])
+    return seen
+
+
+def topological_order(workflow: Graphed) -> tuple[str, ...]:
+    """Every node after those that it waits for; of those that could stand next, the one declared first.
+
+    O(V log V + E). Raises GraphCyclic. Source: A. Kahn, "Topological sorting of large networks",
+    CACM 5(11), 1962, with a heap for the choice.
     """
-    return ordered(predecessors(workflow))
+    graph = _graph(workflow)
+    return tuple(graph.names[i] for i in _order(graph))
 
 
-def ordered(before: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """`topological_order` of a graph given by its predecessors."""
-    rank = {name: i for i, name in enumerate(before)}
-    names = list(before)
-    left = {name: len(sources) for name, sources in before.items()}
-    after = successors(before)
-    ready = [rank[name] for name, count in left.items() if count == 0]
-    heapq.heapify(ready)
-    order: list[str] = []
+def _order(graph: Graph) -> list[int]:
+    left = [len(sources) for sources in graph.before]
+    ready = [i for i, count in enumerate(left) if not count]  # ascending: a heap already
+    order: list[int] = []
     while ready:
-        name = names[heapq.heappop(ready)]
-        order.append(name)
-        for target in after[name]:
+        at = heapq.heappop(ready)
+        order.append(at)
+        for target in graph.after[at]:
             left[target] -= 1
-            if left[target] == 0:
-                heapq.heappush(ready, rank[target])
-    if len(order) < len(names):
-        raise GraphCyclic(f"cycle: {' -> '.join(find_cycle(before) or ())}", hint="break one of these edges")
-    return tuple(order)
+            if not left[target]:
+                heapq.heappush(ready, target)
+    if len(order) < len(graph.names):
+        path = " -> ".join(find_cycle(graph) or ())
+        raise GraphCyclic(f"these nodes wait for each other: {path}", hint="remove one of these edges")
+    return order
 
 
-def levels(workflow: Workflow) -> tuple[tuple[str, ...], ...]:
-    """Nodes that may run at the same time, level by level. Raises GraphCyclic."""
-    before = predecessors(workflow)
-    depth: dict[str, int] = {}
-    for name in ordered(before):
-        depth[name] = 1 + max((depth[source] for source in before[name]), default=-1)
-    out: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
-    for name in before:
-        out[depth[name]].append(name)
-    return tuple(tuple(level) for level in out)
+def levels(workflow: Graphed) -> tuple[tuple[str, ...], ...]:
+    """Nodes that may run at the same time, level by level, each in order of declaration.
+
+    A node's level is one more than the highest of those that it waits for. Raises GraphCyclic.
+    """
+    graph = _graph(workflow)
+    depth = [0] * len(graph.names)
+    for at in _order(graph):
+        depth[at] = 1 + max((depth[source] for source in graph.before[at]), default=-1)
+    out: list[list[str]] = [[] for _ in range(max(depth, default=-1) + 1)]
+    for name, level in zip(graph.names, depth, strict=True):
+        out[level].append(name)
+    return tuple(map(tuple, out))
 
 
-def critical_path(workflow: Workflow, durations_s: Mapping[str, float] | None = None) -> tuple[str, ...]:
-    """The longest chain, by seconds per node (1 where none are given). Raises GraphCyclic."""
-    before = predecessors(workflow)
-    cost: dict[str, float] = {}
-    via: dict[str, str | None] = {}
-    for name in ordered(before):
-        via[name] = max(before[name], key=lambda source: cost[source], default=None)
-        best = via[name]
-        cost[name] = (durations_s or {}).get(name, 1.0) + (0.0 if best is None else cost[best])
+def critical_path(workflow: Graphed, durations_s: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """The chain that takes longest: no run can be faster. The first of equals in declaration order.
+
+    `durations_s` gives seconds by node; a node without any takes 1. Raises GraphCyclic.
+    """
+    graph = _graph(workflow)
+    given = durations_s or {}
+    total = [0.0] * len(graph.names)
+    via = [-1] * len(graph.names)
+    for at in _order(graph):
+        via[at] = max(graph.before[at], key=lambda source: total[source], default=-1)
+        total[at] = given.get(graph.names[at], 1.0) + (total[via[at]] if via[at] >= 0 else 0.0)
     path: list[str] = []
-    at = max(cost, key=lambda name: cost[name], default=None)
-    while at is not None:
-        path.append(at)
+    at = max(range(len(total)), key=lambda i: total[i], default=-1)
+    while at >= 0:
+        path.append(graph.names[at])
         at = via[at]
     return tuple(reversed(path))
 
 
-def ancestors(workflow: Workflow, node: str) -> frozenset[str]:
-    """Every node that `node` depends on, directly or not."""
-    return _reach(predecessors(workflow), node)
+def paths(workflow: Graphed, source: str, target: str, *, limit: int = 1_000) -> Iterator[tuple[str, ...]]:
+    """At most `limit` paths from `source` to `target`, in order of declaration, no node twice in any.
 
-
-def descendants(workflow: Workflow, node: str) -> frozenset[str]:
-    """Every node that depends on `node`, directly or not."""
-    return _reach(successors(predecessors(workflow)), node)
-
-
-def _reach(links: Mapping[str, Sequence[str]], node: str) -> frozenset[str]:
-    seen: set[str] = set()
-    queue = deque(links[node])
-    while queue:
-        name = queue.popleft()
-        if name not in seen:
-            seen.add(name)
-            queue.extend(links[name])
-    return frozenset(seen)
-
-
-def paths(workflow: Workflow, source: str, target: str, limit: int = 1000) -> Iterator[tuple[str, ...]]:
-    """At most `limit` paths from `source` to `target`, in order of declaration."""
-    links = successors(predecessors(workflow))
-    useful = _reach(predecessors(workflow), target) | {target}
-    stack: list[tuple[str, ...]] = [(source,)] if source in useful else []
-    given = 0
-    while stack and given < limit:
-        path = stack.pop()
-        if path[-1] == target:
-            given += 1
-            yield path
-            continue
-        stack.extend((*path, name) for name in reversed(links[path[-1]]) if name in useful and name not in path)
-
-
-def would_create_cycle(workflow: Workflow, source: str, target: str) -> bool:
-    """Would an edge from `source` to `target` close a cycle?"""
-    return source == target or source in descendants(workflow, target)
-
-
-def find_cycle(before: Mapping[str, Sequence[str]]) -> tuple[str, ...] | None:
-    """One cycle as a path whose last node is its first, or None."""
-    cycles = find_cycles(before)
-    return cycles[0] if cycles else None
-
-
-def find_cycles(before: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
-    """One cycle for each strongly connected component. Tarjan's algorithm, iterative, O(V + E).
-
-    Source: R. Tarjan, "Depth-first search and linear graph algorithms", SIAM J. Comput., 1972.
+    Only nodes that lead to `target` are entered, so that in a graph without cycles the first
+    path takes O(V + E) and every further one at most O(V · neighbours). Raises NodeUnknown.
     """
-    after = successors(before)
-    number: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    cycles: list[tuple[str, ...]] = []
-    for root in before:
-        work: list[tuple[str, Iterator[str]]] = []
-        if root not in number:
-            work.append((root, iter(after[root])))
-            number[root] = low[root] = len(number)
-            stack.append(root)
-            on_stack.add(root)
-        while work:
-            name, targets = work[-1]
-            below = next(targets, None)
-            if below is None:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[name])
-                if low[name] == number[name]:
-                    component = _pop_component(name, stack, on_stack)
-                    if len(component) > 1 or name in after[name]:
-                        cycles.append(_cycle_in(component, after, before))
-            elif below not in number:
-                number[below] = low[below] = len(number)
-                stack.append(below)
-                on_stack.add(below)
-                work.append((below, iter(after[below])))
-            elif below in on_stack:
-                low[name] = min(low[name], number[below])
-    return cycles
+    graph = _graph(workflow)
+    start, end = graph.number(source), graph.number(target)
+    useful = _reached(graph.before, end) | {end}
+    if start == end:
+        yield (source,)
+        return
+    if start not in useful or limit < 1:
+        return
+    given, path, inside = 0, [start], {start}
+    ways = [iter(graph.after[start])]
+    while ways:
+        step = next(ways[-1], None)
+        if step is None:
+            ways.pop()
+            inside.discard(path.pop())
+        elif step == end:
+            yield tuple(graph.names[i] for i in (*path, end))
+            given += 1
+            if given >= limit:
+                return
+        elif step in useful and step not in inside:
+            path.append(step)
+            inside.add(step)
+            ways.append(iter(graph.after[step]))
 
 
-def _pop_component(name: str, stack: list[str], on_stack: set[str]) -> set[str]:
-    component: set[str] = set()
-    while True:
-        top = stack.pop()
-        on_stack.discard(top)
-        component.add(top)
-        if top == name:
-            return component
+def would_create_cycle(workflow: Graphed, source: str, target: str) -> bool:
+    """Would an edge from `source` to `target` close a cycle? Raises NodeUnknown."""
+    graph = _graph(workflow)
+    start, end = graph.number(source), graph.number(target)
+    return start == end or start in _reached(graph.after, end)
 
 
-def _cycle_in(component: set[str], after: Mapping[str, Sequence[str]], order: Mapping[str, object]) -> tuple[str, ...]:
-    """A shortest cycle through the component's first declared node."""
-    start = next(name for name in order if name in component)
-    via: dict[str, str] = {}
+def find_cycle(workflow: Graphed) -> tuple[str, ...] | None:
+    """A shortest cycle through the first declared node that lies on any, its first node again last.
+
+    None if there is no cycle. O(V + E).
+    """
+    graph = _graph(workflow)
+    tangled = _tangled(graph)
+    # What is left over lies on a cycle, between cycles, or leads only back into them: walking
+    # against the edges inside it must come to a node twice, and that one is on a cycle.
+    if not tangled:
+        return None
+    at, seen = min(tangled), set[int]()
+    while at not in seen:
+        seen.add(at)
+        at = next(source for source in graph.before[at] if source in tangled)
+    on_cycle = _reached(graph.after, at) & _reached(graph.before, at) & tangled
+    start = min(on_cycle)
+    return tuple(graph.names[i] for i in _shortest_back(graph, start, on_cycle))
+
+
+def _tangled(graph: Graph) -> set[int]:
+    """What Kahn's algorithm never reaches: nodes on cycles, and those that wait for them."""
+    left = [len(sources) for sources in graph.before]
+    ready = [i for i, count in enumerate(left) if not count]
+    done = 0
+    while done < len(ready):
+        for target in graph.after[ready[done]]:
+            left[target] -= 1
+            if not left[target]:
+                ready.append(target)
+        done += 1
+    return {i for i, count in enumerate(left) if count}
+
+
+def _shortest_back(graph: Graph, start: int, inside: set[int]) -> list[int]:
+    """A shortest way from `start` back to itself through `inside`, which has one."""
+    via: dict[int, int] = {}
     queue = deque([start])
     while queue:
-        name = queue.popleft()
-        for target in after[name]:
+        at = queue.popleft()
+        for target in graph.after[at]:
             if target == start:
-                path = [start, name] if name != start else [start]
-                while path[-1] != start:
-                    path.append(via[path[-1]])
-                return tuple(reversed(path)) if name != start else (start, start)
-            if target in component and target not in via:
-                via[target] = name
+                path = [start]
+                while at != start:
+                    path.append(at)
+                    at = via[at]
+                return [start, *reversed(path[1:]), start]
+            if target in inside and target not in via:
+                via[target] = at
                 queue.append(target)
     raise AssertionError("a strongly connected component has a cycle through each of its nodes")

@@ -19,6 +19,7 @@ EDGES_MAX = 50_000
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
 
 _DURATION = re.compile(r"([0-9]+)(ms|s|m|h|d)", re.ASCII)
+_DURATION_DIGITS_MAX = 12  # more is beyond what clocks and timers can count
 _UNIT_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 ControlKind: TypeAlias = Literal["branch", "merge", "delay", "approval", "loop"]
@@ -27,8 +28,8 @@ ControlKind: TypeAlias = Literal["branch", "merge", "delay", "approval", "loop"]
 def duration_s(text: str) -> float:
     """Seconds of a duration such as `1500ms` or `5m`. Raises ValueError if it is none."""
     match = _DURATION.fullmatch(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not a duration: digits and one of ms, s, m, h, d")
+    if match is None or len(match[1]) > _DURATION_DIGITS_MAX:
+        raise ValueError(f"{text[:40]!r} is not a duration: at most 12 digits and one of ms, s, m, h, d")
     return int(match[1]) * _UNIT_S[match[2]]
 
 
@@ -152,7 +153,8 @@ Node: TypeAlias = OperatorNode | InstrumentNode | CommandNode | SubWorkflowNode 
 class DataEdge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="data"):
     """A value travels from `source`.`output` to `target`.`input`, through `transform` if any.
 
-    An empty `output` or `input` stands for the only one; the builder fills them in.
+    An empty `output` or `input` stands for the only one; the builder fills them in. The
+    `output` of a derived edge is `*` where an expression reads all ports of the source.
     """
 
     source: str = ""
@@ -164,7 +166,10 @@ class DataEdge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
 
 
 class ControlEdge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="control"):
-    """`target` begins after `source` succeeded; with `branch`, only if that branch was taken."""
+    """`target` begins after `source` succeeded; with `branch`, only if that branch was taken.
+
+    A derived edge from a node to its fallback is one too: there `target` begins if `source` fails.
+    """
 
     source: str = ""
     target: str = ""

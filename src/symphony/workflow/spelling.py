@@ -1,10 +1,12 @@
-"""Writes a `Workflow` as a plain tree: the canonical document of every format."""
+"""Writes a `Workflow` as a tree: the canonical document of every format. Defaults are left out. Pure."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
-from symphony.workflow.documents.tree import Tree, tree_of
+from symphony.ports.values import Value
+from symphony.workflow.documents.tree import Tree
 from symphony.workflow.graph import all_edges
 from symphony.workflow.model import (
     FAIL,
@@ -18,81 +20,107 @@ from symphony.workflow.model import (
     Node,
     OnError,
     OperatorNode,
+    Retry,
     SubWorkflowNode,
     Workflow,
 )
+from symphony.workflow.values import spelled
 
-_PLAIN = ("concurrency", "when", "join", "timeout", "idempotent", "priority", "cache", "description", "enabled")
-_CONTROL = ("condition", "switch", "default", "for_", "until", "message", "on_timeout", "while_", "max_iterations")
+_DEFAULT = OperatorNode(operator="")
+_RETRY = Retry()
+_PLAIN: Final = (
+    "concurrency", "when", "join", "timeout", "idempotent", "priority", "cache", "description", "enabled",
+)  # fmt: skip
+_CONTROL: Final = (
+    "condition", "switch", "default", "for_", "while_", "until", "message", "on_timeout", "max_iterations",
+)  # fmt: skip
 
 
-def write_tree(workflow: Workflow, *, derived: bool, null: bool = False) -> dict[str, Tree]:
-    """The document of `workflow`; with `derived`, edges that come from shorthands stand there too."""
+def write_tree(workflow: Workflow, *, derived: bool = False) -> dict[str, Tree]:
+    """The document of `workflow`; with `derived`, the edges that come from shorthands stand there too.
+
+    Derived edges are in the order of their names: key order means nothing, and must not decide
+    what a document says. Raises SerializationFailed if something in it is no value.
+    """
     out: dict[str, Tree] = {"symphony": workflow.schema, "name": workflow.name, "version": workflow.version}
     if workflow.description:
         out["description"] = workflow.description
-    for key, texts in (("tags", workflow.tags), ("env", workflow.env)):
-        if texts:
-            out[key] = list(texts)
+    if workflow.tags:
+        out["tags"] = list(workflow.tags)
+    if workflow.env:
+        out["env"] = list(workflow.env)
     if workflow.inputs:
-        out["inputs"] = {name: _input(spec, null) for name, spec in workflow.inputs.items()}
-    out["nodes"] = {name: write_node(node, null) for name, node in workflow.nodes.items()}
-    edges = all_edges(workflow) if derived else workflow.edges
+        out["inputs"] = {name: _input(spec) for name, spec in workflow.inputs.items()}
+    out["nodes"] = {name: write_node(node) for name, node in workflow.nodes.items()}
+    edges = [write_edge(edge) for edge in workflow.edges]
+    if derived:
+        more = all_edges(workflow)[len(workflow.edges) :]
+        edges += [write_edge(edge) for edge in sorted(more, key=_sorting)]
     if edges:
-        out["edges"] = [_edge(edge) for edge in edges]
+        out["edges"] = edges
     if workflow.outputs:
-        out["outputs"] = tree_of(dict(workflow.outputs), null=null)
+        out["outputs"] = _named(workflow.outputs)
     if workflow.metadata:
-        out["metadata"] = tree_of(dict(workflow.metadata), null=null)
+        out["metadata"] = spelled(dict(workflow.metadata))
     return out
 
 
-def _input(spec: InputSpec, null: bool) -> Tree:
+def _sorting(edge: Edge) -> tuple[str, ...]:
+    if isinstance(edge, DataEdge):
+        return edge.target, edge.source, edge.input, edge.output
+    return edge.target, edge.source, (isinstance(edge, ControlEdge) and edge.branch) or ""
+
+
+def _named(values: Mapping[str, Value]) -> dict[str, Tree]:
+    """A map whose keys are names: they are never doubled."""
+    return {name: value if type(value) is str else spelled(value) for name, value in values.items()}
+
+
+def _input(spec: InputSpec) -> Tree:
     out: dict[str, Tree] = {}
-    if spec.type.kind == "enum":
+    if spec.type.kind == "enum" and not spec.type.optional:
         out["enum"] = list(spec.type.choices)
     else:
         out["type"] = str(spec.type)
     if not isinstance(spec.default, msgspec.UnsetType):
-        out["default"] = tree_of(spec.default, null=null)
-    for key, bound in (("min", spec.min), ("max", spec.max)):
-        if bound is not None:
-            out[key] = bound
+        out["default"] = spelled(spec.default)
+    if spec.min is not None:
+        out["min"] = spec.min
+    if spec.max is not None:
+        out["max"] = spec.max
     if spec.description:
         out["description"] = spec.description
     return out
 
 
-def write_node(node: Node, null: bool = False) -> dict[str, Tree]:
-    """One node, its kind first, defaults left out."""
+def write_node(node: Node) -> dict[str, Tree]:
+    """One node: its kind first, then what it does, then the rest."""
     out: dict[str, Tree] = dict([_kind(node)])
     if isinstance(node, ControlNode):
-        _write_control(node, out, null)
-    for key in ("inputs", "config", "metadata"):
-        values: Mapping[str, object] = getattr(node, key)
-        if values:
-            out[key] = tree_of(dict(getattr(node, key)), null=null)
+        _write_control(node, out)
     if node.for_each is not None:
-        out["for_each"] = tree_of(node.for_each, null=null)
+        out["for_each"] = spelled(node.for_each)
     if node.after:
         out["after"] = list(node.after)
+    if node.inputs:
+        out["inputs"] = _named(node.inputs)
+    if node.config:
+        out["config"] = spelled(dict(node.config))
     for key in _PLAIN:
         given = getattr(node, key)
-        if given != _default(node, key):
+        if given != getattr(_DEFAULT, key):
             out[key] = given
     if node.retry is not None:
-        out["retry"] = {k: v for k, v in msgspec.structs.asdict(node.retry).items() if v is not None}
-    if node.on_error != FAIL:
-        out["on_error"] = _on_error(node.on_error, null)
+        out["retry"] = _retry(node.retry)
+    if node.on_error is not FAIL and node.on_error != FAIL:
+        out["on_error"] = _on_error(node.on_error)
     if node.artifact is not None:
         out["artifact"] = {k: v for k, v in msgspec.structs.asdict(node.artifact).items() if v is not None}
     if node.position is not None:
         out["position"] = list(node.position)
+    if node.metadata:
+        out["metadata"] = spelled(dict(node.metadata))
     return out
-
-
-def _default(node: Node, key: str) -> object:
-    return next(f.default for f in msgspec.structs.fields(type(node)) if f.name == key)
 
 
 def _kind(node: Node) -> tuple[str, str]:
@@ -107,40 +135,43 @@ def _kind(node: Node) -> tuple[str, str]:
     return "command", node.command
 
 
-def _write_control(node: ControlNode, out: dict[str, Tree], null: bool) -> None:
+def _write_control(node: ControlNode, out: dict[str, Tree]) -> None:
     for key in _CONTROL:
         given = getattr(node, key)
         if given is not None:
             out[key.rstrip("_")] = given
-    for key in ("cases", "state", "next"):
-        values = getattr(node, key)
+    for key, values in (("cases", node.cases), ("state", node.state), ("next", node.next)):
         if values is not None:
-            out[key] = tree_of(dict(values), null=null)
+            out[key] = _named(values)
     if node.body is not None:
-        out["body"] = {name: write_node(inner, null) for name, inner in node.body.items()}
+        out["body"] = {name: write_node(inner) for name, inner in node.body.items()}
 
 
-def _on_error(on_error: OnError, null: bool) -> Tree:
+def _retry(retry: Retry) -> Tree:
+    every = msgspec.structs.asdict(retry)
+    return {k: v for k, v in every.items() if k == "attempts" or v != getattr(_RETRY, k)}
+
+
+def _on_error(on_error: OnError) -> Tree:
     if on_error.action == "value":
-        return {"value": tree_of(dict(on_error.value), null=null)}
+        return {"value": _named(on_error.value)}
     return {"fallback": on_error.fallback} if on_error.action == "fallback" else on_error.action
 
 
-def _edge(edge: Edge) -> Tree:
+def write_edge(edge: Edge) -> Tree:
+    """One edge, explicit or derived."""
+    if isinstance(edge, ConditionalEdge):
+        out: dict[str, Tree] = {"from": edge.source, "to": edge.target, "when": edge.when}
+        return out if edge.label is None else {**out, "label": edge.label}
     if isinstance(edge, DataEdge):
-        out: dict[str, Tree] = {"from": f"{edge.source}.{edge.output}", "to": f"{edge.target}.{edge.input}"}
+        source = edge.source if edge.output == "*" else f"{edge.source}.{edge.output}"
+        out = {"from": source, "to": f"{edge.target}.{edge.input}"}
         if edge.transform is not None:
             out["transform"] = edge.transform
-    elif isinstance(edge, ControlEdge):
+    else:
         out = {"from": f"{edge.source}.{edge.branch}" if edge.branch else edge.source, "to": edge.target}
         if edge.priority:
             out["priority"] = edge.priority
-    else:
-        assert isinstance(edge, ConditionalEdge)
-        out = {"from": edge.source, "to": edge.target, "when": edge.when}
-        if edge.label is not None:
-            out["label"] = edge.label
-        return out
     if edge.derived:
         out["derived"] = True
     return out

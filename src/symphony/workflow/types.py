@@ -3,7 +3,6 @@
 import math
 import re
 
-
 import msgspec
 
 from symphony.ports.values import ArtifactRef, StoredValue
@@ -12,6 +11,7 @@ SCALARS = ("any", "string", "integer", "number", "boolean", "bytes", "path", "js
 INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 _DEPTH_MAX = 16
 _WRAPPED = re.compile(r"(list|map)\[(.+)\]", re.DOTALL)
+_CHOICES = re.compile(r"enum\[([^\[\]]+)\]")  # as `str` writes it; files say `enum:` where they can
 
 
 class PortType(msgspec.Struct, frozen=True):
@@ -56,9 +56,13 @@ def _parse(text: str, whole: str, depth: int) -> PortType:
         return msgspec.structs.replace(_parse(text[:-1], whole, depth + 1), optional=True)
     if text in SCALARS:
         return PortType(text)
+    if choices := _CHOICES.fullmatch(text):
+        return PortType("enum", choices=tuple(dict.fromkeys(c.strip() for c in choices[1].split(","))))
     if wrapped := _WRAPPED.fullmatch(text):
         return PortType(wrapped[1], _parse(wrapped[2], whole, depth + 1))
-    raise ValueError(f"{whole!r} is not a type: use {', '.join(SCALARS)}, list[T], map[T], with ? for optional")
+    raise ValueError(
+        f"{whole[:60]!r} is not a type: use {', '.join(SCALARS)}, list[T], map[T], with ? for optional"
+    )
 
 
 def fits(source: PortType, target: PortType) -> bool:
@@ -96,7 +100,9 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
     it is loaded.
     """
     if value is None:
-        return None if target.optional or target.kind in ("any", "json") else f"null is not {_article(target)}"
+        return (
+            None if target.optional or target.kind in ("any", "json") else f"null is not {_article(target)}"
+        )
     if isinstance(value, ArtifactRef):
         return _reference_mismatch(value, target)
     if isinstance(value, int) and not isinstance(value, bool) and not INTEGER_MIN <= value <= INTEGER_MAX:
@@ -112,7 +118,9 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
                 return f"{_kind(value)} is not {_article(target)}"
             if item.kind == "any":
                 return None
-            return next((f"element {i}: {why}" for i, v in enumerate(value) if (why := mismatch(v, item))), None)
+            return next(
+                (f"element {i}: {why}" for i, v in enumerate(value) if (why := mismatch(v, item))), None
+            )
         case "map":
             if not isinstance(value, dict):
                 return f"{_kind(value)} is not {_article(target)}"
@@ -120,8 +128,10 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
             return next((f"key {k!r}: {why}" for k, v in value.items() if (why := mismatch(v, item))), None)
         case "enum":
             return None if value in target.choices else f"{value!r} is not one of {', '.join(target.choices)}"
-    return None if isinstance(value, _PYTHON[target.kind]) and _bool_ok(value, target.kind) else (
-        f"{_kind(value)} is not {_article(target)}"
+    return (
+        None
+        if isinstance(value, _PYTHON[target.kind]) and _bool_ok(value, target.kind)
+        else (f"{_kind(value)} is not {_article(target)}")
     )
 
 

@@ -1,7 +1,14 @@
 """Texts as plain trees, and trees as texts: one module for each format behind one seam."""
 
-from symphony.workflow.documents.formats import FORMATS, Format, UnknownFormat, format_named, format_of, parse
-from symphony.workflow.documents.tree import BYTES_MAX, DEPTH_MAX, Document, Position, Tree, child, tree_of, value_of
+from symphony.workflow.documents.formats import (
+    FORMATS,
+    Format,
+    UnknownFormat,
+    format_named,
+    format_of,
+    parse,
+)
+from symphony.workflow.documents.tree import BYTES_MAX, DEPTH_MAX, Document, Position, Positions, Tree
 
 __all__ = [
     "BYTES_MAX",
@@ -10,12 +17,10 @@ __all__ = [
     "Document",
     "Format",
     "Position",
+    "Positions",
     "Tree",
     "UnknownFormat",
-    "child",
     "format_named",
     "format_of",
     "parse",
-    "tree_of",
-    "value_of",
 ]

@@ -1,15 +1,21 @@
-"""The formats of workflow files: a name, the endings of their files, a reader and a writer."""
+"""The formats of workflow files: a name, the endings of their files, a reader and a writer.
 
-import io
-import json
-import re
+A new format is one module with `parse` and `write`, and one line in `_formats`.
+"""
+
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePath
+from typing import Final
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.documents import json_text, toml_text, yaml_text
-from symphony.workflow.documents.tree import BYTES_MAX, Document, SyntaxProblem, Tree
+from symphony.workflow.documents.tree import BYTES_MAX, Document, Positions, Spot, SyntaxProblem, Tree
+
+FORMATS: Final = ("yaml", "json", "pretty-json", "toml")
+"""The names of all formats."""
+
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
 class UnknownFormat(SymphonyError):
@@ -20,102 +26,84 @@ class UnknownFormat(SymphonyError):
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way to spell a workflow. `null` tells whether null must be spelled as a map."""
+    """One way to spell a workflow.
+
+    `parse` raises SyntaxProblem for what is no document. `derived_edges`: are the edges that
+    come from shorthands written too, for tools that read no expressions?
+    """
 
     name: str
     suffixes: tuple[str, ...]
     parse: Callable[[bytes], Document]
     write: Callable[[Tree], bytes]
-    null: bool = False
+    derived_edges: bool = False
 
 
-def _write_json(tree: Tree) -> bytes:
-    return json.dumps(tree, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+def _text_format(
+    name: str, suffixes: tuple[str, ...], parse: Callable[[str], Document], write: Callable[[Tree], bytes]
+) -> Format:
+    return Format(name, suffixes, lambda body: parse(text_of(body)), write, derived_edges="json" in name)
 
 
-def _write_pretty(tree: Tree) -> bytes:
-    return json.dumps(tree, ensure_ascii=False, allow_nan=False, indent=2).encode() + b"\n"
+@cache
+def _formats() -> dict[str, Format]:
+    from symphony.workflow.documents import json_text, toml_text, yaml_text, yaml_writer
 
-
-def _write_toml(tree: Tree) -> bytes:
-    import tomli_w
-
-    assert isinstance(tree, dict)
-    return tomli_w.dumps(tree).encode()
-
-
-def _write_yaml(tree: Tree) -> bytes:
-    import yaml
-
-    class Writer(yaml.SafeDumper):
-        """Quotes whatever an older or newer reader might not take for text."""
-
-        def ignore_aliases(self, data: object) -> bool:
-            return True
-
-    def text(writer: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        style = None if _PLAIN.fullmatch(value) and yaml_text.scalar(value) == value else '"'
-        if style and "\n" in value and re.fullmatch(r"[\x20-\x7e\n]*[!-~]\n?", value) and value[0] not in " \n":
-            style = "|"
-        return writer.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-    def number(writer: yaml.SafeDumper, value: float) -> yaml.ScalarNode:
-        shown = repr(value)
-        if "e" in shown and "." not in shown:
-            shown = shown.replace("e", ".0e")
-        return writer.represent_scalar("tag:yaml.org,2002:float", shown)
-
-    Writer.add_representer(str, text)
-    Writer.add_representer(float, number)
-    out = io.StringIO()
-    yaml.dump(tree, out, Dumper=Writer, sort_keys=False, allow_unicode=True, width=110, default_flow_style=False)
-    return out.getvalue().encode()
-
-
-_PLAIN = re.compile(r"(?!(?:on|off|yes|no|y|n|true|false|null)\Z)[A-Za-z_][A-Za-z0-9_ ./-]*[A-Za-z0-9_/]|[A-Za-z_]", re.IGNORECASE)
-
-FORMATS: dict[str, Format] = {
-    f.name: f
-    for f in (
-        Format("yaml", (".yaml", ".yml"), yaml_text.parse, _write_yaml),
-        Format("json", (".json",), json_text.parse, _write_json),
-        Format("pretty-json", (".pretty.json",), json_text.parse, _write_pretty),
-        Format("toml", (".toml",), toml_text.parse, _write_toml, null=True),
+    known = (
+        _text_format("yaml", (".yaml", ".yml"), yaml_text.parse, yaml_writer.write),
+        _text_format("json", (".json",), json_text.parse, json_text.write),
+        _text_format("pretty-json", (), json_text.parse, json_text.write_pretty),
+        _text_format("toml", (".toml",), toml_text.parse, toml_text.write),
     )
-}
+    return {one.name: one for one in known}
 
 
 def format_named(name: str) -> Format:
-    """Raises UnknownFormat."""
-    try:
-        return FORMATS[name]
-    except KeyError:
-        raise UnknownFormat(f"there is no format {name!r}", hint=f"use one of {', '.join(FORMATS)}") from None
+    """The format of that name. Raises UnknownFormat."""
+    found = _formats().get(name)
+    if found is None:
+        hint = f"use one of {', '.join(FORMATS)}"
+        raise UnknownFormat(f"there is no format {name[:40]!r}", hint=hint)
+    return found
 
 
 def format_of(path: PurePath) -> Format:
     """The format that a file's ending tells. Raises UnknownFormat."""
-    for known in FORMATS.values():
-        if path.name.lower().endswith(known.suffixes):
+    for known in _formats().values():
+        if known.suffixes and path.name.lower().endswith(known.suffixes):
             return known
-    endings = ", ".join(suffix for known in FORMATS.values() for suffix in known.suffixes)
-    raise UnknownFormat(f"the ending of {path.name!r} tells no format", hint=f"use one of {endings}, or name the format")
+    endings = ", ".join(suffix for known in _formats().values() for suffix in known.suffixes)
+    raise UnknownFormat(
+        f"the ending of {path.name!r} tells no format", hint=f"use one of {endings}, or name the format"
+    )
 
 
-def parse(data: bytes, format: Format) -> Document:
-    """The document in `data`; one that cannot be read at all has only problems."""
+def parse(body: bytes, format_: Format) -> Document:
+    """The document in `body`. One that cannot be read at all is not `readable` and has only problems."""
     try:
-        if len(data) > BYTES_MAX:
+        if len(body) > BYTES_MAX:
             raise SyntaxProblem(
-                "limit-exceeded", f"the document has {len(data)} bytes, at most {BYTES_MAX} are allowed",
-                "move large values into files of their own",
-            )  # fmt: skip
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            column = error.start - data.rfind(b"\n", 0, error.start)
-            raise SyntaxProblem("syntax", "the text is not UTF-8", "save the file as UTF-8", (line, column)) from None
-        return format.parse(data.removeprefix(b"\xef\xbb\xbf"))
+                "limit-exceeded",
+                f"the document has more than {BYTES_MAX // 2**20} MiB",
+                "keep large values in files of their own",
+            )
+        return format_.parse(body)
     except SyntaxProblem as error:
-        return Document(None, [error.problem])
+        positions = Positions("", lambda: Spot(0))
+        return Document(None, (error.problem,), positions, readable=False)
+
+
+def text_of(body: bytes) -> str:
+    """The text that `body` is, in UTF-8 with or without a byte order mark. Raises SyntaxProblem."""
+    if body.startswith(_WIDE_MARKS):
+        raise SyntaxProblem(
+            "syntax", "the text is not UTF-8 but UTF-16 or UTF-32", "save the file as UTF-8", (1, 1)
+        )
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        begin = body.rfind(b"\n", 0, error.start) + 1
+        column = len(body[begin : error.start].decode("utf-8", "replace")) + 1
+        hint = "save the file as UTF-8"
+        raise SyntaxProblem("syntax", "the text is not UTF-8", hint, (line, column)) from None

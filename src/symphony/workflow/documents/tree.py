@@ -1,33 +1,96 @@
 """What a parser gives: a plain tree, the problems met on the way, and where things stand. Pure."""
 
-import base64
-import binascii
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
 
-from symphony.ports.values import Value
+import msgspec
+
 from symphony.workflow.problems import Code, Problem
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
-BYTES_MAX = 16 * 1024 * 1024
-DEPTH_MAX = 100
+BYTES_MAX: Final = 16 * 1024 * 1024
+DEPTH_MAX: Final = 100
 
 Tree: TypeAlias = object
-"""None, bool, int, float, str, list and dict as parsed; not yet checked to be a value."""
+"""What a parser found: None, bool, int, float, str, list and dict; TOML's dates too."""
 
 Position: TypeAlias = tuple[int, int]
 """Line and column, from 1."""
 
 
-@dataclass(slots=True)
-class Document:
-    """One parsed file. `locate` may be costly: it is called only for problems."""
+class Spot:
+    """Where one key or element stands in the text, and what is inside it."""
 
-    tree: Tree = None
-    problems: list[Problem] = field(default_factory=list)
-    locate: Callable[[str], Position | None] = lambda place: None
+    __slots__ = ("at", "inside")
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.inside: dict[str | int, Spot] | None = None
+
+    def put(self, key: str | int, at: int) -> "Spot":
+        """The spot of `key` inside, made if it is not there."""
+        if self.inside is None:
+            self.inside = {}
+        spot = self.inside.get(key)
+        if spot is None:
+            spot = self.inside[key] = Spot(at)
+        return spot
+
+
+class Positions:
+    """Where places stand in a text. The spots are made at the first question: most never come."""
+
+    def __init__(self, text: str, spots: Callable[[], Spot]) -> None:
+        self._text, self._spots = text, spots
+        self._root: Spot | None = None
+        self._ends: list[int] | None = None
+
+    def of(self, place: str) -> Position:
+        """Line and column of `place`, or of the nearest thing around it that the text has."""
+        if self._root is None:
+            self._root = self._spots()
+        spot, rest = self._root, place
+        while rest and spot.inside is not None:
+            for head, tail in _heads(rest):
+                below = spot.inside.get(head)
+                if below is not None:
+                    spot, rest = below, tail
+                    break
+            else:
+                break
+        return self.at(spot.at)
+
+    def at(self, offset: int) -> Position:
+        """Line and column of a character."""
+        if self._ends is None:
+            self._ends = [i for i, char in enumerate(self._text) if char == "\n"]
+        line = bisect_right(self._ends, offset - 1)
+        return line + 1, offset - (self._ends[line - 1] if line else -1)
+
+
+def _heads(place: str) -> Iterator[tuple[str | int, str]]:
+    """Every way to part a place into its first key and the rest, the shortest key first."""
+    if place[0] == "[":
+        number, closed, tail = place[1:].partition("]")
+        if closed and number.isdecimal() and len(number) < 10:
+            yield int(number), tail.removeprefix(".")
+    for i, char in enumerate(place):
+        if char == ".":
+            yield place[:i], place[i + 1 :]
+        elif char == "[" and i:
+            yield place[:i], place[i:]
+    yield place, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One parsed text. `readable` is false where there is no tree: the problems say why."""
+
+    tree: Tree
+    problems: tuple[Problem, ...]
+    positions: Positions | None
+    readable: bool = True
 
 
 class SyntaxProblem(Exception):
@@ -38,98 +101,16 @@ class SyntaxProblem(Exception):
         line, column = position or (None, None)
         self.problem = Problem(code=code, place="", message=message, hint=hint, line=line, column=column)
 
+    def locate(self, place: str) -> None:
+        """Name the place, where it is known."""
+        self.problem = msgspec.structs.replace(self.problem, place=place)
+
 
 def too_deep(position: Position | None = None) -> SyntaxProblem:
     """The document is nested beyond `DEPTH_MAX`."""
     return SyntaxProblem(
-        "limit-exceeded", f"the document is nested more than {DEPTH_MAX} deep", "flatten it", position
+        "limit-exceeded",
+        f"the document is nested more than {DEPTH_MAX} deep",
+        "flatten it, or keep the value in a file of its own",
+        position,
     )
-
-
-def check_depth(tree: Tree) -> None:
-    """Raises SyntaxProblem if `tree` is nested more than `DEPTH_MAX` deep. No recursion."""
-    level: list[object] = [tree]
-    for _ in range(DEPTH_MAX + 1):
-        below: list[object] = []
-        for item in level:
-            if isinstance(item, dict):
-                below += [v for v in item.values() if isinstance(v, dict | list)]
-            elif isinstance(item, list):
-                below += [v for v in item if isinstance(v, dict | list)]
-        if not below:
-            return
-        level = below
-    raise too_deep()
-
-
-def child(place: str, name: str) -> str:
-    """The place of a key below `place`."""
-    return f"{place}.{name}" if place else name
-
-
-def value_of(tree: Tree, place: str, problems: list[Problem]) -> Value:
-    """The value that a tree spells: `{"$bytes": …}` becomes bytes, doubled `$` single.
-
-    What is no value is reported at `place` as `type-mismatch` and becomes null.
-    """
-
-    def wrong(message: str, hint: str) -> None:
-        problems.append(Problem(code="type-mismatch", place=place, message=message, hint=hint))
-
-    if tree is None or isinstance(tree, bool | str):
-        return tree
-    if isinstance(tree, int):
-        if INTEGER_MIN <= tree <= INTEGER_MAX:
-            return tree
-        wrong(f"{tree} does not fit 64 bits", "write it as text")
-    elif isinstance(tree, float):
-        if math.isfinite(tree):
-            return tree
-        wrong("infinities and NaN are no values", "write null or text")
-    elif isinstance(tree, list):
-        return [value_of(item, place, problems) for item in tree]
-    elif isinstance(tree, dict):
-        return _map(tree, place, problems)
-    else:
-        wrong(f"a {type(tree).__name__} is no value", "write it as text")
-    return None
-
-
-def _map(tree: dict[object, object], place: str, problems: list[Problem]) -> Value:
-    if "$bytes" in tree and len(tree) == 1:
-        text = tree["$bytes"]
-        try:
-            return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
-        except binascii.Error:
-            hint = 'write {"$bytes": "<base64>"}'
-            problems.append(Problem(code="type-mismatch", place=place, message="$bytes is not base64", hint=hint))
-            return None
-    if tree == {"$null": True}:
-        return None
-    out: dict[str, Value] = {}
-    for key, item in tree.items():
-        if not isinstance(key, str):
-            hint = "quote the key"
-            problems.append(
-                Problem(code="type-mismatch", place=place, message=f"the key {key!r} is no string", hint=hint)
-            )
-            continue
-        if key.startswith("$") and not key.startswith("$$"):
-            message, hint = f"the key {key!r} is not known", f"double the dollar for a literal key: ${key}"
-            problems.append(Problem(code="type-mismatch", place=place, message=message, hint=hint))
-            continue
-        out[key[1:] if key.startswith("$") else key] = value_of(item, place, problems)
-    return out
-
-
-def tree_of(value: Value, *, null: bool = False) -> Tree:
-    """A value as a tree; with `null`, null is spelled `{"$null": true}` (TOML has none)."""
-    if value is None:
-        return {"$null": True} if null else None
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, list):
-        return [tree_of(item, null=null) for item in value]
-    if isinstance(value, dict):
-        return {"$" + k if k.startswith("$") else k: tree_of(v, null=null) for k, v in value.items()}
-    return value

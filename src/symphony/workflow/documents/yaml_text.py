@@ -1,145 +1,187 @@
 """YAML 1.2, core schema: read from the C parser's events, so that nesting is counted first."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import Final
 
 import yaml
 
-from symphony.workflow.documents.tree import DEPTH_MAX, Document, Position, SyntaxProblem, Tree, child, too_deep
-from symphony.workflow.problems import Problem
+from symphony.workflow.documents.tree import (
+    DEPTH_MAX,
+    Document,
+    Position,
+    Positions,
+    Spot,
+    SyntaxProblem,
+    Tree,
+    too_deep,
+)
+from symphony.workflow.problems import Findings, child, shown
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_WORDS: Final[dict[str, bool | None]] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
+_NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_SPECIAL = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_DIGITS_MAX = 30
+_NO_KEY: Final = object()
 
 
-def scalar(text: str) -> None | bool | int | float | str:
-    """What a plain scalar means in the core schema; leading zeros stay text."""
-    if text in _NULL:
-        return None
-    if text in _BOOL:
-        return _BOOL[text]
-    first = text[0]
-    if not (first.isdigit() or first in "+-."):
+def scalar(text: str) -> bool | int | float | str | None:
+    """What a plain scalar means in the core schema (YAML 1.2.2, 10.3.2); leading zeros stay text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "0123456789+-.":
         return text
-    if _INT.fullmatch(text):
-        return int(text) if len(text) < 4000 else text
+    if _INTEGER.fullmatch(text):
+        # Reading very many digits takes very long, and the number is refused anyway.
+        return int(text[:_DIGITS_MAX])
     if _BASED.fullmatch(text):
-        return int(text, 0)
-    if _FLOAT.fullmatch(text):
+        return int(text[:_DIGITS_MAX], 0)
+    if _NUMBER.fullmatch(text):
         return float(text)
     if special := _SPECIAL.fullmatch(text):
-        return float(special[1] + special[2].lower())
+        return float(special[1] + ("inf" if special[2] else "nan"))
     return text
 
 
-def parse(data: bytes) -> Document:
-    """The one document in `data`. Raises SyntaxProblem."""
-    text = data.decode("utf-8")  # the caller has checked it
+def parse(text: str) -> Document:
+    """The one document in `text`. Raises SyntaxProblem."""
+    builder = _Builder(text)
     try:
-        return _Builder(yaml.parse(text, Loader=_LOADER)).document()
+        builder.build(yaml.parse(text, Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        words = " ".join(part for part in (error.context, error.problem) if part)
-        raise SyntaxProblem("syntax", f"not YAML: {words}", "check indentation, brackets and quotes", position) from None
-    except yaml.YAMLError as error:
-        raise SyntaxProblem("syntax", f"not YAML: {str(error).splitlines()[0]}", "save the file as UTF-8 text", (1, 1)) from None
+        words = ", ".join(part for part in (error.context, error.problem) if part)
+        hint = "check indentation, brackets and quotes"
+        raise SyntaxProblem("syntax", f"this is not YAML: {words}", hint, position) from None
+    except yaml.YAMLError:
+        raise _unprintable(text, builder.positions) from None
+    return builder.document()
+
+
+def _unprintable(text: str, positions: Positions) -> SyntaxProblem:
+    """The reader refuses characters, not structure: name the first one."""
+    found = _UNPRINTABLE.search(text)
+    char = f"U+{ord(found[0]):04X}" if found else "a character"
+    return SyntaxProblem(
+        "syntax", f"this is not YAML: {char} may not stand in it", "write it as an escape in double quotes",
+        positions.at(found.start() if found else 0),
+    )  # fmt: skip
+
+
+class _Frame:
+    """An open list or map: what is in it, where, and the key that waits for its value."""
+
+    __slots__ = ("holder", "key", "place", "spot")
+
+    def __init__(self, holder: dict[str, Tree] | list[Tree], place: str, spot: Spot) -> None:
+        self.holder, self.place, self.spot = holder, place, spot
+        self.key: object = _NO_KEY
 
 
 class _Builder:
     """Builds the tree with an explicit stack of open collections."""
 
-    def __init__(self, events: Iterator[yaml.Event]) -> None:
-        self.events = events
-        self.positions: dict[str, Position] = {}
-        self.problems: list[Problem] = []
+    def __init__(self, text: str) -> None:
+        self.findings = Findings()
         self.root: Tree = None
+        self.spot = Spot(0)
         self.documents = 0
-        self.stack: list[tuple[dict[object, Tree] | list[Tree], str]] = []
-        self.keys: list[object] = []  # for each open map: its pending key, or _NO_KEY
+        self.readable = True
+        self.stack: list[_Frame] = []
+        self.positions = Positions(text, lambda: self.spot)
 
     def document(self) -> Document:
-        for event in self.events:
-            self._event(event)
-        return Document(self.root, self.problems, self.positions.get)
+        """What was built."""
+        if not self.documents:
+            raise SyntaxProblem("syntax", "the file is empty", "a workflow needs a name and nodes", (1, 1))
+        return Document(self.root, tuple(self.findings.found), self.positions, self.readable)
 
-    def _event(self, event: yaml.Event) -> None:
-        position = (event.start_mark.line + 1, event.start_mark.column + 1) if event.start_mark else (1, 1)
-        if isinstance(event, yaml.DocumentStartEvent):
-            self.documents += 1
-            if self.documents > 1:
-                raise SyntaxProblem("syntax", "a second document begins", "one file holds one workflow", position)
-        elif isinstance(event, yaml.AliasEvent):
-            raise SyntaxProblem("syntax", f"an alias (*{event.anchor}) is not allowed", "write the value out", position)
-        elif isinstance(event, yaml.ScalarEvent):
-            self._refuse_tag(event, position)
-            plain = event.style is None or event.style == ""
-            self._add(scalar(event.value) if plain else event.value, position)
-        elif isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
-            self._refuse_tag(event, position)
-            if len(self.stack) >= DEPTH_MAX:
-                raise too_deep(position)
-            opened: dict[object, Tree] | list[Tree] = {} if isinstance(event, yaml.MappingStartEvent) else []
-            place = self._add(opened, position)
-            self.stack.append((opened, place))
-            self.keys.append(_NO_KEY)
-        elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
-            self.stack.pop()
-            self.keys.pop()
+    def build(self, events: Iterable[yaml.Event]) -> None:
+        """Take all events of one text. Raises SyntaxProblem, or what the parser raises."""
+        for event in events:
+            if isinstance(event, yaml.ScalarEvent):
+                self._refuse_tag(event)
+                self._add(scalar(event.value) if event.implicit[0] else event.value, event)
+            elif isinstance(event, yaml.MappingStartEvent):
+                self._open({}, event)
+            elif isinstance(event, yaml.SequenceStartEvent):
+                self._open([], event)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                self.stack.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                self._refuse(event, f"the alias *{event.anchor}", "write the value out")
+                self._add(None, event)
+            elif isinstance(event, yaml.DocumentStartEvent):
+                self.documents += 1
+                if self.documents > 1:
+                    self._refuse(event, "a second document", "one file holds one workflow")
+                    return
 
-    def _refuse_tag(self, event: "yaml.ScalarEvent | yaml.CollectionStartEvent", position: Position) -> None:
+    def _refuse(self, event: yaml.Event, what: str, hint: str) -> None:
+        self.readable = False
+        self.findings.add("syntax", "", f"{what} is not allowed", hint, _position(event))
+
+    def _refuse_tag(self, event: "yaml.ScalarEvent | yaml.CollectionStartEvent") -> None:
         if event.tag is not None:
-            raise SyntaxProblem("syntax", f"a tag ({event.tag}) is not allowed", "remove it", position)
+            self._refuse(event, f"the tag {event.tag}", "remove it; quote what must be text")
 
-    def _add(self, item: Tree, position: Position) -> str:
-        """Put `item` where the document stands; its place."""
+    def _open(self, holder: dict[str, Tree] | list[Tree], event: "yaml.CollectionStartEvent") -> None:
+        if len(self.stack) >= DEPTH_MAX:
+            raise too_deep(_position(event))
+        self._refuse_tag(event)
+        place, spot = self._add(holder, event)
+        self.stack.append(_Frame(holder, place, spot))
+
+    def _add(self, item: Tree, event: yaml.Event) -> tuple[str, Spot]:
+        """Put `item` where the document stands; its place and spot."""
         if not self.stack:
             self.root = item
-            self.positions[""] = position
-            return ""
-        holder, place = self.stack[-1]
-        if isinstance(holder, list):
-            holder.append(item)
-            at = f"{place}[{len(holder) - 1}]"
-            self.positions[at] = position
-            return at
-        key = self.keys[-1]
-        if key is _NO_KEY:
-            if isinstance(item, dict | list):
-                raise SyntaxProblem("syntax", "a key must be a scalar", "write the key as text", position)
-            self.keys[-1] = item
-            at = child(place, str(item))
-            if item in holder and type(item) in (str,):
-                message = f"the key {item!r} stands twice"
-                line, column = position
-                self.problems.append(
-                    Problem(code="duplicate-name", place=at, message=message, hint="rename or remove one",
-                            line=line, column=column)
-                )  # fmt: skip
-            else:
-                self.positions[at] = position
-            return at
-        self.keys[-1] = _NO_KEY
-        if isinstance(key, float) and key != key or isinstance(key, bool | int | float) or key is None:
-            holder[_Odd(key)] = item
+            self.spot.at = _offset(event)
+            return "", self.spot
+        frame = self.stack[-1]
+        if isinstance(frame.holder, list):
+            index = len(frame.holder)
+            frame.holder.append(item)
+            return child(frame.place, index), frame.spot.put(index, _offset(event))
+        if frame.key is _NO_KEY:
+            return self._key(frame, item, event)
+        key, frame.key = frame.key, _NO_KEY
+        if isinstance(key, str):
+            frame.holder[key] = item
+            assert frame.spot.inside is not None
+            return child(frame.place, key), frame.spot.inside[key]
+        return frame.place, Spot(_offset(event))
+
+    def _key(self, frame: _Frame, item: Tree, event: yaml.Event) -> tuple[str, Spot]:
+        """Keep `item` as the key that waits. One that is refused waits too, for its value to be dropped."""
+        frame.key = None
+        if not isinstance(item, str):
+            message = f"a key must be text, and {shown(item)} is none"
+            self.findings.add("type-mismatch", frame.place, message, "put it in quotes", _position(event))
+        elif item in frame.holder:
+            self.findings.add(
+                "duplicate-name", child(frame.place, item), f"the key {shown(item)} stands twice",
+                "rename or remove one", _position(event),
+            )  # fmt: skip
         else:
-            holder.setdefault(key, item)
-        return child(place, str(key))
+            frame.key = item
+            return child(frame.place, item), frame.spot.put(item, _offset(event))
+        return frame.place, Spot(_offset(event))
 
 
-class _Odd:
-    """A key that is no string: kept apart, so that `1` and `true` do not fall together."""
-
-    def __init__(self, key: object) -> None:
-        self.key = key
-
-    def __repr__(self) -> str:
-        return repr(self.key)
+def _offset(event: yaml.Event) -> int:
+    assert event.start_mark is not None  # the C parser marks every event
+    return event.start_mark.index
 
 
-_NO_KEY = object()
+def _position(event: yaml.Event) -> Position:
+    assert event.start_mark is not None
+    return event.start_mark.line + 1, event.start_mark.column + 1

@@ -1,0 +1,179 @@
+"""Where keys and elements stand in a TOML text, and how deep it nests: one pass over its tokens. Pure.
+
+Not a parser: it tells no valid text from an invalid one. It bounds what the parser gets to see
+and knows where everything is, which the parser does not tell.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass, field
+
+from symphony.workflow.documents.tree import DEPTH_MAX, Spot
+from symphony.workflow.problems import child
+
+# Possessive (`++`, `*+`): no way back is kept, so that memory does not grow with a long string.
+_TOKEN = re.compile(
+    r'''(?P<space>[ \t\r]++|\#[^\n]*+)
+    |(?P<string>"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"""(?:""?)?|\'\'\'(?:[^']++|'{1,2}(?!'))*+\'\'\'(?:''?)?
+        |"(?:[^"\\\n]++|\\.)*+"|'[^'\n]*+')
+    |(?P<word>[^\s\#=\[\]{},."']++)
+    |(?P<mark>.)''',
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(slots=True)
+class Survey:
+    """What one pass found: all spots, the first key that stands twice, where it nests too deep."""
+
+    root: Spot = field(default_factory=lambda: Spot(0))
+    twice: tuple[str, int] | None = None
+    too_deep_at: int | None = None
+
+
+def survey(text: str) -> Survey:
+    """Survey `text`, up to where it nests too deep. Linear in its length."""
+    surveyor = _Surveyor(text)
+    surveyor.run()
+    return surveyor.found
+
+
+class _Open:
+    """An open array or inline table inside a value."""
+
+    __slots__ = ("array", "index", "place", "spot")
+
+    def __init__(self, array: bool, spot: Spot, place: str) -> None:
+        self.array, self.spot, self.place = array, spot, place
+        self.index = 0
+
+
+class _Surveyor:
+    def __init__(self, text: str) -> None:
+        self.found = Survey()
+        self.signs = ((m.lastgroup, m[0], m.start()) for m in _TOKEN.finditer(text) if m.lastgroup != "space")
+        self.table, self.place, self.depth = self.found.root, "", 1
+        self.elements: dict[Spot, int] = {}
+        self.closed: set[Spot] = set()
+        self.kind: str | None = "mark"
+        self.sign, self.at = "\n", 0
+
+    def run(self) -> None:
+        self._next()
+        while self.kind is not None and self.found.too_deep_at is None:
+            if self.sign == "[":
+                self._header()
+            elif self.kind in ("word", "string"):
+                self._statement()
+            else:
+                self._next()
+
+    def _next(self) -> None:
+        self.kind, self.sign, self.at = next(self.signs, (None, "", self.at))
+
+    def _key(self) -> list[tuple[str, int]]:
+        """The parts of the dotted key that begins here, and where each stands."""
+        parts: list[tuple[str, int]] = []
+        while self.kind in ("word", "string") or (parts and self.sign == "."):
+            if self.sign != ".":
+                parts.append((self.sign if self.kind == "word" else _unquoted(self.sign), self.at))
+                if len(parts) > DEPTH_MAX:
+                    self.found.too_deep_at = self.at
+                    break
+            self._next()
+        return parts
+
+    def _header(self) -> None:
+        """`[a.b]` or `[[a.b]]`."""
+        self._next()
+        many = self.sign == "["
+        if many:
+            self._next()
+        spot, place, depth = self.found.root, "", 1
+        at = self.at
+        for part, at in self._key():
+            spot, place, depth = self._into_last(spot, place, depth)
+            spot, place, depth = spot.put(part, at), child(place, part), depth + 1
+        if many:
+            index = self.elements.get(spot, 0)
+            self.elements[spot] = index + 1
+            spot, place, depth = spot.put(index, at), child(place, index), depth + 1
+        elif spot in self.closed:
+            self._twice(place, at)
+        self.closed.add(spot)
+        self.table, self.place, self.depth = spot, place, depth
+        self._skip_line()
+
+    def _into_last(self, spot: Spot, place: str, depth: int) -> tuple[Spot, str, int]:
+        """A table of an array of tables means its last one."""
+        count = self.elements.get(spot)
+        if not count or spot.inside is None:
+            return spot, place, depth
+        return spot.inside[count - 1], child(place, count - 1), depth + 1
+
+    def _skip_line(self) -> None:
+        while self.kind is not None and self.sign != "\n":
+            self._next()
+
+    def _statement(self) -> None:
+        """`a.b = value`, at the top or in a table."""
+        spot, place, deeper = self._assigned(self.table, self.place)
+        if self.sign == "=":
+            self._next()
+            self._value(spot, place, self.depth + deeper)
+        self._skip_line()
+
+    def _assigned(self, spot: Spot, place: str) -> tuple[Spot, str, int]:
+        """The spot of the key that begins here, its place, and how many tables it opens."""
+        parts = self._key()
+        for part, at in parts:
+            spot, place = spot.put(part, at), child(place, part)
+        if parts:
+            if spot in self.closed:
+                self._twice(place, parts[-1][1])
+            self.closed.add(spot)
+        return spot, place, max(0, len(parts) - 1)
+
+    def _twice(self, place: str, at: int) -> None:
+        if self.found.twice is None:
+            self.found.twice = (place, at)
+
+    def _value(self, spot: Spot, place: str, depth: int) -> None:
+        """The value that begins here, with all that is nested in it."""
+        stack: list[_Open] = []
+        while self.kind is not None and (stack or self.sign != "\n"):
+            if depth + len(stack) > DEPTH_MAX or self.found.too_deep_at is not None:
+                self.found.too_deep_at = self.at
+                return
+            top = stack[-1] if stack else None
+            sign = self.sign
+            if top is not None and top.array and sign not in (",", "]", "\n"):
+                place = child(top.place, top.index)
+                spot = top.spot.put(top.index, self.at)
+            if sign == "[":
+                stack.append(_Open(True, spot, place))
+            elif sign in ("]", "}"):
+                if stack:
+                    stack.pop()
+            elif sign == "," and top is not None and top.array:
+                top.index += 1
+            if sign == "{" or (sign == "," and top is not None and not top.array):
+                if sign == "{":
+                    top = _Open(False, spot, place)
+                    stack.append(top)
+                assert top is not None
+                self._next()
+                spot, place, _ = self._assigned(top.spot, top.place)
+                if self.sign != "=":
+                    continue
+            self._next()
+
+
+def _unquoted(token: str) -> str:
+    """The text that a quoted key stands for; of an invalid one, as it is."""
+    if token[0] == '"' and "\\" in token:
+        try:
+            return str(tomllib.loads(f"key = {token}")["key"])
+        except ValueError:
+            return token
+    return token[1:-1]

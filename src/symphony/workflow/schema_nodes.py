@@ -1,0 +1,432 @@
+"""Reads nodes: options, control kinds, loops, and steps, which are command nodes. Pure."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Final
+
+from symphony.workflow.documents.tree import Tree
+from symphony.workflow.fields import (
+    BAD,
+    Fields,
+    Reader,
+    boolean,
+    choice,
+    condition,
+    counted,
+    duration,
+    filled_text,
+    free_values,
+    missing,
+    named_values,
+    section,
+    text,
+    texts,
+    whole,
+)
+from symphony.workflow.model import (
+    FAIL,
+    NAME,
+    ArtifactSpec,
+    CommandNode,
+    ControlNode,
+    InstrumentNode,
+    Node,
+    OnError,
+    OperatorNode,
+    Retry,
+    SubWorkflowNode,
+)
+from symphony.workflow.problems import child, shown
+
+CONTROL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    "branch": ("condition", "switch", "cases", "default"),
+    "merge": (),
+    "delay": ("for", "until"),
+    "approval": ("message", "on_timeout"),
+    "loop": ("state", "body", "next", "while", "until", "max_iterations"),
+}
+"""The keys that only control nodes of one kind have."""
+
+_PYTHON_NAMES: Final = {"for": "for_", "while": "while_"}
+_SKIP: Final = OnError(action="skip")
+
+
+def read_nodes(tree: Tree, place: str, fields: Fields) -> dict[str, Node] | None:
+    """The nodes of a workflow or of a loop's body; None if there are too many altogether."""
+    found = fields.map(tree, *_parted(place), "nodes")
+    if found is None:
+        return {}
+    if len(found) > fields.nodes_left:
+        message = f"there are more than {fields.nodes_max:,} nodes"
+        hint = "let one node do many things with for_each, or split the workflow"
+        fields.findings.add("limit-exceeded", place, message, hint)
+        return None
+    fields.nodes_left -= len(found)
+    fields.depth += 1
+    nodes: dict[str, Node] = {}
+    prefix = f"{place}."
+    for name, raw in found.items():
+        legal = fields.legal_node(name, place)
+        node = _node(fields, raw, prefix + name)
+        if node is None or not legal:
+            fields.broken.add(name)
+        else:
+            nodes[name] = node
+    fields.depth -= 1
+    return nodes
+
+
+def _parted(place: str) -> tuple[str, str]:
+    around, _, key = place.rpartition(".")
+    return around, key
+
+
+def _node(fields: Fields, tree: Tree, place: str) -> Node | None:
+    if type(tree) is not dict:
+        fields.wrong(place, "", f"a node must be a map, not {shown(tree)}", "write {operator: NAME, …}")
+        return None
+    made: dict[str, object] = {}
+    kinds: list[str] = []
+    others: list[str] = []
+    for key, item in tree.items():
+        reader = _OPTIONS.get(key)
+        if reader is not None:
+            found = reader(fields, item, place, key)
+            if found is not BAD:
+                made[key] = found
+        elif key in _KINDS:
+            kinds.append(key)
+        else:
+            others.append(key)
+    if len(kinds) != 1:
+        said = f"this one has {' and '.join(kinds)}" if kinds else "this one has none"
+        hint = f"write exactly one of {', '.join(_KINDS)}"
+        fields.wrong(place, "", f"a node has one kind; {said}", hint)
+        return None
+    return _of_kind(fields, tree, place, kinds[0], made, others)
+
+
+def _of_kind(
+    fields: Fields, tree: dict[str, Tree], place: str, kind: str, made: dict[str, object], others: list[str]
+) -> Node | None:
+    """The node of one kind, from its options and from the other keys, which may belong to it."""
+    read, struct = _KINDS[kind]
+    what = read(fields, tree[kind], place, kind)
+    if kind == "control" and what is not BAD:
+        control = str(what)
+        others = _control_keys(fields, tree, place, control, made, others)
+        if "concurrency" in made and "for_each" not in tree:
+            _needless_concurrency(fields, place)
+        _unknown(fields, others, place, CONTROL_KEYS[control], f"a {control}")
+        if control == "loop" and made.get("body") is BAD:
+            return None
+    else:
+        if "concurrency" in made and "for_each" not in tree:
+            _needless_concurrency(fields, place)
+        _unknown(fields, others, place, (), f"a node with {kind}")
+    if what is BAD:
+        return None
+    made[kind] = what
+    return struct(**made)  # type: ignore[arg-type]  # the readers give what the fields take
+
+
+def _needless_concurrency(fields: Fields, place: str) -> None:
+    fields.wrong(place, "concurrency", "concurrency belongs to for_each", "remove it, or add for_each:")
+
+
+def _unknown(fields: Fields, keys: list[str], place: str, own: tuple[str, ...], what: str) -> None:
+    for key in keys:
+        if type(key) is not str:
+            fields.wrong(place, "", f"a key must be text, and {shown(key)} is none", "put it in quotes")
+            continue
+        owners = [kind for kind, names in CONTROL_KEYS.items() if key in names]
+        if owners:
+            hint = f"{key} belongs to control: {' and '.join(owners)}"
+            fields.findings.add("unknown-key", child(place, key), f"{what} has no key {shown(key)}", hint)
+        else:
+            fields.unknown(key, place, (*_KINDS, *own, *_OPTIONS), what)
+
+
+def _control_keys(
+    fields: Fields,
+    tree: dict[str, Tree],
+    place: str,
+    control: str,
+    made: dict[str, object],
+    others: list[str],
+) -> list[str]:
+    """Read the keys of this kind of control node into `made`; gives those that are not its own."""
+    own = CONTROL_KEYS[control]
+    fields.depth += 1
+    for key in others:
+        if key in own:
+            found = _CONTROL_READERS[key](fields, tree[key], place, key)
+            if found is not BAD or key == "body":
+                made[_PYTHON_NAMES.get(key, key)] = found
+    fields.depth -= 1
+    _complete(fields, tree, place, control)
+    return [key for key in others if key not in own]
+
+
+def _complete(fields: Fields, tree: Mapping[str, Tree], place: str, control: str) -> None:
+    """Report what a control node of this kind lacks, or has twice over."""
+    pairs = {"branch": ("condition", "switch"), "delay": ("for", "until"), "loop": ("while", "until")}
+    if control in pairs:
+        first, second = pairs[control]
+        if first in tree and second in tree:
+            message = f"a {control} has {first} or {second}, not both"
+            fields.wrong(place, second, message, f"remove {first}: or {second}:")
+        elif first not in tree and second not in tree:
+            message = f"the {control} has neither {first} nor {second}"
+            fields.findings.add("missing-input", place, message, f"add {first}: or {second}:")
+    if control == "branch":
+        if "switch" in tree:
+            missing(fields, tree, place, ("cases",), "the branch")
+        else:
+            for key in ("cases", "default"):
+                if key in tree:
+                    fields.findings.add(
+                        "unknown-key",
+                        child(place, key),
+                        f"a branch without switch has no {key}",
+                        "add switch:",
+                    )
+    elif control == "loop":
+        missing(fields, tree, place, ("body",), "the loop")
+
+
+def _command(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    found = filled_text(fields, tree, place, key)
+    if not isinstance(found, str):
+        return found
+    if "${{" in found.replace("$${{", ""):
+        message = "a command holds no expressions: what they give would become shell code"
+        hint = 'give the value as an input and write "$NAME", its name in capitals'
+        fields.findings.add("bad-expression", child(place, key), message, hint)
+    if "\0" in found:
+        return fields.wrong(place, key, "a command cannot hold the character NUL", "remove it")
+    return found
+
+
+def _for_each(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    if isinstance(tree, str):
+        return tree
+    if isinstance(tree, list):
+        return fields.value(tree, place, key)
+    return fields.wrong(
+        place, key, f"for_each needs a list or CEL text, not {shown(tree)}", "write [a, b] or NODE.PORT"
+    )
+
+
+def _names(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """`after`: NODE or NODE.BRANCH."""
+    names = texts(fields, tree, place, key)
+    if not isinstance(names, tuple):
+        return BAD
+    good: list[str] = []
+    for i, name in enumerate(names):
+        node, dot, branch = name.partition(".")
+        if NAME.fullmatch(node) and (not dot or NAME.fullmatch(branch)):
+            good.append(name)
+        else:
+            fields.wrong(child(place, key), i, f"{shown(name)} names no node", "write NODE or NODE.BRANCH")
+    return tuple(dict.fromkeys(good))
+
+
+def _node_name(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    found = text(fields, tree, place, key)
+    if isinstance(found, str) and not NAME.fullmatch(found):
+        return fields.wrong(place, key, f"{shown(found)} is not a name", "write a name")
+    return found
+
+
+def _retry(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    found = fields.map(tree, place, key, key)
+    if found is None:
+        return BAD
+    return Retry(**section(fields, found, child(place, key), _RETRY, key))  # type: ignore[arg-type]  # as above
+
+
+def _on_error(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    if isinstance(tree, str) and tree in ("fail", "skip"):
+        return FAIL if tree == "fail" else _SKIP
+    at = child(place, key)
+    hint = "write fail, skip, {value: {PORT: …}} or {fallback: NODE}"
+    if isinstance(tree, str):
+        return fields.wrong(place, key, f"on_error cannot be {shown(tree)}", hint)
+    found = fields.map(tree, place, key, key)
+    if found is None:
+        return BAD
+    fields.depth += 1
+    made = section(fields, found, at, _ON_ERROR, key)
+    fields.depth -= 1
+    if len([name for name in found if name in _ON_ERROR]) != 1:
+        return fields.wrong(place, key, "on_error needs one of value and fallback", hint)
+    if not made:
+        return BAD
+    return OnError(action=next(iter(made)), **made)  # type: ignore[arg-type]  # as above
+
+
+def _artifact(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    found = fields.map(tree, place, key, key)
+    if found is None:
+        return BAD
+    at = child(place, key)
+    made = section(fields, found, at, _ARTIFACT, key)
+    if missing(fields, found, at, ("name",), "the artifact") or "name" not in made:
+        return BAD
+    return ArtifactSpec(**made)  # type: ignore[arg-type]  # as above
+
+
+def _position(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    if isinstance(tree, list | tuple) and len(tree) == 2 and all(_coordinate(item) for item in tree):
+        return tuple(tree)
+    return fields.wrong(place, key, "a position is two numbers", "write [x, y]")
+
+
+def _coordinate(tree: Tree) -> bool:
+    return (
+        isinstance(tree, int | float) and not isinstance(tree, bool) and isfinite(tree) and abs(tree) < 2**63
+    )
+
+
+def _body(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    if tree == {} or tree is None:
+        fields.findings.add(
+            "missing-input", child(place, key), "the body has no nodes", "add at least one node"
+        )
+        return {}
+    nodes = read_nodes(tree, child(place, key), fields)
+    return BAD if nodes is None else nodes
+
+
+def _cases(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    if tree == {}:
+        return fields.wrong(place, key, "cases is empty", "write cases: {NAME: value}")
+    return named_values(fields, tree, place, key)
+
+
+def read_steps(tree: Tree, fields: Fields) -> dict[str, Node] | None:
+    """Steps as command nodes: one after the other, unless any of them says what it `needs`."""
+    if tree == [] or tree is None:
+        fields.findings.add(
+            "missing-input", "steps", "the workflow has no steps", "add - {name: …, command: …}"
+        )
+        return {}
+    if not isinstance(tree, list):
+        fields.wrong("", "steps", f"steps must be a list, not {shown(tree)}", "write - {name: …, command: …}")
+        return {}
+    if len(tree) > fields.nodes_left:
+        message, hint = f"there are more than {fields.nodes_max:,} steps", "split the workflow"
+        fields.findings.add("limit-exceeded", "steps", message, hint)
+        return None
+    free = any(isinstance(raw, dict) and "needs" in raw for raw in tree)
+    names = _step_names(fields, tree)
+    nodes: dict[str, Node] = {}
+    last: tuple[str, ...] = ()
+    for i, raw in enumerate(tree):
+        name = names[i]
+        made = _step(fields, raw, i, frozenset(names.values()))
+        if name is None:
+            continue
+        fields.aliases[f"nodes.{name}"] = f"steps[{i}]"
+        if made is None or "command" not in made:
+            fields.broken.add(name)
+        else:
+            after = made.get("needs", ()) if free else last
+            nodes[name] = CommandNode(command=made["command"], after=after)  # type: ignore[arg-type]  # as above
+            last = (name,)
+    return nodes
+
+
+def _step_names(fields: Fields, steps: list[Tree]) -> dict[int, str | None]:
+    """The name of each step, None where it has no good one of its own; bad ones are reported."""
+    seen: set[str] = set()
+    names: dict[int, str | None] = {}
+    for i, raw in enumerate(steps):
+        name = raw.get("name") if isinstance(raw, dict) else None
+        at = f"steps[{i}].name"
+        names[i] = None
+        if not isinstance(name, str) or not fields.legal_node(name, "steps", at):
+            continue
+        if name in seen:
+            fields.findings.add("duplicate-name", at, f"there are two steps {shown(name)}", "rename one")
+        else:
+            names[i] = name
+            seen.add(name)
+    return names
+
+
+def _step(fields: Fields, tree: Tree, index: int, names: frozenset[str | None]) -> dict[str, object] | None:
+    found = fields.map(tree, "steps", index, "a step")
+    if found is None:
+        return None
+    place = f"steps[{index}]"
+    made = section(fields, found, place, _STEP, "a step")
+    missing(fields, found, place, ("name", "command"), "the step")
+    needs = made.get("needs", ())
+    assert isinstance(needs, tuple)
+    for i, name in enumerate(needs):
+        if name not in names:
+            message, hint = f"there is no step {shown(name)}", "name another step of this workflow"
+            fields.findings.add("unknown-node", f"{place}.needs[{i}]", message, hint)
+    made["needs"] = tuple(name for name in dict.fromkeys(needs) if name in names)
+    return made
+
+
+_KINDS: Final[Mapping[str, tuple[Reader, type[Node]]]] = {
+    "operator": (filled_text, OperatorNode),
+    "instrument": (filled_text, InstrumentNode),
+    "control": (choice(*CONTROL_KEYS), ControlNode),
+    "workflow": (filled_text, SubWorkflowNode),
+    "command": (_command, CommandNode),
+}
+_OPTIONS: Final[Mapping[str, Reader]] = {
+    "inputs": named_values,
+    "config": free_values,
+    "for_each": _for_each,
+    "concurrency": counted,
+    "when": condition,
+    "after": _names,
+    "join": choice("all", "any"),
+    "retry": _retry,
+    "timeout": duration,
+    "on_error": _on_error,
+    "idempotent": boolean,
+    "priority": whole,
+    "cache": choice("auto", "off"),
+    "artifact": _artifact,
+    "description": text,
+    "position": _position,
+    "enabled": boolean,
+    "metadata": free_values,
+}
+_CONTROL_READERS: Final[Mapping[str, Reader]] = {
+    "condition": condition,
+    "switch": condition,
+    "cases": _cases,
+    "default": _node_name,
+    "for": duration,
+    "until": condition,
+    "message": text,
+    "on_timeout": choice("fail", "approve", "reject"),
+    "state": named_values,
+    "body": _body,
+    "next": named_values,
+    "while": condition,
+    "max_iterations": counted,
+}
+_RETRY: Final[Mapping[str, Reader]] = {
+    "attempts": counted,
+    "backoff": choice("constant", "linear", "exponential"),
+    "initial": duration,
+    "max": duration,
+    "jitter": boolean,
+}
+_ON_ERROR: Final[Mapping[str, Reader]] = {"value": named_values, "fallback": _node_name}
+_ARTIFACT: Final[Mapping[str, Reader]] = {
+    "name": filled_text,
+    "content_type": filled_text,
+    "port": _node_name,
+}
+_STEP: Final[Mapping[str, Reader]] = {"name": text, "command": _command, "needs": texts}

@@ -1,0 +1,140 @@
+"""Values as documents spell them: bytes as `{"$bytes": base64}`, keys that begin with `$` doubled. Pure."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from math import isfinite
+
+from symphony.commons.errors import SerializationFailed
+from symphony.ports.values import Value
+from symphony.workflow.documents.tree import Tree
+from symphony.workflow.problems import Findings, child, shown
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
+
+_BYTES = "$bytes"
+
+
+def plain(tree: Tree, room: int) -> bool:
+    """Is `tree` a value as it stands, nested at most `room` deep? Most are: nothing is copied."""
+    kind = type(tree)
+    if kind is str or kind is bool or tree is None:
+        return True
+    if kind is int:
+        return INTEGER_MIN <= tree <= INTEGER_MAX  # type: ignore[operator]  # mypy does not know `type(x) is`
+    if kind is float:
+        return isfinite(tree)  # type: ignore[arg-type]  # as above
+    if room <= 0:
+        return False
+    if isinstance(tree, list):
+        return all(type(item) is str or plain(item, room - 1) for item in tree)
+    if isinstance(tree, dict):
+        for key, item in tree.items():
+            if type(key) is not str or key[:1] == "$" or not (type(item) is str or plain(item, room - 1)):
+                return False
+        return True
+    return False
+
+
+def value_of(tree: Tree, place: str, findings: Findings, room: int, *, literal: bool = False) -> Value:
+    """The value that `tree` spells. What is none is reported and becomes null.
+
+    `room` is how deep it may nest. `literal` trees come from Python: `$` means nothing in them,
+    tuples are lists, and texts may hold what no file can.
+    """
+    return _Unspelling(findings, literal=literal).value(tree, place, room)
+
+
+class _Unspelling:
+    def __init__(self, findings: Findings, *, literal: bool) -> None:
+        self.findings, self.literal = findings, literal
+
+    def value(self, tree: Tree, place: str, room: int) -> Value:
+        if tree is None or isinstance(tree, bool | bytes):
+            return tree
+        if isinstance(tree, str):
+            return self._text(tree, place)
+        if isinstance(tree, int | float):
+            return self._number(tree, place)
+        if isinstance(tree, dict | list) or (self.literal and isinstance(tree, tuple)):
+            if room <= 0:
+                message, hint = (
+                    "the value is nested too deeply",
+                    "flatten it, or keep it in a file of its own",
+                )
+                self.findings.add("limit-exceeded", place, message, hint)
+                return None
+            if isinstance(tree, dict):
+                return self._map(tree, place, room - 1)
+            return [self.value(item, child(place, i), room - 1) for i, item in enumerate(tree)]
+        self._wrong(place, f"{shown(tree)} is no value", "write it as text")
+        return None
+
+    def _wrong(self, place: str, message: str, hint: str) -> None:
+        self.findings.add("type-mismatch", place, message, hint)
+
+    def _text(self, text: str, place: str) -> str:
+        if self.literal:
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                self._wrong(
+                    place, f"{shown(text)} is no Unicode text", "decode the bytes, or give them as bytes"
+                )
+        return text
+
+    def _number(self, number: int | float, place: str) -> int | float | None:
+        if isinstance(number, int):
+            if INTEGER_MIN <= number <= INTEGER_MAX:
+                return int(number)
+            self._wrong(
+                place, "an integer beyond 64 bits is no value", "write it as text, or as a double (1.0e+30)"
+            )
+        elif isfinite(number):
+            return float(number)
+        else:
+            self._wrong(place, "a number that is not finite is no value", "write null or text")
+        return None
+
+    def _map(self, tree: Mapping[str, Tree], place: str, room: int) -> Value:
+        if len(tree) == 1 and _BYTES in tree and not self.literal:
+            return self._bytes(tree[_BYTES], place)
+        out: dict[str, Value] = {}
+        for key, item in tree.items():
+            at = child(place, str(key))
+            if type(key) is not str:
+                self._wrong(place, f"a key must be text, and {shown(key)} is none", "put it in quotes")
+            elif self.literal:
+                out[self._text(key, at)] = self.value(item, at, room)
+            elif key[:1] == "$" and key[:2] != "$$":
+                hint = f"for a literal key, double the dollar: ${key}"
+                self._wrong(at, f"the key {shown(key)} means nothing here", hint)
+            else:
+                out[key.removeprefix("$")] = self.value(item, at, room)
+        return out
+
+    def _bytes(self, tree: Tree, place: str) -> bytes | None:
+        try:
+            return base64.b64decode(tree if isinstance(tree, str) else "?", validate=True)
+        except (binascii.Error, ValueError):
+            self._wrong(
+                place, "$bytes must be base64", 'write {"$bytes": "AAEC"}; double the $ for a literal key'
+            )
+            return None
+
+
+def spelled(value: Value, room: int = 100) -> Tree:
+    """How documents spell `value`. Raises SerializationFailed for what is no value."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return {_BYTES: base64.b64encode(value).decode()}
+    if room <= 0 or not (isinstance(value, list | dict) or plain(value, 1)):
+        raise SerializationFailed(
+            f"{shown(value)} cannot be written: it is no value, or nested too deeply",
+            hint="values are null, booleans, 64-bit integers, finite doubles, text, bytes, lists and maps",
+        )
+    if isinstance(value, list):
+        return [item if type(item) is str else spelled(item, room - 1) for item in value]
+    if isinstance(value, dict):
+        return {f"${key}" if key[:1] == "$" else key: spelled(item, room - 1) for key, item in value.items()}
+    return value
