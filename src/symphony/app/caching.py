@@ -20,9 +20,13 @@ BYTES_MAX = 512 * 1024 * 1024
 _FRESH_S = 2.0  # a file changed this recently may change again within its time stamp's grain
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
-  key TEXT PRIMARY KEY, operator TEXT NOT NULL, outputs BLOB NOT NULL, run_id TEXT NOT NULL, node TEXT NOT NULL,
-  at REAL NOT NULL) WITHOUT ROWID;
+  key TEXT PRIMARY KEY, operator TEXT NOT NULL, outputs BLOB NOT NULL,
+  run_id TEXT NOT NULL, node TEXT NOT NULL, at REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS contents (identity TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+"""
+_EVICT = """
+DELETE FROM results WHERE key IN
+  (SELECT key FROM results ORDER BY at LIMIT (SELECT COUNT(*) / 4 FROM results))
 """
 
 
@@ -50,14 +54,16 @@ class HomeCache:
         try:
             self._db = self._connect()
         except sqlite3.DatabaseError:  # damaged or foreign: set it aside, results can be computed again
-            os.replace(self._path, self._path.with_suffix(".damaged"))
+            self._path.replace(self._path.with_suffix(".damaged"))
             self._db = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
         try:
             db = sqlite3.connect(self._path, timeout=10, check_same_thread=False, isolation_level=None)
         except sqlite3.OperationalError as error:
-            raise IoFailed(f"the cache {self._path} cannot be opened: {error}", hint="check that the home is writable") from error
+            raise IoFailed(
+                f"the cache {self._path} cannot be opened: {error}", hint="check that the home is writable"
+            ) from error
         db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
         return db
 
@@ -70,23 +76,37 @@ class HomeCache:
         outputs = decode_value(row[0])
         return Hit(outputs, str(row[1])) if isinstance(outputs, dict) else None
 
-    def put(self, key: str, *, operator: str, outputs: Mapping[str, StoredValue], run_id: str, node: str, at: float) -> None:
+    def put(
+        self,
+        key: str,
+        *,
+        operator: str,
+        outputs: Mapping[str, StoredValue],
+        run_id: str,
+        node: str,
+        at: float,
+    ) -> None:
         """Keep a result; a full disk loses it and nothing else."""
         body = encode_value(_storable(outputs))
         try:
             with self._lock:
-                self._db.execute("INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?)", (key, operator, body, run_id, node, at))
+                self._db.execute(
+                    "INSERT OR REPLACE INTO results VALUES (?,?,?,?,?,?)",
+                    (key, operator, body, run_id, node, at),
+                )
         except sqlite3.OperationalError:
             return
 
     def content(self, path: Path) -> str | None:
-        """SHA-256 of the file's bytes; None for what is no regular file. Reads it once while it stays as it is."""
+        """SHA-256 of the file's bytes, read once while it stays as it is; None for no regular file."""
         try:
             with path.open("rb") as file:
                 seen = os.fstat(file.fileno())
                 identity = f"{seen.st_dev}:{seen.st_ino}:{seen.st_size}:{seen.st_mtime_ns}:{seen.st_ctime_ns}"
                 with self._lock:
-                    row = self._db.execute("SELECT digest FROM contents WHERE identity = ?", (identity,)).fetchone()
+                    row = self._db.execute(
+                        "SELECT digest FROM contents WHERE identity = ?", (identity,)
+                    ).fetchone()
                 if row is not None:
                     return str(row[0])
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -101,7 +121,9 @@ class HomeCache:
     def size(self) -> CacheSize:
         """Entries and bytes of results."""
         with self._lock:
-            entries, total = self._db.execute("SELECT COUNT(*), TOTAL(LENGTH(outputs)) FROM results").fetchone()
+            entries, total = self._db.execute(
+                "SELECT COUNT(*), TOTAL(LENGTH(outputs)) FROM results"
+            ).fetchone()
         return CacheSize(entries=int(entries), bytes=int(total))
 
     def clear(self) -> int:
@@ -117,8 +139,7 @@ class HomeCache:
         with self._lock:
             total = self._db.execute("SELECT TOTAL(LENGTH(outputs)) FROM results").fetchone()[0]
             if total > BYTES_MAX:
-                self._db.execute("DELETE FROM results WHERE key IN (SELECT key FROM results ORDER BY at LIMIT "
-                                 "(SELECT COUNT(*) / 4 FROM results))")  # fmt: skip
+                self._db.execute(_EVICT)
             self._db.close()
 
 

@@ -67,7 +67,9 @@ class EnvironmentSealer:
             return [self.seal(item) for item in value]
         if isinstance(value, dict):
             if any(self.holds_secret(key) for key in value):
-                return SealedMap(tuple((self._seal_text(key), self.seal(item)) for key, item in value.items()))
+                return SealedMap(
+                    tuple((self._seal_text(key), self.seal(item)) for key, item in value.items())
+                )
             return {key: self.seal(item) for key, item in value.items()}
         return value
 
@@ -96,11 +98,13 @@ class EnvironmentSealer:
         return form
 
     def _inner(self, form: SealedValue) -> Value:
-        value = self.unseal(form)
-        return value  # type: ignore[return-value]  # references stand only at the top, where callers allow them
+        # References stand only at the top, where callers allow them.
+        return self.unseal(form)  # type: ignore[return-value]
 
     def _unseal_leaf(self, form: Sealed) -> str | bytes:
-        parts = [self._restored(segment) if isinstance(segment, Part) else segment for segment in form.segments]
+        parts = [
+            self._restored(segment) if isinstance(segment, Part) else segment for segment in form.segments
+        ]
         if form.kind == "bytes":
             return b"".join(part if isinstance(part, bytes) else part.encode() for part in parts)
         return "".join(part if isinstance(part, str) else part.decode() for part in parts)
@@ -108,7 +112,9 @@ class EnvironmentSealer:
     def _restored(self, part: Part) -> str:
         secret = self._values.get(part.name)
         if secret is None or len(secret) != part.stop:
-            raise SecretMissing(f"the run needs the variable {part.name} as it was", hint=f"set {part.name} and resume again")
+            raise SecretMissing(
+                f"the run needs the variable {part.name} as it was", hint=f"set {part.name} and resume again"
+            )
         return secret
 
 

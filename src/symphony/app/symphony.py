@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -17,12 +18,12 @@ from symphony.commons.filesystem import private_directory
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.engine import Engine, Job
-from symphony.pit.tracker.execution import Cache, Executor, NoSecrets, Sealer
+from symphony.pit.tracker.execution import Executor, NoSecrets, Sealer
 from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
 from symphony.pit.tracker.logs import RunLog, capture, routed_streams
 from symphony.pit.tracker.runs import RunLock, Runs, end_orphans
 from symphony.pit.tracker.structure import plan_of
-from symphony.pit.tracker.work import works_of
+from symphony.pit.tracker.work import Work, works_of
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.models import Models
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
@@ -34,6 +35,9 @@ from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.validation import validate
+
+if TYPE_CHECKING:
+    from symphony.app.caching import HomeCache
 
 CONCURRENCY = 64
 """Nodes that run at once unless a run says otherwise."""
@@ -93,7 +97,11 @@ class Symphony:
 
     @classmethod
     def open(
-        cls, home: Path | str | None = None, *, operators: Sequence[Operator | Path | str] = (), memory: bool = False
+        cls,
+        home: Path | str | None = None,
+        *,
+        operators: Sequence[Operator | Path | str] = (),
+        memory: bool = False,
     ) -> "Symphony":
         """Symphony on `home` (see `find_home`), or in memory only.
 
@@ -110,7 +118,7 @@ class Symphony:
                 files.append(str(Path(one).absolute()))
         return cls(None if memory else find_home(home), found, files)
 
-    async def __aenter__(self) -> "Symphony":
+    async def __aenter__(self) -> Self:
         self._closing.enter_context(routed_streams())
         return self
 
@@ -142,7 +150,9 @@ class Symphony:
         """What workflows may name."""
         from symphony import kit
 
-        return Catalog(operators={name: one.info for name, one in self.operators.items()}, models=dict(kit.models()))
+        return Catalog(
+            operators={name: one.info for name, one in self.operators.items()}, models=dict(kit.models())
+        )
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -155,17 +165,21 @@ class Symphony:
         return FileArtifacts(self.home / "artifacts")
 
     @cached_property
-    def cache(self) -> "Cache | None":
-        """Results of earlier runs; none in memory."""
+    def cache(self) -> "HomeCache":
+        """Results of earlier runs. Raises SymphonyError in memory, where there are none."""
         from symphony.app.caching import HomeCache
 
-        return None if self.home is None else HomeCache(private_directory(self.home) / "artifacts")
+        if self.home is None:
+            raise SymphonyError("a Symphony in memory caches nothing", code="no-home", hint="give it a home")
+        return HomeCache(private_directory(self.home) / "artifacts")
 
     @cached_property
     def runs(self) -> Runs:
         """The runs under the home."""
         if self.home is None:
-            raise SymphonyError("a Symphony in memory keeps no runs", code="no-home", hint="open it with a home")
+            raise SymphonyError(
+                "a Symphony in memory keeps no runs", code="no-home", hint="open it with a home"
+            )
         return Runs(self.home, self._clock, self.artifacts.unlink_run)
 
     @property
@@ -179,7 +193,9 @@ class Symphony:
                 name: ChildSpec(
                     argv=instruments.child_argv(name, home=self.home),
                     fingerprint=instruments.fingerprint(name),
-                    elementwise=Elementwise(*instruments.ELEMENTWISE[name]) if name in instruments.ELEMENTWISE else None,
+                    elementwise=Elementwise(*instruments.ELEMENTWISE[name])
+                    if name in instruments.ELEMENTWISE
+                    else None,
                 )
                 for name in instruments.models()
             }
@@ -210,9 +226,17 @@ class Symphony:
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
         meta = RunMeta(
-            run_id=new_run_id(), workflow=dumps(model, "json"), source=source, inputs=encode_value(bound), cwd=str(here),
-            base=str(base), created_at=self._clock.now_s(), operators=self._files, cache=cache, concurrency=concurrency,
-        )  # fmt: skip
+            run_id=new_run_id(),
+            workflow=dumps(model, "json"),
+            source=source,
+            inputs=encode_value(bound),
+            cwd=str(here),
+            base=str(base),
+            created_at=self._clock.now_s(),
+            operators=self._files,
+            cache=cache,
+            concurrency=concurrency,
+        )
         sealer, variables = _secrets(model, environment)
         works = works_of(model, self.catalog, self.operators)
         lock = None
@@ -237,9 +261,16 @@ class Symphony:
         lock.acquire(os.getpid())
         try:
             meta = read_meta(self.runs.journal_path(run_id))
-            given = [one for file in meta.operators if file not in self._files for one in load_operators(Path(file))]
+            given = [
+                one
+                for file in meta.operators
+                if file not in self._files
+                for one in load_operators(Path(file))
+            ]
             operators = {**self.operators, **{one.info.name: one for one in given}}
-            catalog = Catalog(operators={name: one.info for name, one in operators.items()}, models=self.catalog.models)
+            catalog = Catalog(
+                operators={name: one.info for name, one in operators.items()}, models=self.catalog.models
+            )
             model = loads(meta.workflow, "json")
             works = works_of(model, catalog, operators)
             sealer, variables = _secrets(model, None)
@@ -271,26 +302,54 @@ class Symphony:
         return str(path.absolute()), path.absolute().parent, model
 
     def _job(
-        self, meta: RunMeta, model: Workflow, works: Sequence[object], bound: Mapping[str, Value], variables: Mapping[str, str]
+        self,
+        meta: RunMeta,
+        model: Workflow,
+        works: Sequence[Work],
+        bound: Mapping[str, Value],
+        variables: Mapping[str, str],
     ) -> Job:
         return Job(
-            run_id=meta.run_id, workflow=model, plan=plan_of(model), works=works, inputs=bound,  # type: ignore[arg-type]
-            environment=variables, cwd=Path(meta.cwd), base=Path(meta.base), started_at=meta.created_at,
+            run_id=meta.run_id,
+            workflow=model,
+            plan=plan_of(model),
+            works=works,
+            inputs=bound,
+            environment=variables,
+            cwd=Path(meta.cwd),
+            base=Path(meta.base),
+            started_at=meta.created_at,
             limit=meta.concurrency or CONCURRENCY,
-        )  # fmt: skip
+        )
 
     def _engine(self, job: Job, meta: RunMeta, store: JournalStore, sealer: Sealer) -> tuple[Engine, RunLog]:
-        log = RunLog(None if self.home is None else self.runs.log_path(job.run_id), self._clock.now_s, sealer.mask)
+        log = RunLog(
+            None if self.home is None else self.runs.log_path(job.run_id), self._clock.now_s, sealer.mask
+        )
         executor = Executor(
-            run_id=job.run_id, cwd=job.cwd, base=job.base, artifacts=self.artifacts, models=self.models, arbiter=_AtOnce(),
-            clock=self._clock, log=log, cache=self.cache if meta.cache else None, sealer=sealer, capture=capture,
-        )  # fmt: skip
+            run_id=job.run_id,
+            cwd=job.cwd,
+            base=job.base,
+            artifacts=self.artifacts,
+            models=self.models,
+            arbiter=_AtOnce(),
+            clock=self._clock,
+            log=log,
+            cache=self.cache if meta.cache and self.home is not None else None,
+            sealer=sealer,
+            capture=capture,
+        )
         return Engine(job, store, executor, self._clock, os.getpid()), log
 
     def _launch(
-        self, job: Job, meta: RunMeta, store: JournalStore, lock: RunLock | None, sealer: Sealer,
+        self,
+        job: Job,
+        meta: RunMeta,
+        store: JournalStore,
+        lock: RunLock | None,
+        sealer: Sealer,
         begin: "Callable[[Engine], object]",
-    ) -> RunHandle:  # fmt: skip
+    ) -> RunHandle:
         engine, log = self._engine(job, meta, store, sealer)
 
         async def run() -> RunResult:
@@ -359,4 +418,3 @@ def run(
             return await handle.result()
 
     return asyncio.run(whole())
-

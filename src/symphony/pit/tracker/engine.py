@@ -18,7 +18,7 @@ from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.execution import Executor, Finished, check_outputs
 from symphony.pit.tracker.journal import BATCH_AGE_S, JournalFailed, JournalStore, Writer
-from symphony.pit.tracker.records import Code, Record
+from symphony.pit.tracker.records import Code, Record, integer
 from symphony.pit.tracker.replay import Replay, iso
 from symphony.pit.tracker.values import Values
 from symphony.pit.tracker.work import Work, candidates, retry_delay_s, type_of_read
@@ -57,7 +57,9 @@ class Engine:
         self.replay = Replay(job.plan, limit=job.limit)
         self.machine: Machine = self.replay.machine
         self._told = Replay(job.plan, limit=job.limit)  # follows the journal, for subscribers
-        self.values = Values(job.inputs, job.environment, job.run_id, iso(job.started_at) or "", executor.load)
+        self.values = Values(
+            job.inputs, job.environment, job.run_id, iso(job.started_at) or "", executor.load
+        )
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._commands: deque[Command] = deque()
@@ -70,6 +72,7 @@ class Engine:
         self._ended = False
         self._outputs: dict[str, StoredValue] = {}
         self._status = RunStatus.RUNNING
+        self._random = random.Random()  # noqa: S311  (jitter, not a secret)
 
     # ---- from outside ---------------------------------------------------------------------
 
@@ -162,15 +165,14 @@ class Engine:
 
     def _recover(self, record: Record) -> None:
         """Bring back the values that a record tells of."""
-        if record[0] != Code.FINISHED and record[0] not in (Code.FAILED, Code.SKIPPED):
+        code, slot = Code(integer(record[0])), integer(record[1])
+        if code not in (Code.FINISHED, Code.FAILED):
             return
-        slot = record[1]
-        assert isinstance(slot, int)
-        if record[0] == Code.FINISHED and isinstance(record[4], bytes):
+        if code is Code.FINISHED and isinstance(record[4], bytes):
             form = self._executor.unseal(decode_sealed(record[4]))
             assert isinstance(form, dict)
             self.values.put(slot, form)
-        elif record[0] == Code.FINISHED:
+        elif code is Code.FINISHED:
             self._derive(slot)
         elif self.machine.status[slot] == Status.SUCCEEDED:
             self._substitute(slot)
@@ -184,7 +186,9 @@ class Engine:
         for name in (*retry, *skip):
             if name not in waiting:
                 known = ", ".join(waiting) or "none"
-                raise SymphonyError(f"node {name!r} waits for no decision", code="not-waiting", hint=f"waiting: {known}")
+                raise SymphonyError(
+                    f"node {name!r} waits for no decision", code="not-waiting", hint=f"waiting: {known}"
+                )
             slot = waiting[name]
             if self.machine.status[slot] == Status.RUNNING:
                 self._doubt(slot)
@@ -239,7 +243,9 @@ class Engine:
     def _end(self) -> None:
         ended = self.machine.root.ended
         assert ended is not None
-        status = {Status.SUCCEEDED: RunStatus.SUCCEEDED, Status.FAILED: RunStatus.FAILED}.get(ended, RunStatus.CANCELLED)
+        status = {Status.SUCCEEDED: RunStatus.SUCCEEDED, Status.FAILED: RunStatus.FAILED}.get(
+            ended, RunStatus.CANCELLED
+        )
         body, error = None, None
         if status is RunStatus.SUCCEEDED:
             try:
@@ -251,7 +257,11 @@ class Engine:
                 self.machine.root.failed = self.machine.root.base
         if status is RunStatus.FAILED:
             shown = self.replay.run_error()
-            error = None if shown is None else {"code": shown.code, "message": shown.message, "node": shown.node, "hint": shown.hint}
+            error = (
+                None
+                if shown is None
+                else {"code": shown.code, "message": shown.message, "node": shown.node, "hint": shown.hint}
+            )
         self._status = status
         self._record((Code.ENDED, 0, self.clock.now_s(), str(status), body, error))
         self._writer.flush()
@@ -324,14 +334,20 @@ class Engine:
     def _truth(value: Value, what: str) -> bool:
         if isinstance(value, bool):
             return value
-        raise SymphonyError(f"{what} gave {type(value).__name__}, not true or false", code="type-mismatch",
-                            hint="compare the value, for instance x > 0")  # fmt: skip
+        raise SymphonyError(
+            f"{what} gave {type(value).__name__}, not true or false",
+            code="type-mismatch",
+            hint="compare the value, for instance x > 0",
+        )
 
     def _expand(self, slot: int, template: Template) -> None:
         items = self._render(template, slot)
         if not isinstance(items, list):
-            raise SymphonyError(f"for_each needs a list, not {type(items).__name__}", code="type-mismatch",
-                                hint="give it a list")  # fmt: skip
+            raise SymphonyError(
+                f"for_each needs a list, not {type(items).__name__}",
+                code="type-mismatch",
+                hint="give it a list",
+            )
         self.values.items[slot] = items
         self._record((Code.EXPANDED, slot, self.clock.now_s(), len(items)))
         self._commands.extend(self.machine.expanded(slot, len(items)))
@@ -341,7 +357,10 @@ class Engine:
         value = self._render(work.branch, slot)
         taken: str | None
         if work.cases:
-            taken = next((case for case, expected in work.cases if _same(expected, value)), getattr(work.node, "default", None))
+            taken = next(
+                (case for case, expected in work.cases if _same(expected, value)),
+                getattr(work.node, "default", None),
+            )
         else:
             taken = "true" if self._truth(value, "condition") else "false"
         self._finish(slot, Finished({"taken": taken}), self.clock.now_s(), taken=taken)
@@ -386,8 +405,10 @@ class Engine:
         started = self.clock.now_s()
         try:
             inputs = self._inputs(slot, work)
-            outputs = self._executor.call_inline(work, inputs, self._name_of(slot), self.machine.attempts[slot])
-        except Exception as error:  # an operator may raise anything
+            outputs = self._executor.call_inline(
+                work, inputs, self._name_of(slot), self.machine.attempts[slot]
+            )
+        except Exception as error:  # noqa: BLE001  (an operator may raise anything)
             self._fail(slot, error, started)
             return
         self._finish(slot, Finished(outputs), started)
@@ -398,7 +419,7 @@ class Engine:
         self._record((Code.STARTED, slot, now, attempt))
         task = self._loop.create_task(self._execute(slot, work, attempt), name=self._name_of(slot))
         self._tasks[slot] = task
-        task.add_done_callback(lambda done: self._woken.set())
+        task.add_done_callback(lambda _done: self._woken.set())
 
     async def _execute(self, slot: int, work: Work, attempt: int) -> None:
         """One attempt in a task of its own; its end is reported before the task ends."""
@@ -409,7 +430,9 @@ class Engine:
                 started = self.clock.now_s()
             async with asyncio.timeout(work.timeout_s):
                 inputs = await self._loaded_inputs(slot, work)
-                finished = await self._executor.execute(work, inputs, self._name_of(slot), attempt, self._pool)
+                finished = await self._executor.execute(
+                    work, inputs, self._name_of(slot), attempt, self._pool
+                )
             del self._tasks[slot]
             if self.machine.frame(slot).stopping is not None:
                 self._report_cancelled(slot)
@@ -422,15 +445,19 @@ class Engine:
         except TimeoutError as error:
             self._tasks.pop(slot, None)
             limit = work.node.timeout
-            timed_out = SymphonyError(f"it took longer than {limit}", code="timeout", hint="raise timeout, or retry")
+            timed_out = SymphonyError(
+                f"it took longer than {limit}", code="timeout", hint="raise timeout, or retry"
+            )
             self._fail(slot, timed_out if work.timeout_s is not None else error, started)
-        except Exception as error:  # an operator may raise anything
+        except Exception as error:  # noqa: BLE001  (an operator may raise anything)
             self._tasks.pop(slot, None)
             self._fail(slot, error, started)
 
     def _retry(self, slot: int) -> None:
         retry = self._work(slot).node.retry
-        delay = 0.0 if retry is None else retry_delay_s(retry, self.machine.attempts[slot], random.random())  # noqa: S311
+        delay = (
+            0.0 if retry is None else retry_delay_s(retry, self.machine.attempts[slot], self._random.random())
+        )
 
         def due() -> None:
             del self._timers[slot]
@@ -497,7 +524,11 @@ class Engine:
         """The slot whose values a reader of `name` gets: its fallback's if that stood in."""
         slot = self.job.plan.index[name]
         spare = self.job.plan.nodes[slot].fallback
-        if spare is not None and slot not in self.values.held and self.machine.status[spare] == Status.SUCCEEDED:
+        if (
+            spare is not None
+            and slot not in self.values.held
+            and self.machine.status[spare] == Status.SUCCEEDED
+        ):
             return spare
         return slot
 
@@ -515,8 +546,11 @@ class Engine:
             assert template is not None
             rendered = self._render(template, group.slot)
             if not isinstance(rendered, list) or len(rendered) != group.count:
-                raise SymphonyError("for_each gives another list than before the restart", code="not-repeatable",
-                                    hint="restore the environment of the first start, or run anew")  # fmt: skip
+                raise SymphonyError(
+                    "for_each gives another list than before the restart",
+                    code="not-repeatable",
+                    hint="restore the environment of the first start, or run anew",
+                )
             items = self.values.items[group.slot] = rendered
         return items[index], index
 
@@ -551,8 +585,12 @@ class Engine:
         """Return once everything recorded so far is durable."""
         reached: asyncio.Future[None] = self._loop.create_future()
 
+        def settle() -> None:
+            if not reached.done():
+                reached.set_result(None)
+
         def tell() -> None:
-            self._call(lambda: reached.done() or reached.set_result(None))
+            self._call(settle)
 
         self._writer.barrier(tell)
         # One turn of the loop lets others join the same commit: that is what makes it a group.
@@ -591,4 +629,3 @@ class Engine:
 def _same(expected: Value, value: Value) -> bool:
     """Equal as values: 1, 1.0 and true all differ."""
     return type(expected) is type(value) and expected == value
-

@@ -22,12 +22,16 @@ from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Va
 from symphony.sdk import Context
 from symphony.workflow.catalog import Port
 from symphony.workflow.model import CommandNode
-from symphony.workflow.types import PortType, mismatch
+from symphony.workflow.types import mismatch
 
 THREADS = min(32, (os.cpu_count() or 1) * 4)
 _MESSAGE_CHARS_MAX = 8_000
 
-CONTENT_TYPES = {"text": "text/plain; charset=utf-8", "bytes": "application/octet-stream", "msgpack": "application/msgpack"}
+CONTENT_TYPES = {
+    "text": "text/plain; charset=utf-8",
+    "bytes": "application/octet-stream",
+    "msgpack": "application/msgpack",
+}
 
 
 class Sealer(Protocol):
@@ -72,7 +76,16 @@ class Cache(Protocol):
     """Results of earlier runs, by key."""
 
     def get(self, key: str) -> CacheHit | None: ...
-    def put(self, key: str, *, operator: str, outputs: Mapping[str, StoredValue], run_id: str, node: str, at: float) -> None: ...
+    def put(
+        self,
+        key: str,
+        *,
+        operator: str,
+        outputs: Mapping[str, StoredValue],
+        run_id: str,
+        node: str,
+        at: float,
+    ) -> None: ...
     def content(self, path: Path) -> str | None:
         """A digest of the file at `path`; None for what is no regular file."""
         ...
@@ -106,24 +119,33 @@ class Executor:
     log: LogWriter
     cache: Cache | None = None
     sealer: Sealer = field(default_factory=NoSecrets)
-    capture: Callable[[Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]]
+    capture: Callable[
+        [Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]
+    ]
     threads: int = THREADS
 
     # ---- running --------------------------------------------------------------------------
 
-    def call_inline(self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int) -> Mapping[str, StoredValue]:
+    def call_inline(
+        self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int
+    ) -> Mapping[str, StoredValue]:
         """Run an operator that never suspends. Raises whatever it raises."""
         operator = work.operator
         assert operator is not None
-        arguments = self._arguments(work, {k: self._plain(v) for k, v in inputs.items()}, node, attempt, lambda: False)
+        arguments = self._arguments(
+            work, {k: self._plain(v) for k, v in inputs.items()}, node, attempt, lambda: False
+        )
         coroutine = operator.function(**arguments)
         try:
             coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
             return self._stored(work, operator.ports(stop.value), node)
         coroutine.close()  # type: ignore[attr-defined]
-        raise SymphonyError(f"{operator.info.name} suspended though it is inline", code="operator-suspended",
-                            hint="declare it with inline=False")  # fmt: skip
+        raise SymphonyError(
+            f"{operator.info.name} suspended though it is inline",
+            code="operator-suspended",
+            hint="declare it with inline=False",
+        )
 
     async def execute(
         self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int, pool: Pool
@@ -132,20 +154,32 @@ class Executor:
         loop = asyncio.get_running_loop()
         self._check_inputs(work, inputs)
         key = None
-        if self.cache is not None and work.cacheable and not any(map(self.sealer.holds_secret, inputs.values())):
+        if (
+            self.cache is not None
+            and work.cacheable
+            and not any(map(self.sealer.holds_secret, inputs.values()))
+        ):
             key = await loop.run_in_executor(pool, self._key, work, inputs, node, attempt)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
                 return Finished(hit.outputs, hit.run_id)
-        plain = await loop.run_in_executor(pool, self._all_plain, inputs) if _has_refs(inputs) else dict(inputs)
+        plain = await loop.run_in_executor(pool, self._all_plain, inputs)
         returned = await self._call(work, plain, node, attempt, pool)
         outputs = await loop.run_in_executor(pool, self._store_outputs, work, returned, node, inputs)
-        if key is not None and self.cache is not None and not any(map(self.sealer.holds_secret, outputs.values())):
+        if (
+            key is not None
+            and self.cache is not None
+            and not any(map(self.sealer.holds_secret, outputs.values()))
+        ):
             name = work.model or (work.operator.info.name if work.operator else "")
-            self.cache.put(key, operator=name, outputs=outputs, run_id=self.run_id, node=node, at=self.clock.now_s())
+            self.cache.put(
+                key, operator=name, outputs=outputs, run_id=self.run_id, node=node, at=self.clock.now_s()
+            )
         return Finished(outputs)
 
-    async def _call(self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int, pool: Pool) -> Mapping[str, Value]:
+    async def _call(
+        self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int, pool: Pool
+    ) -> Mapping[str, Value]:
         resource = work.model or (work.operator.info.name if work.operator else node)
         await self.arbiter.acquire(self.run_id, node, resource)
         try:
@@ -178,7 +212,12 @@ class Executor:
             self.arbiter.release(self.run_id, node, resource)
 
     def _arguments(
-        self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int, cancelled: Callable[[], bool]
+        self,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        node: str,
+        attempt: int,
+        cancelled: Callable[[], bool],
     ) -> dict[str, object]:
         operator = work.operator
         assert operator is not None
@@ -194,7 +233,13 @@ class Executor:
             self.log(node, text, stream)
 
         return Context(
-            run_id=self.run_id, node=node, attempt=attempt, cwd=self.cwd, base=self.base, log=log, cancelled=cancelled
+            run_id=self.run_id,
+            node=node,
+            attempt=attempt,
+            cwd=self.cwd,
+            base=self.base,
+            log=log,
+            cancelled=cancelled,
         )
 
     # ---- types ----------------------------------------------------------------------------
@@ -216,8 +261,8 @@ class Executor:
         digests: dict[str, str] = {}
         for name, value in inputs.items():
             port = None if work.input_ports is None else work.input_ports.get(name)
-            if port is not None and port.type.kind == "path" and isinstance(value, str) and work.operator is not None \
-                    and work.operator.info.effect == "pure":  # fmt: skip
+            pure = work.operator is not None and work.operator.info.effect == "pure"
+            if pure and port is not None and port.type.kind == "path" and isinstance(value, str):
                 content = self.cache.content(self.cwd / value)
                 if content is None:
                     return None
@@ -230,7 +275,13 @@ class Executor:
                 return None
             digests[":reads"] = value_digest(seen)
         name = work.model or (work.operator.info.name if work.operator else "")
-        fingerprint = self.models.fingerprint(work.model) if work.model else work.operator.fingerprint if work.operator else ""
+        fingerprint = (
+            self.models.fingerprint(work.model)
+            if work.model
+            else work.operator.fingerprint
+            if work.operator
+            else ""
+        )
         config = value_digest(dict(work.node.config))
         return value_digest([name, work.version, fingerprint, config, dict(digests)])
 
@@ -259,7 +310,9 @@ class Executor:
     def _all_plain(self, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
         return {name: self._plain(value) for name, value in inputs.items()}
 
-    def keep_large(self, value: StoredValue, content_type: str | None = None, name: str | None = None) -> StoredValue:
+    def keep_large(
+        self, value: StoredValue, content_type: str | None = None, name: str | None = None
+    ) -> StoredValue:
         """A reference if the value is large, else the value itself."""
         if isinstance(value, ArtifactRef) or not _large(value):
             return value
@@ -268,7 +321,9 @@ class Executor:
     def _put(self, value: Value, content_type: str | None, name: str | None) -> ArtifactRef:
         body, encoding, _ = body_of(value)
         if self.sealer.holds_secret(value):
-            body = self.sealer.mask(body.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+            body = self.sealer.mask(body.decode("utf-8", "surrogateescape")).encode(
+                "utf-8", "surrogateescape"
+            )
         kind = content_type or CONTENT_TYPES[encoding]
         return self.artifacts.put(body, content_type=kind, name=name, encoding=encoding)
 
@@ -295,13 +350,19 @@ class Executor:
                 self._link(work, ref, port, node, inputs)
         return out
 
-    def _link(self, work: Work, ref: ArtifactRef, port: str, node: str, inputs: Mapping[str, StoredValue]) -> None:
+    def _link(
+        self, work: Work, ref: ArtifactRef, port: str, node: str, inputs: Mapping[str, StoredValue]
+    ) -> None:
         provenance = Provenance(
-            run_id=self.run_id, node=node, port=port,
+            run_id=self.run_id,
+            node=node,
+            port=port,
             operator=work.operator.info.name if work.operator else work.model or "",
-            version=work.version, model=work.model, created_at=self.clock.now_s(),
+            version=work.version,
+            model=work.model,
+            created_at=self.clock.now_s(),
             inputs={k: value_digest(v) for k, v in inputs.items() if not self.sealer.holds_secret(v)},
-        )  # fmt: skip
+        )
         self.artifacts.link(ref, provenance)
 
     def seal_all(self, outputs: Mapping[str, StoredValue]) -> SealedValue:
@@ -335,19 +396,15 @@ def check_outputs(work: Work, outputs: Mapping[str, StoredValue]) -> dict[str, S
         if kind.kind == "number" and isinstance(value, int) and not isinstance(value, bool):
             checked[name] = float(value)
         elif why := mismatch(value, kind):
-            raise SymphonyError(f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration")
+            raise SymphonyError(
+                f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration"
+            )
     return checked
-
-
 
 
 def _refuse(value: StoredValue, port: Port, name: str) -> None:
     if why := mismatch(value, port.type):
         raise SymphonyError(f"input {name}: {why}", code="type-mismatch", hint=f"{name} takes {port.type}")
-
-
-def _has_refs(inputs: Mapping[str, StoredValue]) -> bool:
-    return any(isinstance(value, ArtifactRef) for value in inputs.values())
 
 
 def _large(value: StoredValue) -> bool:
@@ -356,7 +413,9 @@ def _large(value: StoredValue) -> bool:
         return False
     if isinstance(value, str | bytes):
         return len(value) > INLINE_BYTES_MAX or (
-            isinstance(value, str) and len(value) * 4 > INLINE_BYTES_MAX and len(value.encode("utf-8", "replace")) > INLINE_BYTES_MAX
+            isinstance(value, str)
+            and len(value) * 4 > INLINE_BYTES_MAX
+            and len(value.encode("utf-8", "replace")) > INLINE_BYTES_MAX
         )
     return bool(value) and len(encode_value(value)) > INLINE_BYTES_MAX
 

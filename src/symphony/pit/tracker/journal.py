@@ -27,6 +27,9 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITH
 CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL);
 """
+_APPEND = """
+INSERT INTO batches (epoch, body) SELECT ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
+"""
 
 
 class JournalFailed(SymphonyError):
@@ -119,7 +122,9 @@ class SqliteStore:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
             db = _connect(path)
-            db.executescript("PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA)
+            db.executescript(
+                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA
+            )
             with db:
                 db.execute("INSERT INTO meta VALUES ('run', ?)", (msgspec.msgpack.encode(meta),))
                 db.execute("INSERT INTO meta VALUES ('epoch', 1)")
@@ -152,7 +157,7 @@ class SqliteStore:
         try:
             with self._lock, self._db:
                 done = self._db.execute(
-                    "INSERT INTO batches (epoch, body) SELECT ?, ? WHERE (SELECT value FROM meta WHERE key='epoch') = ?",
+                    _APPEND,
                     (self._epoch, body, self._epoch),
                 ).rowcount
         except sqlite3.Error as error:
@@ -249,10 +254,14 @@ class Writer:
     nothing else is written, and every barrier fails with the same error.
     """
 
-    def __init__(self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]) -> None:
+    def __init__(
+        self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]
+    ) -> None:
         self._store, self._committed, self._failed = store, committed, failed
         self._buffer: list[Record] = []
-        self._queue: queue.SimpleQueue[tuple[list[Record], list[Callable[[], None]]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[list[Record], list[Callable[[], None]]] | None] = (
+            queue.SimpleQueue()
+        )
         self._waiters: list[Callable[[], None]] = []
         self._error: JournalFailed | None = None
         self._interval = sys.getswitchinterval()
@@ -319,5 +328,3 @@ class Writer:
         self._committed(records)
         for reached in waiters:
             reached()
-
-

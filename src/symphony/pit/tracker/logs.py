@@ -55,7 +55,8 @@ class RunLog:
                 self._file.flush()
             except OSError as error:
                 self._broken = True
-                sys.__stderr__ and sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
+                if sys.__stderr__ is not None:
+                    sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
 
     def close(self) -> None:
         """Release the file."""
@@ -112,8 +113,8 @@ def routed_streams() -> Iterator[None]:
     global _installed
     originals = sys.stdout, sys.stderr
     if _installed == 0:
-        sys.stdout = _Routed(sys.stdout, "stdout")  # type: ignore[assignment]  # a stand-in by design
-        sys.stderr = _Routed(sys.stderr, "stderr")  # type: ignore[assignment]
+        sys.stdout = _Routed(sys.stdout, "stdout")
+        sys.stderr = _Routed(sys.stderr, "stderr")
     _installed += 1
     try:
         yield

@@ -6,7 +6,7 @@ A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends o
 |---|---|
 | BEGUN, RESUMED | owner's process id |
 | STARTED | attempt |
-| FINISHED | started_at, outputs (encoded map or None: derived again on replay), branch taken, source run of a cache hit |
+| FINISHED | started_at, outputs (encoded map; None: derived again), branch taken, run of a cache hit |
 | FAILED | started_at, error (code, message, hint), final |
 | SKIPPED, SUSPENDED | error or None |
 | EXPANDED | count |

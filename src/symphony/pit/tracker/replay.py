@@ -124,8 +124,13 @@ class Replay:
             self.started[slot] = number(record[3])
         if code in (Code.FAILED, Code.SKIPPED, Code.CANCELLED):
             self.finished[slot] = at
-        error = error_of(record[4]) if code == Code.FAILED else error_of(record[3]) if code in (
-            Code.SKIPPED, Code.SUSPENDED) else None  # fmt: skip
+        error = (
+            error_of(record[4])
+            if code == Code.FAILED
+            else error_of(record[3])
+            if code in (Code.SKIPPED, Code.SUSPENDED)
+            else None
+        )
         if error is not None:
             self.errors[slot] = error
 
@@ -138,7 +143,9 @@ class Replay:
             data["attempt"] = integer(record[3])
         elif code is Code.FINISHED:
             data["duration_ms"] = round((at - number(record[3])) * 1000, 3)
-            data |= {key: str(record[i]) for key, i in (("branch", 5), ("from_run", 6)) if record[i] is not None}
+            data |= {
+                key: str(record[i]) for key, i in (("branch", 5), ("from_run", 6)) if record[i] is not None
+            }
         elif code is Code.EXPANDED:
             data["count"] = integer(record[3])
         elif code is Code.ENDED:
@@ -196,7 +203,9 @@ class Replay:
             started_at=iso(started),
             finished_at=iso(finished),
             duration_ms=took,
-            error=None if error is None else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
+            error=None
+            if error is None
+            else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
             cached_from=self.cached.get(slot),
         )
 

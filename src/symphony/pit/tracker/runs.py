@@ -50,7 +50,9 @@ class RunLock:
         except OSError:
             owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
             os.close(fd)
-            raise RunBusy(f"process {owner or 'unknown'} owns the run", hint="wait for it, or cancel the run") from None
+            raise RunBusy(
+                f"process {owner or 'unknown'} owns the run", hint="wait for it, or cancel the run"
+            ) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{pid}\n".encode(), 0)
         self._fd = fd
@@ -140,11 +142,16 @@ class Runs:
         done = sum(replay.status(slot) in _DONE for slot in range(len(nodes)))
         workflow = msgspec.json.decode(meta.workflow)
         return RunSummary(
-            run_id=run_id, workflow=str(workflow["name"]), status=status, started_at=meta.created_at,
-            finished_at=replay.ended_at, nodes_total=len(nodes), nodes_done=done,
+            run_id=run_id,
+            workflow=str(workflow["name"]),
+            status=status,
+            started_at=meta.created_at,
+            finished_at=replay.ended_at,
+            nodes_total=len(nodes),
+            nodes_done=done,
             error=replay.ended[2] if replay.ended else None,
             owner_pid=replay.owner if status is RunStatus.RUNNING else None,
-        )  # fmt: skip
+        )
 
     def result(self, run_id: str) -> RunResult:
         """The run as it stands, secrets hidden."""
@@ -266,4 +273,3 @@ def end_orphans(run_id: str, grace_s: float = 2.0) -> int:
             process.kill()
     psutil.wait_procs(alive, timeout=grace_s)
     return len(found)
-

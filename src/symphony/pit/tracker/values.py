@@ -17,9 +17,13 @@ class Values:
     """Ports by slot; large ones by reference, loaded when an expression needs them."""
 
     def __init__(
-        self, inputs: Mapping[str, Value], environment: Mapping[str, str], run_id: str, started_at: str,
+        self,
+        inputs: Mapping[str, Value],
+        environment: Mapping[str, str],
+        run_id: str,
+        started_at: str,
         load: Callable[[ArtifactRef], Value],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.held: dict[int, Mapping[str, StoredValue]] = {}
         self.items: dict[int, list[Value]] = {}
         self._inputs, self._environment, self._load = inputs, environment, load

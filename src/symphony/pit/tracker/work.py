@@ -108,7 +108,9 @@ def _work(
     inputs = {entry: compiler.template(value) for entry, value in node.inputs.items()}
     for entry, (edge, transform) in edges.items():
         read = Read("port", edge.source, edge.output)
-        inputs[entry] = Template(reads=(read,), bare=read) if transform is None else _through(compiler, transform, read)
+        inputs[entry] = (
+            Template(reads=(read,), bare=read) if transform is None else _through(compiler, transform, read)
+        )
     info = None if operator is None else operator.info
     effect = "read" if model is not None else "pure" if info is None else info.effect
     idempotent = node.idempotent if node.idempotent is not None else info is None or info.idempotent
@@ -116,11 +118,17 @@ def _work(
     chooser = None if control is None else control.condition or control.switch
     each = node.for_each
     return Work(
-        name=name, node=node, operator=operator, model=model, version=version, inputs=inputs,
+        name=name,
+        node=node,
+        operator=operator,
+        model=model,
+        version=version,
+        inputs=inputs,
         config={key: compiler.template(value) for key, value in node.config.items()},
-        input_ports=ports[0], output_types={k: p.type for k, p in ports[1].items()},
+        input_ports=ports[0],
+        output_types={k: p.type for k, p in ports[1].items()},
         when=None if node.when is None else compiler.condition(node.when),
-        for_each=None if each is None else compiler.condition(each) if isinstance(each, str) else compiler.template(each),
+        for_each=None if each is None else _each(each, compiler),
         conditions=conditions,
         branch=None if chooser is None else compiler.condition(chooser),
         cases=tuple((control.cases or {}).items()) if control is not None else (),
@@ -129,7 +137,11 @@ def _work(
         repeatable=effect != "write" or idempotent,
         timeout_s=None if node.timeout is None else duration_s(node.timeout),
         cacheable=node.cache == "auto" and _cacheable(operator, model),
-    )  # fmt: skip
+    )
+
+
+def _each(each: str | list[Value], compiler: Compiler) -> Template:
+    return compiler.condition(each) if isinstance(each, str) else compiler.template(each)
 
 
 def _cacheable(operator: Operator | None, model: str | None) -> bool:
@@ -179,7 +191,9 @@ def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
     by the caller. Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS blog, 2015.
     """
     base = duration_s(retry.initial)
-    factor = {"constant": 1.0, "linear": float(attempt), "exponential": 2.0 ** min(attempt - 1, 60)}[retry.backoff]
+    factor = {"constant": 1.0, "linear": float(attempt), "exponential": 2.0 ** min(attempt - 1, 60)}[
+        retry.backoff
+    ]
     delay = min(base * factor, duration_s(retry.max) if retry.max else 86_400.0)
     return delay * jitter if retry.jitter else delay
 

@@ -222,7 +222,9 @@ class Machine:
         """After a replay: what the shell must do to go on."""
         for slot, status in enumerate(self.status):
             if status in (Status.RETRYING, Status.RUNNING) and self._frame[slot].stopping is not None:
-                if slot not in self.groups and (slot not in self.children or self.children[slot].ended is not None):
+                if slot not in self.groups and (
+                    slot not in self.children or self.children[slot].ended is not None
+                ):
                     yield Command(Do.STOP, slot)
             elif status == Status.RETRYING:
                 yield Command(Do.RETRY, slot)
@@ -241,7 +243,8 @@ class Machine:
     def stuck(self) -> bool:
         """Does everything that is left wait for a person?"""
         return not self.done and not any(
-            s in (Status.READY, Status.RETRYING) or (s == Status.RUNNING and i not in self.groups and i not in self.children)
+            s in (Status.READY, Status.RETRYING)
+            or (s == Status.RUNNING and i not in self.groups and i not in self.children)
             for i, s in enumerate(self.status)
         )
 
@@ -401,9 +404,8 @@ class Machine:
             elif not link.soft:
                 self._seen[target] |= _SKIPPED_BEFORE
             self._arrive(target, work)
-        for source in frame.plan.spare_for.get(index, ()):
-            if self.status[frame.base + source] == Status.SPARED:
-                work.append((frame.base + source, status))
+        sources = (frame.base + source for source in frame.plan.spare_for.get(index, ()))
+        work.extend((source, status) for source in sources if self.status[source] == Status.SPARED)
 
     def _arrive(self, target: int, work: list[tuple[int, Status]] | None = None) -> None:
         self._waiting[target] -= 1
