@@ -69,7 +69,9 @@ def _too_many(sheet: Sheet, what: str, count: int, most: int, source: str | None
 def _wait_for_fallbacks(level: Level) -> None:
     """Who reads a node that has a fallback waits for the fallback too."""
     spares = {
-        name: node.on_error.fallback for name, node in level.scope.nodes.items() if node.on_error.fallback is not None
+        name: node.on_error.fallback
+        for name, node in level.scope.nodes.items()
+        if node.on_error.fallback is not None
     }
     if not spares:
         return

@@ -1,6 +1,6 @@
 """Sub-workflows as validation sees them: their ports, and what is wrong with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,7 +13,7 @@ from symphony.workflow.problems import Code, ValidationReport
 from symphony.workflow.validation.errors import WorkflowRecursive
 
 Resolve: TypeAlias = Callable[[str], Workflow | None]
-Ports: TypeAlias = dict[str, Port]
+Ports: TypeAlias = Mapping[str, Port]
 DEPTH_MAX = 32
 FILES_MAX = 1_000
 
@@ -38,7 +38,9 @@ class Children:
     `outputs` gives a sub-workflow's output ports, `check` validates it (None: nobody asks).
     """
 
-    def __init__(self, catalog: Catalog, resolve: Resolve | None, outputs: Outputs, check: Check | None) -> None:
+    def __init__(
+        self, catalog: Catalog, resolve: Resolve | None, outputs: Outputs, check: Check | None
+    ) -> None:
         self.catalog = catalog
         self.recursive = False
         self._resolve, self._outputs, self._check = resolve, outputs, check
@@ -63,13 +65,17 @@ class Children:
             return Child()
         self._seen[0] += 1
         if self._seen[0] > FILES_MAX:
-            return _failed("limit-exceeded", f"more than {FILES_MAX:,} sub-workflows", "use fewer sub-workflows")
+            return _failed(
+                "limit-exceeded", f"more than {FILES_MAX:,} sub-workflows", "use fewer sub-workflows"
+            )
         try:
             found = self._resolve(reference)
         except WorkflowRecursive as error:
             return self._cycle(error.message)
         except SymphonyError as error:
-            return _failed("unknown-workflow", f"{reference} cannot be used: {error.message}", error.hint or _MEND)
+            return _failed(
+                "unknown-workflow", f"{reference} cannot be used: {error.message}", error.hint or _MEND
+            )
         if found is None:
             hint = "the path is looked up beside the workflow file"
             return _failed("unknown-workflow", f"there is no workflow {reference!r}", hint)

@@ -26,7 +26,12 @@ def check_cycles(level: Level) -> bool:
             text = " -> ".join(shown)
             more = len(component) - (len(path) - 1)
             also = f" ({more} more nodes are tangled up with it)" if more else ""
-            level.error("cycle", level.place, f"these nodes wait for each other: {text}{also}", "remove one of these references")
+            level.error(
+                "cycle",
+                level.place,
+                f"these nodes wait for each other: {text}{also}",
+                "remove one of these references",
+            )
     return True
 
 

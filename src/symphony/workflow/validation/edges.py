@@ -58,7 +58,9 @@ def _data(level: Level, edge: DataEdge, place: str, given: set[tuple[str, str]])
         kind = template.type if kind is not None else None
     if kind is not None and target is not None and not fits(kind, target):
         message = f"{kind} does not fit {target}"
-        level.error("type-mismatch", child(place, "to"), message, f"give {target}, for instance by a transform")
+        level.error(
+            "type-mismatch", child(place, "to"), message, f"give {target}, for instance by a transform"
+        )
 
 
 def _output_type(level: Level, edge: DataEdge, place: str) -> PortType | None:
@@ -68,7 +70,9 @@ def _output_type(level: Level, edge: DataEdge, place: str) -> PortType | None:
         return ANY
     name = edge.output or (next(iter(ports)) if len(ports) == 1 else "")
     if name not in ports:
-        message = f"{edge.source} has no output {name!r}" if name else f"{edge.source} has not exactly one output"
+        message = (
+            f"{edge.source} has no output {name!r}" if name else f"{edge.source} has not exactly one output"
+        )
         level.error("unknown-port", child(place, "from"), message, port_hint(name, ports))
         return None
     return ports[name].type
@@ -87,7 +91,9 @@ def _input_type(level: Level, edge: DataEdge, place: str, given: set[tuple[str, 
     if ports is None:
         return None
     if name not in ports:
-        message = f"{edge.target} has no input {name!r}" if name else f"{edge.target} has not exactly one input"
+        message = (
+            f"{edge.target} has no input {name!r}" if name else f"{edge.target} has not exactly one input"
+        )
         level.error("unknown-port", where, message, port_hint(name, ports))
         return None
     return ports[name].type

@@ -1,19 +1,18 @@
 """One level of nodes under validation: what is found, and who depends on whom."""
 
-import re
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
-from symphony.workflow.expressions import BadExpression, Compiler, Read, Template
+from symphony.workflow.expressions import BadExpression, Compiler, Read, Template, celtypes
 from symphony.workflow.model import Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import STRING, PortType, fits, mismatch
 from symphony.workflow.validation.scope import Scope
 
-_BARE = re.compile(r"\$\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_NO_PORTS = frozenset({"true", "false", "null", "in"})  # words of CEL
 
 
 class Sheet:
@@ -34,7 +33,8 @@ class Level:
         self.sheet, self.scope, self.place = sheet, scope, place
         self.before: dict[str, list[str]] = {name: [] for name in scope.nodes}
         self.outward: dict[str, None] = {}
-        self._bare: dict[str, tuple[str, PortType]] = {}
+        self._types: dict[str, dict[str, PortType]] = {}
+        self._shared: dict[int, dict[str, PortType]] = {}
         self._fits: dict[tuple[int, int], bool] = {}
 
     def error(self, code: Code, place: str, message: str, hint: str) -> None:
@@ -43,7 +43,9 @@ class Level:
 
     def bad(self, error: BadExpression, place: str) -> None:
         """Note what is wrong with an expression."""
-        self.error(error.problem_code, place, error.message, error.hint or "see the CEL language definition, cel.dev")
+        self.error(
+            error.problem_code, place, error.message, error.hint or "see the CEL language definition, cel.dev"
+        )
 
     def exists(self, name: str) -> bool:
         """Is there a node of this name on this level, readable or not?"""
@@ -54,31 +56,54 @@ class Level:
         hint = did_you_mean(name, self.scope.nodes, "name a node of the same level")
         self.error("unknown-node", place, f"there is no node {name!r}", hint)
 
-    def bare(self, text: str, target: PortType | None, before: list[str]) -> bool:
-        """The short path: is `text` one sound reference to a port, that fits? False: look closely."""
-        known = self._bare.get(text)
-        if known is None:
-            match = _BARE.fullmatch(text)
-            if match is None or match[1] not in self.scope.nodes or match[2] in ("true", "false", "in"):
-                return False
-            ports = self.scope.outputs(match[1])
-            if ports is None or match[2] not in ports:
-                return False
-            known = self._bare[text] = match[1], ports[match[2]].type
-        source, kind = known
-        if target is not None and target.kind != "any" and kind.kind != "any":
+    def bare(self, text: str, target: PortType, before: list[str]) -> bool:
+        """The short path: is `text` one sound, fitting reference to a port or input? False: look closely.
+
+        No tokenizer and no cache: what stands between the braces is looked up as it is.
+        """
+        if text[:3] != "${{" or text[-2:] != "}}" or "-" in text:  # in CEL a dash is a minus
+            return False
+        name, _, port = text[3:-2].strip().partition(".")
+        ports = self._types.get(name) or self._types_of(name)
+        if ports is None:
+            return False
+        kind = ports.get(port)
+        if kind is None:
+            return False
+        if kind is not target and target.kind != "any" and kind.kind != "any":
             pair = id(kind), id(target)  # both live as long as this level
-            if pair not in self._fits:
-                self._fits[pair] = fits(kind, target)
-            if not self._fits[pair]:
+            good = self._fits.get(pair)
+            if good is None:
+                good = self._fits[pair] = fits(kind, target)
+            if not good:
                 return False
-        before.append(source)
-        self.sheet.edges += 1
+        if name == "inputs":
+            self.sheet.used_inputs.add(port)
+        else:
+            before.append(name)
+            self.sheet.edges += 1
         return True
 
-    def value(self, value: Value, target: PortType | None, scope: Scope, before: list[str], place: str) -> PortType | None:
+    def _types_of(self, name: str) -> dict[str, PortType] | None:
+        """The types of a node's ports that an expression can name; None if it is no such node."""
+        if name == "inputs":
+            self._types[name] = {key: spec.type for key, spec in self.sheet.workflow.inputs.items()}
+            return self._types[name]
+        ports = self.scope.outputs(name) if name in self.scope.nodes else None
+        if ports is None:
+            return None
+        types = self._shared.get(id(ports))
+        if types is None:
+            types = {port: found.type for port, found in ports.items() if port not in _NO_PORTS}
+            self._shared[id(ports)] = types
+        self._types[name] = types
+        return types
+
+    def value(
+        self, value: Value, target: PortType, scope: Scope, before: list[str], place: str
+    ) -> PortType | None:
         """Check a value that may hold expressions; its type, None if it is not sound."""
-        if isinstance(value, str) and "${{" not in value and target is not None:
+        if isinstance(value, str) and "${{" not in value:
             if target.kind not in ("any", "string", "path"):
                 self.misfit(mismatch(value, target), target, place)
             return STRING
@@ -88,8 +113,10 @@ class Level:
             self.bad(error, place)
             return None
         self.sheet.edges += self.reads(template.reads, before)
-        if target is not None:
+        if template.bare is None or template.type != celtypes.TIMESTAMP:
             self.misfit(template.misfit(target), target, place)
+        elif not fits(STRING, target):
+            self.misfit(f"a timestamp does not fit {target}", target, place)
         return template.type
 
     def misfit(self, why: str | None, target: PortType, place: str) -> None:

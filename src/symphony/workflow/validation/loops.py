@@ -1,7 +1,7 @@
 """Checks of loops: a level of nodes of its own inside a node."""
 
 from symphony.workflow.model import ControlNode
-from symphony.workflow.problems import child, did_you_mean
+from symphony.workflow.problems import did_you_mean
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.cycles import check_cycles
 from symphony.workflow.validation.level import Level
@@ -20,7 +20,9 @@ def check_loop(level: Level, name: str, loop: ControlNode, place: str) -> None:
     while outer is not None:
         depth, outer = depth + 1, outer.outer
     if depth >= DEPTH_MAX:
-        level.error("limit-exceeded", place, f"loops are nested at most {DEPTH_MAX} deep", "use sub-workflows")
+        level.error(
+            "limit-exceeded", place, f"loops are nested at most {DEPTH_MAX} deep", "use sub-workflows"
+        )
         return
     inner = Level(level.sheet, level.scope.inside(loop), f"{place}.body")
     check_nodes(inner)

@@ -41,7 +41,9 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
                 if missing not in node.inputs and missing not in fed.get(name, ()):
                     place = child(child(child(level.place, name), "inputs"), missing)
                     kind = expected[missing].type
-                    level.error("missing-input", place, f"the input {missing!r} is missing", f"give it {kind}")
+                    level.error(
+                        "missing-input", place, f"the input {missing!r} is missing", f"give it {kind}"
+                    )
         if node.when is not None:
             level.boolean(node.when, level.scope, level.before[name], f"{child(level.place, name)}.when")
         if node.after:
@@ -54,7 +56,7 @@ def _inputs(level: Level, name: str, node: Node, scope: Scope, expected: Mapping
     """The short path first: a bare reference that is sound, or a plain text for a text port."""
     before = level.before[name]
     for key, value in node.inputs.items():
-        target: PortType | None = None
+        target = ANY
         if expected is not None:
             port = expected.get(key)
             if port is None:
@@ -64,10 +66,7 @@ def _inputs(level: Level, name: str, node: Node, scope: Scope, expected: Mapping
                 target = port.type
         if type(value) is str and "${{" in value and level.bare(value, target, before):
             continue
-        if target is None:
-            level.value(value, ANY, scope, before, f"{child(level.place, name)}.inputs.{key}")
-        else:
-            level.value(value, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
+        level.value(value, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
 
 
 def _check_kind(level: Level, name: str, node: Node) -> None:
@@ -90,10 +89,14 @@ def _check_kind(level: Level, name: str, node: Node) -> None:
 def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place: str) -> None:
     catalog = level.scope.catalog
     if isinstance(node, OperatorNode):
-        hint = did_you_mean(node.operator.partition("@")[0], catalog.operators, "symphony operators list shows all")
+        hint = did_you_mean(
+            node.operator.partition("@")[0], catalog.operators, "symphony operators list shows all"
+        )
         level.error("unknown-operator", place, f"unknown operator {node.operator}: {why}", hint)
     else:
-        hint = did_you_mean(node.instrument.partition("@")[0], catalog.models, "symphony models list shows all")
+        hint = did_you_mean(
+            node.instrument.partition("@")[0], catalog.models, "symphony models list shows all"
+        )
         level.error("unknown-model", place, f"unknown model {node.instrument}: {why}", hint)
 
 
@@ -200,7 +203,9 @@ def _error_value(
         target = ANY
         if ports is not None:
             if key not in ports:
-                level.error("unknown-port", child(place, key), f"there is no output {key!r}", port_hint(key, ports))
+                level.error(
+                    "unknown-port", child(place, key), f"there is no output {key!r}", port_hint(key, ports)
+                )
                 continue
             target = ports[key].type
         level.value(value, target, scope, before, child(place, key))
@@ -237,7 +242,9 @@ def _control(level: Level, name: str, node: ControlNode, place: str) -> None:
             template = level.condition(node.until, scope, before, f"{place}.until")
             if template is not None and template.type.kind not in ("any", "json", "string", "timestamp"):
                 message = f"`until` needs a timestamp, not {template.type}"
-                level.error("type-mismatch", f"{place}.until", message, 'write timestamp("2030-01-01T00:00:00Z")')
+                level.error(
+                    "type-mismatch", f"{place}.until", message, 'write timestamp("2030-01-01T00:00:00Z")'
+                )
         case "approval" if node.message is not None:
             level.value(node.message, STRING, scope, before, f"{place}.message")
         case "loop":
@@ -252,4 +259,6 @@ def _switch(level: Level, node: ControlNode, before: list[str], place: str) -> N
         why = None if template is None else mismatch(value, template.type)
         if why and template is not None and not (template.type.kind == "number" and isinstance(value, int)):
             message = f"this case can never match: {why}"
-            level.error("type-mismatch", f"{place}.cases.{case}", message, f"the switch gives {template.type}")
+            level.error(
+                "type-mismatch", f"{place}.cases.{case}", message, f"the switch gives {template.type}"
+            )

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
+from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
-from symphony.workflow.expressions import BadExpression, Compiler, Read
-from symphony.workflow.expressions import celtypes
+from symphony.workflow.expressions import BadExpression, Compiler, Read, celtypes
 from symphony.workflow.model import (
     CommandNode,
     ControlNode,
@@ -51,7 +51,8 @@ class Scope:
     def __init__(
         self, workflow: Workflow, catalog: Catalog, children: Children, *,
         nodes: Mapping[str, Node] | None = None, broken: Collection[str] = (), outer: "Scope | None" = None,
-        item: PortType | None = None, state: Mapping[str, PortType] | None = None, value: PortType | None = None,
+        item: PortType | None = None, state: Mapping[str, PortType] | None = None,
+        value: PortType | None = None,
     ) -> None:  # fmt: skip
         self.workflow, self.catalog, self.children = workflow, catalog, children
         self.nodes = workflow.nodes if nodes is None else nodes
@@ -59,32 +60,39 @@ class Scope:
         self.item, self.state, self.value = item, state, value
         self._outputs: dict[str, Ports | None] = {}
         self._lists: dict[str, Ports] = {}
+        self._operators: dict[str, OperatorInfo | str] = {}
 
     def seeing(self, *, item: PortType | None = None, value: PortType | None = None) -> "Scope":
         """The same scope in which `item` and `index`, or `value`, exist too."""
         other = Scope(
-            self.workflow, self.catalog, self.children, nodes=self.nodes, broken=self.broken, outer=self.outer,
-            item=item or self.item, state=self.state, value=value or self.value,
+            self.workflow, self.catalog, self.children, nodes=self.nodes, broken=self.broken,
+            outer=self.outer, item=item or self.item, state=self.state, value=value or self.value,
         )  # fmt: skip
         other._outputs, other._lists = self._outputs, self._lists
         return other
 
     def inside(self, loop: ControlNode) -> "Scope":
-        """The scope of a loop's body. `state` gets a type where every round keeps it."""
+        """The scope of a loop's body. An outermost loop's state has a type where every round keeps it."""
         compiler = Compiler(self.types)
-        state = {name: _type_or_any(compiler, value) for name, value in (loop.state or {}).items()}
+        first = loop.state or {}
+        if self.outer is not None:  # each level would be tried again for each round of those around it
+            state = dict.fromkeys(first, ANY)
+        else:
+            state = {name: _type_or_any(compiler, value) for name, value in first.items()}
         while True:
             inner = Scope(
                 self.workflow, self.catalog, self.children, nodes=loop.body or {}, outer=self,
                 item=self.item, state=state,
             )  # fmt: skip
             after = {name: inner._next_type(value) for name, value in (loop.next or {}).items()}
-            changed = [name for name in state if state[name] != ANY and after.get(name, state[name]) != state[name]]
+            changed = [
+                name for name in state if state[name] != ANY and after.get(name, state[name]) != state[name]
+            ]
             if not changed:
                 return inner
             state = {**state, **dict.fromkeys(changed, ANY)}
 
-    def _next_type(self, value: object) -> PortType:
+    def _next_type(self, value: Value) -> PortType:
         if not isinstance(value, str):
             return ANY
         try:
@@ -101,11 +109,12 @@ class Scope:
 
     def outputs(self, name: str) -> Ports | None:
         """The ports of a node of this level, seen by others; None where they are not known."""
-        if name not in self._outputs:
-            self._outputs[name] = None  # a merge that waits for itself: reported as a cycle
-            node = self.nodes.get(name)
-            self._outputs[name] = None if node is None else self.outputs_of(node)
-        return self._outputs[name]
+        if name in self._outputs:
+            return self._outputs[name]
+        self._outputs[name] = None  # a merge that waits for itself: reported as a cycle
+        node = self.nodes.get(name)
+        found = self._outputs[name] = None if node is None else self.outputs_of(node)
+        return found
 
     def outputs_of(self, node: Node) -> Ports | None:
         """The output ports of `node` as others see it: lists, where it runs for each element."""
@@ -115,7 +124,9 @@ class Scope:
         key = node.operator if isinstance(node, OperatorNode) else ""
         if key and key in self._lists:
             return self._lists[key]
-        lists = {name: Port(type=list_of(port.type), description=port.description) for name, port in ports.items()}
+        lists = {
+            name: Port(type=list_of(port.type), description=port.description) for name, port in ports.items()
+        }
         if key:
             self._lists[key] = lists
         return lists
@@ -125,7 +136,7 @@ class Scope:
         match node:
             case OperatorNode() | InstrumentNode():
                 info = self.info(node)
-                return None if isinstance(info, str) else _plain(info.outputs)
+                return None if isinstance(info, str) else info.outputs
             case CommandNode():
                 return _COMMAND
             case SubWorkflowNode():
@@ -140,14 +151,17 @@ class Scope:
             case "merge":
                 return self._merged([after.partition(".")[0] for after in node.after])
         inner = self.inside(node)
-        return {**{name: Port(type=kind) for name, kind in (inner.state or {}).items()}, "iterations": Port(type=INTEGER)}
+        return {
+            **{name: Port(type=kind) for name, kind in (inner.state or {}).items()},
+            "iterations": Port(type=INTEGER),
+        }
 
     def inputs_of(self, node: Node) -> Ports | None:
         """The input ports of `node`; None where any input is allowed."""
         match node:
             case OperatorNode() | InstrumentNode():
                 info = self.info(node)
-                return None if isinstance(info, str) else _plain(info.inputs)
+                return None if isinstance(info, str) else info.inputs
             case CommandNode():
                 return None
             case SubWorkflowNode():
@@ -157,14 +171,17 @@ class Scope:
     def info(self, node: OperatorNode | InstrumentNode) -> OperatorInfo | ModelInfo | str:
         """What the catalogue says of the node's operator or model, or why it says nothing."""
         if isinstance(node, OperatorNode):
-            return named(node.operator, self.catalog.operators)
+            found = self._operators.get(node.operator)
+            if found is None:
+                found = self._operators[node.operator] = named(node.operator, self.catalog.operators)
+            return found
         return named(node.instrument, self.catalog.models)
 
     def _merged(self, names: list[str]) -> Ports | None:
         found = [self.outputs(name) for name in names if name in self.nodes]
         if not found or any(ports is None for ports in found) or len(found) < len(names):
             return None
-        merged: Ports = {}
+        merged: dict[str, Port] = {}
         for ports in found:
             for name, port in (ports or {}).items():
                 there = merged.get(name)
@@ -183,7 +200,9 @@ class Scope:
             case "index" if self.item is not None:
                 return INTEGER
             case "item" | "index":
-                raise BadExpression(f"`{read.kind}` exists only in a for_each node", hint="add for_each to the node")
+                raise BadExpression(
+                    f"`{read.kind}` exists only in a for_each node", hint="add for_each to the node"
+                )
             case "iteration" if self.state is not None:
                 return INTEGER
             case "state" if self.state is not None:
@@ -192,31 +211,43 @@ class Scope:
                     raise BadExpression(f"the loop has no state {read.name!r}", hint=hint)
                 return self.state[read.name]
             case "state" | "iteration":
-                raise BadExpression(f"`{read.kind}` exists only inside a loop", hint="read the loop's ports instead")
+                raise BadExpression(
+                    f"`{read.kind}` exists only inside a loop", hint="read the loop's ports instead"
+                )
             case "run":
                 if read.name not in _RUN:
-                    raise BadExpression(f"there is no run.{read.name}", hint="there are run.id and run.started_at")
+                    raise BadExpression(
+                        f"there is no run.{read.name}", hint="there are run.id and run.started_at"
+                    )
                 return _RUN[read.name]
             case "env":
                 if read.name not in self.workflow.env:
-                    raise BadExpression(f"env.{read.name} is not listed", hint=f"add `env: [{read.name}]` to the workflow")
+                    raise BadExpression(
+                        f"env.{read.name} is not listed", hint=f"add `env: [{read.name}]` to the workflow"
+                    )
                 return _TEXT_OR_NULL
         if self.value is None:
-            raise BadExpression("`value` exists only in an edge's transform", hint="write inputs.NAME or NODE.PORT")
+            raise BadExpression(
+                "`value` exists only in an edge's transform", hint="write inputs.NAME or NODE.PORT"
+            )
         return self.value
 
     def _input_type(self, name: str) -> PortType:
         spec = self.workflow.inputs.get(name)
         if spec is None:
             known = self.workflow.inputs
-            hint = did_you_mean(name, known, f"its inputs are {_listed(known)}" if known else "declare it under `inputs`")
+            hint = did_you_mean(
+                name, known, f"its inputs are {_listed(known)}" if known else "declare it under `inputs`"
+            )
             raise BadExpression(f"the workflow has no input {name!r}", problem_code="unknown-port", hint=hint)
         return spec.type
 
     def _node_type(self, read: Read) -> PortType:
         level = self.level_of(read.name)
         if level is None:
-            hint = did_you_mean(read.name, self.nodes, "inputs of the workflow are inputs.NAME; nodes are NODE.PORT")
+            hint = did_you_mean(
+                read.name, self.nodes, "inputs of the workflow are inputs.NAME; nodes are NODE.PORT"
+            )
             raise BadExpression(f"there is no node {read.name!r}", problem_code="unknown-node", hint=hint)
         if read.kind == "node":
             return PortType("map", ANY)
@@ -240,13 +271,9 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(shown) + (", …" if len(names) > 8 else "")
 
 
-def _plain(ports: Mapping[str, Port]) -> Ports:
-    return ports if isinstance(ports, dict) else dict(ports)
-
-
-def _type_or_any(compiler: Compiler, value: object) -> PortType:
+def _type_or_any(compiler: Compiler, value: Value) -> PortType:
     try:
-        kind = compiler.template(value).type  # type: ignore[arg-type]  # what the model holds are values
+        kind = compiler.template(value).type
     except BadExpression:
         return ANY
     return ANY if kind.kind in ("list", "map") or kind.optional else kind
@@ -268,7 +295,7 @@ def port_types(
 def output_ports(workflow: Workflow, children: Children) -> Ports:
     """The output ports that a workflow has where it is a sub-workflow."""
     compiler = Compiler(Scope(workflow, children.catalog, children).types)
-    ports: Ports = {}
+    ports: dict[str, Port] = {}
     for name, value in workflow.outputs.items():
         try:
             kind = compiler.template(value).type

@@ -23,7 +23,9 @@ def warn(level: Level, in_outputs: set[str], *, cyclic: bool) -> None:
                 findings.add("orphan", child("nodes", name), message, hint)
     if not cyclic:
         for name, why in _never(level).items():
-            findings.add("unreachable", child("nodes", name), f"{name} can never run: {why}", "check its conditions")
+            findings.add(
+                "unreachable", child("nodes", name), f"{name} can never run: {why}", "check its conditions"
+            )
 
 
 def _never(level: Level) -> dict[str, str]:
@@ -84,7 +86,12 @@ def _on_its_own(node: Node, level: Level) -> str | None:
             continue
         taken.setdefault(source, set()).add(branch)
         decided = None if other.condition is None else _constant(other.condition)
-        if decided is not None and branch in ("true", "false") and branch != str(decided).lower() and not _needs_one(node):
+        if (
+            decided is not None
+            and branch in ("true", "false")
+            and branch != str(decided).lower()
+            and not _needs_one(node)
+        ):
             return f"{source} never takes {branch}"
     if not _needs_one(node):
         for source, names in taken.items():
