@@ -178,12 +178,12 @@ def test_a_workflow_is_drawn_and_converted(desk: Desk) -> None:
 def test_a_reader_that_leaves_and_a_disk_that_is_full_are_no_tracebacks(desk: Desk) -> None:
     desk.type("run", "greeting.yaml")
     run_id = desk.run_id()
-    process = desk.start("runs", "events", run_id)
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    assert process.stderr.read() == b""
-    assert process.wait(PATIENCE_S) == 141
+    with desk.start("runs", "events", run_id) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(PATIENCE_S) == 141
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
             [sys.executable, "-P", "-m", "symphony", "runs", "show", run_id],
@@ -194,9 +194,10 @@ def test_a_reader_that_leaves_and_a_disk_that_is_full_are_no_tracebacks(desk: De
     assert b"Traceback" not in done.stderr
 
 
-def wait_for(path: Path) -> None:
+def wait_for(path: Path, process: "subprocess.Popen[bytes] | None" = None) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not path.exists():
+        assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, f"{path} never came"
         time.sleep(0.02)
 
@@ -213,7 +214,7 @@ nodes:
 def test_ctrl_c_cancels_and_another_process_can_cancel_too(desk: Desk) -> None:
     desk.write("wf.yaml", INTERRUPTIBLE)
     process = desk.start("run", "wf.yaml")
-    wait_for(desk.folder / "started")
+    wait_for(desk.folder / "started", process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err
@@ -225,7 +226,7 @@ def test_ctrl_c_cancels_and_another_process_can_cancel_too(desk: Desk) -> None:
 
     (desk.folder / "started").unlink()
     process = desk.start("run", "wf.yaml", "--no-cache")
-    wait_for(desk.folder / "started")
+    wait_for(desk.folder / "started", process)
     desk.type("runs", "cancel", desk.run_id())
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3
@@ -234,7 +235,7 @@ def test_ctrl_c_cancels_and_another_process_can_cancel_too(desk: Desk) -> None:
 def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: Desk) -> None:
     desk.write("wf.yaml", INTERRUPTIBLE)
     process = desk.start("run", "wf.yaml")
-    wait_for(desk.folder / "started")
+    wait_for(desk.folder / "started", process)
     process.kill()
     process.communicate(timeout=PATIENCE_S)
     (desk.folder / "go").touch()

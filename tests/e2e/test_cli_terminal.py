@@ -124,7 +124,7 @@ def test_the_first_signal_cancels_the_run_and_is_the_exit_status(
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status
     assert "cancelling the run" in err
-    assert "to go on: symphony runs resume run-1" in err
+    assert "run it again" in err
     assert "Traceback" not in err
 
 

@@ -26,12 +26,17 @@ def operators(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 
 def inputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """`KEY=` for the inputs of the workflow that stands on the command line already."""
-    return _safely(lambda: _inputs(ctx.params.get("file")), incomplete)
+    return _safely(lambda: _inputs(_argument(ctx, "file")), incomplete)
 
 
 def nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the nodes of the run that stands on the command line already."""
-    return _safely(lambda: _nodes(ctx.params.get("run")), incomplete)
+    return _safely(lambda: _nodes(_argument(ctx, "run")), incomplete)
+
+
+def _argument(ctx: click.Context, name: str) -> object:
+    """The value of the first argument. click leaves it unnamed where an option lacks its value still."""
+    return ctx.params.get(name) or next(iter(ctx.args), None)
 
 
 def _safely(candidates: Callable[[], Iterable[str]], incomplete: str) -> list[str]:

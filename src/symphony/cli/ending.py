@@ -11,6 +11,7 @@ from symphony.ports.values import ArtifactRef, Digest, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
 _NAMED_MAX: Final = 5
+_AGAIN: Final = "to try again, run it again: results that may be reused come from the cache"
 
 PathOf = Callable[[Digest], Path | None]
 """Where the body of an artifact lies on disk, if it does."""
@@ -70,19 +71,15 @@ def error_text(run: RunResult, page: blocks.Page) -> str:
 
 def advice(run: RunResult) -> str:
     """How to go on, where there is something to go on with; else empty."""
-    resume = f"symphony runs resume {run.run_id}"
     match run.status:
         case RunStatus.FAILED:
-            retry = (
-                "" if run.error is None or run.error.node is None else f" --retry {_quoted(run.error.node)}"
-            )
-            return (
-                f"to try again from there: {resume}{retry}\nwhat it printed: symphony runs logs {run.run_id}"
-            )
+            return f"what it printed: symphony runs logs {run.run_id}\n{_AGAIN}"
+        case RunStatus.CANCELLED:
+            return _AGAIN
         case RunStatus.WAITING | RunStatus.PAUSED:
-            return _waiting_advice(run, resume)
-        case RunStatus.INTERRUPTED | RunStatus.CANCELLED:
-            return f"to go on: {resume}"
+            return _waiting_advice(run, f"symphony runs resume {run.run_id}")
+        case RunStatus.INTERRUPTED:
+            return f"to go on: symphony runs resume {run.run_id}"
     return ""
 
 

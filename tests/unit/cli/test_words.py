@@ -217,10 +217,10 @@ def test_the_closing_line_counts_nodes_not_elements() -> None:
 
 def test_the_advice_says_how_to_go_on() -> None:
     waits = NodeResult(status=NodeStatus.WAITING)
-    failed = RunError(code="x", message="y", node="parse[3]")
-    assert "resume run-1 --retry 'parse[3]'" in ending.advice(result(RunStatus.FAILED, error=failed))
-    waiting = ending.advice(result(RunStatus.WAITING, nodes={"gate": waits}))
-    assert "--retry gate" in waiting
-    assert "--skip gate" in waiting
-    assert ending.advice(result(RunStatus.CANCELLED)) == "to go on: symphony runs resume run-1"
+    assert "runs logs run-1" in ending.advice(result(RunStatus.FAILED))
+    waiting = ending.advice(result(RunStatus.WAITING, nodes={"gate[3]": waits}))
+    assert "symphony runs resume run-1 --retry 'gate[3]'" in waiting
+    assert "--skip 'gate[3]'" in waiting
+    assert ending.advice(result(RunStatus.INTERRUPTED)) == "to go on: symphony runs resume run-1"
+    assert "run it again" in ending.advice(result(RunStatus.CANCELLED))
     assert ending.advice(result(RunStatus.SUCCEEDED)) == ""

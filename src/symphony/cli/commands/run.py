@@ -50,11 +50,11 @@ def command(
     """Run a workflow.
 
     FILE is YAML, TOML or JSON. Prints the outputs (artifacts with their path) to stdout and progress
-    to stderr. The first Ctrl-C cancels the run; the second ends everything at once. Either way
-    nothing that had finished is lost, and `symphony runs resume` goes on.
+    to stderr. The first Ctrl-C cancels the run, for good; the second ends everything at once. After
+    that, or a crash, `symphony runs resume` goes on: nothing that had finished is lost.
     """
     from symphony.app import Symphony
-    from symphony.cli import failures, files, given, planning, reporting, running
+    from symphony.cli import failures, files, given, reporting, running
     from symphony.cli.envfile import read_env_file
 
     environment = None if env_file is None else {**os.environ, **read_env_file(env_file)}
@@ -63,6 +63,8 @@ def command(
     values = given.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
     failures.warn(report, file)
     if dry_run:
+        from symphony.cli import planning
+
         if as_json:
             output.say_json(planning.plan_document(workflow, values))
         else:

@@ -125,9 +125,9 @@ def logs(run: str, node: str | None, as_json: bool) -> int:
 @options.as_json("Print the result as one JSON object, and nothing else.")
 @options.quiet
 def resume(run: str, retry: tuple[str, ...], skip: tuple[str, ...], as_json: bool, quiet: bool) -> int:
-    """Go on with a run that was interrupted, waits or failed; what had finished is not run again.
+    """Go on with a run that was interrupted or waits; what had finished is not run again.
 
-    Ends as `symphony run` does.
+    Ends as `symphony run` does. Of a run that has ended it gives the result again.
     """
     from symphony.app import Symphony
     from symphony.cli import reporting, running
