@@ -1,38 +1,53 @@
-"""Port types as CEL types and back; CEL's results as plain values."""
+"""Port types as CEL types and back; values on their way into CEL and out of it."""
 
+import math
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from symphony.ports.values import Value
-from symphony.workflow.types import ANY, PortType
+from symphony.workflow.types import ANY, INTEGER, INTEGER_MAX, INTEGER_MIN, STRING, PortType
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
 _TO_PORT = {
-    "INT": PortType("integer"),
-    "UINT": PortType("integer"),
+    "INT": INTEGER,
+    "UINT": INTEGER,
     "DOUBLE": PortType("number"),
     "BOOL": PortType("boolean"),
-    "STRING": PortType("string"),
+    "STRING": STRING,
     "BYTES": PortType("bytes"),
     "NULL": PortType("any", optional=True),
-    "TIMESTAMP": PortType("string"),
-    "DURATION": PortType("string"),
+    "TIMESTAMP": STRING,
+    "DURATION": STRING,
+    "DYN": ANY,
+}
+_NULLABLE = {
+    "string": "google.protobuf.StringValue",
+    "path": "google.protobuf.StringValue",
+    "enum": "google.protobuf.StringValue",
+    "integer": "google.protobuf.Int64Value",
+    "number": "google.protobuf.DoubleValue",
+    "boolean": "google.protobuf.BoolValue",
+    "bytes": "google.protobuf.BytesValue",
 }
 TIMESTAMP = PortType("timestamp")
 """Only `run.started_at` has it; it is no port type."""
 
 
-def to_cel(kind: PortType) -> "cel.Type":
-    """The CEL type of a port's values. Optional ones are dynamic: a typed variable refuses null.
+def checked_type(kind: PortType, *, nullable: bool, loose: bool) -> "cel.Type":
+    """The CEL type that the checker sees for values of a port.
 
-    So are numbers inside containers, where an integer may stand for a double.
+    `nullable` ones are wrappers, which know null and behave like their plain types otherwise.
+    Lists and maps have no such form: where an expression speaks of null (`loose`), they are
+    dynamic.
     """
     from cel_expr_python import cel
 
-    if kind.optional:
-        return cel.Type.DYN
+    nullable = nullable or kind.optional
+    if nullable and kind.kind in _NULLABLE:
+        return cel.Type(_NULLABLE[kind.kind])
     match kind.kind:
         case "string" | "path" | "enum":
             return cel.Type.STRING
@@ -46,48 +61,168 @@ def to_cel(kind: PortType) -> "cel.Type":
             return cel.Type.BYTES
         case "timestamp":
             return cel.Type.TIMESTAMP
+    if loose or kind.optional:
+        return cel.Type.DYN
+    match kind.kind:
         case "embedding":
             return cel.Type.List(cel.Type.DOUBLE)
         case "list":
-            return cel.Type.List(to_cel(kind.item or ANY))
+            return cel.Type.List(checked_type(kind.item or ANY, nullable=False, loose=loose))
         case "map":
-            return cel.Type.Map(cel.Type.STRING, to_cel(kind.item or ANY))
+            item = checked_type(kind.item or ANY, nullable=False, loose=loose)
+            return cel.Type.Map(cel.Type.STRING, item)
     return cel.Type.DYN
 
 
-def to_port(kind: "cel.Type") -> PortType:
-    """The port type that a result of this CEL type has."""
-    return _parse(str(kind))
+def to_port(kind: str) -> PortType | None:
+    """The port type of a result of the CEL type that prints as `kind`; None if it is no value."""
+    if kind in _TO_PORT:
+        return _TO_PORT[kind]
+    if kind.startswith("LIST<"):
+        item = to_port(kind[5:-1])
+        return None if item is None else PortType("list", item)
+    if kind.startswith("MAP<"):
+        key, _, value = kind[4:-1].partition(", ")
+        item = to_port(value)
+        return PortType("map", item) if key in ("STRING", "DYN") and item is not None else None
+    return None
 
 
-def _parse(text: str) -> PortType:
-    if text in _TO_PORT:
-        return _TO_PORT[text]
-    if text.startswith("LIST<"):
-        return PortType("list", _parse(text[5:-1]))
-    if text.startswith("MAP<") and ", " in text:
-        key, _, item = text[4:-1].partition(", ")
-        return PortType("map", _parse(item)) if key in ("STRING", "DYN") else ANY
-    return ANY
+def given(value: Value, kind: PortType) -> object:
+    """`value` as the library takes it whole. Raises ValueError where it cannot.
+
+    The library cuts texts and bytes at a NUL; inside a protobuf wrapper they stay whole.
+    Integers that stand for numbers become doubles.
+    """
+    if kind.kind in _NUMERIC and _has_numbers(kind):
+        value = _as_doubles(value, kind)
+    elif kind.kind == "timestamp" and isinstance(value, str):
+        return datetime.fromisoformat(value)
+    return whole(value)
+
+
+_NUMERIC = ("number", "embedding", "list", "map")
+
+
+@lru_cache(maxsize=1024)
+def _has_numbers(kind: PortType) -> bool:
+    return kind.kind in ("number", "embedding") or (kind.item is not None and _has_numbers(kind.item))
+
+
+def _as_doubles(value: Value, kind: PortType) -> Value:
+    if kind.kind == "number":
+        return float(value) if type(value) is int else value
+    item = kind.item or PortType("number")
+    if isinstance(value, list):
+        if item.kind == "number" and all(type(element) is float for element in value):
+            return value
+        return [_as_doubles(element, item) for element in value]
+    if isinstance(value, dict):
+        return {key: _as_doubles(element, item) for key, element in value.items()}
+    return value
+
+
+def whole(value: object) -> object:
+    """`value`, or a copy of it in which texts and bytes with a NUL are wrapped.
+
+    Raises ValueError for a key with a NUL, which has no such form.
+    """
+    return _copied(value) if _is_cut(value) else value
+
+
+def _is_cut(value: object) -> bool:
+    """Would the library lose a part of the value, or refuse one that it gave itself?"""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is str:
+            if "\0" in item:  # type: ignore[operator]  # a str
+                return True
+        elif kind is list:
+            stack += item  # type: ignore[arg-type]  # a list
+        elif kind is dict:
+            stack += item  # type: ignore[arg-type]  # its keys
+            stack += item.values()  # type: ignore[attr-defined]  # a dict
+        elif kind is bytes:
+            if b"\0" in item:  # type: ignore[operator]  # bytes
+                return True
+        elif kind is bytearray:
+            return True
+    return False
+
+
+def _copied(value: object) -> object:
+    match value:
+        case str():
+            return _wrapped(value) if "\0" in value else value
+        case bytes() | bytearray():
+            return _wrapped(bytes(value)) if b"\0" in value else bytes(value)
+        case list():
+            return [_copied(element) for element in value]
+        case dict():
+            if any(isinstance(key, str) and "\0" in key for key in value):
+                raise ValueError("a map has a key with the character NUL, which expressions cannot read")
+            return {key: _copied(element) for key, element in value.items()}
+    return value
+
+
+def _wrapped(value: str | bytes) -> object:
+    from google.protobuf import wrappers_pb2  # slow to import, seldom needed
+
+    if isinstance(value, str):
+        return wrappers_pb2.StringValue(value=value)
+    return wrappers_pb2.BytesValue(value=value)
 
 
 def to_value(plain: object) -> Value:
-    """A result as a plain value: timestamps and durations become text.
+    """A result as a plain value: timestamps and durations become text, as CEL's string() does.
 
-    Raises TypeError for what is no value, such as a type or a map with other than string keys.
+    Raises ValueError for what is no value: a type, a number that is not finite, an integer
+    beyond 64 bits, a map with other than string keys.
     """
-    if plain is None or isinstance(plain, bool | int | float | str | bytes):
+    if plain is None or isinstance(plain, bool | str | bytes):
+        return plain
+    if isinstance(plain, int):
+        if not INTEGER_MIN <= plain <= INTEGER_MAX:
+            raise ValueError(f"{plain} is beyond 64 bits")
+        return plain
+    if isinstance(plain, float):
+        if not math.isfinite(plain):
+            raise ValueError(f"the result is {_spoken(plain)}, which is no number")
         return plain
     if isinstance(plain, list):
         return [to_value(item) for item in plain]
     if isinstance(plain, dict):
         if any(not isinstance(key, str) for key in plain):
-            raise TypeError("a map has a key that is no string")
+            raise ValueError("the result is a map with keys that are no strings")
         return {str(key): to_value(item) for key, item in plain.items()}
     if isinstance(plain, bytearray):
         return bytes(plain)
     if isinstance(plain, datetime):
-        return plain.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return _timestamp(plain.astimezone(UTC))
     if isinstance(plain, timedelta):
-        return f"{plain.total_seconds():g}s"
-    raise TypeError(f"{plain} is no value that can travel between nodes")
+        return _duration(plain)
+    raise ValueError(f"the result is {plain}, which cannot travel between nodes")
+
+
+def _spoken(number: float) -> str:
+    return "not a number" if math.isnan(number) else "infinite"
+
+
+def _timestamp(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + _fraction(moment.microsecond) + "Z"
+
+
+def _duration(length: timedelta) -> str:
+    sign = "-" if length < timedelta(0) else ""
+    length = abs(length)
+    return f"{sign}{length.days * 86_400 + length.seconds}{_fraction(length.microseconds)}s"
+
+
+def _fraction(microseconds: int) -> str:
+    """No digits, three or six, as protobuf writes them."""
+    if not microseconds:
+        return ""
+    digits = f"{microseconds:06d}"
+    return "." + (digits[:3] if digits.endswith("000") else digits)

@@ -1,5 +1,8 @@
 """What goes wrong with expressions, at validation and at run time."""
 
+import re
+from collections.abc import Mapping
+
 from symphony.commons.errors import SymphonyError
 from symphony.workflow.problems import Code
 
@@ -9,7 +12,9 @@ class BadExpression(SymphonyError):
 
     code = "bad-expression"
 
-    def __init__(self, message: str, *, problem_code: Code = "bad-expression", hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, problem_code: Code = "bad-expression", hint: str | None = None
+    ) -> None:
         super().__init__(message, code=problem_code, hint=hint)
         self.problem_code: Code = problem_code
 
@@ -18,3 +23,85 @@ class ExpressionFailed(SymphonyError):
     """An expression that was sound failed on the values it met."""
 
     code = "expression-failed"
+
+
+_GENERAL = "see the CEL language definition, cel.dev"
+_FIRST = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+_STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
+_OPERATORS = {
+    "_&&_": "&&",
+    "_||_": "||",
+    "@in": "in",
+    "!_": "!",
+    "-_": "-",
+    "_[_]": "[]",
+    "_?_:_": "? :",
+    "@not_strictly_false": "!",
+    "<jump_condition>": "? :",
+} | {f"_{sign}_": sign for sign in ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=")}
+_REWORDED = (
+    (re.compile(r"Syntax error: \w+ input '<EOF>'.*"), "the expression is not complete"),
+    (re.compile(r"Syntax error: (.*?) expecting .*"), r"\1"),
+    (re.compile(r"Syntax error: "), ""),
+    (re.compile(r"token recognition error at: "), "unexpected "),
+    (re.compile(r"(?:mismatched|extraneous) input "), "unexpected "),
+    (re.compile(r"no viable alternative at input "), "cannot read "),
+    (re.compile(r" \(in container '.*?'\)"), ""),
+    (re.compile(r"undeclared reference to '(.*?)'"), r"there is no '\1'"),
+    (re.compile(r"[Nn]o matching overloads? found : (\S+)\((.*)\)"), r"`\1` does not take (\2)"),
+    (re.compile(r"found no matching overload for '(.*?)' applied to '\((.*)\)'"), r"`\1` does not take (\2)"),
+    (re.compile(r"[Nn]o matching overloads found : <jump.*"), "the condition is neither true nor false"),
+    (re.compile(r"[Nn]o matching overloads found : (\S+)"), r"`\1` does not take these values"),
+    (re.compile(r"Key not found in map : (.*)"), r"there is no key \1"),
+    (re.compile(r"Index error: index=(-?\d+) size=(\d+)"), r"there is no element \1 in a list of \2"),
+    (re.compile(r"Applying SELECT to non-message type"), "a field is read of something that is no map"),
+    (re.compile(r"divide by zero"), "division by zero"),
+    (re.compile(r"modulus by zero"), "remainder of a division by zero"),
+    (re.compile(r"Iteration budget exceeded"), "it takes more than 10,000 steps"),
+    (re.compile(r"basic_string: construction from null is not valid"), "a text is not valid Unicode"),
+)  # fmt: skip
+_TYPES = (
+    (re.compile(r"wrapper\((\w+)\)"), r"\1"),
+    (re.compile(r"\b(u?int)64\b"), r"\1"),
+    (re.compile(r"\bnull_type\b"), "null"),
+)
+_HINTS = (
+    (r"does not take \(.*(?:int.*double|double.*int)", "integers and doubles do not mix: write double(x)"),
+    (r"`[!=]=` does not take \(.*null", "it is never null: leave the comparison out"),
+    (r"does not take \(.*null", "test for null first: x == null ? … : …"),
+    (r"does not take \(.*string", "convert with string(x), int(x) or double(x)"),
+    (
+        r"there is no '",
+        "check the name: inputs.NAME, NODE.PORT, item, run.id, env.NAME, or a function of CEL",
+    ),
+    (r"there is no key", 'test it first: has(x.key), or "key" in x'),
+    (r"there is no element", "test the size first: size(x) > 0"),
+    (r"takes more than", "compute it in an operator, such as data.map or data.filter"),
+    (r"has\(\) argument", "ports are always there: compare them with null"),
+)
+
+
+def first_error(message: str) -> tuple[str, int, int]:
+    """The first problem in what the library says, in our words, with line and column (0: unknown)."""
+    match = _FIRST.search(message)
+    if match is None:
+        return reworded((message.strip().splitlines() or ["unknown error"])[0]), 0, 0
+    return reworded(match[3]), max(0, int(match[1])), max(0, int(match[2]))
+
+
+def reworded(message: str) -> str:
+    """What the library says, in words that do not speak of its insides."""
+    message = _STATUS.sub("", _STATUS.sub("", message))
+    for pattern, text in (*_TYPES, *_REWORDED) if "overload" in message else _REWORDED:
+        message = pattern.sub(text, message)
+    return re.sub(r"`([^`]*)`", lambda m: f"`{_OPERATORS.get(m[1], m[1])}`", message)
+
+
+def named(message: str, names: Mapping[str, str]) -> str:
+    """The message with the internal names of variables replaced by what the author wrote."""
+    return re.sub(r"\b_0\w+", lambda found: names.get(found[0], found[0]), message)
+
+
+def hint_for(message: str, general: str = _GENERAL) -> str:
+    """What to do about a reworded message; `general` where nothing special is known."""
+    return next((hint for pattern, hint in _HINTS if re.search(pattern, message)), general)

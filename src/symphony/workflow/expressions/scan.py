@@ -5,7 +5,6 @@ checker of the CEL library has the last word on everything else.
 """
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -15,7 +14,7 @@ from symphony.workflow.expressions.errors import BadExpression
 
 LENGTH_MAX = 4096
 MACROS_DEEP_MAX = 3
-BRACKETS_DEEP_MAX = 60  # the parser recurses: deeper ones are refused before it sees them
+BRACKETS_DEEP_MAX = 60  # the library itself refuses more than 32 levels of grammar
 
 ReadKind: TypeAlias = Literal[
     "input", "port", "node", "item", "index", "state", "iteration", "run", "env", "value"
@@ -23,7 +22,10 @@ ReadKind: TypeAlias = Literal[
 
 
 class Read(msgspec.Struct, frozen=True):
-    """One thing an expression reads. `name` is the input's, node's, state's or variable's."""
+    """One thing an expression reads. `name` is the input's, node's, state's or variable's.
+
+    A read of kind `node` is the map of all ports of a node.
+    """
 
     kind: ReadKind
     name: str = ""
@@ -32,18 +34,30 @@ class Read(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         roots = {"input": "inputs", "state": "state", "run": "run", "env": "env"}
         if self.kind in roots:
-            return f"{roots[self.kind]}.{self.name}"
+            return _selected(roots[self.kind], self.name)
         if self.kind in ("port", "node"):
             name = f'nodes["{self.name}"]' if "-" in self.name else self.name
-            return f"{name}.{self.port}" if self.port else name
+            return _selected(name, self.port) if self.port else name
         return self.kind
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+def _selected(operand: str, name: str) -> str:
+    return f'{operand}["{name}"]' if "-" in name else f"{operand}.{name}"
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
     """One reference: what it reads and where it stands in the text."""
 
     read: Read
+    start: int
+    end: int
+
+
+class Token(msgspec.Struct, frozen=True, gc=False):
+    """One token of CEL; `kind` is `string`, `number`, `ident` or `op`. Comments are left out."""
+
+    kind: str
+    text: str
     start: int
     end: int
 
@@ -54,21 +68,38 @@ _TOKEN = re.compile(
     |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
     |(?P<ident>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<op>.)""",
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.ASCII,
 )
-_MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
-_WORDS = frozenset(
-    {"true", "false", "null", "in", "int", "uint", "double", "bool", "string", "bytes", "list", "map",
-     "type", "dyn", "null_type", "timestamp", "duration", "google"}
-)  # fmt: skip
+_PLAIN_STRING = re.compile(r"(\"|')[^\"'\\\n]*\1")
+_ROOTS = frozenset({"nodes", "inputs", "state", "run", "env"})
+_ALONE = frozenset({"item", "index", "iteration"})
 _LITERALS = frozenset({"true", "false", "null", "in"})
+_WORDS = _LITERALS | {
+    "int", "uint", "double", "bool", "string", "bytes", "list", "map", "type", "dyn", "null_type"
+}  # fmt: skip
 _OPEN, _CLOSE = "([{", ")]}"
+MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
+
+_BARE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\.([A-Za-z_][A-Za-z0-9_]*)\s*", re.ASCII)
+
+
+def plain_reference(text: str) -> Read | None:
+    """The short path: what `NODE.PORT` or `inputs.NAME` reads, None for any other text."""
+    match = _BARE.fullmatch(text)
+    if match is None or match[2] in _LITERALS or len(text) > LENGTH_MAX:
+        return None
+    root, name = match[1], match[2]
+    if root == "inputs":
+        return Read("input", name)
+    if root in _ROOTS or root in _ALONE or root in _WORDS or root == "value":
+        return None
+    return Read("port", root, name)
 
 
 def string_end(text: str, start: int) -> int:
     """The index after the CEL string literal at `start`, or -1 if it does not end."""
     match = _TOKEN.match(text, start)
-    assert match is not None and match["string"]
+    assert match is not None
     prefix = match["string"].rstrip("\"'").lower()
     quote = match["string"][len(prefix) :]
     at = match.end()
@@ -77,63 +108,69 @@ def string_end(text: str, start: int) -> int:
             return at + len(quote)
         if text[at] == "\\" and "r" not in prefix:
             at += 1
-        elif text[at] == "\n" and len(quote) == 1:
+        elif text[at] in "\n\r" and len(quote) == 1:
             return -1
         at += 1
     return -1
 
 
 @lru_cache(maxsize=16_384)
-def references(text: str) -> tuple[Found, ...]:
+def references(text: str, value: bool = False) -> tuple[Found, ...]:
     """Every reference of one bare CEL text, in order.
 
+    `value`: the word `value` is what an edge carries; otherwise it is the name of a node.
     Raises BadExpression: empty, too long, nested too deeply, an unfinished string.
     """
     if not text.strip():
         raise BadExpression("the expression is empty", hint="write a CEL expression between ${{ and }}")
+    if "\0" in text:
+        raise BadExpression("the expression holds the character NUL", hint="write it as \\x00 in a string")
     if len(text) > LENGTH_MAX:
         raise BadExpression(
             f"the expression has {len(text)} characters, at most {LENGTH_MAX} are allowed",
             problem_code="limit-exceeded",
             hint="compute large values in an operator",
         )
-    return _Scanner(text, _tokens(text)).run()
+    return _Scanner(tokens(text), value).run()
 
 
-def scan(text: str) -> tuple[Read, ...]:
-    """What one bare CEL text reads, each once, in order. Raises BadExpression."""
-    return tuple(dict.fromkeys(found.read for found in references(text)))
+def scan(text: str, *, value: bool = False) -> tuple[Read, ...]:
+    """What one bare CEL text reads, each once, in order. Raises BadExpression.
+
+    `value`: see `references`; set it for the `transform` of an edge.
+    """
+    return tuple(dict.fromkeys(found.read for found in references(text, value)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    start: int
-    end: int
-
-
-def _tokens(text: str) -> list[_Token]:
-    tokens, at = list[_Token](), 0
+def tokens(text: str) -> list[Token]:
+    """The tokens of a CEL text. Raises BadExpression for a string that does not end."""
+    found, at = list[Token](), 0
     while at < len(text):
         match = _TOKEN.match(text, at)
-        assert match is not None and match.lastgroup
-        end = match.end()
-        if match.lastgroup == "string":
+        assert match is not None
+        kind, end = match.lastgroup or "", match.end()
+        if kind == "string":
             end = string_end(text, at)
             if end < 0:
-                raise BadExpression(f"a string that begins at character {at + 1} does not end", hint="close the quote")
-        if match.lastgroup != "space":
-            tokens.append(_Token(match.lastgroup, text[at:end], at, end))
+                raise BadExpression(
+                    f"a string that begins at character {at + 1} does not end", hint="close the quote"
+                )
+        if kind != "space":
+            found.append(Token(kind, text[at:end], at, end))
         at = end
-    return tokens
+    return found
+
+
+def ends_operand(token: Token) -> bool:
+    """May a selector, an index or a call follow this token?"""
+    return token.text != "in" and (token.kind != "op" or token.text in _CLOSE)
 
 
 class _Scanner:
     """One pass over the tokens; `stack` holds the variable that each open bracket binds."""
 
-    def __init__(self, text: str, tokens: list[_Token]) -> None:
-        self.text, self.tokens = text, tokens
+    def __init__(self, tokens: list[Token], value: bool) -> None:
+        self.tokens, self.value = tokens, value
         self.stack: list[str | None] = []
         self.found: list[Found] = []
 
@@ -158,62 +195,78 @@ class _Scanner:
     def _bracket(self, at: int) -> int:
         """Open a bracket; that of a macro binds its first argument."""
         bound = None
-        macro = at >= 2 and self.tokens[at - 1].text in _MACROS and self.tokens[at - 2].text == "."
-        if macro and at + 2 < len(self.tokens) and self.tokens[at + 1].kind == "ident" and self._at(at + 2, ","):
+        macro = at >= 2 and self.tokens[at - 1].text in MACROS and self.tokens[at - 2].text == "."
+        if (
+            macro
+            and self.tokens[at].text == "("
+            and at + 2 < len(self.tokens)
+            and self.tokens[at + 1].kind == "ident"
+            and self._at(at + 2, ",")
+        ):
             bound = self.tokens[at + 1].text
         self.stack.append(bound)
         if len(self.stack) > BRACKETS_DEEP_MAX:
             raise BadExpression(
-                f"brackets are nested more than {BRACKETS_DEEP_MAX} deep", problem_code="limit-exceeded",
+                f"brackets are nested more than {BRACKETS_DEEP_MAX} deep",
+                problem_code="limit-exceeded",
                 hint="split the expression over several nodes",
-            )  # fmt: skip
+            )
         if sum(name is not None for name in self.stack) > MACROS_DEEP_MAX:
             raise BadExpression(
-                f"macros are nested more than {MACROS_DEEP_MAX} deep", problem_code="limit-exceeded",
+                f"macros are nested more than {MACROS_DEEP_MAX} deep",
+                problem_code="limit-exceeded",
                 hint="compute the inner list in a node of its own",
-            )  # fmt: skip
+            )
         return at + 2 if bound else at + 1
 
     def _identifier(self, at: int) -> int:
         token = self.tokens[at]
-        selected = at > 0 and self.tokens[at - 1].text == "." and at > 1 and self._ends_operand(at - 2)
-        if selected or token.text in self.stack or self._at(at + 1, "("):
+        if self._is_field(at) or token.text in self.stack or self._at(at + 1, "("):
             return at + 1
-        if token.text in ("nodes", "inputs", "state", "run", "env"):
+        if token.text in _ROOTS:
             return self._rooted(at)
         if token.text in _WORDS:
             return at + 1
-        if token.text in ("item", "index", "iteration", "value"):
-            self._add(Read(token.text), at, at)
+        if token.text in _ALONE or (token.text == "value" and self.value):
+            self._add(Read("value" if token.text == "value" else token.text), at, at)  # type: ignore[arg-type]  # in _ALONE
             return at + 1
+        if token.text == "google" and self._at(at + 1, ".") and self._at(at + 2, "protobuf"):
+            return at + 3
         return self._node(at, token.text, at)
 
-    def _ends_operand(self, at: int) -> bool:
-        token = self.tokens[at]
-        return token.kind in ("ident", "string", "number") or token.text in _CLOSE
+    def _is_field(self, at: int) -> bool:
+        """Is the identifier a field that is selected, or one of a message being built?"""
+        before = self.tokens[at - 1] if at else None
+        if before is None or before.kind != "op":
+            return False
+        if before.text == "?" and at > 1 and self.tokens[at - 2].text == ".":
+            return True  # optional selection, which the checker refuses
+        if before.text == ".":
+            return at > 1 and ends_operand(self.tokens[at - 2])
+        return before.text == "{" and at > 1 and self.tokens[at - 2].kind == "ident" and self._at(at + 1, ":")
 
     def _member(self, at: int) -> tuple[str, int] | None:
         """The name selected after token `at` by `.name` or `["name"]`, and its last token."""
         if self._at(at + 1, ".") and at + 2 < len(self.tokens) and self.tokens[at + 2].kind == "ident":
             name = self.tokens[at + 2].text
-            if name in _LITERALS:
+            if name in ("true", "false"):
                 raise BadExpression(
                     f"`.{name}` is no field in an expression",
                     hint="the branch that was taken is NODE.taken; NODE.true and NODE.false are for `after`",
                 )
-            return name, at + 2
+            return None if name in _LITERALS else (name, at + 2)
         if self._at(at + 1, "[") and self._at(at + 3, "]") and self.tokens[at + 2].kind == "string":
             literal = self.tokens[at + 2].text
-            if re.fullmatch(r"(\"|')[^\"'\\\n]*\1", literal):
+            if _PLAIN_STRING.fullmatch(literal):
                 return literal[1:-1], at + 3
         return None
 
     def _rooted(self, at: int) -> int:
         root = self.tokens[at].text
         member = self._member(at)
-        if member is None:
-            what = "NAME" if root != "nodes" else 'NAME or nodes["NAME"]'
-            raise BadExpression(f"`{root}` alone is no value", hint=f"write {root}.{what}")
+        if member is None or (root != "nodes" and self._at(member[1] + 1, "(")):
+            write = 'nodes["NAME"]' if root == "nodes" else f"{root}.NAME"
+            raise BadExpression(f"`{root}` alone is no value", hint=f"write {write}")
         name, last = member
         match root:
             case "nodes":

@@ -1,12 +1,16 @@
 """Finds `${{ … }}` in strings and nested values. Pure."""
 
+import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions.errors import BadExpression
-from symphony.workflow.expressions.scan import Read, scan, string_end
+from symphony.workflow.expressions.scan import Read, plain_reference, scan, string_end
 
-_OPEN, _CLOSE, _LITERAL = "${{", "}}", "$${{"
+_OPEN, _CLOSE = "${{", "}}"
+_NOTABLE = re.compile(r"[\"'{}]|//")
+_CACHED_LENGTH_MAX = 256  # longer texts are rare, and a cache of them would be large
 
 
 def split(text: str) -> tuple[tuple[bool, str], ...]:
@@ -15,48 +19,67 @@ def split(text: str) -> tuple[tuple[bool, str], ...]:
     `$${{` is a literal `${{`. Raises BadExpression for an expression that does not end.
     """
     parts: list[tuple[bool, str]] = []
-    plain, at = "", 0
+    plain: list[str] = []
+    at = 0
     while (found := text.find(_OPEN, at)) >= 0:
-        if found > 0 and text[found - 1] == "$" and found - 1 >= at:
-            plain += text[at : found - 1] + _OPEN
+        if found > at and text[found - 1] == "$":
+            plain += (text[at : found - 1], _OPEN)
             at = found + len(_OPEN)
             continue
-        plain += text[at:found]
+        plain.append(text[at:found])
         end = _expression_end(text, found + len(_OPEN))
-        if plain:
-            parts.append((False, plain))
-            plain = ""
+        if before := "".join(plain):
+            parts.append((False, before))
+        plain.clear()
         parts.append((True, text[found + len(_OPEN) : end]))
         at = end + len(_CLOSE)
-    plain += text[at:]
-    if plain:
-        parts.append((False, plain))
+    plain.append(text[at:])
+    if rest := "".join(plain):
+        parts.append((False, rest))
     return tuple(parts)
 
 
 def _expression_end(text: str, start: int) -> int:
-    """The index of the first `}}` outside CEL strings and braces."""
+    """The index of the first `}}` outside CEL strings and braces.
+
+    Quotes and braces in a `//` comment are not CEL's; a `}}` there does end the expression.
+    """
     at, depth = start, 0
-    while at < len(text):
-        char = text[at]
-        if char in "\"'":
-            first = at
-            while first > start and text[first - 1] in "rRbB" and at - first < 2:
-                first -= 1
-            if first > start and (text[first - 1].isalnum() or text[first - 1] == "_"):
-                first = at  # the letters belong to a name
-            at = string_end(text, first)
+    while match := _NOTABLE.search(text, at):
+        at, char = match.start(), match[0]
+        if char == "//":
+            at = _comment_end(text, at)
+        elif char in "\"'":
+            at = string_end(text, _with_prefix(text, start, at))
             if at < 0:
                 raise BadExpression("a string inside the expression does not end", hint="close the quote")
-            continue
-        if char == "{":
-            depth += 1
-        elif char == "}":
-            if depth == 0 and text.startswith(_CLOSE, at):
-                return at
-            depth = max(0, depth - 1)
-        at += 1
-    raise BadExpression("the expression does not end", hint="close it with }}, or write $${{ for a literal ${{")
+        elif char == "{":
+            at, depth = at + 1, depth + 1
+        elif depth == 0 and text.startswith(_CLOSE, at):
+            return at
+        else:
+            at, depth = at + 1, max(0, depth - 1)
+    raise BadExpression(
+        "the expression does not end", hint="close it with }}, or write $${{ for a literal ${{"
+    )
+
+
+def _comment_end(text: str, at: int) -> int:
+    """Where the comment at `at` ends: at its line's end, or before a `}}`."""
+    ends = [found for mark in ("\n", _CLOSE) if (found := text.find(mark, at)) >= 0]
+    return min(ends, default=len(text))
+
+
+def _with_prefix(text: str, start: int, quote: int) -> int:
+    """Where the string literal with this quote begins: `r` and `b` may stand before it."""
+    first = quote
+    while first > start and text[first - 1] in "rRbB" and quote - first < 2:
+        first -= 1
+    if first > start and (text[first - 1].isalnum() or text[first - 1] == "_"):
+        return quote  # the letters belong to a name
+    if text[first:quote].lower() in ("rr", "bb"):
+        return first + 1
+    return first
 
 
 def bare(text: str) -> str:
@@ -68,6 +91,13 @@ def bare(text: str) -> str:
     if len(parts) != 1 or not parts[0][0]:
         raise BadExpression("only one expression may stand here", hint="write plain CEL, or one ${{ … }}")
     return parts[0][1]
+
+
+def reference_in(text: str) -> Read | None:
+    """What a string reads that is exactly `${{ NODE.PORT }}` or `${{ inputs.NAME }}`, else None."""
+    if not text.startswith(_OPEN) or not text.endswith(_CLOSE):
+        return None
+    return plain_reference(text[len(_OPEN) : -len(_CLOSE)])
 
 
 def strings(value: Value) -> Iterator[str]:
@@ -86,14 +116,36 @@ def strings(value: Value) -> Iterator[str]:
 
 def value_reads(value: Value) -> tuple[Read, ...]:
     """What the expressions in a nested value read, each once. Raises BadExpression."""
+    if isinstance(value, str):
+        return _string_reads(value) if _OPEN in value else ()
+    if not isinstance(value, list | dict):
+        return ()
     reads: dict[Read, None] = {}
     for text in strings(value):
-        for is_expression, part in split(text):
-            if is_expression:
-                reads.update(dict.fromkeys(scan(part)))
+        for read in _string_reads(text):
+            reads[read] = None
     return tuple(reads)
 
 
-def condition_reads(text: str) -> tuple[Read, ...]:
-    """What a condition reads: CEL with or without `${{ }}`. Raises BadExpression."""
-    return scan(bare(text))
+def _string_reads(text: str) -> tuple[Read, ...]:
+    return _reads(text) if len(text) <= _CACHED_LENGTH_MAX else _reads.__wrapped__(text)
+
+
+@lru_cache(maxsize=65_536)
+def _reads(text: str) -> tuple[Read, ...]:
+    read = reference_in(text)
+    if read is not None:
+        return (read,)
+    reads: dict[Read, None] = {}
+    for is_expression, part in split(text):
+        if is_expression:
+            reads.update(dict.fromkeys(scan(part)))
+    return tuple(reads)
+
+
+def condition_reads(text: str, *, value: bool = False) -> tuple[Read, ...]:
+    """What a condition reads: CEL with or without `${{ }}`. Raises BadExpression.
+
+    `value`: the text is an edge's `transform`, where `value` is what the edge carries.
+    """
+    return scan(bare(text), value=value)

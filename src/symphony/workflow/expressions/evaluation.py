@@ -1,0 +1,216 @@
+"""CEL's checker and evaluator, behind expressions whose references have become variables.
+
+Each expression is compiled twice: with declared types, to check it and to learn its type, and,
+when it is first evaluated, with dynamic variables, because any port may turn out to be null.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+from symphony.ports.values import Value
+from symphony.workflow.expressions import celtypes
+from symphony.workflow.expressions.errors import (
+    BadExpression,
+    ExpressionFailed,
+    first_error,
+    hint_for,
+    named,
+    reworded,
+)
+from symphony.workflow.expressions.scan import Found, Read, tokens
+from symphony.workflow.expressions.staging import Data, EvaluationFailed, NotStaged, Stage, is_large, stage
+from symphony.workflow.types import PortType
+
+if TYPE_CHECKING:
+    from cel_expr_python import cel
+
+Lookup: TypeAlias = Callable[[Read], Value]
+
+_SHOWN = 80
+_ERRORS = (RuntimeError, TypeError, ValueError, OverflowError)
+_MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
+_NULL = re.compile(r"\bnull\b")
+_MAYBE_NULL = ("port", "item", "state", "value")
+
+
+class Renamed:
+    """An expression with a variable in place of each reference."""
+
+    __slots__ = ("found", "names", "original", "prefix", "text")
+
+    def __init__(self, original: str, found: Sequence[Found]) -> None:
+        self.original, self.found = original, found
+        self.prefix = "_0"
+        while self.prefix in original:  # the author may call a macro's variable like that
+            self.prefix += "0"
+        reads = dict.fromkeys(one.read for one in found)
+        self.names: dict[Read, str] = {read: f"{self.prefix}r{i}" for i, read in enumerate(reads)}
+        out, at = list[str](), 0
+        for one in found:
+            out += (original[at : one.start], self.names[one.read])
+            at = one.end
+        self.text = "".join((*out, original[at:]))
+
+    def spoken(self, message: str) -> str:
+        """A message of the library in the author's names."""
+        return named(message, {name: str(read) for read, name in self.names.items()})
+
+    def position(self, line: int, column: int) -> int | None:
+        """The character of the original, from 1, that the library's position means."""
+        if not line or not column:
+            return None
+        at = sum(len(one) + 1 for one in self.text.split("\n")[: line - 1]) + column - 1
+        longer = 0  # by how much the original is ahead of the renamed text
+        for one in self.found:
+            start, width = one.start - longer, len(self.names[one.read])
+            if at < start + width:
+                at = min(at, start)
+                break
+            longer += one.end - one.start - width
+        blanks = len(self.original) - len(self.original.lstrip())
+        return at + longer - blanks + 1
+
+
+def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
+    """The type of an expression's results. Raises BadExpression."""
+    signature = tuple(
+        (name, types[read], read.kind in _MAYBE_NULL) for read, name in expression.names.items()
+    )
+    try:
+        kind = _checked(expression.text, signature)
+    except _ERRORS as error:
+        message, line, column = first_error(str(error))
+        raise _refused(expression, message, expression.position(line, column)) from None
+    found = celtypes.to_port(kind)
+    if found is None:
+        message = f"the result is {kind.lower()}, which is no value that can travel between nodes"
+        raise BadExpression(message, hint="give a text, a number, a list, or a map with texts as keys")
+    return found
+
+
+def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression:
+    if "recursion" in message.lower():
+        hint = "split it over several nodes"
+        return BadExpression("the expression is nested too deeply", problem_code="limit-exceeded", hint=hint)
+    where = f" (at character {at})" if at is not None and len(expression.original.strip()) > 1 else ""
+    return BadExpression(expression.spoken(message) + where, hint=hint_for(message))
+
+
+@lru_cache(maxsize=16_384)
+def _checked(text: str, signature: tuple[tuple[str, PortType, bool], ...]) -> str:
+    environment = _checker(signature, _NULL.search(text) is not None)
+    return str(environment.compile(text).return_type())
+
+
+@lru_cache(maxsize=1024)
+def _checker(signature: tuple[tuple[str, PortType, bool], ...], loose: bool) -> "cel.Env":
+    from cel_expr_python import cel
+
+    return cel.NewEnv(
+        variables={
+            name: celtypes.checked_type(kind, nullable=nullable, loose=loose)
+            for name, kind, nullable in signature
+        }
+    )
+
+
+@lru_cache(maxsize=256)
+def _environment(variables: tuple[tuple[str, bool], ...]) -> "cel.Env":
+    """Dynamic variables, some of which are timestamps: those do not pass as dynamic ones."""
+    from cel_expr_python import cel
+
+    types = {name: cel.Type.TIMESTAMP if moment else cel.Type.DYN for name, moment in variables}
+    return cel.NewEnv(variables=types)
+
+
+@lru_cache(maxsize=2048)
+def _program(text: str, variables: tuple[tuple[str, bool], ...]) -> "cel.Expression":
+    return _environment(variables).compile(text)
+
+
+@lru_cache(maxsize=2048)
+def _identifiers(text: str) -> frozenset[str]:
+    return frozenset(token.text for token in tokens(text) if token.kind == "ident")
+
+
+def _evaluate(text: str, data: Data) -> object:
+    """The value of `text`, as the library gives it. Raises EvaluationFailed."""
+    used = {name: data[name] for name in sorted(_identifiers(text) & data.keys())}
+    variables = tuple((name, isinstance(value, datetime)) for name, value in used.items())
+    try:
+        result = _program(text, variables).eval(data=used)
+        plain = result.plain_value()
+    except _ERRORS as error:
+        raise EvaluationFailed(str(error)) from None
+    if isinstance(plain, str) and result.type().name() == "ERROR":
+        raise EvaluationFailed(plain)
+    return plain
+
+
+def _evaluate_part(text: str, data: Data) -> object:
+    """`_evaluate` for values that came out of another evaluation: moments do not go in again."""
+    try:
+        return _evaluate(text, data)
+    except EvaluationFailed as error:
+        if "Non-CEL value" in error.message:
+            raise NotStaged from None
+        raise
+
+
+class Program:
+    """An expression ready to be evaluated."""
+
+    __slots__ = ("_expression", "_kinds", "_stage", "_staged")
+
+    def __init__(self, expression: Renamed, types: Mapping[Read, PortType]) -> None:
+        self._expression = expression
+        self._kinds = tuple((read, name, types[read]) for read, name in expression.names.items())
+        self._staged = _MACRO.search(expression.text) is None  # nothing to take apart
+        self._stage: Stage | None = None
+
+    def __call__(self, lookup: Lookup) -> Value:
+        """The value, with what `lookup` gives for each read. Raises ExpressionFailed."""
+        values = [(name, kind, lookup(read)) for read, name, kind in self._kinds]
+        try:
+            data = {name: celtypes.given(value, kind) for name, kind, value in values}
+            return celtypes.to_value(self._run(data))
+        except EvaluationFailed as error:
+            raise self._failed(reworded(error.message)) from None
+        except (ValueError, OverflowError) as error:
+            raise self._failed(str(error)) from None
+        except RecursionError:
+            raise self._failed("a value is nested too deeply") from None
+
+    def _run(self, data: Data) -> object:
+        parts = self._parts() if is_large(list(data.values())) else None
+        if parts is None:
+            return _evaluate(self._expression.text, data)
+        try:
+            return parts.run(data, _evaluate_part)
+        except (EvaluationFailed, NotStaged) as staged:
+            if isinstance(staged, EvaluationFailed) and parts.strict:
+                raise
+            return self._whole(data, staged)
+
+    def _whole(self, data: Data, staged: EvaluationFailed | NotStaged) -> object:
+        """All at once: what failed in parts may stand behind a condition that is false."""
+        try:
+            return _evaluate(self._expression.text, data)
+        except EvaluationFailed as error:
+            if error.out_of_steps and isinstance(staged, EvaluationFailed):
+                raise staged from None
+            raise
+
+    def _parts(self) -> Stage | None:
+        if not self._staged:
+            self._stage, self._staged = stage(self._expression.text, self._expression.prefix + "m"), True
+        return self._stage
+
+    def _failed(self, message: str) -> ExpressionFailed:
+        original = " ".join(self._expression.original.split())
+        shown = original if len(original) <= _SHOWN else original[:_SHOWN] + "…"
+        hint = hint_for(message, "check the values that the expression reads")
+        return ExpressionFailed(f"{self._expression.spoken(message)} in `{shown}`", hint=hint)
