@@ -42,22 +42,22 @@ def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
         path: the file
         name: what to call the file in the result; results are kept by content, so they do not
             know the path
-        min_lines: leave out what has fewer lines, docstring and decorators included
+        min_lines: leave out what has fewer lines of code; docstrings and comments do not count
     Returns:
         items: maps of file, name (with its class), kind, line, end_line and source
         texts: one for each item, to be embedded
     """
     from symphony.kit.python_source import SourceProblem, read_source
 
-    if min_lines < 1:
-        raise InputRefused("input min_lines must be at least 1", hint="try 5")
+    if min_lines < 2:  # what is too deep to be printed has one line, an empty one
+        raise InputRefused("input min_lines must be at least 2", hint="try 5")
     try:
         module = read_source(read_bounded(context.cwd / path, SOURCE_BYTES_MAX), shapes=True)
     except (FileTooLarge, SourceProblem):
         return Shapes(items=[], texts=[])
-    long = [one for one in module.definitions if one.end_line - one.line + 1 >= min_lines]
-    # Not what stands inside a compared function, nor what is too deep to be printed.
-    kept = [one for one in long if one.shape and not one.nested]
+    # What stands inside a function is compared as part of it.
+    outer = [one for one in module.definitions if not one.nested]
+    kept = [one for one in outer if len(one.shape.split("\n")) >= min_lines]
     return Shapes(
         items=[
             Item(
