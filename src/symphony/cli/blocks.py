@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _SOURCE_BYTES_MAX: Final = 16 * 1024 * 1024
 _PROBLEMS_MAX: Final = 50
+_WARNINGS_MAX: Final = 5
 _BEFORE_CARET: Final = 30
 
 
@@ -32,14 +33,18 @@ class Source:
     lines: Sequence[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, path: Path) -> "Source":
-        """The source in `path`, named relative to here if it lies below; never raises."""
+    def named(cls, path: Path) -> "Source":
+        """A source without its text, named relative to here if it lies below."""
         try:
             name = os.path.relpath(path)
-            if name.startswith(".."):
-                name = str(path)
-        except (OSError, ValueError):
-            name = str(path)
+        except (OSError, ValueError):  # no current folder; another drive
+            return cls(str(path))
+        return cls(str(path) if name.startswith("..") else name)
+
+    @classmethod
+    def of(cls, path: Path) -> "Source":
+        """The source in `path`; never raises."""
+        name = cls.named(path).name
         try:
             with path.open("rb") as file:
                 body = file.read(_SOURCE_BYTES_MAX)
@@ -80,6 +85,18 @@ def report_blocks(report: "ValidationReport", page: Page, *, source: Source | No
     return "\n".join(blocks)
 
 
+def warning_lines(report: "ValidationReport", *, source: Source) -> str:
+    """Warnings on a workflow that is going to run anyway: a line each, and only a few."""
+    lines = []
+    for problem in report.warnings[:_WARNINGS_MAX]:
+        where = source.name + (f":{problem.line}" if problem.line is not None else "")
+        lines.append(f"warning[{shown(problem.code)}]: {shown(where)}: {shown(problem.message)}\n")
+    more = len(report.warnings) - _WARNINGS_MAX
+    if more > 0:
+        lines.append(f"… and {more:,} more warnings: `symphony validate FILE` shows them\n")
+    return "".join(lines)
+
+
 def error_block(
     code: str, message: str, page: Page, *, hint: str | None = None, where: str | None = None
 ) -> str:
@@ -108,9 +125,10 @@ def _excerpt(line: str, number: int, column: int | None, page: Page) -> list[str
     gutter = f"{number:>5}"
     room = max(10, page.width - len(gutter) - 4)
     at = min(max((column or 1) - 1, 0), len(line))
-    start = max(0, at - _BEFORE_CARET) if columns(line) > room else 0
+    start = max(0, at - _BEFORE_CARET) if columns(line[: room + 1]) > room else 0
     before = ("…" if start else "") + shown(line[start:at])
-    text = _shortened(before + shown(line[at:]), room)
+    # A whole document may be one line of megabytes: no more of it is looked at than can be shown.
+    text = _shortened(before + shown(line[at : at + room + 1]), room)
     bar = paint("|", "blue", on=page.colours)
     rows = [f"{gutter} {bar} {text}"]
     if column is not None:

@@ -68,11 +68,7 @@ def refuse(report: ValidationReport, manner: Manner, *, path: Path | None = None
 def warn(report: ValidationReport, path: Path) -> None:
     """Print the warnings on a workflow that is going to run."""
     if report.warnings:
-        output.note(
-            blocks.report_blocks(
-                ValidationReport(warnings=report.warnings), page(), source=blocks.Source.of(path)
-            )
-        )
+        output.note(blocks.warning_lines(report, source=blocks.Source.named(path)).rstrip())
 
 
 def problems_of(error: SymphonyError) -> ValidationReport | None:

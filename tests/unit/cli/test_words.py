@@ -3,6 +3,7 @@
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,23 @@ def test_a_long_source_line_is_cut_around_the_caret() -> None:
     shown, caret = text.splitlines()[2:4]
     assert len(shown) <= PAGE.width
     assert shown[caret.index("^") :].startswith("HERE")
+
+
+def test_a_line_of_megabytes_costs_nothing() -> None:
+    source = blocks.Source("f", ["é" * 10_000_000])
+    began = time.perf_counter()
+    text = blocks.problem_block(problem(1, 5_000_000), PAGE, source=source)
+    assert max(map(len, text.splitlines())) <= PAGE.width
+    assert time.perf_counter() - began < 0.1
+
+
+def test_warnings_on_a_run_are_a_few_lines() -> None:
+    text = blocks.warning_lines(
+        ValidationReport(warnings=(problem(3, 1),) * 9), source=blocks.Source("wf.yaml")
+    )
+    assert text.splitlines()[0] == "warning[unknown-operator]: wf.yaml:3: no such operator"
+    assert text.splitlines()[-1] == "… and 4 more warnings: `symphony validate FILE` shows them"
+    assert len(text.splitlines()) == 6
 
 
 def test_a_line_beyond_the_file_a_hostile_name_and_no_place_do_no_harm() -> None:
