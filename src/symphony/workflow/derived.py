@@ -1,17 +1,22 @@
 """Edges that nobody wrote: they come from expressions, `after` and fallbacks. Pure."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final, TypeAlias, TypeVar
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions import BadExpression, Read, condition_reads, value_reads
 from symphony.workflow.fields import RESERVED
 from symphony.workflow.model import ControlEdge, ControlNode, DataEdge, Edge, Node, Workflow
 
-_BARE = re.compile(r"\$\{\{ *([A-Za-z_][A-Za-z0-9_]*)\.([A-Za-z_][A-Za-z0-9_]*) *\}\}")
+_BARE = re.compile(
+    r'\$\{\{ *(?:([A-Za-z_][A-Za-z0-9_]*)|nodes\["([A-Za-z0-9_-]+)"\])\.([A-Za-z_][A-Za-z0-9_]*) *\}\}'
+)
 _ALL_PORTS: Final = "*"
 _Asked = TypeVar("_Asked")
+
+Known: TypeAlias = dict[str, tuple[tuple[str, str], ...]]
+"""What texts are known to read."""
 
 
 def derived_edges(workflow: Workflow) -> tuple[Edge, ...]:
@@ -21,27 +26,32 @@ def derived_edges(workflow: Workflow) -> tuple[Edge, ...]:
     edge, unless a data edge or `after` joins the same two nodes already.
     """
     edges: list[Edge] = []
-    seen: dict[str, tuple[str, str] | None] = {}
+    known: Known = {}
     for name, node in workflow.nodes.items():
         sources: set[str] = set()
         for entry, value in node.inputs.items():
-            for source, output in _ports(value, seen):
+            for source, output in ports_read(value, known):
                 sources.add(source)
                 edges.append(DataEdge(source=source, target=name, output=output, input=entry, derived=True))
         for text in dict.fromkeys(node.after):
             source, _, branch = text.partition(".")
             sources.add(source)
             edges.append(ControlEdge(source=source, target=name, branch=branch or None, derived=True))
-        if _has_more(node):
-            for source in _other_sources(node):
-                if source not in sources:
-                    sources.add(source)
-                    edges.append(ControlEdge(source=source, target=name, derived=True))
+        others = (source for source in other_sources(node) if source not in sources)
+        edges += [ControlEdge(source=source, target=name, derived=True) for source in others]
     more = [*_spare_edges(workflow), *_transform_edges(workflow)]
     if more:
-        known = {edge_key(edge) for edge in edges}
-        edges += {key: edge for edge in more if (key := edge_key(edge)) not in known}.values()
+        there = {edge_key(edge) for edge in edges}
+        edges += {key: edge for edge in more if (key := edge_key(edge)) not in there}.values()
     return tuple(edges)
+
+
+def sources(node: Node, known: Known) -> set[str]:
+    """The nodes that `node` names in its expressions and in `after`: where its derived edges begin."""
+    found = {source for value in node.inputs.values() for source, _ in ports_read(value, known)}
+    found.update(text.partition(".")[0] for text in node.after)
+    found.update(other_sources(node))
+    return found
 
 
 def edge_key(edge: Edge) -> tuple[object, ...]:
@@ -61,29 +71,40 @@ def quietly(reader: Callable[[_Asked], tuple[Read, ...]], asked: _Asked) -> tupl
         return ()
 
 
-def _ports(value: Value, seen: dict[str, tuple[str, str] | None]) -> Iterator[tuple[str, str]]:
-    """Every (node, port) that a value reads, each once. Most expressions are one bare reference."""
+def ports_read(value: Value, known: Known) -> Collection[tuple[str, str]]:
+    """Every (node, port) that a value reads, each once; most expressions are one bare reference.
+
+    `known` keeps what was found for the questions to come.
+    """
     if type(value) is str:
         if "${{" not in value:
-            return
-        known = seen.get(value)
-        if known is not None:
-            yield known
-            return
-        bare = _BARE.fullmatch(value)
-        if bare is not None and bare[1] not in RESERVED and bare[2] not in RESERVED:
-            seen[value] = found = bare[1], bare[2]
-            yield found
-            return
-    elif type(value) is list and all(type(item) is str for item in value):
-        pairs = dict.fromkeys(pair for item in value for pair in _ports(item, seen))
-        yield from pairs
-        return
-    for read in quietly(value_reads, value):
-        if read.kind == "port":
-            yield read.name, read.port
-        elif read.kind == "node":
-            yield read.name, _ALL_PORTS
+            return ()
+        found = known.get(value)
+        if found is None:
+            bare = _BARE.fullmatch(value)
+            if bare is not None and bare[1] not in RESERVED and bare[3] not in RESERVED:
+                found = ((bare[1] or bare[2], bare[3]),)
+            else:
+                found = _read_closely(value)
+            known[value] = found
+        return found
+    if type(value) is list:
+        pairs: dict[tuple[str, str], None] = {}
+        for item in value:
+            if type(item) is not str:
+                pairs.update(dict.fromkeys(_read_closely(item)))
+            elif "${{" in item:
+                for pair in known.get(item) or ports_read(item, known):
+                    pairs[pair] = None
+        return pairs
+    return _read_closely(value)
+
+
+def _read_closely(value: Value) -> tuple[tuple[str, str], ...]:
+    reads = quietly(value_reads, value)
+    return tuple(
+        dict.fromkeys((read.name, read.port or _ALL_PORTS) for read in reads if read.kind in ("port", "node"))
+    )
 
 
 def _has_more(node: Node) -> bool:
@@ -98,8 +119,10 @@ def _has_more(node: Node) -> bool:
     )
 
 
-def _other_sources(node: Node) -> dict[str, None]:
-    """The nodes that a node reads outside of its inputs, in order."""
+def other_sources(node: Node) -> Collection[str]:
+    """The nodes that a node reads outside of its inputs, in order, each once."""
+    if not _has_more(node):
+        return ()
     reads: list[Read] = []
     if node.when is not None:
         reads += quietly(condition_reads, node.when)
@@ -151,7 +174,7 @@ def _loop_reads(loop: ControlNode) -> list[Read]:
         inner += quietly(condition_reads, value) if isinstance(value, str) else quietly(value_reads, value)
     for node in body.values():
         inner += _value_reads(node.inputs)
-        inner += [Read("node", name) for name in _other_sources(node)]
+        inner += [Read("node", name) for name in other_sources(node)]
     return reads + [read for read in inner if read.name not in body]
 
 

@@ -26,12 +26,41 @@ SCOPE_NAMES = frozenset({"inputs", "item", "index", "run", "env", "state", "iter
 """What expressions call their own things."""
 
 _CEL_WORDS = (
-    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let",
-    "loop", "namespace", "null", "package", "return", "true", "var", "void", "while",
-)  # fmt: skip
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "namespace",
+    "null",
+    "package",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
+)
 _CEL_TYPES = (
-    "int", "uint", "double", "bool", "string", "bytes", "list", "map", "type", "dyn", "null_type",
-)  # fmt: skip
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "type",
+    "dyn",
+    "null_type",
+)
 RESERVED = SCOPE_NAMES.union(_CEL_WORDS, _CEL_TYPES)
 """Names that no node may have: the above, CEL's own (cel-spec, "Syntax", and its type names)."""
 
@@ -56,7 +85,8 @@ class Fields:
         self.nodes_left = nodes_max
         self.nodes_max = nodes_max
         self.depth = 1
-        self.names: set[str] = set()
+        self.names: set[str] = set()  # known to be good, as are these:
+        self.durations: set[str] = set()
 
     def wrong(self, place: str, key: str | int, message: str, hint: str) -> object:
         """Note a bad value of a known key; gives `BAD`."""
@@ -178,14 +208,19 @@ def counted(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 def duration(fields: Fields, tree: Tree, place: str, key: str) -> object:
     """A duration such as `200ms`, as text."""
-    if isinstance(tree, str):
-        try:
-            duration_s(tree)
-            return tree
-        except ValueError:
-            pass
+    if isinstance(tree, str) and (tree in fields.durations or _is_duration(tree)):
+        fields.durations.add(tree)
+        return tree
     hint = "write digits and one of ms, s, m, h, d, such as 500ms or 30s"
     return fields.wrong(place, key, f"{shown(tree)} is not a duration", hint)
+
+
+def _is_duration(text: str) -> bool:
+    try:
+        duration_s(text)
+    except ValueError:
+        return False
+    return True
 
 
 def semver(fields: Fields, tree: Tree, place: str, key: str) -> object:
@@ -247,8 +282,12 @@ def _named_value(
 
 
 def section(
-    fields: Fields, tree: Mapping[str, Tree], place: str, readers: Mapping[str, Reader], what: str,
-) -> dict[str, object]:  # fmt: skip
+    fields: Fields,
+    tree: Mapping[str, Tree],
+    place: str,
+    readers: Mapping[str, Reader],
+    what: str,
+) -> dict[str, object]:
     """Every key of a map through its reader; unknown keys are reported, bad values left out."""
     made: dict[str, object] = {}
     for key, item in tree.items():

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.derived import derived_edges, edge_key, quietly
+from symphony.workflow.derived import Known, derived_edges, edge_key, quietly, sources
 from symphony.workflow.expressions import condition_reads
-from symphony.workflow.model import ConditionalEdge, Edge, Workflow
+from symphony.workflow.model import ConditionalEdge, DataEdge, Edge, Workflow
 
 
 class GraphCyclic(SymphonyError):
@@ -60,17 +60,19 @@ class Graph:
         """
         names = tuple(workflow.nodes)
         index = {name: i for i, name in enumerate(names)}
-        before: list[set[int]] = [set() for _ in names]
-        for edge in all_edges(workflow):
-            source, target = index.get(edge.source), index.get(edge.target)
-            if source is None or target is None:
-                continue
-            before[target].add(source)
-            if isinstance(edge, ConditionalEdge):
-                reads = quietly(condition_reads, edge.when)
-                before[target].update(
-                    index[r.name] for r in reads if r.kind in ("port", "node") and r.name in index
-                )
+        known: Known = {}
+        before = [
+            {index[source] for source in sources(node, known) if source in index}
+            for node in workflow.nodes.values()
+        ]
+        for edge in workflow.edges:
+            if edge.source in index and edge.target in index:
+                read = quietly(condition_reads, _condition(edge))
+                more = (r.name for r in read if r.kind in ("port", "node"))
+                before[index[edge.target]].update(index[n] for n in (edge.source, *more) if n in index)
+        for name, node in workflow.nodes.items():
+            if node.on_error.fallback is not None and node.on_error.fallback in index:
+                before[index[node.on_error.fallback]].add(index[name])
         _wait_for_fallbacks(workflow, index, before)
         return cls._linked(names, index, before)
 
@@ -89,8 +91,8 @@ class Graph:
     @classmethod
     def _linked(cls, names: tuple[str, ...], index: dict[str, int], before: list[set[int]]) -> "Graph":
         after: list[list[int]] = [[] for _ in names]
-        for target, sources in enumerate(before):
-            for source in sources:
+        for target, waits_for in enumerate(before):
+            for source in waits_for:
                 after[source].append(target)
         return cls(names, index, tuple(tuple(sorted(s)) for s in before), tuple(tuple(t) for t in after))
 
@@ -105,6 +107,13 @@ class Graph:
 Graphed: TypeAlias = Workflow | Graph
 
 
+def _condition(edge: Edge) -> str:
+    """The expression on an edge; `true` where it has none."""
+    if isinstance(edge, ConditionalEdge):
+        return edge.when
+    return (isinstance(edge, DataEdge) and edge.transform) or "true"
+
+
 def _unknown(name: str) -> NodeUnknown:
     return NodeUnknown(f"there is no node {name[:100]!r}", hint="name a node of this workflow")
 
@@ -117,8 +126,8 @@ def _wait_for_fallbacks(workflow: Workflow, index: Mapping[str, int], before: li
     }
     if not spares:
         return
-    for target, sources in enumerate(before):
-        sources.update([spares[s] for s in sources if s in spares and spares[s] != target])
+    for target, waits_for in enumerate(before):
+        waits_for.update([spares[s] for s in waits_for if s in spares and spares[s] != target])
 
 
 def _graph(workflow: Graphed) -> Graph:
@@ -172,7 +181,7 @@ def topological_order(workflow: Graphed) -> tuple[str, ...]:
 
 
 def _order(graph: Graph) -> list[int]:
-    left = [len(sources) for sources in graph.before]
+    left = [len(waits_for) for waits_for in graph.before]
     ready = [i for i, count in enumerate(left) if not count]  # ascending: a heap already
     order: list[int] = []
     while ready:
@@ -284,7 +293,7 @@ def find_cycle(workflow: Graphed) -> tuple[str, ...] | None:
 
 def _tangled(graph: Graph) -> set[int]:
     """What Kahn's algorithm never reaches: nodes on cycles, and those that wait for them."""
-    left = [len(sources) for sources in graph.before]
+    left = [len(waits_for) for waits_for in graph.before]
     ready = [i for i, count in enumerate(left) if not count]
     done = 0
     while done < len(ready):

@@ -37,6 +37,7 @@ from symphony.workflow.model import (
     SubWorkflowNode,
 )
 from symphony.workflow.problems import child, shown
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 CONTROL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "branch": ("condition", "switch", "cases", "default"),
@@ -279,15 +280,15 @@ def _artifact(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 
 def _position(fields: Fields, tree: Tree, place: str, key: str) -> object:
-    if isinstance(tree, list | tuple) and len(tree) == 2 and all(_coordinate(item) for item in tree):
-        return tuple(tree)
+    if isinstance(tree, list | tuple) and len(tree) == 2 and _coordinate(tree[0]) and _coordinate(tree[1]):
+        return tree[0], tree[1]
     return fields.wrong(place, key, "a position is two numbers", "write [x, y]")
 
 
 def _coordinate(tree: Tree) -> bool:
-    return (
-        isinstance(tree, int | float) and not isinstance(tree, bool) and isfinite(tree) and abs(tree) < 2**63
-    )
+    if isinstance(tree, float):
+        return isfinite(tree)
+    return isinstance(tree, int) and not isinstance(tree, bool) and INTEGER_MIN <= tree <= INTEGER_MAX
 
 
 def _body(fields: Fields, tree: Tree, place: str, key: str) -> object:

@@ -1,6 +1,7 @@
 """Writes a `Workflow` as a tree: the canonical document of every format. Defaults are left out. Pure."""
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -26,14 +27,31 @@ from symphony.workflow.model import (
 )
 from symphony.workflow.values import spelled
 
-_DEFAULT = OperatorNode(operator="")
 _RETRY = Retry()
 _PLAIN: Final = (
-    "concurrency", "when", "join", "timeout", "idempotent", "priority", "cache", "description", "enabled",
-)  # fmt: skip
+    "concurrency",
+    "when",
+    "join",
+    "timeout",
+    "idempotent",
+    "priority",
+    "cache",
+    "description",
+    "enabled",
+)
+_plain_of = attrgetter(*_PLAIN)
+_DEFAULTS: Final = _plain_of(OperatorNode(operator=""))
 _CONTROL: Final = (
-    "condition", "switch", "default", "for_", "while_", "until", "message", "on_timeout", "max_iterations",
-)  # fmt: skip
+    "condition",
+    "switch",
+    "default",
+    "for_",
+    "while_",
+    "until",
+    "message",
+    "on_timeout",
+    "max_iterations",
+)
 
 
 def write_tree(workflow: Workflow, *, derived: bool = False) -> dict[str, Tree]:
@@ -106,10 +124,9 @@ def write_node(node: Node) -> dict[str, Tree]:
         out["inputs"] = _named(node.inputs)
     if node.config:
         out["config"] = spelled(dict(node.config))
-    for key in _PLAIN:
-        given = getattr(node, key)
-        if given != getattr(_DEFAULT, key):
-            out[key] = given
+    given = _plain_of(node)
+    if given != _DEFAULTS:
+        out.update(pair[:2] for pair in zip(_PLAIN, given, _DEFAULTS, strict=True) if pair[1] != pair[2])
     if node.retry is not None:
         out["retry"] = _retry(node.retry)
     if node.on_error is not FAIL and node.on_error != FAIL:

@@ -5,7 +5,7 @@ import tomllib
 from typing import Final
 
 from symphony.workflow.documents.toml_spots import Survey, survey
-from symphony.workflow.documents.tree import Document, Positions, SyntaxProblem, Tree, too_deep
+from symphony.workflow.documents.tree import DEPTH_MAX, Document, Positions, SyntaxProblem, Tree, too_deep
 
 _WHERE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 _TWICE: Final = ("overwrite", "twice", "redefine", "mutate", "Duplicate")
@@ -14,26 +14,48 @@ _NULL_KEY: Final = "$null"
 
 def parse(text: str) -> Document:
     """The document in `text`. Raises SyntaxProblem."""
-    # Surveyed first: the reader takes quadratic time for keys of very many parts, and recurses.
-    found = survey(text)
-    positions = Positions(text, lambda: found.root)
-    if found.too_deep_at is not None:
-        raise too_deep(positions.at(found.too_deep_at))
+    surveyed = _Surveyed(text)
+    # The reader takes quadratic time for a key of very many parts: it must not see one.
+    if any(line.count(".") >= DEPTH_MAX for line in text.split("\n")):
+        surveyed.refuse_depth()
     try:
         tree = tomllib.loads(text)
     except RecursionError:
+        surveyed.refuse_depth()
         raise too_deep() from None
     except tomllib.TOMLDecodeError as error:
-        raise _problem(str(error), text, found, positions) from None
+        surveyed.refuse_depth()
+        raise _problem(str(error), text, surveyed) from None
     except ValueError:
         # The only other thing that the reader raises: an integer of too many digits to convert.
         message, hint = "a number has too many digits", "write it as text"
         raise SyntaxProblem("type-mismatch", message, hint) from None
-    return Document(_with_nulls(tree), (), positions)
+    return Document(_with_nulls(tree), (), surveyed.positions)
 
 
-def _problem(words: str, text: str, found: Survey, positions: Positions) -> SyntaxProblem:
+class _Surveyed:
+    """The survey of a text, made when it is first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: Survey | None = None
+        self.positions = Positions(text, lambda: self.found.root)
+
+    @property
+    def found(self) -> Survey:
+        if self._found is None:
+            self._found = survey(self._text)
+        return self._found
+
+    def refuse_depth(self) -> None:
+        """Raises SyntaxProblem if the text nests too deep."""
+        if self.found.too_deep_at is not None:
+            raise too_deep(self.positions.at(self.found.too_deep_at))
+
+
+def _problem(words: str, text: str, surveyed: _Surveyed) -> SyntaxProblem:
     where = _WHERE.search(words)
+    positions, found = surveyed.positions, surveyed.found
     at = positions.at(len(text))
     if where is not None and where[1] is not None:
         at = (int(where[1]), int(where[2]))
@@ -50,7 +72,7 @@ def _problem(words: str, text: str, found: Survey, positions: Positions) -> Synt
 
 
 def _with_nulls(tree: Tree) -> Tree:
-    """`tree` with every spelled null a real one. The survey has bounded how deep it is."""
+    """`tree` with every spelled null a real one. The reader's own recursion has bounded how deep it is."""
     if isinstance(tree, dict):
         if len(tree) == 1 and tree.get(_NULL_KEY) is True:
             return None
