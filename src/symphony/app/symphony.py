@@ -17,8 +17,9 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
-from symphony.pit.tracker.engine import Engine, Job
+from symphony.pit.tracker.engine import Engine
 from symphony.pit.tracker.execution import Executor, NoSecrets, Sealer
+from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
 from symphony.pit.tracker.logs import RunLog, capture, routed_streams
 from symphony.pit.tracker.runs import RunLock, Runs, end_orphans
@@ -66,7 +67,7 @@ class RunHandle:
     async def events(self) -> AsyncIterator[RunEvent]:
         """Every durable event from the start; ends with the run."""
         at = 0
-        while found := await self._engine.events_from(at):
+        while found := await self._engine.feed.since(at):
             for event in found:
                 yield event
             at += len(found)

@@ -7,46 +7,28 @@ journal's buffer change together, so a crash finds them in step.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
-from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.execution import Executor, Finished, check_outputs
+from symphony.pit.tracker.feed import Feed
+from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import BATCH_AGE_S, JournalFailed, JournalStore, Writer
 from symphony.pit.tracker.records import Code, Record, integer
 from symphony.pit.tracker.replay import Replay, iso
 from symphony.pit.tracker.values import Values
 from symphony.pit.tracker.work import Work, candidates, retry_delay_s, type_of_read
 from symphony.ports.clock import Clock
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
+from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.expressions import Compiler, Template
-from symphony.workflow.model import Workflow
 
 IN_DOUBT = "in-doubt"
 _SLICE = 256  # commands performed before the loop gets a turn
 _REQUESTS_EVERY_S = 0.25
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """What is to run: the workflow made ready, its inputs, where it was called."""
-
-    run_id: str
-    workflow: Workflow
-    plan: Plan
-    works: Sequence[Work]
-    inputs: Mapping[str, Value]
-    environment: Mapping[str, str]
-    cwd: Path
-    base: Path
-    started_at: float
-    limit: int = 64
 
 
 class Engine:
@@ -56,16 +38,13 @@ class Engine:
         self.job, self.clock, self._store, self._executor, self._pid = job, clock, store, executor, pid
         self.replay = Replay(job.plan, limit=job.limit)
         self.machine: Machine = self.replay.machine
-        self._told = Replay(job.plan, limit=job.limit)  # follows the journal, for subscribers
+        self.feed = Feed(job.plan, limit=job.limit)
         self.values = Values(
             job.inputs, job.environment, job.run_id, iso(job.started_at) or "", executor.load
         )
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._commands: deque[Command] = deque()
-        self._events: list[RunEvent] = []
-        self._untold: list[Record] = []  # committed, not yet made into events
-        self._news = asyncio.Event()
         self._woken = asyncio.Event()
         self._flushing: asyncio.TimerHandle | None = None
         self._failure: JournalFailed | None = None
@@ -109,22 +88,11 @@ class Engine:
     def finish(self) -> None:
         """Nothing will be run: events end."""
         self._ended = True
-        self._news.set()
+        self.feed.close()
 
     def result(self) -> RunResult:
         """The run as it stands."""
         return self.replay.result(self.job.run_id, self._status, dict(self._outputs))
-
-    async def events_from(self, at: int) -> Sequence[RunEvent]:
-        """Durable events from index `at` on; waits for one; empty when the run has ended."""
-        while not self._untold and len(self._events) <= at and not self._ended:
-            self._news.clear()
-            await self._news.wait()
-        untold, self._untold = self._untold, []
-        for record in untold:
-            self._told.apply(record)
-            self._events.append(self._told.event(record))
-        return self._events[at:]
 
     def counts(self) -> dict[NodeStatus, int]:
         """How many nodes stand where, live; elements of fan-outs count, not their nodes."""
@@ -152,7 +120,7 @@ class Engine:
         for record in recorded:
             self.replay.apply(record)
             self._recover(record)
-        self._untold += recorded
+        self.feed.publish(recorded)
         self._record((Code.RESUMED, 0, now, self._pid))
         self._decide(retry, skip, now)
         for command in list(self.machine.outstanding()):
@@ -208,12 +176,12 @@ class Engine:
 
     async def _drive(self) -> None:
         """Perform commands until the run has ended or nothing can go on without a person."""
-        while not self._ended and self._failure is None:
+        while self._going():
             for _ in range(_SLICE):
                 if not self._commands:
                     break
                 self._perform(self._commands.popleft())
-            if self._ended or self._failure is not None:
+            if not self._going():
                 break
             if self._commands:
                 await asyncio.sleep(0)
@@ -225,6 +193,9 @@ class Engine:
                 self._woken.clear()
                 await self._woken.wait()
         self._ended = True
+
+    def _going(self) -> bool:
+        return not self._ended and self._failure is None
 
     async def _shut(self) -> None:
         for timer in self._timers.values():
@@ -238,7 +209,7 @@ class Engine:
             await asyncio.wait(tasks)
         await self._loop.run_in_executor(None, self._writer.close)
         self._ended = True
-        self._news.set()
+        self.feed.close()
 
     def _end(self) -> None:
         ended = self.machine.root.ended
@@ -285,14 +256,17 @@ class Engine:
         slot = command.slot
         match command.do:
             case Do.START:
-                if self.machine.status[slot] == Status.RUNNING:
+                if self.machine.frame(slot).stopping is not None:
+                    self._stop(slot)
+                elif self.machine.status[slot] == Status.RUNNING:
                     self._begin(slot)
             case Do.RETRY:
                 self._retry(slot)
             case Do.STOP:
                 self._stop(slot)
             case Do.GATHER:
-                self._gather(slot)
+                if self.machine.status[slot] == Status.RUNNING:  # else it was cancelled meanwhile
+                    self._gather(slot)
             case Do.END:
                 self._end()
 
@@ -604,11 +578,7 @@ class Engine:
     def _committed(self, records: list[Record]) -> None:
         """In the writer's thread: tell subscribers, on the loop."""
         if records:
-            self._call(lambda: self._publish(records))
-
-    def _publish(self, records: list[Record]) -> None:
-        self._untold += records  # made into events when somebody asks: nobody may
-        self._news.set()
+            self._call(lambda: self.feed.publish(records))
 
     def _journal_failed(self, error: JournalFailed) -> None:
         def stop() -> None:

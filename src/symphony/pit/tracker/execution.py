@@ -201,10 +201,10 @@ class Executor:
 
                 context = contextvars.copy_context()
                 future = asyncio.get_running_loop().run_in_executor(
-                    pool, lambda: context.run(lambda: operator.function(**arguments))
+                    pool, lambda: context.run(lambda: operator.ports(operator.function(**arguments)))
                 )
                 try:
-                    return operator.ports(await future)
+                    return await future
                 except asyncio.CancelledError:
                     stopped = True
                     raise
@@ -262,11 +262,11 @@ class Executor:
         for name, value in inputs.items():
             port = None if work.input_ports is None else work.input_ports.get(name)
             pure = work.operator is not None and work.operator.info.effect == "pure"
-            if pure and port is not None and port.type.kind == "path" and isinstance(value, str):
-                content = self.cache.content(self.cwd / value)
+            for at, path in enumerate(_paths(port, value) if pure else ()):
+                content = self.cache.content(self.cwd / path)
                 if content is None:
                     return None
-                digests[f"{name}:path"] = content
+                digests[f"{name}:path:{at}"] = content
             digests[name] = value_digest(value)
         if work.operator is not None and work.operator.reads is not None:
             context = self._context(node, attempt, lambda: False)
@@ -400,6 +400,17 @@ def check_outputs(work: Work, outputs: Mapping[str, StoredValue]) -> dict[str, S
                 f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration"
             )
     return checked
+
+
+def _paths(port: Port | None, value: StoredValue) -> Sequence[str]:
+    """The paths in an input whose type says so."""
+    if port is None:
+        return ()
+    if port.type.kind == "path" and isinstance(value, str):
+        return (value,)
+    if port.type.kind == "list" and port.type.item is not None and port.type.item.kind == "path":
+        return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
+    return ()
 
 
 def _refuse(value: StoredValue, port: Port, name: str) -> None:

@@ -152,6 +152,9 @@ class Machine:
         """The slot is a fan-out of `count` elements; each becomes a slot of its own."""
         self._expect(slot, Status.RUNNING)
         self._release(slot)
+        if self._frame[slot].stopping is not None:
+            self._settle(slot, Status.CANCELLED)
+            return self._flush()
         base = self._allocate(count, self._frame[slot])
         group = Group(slot, base, count, self.node(slot).concurrency or count)
         self.groups[slot] = group
@@ -166,6 +169,9 @@ class Machine:
         """The slot runs a graph of its own: a sub-workflow, or the next round of a loop."""
         self._expect(slot, Status.RUNNING)
         self._release(slot)
+        if self._frame[slot].stopping is not None:
+            self._settle(slot, Status.CANCELLED)
+            return self._flush()
         frame = self._open(plan, slot)
         self.children[slot] = frame
         self._launch(frame)
@@ -381,7 +387,7 @@ class Machine:
             for index in targets:
                 target = base + index
                 waiting[target] -= 1
-                if waiting[target] == 0:
+                if waiting[target] == 0 and self.status[target] == Status.PENDING:
                     self._decide(target)
         if frame.left == 0:
             self._close(frame)

@@ -1,0 +1,228 @@
+"""Seeded simulation of the state machine: failures, retries, cancellations, crashes, restarts.
+
+A simulated shell performs the machine's commands in random order and writes records as the
+engine does; only what was flushed survives a crash. The seed stands in every failure.
+"""
+
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+
+from symphony.pit.tracker.core.machine import Command, Do, Status
+from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
+from symphony.pit.tracker.records import Code, Record, decode_batch, encode_batch
+from symphony.pit.tracker.replay import Replay
+
+SEEDS = range(400)
+BRANCHES = ("true", "false")
+
+
+@dataclass
+class World:
+    """What lies outside the machine, and outlives it: the disk and the effects."""
+
+    rng: Random
+    plan: Plan
+    effects: frozenset[int]  # nodes that change the outside world and must not be repeated
+    branches: frozenset[int]
+    fanouts: frozenset[int]
+    disk: list[bytes] = field(default_factory=list)
+    begun: dict[str, int] = field(default_factory=dict)  # effects begun, by name and attempt
+    finished: dict[str, int] = field(default_factory=dict)  # durable ends, by name
+    crashes: int = 0
+
+
+class Shell:
+    """One life of the run's process."""
+
+    def __init__(self, world: World, limit: int) -> None:
+        self.world, self.rng = world, world.rng
+        self.replay = Replay(world.plan, limit=limit)
+        self.machine = self.replay.machine
+        self.buffer: list[Record] = []
+        self.todo: list[Command] = []
+        self.running: set[int] = set()
+        self.waiting: set[int] = set()
+        self.clock = 0.0
+        recorded = [record for body in world.disk for record in decode_batch(body)]
+        for record in recorded:
+            self.replay.apply(record)
+        if recorded:
+            self.todo = list(self.machine.outstanding())
+        else:
+            self.record((Code.BEGUN, 0, 0.0, 1))
+            self.todo = list(self.machine.begin())
+
+    def record(self, record: Record) -> None:
+        self.replay.note(record)
+        self.buffer.append(record)
+
+    def flush(self) -> None:
+        if self.buffer:
+            self.world.disk.append(encode_batch(self.buffer))
+            for record in self.buffer:
+                if record[0] == Code.FINISHED:
+                    slot = record[1]
+                    assert isinstance(slot, int)
+                    name = self.machine.name(slot)
+                    self.world.finished[name] = self.world.finished.get(name, 0) + 1
+            self.buffer = []
+
+    def step(self) -> None:
+        """Do one thing that a real shell might do next."""
+        if self.todo and (not self.running or self.rng.random() < 0.6):
+            self.perform(self.todo.pop(self.rng.randrange(len(self.todo))))
+        elif self.running:
+            self.end(self.rng.choice(sorted(self.running)))
+        if self.rng.random() < 0.2:
+            self.flush()
+
+    def perform(self, command: Command) -> None:
+        slot, world = command.slot, self.world
+        match command.do:
+            case Do.START:
+                if self.machine.status[slot] != Status.RUNNING:
+                    return
+                self.start(slot)
+            case Do.RETRY:
+                if self.machine.status[slot] == Status.RETRYING:
+                    self.record((Code.RETRY_DUE, slot, 0.0))
+                    self.todo += self.machine.retry_due(slot)
+            case Do.STOP:
+                self.running.discard(slot)
+                if self.machine.status[slot] < Status.SUCCEEDED:
+                    self.record((Code.CANCELLED, slot, 0.0))
+                    self.todo += self.machine.cancelled(slot)
+            case Do.GATHER:
+                if self.machine.status[slot] != Status.RUNNING:
+                    return  # it was cancelled meanwhile
+                self.record((Code.FINISHED, slot, 0.0, 0.0, None, None, None))
+                self.todo += self.machine.finished(slot)
+            case Do.END:
+                self.flush()
+        assert world.crashes >= 0
+
+    def start(self, slot: int) -> None:
+        world, local = self.world, self.home(slot)
+        if local in world.fanouts and slot not in self.machine.element_of:
+            count = 1 + local % 4
+            self.record((Code.EXPANDED, slot, 0.0, count))
+            self.todo += self.machine.expanded(slot, count)
+            return
+        name = f"{self.machine.name(slot)}#{self.machine.attempts[slot]}"
+        if local in world.effects:
+            if slot in self.replay.announced:  # it was in flight at the crash: a person decides
+                self.record((Code.SUSPENDED, slot, 0.0, ("in-doubt", "unknown", None)))
+                self.todo += self.machine.suspended(slot)
+                self.record((Code.SKIPPED, slot, 0.0, None))
+                self.todo += self.machine.skipped(slot)
+                return
+            self.record((Code.STARTED, slot, 0.0, self.machine.attempts[slot]))
+            self.flush()
+            world.begun[name] = world.begun.get(name, 0) + 1
+        self.running.add(slot)
+
+    def end(self, slot: int) -> None:
+        self.running.discard(slot)
+        if self.rng.random() < 0.2:
+            final = self.rng.random() < 0.1
+            self.record((Code.FAILED, slot, 0.0, 0.0, ("failed", "told to", None), final))
+            self.todo += self.machine.failed(slot, final=final)
+            return
+        taken = self.rng.choice(BRANCHES) if self.home(slot) in self.world.branches else None
+        self.check_order(slot)
+        self.record((Code.FINISHED, slot, 0.0, 0.0, None, taken, None))
+        self.todo += self.machine.finished(slot, taken)
+
+    def home(self, slot: int) -> int:
+        element = self.machine.element_of.get(slot)
+        return slot if element is None else element[0].slot
+
+    def check_order(self, slot: int) -> None:
+        """Whatever a plain node waits for has ended."""
+        home = self.home(slot)
+        if self.world.plan.nodes[home].join is Join.FIRST:
+            return
+        for source, links in enumerate(self.world.plan.links):
+            if any(link.target == home and not link.spare for link in links):
+                assert self.machine.status[source] >= Status.SUCCEEDED
+
+    def cancel(self) -> None:
+        if not self.machine.done and self.machine.root.stopping is None:
+            self.record((Code.CANCEL, 0, 0.0))
+            self.todo += self.machine.cancel()
+
+
+def random_world(seed: int) -> World:
+    rng = Random(seed)
+    count = rng.randrange(1, 16)
+    branches = frozenset(i for i in range(count) if rng.random() < 0.15)
+    fanouts = frozenset(i for i in range(count) if i not in branches and rng.random() < 0.2)
+    nodes: list[PlanNode] = []
+    links: list[list[Link]] = [[] for _ in range(count)]
+    for i in range(count):
+        on_failure = rng.choice([OnFailure.FAIL, OnFailure.FAIL, OnFailure.SKIP, OnFailure.VALUE])
+        fallback = None
+        if i + 1 < count and rng.random() < 0.15 and i not in branches:
+            on_failure, fallback = OnFailure.FALLBACK, i + 1
+        join = rng.choice([Join.ALL, Join.ALL, Join.ANY, Join.FIRST]) if i else Join.ALL
+        nodes.append(
+            PlanNode(
+                name=f"n{i}", join=join, attempts=rng.randrange(1, 4), on_failure=on_failure, fallback=fallback,
+                priority=rng.randrange(3), concurrency=rng.choice([None, 1, 2]), enabled=rng.random() > 0.05,
+            )
+        )  # fmt: skip
+        sources = rng.sample(range(i), min(i, rng.randrange(0, 4)))
+        if join is Join.FIRST and not sources and i:
+            sources = [i - 1]
+        for source in sources:
+            if nodes[source].fallback == i:
+                continue
+            branch = rng.choice(BRANCHES) if source in branches else None
+            links[source].append(Link(i, branch=branch, soft=branch is None and rng.random() < 0.1))
+        if not any(link.target == i for outgoing in links for link in outgoing):
+            nodes[-1] = PlanNode(name=f"n{i}", attempts=2, on_failure=on_failure, fallback=fallback)
+    for i, node in enumerate(nodes):
+        if node.fallback is not None:
+            links[i].append(Link(node.fallback, spare=True))
+    effects = frozenset(i for i in range(count) if i not in branches and rng.random() < 0.4)
+    return World(rng, make_plan(nodes, links), effects, branches, fanouts)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_run_ends_and_repeats_no_finished_node_whatever_happens(seed: int) -> None:
+    world = random_world(seed)
+    limit = world.rng.randrange(1, 6)
+    shell = Shell(world, limit)
+    for _ in range(5_000):
+        if shell.machine.done and not shell.todo:
+            break
+        dice = world.rng.random()
+        if dice < 0.02 and world.crashes < 20:
+            world.crashes += 1
+            shell = Shell(world, limit)  # everything not flushed is gone
+        elif dice < 0.03:
+            shell.cancel()
+        else:
+            shell.step()
+    shell.flush()
+    context = f"seed {seed}, {world.crashes} crashes"
+    assert shell.machine.done, f"{context}: it did not end"
+    assert all(Status(s) >= Status.SUCCEEDED for s in shell.machine.status), context
+    assert all(count == 1 for count in world.finished.values()), f"{context}: a node finished twice"
+    assert all(count == 1 for count in world.begun.values()), f"{context}: an effect began twice"
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_replaying_the_journal_builds_the_same_machine(seed: int) -> None:
+    world = random_world(seed)
+    shell = Shell(world, 3)
+    for _ in range(5_000):
+        if shell.machine.done and not shell.todo:
+            break
+        shell.step()
+    shell.flush()
+    again = Shell(world, 3)
+    assert again.machine.status == shell.machine.status, f"seed {seed}"
+    assert again.replay.nodes() == shell.replay.nodes(), f"seed {seed}"
