@@ -145,7 +145,10 @@ class Machine:
     def retry_due(self, slot: int) -> Sequence[Command]:
         """The back-off is over."""
         self._expect(slot, Status.RETRYING)
-        self._enqueue(slot)
+        if self._frame[slot].stopping is not None:
+            self._settle(slot, Status.CANCELLED)
+        else:
+            self._enqueue(slot)
         return self._flush()
 
     def expanded(self, slot: int, count: int) -> Sequence[Command]:
