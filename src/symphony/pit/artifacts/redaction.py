@@ -1,0 +1,311 @@
+"""Secrets: masked where people read, sealed where a run must get them back. Pure.
+
+A secret is the value of a variable that a workflow names. Masking replaces it by `***` for good;
+sealing replaces it by the variable's name, so that it can be put back from the environment.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.pit.artifacts.codec import DEPTH_MAX
+from symphony.pit.artifacts.sealed import MASK, Part, Sealed, SealedKind, SealedMap, SealedValue
+from symphony.pit.artifacts.spellings import LENGTH_MIN, spellings, utf8
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+
+Text = TypeVar("Text", str, bytes)
+
+_WHOLE = -1
+_WIDE = ("utf-16-le", "utf-16-be")
+_NUMERIC = frozenset("0123456789.+-e")
+_NOTHING_IN = frozenset({type(None), bool, int, float})
+
+
+class SecretMissing(SymphonyError):
+    """A sealed value cannot be opened: a variable is not set. `details["variables"]` names them."""
+
+    code = "secret-missing"
+
+
+class _Needle(NamedTuple, Generic[Text]):
+    """One spelling of one secret."""
+
+    name: str
+    form: str
+    text: Text
+
+
+class _Run(NamedTuple, Generic[Text]):
+    """One occurrence of a needle."""
+
+    start: int
+    stop: int
+    needle: _Needle[Text]
+
+
+class Redactor:
+    """Finds secrets in all their spellings (see `spellings`): JSON, URL, shell, HTML, base64, hex.
+
+    `secrets` maps names of variables to values. Ignored are values of fewer than 6 characters,
+    and those that the name of a variable contains, which are no secret; `ignored` names them.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        names = "\n".join(secrets)
+        kept = {n: v for n, v in secrets.items() if len(v.strip()) >= LENGTH_MIN and v not in names}
+        self.ignored = tuple(sorted(secrets.keys() - kept.keys()))
+        self._texts = [_Needle(n, form, text) for n, v in kept.items() for form, text in spellings(v).items()]
+        self._bodies = [_Needle(n.name, n.form, utf8(n.text)) for n in self._texts]
+        for name, value in kept.items():
+            for form in _WIDE:
+                self._bodies.append(_Needle(name, form, value.encode(form, "surrogatepass")))
+        self._numbers = [needle for needle in self._texts if _NUMERIC.issuperset(needle.text)]
+
+    def __bool__(self) -> bool:
+        """Is there anything to look for?"""
+        return bool(self._texts)
+
+    def mask(self, text: str) -> str:
+        """`text` with `***` in place of every secret."""
+        while runs := _runs(text, self._texts):
+            text = MASK.join(_between(text, runs))
+        return text
+
+    def mask_bytes(self, body: bytes) -> bytes:
+        """`body` with `***` in place of every secret."""
+        while runs := _runs(body, self._bodies):
+            body = MASK.encode().join(_between(body, runs))
+        return body
+
+    def stream(self) -> "StreamMask":
+        """A masker for text that comes in pieces: it finds secrets across their borders too."""
+        return StreamMask(self)
+
+    def seal(self, value: StoredValue) -> tuple[SealedValue, bool]:
+        """`value` with sealed forms in place of secrets, and whether there were any.
+
+        Strings, bytes, keys of maps and numbers are searched; references are not looked into.
+        Raises SerializationFailed for what is nested too deep to be a value.
+        """
+        if not self._texts:
+            return _unsealed(value), False
+        form = self._sealed(value, 0)
+        return form, form is not value
+
+    def settled(self, text: str) -> int:
+        """How much of `text` can be masked before the rest is known: no secret crosses this border."""
+        cut = min((_begun(text, needle.text) for needle in self._texts), default=len(text))
+        for run in reversed(_runs(text, self._texts)):
+            if run.start < cut < run.stop:
+                cut = run.start
+        return cut
+
+    def _sealed(self, value: StoredValue, depth: int) -> SealedValue:
+        if isinstance(value, str):
+            return self._leaf(value)
+        if isinstance(value, bytes):
+            runs = _runs(value, self._bodies)
+            return Sealed("bytes", tuple(_segments(value, runs))) if runs else value
+        if isinstance(value, bool) or value is None or isinstance(value, ArtifactRef):
+            return value
+        if isinstance(value, int | float):
+            runs_in_number = _runs(repr(value), self._numbers)
+            kind: SealedKind = "integer" if isinstance(value, int) else "number"
+            return Sealed(kind, tuple(_segments(repr(value), runs_in_number))) if runs_in_number else value
+        if depth >= DEPTH_MAX:
+            raise SerializationFailed(f"no value: it is nested more than {DEPTH_MAX} deep")
+        return self._list(value, depth) if isinstance(value, list) else self._map(value, depth)
+
+    def _leaf(self, text: str) -> str | Sealed:
+        runs = _runs(text, self._texts)
+        return Sealed("text", tuple(_segments(text, runs))) if runs else text
+
+    def _list(self, items: list[Value], depth: int) -> SealedValue:
+        if not self._numbers and _NOTHING_IN.issuperset(map(type, items)):
+            return _unsealed(items)
+        forms = [self._sealed(item, depth + 1) for item in items]
+        changed = any(form is not item for form, item in zip(forms, items, strict=True))
+        return forms if changed else _unsealed(items)
+
+    def _map(self, items: dict[str, Value], depth: int) -> SealedValue:
+        forms = {key: self._sealed(item, depth + 1) for key, item in items.items()}
+        keys = {key: self._leaf(key) for key in items}
+        if any(isinstance(key, Sealed) for key in keys.values()):
+            return SealedMap(tuple((keys[key], form) for key, form in forms.items()))
+        changed = any(form is not items[key] for key, form in forms.items())
+        return forms if changed else _unsealed(items)
+
+
+class StreamMask:
+    """Masks a text that comes in pieces. Text is held back only while it may be the start of a secret."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._held = ""
+
+    def feed(self, text: str) -> str:
+        """The next piece in; what can be shown by now out."""
+        text = self._held + text
+        cut = self._redactor.settled(text)
+        self._held = text[cut:]
+        return self._redactor.mask(text[:cut])
+
+    def finish(self) -> str:
+        """What was held back, at the end of the text."""
+        held, self._held = self._held, ""
+        return self._redactor.mask(held)
+
+
+def unseal(form: SealedValue, environment: Mapping[str, str]) -> StoredValue:
+    """The value that was sealed, with secrets from `environment` (names of variables to values).
+
+    Exactly what it was if the variables hold what they held; one that holds something else by
+    now stands with its new value. Raises SecretMissing, naming all that are not set or too short
+    to be the secret that was sealed.
+    """
+    missing = sorted(name for name in variables(form) if len(environment.get(name, "")) < LENGTH_MIN)
+    if missing:
+        raise _missing(missing, "not set")
+    known: dict[str, dict[str, str]] = {}
+    for name in variables(form):
+        known[name] = spellings(environment[name]) | dict.fromkeys(_WIDE, environment[name])
+    return _opened(form, known)
+
+
+def variables(form: SealedValue) -> frozenset[str]:
+    """The names of the variables that `unseal` will need."""
+    return frozenset(part.name for part in _parts(form))
+
+
+def _parts(form: SealedValue) -> Iterator[Part]:
+    if isinstance(form, Sealed):
+        yield from (segment for segment in form.segments if isinstance(segment, Part))
+    elif isinstance(form, SealedMap):
+        for key, item in form.pairs:
+            yield from _parts(key)
+            yield from _parts(item)
+    elif isinstance(form, list):
+        for item in form:
+            yield from _parts(item)
+    elif isinstance(form, dict):
+        for item in form.values():
+            yield from _parts(item)
+
+
+def _opened(form: SealedValue, known: Mapping[str, Mapping[str, str]]) -> StoredValue:
+    if isinstance(form, Sealed):
+        return _opened_leaf(form, known)
+    if isinstance(form, SealedMap):
+        return {str(_opened(key, known)): _inner(item, known) for key, item in form.pairs}
+    if isinstance(form, list):
+        return [_inner(item, known) for item in form]
+    if isinstance(form, dict):
+        return {key: _inner(item, known) for key, item in form.items()}
+    return form
+
+
+def _inner(form: SealedValue, known: Mapping[str, Mapping[str, str]]) -> Value:
+    return _opened(form, known)  # type: ignore[return-value]  # references inside lists stay where they were
+
+
+def _opened_leaf(form: Sealed, known: Mapping[str, Mapping[str, str]]) -> Value:
+    if form.kind == "bytes":
+        return b"".join(s if isinstance(s, bytes) else _cut(s, _body(s, known)) for s in form.segments)
+    text = "".join(s if isinstance(s, str) else _cut(s, _text(s, known)) for s in form.segments)
+    if form.kind == "text":
+        return text
+    try:
+        return int(text) if form.kind == "integer" else float(text)
+    except ValueError:
+        raise _missing(sorted(variables(form)), "no longer the number that it was") from None
+
+
+def _text(part: Part | bytes, known: Mapping[str, Mapping[str, str]]) -> str:
+    assert isinstance(part, Part), "the codec lets only literals of the form's kind through"
+    spelled = known[part.name].get(part.form)
+    if spelled is None:
+        raise _missing([part.name], f"not what it was: it has no spelling {part.form}")
+    return spelled
+
+
+def _body(part: Part | str, known: Mapping[str, Mapping[str, str]]) -> bytes:
+    assert isinstance(part, Part), "the codec lets only literals of the form's kind through"
+    if part.form in _WIDE:
+        return known[part.name]["raw"].encode(part.form, "surrogatepass")
+    return utf8(_text(part, known))
+
+
+def _cut(part: Part | str | bytes, spelled: Text) -> Text:
+    assert isinstance(part, Part)
+    if part.stop == _WHOLE:
+        return spelled
+    if part.stop > len(spelled):
+        raise _missing([part.name], "shorter than it was")
+    return spelled[part.start : part.stop]
+
+
+def _missing(names: list[str], why: str) -> SecretMissing:
+    listed = ", ".join(names)
+    verb = "is" if len(names) == 1 else "are"
+    return SecretMissing(
+        f"this run needs the value of {listed} again, which {verb} {why}",
+        details={"variables": names},
+        hint=f"set {listed} as when the run began, then resume it",
+    )
+
+
+def _unsealed(value: StoredValue | list[Value] | dict[str, Value]) -> SealedValue:
+    """`value` itself: every stored value is a sealed one too, which the type of a list cannot say."""
+    return value  # type: ignore[return-value]
+
+
+def _runs(text: Text, needles: Iterable[_Needle[Text]]) -> list[_Run[Text]]:
+    """Every occurrence of every needle, by start, the longest first; they may overlap."""
+    runs = []
+    for needle in needles:
+        start = text.find(needle.text)
+        while start >= 0:
+            runs.append(_Run(start, start + len(needle.text), needle))
+            start = text.find(needle.text, start + 1)
+    runs.sort(key=lambda run: (run.start, -run.stop))
+    return runs
+
+
+def _between(text: Text, runs: list[_Run[Text]]) -> list[Text]:
+    """What stands before, between and after the runs; runs that touch or overlap are one."""
+    pieces, start, stop = [], runs[0].start, runs[0].stop
+    pieces.append(text[:start])
+    for run in runs:
+        if run.start > stop:
+            pieces.append(text[stop : run.start])
+        stop = max(stop, run.stop)
+    pieces.append(text[stop:])
+    return pieces
+
+
+def _segments(text: Text, runs: list[_Run[Text]]) -> Iterator[Text | Part]:
+    """`text` as literals and parts; where runs overlap, the later one gives only what is left."""
+    at = 0
+    for run in runs:
+        if run.stop <= at:
+            continue
+        if run.start > at:
+            yield text[at : run.start]
+            at = run.start
+        whole = at == run.start
+        name, form, _ = run.needle
+        skipped = at - run.start
+        yield Part(name, form, 0, _WHOLE) if whole else Part(name, form, skipped, len(run.needle.text))
+        at = run.stop
+    if at < len(text):
+        yield text[at:]
+
+
+def _begun(text: str, needle: str) -> int:
+    """Where the longest end of `text` begins that `needle` begins with, but does not end with."""
+    start = text.find(needle[0], max(len(text) - len(needle) + 1, 0))
+    while start >= 0:
+        if needle.startswith(text[start:]):
+            return start
+        start = text.find(needle[0], start + 1)
+    return len(text)

@@ -1,0 +1,91 @@
+"""How a secret may be spelled once it has passed through JSON, a URL, a shell, base64 and the like. Pure."""
+
+import base64
+import json
+from collections.abc import Iterator
+
+LENGTH_MIN = 6
+"""Shorter texts are no secrets: masking them would deface everything else."""
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+_SHELL_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-")
+_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
+_MARKUP = {**_HTML, '"': "&#34;", "'": "&#39;"}
+
+
+def spellings(value: str) -> dict[str, str]:
+    """The ways to spell `value`, by name, each of `LENGTH_MIN` or more characters and only once.
+
+    A value always has the same spellings under the same names, so that a name and a part of the
+    spelling can stand for the text. Of a text with several lines each line counts too.
+    """
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    for form, text in _all(value):
+        if len(text) >= LENGTH_MIN and text not in seen:
+            seen.add(text)
+            found[form] = text
+    return found
+
+
+def utf8(text: str) -> bytes:
+    """`text` in UTF-8; bytes that an environment variable had and UTF-8 has not are restored."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def _all(value: str) -> Iterator[tuple[str, str]]:
+    yield "raw", value
+    yield "stripped", value.strip()
+    yield "crlf", value.replace("\r\n", "\n").replace("\n", "\r\n")
+    for number, line in enumerate(value.splitlines()):
+        yield f"line-{number}", line.strip()
+    yield from _programming(value)
+    yield from _shells(value)
+    yield from _urls(value)
+    yield "html", "".join(_HTML.get(c, c) for c in value)
+    yield "markup", "".join(_MARKUP.get(c, c) for c in value)
+    for whole, text in (("", value), ("stripped-", value.strip())):
+        yield from _binary(whole, utf8(text))
+
+
+def _programming(value: str) -> Iterator[tuple[str, str]]:
+    ascii_only = json.dumps(value)[1:-1]
+    yield "json", ascii_only
+    yield "json-slash", ascii_only.replace("/", "\\/")
+    yield "json-unicode", json.dumps(value, ensure_ascii=False)[1:-1]
+    yield "json-twice", json.dumps(ascii_only)[1:-1]
+    yield "repr", repr(value)[1:-1]
+    yield "repr-bytes", repr(utf8(value))[2:-1]
+
+
+def _shells(value: str) -> Iterator[tuple[str, str]]:
+    yield "shell", value.replace("'", "'\"'\"'")
+    yield "shell-close", value.replace("'", "'\\''")
+    yield "shell-backslash", "".join(c if c in _SHELL_PLAIN else f"\\{c}" for c in value)
+    yield "shell-double", "".join(f"\\{c}" if c in '"$`\\' else c for c in value)
+
+
+def _urls(value: str) -> Iterator[tuple[str, str]]:
+    body = utf8(value)
+    for case, digits in (("", "%%%02X"), ("-lower", "%%%02x")):
+        quoted = "".join(chr(b) if b in _UNRESERVED else digits % b for b in body)
+        slash = digits % ord("/")
+        yield f"percent{case}", quoted
+        yield f"percent-path{case}", quoted.replace(slash, "/")
+        yield f"plus{case}", quoted.replace("%20", "+")
+
+
+def _binary(prefix: str, body: bytes) -> Iterator[tuple[str, str]]:
+    yield f"{prefix}hex", body.hex()
+    yield f"{prefix}hex-upper", body.hex().upper()
+    for alphabet, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
+        whole = encode(body).decode("ascii")
+        yield f"{prefix}{alphabet}", whole
+        yield f"{prefix}{alphabet}-unpadded", whole.rstrip("=")
+        for shift in range(3):
+            # In the midst of other bytes: only digits made of the secret's bits alone are certain.
+            digits = encode(bytes(shift) + body).decode("ascii")
+            yield f"{prefix}{alphabet}-{shift}", digits[-(-shift * 8 // 6) : (shift + len(body)) * 8 // 6]

@@ -1,0 +1,252 @@
+"""Secrets: nothing masked or sealed shows one, and sealing loses nothing."""
+
+import base64
+import html
+import json
+import shlex
+import urllib.parse
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symphony.commons.errors import SerializationFailed
+from symphony.pit.artifacts.codec import decode_sealed, decode_value, encode_value, value_digest
+from symphony.pit.artifacts.redaction import Redactor, SecretMissing, unseal, variables
+from symphony.pit.artifacts.sealed import Sealed, hidden
+from symphony.pit.artifacts.spellings import spellings
+from symphony.ports.values import ArtifactRef, Digest, Value
+
+SECRET = "pä$$ \"w0rd\"/\\ 'x' <&>\t+%"
+PEM = "-----BEGIN KEY-----\nMIIBVwIBADANBg\nkqhkiG9w0BAQEF\n-----END KEY-----\n"
+
+
+def redactor(*values: str) -> Redactor:
+    return Redactor({f"V{i}": value for i, value in enumerate(values)})
+
+
+def test_a_secret_is_masked_wherever_it_stands() -> None:
+    mask = redactor("hunter2!").mask
+    assert mask("a hunter2! b hunter2!hunter2! c") == "a *** b *** c"
+    assert mask("nothing here") == "nothing here"
+    assert redactor("hunter2!").mask_bytes(b"\xff hunter2!\0") == b"\xff ***\0"
+
+
+SPELLED = {
+    "json": json.dumps({"k": SECRET}),
+    "json, unicode": json.dumps({"k": SECRET}, ensure_ascii=False),
+    "json in json": json.dumps(json.dumps({"k": SECRET})),
+    "repr": repr([SECRET]),
+    "bytes repr": repr([SECRET.encode()]),
+    "query": urllib.parse.urlencode({"q": SECRET}),
+    "path": urllib.parse.quote(SECRET),
+    "component": urllib.parse.quote(SECRET, safe=""),
+    "shell": shlex.join(["echo", SECRET]),
+    "html": html.escape(f"<p>{SECRET}</p>"),
+    "base64": base64.b64encode(SECRET.encode()).decode(),
+    "base64, url": base64.urlsafe_b64encode(SECRET.encode()).decode(),
+    "basic auth": base64.b64encode(f"user:{SECRET}".encode()).decode(),
+    "in a cookie": base64.b64encode(f"u={SECRET};v=1".encode()).decode(),
+    "hex": SECRET.encode().hex(),
+}
+
+
+@pytest.mark.parametrize("text", SPELLED.values(), ids=SPELLED.keys())
+def test_it_is_masked_in_the_spellings_of_other_formats(text: str) -> None:
+    masked = redactor(SECRET).mask(text)
+    assert "***" in masked
+    for spelled in spellings(SECRET).values():
+        assert spelled not in masked
+    form, found = redactor(SECRET).seal(text)
+    assert found
+    assert unseal(form, {"V0": SECRET}) == text
+
+
+def test_each_line_of_a_secret_is_one() -> None:
+    mask = redactor(PEM).mask
+    assert mask(PEM) == "***"
+    assert mask("log: kqhkiG9w0BAQEF\n") == "log: ***\n"
+    assert mask(PEM.replace("\n", "\r\n")) == "***"
+    assert mask(json.dumps(PEM)) == '"***"'
+
+
+def test_a_secret_read_from_a_file_is_masked_without_its_last_line_end() -> None:
+    assert redactor("token-123\n").mask("Bearer token-123.") == "Bearer ***."
+
+
+def test_wide_text_is_masked_in_bytes() -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        body = "x hunter2! y".encode(encoding)
+        assert "hunter2!".encode(encoding) not in redactor("hunter2!").mask_bytes(body)
+        form, _ = redactor("hunter2!").seal(body)
+        assert unseal(form, {"V0": "hunter2!"}) == body
+
+
+def test_overlapping_secrets_are_masked_whole() -> None:
+    both = redactor("abcdefgh", "efghijkl", "abcdefghij")
+    assert both.mask("_abcdefghijkl_") == "_***_"
+    form, _ = both.seal("_abcdefghijkl_")
+    assert hidden(form) == "_******_"
+    assert unseal(form, {"V0": "abcdefgh", "V1": "efghijkl", "V2": "abcdefghij"}) == "_abcdefghijkl_"
+    assert b"kl" not in encode_value(form)
+
+
+def test_short_values_and_names_of_variables_are_no_secrets() -> None:
+    found = Redactor({"A": "12345", "TOKEN_NAME": "TOKEN_NAME", "B": "  \n  abc  ", "REAL": "123456"})
+    assert found.ignored == ("A", "B", "TOKEN_NAME")
+    assert found.mask("12345 TOKEN_NAME 123456") == "12345 TOKEN_NAME ***"
+    assert not Redactor({"A": ""})
+    assert found
+
+
+def test_the_mask_never_makes_a_secret() -> None:
+    assert redactor("******").mask("****** ******x") == "*** ***x"
+    assert "***abc" not in redactor("***abc", "secret").mask("secretabc")
+
+
+def test_values_are_sealed_and_opened_exactly() -> None:
+    secret = "s3cr3t-token"
+    value: Value = {
+        "header": f"Bearer {secret}",
+        "raw": secret.encode() + b"\xff",
+        f"key {secret}": [secret, secret + secret, {"deep": [f"{secret}!"]}],
+        "plain": [1, 2.5, None, True, "text", b"bytes"],
+    }
+    form, found = redactor(secret).seal(value)
+    assert found
+    wire = encode_value(form)
+    assert secret.encode() not in wire
+    assert unseal(decode_sealed(wire), {"V0": secret}) == value
+    assert variables(decode_sealed(wire)) == {"V0"}
+    shown = hidden(form)
+    assert isinstance(shown, dict)
+    assert shown["header"] == "Bearer ***"
+    assert shown["raw"] == b"***\xff"
+    assert shown["key ***"] == ["***", "******", {"deep": ["***!"]}]
+
+
+def test_a_value_without_secrets_stays_itself() -> None:
+    value: Value = {"a": [1, 2.5, "x"], "b": {"c": b"d"}}
+    for found in (redactor("s3cr3t-token"), redactor(), redactor("123456")):
+        assert found.seal(value) == (value, False)
+        assert found.seal(value)[0] is value
+    ref = ArtifactRef(digest=Digest("a" * 64), size=1)
+    assert redactor("s3cr3t-token").seal(ref) == (ref, False)
+
+
+def test_numbers_that_hold_a_secret_are_sealed() -> None:
+    value: Value = [123456, -7123456, 123456.5, 5]
+    form, found = redactor("123456").seal(value)
+    assert found
+    assert hidden(form) == ["***", "-7***", "***.5", 5]
+    assert unseal(decode_sealed(encode_value(form)), {"V0": "123456"}) == value
+    with pytest.raises(SecretMissing, match="no longer the number"):
+        unseal(form, {"V0": "abcdefg"})
+
+
+def test_opening_without_the_variable_names_it() -> None:
+    form, _ = redactor("first-secret", "second-secret").seal(["first-secret", {"x": "second-secret"}])
+    with pytest.raises(SecretMissing, match="V0, V1") as caught:
+        unseal(form, {"V2": "first-secret"})
+    assert caught.value.details == {"variables": ["V0", "V1"]}
+    assert "set V0, V1" in (caught.value.hint or "")
+    with pytest.raises(SecretMissing, match="of V1 again"):
+        unseal(form, {"V0": "first-secret", "V1": ""})
+
+
+def test_a_renewed_secret_stands_with_its_new_value() -> None:
+    form, _ = redactor("old-token").seal("Bearer old-token")
+    assert unseal(form, {"V0": "new-longer-token"}) == "Bearer new-longer-token"
+
+
+def test_a_sealed_form_is_no_plain_value() -> None:
+    form, _ = redactor("s3cr3t-token").seal(["s3cr3t-token"])
+    with pytest.raises(SerializationFailed, match="sealed") as caught:
+        decode_value(encode_value(form))
+    assert caught.value.code == "sealed"
+    assert isinstance(form, list)
+    assert isinstance(form[0], Sealed)
+
+
+def test_user_data_is_never_taken_for_a_sealed_form() -> None:
+    form, _ = redactor("s3cr3t-token").seal("s3cr3t-token")
+    lookalikes: Value = [encode_value(form), {"kind": "text", "segments": [["V0", "raw", 0, -1]]}, "***"]
+    assert decode_value(encode_value(lookalikes)) == lookalikes
+    assert unseal(decode_sealed(encode_value(lookalikes)), {}) == lookalikes
+    assert value_digest(lookalikes) == value_digest(decode_value(encode_value(lookalikes)))
+
+
+def test_what_is_nested_too_deep_is_refused() -> None:
+    deep: Value = "s3cr3t-token"
+    for _ in range(5_000):
+        deep = [deep]
+    with pytest.raises(SerializationFailed, match="deep"):
+        redactor("s3cr3t-token").seal(deep)
+
+
+def test_a_stream_is_masked_across_the_borders_of_its_pieces() -> None:
+    stream = redactor("hunter2!", "unter2!xyz").stream()
+    pieces = ["a hun", "ter2", "!", " b\n", "hunter", "3 ", "hunter2!xy"]
+    shown = [stream.feed(piece) for piece in pieces]
+    assert shown[0] == "a "
+    assert "".join(shown) + stream.finish() == "a *** b\nhunter3 ***xy"
+
+
+words = st.sampled_from(
+    ["secret", "abcabcabc", "12345678", "é\u2028ü中文字x", "a\nb\nlonger line\n", "***abc", "x" * 9]
+)
+secrets = st.lists(st.one_of(words, st.text(min_size=6, max_size=12)), min_size=1, max_size=3)
+alphabet = st.characters(exclude_categories=["Cs"])
+leaves = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+
+
+def holding(found: list[str]) -> st.SearchStrategy[str]:
+    spelled = sorted({text for value in found for text in spellings(value).values()})
+    pieces = st.one_of(
+        st.sampled_from(found), st.sampled_from(spelled or ["x"]), st.text(alphabet, max_size=4)
+    )
+    return st.lists(pieces, max_size=5).map("".join)
+
+
+@given(st.data(), secrets)
+def test_nothing_masked_shows_a_secret(data: st.DataObject, values: list[str]) -> None:
+    found = redactor(*values)
+    text = data.draw(holding(values))
+    masked = found.mask(text)
+    body = found.mask_bytes(text.encode("utf-8", "surrogatepass"))
+    cut = data.draw(st.integers(0, len(text)))
+    stream = found.stream()
+    streamed = stream.feed(text[:cut]) + stream.feed(text[cut:]) + stream.finish()
+    for name, value in enumerate(values):
+        if f"V{name}" not in found.ignored:
+            for spelled in spellings(value).values():
+                assert spelled not in masked
+                assert "*" in spelled or spelled not in streamed
+                assert spelled.encode("utf-8", "surrogatepass") not in body
+
+
+@given(st.data(), secrets)
+def test_opening_what_was_sealed_gives_the_same(data: st.DataObject, values: list[str]) -> None:
+    found = redactor(*values)
+    texts = holding(values)
+    value = data.draw(
+        st.recursive(
+            st.one_of(leaves, texts, texts.map(str.encode)),
+            lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+            max_leaves=6,
+        )
+    )
+    form, changed = found.seal(value)
+    wire = encode_value(form)
+    environment = {f"V{i}": text for i, text in enumerate(values)}
+    assert unseal(decode_sealed(wire), environment) == value
+    assert changed == (form != value)
+    for name, text in environment.items():
+        if name not in found.ignored:
+            assert text.encode() not in wire
+            assert text not in repr(hidden(form)) or "*" in text
