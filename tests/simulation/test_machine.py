@@ -169,10 +169,16 @@ def random_world(seed: int) -> World:
         join = rng.choice([Join.ALL, Join.ALL, Join.ANY, Join.FIRST]) if i else Join.ALL
         nodes.append(
             PlanNode(
-                name=f"n{i}", join=join, attempts=rng.randrange(1, 4), on_failure=on_failure, fallback=fallback,
-                priority=rng.randrange(3), concurrency=rng.choice([None, 1, 2]), enabled=rng.random() > 0.05,
+                name=f"n{i}",
+                join=join,
+                attempts=rng.randrange(1, 4),
+                on_failure=on_failure,
+                fallback=fallback,
+                priority=rng.randrange(3),
+                concurrency=rng.choice([None, 1, 2]),
+                enabled=rng.random() > 0.05,
             )
-        )  # fmt: skip
+        )
         sources = rng.sample(range(i), min(i, rng.randrange(0, 4)))
         if join is Join.FIRST and not sources and i:
             sources = [i - 1]
