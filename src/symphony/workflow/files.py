@@ -154,7 +154,7 @@ def load(path: Path | str) -> Workflow:
     return _sound(read(path), Path(path))
 
 
-def loads(data: bytes | str, format: str) -> Workflow:  # noqa: A002  # the word that callers expect
+def loads(data: bytes | str, format: str) -> Workflow:  # the word that callers expect
     """The workflow in a text, if its structure is sound. Raises WorkflowInvalid, UnknownFormat."""
     kind = format_named(format)
     # A lone surrogate, which no file can hold, becomes bytes that are not UTF-8: a problem.
@@ -168,7 +168,7 @@ def _sound(reading: Reading, path: Path | None) -> Workflow:
     return reading.workflow
 
 
-def dumps(workflow: Workflow, format: str) -> bytes:  # noqa: A002  # as above
+def dumps(workflow: Workflow, format: str) -> bytes:
     """The canonical document: `yaml`, `json`, `pretty-json` or `toml`. JSON shows derived edges too.
 
     Reading it back gives an equal workflow. Raises UnknownFormat, and SerializationFailed if the
