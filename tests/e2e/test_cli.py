@@ -207,7 +207,7 @@ symphony: 1
 name: interruptible
 nodes:
   first: {command: echo once >> counted}
-  second: {command: "touch started; while [ ! -e go ]; do sleep 0.1; done; touch finished", after: [first]}
+  second: {command: "echo begun >> begun; touch started; while [ ! -e go ]; do sleep 0.1; done; touch finished", after: [first]}
 """
 
 
@@ -245,6 +245,7 @@ def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: Desk) -
     _, err = desk.type("runs", "resume", run_id, "--retry", "second")
     assert "succeeded" in err
     assert (desk.folder / "counted").read_text() == "once\n"
+    assert (desk.folder / "begun").read_text() == "begun\n" * 2, "once before the kill, once when retried"
 
 
 def test_secrets_from_a_private_file_reach_the_run_and_not_the_home(desk: Desk) -> None:
