@@ -32,6 +32,8 @@ _NULLABLE = {
     "boolean": "google.protobuf.BoolValue",
     "bytes": "google.protobuf.BytesValue",
 }
+DEPTH_MAX = 256
+"""How deep a value may be nested that enters an expression: the library recurses over it."""
 TIMESTAMP = PortType("timestamp")
 """Only `run.started_at` has it; it is no port type."""
 
@@ -125,31 +127,35 @@ def _as_doubles(value: Value, kind: PortType) -> Value:
 def whole(value: object) -> object:
     """`value`, or a copy of it in which texts and bytes with a NUL are wrapped.
 
-    Raises ValueError for a key with a NUL, which has no such form.
+    Raises ValueError for a key with a NUL, which has no such form, and beyond `DEPTH_MAX`.
     """
     return _copied(value) if _is_cut(value) else value
 
 
 def _is_cut(value: object) -> bool:
     """Would the library lose a part of the value, or refuse one that it gave itself?"""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        kind = type(item)
-        if kind is str:
-            if "\0" in item:  # type: ignore[operator]  # a str
-                return True
-        elif kind is list:
-            stack += item  # type: ignore[arg-type]  # a list
-        elif kind is dict:
-            stack += item  # type: ignore[arg-type]  # its keys
-            stack += item.values()  # type: ignore[attr-defined]  # a dict
-        elif kind is bytes:
-            if b"\0" in item:  # type: ignore[operator]  # bytes
-                return True
-        elif kind is bytearray:
-            return True
-    return False
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        below: list[object] = []
+        for item in level:
+            match item:
+                case str():
+                    if "\0" in item:
+                        return True
+                case list():
+                    below += item
+                case dict():
+                    below += item
+                    below += item.values()
+                case bytes():
+                    if b"\0" in item:
+                        return True
+                case bytearray():
+                    return True
+        if not below:
+            return False
+        level = below
+    raise ValueError(f"a value is nested more than {DEPTH_MAX} deep")
 
 
 def _copied(value: object) -> object:

@@ -40,6 +40,8 @@ _OPERATORS = {
     "<jump_condition>": "? :",
 } | {f"_{sign}_": sign for sign in ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=")}
 _REWORDED = (
+    (re.compile(r"wrapper\((\w+)\)"), r"\1"),
+    (re.compile(r"(expression of type '.*') cannot be the operand of a select.*"), r"\1 has no fields"),
     (re.compile(r"Syntax error: \w+ input '<EOF>'.*"), "the expression is not complete"),
     (re.compile(r"Syntax error: (.*?) expecting .*"), r"\1"),
     (re.compile(r"Syntax error: "), ""),
@@ -61,7 +63,6 @@ _REWORDED = (
     (re.compile(r"basic_string: construction from null is not valid"), "a text is not valid Unicode"),
 )  # fmt: skip
 _TYPES = (
-    (re.compile(r"wrapper\((\w+)\)"), r"\1"),
     (re.compile(r"\b(u?int)64\b"), r"\1"),
     (re.compile(r"\bnull_type\b"), "null"),
 )
