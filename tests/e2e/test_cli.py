@@ -207,7 +207,9 @@ symphony: 1
 name: interruptible
 nodes:
   first: {command: echo once >> counted}
-  second: {command: "echo begun >> begun; touch started; while [ ! -e go ]; do sleep 0.1; done; touch finished", after: [first]}
+  second:
+    command: "echo begun >> begun; touch started; while [ ! -e go ]; do sleep 0.1; done; touch finished"
+    after: [first]
 """
 
 
