@@ -2,7 +2,7 @@
 
 Question: precision and recall of `vector.near_duplicates` over its threshold, when the texts are
 those of `code.shapes` (or, with --raw, the source as it is). Data: functions of
-this Python's standard library (text of 5 to 60 lines), sampled with a fixed seed.
+this Python's standard library (5 lines of code or more, text of up to 60), sampled with a fixed seed.
 
 - `renamed`: the same function with its parameters and local variables renamed, comments gone.
 - `edited`: renamed, and a few of: docstring dropped, constants changed, a line added, a
@@ -37,6 +37,7 @@ import numpy.typing as npt
 
 from symphony.kit.instruments.minilm import MiniLM
 from symphony.kit.python_source import read_source
+from symphony.kit.shapes import shape
 
 SEED = 20
 SAME = 0.7
@@ -56,7 +57,7 @@ class Sample:
 
 
 def functions(root: Path) -> Iterator[Sample]:
-    """Functions of 5 to 60 lines in the modules right below `root` and one folder down."""
+    """Functions of a middling length in the modules right below `root` and one folder down."""
     for path in sorted([*root.glob("*.py"), *root.glob("[a-z]*/*.py")]):
         if "test" in str(path.relative_to(root)) or "site-packages" in path.parts:
             continue
@@ -66,10 +67,14 @@ def functions(root: Path) -> Iterator[Sample]:
         except SyntaxError:
             continue
         for node in ast.walk(tree):
-            if isinstance(node, ast.FunctionDef) and 5 <= (node.end_lineno or 0) - node.lineno + 1 <= 60:
+            if isinstance(node, ast.FunctionDef) and _counts(node):
                 source = ast.get_source_segment(text, node)
                 if source is not None:
                     yield Sample(str(path.relative_to(root)), node.name, source)
+
+
+def _counts(node: ast.FunctionDef) -> bool:
+    return (node.end_lineno or 0) - node.lineno < 60 and len(shape(node).split("\n")) >= 5
 
 
 class _Renamed(ast.NodeTransformer):
