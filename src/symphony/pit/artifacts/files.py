@@ -1,6 +1,7 @@
 """The artifact store of a home: bodies in files, what is known of them in a log and an index."""
 
 import hashlib
+import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from symphony.pit.artifacts.rules import (
 )
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.values import ArtifactRef, Digest
+
+logger = logging.getLogger(__name__)
 
 _PAGE = 100
 _RECOVERED = "recovered"
@@ -151,7 +154,8 @@ class FileArtifacts:
             return Collected(0, 0)
         self._get_ready()
         self._objects.clear_strays()
-        if self._ledger.ask(lambda index: index.position().damaged):
+        if damaged := self._ledger.ask(lambda index: index.position().damaged):
+            logger.warning("%s has %d damaged lines: nothing is deleted", self.root / "records.log", damaged)
             return Collected(0, 0)
         with self._objects.staged() as probe:  # the clock is the file system's, as the ages are
             latest = probe.now_s() - min_age_s

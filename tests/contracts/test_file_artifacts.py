@@ -1,0 +1,284 @@
+"""The store in files under damage: nothing unverified is given out, nothing needed is deleted."""
+
+import fcntl
+import io
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.files import FileArtifacts
+from symphony.pit.artifacts.records import Unlinked, line_of
+from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance
+from symphony.ports.values import ArtifactRef
+
+BODY = b"a body of some length\n" * 100
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[FileArtifacts]:
+    made = FileArtifacts(tmp_path / "home" / "artifacts")
+    yield made
+    made.close()
+
+
+def put(store: FileArtifacts, body: bytes = BODY, name: str | None = None) -> ArtifactRef:
+    return store.put(body, content_type="text/plain", name=name)
+
+
+def link(store: FileArtifacts, ref: ArtifactRef, run_id: str = "r") -> None:
+    store.link(ref, Provenance(run_id=run_id, node="n", port="p", operator="o", version="1.0.0"))
+
+
+def place(store: FileArtifacts, ref: ArtifactRef) -> Path:
+    path = store.path(ref.digest)
+    assert path is not None
+    return path
+
+
+def rewrite(path: Path, body: bytes) -> None:
+    path.chmod(0o600)
+    path.write_bytes(body)
+    path.chmod(0o444)
+
+
+def test_looking_makes_no_files(store: FileArtifacts) -> None:
+    with pytest.raises(ArtifactMissing):
+        store.find("x" * 8)
+    assert list(store.records()) == []
+    store.unlink_run("r")
+    assert store.collect(0) == (0, 0)
+    assert not store.root.exists()
+
+
+def test_bodies_are_read_only_and_the_store_is_private(store: FileArtifacts) -> None:
+    ref = put(store)
+    path = place(store, ref)
+    assert path == store.root / "objects" / ref.digest[:2] / ref.digest[2:]
+    assert path.read_bytes() == BODY
+    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(store.root.stat().st_mode) == 0o700
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", BODY[:-1], BODY[:-1] + b"!", BODY + b"more"], ids=["empty", "short", "other", "long"]
+)
+def test_a_damaged_body_is_never_given_out_and_put_repairs_it(store: FileArtifacts, body: bytes) -> None:
+    ref = put(store)
+    rewrite(place(store, ref), body)
+    with pytest.raises(ArtifactCorrupt):
+        store.get(ref.digest)
+    got = b""
+    with pytest.raises(ArtifactCorrupt), store.open(ref.digest) as stream:
+        while piece := stream.read(1_000):
+            got += piece
+    assert got == b""
+    assert put(store) == ref
+    assert store.get(ref.digest) == BODY
+
+
+def test_a_large_damaged_body_ends_in_an_error_not_in_its_last_bytes(store: FileArtifacts) -> None:
+    body = bytes(3 << 20)
+    ref = put(store, body)
+    rewrite(place(store, ref), body[:-1] + b"x")
+    got = 0
+    with store.open(ref.digest) as stream, pytest.raises(ArtifactCorrupt):
+        while piece := stream.read(1 << 16):
+            got += len(piece)
+    assert got < len(body)
+
+
+def test_a_link_or_a_pipe_in_the_place_of_a_body_is_damage(store: FileArtifacts, tmp_path: Path) -> None:
+    ref = put(store)
+    path = place(store, ref)
+    (tmp_path / "outside").write_bytes(BODY)
+    for make in (lambda: path.symlink_to(tmp_path / "outside"), lambda: os.mkfifo(path)):
+        path.unlink()
+        make()
+        for act in (store.get, store.open):
+            with pytest.raises(ArtifactCorrupt):
+                act(ref.digest)
+        assert store.path(ref.digest) is None
+        assert put(store) == ref
+        assert store.get(ref.digest) == BODY
+    path.parent.rename(tmp_path / "moved")
+    path.parent.symlink_to(tmp_path / "moved")
+    with pytest.raises(ArtifactCorrupt):
+        store.get(ref.digest)
+
+
+def test_directories_that_vanish_are_made_anew(store: FileArtifacts) -> None:
+    ref = put(store)
+    for shard in (store.root / "objects").iterdir():
+        for path in shard.iterdir():
+            path.unlink()
+        shard.rmdir()
+    (store.root / "tmp").rmdir()
+    assert put(store) == ref
+    assert store.get(ref.digest) == BODY
+
+
+@pytest.mark.parametrize("damage", ["gone", "text", "torn", "empty", "foreign"])
+def test_the_index_is_made_anew_from_the_log(store: FileArtifacts, damage: str) -> None:
+    old, new = put(store, b"old", "name"), put(store, b"new", "name")
+    link(store, old)
+    records = list(store.records())
+    store.close()
+    index = store.root / "index.db"
+    if damage == "foreign":
+        import sqlite3
+
+        for path in store.root.glob("index.db*"):
+            path.unlink()
+        with sqlite3.connect(index) as connection:
+            connection.execute("CREATE TABLE objects (id INTEGER)")
+        connection.close()
+    elif damage == "gone":
+        index.unlink()
+    else:
+        index.write_bytes(
+            {"text": b"no database" * 500, "torn": index.read_bytes()[:4_000], "empty": b""}[damage]
+        )
+    assert list(store.records()) == records
+    assert store.find("name").digest == new.digest
+    assert store.collect(0).objects == 0
+
+
+def test_an_index_that_breaks_in_use_is_made_anew(store: FileArtifacts) -> None:
+    refs = [put(store, b"%d" % i, f"name {i}") for i in range(30)]
+    store.close()
+    index = store.root / "index.db"
+    body = bytearray(index.read_bytes())
+    body[4_096:] = b"\x5a" * (len(body) - 4_096)
+    index.write_bytes(body)
+    assert put(store, b"31", "more").size == 2
+    assert store.find("name 7").digest == refs[7].digest
+    assert len(list(store.records())) == 31
+
+
+def test_without_its_log_a_store_keeps_everything(store: FileArtifacts) -> None:
+    linked, idle = put(store, b"linked"), put(store, b"idle")
+    link(store, linked)
+    store.close()
+    (store.root / "records.log").unlink()
+    assert len(list(store.records())) == 2
+    assert store.find(linked.digest).provenance != ()
+    store.close()
+    (store.root / "records.log").unlink()
+    for path in store.root.glob("index.db*"):
+        path.unlink()
+    assert store.collect(0).objects == 0
+    assert {record.digest for record in store.records()} == {linked.digest, idle.digest}
+    assert store.find("recovered").size in (4, 6)
+
+
+def test_a_line_torn_by_a_crash_is_dropped(store: FileArtifacts) -> None:
+    ref = put(store, name="name")
+    store.close()
+    with (store.root / "records.log").open("ab") as log:
+        log.write(b"0000 torn")
+    link(store, ref)
+    assert len(store.find("name").provenance) == 1
+    assert b"torn" not in (store.root / "records.log").read_bytes()
+    assert store.collect(0).objects == 0
+
+
+def test_nothing_is_deleted_while_references_may_be_lost(
+    store: FileArtifacts, caplog: pytest.LogCaptureFixture
+) -> None:
+    ref = put(store)
+    link(store, ref)
+    store.close()
+    log = store.root / "records.log"
+    log.write_bytes(log.read_bytes().replace(b'"linked"', b'"l1nked"') + line_of(Unlinked("another")))
+    for path in store.root.glob("index.db*"):
+        path.unlink()
+    assert store.find(ref.digest).provenance == ()
+    assert store.collect(0).objects == 0
+    assert store.get(ref.digest) == BODY
+    assert "nothing is deleted" in caplog.text
+
+
+def test_the_log_shrinks_and_nothing_is_lost(store: FileArtifacts) -> None:
+    kept, first = put(store, b"kept", "name"), put(store, b"first", "name")
+    link(store, kept)
+    link(store, first, "r2")
+    put(store, b"kept", "name")
+    with (store.root / "records.log").open("ab") as log:
+        log.write(line_of(Unlinked("many runs")) * 1_100)
+    before = list(store.records())
+    size = (store.root / "records.log").stat().st_size
+    other = FileArtifacts(store.root)
+    assert other.find("name").digest == kept.digest
+    assert store.collect(0).objects == 0
+    assert (store.root / "records.log").stat().st_size < size / 10
+    for reader in (store, other):
+        assert list(reader.records()) == before
+        assert reader.find("name").digest == kept.digest
+    other.unlink_run("r2")
+    assert store.collect(0).objects == 1
+    other.close()
+
+
+def test_strays_of_the_dead_are_cleared_and_those_of_the_living_kept(store: FileArtifacts) -> None:
+    put(store)
+    dead, living, foreign = (store.root / "tmp" / name for name in ("a.part", "b.part", "note.txt"))
+    for path in (dead, living, foreign):
+        path.write_bytes(b"half")
+    fd = os.open(living, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    store.collect(0)
+    assert not dead.exists()
+    assert living.exists()
+    assert foreign.exists()
+    os.close(fd)
+    store.collect(0)
+    assert not living.exists()
+
+
+def test_two_stores_on_one_directory_see_each_other(store: FileArtifacts) -> None:
+    other = FileArtifacts(store.root)
+    ref = put(store, name="name")
+    assert other.find("name").digest == ref.digest
+    link(other, ref)
+    assert len(store.find("name").provenance) == 1
+    other.unlink_run("r")
+    assert store.find("name").provenance == ()
+    other.close()
+
+
+def test_a_cache_hit_protects_its_body(store: FileArtifacts) -> None:
+    ref = put(store)
+    os.utime(place(store, ref), (1, 1))
+    assert store.holds(ref)
+    assert store.collect(60).objects == 0
+    rewrite(place(store, ref), b"cut")
+    assert not store.holds(ref)
+    os.utime(place(store, ref), (1, 1))
+    assert store.collect(60).objects == 1
+    assert not store.holds(ref)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    store: FileArtifacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store)
+
+    class Full:
+        f_bavail, f_frsize, f_blocks = 1, 4_096, 100
+
+    monkeypatch.setattr(os, "statvfs", lambda _: Full())
+    with pytest.raises(SymphonyError, match="4096 bytes are free") as caught:
+        put(store, b"another")
+    assert caught.value.code == "storage-full"
+    assert "free some room" in (caught.value.hint or "")
+    with pytest.raises(SymphonyError) as caught:
+        store.put_stream(io.BytesIO(b"another"), content_type="text/plain")
+    assert caught.value.code == "storage-full"
+    assert put(store).size == len(BODY)
+    assert list((store.root / "tmp").iterdir()) == []
+    assert len(list(store.records())) == 1
