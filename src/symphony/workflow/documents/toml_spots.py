@@ -60,7 +60,7 @@ class _Surveyor:
 
     def run(self) -> None:
         self._next()
-        while self.kind is not None and self.found.too_deep_at is None:
+        while self.kind is not None:
             if self.sign == "[":
                 self._header()
             elif self.kind in ("word", "string"):
@@ -71,6 +71,11 @@ class _Surveyor:
     def _next(self) -> None:
         self.kind, self.sign, self.at = next(self.signs, (None, "", self.at))
 
+    def _stop(self) -> None:
+        """It nests too deep: look at nothing more."""
+        self.found.too_deep_at = self.at
+        self.kind, self.sign = None, ""
+
     def _key(self) -> list[tuple[str, int]]:
         """The parts of the dotted key that begins here, and where each stands."""
         parts: list[tuple[str, int]] = []
@@ -78,7 +83,7 @@ class _Surveyor:
             if self.sign != ".":
                 parts.append((self.sign if self.kind == "word" else _unquoted(self.sign), self.at))
                 if len(parts) > DEPTH_MAX:
-                    self.found.too_deep_at = self.at
+                    self._stop()
                     break
             self._next()
         return parts
@@ -142,8 +147,8 @@ class _Surveyor:
         """The value that begins here, with all that is nested in it."""
         stack: list[_Open] = []
         while self.kind is not None and (stack or self.sign != "\n"):
-            if depth + len(stack) > DEPTH_MAX or self.found.too_deep_at is not None:
-                self.found.too_deep_at = self.at
+            if depth + len(stack) > DEPTH_MAX:
+                self._stop()
                 return
             top = stack[-1] if stack else None
             sign = self.sign

@@ -50,15 +50,7 @@ class Positions:
         """Line and column of `place`, or of the nearest thing around it that the text has."""
         if self._root is None:
             self._root = self._spots()
-        spot, rest = self._root, place
-        while rest and spot.inside is not None:
-            for head, tail in _heads(rest):
-                below = spot.inside.get(head)
-                if below is not None:
-                    spot, rest = below, tail
-                    break
-            else:
-                break
+        _, spot = _deepest(self._root, place, {})
         return self.at(spot.at)
 
     def at(self, offset: int) -> Position:
@@ -67,6 +59,26 @@ class Positions:
             self._ends = [i for i, char in enumerate(self._text) if char == "\n"]
         line = bisect_right(self._ends, offset - 1)
         return line + 1, offset - (self._ends[line - 1] if line else -1)
+
+
+def _deepest(spot: Spot, place: str, known: dict[tuple[Spot, int], tuple[int, Spot]]) -> tuple[int, Spot]:
+    """The spot that `place`, or most of it, leads to, and how much is left: keys may hold dots.
+
+    `known` keeps it from going one way twice: keys can be made so that there are very many ways.
+    """
+    best = len(place), spot
+    if not place or spot.inside is None:
+        return best
+    if (spot, len(place)) in known:
+        return known[spot, len(place)]
+    for head, tail in _heads(place):
+        below = spot.inside.get(head)
+        if below is not None:
+            best = min(best, _deepest(below, tail, known), key=lambda found: found[0])
+            if best[0] == 0:
+                break
+    known[spot, len(place)] = best
+    return best
 
 
 def _heads(place: str) -> Iterator[tuple[str | int, str]]:
