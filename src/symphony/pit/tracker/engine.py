@@ -124,12 +124,11 @@ class Engine:
         self._record((Code.RESUMED, 0, now, self._pid))
         self._decide(retry, skip, now)
         for command in list(self.machine.outstanding()):
-            work = self._work(command.slot) if command.slot >= 0 else None
-            doubtful = command.do is Do.START and work is not None and not work.repeatable
+            doubtful = command.do is Do.START and not self._work(command.slot).repeatable
             if doubtful and command.slot in self.replay.announced:
                 self._doubt(command.slot)
-            else:
-                self._commands.append(command)
+        # What each decision let begin is outstanding now: asking once gives everything once.
+        self._commands.extend(self.machine.outstanding())
 
     def _recover(self, record: Record) -> None:
         """Bring back the values that a record tells of."""
@@ -162,17 +161,17 @@ class Engine:
                 self._doubt(slot)
             if name in skip:
                 self._record((Code.SKIPPED, slot, now, None))
-                self._commands.extend(self.machine.skipped(slot))
+                self.machine.skipped(slot)
             else:
                 self._record((Code.AGAIN, slot, now))
-                self._commands.extend(self.machine.again(slot))
+                self.machine.again(slot)
 
     def _doubt(self, slot: int) -> None:
         """A node that must not be repeated was in flight when its process died."""
         message = "it had begun when its process died, and it is not known whether it finished"
         hint = f"look, then resume with --retry {self.machine.name(slot)} or --skip {self.machine.name(slot)}"
         self._record((Code.SUSPENDED, slot, self.clock.now_s(), (IN_DOUBT, message, hint)))
-        self._commands.extend(self.machine.suspended(slot))
+        self.machine.suspended(slot)
 
     async def _drive(self) -> None:
         """Perform commands until the run has ended or nothing can go on without a person."""

@@ -1,0 +1,311 @@
+"""Runs killed at random moments, resumed, and killed again: nothing is lost and nothing is done twice.
+
+`SYMPHONY_CRASH_KILLS` says how many kills (50), `SYMPHONY_CRASH_SEED` repeats the moments of a failure.
+Every node leaves a line with its own name in a file outside the home; the lines are the effects.
+"""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("SYMPHONY_CRASH_KILLS", "50"))
+SEED = int(os.environ.get("SYMPHONY_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
+PATIENCE_S = 60.0
+STAGES = 4
+FINISHED = ("succeeded", "cached", "skipped")
+
+OPERATORS = """\
+import time
+
+from symphony import operator
+
+
+@operator("crash.square", version="1.0.0", pure=True)
+def square(number: int, name: str, file: str) -> int:
+    \"\"\"The square, after a while, in a thread.\"\"\"
+    with open(file, "a", encoding="utf-8") as out:
+        out.write(f"{name}\\\\n")
+    time.sleep(0.02)
+    return number * number
+
+
+@operator("crash.total", version="1.0.0", pure=True)
+async def total(numbers: list[int], texts: list[str]) -> int:
+    \"\"\"A sum, on the loop.\"\"\"
+    return (sum(numbers) + sum(map(len, texts))) % 1_000
+""".replace("\\\\n", "\\n")
+
+STAGE = """\
+  numbers_K: {operator: data.flatten, inputs: {items: [[1, 2, 3], ["${{ BEFORE }}"]]}}
+  squares_K:
+    for_each: numbers_K.result
+    concurrency: 2
+    operator: crash.square
+    inputs: {number: "${{ item }}", name: "squares_K[${{ index }}]", file: "${{ inputs.file }}"}
+  again_K:
+    command: sleep 0.01; echo again_K >> "$FILE"; sleep 0.02; printf %s "$SQUARES"
+    idempotent: true
+    inputs: {file: "${{ inputs.file }}", squares: "${{ squares_K.result }}"}
+  once_K:
+    command: sleep 0.02; echo once_K >> "$FILE"; sleep 0.03
+    inputs: {file: "${{ inputs.file }}", numbers: "${{ numbers_K.result }}"}
+  each_K:
+    for_each: numbers_K.result
+    concurrency: 2
+    command: sleep 0.01; echo "each_K[$N]" >> "$FILE"; sleep 0.01
+    inputs: {file: "${{ inputs.file }}", n: "${{ index }}"}
+    after: [again_K]
+  total_K:
+    operator: crash.total
+    inputs: {numbers: "${{ squares_K.result }}", texts: ["${{ again_K.stdout }}"]}
+    after: [once_K, each_K]
+    join: any
+"""
+
+
+def workflow(stages: int) -> str:
+    """Stages one after the other, each of inline, threaded and fanned-out nodes and commands."""
+    parts = ["symphony: 1\nname: Crash\ninputs:\n  file: {type: string}\nnodes:\n"]
+    for k in range(stages):
+        before = f"total_{k - 1}.result" if k else "7"
+        parts.append(STAGE.replace("K", str(k)).replace("BEFORE", before))
+    names = [f"{kind}_{k}.{port}" for k in range(stages) for kind, port in (("total", "result"),)]
+    names += [f"squares_{k}.result" for k in range(stages)] + [f"again_{k}.stdout" for k in range(stages)]
+    outputs = (f'{name.partition(".")[0]}: "${{{{ {name} }}}}"' for name in names)
+    return "".join(parts) + "outputs: {" + ", ".join(outputs) + "}\n"
+
+
+class Place:
+    """One home with one run in it, and the file where its effects show."""
+
+    def __init__(self, folder: Path, stages: int = STAGES) -> None:
+        folder.mkdir()
+        self.folder, self.home, self.effects = folder, folder / "home", folder / "effects.txt"
+        (folder / "ops.py").write_text(OPERATORS, encoding="utf-8")
+        (folder / "crash.yaml").write_text(workflow(stages), encoding="utf-8")
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")} | {
+            "SYMPHONY_HOME": str(self.home)
+        }
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "symphony", *words, "--json"],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def run(self) -> "subprocess.Popen[bytes]":
+        return self.start("run", "crash.yaml", "--operators", "ops.py", "--input", f"file={self.effects}")
+
+    def resume(self, *decisions: str) -> "subprocess.Popen[bytes]":
+        return self.start("runs", "resume", self.run_id() or "none", *decisions)
+
+    def run_id(self) -> str | None:
+        return next((path.stem for path in (self.home / "journal").glob("*.db")), None)
+
+    def owner(self) -> int:
+        """The process that last took the run."""
+        for path in (self.home / "run").glob("*.lock"):
+            return int(path.read_text() or 0)
+        return 0
+
+    def counts(self) -> Counter[str]:
+        return (
+            Counter(self.effects.read_text(encoding="utf-8").split()) if self.effects.exists() else Counter()
+        )
+
+
+def ended(process: "subprocess.Popen[bytes]", *statuses: int) -> "dict[str, object]":
+    """The JSON that a process printed, which must end with one of `statuses`."""
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode in statuses, (process.args, process.returncode, out[-2000:], err[-4000:])
+    found = json.loads(out)
+    assert isinstance(found, dict)
+    return found
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """SIGKILL for the leader alone: what its commands left running is for the product to end."""
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=PATIENCE_S)
+
+
+def statuses(result: "dict[str, object]") -> dict[str, str]:
+    nodes = result["nodes"]
+    assert isinstance(nodes, dict)
+    return {name: node["status"] for name, node in nodes.items()}
+
+
+class Kills:
+    """How many are left to all runs together."""
+
+    def __init__(self, left: int) -> None:
+        self.left, self.made, self._lock = left, 0, threading.Lock()
+
+    def take(self) -> bool:
+        with self._lock:
+            self.left -= 1
+            return self.left >= 0
+
+    def give_back(self) -> None:
+        with self._lock:
+            self.left += 1
+
+
+def killed_at_random(place: Place, process: "subprocess.Popen[bytes]", moment: random.Random) -> bool:
+    """Kill the process some time in its start or its work; False if it ended before that."""
+    until = time.monotonic() + PATIENCE_S
+    if moment.random() < 0.15:
+        wait_s = moment.uniform(0.0, 0.4)
+    else:
+        wait_s = moment.uniform(0.0, 0.35)
+        while place.owner() != process.pid and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.005)
+    try:
+        process.wait(wait_s)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        return True
+    return False
+
+
+class Story:
+    """One run from its start to its end, whatever happens to its processes."""
+
+    def __init__(self, place: Place, kills: Kills, moment: random.Random) -> None:
+        self.place, self.kills, self.moment = place, kills, moment
+        self.known: dict[str, int] = {}  # effects of nodes that were finished at some kill
+        self.decided: Counter[str] = Counter()
+
+    def tell(self) -> "dict[str, object]":
+        process = self.place.run()
+        while True:
+            if self.kills.take():
+                if killed_at_random(self.place, process, self.moment):
+                    process = self._after_kill()
+                    continue
+                self.kills.give_back()
+            result = ended(process, 0, 4)
+            if process.returncode == 0:
+                return result
+            process = self.place.resume(*self._decisions(result))
+
+    def _after_kill(self) -> "subprocess.Popen[bytes]":
+        counts = self.place.counts()
+        if self.place.run_id() is None:
+            assert not counts
+            return self.place.run()
+        shown = self.place.start("runs", "show", self.place.run_id() or "")
+        out, err = shown.communicate(timeout=PATIENCE_S)
+        if shown.returncode != 0 and b"journal-failed" in err:  # killed while the journal was made
+            assert not counts, err
+            (self.place.home / "journal" / f"{self.place.run_id()}.db").unlink()
+            return self.place.run()
+        assert shown.returncode == 0, err
+        result = json.loads(out)
+        assert result["status"] in ("interrupted", "waiting", "succeeded"), result["status"]
+        for name, status in statuses(result).items():
+            if status in FINISHED:
+                assert self.known.setdefault(name, counts[name]) == counts[name], f"{name} ran again"
+        return self.place.resume()
+
+    def _decisions(self, result: "dict[str, object]") -> list[str]:
+        """As a person would: look whether the effect is there."""
+        assert result["status"] == "waiting", result
+        counts, words = self.place.counts(), []
+        for name, status in statuses(result).items():
+            leaf = status == "waiting" and not (name.startswith("each") and "[" not in name)
+            if leaf:
+                decision = "--skip" if counts[name] else "--retry"
+                self.decided[decision] += 1
+                words += [decision, name]
+        assert words, result
+        return words
+
+    def check(self, result: "dict[str, object]", expected: object) -> None:
+        assert result["status"] == "succeeded"
+        assert result["outputs"] == expected
+        counts = self.place.counts()
+        for name, status in statuses(result).items():
+            if name.startswith("once_") or (name.startswith("each_") and "[" in name):
+                assert counts[name] == 1, f"{name}: {counts[name]} times, {status}"
+            elif name.startswith("again_") or (name.startswith("squares_") and "[" in name):
+                assert counts[name] >= 1, f"{name} never ran"
+        for name, count in self.known.items():
+            assert counts[name] == count, f"{name} had finished, and ran again"
+
+
+def test_killed_runs_end_as_if_never_killed_with_every_effect_once(tmp_path: Path) -> None:
+    began = time.monotonic()
+    expected = ended(Place(tmp_path / "calm").run(), 0)["outputs"]
+    kills = Kills(KILLS)
+    stories: list[Story] = []
+
+    def worker(number: int) -> None:
+        moment, turn = random.Random(f"{SEED}-{number}"), 0
+        while kills.left > 0:
+            turn += 1
+            story = Story(Place(tmp_path / f"run-{number}-{turn}"), kills, moment)
+            stories.append(story)
+            story.check(story.tell(), expected)
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            for one in [pool.submit(worker, number) for number in range(2)]:
+                one.result()
+    except BaseException:
+        kills.left = 0
+        print(f"\nrepeat with SYMPHONY_CRASH_SEED={SEED}")
+        raise
+    took_s = time.monotonic() - began
+    decided = sum((story.decided for story in stories), Counter[str]())
+    print(f"\n{KILLS} kills in {len(stories)} runs, decisions {dict(decided)}, {took_s:.1f} s, seed {SEED}")
+    assert took_s < 60.0 * max(1.0, KILLS / 50), f"{KILLS} kills took {took_s:.0f} s"
+
+
+def begun(place: Place) -> None:
+    """A run that was killed after its first effect."""
+    process = place.run()
+    until = time.monotonic() + PATIENCE_S
+    while not place.counts() and time.monotonic() < until:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    kill(process)
+
+
+def test_a_killed_run_is_listed_as_interrupted_within_two_seconds(tmp_path: Path) -> None:
+    place = Place(tmp_path / "place")
+    begun(place)
+    killed = time.monotonic()
+    listing = place.start("runs", "list")
+    listed = json.loads(listing.communicate(timeout=PATIENCE_S)[0])
+    assert [run["status"] for run in listed] == ["interrupted"]
+    assert time.monotonic() - killed < 2.0
+
+
+def test_of_two_that_resume_at_once_exactly_one_wins(tmp_path: Path) -> None:
+    place = Place(tmp_path / "place", stages=20)  # so long that the second cannot come too late
+    begun(place)
+    both = [place.resume(), place.resume()]
+    said = [process.communicate(timeout=PATIENCE_S) for process in both]
+    winners = [p for p in both if p.returncode in (0, 4)]
+    assert len(winners) == 1, (said, [p.returncode for p in both])
+    (loser,) = [text for process, text in zip(both, said, strict=True) if process not in winners]
+    assert json.loads(loser[0])["errors"][0]["code"] == "run-busy"
+    assert b"run-busy" in loser[1]
