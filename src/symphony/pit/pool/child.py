@@ -189,7 +189,9 @@ class Child(asyncio.SubprocessProtocol):
         if fd != 2:  # without stdin or stdout it is of no use, even if it lives on
             self._deaf = True
             if self._killer is None:
-                self.kill()
+                # Mostly it is about to end. Killing asks for its exit status, and if that has come
+                # just now, takes it away from the loop's own watcher.
+                self._killer = self._loop.call_later(_PIPES_S, self.kill)
 
     def process_exited(self) -> None:
         # Its pipes usually close with it; someone it started may hold them open.
