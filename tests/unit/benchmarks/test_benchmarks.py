@@ -1,0 +1,84 @@
+"""The benchmarks work, at tiny size."""
+
+import asyncio
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from symphony.workflow import builtin_catalog, loads, validate
+
+FOLDER = Path(__file__).parents[3] / "benchmarks"
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> object:
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def get(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    return get
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments", "references"),
+    [
+        ("spread", (10, 30), 30),
+        ("dense", (10, 30), 30),
+        ("chain", (5,), 4),
+        ("wide", (5,), 0),
+        ("layered", (9, 3), 6),
+    ],
+)
+def test_a_made_graph_is_valid_and_has_the_references_asked_for(module, shape, arguments, references):
+    document = getattr(module("graphs"), shape)(*arguments)
+    assert validate(loads(document, "json"), builtin_catalog()).ok
+    assert document.count(".result }}") == references
+    assert len(json.loads(document)["nodes"]) == arguments[0]
+
+
+@pytest.mark.parametrize("shape", ["spread", "dense"])
+def test_more_edges_than_fit_are_refused(module, shape):
+    with pytest.raises(ValueError, match="cannot carry"):
+        getattr(module("graphs"), shape)(3, 4)
+
+
+def test_validation_gives_a_figure_for_each_shape_and_format(module):
+    figures = module("validation").figures(5, 6, 3, 1)
+    assert len(figures) == 8
+    assert all(one.measured > 0 for one in figures)
+
+
+def test_a_run_is_measured_on_disk(module, tmp_path):
+    engine, graphs = module("engine"), module("graphs")
+    run = asyncio.run(engine.run_once(graphs.layered(4, 2), tmp_path / "home"))
+    assert min(run.preparation_s, run.run_s, run.journal_bytes) > 0
+
+
+def test_the_peer_writes_every_row(module, tmp_path):
+    assert module("engine").peer_us(tmp_path, 4, 2) > 0
+
+
+def test_the_report_names_misses_and_broken_benchmarks(module):
+    measuring, run = module("measuring"), module("run")
+    figures = [measuring.Figure("slow", 20.0, "ms", 10), measuring.Figure("fast", 1.0, "ms", 10, peer=2.0)]
+    results = {"some": json.loads(measuring.line("some", "tiny", figures))}
+    text = run.report(results, ["other"], ["- Cores: 2"])
+    assert "- some: slow: 20 ms, budget 10 ms (2.00 times)" in text
+    assert "| fast | 10 ms | – | 1 ms | 0.10 | 2 ms | 0.50 | holds |" in text
+    assert "- other" in text
+
+
+def test_a_plain_budget_by_key_becomes_figures(module):
+    found = module("run").figures_of({"benchmark": "x", "answer_ms": 5, "budget": {"answer_ms": 4}})
+    assert found == [{"what": "answer", "measured": 5, "unit": "ms", "budget": 4}]
+
+
+def test_a_budget_is_missed_only_above_it(module):
+    figure = module("measuring").Figure
+    assert not figure("x", 10, "ms", 10).missed
+    assert figure("x", 10.1, "ms", 10).missed
+    assert not figure("x", 10, "ms").missed
