@@ -226,6 +226,7 @@ class Symphony:
         bound, problems = bind_inputs(model, inputs or {}, cwd=here)
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
+        sealer, variables = _secrets(model, environment)
         meta = RunMeta(
             run_id=new_run_id(),
             workflow=dumps(model, "json"),
@@ -237,8 +238,8 @@ class Symphony:
             operators=self._files,
             cache=cache,
             concurrency=concurrency,
+            variables=tuple(variables),
         )
-        sealer, variables = _secrets(model, environment)
         works = works_of(model, self.catalog, self.operators)
         lock = None
         store: JournalStore = MemoryStore()
@@ -275,6 +276,7 @@ class Symphony:
             model = loads(meta.workflow, "json")
             works = works_of(model, catalog, operators)
             sealer, variables = _secrets(model, None)
+            _require(meta.variables, variables)
             bound = sealer.unseal(decode_sealed(meta.inputs))
             assert isinstance(bound, dict)
             await asyncio.to_thread(end_orphans, run_id)
@@ -339,6 +341,7 @@ class Symphony:
             cache=self.cache if meta.cache and self.home is not None else None,
             sealer=sealer,
             capture=capture,
+            environment=job.environment,
         )
         return Engine(job, store, executor, self._clock, os.getpid()), log
 
@@ -399,6 +402,17 @@ def _secrets(workflow: Workflow, environment: Mapping[str, str] | None) -> tuple
     from symphony.app.sealing import EnvironmentSealer
 
     return EnvironmentSealer(variables), variables
+
+
+def _require(needed: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Without a variable that the run began with, its nodes would go on with null in its place."""
+    for name in needed:
+        if name not in variables:
+            from symphony.app.sealing import SecretMissing
+
+            raise SecretMissing(
+                f"the run needs the variable {name} as it was", hint=f"set {name} and resume again"
+            )
 
 
 def run(

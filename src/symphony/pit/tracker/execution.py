@@ -122,6 +122,8 @@ class Executor:
     capture: Callable[
         [Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]
     ]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The listed variables, also those that the process itself does not have."""
     threads: int = THREADS
 
     # ---- running --------------------------------------------------------------------------
@@ -240,6 +242,7 @@ class Executor:
             base=self.base,
             log=log,
             cancelled=cancelled,
+            environment=self.environment,
         )
 
     # ---- types ----------------------------------------------------------------------------

@@ -61,6 +61,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     cache: bool = True
     concurrency: int | None = None
     version: str = ""
+    variables: tuple[str, ...] = ()
+    """Names of the listed environment variables that were set: a resume needs them too."""
 
 
 Committed = Callable[[list[Record]], None]
