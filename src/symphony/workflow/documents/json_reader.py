@@ -37,6 +37,7 @@ class JsonReader:
         self.spot = Spot(0)
         self.stack: list[_Frame] = []
         self.at = 0
+        self.due = False  # must an element of the innermost list or object come next?
 
     def read(self) -> "JsonReader":
         """Read all. Raises SyntaxProblem."""
@@ -46,7 +47,10 @@ class JsonReader:
         self.spot.at = self.at
         self._value()
         while self.stack:
-            self._after_value()
+            if self.due:
+                self._element()
+            else:
+                self._after_value()
         self._blank()
         if self.at < len(self.text):
             raise self._wrong("something follows the document", "one file holds one workflow")
@@ -65,6 +69,7 @@ class JsonReader:
     def _value(self) -> None:
         """The value that begins here; of a list or object, its beginning."""
         char = self._char()
+        self.due = False
         if char == "[" or char == "{":
             self._open({} if char == "{" else [])
         elif char == '"':
@@ -85,7 +90,7 @@ class JsonReader:
             self.at += 1
             self.stack.pop()
         else:
-            self._element()
+            self.due = True
 
     def _after_value(self) -> None:
         """A comma and the next element, or the end of the innermost list or object."""
@@ -100,7 +105,7 @@ class JsonReader:
             self._blank()
             if self._char() in ("}", "]"):
                 raise self._wrong("a comma stands before the end", "remove the last comma")
-            self._element()
+            self.due = True
         elif char:
             raise self._wrong(f"a comma or {end} is missing before {shown(char)}")
         else:

@@ -8,11 +8,12 @@ own reader. Problems are located by that reader, when they have to be.
 
 import re
 import sys
+from contextlib import suppress
 
 import msgspec
 
 from symphony.workflow.documents.json_reader import JsonReader
-from symphony.workflow.documents.tree import Document, Positions, Tree
+from symphony.workflow.documents.tree import Document, Positions, Spot, SyntaxProblem, Tree
 
 _ESCAPED_COMMA = re.compile(r"\\u002c", re.IGNORECASE)
 _STACK_USUAL = 3_000
@@ -25,11 +26,19 @@ def parse(text: str) -> Document:
         try:
             tree = msgspec.json.decode(text)
             if not _dropped(text, tree):
-                return Document(tree, (), Positions(text, lambda: JsonReader(text).read().spot))
+                return Document(tree, (), Positions(text, lambda: _spots(text)))
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass  # our own reader says what is wrong, and where
     reader = JsonReader(text).read()
     return Document(reader.root, tuple(reader.findings.found), Positions(text, lambda: reader.spot))
+
+
+def _spots(text: str) -> Spot:
+    """Where everything stands; of a text that nests too deep for our reader, all before that."""
+    reader = JsonReader(text)
+    with suppress(SyntaxProblem):
+        reader.read()
+    return reader.spot
 
 
 def _dropped(text: str, tree: Tree) -> bool:

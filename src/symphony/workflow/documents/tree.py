@@ -50,7 +50,7 @@ class Positions:
         """Line and column of `place`, or of the nearest thing around it that the text has."""
         if self._root is None:
             self._root = self._spots()
-        _, spot = _deepest(self._root, place, {})
+        _, spot = _deepest(self._root, place or None, {})
         return self.at(spot.at)
 
     def at(self, offset: int) -> Position:
@@ -61,13 +61,17 @@ class Positions:
         return line + 1, offset - (self._ends[line - 1] if line else -1)
 
 
-def _deepest(spot: Spot, place: str, known: dict[tuple[Spot, int], tuple[int, Spot]]) -> tuple[int, Spot]:
+def _deepest(
+    spot: Spot, place: str | None, known: dict[tuple[Spot, int], tuple[int, Spot]]
+) -> tuple[int, Spot]:
     """The spot that `place`, or most of it, leads to, and how much is left: keys may hold dots.
 
     `known` keeps it from going one way twice: keys can be made so that there are very many ways.
     """
-    best = len(place), spot
-    if not place or spot.inside is None:
+    if place is None:
+        return 0, spot
+    best = len(place) + 1, spot
+    if spot.inside is None:
         return best
     if (spot, len(place)) in known:
         return known[spot, len(place)]
@@ -81,18 +85,18 @@ def _deepest(spot: Spot, place: str, known: dict[tuple[Spot, int], tuple[int, Sp
     return best
 
 
-def _heads(place: str) -> Iterator[tuple[str | int, str]]:
-    """Every way to part a place into its first key and the rest, the shortest key first."""
-    if place[0] == "[":
+def _heads(place: str) -> Iterator[tuple[str | int, str | None]]:
+    """Every way to part a place into its first key and the rest, None for none; the shortest key first."""
+    if place[:1] == "[":
         number, closed, tail = place[1:].partition("]")
         if closed and number.isdecimal() and len(number) < 10:
-            yield int(number), tail.removeprefix(".")
+            yield int(number), tail.removeprefix(".") if tail else None
     for i, char in enumerate(place):
         if char == ".":
             yield place[:i], place[i + 1 :]
         elif char == "[" and i:
             yield place[:i], place[i:]
-    yield place, ""
+    yield place, None
 
 
 @dataclass(frozen=True, slots=True)
