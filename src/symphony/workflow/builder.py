@@ -104,8 +104,11 @@ class WorkflowBuilder:
         return self
 
     def input(
-        self, name: str, type: str | PortType | Sequence[str] = "any", **options: Value  # noqa: A002
-    ) -> "WorkflowBuilder":  # fmt: skip
+        self,
+        name: str,
+        type: str | PortType | Sequence[str] = "any",
+        **options: Value,
+    ) -> "WorkflowBuilder":
         """One input. `type` is a type's name or a list of choices.
 
         Options: `default`, `min`, `max`, `description`. Without a default it must be given.

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from typing import Final, TypeAlias, TypeVar
 
 from symphony.ports.values import Value
@@ -188,6 +189,6 @@ def _transform_edges(workflow: Workflow) -> Iterator[Edge]:
     """An explicit edge's transform may read other nodes than the edge's source."""
     for edge in workflow.edges:
         if isinstance(edge, DataEdge) and edge.transform is not None:
-            for source in _nodes([*quietly(condition_reads, edge.transform)]):
+            for source in _nodes([*quietly(partial(condition_reads, value=True), edge.transform)]):
                 if source != edge.source:
                     yield ControlEdge(source=source, target=edge.target, derived=True)

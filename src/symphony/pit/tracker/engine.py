@@ -127,7 +127,7 @@ class Engine:
             doubtful = command.do is Do.START and not self._work(command.slot).repeatable
             if doubtful and command.slot in self.replay.announced:
                 self._doubt(command.slot)
-        # What each decision let begin is outstanding now: asking once gives everything once.
+        # Asking once, after all decisions, gives everything once.
         self._commands.extend(self.machine.outstanding())
 
     def _recover(self, record: Record) -> None:
@@ -294,24 +294,14 @@ class Engine:
     def _wanted(self, slot: int, work: Work) -> bool:
         if work.conditions and not any(self._holds(slot, source, c) for source, c in work.conditions):
             return False
-        return work.when is None or self._truth(self._render(work.when, slot), "when")
+        return work.when is None or _truth(self._render(work.when, slot), "when")
 
     def _holds(self, slot: int, source: str, condition: Template) -> bool:
         """A conditional edge holds if its source and all it reads succeeded and it is true."""
         names = [source, *(read.name for read in condition.reads if read.kind in ("port", "node"))]
         if any(self.machine.status[self._slot_of(name)] != Status.SUCCEEDED for name in names):
             return False
-        return self._truth(self._render(condition, slot), "the edge's when")
-
-    @staticmethod
-    def _truth(value: Value, what: str) -> bool:
-        if isinstance(value, bool):
-            return value
-        raise SymphonyError(
-            f"{what} gave {type(value).__name__}, not true or false",
-            code="type-mismatch",
-            hint="compare the value, for instance x > 0",
-        )
+        return _truth(self._render(condition, slot), "the edge's when")
 
     def _expand(self, slot: int, template: Template) -> None:
         items = self._render(template, slot)
@@ -335,7 +325,7 @@ class Engine:
                 getattr(work.node, "default", None),
             )
         else:
-            taken = "true" if self._truth(value, "condition") else "false"
+            taken = "true" if _truth(value, "condition") else "false"
         self._finish(slot, Finished({"taken": taken}), self.clock.now_s(), taken=taken)
 
     def _merge(self, slot: int) -> None:
@@ -598,3 +588,13 @@ class Engine:
 def _same(expected: Value, value: Value) -> bool:
     """Equal as values: 1, 1.0 and true all differ."""
     return type(expected) is type(value) and expected == value
+
+
+def _truth(value: Value, what: str) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise SymphonyError(
+        f"{what} gave {type(value).__name__}, not true or false",
+        code="type-mismatch",
+        hint="compare the value, for instance x > 0",
+    )
