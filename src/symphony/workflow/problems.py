@@ -16,6 +16,9 @@ PROBLEMS_MAX: Final = 1_000
 """A report lists at most so many problems: a hostile file could hold millions."""
 
 
+_KNOWN_MAX = 2_000
+
+
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """One problem. `place` is a path such as `nodes.embed.inputs.texts`, empty for the document.
 
@@ -46,6 +49,11 @@ class Findings:
 
     def __init__(self) -> None:
         self.found: list[Problem] = []
+
+    @property
+    def full(self) -> bool:
+        """Would further problems be left out?"""
+        return len(self.found) > PROBLEMS_MAX
 
     def add(
         self, code: Code, place: str, message: str, hint: str, position: tuple[int, int] | None = None
@@ -89,8 +97,14 @@ def shown(value: object, width: int = 40) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A hint that names the known word next to `word`, or else `otherwise`."""
+    """A hint that names the known word next to `word`, or else `otherwise`.
+
+    Among very many known words none is sought: a file may hold thousands of mistakes.
+    """
     from difflib import get_close_matches  # only where somebody mistyped
 
-    close = get_close_matches(word[:100], list(known), n=1)
+    words = list(known)
+    if len(words) > _KNOWN_MAX:
+        return otherwise
+    close = get_close_matches(word[:100], words, n=1)
     return f"did you mean {close[0]}?" if close else otherwise

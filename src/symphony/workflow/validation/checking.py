@@ -9,7 +9,7 @@ from symphony.workflow.types import ANY
 from symphony.workflow.validation.children import Children, Resolve
 from symphony.workflow.validation.cycles import check_cycles
 from symphony.workflow.validation.edges import check_edges, fed_inputs
-from symphony.workflow.validation.level import Level, Sheet
+from symphony.workflow.validation.level import Level, Sheet, TooManyProblems
 from symphony.workflow.validation.nodes import check_nodes
 from symphony.workflow.validation.scope import Scope, output_ports
 from symphony.workflow.validation.warnings import warn
@@ -41,8 +41,17 @@ def _check(
     sheet = Sheet(workflow)
     if len(workflow.nodes) > NODES_MAX:  # what lies behind it could take very long
         _too_many(sheet, "nodes", len(workflow.nodes), NODES_MAX, source)
-        return ValidationReport(errors=tuple(sheet.errors.found))
-    level = Level(sheet, Scope(workflow, children.catalog, children, broken=broken), "nodes")
+    else:
+        try:
+            scope = Scope(workflow, children.catalog, children, broken=broken)
+            _check_meaning(Level(sheet, scope, "nodes"), source)
+        except TooManyProblems:
+            pass
+    return ValidationReport(errors=tuple(sheet.errors.found), warnings=tuple(sheet.warnings.found))
+
+
+def _check_meaning(level: Level, source: str | None) -> None:
+    sheet, workflow = level.sheet, level.sheet.workflow
     check_nodes(level, fed_inputs(level) if workflow.edges else {})
     if workflow.edges:
         check_edges(level)
@@ -57,7 +66,6 @@ def _check(
     if edges > EDGES_MAX:
         _too_many(sheet, "edges", edges, EDGES_MAX, source)
     warn(level, set(read), cyclic=cyclic)
-    return ValidationReport(errors=tuple(sheet.errors.found), warnings=tuple(sheet.warnings.found))
 
 
 def _too_many(sheet: Sheet, what: str, count: int, most: int, source: str | None) -> None:

@@ -1,6 +1,6 @@
 """Checks of explicit edges."""
 
-from symphony.workflow.expressions import BadExpression, Compiler
+from symphony.workflow.expressions import BadExpression
 from symphony.workflow.model import ConditionalEdge, ControlEdge, DataEdge
 from symphony.workflow.problems import child
 from symphony.workflow.types import ANY, PortType, fits
@@ -50,7 +50,7 @@ def _data(level: Level, edge: DataEdge, place: str, given: set[tuple[str, str]])
     target = _input_type(level, edge, place, given)
     if edge.transform is not None:
         try:
-            template = Compiler(level.scope.seeing(value=kind or ANY).types).condition(edge.transform)
+            template = level.scope.seeing(value=kind or ANY).compiler.transform(edge.transform)
         except BadExpression as error:
             level.bad(error, child(place, "transform"))
             return

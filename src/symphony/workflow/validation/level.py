@@ -6,13 +6,18 @@ import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
-from symphony.workflow.expressions import BadExpression, Compiler, Read, Template, celtypes
+from symphony.workflow.expressions import BadExpression, Read, Template
 from symphony.workflow.model import Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
-from symphony.workflow.types import STRING, PortType, fits, mismatch
+from symphony.workflow.types import ANY, STRING, PortType, fits, mismatch
 from symphony.workflow.validation.scope import Scope
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})
 _NO_PORTS = frozenset({"true", "false", "null", "in"})  # words of CEL
+
+
+class TooManyProblems(Exception):
+    """The report is full: looking further would find nothing that it could hold."""
 
 
 class Sheet:
@@ -38,8 +43,10 @@ class Level:
         self._fits: dict[tuple[int, int], bool] = {}
 
     def error(self, code: Code, place: str, message: str, hint: str) -> None:
-        """Note an error."""
+        """Note an error. Raises TooManyProblems when the report is full."""
         self.sheet.errors.add(code, place, message, hint)
+        if self.sheet.errors.full:
+            raise TooManyProblems
 
     def bad(self, error: BadExpression, place: str) -> None:
         """Note what is wrong with an expression."""
@@ -56,33 +63,60 @@ class Level:
         hint = did_you_mean(name, self.scope.nodes, "name a node of the same level")
         self.error("unknown-node", place, f"there is no node {name!r}", hint)
 
-    def bare(self, text: str, target: PortType, before: list[str]) -> bool:
-        """The short path: is `text` one sound, fitting reference to a port or input? False: look closely.
+    def bare(self, value: Value, target: PortType, before: list[str]) -> bool:
+        """The short path: is it one sound, fitting reference, or a list of these and of plain values?
 
-        No tokenizer and no cache: what stands between the braces is looked up as it is.
+        False: look closely. No tokenizer and no cache: what stands between the braces is looked up
+        as it is.
         """
-        if text[:3] != "${{" or text[-2:] != "}}" or "-" in text:  # in CEL a dash is a minus
+        if type(value) is str:
+            found = self._reference(value, target)
+            if found is None:
+                return False
+            self._note(found, before)
+            return True
+        if type(value) is not list:
             return False
+        item = ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
+        if item is None:
+            return False
+        distinct: dict[tuple[str, str], None] = {}
+        for element in value:
+            if type(element) is str and "${{" in element:
+                found = self._reference(element, item)
+                if found is None:
+                    return False
+                distinct[found] = None
+            elif type(element) not in _PLAIN or mismatch(element, item):
+                return False
+        for found in distinct:
+            self._note(found, before)
+        return True
+
+    def _note(self, found: tuple[str, str], before: list[str]) -> None:
+        if found[0] == "inputs":
+            self.sheet.used_inputs.add(found[1])
+        else:
+            before.append(found[0])
+            self.sheet.edges += 1
+
+    def _reference(self, text: str, target: PortType) -> tuple[str, str] | None:
+        """Node (or `inputs`) and port that a text refers to, if it is known and fits."""
+        if text[:3] != "${{" or text[-2:] != "}}" or "-" in text:  # in CEL a dash is a minus
+            return None
         name, _, port = text[3:-2].strip().partition(".")
         ports = self._types.get(name) or self._types_of(name)
-        if ports is None:
-            return False
-        kind = ports.get(port)
+        kind = None if ports is None else ports.get(port)
         if kind is None:
-            return False
+            return None
         if kind is not target and target.kind != "any" and kind.kind != "any":
             pair = id(kind), id(target)  # both live as long as this level
             good = self._fits.get(pair)
             if good is None:
                 good = self._fits[pair] = fits(kind, target)
             if not good:
-                return False
-        if name == "inputs":
-            self.sheet.used_inputs.add(port)
-        else:
-            before.append(name)
-            self.sheet.edges += 1
-        return True
+                return None
+        return name, port
 
     def _types_of(self, name: str) -> dict[str, PortType] | None:
         """The types of a node's ports that an expression can name; None if it is no such node."""
@@ -108,15 +142,12 @@ class Level:
                 self.misfit(mismatch(value, target), target, place)
             return STRING
         try:
-            template = Compiler(scope.types).template(value)
+            template = scope.compiler.template(value)
         except BadExpression as error:
             self.bad(error, place)
             return None
         self.sheet.edges += self.reads(template.reads, before)
-        if template.bare is None or template.type != celtypes.TIMESTAMP:
-            self.misfit(template.misfit(target), target, place)
-        elif not fits(STRING, target):
-            self.misfit(f"a timestamp does not fit {target}", target, place)
+        self.misfit(template.misfit(target), target, place)
         return template.type
 
     def misfit(self, why: str | None, target: PortType, place: str) -> None:
@@ -127,7 +158,7 @@ class Level:
     def condition(self, text: str, scope: Scope, before: list[str], place: str) -> Template | None:
         """Check CEL of any type; None if it is not sound."""
         try:
-            template = Compiler(scope.types).condition(text)
+            template = scope.compiler.condition(text)
         except BadExpression as error:
             self.bad(error, place)
             return None

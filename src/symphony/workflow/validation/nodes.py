@@ -64,7 +64,7 @@ def _inputs(level: Level, name: str, node: Node, scope: Scope, expected: Mapping
                 level.error("unknown-port", place, f"there is no input {key!r}", port_hint(key, expected))
             else:
                 target = port.type
-        if type(value) is str and "${{" in value and level.bare(value, target, before):
+        if level.bare(value, target, before):
             continue
         level.value(value, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
 

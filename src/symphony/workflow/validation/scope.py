@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
-from symphony.workflow.expressions import BadExpression, Compiler, Read, celtypes
+from symphony.workflow.expressions import BadExpression, Compiler, Read
 from symphony.workflow.model import (
     CommandNode,
     ControlNode,
@@ -27,7 +27,7 @@ _APPROVAL = {
     "approved": Port(type=_BOOLEAN), "by": Port(type=_TEXT_OR_NULL), "comment": Port(type=_TEXT_OR_NULL)
 }  # fmt: skip
 _Info = TypeVar("_Info", OperatorInfo, ModelInfo)
-_RUN = {"id": STRING, "started_at": celtypes.TIMESTAMP}
+_RUN = {"id": STRING, "started_at": STRING}
 
 
 def named(name: str, known: Mapping[str, _Info]) -> _Info | str:
@@ -61,6 +61,7 @@ class Scope:
         self._outputs: dict[str, Ports | None] = {}
         self._lists: dict[str, Ports] = {}
         self._operators: dict[str, OperatorInfo | str] = {}
+        self.compiler = Compiler(self.types, value=False)
 
     def seeing(self, *, item: PortType | None = None, value: PortType | None = None) -> "Scope":
         """The same scope in which `item` and `index`, or `value`, exist too."""
@@ -73,12 +74,11 @@ class Scope:
 
     def inside(self, loop: ControlNode) -> "Scope":
         """The scope of a loop's body. An outermost loop's state has a type where every round keeps it."""
-        compiler = Compiler(self.types)
         first = loop.state or {}
         if self.outer is not None:  # each level would be tried again for each round of those around it
             state = dict.fromkeys(first, ANY)
         else:
-            state = {name: _type_or_any(compiler, value) for name, value in first.items()}
+            state = {name: _type_or_any(self.compiler, value) for name, value in first.items()}
         while True:
             inner = Scope(
                 self.workflow, self.catalog, self.children, nodes=loop.body or {}, outer=self,
@@ -96,7 +96,7 @@ class Scope:
         if not isinstance(value, str):
             return ANY
         try:
-            return Compiler(self.types).condition(value).type
+            return self.compiler.condition(value).type
         except BadExpression:
             return ANY
 
@@ -227,9 +227,7 @@ class Scope:
                     )
                 return _TEXT_OR_NULL
         if self.value is None:
-            raise BadExpression(
-                "`value` exists only in an edge's transform", hint="write inputs.NAME or NODE.PORT"
-            )
+            raise _value_outside()
         return self.value
 
     def _input_type(self, name: str) -> PortType:
@@ -244,6 +242,8 @@ class Scope:
 
     def _node_type(self, read: Read) -> PortType:
         level = self.level_of(read.name)
+        if level is None and read.name == "value":
+            raise _value_outside()
         if level is None:
             hint = did_you_mean(
                 read.name, self.nodes, "inputs of the workflow are inputs.NAME; nodes are NODE.PORT"
@@ -259,6 +259,10 @@ class Scope:
             message = f"{read.name} has no output {read.port!r}"
             raise BadExpression(message, problem_code="unknown-port", hint=port_hint(read.port, ports))
         return port.type
+
+
+def _value_outside() -> BadExpression:
+    return BadExpression("`value` exists only in an edge's transform", hint="write inputs.NAME or NODE.PORT")
 
 
 def port_hint(name: str, ports: Mapping[str, Port]) -> str:
@@ -294,14 +298,14 @@ def port_types(
 
 def output_ports(workflow: Workflow, children: Children) -> Ports:
     """The output ports that a workflow has where it is a sub-workflow."""
-    compiler = Compiler(Scope(workflow, children.catalog, children).types)
+    compiler = Scope(workflow, children.catalog, children).compiler
     ports: dict[str, Port] = {}
     for name, value in workflow.outputs.items():
         try:
             kind = compiler.template(value).type
         except BadExpression:
             kind = ANY
-        ports[name] = Port(type=STRING if kind == celtypes.TIMESTAMP else kind)
+        ports[name] = Port(type=kind)
     return ports
 
 
