@@ -52,18 +52,26 @@ def _operator(name: str, raw: Mapping[str, object]) -> OperatorInfo:
         case "read":
             effect = "read"
     return OperatorInfo(
-        name=name, version=str(raw["version"]), effect=effect, idempotent=bool(raw.get("idempotent")),
-        summary=str(raw.get("summary", "")), help=str(raw.get("help", "")),
-        inputs=_read_ports(raw.get("inputs")), outputs=_read_ports(raw.get("outputs")),
-    )  # fmt: skip
+        name=name,
+        version=str(raw["version"]),
+        effect=effect,
+        idempotent=bool(raw.get("idempotent")),
+        summary=str(raw.get("summary", "")),
+        help=str(raw.get("help", "")),
+        inputs=_read_ports(raw.get("inputs")),
+        outputs=_read_ports(raw.get("outputs")),
+    )
 
 
 def _model(name: str, raw: Mapping[str, object]) -> ModelInfo:
     return ModelInfo(
-        id=name, version=str(raw["version"]), provider=str(raw.get("provider", "local")),
+        id=name,
+        version=str(raw["version"]),
+        provider=str(raw.get("provider", "local")),
         summary=str(raw.get("summary", "")),
-        inputs=_read_ports(raw.get("inputs")), outputs=_read_ports(raw.get("outputs")),
-    )  # fmt: skip
+        inputs=_read_ports(raw.get("inputs")),
+        outputs=_read_ports(raw.get("outputs")),
+    )
 
 
 def _read_ports(raw: object) -> dict[str, Port]:
@@ -93,7 +101,11 @@ def _map(raw: object) -> dict[str, object]:
 
 def _spelled(info: OperatorInfo | ModelInfo) -> dict[str, Value]:
     if isinstance(info, OperatorInfo):
-        head: dict[str, Value] = {"version": info.version, "effect": info.effect, "idempotent": info.idempotent}
+        head: dict[str, Value] = {
+            "version": info.version,
+            "effect": info.effect,
+            "idempotent": info.idempotent,
+        }
         head |= {"summary": info.summary, "help": info.help}
     else:
         head = {"version": info.version, "provider": info.provider, "summary": info.summary}
