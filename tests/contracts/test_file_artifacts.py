@@ -209,7 +209,7 @@ def test_the_log_shrinks_and_nothing_is_lost(store: FileArtifacts) -> None:
     link(store, first, "r2")
     put(store, b"kept", "name")
     with (store.root / "records.log").open("ab") as log:
-        log.write(line_of(Unlinked("many runs")) * 1_100)
+        log.write(line_of(Unlinked("many runs")) * 1_400)
     before = list(store.records())
     size = (store.root / "records.log").stat().st_size
     other = FileArtifacts(store.root)

@@ -25,6 +25,7 @@ from symphony.pit.artifacts.records import Put, Read, Record, RecordLog, line_of
 T = TypeVar("T")
 
 _BATCH = 5_000
+_COMPACT_BYTES = 1 << 16
 
 _abandoned: list[Index | None] = []
 
@@ -99,10 +100,11 @@ class Ledger:
         with self._mutex, file_lock(self._lock, exclusive=True):
             self._check_fork()
             self._catch_up(write=True)
-            lines = sum(1 for _ in self._log.read(0))
-            index = self._opened()
-            if index.position().damaged == 0 and lines > 1_000 and lines > 2 * index.count():
-                self._log.replace(index.dump())
+            position, needed = self._opened().position(), self._opened().count()
+            if position.damaged or position.offset < _COMPACT_BYTES:
+                return
+            if sum(1 for _ in self._log.read(0)) > 2 * needed:
+                self._log.replace(self._opened().dump())
                 self._catch_up(write=True)
 
     def close(self) -> None:
