@@ -44,10 +44,17 @@ def measured(name: str) -> str | None:
 
 
 def figures_of(found: Mapping[str, object]) -> Figures:
-    """The figures of a benchmark's line, of one with a plain `budget` by key too (`answer_ms`: 10)."""
+    """The figures of a benchmark's line, also of one with `budget` by key, or `median_ms` and `budget_ms`."""
     figures = found.get("figures")
     if isinstance(figures, list):
         return figures
+    medians, most = found.get("median_ms"), found.get("budget_ms")
+    if isinstance(medians, dict):
+        given = most if isinstance(most, dict) else {}
+        return [
+            {"what": key.replace("_", " "), "measured": value, "unit": "ms", "budget": given.get(key)}
+            for key, value in medians.items()
+        ]
     budgets = found.get("budget")
     limits = budgets if isinstance(budgets, dict) else {}
     out = []

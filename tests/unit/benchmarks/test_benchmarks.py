@@ -47,7 +47,7 @@ def test_more_edges_than_fit_are_refused(module, shape):
 
 
 def test_validation_gives_a_figure_for_each_shape_and_format(module):
-    figures = module("validation").figures(5, 6, 3, 1)
+    figures = module("validation").figures(5, 6, 5, 1)
     assert len(figures) == 8
     assert all(one.measured > 0 for one in figures)
 
@@ -75,6 +75,11 @@ def test_the_report_names_misses_and_broken_benchmarks(module):
 def test_a_plain_budget_by_key_becomes_figures(module):
     found = module("run").figures_of({"benchmark": "x", "answer_ms": 5, "budget": {"answer_ms": 4}})
     assert found == [{"what": "answer", "measured": 5, "unit": "ms", "budget": 4}]
+
+
+def test_a_miss_among_nested_medians_is_named(module):
+    found = {"median_ms": {"put": 9.0, "other": 1.0}, "budget_ms": {"put": 5.0}}
+    assert module("run").misses({"x": found}) == ["- x: put: 9 ms, budget 5 ms (1.80 times)"]
 
 
 def test_a_budget_is_missed_only_above_it(module):
