@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from symphony.pit.artifacts import CacheEntry, FileArtifacts, ResultCache
+from symphony.pit.artifacts import FileArtifacts, ResultCache
 from symphony.pit.artifacts.codec import decode_value, encode_value, value_digest
 from symphony.pit.artifacts.keys import cache_key
 from symphony.ports.artifacts import Provenance
@@ -90,12 +90,14 @@ def measure_store(home: Path) -> tuple[dict[str, float], float]:
 def measure_cache(home: Path) -> dict[str, float]:
     """Medians in milliseconds; `cache_get` of results that are only in the file."""
     value: Value = {"rows": [{"name": f"row {i}", "score": i / 7} for i in range(20)]}
-    entry = CacheEntry(operator="o", outputs={"result": value}, run_id="r", node="n", created_at=0.0)
     keys = [
         cache_key("o", "1.0.0", "f", {"limit": 5}, {"text": value_digest(f"{i}")}) for i in range(RESULTS)
     ]
     cache = ResultCache(home / "cache.db")
-    puts = times_ms(lambda i: cache.put(keys[i], entry), RESULTS)
+    puts = times_ms(
+        lambda i: cache.put(keys[i], operator="o", outputs={"result": value}, run_id="r", node="n", at=0.0),
+        RESULTS,
+    )
     cache.close()
     cache = ResultCache(home / "cache.db")
     gets = times_ms(lambda i: cache.get(keys[i * 7]), RESULTS // 10)

@@ -1,5 +1,7 @@
 """What every cache of results keeps to: one suite over the file and memory."""
 
+import hashlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,12 +10,12 @@ import pytest
 
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts import Cache, CacheEntry, MemoryCache, ResultCache
+from symphony.pit.artifacts.cache import SCHEMA, FileMemo
 from symphony.pit.artifacts.content import FileState
+from symphony.pit.artifacts.write_behind import WriteBehind
 from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
 
 REF = ArtifactRef(digest=Digest("a" * 64), size=100_000, content_type="text/plain", name="n", encoding="text")
-STATE = FileState(1, 2**64 - 1, 3, 4, 5)
-
 Make = Callable[..., Cache]
 
 
@@ -37,20 +39,31 @@ def entry(value: StoredValue = 1, operator: str = "text.split") -> CacheEntry:
     return CacheEntry(operator=operator, outputs={"result": value}, run_id="r", node="n[3]", created_at=2.5)
 
 
+def put(cache: Cache, key: str, found: CacheEntry) -> None:
+    cache.put(
+        key,
+        operator=found.operator,
+        outputs=found.outputs,
+        run_id=found.run_id,
+        node=found.node,
+        at=found.created_at,
+    )
+
+
 def test_what_is_put_is_found_at_once(make: Make) -> None:
     cache = make()
     assert cache.get("k") is None
     values: list[StoredValue] = [None, True, -1, 2.5, "é", b"\0", [1, [2.0]], {"a": {"b": None}}, REF]
     for i, value in enumerate(values):
-        cache.put(f"k{i}", entry(value))
+        put(cache, f"k{i}", entry(value))
     for i, value in enumerate(values):
         assert cache.get(f"k{i}") == entry(value)
 
 
 def test_the_last_put_of_a_key_wins(make: Make) -> None:
     cache = make()
-    cache.put("k", entry(1))
-    cache.put("k", entry("longer than before"))
+    put(cache, "k", entry(1))
+    put(cache, "k", entry("longer than before"))
     assert cache.get("k") == entry("longer than before")
     assert cache.size().entries == 1
 
@@ -58,7 +71,7 @@ def test_the_last_put_of_a_key_wins(make: Make) -> None:
 def test_it_knows_which_operators_it_has_results_of(make: Make) -> None:
     cache = make()
     assert not cache.has_any("text.split")
-    cache.put("k", entry())
+    put(cache, "k", entry())
     assert cache.has_any("text.split")
     assert not cache.has_any("text.join")
     cache.clear()
@@ -68,21 +81,21 @@ def test_it_knows_which_operators_it_has_results_of(make: Make) -> None:
 def test_clearing_forgets_all_results_and_says_how_many(make: Make) -> None:
     cache = make()
     assert cache.clear() == 0
-    cache.put("a", entry())
-    cache.put("b", entry())
+    put(cache, "a", entry())
+    put(cache, "b", entry())
     assert cache.size().entries == 2
     assert cache.size().bytes > 0
     assert cache.clear() == 2
     assert cache.get("a") is None
     assert cache.size() == (0, 0)
-    cache.put("a", entry(3))
+    put(cache, "a", entry(3))
     assert cache.get("a") == entry(3)
 
 
 def test_an_entry_whose_body_is_gone_is_a_miss_and_forgotten(make: Make) -> None:
     held = {REF.digest}
     cache = make(holds=lambda ref: ref.digest in held)
-    cache.put("k", entry(REF))
+    put(cache, "k", entry(REF))
     assert cache.get("k") == entry(REF)
     held.clear()
     assert cache.get("k") is None
@@ -94,7 +107,7 @@ def test_an_entry_whose_body_is_gone_is_a_miss_and_forgotten(make: Make) -> None
 def test_a_result_changed_by_its_user_stays_as_it_was(make: Make) -> None:
     cache = make()
     value: Value = [1, 2]
-    cache.put("k", entry(value))
+    put(cache, "k", entry(value))
     assert isinstance(value, list)
     value.append(3)
     found = cache.get("k")
@@ -108,7 +121,7 @@ def test_a_result_changed_by_its_user_stays_as_it_was(make: Make) -> None:
 def test_it_stays_within_its_bound_and_forgets_the_oldest(make: Make) -> None:
     cache = make(bytes_max=20_000)
     for i in range(100):
-        cache.put(f"k{i:03}", entry("x" * 1_000))
+        put(cache, f"k{i:03}", entry("x" * 1_000))
         cache.size()
     assert 5_000 < cache.size().bytes <= 20_000
     assert cache.get("k000") is None
@@ -117,23 +130,24 @@ def test_it_stays_within_its_bound_and_forgets_the_oldest(make: Make) -> None:
 
 def test_one_that_would_fill_it_alone_is_not_kept(make: Make) -> None:
     cache = make(bytes_max=20_000)
-    cache.put("k", entry("x" * 10_000))
+    put(cache, "k", entry("x" * 10_000))
     assert cache.get("k") is None
 
 
 def test_what_is_no_value_is_refused(make: Make) -> None:
     with pytest.raises(SerializationFailed):
-        make().put("k", entry(float("nan")))
+        put(make(), "k", entry(float("nan")))
 
 
-def test_it_remembers_digests_of_files(make: Make) -> None:
+def test_it_knows_files_by_their_content(make: Make, tmp_path: Path) -> None:
     cache = make()
-    assert cache.memo.recall(STATE) is None
-    cache.memo.remember(STATE, "d" * 64)
-    assert cache.memo.recall(STATE) == "d" * 64
-    assert cache.memo.recall(STATE._replace(ctime_ns=6)) is None
-    cache.clear()
-    assert cache.memo.recall(STATE) == "d" * 64
+    (tmp_path / "f").write_bytes(b"one")
+    os.utime(tmp_path / "f", (1, 1))
+    for body in (b"one", b"one", b"two"):
+        (tmp_path / "f").write_bytes(body)
+        assert cache.content(tmp_path / "f") == hashlib.sha256(body).hexdigest()
+    assert cache.content(tmp_path) is None
+    assert cache.content(tmp_path / "none") is None
 
 
 def test_many_threads_at_once(make: Make) -> None:
@@ -142,7 +156,7 @@ def test_many_threads_at_once(make: Make) -> None:
 
     def work(number: int) -> None:
         for i in range(50):
-            cache.put(f"{number}.{i}", entry([number, i]))
+            put(cache, f"{number}.{i}", entry([number, i]))
             if cache.get(f"{number}.{i}") != entry([number, i]):
                 failures.append(f"{number}.{i}")
 
@@ -160,20 +174,32 @@ def test_many_threads_at_once(make: Make) -> None:
 
 def test_results_outlive_the_process(tmp_path: Path) -> None:
     first = ResultCache(tmp_path / "cache.db")
-    first.put("k", entry(REF))
-    first.memo.remember(STATE, "d" * 64)
+    put(first, "k", entry(REF))
     first.close()
     second = ResultCache(tmp_path / "cache.db")
     assert second.has_any("text.split")
     assert second.get("k") == entry(REF)
-    assert second.memo.recall(STATE) == "d" * 64
     second.close()
+
+
+def test_digests_of_files_outlive_the_process(tmp_path: Path) -> None:
+    state = FileState(1, 2**64 - 1, 3, 4, 5)
+    for _ in range(2):
+        file = WriteBehind(tmp_path / "cache.db", application=1, schema=SCHEMA, tidy=lambda _: None)
+        memo = FileMemo(file)
+        assert memo.recall(state._replace(ctime_ns=6)) is None
+        memo.remember(state, "d" * 64)
+        assert memo.recall(state) == "d" * 64
+        file.close()
+    file = WriteBehind(tmp_path / "cache.db", application=1, schema=SCHEMA, tidy=lambda _: None)
+    assert FileMemo(file).recall(state) == "d" * 64
+    file.close()
 
 
 def test_two_caches_share_one_file(tmp_path: Path) -> None:
     one, two = ResultCache(tmp_path / "cache.db"), ResultCache(tmp_path / "cache.db")
-    one.put("a", entry(1))
-    two.put("b", entry(2))
+    put(one, "a", entry(1))
+    put(two, "b", entry(2))
     assert one.size().entries == 1 or two.size().entries == 2
     two.size()
     assert one.get("b") == entry(2)
@@ -185,13 +211,13 @@ def test_two_caches_share_one_file(tmp_path: Path) -> None:
 def test_using_a_result_keeps_it_longer(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path / "cache.db", bytes_max=20_000)
     for i in range(10):
-        cache.put(f"k{i}", entry("x" * 1_000))
+        put(cache, f"k{i}", entry("x" * 1_000))
         cache.size()
     cache.close()
     cache = ResultCache(tmp_path / "cache.db", bytes_max=20_000)
     assert cache.get("k0") is not None
     for i in range(10, 22):
-        cache.put(f"k{i}", entry("x" * 1_000))
+        put(cache, f"k{i}", entry("x" * 1_000))
         cache.size()
     cache.close()
     cache = ResultCache(tmp_path / "cache.db", bytes_max=20_000)
@@ -222,7 +248,7 @@ def test_a_file_that_is_not_ours_is_set_aside(
         connection.close()
     cache = ResultCache(path)
     assert cache.get("k") is None
-    cache.put("k", entry())
+    put(cache, "k", entry())
     assert cache.size().entries == 1
     cache.close()
     aside = damage in ("text", "torn", "foreign")
@@ -236,7 +262,7 @@ def test_a_file_that_breaks_while_in_use_is_set_aside(
     path = tmp_path / "cache.db"
     cache = ResultCache(path)
     for i in range(3_000):
-        cache.put(f"k{i}", entry("x" * 300))
+        put(cache, f"k{i}", entry("x" * 300))
     cache.close()
     body = bytearray(path.read_bytes())
     body[8_192:] = b"\x5a" * (len(body) - 8_192)
@@ -244,7 +270,7 @@ def test_a_file_that_breaks_while_in_use_is_set_aside(
     cache = ResultCache(path)
     for i in range(0, 3_000, 100):
         assert cache.get(f"k{i}") in (None, entry("x" * 300))
-    cache.put("new", entry())
+    put(cache, "new", entry())
     assert cache.get("new") == entry()
     cache.close()
     again = ResultCache(path)
@@ -258,7 +284,7 @@ def test_a_place_that_cannot_be_written_means_no_cache_and_no_error(
 ) -> None:
     (tmp_path / "file").write_text("")
     cache = ResultCache(tmp_path / "file" / "cache.db")
-    cache.put("k", entry())
+    put(cache, "k", entry())
     assert cache.get("k") == entry()
     assert cache.size() == (0, 0)
     cache.close()

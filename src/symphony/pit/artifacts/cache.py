@@ -6,11 +6,11 @@ reaches a run: it is logged, and results are computed again.
 
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from symphony.pit.artifacts.content import ContentMemo, FileState
+from symphony.pit.artifacts.content import FileState, content_digest
 from symphony.pit.artifacts.results import (
     BYTES_MAX,
     CacheEntry,
@@ -21,13 +21,13 @@ from symphony.pit.artifacts.results import (
     row_of,
 )
 from symphony.pit.artifacts.write_behind import WriteBehind
-from symphony.ports.values import ArtifactRef
+from symphony.ports.values import ArtifactRef, StoredValue
 
 _RECENT_MAX = 1_000
 _RECENT_BYTES_MAX = 16 << 20
 _CONTENTS_MAX = 200_000
 _APPLICATION = 0x53594301
-_SCHEMA = """
+SCHEMA = """
 CREATE TABLE entries (
     key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -63,16 +63,15 @@ class ResultCache:
         self, path: Path, *, bytes_max: int = BYTES_MAX, holds: Callable[[ArtifactRef], bool] = all_held
     ) -> None:
         self._bytes_max, self._holds = bytes_max, holds
-        self._file = WriteBehind(path, application=_APPLICATION, schema=_SCHEMA, tidy=self._tidy)
+        self._file = WriteBehind(path, application=_APPLICATION, schema=SCHEMA, tidy=self._tidy)
         self._recent = Recent(min(_RECENT_BYTES_MAX, bytes_max), _RECENT_MAX)
         self._operators: set[str] | None = None
         self._mutex = threading.Lock()
-        self._memo = _FileMemo(self._file)
+        self._memo = FileMemo(self._file)
 
-    @property
-    def memo(self) -> ContentMemo:
-        """Digests of files, in the same file."""
-        return self._memo
+    def content(self, path: Path) -> str | None:
+        """`content.content_digest` of a file, remembered in the same file."""
+        return content_digest(path, self._memo)
 
     def has_any(self, operator: str) -> bool:
         """Might there be a result of this operator? Looks into memory after the first call."""
@@ -100,18 +99,30 @@ class ResultCache:
             self._file.write("DELETE FROM entries WHERE key = ?", (key,), 100)
         return entry
 
-    def put(self, key: str, entry: CacheEntry) -> None:
-        """Keep a result. It is found at once, and in the file a little later."""
-        body = row_of(entry)
+    def put(
+        self,
+        key: str,
+        *,
+        operator: str,
+        outputs: Mapping[str, StoredValue],
+        run_id: str,
+        node: str,
+        at: float,
+    ) -> None:
+        """Keep a result. It is found at once, and in the file a little later.
+
+        Raises SerializationFailed for what is no value.
+        """
+        body = row_of(operator, outputs, run_id, node, at)
         if len(body) > self._bytes_max // 4:
             return
-        known = self.has_any(entry.operator)
+        known = self.has_any(operator)
         with self._mutex:
             self._recent.put(key, body)
             if not known and self._operators is not None:
-                self._operators.add(entry.operator)
+                self._operators.add(operator)
         if not known:
-            self._file.write("INSERT OR IGNORE INTO operators VALUES (?)", (entry.operator,), 100)
+            self._file.write("INSERT OR IGNORE INTO operators VALUES (?)", (operator,), 100)
         self._file.write(_PUT, (key, len(body), body), len(body) + 200)
 
     def clear(self) -> int:
@@ -161,7 +172,7 @@ def _cleared(connection: sqlite3.Connection) -> int:
     return int(count)
 
 
-class _FileMemo:
+class FileMemo:
     """`ContentMemo` in the cache's file; what has not reached it yet is in memory."""
 
     def __init__(self, file: WriteBehind) -> None:

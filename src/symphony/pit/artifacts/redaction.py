@@ -4,6 +4,7 @@ A secret is the value of a variable that a workflow names. Masking replaces it b
 sealing replaces it by the variable's name, so that it can be put back from the environment.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, NamedTuple, TypeVar
 
@@ -15,14 +16,17 @@ from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 Text = TypeVar("Text", str, bytes)
 
-_WHOLE = -1
+_REST = -1
 _WIDE = ("utf-16-le", "utf-16-be")
 _NUMERIC = frozenset("0123456789.+-e")
 _NOTHING_IN = frozenset({type(None), bool, int, float})
 
 
 class SecretMissing(SymphonyError):
-    """A sealed value cannot be opened: a variable is not set. `details["variables"]` names them."""
+    """A sealed value cannot be opened: a variable is not set, or has changed.
+
+    `details["variables"]` names them.
+    """
 
     code = "secret-missing"
 
@@ -51,6 +55,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._secrets = dict(secrets)
         names = "\n".join(secrets)
         kept = {n: v for n, v in secrets.items() if len(v.strip()) >= LENGTH_MIN and v not in names}
         self.ignored = tuple(sorted(secrets.keys() - kept.keys()))
@@ -59,6 +64,7 @@ class Redactor:
         for name, value in kept.items():
             for form in _WIDE:
                 self._bodies.append(_Needle(name, form, value.encode(form, "surrogatepass")))
+        self._checks = {name: _check(name, value) for name, value in kept.items()}
         self._numbers = [needle for needle in self._texts if _NUMERIC.issuperset(needle.text)]
 
     def __bool__(self) -> bool:
@@ -81,16 +87,21 @@ class Redactor:
         """A masker for text that comes in pieces: it finds secrets across their borders too."""
         return StreamMask(self)
 
-    def seal(self, value: StoredValue) -> tuple[SealedValue, bool]:
-        """`value` with sealed forms in place of secrets, and whether there were any.
+    def seal(self, value: StoredValue) -> SealedValue:
+        """`value` with sealed forms in place of secrets; `value` itself if there are none.
 
         Strings, bytes, keys of maps and numbers are searched; references are not looked into.
         Raises SerializationFailed for what is nested too deep to be a value.
         """
-        if not self._texts:
-            return _unsealed(value), False
-        form = self._sealed(value, 0)
-        return form, form is not value
+        return self._sealed(value, 0) if self._texts else _unsealed(value)
+
+    def unseal(self, form: SealedValue) -> StoredValue:
+        """The value that was sealed, if this redactor has the same secrets. Raises SecretMissing."""
+        return unseal(form, self._secrets)
+
+    def holds_secret(self, value: StoredValue) -> bool:
+        """Would sealing change anything?"""
+        return self.seal(value) is not value
 
     def settled(self, text: str) -> int:
         """How much of `text` can be masked before the rest is known: no secret crosses this border."""
@@ -105,20 +116,22 @@ class Redactor:
             return self._leaf(value)
         if isinstance(value, bytes):
             runs = _runs(value, self._bodies)
-            return Sealed("bytes", tuple(_segments(value, runs))) if runs else value
+            return Sealed("bytes", tuple(self._segments(value, runs))) if runs else value
         if isinstance(value, bool) or value is None or isinstance(value, ArtifactRef):
             return value
         if isinstance(value, int | float):
             runs_in_number = _runs(repr(value), self._numbers)
             kind: SealedKind = "integer" if isinstance(value, int) else "number"
-            return Sealed(kind, tuple(_segments(repr(value), runs_in_number))) if runs_in_number else value
+            return (
+                Sealed(kind, tuple(self._segments(repr(value), runs_in_number))) if runs_in_number else value
+            )
         if depth >= DEPTH_MAX:
             raise SerializationFailed(f"no value: it is nested more than {DEPTH_MAX} deep")
         return self._list(value, depth) if isinstance(value, list) else self._map(value, depth)
 
     def _leaf(self, text: str) -> str | Sealed:
         runs = _runs(text, self._texts)
-        return Sealed("text", tuple(_segments(text, runs))) if runs else text
+        return Sealed("text", tuple(self._segments(text, runs))) if runs else text
 
     def _list(self, items: list[Value], depth: int) -> SealedValue:
         if not self._numbers and _NOTHING_IN.issuperset(map(type, items)):
@@ -134,6 +147,21 @@ class Redactor:
             return SealedMap(tuple((keys[key], form) for key, form in forms.items()))
         changed = any(form is not items[key] for key, form in forms.items())
         return forms if changed else _unsealed(items)
+
+    def _segments(self, text: Text, runs: list[_Run[Text]]) -> Iterator[Text | Part]:
+        """`text` as literals and parts; where runs overlap, the later one gives only what is left."""
+        at = 0
+        for run in runs:
+            if run.stop <= at:
+                continue
+            if run.start > at:
+                yield text[at : run.start]
+                at = run.start
+            name, form, _ = run.needle
+            yield Part(name, form, at - run.start, _REST, self._checks[name])
+            at = run.stop
+        if at < len(text):
+            yield text[at:]
 
 
 class StreamMask:
@@ -159,15 +187,18 @@ class StreamMask:
 def unseal(form: SealedValue, environment: Mapping[str, str]) -> StoredValue:
     """The value that was sealed, with secrets from `environment` (names of variables to values).
 
-    Exactly what it was if the variables hold what they held; one that holds something else by
-    now stands with its new value. Raises SecretMissing, naming all that are not set or too short
-    to be the secret that was sealed.
+    Raises SecretMissing, naming all variables that are not set, or that do not hold what they held
+    (of changed values one in four thousand is not noticed, and stands in the result).
     """
-    missing = sorted(name for name in variables(form) if len(environment.get(name, "")) < LENGTH_MIN)
+    parts = frozenset(_parts(form))
+    missing = {part.name for part in parts if not environment.get(part.name)}
     if missing:
         raise _missing(missing, "not set")
+    changed = {part.name for part in parts if part.check != _check(part.name, environment[part.name])}
+    if changed:
+        raise _missing(changed, "not what it was")
     known: dict[str, dict[str, str]] = {}
-    for name in variables(form):
+    for name in {part.name for part in parts}:
         known[name] = spellings(environment[name]) | dict.fromkeys(_WIDE, environment[name])
     return _opened(form, known)
 
@@ -217,14 +248,14 @@ def _opened_leaf(form: Sealed, known: Mapping[str, Mapping[str, str]]) -> Value:
     try:
         return int(text) if form.kind == "integer" else float(text)
     except ValueError:
-        raise _missing(sorted(variables(form)), "no longer the number that it was") from None
+        raise _missing(variables(form), "not what it was") from None
 
 
 def _text(part: Part | bytes, known: Mapping[str, Mapping[str, str]]) -> str:
     assert isinstance(part, Part), "the codec lets only literals of the form's kind through"
     spelled = known[part.name].get(part.form)
     if spelled is None:
-        raise _missing([part.name], f"not what it was: it has no spelling {part.form}")
+        raise _missing({part.name}, "not what it was")
     return spelled
 
 
@@ -237,19 +268,20 @@ def _body(part: Part | str, known: Mapping[str, Mapping[str, str]]) -> bytes:
 
 def _cut(part: Part | str | bytes, spelled: Text) -> Text:
     assert isinstance(part, Part)
-    if part.stop == _WHOLE:
-        return spelled
-    if part.stop > len(spelled):
-        raise _missing([part.name], "shorter than it was")
-    return spelled[part.start : part.stop]
+    return spelled[part.start :] if part.stop == _REST else spelled[part.start : part.stop]
 
 
-def _missing(names: list[str], why: str) -> SecretMissing:
-    listed = ", ".join(names)
-    verb = "is" if len(names) == 1 else "are"
+def _check(name: str, value: str) -> int:
+    """Twelve bits of a digest: guesses at the secret cannot be told right from wrong by them."""
+    return int(hashlib.sha256(utf8(f"{name}={value}")).hexdigest()[:3], 16)
+
+
+def _missing(names: Iterable[str], why: str) -> SecretMissing:
+    listed = ", ".join(sorted(names))
+    verb = "are" if ", " in listed else "is"
     return SecretMissing(
         f"this run needs the value of {listed} again, which {verb} {why}",
-        details={"variables": names},
+        details={"variables": listed.split(", ")},
         hint=f"set {listed} as when the run began, then resume it",
     )
 
@@ -281,24 +313,6 @@ def _between(text: Text, runs: list[_Run[Text]]) -> list[Text]:
         stop = max(stop, run.stop)
     pieces.append(text[stop:])
     return pieces
-
-
-def _segments(text: Text, runs: list[_Run[Text]]) -> Iterator[Text | Part]:
-    """`text` as literals and parts; where runs overlap, the later one gives only what is left."""
-    at = 0
-    for run in runs:
-        if run.stop <= at:
-            continue
-        if run.start > at:
-            yield text[at : run.start]
-            at = run.start
-        whole = at == run.start
-        name, form, _ = run.needle
-        skipped = at - run.start
-        yield Part(name, form, 0, _WHOLE) if whole else Part(name, form, skipped, len(run.needle.text))
-        at = run.stop
-    if at < len(text):
-        yield text[at:]
 
 
 def _begun(text: str, needle: str) -> int:

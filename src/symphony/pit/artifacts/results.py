@@ -3,13 +3,14 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts.codec import decode_value, encode_value
-from symphony.pit.artifacts.content import ContentMemo, MemoryMemo
+from symphony.pit.artifacts.content import MemoryMemo, content_digest
 from symphony.ports.values import ArtifactRef, StoredValue
 
 BYTES_MAX = 512 << 20
@@ -38,11 +39,6 @@ class CacheSize(NamedTuple):
 class Cache(Protocol):
     """Results by key (`keys.cache_key`). Thread-safe. Passes tests/contracts/test_result_cache.py."""
 
-    @property
-    def memo(self) -> ContentMemo:
-        """Digests of files, kept beside the results."""
-        ...
-
     def has_any(self, operator: str) -> bool:
         """Might there be a result of this operator? Cheap: else its key need not be computed."""
         ...
@@ -51,8 +47,24 @@ class Cache(Protocol):
         """The result, or None; also None if a body that it refers to is gone."""
         ...
 
-    def put(self, key: str, entry: CacheEntry) -> None:
-        """Keep a result. It must hold no secrets. Raises SerializationFailed for what is no value."""
+    def put(
+        self,
+        key: str,
+        *,
+        operator: str,
+        outputs: Mapping[str, StoredValue],
+        run_id: str,
+        node: str,
+        at: float,
+    ) -> None:
+        """Keep a result, computed at `at` (seconds since the epoch). It must hold no secrets.
+
+        Raises SerializationFailed for what is no value.
+        """
+        ...
+
+    def content(self, path: Path) -> str | None:
+        """`content.content_digest` of a file, remembered."""
         ...
 
     def clear(self) -> int:
@@ -77,10 +89,10 @@ _decoder = msgspec.msgpack.Decoder(_Row)
 _encoder = msgspec.msgpack.Encoder()
 
 
-def row_of(entry: CacheEntry) -> bytes:
+def row_of(operator: str, outputs: Mapping[str, StoredValue], run_id: str, node: str, at: float) -> bytes:
     """The bytes of an entry. Raises SerializationFailed."""
-    outputs = {port: encode_value(value) for port, value in entry.outputs.items()}
-    return _encoder.encode(_Row(entry.operator, entry.run_id, entry.node, entry.created_at, outputs))
+    values = {port: encode_value(value) for port, value in outputs.items()}
+    return _encoder.encode(_Row(operator, run_id, node, at, values))
 
 
 def entry_of(body: bytes, holds: Callable[[ArtifactRef], bool]) -> CacheEntry | None:
@@ -157,10 +169,9 @@ class MemoryCache:
         self._mutex = threading.Lock()
         self._memo = MemoryMemo()
 
-    @property
-    def memo(self) -> ContentMemo:
-        """Digests of files."""
-        return self._memo
+    def content(self, path: Path) -> str | None:
+        """`content.content_digest` of a file, remembered."""
+        return content_digest(path, self._memo)
 
     def has_any(self, operator: str) -> bool:
         """Might there be a result of this operator?"""
@@ -178,14 +189,23 @@ class MemoryCache:
                 self._entries.drop(key)
         return entry
 
-    def put(self, key: str, entry: CacheEntry) -> None:
-        """Keep a result."""
-        body = row_of(entry)
+    def put(
+        self,
+        key: str,
+        *,
+        operator: str,
+        outputs: Mapping[str, StoredValue],
+        run_id: str,
+        node: str,
+        at: float,
+    ) -> None:
+        """Keep a result. Raises SerializationFailed for what is no value."""
+        body = row_of(operator, outputs, run_id, node, at)
         if len(body) > self._bytes_max // 4:
             return
         with self._mutex:
             self._entries.put(key, body)
-            self._operators.add(entry.operator)
+            self._operators.add(operator)
 
     def clear(self) -> int:
         """Forget all results; how many there were."""

@@ -16,12 +16,17 @@ SealedKind: TypeAlias = Literal["text", "bytes", "integer", "number"]
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
-    """Stands for characters `start` to `stop` of the spelling `form` of the variable `name`."""
+    """Stands for characters `start` to `stop` of the spelling `form` of the variable `name`.
+
+    `stop` is -1 for all the rest. `check` tells a changed value from the right one, mostly: it has
+    too few bits to tell what the value is.
+    """
 
     name: str
     form: str
     start: int
     stop: int
+    check: int = 0
 
 
 class Sealed(msgspec.Struct, frozen=True):
