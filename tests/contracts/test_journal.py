@@ -1,0 +1,121 @@
+"""One suite over the journal in memory and the journal on disk, and what only the disk can show."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from symphony.pit.tracker.journal import (
+    Fenced,
+    JournalFailed,
+    JournalStore,
+    MemoryStore,
+    RunMeta,
+    SqliteStore,
+    Writer,
+    read_all,
+    read_meta,
+    request,
+)
+from symphony.pit.tracker.records import Code, Record
+
+META = RunMeta(run_id="r1", workflow=b"{}", source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0)
+RECORDS: list[Record] = [(Code.BEGUN, 0, 1.0, 7), (Code.FINISHED, 0, 2.0, 1.5, b"\x80", None, None)]
+
+
+def plain(records: object) -> list[list[object]]:
+    assert isinstance(records, list)
+    return [list(record) for record in records]
+
+
+@pytest.fixture(params=["memory", "disk"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JournalStore]:
+    made: JournalStore = MemoryStore()
+    if request.param == "disk":
+        made = SqliteStore.create(tmp_path / "journal" / "r1.db", META)
+    yield made
+    made.close()
+
+
+def test_what_was_committed_comes_back_in_order(store: JournalStore) -> None:
+    store.commit(RECORDS)
+    store.commit(RECORDS[1:])
+    assert plain(list(store.records())) == plain([*RECORDS, *RECORDS[1:]])
+
+
+def test_an_empty_journal_has_no_records_and_no_requests(store: JournalStore) -> None:
+    assert list(store.records()) == []
+    assert store.requests() == []
+
+
+def test_a_writer_commits_in_order_and_tells_when_it_is_durable(store: JournalStore) -> None:
+    told: list[Record] = []
+    reached = threading.Event()
+    writer = Writer(store, told.extend, lambda error: None)
+    for record in RECORDS:
+        writer.append(record)
+    writer.barrier(reached.set)
+    writer.flush()
+    assert reached.wait(10)
+    writer.close()
+    assert told == RECORDS
+    assert plain(list(store.records())) == plain(RECORDS)
+
+
+def test_whoever_takes_over_fences_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "r1.db"
+    first = SqliteStore.create(path, META)
+    second = SqliteStore.own(path)
+    with pytest.raises(Fenced):
+        first.commit(RECORDS)
+    second.commit(RECORDS)
+    assert plain([record for _, record in read_all(path)]) == plain(RECORDS)
+    first.close()
+    second.close()
+
+
+def test_meta_data_and_requests_reach_other_processes(tmp_path: Path) -> None:
+    path = tmp_path / "r1.db"
+    store = SqliteStore.create(path, META)
+    assert read_meta(path) == META
+    request(path, "cancel")
+    assert store.requests() == ["cancel"]
+    assert store.requests() == []
+    store.close()
+
+
+def test_a_run_is_never_created_over_another(tmp_path: Path) -> None:
+    SqliteStore.create(tmp_path / "r1.db", META).close()
+    with pytest.raises(FileExistsError):
+        SqliteStore.create(tmp_path / "r1.db", META)
+
+
+def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r1.db"
+    path.write_bytes(b"not a database, and long enough to be looked at" * 40)
+    with pytest.raises(JournalFailed, match=r"r1\.db"):
+        read_meta(path)
+
+
+def test_after_a_failed_commit_nothing_more_is_written() -> None:
+    class Full(MemoryStore):
+        def commit(self, records: list[Record]) -> None:
+            raise JournalFailed("the disk is full")
+
+    failures: list[JournalFailed] = []
+    failed = threading.Event()
+
+    def note(error: JournalFailed) -> None:
+        failures.append(error)
+        failed.set()
+
+    told: list[Record] = []
+    writer = Writer(Full(), told.extend, note)
+    writer.append(RECORDS[0])
+    writer.flush()
+    assert failed.wait(10)
+    writer.append(RECORDS[1])
+    writer.close()
+    assert told == []
+    assert len(failures) == 1
