@@ -7,11 +7,12 @@ import msgspec
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import BadExpression, Read, Template
-from symphony.workflow.model import Workflow
+from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, STRING, PortType, fits, mismatch
 from symphony.workflow.validation.scope import Scope
 
+_SMALL = 2**53
 _PLAIN = frozenset({bool, int, float, str, type(None)})
 _NO_PORTS = frozenset({"true", "false", "null", "in"})  # words of CEL
 
@@ -39,8 +40,9 @@ class Level:
         self.before: dict[str, list[str]] = {name: [] for name in scope.nodes}
         self.outward: dict[str, None] = {}
         self._types: dict[str, dict[str, PortType]] = {}
-        self._shared: dict[int, dict[str, PortType]] = {}
+        self._by_operator: dict[str, dict[str, PortType]] = {}
         self._fits: dict[tuple[int, int], bool] = {}
+        self._references: dict[str, tuple[tuple[str, str], PortType]] = {}
 
     def error(self, code: Code, place: str, message: str, hint: str) -> None:
         """Note an error. Raises TooManyProblems when the report is full."""
@@ -66,49 +68,52 @@ class Level:
     def bare(self, value: Value, target: PortType, before: list[str]) -> bool:
         """The short path: is it one sound, fitting reference, or a list of these and of plain values?
 
-        False: look closely. No tokenizer and no cache: what stands between the braces is looked up
-        as it is.
+        False: look closely. No tokenizer: what stands between the braces is looked up as it is.
         """
         if type(value) is str:
             found = self._reference(value, target)
             if found is None:
                 return False
-            self._note(found, before)
+            self._note([found], before)
             return True
         if type(value) is not list:
             return False
         item = ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
         if item is None:
             return False
-        distinct: dict[tuple[str, str], None] = {}
+        references, free, pairs = self._references, item.kind == "any", list[tuple[str, str]]()
         for element in value:
             if type(element) is str and "${{" in element:
-                found = self._reference(element, item)
+                known = references.get(element) if free else None
+                found = self._reference(element, item) if known is None else known[0]
                 if found is None:
                     return False
-                distinct[found] = None
+                pairs.append(found)
+            elif free and type(element) is int and -_SMALL < element < _SMALL:
+                continue
             elif type(element) not in _PLAIN or mismatch(element, item):
                 return False
-        for found in distinct:
-            self._note(found, before)
+        self._note(pairs, before)
         return True
 
-    def _note(self, found: tuple[str, str], before: list[str]) -> None:
-        if found[0] == "inputs":
-            self.sheet.used_inputs.add(found[1])
-        else:
-            before.append(found[0])
-            self.sheet.edges += 1
+    def _note(self, pairs: list[tuple[str, str]], before: list[str]) -> None:
+        """Note what one input reads: each port once, however often it is named."""
+        distinct = dict.fromkeys(pairs) if len(pairs) > 1 else pairs
+        nodes = [name for name, _ in distinct]
+        if "inputs" in nodes:
+            self.sheet.used_inputs.update(port for name, port in distinct if name == "inputs")
+            nodes = [name for name in nodes if name != "inputs"]
+        before += nodes
+        self.sheet.edges += len(nodes)
 
     def _reference(self, text: str, target: PortType) -> tuple[str, str] | None:
         """Node (or `inputs`) and port that a text refers to, if it is known and fits."""
-        if text[:3] != "${{" or text[-2:] != "}}" or "-" in text:  # in CEL a dash is a minus
-            return None
-        name, _, port = text[3:-2].strip().partition(".")
-        ports = self._types.get(name) or self._types_of(name)
-        kind = None if ports is None else ports.get(port)
-        if kind is None:
-            return None
+        known = self._references.get(text)
+        if known is None:
+            known = self._looked_up(text)
+            if known is None:
+                return None
+        kind = known[1]
         if kind is not target and target.kind != "any" and kind.kind != "any":
             pair = id(kind), id(target)  # both live as long as this level
             good = self._fits.get(pair)
@@ -116,20 +121,36 @@ class Level:
                 good = self._fits[pair] = fits(kind, target)
             if not good:
                 return None
-        return name, port
+        return known[0]
+
+    def _looked_up(self, text: str) -> tuple[tuple[str, str], PortType] | None:
+        if text[:3] != "${{" or text[-2:] != "}}" or "-" in text:  # in CEL a dash is a minus
+            return None
+        name, _, port = text[3:-2].strip().partition(".")
+        ports = self._types.get(name) or self._types_of(name)
+        kind = None if ports is None else ports.get(port)
+        if kind is None:
+            return None
+        found = self._references[text] = (name, port), kind
+        return found
 
     def _types_of(self, name: str) -> dict[str, PortType] | None:
         """The types of a node's ports that an expression can name; None if it is no such node."""
         if name == "inputs":
             self._types[name] = {key: spec.type for key, spec in self.sheet.workflow.inputs.items()}
             return self._types[name]
-        ports = self.scope.outputs(name) if name in self.scope.nodes else None
-        if ports is None:
+        node = self.scope.nodes.get(name)
+        if node is None:
             return None
-        types = self._shared.get(id(ports))
+        same = node.operator if type(node) is OperatorNode and node.for_each is None else None
+        types = None if same is None else self._by_operator.get(same)
         if types is None:
+            ports = self.scope.outputs(name)
+            if ports is None:
+                return None
             types = {port: found.type for port, found in ports.items() if port not in _NO_PORTS}
-            self._shared[id(ports)] = types
+            if same is not None:
+                self._by_operator[same] = types
         self._types[name] = types
         return types
 

@@ -25,11 +25,16 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
     """Check every node of a level. `fed`: for each node, the inputs that explicit edges give."""
     needed: dict[int, tuple[str, ...]] = {}
     level.sheet.nodes += len(level.scope.nodes)
+    known: dict[str, Mapping[str, Port]] = {}
     for name, node in level.scope.nodes.items():
-        expected = level.scope.inputs_of(node)
         scope = level.scope
-        if type(node) is not OperatorNode or expected is None:
-            _check_kind(level, name, node)
+        expected = known.get(node.operator) if type(node) is OperatorNode else None
+        if expected is None:
+            expected = scope.inputs_of(node)
+            if type(node) is not OperatorNode or expected is None:
+                _check_kind(level, name, node)
+            else:
+                known[node.operator] = expected
         if node.for_each is not None:
             scope = _for_each(level, name, node)
         _inputs(level, name, node, scope, expected)
@@ -161,15 +166,19 @@ def check_branch(level: Level, source: str, branch: str, place: str) -> None:
 
 def _after(level: Level, name: str, node: Node) -> None:
     place = f"{child(level.place, name)}.after"
+    nodes, before = level.scope.nodes, level.before[name]
     for i, after in enumerate(node.after):
+        if after in nodes:  # the short path: no branch
+            before.append(after)
+            continue
         source, dot, branch = after.partition(".")
         if not level.exists(source):
             level.unknown_node(source, child(place, i))
             continue
-        level.before[name].append(source)
-        level.sheet.edges += 1
+        before.append(source)
         if dot:
             check_branch(level, source, branch, child(place, i))
+    level.sheet.edges += len(set(node.after))
 
 
 def _options(level: Level, name: str, node: Node, scope: Scope) -> None:

@@ -80,9 +80,11 @@ def _on_its_own(node: Node, level: Level) -> str | None:
         return "its condition is always false"
     taken: dict[str, set[str]] = {}
     for text in node.after:
-        source, dot, branch = text.partition(".")
+        if "." not in text:
+            continue
+        source, _, branch = text.partition(".")
         other = level.scope.nodes.get(source)
-        if not dot or not isinstance(other, ControlNode) or other.control != "branch":
+        if not isinstance(other, ControlNode) or other.control != "branch":
             continue
         taken.setdefault(source, set()).add(branch)
         decided = None if other.condition is None else _constant(other.condition)
