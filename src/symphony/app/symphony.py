@@ -38,7 +38,7 @@ from symphony.workflow.problems import ValidationReport
 from symphony.workflow.validation import validate
 
 if TYPE_CHECKING:
-    from symphony.app.caching import HomeCache
+    from symphony.pit.artifacts import ResultCache
 
 CONCURRENCY = 64
 """Nodes that run at once unless a run says otherwise."""
@@ -166,13 +166,13 @@ class Symphony:
         return FileArtifacts(self.home / "artifacts")
 
     @cached_property
-    def cache(self) -> "HomeCache":
+    def cache(self) -> "ResultCache":
         """Results of earlier runs. Raises SymphonyError in memory, where there are none."""
-        from symphony.app.caching import HomeCache
+        from symphony.pit.artifacts import ResultCache
 
         if self.home is None:
             raise SymphonyError("a Symphony in memory caches nothing", code="no-home", hint="give it a home")
-        return HomeCache(private_directory(self.home) / "artifacts")
+        return ResultCache(private_directory(private_directory(self.home) / "artifacts") / "cache.db")
 
     @cached_property
     def runs(self) -> Runs:
@@ -399,16 +399,16 @@ def _secrets(workflow: Workflow, environment: Mapping[str, str] | None) -> tuple
     variables = {name: source[name] for name in workflow.env if name in source}
     if not variables:
         return NoSecrets(), variables
-    from symphony.app.sealing import EnvironmentSealer
+    from symphony.pit.artifacts.redaction import Redactor
 
-    return EnvironmentSealer(variables), variables
+    return Redactor(variables), variables
 
 
 def _require(needed: Sequence[str], variables: Mapping[str, str]) -> None:
     """Without a variable that the run began with, its nodes would go on with null in its place."""
     for name in needed:
         if name not in variables:
-            from symphony.app.sealing import SecretMissing
+            from symphony.pit.artifacts.redaction import SecretMissing
 
             raise SecretMissing(
                 f"the run needs the variable {name} as it was", hint=f"set {name} and resume again"

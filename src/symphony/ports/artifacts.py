@@ -77,6 +77,10 @@ class ArtifactStore(Protocol):
         """Where the plain body lies, if it lies in a file."""
         ...
 
+    def holds(self, ref: ArtifactRef) -> bool:
+        """Is the body there? If so, it is kept from collection for a while."""
+        ...
+
     def find(self, digest_or_name: str) -> ArtifactRecord:
         """By digest, unambiguous digest prefix (8 or more digits) or newest of a name."""
         ...

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
-from symphony.pit.artifacts.sealed import SealedValue
+from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.work import COMMAND, Work
 from symphony.ports.arbiter import Arbiter
@@ -294,11 +294,8 @@ class Executor:
         if hit is None:
             return None
         for value in hit.outputs.values():
-            if isinstance(value, ArtifactRef):
-                try:
-                    self.artifacts.open(value.digest).close()
-                except SymphonyError:
-                    return None
+            if isinstance(value, ArtifactRef) and not self.artifacts.holds(value):
+                return None
         return hit
 
     # ---- values ---------------------------------------------------------------------------
@@ -322,11 +319,11 @@ class Executor:
         return self._put(value, content_type, name)
 
     def _put(self, value: Value, content_type: str | None, name: str | None) -> ArtifactRef:
+        if self.sealer.holds_secret(value):  # bodies are for everybody: they show `***`
+            masked = hidden(self.sealer.seal(value))
+            assert not isinstance(masked, ArtifactRef)
+            value = masked
         body, encoding, _ = body_of(value)
-        if self.sealer.holds_secret(value):
-            body = self.sealer.mask(body.decode("utf-8", "surrogateescape")).encode(
-                "utf-8", "surrogateescape"
-            )
         kind = content_type or CONTENT_TYPES[encoding]
         return self.artifacts.put(body, content_type=kind, name=name, encoding=encoding)
 
