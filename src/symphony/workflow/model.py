@@ -125,7 +125,7 @@ class SubWorkflowNode(NodeOptions, frozen=True, kw_only=True, tag_field="kind", 
 
 
 class ControlNode(NodeOptions, frozen=True, kw_only=True, tag_field="kind", tag="control"):
-    """Steers the run. Which keys belong to which kind is in `schema.CONTROL_KEYS`."""
+    """Steers the run. Which keys belong to which kind is in `schema_nodes.CONTROL_KEYS`."""
 
     control: ControlKind
     # branch

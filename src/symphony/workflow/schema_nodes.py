@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Final
 
-from symphony.workflow.documents.tree import Tree
+from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.fields import (
     BAD,
     Fields,
@@ -54,6 +54,10 @@ _SKIP: Final = OnError(action="skip")
 
 def read_nodes(tree: Tree, place: str, fields: Fields) -> dict[str, Node] | None:
     """The nodes of a workflow or of a loop's body; None if there are too many altogether."""
+    if fields.depth > DEPTH_MAX:  # loops in loops, without end where Python built them
+        message, hint = "loops are nested too deeply", "move inner loops into sub-workflows"
+        fields.findings.add("limit-exceeded", place, message, hint)
+        return None
     found = fields.map(tree, *_parted(place), "nodes")
     if found is None:
         return {}
@@ -113,26 +117,22 @@ def _of_kind(
     """The node of one kind, from its options and from the other keys, which may belong to it."""
     read, struct = _KINDS[kind]
     what = read(fields, tree[kind], place, kind)
+    own: tuple[str, ...] = ()
+    shown_kind = f"a node with {kind}"
     if kind == "control" and what is not BAD:
-        control = str(what)
-        others = _control_keys(fields, tree, place, control, made, others)
-        if "concurrency" in made and "for_each" not in tree:
-            _needless_concurrency(fields, place)
-        _unknown(fields, others, place, CONTROL_KEYS[control], f"a {control}")
-        if control == "loop" and made.get("body") is BAD:
-            return None
-    else:
-        if "concurrency" in made and "for_each" not in tree:
-            _needless_concurrency(fields, place)
-        _unknown(fields, others, place, (), f"a node with {kind}")
+        shown_kind, own = f"a {what}", CONTROL_KEYS[str(what)]
+        others = _control_keys(fields, tree, place, str(what), made, others)
+    if others:
+        _unknown(fields, others, place, own, shown_kind)
+    if "concurrency" in made and "for_each" not in tree:
+        message = "concurrency belongs to for_each"
+        fields.wrong(place, "concurrency", message, "remove it, or add for_each:")
+    if made.get("body") is BAD:
+        return None
     if what is BAD:
         return None
     made[kind] = what
     return struct(**made)  # type: ignore[arg-type]  # the readers give what the fields take
-
-
-def _needless_concurrency(fields: Fields, place: str) -> None:
-    fields.wrong(place, "concurrency", "concurrency belongs to for_each", "remove it, or add for_each:")
 
 
 def _unknown(fields: Fields, keys: list[str], place: str, own: tuple[str, ...], what: str) -> None:

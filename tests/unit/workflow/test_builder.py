@@ -208,6 +208,10 @@ def test_values_nested_without_end_are_refused() -> None:
     endless.append(endless)
     found = problems(WorkflowBuilder("x").add_operator("o", inputs={"v": endless}))
     assert [code for code, _ in found] == ["limit-exceeded"]
+    body: dict[str, object] = {}
+    body["a"] = {"control": "loop", "until": "true", "body": body}
+    found = problems(WorkflowBuilder("x").add_control("loop", until="true", body=body))
+    assert [code for code, _ in found] == ["limit-exceeded"]
 
 
 def test_names_stand_once() -> None:

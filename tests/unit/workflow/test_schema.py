@@ -500,6 +500,13 @@ def test_values_too_deep_are_refused_in_every_format() -> None:
             assert [p.code for p in reading(text, name).problems] == ([] if sound else ["limit-exceeded"])
 
 
+def test_loops_nested_too_deeply_are_refused() -> None:
+    for depth, sound in ((40, True), (60, False), (300, False)):
+        loop = '{"a": {"control": "loop", "until": "true", "body": '
+        text = '{"name": "x", "nodes": ' + loop * depth + '{"a": {"command": "x"}}' + "}}" * depth + "}"
+        assert [p.code for p in reading(text, "json").problems] == ([] if sound else ["limit-exceeded"])
+
+
 def test_dates_of_toml_are_no_values() -> None:
     read = reading(
         'name = "x"\n[nodes.a]\noperator = "o"\ninputs.v = [1979-05-27]\ninputs.w = 07:32:00\n', "toml"
