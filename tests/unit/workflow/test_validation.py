@@ -322,7 +322,7 @@ def test_loops_nested_thirty_deep_are_checked_quickly() -> None:
     node: ControlNode | OperatorNode = OperatorNode(operator="value")
     for _ in range(30):
         node = ControlNode(
-            control="loop", state={"x": 0}, while_="state.x < 2", body={"in": node}, next={"x": "state.x + 1"}
+            control="loop", state={"x": 0}, while_="state.x < 2", body={"b": node}, next={"x": "state.x + 1"}
         )
     assert found(validate(Workflow(name="w", nodes={"a": node}), CATALOG)) == []
 

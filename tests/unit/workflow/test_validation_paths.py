@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, OperatorInfo, Port
 from symphony.workflow.files import loads
-from symphony.workflow.model import CommandNode, InputSpec, OperatorNode, Workflow
+from symphony.workflow.model import (
+    CommandNode,
+    ControlNode,
+    InputSpec,
+    Node,
+    OperatorNode,
+    Retry,
+    Workflow,
+)
 from symphony.workflow.problems import PROBLEMS_MAX, did_you_mean
 from symphony.workflow.types import ANY, PortType, parse_type
 from symphony.workflow.validation import validate
@@ -131,3 +139,43 @@ def test_any_port_may_be_compared_with_null_and_is_typed_all_the_same(text: str,
     }
     flow = Workflow(name="w", inputs=INPUTS, nodes=nodes, outputs={"o": text.replace("c.result", "c.y")})
     assert validate(flow, CATALOG).ok is sound
+
+
+LOOP: list[Value] = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize(
+    ("node", "found"),
+    [
+        (CommandNode(command="ls", timeout="5"), [("type-mismatch", "nodes.a.timeout")]),
+        (CommandNode(command="ls", retry=Retry(attempts=0)), [("type-mismatch", "nodes.a.retry.attempts")]),
+        (CommandNode(command="ls", concurrency=0), [("type-mismatch", "nodes.a.concurrency")]),
+        (ControlNode(control="branch"), [("missing-input", "nodes.a")]),
+        (ControlNode(control="merge"), [("missing-input", "nodes.a")]),
+        (CommandNode(command="ls", inputs={"no name": 1}), [("bad-name", "nodes.a.inputs.no name")]),
+        (CommandNode(command="ls", inputs={"x": {1: 2}}), [("type-mismatch", "nodes.a")]),  # type: ignore[dict-item]  # on purpose
+        (CommandNode(command="ls", inputs={"x": {"k": object()}}), [("type-mismatch", "nodes.a")]),  # type: ignore[dict-item]  # on purpose
+        (CommandNode(command="ls", inputs={"x": [2**64]}), [("type-mismatch", "nodes.a")]),
+        (CommandNode(command="ls", inputs={"x": LOOP}), [("type-mismatch", "nodes.a")]),
+        (CommandNode(command="ls", timeout="5s"), []),
+    ],
+)
+def test_a_workflow_made_in_code_is_checked_like_one_that_was_read(
+    node: Node, found: list[tuple[str, str]]
+) -> None:
+    nodes: dict[str, Node] = {"a": node, "b": CommandNode(command="ls", after=("a",))}
+    report = validate(Workflow(name="w", nodes=nodes))
+    assert [(problem.code, problem.place) for problem in report.errors] == found
+
+
+def test_names_of_a_workflow_made_in_code_are_checked() -> None:
+    nodes = {name: CommandNode(command="ls") for name in ("9 x", "run", "good")}
+    report = validate(Workflow(name="", version="1", nodes=nodes))
+    assert [(problem.code, problem.place) for problem in report.errors] == [
+        ("type-mismatch", "name"),
+        ("type-mismatch", "version"),
+        ("bad-name", "nodes.9 x"),
+        ("reserved-name", "nodes.run"),
+    ]
+    assert [problem.code for problem in validate(Workflow(name="w")).errors] == ["missing-input"]

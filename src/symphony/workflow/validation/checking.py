@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+import msgspec
+
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.model import EDGES_MAX, NODES_MAX, Workflow
 from symphony.workflow.problems import ValidationReport, child
@@ -12,12 +14,13 @@ from symphony.workflow.validation.edges import check_edges, fed_inputs
 from symphony.workflow.validation.level import Level, Sheet, TooManyProblems
 from symphony.workflow.validation.nodes import check_nodes
 from symphony.workflow.validation.scope import Scope, output_ports
+from symphony.workflow.validation.structure import check_structure
 from symphony.workflow.validation.warnings import warn
 
 
 def validate(
     workflow: Workflow, catalog: Catalog | None = None, *, resolve: Resolve | None = None,
-    broken: Collection[str] = (), source: str | None = None,
+    broken: Collection[str] | None = None, source: str | None = None,
 ) -> ValidationReport:  # fmt: skip
     """Everything that is wrong with what a workflow means; never raises for a bad workflow.
 
@@ -25,14 +28,23 @@ def validate(
     (None when not found; may raise SymphonyError for a broken one and WorkflowRecursive);
     without it they are not looked at. References inside a sub-workflow are resolved by
     `resolve.child(reference)` where there is such an attribute. `broken` names nodes that are
-    there but could not be read: others may refer to them. `source` names the file in messages.
+    there but could not be read: others may refer to them. Where it is given, the workflow was
+    read; a workflow made in code is also checked for what reading would have refused. `source`
+    names the file in messages.
     """
     if catalog is None:
         from symphony.workflow.builtin import builtin_catalog
 
         catalog = builtin_catalog()
     children = Children(catalog, resolve, output_ports, _check)
-    return _check(workflow, children.begin(workflow), broken, source)
+    if broken is not None:
+        return _check(workflow, children.begin(workflow), broken, source)
+    problems, broken = check_structure(workflow)
+    if broken:
+        sound = {name: node for name, node in workflow.nodes.items() if name not in broken}
+        workflow = msgspec.structs.replace(workflow, nodes=sound)
+    report = _check(workflow, children.begin(workflow), broken, source)
+    return report if not problems else msgspec.structs.replace(report, errors=(*problems, *report.errors))
 
 
 def _check(

@@ -1,0 +1,81 @@
+"""Structure of workflows made in code: what reading a file would have refused.
+
+Only what is out of the ordinary is written out and read again; plain nodes cost a glance.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.ports.values import Value
+from symphony.workflow.fields import RESERVED, Fields
+from symphony.workflow.model import NAME, NODES_MAX, ControlNode, Node, Workflow
+from symphony.workflow.problems import Problem, child
+from symphony.workflow.schema import read_tree
+from symphony.workflow.spelling import write_node, write_tree
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
+
+_SIMPLE = frozenset({bool, str, type(None)})
+_NOT_WRITTEN = (SymphonyError, TypeError, ValueError, AttributeError, RecursionError)
+_PLAIN_DATA = "use null, booleans, numbers, texts, bytes, lists, and maps with texts as keys"
+
+
+def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[str]]:
+    """What no file could say, and the nodes that are wrong in this way."""
+    if len(workflow.nodes) > NODES_MAX:
+        return (), frozenset()
+    fields = Fields()
+    chosen = _chosen(workflow.nodes)
+    for name in [name for name, node in chosen.items() if not _can_be_written(node, name, fields)]:
+        del chosen[name]
+        fields.broken.add(name)
+    if workflow.nodes and not chosen:  # a workflow without nodes would be a mistake of its own
+        chosen = {"node": ControlNode(control="merge", after=("node",))}
+    some = msgspec.structs.replace(workflow, nodes=chosen, edges=())
+    try:
+        read_tree(write_tree(some), fields, connected={edge.target for edge in workflow.edges})
+    except _NOT_WRITTEN as error:
+        message = error.message if isinstance(error, SymphonyError) else "it holds something that is no value"
+        fields.findings.add("type-mismatch", "", message, _PLAIN_DATA)
+    return tuple(fields.findings.found), frozenset(fields.broken)
+
+
+def _chosen(nodes: Mapping[str, Node]) -> dict[str, Node]:
+    """The nodes worth a look: named oddly, with options, or with nested values."""
+    return {
+        name: node
+        for name, node in nodes.items()
+        if not NAME.fullmatch(name) or name in RESERVED or not _is_plain(node)
+    }
+
+
+def _is_plain(node: Node) -> bool:
+    if type(node) is ControlNode or node.timeout is not None or node.retry is not None:
+        return False
+    if node.concurrency is not None or node.artifact is not None or node.position is not None:
+        return False
+    if node.config or node.metadata or node.on_error.action != "fail" or node.for_each is not None:
+        return False
+    return all(NAME.fullmatch(key) and _is_simple(value) for key, value in node.inputs.items())
+
+
+def _is_simple(value: Value) -> bool:
+    if type(value) is list:
+        return all(type(element) in _SIMPLE or _is_number(element) for element in value)
+    return type(value) in _SIMPLE or _is_number(value)
+
+
+def _is_number(value: Value) -> bool:
+    """A whole number that any format can carry. Others are looked at closely."""
+    return type(value) is int and INTEGER_MIN <= value <= INTEGER_MAX
+
+
+def _can_be_written(node: Node, name: str, fields: Fields) -> bool:
+    try:
+        write_node(node)
+    except _NOT_WRITTEN as error:
+        message = error.message if isinstance(error, SymphonyError) else "it holds something that is no value"
+        fields.findings.add("type-mismatch", child("nodes", name), message, _PLAIN_DATA)
+        return False
+    return True
