@@ -156,7 +156,7 @@ LOOP.append(LOOP)
         (CommandNode(command="ls", inputs={"no name": 1}), [("bad-name", "nodes.a.inputs.no name")]),
         (CommandNode(command="ls", inputs={"x": {1: 2}}), [("type-mismatch", "nodes.a")]),  # type: ignore[dict-item]  # on purpose
         (CommandNode(command="ls", inputs={"x": {"k": object()}}), [("type-mismatch", "nodes.a")]),  # type: ignore[dict-item]  # on purpose
-        (CommandNode(command="ls", inputs={"x": [2**64]}), [("type-mismatch", "nodes.a")]),
+        (CommandNode(command="ls", inputs={"x": [2**64]}), [("type-mismatch", "nodes.a.inputs.x")]),
         (CommandNode(command="ls", inputs={"x": LOOP}), [("type-mismatch", "nodes.a")]),
         (CommandNode(command="ls", timeout="5s"), []),
     ],

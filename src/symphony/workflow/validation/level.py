@@ -42,7 +42,7 @@ class Level:
         self._types: dict[str, dict[str, PortType]] = {}
         self._by_operator: dict[str, dict[str, PortType]] = {}
         self._fits: dict[tuple[int, int], bool] = {}
-        self._references: dict[str, tuple[tuple[str, str], PortType]] = {}
+        self._pairs: dict[str, tuple[str, str]] = {}
 
     def error(self, code: Code, place: str, message: str, hint: str) -> None:
         """Note an error. Raises TooManyProblems when the report is full."""
@@ -81,49 +81,44 @@ class Level:
         item = ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
         if item is None:
             return False
-        references, free, pairs = self._references, item.kind == "any", list[tuple[str, str]]()
-        for element in value:
-            if type(element) is str and "${{" in element:
-                known = references.get(element) if free else None
-                found = self._reference(element, item) if known is None else known[0]
-                if found is None:
-                    return False
-                pairs.append(found)
-            elif free and type(element) is int and -_SMALL < element < _SMALL:
-                continue
-            elif type(element) not in _PLAIN or mismatch(element, item):
-                return False
+        pairs: list[tuple[str, str] | None] = [None] * len(value)
+        if item.kind == "any":
+            try:  # one look for each element; only what is new needs more than that
+                pairs = [*map(self._pairs.get, value)]  # type: ignore[arg-type]  # no other value is a key
+            except TypeError:
+                return False  # lists and maps inside
+        if None in pairs and not self._complete(pairs, value, item):
+            return False
         self._note(pairs, before)
         return True
 
-    def _note(self, pairs: list[tuple[str, str]], before: list[str]) -> None:
+    def _complete(self, pairs: list[tuple[str, str] | None], value: list[Value], item: PortType) -> bool:
+        """Fill in what the elements of a list refer to. Is every one of them sound and fitting?"""
+        for at, pair in enumerate(pairs):
+            if pair is not None:
+                continue
+            element = value[at]
+            if type(element) is str and "${{" in element:
+                pairs[at] = self._reference(element, item)
+                if pairs[at] is None:
+                    return False
+            elif type(element) is int and item.kind == "any" and -_SMALL < element < _SMALL:
+                continue
+            elif type(element) not in _PLAIN or mismatch(element, item):
+                return False
+        return True
+
+    def _note(self, pairs: Sequence[tuple[str, str] | None], before: list[str]) -> None:
         """Note what one input reads: each port once, however often it is named."""
-        distinct = dict.fromkeys(pairs) if len(pairs) > 1 else pairs
-        nodes = [name for name, _ in distinct]
+        nodes = [pair[0] for pair in dict.fromkeys(pairs) if pair is not None]
         if "inputs" in nodes:
-            self.sheet.used_inputs.update(port for name, port in distinct if name == "inputs")
+            self.sheet.used_inputs.update(pair[1] for pair in pairs if pair and pair[0] == "inputs")
             nodes = [name for name in nodes if name != "inputs"]
         before += nodes
         self.sheet.edges += len(nodes)
 
     def _reference(self, text: str, target: PortType) -> tuple[str, str] | None:
         """Node (or `inputs`) and port that a text refers to, if it is known and fits."""
-        known = self._references.get(text)
-        if known is None:
-            known = self._looked_up(text)
-            if known is None:
-                return None
-        kind = known[1]
-        if kind is not target and target.kind != "any" and kind.kind != "any":
-            pair = id(kind), id(target)  # both live as long as this level
-            good = self._fits.get(pair)
-            if good is None:
-                good = self._fits[pair] = fits(kind, target)
-            if not good:
-                return None
-        return known[0]
-
-    def _looked_up(self, text: str) -> tuple[tuple[str, str], PortType] | None:
         if text[:3] != "${{" or text[-2:] != "}}" or "-" in text:  # in CEL a dash is a minus
             return None
         name, _, port = text[3:-2].strip().partition(".")
@@ -131,7 +126,14 @@ class Level:
         kind = None if ports is None else ports.get(port)
         if kind is None:
             return None
-        found = self._references[text] = (name, port), kind
+        if kind is not target and target.kind != "any" and kind.kind != "any":
+            pair = id(kind), id(target)  # both live as long as this level
+            good = self._fits.get(pair)
+            if good is None:
+                good = self._fits[pair] = fits(kind, target)
+            if not good:
+                return None
+        found = self._pairs[text] = name, port
         return found
 
     def _types_of(self, name: str) -> dict[str, PortType] | None:
@@ -168,7 +170,7 @@ class Level:
             self.bad(error, place)
             return None
         self.sheet.edges += self.reads(template.reads, before)
-        self.misfit(template.misfit(target), target, place)
+        self.misfit(template.misfit(target) or _beyond(value), target, place)
         return template.type
 
     def misfit(self, why: str | None, target: PortType, place: str) -> None:
@@ -206,6 +208,14 @@ class Level:
                 else:
                     self.outward[read.name] = None
         return count
+
+
+def _beyond(value: Value) -> str | None:
+    """Why a number in a list is none that any port could take."""
+    if not isinstance(value, list):
+        return None
+    whys = ((i, mismatch(item, ANY)) for i, item in enumerate(value) if isinstance(item, int | float))
+    return next((f"element {i}: {why}" for i, why in whys if why), None)
 
 
 def required(ports: Mapping[str, Port]) -> tuple[str, ...]:

@@ -8,15 +8,13 @@ from collections.abc import Mapping
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.ports.values import Value
 from symphony.workflow.fields import RESERVED, Fields
-from symphony.workflow.model import NAME, NODES_MAX, ControlNode, Node, Workflow
+from symphony.workflow.model import FAIL, NAME, NODES_MAX, ControlNode, Node, Workflow
 from symphony.workflow.problems import Problem, child
 from symphony.workflow.schema import read_tree
 from symphony.workflow.spelling import write_node, write_tree
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
-_SIMPLE = frozenset({bool, str, type(None)})
+_SIMPLE = frozenset({bool, int, str, type(None)})
 _NOT_WRITTEN = (SymphonyError, TypeError, ValueError, AttributeError, RecursionError)
 _PLAIN_DATA = "use null, booleans, numbers, texts, bytes, lists, and maps with texts as keys"
 
@@ -43,32 +41,30 @@ def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[
 
 def _chosen(nodes: Mapping[str, Node]) -> dict[str, Node]:
     """The nodes worth a look: named oddly, with options, or with nested values."""
+    good = set[str]()
     return {
         name: node
         for name, node in nodes.items()
-        if not NAME.fullmatch(name) or name in RESERVED or not _is_plain(node)
+        if not NAME.fullmatch(name) or name in RESERVED or not _is_plain(node, good)
     }
 
 
-def _is_plain(node: Node) -> bool:
+def _is_plain(node: Node, good: set[str]) -> bool:
+    """Is there nothing to read closely? `good` holds the names of inputs that are known to be."""
     if type(node) is ControlNode or node.timeout is not None or node.retry is not None:
         return False
     if node.concurrency is not None or node.artifact is not None or node.position is not None:
         return False
-    if node.config or node.metadata or node.on_error.action != "fail" or node.for_each is not None:
+    if node.config or node.metadata or node.on_error is not FAIL or node.for_each is not None:
         return False
-    return all(NAME.fullmatch(key) and _is_simple(value) for key, value in node.inputs.items())
-
-
-def _is_simple(value: Value) -> bool:
-    if type(value) is list:
-        return all(type(element) in _SIMPLE or _is_number(element) for element in value)
-    return type(value) in _SIMPLE or _is_number(value)
-
-
-def _is_number(value: Value) -> bool:
-    """A whole number that any format can carry. Others are looked at closely."""
-    return type(value) is int and INTEGER_MIN <= value <= INTEGER_MAX
+    for key, value in node.inputs.items():
+        if key not in good:
+            if not NAME.fullmatch(key):
+                return False
+            good.add(key)
+        if not (_SIMPLE.issuperset(map(type, value)) if type(value) is list else type(value) in _SIMPLE):
+            return False
+    return True
 
 
 def _can_be_written(node: Node, name: str, fields: Fields) -> bool:

@@ -35,6 +35,8 @@ def _never(level: Level) -> dict[str, str]:
     dead = {name: "it is switched off" for name, node in nodes.items() if not node.enabled}
     off = set(dead)
     for name, node in nodes.items():
+        if node.when is None and not node.after:
+            continue
         why = _on_its_own(node, level) if name not in dead else None
         if why:
             dead[name] = why
