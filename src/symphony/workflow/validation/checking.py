@@ -1,5 +1,6 @@
 """Validation of a whole workflow: every problem at once."""
 
+import gc
 from collections.abc import Collection
 
 import msgspec
@@ -32,10 +33,27 @@ def validate(
     read; a workflow made in code is also checked for what reading would have refused. `source`
     names the file in messages.
     """
-    if catalog is None:
-        from symphony.workflow.builtin import builtin_catalog
+    collecting = gc.isenabled()
+    gc.disable()  # one full collection in the middle costs as much as all checks together
+    try:
+        return _validated(workflow, _or_builtin(catalog), resolve, broken, source)
+    finally:
+        if collecting:
+            gc.enable()
 
-        catalog = builtin_catalog()
+
+def _or_builtin(catalog: Catalog | None) -> Catalog:
+    if catalog is not None:
+        return catalog
+    from symphony.workflow.builtin import builtin_catalog
+
+    return builtin_catalog()
+
+
+def _validated(
+    workflow: Workflow, catalog: Catalog, resolve: Resolve | None, broken: Collection[str] | None,
+    source: str | None,
+) -> ValidationReport:  # fmt: skip
     children = Children(catalog, resolve, output_ports, _check)
     if broken is not None:
         return _check(workflow, children.begin(workflow), broken, source)

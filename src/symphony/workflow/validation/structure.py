@@ -4,17 +4,21 @@ Only what is out of the ordinary is written out and read again; plain nodes cost
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.workflow.fields import RESERVED, Fields
-from symphony.workflow.model import FAIL, NAME, NODES_MAX, ControlNode, Node, Workflow
+from symphony.workflow.model import NAME, NODES_MAX, CommandNode, ControlNode, Node, Workflow
 from symphony.workflow.problems import Problem, child
 from symphony.workflow.schema import read_tree
 from symphony.workflow.spelling import write_node, write_tree
 
 _SIMPLE = frozenset({bool, int, str, type(None)})
+_OPTIONS = ("timeout", "retry", "concurrency", "artifact", "position", "for_each", "config", "metadata")
+_options_of = attrgetter(*_OPTIONS, "on_error")
+_NO_OPTIONS = _options_of(CommandNode(command=""))
 _NOT_WRITTEN = (SymphonyError, TypeError, ValueError, AttributeError, RecursionError)
 _PLAIN_DATA = "use null, booleans, numbers, texts, bytes, lists, and maps with texts as keys"
 
@@ -51,11 +55,7 @@ def _chosen(nodes: Mapping[str, Node]) -> dict[str, Node]:
 
 def _is_plain(node: Node, good: set[str]) -> bool:
     """Is there nothing to read closely? `good` holds the names of inputs that are known to be."""
-    if type(node) is ControlNode or node.timeout is not None or node.retry is not None:
-        return False
-    if node.concurrency is not None or node.artifact is not None or node.position is not None:
-        return False
-    if node.config or node.metadata or node.on_error is not FAIL or node.for_each is not None:
+    if type(node) is ControlNode or _options_of(node) != _NO_OPTIONS:
         return False
     for key, value in node.inputs.items():
         if key not in good:
