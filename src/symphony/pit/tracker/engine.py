@@ -238,7 +238,7 @@ class Engine:
         self._ended = True
 
     def _render_outputs(self) -> dict[str, StoredValue]:
-        compiler = Compiler(type_of_read)
+        compiler = Compiler(type_of_read, value=False)
         out: dict[str, StoredValue] = {}
         for name, value in self.job.workflow.outputs.items():
             template = compiler.template(value)

@@ -62,7 +62,7 @@ class Work:
 
 def works_of(workflow: Workflow, catalog: Catalog, operators: Mapping[str, Operator]) -> tuple[Work, ...]:
     """The work of every node, in the workflow's order. Raises NotSupported, BadExpression."""
-    compiler = Compiler(type_of_read)
+    compiler = Compiler(type_of_read, value=False)
     transforms = _transforms(workflow)
     conditions = _conditions(workflow, compiler)
     return tuple(
@@ -175,7 +175,7 @@ def _target(
 
 def _through(compiler: Compiler, transform: str, read: Read) -> Template:
     """An input that is a data edge's value seen through its `transform`."""
-    inner = compiler.condition(transform)
+    inner = compiler.transform(transform)
     reads = tuple(read if r.kind == "value" else r for r in inner.reads)
 
     def part(lookup: object) -> Value:
