@@ -1,16 +1,18 @@
 """Write the pages of the reference that are made from code: `python tools/generate_reference.py`."""
 
+import inspect
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import get_args, get_origin, get_type_hints
+from typing import TypeGuard, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from symphony.cli import exits
 from symphony.cli.reference import reference
-from symphony.commons.config import VARIABLE_PREFIX, Config
+from symphony.commons.config import VARIABLE_PREFIX
 from symphony.commons.errors import SymphonyError
+from symphony.commons.settings import Config
 from symphony.workflow import builtin_catalog
 from symphony.workflow.catalog import OperatorInfo, Port
 
@@ -69,29 +71,46 @@ def one_operator(name: str, operator: OperatorInfo) -> Iterator[str]:
     yield from ports("output", operator.outputs)
 
 
-def settings(kind: type[msgspec.Struct] = Config, path: tuple[str, ...] = ()) -> Iterator[str]:
-    if not path:
-        yield (
-            "# Settings\n\nEach may stand in a TOML file, under its section, or in a variable. What wins over"
-            " what: variables, then `config.toml` of the home, then the environment's file (`production.toml`"
-            " or the one that `SYMPHONY_ENV` names), then `default.toml`; the last two lie in the folder that"
-            " `SYMPHONY_CONFIG_DIR` names.\n"
-        )
+def settings() -> Iterator[str]:
+    yield (
+        "# Settings\n\nAll keys with type, default and variable; what they mean is told in"
+        " [Configuration](../configuration.md).\n"
+    )
+    yield from section(Config, ())
+
+
+def section(kind: type[msgspec.Struct], path: tuple[str, ...]) -> Iterator[str]:
     hints = get_type_hints(kind)
-    defaults = kind()
     rows: list[tuple[str, str, str, str]] = []
-    for name in kind.__struct_fields__:
-        default = getattr(defaults, name)
-        if isinstance(default, msgspec.Struct):
-            section = ".".join((*path, name))
-            yield f"## `[{section}]`\n\n{type(default).__doc__}\n"
-            yield from settings(type(default), (*path, name))
-        else:
-            variable = VARIABLE_PREFIX + "__".join((*path, name)).upper()
-            shown = "" if default is None else msgspec.json.encode(default).decode()
-            rows.append((f"`{name}`", type_name(hints[name]), f"`{shown}`" if shown else "", f"`{variable}`"))
+    below: list[tuple[type[msgspec.Struct], tuple[str, ...]]] = []
+    for field in msgspec.structs.fields(kind):
+        hint, place = hints[field.name], (*path, field.name)
+        structs = [
+            one
+            for one in (hint, *get_args(hint))
+            if isinstance(one, type) and issubclass(one, msgspec.Struct)
+        ]
+        if structs:
+            below.append((structs[0], (*place, "NAME") if get_origin(hint) is dict else place))
+            continue
+        shown = "required" if field.default is msgspec.NODEFAULT else default_of(field.default)
+        rows.append(
+            (f"`{field.name}`", type_name(hint), shown, f"`{VARIABLE_PREFIX}{'__'.join(place).upper()}`")
+        )
+    if path:
+        yield f"## `[{'.'.join(path)}]`\n\n{inspect.getdoc(kind)}\n"
     if rows:
         yield from table(("key", "type", "default", "variable"), rows)
+    for struct, place in below:
+        yield from section(struct, place)
+
+
+def is_section(kind: object) -> TypeGuard[type[msgspec.Struct]]:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+
+
+def default_of(value: object) -> str:
+    return "" if value is None else f"`{msgspec.json.encode(value).decode()}`"
 
 
 def type_name(hint: object) -> str:

@@ -5,6 +5,7 @@
 | `errors` | `SymphonyError`, the root of all, and the general kinds |
 | `logging` | `logger`, `log_fields`, `init_logging(LoggingConfig)` |
 | `config` | `load_config`, and `load_settings` for any typed settings |
+| `settings` | what may be set, as types: `Config` and its sections |
 | `secrets` | `Secret`: text that prints as asterisks |
 | `filesystem` | durable atomic writes, paths kept inside a folder, bounded reads |
 | `prevalidation` | rules that answer in microseconds, and how to combine them |

@@ -9,15 +9,17 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from symphony.commons.errors import ConfigInvalid, IoFailed, SymphonyError
 from symphony.commons.filesystem import read_text_bounded
-from symphony.commons.logging import LoggingConfig
 from symphony.commons.secrets import Secret
+from symphony.commons.settings import Config
 
 VARIABLE_PREFIX: Final = "SYMPHONY__"
 ENVIRONMENT_VARIABLE: Final = "SYMPHONY_ENV"
@@ -29,31 +31,6 @@ _ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 S = TypeVar("S", bound=msgspec.Struct)
 Tree: TypeAlias = dict[str, object]
 Place: TypeAlias = tuple[str, ...]
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of all settings: a value of the wrong type or an unknown key is an error."""
-
-
-class DatabaseConfig(Settings, frozen=True, kw_only=True):
-    """Where the data API keeps its tables; without `url`, a file in the home."""
-
-    url: Secret | None = None
-
-
-class SymphonyConfig(Settings, frozen=True, kw_only=True):
-    """The engine. `concurrency`: how many nodes run at once unless a run says otherwise."""
-
-    concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
-    cache: bool = True
-
-
-class Config(Settings, frozen=True, kw_only=True):
-    """All of Symphony's own settings."""
-
-    database: DatabaseConfig = DatabaseConfig()
-    logging: LoggingConfig = LoggingConfig()
-    symphony: SymphonyConfig = SymphonyConfig()
 
 
 def load_config(
@@ -131,19 +108,18 @@ def _read(file: Path) -> Tree:
         raise
 
 
-def _checked(kind: type[msgspec.Struct], tree: Mapping[str, object], source: str, path: Place) -> Tree:
+def _checked(kind: object, tree: Mapping[str, object], source: str, path: Place) -> Tree:
     """What `tree` sets, each value checked against its field. Raises ConfigInvalid."""
-    types = _fields(kind)
     result: Tree = {}
     for key, value in tree.items():
         place = (*path, key)
-        if key not in types:
-            raise _unknown(source, place, types)
-        section = _section(types[key])
-        if section is None:
-            result[key] = _converted(value, types[key], source, place)
+        below = _member(kind, key)
+        if below is None:
+            raise _unknown(source, place, _fields(kind))
+        if not _is_section(below):
+            result[key] = _converted(value, below, source, place)
         elif isinstance(value, dict):
-            result[key] = _checked(section, value, source, place)
+            result[key] = _checked(below, value, source, place)
         else:
             raise _wrong(source, place, f"expected the section [{'.'.join(place)}]")
     return result
@@ -151,21 +127,19 @@ def _checked(kind: type[msgspec.Struct], tree: Mapping[str, object], source: str
 
 def _of_variable(kind: type[msgspec.Struct], name: str, text: str) -> Tree:
     path = tuple(name[len(VARIABLE_PREFIX) :].lower().split("__"))
-    types = _fields(kind)
-    for depth, part in enumerate(path[:-1], start=1):
-        if part not in types:
-            raise _unknown(name, path[:depth], types)
-        section = _section(types[part])
-        if section is None:
+    here: object = kind
+    for depth, part in enumerate(path, start=1):
+        if not _is_section(here):
             raise _unknown(name, path, {})
-        types = _fields(section)
-    if path[-1] not in types:
-        raise _unknown(name, path, types)
-    if _section(types[path[-1]]) is not None:
+        below = _member(here, part)
+        if below is None:
+            raise _unknown(name, path[:depth], _fields(here))
+        here = below
+    if _is_section(here):
         raise _wrong(name, path, "expected a key inside this section", hint=f"such as {name}__KEY")
     if not text:
         return {}
-    tree: Tree = {path[-1]: _from_text(text, types[path[-1]], name, path)}
+    tree: Tree = {path[-1]: _from_text(text, here, name, path)}
     for part in reversed(path[:-1]):
         tree = {part: tree}
     return tree
@@ -188,6 +162,8 @@ def _converted(value: object, kind: object, source: str, place: Place, *, strict
         choices = _choices(kind)
         why = f"expected one of {', '.join(choices)}" if choices else _without_value(error)
         raise _wrong(source, place, why) from None
+    if isinstance(found, Decimal) and not (found.is_finite() and found >= 0):
+        raise _wrong(source, place, "expected an amount of 0 or more")
     return value if strict or isinstance(found, Secret) else msgspec.to_builtins(found)
 
 
@@ -202,7 +178,9 @@ def _as_secret(kind: type, value: object) -> object:
 
 
 def _choices(kind: object) -> list[str]:
-    """What a `Literal` allows."""
+    """What a `Literal`, or one that may be null, allows."""
+    if get_origin(kind) in (Union, UnionType):
+        return [choice for one in get_args(kind) for choice in _choices(one)]
     return [str(choice) for choice in get_args(kind)] if get_origin(kind) is Literal else []
 
 
@@ -214,13 +192,36 @@ def _without_value(error: msgspec.ValidationError) -> str:
     return "it is not one of the values that are allowed" if said.startswith("Invalid") else said
 
 
-def _fields(kind: type[msgspec.Struct]) -> dict[str, object]:
-    hints = get_type_hints(kind, include_extras=True)
-    return {name: hints[name] for name in kind.__struct_fields__}
+def _fields(kind: object) -> dict[str, object]:
+    """The keys of a section with their types; none for a section whose keys are anybody's."""
+    section = _struct(kind)
+    if section is None:
+        return {}
+    hints = get_type_hints(section, include_extras=True)
+    return {name: hints[name] for name in section.__struct_fields__}
 
 
-def _section(kind: object) -> type[msgspec.Struct] | None:
+def _member(kind: object, key: str) -> object | None:
+    """The type below `key` in a section; None if it has no such key."""
+    entry = _entry(kind)
+    return entry if entry is not None else _fields(kind).get(key)
+
+
+def _is_section(kind: object) -> bool:
+    return _struct(kind) is not None or _entry(kind) is not None
+
+
+def _struct(kind: object) -> type[msgspec.Struct] | None:
+    """The struct that `kind` is, or is if it is set at all."""
+    if get_origin(kind) in (Union, UnionType):
+        others = [one for one in get_args(kind) if one is not NoneType]
+        kind = others[0] if len(others) == 1 else kind
     return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
+
+
+def _entry(kind: object) -> type[msgspec.Struct] | None:
+    """The struct below each name in a map of structs."""
+    return _struct(get_args(kind)[1]) if get_origin(kind) is dict else None
 
 
 def _merge(below: Tree, above: Mapping[str, object]) -> None:

@@ -98,6 +98,11 @@ class WorkflowBuilder:
         self._document["env"] = list(names)
         return self
 
+    def budget(self, **limits: float) -> "WorkflowBuilder":
+        """What the models of a run may use up: `money`, `tokens`, `calls`."""
+        self._document["budget"] = dict(limits)
+        return self
+
     def metadata(self, **values: Value) -> "WorkflowBuilder":
         """Whatever other tools want to keep with the workflow."""
         self._document["metadata"] = dict(values)

@@ -190,6 +190,17 @@ class ConditionalEdge(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind
 Edge: TypeAlias = DataEdge | ControlEdge | ConditionalEdge
 
 
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """What the models of one run may use up; None is no limit.
+
+    `money` ≥ 0 in the currency of the settings, `tokens` read and written, `calls` answered.
+    """
+
+    money: float | int | None = None
+    tokens: int | None = None
+    calls: int | None = None
+
+
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """A whole workflow. `edges` holds only those that the file says explicitly;
 
@@ -207,6 +218,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     edges: tuple[Edge, ...] = ()
     outputs: Mapping[str, Value] = {}
     metadata: Mapping[str, Value] = {}
+    budget: Budget | None = None
 
     @property
     def slug(self) -> str:

@@ -12,6 +12,7 @@ from symphony.workflow.fields import (
     SCOPE_NAMES,
     Fields,
     Reader,
+    counted,
     free_values,
     named_values,
     section,
@@ -20,7 +21,7 @@ from symphony.workflow.fields import (
     texts,
 )
 from symphony.workflow.inputs import beyond
-from symphony.workflow.model import SCHEMA_VERSION, ControlNode, InputSpec, Node, Workflow
+from symphony.workflow.model import SCHEMA_VERSION, Budget, ControlNode, InputSpec, Node, Workflow
 from symphony.workflow.problems import child, shown
 from symphony.workflow.schema_edges import read_edges
 from symphony.workflow.schema_nodes import read_nodes, read_steps
@@ -221,6 +222,26 @@ def _default(fields: Fields, tree: Tree, place: str, key: str) -> object:
     return BAD if len(fields.findings.found) > before else found
 
 
+def _budget(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    found = fields.map(tree, place, key, key)
+    if found is None:
+        return BAD
+    if not found:
+        return fields.wrong(
+            place, key, "the budget limits nothing", "write at least one of its keys, or remove it"
+        )
+    return Budget(**section(fields, found, key, _BUDGET_READERS, key))  # type: ignore[arg-type]  # as above
+
+
+def _money(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    found = _bound(fields, tree, place, key)
+    if isinstance(found, int | float) and found < 0:
+        return fields.wrong(
+            place, key, f"{key} must be at least 0, not {found}", "write an amount such as 0.50"
+        )
+    return found
+
+
 def _edges(fields: Fields, tree: Tree, _place: str, _key: str) -> object:
     return read_edges(tree, fields)
 
@@ -237,8 +258,10 @@ _READERS: Final[Mapping[str, Reader]] = {
     "steps": _nothing,
     "edges": _edges,
     "outputs": _outputs,
+    "budget": _budget,
     "metadata": free_values,
 }
+_BUDGET_READERS: Final[Mapping[str, Reader]] = {"money": _money, "tokens": counted, "calls": counted}
 _INPUT_READERS: Final[Mapping[str, Reader]] = {
     "type": _type,
     "enum": _enum,

@@ -11,6 +11,7 @@ from symphony.workflow.documents.tree import Tree
 from symphony.workflow.graph import all_edges
 from symphony.workflow.model import (
     FAIL,
+    Budget,
     ConditionalEdge,
     ControlEdge,
     ControlNode,
@@ -78,9 +79,16 @@ def write_tree(workflow: Workflow, *, derived: bool = False) -> dict[str, Tree]:
         out["edges"] = edges
     if workflow.outputs:
         out["outputs"] = _named(workflow.outputs)
+    if workflow.budget is not None:
+        out["budget"] = _budget(workflow.budget)
     if workflow.metadata:
         out["metadata"] = spelled(dict(workflow.metadata))
     return out
+
+
+def _budget(budget: Budget) -> dict[str, Tree]:
+    limits = {"money": budget.money, "tokens": budget.tokens, "calls": budget.calls}
+    return {key: limit for key, limit in limits.items() if limit is not None}
 
 
 def _sorting(edge: Edge) -> tuple[str, ...]:

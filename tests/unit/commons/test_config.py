@@ -1,3 +1,4 @@
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -5,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.commons.config import Config, Settings, load_config, load_settings
+from symphony.commons.config import load_config, load_settings
 from symphony.commons.errors import ConfigInvalid, IoFailed
 from symphony.commons.secrets import Secret
+from symphony.commons.settings import Config, ModelConfig, Price, Settings
 
 
 def write(folder: Path, **files: str) -> Path:
@@ -168,3 +170,60 @@ def test_whatever_a_file_holds_the_answer_is_settings_or_an_error_of_ours(
         assert isinstance(load_settings(Config, files=[file]), msgspec.Struct)
     except (ConfigInvalid, IoFailed) as error:
         assert "any.toml" in error.message
+
+
+MODELS = """
+[models."gpt-4.1"]
+provider = "openai"
+key = "OPENAI_API_KEY"
+[models."gpt-4.1".price]
+input = 0.15
+output = "0.60"
+"""
+
+
+def test_models_are_sections_by_id_and_their_prices_are_exact(tmp_path: Path) -> None:
+    write(tmp_path, production=MODELS)
+    write(tmp_path, config='[models."gpt-4.1"]\nmax_tokens = 50')
+    found = load_config(tmp_path, home=tmp_path, variables={}).models["gpt-4.1"]
+    assert (found.key, found.max_tokens) == ("OPENAI_API_KEY", 50)
+    assert found.price == Price(input=Decimal("0.15"), output=Decimal("0.60"))
+
+
+def test_a_key_of_a_model_can_be_set_by_a_variable(tmp_path: Path) -> None:
+    write(tmp_path, config='[models.local]\nprovider = "openai"')
+    variables = {"SYMPHONY__MODELS__LOCAL__URL": "http://127.0.0.1:8080/v1"}
+    found = load_config(home=tmp_path, variables=variables).models["local"]
+    assert found == ModelConfig(provider="openai", url="http://127.0.0.1:8080/v1")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[models]\nx = 1", r"production.toml: models\.x: expected the section \[models\.x\]"),
+        ("[models.x]\nurll = 'u'", r"production.toml: unknown key models\.x\.urll"),
+        ("[models.x]\nprovider = 'acme'", r"models\.x\.provider: expected one of openai"),
+        ("[models.x]\nprovider = 'openai'\nconcurrency = 0", r"models\.x\.concurrency: expected int >= 1"),
+        ("[models.x]\nprice = 5", r"models\.x\.price: expected the section"),
+        ("[models.x.price]\ninput = -1", r"models\.x\.price\.input: expected an amount of 0 or more"),
+        ("[models.x.price]\ninput = nan", r"models\.x\.price\.input: expected an amount"),
+        ("[budget]\nmoney = 'hunter2'", r"budget\.money: "),
+        ("[models.x]\nkind = 'chat'", r"models\.x: provider is missing"),
+        ("[models.x]\nprovider = 'openai'\nkey = 'sk-hunter2'", r"models\.x: key must be the name"),
+        ("[models.x]\nprovider = 'openai'\nurl = 'ftp://a'", r"models\.x: url must be https"),
+        ("[models.x]\nprovider = 'openai'\nurl = 'https://u:hunter2@a'", r"models\.x: url must be https"),
+        ("[models.x]\nprovider = 'openai'\nurl = 'http://a.example'\nkey = 'K'", r"the key would travel"),
+        ("[models.x]\nprovider = 'anthropic'\nkind = 'embedding'", "has no embeddings"),
+        ("[models.x]\nprovider = 'llama'", "needs file"),
+        ("[models.x]\nprovider = 'openai'\nfile = 'a.gguf'", "file is for provider llama only"),
+        ("[models.'a@b']\nprovider = 'openai'", "a model's id is letters"),
+        ("[budget]\ncurrency = 'euro'", "three capital letters"),
+    ],
+)
+def test_a_wrong_model_is_named_with_its_key_and_the_value_is_not_repeated(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    write(tmp_path, production=text)
+    with pytest.raises(ConfigInvalid, match=said) as caught:
+        load_config(tmp_path, variables={})
+    assert "hunter2" not in repr(caught.value)

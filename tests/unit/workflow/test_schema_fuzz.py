@@ -30,6 +30,7 @@ inputs:
   words: {type: "list[string]", default: [alpha, beta], description: to join}
   n: {type: integer, default: 3, min: 1, max: 9}
   mode: {enum: [fast, slow], default: slow}
+budget: {money: 0.25, tokens: 10000, calls: 20}
 nodes:
   up:
     operator: text.join
@@ -172,6 +173,8 @@ _KEYS = [
     "position",
     "enabled",
     "metadata",
+    "budget",
+    "money",
     "condition",
     "switch",
     "cases",

@@ -1,0 +1,132 @@
+"""All of Symphony's own settings, as types. How they are read is in `commons.config`."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Final, Literal, TypeAlias
+
+import msgspec
+
+from symphony.commons.logging import LoggingConfig
+from symphony.commons.secrets import Secret
+
+MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}")
+"""What a configured model may be called; `@` would begin a version."""
+KEY_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+CURRENCY: Final = re.compile(r"[A-Z]{3}")
+
+Provider: TypeAlias = Literal["openai", "anthropic", "llama", "minilm"]
+Kind: TypeAlias = Literal["chat", "embedding"]
+Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all settings: a value of the wrong type or an unknown key is an error."""
+
+
+class DatabaseConfig(Settings, frozen=True, kw_only=True):
+    """Where the data API keeps its tables; without `url`, a file in the home."""
+
+    url: Secret | None = None
+
+
+class SymphonyConfig(Settings, frozen=True, kw_only=True):
+    """The engine. `concurrency`: how many nodes run at once unless a run says otherwise."""
+
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    cache: bool = True
+
+
+class BudgetConfig(Settings, frozen=True, kw_only=True):
+    """What the models of any one run may use up; a workflow or a command line may set less.
+
+    `money` is in `currency`, which is that of all prices; `tokens` read and written.
+    """
+
+    money: Decimal | None = None
+    tokens: Positive | None = None
+    calls: Positive | None = None
+    currency: str = "USD"
+
+
+class Price(Settings, frozen=True, kw_only=True):
+    """What a million tokens cost: read, written, and read from the provider's cache.
+
+    `cached` is `input` unless it is set.
+    """
+
+    input: Decimal
+    output: Decimal = Decimal(0)
+    cached: Decimal | None = None
+
+
+class ModelConfig(Settings, frozen=True, kw_only=True):
+    """One model that workflows may name. `key` is the name of an environment variable, never a key.
+
+    Times are seconds: to connect, until the first byte, between two bytes. `retries` counts
+    the tries after the first. `batch` is the number of texts in one request for embeddings.
+    """
+
+    provider: Provider | None = None
+    kind: Kind = "chat"
+    model: str | None = None
+    url: str | None = None
+    key: str | None = None
+    file: str | None = None
+    threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1024
+    batch: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 64
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    requests_per_minute: Positive | None = None
+    tokens_per_minute: Positive | None = None
+    retries: Annotated[int, msgspec.Meta(ge=0, le=20)] = 4
+    connect_timeout: Seconds = 10.0
+    first_byte_timeout: Seconds = 120.0
+    idle_timeout: Seconds = 60.0
+    price: Price | None = None
+
+
+class Config(Settings, frozen=True, kw_only=True):
+    """All of Symphony's own settings. `models` maps a model's id to what stands behind it."""
+
+    budget: BudgetConfig = BudgetConfig()
+    database: DatabaseConfig = DatabaseConfig()
+    logging: LoggingConfig = LoggingConfig()
+    models: dict[str, ModelConfig] = {}
+    symphony: SymphonyConfig = SymphonyConfig()
+
+    def __post_init__(self) -> None:
+        if not CURRENCY.fullmatch(self.budget.currency):
+            raise ValueError("budget.currency must be three capital letters, such as USD")
+        for name, model in self.models.items():
+            if why := _wrong_model(name, model):
+                raise ValueError(f"models.{name}: {why}")
+
+
+def _wrong_model(name: str, model: ModelConfig) -> str | None:
+    """What is wrong with one entry; None if nothing is."""
+    if not MODEL_ID.fullmatch(name):
+        return "a model's id is letters, digits and . _ : / + -, at most 100"
+    if model.provider is None:
+        return "provider is missing: openai, anthropic, llama or minilm"
+    if model.key is not None and not KEY_NAME.fullmatch(model.key):
+        return "key must be the name of an environment variable, not the key itself"
+    if model.url is not None and (why := _wrong_url(model.url, keyed=model.key is not None)):
+        return f"url {why}"
+    if model.kind == "embedding" and model.provider == "anthropic":
+        return "provider anthropic has no embeddings"
+    if model.provider == "llama" and model.file is None:
+        return "provider llama needs file, the path of a GGUF file"
+    if model.file is not None and model.provider != "llama":
+        return "file is for provider llama only"
+    return None
+
+
+def _wrong_url(url: str, *, keyed: bool) -> str | None:
+    found = re.fullmatch(r"(https?)://([^/?#@\s]+)(/[^?#\s]*)?", url)
+    if found is None:
+        return "must be https://HOST/PATH or http://HOST/PATH, without user, query and fragment"
+    host = re.sub(r":\d+$", "", found[2])
+    if found[1] == "http" and keyed and host not in ("localhost", "127.0.0.1", "[::1]"):
+        return "must be https: the key would travel in the clear"
+    return None
