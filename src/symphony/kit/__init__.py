@@ -11,14 +11,21 @@ if TYPE_CHECKING:
 
 __all__ = ["catalog", "models", "operators"]
 
+_MODULES = (
+    "code", "command", "copies", "data", "debug", "documents", "fs", "git", "python", "rendering", "tables",
+    "text", "vectors",
+)  # fmt: skip
+"""Those that define operators."""
+
 
 @cache
 def operators() -> "Mapping[str, Operator]":
     """Every operator of the kit, by name, in order of name."""
-    from symphony.kit import code, command, copies, data, debug, documents, fs, git, rendering, text, vectors
+    from importlib import import_module
+
     from symphony.sdk import Operator
 
-    modules = (code, command, copies, data, debug, documents, fs, git, rendering, text, vectors)
+    modules = (import_module(f"symphony.kit.{name}") for name in _MODULES)
     found = [value for module in modules for value in vars(module).values() if isinstance(value, Operator)]
     return MappingProxyType({one.info.name: one for one in sorted(found, key=lambda one: one.info.name)})
 

@@ -157,11 +157,8 @@ def write(
     if (text is None) == (data is None):
         raise InputRefused("fs.write takes either text or data", hint="give one of the two inputs")
     body = _utf8(text) if data is None else data
-    given = Path(path)
-    target = Path(os.path.realpath(given)) if given.is_absolute() else within(context.cwd, given)
+    target = destination(path, context)
     written = Written(path=target, size=len(body), digest=hashlib.sha256(body).hexdigest())
-    if target.is_dir():
-        raise InputRefused(f"input path: {target} is a folder", hint="give the path of a file")
     if existing != "replace" and target.exists():
         if existing == "fail" and not _holds(target, body):
             raise InputRefused(
@@ -169,12 +166,29 @@ def write(
             )
         return written
     if parents:
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise IoFailed.of(error, f"make the folder {target.parent}") from error
+        make_parents(target)
     write_atomic(target, body)
     return written
+
+
+def destination(path: str, context: Context) -> Path:
+    """Where an operator may write that is given `path`: relative ones stay below the caller's directory.
+
+    Links are followed. Raises PathEscapes; InputRefused for a folder.
+    """
+    given = Path(path)
+    target = Path(os.path.realpath(given)) if given.is_absolute() else within(context.cwd, given)
+    if target.is_dir():
+        raise InputRefused(f"input path: {target} is a folder", hint="give the path of a file")
+    return target
+
+
+def make_parents(target: Path) -> None:
+    """Make the folders above `target` that are missing. Raises IoFailed."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise IoFailed.of(error, f"make the folder {target.parent}") from error
 
 
 def _utf8(text: str | None) -> bytes:

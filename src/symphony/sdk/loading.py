@@ -24,8 +24,7 @@ def load_operators(path: Path | str) -> list[Operator]:
     OperatorInvalid if a function in it does not suit.
     """
     file = Path(path).absolute()
-    source = _read(file)
-    module = _execute(file, source)
+    module = load_module(file)
     found: dict[str, Operator] = {}
     for value in dict.fromkeys(v for v in vars(module).values() if isinstance(v, Operator)):
         if value.function.__module__ != module.__name__:
@@ -44,12 +43,22 @@ def load_operators(path: Path | str) -> list[Operator]:
     return list(found.values())
 
 
-def _read(file: Path) -> bytes:
+def load_module(file: Path) -> ModuleType:
+    """Run the file and return its module, which knows nothing of the file's folder.
+
+    Raises OperatorsNotLoaded, naming file and line, if it is missing, does not compile, or fails
+    while it runs; a SymphonyError that the file raises is passed on.
+    """
+    return _execute(file, read_source(file))
+
+
+def read_source(file: Path) -> bytes:
+    """What `load_module` would run. Raises OperatorsNotLoaded."""
     try:
         with file.open("rb") as stream:
             source = stream.read(_SOURCE_BYTES_MAX + 1)
     except OSError as error:
-        hint = "name one file" if file.is_dir() else "check the path given with --operators"
+        hint = "name one file" if file.is_dir() else "check the path"
         raise OperatorsNotLoaded(f"{file} cannot be read: {error.strerror or error}", hint=hint) from error
     if len(source) > _SOURCE_BYTES_MAX:
         raise OperatorsNotLoaded(f"{file} is larger than 16 MiB", hint="give a Python source file")

@@ -9,10 +9,11 @@ from symphony.kit import catalog, models, operators
 from symphony.workflow.builtin import builtin_catalog
 
 PROMISED = {
-    "code.symbols", "command", "data.filter", "data.flatten", "data.map", "data.reduce", "debug.fail",
-    "debug.flaky", "debug.sleep", "debug.value", "fs.glob", "fs.read", "fs.write", "git.changed_files",
-    "git.churn", "git.diff", "git.log", "json.parse", "json.query", "text.join", "text.regex",
-    "text.render", "text.split", "vector.near_duplicates", "vector.search",
+    "code.symbols", "command", "csv.format", "csv.read", "csv.write", "data.filter", "data.flatten",
+    "data.map", "data.reduce", "debug.fail", "debug.flaky", "debug.sleep", "debug.value", "fs.glob",
+    "fs.read", "fs.write", "git.changed_files", "git.churn", "git.diff", "git.log", "json.parse",
+    "json.query", "python.call", "python.run", "text.join", "text.regex", "text.render", "text.split",
+    "vector.near_duplicates", "vector.search",
 }  # fmt: skip
 
 
@@ -37,11 +38,11 @@ def test_every_operator_and_every_port_is_described(name: str) -> None:
 def test_effects_are_what_the_operators_do() -> None:
     writes = {name for name, one in operators().items() if one.info.effect == "write"}
     reads = {name for name, one in operators().items() if one.info.effect == "read"}
-    assert writes == {"command", "fs.write"}
-    assert {name for name in writes if operators()[name].info.idempotent} == {"fs.write"}
+    assert writes == {"command", "csv.write", "fs.write", "python.run"}
+    assert {name for name in writes if operators()[name].info.idempotent} == {"csv.write", "fs.write"}
     assert reads == {
         "debug.flaky", "debug.sleep", "fs.glob", "git.changed_files", "git.churn", "git.diff", "git.log",
-        "text.render",
+        "python.call", "text.render",
     }  # fmt: skip
     assert {name for name in reads if operators()[name].reads is None} == {
         "debug.flaky",

@@ -1,0 +1,314 @@
+"""CSV as a stream of records, whatever the size of the file, and records as CSV. No operators here.
+
+The dialect is that of RFC 4180, read leniently: any line end, a delimiter of choice, quotes where
+needed.
+"""
+
+import codecs
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO, TypeAlias
+
+import msgspec
+
+from symphony.commons.errors import IoFailed
+from symphony.kit.errors import InputRefused
+from symphony.ports.values import Value
+
+LINE_CHARS_MAX: Final = 1 << 20
+"""A longer line is no table: it would be held in memory whole."""
+FIELD_CHARS_MAX: Final = 131_072
+"""What the csv module allows, and what a field that lost its closing quote runs into."""
+COLUMNS_MAX: Final = 16_384
+DELIMITERS: Final = (",", ";", "\t", "|")
+_SAMPLE_CHARS: Final = 64 * 1024
+_SNIFF_ROWS: Final = 200
+
+Row: TypeAlias = tuple[int, list[str]]
+"""The number of the line that a record begins in, from 1, and its fields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where CSV comes from: `name` is what messages call it, `open` gives its bytes from the start."""
+
+    name: str
+    open: Callable[[], BinaryIO]
+
+    @classmethod
+    def of(cls, path: Path | None, text: str | None, data: bytes | None) -> "Source":
+        """The one that is given. Raises InputRefused unless it is exactly one, and a regular file."""
+        if [path is None, text is None, data is None].count(False) != 1:
+            raise InputRefused("give exactly one of path, text and data", hint="leave the others out")
+        if path is None:
+            body = data if data is not None else (text or "").encode("utf-8", "replace")
+            return cls("input text" if data is None else "input data", lambda: io.BytesIO(body))
+        if not path.is_file():
+            what = "is no file" if path.exists() else "is not there"
+            raise InputRefused(f"input path: {path} {what}", hint="give the path of a CSV file")
+        return cls(str(path), lambda: path.open("rb"))
+
+
+@dataclass(slots=True)
+class Table:
+    """The records of a source, read once, one at a time."""
+
+    source: Source
+    encoding: str
+    delimiter: str
+    header: bool
+    columns: list[str]
+    rows: Iterator[Row]
+
+
+class Reading(AbstractContextManager[Table]):
+    """Opens a source: `with Reading(source) as table`. `delimiter` None: found from the beginning.
+
+    Raises InputRefused, naming file and line, for what is no CSV text; IoFailed.
+    """
+
+    def __init__(
+        self, source: Source, *, delimiter: str | None = None, header: bool = True, encoding: str = "utf-8"
+    ) -> None:
+        self._source, self._delimiter, self._header = source, delimiter, header
+        self._encoding = _known_encoding(encoding)
+        self._stream: TextIO | None = None
+        if delimiter is not None:
+            checked_delimiter(delimiter)
+
+    def __enter__(self) -> Table:
+        try:
+            stream = io.TextIOWrapper(self._source.open(), self._encoding, newline="")
+        except OSError as error:
+            raise IoFailed.of(error, f"read {self._source.name}") from error
+        self._stream = stream  # also: a wrapper that nobody holds complains when it is collected
+        try:
+            return self._table(stream)
+        except BaseException:
+            stream.close()
+            raise
+
+    def _table(self, stream: TextIO) -> Table:
+        sample = self._sample(stream)
+        delimiter = self._delimiter or sniffed(sample)
+        rows = self._rows(_lines(sample, stream, self._source.name), delimiter)
+        table = Table(self._source, self._encoding, delimiter, self._header, [], rows)
+        first = next(rows, None)
+        if first is not None:
+            if self._header:
+                table.columns = _names(first[1])
+            else:
+                table.columns = [f"c{i}" for i in range(1, len(first[1]) + 1)]
+                table.rows = _after(first, rows)
+        return table
+
+    def __exit__(self, *how: object) -> None:
+        if self._stream is not None:
+            self._stream.close()
+
+    def _sample(self, stream: TextIO) -> str:
+        try:
+            sample = stream.read(_SAMPLE_CHARS)
+        except UnicodeError as error:
+            raise self._not_in_encoding(error) from error
+        if "\0" in sample:
+            raise InputRefused(
+                f"{self._source.name} is no text: it holds null characters",
+                hint="give a CSV file; for UTF-16 say encoding: utf-16",
+            )
+        return sample
+
+    def _rows(self, lines: Iterable[str], delimiter: str) -> Iterator[Row]:
+        reader = csv.reader(lines, delimiter=delimiter)
+        line = 1
+        while True:
+            try:
+                fields = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                why = str(error)
+                hint = (
+                    "look for a field whose closing quote is missing" if "limit" in why else "mend the line"
+                )
+                raise InputRefused(f"{self._source.name}:{line}: {why}", hint=hint) from error
+            except UnicodeError as error:
+                raise self._not_in_encoding(error) from error
+            if len(fields) > COLUMNS_MAX:
+                raise InputRefused(
+                    f"{self._source.name}:{line}: more than {COLUMNS_MAX:,} fields",
+                    hint="check the delimiter",
+                )
+            if fields:  # an empty line is no record
+                yield line, fields
+            line = reader.line_num + 1
+
+    def _not_in_encoding(self, error: UnicodeError) -> InputRefused:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+        return InputRefused(
+            f"{self._source.name}:{self._bad_line()} is not {self._encoding}: {reason}",
+            hint="say the file's encoding, for instance latin-1 or utf-16",
+        )
+
+    def _bad_line(self) -> int:
+        """The line that cannot be decoded: read again, since the error counts from some buffer."""
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        line = 1
+        with self._source.open() as stream:
+            while chunk := stream.read(_SAMPLE_CHARS):
+                try:
+                    line += decoder.decode(chunk).count("\n")
+                except UnicodeDecodeError as error:
+                    return line + error.object[: error.start].count(b"\n")
+        return line
+
+
+def checked_delimiter(delimiter: str) -> None:
+    """Raise InputRefused for what cannot stand between fields."""
+    if len(delimiter) != 1 or delimiter in '\r\n"\0':
+        raise InputRefused("input delimiter must be one character", hint=r'for instance ";" or "\t"')
+
+
+def _known_encoding(encoding: str) -> str:
+    try:
+        name = codecs.lookup(encoding).name
+        "".encode(name)
+    except (LookupError, ValueError):
+        raise InputRefused(
+            f"input encoding: {encoding[:40]!r} is unknown", hint="write for instance utf-8 or latin-1"
+        ) from None
+    return "utf-8-sig" if name == "utf-8" else name  # which drops a byte order mark
+
+
+def _lines(sample: str, rest: TextIO, name: str) -> Iterator[str]:
+    """The lines of `sample` and of what follows it. Raises InputRefused for one too long to hold."""
+    number, partial = 0, ""
+    for line in io.StringIO(sample, newline=""):
+        if partial:
+            number += 1
+            yield partial
+        partial = line
+    if partial.endswith("\n"):
+        number += 1
+        yield partial
+        partial = ""
+    while True:
+        line = partial + rest.readline(LINE_CHARS_MAX)
+        partial = ""
+        number += 1
+        if not line:
+            return
+        if len(line) >= LINE_CHARS_MAX:
+            raise InputRefused(
+                f"{name}:{number}: the line has more than {LINE_CHARS_MAX:,} characters",
+                hint="give a CSV file, with a line for each record",
+            )
+        yield line
+
+
+def sniffed(sample: str) -> str:
+    """The delimiter that cuts most lines of `sample` into one and the same number of fields, above one.
+
+    A comma if none does.
+    """
+    best = (0.0, 0, ",")
+    for delimiter in DELIMITERS:
+        if delimiter not in sample:
+            continue
+        counts: list[int] = []
+        try:
+            for fields in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter):
+                if fields:
+                    counts.append(len(fields))
+                if len(counts) > _SNIFF_ROWS:
+                    break
+        except csv.Error:
+            continue
+        if len(counts) > 1:
+            counts = counts[:-1]  # it may be cut off
+        usual = max(counts, key=counts.count, default=1)
+        if usual > 1:
+            best = max(best, (counts.count(usual) / len(counts), usual, delimiter), key=lambda one: one[:2])
+    return best[2]
+
+
+def _names(fields: Sequence[str]) -> list[str]:
+    """Names of columns: empty ones are numbered, repeated ones get a number behind them."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for at, field in enumerate(fields, start=1):
+        wanted = name = field.strip() or f"c{at}"
+        copy = 2
+        while name in taken:
+            name = f"{wanted}_{copy}"
+            copy += 1
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _after(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
+    yield first
+    yield from rows
+
+
+class Writer:
+    """Writes records as CSV to a text stream; lines end with a line feed.
+
+    Not `csv.writer`: with such lines it leaves a lone carriage return without quotes.
+    """
+
+    def __init__(self, stream: TextIO, columns: Sequence[str], delimiter: str) -> None:
+        self._stream, self._columns, self._delimiter = stream, columns, delimiter
+
+    def head(self) -> None:
+        """The names of the columns."""
+        self._write(self._columns)
+
+    def _write(self, fields: Sequence[str]) -> None:
+        if not fields:
+            return
+        special = ('"', "\n", "\r", self._delimiter)
+        line = self._delimiter.join(
+            '"' + text.replace('"', '""') + '"' if any(char in text for char in special) else text
+            for text in fields
+        )
+        self._stream.write((line or '""') + "\n")  # an empty line would be no record
+
+    def row(self, record: Value, at: int) -> None:
+        """One record, a map or a list. Raises InputRefused for what is neither."""
+        if isinstance(record, dict):
+            unknown = [key for key in record if key not in self._columns]
+            if unknown:
+                raise InputRefused(
+                    f"rows[{at}] has {unknown[0]!r}, which is no column", hint="list it in `columns`"
+                )
+            self._write([cell(record.get(name)) for name in self._columns])
+        elif isinstance(record, list):
+            self._write([cell(value) for value in record])
+        else:
+            raise InputRefused(f"rows[{at}] is neither a map nor a list", hint="give records")
+
+
+def cell(value: Value) -> str:
+    """A value as the text of one field: nothing for null, JSON for lists and maps."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        raise InputRefused("bytes cannot stand in a CSV file", hint="decode them, or leave the column out")
+    if isinstance(value, int | float):
+        return repr(value)
+    return msgspec.json.encode(value).decode()
+
+
+def columns_of(rows: Sequence[Value]) -> list[str]:
+    """The keys of all maps among `rows`, in order of first appearance."""
+    return list(dict.fromkeys(key for row in rows if isinstance(row, dict) for key in row))

@@ -1,0 +1,277 @@
+"""Tables as CSV: `csv.*`."""
+
+import hashlib
+import io
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeAlias, TypedDict
+
+from symphony.commons.filesystem import write_atomic
+from symphony.kit.csv_text import Reading, Row, Source, Table, Writer, checked_delimiter, columns_of
+from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
+from symphony.kit.fs import destination, make_parents
+from symphony.ports.values import Value
+from symphony.sdk import Context, operator
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
+
+ROWS_MAX: Final = 1_000_000
+CHARS_MAX: Final = 128 * 1024 * 1024
+"""Of all fields that are returned, together."""
+PROBLEMS_MAX: Final = 1_000
+_CHECK_EVERY: Final = 1024
+_INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_BOOLEANS: Final = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
+
+Ragged: TypeAlias = Literal["fail", "fill", "skip"]
+
+
+class BadRow(TypedDict):
+    """A record that has another number of fields than the table."""
+
+    line: int
+    message: str
+
+
+class Rows(TypedDict):
+    """What `csv.read` returns."""
+
+    rows: list[dict[str, Value]]
+    columns: list[str]
+    types: dict[str, str]
+    delimiter: str
+    truncated: bool
+    problems: list[BadRow]
+
+
+class WrittenTable(TypedDict):
+    """What `csv.write` returns."""
+
+    path: Path
+    size: int
+    rows: int
+    digest: str
+
+
+@operator("csv.read", version="1.0.0", pure=True)
+def read(
+    context: Context,
+    path: Path | None = None,
+    text: str | None = None,
+    data: bytes | None = None,
+    delimiter: str | None = None,
+    header: bool = True,
+    infer: bool = False,
+    missing: list[str] = [""],  # noqa: B006
+    limit: int = 100_000,
+    ragged: Ragged = "fail",
+    encoding: str = "utf-8",
+) -> Rows:
+    """Read a table: each record becomes a map from the name of a column to a text.
+
+    The file is read as a stream and only up to the limit, so that its size does not matter.
+    Quotes, line ends inside fields and a byte order mark are understood; empty lines are passed
+    over. A column without a name is called c1, c2, … by its place, a repeated name gets a number.
+
+    path: a CSV file; give this, `text` or `data`
+    text: the table itself
+    data: the table as bytes
+    delimiter: what stands between two fields; null finds out whether it is a comma, a semicolon, a
+        tab or a bar
+    header: whether the first record names the columns
+    infer: turn a column whose every field is an integer, a number or true/false into such; numbers
+        with leading zeros stay texts
+    missing: with `infer`, texts that stand for null
+    limit: read so many records at most, up to 1,000,000
+    ragged: what to do with a record that has too few or too many fields: fail, fill it with nulls
+        (surplus fields are dropped), or skip it; both are told in `problems`
+    encoding: one that Python knows
+
+    Returns:
+        rows: the records
+        columns: the names, in order
+        types: by column: string, integer, number, boolean, or null for one without any field
+        delimiter: what was found or given
+        truncated: whether there are records beyond the limit
+        problems: maps of line and message; of very many the first 1,000
+    """
+    if not 0 <= limit <= ROWS_MAX:
+        raise InputRefused(f"input limit must lie between 0 and {ROWS_MAX:,}", hint="change it")
+    source = Source.of(None if path is None else context.cwd / path, text, data)
+    with Reading(source, delimiter=delimiter, header=header, encoding=encoding) as table:
+        shaping = Shaping(table, ragged, context.cancelled)
+        records: list[list[str | None]] = []
+        size, truncated = 0, False
+        for line, fields in shaping:
+            if len(records) == limit:
+                truncated = True
+                break
+            size += sum(len(text) for text in fields if text is not None)
+            if size > CHARS_MAX:
+                raise OutputTooLarge(
+                    f"{source.name}:{line}: what was read exceeds {CHARS_MAX // 2**20} Mi characters",
+                    hint="set a lower limit, or use csv.profile, which keeps no records",
+                )
+            records.append(fields)
+    columns = table.columns
+    kinds = dict.fromkeys(columns, "string")
+    values: list[list[Value]] = [list(record) for record in records]
+    if infer:
+        nothing = frozenset(missing)
+        for at, name in enumerate(columns):
+            kinds[name] = _convert(values, at, nothing)
+    rows = [dict(zip(columns, record, strict=True)) for record in values]
+    return Rows(
+        rows=rows, columns=columns, types=kinds, delimiter=table.delimiter, truncated=truncated,
+        problems=shaping.problems,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Shaping:
+    """The records of a table, each with as many fields as it has columns; iterate once."""
+
+    table: Table
+    ragged: Ragged
+    cancelled: Callable[[], bool]
+    problems: list[BadRow] = field(default_factory=list)
+    problems_total: int = 0
+
+    def __iter__(self) -> "Iterator[tuple[int, list[str | None]]]":
+        """Raises InputRefused, naming the line, for one that does not fit if that is asked for."""
+        wanted = len(self.table.columns)
+        for count, (line, fields) in enumerate(self.table.rows):
+            if count % _CHECK_EVERY == 0 and self.cancelled():
+                raise Stopped("the node was cancelled")
+            if len(fields) == wanted:
+                whole: list[str | None] = [*fields]
+                yield line, whole
+            elif (fitted := self._fitted((line, fields), wanted)) is not None:
+                yield line, fitted
+
+    def _fitted(self, row: Row, wanted: int) -> list[str | None] | None:
+        line, fields = row
+        count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        message = f"{count} where the table has {wanted} columns"
+        if self.ragged == "fail":
+            raise InputRefused(
+                f"{self.table.source.name}:{line}: {message} (the delimiter is {self.table.delimiter!r})",
+                hint="mend the line, name the delimiter, or say ragged: fill or skip",
+            )
+        self.problems_total += 1
+        if len(self.problems) < PROBLEMS_MAX:
+            self.problems.append(BadRow(line=line, message=message))
+        if self.ragged == "skip":
+            return None
+        return [*fields[:wanted], *[None] * (wanted - len(fields))]
+
+
+def kind_of(text: str) -> str:
+    """The narrowest type that one field's text can be: integer, number, boolean or string."""
+    if _INTEGER.fullmatch(text) and INTEGER_MIN <= int(text) <= INTEGER_MAX:
+        return "integer"
+    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return "number"
+    return "boolean" if text in _BOOLEANS else "string"
+
+
+def widest(kinds: set[str]) -> str:
+    """The type that fits fields of all `kinds`; `null` for none."""
+    if not kinds:
+        return "null"
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "number" if kinds == {"integer", "number"} else "string"
+
+
+_PARSERS: Final[dict[str, Callable[[str], Value]]] = {
+    "integer": int,
+    "number": float,
+    "boolean": _BOOLEANS.__getitem__,
+}
+
+
+def _convert(records: list[list[Value]], at: int, missing: frozenset[str]) -> str:
+    """Turn one column into values of its type, in place; the type."""
+    kinds: set[str] = set()
+    for record in records:
+        found = record[at]
+        if isinstance(found, str):
+            if found in missing:
+                record[at] = None
+            elif "string" not in kinds:
+                kinds.add(kind_of(found))
+    kind = widest(kinds)
+    parse = _PARSERS.get(kind)
+    if parse is not None:
+        for record in records:
+            found = record[at]
+            if isinstance(found, str):
+                record[at] = parse(found)
+    return kind
+
+
+@operator("csv.format", version="1.0.0", pure=True, output="text")
+def format_table(
+    rows: list[Value], columns: list[str] | None = None, delimiter: str = ",", header: bool = True
+) -> str:
+    r"""Make the text of a CSV file of records.
+
+    rows: maps from the name of a column to a value, or lists of values; null becomes nothing, lists
+        and maps JSON
+    columns: which, in order; null for all keys in order of first appearance
+    delimiter: what stands between two fields
+    header: whether the first line names the columns
+
+    Returns:
+        text: lines that end with \n
+    """
+    checked_delimiter(delimiter)
+    stream = io.StringIO(newline="")
+    names = columns if columns is not None else columns_of(rows)
+    writer = Writer(stream, names, delimiter)
+    if header and names:
+        writer.head()
+    for at, row in enumerate(rows):
+        writer.row(row, at)
+    return stream.getvalue()
+
+
+@operator("csv.write", version="1.0.0", idempotent=True)
+def write(
+    path: str,
+    rows: list[Value],
+    context: Context,
+    columns: list[str] | None = None,
+    delimiter: str = ",",
+    header: bool = True,
+    parents: bool = True,
+) -> WrittenTable:
+    """Write records as a CSV file, durably and in one step: others see the old file or the whole new one.
+
+    A relative path stays below the caller's directory, also through links; an absolute one goes
+    anywhere. The text is UTF-8, its lines end with a line feed.
+
+    path: where to
+    rows: maps from the name of a column to a value, or lists of values; null becomes nothing, lists
+        and maps JSON
+    columns: which, in order; null for all keys in order of first appearance
+    delimiter: what stands between two fields
+    header: whether the first line names the columns
+    parents: make missing folders
+
+    Returns:
+        path: the absolute path
+        size: bytes in the file
+        rows: how many records
+        digest: SHA-256 of the file
+    """
+    body = format_table(rows, columns, delimiter, header).encode()
+    target = destination(path, context)
+    if parents:
+        make_parents(target)
+    write_atomic(target, body)
+    return WrittenTable(path=target, size=len(body), rows=len(rows), digest=hashlib.sha256(body).hexdigest())
