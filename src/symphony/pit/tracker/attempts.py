@@ -1,0 +1,149 @@
+"""The attempts that are under way: a task for each, and timers for those to come."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.execution import Executor, Finished
+from symphony.pit.tracker.recording import Recorder
+from symphony.pit.tracker.transitions import Transitions
+from symphony.pit.tracker.work import Work, retry_delay_s
+from symphony.ports.clock import Clock
+
+
+class Attempts:
+    """Runs slots whose work takes a while; every end is reported before its task ends.
+
+    `alive` tells whether the engine still takes reports.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        bindings: Bindings,
+        executor: Executor,
+        recorder: Recorder,
+        transitions: Transitions,
+        clock: Clock,
+        alive: Callable[[], bool],
+    ) -> None:
+        self._machine, self._bindings, self._executor = machine, bindings, executor
+        self._recorder, self._transitions, self._clock, self._alive = recorder, transitions, clock, alive
+        self._loop = asyncio.get_running_loop()
+        self._pool = ThreadPoolExecutor(max_workers=executor.threads, thread_name_prefix="symphony-op")
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._timers: dict[int, asyncio.TimerHandle] = {}
+        self._random = random.Random()  # noqa: S311  (jitter, not a secret)
+
+    def __bool__(self) -> bool:
+        """Is anything under way?"""
+        return bool(self._tasks or self._timers)
+
+    @property
+    def running(self) -> list[int]:
+        """The slots with an attempt under way."""
+        return list(self._tasks)
+
+    def run_inline(self, slot: int, work: Work) -> None:
+        """An async operator that never suspends: driven to its end without a task."""
+        started = self._clock.now_s()
+        try:
+            inputs = self._bindings.inputs(slot, work)
+            outputs = self._executor.call_inline(
+                work, inputs, self._machine.name(slot), self._machine.attempts[slot]
+            )
+        except Exception as error:  # noqa: BLE001  (an operator may raise anything)
+            self._transitions.failed(slot, error, started)
+            return
+        self._transitions.finished(slot, Finished(outputs), started)
+
+    def launch(self, slot: int, work: Work) -> None:
+        """Begin an attempt in a task of its own."""
+        attempt = self._machine.attempts[slot]
+        self._transitions.started(slot, attempt)
+        task = self._loop.create_task(self._execute(slot, work, attempt), name=self._machine.name(slot))
+        self._tasks[slot] = task
+        task.add_done_callback(lambda _done: self._transitions.woken.set())
+
+    def retry_later(self, slot: int) -> None:
+        """Report `retry_due` after the back-off of the slot's next attempt."""
+        retry = self._bindings.work(slot).node.retry
+        delay = (
+            0.0
+            if retry is None
+            else retry_delay_s(retry, self._machine.attempts[slot], self._random.random())
+        )
+
+        def due() -> None:
+            del self._timers[slot]
+            self._transitions.retry_due(slot)
+
+        self._timers[slot] = self._loop.call_later(delay, due)
+
+    def stop(self, slot: int) -> None:
+        """End the slot's work; it is reported as cancelled, by the attempt itself if there is one."""
+        task = self._tasks.get(slot)
+        if task is not None:
+            task.cancel()
+            return
+        timer = self._timers.pop(slot, None)
+        if timer is not None:
+            timer.cancel()
+        if self._machine.status[slot] < Status.SUCCEEDED:
+            self._transitions.cancelled(slot)
+
+    def abort(self) -> None:
+        """The journal has failed: nothing may go on."""
+        for task in self._tasks.values():
+            task.cancel()
+
+    async def close(self) -> None:
+        """Stop everything and wait for it; nothing is reported if the engine takes no reports."""
+        for timer in self._timers.values():
+            timer.cancel()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def release(self) -> None:
+        """Let the threads go: a stuck one must not hold the run."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _execute(self, slot: int, work: Work, attempt: int) -> None:
+        started = self._clock.now_s()
+        try:
+            if work.barrier:
+                await self._recorder.durable()
+                started = self._clock.now_s()
+            async with asyncio.timeout(work.timeout_s):
+                inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
+                finished = await self._executor.execute(
+                    work, inputs, self._machine.name(slot), attempt, self._pool
+                )
+            del self._tasks[slot]
+            if self._machine.frame(slot).stopping is not None:
+                self._transitions.cancelled(slot)
+            else:
+                self._transitions.finished(slot, finished, started)
+        except asyncio.CancelledError:
+            self._tasks.pop(slot, None)
+            if self._alive():
+                self._transitions.cancelled(slot)
+        except TimeoutError as error:
+            self._tasks.pop(slot, None)
+            self._transitions.failed(slot, error if work.timeout_s is None else _too_long(work), started)
+        except Exception as error:  # noqa: BLE001  (an operator may raise anything)
+            self._tasks.pop(slot, None)
+            self._transitions.failed(slot, error, started)
+
+
+def _too_long(work: Work) -> SymphonyError:
+    return SymphonyError(
+        f"it took longer than {work.node.timeout}", code="timeout", hint="raise timeout, or retry"
+    )

@@ -1,0 +1,73 @@
+"""Writes a run's records: remembered at once, committed in groups, told when they are durable."""
+
+import asyncio
+from collections.abc import Callable
+
+from symphony.pit.tracker.feed import Feed
+from symphony.pit.tracker.journal import BATCH_AGE_S, JournalFailed, JournalStore, Writer
+from symphony.pit.tracker.records import Record
+from symphony.pit.tracker.replay import Replay
+
+
+class Recorder:
+    """The journal as a running engine uses it. Make it on the run's loop; every call is from there.
+
+    `failed` is called, on the loop, if the journal cannot be written any more.
+    """
+
+    def __init__(
+        self, store: JournalStore, replay: Replay, feed: Feed, failed: Callable[[JournalFailed], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._replay, self._feed, self._failed = replay, feed, failed
+        self._writer = Writer(store, self._committed, self._journal_failed)
+        self._flushing: asyncio.TimerHandle | None = None
+
+    def record(self, record: Record) -> None:
+        """Remember the record; it becomes durable with the next commit."""
+        self._replay.note(record)
+        self._writer.append(record)
+        if self._flushing is None:
+            self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
+
+    def flush(self) -> None:
+        """Hand what was recorded to the writer now."""
+        self._writer.flush()
+
+    async def durable(self) -> None:
+        """Return once everything recorded so far is durable; never, if the journal has failed."""
+        reached: asyncio.Future[None] = self._loop.create_future()
+
+        def settle() -> None:
+            if not reached.done():
+                reached.set_result(None)
+
+        def tell() -> None:
+            self._call(settle)
+
+        self._writer.barrier(tell)
+        # One turn of the loop lets others join the same commit: that is what makes it a group.
+        self._loop.call_soon(self._writer.flush)
+        await reached
+
+    async def close(self) -> None:
+        """Commit what is left and end the writer's thread."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        await self._loop.run_in_executor(None, self._writer.close)
+
+    def _flush_late(self) -> None:
+        self._flushing = None
+        self._writer.flush()
+
+    def _call(self, what: Callable[[], object]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what)
+
+    def _committed(self, records: list[Record]) -> None:
+        """In the writer's thread: tell subscribers, on the loop."""
+        if records:
+            self._call(lambda: self._feed.publish(records))
+
+    def _journal_failed(self, error: JournalFailed) -> None:
+        self._call(lambda: self._failed(error))

@@ -1,0 +1,75 @@
+"""Going on after a restart: values come back, people's decisions count, doubt is told."""
+
+from collections.abc import Sequence
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.codec import decode_sealed
+from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.core.machine import Do, Status
+from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.records import Code, Record, integer
+from symphony.pit.tracker.replay import Replay
+from symphony.pit.tracker.transitions import Transitions
+
+IN_DOUBT = "in-doubt"
+
+
+def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
+    """Apply the records of earlier processes: the machine and the values are where they were."""
+    for record in recorded:
+        replay.apply(record)
+        code, slot = Code(integer(record[0])), integer(record[1])
+        if code is Code.FINISHED and isinstance(record[4], bytes):
+            form = executor.unseal(decode_sealed(record[4]))
+            assert isinstance(form, dict)
+            bindings.values.put(slot, form)
+        elif code is Code.FINISHED:
+            bindings.derive(slot)
+        elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
+            bindings.substitute(slot)
+
+
+def go_on(
+    replay: Replay, bindings: Bindings, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]
+) -> None:
+    """What was decided happens, what is in doubt waits, and all that is outstanding is to be done."""
+    machine = replay.machine
+    _decide(replay, transitions, retry, skip)
+    for command in list(machine.outstanding()):
+        doubtful = command.do is Do.START and not bindings.work(command.slot).repeatable
+        if doubtful and command.slot in replay.announced:
+            _doubt(replay, transitions, command.slot)
+    # Asking once, after all decisions, gives everything once.
+    transitions.commands.clear()
+    transitions.push(machine.outstanding())
+
+
+def _decide(replay: Replay, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]) -> None:
+    machine = replay.machine
+    waiting = {
+        machine.name(slot): slot
+        for slot, status in enumerate(machine.status)
+        if status == Status.WAITING or (status == Status.RUNNING and slot in replay.announced)
+    }
+    for name in (*retry, *skip):
+        if name not in waiting:
+            raise SymphonyError(
+                f"node {name!r} waits for no decision",
+                code="not-waiting",
+                hint=f"waiting: {', '.join(waiting) or 'none'}",
+            )
+        slot = waiting[name]
+        if machine.status[slot] == Status.RUNNING:
+            _doubt(replay, transitions, slot)
+        if name in skip:
+            transitions.skipped(slot)
+        else:
+            transitions.again(slot)
+
+
+def _doubt(replay: Replay, transitions: Transitions, slot: int) -> None:
+    """A node that must not be repeated was in flight when its process died."""
+    name = replay.machine.name(slot)
+    message = "it had begun when its process died, and it is not known whether it finished"
+    hint = f"look, then resume with --retry {name} or --skip {name}"
+    transitions.suspended(slot, (IN_DOUBT, message, hint))

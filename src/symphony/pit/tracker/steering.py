@@ -1,0 +1,50 @@
+"""What the engine decides itself, without an operator: fan-outs, branches and merges."""
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.bindings import Bindings, same, truth
+from symphony.pit.tracker.execution import Finished
+from symphony.pit.tracker.replay import Replay
+from symphony.pit.tracker.transitions import Transitions
+from symphony.pit.tracker.work import Work
+from symphony.ports.clock import Clock
+from symphony.workflow.expressions import Template
+
+
+class Steering:
+    """Control nodes and fan-outs. What is raised here fails the slot for good."""
+
+    def __init__(self, replay: Replay, bindings: Bindings, transitions: Transitions, clock: Clock) -> None:
+        self._replay, self._bindings, self._transitions, self._clock = replay, bindings, transitions, clock
+
+    def expand(self, slot: int, template: Template) -> None:
+        """Make the slot a fan-out over the list that `template` gives."""
+        items = self._bindings.render(template, slot)
+        if not isinstance(items, list):
+            raise SymphonyError(
+                f"for_each needs a list, not {type(items).__name__}",
+                code="type-mismatch",
+                hint="give it a list",
+            )
+        self._bindings.values.items[slot] = items
+        self._transitions.expanded(slot, len(items))
+
+    def gather(self, slot: int) -> None:
+        """All elements of the fan-out have ended: its outputs are their lists."""
+        now, started = self._clock.now_s(), self._replay.started
+        first = min((started.get(s, now) for s in self._bindings.elements(slot)), default=now)
+        self._transitions.derived(slot, first)
+
+    def branch(self, slot: int, work: Work, chooser: Template) -> None:
+        """Take a branch."""
+        value = self._bindings.render(chooser, slot)
+        taken: str | None
+        if work.cases:
+            default = getattr(work.node, "default", None)
+            taken = next((case for case, expected in work.cases if same(expected, value)), default)
+        else:
+            taken = "true" if truth(value, "condition") else "false"
+        self._transitions.finished(slot, Finished({"taken": taken}), self._clock.now_s(), taken)
+
+    def merge(self, slot: int) -> None:
+        """Take the values of the candidate that was first."""
+        self._transitions.derived(slot, self._clock.now_s())

@@ -1,0 +1,119 @@
+"""The events of a run as they happen: each is recorded, told to the machine, and its values kept.
+
+Between two awaits the machine, the values and the journal's buffer change together, so a crash
+finds them in step.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.core.machine import Command, Machine, Status
+from symphony.pit.tracker.execution import Executor, Finished, check_outputs
+from symphony.pit.tracker.recording import Recorder
+from symphony.pit.tracker.records import Code, ErrorTuple
+from symphony.ports.clock import Clock
+from symphony.ports.runs import RunError, RunStatus
+
+
+class Transitions:
+    """What may happen to a slot. `commands` collects what the machine wants done next."""
+
+    def __init__(
+        self, machine: Machine, bindings: Bindings, executor: Executor, recorder: Recorder, clock: Clock
+    ) -> None:
+        self._machine, self._bindings, self._executor = machine, bindings, executor
+        self._record, self._clock = recorder.record, clock
+        self.commands: deque[Command] = deque()
+        self.woken = asyncio.Event()
+
+    def push(self, commands: Iterable[Command]) -> None:
+        """More to do: the engine wakes up."""
+        self.commands.extend(commands)
+        self.woken.set()
+
+    def began(self, pid: int) -> None:
+        """The run begins in process `pid`."""
+        self._record((Code.BEGUN, 0, self._clock.now_s(), pid))
+        self.push(self._machine.begin())
+
+    def resumed(self, pid: int) -> None:
+        """Process `pid` goes on with the run."""
+        self._record((Code.RESUMED, 0, self._clock.now_s(), pid))
+
+    def started(self, slot: int, attempt: int) -> None:
+        """An attempt that takes a while begins."""
+        self._record((Code.STARTED, slot, self._clock.now_s(), attempt))
+
+    def finished(self, slot: int, finished: Finished, started: float, taken: str | None = None) -> None:
+        """The slot's work gave outputs; those of a wrong type make it a failure."""
+        try:
+            outputs = check_outputs(self._bindings.work(slot), finished.outputs)
+            body = encode_value(self._executor.seal_all(outputs))
+        except SymphonyError as error:
+            self.failed(slot, error, started)
+            return
+        self._bindings.values.put(slot, outputs)
+        now = max(started, self._clock.now_s())
+        self._record((Code.FINISHED, slot, now, started, body, taken, finished.cached_from))
+        self.commands.extend(self._machine.finished(slot, taken))
+        self.woken.set()
+
+    def derived(self, slot: int, started: float) -> None:
+        """The slot's outputs follow from others: they are not recorded but derived again."""
+        self._bindings.derive(slot)
+        self._record((Code.FINISHED, slot, self._clock.now_s(), started, None, None, None))
+        self.push(self._machine.finished(slot))
+
+    def failed(self, slot: int, error: BaseException, started: float, *, final: bool = False) -> None:
+        """An attempt failed; `final` forbids another one."""
+        told = self._executor.error_of(error)
+        self._record((Code.FAILED, slot, self._clock.now_s(), started, told, final))
+        self.push(self._machine.failed(slot, final=final))
+        if self._machine.status[slot] == Status.SUCCEEDED:
+            self._bindings.substitute(slot)
+
+    def skipped(self, slot: int) -> None:
+        """A condition did not hold, or a person skipped the node."""
+        self._record((Code.SKIPPED, slot, self._clock.now_s(), None))
+        self.push(self._machine.skipped(slot))
+
+    def expanded(self, slot: int, count: int) -> None:
+        """The slot becomes a fan-out of `count` elements."""
+        self._record((Code.EXPANDED, slot, self._clock.now_s(), count))
+        self.push(self._machine.expanded(slot, count))
+
+    def retry_due(self, slot: int) -> None:
+        """The back-off before the next attempt is over."""
+        self._record((Code.RETRY_DUE, slot, self._clock.now_s()))
+        self.push(self._machine.retry_due(slot))
+
+    def suspended(self, slot: int, why: ErrorTuple) -> None:
+        """The slot waits for a person."""
+        self._record((Code.SUSPENDED, slot, self._clock.now_s(), why))
+        self.push(self._machine.suspended(slot))
+
+    def again(self, slot: int) -> None:
+        """A person wants the waiting slot tried again."""
+        self._record((Code.AGAIN, slot, self._clock.now_s()))
+        self.push(self._machine.again(slot))
+
+    def cancelled(self, slot: int) -> None:
+        """The slot's work has been stopped."""
+        self._record((Code.CANCELLED, slot, self._clock.now_s()))
+        self.push(self._machine.cancelled(slot))
+
+    def cancel(self) -> None:
+        """Somebody cancelled the run."""
+        self._record((Code.CANCEL, 0, self._clock.now_s()))
+        self.push(self._machine.cancel())
+
+    def ended(self, status: RunStatus, body: bytes | None, error: RunError | None) -> None:
+        """The run has ended; `body` holds its outputs."""
+        told = None if error is None else msgspec.structs.asdict(error)
+        self._record((Code.ENDED, 0, self._clock.now_s(), str(status), body, told))
