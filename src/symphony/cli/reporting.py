@@ -1,22 +1,31 @@
 """What `run` and `runs resume` print when the run has ended."""
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from symphony.cli import ending, failures, output, spelling
+from symphony.cli import ending, failures, output, spelling, timeline
 from symphony.ports.runs import RunStatus
 
 if TYPE_CHECKING:
     from symphony.app import Symphony
     from symphony.cli.running import Outcome
+    from symphony.workflow import Workflow
+
+_ROWS_MAX = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """How to report: JSON, and whether a run can be resumed afterwards."""
+    """How to report: JSON, whether a run can be resumed afterwards, how it went as a chart.
+
+    The chart needs the outcome's events; `workflow` is what ran, where the home does not tell.
+    """
 
     as_json: bool
     resumable: bool = True
+    chart: bool = False
+    workflow: "Workflow | None" = None
 
     def after(self, symphony: "Symphony", outcome: "Outcome") -> None:
         """Results to stdout; what happened and how to go on to stderr."""
@@ -27,6 +36,19 @@ class Report:
             output.say(ending.outputs_text(run, symphony.artifacts.path))
         if block := ending.error_text(run, page):
             output.note(block.rstrip())
+        if self.chart and outcome.events:
+            self._chart(symphony, outcome)
         output.note(ending.closing_text(run, outcome.elapsed_s, page))
         if self.resumable and (words := ending.advice(run)):
             output.note(words)
+
+    def _chart(self, symphony: "Symphony", outcome: "Outcome") -> None:
+        from symphony.pit.tracker.history import History
+        from symphony.pit.tracker.insight import Insight
+        from symphony.pit.tracker.outline import Outline
+
+        workflow, run_id = self.workflow, outcome.result.run_id
+        outline = Insight(symphony.runs).outline(run_id) if workflow is None else Outline(workflow)
+        seen = timeline.Seen(History(outcome.events), outline)
+        if text := timeline.text(seen, timeline.look(sys.stderr, rows_max=_ROWS_MAX)):
+            output.note(text.rstrip("\n"))

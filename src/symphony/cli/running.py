@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import FrameType
@@ -38,6 +38,8 @@ class Outcome:
     result: RunResult
     elapsed_s: float
     stopped_by: int | None
+    events: Sequence[RunEvent] = ()
+    """All that happened, where that was asked for."""
 
     @property
     def status(self) -> int:
@@ -71,14 +73,21 @@ async def conduct(
     begin: Callable[[S], Awaitable[Handle]],
     view: View,
     after: Callable[[S, Outcome], None],
+    *,
+    keep_events: bool = False,
 ) -> Outcome:
-    """Open, begin, watch to the end; `after` prints while what was opened is still open."""
+    """Open, begin, watch to the end; `after` prints while what was opened is still open.
+
+    `keep_events`: the outcome holds everything that happened.
+    """
     began_s = time.monotonic()
     async with opening as opened:
         handle = await begin(opened)
         with Signals(asyncio.get_running_loop(), handle.cancel, view.note) as signals:
             result = await _watched(handle, view)
-        outcome = Outcome(result=result, elapsed_s=time.monotonic() - began_s, stopped_by=signals.received)
+        elapsed_s = time.monotonic() - began_s
+        events = [event async for event in handle.events()] if keep_events else []
+        outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, events=events)
         after(opened, outcome)
     return outcome
 

@@ -149,7 +149,9 @@ def line_of(event: RunEvent) -> str | None:
         case "node.expanded":
             return f"{name}: {output.count(_integer(data.get('count')), 'element')}"
         case "node.retrying":
-            return f"{name}: attempt {_integer(data.get('attempt'))} failed, trying again{_because(data)}"
+            attempt = data.get("attempt")
+            failed = f"attempt {attempt} failed, " if isinstance(attempt, int) else ""
+            return f"{name}: {failed}trying again{_because(data)}"
         case "node.finished":
             took = data.get("duration_ms")
             return f"{name}: succeeded" + (f" in {output.duration(took / 1000)}" if _is_number(took) else "")

@@ -77,5 +77,8 @@ def command(
         )
 
     view = running.view_for(workflow.name, quiet=quiet)
-    after = reporting.Report(as_json=as_json, resumable=not memory).after
-    return running.drive(lambda: running.conduct(opening, begin, view, after)).status
+    chart = not quiet and not as_json
+    report_on = reporting.Report(as_json=as_json, resumable=not memory, chart=chart, workflow=workflow)
+    return running.drive(
+        lambda: running.conduct(opening, begin, view, report_on.after, keep_events=chart)
+    ).status

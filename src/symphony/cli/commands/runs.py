@@ -44,19 +44,25 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
 
 @command.command()
 @options.run_argument
-@options.as_json("Print the same JSON object as `run --json`.")
+@options.as_json("Print what `run --json` prints, with the times of every step and a summary.")
 def show(run: str, as_json: bool) -> int:
-    """Show one run: its nodes, its outputs, what went wrong."""
+    """Show one run: its nodes over time, what took long, its outputs, what went wrong."""
     from symphony.app import Symphony
-    from symphony.cli import blocks, ending, listing, spelling
+    from symphony.cli import blocks, ending, listing, spelling, timeline
+    from symphony.pit.tracker.insight import Insight
 
     symphony = Symphony.open()
-    result = symphony.runs.result(symphony.runs.find(run))
+    run_id = symphony.runs.find(run)
+    result, insight = symphony.runs.result(run_id), Insight(symphony.runs)
+    seen = timeline.Seen(insight.history(run_id), insight.outline(run_id))
     if as_json:
-        output.say_json(spelling.result(result))
+        about = timeline.document(seen, symphony.runs.meta(run_id))
+        output.say_json(spelling.result(result) | about)
         return 0
     page = blocks.Page(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
-    parts = [ending.closing_text(result, None, page) + "\n", listing.nodes_text(result)]
+    took = seen.history.took_s if seen.history.ended_at is not None else None
+    parts = [ending.closing_text(result, took, page) + "\n", listing.nodes_text(result)]
+    parts.append(timeline.text(seen, timeline.look(sys.stdout)))
     parts += [ending.outputs_text(result, symphony.artifacts.path), ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
     if words := ending.advice(result):
@@ -107,6 +113,36 @@ def logs(run: str, node: str | None, as_json: bool) -> int:
 
 
 @command.command()
+@click.argument("run", required=False, shell_complete=completing.run_ids)
+@options.limit(100)
+@click.option("--prometheus", is_flag=True, help="Print the Prometheus text format.")
+@options.as_json()
+def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
+    """Count by kind of node: steps, retries, reuse, durations, waiting.
+
+    Of one run, or of the newest ones together.
+    """
+    from symphony.app import Symphony
+    from symphony.cli import figures
+    from symphony.cli.failures import BadUsage
+    from symphony.pit.tracker import metrics
+    from symphony.pit.tracker.insight import Insight
+
+    if prometheus and as_json:
+        raise BadUsage("--prometheus and --json are two formats", hint="see symphony runs stats --help")
+    runs = Symphony.open().runs
+    insight = Insight(runs)
+    found = insight.stats(runs.ids()[:limit]) if run is None else insight.stats_of(runs.find(run))
+    if prometheus:
+        output.say(metrics.exposition(found))
+    elif as_json:
+        output.say_json(figures.document(found))
+    else:
+        output.say(figures.text(found))
+    return 0
+
+
+@command.command()
 @options.run_argument
 @click.option(
     "--retry",
@@ -139,8 +175,11 @@ def resume(run: str, retry: tuple[str, ...], skip: tuple[str, ...], as_json: boo
         return await symphony.resume(run_id, retry=retry, skip=skip)
 
     view = running.view_for(f"run {run_id}", quiet=quiet)
-    after = reporting.Report(as_json=as_json).after
-    return running.drive(lambda: running.conduct(opening, begin, view, after)).status
+    chart = not quiet and not as_json
+    report_on = reporting.Report(as_json=as_json, chart=chart)
+    return running.drive(
+        lambda: running.conduct(opening, begin, view, report_on.after, keep_events=chart)
+    ).status
 
 
 @command.command()

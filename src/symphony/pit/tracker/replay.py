@@ -146,6 +146,8 @@ class Replay:
             data |= {
                 key: str(record[i]) for key, i in (("branch", 5), ("from_run", 6)) if record[i] is not None
             }
+        elif code is Code.FAILED:
+            data["duration_ms"] = round(max(0.0, at - number(record[3])) * 1000, 3)
         elif code is Code.EXPANDED:
             data["count"] = integer(record[3])
         elif code is Code.ENDED:

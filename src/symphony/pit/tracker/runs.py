@@ -153,6 +153,10 @@ class Runs:
             owner_pid=replay.owner if status is RunStatus.RUNNING else None,
         )
 
+    def status(self, run_id: str) -> RunStatus:
+        """Where the run stands. Raises RunNotFound, JournalFailed."""
+        return self._status(run_id, self._replayed(run_id)[1])
+
     def result(self, run_id: str) -> RunResult:
         """The run as it stands, secrets hidden."""
         _, replay = self._replayed(run_id)

@@ -1,0 +1,104 @@
+"""How a run went: the chart, the summary below it, and both as JSON."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from symphony.cli import gantt, output, spelling
+from symphony.pit.tracker.history import History, Step
+from symphony.pit.tracker.outline import Outline, kind_of
+from symphony.pit.tracker.summary import Summary, summarise
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.journal import RunMeta
+
+_NAMED_MAX = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A run's history with the outline of its workflow."""
+
+    history: History
+    outline: Outline
+
+
+def look(stream: TextIO | None, *, rows_max: int = gantt.ROWS_MAX) -> gantt.Look:
+    """How to draw on `stream`."""
+    return gantt.Look(
+        width=output.width(stream),
+        colours=output.colourful(stream),
+        unicode=output.unicode_capable(stream),
+        rows_max=rows_max,
+    )
+
+
+def text(seen: Seen, look: gantt.Look) -> str:
+    """The chart and the summary, or nothing of a run in which nothing ran."""
+    chart = gantt.chart(seen.history, seen.outline, look)
+    return chart and chart + summary_text(summarise(seen.history))
+
+
+def summary_text(summary: Summary) -> str:
+    """What took long, what was tried again, what was reused; a line each, only where there is some."""
+    lines = []
+    if len(summary.slowest) > 1:
+        named = ", ".join(f"{output.shown(name)} {output.duration(s)}" for name, s in summary.slowest)
+        lines.append(f"slowest  {named}")
+    if summary.retries:
+        names = ", ".join(map(output.shown, summary.retried[:_NAMED_MAX]))
+        more = len(summary.retried) - _NAMED_MAX
+        count = "1 retry" if summary.retries == 1 else f"{summary.retries:,} retries"
+        lines.append(f"retried  {count}: {names}" + (f" and {more:,} more" if more > 0 else ""))
+    if summary.cached and summary.cached_share is not None:
+        share = f"{summary.cached_share:.0%}"
+        lines.append(f"reused   {summary.cached:,} of {output.count(summary.steps, 'result')} ({share})")
+    if summary.usage:
+        lines.append(f"models   {usage_text(summary)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def usage_text(summary: Summary) -> str:
+    """What models took: `1,200 input tokens, 310 output tokens`."""
+    return ", ".join(f"{value:,.6g} {name.replace('_', ' ')}" for name, value in summary.usage.items())
+
+
+def document(seen: Seen, meta: "RunMeta") -> dict[str, spelling.JSON]:
+    """What `runs show --json` tells beyond the result."""
+    history, summary = seen.history, summarise(seen.history)
+    slowest: list[spelling.JSON] = [{"node": name, "seconds": s} for name, s in summary.slowest]
+    return {
+        "workflow": seen.outline.workflow.name,
+        "source": meta.source,
+        "began_at": history.began_at,
+        "ended_at": history.ended_at,
+        "summary": {
+            "seconds": summary.took_s,
+            "steps": summary.steps,
+            "cached": summary.cached,
+            "cached_share": summary.cached_share,
+            "retries": summary.retries,
+            "retried": list(summary.retried),
+            "slowest": slowest,
+            "usage": dict(summary.usage),
+        },
+        "steps": [_step(step, seen) for step in history.steps.values()],
+    }
+
+
+def _step(step: Step, seen: Seen) -> spelling.JSON:
+    kind, runs = kind_of(seen.outline.node(step.name))
+    attempts: list[spelling.JSON] = [
+        {"started_at": a.started_at, "finished_at": a.finished_at, "error": a.error} for a in step.attempts
+    ]
+    return {
+        "node": step.name,
+        "kind": kind,
+        "runs": runs,
+        "status": str(step.status),
+        "ready_at": seen.history.ready_at(step, seen.outline.before(step.name)),
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        "attempts": attempts,
+        "elements": step.count,
+        "usage": spelling.values(step.usage),
+    }

@@ -1,0 +1,42 @@
+"""Histories, outlines and metrics of the runs under a home, made from their journals. Blocking."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.history import History
+from symphony.pit.tracker.metrics import Stats, measure
+from symphony.pit.tracker.outline import Outline
+from symphony.pit.tracker.runs import Runs
+from symphony.workflow.files import Resolver, loads
+
+
+class Insight:
+    """Looks at finished and running runs alike; changes nothing."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    def history(self, run_id: str) -> History:
+        """What has happened so far. Raises RunNotFound, JournalFailed."""
+        return History(self._runs.events(run_id))
+
+    def outline(self, run_id: str) -> Outline:
+        """The workflow as it was recorded; sub-workflows as their files are now."""
+        meta = self._runs.meta(run_id)
+        beside = Path(meta.source) if meta.source is not None else Path(meta.base) / "workflow"
+        return Outline(loads(meta.workflow, "json"), Resolver(beside))
+
+    def stats(self, run_ids: Iterable[str]) -> Stats:
+        """The metrics of these runs together; journals that cannot be read are passed over."""
+        total = Stats()
+        for run_id in run_ids:
+            try:
+                total.merge(self.stats_of(run_id))
+            except SymphonyError:
+                continue
+        return total
+
+    def stats_of(self, run_id: str) -> Stats:
+        """The metrics of one run. Raises RunNotFound, JournalFailed."""
+        return measure(self.history(run_id), self.outline(run_id), str(self._runs.status(run_id)))

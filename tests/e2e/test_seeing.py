@@ -1,0 +1,82 @@
+"""Seeing what a run does and did: charts, metrics, logs, pruning."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+pytestmark = pytest.mark.slow
+
+
+class Desk:
+    """A folder with a home; `type` gives stdout and stderr of a command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = os.environ | {"SYMPHONY_HOME": str(folder / "home"), "PYTHONWARNINGS": "error"}
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-P", "-m", "symphony", *words]
+
+    def type(self, *words: str, status: int = 0, **more: str) -> tuple[str, str]:
+        done = subprocess.run(
+            self.command(*words), cwd=self.folder, env=self.environment | more, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == status, (words, done)
+        return done.stdout, done.stderr
+
+    def json(self, *words: str) -> dict[str, list[dict[str, object]]]:
+        return json.loads(self.type(*words, "--json")[0])
+
+
+FAN = """\
+name: Fan
+nodes:
+  words: {operator: text.split, inputs: {text: "a b c d", separator: " "}}
+  each:
+    command: echo "$WORD"; echo "odd $WORD" >&2
+    for_each: words.result
+    inputs: {word: "${{ item }}"}
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    made = Desk(tmp_path)
+    (tmp_path / "fan.yaml").write_text(FAN)
+    return made
+
+
+def test_after_a_run_its_chart_is_on_stderr_and_show_and_stats_tell_the_same(desk: Desk) -> None:
+    out, err = desk.type("run", "fan.yaml")
+    assert out == ""
+    assert "each x4" in err
+    shown, _ = desk.type("runs", "show", "last")
+    assert "each x4" in shown
+    document = desk.json("runs", "show", "last")
+    assert document["summary"]["steps"] == 5
+    assert {step["node"]: step["kind"] for step in document["steps"]}["each[3]"] == "command"
+    stats = desk.json("runs", "stats", "last")
+    assert {one["runs"]: one["steps"] for one in stats["kinds"]} == {"command": 4, "text.split": 1}
+    text, _ = desk.type("runs", "stats", "--prometheus")
+    names = {family.name for family in text_string_to_metric_families(text)}
+    assert "symphony_node_queue_seconds" in names
+
+
+def test_quiet_and_json_runs_draw_nothing(desk: Desk) -> None:
+    assert "each x4" not in desk.type("run", "fan.yaml", "--quiet")[1]
+    out, err = desk.type("run", "fan.yaml", "--json")
+    assert json.loads(out)["status"] == "succeeded"
+    assert "each x4" not in err
+
+
+def test_the_chart_keeps_to_ascii_and_to_the_page(desk: Desk) -> None:
+    _, err = desk.type("run", "fan.yaml", COLUMNS="40", PYTHONIOENCODING="ascii")
+    chart = [line for line in err.splitlines() if line.startswith(("+ each", "+ words"))]
+    assert len(chart) == 2
+    assert all(line.isascii() and len(line) <= 40 for line in chart)
