@@ -1,20 +1,20 @@
 """The operator behind `command:` nodes: one shell command."""
 
 import base64
-import codecs
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 import msgspec
 
+from symphony.commons.processes import NODE_VARIABLE, RUN_VARIABLE
+from symphony.ipc.lines import Lines
 from symphony.kit.errors import CommandFailed, CommandNotStarted
 from symphony.kit.processes import OnBytes, run_process
 from symphony.ports.values import Value
 from symphony.sdk import Context, LogSink, operator
 
 SHELL = ("/bin/sh", "-c")
-_LINE_MAX = 64 * 1024
 _TAIL = 2000
 
 
@@ -34,8 +34,8 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
     SYMPHONY_NODE; stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and
     stderr, and shown line by line while it comes. Bytes that are not UTF-8 become U+FFFD. A
     status other than 0 fails the node (`command-failed`). Processes that it leaves running in its
-    process group are ended with it; when the node is cancelled the group gets SIGTERM, and
-    SIGKILL two seconds later.
+    process group are ended with it, those that left the group with the run. When the node is
+    cancelled or fails, all of them get SIGTERM, and SIGKILL two seconds later.
 
     command: the text for the shell
     environment: variables by name; names are upper-cased, dashes become underscores, and values
@@ -52,6 +52,7 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
         env=child_environment(environment, context),
         on_stdout=lines_to(context.log, "stdout"),
         on_stderr=lines_to(context.log, "stderr"),
+        marks=_marks(context),
     )
     stderr = ended.stderr.decode("utf-8", "replace")
     if ended.exit_code != 0:
@@ -73,26 +74,16 @@ def child_environment(inputs: Mapping[str, Value], context: Context) -> dict[str
         if not variable or "=" in variable or "\0" in variable:
             raise CommandNotStarted(f"{name!r} cannot name a variable", hint="use letters, digits and _")
         given[variable] = _text(name, value)
-    node = {"SYMPHONY_RUN_ID": context.run_id, "SYMPHONY_NODE": context.node}
-    return {**os.environ, **context.environment, **given, **node}
+    return {**os.environ, **context.environment, **given, **dict(_marks(context))}
+
+
+def _marks(context: Context) -> Sequence[tuple[str, str]]:
+    return (RUN_VARIABLE, context.run_id), (NODE_VARIABLE, context.node)
 
 
 def lines_to(log: LogSink, stream: Literal["stdout", "stderr"]) -> OnBytes:
     """Hands bytes on to `log` as whole lines, one or more at a time; very long ones in pieces."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    pending = ""
-
-    def take(chunk: bytes) -> None:
-        nonlocal pending
-        text = pending + decoder.decode(chunk, final=not chunk)
-        lines, newline, pending = text.rpartition("\n")
-        if newline:  # one call for all of them: a call for each line would hold up the loop
-            log(lines, stream)
-        if pending and (not chunk or len(pending) >= _LINE_MAX):
-            log(pending, stream)
-            pending = ""
-
-    return take
+    return Lines(lambda text: log(text, stream)).feed
 
 
 def _text(name: str, value: Value) -> str:

@@ -3,20 +3,22 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from symphony.commons.processes import (
+    GRACE_S,
+    end_marked,
+    group_alive,
+    reap_group,
+    signal_group,
+)
 from symphony.kit.errors import CommandNotStarted, OutputTooLarge
 
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024
 """Of stdout and of stderr, each."""
-
-GRACE_S = 2.0
-"""Between SIGTERM and SIGKILL, when a process is cancelled."""
 
 LEFTOVER_GRACE_S = 0.5
 """The same for what an ended process leaves running in its group."""
@@ -77,6 +79,7 @@ async def run_process(
     on_stdout: OnBytes | None = None,
     on_stderr: OnBytes | None = None,
     output_bytes_max: int = OUTPUT_BYTES_MAX,
+    marks: Sequence[tuple[str, str]] = (),
 ) -> Finished:
     """Run `argv` to its end in a session of its own, with empty stdin.
 
@@ -84,7 +87,9 @@ async def run_process(
     What the process leaves running in its group is ended when it ends; one that left the group
     and keeps the pipes open is waited for at most a second. When the caller is cancelled, once or
     more often, or output exceeds its bound, the whole group gets SIGTERM and, `GRACE_S` later,
-    SIGKILL, and is gone on return. Raises CommandNotStarted, OutputTooLarge.
+    SIGKILL, and is gone on return. Unless the process ends with 0, whoever left the group but
+    carries all of `marks`, variables of `env` that no other process has, is ended likewise.
+    Raises CommandNotStarted, OutputTooLarge.
     """
     process = await _start(argv, cwd, env)
     assert process.stdout is not None
@@ -100,8 +105,10 @@ async def run_process(
         for reader in readers:
             if reader.done():
                 reader.result()
+        if process.returncode == 0:
+            marks = ()
     finally:
-        await _finish(process, readers)
+        await _finish(process, readers, marks)
         out.end()
         err.end()
     assert process.returncode is not None
@@ -150,18 +157,20 @@ async def _exit(process: asyncio.subprocess.Process) -> None:
 
 async def _end_group(process: asyncio.subprocess.Process, grace_s: float) -> None:
     """End what is left of the group: SIGTERM, a grace, SIGKILL. A cancellation cuts the grace short."""
-    if not _signal_group(process.pid, signal.SIGTERM):
+    if not signal_group(process.pid, signal.SIGTERM):
         return
     try:
         waited_s, pause_s = 0.0, _POLL_S
-        while waited_s < grace_s and (process.returncode is None or _any_alive(process.pid)):
+        while waited_s < grace_s and (process.returncode is None or group_alive(process.pid)):
             await asyncio.sleep(pause_s)
             waited_s, pause_s = waited_s + pause_s, min(pause_s * 1.5, _POLL_MAX_S)
     finally:
-        _signal_group(process.pid, signal.SIGKILL)
+        signal_group(process.pid, signal.SIGKILL)
 
 
-async def _finish(process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]]) -> None:
+async def _finish(
+    process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]], marks: Sequence[tuple[str, str]]
+) -> None:
     """Leave neither process nor reader behind, however often the caller is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     if process.returncode is None:
@@ -171,7 +180,8 @@ async def _finish(process: asyncio.subprocess.Process, readers: list[asyncio.Tas
             cancelled = error
     for reader in readers:
         reader.cancel()
-    ending = asyncio.gather(_exit(process), *readers, return_exceptions=True)
+    leaving = [asyncio.to_thread(end_marked, *marks)] if marks else []
+    ending = asyncio.gather(_exit(process), *readers, *leaving, return_exceptions=True)
     while not ending.done():
         try:
             await asyncio.shield(ending)
@@ -180,32 +190,6 @@ async def _finish(process: asyncio.subprocess.Process, readers: list[asyncio.Tas
     transport = getattr(process, "_transport", None)
     if transport is not None:  # a pipe that someone else still holds is not closed otherwise
         transport.close()
+    reap_group(process.pid)
     if cancelled is not None:
         raise cancelled
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Signal the group; is anyone left in it?"""
-    with suppress(ProcessLookupError):
-        try:
-            os.killpg(group, number)
-        except PermissionError:  # only processes of other users, or (macOS) only zombies
-            return False
-        return True
-    return False
-
-
-def _any_alive(group: int) -> bool:
-    """Is anyone in the group who is not a zombie? Where nobody reaps orphans, those stay for ever."""
-    if not _signal_group(group, 0):
-        return False
-    if sys.platform != "linux":
-        return True
-    for name in os.listdir("/proc"):  # noqa: PTH208  (a quarter of the time)
-        if name.isdigit():
-            with suppress(OSError, ValueError, IndexError):
-                stat = Path("/proc", name, "stat").read_bytes()
-                state, _, in_group = stat.rpartition(b")")[2].split()[:3]
-                if int(in_group) == group and state not in (b"Z", b"X"):
-                    return True
-    return False

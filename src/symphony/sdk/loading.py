@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -15,6 +16,18 @@ from symphony.sdk.operators import Operator
 _SOURCE_BYTES_MAX = 16 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class LoadedFile:
+    """A file that was loaded: its path, its source as it was then, and the SHA-256 of both."""
+
+    file: str
+    source: bytes
+    digest: str
+
+
+_loaded: dict[str, LoadedFile] = {}  # by digest, and by the name of its module
+
+
 def load_operators(path: Path | str) -> list[Operator]:
     """Run the file and return the operators it defines, in the order of its text.
 
@@ -24,7 +37,13 @@ def load_operators(path: Path | str) -> list[Operator]:
     OperatorInvalid if a function in it does not suit.
     """
     file = Path(path).absolute()
-    module = load_module(file)
+    return load_source(str(file), read_source(file))
+
+
+def load_source(path: str, source: bytes) -> list[Operator]:
+    """Like `load_operators`, of a file whose source is known; the file itself is not looked at."""
+    file = Path(path)
+    module = _execute(file, source)
     found: dict[str, Operator] = {}
     for value in dict.fromkeys(v for v in vars(module).values() if isinstance(v, Operator)):
         if value.function.__module__ != module.__name__:
@@ -41,6 +60,11 @@ def load_operators(path: Path | str) -> list[Operator]:
             hint='decorate a function: @operator("my.name", version="1.0.0"), imported from symphony',
         )
     return list(found.values())
+
+
+def loaded_file(key: str) -> LoadedFile | None:
+    """The file that became the module of the name `key`, or has the digest `key`."""
+    return _loaded.get(key)
 
 
 def load_module(file: Path) -> ModuleType:
@@ -90,6 +114,7 @@ def _execute(file: Path, source: bytes) -> ModuleType:
     except (Exception, SystemExit) as error:
         sys.modules.pop(name, None)
         raise _failed(file, error) from error
+    _loaded[digest] = _loaded[name] = LoadedFile(str(file), source, digest)
     return module
 
 

@@ -42,7 +42,8 @@ class Operator:
     context under `context_name` if that is set. `style`: `inline` (async, driven on the loop
     without a task of its own: it must never suspend), `task` (async), `thread` (sync).
     `reads`, for effect `read`: a text that changes whenever what the operator reads changes,
-    which makes its result cacheable; None if it cannot tell. It runs in a thread.
+    which makes its result cacheable; None if it cannot tell. It runs in a thread. `cpu`: it
+    computes for long, and runs in a worker process.
     """
 
     info: OperatorInfo
@@ -51,6 +52,7 @@ class Operator:
     context_name: str | None = None
     single_output: bool = True
     reads: Reads | None = None
+    cpu: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -116,6 +118,7 @@ def operator(
     reads: Reads | None = None,
     idempotent: bool = False,
     inline: bool | None = None,
+    cpu: bool = False,
     output: str = "result",
 ) -> Callable[[Callable[P, R]], DecoratedOperator[P, R]]:
     """Make an operator of a function, sync or async.
@@ -132,6 +135,10 @@ def operator(
     because no await stands in it, runs on the loop without a task. `inline=False` gives it a
     task all the same; `inline=True` promises that it never suspends in spite of an await.
 
+    `cpu=True`, for a sync function that computes for long: it runs in a worker process, so that
+    several cores work at once and it can be ended at any moment. So does every sync function in
+    a node with a `timeout`. Workers find a function by its file or module and its name.
+
     Raises OperatorInvalid, naming the function and the parameter, if the function does not suit.
     """
     effect = _effect(pure, read or reads is not None)
@@ -139,6 +146,8 @@ def operator(
     def decorate(function: Callable[P, R]) -> DecoratedOperator[P, R]:
         style = _style(function, inline)
         _check_names(function, name, version)
+        if cpu and style != "thread":
+            raise invalid(function, "only a sync function can be cpu", "write def in place of async def")
         if pure and (read or reads is not None):
             raise invalid(function, "it is declared pure and reading", "choose one of pure and read")
         signature = read_signature(function, output)
@@ -159,6 +168,7 @@ def operator(
             context_name=signature.context_name,
             single_output=signature.single_output,
             reads=reads,
+            cpu=cpu,
             original=function,
         )
 

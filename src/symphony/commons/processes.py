@@ -1,0 +1,186 @@
+"""Finds and ends processes: a group, whoever carries a mark, whoever descends from this one.
+
+Who leaves its group (a daemon, `setsid`) is found again in two ways: by a variable of its
+environment, which processes inherit, and on Linux by its descent, since a process may adopt the
+orphans among its descendants. Who does both, leaves and clears its environment, is found by
+descent alone.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+RUN_VARIABLE: Final = "SYMPHONY_RUN_ID"
+NODE_VARIABLE: Final = "SYMPHONY_NODE"
+WORKER_VARIABLE: Final = "SYMPHONY_WORKER"
+
+GRACE_S: Final = 2.0
+"""Between SIGTERM and SIGKILL."""
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def signal_group(group: int, number: int) -> bool:
+    """Signal the group; is anyone left in it?"""
+    with suppress(ProcessLookupError):
+        try:
+            os.killpg(group, number)
+        except PermissionError:  # only processes of other users, or (macOS) only zombies
+            return False
+        return True
+    return False
+
+
+def group_alive(group: int) -> bool:
+    """Is anyone in the group who is not a zombie? Where nobody reaps orphans, those stay for ever."""
+    if not signal_group(group, 0):
+        return False
+    if sys.platform != "linux":
+        return True
+    for pid in _pids():
+        with suppress(OSError, ValueError, IndexError):
+            stat = Path("/proc", str(pid), "stat").read_bytes()
+            state, _, in_group = stat.rpartition(b")")[2].split()[:3]
+            if int(in_group) == group and state not in (b"Z", b"X"):
+                return True
+    return False
+
+
+def reap_group(group: int) -> None:
+    """Take the exit statuses of orphans of the group that this process has adopted.
+
+    Only after its leader, a child of our own, was waited for.
+    """
+    if sys.platform == "linux":
+        with suppress(ChildProcessError, PermissionError):
+            while os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG) is not None:
+                pass
+
+
+def end_marked(*marks: tuple[str, str], sparing: tuple[str, str] | None = None) -> int:
+    """End all whose environment holds every mark, a variable and its value, and not `sparing`.
+
+    SIGTERM, then SIGKILL after `GRACE_S`; gives how many there were. This process and those it
+    descends from are left alone. Blocks: up to twice the grace if they do not go.
+    """
+    found = [pid for pid in marked(*marks) if sparing is None or not _has(pid, (sparing,))]
+    return _end(found)
+
+
+def marked(*marks: tuple[str, str]) -> list[int]:
+    """The processes whose environment, as it was when their program began, holds every mark.
+
+    Neither this process nor those it descends from. Zombies have no environment.
+    """
+    found = [pid for pid in _pids() if _has(pid, marks)]
+    return sorted(set(found) - _lineage()) if found else []
+
+
+def adopt_orphans() -> None:
+    """From now on, whoever below this process loses its parent becomes its child (Linux only)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent(parent: int) -> None:
+    """Have this process killed when the thread that started it ends; at once if `parent` is gone.
+
+    Linux only: elsewhere it must notice by itself.
+    """
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def has_children() -> bool:
+    """Is any child there, a zombie too? One question to the system."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def end_descendants() -> int:
+    """End and reap everything below this process, which must be done with all its children.
+
+    SIGTERM, then SIGKILL after `GRACE_S`; gives how many there were.
+    """
+    if not has_children():
+        return 0
+    import psutil
+
+    found = [child.pid for child in psutil.Process().children(recursive=True)]
+    ended = _end(found)
+    with suppress(ChildProcessError):
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
+            pass
+    return ended
+
+
+def _end(pids: Iterable[int]) -> int:
+    """SIGTERM, a grace, SIGKILL. A number that was given to another process meanwhile is not touched."""
+    import psutil
+
+    processes = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            process = psutil.Process(pid)
+            if process.status() != psutil.STATUS_ZOMBIE:
+                processes.append(process)
+                process.terminate()
+    _, alive = psutil.wait_procs(processes, timeout=GRACE_S)
+    for process in alive:
+        with suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(alive, timeout=GRACE_S)
+    return len(processes)
+
+
+def _pids() -> Iterator[int]:
+    if sys.platform != "linux":
+        import psutil
+
+        yield from psutil.pids()
+        return
+    for name in os.listdir("/proc"):  # noqa: PTH208  (a quarter of the time)
+        if name.isdigit():
+            yield int(name)
+
+
+def _has(pid: int, marks: Iterable[tuple[str, str]]) -> bool:
+    """Are all marks in the environment of `pid`? Not if it is somebody else's, or gone."""
+    if sys.platform != "linux":
+        import psutil
+
+        try:
+            held = psutil.Process(pid).environ()
+        except (psutil.Error, OSError):
+            return False
+        return all(held.get(name) == value for name, value in marks)
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123  (as above)
+            environment = b"\0" + file.read()
+    except OSError:
+        return False
+    return all(os.fsencode(f"\0{name}={value}\0") in environment for name, value in marks)
+
+
+def _lineage() -> set[int]:
+    """This process and all it descends from."""
+    import psutil
+
+    return {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+
+
+def _prctl(option: int, argument: int) -> None:
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, argument, 0, 0, 0)

@@ -1,0 +1,137 @@
+"""What a worker's process and its supervisor say to each other: MessagePack. No I/O.
+
+The supervisor begins with `Setup`, which the worker answers with `Ready`. Then each `Load` gets
+`Loaded` or a `Failed`, and each `Call` gets one `Done` or `Failed` with its id.
+"""
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from symphony.commons.errors import SerializationFailed
+from symphony.ports.values import Value
+
+
+class ModuleOrigin(msgspec.Struct, frozen=True, tag="module"):
+    """Operators of a module that can be imported."""
+
+    module: str
+
+
+class FileOrigin(msgspec.Struct, frozen=True, tag="file"):
+    """Operators of a file that was loaded by its path. `digest` is that of path and source."""
+
+    file: str
+    digest: str
+
+
+Origin: TypeAlias = ModuleOrigin | FileOrigin
+
+
+class Setup(msgspec.Struct, frozen=True, tag="setup"):
+    """Where the worker finds modules: the supervisor's own import path."""
+
+    path: list[str]
+
+
+class Load(msgspec.Struct, frozen=True, tag="load"):
+    """Load the operators of `origin`. `source`, of a file, as it was when the supervisor read it."""
+
+    origin: Origin
+    source: bytes | None = None
+
+
+class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
+    """Run an operator of an origin that is loaded. `id` ascends.
+
+    `fingerprint` is that of the code which the supervisor knows under the operator's name. All
+    from `run_id` on are the fields of the operator's context.
+    """
+
+    id: int
+    origin: Origin
+    operator: str
+    fingerprint: str
+    inputs: Mapping[str, object]
+    run_id: str
+    node: str
+    attempt: int
+    cwd: str
+    base: str
+    environment: Mapping[str, str]
+
+
+class Stop(msgspec.Struct, frozen=True, tag="stop"):
+    """Call `id` is not wanted any more: its context says so from now on."""
+
+    id: int
+
+
+class Ready(msgspec.Struct, frozen=True, tag="ready"):
+    """The worker takes calls."""
+
+
+class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
+    """The operators are there."""
+
+
+class Done(msgspec.Struct, frozen=True, tag="done", kw_only=True):
+    """The output ports of call `id`. `alone`: it left no process running."""
+
+    id: int
+    outputs: dict[str, object]
+    alone: bool = True
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed", kw_only=True):
+    """Call `id`, or loading (0), failed; `alone` as in `Done`."""
+
+    id: int
+    code: str
+    message: str
+    hint: str | None = None
+    details: dict[str, object] = {}
+    alone: bool = True
+
+
+ToWorker: TypeAlias = Setup | Load | Call | Stop
+FromWorker: TypeAlias = Ready | Loaded | Done | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+_from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(FromWorker)
+
+
+def encode(message: ToWorker | FromWorker) -> bytes:
+    """`message` as bytes.
+
+    Raises SerializationFailed for what is no `Value`: a surrogate in a string, an integer beyond
+    64 bits, an object.
+    """
+    try:
+        return _encoder.encode(message)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise SerializationFailed(f"a value cannot be sent to another process: {error}") from error
+
+
+def for_worker(body: bytes | memoryview) -> ToWorker:
+    """A message for the worker. Raises SerializationFailed."""
+    try:
+        return _to_worker.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise SerializationFailed(f"a message to a worker is broken: {error}") from error
+
+
+def from_worker(body: bytes | memoryview) -> FromWorker:
+    """A message for the supervisor. Raises SerializationFailed."""
+    try:
+        return _from_worker.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise SerializationFailed(f"a message from a worker is broken: {error}") from error
+
+
+def ports_of(done: Done) -> dict[str, Value]:
+    """Its outputs: whatever MessagePack decodes to is a value."""
+    outputs: dict[str, Value] = done.outputs  # type: ignore[assignment]  # see the docstring
+    return outputs

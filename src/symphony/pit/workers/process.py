@@ -1,0 +1,221 @@
+"""A worker's process: `python -P -m symphony.pit.workers.process DESCRIPTOR PARENT`.
+
+Runs operators one at a time, in its main thread; what it prints goes out by stdout and stderr. It
+lives exactly as long as its supervisor: when the connection ends in the middle of a call, it ends
+itself and its process group at once.
+"""
+
+import faulthandler
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Literal, NoReturn
+
+import msgspec
+
+from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.commons.processes import (
+    NODE_VARIABLE,
+    RUN_VARIABLE,
+    adopt_orphans,
+    die_with_parent,
+    has_children,
+)
+from symphony.ipc.operator_calls import (
+    Call,
+    Done,
+    Failed,
+    FromWorker,
+    Load,
+    Loaded,
+    Origin,
+    Ready,
+    Setup,
+    Stop,
+    ToWorker,
+    encode,
+    for_worker,
+)
+from symphony.pit.workers.channel import ChannelBroken, Parcel, Receiver
+from symphony.sdk import Context, Operator
+from symphony.sdk.origins import load_origin
+
+OPERATORS_CHANGED = "operators-changed"
+_OOM_SCORE = "500"  # where memory runs out, the kernel should take a worker before its supervisor
+
+
+class Server:
+    """Reads in one thread, works in another (the caller's, the process's main one)."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
+        self._operators: dict[Origin, dict[str, Operator]] = {}
+        self._stopped: set[int] = set()
+        self._busy = False
+
+    def run(self) -> None:
+        """Serve until the supervisor hangs up."""
+        threading.Thread(target=self._read, name="calls", daemon=True).start()
+        while (message := self._inbox.get()) is not None:
+            self._busy = True
+            self._answer(message)
+            self._busy = False
+
+    def _answer(self, message: ToWorker) -> None:
+        match message:
+            case Setup():
+                sys.path[:] = message.path
+                self._send(Ready())
+            case Load():
+                self._send(self._load(message))
+            case Call():
+                self._send(self._perform(message))
+                self._stopped.discard(message.id)
+            case Stop():
+                raise AssertionError
+
+    def _load(self, message: Load) -> FromWorker:
+        try:
+            self._operators[message.origin] = load_origin(message.origin, message.source)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  (modules may raise anything)
+            return failure(0, error)
+        return Loaded()
+
+    def _perform(self, call: Call) -> FromWorker:
+        os.environ[RUN_VARIABLE], os.environ[NODE_VARIABLE] = call.run_id, call.node
+        try:
+            operator = self._operator(call)
+            arguments = dict(call.inputs)
+            if operator.context_name is not None:
+                arguments[operator.context_name] = self._context(call)
+            outputs: dict[str, object] = {**operator.ports(operator.function(**arguments))}
+        except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
+            answer: FromWorker = failure(call.id, error)
+        else:
+            answer = Done(id=call.id, outputs=outputs)
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):  # the operator may have closed it
+                stream.flush()
+        return answer if _alone() else msgspec.structs.replace(answer, alone=False)
+
+    def _operator(self, call: Call) -> Operator:
+        operator = self._operators[call.origin].get(call.operator)
+        if operator is None or operator.fingerprint != call.fingerprint:
+            raise SymphonyError(
+                f"the code of {call.operator} has changed since Symphony was started",
+                code=OPERATORS_CHANGED,
+                hint="start again: symphony runs resume goes on with the code as it is now",
+            )
+        return operator
+
+    def _context(self, call: Call) -> Context:
+        return Context(
+            run_id=call.run_id,
+            node=call.node,
+            attempt=call.attempt,
+            cwd=Path(call.cwd),
+            base=Path(call.base),
+            log=_log,
+            cancelled=lambda: call.id in self._stopped,
+            environment=call.environment,
+        )
+
+    def _send(self, message: FromWorker) -> None:
+        try:
+            parcel = Parcel(encode(message))
+        except SymphonyError as error:
+            assert isinstance(message, Done | Failed)
+            parcel = Parcel(encode(failure(message.id, error)))
+        try:
+            parcel.send(self._connection)
+        except ChannelBroken:
+            _leave()
+        finally:
+            parcel.close()
+
+    def _read(self) -> None:
+        receiver = Receiver(self._connection)
+        try:
+            while (bodies := receiver.receive()) is not None:
+                for body in bodies:
+                    message = for_worker(body)
+                    if isinstance(message, Stop):
+                        self._stopped.add(message.id)
+                    else:
+                        self._inbox.put(message)
+        except (OSError, SymphonyError) as error:
+            sys.stderr.write(f"the connection to the supervisor broke: {error}\n")
+        if self._busy:
+            _leave()
+        self._inbox.put(None)
+
+
+def failure(number: int, error: BaseException) -> Failed:
+    """What an operator raised, as a message."""
+    if not isinstance(error, SymphonyError):
+        try:
+            text = f"{type(error).__name__}: {error}"
+        except Exception:  # noqa: BLE001  (`__str__` is the author's)
+            text = type(error).__name__
+        return Failed(id=number, code="operator-failed", message=_sound(text))
+    hint = None if error.hint is None else _sound(error.hint)
+    failed = Failed(
+        id=number, code=error.code, message=_sound(error.message), hint=hint, details={**error.details}
+    )
+    try:
+        encode(failed)
+    except SerializationFailed:
+        return msgspec.structs.replace(failed, details={})
+    return failed
+
+
+def _sound(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _log(text: str, stream: Literal["stdout", "stderr"]) -> None:
+    out = sys.stdout if stream == "stdout" else sys.stderr
+    out.write(text + "\n")
+    out.flush()
+
+
+def _alone() -> bool:
+    """Is no process left that the operator started, its zombies aside?"""
+    with suppress(ChildProcessError):
+        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
+            pass
+    return not has_children()
+
+
+def _leave() -> NoReturn:
+    # Not sys.exit: that would wait for the operator.
+    os.killpg(0, signal.SIGKILL)
+    os._exit(0)
+
+
+def main() -> None:
+    """Serve on the descriptor until the supervisor, process `PARENT`, hangs up."""
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    die_with_parent(parent)
+    adopt_orphans()
+    faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor, which then ends us
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE, encoding="ascii")
+    os.set_inheritable(descriptor, False)
+    sys.argv[1:] = []
+    for stream in (sys.stdout, sys.stderr):
+        assert isinstance(stream, TextIOWrapper)
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    Server(socket.socket(fileno=descriptor)).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Where an operator can be found again by another process: in a module, or in a file that was loaded."""
+
+import importlib
+import sys
+
+from symphony.ipc.operator_calls import FileOrigin, ModuleOrigin, Origin
+from symphony.sdk.errors import OperatorsNotLoaded
+from symphony.sdk.loading import load_source, loaded_file
+from symphony.sdk.operators import Operator
+
+
+def origin_of(operator: Operator) -> Origin | None:
+    """Where another process finds this very operator; None if it cannot.
+
+    It cannot if the operator is not bound to a name at the top of its module (made in a function,
+    or changed after it was made), or if the module is the main program or an interactive session.
+    """
+    name = operator.function.__module__
+    module = sys.modules.get(name)
+    if module is None or all(value is not operator for value in vars(module).values()):
+        return None
+    if (loaded := loaded_file(name)) is not None:
+        return FileOrigin(loaded.file, loaded.digest)
+    if name == "__main__" or module.__spec__ is None:
+        return None
+    return ModuleOrigin(name)
+
+
+def source_of(origin: Origin) -> bytes | None:
+    """The source of a file as it was when this process loaded it; None for modules."""
+    if isinstance(origin, ModuleOrigin):
+        return None
+    loaded = loaded_file(origin.digest)
+    assert loaded is not None
+    return loaded.source
+
+
+def load_origin(origin: Origin, source: bytes | None) -> dict[str, Operator]:
+    """The operators at `origin`, by name. Raises OperatorsNotLoaded, OperatorInvalid."""
+    if isinstance(origin, FileOrigin):
+        assert source is not None
+        return {one.info.name: one for one in load_source(origin.file, source)}
+    try:
+        module = importlib.import_module(origin.module)
+    except Exception as error:  # whatever a module raises
+        raise OperatorsNotLoaded(
+            f"module {origin.module} cannot be imported by a worker: {type(error).__name__}: {error}",
+            hint="operators that need a process of their own must be importable there",
+        ) from error
+    found = [value for value in vars(module).values() if isinstance(value, Operator)]
+    return {one.info.name: one for one in found if one.function.__module__ == origin.module}
