@@ -22,9 +22,9 @@ from symphony.pit.tracker.execution import Executor, NoSecrets, Sealer
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
 from symphony.pit.tracker.logs import RunLog, capture, routed_streams
-from symphony.pit.tracker.runs import RunLock, Runs, end_orphans
+from symphony.pit.tracker.runs import RunLock, Runs, end_escaped, end_orphans
 from symphony.pit.tracker.structure import plan_of
-from symphony.pit.tracker.work import Work, works_of
+from symphony.pit.tracker.work import COMMAND, Work, works_of
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.models import Models
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
@@ -39,6 +39,7 @@ from symphony.workflow.validation import validate
 
 if TYPE_CHECKING:
     from symphony.pit.artifacts import ResultCache
+    from symphony.pit.workers import Workers
 
 CONCURRENCY = 64
 """Nodes that run at once unless a run says otherwise."""
@@ -93,6 +94,7 @@ class Symphony:
         self._given, self._files = tuple(operators), tuple(files)
         self._clock = SystemClock()
         self._models: Models | None = None
+        self._workers: Workers | None = None
         self._tasks: set[asyncio.Task[RunResult]] = set()
         self._closing = contextlib.ExitStack()
 
@@ -130,6 +132,8 @@ class Symphony:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._workers is not None:
+            await self._workers.close()
         if self._models is not None:
             await self._models.close()
         for name in ("artifacts", "cache"):
@@ -202,6 +206,14 @@ class Symphony:
             }
             self._models = LocalModels(specs, clock=self._clock)
         return self._models
+
+    def workers(self) -> "Workers":
+        """Processes for operators that compute for long or have a timeout, started when first used."""
+        if self._workers is None:
+            from symphony.pit.workers import Workers
+
+            self._workers = Workers()
+        return self._workers
 
     # ---- running --------------------------------------------------------------------------
 
@@ -342,6 +354,7 @@ class Symphony:
             sealer=sealer,
             capture=capture,
             environment=job.environment,
+            workers=self.workers,
         )
         return Engine(job, store, executor, self._clock, os.getpid()), log
 
@@ -362,6 +375,10 @@ class Symphony:
                 assert isinstance(result, RunResult)
                 return result
             finally:
+                if any(
+                    work.operator is not None and work.operator.info.name == COMMAND for work in job.works
+                ):
+                    await asyncio.to_thread(end_escaped, job.run_id)
                 store.close()
                 log.close()
                 if lock is not None:

@@ -19,6 +19,7 @@ from typing import Final, Self, TypeVar
 
 from symphony.cli import exits, output
 from symphony.cli.watching import Handle, Lines, Silence, View
+from symphony.commons.processes import adopt_orphans, children, end_descendants, has_children
 from symphony.ports.runs import RunEvent, RunResult, RunStatus
 
 S = TypeVar("S")
@@ -78,10 +79,11 @@ async def conduct(
 ) -> Outcome:
     """Open, begin, watch to the end; `after` prints while what was opened is still open.
 
-    `keep_events`: the outcome holds everything that happened.
+    `keep_events`: the outcome holds everything that happened. No process that was begun meanwhile
+    is left when this returns or raises, wherever it went.
     """
     began_s = time.monotonic()
-    async with opening as opened:
+    async with _nothing_left(), opening as opened:
         handle = await begin(opened)
         with Signals(asyncio.get_running_loop(), handle.cancel, view.note) as signals:
             result = await _watched(handle, view)
@@ -90,6 +92,18 @@ async def conduct(
         outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, events=events)
         after(opened, outcome)
     return outcome
+
+
+@asynccontextmanager
+async def _nothing_left() -> AsyncIterator[None]:
+    """Whatever began inside, and whatever that began, has ended outside."""
+    before = children()
+    adopt_orphans()
+    try:
+        yield
+    finally:
+        if has_children():
+            await asyncio.to_thread(end_descendants, before)
 
 
 async def _watched(handle: Handle, view: View) -> RunResult:

@@ -9,7 +9,7 @@ descent alone.
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -63,12 +63,15 @@ def reap_group(group: int) -> None:
 
 
 def end_marked(*marks: tuple[str, str], sparing: tuple[str, str] | None = None) -> int:
-    """End all whose environment holds every mark, a variable and its value, and not `sparing`.
+    """End all whose environment holds every mark, a variable and its value.
 
-    SIGTERM, then SIGKILL after `GRACE_S`; gives how many there were. This process and those it
-    descends from are left alone. Blocks: up to twice the grace if they do not go.
+    Spared are this process, those it descends from, and those whose variable `sparing[0]` begins
+    with `sparing[1]`. SIGTERM, then SIGKILL after `GRACE_S`; gives how many there were. Blocks:
+    up to twice the grace if they do not go.
     """
-    found = [pid for pid in marked(*marks) if sparing is None or not _has(pid, (sparing,))]
+    found = marked(*marks)
+    if sparing is not None:
+        found = [pid for pid in found if not _has(pid, (sparing,), prefix=True)]
     return _end(found)
 
 
@@ -105,16 +108,30 @@ def has_children() -> bool:
     return True
 
 
-def end_descendants() -> int:
-    """End and reap everything below this process, which must be done with all its children.
+def children() -> set[int]:
+    """The children of this process."""
+    if not has_children():
+        return set()
+    import psutil
 
-    SIGTERM, then SIGKILL after `GRACE_S`; gives how many there were.
+    return {child.pid for child in psutil.Process().children()}
+
+
+def end_descendants(sparing: Collection[int] = ()) -> int:
+    """End and reap all that is below this process, apart from the children `sparing` and theirs.
+
+    Only for who is done with all its children. SIGTERM, then SIGKILL after `GRACE_S`; gives how
+    many there were.
     """
     if not has_children():
         return 0
     import psutil
 
-    found = [child.pid for child in psutil.Process().children(recursive=True)]
+    found: list[int] = []
+    for child in psutil.Process().children():
+        if child.pid not in sparing:
+            with suppress(psutil.Error):
+                found += [child.pid, *(below.pid for below in child.children(recursive=True))]
     ended = _end(found)
     with suppress(ChildProcessError):
         while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
@@ -152,22 +169,23 @@ def _pids() -> Iterator[int]:
             yield int(name)
 
 
-def _has(pid: int, marks: Iterable[tuple[str, str]]) -> bool:
+def _has(pid: int, marks: Iterable[tuple[str, str]], *, prefix: bool = False) -> bool:
     """Are all marks in the environment of `pid`? Not if it is somebody else's, or gone."""
     if sys.platform != "linux":
         import psutil
 
         try:
-            held = psutil.Process(pid).environ()
+            environment = "\0".join(["", *(f"{k}={v}" for k, v in psutil.Process(pid).environ().items()), ""])
         except (psutil.Error, OSError):
             return False
-        return all(held.get(name) == value for name, value in marks)
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123  (as above)
-            environment = b"\0" + file.read()
-    except OSError:
-        return False
-    return all(os.fsencode(f"\0{name}={value}\0") in environment for name, value in marks)
+    else:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123  (as above)
+                environment = os.fsdecode(b"\0" + file.read())
+        except OSError:
+            return False
+    end = "" if prefix else "\0"
+    return all(f"\0{name}={value}{end}" in environment for name, value in marks)
 
 
 def _lineage() -> set[int]:

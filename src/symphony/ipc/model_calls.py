@@ -82,7 +82,7 @@ def pack_values(values: Mapping[str, Value]) -> msgspec.Raw:
     try:
         return msgspec.Raw(_encoder.encode(values))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise SerializationFailed(f"a value cannot be sent to another process: {error}") from error
+        raise SerializationFailed(f"a value cannot be sent to a model: {error}") from error
 
 
 def unpack_values(raw: msgspec.Raw) -> dict[str, Value]:

@@ -3,13 +3,12 @@
 import asyncio
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
-from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.execution import Executor, Finished
 from symphony.pit.tracker.recording import Recorder
+from symphony.pit.tracker.threads import DaemonThreads
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work, retry_delay_s
 from symphony.ports.clock import Clock
@@ -34,7 +33,7 @@ class Attempts:
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._recorder, self._transitions, self._clock, self._alive = recorder, transitions, clock, alive
         self._loop = asyncio.get_running_loop()
-        self._pool = ThreadPoolExecutor(max_workers=executor.threads, thread_name_prefix="symphony-op")
+        self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
@@ -113,7 +112,7 @@ class Attempts:
 
     def release(self) -> None:
         """Let the threads go: a stuck one must not hold the run."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown()
 
     async def _execute(self, slot: int, work: Work, attempt: int) -> None:
         started = self._clock.now_s()
@@ -121,11 +120,10 @@ class Attempts:
             if work.barrier:
                 await self._recorder.durable()
                 started = self._clock.now_s()
-            async with asyncio.timeout(work.timeout_s):
-                inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
-                finished = await self._executor.execute(
-                    work, inputs, self._machine.name(slot), attempt, self._pool
-                )
+            inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
+            finished = await self._executor.execute(
+                work, inputs, self._machine.name(slot), attempt, self._pool
+            )
             del self._tasks[slot]
             if self._machine.frame(slot).stopping is not None:
                 self._transitions.cancelled(slot)
@@ -135,15 +133,6 @@ class Attempts:
             self._tasks.pop(slot, None)
             if self._alive():
                 self._transitions.cancelled(slot)
-        except TimeoutError as error:
-            self._tasks.pop(slot, None)
-            self._transitions.failed(slot, error if work.timeout_s is None else _too_long(work), started)
         except Exception as error:  # noqa: BLE001  (an operator may raise anything)
             self._tasks.pop(slot, None)
             self._transitions.failed(slot, error, started)
-
-
-def _too_long(work: Work) -> SymphonyError:
-    return SymphonyError(
-        f"it took longer than {work.node.timeout}", code="timeout", hint="raise timeout, or retry"
-    )

@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
@@ -19,13 +20,20 @@ from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.clock import Clock
 from symphony.ports.models import Models
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
-from symphony.sdk import Context
+from symphony.sdk import Context, LogSink
 from symphony.workflow.catalog import Port
 from symphony.workflow.model import CommandNode
 from symphony.workflow.types import mismatch
 
+if TYPE_CHECKING:
+    from symphony.pit.workers import Task, Workers
+
 THREADS = min(32, (os.cpu_count() or 1) * 4)
 _MESSAGE_CHARS_MAX = 8_000
+_NO_WORKER = (
+    "runs in a thread, where it shares one core and cannot be ended: another process cannot find it. "
+    "Define it at the top of a module, or of a file named as operators=[...]"
+)
 
 CONTENT_TYPES = {
     "text": "text/plain; charset=utf-8",
@@ -125,6 +133,8 @@ class Executor:
     environment: Mapping[str, str] = field(default_factory=dict)
     """The listed variables, also those that the process itself does not have."""
     threads: int = THREADS
+    workers: "Callable[[], Workers] | None" = None
+    """Where operators run that compute for long or have a timeout; made at first use."""
 
     # ---- running --------------------------------------------------------------------------
 
@@ -142,6 +152,8 @@ class Executor:
             coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
             return self._stored(work, operator.ports(stop.value), node)
+        except SystemExit as error:
+            raise _ended_itself(error) from error
         coroutine.close()  # type: ignore[attr-defined]
         raise SymphonyError(
             f"{operator.info.name} suspended though it is inline",
@@ -182,36 +194,93 @@ class Executor:
     async def _call(
         self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int, pool: Pool
     ) -> Mapping[str, Value]:
+        """One call within its time. Raises SymphonyError `timeout`, and whatever the operator raises."""
         resource = work.model or (work.operator.info.name if work.operator else node)
         await self.arbiter.acquire(self.run_id, node, resource)
         try:
-            if work.model is not None:
-                config = {name: template.value for name, template in work.config.items() if template.constant}
-                return await self.models.invoke(work.model, inputs, config)
-            operator = work.operator
-            assert operator is not None
-            stopped = False
-
-            def log(text: str, stream: Literal["stdout", "stderr"]) -> None:
-                self.log(node, text, stream)
-
-            arguments = self._arguments(work, inputs, node, attempt, lambda: stopped)
-            with self.capture(log):
-                if operator.style != "thread":
-                    return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
-                import contextvars
-
-                context = contextvars.copy_context()
-                future = asyncio.get_running_loop().run_in_executor(
-                    pool, lambda: context.run(lambda: operator.ports(operator.function(**arguments)))
-                )
-                try:
-                    return await future
-                except asyncio.CancelledError:
-                    stopped = True
-                    raise
+            if (task := self._task(work, inputs, node, attempt)) is not None:
+                return await self._in_worker(task, work)
+            limit = asyncio.timeout(work.timeout_s)
+            try:
+                async with limit:
+                    return await self._here(work, inputs, node, attempt, pool)
+            except TimeoutError as error:
+                if limit.expired():
+                    raise _too_late(work) from error
+                raise
+        except SystemExit as error:
+            raise _ended_itself(error) from error
         finally:
             self.arbiter.release(self.run_id, node, resource)
+
+    async def _in_worker(self, task: "Task", work: Work) -> Mapping[str, Value]:
+        assert self.workers is not None
+        try:
+            return await self.workers().call(task, self._sink(task.node), timeout_s=work.timeout_s)
+        except TimeoutError as error:
+            raise _too_late(work) from error
+
+    async def _here(
+        self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int, pool: Pool
+    ) -> Mapping[str, Value]:
+        """In this process: a model's answer, a coroutine, or a thread."""
+        if work.model is not None:
+            config = {name: template.value for name, template in work.config.items() if template.constant}
+            return await self.models.invoke(work.model, inputs, config)
+        operator = work.operator
+        assert operator is not None
+        stopped = False
+        arguments = self._arguments(work, inputs, node, attempt, lambda: stopped)
+        with self.capture(self._sink(node)):
+            if operator.style != "thread":
+                return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
+            import contextvars
+
+            context = contextvars.copy_context()
+            future = asyncio.get_running_loop().run_in_executor(
+                pool, lambda: context.run(lambda: operator.ports(operator.function(**arguments)))
+            )
+            try:
+                return await future
+            except asyncio.CancelledError:
+                stopped = True
+                raise
+
+    def _task(self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int) -> "Task | None":
+        """The call as a worker process takes it; None if it is not for a worker."""
+        operator = work.operator
+        if operator is None or operator.style != "thread" or self.workers is None:
+            return None
+        if not operator.cpu and work.timeout_s is None:
+            return None
+        from symphony.pit.workers import Task
+        from symphony.sdk.origins import origin_of, source_of
+
+        origin = origin_of(operator)
+        if origin is None:
+            self.log(node, f"{operator.info.name} {_NO_WORKER}", "stderr")
+            warnings.warn(f"{operator.info.name} {_NO_WORKER}", RuntimeWarning, stacklevel=1)
+            return None
+        return Task(
+            origin=origin,
+            source=source_of(origin),
+            operator=operator.info.name,
+            fingerprint=operator.fingerprint,
+            listens=operator.context_name is not None,
+            inputs=inputs,
+            run_id=self.run_id,
+            node=node,
+            attempt=attempt,
+            cwd=self.cwd,
+            base=self.base,
+            environment=self.environment,
+        )
+
+    def _sink(self, node: str) -> LogSink:
+        def log(text: str, stream: Literal["stdout", "stderr"]) -> None:
+            self.log(node, text, stream)
+
+        return log
 
     def _arguments(
         self,
@@ -231,16 +300,13 @@ class Executor:
         return arguments
 
     def _context(self, node: str, attempt: int, cancelled: Callable[[], bool]) -> Context:
-        def log(text: str, stream: Literal["stdout", "stderr"]) -> None:
-            self.log(node, text, stream)
-
         return Context(
             run_id=self.run_id,
             node=node,
             attempt=attempt,
             cwd=self.cwd,
             base=self.base,
-            log=log,
+            log=self._sink(node),
             cancelled=cancelled,
             environment=self.environment,
         )
@@ -429,6 +495,18 @@ def _large(value: StoredValue) -> bool:
             and len(value.encode("utf-8", "replace")) > INLINE_BYTES_MAX
         )
     return bool(value) and len(encode_value(value)) > INLINE_BYTES_MAX
+
+
+def _too_late(work: Work) -> SymphonyError:
+    late = f"it took longer than {work.node.timeout}"
+    return SymphonyError(late, code="timeout", hint="raise timeout, or retry")
+
+
+def _ended_itself(error: SystemExit) -> SymphonyError:
+    """An operator that calls `sys.exit` fails; it does not end Symphony."""
+    return SymphonyError(
+        f"it called sys.exit({error.code!r})", code="operator-failed", hint="return, or raise an error"
+    )
 
 
 def _sound(text: str) -> str:

@@ -3,13 +3,13 @@
 import contextlib
 import fcntl
 import os
-import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.processes import RUN_VARIABLE, WORKER_VARIABLE, end_marked
 from symphony.pit.tracker import journal
 from symphony.pit.tracker.journal import RunMeta
 from symphony.pit.tracker.logs import LogLine, read_log
@@ -204,9 +204,9 @@ class Runs:
         from symphony.pit.tracker.records import Code, Record
 
         _, replay = self._replayed(run_id)
+        end_orphans(run_id)
         if replay.ended is not None:
             return replay.ended[0]
-        end_orphans(run_id)
         store = SqliteStore.own(self.journal_path(run_id))
         try:
             records: list[Record] = [(Code.CANCEL, 0, self._clock.now_s())]
@@ -254,26 +254,14 @@ class Runs:
         return RunStatus.WAITING if replay.seq and replay.machine.stuck() else RunStatus.INTERRUPTED
 
 
-def end_orphans(run_id: str, grace_s: float = 2.0) -> int:
-    """End what a dead owner's commands left running: processes that carry the run's id.
+def end_orphans(run_id: str) -> int:
+    """End what a dead owner's nodes left running: processes that carry the run's id. Gives how many.
 
-    SIGTERM, then SIGKILL after `grace_s`. Gives how many there were.
+    SIGTERM, then SIGKILL after two seconds.
     """
-    import psutil
+    return end_marked((RUN_VARIABLE, run_id))
 
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, OSError):
-            if process.pid != os.getpid() and process.environ().get("SYMPHONY_RUN_ID") == run_id:
-                found.append(process)
-    ancestors = {p.pid for p in psutil.Process().parents()}
-    found = [process for process in found if process.pid not in ancestors]
-    for process in found:
-        with contextlib.suppress(psutil.Error):
-            process.send_signal(signal.SIGTERM)
-    _, alive = psutil.wait_procs(found, timeout=grace_s)
-    for process in alive:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(alive, timeout=grace_s)
-    return len(found)
+
+def end_escaped(run_id: str) -> int:
+    """The same at the end of a run, for its owner: its own workers, and all below them, are left to it."""
+    return end_marked((RUN_VARIABLE, run_id), sparing=(WORKER_VARIABLE, f"{os.getpid()}-"))

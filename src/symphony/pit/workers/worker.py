@@ -323,7 +323,9 @@ class Worker:
         self._gone.set_result(None)
 
     def _death(self) -> WorkerDied:
-        return WorkerDied(f"{_how(self._status, self._broken)}{self._said()}", hint=_advice(self._status))
+        # What it said while it worked is in the node's log; what it said before, nowhere else.
+        said = "" if self.origins else self._said()
+        return WorkerDied(f"{_how(self._status, self._broken)}{said}", hint=_advice(self._status))
 
     def _said(self) -> str:
         said = self._words.strip()

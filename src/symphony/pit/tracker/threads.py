@@ -1,0 +1,59 @@
+"""Threads for short work. They are daemons: one that is stuck cannot keep the program from ending."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class DaemonThreads(Executor):
+    """An executor like the standard library's, whose threads nobody waits for at the end."""
+
+    def __init__(self, most: int, name: str) -> None:
+        self._most, self._name = most, name
+        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._begun = 0
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call `fn` in a thread. Raises RuntimeError after `shutdown`."""
+        future: Future[T] = Future()
+
+        def call() -> None:
+            if self._closed or not future.set_running_or_notify_cancel():
+                future.cancel()
+                return
+            try:
+                result = fn(*args, **kwargs)
+            except BaseException as error:  # noqa: BLE001  (it belongs to who waits)
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("no calls after shutdown")
+            self._calls.put(call)
+            if not self._idle.acquire(blocking=False) and self._begun < self._most:
+                self._begun += 1
+                threading.Thread(target=self._work, name=f"{self._name}-{self._begun}", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let idle threads end; calls that wait are cancelled. Never waits for those under way."""
+        with self._lock:
+            self._closed = True
+            for _ in range(self._begun):
+                self._calls.put(None)
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
+            del call  # nothing of it may be kept while the thread waits
+            self._idle.release()
