@@ -9,10 +9,6 @@ import pytest
 
 HERE = Path(__file__).parent
 LATER = {
-    "007": "MessagePack and Bincode",
-    "008": "MessagePack and Bincode",
-    "009": "MessagePack and Bincode",
-    "142": "MessagePack and Bincode",
     "037": "running sub-workflows",
     "111": "running sub-workflows",
     "112": "running sub-workflows",

@@ -74,14 +74,16 @@ class Fields:
     """Where readers put what they find wrong; `broken` names the nodes that could not be read.
 
     `depth` is the number of lists and maps around the fields that are being read. `literal`
-    documents come from Python: see `values.value_of`.
+    documents come from Python, `binary` ones from MessagePack or Bincode: see `values.value_of`.
     """
 
-    def __init__(self, *, literal: bool = False, nodes_max: int = NODES_MAX) -> None:
+    def __init__(self, *, literal: bool = False, binary: bool = False, nodes_max: int = NODES_MAX) -> None:
         self.findings = Findings()
         self.broken: set[str] = set()
         self.aliases: dict[str, str] = {}
         self.literal = literal
+        self.binary = binary
+        self.marker = "" if binary else "$"
         self.nodes_left = nodes_max
         self.nodes_max = nodes_max
         self.depth = 1
@@ -141,9 +143,10 @@ class Fields:
     def value(self, tree: Tree, place: str, key: str | int, *, room: int | None = None) -> Value:
         """Any value; what is none is reported and null."""
         left = DEPTH_MAX - self.depth if room is None else room
-        if not self.literal and plain(tree, left):
+        if not self.literal and plain(tree, left, self.marker):
             return tree  # type: ignore[return-value]  # that is what `plain` tells
-        return value_of(tree, child(place, key), self.findings, left, literal=self.literal)
+        where = child(place, key)
+        return value_of(tree, where, self.findings, left, literal=self.literal, binary=self.binary)
 
 
 Reader: TypeAlias = Callable[[Fields, Tree, str, str], object]
@@ -259,10 +262,10 @@ def named_values(fields: Fields, tree: Tree, place: str, key: str) -> object:
     assert isinstance(tree, dict)
     at, names = "", fields.names
     room = DEPTH_MAX - fields.depth - 1
-    strict = fields.literal
+    strict, marker = fields.literal, fields.marker
     copied: dict[str, Value] | None = None
     for name, item in tree.items():
-        if name in names and not strict and (type(item) is str or plain(item, room)):
+        if name in names and not strict and (type(item) is str or plain(item, room, marker)):
             continue
         at = at or child(place, key)
         copied = dict(tree) if copied is None else copied

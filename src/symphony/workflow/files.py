@@ -15,8 +15,11 @@ from symphony.workflow.documents import (
     Format,
     Position,
     Positions,
+    UnknownFormat,
     format_named,
     format_of,
+    format_of_content,
+    packed,
     parse,
 )
 from symphony.workflow.fields import Fields
@@ -25,7 +28,7 @@ from symphony.workflow.problems import Findings, Problem, ValidationReport
 from symphony.workflow.schema import read_tree
 from symphony.workflow.spelling import write_tree
 
-_SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+_SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".msgpack", ".bincode")
 
 
 class WorkflowInvalid(SymphonyError):
@@ -101,7 +104,6 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> Reading:
     Raises WorkflowNotFound for what cannot be read as a file, UnknownFormat for an unknown ending.
     """
     path = Path(path)
-    kind = format_of(path)
     try:
         body = read_bounded(path, BYTES_MAX)
     except FileTooLarge:
@@ -114,7 +116,18 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> Reading:
         raise WorkflowNotFound(error.message, details=error.details, hint="check the path") from None
     except ValueError:
         raise WorkflowNotFound(f"{str(path)!r} is not a path", hint="check the path") from None
-    return read_bytes(body, kind, nodes_max=nodes_max)
+    return read_bytes(body, _format_of(path, body), nodes_max=nodes_max)
+
+
+def _format_of(path: Path, body: bytes) -> Format:
+    """The format that the file's ending tells, or else its content. Raises UnknownFormat."""
+    try:
+        return format_of(path)
+    except UnknownFormat:
+        found = format_of_content(body)
+        if found is None:
+            raise
+        return found
 
 
 def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> Reading:
@@ -122,7 +135,7 @@ def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> Read
     document = parse(body, kind)
     if not document.readable:
         return Reading(None, document.problems, positions=document.positions)
-    fields = Fields(nodes_max=nodes_max)
+    fields = Fields(nodes_max=nodes_max, binary=kind.binary)
     workflow = read_tree(document.tree, fields)
     found = _merged(document, fields)
     reading = Reading(workflow, found, frozenset(fields.broken), document.positions, fields.aliases)
@@ -168,14 +181,15 @@ def _sound(reading: Reading, path: Path | None) -> Workflow:
     return reading.workflow
 
 
-def dumps(workflow: Workflow, format: str) -> bytes:
-    """The canonical document: `yaml`, `json`, `pretty-json` or `toml`. JSON shows derived edges too.
+def dumps(workflow: Workflow, format: str, *, compressed: bool = False) -> bytes:
+    """The canonical document in one of `FORMATS`, packed with Zstandard if `compressed`.
 
-    Reading it back gives an equal workflow. Raises UnknownFormat, and SerializationFailed if the
-    workflow holds what is no value.
+    JSON shows derived edges too. Reading it back gives an equal workflow. Raises UnknownFormat,
+    and SerializationFailed if the workflow holds what is no value.
     """
     kind = format_named(format)
-    return kind.write(write_tree(workflow, derived=kind.derived_edges))
+    body = kind.write(write_tree(workflow, derived=kind.derived_edges, binary=kind.binary))
+    return packed(body) if compressed else body
 
 
 class Resolver:

@@ -1,8 +1,8 @@
 """Writes a `Workflow` as a tree: the canonical document of every format. Defaults are left out. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -26,7 +26,9 @@ from symphony.workflow.model import (
     SubWorkflowNode,
     Workflow,
 )
-from symphony.workflow.values import spelled
+from symphony.workflow.values import spelled, unspelled
+
+Spell: TypeAlias = Callable[[Value], Tree]
 
 _RETRY = Retry()
 _PLAIN: Final = (
@@ -55,12 +57,15 @@ _CONTROL: Final = (
 )
 
 
-def write_tree(workflow: Workflow, *, derived: bool = False) -> dict[str, Tree]:
+def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = False) -> dict[str, Tree]:
     """The document of `workflow`; with `derived`, the edges that come from shorthands stand there too.
+
+    With `binary`, bytes stay bytes, and keys that begin with `$` stay as they are.
 
     Derived edges are in the order of their names: key order means nothing, and must not decide
     what a document says. Raises SerializationFailed if something in it is no value.
     """
+    spell = unspelled if binary else spelled
     out: dict[str, Tree] = {"symphony": workflow.schema, "name": workflow.name, "version": workflow.version}
     if workflow.description:
         out["description"] = workflow.description
@@ -69,8 +74,8 @@ def write_tree(workflow: Workflow, *, derived: bool = False) -> dict[str, Tree]:
     if workflow.env:
         out["env"] = list(workflow.env)
     if workflow.inputs:
-        out["inputs"] = {name: _input(spec) for name, spec in workflow.inputs.items()}
-    out["nodes"] = {name: write_node(node) for name, node in workflow.nodes.items()}
+        out["inputs"] = {name: _input(spec, spell) for name, spec in workflow.inputs.items()}
+    out["nodes"] = {name: write_node(node, spell) for name, node in workflow.nodes.items()}
     edges = [write_edge(edge) for edge in workflow.edges]
     if derived:
         more = all_edges(workflow)[len(workflow.edges) :]
@@ -78,11 +83,11 @@ def write_tree(workflow: Workflow, *, derived: bool = False) -> dict[str, Tree]:
     if edges:
         out["edges"] = edges
     if workflow.outputs:
-        out["outputs"] = _named(workflow.outputs)
+        out["outputs"] = _named(workflow.outputs, spell)
     if workflow.budget is not None:
         out["budget"] = _budget(workflow.budget)
     if workflow.metadata:
-        out["metadata"] = spelled(dict(workflow.metadata))
+        out["metadata"] = spell(dict(workflow.metadata))
     return out
 
 
@@ -97,19 +102,19 @@ def _sorting(edge: Edge) -> tuple[str, ...]:
     return edge.target, edge.source, (isinstance(edge, ControlEdge) and edge.branch) or ""
 
 
-def _named(values: Mapping[str, Value]) -> dict[str, Tree]:
+def _named(values: Mapping[str, Value], spell: Spell) -> dict[str, Tree]:
     """A map whose keys are names: they are never doubled."""
-    return {name: value if type(value) is str else spelled(value) for name, value in values.items()}
+    return {name: value if type(value) is str else spell(value) for name, value in values.items()}
 
 
-def _input(spec: InputSpec) -> Tree:
+def _input(spec: InputSpec, spell: Spell) -> Tree:
     out: dict[str, Tree] = {}
     if spec.type.kind == "enum" and not spec.type.optional:
         out["enum"] = list(spec.type.choices)
     else:
         out["type"] = str(spec.type)
     if not isinstance(spec.default, msgspec.UnsetType):
-        out["default"] = spelled(spec.default)
+        out["default"] = spell(spec.default)
     if spec.min is not None:
         out["min"] = spec.min
     if spec.max is not None:
@@ -119,32 +124,32 @@ def _input(spec: InputSpec) -> Tree:
     return out
 
 
-def write_node(node: Node) -> dict[str, Tree]:
-    """One node: its kind first, then what it does, then the rest."""
+def write_node(node: Node, spell: Spell = spelled) -> dict[str, Tree]:
+    """One node: its kind first, then what it does, then the rest; values as `spell` has them."""
     out: dict[str, Tree] = dict([_kind(node)])
     if isinstance(node, ControlNode):
-        _write_control(node, out)
+        _write_control(node, out, spell)
     if node.for_each is not None:
-        out["for_each"] = spelled(node.for_each)
+        out["for_each"] = spell(node.for_each)
     if node.after:
         out["after"] = list(node.after)
     if node.inputs:
-        out["inputs"] = _named(node.inputs)
+        out["inputs"] = _named(node.inputs, spell)
     if node.config:
-        out["config"] = spelled(dict(node.config))
+        out["config"] = spell(dict(node.config))
     given = _plain_of(node)
     if given != _DEFAULTS:
         out.update(pair[:2] for pair in zip(_PLAIN, given, _DEFAULTS, strict=True) if pair[1] != pair[2])
     if node.retry is not None:
         out["retry"] = _retry(node.retry)
     if node.on_error is not FAIL and node.on_error != FAIL:
-        out["on_error"] = _on_error(node.on_error)
+        out["on_error"] = _on_error(node.on_error, spell)
     if node.artifact is not None:
         out["artifact"] = {k: v for k, v in msgspec.structs.asdict(node.artifact).items() if v is not None}
     if node.position is not None:
         out["position"] = list(node.position)
     if node.metadata:
-        out["metadata"] = spelled(dict(node.metadata))
+        out["metadata"] = spell(dict(node.metadata))
     return out
 
 
@@ -160,16 +165,16 @@ def _kind(node: Node) -> tuple[str, str]:
     return "command", node.command
 
 
-def _write_control(node: ControlNode, out: dict[str, Tree]) -> None:
+def _write_control(node: ControlNode, out: dict[str, Tree], spell: Spell) -> None:
     for key in _CONTROL:
         given = getattr(node, key)
         if given is not None:
             out[key.rstrip("_")] = given
     for key, values in (("cases", node.cases), ("state", node.state), ("next", node.next)):
         if values is not None:
-            out[key] = _named(values)
+            out[key] = _named(values, spell)
     if node.body is not None:
-        out["body"] = {name: write_node(inner) for name, inner in node.body.items()}
+        out["body"] = {name: write_node(inner, spell) for name, inner in node.body.items()}
 
 
 def _retry(retry: Retry) -> Tree:
@@ -177,9 +182,9 @@ def _retry(retry: Retry) -> Tree:
     return {k: v for k, v in every.items() if k == "attempts" or v != getattr(_RETRY, k)}
 
 
-def _on_error(on_error: OnError) -> Tree:
+def _on_error(on_error: OnError, spell: Spell) -> Tree:
     if on_error.action == "value":
-        return {"value": _named(on_error.value)}
+        return {"value": _named(on_error.value, spell)}
     return {"fallback": on_error.fallback} if on_error.action == "fallback" else on_error.action
 
 

@@ -14,8 +14,11 @@ from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 _BYTES = "$bytes"
 
 
-def plain(tree: Tree, room: int) -> bool:
-    """Is `tree` a value as it stands, nested at most `room` deep? Most are: nothing is copied."""
+def plain(tree: Tree, room: int, marker: str = "$") -> bool:
+    """Is `tree` a value as it stands, nested at most `room` deep? Most are: nothing is copied.
+
+    `marker`: what no key may begin with, since it has a meaning; empty in binary formats.
+    """
     kind = type(tree)
     if kind is str or kind is bool or tree is None:
         return True
@@ -27,29 +30,34 @@ def plain(tree: Tree, room: int) -> bool:
         return False
     if isinstance(tree, list):
         for item in tree:  # noqa: SIM110  # all() takes twice as long
-            if type(item) is not str and not plain(item, room - 1):
+            if type(item) is not str and not plain(item, room - 1, marker):
                 return False
         return True
     if isinstance(tree, dict):
         for key, item in tree.items():
-            if type(key) is not str or key[:1] == "$" or not (type(item) is str or plain(item, room - 1)):
+            if type(key) is not str or (marker and key[:1] == marker):
+                return False
+            if type(item) is not str and not plain(item, room - 1, marker):
                 return False
         return True
-    return False
+    return kind is bytes and not marker
 
 
-def value_of(tree: Tree, place: str, findings: Findings, room: int, *, literal: bool = False) -> Value:
+def value_of(
+    tree: Tree, place: str, findings: Findings, room: int, *, literal: bool = False, binary: bool = False
+) -> Value:
     """The value that `tree` spells. What is none is reported and becomes null.
 
-    `room` is how deep it may nest. `literal` trees come from Python: `$` means nothing in them,
-    tuples are lists, and texts may hold what no file can.
+    `room` is how deep it may nest. `literal` trees come from Python: tuples are lists, and texts
+    may hold what no file can. In them, and in those of `binary` formats, `$` means nothing.
     """
-    return _Unspelling(findings, literal=literal).value(tree, place, room)
+    return _Unspelling(findings, literal=literal, binary=binary).value(tree, place, room)
 
 
 class _Unspelling:
-    def __init__(self, findings: Findings, *, literal: bool) -> None:
+    def __init__(self, findings: Findings, *, literal: bool, binary: bool) -> None:
         self.findings, self.literal = findings, literal
+        self.marked = not (literal or binary)  # has `$` a meaning?
 
     def value(self, tree: Tree, place: str, room: int) -> Value:
         if tree is None or isinstance(tree, bool | bytes):
@@ -99,14 +107,14 @@ class _Unspelling:
         return None
 
     def _map(self, tree: Mapping[str, Tree], place: str, room: int) -> Value:
-        if len(tree) == 1 and _BYTES in tree and not self.literal:
+        if self.marked and len(tree) == 1 and _BYTES in tree:
             return self._bytes(tree[_BYTES], place)
         out: dict[str, Value] = {}
         for key, item in tree.items():
             at = child(place, str(key))
             if type(key) is not str:
                 self._wrong(place, f"a key must be text, and {shown(key)} is none", "put it in quotes")
-            elif self.literal:
+            elif not self.marked:
                 out[self._text(key, at)] = self.value(item, at, room)
             elif key[:1] == "$" and key[:2] != "$$":
                 hint = f"for a literal key, double the dollar: ${key}"
@@ -126,18 +134,27 @@ class _Unspelling:
 
 
 def spelled(value: Value, room: int = 100) -> Tree:
-    """How documents spell `value`. Raises SerializationFailed for what is no value."""
-    if isinstance(value, str):
+    """How texts spell `value`. Raises SerializationFailed for what is no value."""
+    if type(value) is str or plain(value, room):
         return value
     if isinstance(value, bytes):
         return {_BYTES: base64.b64encode(value).decode()}
-    if room <= 0 or not (isinstance(value, list | dict) or plain(value, 1)):
-        raise SerializationFailed(
-            f"{shown(value)} cannot be written: it is no value, or nested too deeply",
-            hint="values are null, booleans, 64-bit integers, finite doubles, text, bytes, lists and maps",
-        )
+    if room <= 0 or not isinstance(value, list | dict):
+        raise _no_value(value)
     if isinstance(value, list):
-        return [item if type(item) is str else spelled(item, room - 1) for item in value]
-    if isinstance(value, dict):
-        return {f"${key}" if key[:1] == "$" else key: spelled(item, room - 1) for key, item in value.items()}
+        return [spelled(item, room - 1) for item in value]
+    return {f"${key}" if key[:1] == "$" else key: spelled(item, room - 1) for key, item in value.items()}
+
+
+def unspelled(value: Value) -> Tree:
+    """How binary formats carry `value`: as it is. Raises SerializationFailed for what is no value."""
+    if not plain(value, 100, ""):
+        raise _no_value(value)
     return value
+
+
+def _no_value(value: object) -> SerializationFailed:
+    return SerializationFailed(
+        f"{shown(value)} cannot be written: it is no value, or nested too deeply",
+        hint="values are null, booleans, 64-bit integers, finite doubles, text, bytes, lists and maps",
+    )

@@ -6,28 +6,52 @@ import click
 
 from symphony.cli import options
 
-FORMATS = ("yaml", "json", "pretty-json", "toml")
+FORMATS = ("yaml", "json", "pretty-json", "toml", "msgpack", "bincode")
 """A test holds them equal to those that `symphony.workflow` knows."""
+BINARY = ("msgpack", "bincode")
 BYTES_MAX = 64 * 1024 * 1024
 
 
 @click.command("convert")
 @options.workflow_file
 @click.option(
-    "--from", "source", type=click.Choice(FORMATS), help="Its format; by default from the file's name."
+    "--from", "source", type=click.Choice(FORMATS),
+    help="Its format; by default from the file's name, or else its content.",
+)  # fmt: skip
+@click.option(
+    "--to", type=click.Choice(FORMATS), help="The format to write; by default from --output's name."
 )
-@click.option("--to", type=click.Choice(FORMATS), required=True, help="The format to write.")
+@click.option(
+    "--zstd/--no-zstd", "compressed", default=None,
+    help="Compress with Zstandard; by default where --output ends in .zst.",
+)  # fmt: skip
 @options.output
-def command(file: Path, source: str | None, to: str, target: Path | None) -> int:
+def command(
+    file: Path, source: str | None, to: str | None, compressed: bool | None, target: Path | None
+) -> int:
     """Write a workflow in another format.
 
     The structure is checked, the meaning is not: operators and models need not be known here.
-    Comments and the order of keys are not kept.
+    Comments and the order of keys are not kept. Compressed files are told by their content.
     """
     from symphony.cli import writing
     from symphony.commons.filesystem import read_bounded
     from symphony.workflow import dumps, load, loads
 
+    to = to or _named(target)
     workflow = load(file) if source is None else loads(read_bounded(file, BYTES_MAX), source)
-    writing.deliver(dumps(workflow, to), target)
+    if compressed is None:
+        compressed = target is not None and target.name.lower().endswith(".zst")
+    body = dumps(workflow, to, compressed=compressed)
+    writing.deliver(body, target, binary=compressed or to in BINARY)
     return 0
+
+
+def _named(target: Path | None) -> str:
+    """The format that the name of the output tells. Raises BadUsage where there is none, UnknownFormat."""
+    from symphony.cli.failures import BadUsage
+    from symphony.workflow.documents import format_of
+
+    if target is None:
+        raise BadUsage("no format is named", hint=f"give --to {' or '.join(FORMATS)}, or --output FILE")
+    return format_of(target).name

@@ -1,11 +1,13 @@
 """Texts as plain trees, and trees as texts: one module for each format behind one seam."""
 
+from symphony.workflow.documents.compression import packed
 from symphony.workflow.documents.formats import (
     FORMATS,
     Format,
     UnknownFormat,
     format_named,
     format_of,
+    format_of_content,
     parse,
 )
 from symphony.workflow.documents.tree import BYTES_MAX, DEPTH_MAX, Document, Position, Positions, Tree
@@ -22,5 +24,7 @@ __all__ = [
     "UnknownFormat",
     "format_named",
     "format_of",
+    "format_of_content",
+    "packed",
     "parse",
 ]

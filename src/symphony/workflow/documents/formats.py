@@ -1,6 +1,7 @@
 """The formats of workflow files: a name, the endings of their files, a reader and a writer.
 
-A new format is one module with `parse` and `write`, and one line in `_formats`.
+A new format is one module with `parse` and `write`, and one line in `_formats`. Any of them may
+be compressed with Zstandard, which is told by its first bytes.
 """
 
 from collections.abc import Callable
@@ -10,11 +11,22 @@ from pathlib import PurePath
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.documents.tree import BYTES_MAX, Document, Positions, Spot, SyntaxProblem, Tree
+from symphony.workflow.documents.compression import SUFFIX, unpacked
+from symphony.workflow.documents.tree import (
+    BYTES_MAX,
+    SCHEMA_BELIEVABLE,
+    Document,
+    Positions,
+    Spot,
+    SyntaxProblem,
+    Tree,
+    too_large,
+)
 
-FORMATS: Final = ("yaml", "json", "pretty-json", "toml")
+FORMATS: Final = ("yaml", "json", "pretty-json", "toml", "msgpack", "bincode")
 """The names of all formats."""
 
+_BLANKS_MAX: Final = 1_000
 _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
@@ -29,7 +41,8 @@ class Format:
     """One way to spell a workflow.
 
     `parse` raises SyntaxProblem for what is no document. `derived_edges`: are the edges that
-    come from shorthands written too, for tools that read no expressions?
+    come from shorthands written too, for tools that read no expressions? In a `binary` format
+    bytes are bytes, and a key may begin with `$`.
     """
 
     name: str
@@ -37,6 +50,7 @@ class Format:
     parse: Callable[[bytes], Document]
     write: Callable[[Tree], bytes]
     derived_edges: bool = False
+    binary: bool = False
 
 
 def _text_format(
@@ -47,13 +61,22 @@ def _text_format(
 
 @cache
 def _formats() -> dict[str, Format]:
-    from symphony.workflow.documents import json_text, toml_text, yaml_text, yaml_writer
+    from symphony.workflow.documents import (
+        bincode_data,
+        json_text,
+        msgpack_data,
+        toml_text,
+        yaml_text,
+        yaml_writer,
+    )
 
     known = (
         _text_format("yaml", (".yaml", ".yml"), yaml_text.parse, yaml_writer.write),
         _text_format("json", (".json",), json_text.parse, json_text.write),
         _text_format("pretty-json", (), json_text.parse, json_text.write_pretty),
         _text_format("toml", (".toml",), toml_text.parse, toml_text.write),
+        Format("msgpack", (".msgpack",), msgpack_data.parse, msgpack_data.write, binary=True),
+        Format("bincode", (".bincode",), bincode_data.parse, bincode_data.write, binary=True),
     )
     return {one.name: one for one in known}
 
@@ -68,9 +91,10 @@ def format_named(name: str) -> Format:
 
 
 def format_of(path: PurePath) -> Format:
-    """The format that a file's ending tells. Raises UnknownFormat."""
+    """The format that a file's ending tells, compressed or not. Raises UnknownFormat."""
+    name = path.name.lower().removesuffix(SUFFIX)
     for known in _formats().values():
-        if known.suffixes and path.name.lower().endswith(known.suffixes):
+        if known.suffixes and name.endswith(known.suffixes):
             return known
     endings = ", ".join(suffix for known in _formats().values() for suffix in known.suffixes)
     raise UnknownFormat(
@@ -78,15 +102,27 @@ def format_of(path: PurePath) -> Format:
     )
 
 
+def format_of_content(body: bytes) -> Format | None:
+    """The format that the first bytes tell, packed or not; None for YAML and TOML, which look like any text.
+
+    Raises SyntaxProblem for what is packed and cannot be unpacked.
+    """
+    body = unpacked(body)
+    first = body[:1]
+    if body[:_BLANKS_MAX].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+        return format_named("json")
+    if b"\x80" <= first <= b"\x8f" or first in (b"\xde", b"\xdf"):
+        return format_named("msgpack")
+    version = int.from_bytes(body[:4], "little")
+    return format_named("bincode") if len(body) > 4 and 1 <= version <= SCHEMA_BELIEVABLE else None
+
+
 def parse(body: bytes, format_: Format) -> Document:
     """The document in `body`. One that cannot be read at all is not `readable` and has only problems."""
     try:
+        body = unpacked(body)
         if len(body) > BYTES_MAX:
-            raise SyntaxProblem(
-                "limit-exceeded",
-                f"the document has more than {BYTES_MAX // 2**20} MiB",
-                "keep large values in files of their own",
-            )
+            raise too_large()
         return format_.parse(body)
     except SyntaxProblem as error:
         positions = Positions("", lambda: Spot(0))

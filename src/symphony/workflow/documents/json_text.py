@@ -13,16 +13,15 @@ from contextlib import suppress
 import msgspec
 
 from symphony.workflow.documents.json_reader import JsonReader
-from symphony.workflow.documents.tree import Document, Positions, Spot, SyntaxProblem, Tree
+from symphony.workflow.documents.tree import RECURSION_USUAL, Document, Positions, Spot, SyntaxProblem, Tree
 
 _ESCAPED_COMMA = re.compile(r"\\u002c", re.IGNORECASE)
-_STACK_USUAL = 3_000
 
 
 def parse(text: str) -> Document:
     """The document in `text`. Raises SyntaxProblem."""
     # A decoder that recurses is safe only while Python's own limit keeps it from the stack's end.
-    if sys.getrecursionlimit() <= _STACK_USUAL:
+    if sys.getrecursionlimit() <= RECURSION_USUAL:
         try:
             tree = msgspec.json.decode(text)
             if not _dropped(text, tree):

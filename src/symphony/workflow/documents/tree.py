@@ -11,9 +11,13 @@ from symphony.workflow.problems import Code, Problem
 
 BYTES_MAX: Final = 16 * 1024 * 1024
 DEPTH_MAX: Final = 100
+SCHEMA_BELIEVABLE: Final = 1_000
+"""A greater number is no version of the schema: these are other bytes."""
+RECURSION_USUAL: Final = 3_000
+"""Only while Python's own limit is no more than this does it keep C decoders from the stack's end."""
 
 Tree: TypeAlias = object
-"""What a parser found: None, bool, int, float, str, list and dict; TOML's dates too."""
+"""What a parser found: None, bool, int, float, str, list and dict; bytes in binary formats; TOML's dates."""
 
 Position: TypeAlias = tuple[int, int]
 """Line and column, from 1."""
@@ -130,3 +134,17 @@ def too_deep(position: Position | None = None) -> SyntaxProblem:
         "flatten it, or keep the value in a file of its own",
         position,
     )
+
+
+def too_large() -> SyntaxProblem:
+    """The document has more than `BYTES_MAX`, unpacked."""
+    return SyntaxProblem(
+        "limit-exceeded",
+        f"the document has more than {BYTES_MAX // 2**20} MiB",
+        "keep large values in files of their own",
+    )
+
+
+def not_readable(what: str, why: str) -> SyntaxProblem:
+    """The bytes are not of the binary format `what`."""
+    return SyntaxProblem("syntax", f"this is not {what}: {why}", "check the format, or convert the file anew")

@@ -1,0 +1,269 @@
+"""What encoders and decoders share: the error, the limits, and plain values, written by hand. Pure.
+
+Decoders read from a copy that is padded with `PADDING` zero bytes, so that a tag and the length
+behind it can be read at once even where the last value has no length. Whoever reads beyond the
+true end is caught by `Codec.decode`.
+"""
+
+import struct
+from collections.abc import Callable
+from math import isfinite
+from typing import Final
+
+from symphony.commons.errors import SerializationFailed
+
+DEPTH_MAX: Final = 100
+"""How deep values and recursive types may nest, unless a codec says otherwise."""
+
+PADDING: Final = bytes(16)
+
+FAILURES: Final = (struct.error, IndexError, ValueError)
+"""What reading beyond the end, or making a text or an object of bad parts, raises."""
+
+_INTEGER_MIN: Final = -(2**63)
+_INTEGER_MAX: Final = 2**63 - 1
+_PLAIN_BYTES_MIN: Final = 4
+_PAIR_BYTES_MIN: Final = 12
+_HINT: Final = "the data is damaged, or of another type or version"
+
+_length = struct.Struct("<Q").pack
+_tag = struct.Struct("<I").pack
+_tag_length = struct.Struct("<IQ").pack
+_tag_integer = struct.Struct("<Iq").pack
+_tag_double = struct.Struct("<Id").pack
+_read_length = struct.Struct("<Q").unpack_from
+_read_tag_length = struct.Struct("<IQ").unpack_from
+_read_integer = struct.Struct("<q").unpack_from
+_read_double = struct.Struct("<d").unpack_from
+
+_NULL: Final = _tag(0)
+_FALSE: Final = _tag(1) + b"\0"
+_TRUE: Final = _tag(1) + b"\1"
+
+Writer = Callable[[bytes], None]
+
+
+class BincodeInvalid(SerializationFailed):
+    """The bytes are not what the type says; `at`, also `details["offset"]`, is the byte, from 0.
+
+    `duplicate` tells a key that stands twice from other damage, `deep` what nests too deep.
+    """
+
+    code = "bincode-invalid"
+    duplicate = False
+    deep = False
+
+    def __init__(self, message: str, at: int) -> None:
+        super().__init__(f"byte {at}: {message}", details={"offset": at}, hint=_HINT)
+        self.at = at
+
+
+def failed(error: Exception, at: int, size: int) -> BincodeInvalid:
+    """One of `FAILURES`, met in what begins at byte `at`, as an error that says so."""
+    if isinstance(error, UnicodeDecodeError):
+        return BincodeInvalid(f"the text that begins here is not UTF-8: {error.reason}", at)
+    if isinstance(error, struct.error | IndexError):
+        return truncated(size)
+    return BincodeInvalid(f"what begins here is not allowed: {error}", at)
+
+
+def truncated(size: int) -> BincodeInvalid:
+    """The data ends too early."""
+    return BincodeInvalid("the data ends here, and more is due", size)
+
+
+def beyond(at: int, length: int, size: int) -> BincodeInvalid:
+    """The length that stands at byte `at` says that more follows than there is."""
+    left = size - at - 8
+    if left < 0:
+        return truncated(size)
+    return BincodeInvalid(f"a length or count of {length:,} cannot be where {left:,} bytes follow", at)
+
+
+def bad_tag(at: int, tag: int, count: int) -> BincodeInvalid:
+    """An index beyond the last variant."""
+    return BincodeInvalid(f"there is no variant {tag}: the last is {count - 1}", at)
+
+
+def bad_flag(at: int, flag: int, what: str) -> BincodeInvalid:
+    """A byte that must be 0 or 1."""
+    return BincodeInvalid(f"{what} must be 0 or 1, not {flag}", at)
+
+
+def misplaced(at: int, key: str, last: str) -> BincodeInvalid:
+    """Keys must ascend; one that stands twice does not."""
+    if key != last:
+        return BincodeInvalid(f"the key {key[:40]!r} comes after {last[:40]!r}: keys must be sorted", at)
+    error = BincodeInvalid(f"the key {key[:40]!r} stands twice", at)
+    error.duplicate = True
+    return error
+
+
+def too_deep(at: int) -> BincodeInvalid:
+    """It nests deeper than the codec allows."""
+    error = BincodeInvalid("it is nested too deeply", at)
+    error.deep = True
+    return error
+
+
+def unwritable(what: str) -> SerializationFailed:
+    """A value that the type cannot carry."""
+    return SerializationFailed(
+        f"{what} cannot be written as Bincode", hint="give a value of the type that the codec was made for"
+    )
+
+
+def write_plain(value: object, write: Writer, room: int) -> None:
+    """Write any plain value, nested at most `room` deep. Raises SerializationFailed for what is none."""
+    kind = type(value)
+    if kind is str:
+        body = value.encode()  # type: ignore[attr-defined]  # mypy does not know `type(x) is`
+        write(_tag_length(4, len(body)))
+        write(body)
+    elif value is None:
+        write(_NULL)
+    elif kind is bool:
+        write(_TRUE if value else _FALSE)
+    elif kind is int:
+        if not _INTEGER_MIN <= value <= _INTEGER_MAX:  # type: ignore[operator]  # as above
+            raise unwritable("an integer beyond 64 bits")
+        write(_tag_integer(2, value))
+    elif kind is float:
+        if not isfinite(value):  # type: ignore[arg-type]  # as above
+            raise unwritable("a double that is not finite")
+        write(_tag_double(3, value))
+    elif isinstance(value, bytes):
+        write(_tag_length(5, len(value)))
+        write(value)
+    else:
+        _write_holder(value, write, room)
+
+
+def _write_holder(value: object, write: Writer, room: int) -> None:
+    if room <= 0:
+        raise unwritable("a value nested so deeply")
+    if isinstance(value, list):
+        write(_tag_length(6, len(value)))
+        for item in value:
+            if type(item) is str:
+                body = item.encode()
+                write(_tag_length(4, len(body)))
+                write(body)
+            else:
+                write_plain(item, write, room - 1)
+    elif isinstance(value, dict):
+        write(_tag(7))
+        write_pairs(value, write, room - 1)
+    else:
+        raise unwritable(f"a value of the type {type(value).__name__}")
+
+
+def write_pairs(pairs: dict[str, object], write: Writer, room: int) -> None:
+    """Write a map of plain values: the count, then keys and values in the order of the keys."""
+    write(_length(len(pairs)))
+    for key in sorted(pairs) if len(pairs) > 1 else pairs:
+        body = key.encode()
+        write(_length(len(body)))
+        write(body)
+        write_plain(pairs[key], write, room)
+
+
+def read_plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
+    """The plain value that begins at byte `at`, and where it ends. Raises BincodeInvalid."""
+    try:
+        return _plain(data, at, size, room)
+    except FAILURES as error:
+        raise failed(error, at, size) from None
+
+
+def _plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
+    tag, length = _read_tag_length(data, at)
+    if tag == 4:
+        start = at + 12
+        end = start + length
+        if end > size:
+            raise beyond(at + 4, length, size)
+        return data[start:end].decode(), end
+    if tag == 2:
+        return _read_integer(data, at + 4)[0], at + 12
+    if tag == 7:
+        return read_pairs(data, at + 4, size, room)
+    if tag == 6:
+        return _read_list(data, at, size, room, length)
+    if tag == 0:
+        return None, at + 4
+    if tag == 1:
+        flag = data[at + 4]
+        if flag > 1:
+            raise bad_flag(at + 4, flag, "a boolean")
+        return flag == 1, at + 5
+    return _read_rare(data, at, size, tag, length)
+
+
+def _read_rare(data: bytes, at: int, size: int, tag: int, length: int) -> tuple[object, int]:
+    if tag == 3:
+        number = _read_double(data, at + 4)[0]
+        if not isfinite(number):
+            raise BincodeInvalid(f"a double must be finite, not {number}", at + 4)
+        return number, at + 12
+    if tag == 5:
+        end = at + 12 + length
+        if end > size:
+            raise beyond(at + 4, length, size)
+        return data[at + 12 : end], end
+    if at >= size:
+        raise truncated(size)
+    raise bad_tag(at, tag, 8)
+
+
+def _read_list(data: bytes, at: int, size: int, room: int, count: int) -> tuple[object, int]:
+    if room <= 0:
+        raise too_deep(at)
+    if count > (size - at - 12) // _PLAIN_BYTES_MIN:
+        raise beyond(at + 4, count, size)
+    at += 12
+    items: list[object] = []
+    add = items.append
+    try:
+        for _ in range(count):
+            tag, length = _read_tag_length(data, at)
+            if tag == 4:
+                start = at + 12
+                end = start + length
+                if end > size:
+                    raise beyond(at + 4, length, size)
+                add(data[start:end].decode())
+                at = end
+            else:
+                item, at = _plain(data, at, size, room - 1)
+                add(item)
+    except FAILURES as error:
+        raise failed(error, at, size) from None
+    return items, at
+
+
+def read_pairs(data: bytes, at: int, size: int, room: int) -> tuple[dict[str, object], int]:
+    """The map of plain values whose count stands at byte `at`, and where it ends. Raises BincodeInvalid."""
+    if room <= 0:
+        raise too_deep(at)
+    (count,) = _read_length(data, at)
+    if count > (size - at - 8) // _PAIR_BYTES_MIN:
+        raise beyond(at, count, size)
+    at += 8
+    pairs: dict[str, object] = {}
+    last = ""
+    try:
+        for _ in range(count):
+            (length,) = _read_length(data, at)
+            end = at + 8 + length
+            if end > size:
+                raise beyond(at, length, size)
+            key = data[at + 8 : end].decode()
+            if key <= last and pairs:
+                raise misplaced(at, key, last)
+            at = end
+            pairs[key], at = _plain(data, at, size, room - 1)
+            last = key
+    except FAILURES as error:
+        raise failed(error, at, size) from None
+    return pairs, at

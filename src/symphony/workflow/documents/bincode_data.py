@@ -1,0 +1,133 @@
+"""Bincode: what most of a workflow is made of has a place of its own; every other key stands in `more`.
+
+So a key that is new in the file format needs no new layout: it is one more entry of a map, in
+this format as in all others. The first four bytes are the version of the schema, in every
+version to come. Maps are sorted, so that equal workflows are equal bytes. Pure.
+
+The same types in Rust are in tests/data/bincode.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Final, TypeAlias
+
+import msgspec
+
+from symphony.commons.bincode import U32, BincodeInvalid, Codec, Plain
+from symphony.commons.errors import SerializationFailed
+from symphony.workflow.documents.tree import (
+    DEPTH_MAX,
+    SCHEMA_BELIEVABLE,
+    Document,
+    SyntaxProblem,
+    Tree,
+    not_readable,
+    too_deep,
+)
+from symphony.workflow.model import SCHEMA_VERSION
+
+_VERSION_BYTES: Final = 4
+
+_Values: TypeAlias = dict[str, Plain]
+
+
+class _Node(msgspec.Struct, frozen=True):
+    what: str
+    inputs: _Values | None
+    more: _Values | None
+
+
+class OperatorData(_Node, frozen=True): ...
+
+
+class InstrumentData(_Node, frozen=True): ...
+
+
+class ControlData(_Node, frozen=True): ...
+
+
+class WorkflowData(_Node, frozen=True): ...
+
+
+class CommandData(_Node, frozen=True): ...
+
+
+_NodeData: TypeAlias = OperatorData | InstrumentData | ControlData | WorkflowData | CommandData
+_KINDS: Final[Mapping[str, type[_NodeData]]] = {
+    "operator": OperatorData,
+    "instrument": InstrumentData,
+    "control": ControlData,
+    "workflow": WorkflowData,
+    "command": CommandData,
+}
+_KIND_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+
+
+class DocumentData(msgspec.Struct, frozen=True):
+    """A whole document, as it stands in the file."""
+
+    symphony: U32
+    name: str
+    version: str
+    nodes: dict[str, _NodeData]
+    more: _Values
+
+
+@cache
+def _codec() -> Codec[DocumentData]:
+    return Codec[DocumentData](DocumentData, depth_max=DEPTH_MAX)
+
+
+def parse(body: bytes) -> Document:
+    """The document in `body`. Raises SyntaxProblem. Of a newer version only its number is read."""
+    version = int.from_bytes(body[:_VERSION_BYTES], "little")
+    if len(body) < _VERSION_BYTES or version > SCHEMA_BELIEVABLE:
+        raise not_readable("Bincode", "it does not begin with the version of a schema")
+    if version > SCHEMA_VERSION:
+        return Document({"symphony": version}, (), None)
+    try:
+        found = _codec().decode(body)
+    except BincodeInvalid as error:
+        raise _problem(error) from None
+    nodes: dict[str, Tree] = {name: _node_tree(node) for name, node in found.nodes.items()}
+    fixed = {"symphony": found.symphony, "name": found.name, "version": found.version, "nodes": nodes}
+    return Document({**found.more, **fixed}, (), None)
+
+
+def _problem(error: BincodeInvalid) -> SyntaxProblem:
+    if error.deep:
+        return too_deep()
+    if error.duplicate:
+        return SyntaxProblem("duplicate-name", error.message, "rename or remove one")
+    return not_readable("Bincode", error.message)
+
+
+def _node_tree(node: _NodeData) -> Tree:
+    tree = {**node.more} if node.more is not None else {}
+    tree[_KIND_NAMES[type(node)]] = node.what
+    if node.inputs is not None:
+        tree["inputs"] = node.inputs
+    return tree
+
+
+def write(tree: Tree) -> bytes:
+    """The document that spells `tree`, which must have the form of a workflow.
+
+    Raises SerializationFailed if it has not.
+    """
+    try:
+        more = dict(tree)  # type: ignore[call-overload]  # what is no map is refused
+        nodes = {name: _node_data(node) for name, node in more.pop("nodes").items()}
+        document = DocumentData(more.pop("symphony"), more.pop("name"), more.pop("version"), nodes, more)
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError):
+        raise SerializationFailed(
+            "Bincode carries whole workflows only", hint="give symphony, name, version and nodes"
+        ) from None
+    return _codec().encode(document)
+
+
+def _node_data(tree: dict[str, Plain]) -> _NodeData:
+    more = dict(tree)
+    kind = next(key for key in more if key in _KINDS)
+    what, inputs = more.pop(kind), more.pop("inputs", None)
+    return _KINDS[kind](what, inputs, more or None)  # type: ignore[arg-type]  # the codec checks them
