@@ -10,14 +10,17 @@ unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 REPO ?= .
 BIN := .venv/bin
 MADE := .venv/.made
+PEERS := .venv/peers
 KILLS ?= 1000
-PIP := $(BIN)/python -P -m pip install -qq --disable-pip-version-check --no-input --no-warn-script-location
-LOCKED := $(PIP) --require-hashes --only-binary :all:
+INSTALL := -P -m pip install -qq --disable-pip-version-check --no-input --no-warn-script-location
+LOCK := --require-hashes --only-binary :all:
+PIP := $(BIN)/python $(INSTALL)
+LOCKED := $(PIP) $(LOCK)
 PYTEST := $(BIN)/python -P -m pytest -q -n 2 --dist worksteal
 # Another interpreter: make PYTHON=python3.13 run
 PYTHON ?=
 
-.PHONY: help run models test lint unit crash bench docs fuzz lock clean
+.PHONY: help run models test lint unit crash bench bench-peers docs fuzz lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
@@ -45,6 +48,9 @@ crash: $(MADE)/dev $(MADE)/models ## Kill real runs KILLS times (default 1000) a
 bench: $(MADE)/dev $(MADE)/models ## Measure against the budgets; writes benchmarks/RESULTS.md
 	@$(BIN)/python -P benchmarks/run.py
 
+bench-peers: $(MADE)/project $(MADE)/peers ## The same graphs on Hamilton, LangGraph and DBOS, in turn with ours
+	@$(BIN)/python -P benchmarks/peers/run.py $(PEERS)/bin/python
+
 docs: $(MADE)/dev ## Build the documentation into site/
 	@$(BIN)/python -P tools/generate_reference.py
 	@$(BIN)/zensical build --clean
@@ -53,7 +59,7 @@ fuzz: $(MADE)/dev ## The property tests and fuzzers with many more examples
 	@SYMPHONY_HYPOTHESIS=fuzz $(PYTEST) tests -m "not slow"
 
 lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
-	@for name in runtime build dev; do \
+	@for name in runtime build dev peers; do \
 	  source=requirements/$$name.in; [ $$name = runtime ] && source=pyproject.toml; \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-header --no-annotate --output-file requirements/$$name.txt $$source || exit 1; \
@@ -96,4 +102,10 @@ $(MADE)/models: src/symphony/kit/instruments/files.py $(MADE)/project
 $(MADE)/dev: requirements/dev.txt $(MADE)/project
 	@echo "Installing what the tests need, once ..." >&2
 	@$(LOCKED) -r requirements/dev.txt
+	@touch $@
+
+$(MADE)/peers: requirements/peers.txt $(MADE)/venv
+	@echo "Installing the engines to measure against, once ..." >&2
+	@$(BIN)/python -m venv --clear $(PEERS)
+	@$(PEERS)/bin/python $(INSTALL) $(LOCK) -r requirements/peers.txt
 	@touch $@

@@ -17,6 +17,7 @@ import contextlib
 import sqlite3
 import statistics
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +26,7 @@ import graphs
 from measuring import Figure, line, seconds
 
 from symphony.app import Symphony
+from symphony.ports.runs import NodeResult
 from symphony.workflow import loads
 
 ROWS_SINGLE, ROWS_BATCH = 200, 1024
@@ -34,18 +36,19 @@ JOURNAL_BYTES = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: seconds of `start`, seconds until its result, bytes of its journal."""
+    """One run: seconds of `start`, seconds until its result, its nodes, bytes of its journal."""
 
     preparation_s: float
     run_s: float
+    nodes: Mapping[str, NodeResult]
     journal_bytes: int
 
 
-async def run_once(document: str, home: Path) -> Run:
-    """Run the document on `home`. Raises RuntimeError if it does not succeed."""
+async def run_once(document: str, home: Path | None) -> Run:
+    """Run the document on `home`, or in memory. Raises RuntimeError if it does not succeed."""
     workflow = loads(document, "json")
-    async with Symphony.open(home) as symphony:
-        _ = symphony.catalog, symphony.runs  # the kit is loaded once a process, not once a run
+    async with Symphony.open(home, memory=home is None) as symphony:
+        _ = symphony.catalog  # the kit is loaded once a process, not once a run
         started = perf_counter()
         handle = await symphony.start(workflow)
         running = perf_counter()
@@ -53,9 +56,11 @@ async def run_once(document: str, home: Path) -> Run:
         ended = perf_counter()
         if result.status != "succeeded":
             raise RuntimeError(f"the benchmark's own run {result.status}: {result.error}")
-        journal = symphony.runs.journal_path(handle.run_id)
-        size = sum(path.stat().st_size for path in journal.parent.glob(f"{journal.name}*"))
-    return Run(running - started, ended - running, size)
+        size = 0
+        if home is not None:
+            journal = symphony.runs.journal_path(handle.run_id)
+            size = sum(path.stat().st_size for path in journal.parent.glob(f"{journal.name}*"))
+    return Run(running - started, ended - running, result.nodes, size)
 
 
 def peer_us(folder: Path, rows: int, rows_a_commit: int) -> float:

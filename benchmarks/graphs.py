@@ -48,23 +48,33 @@ def dense(nodes: int, edges: int) -> str:
 
 def chain(nodes: int) -> str:
     """Each node passes on what the one before it gave."""
-    return _document("chain", {f"n{i}": _node(_read(i - 1) if i else 0) for i in range(nodes)})
+    return _made("chain", nodes, 1)
 
 
 def wide(nodes: int) -> str:
     """Nodes that depend on nothing."""
-    return _document("wide", {f"n{i}": _node(i) for i in range(nodes)})
+    return _made("wide", nodes, nodes)
 
 
 def layered(nodes: int, width: int) -> str:
     """Layers of `width`; a node passes on one value of the layer before, and waits for another node."""
+    return _made("layered", nodes, width)
+
+
+def _made(name: str, nodes: int, width: int) -> str:
     made = {}
+    for i, (read, after) in enumerate(before(nodes, width)):
+        made[f"n{i}"] = _node(i if read is None else _read(read))
+        if after is not None:
+            made[f"n{i}"]["after"] = [f"n{after}"]
+    return _document(name, made)
+
+
+def before(nodes: int, width: int) -> list[tuple[int | None, int | None]]:
+    """For each node of layers of `width`: the node it reads, and another one that it waits for."""
+    out: list[tuple[int | None, int | None]] = []
     for i in range(nodes):
-        if i < width:
-            made[f"n{i}"] = _node(i)
-        else:
-            before = (i // width - 1) * width
-            made[f"n{i}"] = _node(_read(i - width))
-            if width > 1:
-                made[f"n{i}"]["after"] = [f"n{before + (i + 1) % width}"]
-    return _document("layered", made)
+        first = (i // width - 1) * width
+        after = first + (i + 1) % width if width > 1 and i >= width else None
+        out.append((i - width if i >= width else None, after))
+    return out

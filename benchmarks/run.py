@@ -1,4 +1,4 @@
-"""Runs the benchmarks one after the other, each in its own process, and writes RESULTS.md beside itself.
+"""Runs the benchmarks one after the other, each in its own process, and writes their part of RESULTS.md.
 
 Question: which budgets hold on this machine? Size and budget are each benchmark's own. It prints
 the JSON line of each; its exit status is 1 if a benchmark broke, and 0 even if a budget is
@@ -8,18 +8,16 @@ Run: python benchmarks/run.py [NAME ...]; without names, all of them. RESULTS.md
 """
 
 import json
-import os
-import platform
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from symphony.commons.time import SystemClock
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))  # beside `python -P`
+
+import results as files  # noqa: E402
+
 ALL = ("validation", "engine", "startup", "embedding", "artifacts")
 LIMIT_S = 300
 _UNITS = ("ms", "s", "us", "bytes")
@@ -134,35 +132,10 @@ def misses(results: Mapping[str, Mapping[str, object]]) -> list[str]:
     ]
 
 
-def machine() -> list[str]:
-    """What the figures depend on; nothing that names the machine."""
-    load = " ".join(f"{one:.1f}" for one in os.getloadavg())
-    return [
-        f"- Date: {datetime.fromtimestamp(SystemClock().now_s(), UTC).date()}",
-        f"- Commit: {commit()}",
-        f"- Cores: {os.cpu_count()}, {platform.machine()}; load when done (1, 5, 15 minutes): {load}",
-        f"- Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
-        f"- Kernel: {platform.system()} {platform.release().split('-')[0]}",
-    ]
-
-
-def commit() -> str:
-    """The commit, and whether the sources differ from it."""
-
-    def git(*arguments: str) -> str:
-        done = subprocess.run(
-            ["git", "-C", str(HERE.parent), *arguments], check=False, capture_output=True, text=True
-        )
-        return done.stdout.strip()
-
-    changed = git("status", "--porcelain", "--", "src", "benchmarks/*.py")
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + (", with changes" if changed else "")
-
-
 def report(results: Mapping[str, Mapping[str, object]], broken: Sequence[str], about: Sequence[str]) -> str:
-    """RESULTS.md."""
+    """The part of RESULTS.md that is written here."""
     missed = misses(results)
-    out = ["# Results of the benchmarks", "", "Written by `make bench`.", "", *about, "", "## Misses", ""]
+    out = ["Written by `make bench`.", "", *about, "", "## Misses", ""]
     out += missed or ["None."]
     if broken:
         out += ["", "## Without a result", "", *(f"- {name}" for name in broken)]
@@ -171,7 +144,7 @@ def report(results: Mapping[str, Mapping[str, object]], broken: Sequence[str], a
         if isinstance(found.get("size"), str):
             out += [f"Size: {found['size']}.", ""]
         out += table(figures_of(found))
-    return "\n".join(out) + "\n"
+    return "\n".join(out)
 
 
 def main(names: Sequence[str]) -> int:
@@ -187,7 +160,7 @@ def main(names: Sequence[str]) -> int:
         print(found, flush=True)
         results[name] = json.loads(found)
     if not names:
-        (HERE / "RESULTS.md").write_text(report(results, broken, machine()), encoding="utf-8")
+        files.write(files.OURS, report(results, broken, files.machine()))
     return 1 if broken else 0
 
 

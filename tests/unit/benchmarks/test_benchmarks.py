@@ -72,6 +72,15 @@ def test_the_report_names_misses_and_broken_benchmarks(module):
     assert "- other" in text
 
 
+def test_each_command_rewrites_its_own_part_of_the_results(module, tmp_path):
+    results, file = module("results"), tmp_path / "RESULTS.md"
+    results.write(results.PEERS, "## chain\n\nslow", file)
+    results.write(results.OURS, "## engine\n\nfast", file)
+    results.write(results.PEERS, "## chain\n\nquick", file)
+    assert results.read(file) == {results.OURS: "## engine\n\nfast", results.PEERS: "## chain\n\nquick"}
+    assert file.read_text().index(results.OURS) < file.read_text().index(results.PEERS)
+
+
 def test_a_plain_budget_by_key_becomes_figures(module):
     found = module("run").figures_of({"benchmark": "x", "answer_ms": 5, "budget": {"answer_ms": 4}})
     assert found == [{"what": "answer", "measured": 5, "unit": "ms", "budget": 4}]
