@@ -80,3 +80,42 @@ def test_the_chart_keeps_to_ascii_and_to_the_page(desk: Desk) -> None:
     chart = [line for line in err.splitlines() if line.startswith(("+ each", "+ words"))]
     assert len(chart) == 2
     assert all(line.isascii() and len(line) <= 40 for line in chart)
+
+
+def test_logs_can_be_followed_while_the_run_goes_on(desk: Desk) -> None:
+    (desk.folder / "slow.yaml").write_text(
+        "name: Slow\nnodes:\n  talk: {command: 'echo one; until test -e go; do sleep 0.05; done; echo two'}\n"
+    )
+    run = subprocess.Popen(
+        desk.command("run", "slow.yaml", "--json"), cwd=desk.folder, env=desk.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    while not list((desk.folder / "home" / "logs" / "runs").glob("*.jsonl")):
+        assert run.poll() is None
+    with subprocess.Popen(
+        desk.command("runs", "logs", "last", "talk", "--follow"), cwd=desk.folder, env=desk.environment,
+        stdout=subprocess.PIPE, text=True,
+    ) as following:  # fmt: skip
+        assert following.stdout is not None
+        assert following.stdout.readline() == "one\n"
+        assert desk.json("runs", "prune", "--older", "0s")["runs"] == []  # it is alive
+        (desk.folder / "go").touch()
+        assert following.stdout.read() == "two\n"
+    assert run.communicate(timeout=60)[0].count("succeeded") == 2
+
+
+def test_logs_by_node_and_stream(desk: Desk) -> None:
+    desk.type("run", "fan.yaml", "--quiet")
+    assert desk.type("runs", "logs", "last", "each[1]", "--stream", "stderr")[0] == "odd b\n"
+    out, _ = desk.type("runs", "logs", "last", "--stream", "stdout")
+    assert sorted(out.splitlines()) == [f"each[{i}] | {word}" for i, word in enumerate("abcd")]
+    assert desk.type("runs", "logs", "last", "--stream", "tokens")[0] == ""
+
+
+def test_pruning_says_what_it_would_do_and_does_it(desk: Desk) -> None:
+    desk.type("run", "fan.yaml", "--quiet")
+    assert "would delete 1 run" in desk.type("runs", "prune", "--older", "0s", "--dry-run")[0]
+    assert desk.type("runs", "prune")[0].startswith("deleted 0 runs")
+    assert desk.type("runs", "prune", "--older", "0s")[0].startswith("deleted 1 run,")
+    assert list((desk.folder / "home" / "logs" / "runs").iterdir()) == []
+    assert "no duration" in desk.type("runs", "prune", "--older", "soon", status=2)[1]

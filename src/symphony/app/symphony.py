@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from symphony.app.home import find_home
+from symphony.commons.config import load_config
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
+from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.engine import Engine
 from symphony.pit.tracker.execution import Executor, NoSecrets, Sealer
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
-from symphony.pit.tracker.logs import RunLog, capture, routed_streams
+from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, prunable, prune, retain_logs
+from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
 from symphony.pit.tracker.runs import RunLock, Runs, end_escaped, end_orphans
 from symphony.pit.tracker.structure import plan_of
 from symphony.pit.tracker.work import COMMAND, Work, works_of
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.models import Models
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import Value
 from symphony.sdk import Operator, load_operators
 from symphony.workflow.catalog import Catalog
@@ -57,13 +60,15 @@ class Progress:
 
     counts: Mapping[NodeStatus, int]
     slowest: Sequence[tuple[str, float]]
+    saying: Mapping[str, str] = field(default_factory=dict)
+    """Of those, the last that their models said."""
 
 
 class RunHandle:
     """A run in this process."""
 
-    def __init__(self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]") -> None:
-        self.run_id, self._engine, self._task = run_id, engine, task
+    def __init__(self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]", log: RunLog) -> None:
+        self.run_id, self._engine, self._task, self._log = run_id, engine, task, log
 
     async def events(self) -> AsyncIterator[RunEvent]:
         """Every durable event from the start; ends with the run."""
@@ -75,7 +80,9 @@ class RunHandle:
 
     def progress(self) -> Progress:
         """How it stands now, without waiting."""
-        return Progress(counts=self._engine.counts(), slowest=self._engine.slowest())
+        slowest = self._engine.slowest()
+        saying = {name: said for name, _ in slowest if (said := self._log.tail(name))}
+        return Progress(counts=self._engine.counts(), slowest=slowest, saying=saying)
 
     async def result(self) -> RunResult:
         """Wait for the end. Raises JournalFailed if the run could not be recorded."""
@@ -97,6 +104,7 @@ class Symphony:
         self._workers: Workers | None = None
         self._tasks: set[asyncio.Task[RunResult]] = set()
         self._closing = contextlib.ExitStack()
+        self._ran = False
 
     @classmethod
     def open(
@@ -140,6 +148,13 @@ class Symphony:
             if name in self.__dict__ and self.__dict__[name] is not None:
                 self.__dict__[name].close()
         self._closing.close()
+        if self.home is not None and self._ran:
+            await asyncio.to_thread(self._retain_logs)
+
+    def _retain_logs(self) -> None:
+        logs = self.config.logs
+        keep = Keep(days=logs.keep_days, runs=logs.keep_runs, megabytes=logs.max_mb)
+        retain_logs(self.runs, keep, self._clock.now_s())
 
     # ---- parts ----------------------------------------------------------------------------
 
@@ -158,6 +173,11 @@ class Symphony:
         return Catalog(
             operators={name: one.info for name, one in self.operators.items()}, models=dict(kit.models())
         )
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings, those of the home among them. Raises ConfigInvalid."""
+        return load_config(home=self.home)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -214,6 +234,22 @@ class Symphony:
 
             self._workers = Workers()
         return self._workers
+
+    def prune(
+        self,
+        older_s: float,
+        *,
+        keep: int = 0,
+        statuses: Sequence[RunStatus] = ENDED,
+        dry_run: bool = False,
+    ) -> Pruned:
+        """Delete runs that ended more than `older_s` seconds ago, and artifacts that no run needs.
+
+        Only runs that nothing can go on with, and never one of the `keep` newest. Blocking.
+        """
+        before_s = self._clock.now_s() - older_s
+        found = list(prunable(self.runs, before_s=before_s, statuses=statuses, keep=keep))
+        return Pruned(runs=found, dry_run=True) if dry_run else prune(self.runs, self.artifacts, found)
 
     # ---- running --------------------------------------------------------------------------
 
@@ -338,8 +374,12 @@ class Symphony:
         )
 
     def _engine(self, job: Job, meta: RunMeta, store: JournalStore, sealer: Sealer) -> tuple[Engine, RunLog]:
+        logs = self.config.logs
         log = RunLog(
-            None if self.home is None else self.runs.log_path(job.run_id), self._clock.now_s, sealer.mask
+            None if self.home is None else self.runs.log_path(job.run_id),
+            self._clock.now_s,
+            sealer.mask,
+            LogLimits(node_bytes=logs.node_mb * 1024 * 1024, run_bytes=logs.run_mb * 1024 * 1024),
         )
         executor = Executor(
             run_id=job.run_id,
@@ -368,6 +408,7 @@ class Symphony:
         begin: "Callable[[Engine], object]",
     ) -> RunHandle:
         engine, log = self._engine(job, meta, store, sealer)
+        self._ran = True
 
         async def run() -> RunResult:
             try:
@@ -387,17 +428,17 @@ class Symphony:
         task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return RunHandle(job.run_id, engine, task)
+        return RunHandle(job.run_id, engine, task, log)
 
     def _ended(self, run_id: str, job: Job, meta: RunMeta, sealer: Sealer) -> RunHandle:
-        engine, _ = self._engine(job, meta, MemoryStore(), sealer)
+        engine, log = self._engine(job, meta, MemoryStore(), sealer)
 
         async def known() -> RunResult:
             engine.finish()
             return self.runs.result(run_id)
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
-        return RunHandle(run_id, engine, task)
+        return RunHandle(run_id, engine, task, log)
 
 
 class _AtOnce:

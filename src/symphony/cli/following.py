@@ -17,6 +17,11 @@ class Journal(Protocol):
     def result(self, run_id: str) -> RunResult: ...
 
 
+def pause() -> None:
+    """Wait a moment before the next look."""
+    time.sleep(EVERY_S)
+
+
 def events(
     runs: Journal,
     run_id: str,

@@ -65,12 +65,6 @@ def _data(data: "Mapping[str, StoredValue]") -> str:
     return output.brief(json.dumps(spelling.values(data), ensure_ascii=False), 200) if data else ""
 
 
-def log_text(node: str | None, text: str, *, safe: bool) -> str:
-    """One logged line, after the node's name where several write; escaped for terminals only."""
-    prefix = "" if node is None else f"{output.shown(node)} | "
-    return f"{prefix}{output.shown(text, lines=True) if safe else text}".rstrip("\n") + "\n"
-
-
 def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
     """One line for each artifact."""
     rows = [

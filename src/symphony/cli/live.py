@@ -42,6 +42,7 @@ class Board:
         self.began_s = time.monotonic()
         self.counts: Mapping[NodeStatus, int] = {}
         self.slowest: Sequence[tuple[str, float]] = ()
+        self.saying: Mapping[str, str] = {}
         self._failures: list[str] = []
         self._failed = 0
         self._latest: deque[str] = deque(maxlen=_LATEST_MAX)
@@ -57,7 +58,7 @@ class Board:
 
     def see(self, progress: Progress) -> None:
         """Take the present counts and running nodes."""
-        self.counts, self.slowest = progress.counts, progress.slowest
+        self.counts, self.slowest, self.saying = progress.counts, progress.slowest, progress.saying
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = options.ascii_only
@@ -67,20 +68,29 @@ class Board:
         counts = self._counts(_PLAIN_SIGN if plain else _SIGN)
         tree.add(counts)
         spare = max(1, options.size.height - 3 - len(counts.wrap(console, room)))
-        for text, more, style in self._rows(spare, _PLAIN_SIGN if plain else _SIGN):
+        for text, more, style in self._rows(spare, room, _PLAIN_SIGN if plain else _SIGN):
             tree.add(_row(text, more, room, style, plain=plain))
         yield tree
 
-    def _rows(self, spare: int, signs: Mapping[NodeStatus, str]) -> Iterator[tuple[str, str, str]]:
+    def _rows(
+        self, spare: int, width: int, signs: Mapping[NodeStatus, str]
+    ) -> Iterator[tuple[str, str, str]]:
         """At most `spare` rows of text, time and style: what runs, what failed, what is done."""
         failures = self._failures[: spare // 4]
         latest = list(self._latest)[: spare // 6]
         room = min(ROWS_MAX, max(1, spare - len(failures) - len(latest) - 2))
-        for name, seconds in self.slowest[:room]:
+        rows = shown = 0
+        for name, seconds in self.slowest:
+            if rows >= room:
+                break
             yield f"{signs[NodeStatus.RUNNING]} {name}", output.duration(seconds), "blue"
+            rows, shown = rows + 1, shown + 1
+            if rows < room and (said := self.saying.get(name)):
+                yield f"  {_last(said, width - 6)}", "", "dim"
+                rows += 1
         running = self.counts.get(NodeStatus.RUNNING, 0)
-        if spare > room + 1 and running > room and self.slowest:
-            yield f"and {running - room:,} more running", "", "dim"
+        if spare > room + 1 and running > shown and self.slowest:
+            yield f"and {running - shown:,} more running", "", "dim"
         for text in failures:
             yield f"{signs[NodeStatus.FAILED]} {text}", "", "red"
         if failures and self._failed > len(failures):
@@ -95,6 +105,14 @@ class Board:
                 row.append("  " if row else "")
                 row.append(f"{signs[status]} {number:,} {status}", style=_STYLE[status])
         return row or Text("starting", style="dim")
+
+
+def _last(said: str, room: int) -> str:
+    """The end of what a model has said, on one line of at most `room` columns."""
+    text = " ".join(output.shown(said).split())
+    while text and output.columns(text) > max(4, room):
+        text = text[1:]
+    return text
 
 
 def _row(text: str, more: str, room: int, style: str, *, plain: bool) -> Text:

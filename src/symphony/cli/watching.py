@@ -29,6 +29,11 @@ class Progress(Protocol):
         """Names of running nodes and the seconds they have been running, the longest first."""
         ...
 
+    @property
+    def saying(self) -> Mapping[str, str]:
+        """Of those, the last that their models said."""
+        ...
+
 
 class Handle(Protocol):
     """A run in this process, as `symphony.app` gives it."""

@@ -30,6 +30,20 @@ class DatabaseConfig(Settings, frozen=True, kw_only=True):
     url: Secret | None = None
 
 
+class LogsConfig(Settings, frozen=True, kw_only=True):
+    """What nodes print. `node_mb` and `run_mb` bound one node and one run, in megabytes.
+
+    Logs of runs that have ended are removed when they are older than `keep_days`, when there are
+    more than `keep_runs`, or when all together exceed `max_mb`; the runs themselves stay.
+    """
+
+    node_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 16
+    run_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 128
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 30
+    keep_runs: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1_000
+    max_mb: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 2_048
+
+
 class SymphonyConfig(Settings, frozen=True, kw_only=True):
     """The engine. `concurrency`: how many nodes run at once unless a run says otherwise."""
 
@@ -92,6 +106,7 @@ class Config(Settings, frozen=True, kw_only=True):
     budget: BudgetConfig = BudgetConfig()
     database: DatabaseConfig = DatabaseConfig()
     logging: LoggingConfig = LoggingConfig()
+    logs: LogsConfig = LogsConfig()
     models: dict[str, ModelConfig] = {}
     symphony: SymphonyConfig = SymphonyConfig()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 import msgspec
 
@@ -59,6 +59,13 @@ class ArtifactRecord(msgspec.Struct, frozen=True, kw_only=True):
     provenance: Sequence[Provenance] = ()
 
 
+class Collected(NamedTuple):
+    """What a collection has deleted."""
+
+    objects: int
+    bytes: int
+
+
 class ArtifactStore(Protocol):
     """Bytes by content. Every adapter passes tests/contracts/test_artifact_store.py.
 
@@ -95,4 +102,11 @@ class ArtifactStore(Protocol):
 
     def unlink_run(self, run_id: str) -> None:
         """Forget the references of a deleted run; bodies without any are collected later."""
+        ...
+
+    def collect(self, min_age_s: float = 3600.0) -> Collected:
+        """Delete bodies that nobody refers to and that were last put `min_age_s` seconds ago or more.
+
+        The age protects a body between its `put` and its `link`, in any process.
+        """
         ...

@@ -1,7 +1,7 @@
 """Views of a run: lines for pipes, the live tree for terminals, following from elsewhere."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -22,6 +22,7 @@ def event(kind: str, node: str | None = None, **data: Value) -> RunEvent:
 class Now:
     counts: dict[NodeStatus, int]
     slowest: Sequence[tuple[str, float]] = ()
+    saying: Mapping[str, str] = field(default_factory=dict)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +98,20 @@ def test_the_tree_shows_counts_the_slowest_nodes_and_failures() -> None:
     assert "✓ files: succeeded in 12 ms" in text
 
 
+def test_below_a_node_stands_the_last_that_its_model_said() -> None:
+    made = board()
+    made.saying = {"node0": "one\ntwo " * 50 + "the end"}
+    lines = drawn(made).splitlines()
+    (at,) = [i for i, line in enumerate(lines) if "● node0 " in line]
+    assert lines[at + 1].endswith("one two the end")
+
+
+@pytest.mark.parametrize("talking", [False, True])
 @pytest.mark.parametrize(("width", "height"), [(20, 5), (20, 24), (40, 10), (200, 12)])
-def test_the_tree_fits_small_terminals(width: int, height: int) -> None:
-    lines = drawn(board(), width=width, height=height).splitlines()
+def test_the_tree_fits_small_terminals(width: int, height: int, talking: bool) -> None:
+    made = board()
+    made.saying = {name: "word " * 100 for name, _ in made.slowest} if talking else {}
+    lines = drawn(made, width=width, height=height).splitlines()
     assert max(map(len, lines)) <= width
     assert len(lines) <= height
 

@@ -10,6 +10,8 @@ from symphony.cli import completing, options, output
 if TYPE_CHECKING:
     from symphony.app import RunHandle
 
+STREAMS = ("stdout", "stderr", "tokens")
+ENDED = ("succeeded", "failed", "cancelled")
 STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded", "failed", "cancelled")
 
 
@@ -94,21 +96,30 @@ def events(run: str, follow: bool, as_json: bool, since: int) -> int:
 @command.command()
 @options.run_argument
 @click.argument("node", required=False, shell_complete=completing.nodes)
+@click.option("--follow", "-f", is_flag=True, help="Go on until no process owns the run any more.")
+@click.option("--stream", type=click.Choice(STREAMS), help="Only this one; tokens: what models say.")
 @options.as_json("Print one JSON object a line.")
-def logs(run: str, node: str | None, as_json: bool) -> int:
-    """Print what the nodes of a run wrote to their stdout and stderr."""
+def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: bool) -> int:
+    """Print what the nodes of a run wrote to their stdout and stderr, and what their models said.
+
+    NODE may be an element, such as 'parse[3]', or a node with all its elements and rounds.
+    """
     from symphony.app import Symphony
-    from symphony.cli import listing
+    from symphony.cli import following, transcript
 
     runs = Symphony.open().runs
-    safe = output.is_terminal(sys.stdout)
-    for line in runs.logs(runs.find(run), node):
-        if as_json:
-            output.say_json(
-                {"at": line.at, "node": line.node, "stream": line.stream, "text": line.text}, line=True
-            )
-        else:
-            output.say(listing.log_text(line.node if node is None else None, line.text, safe=safe))
+    run_id, wanted = runs.find(run), transcript.stream_named(stream)
+    lines = (
+        runs.follow_logs(run_id, following.pause, node, stream=wanted)
+        if follow
+        else runs.logs(run_id, node, stream=wanted)
+    )
+    writer = transcript.Writer(as_json=as_json, named=node is None, safe=output.is_terminal(sys.stdout))
+    for line in lines:
+        output.say(writer.text(line))
+        if follow:
+            sys.stdout.flush()
+    output.say(writer.end())
     return 0
 
 
@@ -196,6 +207,33 @@ def cancel(run: str, as_json: bool) -> int:
         output.say_json({"run_id": run_id, "status": str(status)})
     else:
         output.say(f"{run_id} {status}\n")
+    return 0
+
+
+@command.command()
+@click.option(
+    "--older", metavar="AGE", default="30d", show_default=True, help="Ended so long ago, such as 12h or 30d."
+)
+@click.option("--keep", type=click.IntRange(0), default=0, help="Keep at least so many, the newest ones.")
+@click.option("--status", type=click.Choice(ENDED), multiple=True, help="Only those that ended so.")
+@click.option("--dry-run", is_flag=True, help="Say what would be deleted; delete nothing.")
+@options.as_json()
+def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+    """Delete old runs that have ended, and the artifacts that no run needs any more.
+
+    Runs that go on, wait, or can be resumed are never deleted. Artifacts that were stored less than
+    an hour ago stay, and so do those that somebody has named.
+    """
+    from symphony.app import Symphony
+    from symphony.cli import pruning
+    from symphony.ports.runs import RunStatus
+
+    wanted = [RunStatus(one) for one in status or ENDED]
+    found = Symphony.open().prune(pruning.age_s(older), keep=keep, statuses=wanted, dry_run=dry_run)
+    if as_json:
+        output.say_json(pruning.document(found))
+    else:
+        output.say(pruning.text(found))
     return 0
 
 

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from symphony.pit.artifacts.files import FileArtifacts
     from symphony.pit.artifacts.memory import MemoryArtifacts
     from symphony.pit.artifacts.results import Cache, CacheEntry, CacheSize, MemoryCache
-    from symphony.pit.artifacts.rules import Collected
+    from symphony.ports.artifacts import Collected
 
 _MODULES = {
     "Cache": "results",
     "CacheEntry": "results",
     "CacheSize": "results",
-    "Collected": "rules",
+    "Collected": "files",
     "FileArtifacts": "files",
     "MemoryArtifacts": "memory",
     "MemoryCache": "results",

@@ -19,12 +19,11 @@ from symphony.pit.artifacts.rules import (
     MIN_AGE_S,
     PREFIX,
     UNKNOWN_TYPE,
-    Collected,
     ambiguous,
     check_labels,
     missing,
 )
-from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance
 from symphony.ports.values import ArtifactRef, Digest
 
 logger = logging.getLogger(__name__)

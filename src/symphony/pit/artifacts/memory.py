@@ -12,14 +12,13 @@ from symphony.pit.artifacts.rules import (
     DIGEST,
     MIN_AGE_S,
     PREFIX,
-    Collected,
     ambiguous,
     check_labels,
     corrupt,
     invalid_digest,
     missing,
 )
-from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance
 from symphony.ports.values import ArtifactRef, Digest
 
 _CHUNK_BYTES = 1 << 20

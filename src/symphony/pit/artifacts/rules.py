@@ -1,7 +1,6 @@
 """What every store keeps to: what digests and labels look like, and the errors that say so. Pure."""
 
 import re
-from typing import NamedTuple
 
 from symphony.commons.errors import ValidationFailed
 from symphony.ports.artifacts import ArtifactAmbiguous, ArtifactCorrupt, ArtifactMissing
@@ -14,13 +13,6 @@ DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 PREFIX = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-
-
-class Collected(NamedTuple):
-    """What a collection has deleted."""
-
-    objects: int
-    bytes: int
 
 
 def check_labels(name: str | None, content_type: str) -> None:

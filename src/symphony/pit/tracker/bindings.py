@@ -71,7 +71,7 @@ class Bindings:
             if template.bare is not None:
                 out[name] = self.values.stored(template.bare, self.slot_of)
             else:
-                out[name] = self._executor.keep_large(self.render(template, None))
+                out[name] = self._executor.keep_output(name, self.render(template, None))
         return out
 
     # ---- values that follow from others ---------------------------------------------------

@@ -100,9 +100,9 @@ class Cache(Protocol):
 
 
 class LogWriter(Protocol):
-    """Takes what nodes print."""
+    """Takes what nodes print and models say."""
 
-    def __call__(self, node: str, text: str, stream: Literal["stdout", "stderr"]) -> None: ...
+    def __call__(self, node: str, text: str, stream: Literal["stdout", "stderr", "tokens"]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +176,7 @@ class Executor:
             key = await loop.run_in_executor(pool, self._key, work, inputs, node, attempt)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
+                await loop.run_in_executor(pool, self._link_all, work, hit.outputs, node, inputs)
                 return Finished(hit.outputs, hit.run_id)
         plain = await loop.run_in_executor(pool, self._all_plain, inputs)
         returned = await self._call(work, plain, node, attempt, pool)
@@ -416,6 +417,18 @@ class Executor:
                 self._link(work, ref, port, node, inputs)
         return out
 
+    def _link_all(
+        self,
+        work: Work,
+        outputs: Mapping[str, StoredValue],
+        node: str,
+        inputs: Mapping[str, StoredValue],
+    ) -> None:
+        """Results of an earlier run are now this run's too: they stay when that one is deleted."""
+        for port, value in outputs.items():
+            if isinstance(value, ArtifactRef):
+                self._link(work, value, port, node, inputs)
+
     def _link(
         self, work: Work, ref: ArtifactRef, port: str, node: str, inputs: Mapping[str, StoredValue]
     ) -> None:
@@ -430,6 +443,17 @@ class Executor:
             inputs={k: value_digest(v) for k, v in inputs.items() if not self.sealer.holds_secret(v)},
         )
         self.artifacts.link(ref, provenance)
+
+    def keep_output(self, name: str, value: StoredValue) -> StoredValue:
+        """An output of the workflow as it is recorded: a large one in the store, linked to the run."""
+        kept = self.keep_large(value)
+        if isinstance(kept, ArtifactRef):
+            made = Provenance(
+                run_id=self.run_id, node="", port=name, operator="output", version="",
+                created_at=self.clock.now_s(),
+            )  # fmt: skip
+            self.artifacts.link(kept, made)
+        return kept
 
     def seal_all(self, outputs: Mapping[str, StoredValue]) -> SealedValue:
         """The outputs as they may be written down."""

@@ -1,29 +1,48 @@
-"""What nodes print: one file of lines for each run, and the capture of `print` in operators."""
+"""What nodes print: lines in the files of a run, bounded, and the capture of `print` in operators.
+
+A run's log is `RUN.jsonl`; when it is full it becomes `RUN.1.jsonl` and a new one begins, so that the
+newest lines stay and two files are all there ever is.
+"""
 
 import contextlib
 import contextvars
+import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO, TypeAlias
+from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 import msgspec
 
-Stream: TypeAlias = Literal["stdout", "stderr"]
-Sink: TypeAlias = Callable[[str, Stream], None]
+Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
+"""`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
+Sink: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
 
 _LINE_CHARS_MAX = 64 * 1024
+_TAIL_CHARS = 400
 _encoder = msgspec.json.Encoder()
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line that a node printed; `at` is epoch seconds."""
+    """One line that a node printed, or one piece of what a model said; `at` is epoch seconds."""
 
     at: float
     node: str
     stream: Stream
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLimits:
+    """Bytes on disk: of one node and of the whole run. A node that has had its share is cut off,
+
+    a run that has had its own loses its oldest lines.
+    """
+
+    node_bytes: int = 16 * 1024 * 1024
+    run_bytes: int = 128 * 1024 * 1024
 
 
 class RunLog:
@@ -32,31 +51,45 @@ class RunLog:
     A log that cannot be written must not fail the run: it stops, and says so once on stderr.
     """
 
-    def __init__(self, path: Path | None, now_s: Callable[[], float], mask: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        now_s: Callable[[], float],
+        mask: Callable[[str], str],
+        limits: LogLimits | None = None,
+    ) -> None:
         self._path, self._now_s, self._mask = path, now_s, mask
+        self._limits = limits or LogLimits()
         self._lock = threading.Lock()
         self._file: TextIO | None = None
+        self._size = 0
+        self._by_node: dict[str, int] = {}
+        self._tails: dict[str, str] = {}
         self._broken = path is None
 
     def __call__(self, node: str, text: str, stream: Stream) -> None:
-        """Write the lines of `text`."""
-        if self._broken or not text:
+        """Write the lines of `text`, or a piece of what a model says."""
+        if not text:
             return
         masked = self._mask(text)
         with self._lock:
+            if stream == "tokens":
+                self._tails[node] = (self._tails.get(node, "") + masked)[-_TAIL_CHARS:]
+            if self._broken:
+                return
             try:
-                if self._file is None:
-                    assert self._path is not None
-                    self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-                    self._file = self._path.open("a", encoding="utf-8", errors="replace")
-                for line in masked.split("\n"):
-                    entry = LogLine(at=self._now_s(), node=node, stream=stream, text=line[:_LINE_CHARS_MAX])
-                    self._file.write(_encoder.encode(entry).decode() + "\n")
-                self._file.flush()
+                for line in [masked] if stream == "tokens" else masked.split("\n"):
+                    self._write(node, line, stream)
+                if self._file is not None:
+                    self._file.flush()
             except OSError as error:
                 self._broken = True
                 if sys.__stderr__ is not None:
                     sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
+
+    def tail(self, node: str) -> str:
+        """The last that a model said for `node`, at most 400 characters; empty if nothing."""
+        return self._tails.get(node, "")
 
     def close(self) -> None:
         """Release the file."""
@@ -65,22 +98,147 @@ class RunLog:
                 self._file.close()
                 self._file = None
 
+    def _write(self, node: str, line: str, stream: Stream) -> None:
+        had = self._by_node.get(node, 0)
+        if had > self._limits.node_bytes:
+            return
+        entry = self._entry(node, line[:_LINE_CHARS_MAX], stream)
+        if had + len(entry) > self._limits.node_bytes:
+            said = f"… the log of this node ends here: it holds {self._limits.node_bytes:,} bytes"
+            entry = self._entry(node, said, "stderr")
+            self._by_node[node] = self._limits.node_bytes + 1
+        else:
+            self._by_node[node] = had + len(entry)
+        self._room_for(len(entry)).write(entry)
+        self._size += len(entry)
 
-def read_log(path: Path, node: str | None = None) -> Iterator[LogLine]:
-    """The lines of a run's file, of one node if it is named; damaged lines are passed over."""
-    decoder = msgspec.json.Decoder(LogLine)
+    def _entry(self, node: str, text: str, stream: Stream) -> str:
+        line = LogLine(at=self._now_s(), node=node, stream=stream, text=text)
+        # Surrogates, which stand for bytes that are no text, cannot be encoded as they are.
+        return _encoder.encode(msgspec.structs.replace(line, text=_sound(text))).decode() + "\n"
+
+    def _room_for(self, size: int) -> TextIO:
+        """The open file, a new one if the present one is full."""
+        if self._file is None:
+            self._file = self._open()
+        if self._size and self._size + size > self._limits.run_bytes // 2:
+            assert self._path is not None
+            self._file.close()
+            self._path.replace(older(self._path))
+            self._file = self._open()
+        return self._file
+
+    def _open(self) -> TextIO:
+        assert self._path is not None
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        number = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(number).st_size
+        return os.fdopen(number, "a", encoding="utf-8", errors="replace")
+
+
+def _sound(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def older(path: Path) -> Path:
+    """Where the lines go that were written before the file at `path` was begun."""
+    return path.with_name(f"{path.stem}.1{path.suffix}")
+
+
+def read_log(path: Path, node: str | None = None, stream: Stream | None = None) -> Iterator[LogLine]:
+    """The lines of a run, of one node and stream if they are named; damaged lines are passed over."""
+    for file in (older(path), path):
+        with contextlib.suppress(FileNotFoundError), file.open("rb") as opened:
+            yield from _wanted(opened, node, stream)
+
+
+def follow_log(
+    path: Path,
+    going: Callable[[], bool],
+    wait: Callable[[], None],
+    node: str | None = None,
+    stream: Stream | None = None,
+) -> Iterator[LogLine]:
+    """The same, and what is added, until nothing `going` says that more may come.
+
+    `wait` is called whenever there is nothing new. Survives that the file is begun anew.
+    """
+    tails = [_Tail(older(path)), _Tail(path)]
     try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        for raw in file:
+        while True:
+            more = going()  # asked before reading: what was written until then is never missed
+            found = False
+            if tails[-1].moved():  # its last lines are now under the older name
+                tails[0].close()
+                tails = [tails[-1], _Tail(path)]
+            for tail in tails:
+                for line in _wanted(tail.lines(), node, stream):
+                    found = True
+                    yield line
+            if not more and not found:
+                return
+            if not found:
+                wait()
+    finally:
+        for tail in tails:
+            tail.close()
+
+
+class _Tail:
+    """A file that grows, read line by line; an unfinished last line waits for its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def moved(self) -> bool:
+        """Is another file now where this one was opened?"""
+        if self._file is None:
+            return False
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        here = os.fstat(self._file.fileno())
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+    def lines(self) -> Iterator[bytes]:
+        """What has been added since the last call."""
+        if self._file is None:
             try:
-                line = decoder.decode(raw)
-            except msgspec.MsgspecError:
-                continue
-            if node is None or line.node == node or line.node.startswith(f"{node}["):
-                yield line
+                self._file = self._path.open("rb")
+            except FileNotFoundError:
+                return
+        for raw in self._file:
+            if raw.endswith(b"\n"):
+                yield self._rest + raw
+                self._rest = b""
+            else:
+                self._rest += raw
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+_decoder = msgspec.json.Decoder(LogLine)
+
+
+def _wanted(lines: Iterable[bytes], node: str | None, stream: Stream | None) -> Iterator[LogLine]:
+    for raw in lines:
+        try:
+            line = _decoder.decode(raw)
+        except msgspec.MsgspecError:
+            continue
+        if (node is None or _within(line.node, node)) and (stream is None or line.stream == stream):
+            yield line
+
+
+def _within(name: str, node: str) -> bool:
+    """Is the step `name` the node itself, one of its elements or rounds, or something inside it?"""
+    return name == node or (name.startswith(node) and name[len(node)] in "[#.")
 
 
 _sink: contextvars.ContextVar[Sink | None] = contextvars.ContextVar("symphony_sink", default=None)
@@ -89,7 +247,7 @@ _sink: contextvars.ContextVar[Sink | None] = contextvars.ContextVar("symphony_si
 class _Routed:
     """Stands in for `sys.stdout` or `sys.stderr`: what operators print goes to their node's log."""
 
-    def __init__(self, original: TextIO, stream: Stream) -> None:
+    def __init__(self, original: TextIO, stream: Literal["stdout", "stderr"]) -> None:
         self._original, self._stream = original, stream
 
     def write(self, text: str) -> int:

@@ -12,7 +12,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import RUN_VARIABLE, WORKER_VARIABLE, end_marked
 from symphony.pit.tracker import journal
 from symphony.pit.tracker.journal import RunMeta
-from symphony.pit.tracker.logs import LogLine, read_log
+from symphony.pit.tracker.logs import LogLine, Stream, follow_log, older, read_log
 from symphony.pit.tracker.replay import Replay, shown_outputs
 from symphony.pit.tracker.structure import plan_of
 from symphony.ports.clock import Clock
@@ -176,10 +176,24 @@ class Runs:
             if event.seq > since:
                 yield event
 
-    def logs(self, run_id: str, node: str | None = None) -> Iterator[LogLine]:
-        """What nodes printed."""
+    def logs(
+        self, run_id: str, node: str | None = None, *, stream: Stream | None = None
+    ) -> Iterator[LogLine]:
+        """What nodes printed and models said, of one node or one stream if they are named."""
         self.meta(run_id)
-        return read_log(self.log_path(run_id), node)
+        return read_log(self.log_path(run_id), node, stream)
+
+    def follow_logs(
+        self,
+        run_id: str,
+        wait: Callable[[], None],
+        node: str | None = None,
+        *,
+        stream: Stream | None = None,
+    ) -> Iterator[LogLine]:
+        """The same, and what comes, until no process owns the run; `wait` is called between looks."""
+        self.meta(run_id)
+        return follow_log(self.log_path(run_id), self.lock(run_id).held, wait, node, stream)
 
     def cancel(self, run_id: str) -> RunStatus:
         """Ask the owner to cancel; without an owner the run is cancelled here and now.
@@ -235,6 +249,7 @@ class Runs:
             for suffix in ("-wal", "-shm", ""):
                 self.journal_path(run_id).with_name(f"{run_id}.db{suffix}").unlink(missing_ok=True)
             self.log_path(run_id).unlink(missing_ok=True)
+            older(self.log_path(run_id)).unlink(missing_ok=True)
             lock.path.unlink(missing_ok=True)
         finally:
             lock.release()

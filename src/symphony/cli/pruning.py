@@ -1,0 +1,35 @@
+"""What `runs prune` says."""
+
+from symphony.cli import listing, output, spelling
+from symphony.cli.failures import BadUsage
+from symphony.pit.tracker.keeping import Pruned
+from symphony.workflow.model import duration_s
+
+
+def age_s(text: str) -> float:
+    """Seconds of `--older`. Raises BadUsage."""
+    try:
+        return duration_s(text)
+    except ValueError:
+        raise BadUsage(f"--older {text!r} is no duration", hint="such as 12h or 30d") from None
+
+
+def text(found: Pruned) -> str:
+    """For people."""
+    count = output.count(len(found.runs), "run")
+    if found.dry_run:
+        return (listing.runs_text(found.runs) if found.runs else "") + f"would delete {count}\n"
+    bodies = f"{output.count(found.collected.objects, 'artifact')} of {output.size(found.collected.bytes)}"
+    stayed = f"{output.count(found.busy, 'run')}, taken up again meanwhile, stayed\n" if found.busy else ""
+    return f"deleted {count}, and {bodies} that no run needs\n{stayed}"
+
+
+def document(found: Pruned) -> dict[str, spelling.JSON]:
+    """For programs."""
+    return {
+        "dry_run": found.dry_run,
+        "runs": [spelling.summary(run) for run in found.runs],
+        "busy": found.busy,
+        "artifacts": found.collected.objects,
+        "bytes": found.collected.bytes,
+    }

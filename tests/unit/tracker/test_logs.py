@@ -1,0 +1,161 @@
+"""Logs of runs: bounds, rotation, following, what tokens look like."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symphony.cli.transcript import Writer
+from symphony.pit.tracker.logs import LogLimits, RunLog, follow_log, older, read_log
+
+
+def log_at(path: Path, **limits: int) -> RunLog:
+    return RunLog(path, lambda: 1.0, lambda text: text, LogLimits(**limits))
+
+
+def texts(path: Path, node: str | None = None) -> list[str]:
+    return [line.text for line in read_log(path, node)]
+
+
+def test_a_node_that_has_had_its_share_is_cut_off_and_says_so_and_others_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path, node_bytes=500)
+    for i in range(100):
+        log("loud", f"line {i}", "stdout")
+    log("other", "still here", "stdout")
+    log.close()
+    loud = texts(path, "loud")
+    assert loud[0] == "line 0"
+    assert loud[-1] == "… the log of this node ends here: it holds 500 bytes"
+    assert len(loud) < 12
+    assert texts(path, "other") == ["still here"]
+    assert path.stat().st_size < 1_000
+
+
+def test_a_full_run_keeps_its_newest_lines_in_two_files(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path, run_bytes=2_000)
+    for i in range(200):
+        log("a", f"line {i}", "stdout")
+    log.close()
+    assert path.stat().st_size + older(path).stat().st_size <= 2_000
+    kept = texts(path)
+    assert kept == [f"line {i}" for i in range(200 - len(kept), 200)]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["run.1.jsonl", "run.jsonl"]
+
+
+def test_a_resumed_run_appends_and_counts_what_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    for number in range(10):
+        log = log_at(path, run_bytes=600)
+        log("a", f"start {number}", "stderr")
+        log.close()
+    assert path.stat().st_size + older(path).stat().st_size <= 600
+    assert texts(path)[-1] == "start 9"
+
+
+def test_a_file_for_the_owners_eyes_only(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "run.jsonl"
+    log = log_at(path)
+    log("a", "secret?", "stdout")
+    log.close()
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_disk_that_refuses_stops_the_log_and_not_the_run(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    log = log_at(tmp_path / "file" / "run.jsonl")
+    log("a", "one", "stdout")
+    log("a", "two", "stdout")
+    log.close()
+    assert capfd.readouterr().err.count("node logs stopped") == 1
+
+
+def test_following_sees_every_line_once_though_the_file_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path, run_bytes=1_000)
+    rounds = iter(range(40))
+    said = 0
+
+    def wait() -> None:
+        nonlocal said
+        if next(rounds, None) is not None:
+            log("a", f"line {said}", "stdout")
+            said += 1
+
+    found = [line.text for line in follow_log(path, lambda: said < 40, wait)]
+    log.close()
+    assert found == [f"line {i}" for i in range(40)]
+    assert older(path).exists()
+
+
+def test_following_waits_for_the_end_of_a_line_that_is_being_written(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    whole = b'{"at":1,"node":"a","stream":"stdout","text":"hello"}\n'
+    parts: Iterator[bytes] = iter([whole[:20], whole[20:]])
+    left = 2
+
+    def wait() -> None:
+        nonlocal left
+        left -= 1
+        with path.open("ab") as file:
+            file.write(next(parts))
+
+    assert [line.text for line in follow_log(path, lambda: left > 0, wait)] == ["hello"]
+
+
+def test_a_node_is_named_with_its_elements_rounds_and_inner_nodes(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path)
+    for name in ("a", "a[3]", "a#1.b", "a.b", "ab", "b.a"):
+        log(name, name, "stdout")
+    log.close()
+    assert texts(path, "a") == ["a", "a[3]", "a#1.b", "a.b"]
+    assert [line.text for line in read_log(path, stream="stderr")] == []
+
+
+def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b'\xff\x00\n{"at":1,"node":"a","stream":"stdout","text":"ok"}\n{"at":')
+    assert texts(path) == ["ok"]
+
+
+def test_tokens_are_one_line_until_somebody_else_speaks(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path)
+    for node, text, stream in (
+        ("m", "Hel", "tokens"), ("m", "lo\nyou", "tokens"), ("c", "noise", "stderr"), ("m", "!", "tokens"),
+    ):  # fmt: skip
+        log(node, text, stream)  # type: ignore[arg-type]
+    log.close()
+    assert log.tail("m") == "Hello\nyou!"
+    writer = Writer(as_json=False, named=True, safe=False)
+    shown = "".join(map(writer.text, read_log(path))) + writer.end()
+    assert shown == "m | Hello\nyou\nc | noise\nm | !\n"
+
+
+def test_what_a_model_says_is_known_in_memory_too() -> None:
+    log = RunLog(None, lambda: 0.0, lambda text: text.replace("key", "***"))
+    log("m", "the key " * 100, "tokens")
+    assert log.tail("m").endswith("the *** ")
+    assert len(log.tail("m")) <= 400
+    assert log.tail("other") == ""
+
+
+@given(st.lists(st.text(max_size=30), max_size=10))
+def test_any_text_can_be_logged_and_read_again(
+    tmp_path_factory: pytest.TempPathFactory, said: list[str]
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "run.jsonl"
+    log = log_at(path)
+    for text in said:
+        log("a", text, "stdout")
+    log.close()
+    expected = [
+        line for text in said if text for line in text.encode("utf-8", "replace").decode().split("\n")
+    ]
+    assert texts(path) == expected
