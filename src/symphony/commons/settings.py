@@ -86,6 +86,7 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     model: str | None = None
     url: str | None = None
     key: str | None = None
+    stream: bool = True
     file: str | None = None
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1024

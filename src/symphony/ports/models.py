@@ -1,7 +1,10 @@
-"""The model seam: run an instrument's model with a node's inputs."""
+"""The model seam: run an instrument's model with a node's inputs, and know what it used up."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Protocol
+
+import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
@@ -19,13 +22,102 @@ class ModelFailed(SymphonyError):
     code = "model-failed"
 
 
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What calls of models used up, tokens as the provider counts them.
+
+    `tokens_in` includes `tokens_cached`, those that the provider had seen before. `cost` is None
+    where no price is known. `estimated`: the provider did not say, as when an answer broke off.
+    """
+
+    calls: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    tokens_cached: int = 0
+    cost: Decimal | None = None
+    currency: str | None = None
+    estimated: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Read and written together."""
+        return self.tokens_in + self.tokens_out
+
+    def __add__(self, other: "Usage") -> "Usage":
+        known = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            calls=self.calls + other.calls,
+            tokens_in=self.tokens_in + other.tokens_in,
+            tokens_out=self.tokens_out + other.tokens_out,
+            tokens_cached=self.tokens_cached + other.tokens_cached,
+            cost=sum(known, Decimal(0)) if known else None,
+            currency=self.currency or other.currency,
+            estimated=self.estimated or other.estimated,
+        )
+
+
+class Estimate(msgspec.Struct, frozen=True, kw_only=True):
+    """The most that one request is likely to use up. `cost` is None where no price is known."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: Decimal | None = None
+
+    @property
+    def tokens(self) -> int:
+        """Read and written together."""
+        return self.tokens_in + self.tokens_out
+
+
+class Caller(Protocol):
+    """Whoever calls a model: asked before each request, told after it, and given text as it comes."""
+
+    async def reserve(self, model: str, most: Estimate) -> None:
+        """Wait until the request may be made. Raises SymphonyError `budget-exceeded`."""
+        ...
+
+    def used(self, usage: Usage) -> None:
+        """The request that was reserved for is over, however it ended. Exactly once for each."""
+        ...
+
+    def token(self, text: str) -> None:
+        """A piece of the answer. What came before an error is void."""
+        ...
+
+
+class Unmetered:
+    """A caller without limits who reads only the whole answer."""
+
+    async def reserve(self, model: str, most: Estimate) -> None:
+        """Granted."""
+
+    def used(self, usage: Usage) -> None:
+        """Not counted."""
+
+    def token(self, text: str) -> None:
+        """Not looked at."""
+
+
+UNMETERED = Unmetered()
+
+
 class Models(Protocol):
     """Local or remote models by id. Errors: `ModelUnavailable`, `ModelFailed`."""
 
     async def invoke(
-        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
-        """The model's output ports for `inputs`; cancelling the task ends the call."""
+        """The model's output ports for `inputs`; cancelling the task ends the call.
+
+        What `caller.reserve` raises goes through.
+        """
+        ...
+
+    def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
+        """The most that the call is likely to use up; inputs that are not known yet are left out."""
         ...
 
     def fingerprint(self, model: str) -> str:

@@ -1,0 +1,39 @@
+"""When to ask again, and how long to wait before. Pure.
+
+Sources: RFC 9110, section 10.2.3 (Retry-After); M. Brooker, "Exponential Backoff And Jitter",
+AWS blog, 2015 (full jitter).
+"""
+
+from email.utils import parsedate_to_datetime
+
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+"""Statuses that may be gone the next time; 529 is Anthropic's word for overloaded."""
+BASE_S = 0.5
+CAP_S = 60.0
+"""No wait is longer, whatever the server asks for."""
+
+
+def retry_after_s(header: str | None, now_s: float) -> float | None:
+    """Seconds that a Retry-After header asks to wait, 0 to 60; None if it says nothing usable.
+
+    `header` is a number of seconds or an HTTP date; `now_s` is seconds since the epoch.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    try:
+        # Some servers send fractions, though the standard has whole seconds.
+        asked = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now_s
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return min(max(asked, 0.0), CAP_S)
+
+
+def delay_s(attempt: int, asked_s: float | None, jitter: float) -> float:
+    """Seconds to wait after failed try `attempt` (1-based); `jitter`, in [0, 1], is drawn by the caller.
+
+    What the server asked for is the least; on top comes full jitter, so that many callers who
+    were told the same time do not all come back at once.
+    """
+    spread = min(BASE_S * 2.0 ** min(attempt - 1, 30), CAP_S) * jitter
+    return min((asked_s or 0.0) + spread, CAP_S)

@@ -1,0 +1,154 @@
+"""What a provider's interface is to the rest: requests to send, answers to read. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from symphony.commons.settings import ModelConfig
+from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk
+from symphony.ports.models import ModelFailed
+from symphony.ports.values import Value
+
+S = TypeVar("S", bound=msgspec.Struct)
+FINISH_STOP, FINISH_LENGTH = "stop", "length"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A POST. `path` is appended to the model's URL; `secret` must not be seen in errors."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    streamed: bool = False
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a provider says it counted; `read` includes `cached`."""
+
+    read: int = 0
+    written: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole answer. `tokens` is None where the provider did not say."""
+
+    text: str
+    finish: str
+    tokens: Tokens | None
+
+
+class Broken(ModelFailed):
+    """The answer is not what the interface promises: cut short, malformed, of another type, too large."""
+
+    code = "model-answer-broken"
+
+
+class Passing(ModelFailed):
+    """What may be gone the next time. `asked_s`: seconds that the provider asks to wait, if it does."""
+
+    asked_s: float | None = None
+
+
+class Overloaded(Passing):
+    """The provider cannot answer now and may later."""
+
+    code = "model-overloaded"
+
+
+class Unreachable(Passing):
+    """The provider's address does not answer, or the connection broke."""
+
+    code = "model-unreachable"
+
+
+class TooLate(Passing):
+    """The provider took longer than the settings allow."""
+
+    code = "model-timeout"
+
+
+class Cut(Passing):
+    """The answer ended before its end."""
+
+    code = "model-answer-broken"
+
+
+class Reading(Protocol):
+    """Puts a streamed answer together."""
+
+    def feed(self, data: str) -> str:
+        """The piece of the answer in the data of one event, perhaps empty.
+
+        Raises Broken, Overloaded, ModelFailed.
+        """
+        ...
+
+    @property
+    def done(self) -> bool:
+        """Has the answer's end come?"""
+        ...
+
+    def answer(self) -> Answer:
+        """What came; `done` tells whether that is all."""
+        ...
+
+
+class Wire(Protocol):
+    """One provider's interface."""
+
+    def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> Request: ...
+    def reading(self, ask: ChatAsk) -> Reading: ...
+    def plain(self, body: bytes, ask: ChatAsk) -> Answer:
+        """The answer in a body that was not streamed. Raises Broken, ModelFailed."""
+        ...
+
+    def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> Request: ...
+    def vectors(self, body: bytes, count: int) -> tuple[list[list[float]], Tokens | None]:
+        """`count` vectors in the order of their texts. Raises Broken."""
+        ...
+
+    def complaint(self, body: bytes) -> str:
+        """The provider's own words in the body of an error, or as much of it as is text."""
+        ...
+
+
+def behind(name: str, config: ModelConfig) -> str:
+    """What the provider calls the model."""
+    return config.model or name
+
+
+def encoded(body: Mapping[str, Value]) -> bytes:
+    """A request's body. Raises ModelFailed for what JSON cannot carry."""
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, UnicodeEncodeError) as error:
+        raise ModelFailed(
+            f"the request cannot be written as JSON: {error}",
+            code="type-mismatch",
+            hint="texts must be Unicode without lone surrogates, and config plain values",
+        ) from error
+
+
+def decoded(body: bytes | str, kind: type[S], what: str) -> S:
+    """A typed JSON body. Raises Broken."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Broken(f"{what} is not what the interface promises: {error}", hint=URL_HINT) from error
+
+
+URL_HINT = "is url the address of such an interface? It usually ends in /v1"
+"""For answers that look as if somebody else were speaking."""
+
+
+def shown(text: str, limit: int = 300) -> str:
+    """The beginning of what a provider said, on one line, for a message."""
+    text = " ".join(text[: limit * 4].split())
+    return text[:limit] + ("…" if len(text) > limit else "")
