@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from symphony.app.home import find_home
+from symphony.app.models import AllModels, keys_of
 from symphony.commons.config import load_config
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.engine import Engine
 from symphony.pit.tracker.execution import Executor, NoSecrets, Sealer
 from symphony.pit.tracker.job import Job
@@ -26,6 +29,7 @@ from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, Sql
 from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, prunable, prune, retain_logs
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
 from symphony.pit.tracker.runs import RunLock, Runs, end_escaped, end_orphans
+from symphony.pit.tracker.spending import Spending
 from symphony.pit.tracker.structure import plan_of
 from symphony.pit.tracker.work import COMMAND, Work, works_of
 from symphony.ports.artifacts import ArtifactStore
@@ -36,7 +40,7 @@ from symphony.sdk import Operator, load_operators
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.files import Resolver, WorkflowInvalid, check_file, dumps, loads
 from symphony.workflow.inputs import bind_inputs
-from symphony.workflow.model import Workflow
+from symphony.workflow.model import ControlNode, InstrumentNode, Node, SubWorkflowNode, Workflow
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.validation import validate
 
@@ -78,6 +82,21 @@ class RunHandle:
                 yield event
             at += len(found)
 
+    async def live(self) -> AsyncIterator[RunEvent]:
+        """The same, and between them what models write, as `node.tokens`, from now on.
+
+        Tokens are not durable, and void if their attempt fails.
+        """
+        feed = self._engine.feed
+        at, told = 0, feed.told
+        while True:
+            events, tokens = await feed.news(at, told)
+            if not events and not tokens:
+                return
+            at, told = at + len(events), feed.told
+            for event in (*tokens, *events):
+                yield event
+
     def progress(self) -> Progress:
         """How it stands now, without waiting."""
         slowest = self._engine.slowest()
@@ -96,8 +115,16 @@ class RunHandle:
 class Symphony:
     """Everything under one home. Use `async with` to run workflows; reading needs no `with`."""
 
-    def __init__(self, home: Path | None, operators: Sequence[Operator], files: Sequence[str]) -> None:
+    def __init__(
+        self,
+        home: Path | None,
+        operators: Sequence[Operator],
+        files: Sequence[str],
+        settings: Callable[[], Config] = Config,
+    ) -> None:
+        """`settings` are read when they are first needed."""
         self.home = home
+        self._settings = settings
         self._given, self._files = tuple(operators), tuple(files)
         self._clock = SystemClock()
         self._models: Models | None = None
@@ -113,12 +140,14 @@ class Symphony:
         *,
         operators: Sequence[Operator | Path | str] = (),
         memory: bool = False,
+        config: Config | None = None,
     ) -> "Symphony":
         """Symphony on `home` (see `find_home`), or in memory only.
 
-        `operators`: operators, or trusted Python files that define some. Raises
-        OperatorsNotLoaded.
+        `operators`: operators, or trusted Python files that define some. `config`: settings, in
+        place of those of the home and the environment. Raises OperatorsNotLoaded.
         """
+        place = find_home(home)
         found: list[Operator] = []
         files: list[str] = []
         for one in operators:
@@ -127,7 +156,8 @@ class Symphony:
             else:
                 found += load_operators(Path(one))
                 files.append(str(Path(one).absolute()))
-        return cls(None if memory else find_home(home), found, files)
+        settings = (lambda: load_config(home=place)) if config is None else (lambda: config)
+        return cls(None if memory else place, found, files, settings)
 
     async def __aenter__(self) -> Self:
         self._closing.enter_context(routed_streams())
@@ -159,6 +189,11 @@ class Symphony:
     # ---- parts ----------------------------------------------------------------------------
 
     @cached_property
+    def config(self) -> Config:
+        """All settings. Raises ConfigInvalid, IoFailed."""
+        return self._settings()
+
+    @cached_property
     def operators(self) -> Mapping[str, Operator]:
         """Every operator by name; given ones replace the kit's."""
         from symphony import kit
@@ -170,14 +205,12 @@ class Symphony:
         """What workflows may name."""
         from symphony import kit
 
-        return Catalog(
-            operators={name: one.info for name, one in self.operators.items()}, models=dict(kit.models())
-        )
+        models = dict(kit.models())
+        if self.config.models:
+            from symphony.kit.instruments.hosted.catalog import configured
 
-    @cached_property
-    def config(self) -> Config:
-        """The settings, those of the home among them. Raises ConfigInvalid."""
-        return load_config(home=self.home)
+            models |= configured(self.config.models)
+        return Catalog(operators={name: one.info for name, one in self.operators.items()}, models=models)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -211,20 +244,7 @@ class Symphony:
     def models(self) -> Models:
         """Models by id, their processes started when first used."""
         if self._models is None:
-            from symphony.kit import instruments
-            from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
-
-            specs = {
-                name: ChildSpec(
-                    argv=instruments.child_argv(name, home=self.home),
-                    fingerprint=instruments.fingerprint(name),
-                    elementwise=Elementwise(*instruments.ELEMENTWISE[name])
-                    if name in instruments.ELEMENTWISE
-                    else None,
-                )
-                for name in instruments.models()
-            }
-            self._models = LocalModels(specs, clock=self._clock)
+            self._models = AllModels(self.config, self.home, self._clock)
         return self._models
 
     def workers(self) -> "Workers":
@@ -262,11 +282,13 @@ class Symphony:
         cache: bool = True,
         concurrency: int | None = None,
         environment: Mapping[str, str] | None = None,
+        budget: Limits | None = None,
     ) -> RunHandle:
         """Check everything, then begin a run; it is durable when this returns.
 
         `cwd`: where paths and commands resolve. `environment`: in place of the process's, for
-        the names that the workflow lists under `env`. Raises WorkflowInvalid, InputInvalid,
+        the names that the workflow lists under `env`. `budget`: limits beside those of the workflow
+        and the settings; the strictest holds. Raises WorkflowInvalid, InputInvalid,
         WorkflowNotFound, NotSupported, JournalFailed.
         """
         source, base, model = self._checked(workflow)
@@ -274,7 +296,8 @@ class Symphony:
         bound, problems = bind_inputs(model, inputs or {}, cwd=here)
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
-        sealer, variables = _secrets(model, environment)
+        config = self.config
+        sealer, variables = _secrets(model, environment, config)
         meta = RunMeta(
             run_id=new_run_id(),
             workflow=dumps(model, "json"),
@@ -284,8 +307,9 @@ class Symphony:
             base=str(base),
             created_at=self._clock.now_s(),
             operators=self._files,
-            cache=cache,
-            concurrency=concurrency,
+            cache=cache and config.symphony.cache,
+            concurrency=concurrency or config.symphony.concurrency,
+            budget=_limits(model, config).strictest(budget or Limits()),
             variables=tuple(variables),
         )
         works = works_of(model, self.catalog, self.operators)
@@ -323,7 +347,7 @@ class Symphony:
             )
             model = loads(meta.workflow, "json")
             works = works_of(model, catalog, operators)
-            sealer, variables = _secrets(model, None)
+            sealer, variables = _secrets(model, None, self.config)
             _require(meta.variables, variables)
             bound = sealer.unseal(decode_sealed(meta.inputs))
             assert isinstance(bound, dict)
@@ -392,6 +416,7 @@ class Symphony:
             log=log,
             cache=self.cache if meta.cache and self.home is not None else None,
             sealer=sealer,
+            spending=Spending(meta.budget, currency=self.config.budget.currency),
             capture=capture,
             environment=job.environment,
             workers=self.workers,
@@ -451,15 +476,41 @@ class _AtOnce:
         """Nothing was held."""
 
 
-def _secrets(workflow: Workflow, environment: Mapping[str, str] | None) -> tuple[Sealer, Mapping[str, str]]:
-    """The variables that the workflow lists, and what keeps their values out of the home."""
+def _secrets(
+    workflow: Workflow, environment: Mapping[str, str] | None, config: Config
+) -> tuple[Sealer, Mapping[str, str]]:
+    """The variables that the workflow lists, and what keeps their values out of the home.
+
+    The keys of models are kept out as well, though no node can read them.
+    """
     source = os.environ if environment is None else {**os.environ, **environment}
     variables = {name: source[name] for name in workflow.env if name in source}
-    if not variables:
+    secrets = {**keys_of(config, os.environ), **variables} if _asks(workflow.nodes) else variables
+    if not secrets:
         return NoSecrets(), variables
     from symphony.pit.artifacts.redaction import Redactor
 
-    return Redactor(variables), variables
+    return Redactor(secrets), variables
+
+
+def _asks(nodes: Mapping[str, Node]) -> bool:
+    """May any of the nodes ask a model, here or inside?"""
+    return any(
+        isinstance(node, InstrumentNode | SubWorkflowNode)
+        or (isinstance(node, ControlNode) and node.body is not None and _asks(node.body))
+        for node in nodes.values()
+    )
+
+
+def _limits(workflow: Workflow, config: Config) -> Limits:
+    """What the workflow and the settings limit."""
+    own, given = config.budget, workflow.budget
+    limits = Limits(money=own.money, tokens=own.tokens, calls=own.calls)
+    if given is None:
+        return limits
+    # The shortest decimal that is this double: what was written in the file.
+    money = None if given.money is None else Decimal(repr(given.money))
+    return limits.strictest(Limits(money=money, tokens=given.tokens, calls=given.calls))
 
 
 def _require(needed: Sequence[str], variables: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import msgspec
 
+from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue, Value
 
 
@@ -54,6 +55,8 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None = None
     cached_from: str | None = None
     """The run that a cache hit came from."""
+    usage: Usage | None = None
+    """What models used for the node, in all its attempts and elements."""
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +67,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Mapping[str, StoredValue] = {}
     error: RunError | None = None
     nodes: Mapping[str, NodeResult] = {}
+    usage: Usage | None = None
+    """What models used in the whole run."""
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
+from decimal import Decimal
 
 from symphony.pit.pool.child import READY_S, Child, ChildDied
 from symphony.pit.pool.core import ChildSpec, Restarts, joined, parts
 from symphony.ports.clock import Clock
-from symphony.ports.models import ModelFailed, ModelUnavailable
+from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, ModelUnavailable, Usage
 from symphony.ports.values import Value
 
 IDLE_S = 60.0
+FREE = Estimate(cost=Decimal(0))
 _REFUSAL_S = 1.0
 _TRIES = 2
 
@@ -36,7 +38,11 @@ class LocalModels:
         self._closed = False
 
     async def invoke(
-        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
         """The model's output ports. Cancelling the task ends the call within one element.
 
@@ -48,8 +54,16 @@ class LocalModels:
         rule = supervisor.spec.elementwise
         if rule is not None and inputs.get(rule.input) == []:
             return {rule.output: []}
-        outputs = [await supervisor.call(part, config) for part in parts(inputs, rule)]
+        await caller.reserve(model, FREE)
+        try:
+            outputs = [await supervisor.call(part, config) for part in parts(inputs, rule)]
+        finally:
+            caller.used(Usage(calls=1))
         return joined(outputs, rule)
+
+    def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
+        """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
+        return FREE
 
     def fingerprint(self, model: str) -> str:
         """Of the model's weights and code. Raises ModelUnavailable if the model is unknown."""

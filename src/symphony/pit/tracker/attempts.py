@@ -8,16 +8,18 @@ from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.execution import Executor, Finished
 from symphony.pit.tracker.recording import Recorder
+from symphony.pit.tracker.spending import Meter
 from symphony.pit.tracker.threads import DaemonThreads
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work, retry_delay_s
 from symphony.ports.clock import Clock
+from symphony.ports.models import Usage
 
 
 class Attempts:
     """Runs slots whose work takes a while; every end is reported before its task ends.
 
-    `alive` tells whether the engine still takes reports.
+    `alive` tells whether the engine still takes reports; `tell` gets what models write, by node.
     """
 
     def __init__(
@@ -29,9 +31,11 @@ class Attempts:
         transitions: Transitions,
         clock: Clock,
         alive: Callable[[], bool],
+        tell: Callable[[str, str, float], None],
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._recorder, self._transitions, self._clock, self._alive = recorder, transitions, clock, alive
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -116,23 +120,32 @@ class Attempts:
 
     async def _execute(self, slot: int, work: Work, attempt: int) -> None:
         started = self._clock.now_s()
+        meter = None if work.model is None else self._meter(self._machine.name(slot))
         try:
             if work.barrier:
                 await self._recorder.durable()
                 started = self._clock.now_s()
             inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
             finished = await self._executor.execute(
-                work, inputs, self._machine.name(slot), attempt, self._pool
+                work, inputs, self._machine.name(slot), attempt, self._pool, meter
             )
             del self._tasks[slot]
             if self._machine.frame(slot).stopping is not None:
-                self._transitions.cancelled(slot)
+                self._transitions.cancelled(slot, finished.usage)
             else:
                 self._transitions.finished(slot, finished, started)
         except asyncio.CancelledError:
             self._tasks.pop(slot, None)
             if self._alive():
-                self._transitions.cancelled(slot)
+                self._transitions.cancelled(slot, _used(meter))
         except Exception as error:  # noqa: BLE001  (an operator may raise anything)
             self._tasks.pop(slot, None)
-            self._transitions.failed(slot, error, started)
+            self._transitions.failed(slot, error, started, usage=_used(meter))
+
+    def _meter(self, node: str) -> Meter:
+        """For an attempt that asks a model."""
+        return self._executor.meter(node, lambda text: self._tell(node, text, self._clock.now_s()))
+
+
+def _used(meter: Meter | None) -> Usage | None:
+    return None if meter is None else meter.total

@@ -119,6 +119,7 @@ class Engine:
             self._transitions,
             self.clock,
             self._going,
+            self.feed.tell,
         )
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:

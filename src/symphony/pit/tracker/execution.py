@@ -14,11 +14,13 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.records import ErrorTuple
+from symphony.pit.tracker.spending import Meter, Spending
+from symphony.pit.tracker.tokens import Mask, TokenStream
 from symphony.pit.tracker.work import COMMAND, Work
 from symphony.ports.arbiter import Arbiter
 from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.clock import Clock
-from symphony.ports.models import Models
+from symphony.ports.models import Models, Usage
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 from symphony.sdk import Context, LogSink
 from symphony.workflow.catalog import Port
@@ -49,6 +51,7 @@ class Sealer(Protocol):
     def unseal(self, form: SealedValue) -> StoredValue: ...
     def mask(self, text: str) -> str: ...
     def holds_secret(self, value: StoredValue) -> bool: ...
+    def stream(self) -> Mask: ...
 
 
 class NoSecrets:
@@ -69,6 +72,18 @@ class NoSecrets:
     def holds_secret(self, value: StoredValue) -> bool:
         """Never."""
         return False
+
+    def stream(self) -> "Mask":
+        """Hides nothing."""
+        return _NoMask()
+
+
+class _NoMask:
+    def feed(self, text: str) -> str:
+        return text
+
+    def finish(self) -> str:
+        return ""
 
 
 class CacheHit(Protocol):
@@ -107,10 +122,11 @@ class LogWriter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a node gave; `cached_from` is the run that a cache hit came from."""
+    """What a node gave, and what its models used; `cached_from` is the run that a cache hit came from."""
 
     outputs: Mapping[str, StoredValue]
     cached_from: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +143,7 @@ class Executor:
     log: LogWriter
     cache: Cache | None = None
     sealer: Sealer = field(default_factory=NoSecrets)
+    spending: Spending = field(default_factory=Spending)
     capture: Callable[
         [Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]
     ]
@@ -161,8 +178,23 @@ class Executor:
             hint="declare it with inline=False",
         )
 
+    def meter(self, node: str, told: Callable[[str], None]) -> Meter:
+        """For one attempt of a node that asks a model; `told` gets what it writes, secrets hidden."""
+
+        def tell(text: str) -> None:
+            self.log(node, text, "tokens")
+            told(text)
+
+        return Meter(self.spending, node, TokenStream(self.sealer.stream(), tell))
+
     async def execute(
-        self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int, pool: Pool
+        self,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        node: str,
+        attempt: int,
+        pool: Pool,
+        meter: Meter | None = None,
     ) -> Finished:
         """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
         loop = asyncio.get_running_loop()
@@ -179,7 +211,7 @@ class Executor:
                 await loop.run_in_executor(pool, self._link_all, work, hit.outputs, node, inputs)
                 return Finished(hit.outputs, hit.run_id)
         plain = await loop.run_in_executor(pool, self._all_plain, inputs)
-        returned = await self._call(work, plain, node, attempt, pool)
+        returned = await self._call(work, plain, node, attempt, pool, meter)
         outputs = await loop.run_in_executor(pool, self._store_outputs, work, returned, node, inputs)
         if (
             key is not None
@@ -190,10 +222,16 @@ class Executor:
             self.cache.put(
                 key, operator=name, outputs=outputs, run_id=self.run_id, node=node, at=self.clock.now_s()
             )
-        return Finished(outputs)
+        return Finished(outputs, usage=None if meter is None else meter.total)
 
     async def _call(
-        self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int, pool: Pool
+        self,
+        work: Work,
+        inputs: Mapping[str, Value],
+        node: str,
+        attempt: int,
+        pool: Pool,
+        meter: Meter | None,
     ) -> Mapping[str, Value]:
         """One call within its time. Raises SymphonyError `timeout`, and whatever the operator raises."""
         resource = work.model or (work.operator.info.name if work.operator else node)
@@ -204,7 +242,7 @@ class Executor:
             limit = asyncio.timeout(work.timeout_s)
             try:
                 async with limit:
-                    return await self._here(work, inputs, node, attempt, pool)
+                    return await self._here(work, inputs, node, attempt, pool, meter)
             except TimeoutError as error:
                 if limit.expired():
                     raise _too_late(work) from error
@@ -222,12 +260,18 @@ class Executor:
             raise _too_late(work) from error
 
     async def _here(
-        self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int, pool: Pool
+        self,
+        work: Work,
+        inputs: Mapping[str, Value],
+        node: str,
+        attempt: int,
+        pool: Pool,
+        meter: Meter | None,
     ) -> Mapping[str, Value]:
         """In this process: a model's answer, a coroutine, or a thread."""
         if work.model is not None:
             config = {name: template.value for name, template in work.config.items() if template.constant}
-            return await self.models.invoke(work.model, inputs, config)
+            return await self._ask(work.model, inputs, config, meter)
         operator = work.operator
         assert operator is not None
         stopped = False
@@ -282,6 +326,20 @@ class Executor:
             self.log(node, text, stream)
 
         return log
+
+    async def _ask(
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        meter: Meter | None,
+    ) -> Mapping[str, Value]:
+        if meter is None:
+            return await self.models.invoke(model, inputs, config)
+        try:
+            return await self.models.invoke(model, inputs, config, meter)
+        finally:
+            meter.close()
 
     def _arguments(
         self,

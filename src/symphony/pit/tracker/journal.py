@@ -17,6 +17,7 @@ from typing import Protocol
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.records import Record, decode_batch, encode_batch
 
 BATCH_MAX = 1024
@@ -61,6 +62,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     cache: bool = True
     concurrency: int | None = None
     version: str = ""
+    budget: Limits | None = None
+    """The strictest of all that was said at the start."""
     variables: tuple[str, ...] = ()
     """Names of the listed environment variables that were set: a resume needs them too."""
 

@@ -6,21 +6,27 @@ A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends o
 |---|---|
 | BEGUN, RESUMED | owner's process id |
 | STARTED | attempt |
-| FINISHED | started_at, outputs (encoded map; None: derived again), branch taken, run of a cache hit |
-| FAILED | started_at, error (code, message, hint), final |
+| FINISHED | started_at, outputs (encoded map; None: derived again), branch taken, run of a cache hit, usage |
+| FAILED | started_at, error (code, message, hint), final, usage |
 | SKIPPED, SUSPENDED | error or None |
 | EXPANDED | count |
-| RETRY_DUE, AGAIN, CANCEL, CANCELLED | nothing |
+| CANCELLED | usage |
+| RETRY_DUE, AGAIN, CANCEL | nothing |
 | ENDED | status, outputs (encoded map), error with node |
+
+Usage of models stands last, and only where there is some: (calls, tokens in, tokens out, of these
+cached, cost as text or None, currency or None, is it estimated).
 """
 
 from collections.abc import Iterator
+from decimal import Decimal
 from enum import IntEnum
 from typing import TypeAlias
 
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
+from symphony.ports.models import Usage
 
 Record: TypeAlias = tuple[object, ...]
 ErrorTuple: TypeAlias = tuple[str, str, str | None]
@@ -59,6 +65,42 @@ def decode_batch(body: bytes) -> Iterator[Record]:
         yield from _decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise SerializationFailed(f"a batch of the journal is damaged: {error}") from error
+
+
+_USAGE_AT = {Code.FINISHED: 7, Code.FAILED: 6, Code.CANCELLED: 3}
+
+
+def with_usage(record: Record, usage: Usage | None) -> Record:
+    """The record with what its attempt used up, if anything."""
+    if usage is None:
+        return record
+    cost = None if usage.cost is None else str(usage.cost)
+    counts = (usage.calls, usage.tokens_in, usage.tokens_out, usage.tokens_cached)
+    return (*record, (*counts, cost, usage.currency, usage.estimated))
+
+
+def usage_of(record: Record) -> Usage | None:
+    """What the record's attempt used up. Raises SerializationFailed if that is damaged."""
+    at = _USAGE_AT.get(Code(integer(record[0])))
+    if at is None or len(record) <= at:
+        return None
+    told = record[at]
+    if not isinstance(told, list | tuple) or len(told) < 7:
+        raise SerializationFailed("a journal record holds no usage where it must stand")
+    calls, read, written, cached, cost, currency, estimated = told[:7]
+    try:
+        money = None if cost is None else Decimal(str(cost))
+    except ArithmeticError as error:
+        raise SerializationFailed("a journal record holds no amount where a cost must stand") from error
+    return Usage(
+        calls=integer(calls),
+        tokens_in=integer(read),
+        tokens_out=integer(written),
+        tokens_cached=integer(cached),
+        cost=money,
+        currency=None if currency is None else str(currency),
+        estimated=bool(estimated),
+    )
 
 
 def number(value: object) -> float:

@@ -7,7 +7,7 @@ from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Do, Status
 from symphony.pit.tracker.execution import Executor
-from symphony.pit.tracker.records import Code, Record, integer
+from symphony.pit.tracker.records import Code, Record, integer, usage_of
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.transitions import Transitions
 
@@ -19,6 +19,8 @@ def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, exec
     for record in recorded:
         replay.apply(record)
         code, slot = Code(integer(record[0])), integer(record[1])
+        if (usage := usage_of(record)) is not None:
+            executor.spending.recall(usage)
         if code is Code.FINISHED and isinstance(record[4], bytes):
             form = executor.unseal(decode_sealed(record[4]))
             assert isinstance(form, dict)

@@ -13,7 +13,8 @@ from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.records import Code, ErrorTuple, Record, error_of, integer, number
+from symphony.pit.tracker.records import Code, ErrorTuple, Record, error_of, integer, number, usage_of
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus
 from symphony.ports.values import StoredValue, Value
 
@@ -57,6 +58,7 @@ class Replay:
         self.errors: dict[int, ErrorTuple] = {}
         self.outputs: dict[int, bytes] = {}
         self.cached: dict[int, str] = {}
+        self.usage: dict[int, Usage] = {}  # of all attempts of a slot
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
         self.begun_at: float | None = None
         self.ended_at: float | None = None
@@ -97,6 +99,8 @@ class Replay:
         if len(record) < 3 or not isinstance(record[1], int):
             raise SerializationFailed("a journal record is cut short")
         code, slot, at = record[0], record[1], number(record[2])
+        if (usage := usage_of(record)) is not None:
+            self.usage[slot] = self.usage.get(slot, Usage()) + usage
         match code:
             case Code.BEGUN | Code.RESUMED:
                 self.begun_at = at if self.begun_at is None else self.begun_at
@@ -152,6 +156,8 @@ class Replay:
             data["count"] = integer(record[3])
         elif code is Code.ENDED:
             data["status"] = str(record[3])
+        if (usage := usage_of(record)) is not None:
+            data["usage"] = usage_value(usage)
         error = self.errors.get(slot) if code in (Code.FAILED, Code.SKIPPED, Code.SUSPENDED) else None
         if error is not None:
             data["error"] = {"code": error[0], "message": error[1]}
@@ -209,12 +215,36 @@ class Replay:
             if error is None
             else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
             cached_from=self.cached.get(slot),
+            usage=self._usage(slot),
         )
+
+    def _usage(self, slot: int) -> Usage | None:
+        """Of a slot, or of all elements of a fan-out."""
+        group = self.machine.groups.get(slot)
+        slots = (slot,) if group is None else range(group.base, group.base + group.count)
+        found = [self.usage[one] for one in slots if one in self.usage]
+        return sum(found, Usage()) if found else None
 
     def result(self, run_id: str, status: RunStatus, outputs: Mapping[str, StoredValue]) -> RunResult:
         """The run as `run --json` shows it."""
         error = self.run_error() if status is RunStatus.FAILED else None
-        return RunResult(run_id=run_id, status=status, outputs=outputs, error=error, nodes=self.nodes())
+        total = sum(self.usage.values(), Usage()) if self.usage else None
+        return RunResult(
+            run_id=run_id, status=status, outputs=outputs, error=error, nodes=self.nodes(), usage=total
+        )
+
+
+def usage_value(usage: Usage) -> dict[str, Value]:
+    """Usage as a value: what is counted as numbers, money as text, which loses nothing."""
+    shown: dict[str, Value] = {
+        "calls": usage.calls,
+        "tokens_in": usage.tokens_in,
+        "tokens_out": usage.tokens_out,
+        "tokens_cached": usage.tokens_cached,
+    }
+    if usage.cost is not None:
+        shown |= {"cost": f"{usage.cost:f}", "currency": usage.currency}
+    return {**shown, "estimated": True} if usage.estimated else shown
 
 
 def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:

@@ -16,8 +16,9 @@ from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Command, Machine, Status
 from symphony.pit.tracker.execution import Executor, Finished, check_outputs
 from symphony.pit.tracker.recording import Recorder
-from symphony.pit.tracker.records import Code, ErrorTuple
+from symphony.pit.tracker.records import Code, ErrorTuple, Record, with_usage
 from symphony.ports.clock import Clock
+from symphony.ports.models import Usage
 from symphony.ports.runs import RunError, RunStatus
 
 
@@ -56,11 +57,12 @@ class Transitions:
             outputs = check_outputs(self._bindings.work(slot), finished.outputs)
             body = encode_value(self._executor.seal_all(outputs))
         except SymphonyError as error:
-            self.failed(slot, error, started)
+            self.failed(slot, error, started, usage=finished.usage)
             return
         self._bindings.values.put(slot, outputs)
         now = max(started, self._clock.now_s())
-        self._record((Code.FINISHED, slot, now, started, body, taken, finished.cached_from))
+        record: Record = (Code.FINISHED, slot, now, started, body, taken, finished.cached_from)
+        self._record(with_usage(record, finished.usage))
         self.commands.extend(self._machine.finished(slot, taken))
         self.woken.set()
 
@@ -70,10 +72,18 @@ class Transitions:
         self._record((Code.FINISHED, slot, self._clock.now_s(), started, None, None, None))
         self.push(self._machine.finished(slot))
 
-    def failed(self, slot: int, error: BaseException, started: float, *, final: bool = False) -> None:
-        """An attempt failed; `final` forbids another one."""
+    def failed(
+        self,
+        slot: int,
+        error: BaseException,
+        started: float,
+        *,
+        final: bool = False,
+        usage: Usage | None = None,
+    ) -> None:
+        """An attempt failed, after its models used `usage`; `final` forbids another one."""
         told = self._executor.error_of(error)
-        self._record((Code.FAILED, slot, self._clock.now_s(), started, told, final))
+        self._record(with_usage((Code.FAILED, slot, self._clock.now_s(), started, told, final), usage))
         self.push(self._machine.failed(slot, final=final))
         if self._machine.status[slot] == Status.SUCCEEDED:
             self._bindings.substitute(slot)
@@ -103,9 +113,9 @@ class Transitions:
         self._record((Code.AGAIN, slot, self._clock.now_s()))
         self.push(self._machine.again(slot))
 
-    def cancelled(self, slot: int) -> None:
-        """The slot's work has been stopped."""
-        self._record((Code.CANCELLED, slot, self._clock.now_s()))
+    def cancelled(self, slot: int, usage: Usage | None = None) -> None:
+        """The slot's work has been stopped, after its models used `usage`."""
+        self._record(with_usage((Code.CANCELLED, slot, self._clock.now_s()), usage))
         self.push(self._machine.cancelled(slot))
 
     def cancel(self) -> None:

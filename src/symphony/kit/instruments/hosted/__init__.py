@@ -1,6 +1,4 @@
-"""Models behind HTTP: what OpenAI's and Anthropic's interfaces share, and each one's own. Light to import."""
+"""Models behind HTTP: what OpenAI's and Anthropic's interfaces share, and each one's own.
 
-from symphony.kit.instruments.hosted.catalog import model_info
-from symphony.kit.instruments.hosted.models import HostedModels
-
-__all__ = ["HostedModels", "model_info"]
+`models.HostedModels` serves them, `catalog` says what workflows see of them, which is light to import.
+"""

@@ -129,6 +129,7 @@ class Connection:
             self._client = httpx2.AsyncClient(
                 timeout=httpx2.Timeout(None, connect=self._config.connect_timeout),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
+                verify=self._url.startswith("https:"),  # else nothing is read from disk for it
                 trust_env=not self._url.startswith(_LOCAL),  # a proxy cannot reach this machine
             )
         return self._client

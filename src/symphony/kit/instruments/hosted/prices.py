@@ -26,7 +26,7 @@ def cost_of(price: Price | None, *, read: int, written: int, cached: int = 0) ->
         return None
     of_cached = price.input if price.cached is None else price.cached
     total = (read - cached) * price.input + cached * of_cached + written * price.output
-    return total.scaleb(_MILLION)
+    return total.scaleb(_MILLION).normalize()
 
 
 def estimate(price: Price | None, *, read: int, written: int) -> Estimate:

@@ -132,7 +132,7 @@ def _map_mismatch(value: Mapping[str, Value], schema: Mapping[str, Value], place
     required = schema.get("required")
     for name in required if isinstance(required, list) else ():
         if name not in value:
-            return f"{prefix}{name} is missing"
+            return f"{prefix}{name!s} is missing"
     known = schema.get("properties")
     properties: Mapping[str, Value] = known if isinstance(known, dict) else {}
     for name, item in value.items():
