@@ -29,6 +29,16 @@ def inputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     return _safely(lambda: _inputs(_argument(ctx, "file")), incomplete)
 
 
+def templates(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of templates."""
+    return _safely(_templates, incomplete)
+
+
+def parameters(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """`KEY=` for the parameters of the template that stands on the command line already."""
+    return _safely(lambda: _parameters(_argument(ctx, "name")), incomplete)
+
+
 def nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the nodes of the run that stands on the command line already."""
     return _safely(lambda: _nodes(_argument(ctx, "run")), incomplete)
@@ -72,6 +82,19 @@ def _inputs(file: object) -> Iterable[str]:
 
     reading = read(Path(str(file)))
     return [] if reading.workflow is None else [f"{name}=" for name in reading.workflow.inputs]
+
+
+def _templates() -> Iterable[str]:
+    from symphony.cli.templates import known
+
+    return [entry.name for entry in known()]
+
+
+def _parameters(name: object) -> Iterable[str]:
+    from symphony.cli.templates import find
+
+    template = find(str(name)).template
+    return [] if template is None else [f"{parameter}=" for parameter in template.parameters]
 
 
 def _nodes(run: object) -> Iterable[str]:

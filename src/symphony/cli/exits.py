@@ -44,6 +44,8 @@ _OF_CODE: Final = {
     "operator-invalid": USAGE,
     "operators-not-loaded": USAGE,
     "config-invalid": USAGE,
+    "template-not-found": USAGE,
+    "template-invalid": USAGE,
 }
 
 

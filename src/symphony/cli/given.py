@@ -21,9 +21,9 @@ def given_inputs(
     workflow: "Workflow", typed: Sequence[str], from_files: Sequence[str], *, cwd: Path
 ) -> "dict[str, Value]":
     """The inputs of a run, bound and checked. Raises Refused with everything that is wrong."""
-    values, unread = parse_inputs(workflow, [_pair(text, "--input") for text in typed])
+    values, unread = parse_inputs(workflow, [pair(text, "--input") for text in typed])
     problems = list(unread)
-    for name, file in [_pair(text, "--input-file") for text in from_files]:
+    for name, file in [pair(text, "--input-file") for text in from_files]:
         if name in values:
             problems.append(
                 _problem("duplicate-name", name, f"input {name!r} is given twice", "give it once")
@@ -47,10 +47,11 @@ def given_inputs(
     return bound
 
 
-def _pair(text: str, option: str) -> tuple[str, str]:
+def pair(text: str, option: str) -> tuple[str, str]:
+    """The two sides of `KEY=VALUE`. Raises BadUsage."""
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise BadUsage(f"{option} {text!r} is not KEY={'VALUE' if option == '--input' else 'FILE'}",
+        raise BadUsage(f"{option} {text!r} is not KEY={'FILE' if option == '--input-file' else 'VALUE'}",
                        hint=f"such as {option} limit=20")  # fmt: skip
     return name, value
 

@@ -15,6 +15,7 @@ COMMANDS: Final[dict[str, str]] = {
     "operators": "List and explain the operators that workflows may use.",
     "models": "List the models that workflows may use.",
     "cache": "Measure or empty the cache of results.",
+    "template": "Find a template and make a workflow of it.",
     "init": "Begin: a small workflow and a home for its runs.",
     "doctor": "Check this machine and say how to repair what is wrong.",
     "completion": "Print the completion script of a shell.",

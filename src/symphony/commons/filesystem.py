@@ -32,19 +32,20 @@ class FileTooLarge(SymphonyError):
     code = "file-too-large"
 
 
-def write_atomic(path: Path, body: bytes | str, *, mode: int | None = None) -> None:
+def write_atomic(path: Path, body: bytes | str, *, mode: int | None = None, new: bool = False) -> None:
     """Make `path` hold `body`, durably and in one step: readers see the old file or the new one.
 
     After a power cut the file is one of the two, whole. Text is written as UTF-8. `mode` are
     permission bits; without it an existing file keeps its own and a new one gets the usual. A
-    symbolic link at `path` is replaced, not followed. Raises IoFailed, leaving nothing behind.
+    symbolic link at `path` is replaced, not followed. `new`: whatever is at `path` stays, and is an
+    error, also if it came there meanwhile. Raises IoFailed, leaving nothing behind.
     """
-    with replacing(path, mode=mode) as stream:
+    with replacing(path, mode=mode, new=new) as stream:
         stream.write(body.encode() if isinstance(body, str) else body)
 
 
 @contextmanager
-def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, mode: int | None = None, new: bool = False) -> Iterator[BinaryIO]:
     """`write_atomic` for bodies that arrive piece by piece: `path` changes when the block ends well."""
     temporary: Path | None = None
     try:
@@ -56,8 +57,11 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
             if kept is not None and sys.platform != "win32":
                 os.fchmod(number, kept)
             os.fsync(number)
-        temporary.replace(path)
-        temporary = None
+        if new:
+            _link(temporary, path)
+        else:
+            temporary.replace(path)
+            temporary = None
         sync_directory(path.parent)
     except OSError as error:
         raise IoFailed.of(error, f"write {path}") from error
@@ -65,6 +69,18 @@ def replacing(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def _link(temporary: Path, path: Path) -> None:
+    """Give `temporary` the name `path` too. Raises FileExistsError if that is taken."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links: the best that is left
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        temporary.replace(path)
 
 
 def _mode_of(path: Path) -> int | None:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["catalog", "models", "operators"]
 
 _MODULES = (
-    "code", "command", "copies", "data", "debug", "documents", "fs", "git", "python", "rendering", "tables",
-    "text", "vectors",
+    "code", "command", "copies", "data", "debug", "documents", "fs", "git", "profiling", "python",
+    "rendering", "tables", "text", "vectors",
 )  # fmt: skip
 """Those that define operators."""
 

@@ -103,22 +103,9 @@ def read(
     source = Source.of(None if path is None else context.cwd / path, text, data)
     with Reading(source, delimiter=delimiter, header=header, encoding=encoding) as table:
         shaping = Shaping(table, ragged, context.cancelled)
-        records: list[list[str | None]] = []
-        size, truncated = 0, False
-        for line, fields in shaping:
-            if len(records) == limit:
-                truncated = True
-                break
-            size += sum(len(text) for text in fields if text is not None)
-            if size > CHARS_MAX:
-                raise OutputTooLarge(
-                    f"{source.name}:{line}: what was read exceeds {CHARS_MAX // 2**20} Mi characters",
-                    hint="set a lower limit, or use csv.profile, which keeps no records",
-                )
-            records.append(fields)
+        values, truncated = _taken(shaping, limit)
     columns = table.columns
     kinds = dict.fromkeys(columns, "string")
-    values: list[list[Value]] = [list(record) for record in records]
     if infer:
         nothing = frozenset(missing)
         for at, name in enumerate(columns):
@@ -128,6 +115,23 @@ def read(
         rows=rows, columns=columns, types=kinds, delimiter=table.delimiter, truncated=truncated,
         problems=shaping.problems,
     )  # fmt: skip
+
+
+def _taken(shaping: "Shaping", limit: int) -> tuple[list[list[Value]], bool]:
+    """The first `limit` records, and whether there are more. Raises OutputTooLarge."""
+    records: list[list[Value]] = []
+    size = 0
+    for line, fields in shaping:
+        if len(records) == limit:
+            return records, True
+        size += sum(len(text) for text in fields if text is not None)
+        if size > CHARS_MAX:
+            raise OutputTooLarge(
+                f"{shaping.table.source.name}:{line}: so much exceeds {CHARS_MAX // 2**20} Mi characters",
+                hint="set a lower limit, or use csv.profile, which keeps no records",
+            )
+        records.append([*fields])
+    return records, False
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from symphony.workflow.documents import (
     Format,
     Position,
     Positions,
+    Tree,
     UnknownFormat,
     format_named,
     format_of,
@@ -63,6 +64,7 @@ class Reading:
 
     `workflow` holds all that is sound, and is None if nothing is. `problems` are those of
     structure, in document order. `broken` names nodes that are there but could not be read.
+    `tree` is the document itself.
     """
 
     workflow: Workflow | None
@@ -70,6 +72,7 @@ class Reading:
     broken: frozenset[str] = frozenset()
     positions: Positions | None = None
     aliases: Mapping[str, str] = field(default_factory=dict)
+    tree: Tree = None
 
     def locate(self, place: str) -> Position | None:
         """Line and column of a place, or of the nearest thing around it; None if nothing is known."""
@@ -138,7 +141,9 @@ def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> Read
     fields = Fields(nodes_max=nodes_max, binary=kind.binary)
     workflow = read_tree(document.tree, fields)
     found = _merged(document, fields)
-    reading = Reading(workflow, found, frozenset(fields.broken), document.positions, fields.aliases)
+    reading = Reading(
+        workflow, found, frozenset(fields.broken), document.positions, fields.aliases, document.tree
+    )
     return reading if not found else _ordered(reading)
 
 
@@ -267,7 +272,23 @@ def check_file(path: Path | str, catalog: Catalog | None = None) -> tuple[Workfl
     found = validate(
         reading.workflow, catalog, resolve=Resolver(path), broken=reading.broken, source=str(path)
     )
+    found = msgspec.structs.replace(found, errors=(*found.errors, *_of_template(reading)))
     return reading.workflow, checked(reading, found)
+
+
+def _of_template(reading: Reading) -> tuple[Problem, ...]:
+    """What is wrong with the parameters of a workflow that is a template."""
+    from symphony.workflow.templates import is_template, read_template
+
+    workflow = reading.workflow
+    if (
+        workflow is None
+        or reading.problems
+        or not is_template(workflow)
+        or not isinstance(reading.tree, dict)
+    ):
+        return ()
+    return read_template(workflow, reading.tree)[1]
 
 
 def checked(reading: Reading, found: ValidationReport) -> ValidationReport:

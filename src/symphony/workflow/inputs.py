@@ -41,7 +41,7 @@ def bind_inputs(
             continue
         else:
             value = None if spec.default is msgspec.UNSET else spec.default
-        if why := mismatch(value, spec.type) or beyond(value, spec) or _bad_path(value, spec.type):
+        if why := mismatch(value, spec.type) or beyond(value, spec) or bad_path(value, spec.type):
             problems.append(_wrong(name, spec, why))
         else:
             values[name] = absolute(value, spec.type, cwd)
@@ -151,14 +151,15 @@ def _missing(name: str, spec: InputSpec) -> Problem:
 
 
 def _wrong(name: str, spec: InputSpec, why: str) -> Problem:
-    return _problem("type-mismatch", name, f"input {name!r}: {why}", f"expected {_expected(spec)}")
+    return _problem("type-mismatch", name, f"input {name!r}: {why}", f"expected {expected(spec)}")
 
 
 def _problem(code: Code, name: str, message: str, hint: str) -> Problem:
     return Problem(code=code, place=f"inputs.{name}", message=message, hint=hint)
 
 
-def _expected(spec: InputSpec) -> str:
+def expected(spec: InputSpec) -> str:
+    """What an input takes, in words."""
     limits = [f"at least {spec.min}"] * (spec.min is not None) + [f"at most {spec.max}"] * (
         spec.max is not None
     )
@@ -193,6 +194,7 @@ def _example(spec: InputSpec) -> str:
 
 
 def beyond(value: Value, spec: InputSpec) -> str | None:
+    """Why a number is too small or too large, as half a sentence; None if it is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if spec.min is not None and value < spec.min:
@@ -202,8 +204,11 @@ def beyond(value: Value, spec: InputSpec) -> str | None:
     return None
 
 
-def _bad_path(value: Value, target: PortType) -> str | None:
-    """An empty path would silently mean the whole of the caller's directory."""
+def bad_path(value: Value, target: PortType) -> str | None:
+    """Why a path in `value` cannot be one, as half a sentence; None if it can.
+
+    An empty path would silently mean the whole of the caller's directory.
+    """
     if target.kind == "path" and isinstance(value, str):
         if not value:
             return "the path is empty (the caller's directory is written `.`)"
@@ -211,7 +216,7 @@ def _bad_path(value: Value, target: PortType) -> str | None:
     if target.item is None or not isinstance(value, list | dict):
         return None
     elements = value if isinstance(value, list) else value.values()
-    return next((why for element in elements if (why := _bad_path(element, target.item))), None)
+    return next((why for element in elements if (why := bad_path(element, target.item))), None)
 
 
 def _check_unicode(text: str) -> None:

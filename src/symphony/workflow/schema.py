@@ -144,11 +144,12 @@ def _inputs(fields: Fields, tree: Tree, place: str, key: str) -> object:
             message = f"{name} has a meaning of its own in expressions"
             fields.findings.add("reserved-name", at, message, f"call it {name}_ or otherwise")
         spec = fields.map(raw, key, name, "an input")
-        inputs[name] = InputSpec() if spec is None else _input(fields, spec, at)
+        inputs[name] = InputSpec() if spec is None else read_input(fields, spec, at)
     return inputs
 
 
-def _input(fields: Fields, tree: Mapping[str, Tree], place: str) -> InputSpec:
+def read_input(fields: Fields, tree: Mapping[str, Tree], place: str) -> InputSpec:
+    """One input of a workflow, as far as it is sound."""
     fields.depth += 1
     made = section(fields, tree, place, _INPUT_READERS, "an input")
     fields.depth -= 1

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 import sys
@@ -144,3 +145,21 @@ def test_text_drops_the_byte_order_mark_and_names_the_line_that_is_not_utf8(tmp_
     (tmp_path / "a").write_bytes(b"ok\nok\n\xff\xfe")
     with pytest.raises(IoFailed, match="line 3 is not UTF-8"):
         read_text_bounded(tmp_path / "a", 100)
+
+
+def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_atomic(tmp_path / "a", "first", new=True)
+    (tmp_path / "link").symlink_to("nowhere")
+    for name in ("a", "link"):
+        with pytest.raises(IoFailed, match="File exists"):
+            write_atomic(tmp_path / name, "second", new=True)
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "not here")
+
+    monkeypatch.setattr("os.link", no_links)
+    with pytest.raises(IoFailed, match="File exists"):
+        write_atomic(tmp_path / "a", "second", new=True)
+    write_atomic(tmp_path / "b", "second", new=True)
+    assert (tmp_path / "a").read_text() == "first"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "link"]

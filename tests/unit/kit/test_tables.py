@@ -158,7 +158,7 @@ def test_too_much_text_is_refused_and_cancelling_stops(run: Any, monkeypatch: py
     from symphony.kit import tables
 
     monkeypatch.setattr(tables, "CHARS_MAX", 10)
-    with pytest.raises(OutputTooLarge, match="input text:4: what was read exceeds"):
+    with pytest.raises(OutputTooLarge, match="input text:4: so much exceeds"):
         run("csv.read", text="a\n" + "xxxx\n" * 4)
     run.cancelled = lambda: True
     with pytest.raises(Stopped):

@@ -1,0 +1,114 @@
+"""`symphony template`: workflows to begin with."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from symphony.cli import completing, options, output
+
+if TYPE_CHECKING:
+    from symphony.app import RunHandle
+
+
+@click.group("template")
+def command() -> None:
+    """Find a template and make a workflow of it.
+
+    Templates come from the nearest folder `symphony-templates`, here or above; from `templates` in the
+    home; and with Symphony. Of several with one name the first of these counts.
+    """
+
+
+@command.command("list")
+@options.as_json("Print a JSON list.")
+def list_templates(as_json: bool) -> int:
+    """List all templates."""
+    from symphony.cli import templates
+
+    templates.say_list(templates.known(), as_json=as_json)
+    return 0
+
+
+@command.command()
+@click.argument("words", nargs=-1, required=True)
+@options.as_json("Print a JSON list.")
+def search(words: tuple[str, ...], as_json: bool) -> int:
+    """List the templates that have all the words in their name, description, tags or parameters."""
+    from symphony.cli import templates
+
+    found = [entry for entry in templates.known() if templates.matches(entry, words)]
+    templates.say_list(found, as_json=as_json)
+    return 0
+
+
+@command.command()
+@click.argument("name", shell_complete=completing.templates)
+@options.as_json()
+def show(name: str, as_json: bool) -> int:
+    """Explain a template: what it makes, and each parameter.
+
+    NAME is that of a template, or the path of a file.
+    """
+    from symphony.cli import templates
+
+    entry = templates.find(name)
+    if as_json:
+        output.say_json(templates.document(entry))
+    else:
+        output.say(templates.text(entry))
+    return 0
+
+
+@command.command()
+@click.argument("name", shell_complete=completing.templates)
+@click.option(
+    "--param",
+    "-p",
+    "params",
+    multiple=True,
+    metavar="KEY=VALUE",
+    shell_complete=completing.parameters,
+    help="A parameter; may be repeated. Texts and paths are literal, all else is JSON.",
+)
+@click.option(
+    "--output", "-o", "target", type=options.PATH,
+    help="The file to write: .yaml, .toml or .json. By default NAME.yaml; with --run, none.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--run", "at_once", is_flag=True, help="Run the workflow at once.")
+@options.as_json("Print what was written, or the result of the run, as one JSON object.")
+@options.operators
+@options.quiet
+def use(
+    name: str, params: tuple[str, ...], target: Path | None, force: bool, at_once: bool, as_json: bool,
+    operators: tuple[Path, ...], quiet: bool,
+) -> int:  # fmt: skip
+    """Make a workflow of a template.
+
+    NAME is that of a template, or the path of a file. On a terminal, missing parameters are asked for.
+    Nothing is written unless every parameter is right and the workflow is valid.
+    """
+    from symphony.app import Symphony
+    from symphony.cli import failures, reporting, running, templates
+
+    entry = templates.find(name)
+    opening = Symphony.open(operators=operators)
+    if target is None and not at_once:
+        target = Path(f"{entry.name}.yaml")
+    templates.check_target(target, force=force)
+    made = templates.make(entry, params, target, opening.catalog, ask=not as_json)
+    if target is not None:
+        templates.write(made, target, force=force)
+        if not at_once:
+            templates.say_written(entry, target, as_json=as_json)
+    if not at_once:
+        return 0
+    failures.warn(made.report, target or entry.path)
+
+    async def begin(symphony: Symphony) -> "RunHandle":
+        return await symphony.start(target or made.workflow, {}, cwd=Path.cwd())
+
+    view = running.view_for(made.workflow.name, quiet=quiet)
+    after = reporting.Report(as_json=as_json, resumable=True).after
+    return running.drive(lambda: running.conduct(opening, begin, view, after)).status

@@ -1,0 +1,131 @@
+"""Where templates are found: a project's, the home's, and those that ship with Symphony."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from symphony.commons.errors import SymphonyError
+from symphony.workflow.documents import format_of
+from symphony.workflow.files import Reading, read
+from symphony.workflow.model import NAME
+from symphony.workflow.problems import Problem, ValidationReport
+from symphony.workflow.templates import Template, is_template, read_template
+
+PROJECT_FOLDER: Final = "symphony-templates"
+"""The nearest folder of this name, here or above, holds a project's templates."""
+HOME_FOLDER: Final = "templates"
+SUFFIXES: Final = (".yaml", ".yml", ".toml", ".json")
+FILES_MAX: Final = 1_000
+
+Origin: TypeAlias = Literal["project", "home", "symphony", "file"]
+
+
+class TemplateNotFound(SymphonyError):
+    """No template has this name."""
+
+    code = "template-not-found"
+
+
+class TemplateInvalid(SymphonyError):
+    """A template cannot be used; `report` holds every problem, `path` is its file."""
+
+    code = "template-invalid"
+
+    def __init__(self, report: ValidationReport, path: Path) -> None:
+        first = report.errors[0]
+        more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
+        super().__init__(f"{path}: {first.place}: {first.message}{more}", hint=first.hint)
+        self.report, self.path = report, path
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One template that was found. Without `template`, `problems` say why it cannot be used."""
+
+    name: str
+    path: Path
+    origin: Origin
+    template: Template | None
+    problems: tuple[Problem, ...] = ()
+
+
+def folders(home: Path | None, start: Path) -> list[tuple[Origin, Path]]:
+    """Where to look, the nearest first: of two templates with one name the first counts."""
+    found: list[tuple[Origin, Path]] = []
+    for parent in (start, *start.parents):
+        if (parent / PROJECT_FOLDER).is_dir():
+            found.append(("project", parent / PROJECT_FOLDER))
+            break
+    if home is not None:
+        found.append(("home", home / HOME_FOLDER))
+    found.append(("symphony", Path(str(resources.files("symphony.kit") / "templates"))))
+    return found
+
+
+def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[Entry]:
+    """Every template in `places`, by name; broken ones too. Files that are no templates are left out."""
+    found: dict[str, Entry] = {}
+    for origin, folder in places:
+        for path in _files(folder):
+            if path.stem not in found and (entry := _entry(path, origin)) is not None:
+                found[path.stem] = entry
+    return [found[name] for name in sorted(found)]
+
+
+def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> Entry:
+    """The template called `name`, or in the file `name`.
+
+    Raises TemplateNotFound, TemplateInvalid; WorkflowNotFound and UnknownFormat for a file.
+    """
+    if name.endswith(SUFFIXES) or "/" in name or "\\" in name:
+        format_of(Path(name))
+        return _usable(Entry(Path(name).stem, Path(name), "file", *_read(Path(name))))
+    for origin, folder in places:
+        for path in _files(folder):
+            if path.stem == name and (entry := _entry(path, origin)) is not None:
+                return _usable(entry)
+    from difflib import get_close_matches
+
+    known = [entry.name for entry in all_templates(places)]
+    close = get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "`symphony template list` names them all"
+    raise TemplateNotFound(f"there is no template {name[:60]!r}", hint=hint)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        names = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    except OSError:
+        return
+    for path in names[:FILES_MAX]:
+        if NAME.fullmatch(path.stem) and path.is_file():
+            yield path
+
+
+def _entry(path: Path, origin: Origin) -> Entry | None:
+    try:
+        reading = read(path)
+    except SymphonyError:
+        return None
+    if reading.workflow is not None and not is_template(reading.workflow):
+        return None
+    return Entry(path.stem, path, origin, *_template(reading))
+
+
+def _read(path: Path) -> tuple[Template | None, tuple[Problem, ...]]:
+    return _template(read(path))
+
+
+def _template(reading: Reading) -> tuple[Template | None, tuple[Problem, ...]]:
+    if reading.problems or reading.workflow is None or not isinstance(reading.tree, dict):
+        return None, reading.problems
+    template, problems = read_template(reading.workflow, reading.tree)
+    return template, tuple(reading.located(problem) for problem in problems)
+
+
+def _usable(entry: Entry) -> Entry:
+    if entry.template is None:
+        raise TemplateInvalid(ValidationReport(errors=entry.problems), entry.path)
+    return entry
