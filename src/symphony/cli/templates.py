@@ -12,13 +12,14 @@ from symphony.cli import failures, output, spelling
 from symphony.cli.failures import BadUsage, Refused
 from symphony.cli.given import pair
 from symphony.commons.filesystem import write_atomic
-from symphony.kit.template_library import Entry, all_templates, find_template, folders
+from symphony.kit.template_library import SUFFIXES, Entry, all_templates, find_template, folders
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.templates import Parameter, Template, example_of, wanted
 
 if TYPE_CHECKING:
     from symphony.ports.values import Value
     from symphony.workflow.catalog import Catalog
+    from symphony.workflow.documents import UnknownFormat
     from symphony.workflow.model import Workflow
 
 
@@ -161,16 +162,23 @@ def _typed_example(one: Parameter) -> str:
 
 
 def check_target(target: Path | None, *, force: bool) -> None:
-    """Raise BadUsage if `target` must not be written; UnknownFormat if its ending tells no format."""
+    """Raise BadUsage if `target` must not be written; UnknownFormat if its ending tells no text format."""
     if target is None:
         return
-    from symphony.workflow.documents import format_of
-
-    format_of(target)
+    if target.suffix.lower() not in SUFFIXES:
+        raise _unknown_ending(target)
     if target.is_dir():
         raise BadUsage(f"{target} is a folder", hint=f"name a file: --output {target / 'workflow.yaml'}")
     if not force and (target.exists() or target.is_symlink()):
         raise BadUsage(f"{target} exists already", hint="name another file with --output, or say --force")
+
+
+def _unknown_ending(path: Path) -> "UnknownFormat":
+    from symphony.workflow.documents import UnknownFormat
+
+    return UnknownFormat(
+        f"the ending of {path.name!r} tells no format for templates", hint=f"use one of {', '.join(SUFFIXES)}"
+    )
 
 
 def make(entry: Entry, params: Sequence[str], target: Path | None, catalog: "Catalog", *, ask: bool) -> Made:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.documents import format_of
+from symphony.workflow.documents import UnknownFormat
 from symphony.workflow.files import Reading, read
 from symphony.workflow.model import NAME
 from symphony.workflow.problems import Problem, ValidationReport
@@ -80,7 +80,9 @@ def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> Entry:
     Raises TemplateNotFound, TemplateInvalid; WorkflowNotFound and UnknownFormat for a file.
     """
     if name.endswith(SUFFIXES) or "/" in name or "\\" in name:
-        format_of(Path(name))
+        if not name.lower().endswith(SUFFIXES):
+            hint = f"use one of {', '.join(SUFFIXES)}"
+            raise UnknownFormat(f"the ending of {Path(name).name!r} tells no format for templates", hint=hint)
         return _usable(Entry(Path(name).stem, Path(name), "file", *_read(Path(name))))
     for origin, folder in places:
         for path in _files(folder):
