@@ -12,7 +12,10 @@ import sys
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import psutil
 
 RUN_VARIABLE: Final = "SYMPHONY_RUN_ID"
 NODE_VARIABLE: Final = "SYMPHONY_NODE"
@@ -21,6 +24,7 @@ WORKER_VARIABLE: Final = "SYMPHONY_WORKER"
 GRACE_S: Final = 2.0
 """Between SIGTERM and SIGKILL."""
 
+_ROUNDS_MAX: Final = 5
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -69,10 +73,15 @@ def end_marked(*marks: tuple[str, str], sparing: tuple[str, str] | None = None) 
     with `sparing[1]`. SIGTERM, then SIGKILL after `GRACE_S`; gives how many there were. Blocks:
     up to twice the grace if they do not go.
     """
-    found = marked(*marks)
-    if sparing is not None:
-        found = [pid for pid in found if not _has(pid, (sparing,), prefix=True)]
-    return _end(found)
+    ended = 0
+    for _ in range(_ROUNDS_MAX):  # one that was just being started, or a child of one, may have been missed
+        found = marked(*marks)
+        if sparing is not None:
+            found = [pid for pid in found if not _has(pid, (sparing,), prefix=True)]
+        if not found:
+            break
+        ended += end_family(_known(found))
+    return ended
 
 
 def marked(*marks: tuple[str, str]) -> list[int]:
@@ -125,37 +134,55 @@ def end_descendants(sparing: Collection[int] = ()) -> int:
     """
     if not has_children():
         return 0
-    import psutil
-
-    found: list[int] = []
-    for child in psutil.Process().children():
-        if child.pid not in sparing:
-            with suppress(psutil.Error):
-                found += [child.pid, *(below.pid for below in child.children(recursive=True))]
-    ended = _end(found)
+    found: list[psutil.Process] = []
+    for pid in children() - set(sparing):
+        found += [*_known([pid]), *descendants(pid)]
+    ended = end_family(found)
     with suppress(ChildProcessError):
         while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
             pass
     return ended
 
 
-def _end(pids: Iterable[int]) -> int:
-    """SIGTERM, a grace, SIGKILL. A number that was given to another process meanwhile is not touched."""
+def descendants(pid: int) -> "list[psutil.Process]":
+    """All that is below the process now; empty if it is gone."""
     import psutil
 
-    processes = []
-    for pid in pids:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def end_family(processes: "Collection[psutil.Process]") -> int:
+    """SIGTERM, `GRACE_S`, SIGKILL for those that are still there. Gives how many that were. Blocks.
+
+    A number that was given to another process meanwhile is not touched.
+    """
+    import psutil
+
+    alive = []
+    for process in processes:
         with suppress(psutil.Error):
-            process = psutil.Process(pid)
             if process.status() != psutil.STATUS_ZOMBIE:
-                processes.append(process)
                 process.terminate()
-    _, alive = psutil.wait_procs(processes, timeout=GRACE_S)
-    for process in alive:
+                alive.append(process)
+    _, stubborn = psutil.wait_procs(alive, timeout=GRACE_S)
+    for process in stubborn:
         with suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(alive, timeout=GRACE_S)
-    return len(processes)
+    psutil.wait_procs(stubborn, timeout=GRACE_S)
+    return len(alive)
+
+
+def _known(pids: Iterable[int]) -> "list[psutil.Process]":
+    import psutil
+
+    found = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            found.append(psutil.Process(pid))
+    return found
 
 
 def _pids() -> Iterator[int]:

@@ -180,8 +180,7 @@ async def _finish(
             cancelled = error
     for reader in readers:
         reader.cancel()
-    leaving = [asyncio.to_thread(end_marked, *marks)] if marks else []
-    ending = asyncio.gather(_exit(process), *readers, *leaving, return_exceptions=True)
+    ending = asyncio.get_running_loop().create_task(_all_gone(process, readers, marks))
     while not ending.done():
         try:
             await asyncio.shield(ending)
@@ -193,3 +192,11 @@ async def _finish(
     reap_group(process.pid)
     if cancelled is not None:
         raise cancelled
+
+
+async def _all_gone(
+    process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]], marks: Sequence[tuple[str, str]]
+) -> None:
+    await asyncio.gather(_exit(process), *readers, return_exceptions=True)
+    if marks:  # only now: who waits for a child of ours must not take its status from the loop
+        await asyncio.to_thread(end_marked, *marks)

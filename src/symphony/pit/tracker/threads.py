@@ -26,8 +26,9 @@ class DaemonThreads(Executor):
         future: Future[T] = Future()
 
         def call() -> None:
-            if self._closed or not future.set_running_or_notify_cancel():
+            if self._closed:
                 future.cancel()
+            if not future.set_running_or_notify_cancel():
                 return
             try:
                 result = fn(*args, **kwargs)

@@ -22,6 +22,8 @@ from symphony.commons.processes import (
     GRACE_S,
     RUN_VARIABLE,
     WORKER_VARIABLE,
+    descendants,
+    end_family,
     end_marked,
     group_alive,
     signal_group,
@@ -127,14 +129,18 @@ class Worker:
 
     async def _end(self, *, politely: bool) -> None:
         await asyncio.wait([self._started])  # there is nothing to end before
+        family = []
         if politely:
             self._hang_up()
-        else:
+        elif self._process is not None and self._status is None:
+            family = await asyncio.to_thread(descendants, self._process.pid)
             self._signal(signal.SIGTERM)
         await asyncio.wait([self._gone], timeout=GRACE_S)
         if not self._gone.done():
             self._signal(signal.SIGKILL)
             await asyncio.wait([self._gone])
+        if family:
+            await asyncio.to_thread(end_family, family)
 
     def _signal(self, number: int) -> None:
         with self._reaping:  # afterwards its number may be another's

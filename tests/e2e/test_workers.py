@@ -1,0 +1,353 @@
+"""Operators in real worker processes: what comes back, and that stopping really stops them."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.processes import marked
+from symphony.pit.workers import Task, WorkerDied, Workers
+from symphony.pit.workers import pool as pool_module
+from symphony.ports.values import Value
+from symphony.sdk import load_operators
+from symphony.sdk.origins import origin_of, source_of
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 30
+
+OPERATORS = '''
+import ctypes, os, signal, subprocess, sys, time
+from pathlib import Path
+
+from symphony import operator
+from symphony.commons.errors import SymphonyError
+from symphony.sdk import Context
+
+
+@operator("w.echo", version="1.0.0", cpu=True)
+def echo(value: object, context: Context) -> dict[str, object]:
+    print("printed")
+    context.log("logged", "stderr")
+    os.system("echo by a child")
+    sys.stdout.write("no newline")
+    return {
+        "value": value, "pid": os.getpid(), "cwd": str(context.cwd), "node": context.node,
+        "variable": context.environment.get("KEY"), "marked": os.environ["SYMPHONY_RUN_ID"],
+    }
+
+
+@operator("w.double", version="1.0.0", cpu=True)
+def double(data: bytes) -> bytes:
+    return data + data
+
+
+@operator("w.fail", version="1.0.0", cpu=True)
+def fail(how: str) -> int:
+    match how:
+        case "segfault": ctypes.string_at(0)
+        case "exit": os._exit(7)
+        case "sys.exit": sys.exit("bye")
+        case "memory": os.kill(os.getpid(), signal.SIGKILL)
+        case "closed": os.closerange(3, 1000); return 1
+        case "ours": raise SymphonyError("no", code="mine", hint="so", details={"a": [1]})
+        case "unprintable":
+            class Bad(Exception):
+                def __str__(self):
+                    raise ValueError
+            raise Bad
+    raise ValueError(how)
+
+
+@operator("w.stuck", version="1.0.0", cpu=True)
+def stuck() -> int:
+    subprocess.Popen(["sleep", "600"])
+    subprocess.Popen(["setsid", "sleep", "600"])
+    print("stuck", flush=True)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+    return 1
+
+
+@operator("w.listens", version="1.0.0", cpu=True)
+def listens(context: Context) -> int:
+    context.log(f"listening {os.getpid()}", "stdout")
+    while not context.cancelled():
+        time.sleep(0.005)
+    return 1
+
+
+@operator("w.leaves", version="1.0.0", cpu=True)
+def leaves() -> int:
+    return subprocess.Popen(["setsid", "sleep", "600"], env={}).pid
+
+
+@operator("w.meets", version="1.0.0", cpu=True)
+def meets(folder: Path, me: str, other: str) -> int:
+    """Return once another worker is at work at the same time."""
+    (folder / me).touch()
+    until = time.monotonic() + 20
+    while not (folder / other).exists() and time.monotonic() < until:
+        time.sleep(0.002)
+    return os.getpid()
+'''
+
+Make = Callable[..., Task]
+
+
+@pytest.fixture
+async def workers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workers]:
+    monkeypatch.setattr("symphony.pit.workers.worker.GRACE_S", 0.3)
+    workers = Workers(size=2)
+    yield workers
+    await workers.close()
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Make:
+    file = tmp_path / "ops.py"
+    file.write_text(OPERATORS)
+    operators = {one.info.name: one for one in load_operators(file)}
+
+    def make(name: str, **inputs: Value) -> Task:
+        operator = operators[name]
+        origin = origin_of(operator)
+        assert origin is not None
+        return Task(
+            origin=origin,
+            source=source_of(origin),
+            operator=name,
+            fingerprint=operator.fingerprint,
+            listens=operator.context_name is not None,
+            inputs=inputs,
+            run_id=f"run-{tmp_path.name}",
+            node="n[1]",
+            attempt=1,
+            cwd=tmp_path,
+            base=tmp_path,
+            environment={"KEY": "secret"},
+        )
+
+    return make
+
+
+class Printed:
+    """What an operator prints; `until` returns once a line holds a text."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+        self.news = asyncio.Event()
+
+    def __call__(self, text: str, stream: str) -> None:
+        self.lines += [(stream, line) for line in text.split("\n")]
+        self.news.set()
+
+    async def until(self, text: str) -> str:
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                if found := next((line for _, line in self.lines if text in line), None):
+                    return found
+                self.news.clear()
+                await self.news.wait()
+
+
+def alive(pid: int) -> bool:
+    """Is it there, and no zombie that nobody takes?"""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def left(made: Task) -> list[int]:
+    return marked(("SYMPHONY_RUN_ID", made.run_id))
+
+
+async def test_an_operator_gets_its_context_and_all_it_prints_is_there_before_its_answer(
+    workers: Workers, task: Make, tmp_path: Path
+) -> None:
+    printed, value = Printed(), {"a": [1, 2.5, None, True, "é", b"\0"]}
+    outputs = await workers.call(task("w.echo", value=value), printed, timeout_s=None)
+    result = outputs["result"]
+    assert isinstance(result, dict)
+    assert result.pop("pid") != os.getpid()
+    run_id = f"run-{tmp_path.name}"
+    assert result == {
+        "value": value, "cwd": str(tmp_path), "node": "n[1]", "variable": "secret", "marked": run_id,
+    }  # fmt: skip
+    assert [line for stream, line in printed.lines if stream == "stdout"] == [
+        "printed", "by a child", "no newline",
+    ]  # fmt: skip
+    assert ("stderr", "logged") in printed.lines
+
+
+async def test_a_worker_stays_warm_and_is_used_again(workers: Workers, task: Make) -> None:
+    pids = set()
+    for _ in range(3):
+        result = (await workers.call(task("w.echo", value=1), Printed(), timeout_s=None))["result"]
+        assert isinstance(result, dict)
+        pids.add(result["pid"])
+    assert len(pids) == 1
+
+
+async def test_large_values_travel_whole(workers: Workers, task: Make) -> None:
+    data = os.urandom(1024) * 20_000
+    outputs = await workers.call(task("w.double", data=data), Printed(), timeout_s=None)
+    assert outputs == {"result": data + data}
+
+
+async def test_two_are_at_work_at_the_same_time_in_two_processes(
+    workers: Workers, task: Make, tmp_path: Path
+) -> None:
+    calls = [
+        workers.call(task("w.meets", folder=str(tmp_path), me=me, other=other), Printed(), timeout_s=None)
+        for me, other in (("a", "b"), ("b", "a"))
+    ]
+    pids = [outputs["result"] for outputs in await asyncio.gather(*calls)]
+    assert len(set(map(str, pids))) == 2
+    assert (tmp_path / "a").exists()
+    assert (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("segfault", r"signal 11 \(SIGSEGV\)"),
+        ("exit", "ended by itself, with status 7"),
+        ("memory", r"signal 9 \(SIGKILL\)"),
+        ("closed", "worker process of this node"),
+    ],
+)
+async def test_a_worker_that_dies_fails_its_call_and_another_takes_its_place(
+    workers: Workers, task: Make, how: str, says: str
+) -> None:
+    with pytest.raises(WorkerDied, match=says) as caught:
+        async with asyncio.timeout(PATIENCE_S):
+            await workers.call(task("w.fail", how=how), Printed(), timeout_s=None)
+    assert caught.value.code == "worker-died"
+    assert caught.value.hint
+    assert await workers.call(task("w.double", data=b"x"), Printed(), timeout_s=None)
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "says"),
+    [
+        ("ours", "mine", "no"),
+        ("sys.exit", "operator-failed", "SystemExit: bye"),
+        ("other", "operator-failed", "ValueError: other"),
+        ("unprintable", "operator-failed", "Bad"),
+    ],
+)
+async def test_errors_come_back_with_code_and_message(
+    workers: Workers, task: Make, how: str, code: str, says: str
+) -> None:
+    with pytest.raises(SymphonyError, match=says) as caught:
+        await workers.call(task("w.fail", how=how), Printed(), timeout_s=None)
+    assert caught.value.code == code
+    if how == "ours":
+        assert (caught.value.hint, caught.value.details) == ("so", {"a": [1]})
+
+
+async def test_a_stuck_one_is_ended_with_all_it_started_when_its_time_is_over(
+    workers: Workers, task: Make
+) -> None:
+    made, printed = task("w.stuck"), Printed()
+    with pytest.raises(TimeoutError):
+        await workers.call(made, printed, timeout_s=1.0)
+    assert ("stdout", "stuck") in printed.lines
+    assert left(made) == []
+
+
+async def test_cancelled_again_and_again_nothing_of_it_is_left(workers: Workers, task: Make) -> None:
+    made, printed = task("w.stuck"), Printed()
+    running = asyncio.get_running_loop().create_task(workers.call(made, printed, timeout_s=None))
+    await printed.until("stuck")
+    assert len(left(made)) >= 2
+    while not running.done():
+        running.cancel()
+        await asyncio.sleep(0.01)
+    assert running.cancelled()
+    assert left(made) == []
+
+
+async def test_one_that_listens_ends_by_itself_and_its_process_is_kept(
+    workers: Workers, task: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "PATIENCE_S", PATIENCE_S)
+    printed = Printed()
+    running = asyncio.get_running_loop().create_task(workers.call(task("w.listens"), printed, timeout_s=None))
+    pid = (await printed.until("listening")).split()[1]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    result = (await workers.call(task("w.echo", value=1), Printed(), timeout_s=None))["result"]
+    assert isinstance(result, dict)
+    assert str(result["pid"]) == pid
+
+
+async def test_a_process_that_an_operator_leaves_behind_is_ended_wherever_it_went(
+    workers: Workers, task: Make
+) -> None:
+    outputs = await workers.call(task("w.leaves"), Printed(), timeout_s=None)
+    pid = outputs["result"]
+    assert isinstance(pid, int)
+    assert not alive(pid)
+
+
+async def test_waiting_for_a_free_worker_costs_no_time_of_the_call(task: Make, tmp_path: Path) -> None:
+    workers = Workers(size=1)
+    began = time.monotonic()
+    calls = [workers.call(task("w.double", data=b"x"), Printed(), timeout_s=10.0) for _ in range(30)]
+    assert len(await asyncio.gather(*calls)) == 30
+    assert time.monotonic() - began < PATIENCE_S
+    await workers.close()
+
+
+async def test_closing_ends_idle_and_busy_ones(task: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("symphony.pit.workers.worker.GRACE_S", 0.3)
+    workers, made, printed = Workers(size=2), task("w.stuck"), Printed()
+    running = asyncio.get_running_loop().create_task(workers.call(made, printed, timeout_s=None))
+    await printed.until("stuck")
+    await workers.call(task("w.double", data=b"x"), Printed(), timeout_s=None)
+    await workers.close()
+    with pytest.raises(WorkerDied):
+        await running
+    assert left(made) == []
+
+
+async def test_a_worker_dies_with_its_supervisor(task: Make) -> None:
+    import subprocess
+    import sys
+
+    program = f"""
+import asyncio, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from symphony.pit.workers import Task, Workers
+from symphony.sdk import load_operators
+from symphony.sdk.origins import origin_of, source_of
+from pathlib import Path
+async def main():
+    one = next(o for o in load_operators({str(task("w.stuck").cwd / "ops.py")!r}) if o.info.name == "w.stuck")
+    made = Task(origin=origin_of(one), source=source_of(origin_of(one)), operator="w.stuck",
+        fingerprint="", listens=False, inputs={{}}, run_id={task("w.stuck").run_id!r}, node="n", attempt=1,
+        cwd=Path(), base=Path(), environment={{}})
+    await Workers().call(made, lambda text, stream: print(text, flush=True), timeout_s=None)
+asyncio.run(main())
+"""
+    owner = subprocess.Popen([sys.executable, "-P", "-c", program], stdout=subprocess.PIPE)  # noqa: ASYNC220
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == b"stuck\n"
+    (worker,) = [
+        p for p in psutil.Process(owner.pid).children() if "symphony.pit.workers.process" in p.cmdline()
+    ]
+    owner.send_signal(signal.SIGKILL)
+    owner.communicate()
+    worker.wait(PATIENCE_S)
+    for pid in marked(("SYMPHONY_RUN_ID", task("w.stuck").run_id)):  # what it started: for `resume` to end
+        os.kill(pid, signal.SIGKILL)
