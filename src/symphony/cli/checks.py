@@ -52,6 +52,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
             _guarded("home", lambda: check_home(home)),
             _guarded("file system", lambda: check_file_system(home, mounts())),
             _guarded("disk", lambda: check_disk(home, shutil.disk_usage(_nearest(home)).free)),
+            _guarded("processes", lambda: check_processes(home, clock)),
         ]
     checks += [
         _guarded("clock", lambda: check_clock(clock.now_s(), _newest(home))),
@@ -137,6 +138,25 @@ def check_disk(home: Path, free_bytes: int) -> Check:
     if free_bytes < DISK_LOW_BYTES:
         return Check(name="disk", verdict="warning", found=found, fix=fix)
     return Check(name="disk", verdict="ok", found=found)
+
+
+def check_processes(home: Path, clock: Clock) -> Check:
+    """Is anything still running of runs that nobody owns any more?"""
+    from symphony.app import Runs
+    from symphony.commons.processes import RUN_VARIABLE, holders
+
+    runs = Runs(home, clock, lambda _: None)
+    known = set(runs.ids())
+    left = {
+        run_id: pids
+        for run_id, pids in holders(RUN_VARIABLE).items()
+        if run_id in known and not runs.lock(run_id).held()
+    }
+    if not left:
+        return Check(name="processes", verdict="ok", found="none is left of runs that were killed")
+    told = "; ".join(f"{' '.join(map(str, pids))} of run {run_id}" for run_id, pids in left.items())
+    fix = f"`symphony runs resume {next(iter(left))}` goes on with it; `symphony runs cancel` ends them"
+    return Check(name="processes", verdict="warning", found=f"still running: {told}", fix=fix)
 
 
 def check_clock(now_s: float, newest_s: float) -> Check:

@@ -93,6 +93,17 @@ def marked(*marks: tuple[str, str]) -> list[int]:
     return sorted(set(found) - _lineage()) if found else []
 
 
+def holders(name: str) -> dict[str, list[int]]:
+    """The processes that have the variable in their environment, by its value; as `marked` else."""
+    found: dict[str, list[int]] = {}
+    for pid in sorted(set(_pids()) - _lineage()):
+        for variable in _environment(pid).split("\0"):
+            key, _, value = variable.partition("=")
+            if key == name:
+                found.setdefault(value, []).append(pid)
+    return found
+
+
 def adopt_orphans() -> None:
     """From now on, whoever below this process loses its parent becomes its child (Linux only)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -197,22 +208,25 @@ def _pids() -> Iterator[int]:
 
 
 def _has(pid: int, marks: Iterable[tuple[str, str]], *, prefix: bool = False) -> bool:
-    """Are all marks in the environment of `pid`? Not if it is somebody else's, or gone."""
+    """Are all marks in the environment of `pid`?"""
+    environment, end = _environment(pid), "" if prefix else "\0"
+    return all(f"\0{name}={value}{end}" in environment for name, value in marks)
+
+
+def _environment(pid: int) -> str:
+    """Its variables, each between null characters; empty if it is somebody else's, or gone."""
     if sys.platform != "linux":
         import psutil
 
         try:
-            environment = "\0".join(["", *(f"{k}={v}" for k, v in psutil.Process(pid).environ().items()), ""])
+            return "\0".join(["", *(f"{k}={v}" for k, v in psutil.Process(pid).environ().items()), ""])
         except (psutil.Error, OSError):
-            return False
-    else:
-        try:
-            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123  (as above)
-                environment = os.fsdecode(b"\0" + file.read())
-        except OSError:
-            return False
-    end = "" if prefix else "\0"
-    return all(f"\0{name}={value}{end}" in environment for name, value in marks)
+            return ""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123  (as above)
+            return os.fsdecode(b"\0" + file.read())
+    except OSError:
+        return ""
 
 
 def _lineage() -> set[int]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from symphony.commons.errors import SymphonyError
+from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.commons.filesystem import FileTooLarge, read_bounded
 from symphony.sdk.errors import OperatorsNotLoaded
 from symphony.sdk.fingerprints import remember
 from symphony.sdk.operators import Operator
@@ -79,14 +80,12 @@ def load_module(file: Path) -> ModuleType:
 def read_source(file: Path) -> bytes:
     """What `load_module` would run. Raises OperatorsNotLoaded."""
     try:
-        with file.open("rb") as stream:
-            source = stream.read(_SOURCE_BYTES_MAX + 1)
-    except OSError as error:
+        return read_bounded(file, _SOURCE_BYTES_MAX)
+    except FileTooLarge as error:
+        raise OperatorsNotLoaded(f"{file} is larger than 16 MiB", hint="give a Python source file") from error
+    except (IoFailed, ValueError) as error:
         hint = "name one file" if file.is_dir() else "check the path"
-        raise OperatorsNotLoaded(f"{file} cannot be read: {error.strerror or error}", hint=hint) from error
-    if len(source) > _SOURCE_BYTES_MAX:
-        raise OperatorsNotLoaded(f"{file} is larger than 16 MiB", hint="give a Python source file")
-    return source
+        raise OperatorsNotLoaded(str(error), hint=hint) from error
 
 
 def _execute(file: Path, source: bytes) -> ModuleType:

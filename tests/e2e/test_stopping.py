@@ -1,0 +1,241 @@
+"""Nothing outlives a run, however it ends: commands, workers, models, and all that these start.
+
+Every process below carries a variable of the test's own or a number of seconds in its arguments
+that no other process has: so those that clear their environment and leave their group count, too.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 60.0
+
+OPERATORS = '''
+import os, signal, subprocess, time
+from pathlib import Path
+
+from symphony import operator
+from symphony.sdk import Context
+
+
+@operator("s.computes", version="1.0.0", cpu=True, read=True)
+def computes(token: str, folder: Path, how: str) -> int:
+    subprocess.Popen(["sleep", token])
+    subprocess.Popen(["setsid", "env", "-i", "sleep", token])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    (folder / "computes").touch()
+    if how != "success":
+        time.sleep(600)
+    return 1
+
+
+@operator("s.waits", version="1.0.0", read=True)
+def waits(how: str, folder: Path) -> int:
+    """In a thread, which nobody can end."""
+    (folder / "waits").touch()
+    time.sleep(0 if how == "success" else 600)
+    return 1
+'''
+
+WORKFLOW = """\
+symphony: 1
+name: Stopping
+inputs:
+  how: {type: string}
+  token: {type: string}
+  folder: {type: string}
+nodes:
+  warm: {instrument: minilm, inputs: {texts: [hello]}}
+  leaves:
+    command: setsid sleep $TOKEN & env -i setsid sleep $TOKEN & sleep $TOKEN & true
+    inputs: {token: "${{ inputs.token }}"}
+  computes:
+    operator: s.computes
+    inputs: {token: "${{ inputs.token }}", folder: "${{ inputs.folder }}", how: "${{ inputs.how }}"}
+    after: [warm, leaves]
+    TIMEOUT
+  waits:
+    operator: s.waits
+    inputs: {how: "${{ inputs.how }}", folder: "${{ inputs.folder }}"}
+    after: [warm, leaves]
+    when: inputs.how != "timeout"
+  hangs:
+    command: |
+      setsid sleep $TOKEN & env -i setsid sleep $TOKEN & sleep $TOKEN &
+      touch "$FOLDER/hangs"
+      [ "$HOW" = success ] || { trap '' TERM; while :; do sleep 0.05; done; }
+    inputs: {how: "${{ inputs.how }}", token: "${{ inputs.token }}", folder: "${{ inputs.folder }}"}
+    after: [warm, leaves]
+    idempotent: true
+  fails:
+    command: while [ ! -e "$FOLDER/all" ]; do sleep 0.02; done; exit 1
+    inputs: {folder: "${{ inputs.folder }}"}
+    when: inputs.how == "failure"
+    idempotent: true
+"""
+
+
+class Stage:
+    """A run in a home of its own, and what is left of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.mark = folder, uuid.uuid4().hex
+        self.token = f"{600 + int(self.mark[:6], 16)}.{int(self.mark[6:12], 16)}"
+        (folder / "ops.py").write_text(OPERATORS)
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")},
+            "SYMPHONY_HOME": str(folder / "home"),
+            "STAGE": self.mark,
+        }
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "symphony", *words],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, how: str) -> "subprocess.Popen[str]":
+        timeout = "timeout: 1s" if how == "timeout" else ""
+        (self.folder / "w.yaml").write_text(WORKFLOW.replace("TIMEOUT", timeout))
+        given = {"how": how, "token": self.token, "folder": str(self.folder)}
+        inputs = [word for key, value in given.items() for word in ("--input", f"{key}={value}")]
+        return self.start("run", "w.yaml", "--operators", "ops.py", "--json", *inputs)
+
+    def until_all_work(self, process: "subprocess.Popen[str]") -> None:
+        names, until = ("computes", "waits", "hangs"), time.monotonic() + PATIENCE_S
+        while not all((self.folder / name).exists() for name in names):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until, self.left()
+            time.sleep(0.02)
+        (self.folder / "all").touch()
+
+    def run_id(self) -> str:
+        return next((self.folder / "home" / "journal").glob("*.db")).stem
+
+    def left(self) -> list[str]:
+        """What is running of it, zombies aside."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                words = process.cmdline()
+                ours = self.token in words or process.environ().get("STAGE") == self.mark
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(f"{process.pid} {' '.join(words)}")
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def clear(self) -> None:
+        for entry in self.left():
+            try:
+                os.kill(int(entry.split()[0]), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(tmp_path)
+    yield stage
+    stage.clear()
+
+
+@pytest.mark.parametrize(("how", "status"), [("success", 0), ("failure", 1), ("timeout", 1)])
+def test_nothing_is_left_of_a_run_that_ends_by_itself(stage: Stage, how: str, status: int) -> None:
+    process = stage.run(how)
+    if how == "failure":
+        stage.until_all_work(process)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == status, (out, err)
+    assert stage.left() == []
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_nothing_is_left_after_a_signal(stage: Stage, number: int, status: int) -> None:
+    process = stage.run("hang")
+    stage.until_all_work(process)
+    assert len(stage.left()) > 8
+    process.send_signal(number)
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == status, (out, err)
+    assert json.loads(out)["status"] == "cancelled"
+    assert stage.left() == []
+
+
+def test_nothing_is_left_after_a_second_ctrl_c(stage: Stage) -> None:
+    process = stage.run("hang")
+    stage.until_all_work(process)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    while "cancelling" not in process.stderr.readline():
+        pass
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert stage.left() == []
+
+
+def test_nothing_is_left_after_a_cancellation_from_elsewhere(stage: Stage) -> None:
+    process = stage.run("hang")
+    stage.until_all_work(process)
+    asked = stage.start("runs", "cancel", stage.run_id())
+    asked.communicate(timeout=PATIENCE_S)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 3
+    assert stage.left() == []
+
+
+@pytest.mark.parametrize("then", ["cancel", "resume"])
+def test_what_a_killed_owner_leaves_is_shown_by_doctor_and_ended_by_whoever_goes_on(
+    stage: Stage, then: str
+) -> None:
+    process = stage.run("hang")
+    stage.until_all_work(process)
+    process.kill()
+    process.communicate()
+    kept = {entry.split()[0] for entry in stage.left() if "sleep" in entry}
+    doctor = stage.start("doctor", "--json")
+    (found,) = [check for check in json.loads(doctor.communicate()[0]) if check["check"] == "processes"]
+    assert found["verdict"] == "warning"
+    assert stage.run_id() in found["found"]
+    if then == "cancel":
+        asked = stage.start("runs", "cancel", stage.run_id())
+        asked.communicate(timeout=PATIENCE_S)
+        assert asked.returncode == 0
+    else:
+        resumed = stage.start("runs", "resume", stage.run_id(), "--json")
+        until = time.monotonic() + PATIENCE_S
+        (stage.folder / "computes").unlink()
+        while not (stage.folder / "computes").exists():
+            assert resumed.poll() is None, resumed.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        assert not kept & {entry.split()[0] for entry in stage.left() if marked(entry)}
+        resumed.send_signal(signal.SIGTERM)
+        resumed.communicate(timeout=PATIENCE_S)
+        assert resumed.returncode == 143
+    assert [entry for entry in stage.left() if marked(entry)] == []
+
+
+def marked(entry: str) -> bool:
+    """Has it an environment by which it can be found once the one who adopted it is dead?"""
+    try:
+        return bool(psutil.Process(int(entry.split()[0])).environ().get("STAGE"))
+    except psutil.Error:
+        return False
