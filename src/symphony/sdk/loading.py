@@ -85,7 +85,8 @@ def read_source(file: Path) -> bytes:
         raise OperatorsNotLoaded(f"{file} is larger than 16 MiB", hint="give a Python source file") from error
     except (IoFailed, ValueError) as error:
         hint = "name one file" if file.is_dir() else "check the path"
-        raise OperatorsNotLoaded(str(error), hint=hint) from error
+        reason = str(error).rpartition(": ")[2]
+        raise OperatorsNotLoaded(f"{file} cannot be read: {reason}", hint=hint) from error
 
 
 def _execute(file: Path, source: bytes) -> ModuleType:

@@ -1,6 +1,7 @@
 """Files of operators: what is loaded, and what is said of broken ones."""
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -102,3 +103,10 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorsNotLoaded) as caught:
         load_operators(tmp_path)
     assert caught.value.hint == "name one file"
+
+
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")  # opening it would wait for a writer
+    for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero"), tmp_path / "a\0b"):
+        with pytest.raises(OperatorsNotLoaded, match="cannot be read"):
+            load_operators(path)
