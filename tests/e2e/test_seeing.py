@@ -2,12 +2,15 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
+from pytest_httpserver import HTTPServer
 
 pytestmark = pytest.mark.slow
 
@@ -119,3 +122,33 @@ def test_pruning_says_what_it_would_do_and_does_it(desk: Desk) -> None:
     assert desk.type("runs", "prune", "--older", "0s")[0].startswith("deleted 1 run,")
     assert list((desk.folder / "home" / "logs" / "runs").iterdir()) == []
     assert "no duration" in desk.type("runs", "prune", "--older", "soon", status=2)[1]
+
+
+def test_traces_go_to_the_receiver_that_the_standard_variable_names(
+    desk: Desk, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1/traces", method="POST").respond_with_data(b"")
+    failing = "name: Odd\nnodes:\n  good: {command: 'true'}\n  bad: {command: 'exit 3', after: [good]}\n"
+    (desk.folder / "odd.yaml").write_text(failing)
+    desk.type("run", "odd.yaml", status=1, OTEL_EXPORTER_OTLP_ENDPOINT=httpserver.url_for(""))
+    spans = {}
+    for request, _ in httpserver.log:
+        sent = ExportTraceServiceRequest.FromString(request.data)
+        for resource in sent.resource_spans:
+            service = {a.key: a.value.string_value for a in resource.resource.attributes}["service.name"]
+            assert service == "symphony"
+            spans |= {span.name: span for scope in resource.scope_spans for span in scope.spans}
+    assert set(spans) == {"run Odd", "good", "bad"}
+    run_id = desk.json("runs", "show", "last")["run_id"]
+    assert spans["run Odd"].trace_id.hex() == str(run_id).replace("-", "")
+    assert spans["bad"].parent_span_id == spans["run Odd"].span_id
+    assert spans["bad"].links[0].span_id == spans["good"].span_id
+
+
+def test_a_receiver_that_is_not_there_costs_a_line_and_no_run(desk: Desk) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    _, err = desk.type("run", "fan.yaml", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
+    assert err.count("traces were not exported") == 1
+    assert "Traceback" not in err
+    assert desk.json("runs", "show", "last")["status"] == "succeeded"

@@ -15,6 +15,7 @@ import msgspec
 
 from symphony.app.home import find_home
 from symphony.app.models import AllModels, keys_of
+from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.config import load_config
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
@@ -35,6 +36,7 @@ from symphony.pit.tracker.work import COMMAND, Work, works_of
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.models import Models
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
+from symphony.ports.tracing import Tracing
 from symphony.ports.values import Value
 from symphony.sdk import Operator, load_operators
 from symphony.workflow.catalog import Catalog
@@ -178,6 +180,8 @@ class Symphony:
             if name in self.__dict__ and self.__dict__[name] is not None:
                 self.__dict__[name].close()
         self._closing.close()
+        if self.__dict__.get("tracing") is not None:
+            await asyncio.to_thread(self.__dict__["tracing"].close, TRACE_PATIENCE_S)
         if self.home is not None and self._ran:
             await asyncio.to_thread(self._retain_logs)
 
@@ -211,6 +215,11 @@ class Symphony:
 
             models |= configured(self.config.models)
         return Catalog(operators={name: one.info for name, one in self.operators.items()}, models=models)
+
+    @cached_property
+    def tracing(self) -> Tracing | None:
+        """Where traces of runs go, if anywhere."""
+        return tracing_for(self.config.tracing, os.environ)
 
     @cached_property
     def artifacts(self) -> ArtifactStore:
@@ -362,7 +371,15 @@ class Symphony:
             store.close()
             lock.release()
             return self._ended(run_id, job, meta, sealer)
-        return self._launch(job, meta, store, lock, sealer, lambda engine: engine.run(recorded, retry, skip))
+        return self._launch(
+            job,
+            meta,
+            store,
+            lock,
+            sealer,
+            lambda engine: engine.run(recorded, retry, skip),
+            known=len(recorded),
+        )
 
     def _checked(self, workflow: Workflow | Path | str) -> tuple[str | None, Path, Workflow]:
         if isinstance(workflow, Workflow):
@@ -431,11 +448,14 @@ class Symphony:
         lock: RunLock | None,
         sealer: Sealer,
         begin: "Callable[[Engine], object]",
+        *,
+        known: int = 0,
     ) -> RunHandle:
         engine, log = self._engine(job, meta, store, sealer)
         self._ran = True
 
         async def run() -> RunResult:
+            following = self._followed(job, engine, known)
             try:
                 result = await begin(engine)  # type: ignore[misc]  # `begin` gives `Engine.run`'s coroutine
                 assert isinstance(result, RunResult)
@@ -449,11 +469,21 @@ class Symphony:
                 log.close()
                 if lock is not None:
                     lock.release()
+                if following is not None:
+                    await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
+                    following.cancel()
 
         task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return RunHandle(job.run_id, engine, task, log)
+
+    def _followed(self, job: Job, engine: Engine, known: int) -> "asyncio.Task[None] | None":
+        """Draws a trace of the run while it goes on, if traces are wanted."""
+        if self.tracing is None:
+            return None
+        work = follow(self.tracing, job, engine.feed, self.catalog, known=known)
+        return asyncio.get_running_loop().create_task(work, name=f"trace {job.run_id}")
 
     def _ended(self, run_id: str, job: Job, meta: RunMeta, sealer: Sealer) -> RunHandle:
         engine, log = self._engine(job, meta, MemoryStore(), sealer)

@@ -44,6 +44,17 @@ class LogsConfig(Settings, frozen=True, kw_only=True):
     max_mb: Annotated[int, msgspec.Meta(ge=1, le=10_000_000)] = 2_048
 
 
+class TracingConfig(Settings, frozen=True, kw_only=True):
+    """OpenTelemetry traces of runs, with the extra `otel`. `enabled` unset: if an endpoint is known.
+
+    `endpoint` is the base URL of an OTLP receiver over HTTP, such as `http://localhost:4318`; the
+    standard `OTEL_*` variables win.
+    """
+
+    enabled: bool | None = None
+    endpoint: str | None = None
+
+
 class SymphonyConfig(Settings, frozen=True, kw_only=True):
     """The engine. `concurrency`: how many nodes run at once unless a run says otherwise."""
 
@@ -110,6 +121,7 @@ class Config(Settings, frozen=True, kw_only=True):
     logs: LogsConfig = LogsConfig()
     models: dict[str, ModelConfig] = {}
     symphony: SymphonyConfig = SymphonyConfig()
+    tracing: TracingConfig = TracingConfig()
 
     def __post_init__(self) -> None:
         if not CURRENCY.fullmatch(self.budget.currency):

@@ -152,6 +152,7 @@ class Replay:
             }
         elif code is Code.FAILED:
             data["duration_ms"] = round(max(0.0, at - number(record[3])) * 1000, 3)
+            data["final"] = Status(self.machine.status[slot]) is not Status.RETRYING
         elif code is Code.EXPANDED:
             data["count"] = integer(record[3])
         elif code is Code.ENDED:

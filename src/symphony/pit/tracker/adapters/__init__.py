@@ -1,0 +1,1 @@
+"""The tracker's bridges to outside systems, one module each."""

@@ -1,0 +1,65 @@
+"""The tracing seam: a run told, event by event, to whoever draws traces of it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from symphony.ports.runs import RunEvent
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """The model that an instrument's step asks. `operation`: chat or embeddings."""
+
+    id: str
+    provider: str
+    operation: str
+
+
+class Shape(Protocol):
+    """What the steps of a run are, by their full names."""
+
+    def kind(self, step: str) -> tuple[str, str]:
+        """Its kind (operator, instrument, command, …) and what it runs; `unknown` where nobody knows."""
+        ...
+
+    def before(self, step: str) -> Sequence[str]:
+        """The steps of the same graph that it waited for."""
+        ...
+
+    def model(self, step: str) -> Model | None:
+        """The model that it asks, if it asks one."""
+        ...
+
+
+class RunAbout(msgspec.Struct, frozen=True, kw_only=True):
+    """The run that is told. `known`: so many of its first events were told by an earlier process."""
+
+    run_id: str
+    workflow: str
+    version: str
+    known: int = 0
+
+
+class RunTrace(Protocol):
+    """Takes one run's events. Neither method blocks or raises."""
+
+    def add(self, event: RunEvent) -> None:
+        """The next durable event, in order."""
+        ...
+
+    def end(self) -> None:
+        """Nothing more comes from this process, whether the run has ended or not."""
+        ...
+
+
+class Tracing(Protocol):
+    """Where traces go."""
+
+    def run(self, about: RunAbout, shape: Shape) -> RunTrace:
+        """Begin to tell a run."""
+        ...
+
+    def close(self, patience_s: float) -> None:
+        """Hand over what is left, for at most so many seconds. Blocks; never raises."""
+        ...
