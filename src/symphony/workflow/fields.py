@@ -236,15 +236,22 @@ def semver(fields: Fields, tree: Tree, place: str, key: str) -> object:
 
 def choice(*choices: str) -> Reader:
     """A reader of one of `choices`."""
+    return Choice(choices)
 
-    def read(fields: Fields, tree: Tree, place: str, key: str) -> object:
-        if isinstance(tree, str) and tree in choices:
+
+class Choice:
+    """A reader that others can ask what it accepts."""
+
+    def __init__(self, choices: tuple[str, ...]) -> None:
+        self.choices = choices
+
+    def __call__(self, fields: Fields, tree: Tree, place: str, key: str) -> object:
+        if isinstance(tree, str) and tree in self.choices:
             return tree
-        hint = f"use {' or '.join(choices)}" if len(choices) < 3 else f"use one of {', '.join(choices)}"
-        hint = did_you_mean(tree, choices, hint) if isinstance(tree, str) else hint
+        few = len(self.choices) < 3
+        hint = f"use {' or '.join(self.choices)}" if few else f"use one of {', '.join(self.choices)}"
+        hint = did_you_mean(tree, self.choices, hint) if isinstance(tree, str) else hint
         return fields.wrong(place, key, f"{key} cannot be {shown(tree)}", hint)
-
-    return read
 
 
 def free_values(fields: Fields, tree: Tree, place: str, key: str) -> object:

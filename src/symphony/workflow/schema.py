@@ -1,4 +1,9 @@
-"""Reads a tree into a `Workflow`, best effort, with every structural problem at its place. Pure."""
+"""Reads a tree into a `Workflow`, best effort, with every structural problem at its place. Pure.
+
+To add a key: a field in `model`, a line in the table of readers here (or in `schema_nodes`,
+`schema_edges`), a line in `spelling`, and what it means in `json_schema`. All formats then carry
+it, Bincode too, and the published JSON Schema tells it to editors; a test misses what is forgotten.
+"""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -21,7 +26,8 @@ from symphony.workflow.fields import (
     texts,
 )
 from symphony.workflow.inputs import beyond
-from symphony.workflow.model import SCHEMA_VERSION, Budget, ControlNode, InputSpec, Node, Workflow
+from symphony.workflow.migrations import migrated, version_of, wanted
+from symphony.workflow.model import Budget, ControlNode, InputSpec, Node, Workflow
 from symphony.workflow.problems import child, shown
 from symphony.workflow.schema_edges import read_edges
 from symphony.workflow.schema_nodes import read_nodes, read_steps
@@ -36,8 +42,9 @@ def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) ->
 
     `connected` names nodes that get edges from elsewhere.
     """
-    document = fields.map(tree, "", "", "a workflow")
-    if document is None or not _supported(document, fields):
+    found = fields.map(tree, "", "", "a workflow")
+    document = None if found is None else _of_this_version(found, fields)
+    if document is None:
         return None
     fields.depth = 2
     made = section(fields, document, "", _READERS, "a workflow")
@@ -55,17 +62,14 @@ def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) ->
     return workflow
 
 
-def _supported(document: Mapping[str, Tree], fields: Fields) -> bool:
-    """Is it of a version that this program reads? Of another nothing else could be said."""
-    if "symphony" not in document:
-        return True
-    version = document["symphony"]
-    if version == SCHEMA_VERSION and type(version) is int:
-        return True
-    message = f"version {shown(version)} of the workflow schema is not supported"
-    hint = f"write symphony: {SCHEMA_VERSION}, or use a program that knows this version"
-    fields.findings.add("unsupported-schema", "symphony", message, hint)
-    return False
+def _of_this_version(document: dict[str, Tree], fields: Fields) -> dict[str, Tree] | None:
+    """The document, migrated if it is older. Of a version that is not known nothing else could be said."""
+    found = migrated(document)
+    if found is None:
+        version = version_of(document)
+        message = f"version {shown(version)} of the workflow schema is not supported"
+        fields.findings.add("unsupported-schema", "symphony", message, wanted(version))
+    return found
 
 
 def _nodes(document: Mapping[str, Tree], fields: Fields) -> dict[str, Node] | None:
@@ -271,3 +275,9 @@ _INPUT_READERS: Final[Mapping[str, Reader]] = {
     "max": _bound,
     "description": text,
 }
+TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {
+    "workflow": _READERS,
+    "input": _INPUT_READERS,
+    "budget": _BUDGET_READERS,
+}
+"""Every table of this module, for those who describe the format."""

@@ -115,3 +115,5 @@ _READERS: Final[Mapping[str, Reader]] = {
     "label": text,
     "derived": boolean,
 }
+TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {"edge": _READERS}
+"""Every table of this module, for those who describe the format."""

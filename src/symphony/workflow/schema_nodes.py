@@ -48,6 +48,13 @@ CONTROL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The keys that only control nodes of one kind have."""
 
+ALTERNATIVES: Final[Mapping[str, tuple[str, str]]] = {
+    "branch": ("condition", "switch"),
+    "delay": ("for", "until"),
+    "loop": ("while", "until"),
+}
+"""Two keys of which a control node of one kind has exactly one."""
+
 _PYTHON_NAMES: Final = {"for": "for_", "while": "while_"}
 _SKIP: Final = OnError(action="skip")
 
@@ -171,9 +178,8 @@ def _control_keys(
 
 def _complete(fields: Fields, tree: Mapping[str, Tree], place: str, control: str) -> None:
     """Report what a control node of this kind lacks, or has twice over."""
-    pairs = {"branch": ("condition", "switch"), "delay": ("for", "until"), "loop": ("while", "until")}
-    if control in pairs:
-        first, second = pairs[control]
+    if control in ALTERNATIVES:
+        first, second = ALTERNATIVES[control]
         if first in tree and second in tree:
             message = f"a {control} has {first} or {second}, not both"
             fields.wrong(place, second, message, f"remove {first}: or {second}:")
@@ -431,3 +437,15 @@ _ARTIFACT: Final[Mapping[str, Reader]] = {
     "port": _node_name,
 }
 _STEP: Final[Mapping[str, Reader]] = {"name": text, "command": _command, "needs": texts}
+KINDS: Final = tuple(_KINDS)
+"""The keys of which a node has exactly one."""
+TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {
+    "kind": {kind: reader for kind, (reader, _) in _KINDS.items()},
+    "node": _OPTIONS,
+    "control": _CONTROL_READERS,
+    "retry": _RETRY,
+    "on_error": _ON_ERROR,
+    "artifact": _ARTIFACT,
+    "step": _STEP,
+}
+"""Every table of this module, for those who describe the format."""

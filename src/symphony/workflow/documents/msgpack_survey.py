@@ -1,7 +1,7 @@
 """One pass over a MessagePack document, without recursion and without building anything. Pure.
 
-It refuses what is cut off, what nests too deep, what follows the end, keys that are no text, and
-types that no document has, each with its byte; and it finds the keys that stand twice.
+It refuses what is cut off, what nests too deep, what follows the end, and lists and maps as keys,
+each with its byte; and it finds the keys that stand twice.
 """
 
 import struct
@@ -14,6 +14,8 @@ _SIZES: Final = {0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 
 """Bytes behind the first, of numbers."""
 _LENGTHS: Final = {0xC4: ">B", 0xC5: ">H", 0xC6: ">I", 0xD9: ">B", 0xDA: ">H", 0xDB: ">I"}
 """How the length of bytes and texts is written."""
+_EXTENSIONS: Final = {0xC7: ">B", 0xC8: ">H", 0xC9: ">I"}
+"""How the length of extensions is written."""
 _COUNTS: Final = {0xDC: ">H", 0xDD: ">I", 0xDE: ">H", 0xDF: ">I"}
 """How the count of lists and maps is written."""
 
@@ -72,7 +74,11 @@ class _Surveyor:
         first = self._take()
         length = self._text_length(first)
         if length is None:
-            raise _wrong("a key must be text", begin)
+            if 0x80 <= first <= 0x9F or first in _COUNTS:
+                raise _wrong("a key must be text", begin)
+            self.at = begin
+            self._value("")
+            return shown(self.body[begin : self.at])  # the reader refuses it
         key = self._text(length, begin)
         assert frame.keys is not None
         if key in frame.keys:
@@ -128,8 +134,12 @@ class _Surveyor:
             self._open(first & 0x0F, place, begin, is_map=first <= 0x8F)
         elif first in _COUNTS:
             self._open(self._number(_COUNTS[first]), place, begin, is_map=first >= 0xDE)
+        elif first in _EXTENSIONS:
+            self._skip(1 + self._number(_EXTENSIONS[first]), begin)  # the reader refuses it, as a timestamp
+        elif 0xD4 <= first <= 0xD8:
+            self._skip(1 + (1 << first - 0xD4), begin)
         else:
-            raise _wrong("a type that no workflow has: an extension or timestamp", begin)
+            raise _wrong("a type that no workflow has", begin)
 
     def _open(self, count: int, place: str, begin: int, *, is_map: bool) -> None:
         if len(self.stack) >= DEPTH_MAX:

@@ -1,0 +1,28 @@
+"""`symphony schema`: the format of workflow files, for editors."""
+
+from pathlib import Path
+
+import click
+
+from symphony.cli import options
+
+
+@click.command("schema")
+@click.option("--ports", is_flag=True, help="Name operators and models too, with the inputs of each.")
+@options.operators
+@options.output
+def command(ports: bool, operators: tuple[Path, ...], target: Path | None) -> int:
+    """Print the JSON Schema of workflow files (draft 2020-12).
+
+    Editors complete and check YAML and JSON with it. With --operators, which includes --ports,
+    it knows the operators of those files as well.
+    """
+    import json
+
+    from symphony.cli import files, writing
+    from symphony.workflow.json_schema import json_schema
+
+    catalog = files.catalog_with(operators) if ports or operators else None
+    text = json.dumps(json_schema(catalog), indent=2, ensure_ascii=False) + "\n"
+    writing.deliver(text.encode(), target)
+    return 0

@@ -1,0 +1,112 @@
+"""What every key of a workflow file means, in one line: shown by editors. Data only."""
+
+from collections.abc import Mapping
+from typing import Final
+
+_ABOUT: Final[Mapping[str, Mapping[str, str]]] = {
+    "workflow": {
+        "symphony": "Version of this format; 1 if absent.",
+        "name": "What people call it: 1 to 100 characters.",
+        "version": "Semantic version of this workflow.",
+        "description": "What it is for.",
+        "tags": "Words to find it by.",
+        "env": "Environment variables that expressions may read as env.NAME.",
+        "inputs": "What a run is given: name and type; one without default must be given.",
+        "nodes": "What is done: name and node. The order follows from what each reads.",
+        "steps": "In place of nodes: shell commands, one after the other unless any says what it needs.",
+        "edges": "What the shorthands of nodes cannot say.",
+        "outputs": "What the run gives: name and value or ${{ expression }}.",
+        "budget": "What the models of one run may use; the call that would go beyond is refused.",
+        "metadata": "Anything; tools keep their notes here.",
+    },
+    "input": {
+        "type": "string, integer, number, boolean, path, list[T], map[T], …; with ? it may be null.",
+        "enum": "In place of type: the texts to choose from.",
+        "default": "What it is if it is not given.",
+        "min": "The least number allowed.",
+        "max": "The greatest number allowed.",
+        "description": "What it is for.",
+    },
+    "budget": {
+        "money": "At most so much, in the currency of the price table.",
+        "tokens": "At most so many tokens, in and out.",
+        "calls": "At most so many calls of models.",
+    },
+    "kind": {
+        "operator": "Runs an operator: NAME or NAME@VERSION. `symphony operators list` names them.",
+        "instrument": "Asks a model: ID or ID@VERSION. `symphony models list` names them.",
+        "control": "Steers the run: branch, merge, delay, approval or loop.",
+        "workflow": "Runs another workflow: a file beside this one.",
+        "command": "Runs a shell command; inputs arrive as variables in capitals, expressions are refused.",
+    },
+    "node": {
+        "inputs": "Values or ${{ expressions }} by port.",
+        "config": "Settings of the operator or model.",
+        "for_each": "A list, or CEL that gives one: the node runs once for each element, `item`.",
+        "concurrency": "At most so many elements at once.",
+        "when": "CEL; where it is false, the node is skipped.",
+        "after": "Nodes, or branches such as check.true, that come first.",
+        "join": "all: any skipped predecessor skips this node. any: one that succeeded is enough.",
+        "retry": "How often and when it is tried again.",
+        "timeout": "For each attempt: digits and ms, s, m, h or d.",
+        "on_error": "What a failure means: fail, skip, {value: {PORT: …}} or {fallback: NODE}.",
+        "idempotent": "May it be run again after a crash?",
+        "priority": "The greater, the sooner among those that are ready.",
+        "cache": "off: never take an earlier result.",
+        "artifact": "Keep the output under a name.",
+        "description": "What it does.",
+        "position": "Where editors draw it: [x, y].",
+        "enabled": "false: the node is skipped.",
+        "metadata": "Anything; tools keep their notes here.",
+    },
+    "control": {
+        "condition": "Of a branch: CEL that decides between true and false.",
+        "switch": "Of a branch: CEL whose value is compared with the cases.",
+        "cases": "Of a branch with switch: name and value.",
+        "default": "Of a branch with switch: the name of the branch where no case matches.",
+        "for": "Of a delay: how long.",
+        "until": "Of a delay: a CEL timestamp. Of a loop: CEL, tested after each round.",
+        "message": "Of an approval: what is asked.",
+        "on_timeout": "Of an approval: what is taken for the answer when nobody gives one.",
+        "state": "Of a loop: what the first round begins with.",
+        "body": "Of a loop: its nodes.",
+        "next": "Of a loop: the state of the next round, by CEL.",
+        "while": "Of a loop: CEL, tested before each round.",
+        "max_iterations": "Of a loop: more rounds are a failure.",
+    },
+    "retry": {
+        "attempts": "Tries altogether.",
+        "backoff": "How the wait grows from try to try.",
+        "initial": "The first wait.",
+        "max": "The longest wait.",
+        "jitter": "Wait a random part of it.",
+    },
+    "on_error": {
+        "value": "Ports and the values that stand for those of the failed node.",
+        "fallback": "The node that runs in its place; it must have the same ports.",
+    },
+    "artifact": {
+        "name": "The name; may hold ${{ expressions }}.",
+        "content_type": "Such as text/markdown.",
+        "port": "Which output, where there are several.",
+    },
+    "step": {
+        "name": "Its name.",
+        "command": "The shell command.",
+        "needs": "Steps that come first.",
+    },
+    "edge": {
+        "from": "NODE.PORT, NODE.BRANCH or NODE.",
+        "to": "NODE.INPUT or NODE.",
+        "transform": "CEL over `value`, between two ports.",
+        "priority": "Of an edge between nodes: the greater, the sooner.",
+        "when": "CEL; the target runs if one of its conditional edges holds.",
+        "label": "What editors write beside a conditional edge.",
+        "derived": "true: made from a shorthand by a program; it is left out when the file is read.",
+    },
+}
+
+MEANINGS: Final[Mapping[tuple[str, str], str]] = {
+    (table, key): words for table, keys in _ABOUT.items() for key, words in keys.items()
+}
+"""By table and key of `json_schema.TABLES`."""

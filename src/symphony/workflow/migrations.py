@@ -1,0 +1,52 @@
+"""Documents of earlier schema versions become documents of this one, version by version. Pure.
+
+A new version is three things: `SCHEMA_VERSION` in `model`, one function here that turns a document
+of the version before into one of the new version, and one fixture (tests/data/migrations). Every
+function stays for ever: files are older than programs. A new key that may be absent needs no new
+version; see `schema`.
+
+Version N is read by Symphony N.0 and newer; version 1 by all.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final, TypeAlias
+
+from symphony.workflow.documents.tree import Tree
+from symphony.workflow.model import SCHEMA_VERSION
+
+Migration: TypeAlias = Callable[[dict[str, Tree]], dict[str, Tree]]
+"""Turns a document of one version into one of the next. It leaves alone what is not as it should
+be: reading reports that. It may change what it is given. The key `symphony` is not its business."""
+
+OLDEST: Final = 1
+MIGRATIONS: Final[Mapping[int, Migration]] = {}
+"""By the version that each begins with: one for every version from `OLDEST` up to the one before this."""
+
+
+def version_of(document: Mapping[str, Tree]) -> Tree:
+    """The schema version that a document says; one that says none has version 1."""
+    return document.get("symphony", 1)
+
+
+def migrated(
+    document: dict[str, Tree],
+    migrations: Mapping[int, Migration] = MIGRATIONS,
+    *,
+    current: int = SCHEMA_VERSION,
+) -> dict[str, Tree] | None:
+    """`document` in the version `current`; None if it is of a version that nobody here knows."""
+    version = version_of(document)
+    if type(version) is not int or version > current:
+        return None
+    for step in range(version, current):
+        if step not in migrations:
+            return None
+        document = migrations[step](dict(document))
+    return document if version == current else {**document, "symphony": current}
+
+
+def wanted(version: Tree) -> str:
+    """What to do about a document of this version, which `migrated` refuses."""
+    if type(version) is int and version > SCHEMA_VERSION:
+        return f"install Symphony {version}.0 or newer: pip install --upgrade 'symphony>={version}'"
+    return f"write symphony: {SCHEMA_VERSION}, without quotes, or remove the key"
