@@ -1,8 +1,11 @@
-"""The composition root and the Python API: `Symphony`, `run`, handles and runs."""
+"""The composition root and the Python API: `Symphony`, `run`, handles and runs. Loaded at first use."""
 
-from symphony.app.home import find_home
-from symphony.app.symphony import InputInvalid, Progress, RunHandle, Symphony, run
-from symphony.pit.tracker.runs import RunBusy, RunNotFound, Runs
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from symphony.app.home import find_home
+    from symphony.app.symphony import InputInvalid, Progress, RunHandle, Symphony, run
+    from symphony.pit.tracker.runs import RunBusy, RunNotFound, Runs
 
 __all__ = [
     "InputInvalid",
@@ -15,3 +18,20 @@ __all__ = [
     "find_home",
     "run",
 ]
+
+_HOMES = {
+    "symphony.app.home": ("find_home",),
+    "symphony.app.symphony": ("InputInvalid", "Progress", "RunHandle", "Symphony", "run"),
+    "symphony.pit.tracker.runs": ("RunBusy", "RunNotFound", "Runs"),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = found
+    return found

@@ -1,6 +1,5 @@
 """Which model is served by what: the settings and the kit put together, everything started late."""
 
-import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +21,11 @@ def keys_of(config: Config, environment: Mapping[str, str]) -> dict[str, str]:
 class AllModels:
     """`symphony.ports.models.Models` over everything there is: each id goes to who serves it."""
 
-    def __init__(self, config: Config, home: Path | None, clock: Clock) -> None:
-        self._config, self._home, self._clock = config, home, clock
+    def __init__(
+        self, config: Config, home: Path | None, clock: Clock, environment: Mapping[str, str]
+    ) -> None:
+        """`environment` is where the keys are looked up, at each call."""
+        self._config, self._home, self._clock, self._environment = config, home, clock, environment
         self._served: dict[str, Models] = {}
 
     async def invoke(
@@ -66,7 +68,7 @@ class AllModels:
             currency=self._config.budget.currency,
             clock=self._clock,
             chance=random.Random(),  # noqa: S311  (jitter, not a secret)
-            environment=os.environ,
+            environment=self._environment,
         )
 
     def _local(self) -> Models:

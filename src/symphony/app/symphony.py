@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+from collections import ChainMap
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -130,6 +131,7 @@ class Symphony:
         self._given, self._files = tuple(operators), tuple(files)
         self._clock = SystemClock()
         self._models: Models | None = None
+        self._environment: ChainMap[str, str] = ChainMap({}, os.environ)
         self._workers: Workers | None = None
         self._tasks: set[asyncio.Task[RunResult]] = set()
         self._closing = contextlib.ExitStack()
@@ -253,7 +255,7 @@ class Symphony:
     def models(self) -> Models:
         """Models by id, their processes started when first used."""
         if self._models is None:
-            self._models = AllModels(self.config, self.home, self._clock)
+            self._models = AllModels(self.config, self.home, self._clock, self._environment)
         return self._models
 
     def workers(self) -> "Workers":
@@ -296,9 +298,9 @@ class Symphony:
         """Check everything, then begin a run; it is durable when this returns.
 
         `cwd`: where paths and commands resolve. `environment`: in place of the process's, for
-        the names that the workflow lists under `env`. `budget`: limits beside those of the workflow
-        and the settings; the strictest holds. Raises WorkflowInvalid, InputInvalid,
-        WorkflowNotFound, NotSupported, JournalFailed.
+        the names that the workflow lists under `env`, and from now on for the keys of models.
+        `budget`: limits beside those of the workflow and the settings; the strictest hold. Raises
+        WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported, JournalFailed.
         """
         source, base, model = self._checked(workflow)
         here = (cwd or Path.cwd()).absolute()
@@ -306,7 +308,8 @@ class Symphony:
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
         config = self.config
-        sealer, variables = _secrets(model, environment, config)
+        self._environment.update(environment or {})
+        sealer, variables = _secrets(model, self._environment, config)
         meta = RunMeta(
             run_id=new_run_id(),
             workflow=dumps(model, "json"),
@@ -356,7 +359,7 @@ class Symphony:
             )
             model = loads(meta.workflow, "json")
             works = works_of(model, catalog, operators)
-            sealer, variables = _secrets(model, None, self.config)
+            sealer, variables = _secrets(model, self._environment, self.config)
             _require(meta.variables, variables)
             bound = sealer.unseal(decode_sealed(meta.inputs))
             assert isinstance(bound, dict)
@@ -507,15 +510,14 @@ class _AtOnce:
 
 
 def _secrets(
-    workflow: Workflow, environment: Mapping[str, str] | None, config: Config
+    workflow: Workflow, environment: Mapping[str, str], config: Config
 ) -> tuple[Sealer, Mapping[str, str]]:
     """The variables that the workflow lists, and what keeps their values out of the home.
 
     The keys of models are kept out as well, though no node can read them.
     """
-    source = os.environ if environment is None else {**os.environ, **environment}
-    variables = {name: source[name] for name in workflow.env if name in source}
-    secrets = {**keys_of(config, os.environ), **variables} if _asks(workflow.nodes) else variables
+    variables = {name: environment[name] for name in workflow.env if name in environment}
+    secrets = {**keys_of(config, environment), **variables} if _asks(workflow.nodes) else variables
     if not secrets:
         return NoSecrets(), variables
     from symphony.pit.artifacts.redaction import Redactor

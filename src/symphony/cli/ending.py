@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from symphony.cli import blocks, output, spelling
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest, StoredValue
 
@@ -47,7 +48,18 @@ def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.Page) -> 
     colour = {RunStatus.SUCCEEDED: "green", RunStatus.FAILED: "red"}.get(run.status, "yellow")
     word = output.paint(str(run.status), "bold", colour, on=page.colours)
     took = "" if elapsed_s is None else f" in {output.duration(elapsed_s)}"
-    return f"{word}{took}: {counts_of(run.nodes)}; run {run.run_id}"
+    used = "" if run.usage is None else f"; {usage_text(run.usage)}"
+    return f"{word}{took}: {counts_of(run.nodes)}{used}; run {run.run_id}"
+
+
+def usage_text(usage: Usage) -> str:
+    """`3 calls, 1,200 + 80 tokens, 0.0021 USD`: tokens read and written, and what they cost."""
+    parts = [output.count(usage.calls, "call")]
+    if usage.tokens:
+        parts.append(f"{usage.tokens_in:,} + {usage.tokens_out:,} tokens")
+    if usage.cost is not None:
+        parts.append(f"{usage.cost.normalize():f} {usage.currency}")
+    return ", ".join(parts) + (" (estimated)" if usage.estimated else "")
 
 
 def counts_of(nodes: Mapping[str, NodeResult]) -> str:

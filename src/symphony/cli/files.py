@@ -23,15 +23,21 @@ def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport
 
 
 def catalog_with(operators: Sequence[Path]) -> "Catalog":
-    """What workflows may name: the built-in catalogue and what the files define."""
-    from symphony.workflow import builtin_catalog
-
-    built_in = builtin_catalog()
-    if not operators:
-        return built_in
+    """What workflows may name: the built-in catalogue, the models of the settings, what the files define."""
     import msgspec
 
-    from symphony.sdk import load_operators
+    from symphony.app.home import find_home
+    from symphony.commons.config import load_config
+    from symphony.workflow import builtin_catalog
 
-    own = {operator.info.name: operator.info for path in operators for operator in load_operators(path)}
-    return msgspec.structs.replace(built_in, operators={**built_in.operators, **own})
+    found = builtin_catalog()
+    if models := load_config(home=find_home()).models:
+        from symphony.kit.instruments.hosted.catalog import configured
+
+        found = msgspec.structs.replace(found, models={**found.models, **configured(models)})
+    if operators:
+        from symphony.sdk import load_operators
+
+        own = {operator.info.name: operator.info for path in operators for operator in load_operators(path)}
+        found = msgspec.structs.replace(found, operators={**found.operators, **own})
+    return found

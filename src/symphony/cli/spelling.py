@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import TypeAlias, Union
 
 from symphony.ports.artifacts import ArtifactRecord, Provenance
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSummary
 from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow.problems import Problem, ValidationReport
@@ -43,7 +44,15 @@ def result(run: RunResult) -> dict[str, JSON]:
         "outputs": values(run.outputs),
         "error": error(run.error),
         "nodes": {name: node(outcome) for name, outcome in run.nodes.items()},
+        **({} if run.usage is None else {"usage": usage(run.usage)}),
     }
+
+
+def usage(used: Usage) -> dict[str, JSON]:
+    """What models used; money as text, which loses nothing."""
+    from symphony.pit.tracker.replay import usage_value
+
+    return values(usage_value(used))
 
 
 def node(outcome: NodeResult) -> dict[str, JSON]:
@@ -56,7 +65,11 @@ def node(outcome: NodeResult) -> dict[str, JSON]:
         "duration_ms": outcome.duration_ms,
         "error": error(outcome.error),
     }
-    return document if outcome.cached_from is None else document | {"cached_from": outcome.cached_from}
+    if outcome.cached_from is not None:
+        document["cached_from"] = outcome.cached_from
+    if outcome.usage is not None:
+        document["usage"] = usage(outcome.usage)
+    return document
 
 
 def error(why: RunError | None) -> JSON:

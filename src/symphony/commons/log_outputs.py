@@ -9,20 +9,37 @@ from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
-
-import structlog
-from structlog.typing import EventDict, WrappedLogger
+from typing import TYPE_CHECKING, TextIO
 
 from symphony.commons.logging import Format
 from symphony.commons.secrets import MASK
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, WrappedLogger
 
 _SECRET_WORDS = ("password", "passwd", "secret", "token", "api_key", "apikey", "authorization", "credential")
 _PRIVATE_MODE = 0o600
 
 
+class LateFormatter(logging.Formatter):
+    """`formatter`, made when there is something to format: most commands log nothing."""
+
+    def __init__(self, form: Format, *, colours: bool) -> None:
+        super().__init__()
+        self._form, self._colours = form, colours
+        self._made: logging.Formatter | None = None
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As the real one does."""
+        if self._made is None:
+            self._made = formatter(self._form, colours=self._colours)
+        return self._made.format(record)
+
+
 def formatter(form: Format, *, colours: bool) -> logging.Formatter:
     """Text for people, or one JSON object a line: event, level, logger, timestamp and the fields."""
+    import structlog  # slow
+
     plain = structlog.dev.plain_traceback  # others show local variables, and with them secrets
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, sort_keys=False)
@@ -37,7 +54,7 @@ def formatter(form: Format, *, colours: bool) -> logging.Formatter:
     )
 
 
-def _with_record(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def _with_record(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     """What the record knows: its own time, not that of writing; its logger; its fields."""
     record: logging.LogRecord = event["_record"]
     fields = getattr(record, "fields", None)
@@ -52,14 +69,14 @@ def _with_record(_logger: WrappedLogger, _name: str, event: EventDict) -> EventD
     return known
 
 
-def _on_one_line(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def _on_one_line(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     """No event may forge a second line, or move the cursor of a terminal; fields are shown quoted."""
     text = str(event["event"])
     shown = text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return {**event, "event": shown}
 
 
-def _without_secrets(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
+def _without_secrets(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     """A last net under `Secret`: fields whose very name says that nobody should read them."""
     return {
         key: MASK if any(word in key.lower() for word in _SECRET_WORDS) else value

@@ -106,10 +106,10 @@ def init_logging(config: LoggingConfig, *, stream: TextIO | None = None) -> None
 
 
 def _console(form: Format, stream: TextIO) -> logging.Handler:
-    from symphony.commons.log_outputs import ConsoleOutput, formatter
+    from symphony.commons.log_outputs import ConsoleOutput, LateFormatter
 
     handler = ConsoleOutput(stream)
-    handler.setFormatter(formatter(form, colours=_colours(stream)))
+    handler.setFormatter(LateFormatter(form, colours=_colours(stream)))
     return handler
 
 
@@ -120,11 +120,11 @@ def _colours(stream: TextIO) -> bool:
 
 
 def _file(config: LoggingConfig, path: str) -> logging.Handler:
-    from symphony.commons.log_outputs import SharedRotatingFile, formatter
+    from symphony.commons.log_outputs import LateFormatter, SharedRotatingFile
 
     try:
         handler = SharedRotatingFile(path, bytes_max=config.file_bytes_max, backups=config.file_backups)
     except OSError as error:
         raise IoFailed.of(error, f"log to {path}", hint="choose another logging.file, or none") from error
-    handler.setFormatter(formatter(config.file_format, colours=False))
+    handler.setFormatter(LateFormatter(config.file_format, colours=False))
     return handler

@@ -41,11 +41,18 @@ if TYPE_CHECKING:
     type=options.PATH,
     help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
 )
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    metavar="LIMIT=N",
+    help="The most that models may use up: money=0.5,tokens=10000,calls=20; the strictest limits hold.",
+)
 @options.quiet
 def command(
     file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool,
     memory: bool, operators: tuple[Path, ...], no_cache: bool, concurrency: int | None,
-    env_file: Path | None, quiet: bool,
+    env_file: Path | None, budgets: tuple[str, ...], quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 
@@ -54,12 +61,13 @@ def command(
     that, or a crash, `symphony runs resume` goes on: nothing that had finished is lost.
     """
     from symphony.app import Symphony
-    from symphony.cli import failures, files, given, reporting, running
+    from symphony.cli import budgeting, failures, files, given, opening, reporting, running
     from symphony.cli.envfile import read_env_file
 
     environment = None if env_file is None else {**os.environ, **read_env_file(env_file)}
-    opening = Symphony.open(operators=operators, memory=memory)
-    workflow, report = files.checked(file, opening.catalog)
+    budget = budgeting.limits(budgets)
+    opened = opening.opened(operators, memory=memory)
+    workflow, report = files.checked(file, opened.catalog)
     values = given.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
     failures.warn(report, file)
     if dry_run:
@@ -73,12 +81,13 @@ def command(
 
     async def begin(symphony: Symphony) -> "RunHandle":
         return await symphony.start(
-            file, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency, environment=environment
-        )
+            file, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency,
+            environment=environment, budget=budget,
+        )  # fmt: skip
 
     view = running.view_for(workflow.name, quiet=quiet)
     chart = not quiet and not as_json
     report_on = reporting.Report(as_json=as_json, resumable=not memory, chart=chart, workflow=workflow)
     return running.drive(
-        lambda: running.conduct(opening, begin, view, report_on.after, keep_events=chart)
+        lambda: running.conduct(opened, begin, view, report_on.after, keep_events=chart)
     ).status

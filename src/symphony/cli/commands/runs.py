@@ -177,10 +177,10 @@ def resume(run: str, retry: tuple[str, ...], skip: tuple[str, ...], as_json: boo
     Ends as `symphony run` does. Of a run that has ended it gives the result again.
     """
     from symphony.app import Symphony
-    from symphony.cli import reporting, running
+    from symphony.cli import opening, reporting, running
 
-    opening = Symphony.open()
-    run_id = opening.runs.find(run)
+    opened = opening.opened()
+    run_id = opened.runs.find(run)
 
     async def begin(symphony: Symphony) -> "RunHandle":
         return await symphony.resume(run_id, retry=retry, skip=skip)
@@ -189,7 +189,7 @@ def resume(run: str, retry: tuple[str, ...], skip: tuple[str, ...], as_json: boo
     chart = not quiet and not as_json
     report_on = reporting.Report(as_json=as_json, chart=chart)
     return running.drive(
-        lambda: running.conduct(opening, begin, view, report_on.after, keep_events=chart)
+        lambda: running.conduct(opened, begin, view, report_on.after, keep_events=chart)
     ).status
 
 

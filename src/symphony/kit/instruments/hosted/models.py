@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from symphony.commons.logging import logger
 from symphony.commons.settings import ModelConfig
 from symphony.kit.instruments.hosted import anthropic, openai, prices, schemas
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk, chat_ask, embed_ask
@@ -28,6 +29,8 @@ from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, Mode
 from symphony.ports.values import Value
 
 T = TypeVar("T")
+
+_log = logger(__name__)
 _CUT_HINT = "try again; if it stays so, set stream = false"
 
 
@@ -197,6 +200,13 @@ class Hosted:
                     if tally.seen or attempt > self.config.retries:
                         raise
                     wait_s = delay_s(attempt, error.asked_s, self._chance.random())
+                    _log.warning(
+                        "model is asked again",
+                        model=self.name,
+                        tries=attempt,
+                        wait_s=wait_s,
+                        why=error.message,
+                    )
                 finally:
                     self._gate.settle(tally.most.tokens, tally.settle().tokens)
             await self._clock.sleep(wait_s)
