@@ -8,20 +8,6 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-LATER = {
-    "037": "running sub-workflows",
-    "111": "running sub-workflows",
-    "112": "running sub-workflows",
-    "114": "running sub-workflows",
-    "107": "running delays",
-    "109": "running approvals",
-    "907": "running loops",
-    "909": "running loops",
-    "910": "running loops",
-    "911": "running loops",
-}
-"""Cases that this version does not reach yet; each must be taken from here when it passes."""
-
 spec = importlib.util.spec_from_file_location("conformance_run", HERE / "run.py")
 assert spec is not None
 assert spec.loader is not None
@@ -32,12 +18,7 @@ spec.loader.exec_module(kit)
 
 def cases() -> list[object]:
     folders = sorted(path.parent for path in (HERE / "cases").glob("*/case.json"))
-    out = []
-    for folder in folders:
-        reason = LATER.get(folder.name.partition("-")[0])
-        marks = [pytest.mark.xfail(strict=True, reason=f"not in this version: {reason}")] if reason else []
-        out.append(pytest.param(folder, id=folder.name, marks=marks))
-    return out
+    return [pytest.param(folder, id=folder.name) for folder in folders]
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """One suite over the journal in memory and the journal on disk, and what only the disk can show."""
 
+import contextlib
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,19 +9,24 @@ from pathlib import Path
 import pytest
 
 from symphony.pit.tracker.journal import (
+    FORMAT,
     Fenced,
     JournalFailed,
+    JournalNewer,
     JournalStore,
     MemoryStore,
+    Request,
     RunMeta,
     SqliteStore,
     Writer,
+    is_asked,
     read_all,
     read_meta,
     request,
 )
 from symphony.pit.tracker.records import Code, Record
 
+CANCEL = Request(kind="cancel")
 META = RunMeta(run_id="r1", workflow=b"{}", source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0)
 RECORDS: list[Record] = [(Code.BEGUN, 0, 1.0, 7), (Code.FINISHED, 0, 2.0, 1.5, b"\x80", None, None)]
 
@@ -79,10 +86,51 @@ def test_meta_data_and_requests_reach_other_processes(tmp_path: Path) -> None:
     path = tmp_path / "r1.db"
     store = SqliteStore.create(path, META)
     assert read_meta(path) == META
-    request(path, "cancel")
-    assert store.requests() == ["cancel"]
-    assert store.requests() == []
+    number = request(path, Request(kind="approve", node="loop#2.gate", comment="fine"))
+    later = request(path, Request(kind="cancel"))
+    assert store.requests() == [
+        (number, Request(kind="approve", node="loop#2.gate", comment="fine")),
+        (later, Request(kind="cancel")),
+    ]
     store.close()
+
+
+def test_a_request_stays_until_it_is_settled(tmp_path: Path) -> None:
+    path = tmp_path / "r1.db"
+    store = SqliteStore.create(path, META)
+    number = request(path, Request(kind="pause"))
+    assert len(store.requests()) == 1
+    assert is_asked(path, number)
+    store.settled([number])
+    assert store.requests() == []
+    assert not is_asked(path, number)
+    store.close()
+
+
+def test_a_journal_of_a_later_format_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "r1.db"
+    SqliteStore.create(path, META).close()
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE meta SET value = ? WHERE key = 'format'", (FORMAT + 1,))
+    for use in (lambda: read_meta(path), lambda: SqliteStore.own(path), lambda: request(path, CANCEL)):
+        with pytest.raises(JournalNewer, match="this version knows") as caught:
+            use()
+        assert caught.value.hint is not None
+
+
+def test_a_journal_of_the_first_format_is_read_and_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "r1.db"
+    store = SqliteStore.create(path, META)
+    store.commit(RECORDS)
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as db, db:  # what the first version left
+        db.execute("DELETE FROM meta WHERE key = 'format'")
+        db.execute("DROP TABLE asked")
+    assert read_meta(path) == META
+    again = SqliteStore.own(path)
+    assert plain(list(again.records())) == plain(RECORDS)
+    assert again.requests() == []
+    again.close()
 
 
 def test_a_run_is_never_created_over_another(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from symphony.app.home import find_home
     from symphony.app.symphony import InputInvalid, Progress, RunHandle, Symphony, run
-    from symphony.pit.tracker.runs import RunBusy, RunNotFound, Runs
+    from symphony.pit.tracker.locks import RunBusy
+    from symphony.pit.tracker.runs import RunNotFound, Runs
 
 __all__ = [
     "InputInvalid",
@@ -22,7 +23,8 @@ __all__ = [
 _HOMES = {
     "symphony.app.home": ("find_home",),
     "symphony.app.symphony": ("InputInvalid", "Progress", "RunHandle", "Symphony", "run"),
-    "symphony.pit.tracker.runs": ("RunBusy", "RunNotFound", "Runs"),
+    "symphony.pit.tracker.locks": ("RunBusy",),
+    "symphony.pit.tracker.runs": ("RunNotFound", "Runs"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

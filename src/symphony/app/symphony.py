@@ -12,28 +12,27 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import msgspec
-
 from symphony.app.home import find_home
 from symphony.app.models import AllModels, keys_of
+from symphony.app.preparing import Prepared, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.config import load_config
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
-from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.core.budget import Limits
+from symphony.pit.tracker.documents import record_children
 from symphony.pit.tracker.engine import Engine
-from symphony.pit.tracker.execution import Executor, NoSecrets, Sealer
+from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
 from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, prunable, prune, retain_logs
+from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
-from symphony.pit.tracker.runs import RunLock, Runs, end_escaped, end_orphans
+from symphony.pit.tracker.runs import Runs, end_escaped, end_orphans
 from symphony.pit.tracker.spending import Spending
-from symphony.pit.tracker.structure import plan_of
-from symphony.pit.tracker.work import COMMAND, Work, works_of
+from symphony.pit.tracker.work import COMMAND
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.models import Models
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
@@ -41,9 +40,9 @@ from symphony.ports.tracing import Tracing
 from symphony.ports.values import Value
 from symphony.sdk import Operator, load_operators
 from symphony.workflow.catalog import Catalog
-from symphony.workflow.files import Resolver, WorkflowInvalid, check_file, dumps, loads
+from symphony.workflow.files import Resolver, WorkflowInvalid, check_file, dumps
 from symphony.workflow.inputs import bind_inputs
-from symphony.workflow.model import ControlNode, InstrumentNode, Node, SubWorkflowNode, Workflow
+from symphony.workflow.model import Workflow
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.validation import validate
 
@@ -113,6 +112,10 @@ class RunHandle:
     def cancel(self) -> None:
         """Cancel durably; running nodes are stopped. Call it on the loop's thread."""
         self._engine.cancel()
+
+    def pause(self) -> None:
+        """Pause durably: nothing more begins, what runs ends, then the run ends as `paused`."""
+        self._engine.pause()
 
 
 class Symphony:
@@ -302,19 +305,19 @@ class Symphony:
         `budget`: limits beside those of the workflow and the settings; the strictest hold. Raises
         WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported, JournalFailed.
         """
-        source, base, model = self._checked(workflow)
+        source, base, model, resolver = self._checked(workflow)
         here = (cwd or Path.cwd()).absolute()
         bound, problems = bind_inputs(model, inputs or {}, cwd=here)
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
         config = self.config
         self._environment.update(environment or {})
-        sealer, variables = _secrets(model, self._environment, config)
+        children, references = record_children(model, resolver)
         meta = RunMeta(
             run_id=new_run_id(),
             workflow=dumps(model, "json"),
             source=source,
-            inputs=encode_value(bound),
+            inputs=b"",
             cwd=str(here),
             base=str(base),
             created_at=self._clock.now_s(),
@@ -322,103 +325,87 @@ class Symphony:
             cache=cache and config.symphony.cache,
             concurrency=concurrency or config.symphony.concurrency,
             budget=_limits(model, config).strictest(budget or Limits()),
-            variables=tuple(variables),
+            children=children,
+            references=references,
         )
-        works = works_of(model, self.catalog, self.operators)
-        lock = None
+        return self._begin(self._prepared(meta, bound))
+
+    def _begin(self, prepared: Prepared) -> RunHandle:
+        """Make the journal, then run: the run is durable when this returns."""
+        meta, lock = prepared.meta, None
         store: JournalStore = MemoryStore()
         if self.home is not None:
             private_directory(self.home)
             lock = self.runs.lock(meta.run_id)
             lock.acquire(os.getpid())
-            sealed = msgspec.structs.replace(meta, inputs=encode_value(sealer.seal(bound)))
-            store = SqliteStore.create(self.runs.journal_path(meta.run_id), sealed)
-        job = self._job(meta, model, works, bound, variables)
-        return self._launch(job, meta, store, lock, sealer, lambda engine: engine.run())
+            store = SqliteStore.create(self.runs.journal_path(meta.run_id), meta)
+        return self._launch(prepared, store, lock, lambda engine: engine.run())
 
-    async def resume(self, run_id: str, *, retry: Sequence[str] = (), skip: Sequence[str] = ()) -> RunHandle:
-        """Go on with a run that was interrupted or waits.
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        retry: Sequence[str] = (),
+        skip: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> RunHandle:
+        """Go on with a run that was interrupted, paused or waits.
 
-        `retry` and `skip` name nodes that wait for a decision. A run that has ended gives its
-        result again. Raises RunNotFound, RunBusy, and as `start`.
+        `retry` and `skip` name nodes that wait for a decision; `environment` as for `start`. A run
+        that has ended gives its result again. Raises RunNotFound, RunBusy, and as `start`.
         """
         run_id = self.runs.find(run_id)
         lock = self.runs.lock(run_id)
         lock.acquire(os.getpid())
         try:
             meta = read_meta(self.runs.journal_path(run_id))
-            given = [
-                one
-                for file in meta.operators
-                if file not in self._files
-                for one in load_operators(Path(file))
-            ]
-            operators = {**self.operators, **{one.info.name: one for one in given}}
-            catalog = Catalog(
-                operators={name: one.info for name, one in operators.items()}, models=self.catalog.models
-            )
-            model = loads(meta.workflow, "json")
-            works = works_of(model, catalog, operators)
-            sealer, variables = _secrets(model, self._environment, self.config)
-            _require(meta.variables, variables)
-            bound = sealer.unseal(decode_sealed(meta.inputs))
-            assert isinstance(bound, dict)
+            self._environment.update(environment or {})
+            prepared = self._prepared(meta)
             await asyncio.to_thread(end_orphans, run_id)
             store = SqliteStore.own(self.runs.journal_path(run_id))
         except BaseException:
             lock.release()
             raise
         recorded = list(store.records())
-        job = self._job(meta, model, works, bound, variables)
         if self.runs.result(run_id).status in ("succeeded", "failed", "cancelled"):
             store.close()
             lock.release()
-            return self._ended(run_id, job, meta, sealer)
+            return self._ended(run_id, prepared)
         return self._launch(
-            job,
-            meta,
-            store,
-            lock,
-            sealer,
-            lambda engine: engine.run(recorded, retry, skip),
-            known=len(recorded),
+            prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), known=len(recorded)
         )
 
-    def _checked(self, workflow: Workflow | Path | str) -> tuple[str | None, Path, Workflow]:
+    def _checked(self, workflow: Workflow | Path | str) -> tuple[str | None, Path, Workflow, Resolver]:
         if isinstance(workflow, Workflow):
-            report = validate(workflow, self.catalog, resolve=Resolver(Path.cwd() / "workflow"))
+            resolver = Resolver(Path.cwd() / "workflow")
+            report = validate(workflow, self.catalog, resolve=resolver)
             if not report.ok:
                 raise WorkflowInvalid(report)
-            return None, Path.cwd(), workflow
+            return None, Path.cwd(), workflow, resolver
         path = Path(workflow)
-        model, report = check_file(path, self.catalog)
+        resolver = Resolver(path)
+        model, report = check_file(path, self.catalog, resolver)
         if model is None or not report.ok:
             raise WorkflowInvalid(report, str(path))
-        return str(path.absolute()), path.absolute().parent, model
+        return str(path.absolute()), path.absolute().parent, model, resolver
 
-    def _job(
+    def _prepared(
         self,
         meta: RunMeta,
-        model: Workflow,
-        works: Sequence[Work],
-        bound: Mapping[str, Value],
-        variables: Mapping[str, str],
-    ) -> Job:
-        return Job(
-            run_id=meta.run_id,
-            workflow=model,
-            plan=plan_of(model),
-            works=works,
-            inputs=bound,
-            environment=variables,
-            cwd=Path(meta.cwd),
-            base=Path(meta.base),
-            started_at=meta.created_at,
-            limit=meta.concurrency or CONCURRENCY,
+        inputs: Mapping[str, Value] | None = None,
+    ) -> Prepared:
+        """The run with the operators that its files define, besides those of this Symphony."""
+        files = [file for file in meta.operators if file not in self._files]
+        given = [one for file in files for one in load_operators(Path(file))]
+        operators = {**self.operators, **{one.info.name: one for one in given}}
+        catalog = Catalog(
+            operators={name: one.info for name, one in operators.items()}, models=self.catalog.models
         )
+        keys = keys_of(self.config, self._environment)
+        return prepare(meta, catalog, operators, self._environment, inputs, keys=keys)
 
-    def _engine(self, job: Job, meta: RunMeta, store: JournalStore, sealer: Sealer) -> tuple[Engine, RunLog]:
-        logs = self.config.logs
+    def _engine(self, prepared: Prepared, store: JournalStore) -> tuple[Engine, RunLog]:
+        job, sealer, logs = prepared.job, prepared.sealer, self.config.logs
         log = RunLog(
             None if self.home is None else self.runs.log_path(job.run_id),
             self._clock.now_s,
@@ -434,9 +421,9 @@ class Symphony:
             arbiter=_AtOnce(),
             clock=self._clock,
             log=log,
-            cache=self.cache if meta.cache and self.home is not None else None,
+            cache=self.cache if prepared.meta.cache and self.home is not None else None,
             sealer=sealer,
-            spending=Spending(meta.budget, currency=self.config.budget.currency),
+            spending=Spending(prepared.meta.budget, currency=self.config.budget.currency),
             capture=capture,
             environment=job.environment,
             workers=self.workers,
@@ -445,17 +432,15 @@ class Symphony:
 
     def _launch(
         self,
-        job: Job,
-        meta: RunMeta,
+        prepared: Prepared,
         store: JournalStore,
         lock: RunLock | None,
-        sealer: Sealer,
         begin: "Callable[[Engine], object]",
         *,
         known: int = 0,
     ) -> RunHandle:
-        engine, log = self._engine(job, meta, store, sealer)
-        self._ran = True
+        engine, log = self._engine(prepared, store)
+        self._ran, job = True, prepared.job
 
         async def run() -> RunResult:
             following = self._followed(job, engine, known)
@@ -464,9 +449,7 @@ class Symphony:
                 assert isinstance(result, RunResult)
                 return result
             finally:
-                if any(
-                    work.operator is not None and work.operator.info.name == COMMAND for work in job.works
-                ):
+                if job.graph.runs(COMMAND):
                     await asyncio.to_thread(end_escaped, job.run_id)
                 store.close()
                 log.close()
@@ -488,8 +471,8 @@ class Symphony:
         work = follow(self.tracing, job, engine.feed, self.catalog, known=known)
         return asyncio.get_running_loop().create_task(work, name=f"trace {job.run_id}")
 
-    def _ended(self, run_id: str, job: Job, meta: RunMeta, sealer: Sealer) -> RunHandle:
-        engine, log = self._engine(job, meta, MemoryStore(), sealer)
+    def _ended(self, run_id: str, prepared: Prepared) -> RunHandle:
+        engine, log = self._engine(prepared, MemoryStore())
 
         async def known() -> RunResult:
             engine.finish()
@@ -509,31 +492,6 @@ class _AtOnce:
         """Nothing was held."""
 
 
-def _secrets(
-    workflow: Workflow, environment: Mapping[str, str], config: Config
-) -> tuple[Sealer, Mapping[str, str]]:
-    """The variables that the workflow lists, and what keeps their values out of the home.
-
-    The keys of models are kept out as well, though no node can read them.
-    """
-    variables = {name: environment[name] for name in workflow.env if name in environment}
-    secrets = {**keys_of(config, environment), **variables} if _asks(workflow.nodes) else variables
-    if not secrets:
-        return NoSecrets(), variables
-    from symphony.pit.artifacts.redaction import Redactor
-
-    return Redactor(secrets), variables
-
-
-def _asks(nodes: Mapping[str, Node]) -> bool:
-    """May any of the nodes ask a model, here or inside?"""
-    return any(
-        isinstance(node, InstrumentNode | SubWorkflowNode)
-        or (isinstance(node, ControlNode) and node.body is not None and _asks(node.body))
-        for node in nodes.values()
-    )
-
-
 def _limits(workflow: Workflow, config: Config) -> Limits:
     """What the workflow and the settings limit."""
     own, given = config.budget, workflow.budget
@@ -543,17 +501,6 @@ def _limits(workflow: Workflow, config: Config) -> Limits:
     # The shortest decimal that is this double: what was written in the file.
     money = None if given.money is None else Decimal(repr(given.money))
     return limits.strictest(Limits(money=money, tokens=given.tokens, calls=given.calls))
-
-
-def _require(needed: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Without a variable that the run began with, its nodes would go on with null in its place."""
-    for name in needed:
-        if name not in variables:
-            from symphony.pit.artifacts.redaction import SecretMissing
-
-            raise SecretMissing(
-                f"the run needs the variable {name} as it was", hint=f"set {name} and resume again"
-            )
 
 
 def run(

@@ -54,7 +54,11 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     duration_ms: float | None = None
     error: RunError | None = None
     cached_from: str | None = None
-    """The run that a cache hit came from."""
+    """The run that a cache hit or a reused result came from."""
+    asks: str | None = None
+    """What a person is asked, while the node waits for the answer."""
+    until: str | None = None
+    """Until when the node waits, for a moment or for an answer; ISO 8601 UTC."""
     usage: Usage | None = None
     """What models used for the node, in all its attempts and elements."""
 
@@ -88,9 +92,10 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One durable change of a run. `seq` counts from 1 without gaps; `at` is epoch seconds.
 
-    Types: run.started run.resumed run.waiting run.cancelling run.finished node.started
-    node.expanded node.retrying node.finished node.cached node.failed node.skipped
-    node.cancelled node.decided. `data` depends on the type (attempt, error, count, status, …).
+    Types: run.started run.resumed run.paused run.cancelling run.finished node.started
+    node.expanded node.opened node.delayed node.expired node.retrying node.waiting node.decided
+    node.finished node.cached node.failed node.skipped node.cancelled. `data` depends on the type
+    (attempt, error, count, round, until, asks, status, …).
     """
 
     seq: int

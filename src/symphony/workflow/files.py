@@ -257,11 +257,13 @@ def resolver_for(path: Path | str) -> Resolver:
     return Resolver(Path(path))
 
 
-def check_file(path: Path | str, catalog: Catalog | None = None) -> tuple[Workflow | None, ValidationReport]:
+def check_file(
+    path: Path | str, catalog: Catalog | None = None, resolver: Resolver | None = None
+) -> tuple[Workflow | None, ValidationReport]:
     """Structure and meaning of a file: every problem, with line and column, in document order.
 
-    The workflow is what could be read; run it only if the report is ok. Raises
-    WorkflowNotFound, UnknownFormat.
+    The workflow is what could be read; run it only if the report is ok. `resolver` has then seen
+    every sub-workflow as it was checked. Raises WorkflowNotFound, UnknownFormat.
     """
     path = Path(path)
     reading = read(path)
@@ -270,7 +272,7 @@ def check_file(path: Path | str, catalog: Catalog | None = None) -> tuple[Workfl
     from symphony.workflow.validation import validate
 
     found = validate(
-        reading.workflow, catalog, resolve=Resolver(path), broken=reading.broken, source=str(path)
+        reading.workflow, catalog, resolve=resolver or Resolver(path), broken=reading.broken, source=str(path)
     )
     found = msgspec.structs.replace(found, errors=(*found.errors, *_of_template(reading)))
     return reading.workflow, checked(reading, found)

@@ -102,9 +102,9 @@ def test_an_empty_fan_out_is_gathered_at_once() -> None:
 
 
 def test_a_graph_inside_a_node_ends_before_the_node() -> None:
-    machine = Machine(plan(PlanNode("outer")), limit=8)
+    machine = Machine(make_plan([PlanNode("outer")], [[]], {0: plan(PlanNode("inner"))}), limit=8)
     machine.begin()
-    assert machine.opened(0, plan(PlanNode("inner"))) == [Command(Do.START, 1)]
+    assert machine.opened(0) == [Command(Do.START, 1)]
     assert machine.name(1) == "outer.inner"
     assert machine.finished(1) == [Command(Do.SETTLE, 0)]
     assert machine.finished(0) == [Command(Do.END, -1)]

@@ -1,4 +1,4 @@
-"""The attempts that are under way: a task for each, and timers for those to come."""
+"""The attempts that are under way: a task for each."""
 
 import asyncio
 import random
@@ -10,6 +10,7 @@ from symphony.pit.tracker.execution import Executor, Finished
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.spending import Meter
 from symphony.pit.tracker.threads import DaemonThreads
+from symphony.pit.tracker.timers import Timers
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work, retry_delay_s
 from symphony.ports.clock import Clock
@@ -29,22 +30,28 @@ class Attempts:
         executor: Executor,
         recorder: Recorder,
         transitions: Transitions,
+        timers: Timers,
         clock: Clock,
         alive: Callable[[], bool],
         tell: Callable[[str, str, float], None],
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
-        self._recorder, self._transitions, self._clock, self._alive = recorder, transitions, clock, alive
-        self._tell = tell
+        self._recorder, self._transitions, self._timers = recorder, transitions, timers
+        self._clock, self._alive, self._tell = clock, alive, tell
         self._loop = asyncio.get_running_loop()
         self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._timers: dict[int, asyncio.TimerHandle] = {}
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
 
-    def __bool__(self) -> bool:
-        """Is anything under way?"""
-        return bool(self._tasks or self._timers)
+    @property
+    def pending(self) -> bool:
+        """Is anything under way, or due at some moment?"""
+        if self._tasks:
+            return True
+        for slot in self._timers.slots:  # of slots that were cancelled meanwhile
+            if self._machine.status[slot] >= Status.SUCCEEDED:
+                self._timers.cancel(slot)
+        return bool(self._timers.slots)
 
     @property
     def running(self) -> list[int]:
@@ -82,10 +89,10 @@ class Attempts:
         )
 
         def due() -> None:
-            del self._timers[slot]
-            self._transitions.retry_due(slot)
+            if self._machine.status[slot] == Status.RETRYING:
+                self._transitions.retry_due(slot)
 
-        self._timers[slot] = self._loop.call_later(delay, due)
+        self._timers.after(slot, delay, due)
 
     def stop(self, slot: int) -> None:
         """End the slot's work; it is reported as cancelled, by the attempt itself if there is one."""
@@ -93,9 +100,7 @@ class Attempts:
         if task is not None:
             task.cancel()
             return
-        timer = self._timers.pop(slot, None)
-        if timer is not None:
-            timer.cancel()
+        self._timers.cancel(slot)
         if self._machine.status[slot] < Status.SUCCEEDED:
             self._transitions.cancelled(slot)
 
@@ -106,8 +111,7 @@ class Attempts:
 
     async def close(self) -> None:
         """Stop everything and wait for it; nothing is reported if the engine takes no reports."""
-        for timer in self._timers.values():
-            timer.cancel()
+        await self._timers.close()
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

@@ -1,44 +1,49 @@
-"""What the expressions of each slot see: ports of other nodes, elements, inputs made ready."""
+"""What the expressions of each slot see, and the values that follow from others."""
 
 import asyncio
+from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.job import Job
-from symphony.pit.tracker.values import Values
-from symphony.pit.tracker.work import Work, candidates, type_of_read
+from symphony.pit.tracker.levels import Level
+from symphony.pit.tracker.values import Element, Values
+from symphony.pit.tracker.work import Work, candidates
 from symphony.ports.values import StoredValue, Value
-from symphony.workflow.expressions import Compiler, Template
+from symphony.workflow.expressions import Template
 
 
 class Bindings:
     """Renders templates in the scope of a slot, and derives values that follow from others."""
 
     def __init__(self, job: Job, machine: Machine, values: Values, executor: Executor) -> None:
-        self._job, self._machine, self.values, self._executor = job, machine, values, executor
+        self._machine, self.values, self._executor = machine, values, executor
+        self._levels: dict[int, Level] = {0: Level(job.graph, 0, machine, values)}  # by frame
+
+    def level(self, slot: int) -> Level:
+        """The level that a slot stands on."""
+        return self._levels[self._machine.frame(slot).number]
 
     def work(self, slot: int) -> Work:
         """The work of a slot; an element has its fan-out's."""
-        element = self._machine.element_of.get(slot)
-        return self._job.works[slot if element is None else element[0].slot]
+        return self.level(slot).graph.works[self._machine.local(slot)]
 
-    def slot_of(self, name: str) -> int:
-        """The slot whose values a reader of `name` gets: its fallback's if that stood in."""
-        slot = self._job.plan.index[name]
-        spare = self._job.plan.nodes[slot].fallback
-        if (
-            spare is not None
-            and slot not in self.values.held
-            and self._machine.status[spare] == Status.SUCCEEDED
-        ):
-            return spare
-        return slot
+    def element(self, slot: int) -> Element:
+        """What `item` and `index` are for a slot."""
+        found = self._machine.element_of.get(slot)
+        if found is None:
+            return self.level(slot).element
+        group, index = found
+        items = self.values.items.get(group.slot)
+        if items is None:  # after a restart: the list is derived again
+            items = self.values.items[group.slot] = self._items_again(group.slot, group.count)
+        return items[index], index
 
-    def render(self, template: Template, slot: int | None) -> Value:
+    def render(self, template: Template, slot: int) -> Value:
         """The template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""
-        return self.values.render(template, self.slot_of, self._element(slot))
+        return self.level(slot).render(template, self.element(slot))
 
     def wanted(self, slot: int, work: Work) -> bool:
         """Do the node's `when` and one of its conditional edges hold?"""
@@ -48,31 +53,55 @@ class Bindings:
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
         """What the node's inputs hold: bare references stay references."""
-        element = self._element(slot)
-        out: dict[str, StoredValue] = {}
-        for name, template in work.inputs.items():
-            if template.bare is not None and template.bare.kind == "port":
-                out[name] = self.values.stored(template.bare, self.slot_of)
-            else:
-                out[name] = self.values.render(template, self.slot_of, element)
-        return out
+        level, element = self.level(slot), self.element(slot)
+        return {name: level.kept(template, element) for name, template in work.inputs.items()}
 
     async def loaded_inputs(self, slot: int, work: Work, pool: Pool) -> dict[str, StoredValue]:
         """The same, with large values that expressions need loaded in a thread."""
-        await self.values.preload(work.inputs.values(), self.slot_of, asyncio.get_running_loop(), pool)
+        level = self.level(slot)
+        await level.values.preload(work.inputs.values(), level.slot_of, asyncio.get_running_loop(), pool)
         return self.inputs(slot, work)
 
-    def outputs(self) -> dict[str, StoredValue]:
-        """The workflow's outputs, large ones as references. Raises as `render`."""
-        compiler = Compiler(type_of_read, value=False)
+    def outputs(self, frame: Frame) -> dict[str, StoredValue]:
+        """The outputs of the workflow that ran in `frame`, large ones as references. Raises as `render`."""
+        level = self._levels[frame.number]
         out: dict[str, StoredValue] = {}
-        for name, value in self._job.workflow.outputs.items():
-            template = compiler.template(value)
-            if template.bare is not None:
-                out[name] = self.values.stored(template.bare, self.slot_of)
-            else:
-                out[name] = self._executor.keep_output(name, self.render(template, None))
+        for name, template in level.graph.outputs.items():
+            out[name] = self.kept(level.kept(template, level.element), name, frame.parent)
         return out
+
+    def kept(self, value: StoredValue, name: str, slot: int) -> StoredValue:
+        """The value, or a reference if it is large: `name` of what runs in `slot`, the run if -1."""
+        return self._executor.keep_output(name, value, "" if slot < 0 else self._machine.name(slot))
+
+    # ---- graphs inside nodes --------------------------------------------------------------
+
+    def enter(self, slot: int, given: Mapping[str, StoredValue]) -> None:
+        """The frame below `slot` has been opened: `given` are a workflow's inputs or a loop's state."""
+        frame = self._machine.children.get(slot)
+        if frame is None:
+            return  # the run is being cancelled
+        here, element = self.level(slot), self.element(slot)
+        graph = here.graph.below[self._machine.local(slot)]
+        if frame.round is None:
+            level = Level(graph, frame.base, self._machine, self.values.inside(inputs=given))
+        else:
+            values = here.values.inside(state=given, iteration=frame.round)
+            level = Level(graph, frame.base, self._machine, values, outer=here, element=element)
+        self._levels[frame.number] = level
+
+    def inside(self, frame: Frame) -> Level:
+        """The level of a frame that was entered and not left."""
+        return self._levels[frame.number]
+
+    def leave(self, frame: Frame) -> None:
+        """Nothing will read the values of this frame any more."""
+        if self._levels.pop(frame.number, None) is not None:
+            for slot in range(frame.base, frame.base + len(frame.plan.nodes)):
+                self.values.held.pop(slot, None)
+                self.values.items.pop(slot, None)
+                for element in self.elements(slot) if slot in self._machine.groups else ():
+                    self.values.held.pop(element, None)
 
     # ---- values that follow from others ---------------------------------------------------
 
@@ -82,7 +111,7 @@ class Bindings:
             self._gather(slot)
         else:
             chosen = self._machine.chosen.get(slot)
-            source = chosen if chosen is not None else self._first_success(self.work(slot))
+            source = chosen if chosen is not None else self._first_success(slot)
             self.values.put(slot, self.values.of(source))
 
     def substitute(self, slot: int) -> None:
@@ -99,26 +128,18 @@ class Bindings:
         rows = [self.values.of(element) for element in self.elements(slot)]
         self.values.put(slot, {port: [self.values.plain(row.get(port)) for row in rows] for port in ports})
 
-    def _first_success(self, work: Work) -> int:
-        slots = [self.slot_of(name) for name in candidates(work)]
+    def _first_success(self, slot: int) -> int:
+        slot_of = self.level(slot).slot_of
+        slots = [slot_of(name) for name in candidates(self.work(slot))]
         return next(slot for slot in slots if self._machine.status[slot] == Status.SUCCEEDED)
 
     def _holds(self, slot: int, source: str, condition: Template) -> bool:
         """A conditional edge holds if its source and all it reads succeeded and it is true."""
+        slot_of = self.level(slot).slot_of
         names = [source, *(read.name for read in condition.reads if read.kind in ("port", "node"))]
-        if any(self._machine.status[self.slot_of(name)] != Status.SUCCEEDED for name in names):
+        if any(self._machine.status[slot_of(name)] != Status.SUCCEEDED for name in names):
             return False
         return truth(self.render(condition, slot), "the edge's when")
-
-    def _element(self, slot: int | None) -> tuple[Value, int] | None:
-        element = None if slot is None else self._machine.element_of.get(slot)
-        if element is None:
-            return None
-        group, index = element
-        items = self.values.items.get(group.slot)
-        if items is None:  # after a restart: the list is derived again
-            items = self.values.items[group.slot] = self._items_again(group.slot, group.count)
-        return items[index], index
 
     def _items_again(self, slot: int, count: int) -> list[Value]:
         template = self.work(slot).for_each

@@ -5,7 +5,7 @@ takes a while, `steering` decides what needs no operator, `recovery` goes on aft
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
@@ -15,17 +15,21 @@ from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.job import Job
-from symphony.pit.tracker.journal import JournalFailed, JournalStore
+from symphony.pit.tracker.journal import JournalFailed, JournalStore, Request
+from symphony.pit.tracker.nesting import Nesting
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.records import Record
 from symphony.pit.tracker.recovery import go_on, recover
 from symphony.pit.tracker.replay import Replay, iso
 from symphony.pit.tracker.steering import Steering
+from symphony.pit.tracker.timers import Timers
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.values import Values
+from symphony.pit.tracker.waits import Waits
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.ports.values import StoredValue
+from symphony.workflow.model import SubWorkflowNode
 
 _SLICE = 256  # commands performed before the loop gets a turn
 _REQUESTS_EVERY_S = 0.25
@@ -44,6 +48,9 @@ class Engine:
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.load)
         self._bindings = Bindings(job, self.machine, self.values, executor)
         self._failure: JournalFailed | None = None
+        self._begun = False
+        self._early: list[Callable[[], None]] = []  # what was asked before the run began
+        self._bugs: list[BaseException] = []
         self._ended = False
         self._outputs: dict[str, StoredValue] = {}
         self._status = RunStatus.RUNNING
@@ -62,6 +69,9 @@ class Engine:
         polling = asyncio.get_running_loop().create_task(self._poll_requests())
         try:
             self._start(list(recorded), retry, skip)
+            self._begun = True
+            for ask in self._early:
+                ask()
             await self._drive()
         finally:
             polling.cancel()
@@ -75,8 +85,17 @@ class Engine:
 
     def cancel(self) -> None:
         """Cancel the run: durable, then running nodes are stopped. Call on the loop."""
-        if not self._ended and self.machine.root.stopping is None and not self.machine.done:
+        if not self._begun:
+            self._early.append(self.cancel)
+        elif not self._ended and self.machine.root.stopping is None and not self.machine.done:
             self._transitions.cancel()
+
+    def pause(self) -> None:
+        """Begin nothing more, let end what runs, then end with the status `paused`. Call on the loop."""
+        if not self._begun:
+            self._early.append(self.pause)
+        elif self._going() and not self.machine.done and not self.machine.paused:
+            self._transitions.paused()
 
     def finish(self) -> None:
         """Nothing more will be run: events end."""
@@ -99,7 +118,8 @@ class Engine:
     def slowest(self, most: int = 5) -> list[tuple[str, float]]:
         """The nodes that have been running longest: (name, seconds)."""
         now = self.clock.now_s()
-        running = sorted((self.replay.started.get(slot, now), slot) for slot in self._attempts.running)
+        slots = self._attempts.running if self._begun else ()
+        running = sorted((self.replay.started.get(slot, now), slot) for slot in slots)
         return [(self.machine.name(slot), max(0.0, now - at)) for at, slot in running[:most]]
 
     # ---- start and end --------------------------------------------------------------------
@@ -110,14 +130,19 @@ class Engine:
         self._transitions = Transitions(
             self.machine, self._bindings, self._executor, self._recorder, self.clock
         )
-        self._steering = Steering(self.replay, self._bindings, self._transitions, self.clock)
+        replay, bindings, transitions, clock = self.replay, self._bindings, self._transitions, self.clock
+        self._timers = Timers(clock, self._bug)
+        self._steering = Steering(replay, bindings, transitions, clock)
+        self._nesting = Nesting(replay, bindings, transitions, self._timers, clock, self.job.cwd)
+        self._waits = Waits(replay, bindings, transitions, self._timers, clock)
         self._attempts = Attempts(
             self.machine,
-            self._bindings,
+            bindings,
             self._executor,
             self._recorder,
-            self._transitions,
-            self.clock,
+            transitions,
+            self._timers,
+            clock,
             self._going,
             self.feed.tell,
         )
@@ -130,11 +155,18 @@ class Engine:
         self.feed.publish(recorded)
         self._transitions.resumed(self._pid)
         go_on(self.replay, self._bindings, self._transitions, retry, skip)
+        for slot in list(self.replay.due):
+            self._waits.remind(slot)
+        for slot, frame in self.machine.children.items():
+            if self.machine.status[slot] == Status.RUNNING and frame.ended is None:
+                self._nesting.watch(slot, self._bindings.work(slot))
 
     async def _drive(self) -> None:
         """Perform commands until the run has ended or nothing can go on without a person."""
         commands, woken = self._transitions.commands, self._transitions.woken
         while self._going():
+            if self._bugs:
+                raise self._bugs[0]
             for _ in range(_SLICE):
                 if not commands:
                     break
@@ -143,14 +175,26 @@ class Engine:
                 break
             if commands:
                 await asyncio.sleep(0)
-            elif not self._attempts and self.machine.stuck():
-                self._status = RunStatus.WAITING
+            elif self._rests():
                 await self._recorder.durable()
+                if await self._heed():
+                    continue
                 break
             else:
                 woken.clear()
                 await woken.wait()
         self._ended = True
+
+    def _rests(self) -> bool:
+        """Can nothing go on without a person? A pause does not wait for moments."""
+        if self.machine.paused:
+            self._status = RunStatus.PAUSED
+            return not self._attempts.running
+        self._status = RunStatus.RUNNING
+        if self._attempts.pending or not self.machine.stuck():
+            return False
+        self._status = RunStatus.WAITING
+        return True
 
     def _going(self) -> bool:
         return not self._ended and self._failure is None
@@ -161,7 +205,7 @@ class Engine:
         status, body = _ENDS.get(ended, RunStatus.CANCELLED), None
         if status is RunStatus.SUCCEEDED:
             try:
-                self._outputs = self._bindings.outputs()
+                self._outputs = self._bindings.outputs(self.machine.root)
                 body = encode_value(self._executor.seal_all(self._outputs))
             except SymphonyError as failure:
                 status = RunStatus.FAILED
@@ -181,17 +225,27 @@ class Engine:
             case Do.START:
                 if self.machine.frame(slot).stopping is not None:
                     self._attempts.stop(slot)
-                elif self.machine.status[slot] == Status.RUNNING:
+                elif self.machine.status[slot] == Status.RUNNING and not self.machine.paused:
                     self._begin(slot)
             case Do.RETRY:
                 self._attempts.retry_later(slot)
             case Do.STOP:
                 self._attempts.stop(slot)
-            case Do.GATHER:
+            case Do.GATHER | Do.SETTLE:
                 if self.machine.status[slot] == Status.RUNNING:  # else it was cancelled meanwhile
-                    self._steering.gather(slot)
+                    self._close(slot, command.do)
             case Do.END:
                 self._end()
+
+    def _close(self, slot: int, do: Do) -> None:
+        """What ran inside the slot has ended."""
+        try:
+            if do is Do.GATHER:
+                self._steering.gather(slot)
+            else:
+                self._nesting.settle(slot, self._bindings.work(slot))
+        except SymphonyError as error:
+            self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
     def _begin(self, slot: int) -> None:
         work = self._bindings.work(slot)
@@ -205,6 +259,12 @@ class Engine:
                     return
             if work.branch is not None:
                 self._steering.branch(slot, work, work.branch)
+            elif work.loop is not None or isinstance(work.node, SubWorkflowNode):
+                self._nesting.begin(slot, work)
+            elif work.delay is not None:
+                self._waits.delay(slot, work, work.delay)
+            elif work.message is not None:
+                self._waits.ask(slot, work, work.message)
             elif work.operator is None and work.model is None:
                 self._steering.merge(slot)
             elif work.inline and work.timeout_s is None:
@@ -221,8 +281,37 @@ class Engine:
         self._attempts.abort()
         self._transitions.woken.set()
 
+    # ---- requests of other processes ------------------------------------------------------
+
+    def _bug(self, error: BaseException) -> None:
+        self._bugs.append(error)
+        self._transitions.woken.set()
+
     async def _poll_requests(self) -> None:
         while True:
             await self.clock.sleep(_REQUESTS_EVERY_S)
-            if "cancel" in self._store.requests():
+            await self._heed()
+
+    async def _heed(self) -> bool:
+        """Do what other processes ask; a request is forgotten once what came of it is durable."""
+        asked = self._store.requests()
+        if not asked:
+            return False
+        for _, request in asked:
+            self._answer(request)
+        await self._recorder.durable()
+        self._store.settled([number for number, _ in asked])
+        return True
+
+    def _answer(self, request: Request) -> None:
+        """Do what is asked, if the run still stands so that it means something."""
+        match request.kind:
+            case "cancel":
                 self.cancel()
+            case "pause":
+                self.pause()
+            case "approve" | "reject":
+                slot = self.replay.waiting().get(request.node or "")
+                if self._going() and slot is not None and slot in self.replay.asked:
+                    approved = request.kind == "approve"
+                    self._waits.answer(slot, approved=approved, by=request.by, comment=request.comment)

@@ -502,12 +502,15 @@ class Executor:
         )
         self.artifacts.link(ref, provenance)
 
-    def keep_output(self, name: str, value: StoredValue) -> StoredValue:
-        """An output of the workflow as it is recorded: a large one in the store, linked to the run."""
+    def keep_output(self, name: str, value: StoredValue, node: str = "") -> StoredValue:
+        """An output of a workflow as it is recorded: a large one in the store, linked to the run.
+
+        `node` is the sub-workflow's, or the loop's whose state the value is.
+        """
         kept = self.keep_large(value)
         if isinstance(kept, ArtifactRef):
             made = Provenance(
-                run_id=self.run_id, node="", port=name, operator="output", version="",
+                run_id=self.run_id, node=node, port=name, operator="output", version="",
                 created_at=self.clock.now_s(),
             )  # fmt: skip
             self.artifacts.link(kept, made)

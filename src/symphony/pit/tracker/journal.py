@@ -10,14 +10,15 @@ import queue
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.budget import Limits
+from symphony.pit.tracker.documents import ChildDocument, Recorded
 from symphony.pit.tracker.records import Record, decode_batch, encode_batch
 
 BATCH_MAX = 1024
@@ -26,8 +27,12 @@ _SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS requests (id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL);
 """
+_REQUESTS = """
+CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)
+"""
+FORMAT = 2
+"""The version of the journal's format. 1 had no record kinds after `ENDED` and other requests."""
 _APPEND = """
 INSERT INTO batches (epoch, body) SELECT ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
 """
@@ -37,6 +42,12 @@ class JournalFailed(SymphonyError):
     """The journal could not be written: nothing after the last commit is acknowledged."""
 
     code = "journal-failed"
+
+
+class JournalNewer(JournalFailed):
+    """A later version of Symphony wrote the journal."""
+
+    code = "journal-newer"
 
 
 class Fenced(JournalFailed):
@@ -66,6 +77,25 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """The strictest of all that was said at the start."""
     variables: tuple[str, ...] = ()
     """Names of the listed environment variables that were set: a resume needs them too."""
+    children: tuple[ChildDocument, ...] = ()
+    """The sub-workflows, as they were at the start."""
+    references: Mapping[str, int] = {}
+    """Which of them the workflow's own `workflow:` nodes mean."""
+    rerun_of: str | None = None
+    """The run whose results this one reuses."""
+
+    def recorded(self) -> Recorded:
+        """Finds the sub-workflows."""
+        return Recorded(self.children, self.references, self.base)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What another process asks of the run's owner. `node`, `by`, `comment`: of an answer."""
+
+    kind: Literal["cancel", "pause", "approve", "reject"]
+    node: str | None = None
+    by: str | None = None
+    comment: str | None = None
 
 
 Committed = Callable[[list[Record]], None]
@@ -80,8 +110,12 @@ class JournalStore(Protocol):
         ...
 
     def records(self) -> Iterator[Record]: ...
-    def requests(self) -> list[str]:
-        """Take what other processes ask of the run's owner (`cancel`)."""
+    def requests(self) -> list[tuple[int, Request]]:
+        """What other processes ask of the run's owner, by number, the oldest first."""
+        ...
+
+    def settled(self, numbers: Sequence[int]) -> None:
+        """What was asked under these numbers has been done, durably: forget it."""
         ...
 
     def close(self) -> None: ...
@@ -102,9 +136,12 @@ class MemoryStore:
         for body in self.batches:
             yield from decode_batch(body)
 
-    def requests(self) -> list[str]:
+    def requests(self) -> list[tuple[int, Request]]:
         """Nobody else can reach a run in memory."""
         return []
+
+    def settled(self, numbers: Sequence[int]) -> None:
+        """Nothing was asked."""
 
     def close(self) -> None:
         """Nothing to release."""
@@ -128,11 +165,14 @@ class SqliteStore:
         try:
             db = _connect(path)
             db.executescript(
-                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA
+                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                + _SCHEMA
+                + _REQUESTS
             )
             with db:
                 db.execute("INSERT INTO meta VALUES ('run', ?)", (msgspec.msgpack.encode(meta),))
                 db.execute("INSERT INTO meta VALUES ('epoch', 1)")
+                db.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -150,6 +190,9 @@ class SqliteStore:
             db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
             with db:
                 db.execute("BEGIN IMMEDIATE")
+                _check_format(path, db)
+                db.execute(_REQUESTS)
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?)", (FORMAT,))
                 db.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
                 row = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
         except sqlite3.Error as error:
@@ -174,17 +217,22 @@ class SqliteStore:
         """Everything committed, in order."""
         yield from read_records(self._db)
 
-    def requests(self) -> list[str]:
-        """Take the requests of other processes."""
+    def requests(self) -> list[tuple[int, Request]]:
+        """The requests of other processes, the oldest first."""
         try:
             with self._lock:
-                if self._db.execute("SELECT 1 FROM requests LIMIT 1").fetchone() is None:
-                    return []
-                with self._db:
-                    rows = self._db.execute("DELETE FROM requests RETURNING kind").fetchall()
+                rows = self._db.execute("SELECT id, body FROM asked ORDER BY id").fetchall()
         except sqlite3.OperationalError:
             return []  # busy: the next look finds them
-        return [str(row[0]) for row in rows]
+        return [(int(row[0]), msgspec.msgpack.decode(row[1], type=Request)) for row in rows]
+
+    def settled(self, numbers: Sequence[int]) -> None:
+        """Forget these requests."""
+        try:
+            with self._lock, self._db:
+                self._db.executemany("DELETE FROM asked WHERE id = ?", [(number,) for number in numbers])
+        except sqlite3.OperationalError:
+            pass  # busy: they are found again, and mean nothing any more
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it."""
@@ -196,6 +244,7 @@ def read_meta(path: Path) -> RunMeta:
     """The meta data of a journal, without owning it."""
     db = _connect(path, read_only=True)
     try:
+        _check_format(path, db)
         row = db.execute("SELECT value FROM meta WHERE key='run'").fetchone()
         if row is None:
             raise JournalFailed(f"{path.name} holds no run", hint="its creation was cut off: delete the file")
@@ -218,12 +267,36 @@ def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
     return [(int(seq), record) for seq, body in rows for record in decode_batch(body)]
 
 
-def request(path: Path, kind: str) -> None:
-    """Leave a request for the owner of a run."""
+def _check_format(path: Path, db: sqlite3.Connection) -> None:
+    """Raises JournalNewer for a journal that a later version wrote."""
+    row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    if row is not None and int(row[0]) > FORMAT:
+        raise JournalNewer(
+            f"the journal {path.name} has format {int(row[0])}; this version knows formats up to {FORMAT}",
+            hint="use the version of symphony that wrote it, or a later one",
+        )
+
+
+def request(path: Path, what: Request) -> int:
+    """Leave a request for the owner of a run, durably; its number. Raises JournalFailed."""
     db = _connect(path)
     try:
         with db:
-            db.execute("INSERT INTO requests (kind) VALUES (?)", (kind,))
+            _check_format(path, db)
+            db.execute(_REQUESTS)
+            body = msgspec.msgpack.encode(what)
+            return int(db.execute("INSERT INTO asked (body) VALUES (?)", (body,)).lastrowid or 0)
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+    finally:
+        db.close()
+
+
+def is_asked(path: Path, number: int) -> bool:
+    """Has the request not been settled yet?"""
+    db = _connect(path, read_only=True)
+    try:
+        return db.execute("SELECT 1 FROM asked WHERE id = ?", (number,)).fetchone() is not None
     except sqlite3.Error as error:
         raise _failure(path, error) from error
     finally:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.locks import RunBusy
 from symphony.pit.tracker.logs import older
-from symphony.pit.tracker.runs import RunBusy, RunNotFound, Runs
+from symphony.pit.tracker.runs import RunNotFound, Runs
 from symphony.ports.artifacts import ArtifactStore, Collected
 from symphony.ports.runs import RunStatus, RunSummary
 

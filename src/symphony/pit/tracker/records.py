@@ -13,6 +13,12 @@ A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends o
 | CANCELLED | usage |
 | RETRY_DUE, AGAIN, CANCEL | nothing |
 | ENDED | status, outputs (encoded map), error with node |
+| OPENED | round of a loop or None, a loop's state or a workflow's inputs (encoded map) |
+| PARKED | the moment until which the slot waits, epoch seconds |
+| ASKED | what a person is asked, the moment until which to answer or None |
+| EXPIRED, PAUSED | nothing |
+
+Readers take what they know of a record: later versions may add fields at its end.
 
 Usage of models stands last, and only where there is some: (calls, tokens in, tokens out, of these
 cached, cost as text or None, currency or None, is it estimated).
@@ -48,6 +54,11 @@ class Code(IntEnum):
     CANCELLED = 10
     RESUMED = 11
     ENDED = 12
+    OPENED = 13
+    PARKED = 14
+    ASKED = 15
+    EXPIRED = 16
+    PAUSED = 17
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -17,6 +17,7 @@ IN_DOUBT = "in-doubt"
 def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
     """Apply the records of earlier processes: the machine and the values are where they were."""
     for record in recorded:
+        inner = replay.machine.children.get(integer(record[1]))
         replay.apply(record)
         code, slot = Code(integer(record[0])), integer(record[1])
         if (usage := usage_of(record)) is not None:
@@ -27,8 +28,12 @@ def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, exec
             bindings.values.put(slot, form)
         elif code is Code.FINISHED:
             bindings.derive(slot)
+        elif code is Code.OPENED and isinstance(record[4], bytes):
+            bindings.enter(slot, executor.unseal(decode_sealed(record[4])))
         elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
             bindings.substitute(slot)
+        if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED):
+            bindings.leave(inner)
 
 
 def go_on(

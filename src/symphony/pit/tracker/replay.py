@@ -11,7 +11,7 @@ import msgspec
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
-from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.records import Code, ErrorTuple, Record, error_of, integer, number, usage_of
 from symphony.ports.models import Usage
@@ -43,8 +43,14 @@ _EVENTS = {
     Code.CANCEL: "run.cancelling",
     Code.CANCELLED: "node.cancelled",
     Code.ENDED: "run.finished",
+    Code.OPENED: "node.opened",
+    Code.PARKED: "node.delayed",
+    Code.ASKED: "node.waiting",
+    Code.EXPIRED: "node.expired",
+    Code.PAUSED: "run.paused",
 }
-_SLOTLESS = frozenset({Code.BEGUN, Code.RESUMED, Code.CANCEL, Code.ENDED})
+_SLOTLESS = frozenset({Code.BEGUN, Code.RESUMED, Code.CANCEL, Code.ENDED, Code.PAUSED})
+_ENDINGS = frozenset({Code.FINISHED, Code.FAILED, Code.SKIPPED, Code.CANCELLED})
 
 
 class Replay:
@@ -60,6 +66,8 @@ class Replay:
         self.cached: dict[int, str] = {}
         self.usage: dict[int, Usage] = {}  # of all attempts of a slot
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
+        self.due: dict[int, float] = {}  # until when slots wait, for a moment or for a person
+        self.asked: dict[int, str] = {}  # what people are asked
         self.begun_at: float | None = None
         self.ended_at: float | None = None
         self.owner = 0
@@ -73,6 +81,18 @@ class Replay:
         match code:
             case Code.BEGUN:
                 machine.begin()
+            case Code.RESUMED:
+                machine.proceed()
+            case Code.PAUSED:
+                machine.pause()
+            case Code.OPENED:
+                machine.opened(slot, None if record[3] is None else integer(record[3]))
+            case Code.PARKED:
+                machine.parked(slot)
+            case Code.ASKED:
+                machine.suspended(slot)
+            case Code.EXPIRED:
+                machine.expired(slot)
             case Code.FINISHED:
                 taken = record[5]
                 machine.finished(slot, None if taken is None else str(taken))
@@ -101,7 +121,19 @@ class Replay:
         code, slot, at = record[0], record[1], number(record[2])
         if (usage := usage_of(record)) is not None:
             self.usage[slot] = self.usage.get(slot, Usage()) + usage
+        if code in _ENDINGS:
+            self.due.pop(slot, None)
+            self.asked.pop(slot, None)
         match code:
+            case Code.OPENED:
+                if not record[3]:  # the first round of an attempt, or a sub-workflow
+                    self.started[slot] = at
+            case Code.PARKED:
+                self.started[slot], self.due[slot] = at, number(record[3])
+            case Code.ASKED:
+                self.started[slot], self.asked[slot] = at, str(record[3])
+                if record[4] is not None:
+                    self.due[slot] = number(record[4])
             case Code.BEGUN | Code.RESUMED:
                 self.begun_at = at if self.begun_at is None else self.begun_at
                 self.owner = integer(record[3])
@@ -155,6 +187,12 @@ class Replay:
             data["final"] = Status(self.machine.status[slot]) is not Status.RETRYING
         elif code is Code.EXPANDED:
             data["count"] = integer(record[3])
+        elif code is Code.OPENED and record[3] is not None:
+            data["round"] = integer(record[3])
+        elif code is Code.PARKED:
+            data["until"] = iso(number(record[3]))
+        elif code is Code.ASKED:
+            data |= {"asks": str(record[3]), "until": None if record[4] is None else iso(number(record[4]))}
         elif code is Code.ENDED:
             data["status"] = str(record[3])
         if (usage := usage_of(record)) is not None:
@@ -172,29 +210,55 @@ class Replay:
             return NodeStatus.CACHED
         return _NODE_STATUS[status]
 
+    def waiting(self) -> dict[str, int]:
+        """The slots that wait for a person, by name."""
+        return {
+            self.machine.name(slot): slot
+            for slot, status in enumerate(self.machine.status)
+            if status == Status.WAITING
+        }
+
     def run_error(self) -> RunError | None:
         """Why the run failed: the first failure that nothing handled."""
         frame = self.machine.root
         if frame.failed is None:
             return None
-        slot = frame.failed
+        found = self.failure(frame.failed)
+        return msgspec.structs.replace(found, node=self.machine.name(frame.failed))
+
+    def failure(self, slot: int) -> RunError:
+        """Why a slot failed; of a fan-out, why its first element did."""
         group = self.machine.groups.get(slot)
         if slot not in self.errors and group is not None and group.failed is not None:
             slot = group.failed
         code, message, hint = self.errors.get(slot, ("failed", "the node failed", None))
-        return RunError(code=code, message=message, node=self.machine.name(frame.failed), hint=hint)
+        return RunError(code=code, message=message, node=self.machine.name(slot), hint=hint)
 
     def nodes(self) -> dict[str, NodeResult]:
-        """Every node and every element of a fan-out, nodes in the workflow's order."""
-        machine, root = self.machine, self.machine.root
+        """Every node, nodes in the workflow's order; after each its elements, rounds and inner nodes.
+
+        Of a node that was tried again, what is inside its last attempt.
+        """
+        frames: dict[int, list[Frame]] = {}
+        for frame in self.machine.frames[1:]:
+            if not frame.round:  # a new attempt begins
+                frames[frame.parent] = []
+            frames[frame.parent].append(frame)
         out: dict[str, NodeResult] = {}
-        for slot in range(root.base, root.base + len(root.plan.nodes)):
-            out[machine.name(slot)] = self._node(slot)
-            group = machine.groups.get(slot)
+        todo = list(reversed(self._slots(self.machine.root)))
+        while todo:
+            slot = todo.pop()
+            out[self.machine.name(slot)] = self._node(slot)
+            inner = [s for frame in frames.get(slot, ()) for s in self._slots(frame)]
+            group = self.machine.groups.get(slot)
             if group is not None:
-                for element in range(group.base, group.base + group.count):
-                    out[machine.name(element)] = self._node(element)
+                inner += range(group.base, group.base + group.count)
+            todo += reversed(inner)
         return out
+
+    @staticmethod
+    def _slots(frame: Frame) -> range:
+        return range(frame.base, frame.base + len(frame.plan.nodes))
 
     def _node(self, slot: int) -> NodeResult:
         started, finished = self.started.get(slot), self.finished.get(slot)
@@ -217,6 +281,8 @@ class Replay:
             else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
             cached_from=self.cached.get(slot),
             usage=self._usage(slot),
+            asks=self.asked.get(slot),
+            until=iso(self.due.get(slot)),
         )
 
     def _usage(self, slot: int) -> Usage | None:

@@ -1,17 +1,19 @@
 """The runs under a home: their journals, locks and logs, seen from any process. Blocking."""
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import RUN_VARIABLE, WORKER_VARIABLE, end_marked
 from symphony.pit.tracker import journal
-from symphony.pit.tracker.journal import RunMeta
+from symphony.pit.tracker.control import Control, Reached
+from symphony.pit.tracker.journal import Request, RunMeta
+from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLine, Stream, follow_log, older, read_log
 from symphony.pit.tracker.replay import Replay, shown_outputs
 from symphony.pit.tracker.structure import plan_of
@@ -19,6 +21,8 @@ from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus, RunSummary
 from symphony.workflow import loads
 
+CONCURRENCY = 64
+"""Nodes that run at once unless a run says otherwise."""
 _DONE = (NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED)
 
 
@@ -28,62 +32,12 @@ class RunNotFound(SymphonyError):
     code = "run-not-found"
 
 
-class RunBusy(SymphonyError):
-    """Another process owns the run."""
-
-    code = "run-busy"
-
-
-class RunLock:
-    """The operating system's lock on a run: whoever holds it owns the run; it dies with its holder."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._fd: int | None = None
-
-    def acquire(self, pid: int) -> None:
-        """Raises RunBusy if another process holds it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            owner = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-            os.close(fd)
-            raise RunBusy(
-                f"process {owner or 'unknown'} owns the run", hint="wait for it, or cancel the run"
-            ) from None
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"{pid}\n".encode(), 0)
-        self._fd = fd
-
-    def release(self) -> None:
-        """Give the run free."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def held(self) -> bool:
-        """Does a living process own the run?"""
-        try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
-        return False
-
-
 class Runs:
     """What is known of the runs under `home`; reads journals without owning them."""
 
     def __init__(self, home: Path, clock: Clock, unlink: Callable[[str], None]) -> None:
         self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
-        self._clock, self._unlink = clock, unlink
+        self._control, self._unlink = Control(self, clock), unlink
 
     def journal_path(self, run_id: str) -> Path:
         """The run's journal."""
@@ -169,7 +123,7 @@ class Runs:
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
         """Every durable event with a `seq` after `since`."""
         meta = self.meta(run_id)
-        replay = Replay(plan_of(loads(meta.workflow, "json")), limit=meta.concurrency or 64)
+        replay = _fresh(meta)
         for _, record in journal.read_all(self.journal_path(run_id)):
             replay.apply(record)
             event = replay.event(record)
@@ -200,44 +154,26 @@ class Runs:
 
         Gives the status known at once: `running` while the owner still has to act.
         """
-        self.meta(run_id)
-        lock = self.lock(run_id)
-        try:
-            lock.acquire(os.getpid())
-        except RunBusy:
-            journal.request(self.journal_path(run_id), "cancel")
-            return RunStatus.RUNNING
-        try:
-            return self._cancel_here(run_id)
-        finally:
-            lock.release()
-
-    def _cancel_here(self, run_id: str) -> RunStatus:
-        from symphony.pit.tracker.core.machine import Do
-        from symphony.pit.tracker.journal import SqliteStore
-        from symphony.pit.tracker.records import Code, Record
-
-        _, replay = self._replayed(run_id)
-        end_orphans(run_id)
+        replay = self.replay(run_id)
         if replay.ended is not None:
+            end_orphans(run_id)
             return replay.ended[0]
-        store = SqliteStore.own(self.journal_path(run_id))
-        try:
-            records: list[Record] = [(Code.CANCEL, 0, self._clock.now_s())]
-            replay.apply(records[0])
-            while not replay.machine.done:
-                stops = [c for c in replay.machine.outstanding() if c.do is Do.STOP]
-                for command in stops:
-                    record: Record = (Code.CANCELLED, command.slot, self._clock.now_s())
-                    replay.apply(record)
-                    records.append(record)
-                if not stops:
-                    break
-            records.append((Code.ENDED, 0, self._clock.now_s(), str(RunStatus.CANCELLED), None, None))
-            store.commit(records)
-        finally:
-            store.close()
-        return RunStatus.CANCELLED
+        reached = self._control.ask(run_id, Request(kind="cancel"))
+        return RunStatus.CANCELLED if reached is Reached.HERE else RunStatus.RUNNING
+
+    def pause(self, run_id: str) -> Reached:
+        """Let nothing more begin; what runs ends. Raises SymphonyError `run-ended`, RunNotFound."""
+        return self._control.ask(run_id, Request(kind="pause"))
+
+    def answer(
+        self, run_id: str, node: str, *, approved: bool, by: str | None = None, comment: str | None = None
+    ) -> Reached:
+        """Answer what the approval `node` asks; durable when this returns.
+
+        Raises SymphonyError `not-waiting`, `run-ended`, RunNotFound.
+        """
+        kind: Literal["approve", "reject"] = "approve" if approved else "reject"
+        return self._control.ask(run_id, Request(kind=kind, node=node, by=by, comment=comment))
 
     def delete(self, run_id: str) -> None:
         """Remove a run that nobody owns: its journal, log and references. Raises RunBusy."""
@@ -254,9 +190,13 @@ class Runs:
         finally:
             lock.release()
 
+    def replay(self, run_id: str) -> Replay:
+        """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""
+        return self._replayed(run_id)[1]
+
     def _replayed(self, run_id: str) -> tuple[RunMeta, Replay]:
         meta = self.meta(run_id)
-        replay = Replay(plan_of(loads(meta.workflow, "json")), limit=meta.concurrency or 64)
+        replay = _fresh(meta)
         for _, record in journal.read_all(self.journal_path(run_id)):
             replay.apply(record)
         return meta, replay
@@ -266,7 +206,14 @@ class Runs:
             return replay.ended[0]
         if self.lock(run_id).held():
             return RunStatus.RUNNING if replay.seq else RunStatus.PENDING
+        if replay.machine.paused:
+            return RunStatus.PAUSED
         return RunStatus.WAITING if replay.seq and replay.machine.stuck() else RunStatus.INTERRUPTED
+
+
+def _fresh(meta: RunMeta) -> Replay:
+    plan = plan_of(loads(meta.workflow, "json"), meta.recorded())
+    return Replay(plan, limit=meta.concurrency or CONCURRENCY)
 
 
 def end_orphans(run_id: str) -> int:

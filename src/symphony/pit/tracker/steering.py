@@ -4,6 +4,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.bindings import Bindings, same, truth
 from symphony.pit.tracker.execution import Finished
 from symphony.pit.tracker.replay import Replay
+from symphony.pit.tracker.structure import APPROVED, REJECTED
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
@@ -32,7 +33,14 @@ class Steering:
         """All elements of the fan-out have ended: its outputs are their lists."""
         now, started = self._clock.now_s(), self._replay.started
         first = min((started.get(s, now) for s in self._bindings.elements(slot)), default=now)
-        self._transitions.derived(slot, first)
+        self._transitions.derived(slot, first, self._agreed(slot))
+
+    def _agreed(self, slot: int) -> str | None:
+        """An approval for each element lets on if every person approved."""
+        if self._bindings.work(slot).message is None:
+            return None
+        rows = map(self._bindings.values.of, self._bindings.elements(slot))
+        return APPROVED if all(row.get("approved") is True for row in rows) else REJECTED
 
     def branch(self, slot: int, work: Work, chooser: Template) -> None:
         """Take a branch."""

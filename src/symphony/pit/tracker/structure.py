@@ -1,9 +1,24 @@
 """A workflow as the machine's plan: which node waits for which, and what a failure means. Pure."""
 
+from collections.abc import Mapping, Sequence
+
 from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
+from symphony.pit.tracker.outline import SubWorkflows
+from symphony.workflow.derived import other_sources, ports_read
 from symphony.workflow.expressions import condition_reads
 from symphony.workflow.graph import all_edges
-from symphony.workflow.model import ConditionalEdge, ControlEdge, ControlNode, Node, Workflow
+from symphony.workflow.model import (
+    ConditionalEdge,
+    ControlEdge,
+    ControlNode,
+    Edge,
+    Node,
+    SubWorkflowNode,
+    Workflow,
+)
+
+APPROVED, REJECTED = "approved", "rejected"
+"""The branches of an approval: whoever only waits for it goes on if it was approved."""
 
 _ON_FAILURE = {
     "fail": OnFailure.FAIL,
@@ -13,22 +28,60 @@ _ON_FAILURE = {
 }
 
 
-def plan_of(workflow: Workflow) -> Plan:
-    """The plan of a valid workflow. O(V + E)."""
+def plan_of(workflow: Workflow, children: SubWorkflows | None = None) -> Plan:
+    """The plan of a valid workflow, with the bodies of its loops and its sub-workflows.
+
+    `children` finds the sub-workflows; without it there must be none. O(V + E) of all of them.
+    """
+    return _plan(workflow, children, {})
+
+
+def body_of(name: str, loop: ControlNode) -> Workflow:
+    """A loop's body as a workflow: its nodes see those outside, but wait only for each other."""
+    return Workflow(name=name, nodes=loop.body or {})
+
+
+def _plan(workflow: Workflow, children: SubWorkflows | None, known: dict[int, Plan]) -> Plan:
     index = {name: i for i, name in enumerate(workflow.nodes)}
     nodes = [_plan_node(name, node, index) for name, node in workflow.nodes.items()]
+    below = {
+        index[name]: plan
+        for name, node in workflow.nodes.items()
+        if (plan := _plan_below(name, node, children, known)) is not None
+    }
+    return make_plan(nodes, _links(workflow, nodes, index), below)
+
+
+def _plan_below(name: str, node: Node, children: SubWorkflows | None, known: dict[int, Plan]) -> Plan | None:
+    """The plan inside a node. A sub-workflow that several nodes run is planned once."""
+    if isinstance(node, ControlNode) and node.control == "loop":
+        return _plan(body_of(name, node), children, known)
+    if not isinstance(node, SubWorkflowNode) or children is None:
+        return None
+    found = children(node.workflow)
+    if found is None:
+        return None
+    if id(found) not in known:
+        known[id(found)] = _plan(found, children.child(node.workflow), known)
+    return known[id(found)]
+
+
+def _links(workflow: Workflow, nodes: Sequence[PlanNode], index: Mapping[str, int]) -> list[tuple[Link, ...]]:
     links: list[dict[Link, None]] = [{} for _ in nodes]
     branches: set[tuple[int, int]] = set()
     for edge in all_edges(workflow):
+        if edge.source not in index:
+            continue  # a loop's body reads a node outside: the loop has waited for it
         source, target = index[edge.source], index[edge.target]
+        branch = _branch(edge, workflow)
         if isinstance(edge, ConditionalEdge):
             links[source][Link(target, soft=True)] = None
             for read in condition_reads(edge.when):
                 if read.kind in ("port", "node") and read.name in index:
                     links[index[read.name]][Link(target, soft=True)] = None
-        elif isinstance(edge, ControlEdge) and edge.branch is not None:
+        elif branch is not None:
             branches.add((source, target))
-            links[source][Link(target, branch=edge.branch)] = None
+            links[source][Link(target, branch=branch)] = None
         else:
             links[source][Link(target)] = None
     for source, target in branches:  # `after: [x.true]` says more than a plain edge
@@ -41,7 +94,24 @@ def plan_of(workflow: Workflow) -> Plan:
         if node.fallback is not None:
             links[i].pop(Link(node.fallback), None)
             links[i][Link(node.fallback, spare=True)] = None
-    return make_plan(nodes, [tuple(outgoing) for outgoing in links])
+    return [tuple(outgoing) for outgoing in links]
+
+
+def _branch(edge: Edge, workflow: Workflow) -> str | None:
+    """The branch on which an edge depends.
+
+    An approval is like a branch for those that wait for it without looking at its ports: a
+    rejection must not let through what it was asked about.
+    """
+    if not isinstance(edge, ControlEdge) or edge.branch is not None:
+        return edge.branch if isinstance(edge, ControlEdge) else None
+    source, target = workflow.nodes[edge.source], workflow.nodes[edge.target]
+    if not isinstance(source, ControlNode) or source.control != "approval":
+        return None
+    if source.on_error.fallback == edge.target or edge.source in other_sources(target):
+        return None
+    reads = {name for value in target.inputs.values() for name, _ in ports_read(value, {})}
+    return None if edge.source in reads else APPROVED
 
 
 def _plan_node(name: str, node: Node, index: dict[str, int]) -> PlanNode:

@@ -6,7 +6,7 @@ finds them in step.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -20,6 +20,7 @@ from symphony.pit.tracker.records import Code, ErrorTuple, Record, with_usage
 from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunError, RunStatus
+from symphony.ports.values import StoredValue
 
 
 class Transitions:
@@ -46,6 +47,7 @@ class Transitions:
     def resumed(self, pid: int) -> None:
         """Process `pid` goes on with the run."""
         self._record((Code.RESUMED, 0, self._clock.now_s(), pid))
+        self.push(self._machine.proceed())
 
     def started(self, slot: int, attempt: int) -> None:
         """An attempt that takes a while begins."""
@@ -66,11 +68,11 @@ class Transitions:
         self.commands.extend(self._machine.finished(slot, taken))
         self.woken.set()
 
-    def derived(self, slot: int, started: float) -> None:
+    def derived(self, slot: int, started: float, taken: str | None = None) -> None:
         """The slot's outputs follow from others: they are not recorded but derived again."""
         self._bindings.derive(slot)
-        self._record((Code.FINISHED, slot, self._clock.now_s(), started, None, None, None))
-        self.push(self._machine.finished(slot))
+        self._record((Code.FINISHED, slot, self._clock.now_s(), started, None, taken, None))
+        self.push(self._machine.finished(slot, taken))
 
     def failed(
         self,
@@ -97,6 +99,34 @@ class Transitions:
         """The slot becomes a fan-out of `count` elements."""
         self._record((Code.EXPANDED, slot, self._clock.now_s(), count))
         self.push(self._machine.expanded(slot, count))
+
+    def opened(self, slot: int, given: Mapping[str, StoredValue], round_: int | None = None) -> None:
+        """The slot runs the graph inside it, with a workflow's inputs or, in a round, a loop's state."""
+        body = encode_value(self._executor.seal_all(given))
+        self._record((Code.OPENED, slot, self._clock.now_s(), round_, body))
+        commands = self._machine.opened(slot, round_)
+        self._bindings.enter(slot, given)
+        self.push(commands)
+
+    def expired(self, slot: int) -> None:
+        """The graph inside the slot took longer than its timeout."""
+        self._record((Code.EXPIRED, slot, self._clock.now_s()))
+        self.push(self._machine.expired(slot))
+
+    def parked(self, slot: int, until: float) -> None:
+        """The slot only waits, until the moment `until`, epoch seconds."""
+        self._record((Code.PARKED, slot, self._clock.now_s(), until))
+        self.push(self._machine.parked(slot))
+
+    def asked(self, slot: int, question: str, until: float | None) -> None:
+        """A person is asked, and has time until the moment `until`."""
+        self._record((Code.ASKED, slot, self._clock.now_s(), self._executor.sealer.mask(question), until))
+        self.push(self._machine.suspended(slot))
+
+    def paused(self) -> None:
+        """Somebody paused the run: nothing begins any more."""
+        self._record((Code.PAUSED, 0, self._clock.now_s()))
+        self.push(self._machine.pause())
 
     def retry_due(self, slot: int) -> None:
         """The back-off before the next attempt is over."""

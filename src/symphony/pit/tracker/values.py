@@ -1,6 +1,7 @@
 """The values of one run: what each slot's ports hold, and how expressions find them."""
 
 import asyncio
+import copy
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor as Pool
 
@@ -26,10 +27,27 @@ class Values:
     ) -> None:
         self.held: dict[int, Mapping[str, StoredValue]] = {}
         self.items: dict[int, list[Value]] = {}
-        self._inputs, self._environment, self._load = inputs, environment, load
+        self.state: Mapping[str, StoredValue] = {}
+        self.iteration: int | None = None
+        self.inputs: Mapping[str, StoredValue] = inputs
+        self._environment, self._load = environment, load
         self._run: dict[str, Value] = {"id": run_id, "started_at": started_at}
         self._loaded: dict[str, Value] = {}
-        self._loaded_bytes = 0
+        self._loaded_bytes = [0]  # shared with the graphs inside
+
+    def inside(
+        self,
+        *,
+        inputs: Mapping[str, StoredValue] | None = None,
+        state: Mapping[str, StoredValue] | None = None,
+        iteration: int | None = None,
+    ) -> "Values":
+        """The same values as a graph inside sees them: with inputs of its own, or a loop's state."""
+        other = copy.copy(self)
+        if inputs is not None:
+            other.inputs = inputs
+        other.state, other.iteration = state or {}, iteration
+        return other
 
     def put(self, slot: int, outputs: Mapping[str, StoredValue]) -> None:
         """The slot's ports from now on."""
@@ -43,6 +61,10 @@ class Values:
         """What a bare reference gives, large values by reference."""
         if read.kind == "port":
             return self.of(slot_of(read.name)).get(read.port)
+        if read.kind == "input":
+            return self.inputs.get(read.name)
+        if read.kind == "state":
+            return self.state.get(read.name)
         return self._lookup(read, slot_of, None)
 
     def plain(self, value: StoredValue) -> Value:
@@ -51,11 +73,11 @@ class Values:
             return value
         key = f"{value.encoding}:{value.digest}"
         if key not in self._loaded:
-            if self._loaded_bytes + value.size > _LOADED_BYTES_MAX:
+            if self._loaded_bytes[0] + value.size > _LOADED_BYTES_MAX:
                 self._loaded.clear()
-                self._loaded_bytes = 0
+                self._loaded_bytes[0] = 0
             self._loaded[key] = self._load(value)
-            self._loaded_bytes += value.size
+            self._loaded_bytes[0] += value.size
         return self._loaded[key]
 
     def render(self, template: Template, slot_of: SlotOf, element: Element) -> Value:
@@ -69,7 +91,11 @@ class Values:
             case "port":
                 return self.plain(self.of(slot_of(read.name)).get(read.port))
             case "input":
-                return self._inputs.get(read.name)
+                return self.plain(self.inputs.get(read.name))
+            case "state":
+                return self.plain(self.state.get(read.name))
+            case "iteration":
+                return self.iteration
             case "item":
                 return None if element is None else element[0]
             case "index":
@@ -90,6 +116,10 @@ class Values:
             if template.bare is not None or template.constant:
                 continue
             for read in template.reads:
+                if read.kind in ("input", "state"):
+                    held = self.stored(read, slot_of)
+                    if isinstance(held, ArtifactRef):
+                        await loop.run_in_executor(pool, self.plain, held)
                 if read.kind not in ("port", "node"):
                     continue
                 for port, value in self.of(slot_of(read.name)).items():

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog, Port
@@ -24,13 +24,31 @@ from symphony.workflow.model import (
 from symphony.workflow.types import ANY, PortType
 
 COMMAND = "command"
-SUPPORTED_CONTROLS = ("branch", "merge")
+ROUNDS_MAX = 1_000
+"""Rounds of a loop that does not say `max_iterations`."""
+_CONTROL_PORTS: Mapping[str, Mapping[str, Port]] = {
+    "branch": {"taken": Port(type=ANY)},
+    "approval": {name: Port(type=ANY) for name in ("approved", "by", "comment")},
+}
 
 
-class NotSupported(SymphonyError):
-    """The workflow is valid, but this version cannot run a kind of node in it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """A loop's own expressions. `state` is rendered outside of the body, `next` and `until` inside."""
 
-    code = "not-supported"
+    state: Mapping[str, Template]
+    next: Mapping[str, Template]
+    while_: Template | None
+    until: Template | None
+    rounds_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delay:
+    """Either `for_s` seconds, or until the moment that `until` gives."""
+
+    for_s: float | None
+    until: Template | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +68,12 @@ class Work:
     for_each: Template | None = None
     conditions: tuple[tuple[str, Template], ...] = ()
     branch: Template | None = None
+    loop: Loop | None = None
+    delay: Delay | None = None
+    message: Template | None = None
+    """What an approval asks."""
+    base: Path | None = None
+    """The folder of the file that the node stands in, if it is not the run's."""
     cases: tuple[tuple[str, Value], ...] = ()
     inline: bool = False
     barrier: bool = False
@@ -60,13 +84,20 @@ class Work:
     cacheable: bool = False
 
 
-def works_of(workflow: Workflow, catalog: Catalog, operators: Mapping[str, Operator]) -> tuple[Work, ...]:
-    """The work of every node, in the workflow's order. Raises NotSupported, BadExpression."""
+def works_of(
+    workflow: Workflow, catalog: Catalog, operators: Mapping[str, Operator], base: Path | None = None
+) -> tuple[Work, ...]:
+    """The work of every node, in the workflow's order. Raises BadExpression.
+
+    `base`: the folder where the templates and modules of a sub-workflow resolve.
+    """
     compiler = Compiler(type_of_read, value=False)
     transforms = _transforms(workflow)
     conditions = _conditions(workflow, compiler)
     return tuple(
-        _work(name, node, transforms.get(name, {}), conditions.get(name, ()), compiler, catalog, operators)
+        _work(
+            name, node, transforms.get(name, {}), conditions.get(name, ()), compiler, catalog, operators, base
+        )
         for name, node in workflow.nodes.items()
     )
 
@@ -103,8 +134,9 @@ def _work(
     compiler: Compiler,
     catalog: Catalog,
     operators: Mapping[str, Operator],
+    base: Path | None,
 ) -> Work:
-    operator, model, version, ports = _target(name, node, catalog, operators)
+    operator, model, version, ports = _target(node, catalog, operators)
     inputs = {entry: compiler.template(value) for entry, value in node.inputs.items()}
     for entry, (edge, transform) in edges.items():
         read = Read("port", edge.source, edge.output)
@@ -131,6 +163,12 @@ def _work(
         for_each=None if each is None else _each(each, compiler),
         conditions=conditions,
         branch=None if chooser is None else compiler.condition(chooser),
+        loop=_loop(control, compiler) if control is not None and control.control == "loop" else None,
+        delay=_delay(control, compiler) if control is not None and control.control == "delay" else None,
+        message=compiler.template(control.message or f"{name}: go on?")
+        if control is not None and control.control == "approval"
+        else None,
+        base=base,
         cases=tuple((control.cases or {}).items()) if control is not None else (),
         inline=operator is not None and operator.style == "inline" and effect == "pure",
         barrier=effect == "write",
@@ -152,8 +190,28 @@ def _cacheable(operator: Operator | None, model: str | None) -> bool:
     return operator.info.effect == "pure" or operator.reads is not None
 
 
+def _loop(loop: ControlNode, compiler: Compiler) -> Loop:
+    return Loop(
+        state={key: compiler.template(value) for key, value in (loop.state or {}).items()},
+        next={
+            key: compiler.condition(value) if isinstance(value, str) else compiler.template(value)
+            for key, value in (loop.next or {}).items()
+        },
+        while_=None if loop.while_ is None else compiler.condition(loop.while_),
+        until=None if loop.until is None else compiler.condition(loop.until),
+        rounds_max=ROUNDS_MAX if loop.max_iterations is None else loop.max_iterations,
+    )
+
+
+def _delay(delay: ControlNode, compiler: Compiler) -> Delay:
+    return Delay(
+        for_s=None if delay.for_ is None else duration_s(delay.for_),
+        until=None if delay.until is None else compiler.condition(delay.until),
+    )
+
+
 def _target(
-    name: str, node: Node, catalog: Catalog, operators: Mapping[str, Operator]
+    node: Node, catalog: Catalog, operators: Mapping[str, Operator]
 ) -> tuple[Operator | None, str | None, str, tuple[Mapping[str, Port] | None, Mapping[str, Port]]]:
     """The operator or model behind a node, its version, and its ports."""
     if isinstance(node, OperatorNode):
@@ -166,11 +224,9 @@ def _target(
         model = node.instrument.partition("@")[0]
         info = catalog.models[model]
         return None, model, info.version, (info.inputs, info.outputs)
-    kind = node.control if isinstance(node, ControlNode) else "sub-workflow"
-    if kind not in SUPPORTED_CONTROLS:
-        hint = f"this version runs {', '.join(SUPPORTED_CONTROLS)}; the file itself is valid"
-        raise NotSupported(f"node {name!r}: running a {kind} is not supported yet", hint=hint)
-    return None, None, "", (None, {})
+    if isinstance(node, ControlNode) and node.control == "loop":
+        return None, None, "", (None, {name: Port(type=ANY) for name in (*(node.state or {}), "iterations")})
+    return None, None, "", (None, _CONTROL_PORTS.get(getattr(node, "control", ""), {}))
 
 
 def _through(compiler: Compiler, transform: str, read: Read) -> Template:

@@ -11,12 +11,15 @@ from symphony.workflow.validation.scope import Scope
 DEPTH_MAX = 32
 
 
-def check_loop(level: Level, name: str, loop: ControlNode, place: str) -> None:
-    """Check a loop's state, body and conditions; what they read outside, the loop waits for."""
+def check_loop(level: Level, name: str, loop: ControlNode, place: str, scope: Scope) -> None:
+    """Check a loop's state, body and conditions; what they read outside, the loop waits for.
+
+    `scope` is the loop's own: that of its level, with `item` where it runs for each element.
+    """
     before = level.before[name]
     for key, value in (loop.state or {}).items():
-        level.value(value, ANY, level.scope, before, f"{place}.state.{key}")
-    depth, outer = 0, level.scope.outer
+        level.value(value, ANY, scope, before, f"{place}.state.{key}")
+    depth, outer = 0, scope.outer
     while outer is not None:
         depth, outer = depth + 1, outer.outer
     if depth >= DEPTH_MAX:
@@ -24,12 +27,12 @@ def check_loop(level: Level, name: str, loop: ControlNode, place: str) -> None:
             "limit-exceeded", place, f"loops are nested at most {DEPTH_MAX} deep", "use sub-workflows"
         )
         return
-    inner = Level(level.sheet, level.scope.inside(loop), f"{place}.body")
+    inner = Level(level.sheet, scope.inside(loop), f"{place}.body")
     check_nodes(inner)
     _next(inner, loop, place)
     if loop.while_ is not None:
         first = Scope(  # tested before the body has run: its ports are not there
-            level.scope.workflow, level.scope.catalog, level.scope.children, nodes={}, outer=level.scope,
+            scope.workflow, scope.catalog, scope.children, nodes={}, outer=scope,
             item=inner.scope.item, state=inner.scope.state,
         )  # fmt: skip
         tested = Level(level.sheet, first, place)

@@ -29,14 +29,14 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
     for name, node in level.scope.nodes.items():
         scope = level.scope
         expected = known.get(node.operator) if type(node) is OperatorNode else None
-        if expected is None:
-            expected = scope.inputs_of(node)
-            if type(node) is not OperatorNode or expected is None:
-                _check_kind(level, name, node)
-            else:
-                known[node.operator] = expected
         if node.for_each is not None:
             scope = _for_each(level, name, node)
+        if expected is None:
+            expected = level.scope.inputs_of(node)
+            if type(node) is not OperatorNode or expected is None:
+                _check_kind(level, name, node, scope)
+            else:
+                known[node.operator] = expected
         _inputs(level, name, node, scope, expected)
         if expected:
             names = needed.get(id(expected))
@@ -74,7 +74,7 @@ def _inputs(level: Level, name: str, node: Node, scope: Scope, expected: Mapping
         level.value(value, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
 
 
-def _check_kind(level: Level, name: str, node: Node) -> None:
+def _check_kind(level: Level, name: str, node: Node, scope: Scope) -> None:
     place = child(level.place, name)
     match node:
         case OperatorNode() | InstrumentNode():
@@ -88,7 +88,7 @@ def _check_kind(level: Level, name: str, node: Node) -> None:
         case CommandNode():
             _command(level, node, place)
         case ControlNode():
-            _control(level, name, node, place)
+            _control(level, name, node, place, scope)
 
 
 def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place: str) -> None:
@@ -239,14 +239,14 @@ def _fallback(level: Level, name: str, spare: str, place: str) -> None:
             level.error("type-mismatch", place, message, "a fallback offers ports of the same types")
 
 
-def _control(level: Level, name: str, node: ControlNode, place: str) -> None:
-    before, scope = level.before[name], level.scope
+def _control(level: Level, name: str, node: ControlNode, place: str, scope: Scope) -> None:
+    before = level.before[name]
     match node.control:
         case "branch":
             if node.condition is not None:
                 level.boolean(node.condition, scope, before, f"{place}.condition")
             if node.switch is not None:
-                _switch(level, node, before, place)
+                _switch(level, node, before, place, scope)
         case "delay" if node.until is not None:
             template = level.condition(node.until, scope, before, f"{place}.until")
             if template is not None and template.type.kind not in ("any", "json", "string", "timestamp"):
@@ -259,11 +259,11 @@ def _control(level: Level, name: str, node: ControlNode, place: str) -> None:
         case "loop":
             from symphony.workflow.validation.loops import check_loop
 
-            check_loop(level, name, node, place)
+            check_loop(level, name, node, place, scope)
 
 
-def _switch(level: Level, node: ControlNode, before: list[str], place: str) -> None:
-    template = level.condition(node.switch or "", level.scope, before, f"{place}.switch")
+def _switch(level: Level, node: ControlNode, before: list[str], place: str, scope: Scope) -> None:
+    template = level.condition(node.switch or "", scope, before, f"{place}.switch")
     for case, value in (node.cases or {}).items():
         why = None if template is None else mismatch(value, template.type)
         if why and template is not None and not (template.type.kind == "number" and isinstance(value, int)):

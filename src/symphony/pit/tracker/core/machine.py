@@ -56,12 +56,15 @@ class IllegalTransition(AssertionError):
 
 
 class Frame:
-    """One running graph. `ended` is None while it runs, then its final status."""
+    """One running graph. `ended` is None while it runs, then its final status.
 
-    __slots__ = ("base", "ended", "failed", "left", "parent", "plan", "stopping")
+    `number` counts the frames of a run; `round` the rounds of a loop, from 0, None for others.
+    """
 
-    def __init__(self, plan: Plan, base: int, parent: int) -> None:
-        self.plan, self.base, self.parent = plan, base, parent
+    __slots__ = ("base", "ended", "failed", "left", "number", "parent", "plan", "round", "stopping")
+
+    def __init__(self, plan: Plan, base: int, parent: int, number: int, round_: int | None) -> None:
+        self.plan, self.base, self.parent, self.number, self.round = plan, base, parent, number, round_
         self.left = len(plan.nodes)
         self.failed: int | None = None  # the slot whose failure ends the frame
         self.stopping: Status | None = None
@@ -95,7 +98,8 @@ class Machine:
         self.chosen: dict[int, int] = {}  # merge slots: the slot they took
         self.frames: list[Frame] = []
         self.groups: dict[int, Group] = {}
-        self.children: dict[int, Frame] = {}  # the running or last frame below a slot
+        self.children: dict[int, Frame] = {}  # the running or last frame below a slot's attempt
+        self.paused = False
         self.element_of: dict[int, tuple[Group, int]] = {}
         self._frame: list[Frame] = []
         self._waiting: list[int] = []
@@ -138,6 +142,7 @@ class Machine:
         if not final and not stopping and self.attempts[slot] < node.attempts and slot not in self.groups:
             self.status[slot] = Status.RETRYING
             self._out.append(Command(Do.RETRY, slot))
+            self.children.pop(slot, None)  # the next attempt begins with a frame of its own
         else:
             self._give_up(slot, node)
         return self._flush()
@@ -168,16 +173,30 @@ class Machine:
             self._out.append(Command(Do.GATHER, slot))
         return self._flush()
 
-    def opened(self, slot: int, plan: Plan) -> Sequence[Command]:
-        """The slot runs a graph of its own: a sub-workflow, or the next round of a loop."""
+    def opened(self, slot: int, round_: int | None = None) -> Sequence[Command]:
+        """The slot runs the graph below it: a sub-workflow, or round `round_` of a loop."""
         self._expect(slot, Status.RUNNING)
         self._release(slot)
         if self._frame[slot].stopping is not None:
             self._settle(slot, Status.CANCELLED)
             return self._flush()
-        frame = self._open(plan, slot)
+        frame = self._open(self.below(slot), slot, round_)
         self.children[slot] = frame
         self._launch(frame)
+        return self._flush()
+
+    def expired(self, slot: int) -> Sequence[Command]:
+        """The graph below the slot has run for too long: it ends as failed, without a failed node."""
+        self._expect(slot, Status.RUNNING)
+        child = self.children.get(slot)
+        if child is not None and child.ended is None and child.stopping is None:
+            self._stop(child, Status.FAILED)
+        return self._flush()
+
+    def parked(self, slot: int) -> Sequence[Command]:
+        """The slot runs, but only waits for a time: it gives its place to others."""
+        self._expect(slot, Status.RUNNING)
+        self._release(slot)
         return self._flush()
 
     def suspended(self, slot: int) -> Sequence[Command]:
@@ -192,6 +211,16 @@ class Machine:
         self._expect(slot, Status.WAITING)
         self.attempts[slot] -= 1
         self._enqueue(slot)
+        return self._flush()
+
+    def pause(self) -> Sequence[Command]:
+        """From now on nothing begins."""
+        self.paused = True
+        return ()
+
+    def proceed(self) -> Sequence[Command]:
+        """The pause, if there was one, is over."""
+        self.paused = False
         return self._flush()
 
     def cancel(self) -> Sequence[Command]:
@@ -224,8 +253,16 @@ class Machine:
         return self._frame[slot]
 
     def local(self, slot: int) -> int:
-        """The index in its plan of a slot that is no element."""
-        return slot - self._frame[slot].base
+        """The index in its plan of a slot's node; an element has its fan-out's."""
+        return self._home(slot) - self._frame[slot].base
+
+    def below(self, slot: int) -> Plan:
+        """The plan of the graph inside a slot's node."""
+        return self._frame[slot].plan.below[self.local(slot)]
+
+    def holds(self, slot: int) -> bool:
+        """Is the slot at work itself, in a place that others cannot have?"""
+        return bool(self._holds[slot])
 
     def outstanding(self) -> Iterator[Command]:
         """After a replay: what the shell must do to go on."""
@@ -252,18 +289,29 @@ class Machine:
     def stuck(self) -> bool:
         """Does everything that is left wait for a person?"""
         return not self.done and not any(
-            s in (Status.READY, Status.RETRYING)
-            or (s == Status.RUNNING and i not in self.groups and i not in self.children)
+            s in (Status.READY, Status.RETRYING) or (s == Status.RUNNING and self._moves(i))
             for i, s in enumerate(self.status)
         )
+
+    def _moves(self, slot: int) -> bool:
+        """Does a running slot go on by itself, not only by what is inside it?"""
+        group, child = self.groups.get(slot), self.children.get(slot)
+        if group is not None:
+            return group.left == 0
+        return child is None or child.ended is not None
 
     def name(self, slot: int) -> str:
         """The full name: `parse[3]`, `loop#2.step`, `child.node`."""
         frame, element = self._frame[slot], self.element_of.get(slot)
         name = self.node(slot).name + (f"[{element[1]}]" if element else "")
+        return name if frame.parent < 0 else f"{self.frame_name(frame)}.{name}"
+
+    def frame_name(self, frame: Frame) -> str:
+        """The full name of what a frame is: `loop#2`, `child`; empty for the root."""
         if frame.parent < 0:
-            return name
-        return f"{self.name(frame.parent)}.{name}"
+            return ""
+        name = self.name(frame.parent)
+        return name if frame.round is None else f"{name}#{frame.round}"
 
     # ---- inside ---------------------------------------------------------------------------
 
@@ -278,7 +326,7 @@ class Machine:
 
     def _flush(self) -> Sequence[Command]:
         queue = self._queue
-        while queue and self._busy < self.limit:
+        while queue and self._busy < self.limit and not self.paused:
             slot = heapq.heappop(queue)[1]
             if self.status[slot] != Status.READY:
                 continue  # it was cancelled while it queued
@@ -300,8 +348,8 @@ class Machine:
         self._frame += [frame] * count
         return base
 
-    def _open(self, plan: Plan, parent: int) -> Frame:
-        frame = Frame(plan, len(self.status), parent)
+    def _open(self, plan: Plan, parent: int, round_: int | None = None) -> Frame:
+        frame = Frame(plan, len(self.status), parent, len(self.frames), round_)
         base = self._allocate(len(plan.nodes), frame)
         self._waiting[base:] = plan.incoming
         self.frames.append(frame)

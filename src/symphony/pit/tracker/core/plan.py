@@ -62,9 +62,13 @@ class Plan:
     incoming: tuple[int, ...] = field(default=())
     spare_for: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """For a fallback node: the nodes it stands in for."""
+    below: Mapping[int, "Plan"] = field(default_factory=dict)
+    """For a node with a graph of its own: that graph, a loop's body or a sub-workflow."""
 
 
-def make_plan(nodes: Sequence[PlanNode], links: Sequence[Sequence[Link]]) -> Plan:
+def make_plan(
+    nodes: Sequence[PlanNode], links: Sequence[Sequence[Link]], below: Mapping[int, Plan] | None = None
+) -> Plan:
     """The plan of `nodes` and their outgoing `links`, without doubles. O(V + E)."""
     incoming = [0] * len(nodes)
     spare_for: dict[int, list[int]] = {}
@@ -87,4 +91,5 @@ def make_plan(nodes: Sequence[PlanNode], links: Sequence[Sequence[Link]]) -> Pla
         plain=tuple(plain),
         incoming=tuple(incoming),
         spare_for={target: tuple(sources) for target, sources in spare_for.items()},
+        below=below or {},
     )

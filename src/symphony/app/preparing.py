@@ -1,0 +1,103 @@
+"""A run made ready: its documents read, its operators found, its secrets known. Nothing begins here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.tracker.documents import Recorded
+from symphony.pit.tracker.execution import NoSecrets, Sealer
+from symphony.pit.tracker.graphs import graph_of
+from symphony.pit.tracker.job import Job
+from symphony.pit.tracker.journal import RunMeta
+from symphony.pit.tracker.runs import CONCURRENCY
+from symphony.pit.tracker.structure import plan_of
+from symphony.ports.values import Value
+from symphony.sdk import Operator
+from symphony.workflow.catalog import Catalog
+from symphony.workflow.files import loads
+from symphony.workflow.model import ControlNode, InstrumentNode, Node, Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that a run needs to begin or to go on. `meta` is as it may be written down."""
+
+    meta: RunMeta
+    job: Job
+    sealer: Sealer
+
+
+def prepare(
+    meta: RunMeta,
+    catalog: Catalog,
+    operators: Mapping[str, Operator],
+    environment: Mapping[str, str],
+    inputs: Mapping[str, Value] | None = None,
+    *,
+    keys: Mapping[str, str],
+) -> Prepared:
+    """Make a run ready from what is recorded of it, or about to be; `inputs` are those of a new run.
+
+    `environment` holds the variables that the workflow and its sub-workflows list. `keys` are those
+    of models: kept out of the home as well, though no node can read them. Raises BadExpression, and
+    SecretMissing if a variable is gone.
+    """
+    workflow, children = loads(meta.workflow, "json"), meta.recorded()
+    listed = dict.fromkeys((*workflow.env, *(name for child in children.all() for name in child.env)))
+    variables = {name: environment[name] for name in listed if name in environment}
+    sealer = _sealer({**keys, **variables} if _asks(workflow, children) else variables)
+    if inputs is None:
+        _require(meta.variables, variables)
+        form = sealer.unseal(decode_sealed(meta.inputs))
+        assert isinstance(form, dict)
+        inputs = form
+    else:
+        body = encode_value(sealer.seal(dict(inputs)))
+        meta = msgspec.structs.replace(meta, inputs=body, variables=tuple(variables))
+    plan = plan_of(workflow, children)
+    job = Job(
+        run_id=meta.run_id,
+        graph=graph_of(workflow, plan, catalog, operators, children),
+        inputs=inputs,
+        environment=variables,
+        cwd=Path(meta.cwd),
+        base=Path(meta.base),
+        started_at=meta.created_at,
+        limit=meta.concurrency or CONCURRENCY,
+    )
+    return Prepared(meta=meta, job=job, sealer=sealer)
+
+
+def _sealer(secrets: Mapping[str, str]) -> Sealer:
+    if not secrets:
+        return NoSecrets()
+    from symphony.pit.artifacts.redaction import Redactor
+
+    return Redactor(secrets)
+
+
+def _asks(workflow: Workflow, children: Recorded) -> bool:
+    """May any node ask a model, here or inside?"""
+    return any(_any_asks(one.nodes) for one in (workflow, *children.all()))
+
+
+def _any_asks(nodes: Mapping[str, Node]) -> bool:
+    return any(
+        isinstance(node, InstrumentNode)
+        or (isinstance(node, ControlNode) and node.body is not None and _any_asks(node.body))
+        for node in nodes.values()
+    )
+
+
+def _require(needed: Iterable[str], variables: Mapping[str, str]) -> None:
+    """Without a variable that the run began with, its nodes would go on with null in its place."""
+    for name in needed:
+        if name not in variables:
+            from symphony.pit.artifacts.redaction import SecretMissing
+
+            raise SecretMissing(
+                f"the run needs the variable {name} as it was", hint=f"set {name} and resume again"
+            )

@@ -1,0 +1,91 @@
+"""The sub-workflows of a run, recorded at its start: resuming does not depend on files that changed since."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from symphony.workflow import dumps, loads
+from symphony.workflow.files import Resolver
+from symphony.workflow.model import ControlNode, Node, SubWorkflowNode, Workflow
+
+
+class ChildDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """One sub-workflow: its canonical JSON, the folder of its file, and whom its nodes refer to.
+
+    `references` gives, for each `workflow:` in it, the place of that document in the run's list.
+    """
+
+    document: bytes
+    base: str
+    references: Mapping[str, int] = {}
+
+
+def record_children(
+    workflow: Workflow, resolver: Resolver
+) -> tuple[tuple[ChildDocument, ...], Mapping[str, int]]:
+    """Every document below a valid workflow, each once, and the workflow's own references."""
+    found: list[ChildDocument | None] = []
+    places: dict[Path, int] = {}
+
+    def visit(one: Workflow, beside: Resolver) -> dict[str, int]:
+        references: dict[str, int] = {}
+        for reference in _references(one.nodes):
+            path, below = beside.locate(reference), beside(reference)
+            assert path is not None  # validation has seen it
+            assert below is not None
+            if path not in places:
+                places[path] = len(found)
+                found.append(None)
+                inner = visit(below, beside.child(reference))
+                found[places[path]] = ChildDocument(
+                    document=dumps(below, "json"), base=str(path.parent), references=inner
+                )
+            references[reference] = places[path]
+        return references
+
+    references = visit(workflow, resolver)
+    return tuple(one for one in found if one is not None), references
+
+
+def _references(nodes: Mapping[str, Node]) -> Iterator[str]:
+    for node in nodes.values():
+        if isinstance(node, SubWorkflowNode):
+            yield node.workflow
+        elif isinstance(node, ControlNode) and node.body:
+            yield from _references(node.body)
+
+
+class Recorded:
+    """Finds sub-workflows among the recorded ones, as a `Resolver` does among files."""
+
+    def __init__(
+        self,
+        documents: Sequence[ChildDocument],
+        references: Mapping[str, int],
+        base: str,
+        known: dict[int, Workflow] | None = None,
+    ) -> None:
+        self._documents, self._references, self.base = documents, references, Path(base)
+        self._known = {} if known is None else known
+
+    def __call__(self, reference: str, /) -> Workflow | None:
+        """The workflow that `reference` names; the same object each time."""
+        place = self._references.get(reference)
+        if place is None:
+            return None
+        if place not in self._known:
+            self._known[place] = loads(self._documents[place].document, "json")
+        return self._known[place]
+
+    def child(self, reference: str, /) -> "Recorded":
+        """The same for the references inside that workflow."""
+        one = self._documents[self._references[reference]]
+        return Recorded(self._documents, one.references, one.base, self._known)
+
+    def all(self) -> Iterator[Workflow]:
+        """Every recorded sub-workflow."""
+        for place, one in enumerate(self._documents):
+            if place not in self._known:
+                self._known[place] = loads(one.document, "json")
+            yield self._known[place]

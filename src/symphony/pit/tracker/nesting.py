@@ -1,0 +1,151 @@
+"""Graphs inside nodes: the rounds of loops, and sub-workflows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.bindings import Bindings, truth
+from symphony.pit.tracker.core.machine import Frame, Machine, Status
+from symphony.pit.tracker.execution import Finished
+from symphony.pit.tracker.replay import Replay
+from symphony.pit.tracker.timers import Timers
+from symphony.pit.tracker.transitions import Transitions
+from symphony.pit.tracker.work import Loop, Work
+from symphony.ports.clock import Clock
+from symphony.ports.values import StoredValue
+from symphony.workflow.expressions import Template
+from symphony.workflow.inputs import bind_inputs
+from symphony.workflow.model import Workflow
+
+
+class Nesting:
+    """Opens the graphs inside slots, and settles the slots when these have ended.
+
+    What is raised here fails the slot. `cwd` is where `path` inputs resolve.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        bindings: Bindings,
+        transitions: Transitions,
+        timers: Timers,
+        clock: Clock,
+        cwd: Path,
+    ) -> None:
+        self._replay, self._bindings, self._transitions = replay, bindings, transitions
+        self._timers, self._clock, self._cwd = timers, clock, cwd
+        self._machine: Machine = replay.machine
+
+    def begin(self, slot: int, work: Work) -> None:
+        """Begin an attempt: the first round, or the sub-workflow."""
+        if work.loop is not None:
+            level, element = self._bindings.level(slot), self._bindings.element(slot)
+            state = {
+                name: self._bindings.kept(level.kept(template, element), name, slot)
+                for name, template in work.loop.state.items()
+            }
+            self._next_round(slot, work.loop, state, 0)
+        else:
+            workflow = self._bindings.level(slot).graph.below[self._machine.local(slot)].workflow
+            self._transitions.opened(slot, self._bound(slot, work, workflow))
+        self.watch(slot, work)
+
+    def watch(self, slot: int, work: Work) -> None:
+        """Mind the timeout of what runs inside the slot. After a restart it has its full time again."""
+        if work.timeout_s is not None and slot in self._machine.children:
+            self._timers.after(slot, work.timeout_s, lambda: self._expire(slot))
+
+    def settle(self, slot: int, work: Work) -> None:
+        """The graph inside has ended: go on with the next round, or report how the slot ended."""
+        frame = self._machine.children[slot]
+        if frame.ended is not Status.SUCCEEDED:
+            self._end(slot, frame)
+            self._transitions.failed(slot, self._why(frame, work), self._started(slot))
+            return
+        if work.loop is None:
+            outputs = self._bindings.outputs(frame)
+            self._end(slot, frame)
+            self._transitions.finished(slot, Finished(outputs), self._started(slot))
+            return
+        assert frame.round is not None
+        state = self._state_after(frame, work.loop)
+        done = work.loop.until is not None and self._until(frame, work.loop.until, state)
+        self._bindings.leave(frame)
+        if done:
+            self._finish(slot, state, frame.round + 1)
+        else:
+            self._next_round(slot, work.loop, state, frame.round + 1)
+
+    # ---- inside ---------------------------------------------------------------------------
+
+    def _next_round(self, slot: int, loop: Loop, state: Mapping[str, StoredValue], number: int) -> None:
+        if loop.while_ is not None:
+            element = self._bindings.element(slot)
+            around = self._bindings.level(slot).around(state, number, element)
+            if not truth(around.render(loop.while_, element), "while"):
+                self._finish(slot, state, number)
+                return
+        if number >= loop.rounds_max:
+            self._timers.cancel(slot)
+            raise SymphonyError(
+                f"the loop has not come to its end in {loop.rounds_max:,} rounds",
+                code="loop-limit",
+                hint="raise max_iterations, or look at the loop's condition",
+            )
+        self._transitions.opened(slot, state, number)
+
+    def _finish(self, slot: int, state: Mapping[str, StoredValue], rounds: int) -> None:
+        self._timers.cancel(slot)
+        self._transitions.finished(slot, Finished({**state, "iterations": rounds}), self._started(slot))
+
+    def _state_after(self, frame: Frame, loop: Loop) -> dict[str, StoredValue]:
+        level = self._bindings.inside(frame)
+        after = {
+            name: self._bindings.kept(level.kept(template, level.element), name, frame.parent)
+            for name, template in loop.next.items()
+        }
+        return {**level.values.state, **after}
+
+    def _until(self, frame: Frame, until: Template, state: Mapping[str, StoredValue]) -> bool:
+        """`until` sees the body's ports and the state after this round."""
+        level = self._bindings.inside(frame)
+        level.values.state = state
+        return truth(level.render(until, level.element), "until")
+
+    def _bound(self, slot: int, work: Work, workflow: Workflow) -> dict[str, StoredValue]:
+        given = {
+            name: self._bindings.values.plain(value)
+            for name, value in self._bindings.inputs(slot, work).items()
+        }
+        bound, problems = bind_inputs(workflow, given, cwd=self._cwd)
+        if problems:
+            first = problems[0]
+            raise SymphonyError(
+                f"{work.name}: {first.place}: {first.message}", code="input-invalid", hint=first.hint
+            )
+        return {name: self._bindings.kept(value, name, slot) for name, value in bound.items()}
+
+    def _why(self, frame: Frame, work: Work) -> SymphonyError:
+        """What failed the slot whose graph failed: the innermost failure, told once."""
+        if frame.failed is None:
+            return SymphonyError(
+                f"it took longer than {work.node.timeout}", code="timeout", hint="raise timeout, or retry"
+            )
+        error = self._replay.failure(frame.failed)
+        inner = self._machine.children.get(frame.failed)
+        deeper = inner is not None and inner.failed is not None  # its message names the node already
+        message = error.message if deeper else f"{error.node}: {error.message}"
+        return SymphonyError(message, code=error.code, hint=error.hint)
+
+    def _expire(self, slot: int) -> None:
+        child = self._machine.children.get(slot)
+        if self._machine.status[slot] == Status.RUNNING and child is not None and child.ended is None:
+            self._transitions.expired(slot)
+
+    def _end(self, slot: int, frame: Frame) -> None:
+        self._timers.cancel(slot)
+        self._bindings.leave(frame)
+
+    def _started(self, slot: int) -> float:
+        return self._replay.started.get(slot, self._clock.now_s())

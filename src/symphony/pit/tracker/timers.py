@@ -1,0 +1,61 @@
+"""Waiting for moments: back-offs, delays, deadlines of people and of graphs inside nodes."""
+
+import asyncio
+from collections.abc import Callable
+
+from symphony.ports.clock import Clock
+
+CHECK_EVERY_S = 30.0
+"""How late a wait may notice that the wall clock was set."""
+
+
+class Timers:
+    """At most one timer for each slot. `failed` is told, on the loop, of a bug in what was due."""
+
+    def __init__(self, clock: Clock, failed: Callable[[BaseException], None]) -> None:
+        self._clock, self._failed = clock, failed
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    @property
+    def slots(self) -> list[int]:
+        """The slots with a timer."""
+        return list(self._tasks)
+
+    def after(self, slot: int, seconds: float, due: Callable[[], None]) -> None:
+        """Call `due` after `seconds`, by the clock that never jumps."""
+        end = self._clock.monotonic_s() + seconds
+        self._set(slot, lambda: end - self._clock.monotonic_s(), due)
+
+    def at(self, slot: int, moment: float, due: Callable[[], None]) -> None:
+        """Call `due` at a moment of the wall clock, epoch seconds, also if that clock is set meanwhile."""
+        self._set(slot, lambda: moment - self._clock.now_s(), due)
+
+    def cancel(self, slot: int) -> bool:
+        """Take the slot's timer away; whether there was one."""
+        task = self._tasks.pop(slot, None)
+        if task is not None:
+            task.cancel()
+        return task is not None
+
+    async def close(self) -> None:
+        """Take all away."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def _set(self, slot: int, left_s: Callable[[], float], due: Callable[[], None]) -> None:
+        self.cancel(slot)
+
+        async def wait() -> None:
+            while (left := left_s()) > 0:
+                await self._clock.sleep(min(left, CHECK_EVERY_S))
+            del self._tasks[slot]
+            try:
+                due()
+            except Exception as error:  # noqa: BLE001  (a bug must end the run, not stall it)
+                self._failed(error)
+
+        self._tasks[slot] = asyncio.get_running_loop().create_task(wait(), name=f"timer {slot}")

@@ -1,0 +1,242 @@
+"""Loops, sub-workflows, delays and approvals, inside each other and with everything a node may say."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from symphony import run
+from symphony.app import Symphony
+from symphony.ports.runs import NodeStatus, RunResult, RunStatus
+from symphony.workflow import loads
+
+
+def ran(text: str, **inputs: object) -> RunResult:
+    return run(loads(f"name: test\n{text}", "yaml"), dict(inputs), memory=True)  # type: ignore[arg-type]
+
+
+def statuses(result: RunResult) -> dict[str, str]:
+    return {name: str(node.status) for name, node in result.nodes.items()}
+
+
+def test_a_loop_in_a_loop_sees_its_own_state_and_the_nodes_outside() -> None:
+    result = ran("""
+nodes:
+  step: {operator: debug.value, inputs: {value: 10}}
+  outer:
+    control: loop
+    state: {sum: 0}
+    while: state.sum < 40
+    body:
+      inner:
+        control: loop
+        state: {n: 0}
+        until: state.n >= 2
+        body:
+          one: {operator: debug.value, inputs: {value: "${{ state.n + 1 }}"}}
+        next: {n: one.result}
+    next: {sum: "state.sum + inner.n * step.result"}
+outputs: {sum: "${{ outer.sum }}", rounds: "${{ outer.iterations }}"}
+""")
+    assert result.status is RunStatus.SUCCEEDED
+    assert result.outputs == {"sum": 40, "rounds": 2}
+    assert statuses(result)["outer#1.inner#1.one"] == "succeeded"
+
+
+def test_a_loop_runs_for_each_element_and_its_body_sees_the_element() -> None:
+    result = ran("""
+nodes:
+  grow:
+    control: loop
+    for_each: "[1, 10]"
+    state: {x: "${{ item }}"}
+    while: state.x < 100
+    body:
+      more: {operator: debug.value, inputs: {value: "${{ state.x * (item + 1) }}"}}
+    next: {x: more.result}
+outputs: {x: "${{ grow.x }}", n: "${{ grow.iterations }}"}
+""")
+    assert result.outputs == {"x": [128, 110], "n": [7, 1]}
+    assert "grow[1]#0.more" in result.nodes
+
+
+def test_a_fan_out_in_a_loop_has_elements_in_every_round() -> None:
+    result = ran("""
+nodes:
+  rounds:
+    control: loop
+    state: {all: []}
+    until: iteration >= 1
+    body:
+      each: {operator: debug.value, for_each: "[1, 2]", inputs: {value: "${{ item + 10 * iteration }}"}}
+    next: {all: state.all + each.result}
+outputs: {all: "${{ rounds.all }}"}
+""")
+    assert result.outputs == {"all": [1, 2, 11, 12]}
+    assert statuses(result)["rounds#1.each[1]"] == "succeeded"
+
+
+def test_a_loop_that_fails_is_tried_again_from_its_first_round() -> None:
+    result = ran("""
+nodes:
+  rounds:
+    control: loop
+    state: {n: 0}
+    until: state.n >= 2
+    retry: {attempts: 2, initial: 1ms}
+    on_error: {value: {n: -1, iterations: 0}}
+    body:
+      one: {operator: debug.value, inputs: {value: "${{ state.n + 1 }}"}}
+      bad: {operator: debug.fail, when: one.result == 2}
+    next: {n: one.result}
+outputs: {n: "${{ rounds.n }}"}
+""")
+    assert result.outputs == {"n": -1}
+    assert result.nodes["rounds"].attempts == 2
+    error = result.nodes["rounds"].error
+    assert error is not None
+    assert error.message.startswith("rounds#1.bad: ")
+
+
+def test_a_condition_that_cannot_be_evaluated_fails_the_loop_with_its_reason() -> None:
+    result = ran("""
+nodes:
+  rounds:
+    control: loop
+    state: {n: []}
+    while: size(state.n[0]) == 0
+    body: {one: {operator: debug.value, inputs: {value: 1}}}
+    next: {n: "[one.result]"}
+""")
+    assert result.status is RunStatus.FAILED
+    assert result.error is not None
+    assert result.error.node == "rounds"
+
+
+def test_a_delay_takes_its_time_and_no_place_from_others() -> None:
+    text = "name: test\nnodes:\n  wait: {control: delay, for_each: '[1, 2, 3]', for: 30ms}\n"
+    text += "  other: {operator: debug.value, inputs: {value: 1}}\noutputs: {o: '${{ other.result }}'}\n"
+    result = run(loads(text, "yaml"), memory=True, concurrency=1)
+    assert result.status is RunStatus.SUCCEEDED
+    finished = {name: node.finished_at or "" for name, node in result.nodes.items()}
+    assert finished["other"] < finished["wait[0]"]
+
+
+def test_a_delay_until_a_moment_that_has_passed_ends_at_once() -> None:
+    result = ran("""
+nodes:
+  wait: {control: delay, until: 'timestamp("2001-01-01T00:00:00Z")'}
+  after: {operator: debug.value, inputs: {value: 1}, after: [wait]}
+outputs: {o: "${{ after.result }}"}
+""")
+    assert result.outputs == {"o": 1}
+
+
+@pytest.mark.parametrize(
+    "node", ["control: delay, for: 1h", "control: loop, until: 'false', body: {w: {control: delay, for: 1h}}"]
+)
+def test_what_takes_longer_than_its_timeout_fails(node: str) -> None:
+    result = ran(f"nodes:\n  slow: {{{node}, timeout: 20ms}}\n")
+    assert result.status is RunStatus.FAILED
+    assert result.error is not None
+    assert (result.error.code, result.error.node) == ("timeout", "slow")
+
+
+def test_a_failure_outside_cancels_what_runs_inside_loops_and_delays() -> None:
+    result = ran("""
+nodes:
+  inside:
+    control: loop
+    until: "false"
+    body: {wait: {control: delay, for: 1h}}
+  bad: {control: delay, for: 5ms}
+  fails: {operator: debug.fail, after: [bad]}
+""")
+    assert statuses(result) == {
+        "inside": "cancelled", "inside#0.wait": "cancelled", "bad": "succeeded", "fails": "failed"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("decision", "later"), [("approve", "succeeded"), ("reject", "skipped")])
+def test_a_rejection_lets_nothing_through_that_does_not_ask_for_it(decision: str, later: str) -> None:
+    result = ran(f"""
+nodes:
+  gate: {{control: approval, message: "Go?", timeout: 5ms, on_timeout: {decision}}}
+  later: {{operator: debug.value, inputs: {{value: 1}}, after: [gate]}}
+  asks: {{operator: debug.value, inputs: {{value: "${{{{ gate.approved }}}}"}}}}
+outputs: {{approved: "${{{{ asks.result }}}}"}}
+""")
+    assert result.outputs == {"approved": decision == "approve"}
+    assert statuses(result)["later"] == later
+
+
+def test_nobody_answers_in_time_and_the_node_fails() -> None:
+    result = ran('nodes:\n  gate: {control: approval, message: "Go?", timeout: 5ms}\n')
+    assert result.error is not None
+    assert (result.error.code, result.error.node) == ("timeout", "gate")
+
+
+def test_a_run_waits_for_an_approval_in_a_loop_and_says_what_is_asked() -> None:
+    result = ran("""
+nodes:
+  rounds:
+    control: loop
+    until: "true"
+    body: {gate: {control: approval, message: "Round ${{ iteration }}?"}}
+""")
+    assert result.status is RunStatus.WAITING
+    assert result.nodes["rounds#0.gate"].asks == "Round 0?"
+    assert result.nodes["rounds#0.gate"].status is NodeStatus.WAITING
+
+
+def children(folder: Path) -> Path:
+    (folder / "child.yaml").write_text(
+        "name: child\ninputs: {n: {type: integer}}\nnodes:\n"
+        "  below: {workflow: deep/leaf.yaml, for_each: '[1, 2]', inputs: {n: '${{ inputs.n * item }}'}}\n"
+        "outputs: {all: '${{ below.twice }}'}\n",
+        encoding="utf-8",
+    )
+    (folder / "deep").mkdir()
+    (folder / "deep" / "leaf.yaml").write_text(
+        "name: leaf\ninputs: {n: {type: integer, max: 100}}\nnodes:\n"
+        "  two: {operator: debug.value, inputs: {value: '${{ inputs.n * 2 }}'}}\n"
+        "outputs: {twice: '${{ two.result }}'}\n",
+        encoding="utf-8",
+    )
+    top = folder / "top.yaml"
+    top.write_text(
+        "name: top\ninputs: {n: {type: integer, default: 5}}\nnodes:\n"
+        "  c: {workflow: child, inputs: {n: '${{ inputs.n }}'}}\noutputs: {all: '${{ c.all }}'}\n",
+        encoding="utf-8",
+    )
+    return top
+
+
+def test_sub_workflows_nest_and_have_names_of_their_own(tmp_path: Path) -> None:
+    result = run(children(tmp_path), memory=True)
+    assert result.outputs == {"all": [10, 20]}
+    assert statuses(result)["c.below[1].two"] == "succeeded"
+
+
+def test_an_input_that_a_sub_workflow_refuses_fails_its_node(tmp_path: Path) -> None:
+    result = run(children(tmp_path), {"n": 99}, memory=True)
+    assert result.error is not None
+    assert result.error.code == "input-invalid"
+    assert result.error.node == "c"
+
+
+def test_a_paused_run_begins_nothing_more_and_goes_on_when_resumed(tmp_path: Path) -> None:
+    text = "name: test\nnodes:\n  a: {control: delay, for: 10ms}\n"
+    text += "  b: {operator: debug.value, inputs: {value: 1}, after: [a]}\noutputs: {b: '${{ b.result }}'}\n"
+
+    async def whole() -> tuple[RunResult, RunResult]:
+        async with Symphony.open(tmp_path) as symphony:
+            handle = await symphony.start(loads(text, "yaml"))
+            handle.pause()
+            first = await handle.result()
+            return first, await (await symphony.resume(handle.run_id)).result()
+
+    first, second = asyncio.run(whole())
+    assert first.status is RunStatus.PAUSED
+    assert statuses(first)["b"] == "pending"
+    assert second.outputs == {"b": 1}
