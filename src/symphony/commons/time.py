@@ -1,14 +1,16 @@
 """The real clock, and identifiers that sort by time. The one place that asks for the time of day."""
 
-import secrets
+import os
 import threading
 import time
+from array import array
 from collections.abc import Callable
 
-_RANDOM_BITS = 74
-_RANDOM_MAX = (1 << _RANDOM_BITS) - 1
 _TIME_MS_MAX = (1 << 48) - 1
+_HEAD_BITS, _TAIL_BITS = 26, 48
+_TAIL_MAX = (1 << _TAIL_BITS) - 1
 _STEP_BITS = 32
+_WORD_BITS, _POOL_BYTES = 32, 4096
 
 
 class SystemClock:
@@ -29,6 +31,28 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
+class RandomPool:
+    """Random bits of the operating system, fetched 4 KiB at a time: one call for a thousand ids.
+
+    Thread-safe, and a forked process never sees the bits that its parent holds ready.
+    """
+
+    def __init__(self) -> None:
+        self._words: list[int] = []
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._words.clear)
+
+    def bits(self, count: int) -> int:
+        """A number of `count` random bits, `count` ≥ 0."""
+        if count > _WORD_BITS:
+            return self.bits(count - _WORD_BITS) << _WORD_BITS | self.bits(_WORD_BITS)
+        try:
+            return self._words.pop() >> _WORD_BITS - count
+        except IndexError:
+            self._words.extend(array("I", os.urandom(_POOL_BYTES)))
+            return self.bits(count)
+
+
 class SortableIds:
     """UUIDs of version 7: in the order of their making, even within one millisecond.
 
@@ -42,33 +66,43 @@ class SortableIds:
         self._random_bits = random_bits
         self._lock = threading.Lock()
         self._last_ms = -1
-        self._last_random = 0
+        self._head = ""
+        self._tail = _TAIL_MAX
 
     def next(self) -> str:
         """The next id, such as `0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f`."""
+        return self.at(self._now_s())
+
+    def at(self, now_s: float) -> str:
+        """The next id, by one who has just read the clock: `now_s` seconds since the epoch."""
         with self._lock:
-            now_ms = min(max(int(self._now_s() * 1000), 0), _TIME_MS_MAX)
+            now_ms = int(now_s * 1000)
             if now_ms > self._last_ms:
-                self._last_ms, self._last_random = now_ms, self._random_bits(_RANDOM_BITS)
+                self._begin(min(now_ms, _TIME_MS_MAX))
             else:
                 # A random step, not one: two processes forked from one state part at once.
-                self._last_random += 1 + self._random_bits(_STEP_BITS)
-                if self._last_random > _RANDOM_MAX:
-                    self._last_ms += 1
-                    self._last_random = self._random_bits(_RANDOM_BITS)
-            return _uuid7(self._last_ms, self._last_random)
+                self._tail += 1 + self._random_bits(_STEP_BITS)
+                if self._tail > _TAIL_MAX:
+                    self._begin(self._last_ms + 1)
+            return f"{self._head}{self._tail:012x}"
+
+    def _begin(self, time_ms: int) -> None:
+        """Fresh random bits for a new millisecond: all but the last twelve digits stay for its length."""
+        self._last_ms = time_ms = max(time_ms, 0)
+        head, self._tail = self._random_bits(_HEAD_BITS), self._random_bits(_TAIL_BITS)
+        time = f"{time_ms:012x}"
+        self._head = f"{time[:8]}-{time[8:]}-7{head >> 14:03x}-{0x8000 | head & 0x3FFF:04x}-"
 
 
-def _uuid7(time_ms: int, random: int) -> str:
-    high, low = random >> 62, random & ((1 << 62) - 1)
-    number = time_ms << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-_run_ids = SortableIds(SystemClock().now_s, secrets.randbits)
+_pool = RandomPool()
+_run_ids = SortableIds(SystemClock().now_s, _pool.bits)
 
 
 def new_run_id() -> str:
     """A new id, greater than every one that this process has made before."""
     return _run_ids.next()
+
+
+def random_bits(count: int) -> int:
+    """A number of `count` random bits, unpredictable; from a pool, for ids made by the thousand."""
+    return _pool.bits(count)

@@ -1,1 +1,33 @@
-"""How Symphony's processes talk to each other."""
+"""How Symphony's processes talk to each other: envelopes, codecs, frames.
+
+`transports` carries them, `jsonrpc` speaks with editors and language servers.
+"""
+
+from symphony.ipc.codecs import CODECS, Codec
+from symphony.ipc.envelope import (
+    EndpointId,
+    ErrorPayload,
+    EventPayload,
+    MessageEnvelope,
+    MessageHeader,
+    MessageId,
+    Payload,
+    RequestPayload,
+    ResponsePayload,
+    Stationery,
+)
+
+__all__ = [
+    "CODECS",
+    "Codec",
+    "EndpointId",
+    "ErrorPayload",
+    "EventPayload",
+    "MessageEnvelope",
+    "MessageHeader",
+    "MessageId",
+    "Payload",
+    "RequestPayload",
+    "ResponsePayload",
+    "Stationery",
+]

@@ -1,14 +1,46 @@
-"""Length-prefixed frames on a byte stream: 4 bytes, big-endian, then the body. No I/O.
+"""Frames on a byte stream: a head of 8 bytes, then the body. No I/O.
 
-The announced length is checked before anything is set aside for it, so a broken or hostile
-peer cannot make this side run out of memory.
+The head: the byte `S`, the version, the kind, a zero, and the body's length as 4 bytes,
+big-endian. The length is checked before anything is set aside for it, and room for the body
+grows only as it arrives: a broken or hostile peer cannot make this side run out of memory.
 """
+
+from enum import IntEnum
+from typing import NamedTuple, TypeAlias
 
 from symphony.commons.errors import SymphonyError
 
-HEADER_BYTES = 4
+VERSION = 1
+HEAD_BYTES = 8
 FRAME_BYTES_MAX = 64 * 1024 * 1024
-"""Largest body that either side accepts."""
+"""Largest body that either side accepts, unless told otherwise."""
+
+_MAGIC = ord("S")
+_LENGTH_BITS = 32
+
+Chunk: TypeAlias = bytes | bytearray | memoryview
+"""A piece of a stream as a transport hands it over; read before the call returns, never kept."""
+
+
+class Kind(IntEnum):
+    """What a frame's body is."""
+
+    MESSAGE = 1
+    HELLO = 2
+    """A step of the handshake, before any message."""
+    END = 3
+    """No message will follow, though some may still be read. No body."""
+    FAREWELL = 4
+    """The connection ends now, and the body says why."""
+
+
+_KINDS = {kind.value: kind for kind in Kind}
+
+
+class FrameBroken(SymphonyError):
+    """Bytes that are no frame of this version. The stream they came from cannot be read further."""
+
+    code = "frame-broken"
 
 
 class FrameTooLarge(SymphonyError):
@@ -24,38 +56,110 @@ class FrameTooLarge(SymphonyError):
         )
 
 
-def frame(body: bytes, *, limit: int = FRAME_BYTES_MAX) -> bytes:
+class Frame(NamedTuple):
+    """One frame, cut from a stream."""
+
+    kind: Kind
+    body: bytes
+
+
+def _prefix(kind: Kind) -> int:
+    return (_MAGIC << 24 | VERSION << 16 | kind << 8) << _LENGTH_BITS
+
+
+_MESSAGE = _prefix(Kind.MESSAGE)
+
+
+def head(size: int, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) -> bytes:
+    """The head of a frame with a body of `size` bytes. Raises FrameTooLarge above `limit`."""
+    if size > limit:
+        raise FrameTooLarge(size, limit)
+    return ((_MESSAGE if kind is Kind.MESSAGE else _prefix(kind)) | size).to_bytes(HEAD_BYTES, "big")
+
+
+def frame(body: bytes, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) -> bytes:
     """`body` as it goes over the wire. Raises FrameTooLarge above `limit` bytes."""
-    if len(body) > limit:
-        raise FrameTooLarge(len(body), limit)
-    return len(body).to_bytes(HEADER_BYTES, "big") + body
+    return head(len(body), kind, limit=limit) + body
 
 
 class FrameReader:
-    """Cuts a stream, fed in pieces of any size, into bodies."""
+    """Cuts a stream, fed in pieces of any size, into frames."""
 
     def __init__(self, *, limit: int = FRAME_BYTES_MAX) -> None:
         self._limit = limit
         self._held = bytearray()
+        self._wanted = 0
 
     @property
     def held(self) -> int:
         """Bytes of a frame that is not complete yet."""
         return len(self._held)
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The bodies that `data` completes, in order. Raises FrameTooLarge; then the stream is lost."""
-        self._held += data
-        bodies: list[bytes] = []
-        start = 0
-        while len(self._held) - start >= HEADER_BYTES:
-            size = int.from_bytes(self._held[start : start + HEADER_BYTES], "big")
-            if size > self._limit:
-                raise FrameTooLarge(size, self._limit)
-            end = start + HEADER_BYTES + size
-            if len(self._held) < end:
-                break
-            bodies.append(bytes(self._held[start + HEADER_BYTES : end]))
-            start = end
-        del self._held[:start]
-        return bodies
+    def feed(self, data: Chunk) -> list[bytes]:
+        """The messages that `data` completes, in order, where nothing but messages is expected.
+
+        Raises as `feed_frames`, and FrameBroken for any other kind of frame.
+        """
+        frames = self.feed_frames(data)
+        for kind, _ in frames:
+            if kind is not Kind.MESSAGE:
+                raise FrameBroken(f"a frame of kind {kind.name.lower()} has no place here")
+        return [body for _, body in frames]
+
+    def feed_frames(self, data: Chunk) -> list[Frame]:
+        """The frames that `data` completes, in order.
+
+        Raises FrameBroken or FrameTooLarge; then what came before it in `data` is dropped too,
+        and the stream is lost.
+        """
+        if self._held:
+            self._held += data
+            if len(self._held) < self._wanted:
+                return []
+            held, self._held = self._held, bytearray()
+            return self._cut(held)
+        return self._cut(data)
+
+    def _cut(self, data: Chunk) -> list[Frame]:
+        frames: list[Frame] = []
+        start, end = 0, len(data)
+        with memoryview(data) as view:
+            while end - start >= HEAD_BYTES:
+                prefix = int.from_bytes(view[start : start + HEAD_BYTES], "big")
+                size = prefix & 0xFFFFFFFF
+                kind = Kind.MESSAGE if prefix ^ size == _MESSAGE else _kind(prefix)
+                if size > self._limit:
+                    raise FrameTooLarge(size, self._limit)
+                after = start + HEAD_BYTES + size
+                if after > end:
+                    break
+                frames.append(Frame(kind, bytes(view[start + HEAD_BYTES : after])))
+                start = after
+            if start < end:
+                self._keep(view[start:])
+        return frames
+
+    def _keep(self, rest: memoryview) -> None:
+        """Hold the start of a frame; nothing need be looked at again until `_wanted` bytes are here."""
+        self._held += rest
+        size = int.from_bytes(rest[4:HEAD_BYTES], "big") if len(rest) >= HEAD_BYTES else 0
+        self._wanted = HEAD_BYTES + size
+
+
+def _kind(prefix: int) -> Kind:
+    """The kind in a head that is not that of a message. Raises FrameBroken."""
+    start = prefix.to_bytes(HEAD_BYTES, "big")[:4]
+    if start[0] != _MAGIC:
+        raise FrameBroken(
+            f"these bytes are no frame: {start.hex(' ')}…",
+            hint="the other side does not speak Symphony's protocol, or something else wrote to its output",
+        )
+    if start[1] != VERSION:
+        raise FrameBroken(
+            f"a frame of version {start[1]}, but this side reads version {VERSION}",
+            hint="run the same version of Symphony on both sides",
+        )
+    kind = _KINDS.get(start[2])
+    if kind is None or start[3] != 0:
+        raise FrameBroken(f"a frame of the unknown kind {start[2]}.{start[3]}")
+    return kind

@@ -1,11 +1,15 @@
+import os
+import subprocess
+import sys
 import threading
 import uuid
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.commons.time import SortableIds, SystemClock, new_run_id
+from symphony.commons.time import RandomPool, SortableIds, SystemClock, new_run_id
 from symphony.ports.clock import Clock
 
 
@@ -50,3 +54,31 @@ async def test_the_system_clock_goes_forward_and_waits() -> None:
     await clock.sleep(0.001)
     assert clock.monotonic_s() - before >= 0.001
     assert clock.now_s() > 1_700_000_000
+
+
+def test_pooled_bits_fill_their_range_and_no_more() -> None:
+    pool = RandomPool()
+    assert pool.bits(0) == 0
+    for count in (1, 26, 32, 48, 74):
+        seen = 0
+        for _ in range(400):
+            one = pool.bits(count)
+            assert 0 <= one < 1 << count
+            seen |= one
+        assert seen == (1 << count) - 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_draws_other_bits_than_its_parent() -> None:
+    program = """
+import os, sys
+from symphony.commons.time import random_bits
+random_bits(32)
+reading, writing = os.pipe()
+if os.fork() == 0:
+    os.write(writing, str(random_bits(128)).encode())
+    os._exit(0)
+print(os.read(reading, 100) != str(random_bits(128)).encode())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

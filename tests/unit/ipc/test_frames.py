@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
-from symphony.ipc.frames import FrameReader, FrameTooLarge, frame
+from symphony.ipc.frames import HEAD_BYTES, Frame, FrameBroken, FrameReader, FrameTooLarge, Kind, frame
 from symphony.ipc.model_calls import (
     Invoke,
     Ready,
@@ -30,7 +30,7 @@ def test_a_stream_cut_anywhere_gives_the_same_bodies(bodies: list[bytes], size: 
 def test_an_announced_length_beyond_the_limit_is_refused_before_the_body_arrives() -> None:
     reader = FrameReader(limit=10)
     with pytest.raises(FrameTooLarge, match="4,294,967,295 bytes exceeds the limit of 10"):
-        reader.feed(b"\xff\xff\xff\xff")
+        reader.feed(b"S\x01\x01\x00\xff\xff\xff\xff")
 
 
 def test_a_body_beyond_the_limit_is_not_sent() -> None:
@@ -58,7 +58,7 @@ def test_broken_messages_are_refused(body: bytes) -> None:
 
 
 def test_ports_that_are_no_map_are_refused() -> None:
-    call = unpack_to_child(pack(Invoke(1, pack_values({}), pack_values({})))[4:])
+    call = unpack_to_child(pack(Invoke(1, pack_values({}), pack_values({})))[HEAD_BYTES:])
     assert isinstance(call, Invoke)
     assert unpack_values(call.inputs) == {}
     import msgspec
@@ -67,3 +67,32 @@ def test_ports_that_are_no_map_are_refused() -> None:
         unpack_values(msgspec.Raw(msgspec.msgpack.encode([1])))
     with pytest.raises(SerializationFailed, match="broken"):
         unpack_values(msgspec.Raw(b"\xc1"))
+
+
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        (b"HTTP/1.1", "these bytes are no frame: 48 54 54 50"),
+        (b"S\x00\x01\x00\0\0\0\0", "version 0, but this side reads version 1"),
+        (b"S\x01\x00\x00\0\0\0\0", "the unknown kind 0"),
+        (b"S\x01\x01\x07\0\0\0\0", "the unknown kind 1.7"),
+    ],
+)
+def test_a_head_that_is_none_is_refused_as_soon_as_it_is_whole(head: bytes, why: str) -> None:
+    reader = FrameReader()
+    assert reader.feed(frame(b"fine") + head[:-1]) == [b"fine"]
+    with pytest.raises(FrameBroken, match=why):
+        reader.feed(head[-1:])
+
+
+def test_frames_of_every_kind_come_back_and_only_messages_where_only_they_belong() -> None:
+    stream = b"".join(frame(kind.name.encode(), kind) for kind in Kind)
+    assert FrameReader().feed_frames(stream) == [Frame(kind, kind.name.encode()) for kind in Kind]
+    with pytest.raises(FrameBroken, match="hello has no place here"):
+        FrameReader().feed(stream)
+
+
+def test_a_length_that_was_only_announced_takes_no_memory() -> None:
+    reader = FrameReader()
+    assert reader.feed(b"S\x01\x01\x00\x04\x00\x00\x00" + b"x" * 10) == []
+    assert reader.held == 18

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony.ipc.frames import frame, head
 from symphony.ipc.lines import Lines
 from symphony.pit.workers.channel import INLINE_BYTES_MAX, ChannelBroken, Parcel, Receiver
 
@@ -56,14 +57,14 @@ def test_the_end_of_the_stream_is_told(pair: tuple[socket.socket, socket.socket]
 
 def test_an_empty_frame_without_a_file_breaks_the_channel(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    ours.sendall(bytes(4))
+    ours.sendall(frame(b""))
     with pytest.raises(ChannelBroken):
         Receiver(theirs).receive()
 
 
 def test_a_frame_larger_than_allowed_breaks_the_channel(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
-    ours.sendall((INLINE_BYTES_MAX + 1).to_bytes(4, "big"))
+    ours.sendall(head(INLINE_BYTES_MAX + 1))
     with pytest.raises(ChannelBroken):
         Receiver(theirs).receive()
 

@@ -1,0 +1,187 @@
+"""Envelopes as bytes: JSON to be read by people, MessagePack for everything else. Pure.
+
+| codec | fields unknown to the receiver | fields that the sender did not know |
+|---|---|---|
+| `msgpack` | skipped | get their defaults |
+| `json` | skipped | get their defaults |
+| `bincode` | refused, for nothing marks where they end | refused |
+
+Every codec carries every envelope without loss and refuses, with `SerializationFailed`, what is
+none; after that nothing of the envelope has been used.
+"""
+
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+
+from symphony.commons.errors import SerializationFailed
+from symphony.ipc import values
+from symphony.ipc.envelope import (
+    ErrorPayload,
+    EventPayload,
+    MessageEnvelope,
+    MessageHeader,
+    Payload,
+    RequestPayload,
+    ResponsePayload,
+)
+from symphony.ports.values import Value
+
+Body: TypeAlias = bytes | bytearray | memoryview
+"""Encoded bytes as they come from a connection."""
+
+
+class Codec(Protocol):
+    """One way to write envelopes. Stateless: one object serves all connections."""
+
+    @property
+    def name(self) -> str:
+        """As it is called when two sides agree on one."""
+        ...
+
+    def encode(self, envelope: MessageEnvelope) -> bytes:
+        """The bytes of `envelope`. Raises SerializationFailed for what no codec carries."""
+        ...
+
+    def decode(self, body: Body) -> MessageEnvelope:
+        """The envelope in `body`, and nothing after it. Raises SerializationFailed."""
+        ...
+
+
+class MessagePackCodec:
+    """The default: small, fast, and open to fields of the future."""
+
+    name: Final = "msgpack"
+
+    def __init__(self) -> None:
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode = msgspec.msgpack.Decoder(MessageEnvelope).decode
+
+    def encode(self, envelope: MessageEnvelope) -> bytes:
+        """See `Codec.encode`."""
+        try:
+            check_payload(envelope.payload)
+            return self._encode(envelope)
+        except _BROKEN as error:
+            raise _unsendable(error) from error
+
+    def decode(self, body: Body) -> MessageEnvelope:
+        """See `Codec.decode`."""
+        try:
+            envelope = self._decode(body)
+            check_payload(envelope.payload)
+            return envelope
+        except _BROKEN as error:
+            raise _broken(error) from error
+
+
+class JsonCodec:
+    """Readable, for people and for programs in other languages: objects with the fields' names.
+
+    Bytes are spelled `{"$bytes": base64}`, as in workflow files.
+    """
+
+    name: Final = "json"
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(_JsonEnvelope).decode
+
+    def encode(self, envelope: MessageEnvelope) -> bytes:
+        """See `Codec.encode`."""
+        try:
+            check_payload(envelope.payload)
+            header = _JsonHeader(*msgspec.structs.astuple(envelope.header))
+            return self._encode(_JsonEnvelope(header, _to_json(envelope.payload)))
+        except _BROKEN as error:
+            raise _unsendable(error) from error
+
+    def decode(self, body: Body) -> MessageEnvelope:
+        """See `Codec.decode`."""
+        try:
+            found = self._decode(body)
+            payload = _from_json(
+                found.payload, plain=b'"$' not in bytes(body) and b"\\u0024" not in bytes(body)
+            )
+            check_payload(payload)
+            return MessageEnvelope(MessageHeader(*msgspec.structs.astuple(found.header)), payload)
+        except _BROKEN as error:
+            raise _broken(error) from error
+
+
+class _JsonHeader(MessageHeader, frozen=True, array_like=False, gc=False): ...
+
+
+class _JsonRequest(RequestPayload, frozen=True, array_like=False, tag="request"): ...
+
+
+class _JsonResponse(ResponsePayload, frozen=True, array_like=False, tag="response"): ...
+
+
+class _JsonEvent(EventPayload, frozen=True, array_like=False, tag="event"): ...
+
+
+class _JsonError(ErrorPayload, frozen=True, array_like=False, tag="error"): ...
+
+
+class _JsonEnvelope(msgspec.Struct, frozen=True):
+    header: _JsonHeader
+    payload: _JsonRequest | _JsonResponse | _JsonEvent | _JsonError
+
+
+def _to_json(payload: Payload) -> _JsonRequest | _JsonResponse | _JsonEvent | _JsonError:
+    match payload:
+        case EventPayload(topic, data, sequence):
+            return _JsonEvent(topic, values.spelled(data), sequence)
+        case RequestPayload(method, arguments, timeout_s):
+            return _JsonRequest(method, values.spelled(arguments), timeout_s)
+        case ResponsePayload(result):
+            return _JsonResponse(values.spelled(result))
+        case ErrorPayload(code, message, details, hint):
+            return _JsonError(code, message, values.spelled(details), hint)
+
+
+def _from_json(payload: Payload, *, plain: bool) -> Payload:
+    def value(spelled: Value) -> Value:
+        return spelled if plain else values.unspelled(spelled)
+
+    match payload:
+        case EventPayload(topic, data, sequence):
+            return EventPayload(topic, value(data), sequence)
+        case RequestPayload(method, arguments, timeout_s):
+            return RequestPayload(method, value(arguments), timeout_s)
+        case ResponsePayload(result):
+            return ResponsePayload(value(result))
+        case ErrorPayload(code, message, details, hint):
+            return ErrorPayload(code, message, value(details), hint)
+
+
+def check_payload(payload: Payload) -> None:
+    """Raises SerializationFailed if the free part of `payload` is no `Value`."""
+    if isinstance(payload, EventPayload):
+        values.check(payload.data)
+    elif isinstance(payload, ResponsePayload):
+        values.check(payload.result)
+    elif isinstance(payload, RequestPayload):
+        values.check(payload.arguments)
+        values.check(payload.timeout_s)
+    elif isinstance(payload, ErrorPayload):
+        values.check(payload.details)
+    else:
+        raise SerializationFailed(f"a {type(payload).__name__} is no payload of a message")
+
+
+_BROKEN = (ValueError, TypeError, RecursionError, OverflowError)
+"""What msgspec raises: for values it cannot write, for bytes that are not what they should be."""
+
+
+def _unsendable(error: Exception) -> SerializationFailed:
+    return SerializationFailed(f"a message cannot be sent: {error}")
+
+
+def _broken(error: Exception) -> SerializationFailed:
+    return SerializationFailed(f"a message is broken: {error}")
+
+
+CODECS: Final[dict[str, Codec]] = {codec.name: codec for codec in (MessagePackCodec(), JsonCodec())}
+"""Every codec of this version by its name, the preferred first."""

@@ -1,0 +1,129 @@
+"""The envelope that every message between parts of Symphony travels in. Values; no I/O.
+
+Fields are only ever added, at the end and with a default: then an older receiver skips them and
+a newer one fills them in (see `codecs` for which codec allows that).
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, NewType, TypeAlias
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.time import SortableIds, SystemClock, random_bits
+
+if TYPE_CHECKING:
+    from symphony.ports.values import Value
+else:
+    Value = object  # msgspec cannot tell text from bytes in a union; the codecs check values themselves
+
+MessageId = NewType("MessageId", str)
+"""A UUID of version 7 in its usual 36 characters, lower case: sorts by time within one sender."""
+
+EndpointId = NewType("EndpointId", str)
+"""The name of an endpoint, such as `tracker` or `editor.1`."""
+
+NAME_CHARACTERS_MAX = 255
+_ID_CHARACTERS = 36
+_Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=_ID_CHARACTERS, max_length=_ID_CHARACTERS)]
+_Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX)]
+_Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class MessageHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who says what kind of thing to whom, and when.
+
+    `timestamp` is in nanoseconds since the Unix epoch, UTC. `correlation_id` is the id of the
+    message that this one answers or belongs to. `recipient` may be empty where the message goes
+    to whoever listens.
+    """
+
+    message_id: _Id
+    message_type: _Name
+    timestamp: _Nanoseconds
+    sender: _Name
+    recipient: _Name = ""
+    correlation_id: _Id | None = None
+
+
+class RequestPayload(msgspec.Struct, frozen=True, array_like=True, tag="request"):
+    """Do `method` and answer. After `timeout_s` seconds the sender no longer waits; None: it always does."""
+
+    method: str
+    arguments: Value = None
+    timeout_s: float | None = None
+
+
+class ResponsePayload(msgspec.Struct, frozen=True, array_like=True, tag="response"):
+    """The result of the request that the header's `correlation_id` names."""
+
+    result: Value = None
+
+
+class EventPayload(msgspec.Struct, frozen=True, array_like=True, tag="event"):
+    """Something happened. `sequence` counts the events of a topic that can be replayed, from 1."""
+
+    topic: str
+    data: Value = None
+    sequence: _Count | None = None
+
+
+class ErrorPayload(msgspec.Struct, frozen=True, array_like=True, tag="error"):
+    """The request that `correlation_id` names failed: a `SymphonyError`, field by field."""
+
+    code: str
+    message: str
+    details: Value = None
+    hint: str | None = None
+
+    def as_error(self) -> SymphonyError:
+        """To raise on this side what failed on the other; its code is kept, its class is not."""
+        details = self.details if isinstance(self.details, dict) else None
+        return SymphonyError(self.message, code=self.code, details=details, hint=self.hint)
+
+
+Payload: TypeAlias = RequestPayload | ResponsePayload | EventPayload | ErrorPayload
+
+
+class MessageEnvelope(msgspec.Struct, frozen=True, array_like=True):
+    """One message."""
+
+    header: MessageHeader
+    payload: Payload
+
+
+_system_now_s = SystemClock().now_s
+
+
+class Stationery:
+    """Makes the envelopes of one sender: ids that increase, and the time of making."""
+
+    def __init__(
+        self,
+        sender: EndpointId,
+        *,
+        now_s: Callable[[], float] = _system_now_s,
+        random_bits: Callable[[int], int] = random_bits,
+    ) -> None:
+        """`now_s` gives seconds since the Unix epoch, `random_bits(n)` a number of n random bits."""
+        self._sender = sender
+        self._now_s = now_s
+        self._id_at = SortableIds(now_s, random_bits).at
+
+    def envelope(
+        self, message_type: str, payload: Payload, *, recipient: str = "", correlation_id: str | None = None
+    ) -> MessageEnvelope:
+        """A message of this sender, now."""
+        now_s = self._now_s()
+        header = MessageHeader(
+            self._id_at(now_s), message_type, int(now_s * 1e9), self._sender, recipient, correlation_id
+        )
+        return MessageEnvelope(header, payload)
+
+    def answer(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> MessageEnvelope:
+        """The answer to `request`: back to its sender, with its id."""
+        asked = request.header
+        return self.envelope(
+            asked.message_type, payload, recipient=asked.sender, correlation_id=asked.message_id
+        )

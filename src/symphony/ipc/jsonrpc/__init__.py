@@ -1,0 +1,1 @@
+"""JSON-RPC 2.0 between two peers, over any stream of bytes."""

@@ -1,0 +1,60 @@
+"""Envelopes over a connection, in the codec that both sides agreed on."""
+
+from typing import Protocol
+
+from symphony.commons.errors import SymphonyError
+from symphony.ipc.envelope import MessageEnvelope
+from symphony.ipc.transports.connection import Connection
+
+
+class EnvelopeReceiver(Protocol):
+    """As `Receiver`, with envelopes."""
+
+    def received(self, envelope: MessageEnvelope) -> None:
+        """The next message. A SymphonyError that it raises ends the connection and is told to the peer."""
+        ...
+
+    def ended(self, error: SymphonyError | None) -> None:
+        """Called once, last: no message will come. None: the peer said so; else why the connection broke."""
+        ...
+
+
+class Channel:
+    """What cannot be decoded ends the connection, and both sides are told why."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._codec = connection.codec
+        self._receiver: EnvelopeReceiver | None = None
+
+    def try_send(self, envelope: MessageEnvelope) -> bool:
+        """As `Connection.try_send`; SerializationFailed, and nothing sent, for what no codec carries."""
+        return self.connection.try_send(self._codec.encode(envelope))
+
+    async def send(self, envelope: MessageEnvelope) -> None:
+        """As `Connection.send`; SerializationFailed, and nothing sent, for what no codec carries."""
+        await self.connection.send(self._codec.encode(envelope))
+
+    async def receive(self) -> MessageEnvelope:
+        """As `Connection.receive`; SerializationFailed, and the connection ends, for a broken message."""
+        body = await self.connection.receive()
+        try:
+            return self._codec.decode(body)
+        except SymphonyError as error:
+            self.connection.abort(error)
+            raise
+
+    def deliver_to(self, receiver: EnvelopeReceiver) -> None:
+        """Have envelopes delivered from now on."""
+        self._receiver = receiver
+        self.connection.deliver_to(self)
+
+    def received(self, body: bytes) -> None:
+        """For the connection."""
+        assert self._receiver is not None
+        self._receiver.received(self._codec.decode(body))
+
+    def ended(self, error: SymphonyError | None) -> None:
+        """For the connection."""
+        assert self._receiver is not None
+        self._receiver.ended(error)

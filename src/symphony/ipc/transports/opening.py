@@ -1,0 +1,78 @@
+"""`connect` and `listen`: from an address to connections."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from symphony.ipc.transports import memory, unix
+from symphony.ipc.transports.config import Address, TransportConfig, parse_address
+from symphony.ipc.transports.connection import Connection
+from symphony.ipc.transports.ends import Accept, Listener, Refused
+from symphony.ipc.transports.errors import ConnectFailed, ConnectionLost, PeerRefused, TransportUnsupported
+
+_RANDOM_STEPS = 1 << 20
+_PASSING = frozenset({ConnectFailed.code, ConnectionLost.code, PeerRefused.code})
+"""Reasons that may be gone a moment later. A wrong token or version will not be."""
+
+
+def _jitter() -> float:
+    """A number in [0, 1]."""
+    return secrets.randbelow(_RANDOM_STEPS + 1) / _RANDOM_STEPS
+
+
+async def connect(
+    address: str, config: TransportConfig | None = None, *, jitter: Callable[[], float] = _jitter
+) -> Connection:
+    """A connection to whoever listens at `address`, ready for messages.
+
+    Where nobody answers it is tried again as `config.retry` says; `jitter` draws from [0, 1].
+    Raises ValidationFailed for what is no address, ConnectFailed, ConnectionLost, PeerRefused,
+    HandshakeFailed, TokenRefused, TransportUnsupported.
+    """
+    config = config or TransportConfig()
+    parsed = parse_address(address)
+    attempt = 1
+    while True:
+        try:
+            return await _connect(parsed, config)
+        except (ConnectFailed, ConnectionLost) as error:
+            if attempt >= config.retry.attempts or error.code not in _PASSING:
+                raise
+        await asyncio.sleep(config.retry.delay_s(attempt, jitter()))
+        attempt += 1
+
+
+async def listen(
+    address: str,
+    accept: Accept,
+    config: TransportConfig | None = None,
+    *,
+    refused: Refused | None = None,
+) -> Listener:
+    """Give `accept` every connection to `address`, once its handshake is done; `refused` hears of the others.
+
+    Raises ValidationFailed for what is no address, AddressInUse, IoFailed, TransportUnsupported.
+    """
+    config = config or TransportConfig()
+    parsed = parse_address(address)
+    match parsed.scheme:
+        case "unix":
+            listener = Listener(str(parsed), accept, config, refused=refused, admit=unix.same_user)
+            await unix.listen(Path(parsed.target), listener)
+        case "memory":
+            listener = Listener(str(parsed), accept, config, refused=refused)
+            memory.listen(parsed.target, listener)
+        case _:
+            raise TransportUnsupported(f"cannot listen at {parsed}")
+    return listener
+
+
+async def _connect(address: Address, config: TransportConfig) -> Connection:
+    match address.scheme:
+        case "unix":
+            return await unix.connect(Path(address.target), config)
+        case "memory":
+            return await memory.connect(address.target, config)
+        case _:
+            raise TransportUnsupported(f"cannot connect to {address}")

@@ -1,0 +1,182 @@
+"""Envelopes survive every codec; what is none is refused."""
+
+import uuid
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symphony.commons.errors import SerializationFailed
+from symphony.ipc import (
+    CODECS,
+    Codec,
+    EndpointId,
+    ErrorPayload,
+    EventPayload,
+    MessageEnvelope,
+    MessageHeader,
+    RequestPayload,
+    ResponsePayload,
+    Stationery,
+)
+
+INTEGERS = st.integers(-(2**63), 2**63 - 1)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+KEYS = TEXTS | st.sampled_from(["$", "$bytes", "$$bytes", "$ref", "type"])
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | INTEGERS | FLOATS | TEXTS | st.binary(max_size=12),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=12,
+)
+IDS = st.uuids().map(str)
+COUNTS = st.integers(0, 2**63 - 1)
+HEADERS = st.builds(MessageHeader, IDS, TEXTS, COUNTS, TEXTS, TEXTS, st.none() | IDS)
+PAYLOADS = st.one_of(
+    st.builds(RequestPayload, TEXTS, VALUES, st.none() | FLOATS),
+    st.builds(ResponsePayload, VALUES),
+    st.builds(EventPayload, TEXTS, VALUES, st.none() | COUNTS),
+    st.builds(ErrorPayload, TEXTS, TEXTS, VALUES, st.none() | TEXTS),
+)
+ENVELOPES = st.builds(MessageEnvelope, HEADERS, PAYLOADS)
+HEADER = MessageHeader(str(uuid.UUID(int=7)), "t", 1, "me", "you")
+
+
+def same(one: object, other: object) -> bool:
+    """Equal in value and type: 1, 1.0 and True are three things, and so are 0.0 and -0.0."""
+    return one == other and repr(one) == repr(other)
+
+
+@pytest.mark.parametrize("name", CODECS)
+@given(envelope=ENVELOPES)
+def test_every_envelope_comes_back_as_it_was(name: str, envelope: MessageEnvelope) -> None:
+    codec = CODECS[name]
+    assert same(codec.decode(codec.encode(envelope)), envelope)
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize(
+    "value",
+    [2**63, -(2**63) - 1, float("nan"), [float("inf")], {1: 2}, {"a": (1, 2)}, {"a": [object()]}, "\ud800"],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_is_no_value_is_not_sent(name: str, value: object) -> None:
+    with pytest.raises(SerializationFailed):
+        CODECS[name].encode(MessageEnvelope(HEADER, ResponsePayload(value)))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_nesting_is_bounded_both_ways(name: str) -> None:
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(SerializationFailed, match="200 deep"):
+        CODECS[name].encode(MessageEnvelope(HEADER, ResponsePayload(deep)))
+    while deep:  # taking it apart at once would exhaust the stack
+        deep = deep.pop()
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_bytes_after_an_envelope_are_refused(name: str) -> None:
+    body = CODECS[name].encode(MessageEnvelope(HEADER, ResponsePayload("x")))
+    with pytest.raises(SerializationFailed):
+        CODECS[name].decode(body + b"\x00")
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_an_envelope_cut_short_anywhere_is_refused(name: str) -> None:
+    body = CODECS[name].encode(MessageEnvelope(HEADER, EventPayload("t", {"a": [1.5, b"x"]}, 3)))
+    for end in range(len(body)):
+        with pytest.raises(SerializationFailed):
+            CODECS[name].decode(body[:end])
+
+
+def msgpack_of(*payload: object) -> bytes:
+    return msgspec.msgpack.encode([msgspec.structs.astuple(HEADER), payload])
+
+
+def test_message_pack_skips_what_it_does_not_know_and_fills_in_what_is_not_there() -> None:
+    header = [*msgspec.structs.astuple(HEADER), "a field of the future"]
+    body = msgspec.msgpack.encode([header, ["event", "t", None, None, "another"], "a third"])
+    assert CODECS["msgpack"].decode(body) == MessageEnvelope(HEADER, EventPayload("t"))
+    assert CODECS["msgpack"].decode(msgpack_of("event", "t")).payload == EventPayload("t")
+
+
+def test_json_skips_what_it_does_not_know_and_names_its_fields() -> None:
+    body = CODECS["json"].encode(MessageEnvelope(HEADER, EventPayload("t", {"a": b"\x00\xff"})))
+    tree = msgspec.json.decode(body)
+    assert tree["header"]["message_id"] == "00000000-0000-0000-0000-000000000007"
+    assert tree["payload"] == {
+        "type": "event",
+        "topic": "t",
+        "data": {"a": {"$bytes": "AP8="}},
+        "sequence": None,
+    }
+    tree["header"]["priority"] = tree["payload"]["colour"] = tree["more"] = 1
+    assert CODECS["json"].decode(msgspec.json.encode(tree)).payload == EventPayload("t", {"a": b"\x00\xff"})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        2**63,
+        float("nan"),
+        {1: 2},
+        msgspec.msgpack.Ext(5, b"x"),
+        msgspec.msgpack.Ext(-1, b"\0\0\0\0"),  # a date
+    ],
+    ids=["a big integer", "not a number", "a key that is no text", "an extension", "a date"],
+)
+def test_message_pack_can_say_more_than_a_value_and_is_refused_then(value: object) -> None:
+    with pytest.raises(SerializationFailed, match="a message cannot hold"):
+        CODECS["msgpack"].decode(msgpack_of("response", value))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"$ref": 1}', '{"$bytes": 1}', '{"$bytes": "?"}', '{"\\u0024ref": 1}', "1e999"]
+)
+def test_json_that_spells_nothing_is_refused(text: str) -> None:
+    body = CODECS["json"].encode(MessageEnvelope(HEADER, ResponsePayload("here")))
+    with pytest.raises(SerializationFailed):
+        CODECS["json"].decode(body.replace(b'"here"', text.encode()))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("message_id", "short"), ("timestamp", -1), ("sender", "x" * 256), ("message_type", 5)],
+)
+def test_a_header_out_of_bounds_is_refused(field: str, value: object) -> None:
+    header = {name: getattr(HEADER, name) for name in HEADER.__struct_fields__} | {field: value}
+    body = msgspec.msgpack.encode([list(header.values()), ["response", None]])
+    with pytest.raises(SerializationFailed):
+        CODECS["msgpack"].decode(body)
+
+
+def test_a_sender_gives_increasing_ids_the_time_and_answers_to_the_one_who_asked() -> None:
+    me, you = (Stationery(EndpointId(name), now_s=lambda: 12.5) for name in ("me", "you"))
+    asked = [me.envelope("ping", RequestPayload("ping"), recipient="you") for _ in range(50)]
+    ids = [one.header.message_id for one in asked]
+    assert ids == sorted(set(ids))
+    assert {uuid.UUID(one).version for one in ids} == {7}
+    answer = you.answer(asked[0], ResponsePayload("pong"))
+    assert (answer.header.recipient, answer.header.correlation_id) == ("me", ids[0])
+    assert answer.header.timestamp == 12_500_000_000
+
+
+def test_an_error_is_raised_on_the_other_side_with_its_code_and_hint() -> None:
+    error = ErrorPayload("run-not-found", "there is no run 7", {"run": 7}, "list them").as_error()
+    assert (error.code, error.message, error.details, error.hint) == (
+        "run-not-found",
+        "there is no run 7",
+        {"run": 7},
+        "list them",
+    )
+
+
+def test_codecs_have_the_names_they_are_listed_under() -> None:
+    def named(codec: Codec) -> str:
+        return codec.name
+
+    assert [named(codec) for codec in CODECS.values()] == list(CODECS)
+    assert next(iter(CODECS)) == "msgpack"
