@@ -1,22 +1,47 @@
 """What does it cost to check a large workflow, and to write and read one?
 
-Question: milliseconds of `validate` with all checks; milliseconds to dump and to read, by format.
+Question: milliseconds of `validate` with all checks; milliseconds to dump and to read, and the size,
+by format.
 Size: 10,000 nodes with 50,000 bare references, spread evenly and dense in the first nodes (median
 of 5, each on a freshly read workflow); 1,000 nodes with 2,000 references (median of 7).
-Budget: validation 50 ms (design: 100 ms). Dump and read: a fifth of the design's 15 and 18 ms for
-JSON, 25 and 20 ms for pretty JSON; the design gives none for YAML, which is only measured.
+Budget: validation 50 ms (design: 100 ms). Dump and read: a fifth of the design's figures for JSON,
+pretty JSON and MessagePack; Bincode 4 and 8 ms (a codec in Python; the design's 3 and 4 ms are
+Rust's). Sizes are the design's. YAML and TOML are only measured.
+Peer: what takes nothing but the same tree: `json` of the standard library for JSON, msgspec for
+MessagePack and Bincode, in turn with ours.
 
 Run: python benchmarks/validation.py; prints one JSON line.
 """
 
+import json
 import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import graphs
-from measuring import Figure, line, median_ms, seconds
+import msgspec
+from measuring import Figure, line, seconds
 
-from symphony.workflow import builtin_catalog, dumps, loads, validate
+from symphony.workflow import Workflow, builtin_catalog, dumps, loads, validate
 
-DESIGN_MS = {"json": (15.0, 18.0), "pretty-json": (25.0, 20.0)}
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Milliseconds to dump and to read, and kilobytes: ours, and those of the design."""
+
+    ms: tuple[float, float]
+    design_ms: tuple[float, float]
+    kilobytes: float
+
+
+BUDGETS = {
+    "json": Budget((3.0, 3.6), (15.0, 18.0), 250.0),
+    "pretty-json": Budget((5.0, 4.0), (25.0, 20.0), 350.0),
+    "msgpack": Budget((1.6, 2.0), (8.0, 10.0), 175.0),
+    "bincode": Budget((4.0, 8.0), (3.0, 4.0), 125.0),
+    "yaml": None,
+    "toml": None,
+}
 
 
 def validation_ms(document: str, times: int) -> float:
@@ -31,11 +56,42 @@ def validation_ms(document: str, times: int) -> float:
     return statistics.median(took) * 1000
 
 
-def round_trip(document: str, format: str, times: int) -> tuple[float, float]:
-    """Median milliseconds to dump and to read in `format`."""
-    workflow = loads(document, "json")
-    body = dumps(workflow, format)
-    return median_ms(lambda: dumps(workflow, format), times), median_ms(lambda: loads(body, format), times)
+def bare(format: str, workflow: Workflow) -> tuple[Callable[[], object], Callable[[], object]] | None:
+    """To dump and to read the same tree with nothing of ours around it; None for YAML and TOML."""
+    if "json" in format:
+        tree = msgspec.json.decode(dumps(workflow, format))
+        indent = 2 if format == "pretty-json" else None
+        text = json.dumps(tree, indent=indent)
+        return lambda: json.dumps(tree, indent=indent), lambda: json.loads(text)
+    if format in ("msgpack", "bincode"):
+        body = dumps(workflow, "msgpack")
+        tree = msgspec.msgpack.decode(body)
+        return lambda: msgspec.msgpack.encode(tree), lambda: msgspec.msgpack.decode(body)
+    return None
+
+
+def format_figures(workflow: Workflow, format: str, times: int) -> list[Figure]:
+    """Dump, read and size in one format; ours and the peer's in turn."""
+    body, peers, budget = dumps(workflow, format), bare(format, workflow), BUDGETS[format]
+    calls = (lambda: dumps(workflow, format)), (lambda: loads(body, format))
+    out = []
+    for at, verb in enumerate(("dump", "read")):
+        ours, theirs = [], []
+        for _ in range(times):
+            ours.append(seconds(calls[at]))
+            theirs.append(seconds(peers[at]) if peers else 0.0)
+        out.append(
+            Figure(
+                f"{verb} {format}",
+                statistics.median(ours) * 1000,
+                "ms",
+                budget and budget.ms[at],
+                budget and budget.design_ms[at],
+                statistics.median(theirs) * 1000 if peers else None,
+            )
+        )
+    limit = budget and budget.kilobytes
+    return [*out, Figure(f"size {format}", len(body) / 1000, "kB", limit, limit)]
 
 
 def figures(nodes: int, edges: int, small: int, times: int) -> list[Figure]:
@@ -44,12 +100,9 @@ def figures(nodes: int, edges: int, small: int, times: int) -> list[Figure]:
         Figure(f"validate, references {name}", validation_ms(make(nodes, edges), times), "ms", 50, 100)
         for name, make in (("spread", graphs.spread), ("dense", graphs.dense))
     ]
-    for format in ("json", "pretty-json", "yaml"):
-        took = round_trip(graphs.spread(small, 2 * small), format, times + 2)
-        design = DESIGN_MS.get(format)
-        for at, verb in enumerate(("dump", "read")):
-            limit = None if design is None else design[at]
-            out.append(Figure(f"{verb} {format}", took[at], "ms", limit and limit / 5, limit))
+    workflow = loads(graphs.spread(small, 2 * small), "json")
+    for format in BUDGETS:
+        out += format_figures(workflow, format, times + 2)
     return out
 
 

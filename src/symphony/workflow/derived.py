@@ -34,12 +34,16 @@ def derived_edges(workflow: Workflow) -> tuple[Edge, ...]:
             for source, output in ports_read(value, known):
                 sources.add(source)
                 edges.append(DataEdge(source=source, target=name, output=output, input=entry, derived=True))
-        for text in dict.fromkeys(node.after):
-            source, _, branch = text.partition(".")
-            sources.add(source)
-            edges.append(ControlEdge(source=source, target=name, branch=branch or None, derived=True))
-        others = (source for source in other_sources(node) if source not in sources)
-        edges += [ControlEdge(source=source, target=name, derived=True) for source in others]
+        if node.after:
+            for text in dict.fromkeys(node.after):
+                source, _, branch = text.partition(".")
+                sources.add(source)
+                edges.append(ControlEdge(source=source, target=name, branch=branch or None, derived=True))
+        edges += [
+            ControlEdge(source=source, target=name, derived=True)
+            for source in other_sources(node)
+            if source not in sources
+        ]
     more = [*_spare_edges(workflow), *_transform_edges(workflow)]
     if more:
         there = {edge_key(edge) for edge in edges}
@@ -78,9 +82,9 @@ def ports_read(value: Value, known: Known) -> Collection[tuple[str, str]]:
     `known` keeps what was found for the questions to come.
     """
     if type(value) is str:
-        if "${{" not in value:
-            return ()
         found = known.get(value)
+        if found is None and "${{" not in value:
+            return ()
         if found is None:
             bare = _BARE.fullmatch(value)
             if bare is not None and bare[1] not in RESERVED and bare[3] not in RESERVED:
@@ -92,13 +96,14 @@ def ports_read(value: Value, known: Known) -> Collection[tuple[str, str]]:
     if type(value) is list:
         pairs: dict[tuple[str, str], None] = {}
         for item in value:
-            if type(item) is not str:
+            if type(item) is str:
+                if "${{" in item:
+                    for pair in known.get(item) or ports_read(item, known):
+                        pairs[pair] = None
+            elif type(item) is list or type(item) is dict:
                 pairs.update(dict.fromkeys(_read_closely(item)))
-            elif "${{" in item:
-                for pair in known.get(item) or ports_read(item, known):
-                    pairs[pair] = None
         return pairs
-    return _read_closely(value)
+    return _read_closely(value) if type(value) is dict else ()
 
 
 def _read_closely(value: Value) -> tuple[tuple[str, str], ...]:

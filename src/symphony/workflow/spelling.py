@@ -1,7 +1,7 @@
 """Writes a `Workflow` as a tree: the canonical document of every format. Defaults are left out. Pure."""
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final, TypeAlias
 
 import msgspec
@@ -12,8 +12,8 @@ from symphony.workflow.graph import all_edges
 from symphony.workflow.model import (
     FAIL,
     Budget,
+    CommandNode,
     ConditionalEdge,
-    ControlEdge,
     ControlNode,
     DataEdge,
     Edge,
@@ -44,6 +44,14 @@ _PLAIN: Final = (
 )
 _plain_of = attrgetter(*_PLAIN)
 _DEFAULTS: Final = _plain_of(OperatorNode(operator=""))
+_ends = itemgetter("to", "from")
+_KINDS: Final[Mapping[type[Node], str]] = {
+    OperatorNode: "operator",
+    InstrumentNode: "instrument",
+    SubWorkflowNode: "workflow",
+    ControlNode: "control",
+    CommandNode: "command",
+}
 _CONTROL: Final = (
     "condition",
     "switch",
@@ -62,7 +70,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
 
     With `binary`, bytes stay bytes, and keys that begin with `$` stay as they are.
 
-    Derived edges are in the order of their names: key order means nothing, and must not decide
+    Derived edges are in the order of their ends: key order means nothing, and must not decide
     what a document says. Raises SerializationFailed if something in it is no value.
     """
     spell = unspelled if binary else spelled
@@ -79,7 +87,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
     edges = [write_edge(edge) for edge in workflow.edges]
     if derived:
         more = all_edges(workflow)[len(workflow.edges) :]
-        edges += [write_edge(edge) for edge in sorted(more, key=_sorting)]
+        edges += sorted(map(write_edge, more), key=_ends)
     if edges:
         out["edges"] = edges
     if workflow.outputs:
@@ -94,12 +102,6 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
 def _budget(budget: Budget) -> dict[str, Tree]:
     limits = {"money": budget.money, "tokens": budget.tokens, "calls": budget.calls}
     return {key: limit for key, limit in limits.items() if limit is not None}
-
-
-def _sorting(edge: Edge) -> tuple[str, ...]:
-    if isinstance(edge, DataEdge):
-        return edge.target, edge.source, edge.input, edge.output
-    return edge.target, edge.source, (isinstance(edge, ControlEdge) and edge.branch) or ""
 
 
 def _named(values: Mapping[str, Value], spell: Spell) -> dict[str, Tree]:
@@ -126,8 +128,10 @@ def _input(spec: InputSpec, spell: Spell) -> Tree:
 
 def write_node(node: Node, spell: Spell = spelled) -> dict[str, Tree]:
     """One node: its kind first, then what it does, then the rest; values as `spell` has them."""
-    out: dict[str, Tree] = dict([_kind(node)])
-    if isinstance(node, ControlNode):
+    kind = _KINDS[type(node)]
+    out: dict[str, Tree] = {kind: getattr(node, kind)}
+    if kind == "control":
+        assert isinstance(node, ControlNode)
         _write_control(node, out, spell)
     if node.for_each is not None:
         out["for_each"] = spell(node.for_each)
@@ -153,18 +157,6 @@ def write_node(node: Node, spell: Spell = spelled) -> dict[str, Tree]:
     return out
 
 
-def _kind(node: Node) -> tuple[str, str]:
-    if isinstance(node, OperatorNode):
-        return "operator", node.operator
-    if isinstance(node, InstrumentNode):
-        return "instrument", node.instrument
-    if isinstance(node, SubWorkflowNode):
-        return "workflow", node.workflow
-    if isinstance(node, ControlNode):
-        return "control", node.control
-    return "command", node.command
-
-
 def _write_control(node: ControlNode, out: dict[str, Tree], spell: Spell) -> None:
     for key in _CONTROL:
         given = getattr(node, key)
@@ -188,7 +180,7 @@ def _on_error(on_error: OnError, spell: Spell) -> Tree:
     return {"fallback": on_error.fallback} if on_error.action == "fallback" else on_error.action
 
 
-def write_edge(edge: Edge) -> Tree:
+def write_edge(edge: Edge) -> dict[str, Tree]:
     """One edge, explicit or derived."""
     if isinstance(edge, ConditionalEdge):
         out: dict[str, Tree] = {"from": edge.source, "to": edge.target, "when": edge.when}

@@ -29,8 +29,11 @@ def plain(tree: Tree, room: int, marker: str = "$") -> bool:
     if room <= 0:
         return False
     if isinstance(tree, list):
-        for item in tree:  # noqa: SIM110  # all() takes twice as long
-            if type(item) is not str and not plain(item, room - 1, marker):
+        for item in tree:
+            kind = type(item)
+            if kind is str or (kind is int and INTEGER_MIN <= item <= INTEGER_MAX):
+                continue  # a call takes longer than all the rest
+            if not plain(item, room - 1, marker):
                 return False
         return True
     if isinstance(tree, dict):
