@@ -44,11 +44,15 @@ class Source:
     @classmethod
     def of(cls, path: Path) -> "Source":
         """The source in `path`; never raises."""
+        from symphony.workflow.documents.compression import unpacked
+        from symphony.workflow.documents.tree import SyntaxProblem
+
         name = cls.named(path).name
         try:
             with path.open("rb") as file:
                 body = file.read(_SOURCE_BYTES_MAX)
-        except OSError:
+                body = unpacked(body)
+        except (OSError, SyntaxProblem):  # a packed text that is cut off or damaged has no lines to show
             return cls(name)
         return cls(name, body.decode("utf-8", "replace").splitlines())
 

@@ -11,6 +11,7 @@ import pytest
 from symphony.cli import blocks, ending, exits, output, spelling
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest
+from symphony.workflow.documents import packed
 from symphony.workflow.problems import Problem, ValidationReport
 
 PAGE = blocks.Page(width=60)
@@ -242,3 +243,12 @@ def test_the_advice_says_how_to_go_on() -> None:
     assert ending.advice(result(RunStatus.INTERRUPTED)) == "to go on: symphony runs resume run-1"
     assert "run it again" in ending.advice(result(RunStatus.CANCELLED))
     assert ending.advice(result(RunStatus.SUCCEEDED)) == ""
+
+
+def test_the_lines_of_a_packed_file_are_those_of_its_text(tmp_path: Path) -> None:
+    path = tmp_path / "w.yaml.zst"
+    frame = packed(b"name: x\nnodes: 7\n")
+    path.write_bytes(frame)
+    assert blocks.Source.of(path).lines == ["name: x", "nodes: 7"]
+    path.write_bytes(frame[:-3])
+    assert blocks.Source.of(path).lines == []
