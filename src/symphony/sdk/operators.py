@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from opcode import opmap
-from types import CodeType
+from types import CodeType, CoroutineType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from symphony.ports.values import Value
@@ -65,7 +65,7 @@ class Operator:
         Raises TypeError if several outputs are declared and `returned` is not such a value, or
         if something in it is no value.
         """
-        if inspect.iscoroutine(returned):
+        if isinstance(returned, CoroutineType):
             returned.close()
             raise TypeError(f"{self.info.name} returned a coroutine: define it with async def")
         if self.single_output:
