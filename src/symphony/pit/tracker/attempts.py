@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
-from symphony.pit.tracker.execution import Executor, Finished
+from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.spending import Meter
 from symphony.pit.tracker.threads import DaemonThreads
@@ -57,19 +57,6 @@ class Attempts:
     def running(self) -> list[int]:
         """The slots with an attempt under way."""
         return list(self._tasks)
-
-    def run_inline(self, slot: int, work: Work) -> None:
-        """An async operator that never suspends: driven to its end without a task."""
-        started = self._clock.now_s()
-        try:
-            inputs = self._bindings.inputs(slot, work)
-            outputs = self._executor.call_inline(
-                work, inputs, self._machine.name(slot), self._machine.attempts[slot]
-            )
-        except Exception as error:  # noqa: BLE001  (an operator may raise anything)
-            self._transitions.failed(slot, error, started)
-            return
-        self._transitions.finished(slot, Finished(outputs), started)
 
     def launch(self, slot: int, work: Work) -> None:
         """Begin an attempt in a task of its own."""

@@ -14,6 +14,7 @@ from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.feed import Feed
+from symphony.pit.tracker.inline import Inline
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import JournalFailed, JournalStore, Request
 from symphony.pit.tracker.nesting import Nesting
@@ -135,6 +136,7 @@ class Engine:
         self._steering = Steering(replay, bindings, transitions, clock)
         self._nesting = Nesting(replay, bindings, transitions, self._timers, clock, self.job.cwd)
         self._waits = Waits(replay, bindings, transitions, self._timers, clock)
+        self._inline = Inline(self.machine, bindings, self._executor, transitions, clock)
         self._attempts = Attempts(
             self.machine,
             bindings,
@@ -249,6 +251,9 @@ class Engine:
 
     def _begin(self, slot: int) -> None:
         work = self._bindings.work(slot)
+        if work.direct:
+            self._inline.run(slot, work)
+            return
         try:
             if slot not in self.machine.element_of:
                 if not self._bindings.wanted(slot, work):
@@ -268,7 +273,7 @@ class Engine:
             elif work.operator is None and work.model is None:
                 self._steering.merge(slot)
             elif work.inline and work.timeout_s is None:
-                self._attempts.run_inline(slot, work)
+                self._inline.run(slot, work)
             else:
                 self._attempts.launch(slot, work)
         except SymphonyError as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from symphony.pit.workers import Task, Workers
 
 THREADS = min(32, (os.cpu_count() or 1) * 4)
+V = TypeVar("V", Value, StoredValue)
 _MESSAGE_CHARS_MAX = 8_000
 _NO_WORKER = (
     "runs in a thread, where it shares one core and cannot be ended: another process cannot find it. "
@@ -45,8 +46,9 @@ CONTENT_TYPES = {
 
 
 class Sealer(Protocol):
-    """Keeps secrets out of everything that is written."""
+    """Keeps secrets out of everything that is written. False if there are none to look for."""
 
+    def __bool__(self) -> bool: ...
     def seal(self, value: StoredValue) -> SealedValue: ...
     def unseal(self, form: SealedValue) -> StoredValue: ...
     def mask(self, text: str) -> str: ...
@@ -56,6 +58,10 @@ class Sealer(Protocol):
 
 class NoSecrets:
     """The sealer of a run without secrets."""
+
+    def __bool__(self) -> bool:
+        """Nothing to look for."""
+        return False
 
     def seal(self, value: StoredValue) -> SealedValue:
         """As it is."""
@@ -155,29 +161,6 @@ class Executor:
 
     # ---- running --------------------------------------------------------------------------
 
-    def call_inline(
-        self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int
-    ) -> Mapping[str, StoredValue]:
-        """Run an operator that never suspends. Raises whatever it raises."""
-        operator = work.operator
-        assert operator is not None
-        arguments = self._arguments(
-            work, {k: self._plain(v) for k, v in inputs.items()}, node, attempt, lambda: False
-        )
-        coroutine = operator.function(**arguments)
-        try:
-            coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
-        except StopIteration as stop:
-            return self._stored(work, operator.ports(stop.value), node)
-        except SystemExit as error:
-            raise _ended_itself(error) from error
-        coroutine.close()  # type: ignore[attr-defined]
-        raise SymphonyError(
-            f"{operator.info.name} suspended though it is inline",
-            code="operator-suspended",
-            hint="declare it with inline=False",
-        )
-
     def meter(self, node: str, told: Callable[[str], None]) -> Meter:
         """For one attempt of a node that asks a model; `told` gets what it writes, secrets hidden."""
 
@@ -198,7 +181,7 @@ class Executor:
     ) -> Finished:
         """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
         loop = asyncio.get_running_loop()
-        self._check_inputs(work, inputs)
+        self.check_inputs(work, inputs)
         key = None
         if (
             self.cache is not None
@@ -210,9 +193,9 @@ class Executor:
             if hit is not None:
                 await loop.run_in_executor(pool, self._link_all, work, hit.outputs, node, inputs)
                 return Finished(hit.outputs, hit.run_id)
-        plain = await loop.run_in_executor(pool, self._all_plain, inputs)
+        plain = await loop.run_in_executor(pool, self.all_plain, inputs)
         returned = await self._call(work, plain, node, attempt, pool, meter)
-        outputs = await loop.run_in_executor(pool, self._store_outputs, work, returned, node, inputs)
+        outputs = await loop.run_in_executor(pool, self.store_outputs, work, returned, node, inputs)
         if (
             key is not None
             and self.cache is not None
@@ -248,7 +231,7 @@ class Executor:
                     raise _too_late(work) from error
                 raise
         except SystemExit as error:
-            raise _ended_itself(error) from error
+            raise ended_itself(error) from error
         finally:
             self.arbiter.release(self.run_id, node, resource)
 
@@ -275,7 +258,7 @@ class Executor:
         operator = work.operator
         assert operator is not None
         stopped = False
-        arguments = self._arguments(work, inputs, node, attempt, lambda: stopped)
+        arguments = self.arguments(work, inputs, node, attempt, lambda: stopped)
         with self.capture(self._sink(node)):
             if operator.style != "thread":
                 return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
@@ -341,7 +324,7 @@ class Executor:
         finally:
             meter.close()
 
-    def _arguments(
+    def arguments(
         self,
         work: Work,
         inputs: Mapping[str, StoredValue],
@@ -372,7 +355,7 @@ class Executor:
 
     # ---- types ----------------------------------------------------------------------------
 
-    def _check_inputs(self, work: Work, inputs: Mapping[str, StoredValue]) -> None:
+    def check_inputs(self, work: Work, inputs: Mapping[str, StoredValue]) -> None:
         for name, value in inputs.items():
             port = None if work.input_ports is None else work.input_ports.get(name)
             if port is not None:
@@ -432,7 +415,7 @@ class Executor:
     def _plain(self, value: StoredValue) -> Value:
         return self.load(value) if isinstance(value, ArtifactRef) else value
 
-    def _all_plain(self, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
+    def all_plain(self, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
         return {name: self._plain(value) for name, value in inputs.items()}
 
     def keep_large(
@@ -452,12 +435,7 @@ class Executor:
         kind = content_type or CONTENT_TYPES[encoding]
         return self.artifacts.put(body, content_type=kind, name=name, encoding=encoding)
 
-    def _stored(self, work: Work, returned: Mapping[str, Value], node: str) -> Mapping[str, StoredValue]:
-        if work.node.artifact is None and not any(_large(value) for value in returned.values()):
-            return returned
-        return self._store_outputs(work, returned, node, {})
-
-    def _store_outputs(
+    def store_outputs(
         self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
     ) -> Mapping[str, StoredValue]:
         """Outputs with large and declared ones in the artifact store, linked to where they came from."""
@@ -534,7 +512,7 @@ class Executor:
         return code, _sound(self.sealer.mask(message))[:_MESSAGE_CHARS_MAX], hint
 
 
-def check_outputs(work: Work, outputs: Mapping[str, StoredValue]) -> dict[str, StoredValue]:
+def check_outputs(work: Work, outputs: Mapping[str, V]) -> dict[str, V]:
     """Outputs of the declared types, integers in ports of numbers made doubles.
 
     Raises SymphonyError `type-mismatch`.
@@ -587,7 +565,7 @@ def _too_late(work: Work) -> SymphonyError:
     return SymphonyError(late, code="timeout", hint="raise timeout, or retry")
 
 
-def _ended_itself(error: SystemExit) -> SymphonyError:
+def ended_itself(error: SystemExit) -> SymphonyError:
     """An operator that calls `sys.exit` fails; it does not end Symphony."""
     return SymphonyError(
         f"it called sys.exit({error.code!r})", code="operator-failed", hint="return, or raise an error"

@@ -22,6 +22,8 @@ from symphony.ports.models import Usage
 from symphony.ports.runs import RunError, RunStatus
 from symphony.ports.values import StoredValue
 
+_FINISHED = Code.FINISHED  # Python 3.11 takes 0.1 µs to look up a member of an enum, and 0.01 for a global
+
 
 class Transitions:
     """What may happen to a slot. `commands` collects what the machine wants done next."""
@@ -61,12 +63,21 @@ class Transitions:
         except SymphonyError as error:
             self.failed(slot, error, started, usage=finished.usage)
             return
-        self._bindings.values.put(slot, outputs)
         now = max(started, self._clock.now_s())
-        record: Record = (Code.FINISHED, slot, now, started, body, taken, finished.cached_from)
-        self._record(with_usage(record, finished.usage))
-        self.commands.extend(self._machine.finished(slot, taken))
-        self.woken.set()
+        record: Record = (_FINISHED, slot, now, started, body, taken, finished.cached_from)
+        self._succeeded(slot, outputs, with_usage(record, finished.usage), taken)
+
+    def gave(self, slot: int, outputs: Mapping[str, StoredValue], body: bytes, started: float) -> None:
+        """The slot's work gave outputs that have been checked; `body` is what is recorded of them."""
+        now = max(started, self._clock.now_s())
+        self._succeeded(slot, outputs, (_FINISHED, slot, now, started, body, None, None), None)
+
+    def _succeeded(
+        self, slot: int, outputs: Mapping[str, StoredValue], record: Record, taken: str | None
+    ) -> None:
+        self._bindings.values.put(slot, outputs)
+        self._record(record)
+        self.push(self._machine.finished(slot, taken))
 
     def derived(self, slot: int, started: float, taken: str | None = None) -> None:
         """The slot's outputs follow from others: they are not recorded but derived again."""

@@ -76,6 +76,11 @@ class Work:
     """The folder of the file that the node stands in, if it is not the run's."""
     cases: tuple[tuple[str, Value], ...] = ()
     inline: bool = False
+    direct: bool = False
+    """Inline, and nothing stands before it: no condition, no fan-out, no timeout."""
+    typed_inputs: bool = True
+    typed_outputs: bool = True
+    """False if every port takes anything, so that there is nothing to check."""
     barrier: bool = False
     """Changes the outside world: its start is durable before it begins."""
     repeatable: bool = True
@@ -149,6 +154,7 @@ def _work(
     control = node if isinstance(node, ControlNode) else None
     chooser = None if control is None else control.condition or control.switch
     each = node.for_each
+    inline = operator is not None and operator.style == "inline" and effect == "pure"
     return Work(
         name=name,
         node=node,
@@ -170,12 +176,19 @@ def _work(
         else None,
         base=base,
         cases=tuple((control.cases or {}).items()) if control is not None else (),
-        inline=operator is not None and operator.style == "inline" and effect == "pure",
+        inline=inline,
+        direct=inline and not conditions and (node.when, each, node.timeout) == (None, None, None),
+        typed_inputs=_typed(ports[0] or {}),
+        typed_outputs=_typed(ports[1]),
         barrier=effect == "write",
         repeatable=effect != "write" or idempotent,
         timeout_s=None if node.timeout is None else duration_s(node.timeout),
         cacheable=node.cache == "auto" and _cacheable(operator, model),
     )
+
+
+def _typed(ports: Mapping[str, Port]) -> bool:
+    return any(port.type.kind != "any" for port in ports.values())
 
 
 def _each(each: str | list[Value], compiler: Compiler) -> Template:
