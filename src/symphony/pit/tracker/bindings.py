@@ -14,6 +14,8 @@ from symphony.pit.tracker.work import Work, candidates
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.expressions import Template
 
+_NOTHING: Mapping[str, StoredValue] = {}
+
 
 class Bindings:
     """Renders templates in the scope of a slot, and derives values that follow from others."""
@@ -21,6 +23,7 @@ class Bindings:
     def __init__(self, job: Job, machine: Machine, values: Values, executor: Executor) -> None:
         self._machine, self.values, self._executor = machine, values, executor
         self._levels: dict[int, Level] = {0: Level(job.graph, 0, machine, values)}  # by frame
+        self._root = job.graph.works
 
     def level(self, slot: int) -> Level:
         """The level that a slot stands on."""
@@ -28,6 +31,8 @@ class Bindings:
 
     def work(self, slot: int) -> Work:
         """The work of a slot; an element has its fan-out's."""
+        if slot < len(self._root):  # the nodes of the workflow itself have the first slots
+            return self._root[slot]
         return self.level(slot).graph.works[self._machine.local(slot)]
 
     def element(self, slot: int) -> Element:
@@ -53,6 +58,12 @@ class Bindings:
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
         """What the node's inputs hold: bare references stay references."""
+        if work.wired is not None:
+            base, held = self._machine.frame(slot).base, self.values.held
+            return {
+                name: held.get(base + source, _NOTHING).get(port) if source >= 0 else constant
+                for name, source, port, constant in work.wired
+            }
         level, element = self.level(slot), self.element(slot)
         return {name: level.kept(template, element) for name, template in work.inputs.items()}
 

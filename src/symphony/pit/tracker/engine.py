@@ -35,6 +35,7 @@ from symphony.workflow.model import SubWorkflowNode
 _SLICE = 256  # commands performed before the loop gets a turn
 _REQUESTS_EVERY_S = 0.25
 _ENDS = {Status.SUCCEEDED: RunStatus.SUCCEEDED, Status.FAILED: RunStatus.FAILED}
+_START, _RUNNING = Do.START, Status.RUNNING  # globals: see `core.machine`
 
 
 class Engine:
@@ -222,20 +223,21 @@ class Engine:
     # ---- commands -------------------------------------------------------------------------
 
     def _perform(self, command: Command) -> None:
-        slot = command.slot
-        match command.do:
-            case Do.START:
-                if self.machine.frame(slot).stopping is not None:
-                    self._attempts.stop(slot)
-                elif self.machine.status[slot] == Status.RUNNING and not self.machine.paused:
-                    self._begin(slot)
+        do, slot = command
+        if do is _START:
+            if self.machine.frame(slot).stopping is not None:
+                self._attempts.stop(slot)
+            elif self.machine.status[slot] == _RUNNING and not self.machine.paused:
+                self._begin(slot)
+            return
+        match do:
             case Do.RETRY:
                 self._attempts.retry_later(slot)
             case Do.STOP:
                 self._attempts.stop(slot)
             case Do.GATHER | Do.SETTLE:
                 if self.machine.status[slot] == Status.RUNNING:  # else it was cancelled meanwhile
-                    self._close(slot, command.do)
+                    self._close(slot, do)
             case Do.END:
                 self._end()
 

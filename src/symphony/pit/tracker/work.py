@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from symphony.ports.values import Value
 from symphony.sdk import Operator
@@ -51,6 +52,15 @@ class Delay:
     until: Template | None
 
 
+class Wire(NamedTuple):
+    """An input without an expression: port `port` of the node with number `source`, or a constant."""
+
+    name: str
+    source: int  # without a fallback, which might stand in; -1: the constant
+    port: str
+    constant: Value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One node, ready to run. `conditions`: of its conditional edges, one must hold."""
@@ -61,6 +71,8 @@ class Work:
     model: str | None = None
     version: str = ""
     inputs: Mapping[str, Template]
+    wired: tuple[Wire, ...] | None = None
+    """For a direct node: its inputs, if each is a constant or one port of a node beside it."""
     config: Mapping[str, Template]
     input_ports: Mapping[str, Port] | None = None
     output_types: Mapping[str, PortType] = field(default_factory=dict)
@@ -99,12 +111,15 @@ def works_of(
     compiler = Compiler(type_of_read, value=False)
     transforms = _transforms(workflow)
     conditions = _conditions(workflow, compiler)
+    nodes = workflow.nodes
+    sources = {name: i for i, (name, node) in enumerate(nodes.items()) if node.on_error.fallback is None}
     return tuple(
         _work(
-            name, node, transforms.get(name, {}), conditions.get(name, ()), compiler, catalog, operators, base
+            name, node, transforms.get(name, {}), conditions.get(name, ()), sources, compiler, catalog,
+            operators, base,
         )
-        for name, node in workflow.nodes.items()
-    )
+        for name, node in nodes.items()
+    )  # fmt: skip
 
 
 def type_of_read(read: Read) -> PortType:
@@ -136,6 +151,7 @@ def _work(
     node: Node,
     edges: Mapping[str, tuple[DataEdge, str | None]],
     conditions: tuple[tuple[str, Template], ...],
+    sources: Mapping[str, int],
     compiler: Compiler,
     catalog: Catalog,
     operators: Mapping[str, Operator],
@@ -155,6 +171,7 @@ def _work(
     chooser = None if control is None else control.condition or control.switch
     each = node.for_each
     inline = operator is not None and operator.style == "inline" and effect == "pure"
+    direct = inline and not conditions and (node.when, each, node.timeout) == (None, None, None)
     return Work(
         name=name,
         node=node,
@@ -162,6 +179,7 @@ def _work(
         model=model,
         version=version,
         inputs=inputs,
+        wired=_wired(inputs, sources) if direct else None,
         config={key: compiler.template(value) for key, value in node.config.items()},
         input_ports=ports[0],
         output_types={k: p.type for k, p in ports[1].items()},
@@ -177,7 +195,7 @@ def _work(
         base=base,
         cases=tuple((control.cases or {}).items()) if control is not None else (),
         inline=inline,
-        direct=inline and not conditions and (node.when, each, node.timeout) == (None, None, None),
+        direct=direct,
         typed_inputs=_typed(ports[0] or {}),
         typed_outputs=_typed(ports[1]),
         barrier=effect == "write",
@@ -185,6 +203,19 @@ def _work(
         timeout_s=None if node.timeout is None else duration_s(node.timeout),
         cacheable=node.cache == "auto" and _cacheable(operator, model),
     )
+
+
+def _wired(inputs: Mapping[str, Template], sources: Mapping[str, int]) -> tuple[Wire, ...] | None:
+    wires = []
+    for name, template in inputs.items():
+        read = template.bare
+        if template.constant:
+            wires.append(Wire(name, -1, "", template.value))
+        elif read is not None and read.kind == "port" and read.name in sources:
+            wires.append(Wire(name, sources[read.name], read.port, None))
+        else:
+            return None
+    return tuple(wires)
 
 
 def _typed(ports: Mapping[str, Port]) -> bool:

@@ -84,6 +84,8 @@ def make_plan(
         ordinary = all(k.branch is None and not k.soft and not k.spare for k in distinct)
         ordinary = ordinary and all(nodes[k.target].join is Join.ALL for k in distinct)
         plain.append(tuple(k.target for k in distinct) if ordinary else None)
+    for target in spare_for:  # how it ends decides about others
+        plain[target] = None
     return Plan(
         nodes=tuple(nodes),
         links=tuple(kept),
