@@ -31,7 +31,7 @@ run: $(MADE)/models ## Report on the git repository REPO (default: this one)
 models: $(MADE)/models ## Fetch and verify the embedding model
 	@:
 
-test: lint $(MADE)/models ## All that must hold: style, types, layers, every test (what CI runs)
+test: lint $(MADE)/models $(MADE)/smollm2 ## All that must hold: style, types, layers, every test (what CI runs)
 	@$(PYTEST) tests
 
 lint: $(MADE)/dev ## Style, types and import contracts
@@ -97,6 +97,10 @@ $(MADE)/project: pyproject.toml $(MADE)/runtime
 
 $(MADE)/models: src/symphony/kit/instruments/files.py $(MADE)/project
 	@$(BIN)/python -P -m symphony.kit.instruments.fetch
+	@touch $@
+
+$(MADE)/smollm2: src/symphony/kit/instruments/files.py $(MADE)/dev
+	@$(BIN)/python -P -m symphony.kit.instruments.fetch --model smollm2
 	@touch $@
 
 $(MADE)/dev: requirements/dev.txt $(MADE)/project

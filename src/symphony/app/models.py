@@ -1,14 +1,19 @@
 """Which model is served by what: the settings and the kit put together, everything started late."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from symphony.commons.settings import Config
+from symphony.commons.settings import Config, ModelConfig
 from symphony.ports.clock import Clock
 from symphony.ports.models import UNMETERED, Caller, Estimate, Models
 from symphony.ports.values import Value
 
+if TYPE_CHECKING:
+    from symphony.pit.pool import ChildSpec, LocalModels
+
+Provided: TypeAlias = Literal["hosted", "llama", "pool"]
 HOSTED = ("openai", "anthropic")
 
 
@@ -26,7 +31,8 @@ class AllModels:
     ) -> None:
         """`environment` is where the keys are looked up, at each call."""
         self._config, self._home, self._clock, self._environment = config, home, clock, environment
-        self._served: dict[str, Models] = {}
+        self._served: dict[Provided, Models] = {}
+        self._local: LocalModels | None = None
 
     async def invoke(
         self,
@@ -36,28 +42,54 @@ class AllModels:
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
         """As whoever serves the model does it."""
-        return await self._by(model).invoke(model, inputs, config, caller)
+        return await self.served_by(model).invoke(model, inputs, config, caller)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
         """As whoever serves the model estimates it."""
-        return self._by(model).estimate(model, inputs, config)
+        return self.served_by(model).estimate(model, inputs, config)
 
     def fingerprint(self, model: str) -> str:
         """As whoever serves the model gives it."""
-        return self._by(model).fingerprint(model)
+        return self.served_by(model).fingerprint(model)
 
     async def close(self) -> None:
         """Close everything that was opened."""
         for one in self._served.values():
             await one.close()
+        if self._local is not None:
+            await self._local.close()
 
-    def _by(self, model: str) -> Models:
+    def served_by(self, model: str) -> Models:
+        """Whoever serves the model; started at its first call."""
+        provider = self._provider(model)
+        if provider not in self._served:
+            self._served[provider] = self._made(provider)
+        return self._served[provider]
+
+    def _provider(self, model: str) -> Provided:
         found = self._config.models.get(model)
-        provider = "kit" if found is None else found.provider or ""
-        kind = "hosted" if provider in HOSTED else "local"
-        if kind not in self._served:
-            self._served[kind] = self._hosted() if kind == "hosted" else self._local()
-        return self._served[kind]
+        if found is not None and found.provider in HOSTED:
+            return "hosted"
+        return "llama" if model in self._llamas() else "pool"
+
+    def _made(self, provider: Provided) -> Models:
+        if provider == "pool":
+            return self._pool()
+        if provider == "hosted":
+            return self._hosted()
+        from symphony.app.served import ServedModels
+
+        return ServedModels(
+            self._llamas(), self._pool(), currency=self._config.budget.currency, clock=self._clock
+        )
+
+    def _llamas(self) -> dict[str, ModelConfig]:
+        """The models in GGUF files."""
+        from symphony.kit import instruments
+
+        own = {name: one for name, one in self._config.models.items() if one.provider == "llama"}
+        demo = instruments.SMOLLM2
+        return own if demo in self._config.models else {demo: instruments.SMOLLM2_CONFIG, **own}
 
     def _hosted(self) -> Models:
         from symphony.kit.instruments.hosted.models import HostedModels
@@ -71,18 +103,28 @@ class AllModels:
             environment=self._environment,
         )
 
-    def _local(self) -> Models:
-        from symphony.kit import instruments
-        from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
+    def _pool(self) -> "LocalModels":
+        """Every model that runs in a process of ours; one pool for all."""
+        if self._local is None:
+            from symphony.pit.pool import LocalModels
 
-        specs = {
-            name: ChildSpec(
-                argv=instruments.child_argv(name, home=self._home),
-                fingerprint=instruments.fingerprint(name),
-                elementwise=Elementwise(*instruments.ELEMENTWISE[name])
-                if name in instruments.ELEMENTWISE
-                else None,
-            )
-            for name in instruments.models()
-        }
-        return LocalModels(specs, clock=self._clock)
+            self._local = LocalModels(dict(self._specs()), clock=self._clock)
+        return self._local
+
+    def _specs(self) -> "Iterator[tuple[str, ChildSpec]]":
+        from symphony.kit import instruments
+        from symphony.kit.instruments.hosted.catalog import fingerprint
+        from symphony.pit.pool import ChildSpec, Elementwise
+
+        minilm = ChildSpec(
+            argv=instruments.child_argv(instruments.MINILM, home=self._home),
+            fingerprint=instruments.fingerprint(instruments.MINILM),
+            elementwise=Elementwise(*instruments.ELEMENTWISE[instruments.MINILM]),
+        )
+        yield instruments.MINILM, minilm
+        for name, one in self._config.models.items():
+            if one.provider == "minilm":
+                yield name, minilm
+        for name, one in self._llamas().items():
+            print_of = fingerprint(name, one) if one.file else instruments.fingerprint(name)
+            yield name, ChildSpec(argv=instruments.llama_argv(one, home=self._home), fingerprint=print_of)

@@ -14,7 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "runs": "List, show, follow, resume, cancel and delete runs.",
     "artifacts": "List, show, store and fetch artifacts.",
     "operators": "List and explain the operators that workflows may use.",
-    "models": "List the models that workflows may use.",
+    "models": "List, add, show, try and fetch the models that workflows may use.",
     "cache": "Measure or empty the cache of results.",
     "template": "Find a template and make a workflow of it.",
     "init": "Begin: a small workflow and a home for its runs.",

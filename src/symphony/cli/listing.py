@@ -122,10 +122,16 @@ def operator_text(operator: "OperatorInfo") -> str:
     repeat = ", may be repeated" if operator.idempotent or operator.effect != "write" else ""
     lines = [f"{operator.name} {operator.version} ({operator.effect}{repeat})"]
     lines += [output.shown(t, lines=True).strip() for t in (operator.summary, operator.help) if t.strip()]
-    for title, ports in (("inputs", operator.inputs), ("outputs", operator.outputs)):
+    return "\n".join(lines + ports_lines(operator.inputs, operator.outputs)) + "\n"
+
+
+def ports_lines(inputs: "Mapping[str, Port]", outputs: "Mapping[str, Port]") -> list[str]:
+    """Inputs and outputs, a line each."""
+    lines: list[str] = []
+    for title, ports in (("inputs", inputs), ("outputs", outputs)):
         lines.append(f"\n{title}:" if ports else f"\n{title}: none")
         lines += [_port_text(name, port, inputs=title == "inputs") for name, port in ports.items()]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _port_text(name: str, port: "Port", *, inputs: bool) -> str:

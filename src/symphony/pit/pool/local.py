@@ -1,7 +1,8 @@
 """Local models in supervised processes: started when first asked, restarted, ended when idle."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 
 from symphony.pit.pool.child import READY_S, Child, ChildDied
@@ -61,6 +62,15 @@ class LocalModels:
             caller.used(Usage(calls=1))
         return joined(outputs, rule)
 
+    @contextlib.asynccontextmanager
+    async def held(self, model: str) -> AsyncIterator[Mapping[str, Value]]:
+        """What the model's process answers to an empty call, and the process until the block is left.
+
+        For those that serve more than the pool carries: it says where. Raises as `invoke`.
+        """
+        async with self._supervisor(model).held() as outputs:
+            yield outputs
+
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
         """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
         return FREE
@@ -114,10 +124,21 @@ class _Supervisor:
         return self._child.pid if self._child is not None and self._child.alive else None
 
     async def call(self, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> dict[str, Value]:
+        async with self._held():
+            return await self._call(inputs, config)
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[dict[str, Value]]:
+        """The process, and nobody else gets it."""
+        async with self._held():
+            yield await self._call({}, {})
+
+    @contextlib.asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
         async with self._turn:
             self._stay()
             try:
-                return await self._call(inputs, config)
+                yield
             finally:
                 self._idle = asyncio.get_running_loop().call_later(self._idle_s, self.retire)
 

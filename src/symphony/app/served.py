@@ -1,0 +1,98 @@
+"""Models in GGUF files: the pool keeps their processes, the adapter for hosted models talks to them."""
+
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from symphony.commons.settings import ModelConfig, Price
+from symphony.kit.instruments.hosted.models import HostedModels
+from symphony.ports.clock import Clock
+from symphony.ports.models import UNMETERED, Caller, Estimate, Models, ModelUnavailable
+from symphony.ports.values import Value
+
+FIRST_BYTE_S = 3600.0
+"""A small machine may read a long prompt for minutes; whoever cannot wait sets a timeout."""
+_KEY = "KEY"
+_FREE = Price(input=Decimal(0))
+
+
+class Pool(Protocol):
+    """What keeps the processes."""
+
+    def held(self, model: str) -> AbstractAsyncContextManager[Mapping[str, Value]]: ...
+    def fingerprint(self, model: str) -> str: ...
+
+
+class ServedModels:
+    """`symphony.ports.models.Models` over processes of our own that speak as OpenAI does.
+
+    Each process answers one call at a time, always as a stream: closing it is what ends the work.
+    """
+
+    def __init__(self, models: Mapping[str, ModelConfig], pool: Pool, *, currency: str, clock: Clock) -> None:
+        """`pool` is closed by its owner."""
+        self._models, self._pool, self._currency, self._clock = models, pool, currency, clock
+
+    async def invoke(
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        caller: Caller = UNMETERED,
+    ) -> Mapping[str, Value]:
+        """The model's output ports. Raises as the pool and the adapter do."""
+        async with self.address(model) as (url, key), self._adapter(model, url, key) as hosted:
+            return await hosted.invoke(model, inputs, config, caller)
+
+    @asynccontextmanager
+    async def address(self, model: str) -> AsyncIterator[tuple[str, str]]:
+        """Where the model listens and the key that it wants; the process stays until the block is left."""
+        async with self._pool.held(model) as told:
+            yield str(told["url"]), str(told["key"])
+
+    def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
+        """Tokens; money only if the settings set a price."""
+        adapter = self._hosted(model, "http://127.0.0.1/v1", "")
+        return adapter.estimate(model, inputs, config)
+
+    def fingerprint(self, model: str) -> str:
+        """Of the weights, as the pool knows them."""
+        return self._pool.fingerprint(model)
+
+    async def close(self) -> None:
+        """Nothing is open between calls."""
+
+    @asynccontextmanager
+    async def _adapter(self, model: str, url: str, key: str) -> AsyncIterator[Models]:
+        hosted = self._hosted(model, url, key)
+        try:
+            yield hosted
+        finally:
+            await hosted.close()
+
+    def _hosted(self, model: str, url: str, key: str) -> HostedModels:
+        if model not in self._models:
+            raise ModelUnavailable(f"there is no model {model!r}", hint=f"known: {', '.join(self._models)}")
+        found = self._models[model]
+        config = msgspec.structs.replace(
+            found,
+            provider="openai",
+            url=url,
+            key=_KEY,
+            file=None,
+            stream=True,
+            retries=0,
+            first_byte_timeout=max(found.first_byte_timeout, FIRST_BYTE_S),
+            price=found.price or _FREE,
+        )
+        return HostedModels(
+            {model: config},
+            currency=self._currency,
+            clock=self._clock,
+            chance=random.Random(0),  # noqa: S311  (nothing is tried twice)
+            environment={_KEY: key},
+        )
