@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "InputInvalid",
+    "Limits",
     "Progress",
     "RunBusy",
     "RunHandle",
@@ -24,6 +25,7 @@ _HOMES = {
     "symphony.app.home": ("find_home",),
     "symphony.app.symphony": ("InputInvalid", "Progress", "RunHandle", "Symphony", "run"),
     "symphony.pit.tracker.locks": ("RunBusy",),
+    "symphony.pit.tracker.core.budget": ("Limits",),
     "symphony.pit.tracker.runs": ("RunNotFound", "Runs"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -259,11 +259,12 @@ class Replay:
             if not frame.round:  # a new attempt begins
                 frames[frame.parent] = []
             frames[frame.parent].append(frame)
+        usage = self._usage_by_slot()
         out: dict[str, NodeResult] = {}
         todo = list(reversed(self._slots(self.machine.root)))
         while todo:
             slot = todo.pop()
-            out[self.machine.name(slot)] = self._node(slot)
+            out[self.machine.name(slot)] = self._node(slot, usage.get(slot))
             inner = [s for frame in frames.get(slot, ()) for s in self._slots(frame)]
             group = self.machine.groups.get(slot)
             if group is not None:
@@ -275,7 +276,7 @@ class Replay:
     def _slots(frame: Frame) -> range:
         return range(frame.base, frame.base + len(frame.plan.nodes))
 
-    def _node(self, slot: int) -> NodeResult:
+    def _node(self, slot: int, usage: Usage | None) -> NodeResult:
         started, finished = self.started.get(slot), self.finished.get(slot)
         group = self.machine.groups.get(slot)
         attempts = self.machine.attempts[slot]
@@ -295,17 +296,27 @@ class Replay:
             if error is None
             else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
             cached_from=self.cached.get(slot),
-            usage=self._usage(slot),
+            usage=usage,
             asks=self.asked.get(slot),
             until=iso(self.due.get(slot)),
         )
 
-    def _usage(self, slot: int) -> Usage | None:
-        """Of a slot, or of all elements of a fan-out."""
-        group = self.machine.groups.get(slot)
-        slots = (slot,) if group is None else range(group.base, group.base + group.count)
-        found = [self.usage[one] for one in slots if one in self.usage]
-        return sum(found, Usage()) if found else None
+    def _usage_by_slot(self) -> dict[int, Usage]:
+        """Of every slot that asked models, and of those that it is an element or a part of."""
+        machine, total = self.machine, dict[int, Usage]()
+        for slot, usage in self.usage.items():
+            at: int | None = slot
+            while at is not None:
+                total[at] = total.get(at, Usage()) + usage
+                element, frame = machine.element_of.get(at), machine.frame(at)
+                at = (
+                    element[0].slot
+                    if element is not None
+                    else None
+                    if frame is machine.root
+                    else frame.parent
+                )
+        return total
 
     def result(self, run_id: str, status: RunStatus, outputs: Mapping[str, StoredValue]) -> RunResult:
         """The run as `run --json` shows it."""
