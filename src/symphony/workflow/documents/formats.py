@@ -1,12 +1,13 @@
 """The formats of workflow files: a name, the endings of their files, a reader and a writer.
 
-A new format is one module with `parse` and `write`, and one line in `_formats`. Any of them may
+A new format is one module with `parse` and `write`, and one line in `_FORMATS`. Any of them may
 be compressed with Zstandard, which is told by its first bytes.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import PurePath
 from typing import Final
 
@@ -23,9 +24,6 @@ from symphony.workflow.documents.tree import (
     too_large,
 )
 
-FORMATS: Final = ("yaml", "json", "pretty-json", "toml", "msgpack", "bincode")
-"""The names of all formats."""
-
 _BLANKS_MAX: Final = 1_000
 _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
@@ -40,50 +38,56 @@ class UnknownFormat(SymphonyError):
 class Format:
     """One way to spell a workflow.
 
-    `parse` raises SyntaxProblem for what is no document. `derived_edges`: are the edges that
-    come from shorthands written too, for tools that read no expressions? In a `binary` format
-    bytes are bytes, and a key may begin with `$`.
+    `reader` and `writer` are `MODULE:FUNCTION` of this package, imported when they are used.
+    `derived_edges`: are the edges that come from shorthands written too, for tools that read no
+    expressions? In a `binary` format bytes are bytes, and a key may begin with `$`.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    parse: Callable[[bytes], Document]
-    write: Callable[[Tree], bytes]
+    reader: str
+    writer: str
     derived_edges: bool = False
     binary: bool = False
 
+    def parse(self, body: bytes) -> Document:
+        """The document in `body`. Raises SyntaxProblem."""
+        found = _function(self.reader)(body if self.binary else text_of(body))
+        assert isinstance(found, Document)
+        return found
 
-def _text_format(
-    name: str, suffixes: tuple[str, ...], parse: Callable[[str], Document], write: Callable[[Tree], bytes]
-) -> Format:
-    return Format(name, suffixes, lambda body: parse(text_of(body)), write, derived_edges="json" in name)
+    def write(self, tree: Tree) -> bytes:
+        """The document that spells `tree`. Raises SerializationFailed where the format has no form for it."""
+        made = _function(self.writer)(tree)
+        assert isinstance(made, bytes)
+        return made
 
 
 @cache
-def _formats() -> dict[str, Format]:
-    from symphony.workflow.documents import (
-        bincode_data,
-        json_text,
-        msgpack_data,
-        toml_text,
-        yaml_text,
-        yaml_writer,
-    )
+def _function(home: str) -> Callable[[object], object]:
+    module, _, name = home.partition(":")
+    found: Callable[[object], object] = getattr(import_module(f"symphony.workflow.documents.{module}"), name)
+    return found
 
-    known = (
-        _text_format("yaml", (".yaml", ".yml"), yaml_text.parse, yaml_writer.write),
-        _text_format("json", (".json",), json_text.parse, json_text.write),
-        _text_format("pretty-json", (), json_text.parse, json_text.write_pretty),
-        _text_format("toml", (".toml",), toml_text.parse, toml_text.write),
-        Format("msgpack", (".msgpack",), msgpack_data.parse, msgpack_data.write, binary=True),
-        Format("bincode", (".bincode",), bincode_data.parse, bincode_data.write, binary=True),
+
+_FORMATS: Final = {
+    one.name: one
+    for one in (
+        Format("yaml", (".yaml", ".yml"), "yaml_text:parse", "yaml_writer:write"),
+        Format("json", (".json",), "json_text:parse", "json_text:write", derived_edges=True),
+        Format("pretty-json", (), "json_text:parse", "json_text:write_pretty", derived_edges=True),
+        Format("toml", (".toml",), "toml_text:parse", "toml_text:write"),
+        Format("msgpack", (".msgpack",), "msgpack_data:parse", "msgpack_data:write", binary=True),
+        Format("bincode", (".bincode",), "bincode_data:parse", "bincode_data:write", binary=True),
     )
-    return {one.name: one for one in known}
+}
+FORMATS: Final = tuple(_FORMATS)
+"""The names of all formats."""
 
 
 def format_named(name: str) -> Format:
     """The format of that name. Raises UnknownFormat."""
-    found = _formats().get(name)
+    found = _FORMATS.get(name)
     if found is None:
         hint = f"use one of {', '.join(FORMATS)}"
         raise UnknownFormat(f"there is no format {name[:40]!r}", hint=hint)
@@ -93,10 +97,10 @@ def format_named(name: str) -> Format:
 def format_of(path: PurePath) -> Format:
     """The format that a file's ending tells, compressed or not. Raises UnknownFormat."""
     name = path.name.lower().removesuffix(SUFFIX)
-    for known in _formats().values():
+    for known in _FORMATS.values():
         if known.suffixes and name.endswith(known.suffixes):
             return known
-    endings = ", ".join(suffix for known in _formats().values() for suffix in known.suffixes)
+    endings = ", ".join(suffix for known in _FORMATS.values() for suffix in known.suffixes)
     raise UnknownFormat(
         f"the ending of {path.name!r} tells no format", hint=f"use one of {endings}, or name the format"
     )
