@@ -240,3 +240,85 @@ async def test_a_resumed_run_counts_what_was_spent_before_it_was_killed(tmp_path
         assert (result.error.code, result.error.node) == ("budget-exceeded", "c")
         assert result.usage is not None
         assert result.usage.calls == 2
+
+
+async def test_a_loop_has_used_what_its_rounds_used(tmp_path: Path) -> None:
+    async with ModelServer() as server:
+        config = settings(server)
+        body = {"ask": {"instrument": "chat", "cache": "off", "inputs": {"prompt": "round ${{ iteration }}"}}}
+        workflow = (
+            WorkflowBuilder("rounds", catalog=catalog(config))
+            .add_control("loop", name="again", state={"said": ""}, while_="iteration < 3",
+                         next={"said": "ask.text"}, max_iterations=5, body=body)
+            .output("said", "${{ again.said }}")
+            .build()
+        )  # fmt: skip
+        async with opened(tmp_path, config) as symphony:
+            result = await finished(symphony, workflow)
+            short = await finished(symphony, workflow, Limits(calls=2))
+    assert (result.status, result.outputs) == (RunStatus.SUCCEEDED, {"said": "Hello world"})
+    assert result.usage is not None
+    assert result.usage.calls == 3
+    assert result.nodes["again"].usage == result.usage
+    assert short.error is not None
+    assert short.error.code == "budget-exceeded"
+
+
+async def symphony_says(home: Path, *words: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "symphony", *words, cwd=home.parent,
+        env={**os.environ, "SYMPHONY_HOME": str(home), "NO_COLOR": "1"},
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with asyncio.timeout(LIMIT_S):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_model_is_added_shown_tried_and_used_from_the_command_line(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    async with ModelServer() as server:
+        added = await symphony_says(
+            home, "models", "add", "my.model", "--provider", "anthropic", "--url", server.url,
+            "--key", "CHAT_KEY", "--price-in", "3", "--price-out", "15.50",
+        )  # fmt: skip
+        assert added[0] == 0
+        assert KEY not in (home / "config.toml").read_text()
+        shown = await symphony_says(home, "models", "show", "my.model", "--json")
+        document = msgspec.json.decode(shown[1])
+        assert document["settings"]["price"] == {"input": "3", "output": "15.50", "cached": None}
+        assert (document["settings"]["key"], document["key_set"]) == ("CHAT_KEY", True)
+        tried = await symphony_says(home, "models", "test", "my.model")
+        assert tried[0] == 0
+        assert "my.model answers: Hello world" in tried[1]
+        assert "1 call, 10 + 2 tokens, 0.000061 USD" in tried[1]
+        (tmp_path / "w.yaml").write_text(
+            "name: W\nnodes:\n  a: {instrument: my.model, inputs: {prompt: Hi, max_tokens: 20}}\n"
+            'outputs: {said: "${{ a.text }}"}\n'
+        )
+        ran = await symphony_says(home, "run", "w.yaml", "--quiet")
+        assert ran[:2] == (0, "said = Hello world\n")
+        assert "1 node; 1 call, 10 + 2 tokens, 0.000061 USD; run" in ran[2]
+        refused = await symphony_says(
+            home, "run", "w.yaml", "--no-cache", "--budget", "money=0.0001", "--json"
+        )
+        told = msgspec.json.decode(refused[1])
+        assert (refused[0], told["error"]["code"]) == (1, "budget-exceeded")
+        wrong = await symphony_says(home, "run", "w.yaml", "--budget", "euros=5")
+        assert (wrong[0], "limits are money, tokens and calls" in wrong[2]) == (2, True)
+
+
+async def test_settings_of_the_engine_are_heeded_and_wrong_ones_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (tmp_path / "w.yaml").write_text("name: W\nnodes: {a: {command: echo hi}}\n")
+    (home / "config.toml").write_text("[symphony]\nconcurrency = 3\n")
+    assert (await symphony_says(home, "run", "w.yaml", "--quiet"))[0] == 0
+    async with Symphony.open(home) as symphony:
+        assert symphony.runs.meta(symphony.runs.find("last")).concurrency == 3
+    (home / "config.toml").write_text("[symphony]\nconcurency = 3\n")
+    status, _, said = await symphony_says(home, "run", "w.yaml", "--quiet")
+    assert status == 2
+    assert "config.toml: unknown key symphony.concurency" in said
+    assert "did you mean concurrency?" in said
