@@ -14,7 +14,15 @@ import psutil
 import pytest
 
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
-from symphony.ports.models import ModelFailed, Models, ModelUnavailable
+from symphony.ports.models import (
+    UNMETERED,
+    Caller,
+    Estimate,
+    ModelFailed,
+    Models,
+    ModelUnavailable,
+    Usage,
+)
 from symphony.ports.values import Value
 
 pytestmark = pytest.mark.slow
@@ -49,9 +57,22 @@ class FakeModels:
         self._closed = False
 
     async def invoke(
-        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
         self.fingerprint(model)
+        if inputs.get("texts") == []:
+            return {"vectors": []}
+        await caller.reserve(model, Estimate())
+        try:
+            return await self._answer(inputs, config)
+        finally:
+            caller.used(Usage(calls=1))
+
+    async def _answer(self, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Mapping[str, Value]:
         await asyncio.sleep(0)
         texts = inputs.get("texts")
         if not isinstance(texts, list):
@@ -60,6 +81,9 @@ class FakeModels:
             await asyncio.Event().wait()
         return {"vectors": [[len(str(text)), config.get("add", 0)] for text in texts]}
 
+    def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
+        return Estimate()
+
     def fingerprint(self, model: str) -> str:
         if model != "echo" or self._closed:
             raise ModelUnavailable(f"there is no model {model!r}", hint="models here: echo")
@@ -67,6 +91,25 @@ class FakeModels:
 
     async def close(self) -> None:
         self._closed = True
+
+
+class Ledger:
+    """A caller that notes what it hears; once `closed` it refuses."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.closed = False
+
+    async def reserve(self, model: str, most: Estimate) -> None:
+        if self.closed:
+            raise ModelFailed("enough", code="budget-exceeded")
+        self.heard.append("reserve")
+
+    def used(self, usage: Usage) -> None:
+        self.heard.append("used")
+
+    def token(self, text: str) -> None:
+        self.heard.append(text)
 
 
 def spec(*arguments: str) -> ChildSpec:
@@ -124,6 +167,19 @@ class TestEveryModels:
 
     async def test_an_empty_list_gives_an_empty_list(self, models: Models) -> None:
         assert (await models.invoke("echo", {"texts": []}, {}))["vectors"] == []
+
+    async def test_the_caller_is_asked_before_a_call_and_told_after_it_however_it_ends(
+        self, models: Models
+    ) -> None:
+        caller = Ledger()
+        await models.invoke("echo", {"texts": ["a"]}, {}, caller)
+        with pytest.raises(ModelFailed):
+            await models.invoke("echo", {"texts": "no"}, {}, caller)
+        assert caller.heard == ["reserve", "used", "reserve", "used"]
+        caller.closed = True
+        with pytest.raises(ModelFailed, match="enough"):
+            await models.invoke("echo", {"texts": ["a"]}, {}, caller)
+        assert caller.heard == ["reserve", "used", "reserve", "used"]
 
     async def test_an_unknown_model_is_refused_with_those_that_exist(self, models: Models) -> None:
         with pytest.raises(ModelUnavailable, match="no model 'gpt'") as caught:
