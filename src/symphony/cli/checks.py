@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -102,7 +103,8 @@ def check_home(home: Path) -> Check:
         return Check(name="home", verdict="failed", found=f"{home}: {error.strerror}",
                      fix=f"make {place} writable, or set SYMPHONY_HOME to a folder of yours")  # fmt: skip
     finally:
-        probe.unlink(missing_ok=True)
+        with suppress(OSError):
+            probe.unlink()
     if place != home:
         return Check(name="home", verdict="ok", found=f"{home} (made by the first run)")
     mode = home.stat().st_mode

@@ -311,6 +311,8 @@ def read_records(db: sqlite3.Connection) -> Iterator[Record]:
 
 def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
+    if read_only and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
+        uri += "&immutable=1"  # SQLite would want to write beside it, and nobody else can either
     try:
         return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False)
     except sqlite3.Error as error:

@@ -84,6 +84,7 @@ class RunLog:
                     self._file.flush()
             except OSError as error:
                 self._broken = True
+                self._release()
                 if sys.__stderr__ is not None:
                     sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
 
@@ -94,9 +95,14 @@ class RunLog:
     def close(self) -> None:
         """Release the file."""
         with self._lock:
-            if self._file is not None:
+            self._release()
+
+    def _release(self) -> None:
+        """What is still buffered may find the disk full: that must not fail the run either."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
                 self._file.close()
-                self._file = None
+            self._file = None
 
     def _write(self, node: str, line: str, stream: Stream) -> None:
         had = self._by_node.get(node, 0)
