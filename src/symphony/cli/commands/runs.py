@@ -31,10 +31,17 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
     """List runs, the newest first."""
     from symphony.app import Symphony
     from symphony.cli import listing, spelling
+    from symphony.commons.errors import SymphonyError
     from symphony.ports.runs import RunStatus
 
     wanted = None if status is None else RunStatus(status)
-    found = Symphony.open().runs.list(limit=limit, status=wanted)
+    unread: list[SymphonyError] = []
+    found = Symphony.open().runs.list(limit=limit, status=wanted, passed_over=unread.append)
+    if unread:
+        hint = f" ({unread[0].hint})" if unread[0].hint else ""
+        output.note(
+            f"{output.count(len(unread), 'run')} passed over: {output.shown(unread[0].message)}{hint}"
+        )
     if as_json:
         output.say_json([spelling.summary(run) for run in found])
     elif found:

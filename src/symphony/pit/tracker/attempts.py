@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
-from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.execution import Executor, NotStored
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.spending import Meter
 from symphony.pit.tracker.threads import DaemonThreads
@@ -129,6 +129,9 @@ class Attempts:
             self._tasks.pop(slot, None)
             if self._alive():
                 self._transitions.cancelled(slot, _used(meter))
+        except NotStored as error:
+            self._tasks.pop(slot, None)
+            self._transitions.halt(error.why)
         except Exception as error:  # noqa: BLE001  (an operator may raise anything)
             self._tasks.pop(slot, None)
             self._transitions.failed(slot, error, started, usage=_used(meter))

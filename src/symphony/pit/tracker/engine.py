@@ -16,7 +16,7 @@ from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.inline import Inline
 from symphony.pit.tracker.job import Job
-from symphony.pit.tracker.journal import JournalFailed, JournalStore, Request
+from symphony.pit.tracker.journal import JournalStore, Request
 from symphony.pit.tracker.nesting import Nesting
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.records import Record
@@ -49,7 +49,7 @@ class Engine:
         started_at = iso(job.started_at) or ""
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.load)
         self._bindings = Bindings(job, self.machine, self.values, executor)
-        self._failure: JournalFailed | None = None
+        self._failure: SymphonyError | None = None
         self._begun = False
         self._early: list[Callable[[], None]] = []  # what was asked before the run began
         self._bugs: list[BaseException] = []
@@ -64,8 +64,8 @@ class Engine:
     ) -> RunResult:
         """Run, or go on after `recorded`, until the run ends or waits for a person.
 
-        `retry` and `skip` name nodes in doubt. Raises JournalFailed if the journal cannot be
-        written: what was acknowledged before stays.
+        `retry` and `skip` name nodes in doubt. Raises JournalFailed, and StorageFull, if
+        the journal or an output cannot be written: what was acknowledged before stays.
         """
         self._assemble()
         polling = asyncio.get_running_loop().create_task(self._poll_requests())
@@ -128,7 +128,7 @@ class Engine:
 
     def _assemble(self) -> None:
         """The parts that need the loop of the run."""
-        self._recorder = Recorder(self._store, self.replay, self.feed, self._journal_failed)
+        self._recorder = Recorder(self._store, self.replay, self.feed, self._halt)
         self._transitions = Transitions(
             self.machine, self._bindings, self._executor, self._recorder, self.clock
         )
@@ -283,7 +283,8 @@ class Engine:
 
     # ---- journal --------------------------------------------------------------------------
 
-    def _journal_failed(self, error: JournalFailed) -> None:
+    def _halt(self, error: SymphonyError) -> None:
+        """The journal or the store cannot be written: the run stays interrupted, ready to be resumed."""
         self._failure = error
         self._attempts.abort()
         self._transitions.woken.set()

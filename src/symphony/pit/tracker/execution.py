@@ -18,7 +18,7 @@ from symphony.pit.tracker.spending import Meter, Spending
 from symphony.pit.tracker.tokens import Mask, TokenStream
 from symphony.pit.tracker.work import COMMAND, Work
 from symphony.ports.arbiter import Arbiter
-from symphony.ports.artifacts import ArtifactStore, Provenance
+from symphony.ports.artifacts import ArtifactStore, Provenance, StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.models import Models, Usage
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
@@ -90,6 +90,14 @@ class _NoMask:
 
     def finish(self) -> str:
         return ""
+
+
+class NotStored(Exception):
+    """A node has done its work, and there is no room for what it gave: no failure of the node."""
+
+    def __init__(self, why: StorageFull) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 class CacheHit(Protocol):
@@ -438,8 +446,19 @@ class Executor:
     def store_outputs(
         self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
     ) -> Mapping[str, StoredValue]:
-        """Outputs with large and declared ones in the artifact store, linked to where they came from."""
+        """Outputs with large and declared ones in the artifact store, linked to where they came from.
+
+        Raises NotStored where there is no room.
+        """
         check_outputs(work, returned)
+        try:
+            return self._store_each(work, returned, node, inputs)
+        except StorageFull as error:
+            raise NotStored(error) from error
+
+    def _store_each(
+        self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
+    ) -> Mapping[str, StoredValue]:
         declared = work.node.artifact
         port_of = declared.port or next(iter(returned), None) if declared else None
         out: dict[str, StoredValue] = {}

@@ -10,7 +10,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine
-from symphony.pit.tracker.execution import Executor, check_outputs, ended_itself
+from symphony.pit.tracker.execution import Executor, NotStored, check_outputs, ended_itself
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
@@ -33,6 +33,9 @@ class Inline:
         try:
             inputs = self._bindings.inputs(slot, work)
             outputs, body = self._ready(slot, work, inputs, self._called(slot, work, inputs))
+        except NotStored as error:
+            self._transitions.halt(error.why)
+            return
         except Exception as error:  # noqa: BLE001  (an operator may raise anything)
             self._transitions.failed(slot, error, started)
             return

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.journal import BATCH_AGE_S, JournalFailed, JournalStore, Writer
 from symphony.pit.tracker.records import Record
@@ -12,11 +13,11 @@ from symphony.pit.tracker.replay import Replay
 class Recorder:
     """The journal as a running engine uses it. Make it on the run's loop; every call is from there.
 
-    `failed` is called, on the loop, if the journal cannot be written any more.
+    `failed` is called, on the loop, if the journal cannot be written any more, and by `halt`.
     """
 
     def __init__(
-        self, store: JournalStore, replay: Replay, feed: Feed, failed: Callable[[JournalFailed], None]
+        self, store: JournalStore, replay: Replay, feed: Feed, failed: Callable[[SymphonyError], None]
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._replay, self._feed, self._failed = replay, feed, failed
@@ -49,6 +50,10 @@ class Recorder:
         # One turn of the loop lets others join the same commit: that is what makes it a group.
         self._loop.call_soon(self._writer.flush)
         await reached
+
+    def halt(self, why: SymphonyError) -> None:
+        """Stop the run where it is: what is recorded stays, and nothing more is reported."""
+        self._failed(why)
 
     async def close(self) -> None:
         """Commit what is left and end the writer's thread."""

@@ -74,13 +74,20 @@ class Runs:
             raise RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
         return journal.read_meta(path)
 
-    def list(self, *, limit: int = 20, status: RunStatus | None = None) -> "list[RunSummary]":
-        """The newest runs; unreadable journals are passed over."""
+    def list(
+        self,
+        *,
+        limit: int = 20,
+        status: RunStatus | None = None,
+        passed_over: Callable[[SymphonyError], object] = lambda _: None,
+    ) -> "list[RunSummary]":
+        """The newest runs; those whose journals cannot be read are told to `passed_over`."""
         out: list[RunSummary] = []
         for run_id in self.ids():
             try:
                 summary = self.summary(run_id)
-            except SymphonyError:
+            except SymphonyError as error:
+                passed_over(error)
                 continue
             if status is None or summary.status is status:
                 out.append(summary)

@@ -26,13 +26,17 @@ _FINISHED = Code.FINISHED  # Python 3.11 takes 0.1 µs to look up a member of an
 
 
 class Transitions:
-    """What may happen to a slot. `commands` collects what the machine wants done next."""
+    """What may happen to a slot. `commands` collects what the machine wants done next.
+
+    `halt` stops the run where it is, for a reason outside of it.
+    """
 
     def __init__(
         self, machine: Machine, bindings: Bindings, executor: Executor, recorder: Recorder, clock: Clock
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._record, self._clock = recorder.record, clock
+        self.halt = recorder.halt
         self.commands: deque[Command] = deque()
         self.woken = asyncio.Event()
 
