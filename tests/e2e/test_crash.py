@@ -76,18 +76,28 @@ STAGE = """\
   worked_K:
     operator: crash.work
     inputs: {number: "${{ size(squares_K.result) }}", name: worked_K, file: "${{ inputs.file }}"}
+  turns_K:
+    control: loop
+    state: {sum: 0}
+    body:
+      turn:
+        command: sleep 0.01; echo "turns_K#$I.turn" >> "$FILE"
+        inputs: {file: "${{ inputs.file }}", i: "${{ iteration }}", after: "${{ size(numbers_K.result) }}"}
+    next: {sum: state.sum + iteration}
+    until: iteration == 2
+    max_iterations: 5
   total_K:
     operator: crash.total
     inputs:
       numbers: "${{ squares_K.result }}"
-      texts: ["${{ again_K.stdout }}", "${{ string(worked_K.result) }}"]
+      texts: ["${{ again_K.stdout }}", "${{ string(worked_K.result + turns_K.sum) }}"]
     after: [once_K, each_K]
     join: any
 """
 
 
 def workflow(stages: int) -> str:
-    """Stages one after the other, each of inline, threaded, computing and fanned-out nodes and commands."""
+    """Stages one after the other, each with every kind of work: inline, thread, worker, command, loop."""
     parts = ["symphony: 1\nname: Crash\ninputs:\n  file: {type: string}\nnodes:\n"]
     for k in range(stages):
         before = f"total_{k - 1}.result" if k else "7"
@@ -241,8 +251,8 @@ class Story:
         assert result["status"] == "waiting", result
         counts, words = self.place.counts(), []
         for name, status in statuses(result).items():
-            leaf = status == "waiting" and not (name.startswith("each") and "[" not in name)
-            if leaf:
+            whole = name.startswith(("each", "turns")) and "[" not in name and "#" not in name
+            if status == "waiting" and not whole:
                 decision = "--skip" if counts[name] else "--retry"
                 self.decided[decision] += 1
                 words += [decision, name]
@@ -254,9 +264,10 @@ class Story:
         assert result["outputs"] == expected
         counts = self.place.counts()
         for name, status in statuses(result).items():
-            if name.startswith("once_") or (name.startswith("each_") and "[" in name):
+            part = "[" in name or "#" in name
+            if name.startswith("once_") or (name.startswith(("each_", "turns_")) and part):
                 assert counts[name] == 1, f"{name}: {counts[name]} times, {status}"
-            elif name.startswith(("again_", "worked_")) or (name.startswith("squares_") and "[" in name):
+            elif name.startswith(("again_", "worked_")) or (name.startswith("squares_") and part):
                 assert counts[name] >= 1, f"{name} never ran"
         for name, count in self.known.items():
             assert counts[name] == count, f"{name} had finished, and ran again"

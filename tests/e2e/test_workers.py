@@ -12,7 +12,7 @@ import pytest
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import marked
-from symphony.pit.workers import Task, WorkerDied, Workers
+from symphony.pit.workers import Task, WorkerDied, Workers, cores
 from symphony.pit.workers import pool as pool_module
 from symphony.ports.values import Value
 from symphony.sdk import load_operators
@@ -86,6 +86,14 @@ def listens(context: Context) -> int:
 @operator("w.leaves", version="1.0.0", cpu=True)
 def leaves() -> int:
     return subprocess.Popen(["setsid", "sleep", "600"], env={}).pid
+
+
+@operator("w.burn", version="1.0.0", cpu=True)
+def burn(rounds: int) -> int:
+    found = 0
+    for number in range(rounds):
+        found = (found * 31 + number) % 65_521
+    return found
 
 
 @operator("w.meets", version="1.0.0", cpu=True)
@@ -213,6 +221,23 @@ async def test_two_are_at_work_at_the_same_time_in_two_processes(
     assert len(set(map(str, pids))) == 2
     assert (tmp_path / "a").exists()
     assert (tmp_path / "b").exists()
+
+
+@pytest.mark.skipif(cores() < 2, reason="this machine has one core")
+async def test_two_computations_take_two_cores(workers: Workers, task: Make) -> None:
+    async def burnt(rounds: int) -> None:
+        await workers.call(task("w.burn", rounds=rounds), Printed(), timeout_s=None)
+
+    await asyncio.gather(burnt(1), burnt(1))  # both are warm
+    ratios = []
+    for _ in range(5):
+        began = time.perf_counter()
+        for _ in range(2):
+            await burnt(500_000)
+        between = time.perf_counter()
+        await asyncio.gather(burnt(500_000), burnt(500_000))
+        ratios.append((time.perf_counter() - between) / (between - began))
+    assert min(ratios) < 0.8, ratios  # one half where nobody else is at work; a thread's would be one
 
 
 @pytest.mark.parametrize(
