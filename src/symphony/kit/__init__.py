@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 __all__ = ["catalog", "models", "operators"]
 
 _MODULES = (
-    "code", "command", "copies", "data", "debug", "documents", "fs", "git", "profiling", "python",
-    "rendering", "tables", "text", "vectors",
+    "census", "code", "command", "copies", "data", "data_files", "debug", "documents", "fs", "git", "http",
+    "issues", "junit", "pages", "profiling", "python", "rendering", "tables", "text", "vectors",
 )  # fmt: skip
 """Those that define operators."""
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from symphony.kit.errors import InputRefused, Stopped
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
@@ -11,6 +13,7 @@ from symphony.workflow.types import ANY, INTEGER, PortType
 if TYPE_CHECKING:
     from symphony.workflow.expressions import Read, Template
 
+RANGE_MAX = 100_000
 _CHECK_EVERY = 256
 
 
@@ -78,6 +81,41 @@ def reduce(items: list[Value], expression: str, context: Context, initial: Value
     for index, item in enumerate(items):
         value = evaluate(item, index, value)
     return value
+
+
+@operator("data.group", version="1.0.0", pure=True)
+def group(items: list[Value], key: str, context: Context) -> list[dict[str, Value]]:
+    """Put the elements that have the same key together, in order of first appearance.
+
+    items: the list
+    key: CEL over `item` and `index`, for instance item.name
+
+    Returns:
+        result: maps of key, items and count
+    """
+    evaluate = _compiled("key", key, context)
+    groups: dict[bytes, dict[str, Value]] = {}
+    members: dict[bytes, list[Value]] = {}
+    for index, item in enumerate(items):
+        found = evaluate(item, index, None)
+        spelled = msgspec.msgpack.encode(found, order="deterministic")
+        if spelled not in groups:
+            members[spelled] = []
+            groups[spelled] = {"key": found, "items": members[spelled]}
+        members[spelled].append(item)
+    return [{**one, "count": len(members[spelled])} for spelled, one in groups.items()]
+
+
+@operator("data.range", version="1.0.0", pure=True)
+async def count_up(count: int, start: int = 1) -> list[int]:
+    """List whole numbers, one after the other.
+
+    count: how many, up to 100,000
+    start: the first
+    """
+    if not 0 <= count <= RANGE_MAX:
+        raise InputRefused(f"input count must lie between 0 and {RANGE_MAX:,}", hint="change it")
+    return list(range(start, start + count))
 
 
 def _compiled(name: str, text: str, context: Context) -> Callable[[Value, int, Value], Value]:

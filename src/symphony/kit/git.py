@@ -51,6 +51,21 @@ class Churn(TypedDict):
     last_change: str | None
 
 
+class Tag(TypedDict):
+    """One tag; `id` is the commit, `at` when the tag was made, ISO 8601 in UTC."""
+
+    name: str
+    id: str
+    at: str | None
+
+
+class Tags(TypedDict):
+    """What `git.tags` returns."""
+
+    tags: list[Tag]
+    latest: str | None
+
+
 class Log(TypedDict):
     """What `git.log` returns."""
 
@@ -85,7 +100,18 @@ def _reads_revision(inputs: Mapping[str, Value], context: Context) -> str | None
         moment = inputs.get(name)
         if isinstance(moment, str) and _DATE.fullmatch(moment) is None:
             return None
-    return repository.commit_now(_folder(inputs, context), str(inputs.get("revision") or "HEAD"))
+    folder = _folder(inputs, context)
+    ends = [str(inputs.get("revision") or "HEAD"), *([str(inputs["base"])] if inputs.get("base") else [])]
+    found = [repository.commit_now(folder, end) for end in ends]
+    return None if None in found else "+".join(map(str, found))
+
+
+def _reads_tags(inputs: Mapping[str, Value], context: Context) -> str | None:
+    """All tags and the commit."""
+    folder = _folder(inputs, context)
+    listing = repository.ask_now(folder, "for-each-ref", "refs/tags")
+    start = repository.commit_now(folder, str(inputs.get("revision") or "HEAD"))
+    return None if listing is None or start is None else f"{start}+{hashlib.sha256(listing).hexdigest()}"
 
 
 def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
@@ -119,6 +145,7 @@ async def log(
     limit: int = 100,
     since: str | None = None,
     until: str | None = None,
+    base: str | None = None,
 ) -> Log:
     """List the commits that touch a folder, newest first.
 
@@ -127,6 +154,7 @@ async def log(
     limit: how many at most
     since: only later ones: a date such as 2024-01-31, or words such as 2 weeks ago
     until: only earlier ones
+    base: a branch, tag or commit: leave out what it has already
     commits: maps of id, parents, author, email, at, subject and body; empty before the first commit
     """
     folder = context.cwd / path
@@ -134,9 +162,34 @@ async def log(
     if start is None or limit <= 0:
         return Log(commits=[])
     form = "--format=" + "%x00".join(("%H", "%P", "%an", "%ae", "%at", "%s", "%b"))
-    arguments = ("log", "-z", form, f"--max-count={limit}", *_period(since, until), start, "--", ".")
+    ends = (start,) if base is None else (start, f"^{await repository.commit(folder, base) or start}")
+    arguments = ("log", "-z", form, f"--max-count={limit}", *_period(since, until), *ends, "--", ".")
     fields = repository.name_of(await repository.ask(folder, *arguments)).split("\0")
     return Log(commits=[_commit(fields[at : at + 7]) for at in range(0, len(fields) - 6, 7)])
+
+
+@operator("git.tags", version="1.0.0", reads=_reads_tags)
+async def tags(context: Context, path: Path = Path(), revision: str = "HEAD", limit: int = 1_000) -> Tags:
+    """List the tags whose commits a revision contains, the latest first.
+
+    path: a folder inside the repository
+    revision: the branch, tag or commit to look from
+    limit: how many at most
+    tags: maps of name, id and at
+    latest: the name of the first one; null if there is none
+    """
+    folder = context.cwd / path
+    start = await repository.commit(folder, revision)
+    if start is None or limit <= 0:
+        return Tags(tags=[], latest=None)
+    form = "--format=%(refname:strip=2)%00%(objectname)%00%(*objectname)%00%(creatordate:unix)"
+    arguments = ("for-each-ref", form, f"--merged={start}", "--sort=-creatordate", f"--count={limit}")
+    lines = repository.name_of(await repository.ask(folder, *arguments, "refs/tags")).splitlines()
+    found = [
+        Tag(name=name, id=peeled or own, at=repository.moment(at))
+        for name, own, peeled, at in (line.split("\0") for line in lines)
+    ]
+    return Tags(tags=found, latest=found[0]["name"] if found else None)
 
 
 @operator("git.diff", version="1.0.0", reads=_reads_diff)

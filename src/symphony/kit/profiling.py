@@ -74,7 +74,7 @@ class Profile(TypedDict):
     problems_total: int
 
 
-@operator("csv.profile", version="1.0.0", pure=True)
+@operator("csv.profile", version="1.0.0", pure=True, cpu=True)
 def profile(
     path: Path,
     context: Context,

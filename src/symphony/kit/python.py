@@ -42,7 +42,7 @@ def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
         return None
 
 
-@operator("python.call", version="1.0.0", reads=_reads)
+@operator("python.call", version="1.0.0", reads=_reads, cpu=True)
 def call(file: str, function: str, context: Context, arguments: dict[str, Value] = {}) -> object:  # noqa: B006
     """Call a function that computes something from its arguments.
 
@@ -65,7 +65,7 @@ def call(file: str, function: str, context: Context, arguments: dict[str, Value]
     return _called(context.base / file, function, arguments, context)
 
 
-@operator("python.run", version="1.0.0")
+@operator("python.run", version="1.0.0", cpu=True)
 def run(file: str, function: str, context: Context, arguments: dict[str, Value] = {}) -> object:  # noqa: B006
     """Call a function that changes the world.
 

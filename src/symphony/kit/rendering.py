@@ -53,7 +53,9 @@ def render(
 
     The template sees `data` and, if that is a map, its keys as names. It may include and extend
     templates from its own folder and the workflow's. It is sandboxed: it reaches nothing but
-    the data, and an unknown name is an error. Lines that hold only a tag leave no empty line.
+    the data, and an unknown name is an error. Lines that hold only a tag leave no empty line. Of
+    Jinja2's filters there are three more: `md` writes a text so that Markdown shows it as it is, on
+    one line; `code` makes a code span of it; `cell` lets a code span stand in a table.
 
     template: a file, relative to the folder of the workflow
     data: what to fill in
@@ -162,7 +164,7 @@ def _environment(
             return super().call_binop(context, operator, left, right)
 
     folders = [str(file.parent), str(base)] if file is not None else [str(base)]
-    return Sandbox(
+    made = Sandbox(
         loader=jinja2.FileSystemLoader(folders),
         autoescape=escaped,
         undefined=jinja2.StrictUndefined,
@@ -171,3 +173,28 @@ def _environment(
         keep_trailing_newline=True,
         cache_size=0,
     )
+    made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell)
+    return made
+
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
+
+
+def markdown_text(value: object) -> str:
+    """`value` so that Markdown, in a table too, shows it as it is: on one line, its marks escaped."""
+    return _MARKS.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def markdown_code(value: object) -> str:
+    """`value` as a code span on one line, whatever backquotes it holds."""
+    text = " ".join(str(value).split())
+    if not text:
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence, room = "`" * (longest + 1), " " if text[0] == "`" or text[-1] == "`" else ""
+    return f"{fence}{room}{text}{room}{fence}"
+
+
+def markdown_cell(value: object) -> str:
+    """Markdown without the bars that would end a cell of a table; for what `code` made."""
+    return str(value).replace("|", "\\|")

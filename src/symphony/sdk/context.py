@@ -19,6 +19,7 @@ class Context:
     `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder
     of the workflow file, where templates and modules resolve. `attempt` counts from 1.
     `cancelled` tells a thread that it should stop; async operators are cancelled as tasks.
+    `allowed_hosts`: the hosts that the configuration and the run allow operators to ask.
     """
 
     run_id: str
@@ -29,3 +30,4 @@ class Context:
     log: LogSink
     cancelled: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
+    allowed_hosts: tuple[str, ...] = ()

@@ -1,0 +1,395 @@
+"""Documentation in Markdown and HTML: links, anchors and passages. `docs.*`."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypedDict
+from urllib.parse import unquote, urlsplit
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import read_text_bounded
+from symphony.kit.errors import InputRefused, Stopped
+from symphony.ports.values import Value
+from symphony.sdk import Context, operator
+from symphony.workflow.types import ANY, PortType
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+PASSAGE_CHARS_MIN, PASSAGE_CHARS_MAX = 100, 20_000
+_HTML: Final = (".html", ".htm", ".xhtml")
+_EXPLICIT: Final = re.compile(r"\s*\{[^{}]*#([\w:.-]+)[^{}]*\}\s*$")
+
+
+class Link(TypedDict):
+    """One link or image; `line` counts from 1."""
+
+    target: str
+    text: str
+    line: int
+    image: bool
+
+
+class Page(TypedDict):
+    """What `docs.links` returns."""
+
+    name: str
+    links: list[Link]
+    anchors: list[str]
+    problem: str | None
+
+
+class Broken(TypedDict):
+    """A link that leads nowhere, and why."""
+
+    file: str
+    line: int
+    target: str
+    text: str
+    why: str
+
+
+class Outside(TypedDict):
+    """An address on the network, and where it stands."""
+
+    target: str
+    count: int
+    files: list[str]
+
+
+class Checked(TypedDict):
+    """What `docs.check` returns."""
+
+    broken: list[Broken]
+    external: list[Outside]
+    checked: int
+    unreadable: list[str]
+
+
+class Passage(TypedDict):
+    """A piece of a text with the headings above it."""
+
+    file: str
+    line: int
+    heading: str
+    text: str
+
+
+class Passages(TypedDict):
+    """What `docs.passages` returns."""
+
+    passages: list[Passage]
+    texts: list[str]
+    problem: str | None
+
+
+@operator("docs.links", version="1.0.0", pure=True, output="page")
+def links(path: Path, context: Context, name: str = "") -> Annotated[Page, PortType("map", ANY)]:
+    """List the links, images and anchors of a page in Markdown or HTML.
+
+    A page that cannot be read as text of at most 4 MiB is told in `problem` and does not fail the node.
+
+    path: the page; HTML if its name ends with .html, .htm or .xhtml, Markdown otherwise
+    name: what to call it in the result; empty for its path as given
+
+    Returns:
+        page: a map of name; links, which are maps of target, text, line and image; anchors, which a link
+            may name behind # (headings as GitHub and Python-Markdown spell them, and ids); and problem,
+            why it could not be read
+    """
+    name = name or path.as_posix()
+    try:
+        text = read_text_bounded(context.cwd / path, PAGE_BYTES_MAX)
+    except SymphonyError as error:
+        return Page(name=name, links=[], anchors=[], problem=error.message)
+    found, anchors = _of_html(text) if path.suffix.lower() in _HTML else _of_markdown(text)
+    return Page(name=name, links=found, anchors=anchors, problem=None)
+
+
+@operator("docs.check", version="1.0.0", read=True)
+def check(root: Path, pages: list[Value], context: Context) -> Checked:
+    """Check the links between pages: files, images and anchors. The network is not asked.
+
+    A path that begins with / is one below the root. What leads out of the root is broken, too: it is
+    so for everybody who has only this folder.
+
+    root: the folder that the names of the pages are relative to
+    pages: maps as docs.links gives them
+    broken: maps of file, line, target, text and why
+    external: addresses on the network: maps of target, count and files
+    checked: how many links lead to files or anchors
+    unreadable: names of pages that could not be read
+    """
+    base = os.path.realpath(context.cwd / root)
+    known = {page["name"]: page for page in map(_page, pages)}
+    anchors = {os.path.join(base, name): set(page["anchors"]) for name, page in known.items()}  # noqa: PTH118
+    broken: list[Broken] = []
+    outside: dict[str, list[str]] = {}
+    checked = 0
+    for name, page in known.items():
+        if context.cancelled():
+            raise Stopped("docs.check was cancelled")
+        for link in page["links"]:
+            if _is_external(link["target"]):
+                outside.setdefault(link["target"], []).append(name)
+                continue
+            checked += 1
+            why = _wrong(link["target"], name, base, anchors)
+            if why is not None:
+                broken.append(
+                    Broken(file=name, line=link["line"], target=link["target"], text=link["text"], why=why)
+                )
+    return Checked(
+        broken=broken,
+        external=[
+            Outside(target=target, count=len(files), files=sorted(set(files)))
+            for target, files in sorted(outside.items())
+        ],
+        checked=checked,
+        unreadable=[name for name, page in known.items() if page["problem"] is not None],
+    )
+
+
+def _page(value: Value) -> Page:
+    import msgspec
+
+    try:
+        return msgspec.convert(value, Page)
+    except msgspec.ValidationError as error:
+        raise InputRefused(f"input pages: {error}", hint="give what docs.links returns") from error
+
+
+def _is_external(target: str) -> bool:
+    return target.startswith("//") or re.match(r"[A-Za-z][A-Za-z0-9+.-]+:", target) is not None
+
+
+def _wrong(target: str, name: str, base: str, anchors: dict[str, set[str]]) -> str | None:
+    """Why a link leads nowhere; None if it does not."""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "it is no address"
+    wanted, fragment = unquote(parts.path), unquote(parts.fragment)
+    if "\0" in wanted:
+        return "it is no path"
+    if not wanted:
+        place = os.path.join(base, name)  # noqa: PTH118
+    else:
+        folder = base if wanted.startswith("/") else os.path.dirname(os.path.join(base, name))  # noqa: PTH118, PTH120
+        place = os.path.normpath(os.path.join(folder, wanted.lstrip("/")))  # noqa: PTH118
+        if place != base and not place.startswith(base.rstrip("/") + "/"):
+            return "it leads out of the folder"
+        if not os.path.exists(place):  # noqa: PTH110
+            return "there is no such file"
+    if fragment and place in anchors and fragment not in anchors[place] and fragment != "top":
+        return f"{'the page' if wanted else 'this page'} has no anchor #{fragment}"
+    return None
+
+
+# ---- Markdown -----------------------------------------------------------------------------
+
+
+def _tokens(text: str) -> "Sequence[Token]":
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").enable("table").parse(text)
+
+
+def _of_markdown(text: str) -> tuple[list[Link], list[str]]:
+    found: list[Link] = []
+    anchors: list[str] = []
+    tokens = _tokens(text)
+    for at, token in enumerate(tokens):
+        line = token.map[0] + 1 if token.map else 1
+        if token.type == "inline":
+            if at and tokens[at - 1].type == "heading_open":
+                anchors += _slugs(_plain(token.children or []), token.content, anchors)
+            found += _of_inline(token.children or [], line)
+        if token.type == "html_block":
+            more, ids = _of_html(token.content, line)
+            found, anchors = found + more, anchors + ids
+        for child in token.children or []:
+            if child.type == "html_inline":
+                anchors += _of_html(child.content)[1]
+    return found, list(dict.fromkeys(anchors))
+
+
+def _of_inline(children: "Sequence[Token]", line: int) -> Iterator[Link]:
+    open_links: list[tuple[str, int, list[str]]] = []
+    for child in children:
+        if child.type in ("softbreak", "hardbreak"):
+            line += 1
+        elif child.type == "link_open":
+            open_links.append((str(child.attrGet("href") or ""), line, []))
+        elif child.type == "link_close" and open_links:
+            target, began, texts = open_links.pop()
+            yield Link(target=target, text="".join(texts), line=began, image=False)
+        elif child.type == "image":
+            yield Link(target=str(child.attrGet("src") or ""), text=child.content, line=line, image=True)
+        elif child.type == "html_inline":
+            yield from _of_html(child.content, line)[0]
+        elif child.type in ("text", "code_inline"):
+            for _, _, texts in open_links:
+                texts.append(child.content)
+
+
+def _plain(children: "Sequence[Token]") -> str:
+    return "".join(child.content for child in children if child.type in ("text", "code_inline", "image"))
+
+
+def _slugs(heading: str, source: str, taken: Sequence[str]) -> list[str]:
+    """The anchors of a heading: GitHub's, Python-Markdown's, and one that it names itself."""
+    explicit = _EXPLICIT.search(source)
+    heading = _EXPLICIT.sub("", heading)
+    github = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+    ascii_only = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode()
+    python = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", ascii_only).strip().lower())
+    found = [explicit[1]] if explicit else []
+    for slug, joint in ((github, "-"), (python, "_")):
+        copy = 1
+        unique = slug
+        while unique in taken:
+            unique = f"{slug}{joint}{copy}"
+            copy += 1
+        found.append(unique)
+    return found
+
+
+# ---- HTML ---------------------------------------------------------------------------------
+
+
+class _Reader(HTMLParser):
+    """Collects links and ids."""
+
+    def __init__(self, first_line: int) -> None:
+        super().__init__(convert_charrefs=True)
+        self._offset = first_line - 1
+        self.links: list[Link] = []
+        self.anchors: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """One tag with its attributes."""
+        given = dict(attrs)
+        line = self.getpos()[0] + self._offset
+        for key in ("id", "name") if tag == "a" else ("id",):
+            if given.get(key):
+                self.anchors.append(str(given[key]))
+        target = given.get("href") if tag in ("a", "link", "area") else None
+        source = given.get("src") if tag in ("img", "script", "iframe", "video", "audio", "source") else None
+        for found, image in ((target, False), (source, True)):
+            if found is not None:
+                self.links.append(
+                    Link(target=found.strip(), text=given.get("alt") or "", line=line, image=image)
+                )
+
+
+def _of_html(text: str, first_line: int = 1) -> tuple[list[Link], list[str]]:
+    reader = _Reader(first_line)
+    reader.feed(text)
+    reader.close()
+    return reader.links, reader.anchors
+
+
+# ---- passages -----------------------------------------------------------------------------
+
+
+@operator("docs.passages", version="1.0.0", pure=True)
+def passages(path: Path, context: Context, name: str = "", chars: int = 800) -> Passages:
+    """Cut a text or a page of Markdown into passages of whole paragraphs, for embedding and searching.
+
+    A passage ends before a heading and before it exceeds its length; a longer paragraph is a passage of
+    its own, cut at blanks. A file that cannot be read as text of at most 4 MiB is told in `problem`.
+
+    path: the file
+    name: what to call it in the result; empty for its path as given
+    chars: how long a passage may be, 100 to 20,000 characters
+
+    Returns:
+        passages: maps of file, line, heading (those above it, joined by ›) and text
+        texts: heading and text of each, as a model should read them
+        problem: why the file could not be read
+    """
+    if not PASSAGE_CHARS_MIN <= chars <= PASSAGE_CHARS_MAX:
+        raise InputRefused(
+            f"input chars must lie between {PASSAGE_CHARS_MIN} and {PASSAGE_CHARS_MAX:,}", hint="change it"
+        )
+    name = name or path.as_posix()
+    try:
+        text = read_text_bounded(context.cwd / path, PAGE_BYTES_MAX)
+        if "\0" in text:
+            raise InputRefused(f"{name} is no text")
+    except SymphonyError as error:
+        return Passages(passages=[], texts=[], problem=error.message)
+    found = [
+        Passage(file=name, line=line, heading=heading, text=piece)
+        for line, heading, piece in _passages(text, chars)
+    ]
+    texts = [f"{one['heading']}\n{one['text']}" if one["heading"] else one["text"] for one in found]
+    return Passages(passages=found, texts=texts, problem=None)
+
+
+_HEADING: Final = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
+_FENCE: Final = re.compile(r"\s{0,3}(`{3,}|~{3,})")
+
+
+def _passages(text: str, chars: int) -> Iterator[tuple[int, str, str]]:
+    """Line, headings above, and text of each passage."""
+    headings: list[tuple[int, str]] = []
+    held: list[str] = []
+    began, size = 1, 0
+    for line, block in _blocks(text):
+        heading = _HEADING.match(block) if "\n" not in block else None
+        if held and (heading or size + len(block) > chars):
+            yield began, " › ".join(title for _, title in headings), "\n\n".join(held)
+            held, size = [], 0
+        if heading:
+            depth = len(heading[1])
+            headings = [*(one for one in headings if one[0] < depth), (depth, heading[2])]
+            continue
+        pieces = _cut(block, chars)
+        for piece in pieces[:-1]:
+            yield line, " › ".join(title for _, title in headings), piece
+        began = began if held else line
+        held.append(pieces[-1])
+        size += len(pieces[-1])
+    if held:
+        yield began, " › ".join(title for _, title in headings), "\n\n".join(held)
+
+
+def _blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Paragraphs, headings and fenced code, each with its first line."""
+    held: list[str] = []
+    began, fence = 1, ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        mark = _FENCE.match(line)
+        if fence:
+            held.append(line)
+            fence = "" if mark and mark[1].startswith(fence) else fence
+            continue
+        alone = _HEADING.match(line) is not None
+        if held and (alone or not line.strip()):
+            yield began, "\n".join(held)
+            held = []
+        if alone:
+            yield number, line
+        elif line.strip():
+            began = began if held else number
+            held.append(line)
+            fence = mark[1] if mark else ""
+    if held:
+        yield began, "\n".join(held)
+
+
+def _cut(block: str, chars: int) -> list[str]:
+    """`block` in pieces of at most `chars`, cut at blanks where there are any."""
+    pieces: list[str] = []
+    while len(block) > chars:
+        at = max(block.rfind(" ", 1, chars), block.rfind("\n", 1, chars))
+        at = at if at > 0 else chars
+        pieces.append(block[:at].rstrip())
+        block = block[at:].lstrip()
+    return [*pieces, block]
