@@ -17,7 +17,7 @@ from symphony.app.models import AllModels, keys_of
 from symphony.app.preparing import Prepared, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.config import load_config
-from symphony.commons.errors import SymphonyError
+from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
@@ -297,13 +297,15 @@ class Symphony:
         concurrency: int | None = None,
         environment: Mapping[str, str] | None = None,
         budget: Limits | None = None,
+        allow_hosts: Sequence[str] = (),
     ) -> RunHandle:
         """Check everything, then begin a run; it is durable when this returns.
 
         `cwd`: where paths and commands resolve. `environment`: in place of the process's, for
         the names that the workflow lists under `env`, and from now on for the keys of models.
-        `budget`: limits beside those of the workflow and the settings; the strictest hold. Raises
-        WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported, JournalFailed.
+        `budget`: limits beside those of the workflow and the settings; the strictest hold.
+        `allow_hosts`: what operators may ask over HTTP, beside the hosts of the settings. Raises
+        WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported, ConfigInvalid, JournalFailed.
         """
         source, base, model, resolver = self._checked(workflow)
         here = (cwd or Path.cwd()).absolute()
@@ -311,6 +313,7 @@ class Symphony:
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
         config = self.config
+        _check_hosts((*config.http.allow, *allow_hosts))
         self._environment.update(environment or {})
         children, references = record_children(model, resolver)
         meta = RunMeta(
@@ -327,6 +330,7 @@ class Symphony:
             budget=_limits(model, config).strictest(budget or Limits()),
             children=children,
             references=references,
+            allow_hosts=tuple(allow_hosts),
         )
         return self._begin(self._prepared(meta, bound))
 
@@ -426,6 +430,7 @@ class Symphony:
             spending=Spending(prepared.meta.budget, currency=self.config.budget.currency),
             capture=capture,
             environment=job.environment,
+            allowed_hosts=(*self.config.http.allow, *prepared.meta.allow_hosts),
             workers=self.workers,
         )
         return Engine(job, store, executor, self._clock, os.getpid()), log
@@ -480,6 +485,19 @@ class Symphony:
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
         return RunHandle(run_id, engine, task, log)
+
+
+def _check_hosts(patterns: Sequence[str]) -> None:
+    """Raise ConfigInvalid for a pattern that is none, before anything runs."""
+    if patterns:
+        from symphony.kit.hosts import Allowed
+
+        try:
+            Allowed.of(patterns)
+        except ValueError as error:
+            raise ConfigInvalid(
+                f"allowed hosts: {error}", hint="correct --allow-host, or [http] allow in config.toml"
+            ) from error
 
 
 class _AtOnce:

@@ -25,6 +25,13 @@ artifact_argument: Final = click.argument("artifact", shell_complete=completing.
 operators: Final = click.option(
     "--operators", type=PATH, multiple=True, help="A Python file of operators, trusted; may be repeated."
 )
+allow_hosts: Final = click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host that http.* may ask, such as api.example.org or *.example.com:8443; may be repeated.",
+)
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 output: Final = click.option(
     "--output", "-o", "target", type=PATH, help="Write to this file instead of stdout."

@@ -62,6 +62,16 @@ class SymphonyConfig(Settings, frozen=True, kw_only=True):
     cache: bool = True
 
 
+class HttpConfig(Settings, frozen=True, kw_only=True):
+    """What operators may ask over HTTP: nothing but `allow`.
+
+    Each is a host (`api.example.org`), all below one (`*.example.com:8443`), an address, or a
+    network (`10.0.0.0/8`). Addresses that are not public must be listed themselves.
+    """
+
+    allow: tuple[str, ...] = ()
+
+
 class BudgetConfig(Settings, frozen=True, kw_only=True):
     """What the models of any one run may use up; a workflow or a command line may set less.
 
@@ -118,6 +128,7 @@ class Config(Settings, frozen=True, kw_only=True):
 
     budget: BudgetConfig = BudgetConfig()
     database: DatabaseConfig = DatabaseConfig()
+    http: HttpConfig = HttpConfig()
     logging: LoggingConfig = LoggingConfig()
     logs: LogsConfig = LogsConfig()
     models: dict[str, ModelConfig] = {}

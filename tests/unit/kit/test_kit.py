@@ -38,17 +38,17 @@ def test_every_operator_and_every_port_is_described(name: str) -> None:
 def test_effects_are_what_the_operators_do() -> None:
     writes = {name for name, one in operators().items() if one.info.effect == "write"}
     reads = {name for name, one in operators().items() if one.info.effect == "read"}
-    assert writes == {"command", "csv.write", "fs.write", "python.run"}
-    assert {name for name in writes if operators()[name].info.idempotent} == {"csv.write", "fs.write"}
+    assert writes == {"command", "csv.write", "files.convert", "fs.write", "http.request", "python.run"}
+    assert {name for name in writes if operators()[name].info.idempotent} == {
+        "csv.write", "files.convert", "fs.write"
+    }  # fmt: skip
     assert reads == {
-        "debug.flaky", "debug.sleep", "fs.glob", "git.changed_files", "git.churn", "git.diff", "git.log",
-        "python.call", "text.render",
+        "debug.flaky", "debug.sleep", "docs.check", "fs.glob", "git.changed_files", "git.churn", "git.diff",
+        "git.log", "git.tags", "http.get", "python.call", "text.render",
     }  # fmt: skip
     assert {name for name in reads if operators()[name].reads is None} == {
-        "debug.flaky",
-        "debug.sleep",
-        "fs.glob",
-    }
+        "debug.flaky", "debug.sleep", "docs.check", "fs.glob", "http.get",
+    }  # fmt: skip
 
 
 def test_the_shipped_catalogue_is_that_of_the_kit() -> None:

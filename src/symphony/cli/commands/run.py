@@ -48,11 +48,13 @@ if TYPE_CHECKING:
     metavar="LIMIT=N",
     help="The most that models may use up: money=0.5,tokens=10000,calls=20; the strictest limits hold.",
 )
+@options.allow_hosts
 @options.quiet
 def command(
     file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool,
     memory: bool, operators: tuple[Path, ...], no_cache: bool, concurrency: int | None,
-    env_file: Path | None, budgets: tuple[str, ...], quiet: bool,
+    env_file: Path | None, budgets: tuple[str, ...],
+    allow_hosts: tuple[str, ...], quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 
@@ -82,7 +84,7 @@ def command(
     async def begin(symphony: Symphony) -> "RunHandle":
         return await symphony.start(
             file, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency,
-            environment=environment, budget=budget,
+            environment=environment, budget=budget, allow_hosts=allow_hosts,
         )  # fmt: skip
 
     view = running.view_for(workflow.name, quiet=quiet)

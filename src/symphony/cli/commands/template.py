@@ -79,10 +79,11 @@ def show(name: str, as_json: bool) -> int:
 @click.option("--run", "at_once", is_flag=True, help="Run the workflow at once.")
 @options.as_json("Print what was written, or the result of the run, as one JSON object.")
 @options.operators
+@options.allow_hosts
 @options.quiet
 def use(
     name: str, params: tuple[str, ...], target: Path | None, force: bool, at_once: bool, as_json: bool,
-    operators: tuple[Path, ...], quiet: bool,
+    operators: tuple[Path, ...], allow_hosts: tuple[str, ...], quiet: bool,
 ) -> int:  # fmt: skip
     """Make a workflow of a template.
 
@@ -90,14 +91,14 @@ def use(
     Nothing is written unless every parameter is right and the workflow is valid.
     """
     from symphony.app import Symphony
-    from symphony.cli import failures, reporting, running, templates
+    from symphony.cli import failures, opening, reporting, running, templates
 
     entry = templates.find(name)
-    opening = Symphony.open(operators=operators)
+    opened = opening.opened(operators)
     if target is None and not at_once:
         target = Path(f"{entry.name}.yaml")
     templates.check_target(target, force=force)
-    made = templates.make(entry, params, target, opening.catalog, ask=not as_json)
+    made = templates.make(entry, params, target, opened.catalog, ask=not as_json)
     if target is not None:
         templates.write(made, target, force=force)
         if not at_once:
@@ -107,8 +108,9 @@ def use(
     failures.warn(made.report, target or entry.path)
 
     async def begin(symphony: Symphony) -> "RunHandle":
-        return await symphony.start(target or made.workflow, {}, cwd=Path.cwd())
+        return await symphony.start(target or made.workflow, {}, cwd=Path.cwd(), allow_hosts=allow_hosts)
 
     view = running.view_for(made.workflow.name, quiet=quiet)
-    after = reporting.Report(as_json=as_json, resumable=True).after
-    return running.drive(lambda: running.conduct(opening, begin, view, after)).status
+    chart = not quiet and not as_json
+    report = reporting.Report(as_json=as_json, resumable=True, chart=chart, workflow=made.workflow)
+    return running.drive(lambda: running.conduct(opened, begin, view, report.after, keep_events=chart)).status

@@ -163,6 +163,8 @@ class Executor:
     ]
     environment: Mapping[str, str] = field(default_factory=dict)
     """The listed variables, also those that the process itself does not have."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that operators may ask over HTTP."""
     threads: int = THREADS
     workers: "Callable[[], Workers] | None" = None
     """Where operators run that compute for long or have a timeout; made at first use."""
@@ -359,6 +361,7 @@ class Executor:
             log=self._sink(node),
             cancelled=cancelled,
             environment=self.environment,
+            allowed_hosts=self.allowed_hosts,
         )
 
     # ---- types ----------------------------------------------------------------------------

@@ -77,6 +77,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """The strictest of all that was said at the start."""
     variables: tuple[str, ...] = ()
     """Names of the listed environment variables that were set: a resume needs them too."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts that this run may ask, beside those of the configuration."""
     children: tuple[ChildDocument, ...] = ()
     """The sub-workflows, as they were at the start."""
     references: Mapping[str, int] = {}
