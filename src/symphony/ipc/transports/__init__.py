@@ -15,6 +15,8 @@ from symphony.ipc.transports.config import TransportConfig
 from symphony.ipc.transports.connection import Connection, Peer, Receiver
 from symphony.ipc.transports.ends import Listener
 from symphony.ipc.transports.opening import connect, listen
+from symphony.ipc.transports.reconnecting import Reconnecting
+from symphony.ipc.transports.stdio import Spawned, spawn
 
 __all__ = [
     "Channel",
@@ -23,7 +25,10 @@ __all__ = [
     "Listener",
     "Peer",
     "Receiver",
+    "Reconnecting",
+    "Spawned",
     "TransportConfig",
     "connect",
     "listen",
+    "spawn",
 ]

@@ -96,6 +96,7 @@ class Connection(asyncio.Protocol):
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._lost_hooks: list[Callable[[], None]] = []
         # Out.
+        self._gather_bytes = min(_GATHER_BYTES, config.buffer_bytes // 4)
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._corked = False
@@ -404,7 +405,7 @@ class Connection(asyncio.Protocol):
     def _send(self, body: bytes) -> None:
         if self._state is not _State.OPEN or self._end_sent:
             self._refuse_unless_open()
-        if len(body) < _GATHER_BYTES:
+        if len(body) < self._gather_bytes:
             self._write(frame(body, limit=self._config.frame_bytes_max))
         else:
             self._write(head(len(body), limit=self._config.frame_bytes_max))
@@ -419,7 +420,7 @@ class Connection(asyncio.Protocol):
             return
         self._gathered.append(data)
         self._gathered_bytes += len(data)
-        if self._gathered_bytes >= _GATHER_BYTES:
+        if self._gathered_bytes >= self._gather_bytes:
             self._flush()
 
     def _uncork(self) -> None:

@@ -97,6 +97,11 @@ class Listener:
         self._connections.add(connection)
         return connection
 
+    def turned_away(self, error: SymphonyError) -> None:
+        """Somebody was refused before there was a connection, because of `error`."""
+        if self._refused is not None:
+            self._refused(error)
+
     def when_closed(self, stop: Callable[[], Awaitable[None]]) -> None:
         """Have `stop` awaited by `close`."""
         self._stopping.append(stop)
@@ -122,8 +127,7 @@ class Listener:
 
     def _refuse(self, connection: Connection, error: SymphonyError) -> None:
         self._connections.discard(connection)
-        if self._refused is not None:
-            self._refused(error)
+        self.turned_away(error)
 
 
 def _handshake(role: str, config: TransportConfig) -> Handshake:

@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
-from symphony.ipc.transports import memory, unix
+from symphony.ipc.transports import memory, pipe, shm, stdio, tcp, unix
 from symphony.ipc.transports.config import Address, TransportConfig, parse_address
 from symphony.ipc.transports.connection import Connection
-from symphony.ipc.transports.ends import Accept, Listener, Refused
+from symphony.ipc.transports.ends import Accept, Listener, Refused, anyone
 from symphony.ipc.transports.errors import ConnectFailed, ConnectionLost, PeerRefused, TransportUnsupported
 
 _RANDOM_STEPS = 1 << 20
@@ -16,13 +16,13 @@ _PASSING = frozenset({ConnectFailed.code, ConnectionLost.code, PeerRefused.code}
 """Reasons that may be gone a moment later. A wrong token or version will not be."""
 
 
-def _jitter() -> float:
+def jitter() -> float:
     """A number in [0, 1]."""
     return secrets.randbelow(_RANDOM_STEPS + 1) / _RANDOM_STEPS
 
 
 async def connect(
-    address: str, config: TransportConfig | None = None, *, jitter: Callable[[], float] = _jitter
+    address: str, config: TransportConfig | None = None, *, jitter: Callable[[], float] = jitter
 ) -> Connection:
     """A connection to whoever listens at `address`, ready for messages.
 
@@ -56,15 +56,23 @@ async def listen(
     """
     config = config or TransportConfig()
     parsed = parse_address(address)
+    admit = unix.same_user if parsed.scheme in ("unix", "shm") else anyone
+    listener = Listener(str(parsed), accept, config, refused=refused, admit=admit)
     match parsed.scheme:
         case "unix":
-            listener = Listener(str(parsed), accept, config, refused=refused, admit=unix.same_user)
             await unix.listen(Path(parsed.target), listener)
         case "memory":
-            listener = Listener(str(parsed), accept, config, refused=refused)
             memory.listen(parsed.target, listener)
-        case _:
-            raise TransportUnsupported(f"cannot listen at {parsed}")
+        case "shm":
+            await shm.listen(parsed.target, listener, config)
+        case "tcp":
+            await tcp.listen(parsed, listener, config)
+        case "pipe":
+            await pipe.listen(parsed.target, listener)
+        case "stdio":
+            raise TransportUnsupported(
+                "nobody can listen at stdio:, it has one other end", hint="use `spawn` to start that one"
+            )
     return listener
 
 
@@ -74,5 +82,11 @@ async def _connect(address: Address, config: TransportConfig) -> Connection:
             return await unix.connect(Path(address.target), config)
         case "memory":
             return await memory.connect(address.target, config)
-        case _:
-            raise TransportUnsupported(f"cannot connect to {address}")
+        case "shm":
+            return await shm.connect(address.target, config)
+        case "tcp":
+            return await tcp.connect(address, config)
+        case "pipe":
+            return await pipe.connect(address.target, config)
+        case "stdio":
+            return await stdio.connect(config)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, Protocol
 
 from symphony.commons.errors import SymphonyError
+from symphony.ipc import own_streams
 from symphony.ipc.frames import FrameReader
 from symphony.ipc.model_calls import (
     CANCELLED,
@@ -119,12 +120,7 @@ def serve(load: Callable[[], Instrument]) -> int:
     """Serve `load()` over this process's stdin and stdout. What is printed goes to stderr."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    reading, writing = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    os.dup2(2, 1)
-    return Server(reading, writing).run(load)
+    return Server(*own_streams.taken()).run(load)
 
 
 def _watch_parent() -> None:
