@@ -171,6 +171,27 @@ def check_payload(payload: Payload) -> None:
         raise SerializationFailed(f"a {type(payload).__name__} is no payload of a message")
 
 
+class BincodeCodec:
+    """For peers written in Rust; see `bincode_form`. Identifiers must be UUIDs."""
+
+    name: Final = "bincode"
+
+    def encode(self, envelope: MessageEnvelope) -> bytes:
+        """See `Codec.encode`."""
+        try:
+            from symphony.ipc import bincode_form
+
+            return bincode_form.encode(envelope)
+        except _BROKEN as error:
+            raise _unsendable(error) from error
+
+    def decode(self, body: Body) -> MessageEnvelope:
+        """See `Codec.decode`."""
+        from symphony.ipc import bincode_form
+
+        return bincode_form.decode(body)
+
+
 _BROKEN = (ValueError, TypeError, RecursionError, OverflowError)
 """What msgspec raises: for values it cannot write, for bytes that are not what they should be."""
 
@@ -183,5 +204,7 @@ def _broken(error: Exception) -> SerializationFailed:
     return SerializationFailed(f"a message is broken: {error}")
 
 
-CODECS: Final[dict[str, Codec]] = {codec.name: codec for codec in (MessagePackCodec(), JsonCodec())}
+CODECS: Final[dict[str, Codec]] = {
+    codec.name: codec for codec in (MessagePackCodec(), JsonCodec(), BincodeCodec())
+}
 """Every codec of this version by its name, the preferred first."""

@@ -63,6 +63,9 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 ToChild: TypeAlias = Invoke | Cancel
 FromChild: TypeAlias = Ready | Refused | Answer | Failure
 
+_BROKEN = (ValueError, RecursionError)
+"""What msgspec raises for bytes that are not what they should be."""
+
 _encoder = msgspec.msgpack.Encoder()
 _to_child: msgspec.msgpack.Decoder[ToChild] = msgspec.msgpack.Decoder(ToChild)
 _from_child: msgspec.msgpack.Decoder[FromChild] = msgspec.msgpack.Decoder(FromChild)
@@ -89,7 +92,7 @@ def unpack_values(raw: msgspec.Raw) -> dict[str, Value]:
     """The reverse of `pack_values`. Raises SerializationFailed."""
     try:
         values: dict[str, Value] = msgspec.msgpack.decode(raw)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+    except _BROKEN as error:
         raise SerializationFailed(f"a value from another process is broken: {error}") from error
     if not isinstance(values, dict):
         raise SerializationFailed("a message from another process has no ports")
@@ -100,7 +103,7 @@ def unpack_to_child(body: bytes) -> ToChild:
     """A message for the child. Raises SerializationFailed."""
     try:
         return _to_child.decode(body)
-    except msgspec.DecodeError as error:
+    except _BROKEN as error:
         raise SerializationFailed(f"a message to a model is broken: {error}") from error
 
 
@@ -108,5 +111,5 @@ def unpack_from_child(body: bytes) -> FromChild:
     """A message for the supervisor. Raises SerializationFailed."""
     try:
         return _from_child.decode(body)
-    except msgspec.DecodeError as error:
+    except _BROKEN as error:
         raise SerializationFailed(f"a message from a model is broken: {error}") from error
