@@ -13,6 +13,7 @@ from symphony.cli.reference import reference
 from symphony.commons.config import VARIABLE_PREFIX
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
+from symphony.kit.template_library import all_templates, folders
 from symphony.workflow import builtin_catalog
 from symphony.workflow.catalog import OperatorInfo, Port
 
@@ -69,6 +70,31 @@ def one_operator(name: str, operator: OperatorInfo) -> Iterator[str]:
     yield f"Version {operator.version}; `{operator.effect}`: {EFFECTS[operator.effect]}.{repeat}\n"
     yield from ports("input", operator.inputs)
     yield from ports("output", operator.outputs)
+
+
+def templates() -> Iterator[str]:
+    yield (
+        "# Templates\n\nThis page is made from the templates that ship with Symphony."
+        " How to use them, and how to make your own, is told in"
+        " [Use a template, make your own](../../how-to/use-templates.md).\n"
+    )
+    for entry in all_templates(folders(None, Path("/"))):
+        assert entry.template is not None
+        workflow = entry.template.workflow
+        yield f"## `{entry.name}`\n\n**{workflow.name}.** {workflow.description}\n"
+        rows = (
+            (
+                f"`{one.name}`",
+                f"`{one.spec.type}`" + (", required" if one.required else ""),
+                ""
+                if one.spec.default is msgspec.UNSET
+                else f"`{msgspec.json.encode(one.spec.default).decode()}`",
+                one.spec.description,
+            )
+            for one in entry.template.ordered
+        )
+        yield from table(("parameter", "type", "default", "meaning"), rows)
+        yield f"Outputs: {', '.join(f'`{name}`' for name in workflow.outputs)}.\n"
 
 
 def settings() -> Iterator[str]:
@@ -153,6 +179,7 @@ def main() -> int:
         "operators": "\n".join(operators()),
         "settings": "\n".join(settings()),
         "errors": "\n".join(errors()),
+        "templates": "\n".join(templates()),
     }
     for name, text in pages.items():
         (FOLDER / f"{name}.md").write_text(text.rstrip() + "\n", encoding="utf-8")

@@ -126,6 +126,7 @@ def console(text: str) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 def test_the_pages_made_from_code_can_be_made_and_leave_nothing_out(tmp_path: Path) -> None:
+    from symphony.kit.template_library import all_templates, folders
     from symphony.workflow import builtin_catalog
 
     program = f"""
@@ -138,11 +139,16 @@ sys.exit(generate.main())
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
     assert {page.name for page in tmp_path.iterdir()} == {
-        "command-line.md", "operators.md", "settings.md", "errors.md",
+        "command-line.md", "operators.md", "settings.md", "errors.md", "templates.md",
     }  # fmt: skip
     operators = (tmp_path / "operators.md").read_text(encoding="utf-8")
     for name in builtin_catalog().operators:
         assert f"## `{name}`" in operators
+    templates = (tmp_path / "templates.md").read_text(encoding="utf-8")
+    for entry in all_templates(folders(None, ROOT)):
+        assert f"## `{entry.name}`" in templates
+        assert entry.template is not None
+        assert all(f"| `{name}` |" in templates for name in entry.template.parameters)
     assert "SYMPHONY__LOGGING__LEVEL" in (tmp_path / "settings.md").read_text(encoding="utf-8")
     assert "workflow-invalid" in (tmp_path / "errors.md").read_text(encoding="utf-8")
 

@@ -91,6 +91,9 @@ def test_an_installed_wheel_knows_its_version_and_operators(installed: Path, tmp
     assert done.returncode == 0, done.stderr
     assert "fs.read" in done.stdout
     json.loads(done.stdout)
+    done = symphony(installed, tmp_path, "template", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {"csv-profile", "repo-report"} <= {one["name"] for one in json.loads(done.stdout)}
 
 
 def test_an_installed_wheel_runs_a_workflow(installed: Path, tmp_path: Path) -> None:
