@@ -49,7 +49,13 @@ def log() -> Log:
 @pytest.fixture
 def context(tmp_path: Path, log: Log) -> Context:
     return Context(
-        run_id="run-1", node="n", attempt=1, cwd=tmp_path, base=tmp_path, log=log, cancelled=lambda: False
+        run_id=tmp_path.name,
+        node="n",
+        attempt=1,
+        cwd=tmp_path,
+        base=tmp_path,
+        log=log,
+        cancelled=lambda: False,
     )
 
 
@@ -74,7 +80,7 @@ async def test_output_is_kept_and_shown_while_it_comes(context: Context, log: Lo
 
 async def test_it_runs_in_the_callers_folder_with_its_variables(context: Context, tmp_path: Path) -> None:
     result = await command('pwd -P; echo "$A_B $SYMPHONY_RUN_ID $SYMPHONY_NODE"; cat', context, {"a-b": [1]})
-    assert result["stdout"] == f"{tmp_path.resolve()}\n[1] run-1 n\n"
+    assert result["stdout"] == f"{tmp_path.resolve()}\n[1] {tmp_path.name} n\n"
 
 
 async def test_another_status_than_0_fails(context: Context) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import subprocess
+
     import psutil
 
 RUN_VARIABLE: Final = "SYMPHONY_RUN_ID"
@@ -60,10 +62,7 @@ def reap_group(group: int) -> None:
 
     Only after its leader, a child of our own, was waited for.
     """
-    if sys.platform == "linux":
-        with suppress(ChildProcessError, PermissionError):
-            while os.waitid(os.P_PGID, group, os.WEXITED | os.WNOHANG) is not None:
-                pass
+    _reap(-group)
 
 
 def end_marked(*marks: tuple[str, str], sparing: tuple[str, str] | None = None) -> int:
@@ -121,11 +120,28 @@ def die_with_parent(parent: int) -> None:
 
 def has_children() -> bool:
     """Is any child there, a zombie too? One question to the system."""
+    if not hasattr(os, "waitid"):  # macOS before Python 3.13
+        import psutil
+
+        return bool(psutil.Process().children())
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
     return True
+
+
+def reap_children() -> None:
+    """Take the exit statuses of all children that have ended. Only for who waits for none of them."""
+    _reap(-1)
+
+
+def await_end(child: "subprocess.Popen[bytes]") -> None:
+    """Wait until the child has ended; where the system can, its number stays its own until `wait`."""
+    if hasattr(os, "waitid"):
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        child.wait()
 
 
 def children() -> set[int]:
@@ -149,9 +165,7 @@ def end_descendants(sparing: Collection[int] = ()) -> int:
     for pid in children() - set(sparing):
         found += [*_known([pid]), *descendants(pid)]
     ended = end_family(found)
-    with suppress(ChildProcessError):
-        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
-            pass
+    reap_children()
     return ended
 
 
@@ -184,6 +198,12 @@ def end_family(processes: "Collection[psutil.Process]") -> int:
             process.kill()
     psutil.wait_procs(stubborn, timeout=GRACE_S)
     return len(alive)
+
+
+def _reap(which: int) -> None:
+    with suppress(ChildProcessError, PermissionError):
+        while os.waitpid(which, os.WNOHANG)[0] != 0:
+            pass
 
 
 def _known(pids: Iterable[int]) -> "list[psutil.Process]":

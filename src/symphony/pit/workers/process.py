@@ -26,6 +26,7 @@ from symphony.commons.processes import (
     adopt_orphans,
     die_with_parent,
     has_children,
+    reap_children,
 )
 from symphony.ipc.operator_calls import (
     Call,
@@ -190,9 +191,7 @@ def _log(text: str, stream: Literal["stdout", "stderr"]) -> None:
 
 def _alone() -> bool:
     """Is no process left that the operator started, its zombies aside?"""
-    with suppress(ChildProcessError):
-        while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG) is not None:
-            pass
+    reap_children()
     return not has_children()
 
 

@@ -22,6 +22,7 @@ from symphony.commons.processes import (
     GRACE_S,
     RUN_VARIABLE,
     WORKER_VARIABLE,
+    await_end,
     descendants,
     end_family,
     end_marked,
@@ -294,7 +295,7 @@ class Worker:
             os.close(err)
         self._process = process
         self._tell(self._begun)
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        await_end(process)
         _end_rest(process.pid)
         with self._reaping:
             status = process.wait()
