@@ -8,6 +8,8 @@ from decimal import Decimal
 from email.utils import formatdate
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from symphony.commons.settings import ModelConfig, Price
 from symphony.kit.instruments.hosted import http, retrying
@@ -205,6 +207,16 @@ class TestAnswers:
         with pytest.raises(ModelFailed, match=r"schema: properties.n.pattern is not supported"):
             await ask(make(), schema={"type": "object", "properties": {"n": {"pattern": "(a+)+$"}}})
         assert server.asked == []
+
+    async def test_counts_that_no_provider_can_mean_are_made_numbers_that_can_be_kept(
+        self, make: Make, server: ModelServer
+    ) -> None:
+        server.script.append(Says(("Hi",), tokens=(10**30, -5, 10**40)))
+        listener = Listener()
+        await ask(make(), listener)
+        (usage,) = listener.usages
+        assert 0 <= usage.tokens_cached <= usage.tokens_in <= 10**12
+        assert usage.tokens_out == 0
 
     async def test_an_answer_without_counts_is_estimated(self, make: Make, server: ModelServer) -> None:
         server.script.append(Says(("word " * 50,), tokens=None))
@@ -501,3 +513,10 @@ def test_a_date_that_is_past_and_what_says_nothing_ask_for_no_wait() -> None:
     assert retrying.retry_after_s("soon", 0.0) is None
     assert retrying.retry_after_s(None, 0.0) is None
     assert retrying.retry_after_s("1.5", 0.0) == 1.5
+
+
+@given(st.text())
+def test_whatever_retry_after_says_the_wait_is_bounded(header: str) -> None:
+    asked = retrying.retry_after_s(header, 0.0)
+    assert asked is None or 0 <= asked <= retrying.CAP_S
+    assert 0 <= retrying.delay_s(3, asked, 1.0) <= retrying.CAP_S

@@ -97,6 +97,23 @@ async def test_a_reused_result_costs_nothing(tmp_path: Path) -> None:
         assert (again.status, again.usage, len(server.asked)) == (RunStatus.SUCCEEDED, None, 2)
 
 
+async def test_expressions_in_config_reach_the_provider_and_decide_what_is_reused(tmp_path: Path) -> None:
+    async with ModelServer() as server:
+        config = settings(server)
+        workflow = (
+            WorkflowBuilder("config", catalog=catalog(config))
+            .input("p", "number")
+            .add_instrument("chat", {"top_p": "${{ inputs.p }}"}, inputs={"prompt": "Hi"}, name="a")
+            .output("said", "${{ a.text }}")
+            .build()
+        )
+        async with opened(tmp_path, config) as symphony:
+            for p in (0.25, 0.5, 0.5):
+                handle = await symphony.start(workflow, {"p": p})
+                assert (await handle.result()).status is RunStatus.SUCCEEDED
+        assert [asked.body["top_p"] for asked in server.asked] == [0.25, 0.5]
+
+
 @pytest.mark.parametrize(
     ("budget", "why"),
     [

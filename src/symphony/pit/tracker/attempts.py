@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
-from symphony.pit.tracker.execution import Executor, NotStored
+from symphony.pit.tracker.execution import Asking, Executor, NotStored
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.spending import Meter
 from symphony.pit.tracker.threads import DaemonThreads
@@ -118,7 +118,7 @@ class Attempts:
                 started = self._clock.now_s()
             inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
             finished = await self._executor.execute(
-                work, inputs, self._machine.name(slot), attempt, self._pool, meter
+                work, inputs, self._machine.name(slot), attempt, self._pool, self._asking(slot, work, meter)
             )
             del self._tasks[slot]
             if self._machine.frame(slot).stopping is not None:
@@ -135,6 +135,9 @@ class Attempts:
         except Exception as error:  # noqa: BLE001  (an operator may raise anything)
             self._tasks.pop(slot, None)
             self._transitions.failed(slot, error, started, usage=_used(meter))
+
+    def _asking(self, slot: int, work: Work, meter: Meter | None) -> Asking | None:
+        return None if meter is None else Asking(meter, self._bindings.config(slot, work))
 
     def _meter(self, node: str) -> Meter:
         """For an attempt that asks a model."""

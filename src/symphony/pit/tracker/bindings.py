@@ -70,8 +70,14 @@ class Bindings:
     async def loaded_inputs(self, slot: int, work: Work, pool: Pool) -> dict[str, StoredValue]:
         """The same, with large values that expressions need loaded in a thread."""
         level = self.level(slot)
-        await level.values.preload(work.inputs.values(), level.slot_of, asyncio.get_running_loop(), pool)
+        read = (*work.inputs.values(), *work.config.values()) if work.config else work.inputs.values()
+        await level.values.preload(read, level.slot_of, asyncio.get_running_loop(), pool)
         return self.inputs(slot, work)
+
+    def config(self, slot: int, work: Work) -> dict[str, StoredValue]:
+        """What the node's configuration holds, once the inputs are loaded."""
+        level, element = self.level(slot), self.element(slot)
+        return {name: level.kept(template, element) for name, template in work.config.items()}
 
     def outputs(self, frame: Frame) -> dict[str, StoredValue]:
         """The outputs of the workflow that ran in `frame`, large ones as references. Raises as `render`."""

@@ -143,6 +143,14 @@ class Finished:
     usage: Usage | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What an attempt that asks a model has beside its inputs."""
+
+    meter: Meter
+    config: Mapping[str, StoredValue]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Executor:
     """Everything outside the run that its nodes use."""
@@ -187,7 +195,7 @@ class Executor:
         node: str,
         attempt: int,
         pool: Pool,
-        meter: Meter | None = None,
+        asking: "Asking | None" = None,
     ) -> Finished:
         """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
         loop = asyncio.get_running_loop()
@@ -197,14 +205,15 @@ class Executor:
             self.cache is not None
             and work.cacheable
             and not any(map(self.sealer.holds_secret, inputs.values()))
+            and (asking is None or not any(map(self.sealer.holds_secret, asking.config.values())))
         ):
-            key = await loop.run_in_executor(pool, self._key, work, inputs, node, attempt)
+            key = await loop.run_in_executor(pool, self._key, work, inputs, node, attempt, asking)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
                 await loop.run_in_executor(pool, self._link_all, work, hit.outputs, node, inputs)
                 return Finished(hit.outputs, hit.run_id)
         plain = await loop.run_in_executor(pool, self.all_plain, inputs)
-        returned = await self._call(work, plain, node, attempt, pool, meter)
+        returned = await self._call(work, plain, node, attempt, pool, asking)
         outputs = await loop.run_in_executor(pool, self.store_outputs, work, returned, node, inputs)
         if (
             key is not None
@@ -215,7 +224,7 @@ class Executor:
             self.cache.put(
                 key, operator=name, outputs=outputs, run_id=self.run_id, node=node, at=self.clock.now_s()
             )
-        return Finished(outputs, usage=None if meter is None else meter.total)
+        return Finished(outputs, usage=None if asking is None else asking.meter.total)
 
     async def _call(
         self,
@@ -224,7 +233,7 @@ class Executor:
         node: str,
         attempt: int,
         pool: Pool,
-        meter: Meter | None,
+        asking: "Asking | None",
     ) -> Mapping[str, Value]:
         """One call within its time. Raises SymphonyError `timeout`, and whatever the operator raises."""
         resource = work.model or (work.operator.info.name if work.operator else node)
@@ -235,7 +244,7 @@ class Executor:
             limit = asyncio.timeout(work.timeout_s)
             try:
                 async with limit:
-                    return await self._here(work, inputs, node, attempt, pool, meter)
+                    return await self._here(work, inputs, node, attempt, pool, asking)
             except TimeoutError as error:
                 if limit.expired():
                     raise _too_late(work) from error
@@ -259,12 +268,13 @@ class Executor:
         node: str,
         attempt: int,
         pool: Pool,
-        meter: Meter | None,
+        asking: "Asking | None",
     ) -> Mapping[str, Value]:
         """In this process: a model's answer, a coroutine, or a thread."""
         if work.model is not None:
-            config = {name: template.value for name, template in work.config.items() if template.constant}
-            return await self._ask(work.model, inputs, config, meter)
+            assert asking is not None
+            config = await asyncio.get_running_loop().run_in_executor(pool, self.all_plain, asking.config)
+            return await self._ask(work.model, inputs, config, asking.meter)
         operator = work.operator
         assert operator is not None
         stopped = False
@@ -325,10 +335,8 @@ class Executor:
         model: str,
         inputs: Mapping[str, Value],
         config: Mapping[str, Value],
-        meter: Meter | None,
+        meter: Meter,
     ) -> Mapping[str, Value]:
-        if meter is None:
-            return await self.models.invoke(model, inputs, config)
         try:
             return await self.models.invoke(model, inputs, config, meter)
         finally:
@@ -378,7 +386,14 @@ class Executor:
 
     # ---- cache ----------------------------------------------------------------------------
 
-    def _key(self, work: Work, inputs: Mapping[str, StoredValue], node: str, attempt: int) -> str | None:
+    def _key(
+        self,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        node: str,
+        attempt: int,
+        asking: "Asking | None",
+    ) -> str | None:
         assert self.cache is not None
         digests: dict[str, str] = {}
         for name, value in inputs.items():
@@ -404,7 +419,7 @@ class Executor:
             if work.operator
             else ""
         )
-        config = value_digest(dict(work.node.config))
+        config = value_digest(dict(work.node.config) if asking is None else self.all_plain(asking.config))
         return value_digest([name, work.version, fingerprint, config, dict(digests)])
 
     def _hit(self, key: str) -> CacheHit | None:

@@ -194,9 +194,9 @@ class _Reading:
 
 def _tokens(usage: _Usage) -> Tokens:
     """Anthropic counts what was read from its cache, and what went into it, apart from the rest."""
-    cached = max(usage.cache_read_input_tokens or 0, 0)
-    fresh = max(usage.input_tokens or 0, 0) + max(usage.cache_creation_input_tokens or 0, 0)
-    return Tokens(read=fresh + cached, written=max(usage.output_tokens or 0, 0), cached=cached)
+    cached = usage.cache_read_input_tokens or 0
+    read = (usage.input_tokens or 0) + (usage.cache_creation_input_tokens or 0) + cached
+    return Tokens.told(read=read, written=usage.output_tokens or 0, cached=cached)
 
 
 def _finish(reason: str | None) -> str:

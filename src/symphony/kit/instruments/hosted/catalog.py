@@ -76,6 +76,7 @@ def configured(models: Mapping[str, ModelConfig]) -> dict[str, ModelInfo]:
 
 
 def fingerprint(model: str, config: ModelConfig) -> str:
-    """Changes with whatever decides an answer: the adapter, the provider, the place, the model there."""
-    parts = (VERSION, config.provider, config.kind, config.url, config.model or model, config.file)
+    """Changes with whatever decides an answer: adapter, provider, place, the model there, its limits."""
+    place = (config.provider, config.kind, config.url, config.model or model, config.file)
+    parts = (VERSION, *place, config.max_tokens, config.context)
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()

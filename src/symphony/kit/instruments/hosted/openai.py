@@ -206,9 +206,9 @@ def _tokens(usage: _Usage | None) -> Tokens | None:
     if usage is None:
         return None
     details = usage.prompt_tokens_details
-    return Tokens(
-        read=max(usage.prompt_tokens, 0),
-        written=max(usage.completion_tokens, 0),
+    return Tokens.told(
+        read=usage.prompt_tokens,
+        written=usage.completion_tokens,
         cached=0 if details is None else details.cached_tokens or 0,
     )
 

@@ -24,7 +24,7 @@ def retry_after_s(header: str | None, now_s: float) -> float | None:
     try:
         # Some servers send fractions, though the standard has whole seconds.
         asked = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now_s
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return min(max(asked, 0.0), CAP_S)
 

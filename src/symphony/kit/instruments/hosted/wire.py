@@ -13,6 +13,7 @@ from symphony.ports.values import Value
 
 S = TypeVar("S", bound=msgspec.Struct)
 FINISH_STOP, FINISH_LENGTH = "stop", "length"
+COUNT_MAX = 10**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,11 @@ class Tokens:
     read: int = 0
     written: int = 0
     cached: int = 0
+
+    @classmethod
+    def told(cls, *, read: int, written: int, cached: int) -> "Tokens":
+        """Counts as a provider told them: whatever it said, they are numbers that can be kept."""
+        return cls(read=_sane(read), written=_sane(written), cached=_sane(cached))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +123,10 @@ class Wire(Protocol):
     def complaint(self, body: bytes) -> str:
         """The provider's own words in the body of an error, or as much of it as is text."""
         ...
+
+
+def _sane(count: int) -> int:
+    return min(max(count, 0), COUNT_MAX)
 
 
 def behind(name: str, config: ModelConfig) -> str:
