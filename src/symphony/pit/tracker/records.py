@@ -78,7 +78,7 @@ def decode_batch(body: bytes) -> Iterator[Record]:
         raise SerializationFailed(f"a batch of the journal is damaged: {error}") from error
 
 
-_USAGE_AT = {Code.FINISHED: 7, Code.FAILED: 6, Code.CANCELLED: 3}
+_USAGE_AT: dict[object, int] = {Code.FINISHED: 7, Code.FAILED: 6, Code.CANCELLED: 3}
 
 
 def with_usage(record: Record, usage: Usage | None) -> Record:
@@ -92,7 +92,7 @@ def with_usage(record: Record, usage: Usage | None) -> Record:
 
 def usage_of(record: Record) -> Usage | None:
     """What the record's attempt used up. Raises SerializationFailed if that is damaged."""
-    at = _USAGE_AT.get(Code(integer(record[0])))
+    at = _USAGE_AT.get(record[0])  # a code is an integer, and found by one
     if at is None or len(record) <= at:
         return None
     told = record[at]
