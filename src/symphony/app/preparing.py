@@ -8,11 +8,11 @@ import msgspec
 
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.documents import Recorded
-from symphony.pit.tracker.execution import NoSecrets, Sealer
 from symphony.pit.tracker.graphs import graph_of
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import RunMeta
 from symphony.pit.tracker.runs import CONCURRENCY
+from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.structure import plan_of
 from symphony.ports.values import Value
 from symphony.sdk import Operator

@@ -14,8 +14,9 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.records import ErrorTuple
+from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.spending import Meter, Spending
-from symphony.pit.tracker.tokens import Mask, TokenStream
+from symphony.pit.tracker.tokens import TokenStream
 from symphony.pit.tracker.work import COMMAND, Work
 from symphony.ports.arbiter import Arbiter
 from symphony.ports.artifacts import ArtifactStore, Provenance, StorageFull
@@ -43,53 +44,6 @@ CONTENT_TYPES = {
     "bytes": "application/octet-stream",
     "msgpack": "application/msgpack",
 }
-
-
-class Sealer(Protocol):
-    """Keeps secrets out of everything that is written. False if there are none to look for."""
-
-    def __bool__(self) -> bool: ...
-    def seal(self, value: StoredValue) -> SealedValue: ...
-    def unseal(self, form: SealedValue) -> StoredValue: ...
-    def mask(self, text: str) -> str: ...
-    def holds_secret(self, value: StoredValue) -> bool: ...
-    def stream(self) -> Mask: ...
-
-
-class NoSecrets:
-    """The sealer of a run without secrets."""
-
-    def __bool__(self) -> bool:
-        """Nothing to look for."""
-        return False
-
-    def seal(self, value: StoredValue) -> SealedValue:
-        """As it is."""
-        return value  # type: ignore[return-value]  # every stored value is a sealed value
-
-    def unseal(self, form: SealedValue) -> StoredValue:
-        """As it is."""
-        return form  # type: ignore[return-value]  # nothing was sealed
-
-    def mask(self, text: str) -> str:
-        """As it is."""
-        return text
-
-    def holds_secret(self, value: StoredValue) -> bool:
-        """Never."""
-        return False
-
-    def stream(self) -> "Mask":
-        """Hides nothing."""
-        return _NoMask()
-
-
-class _NoMask:
-    def feed(self, text: str) -> str:
-        return text
-
-    def finish(self) -> str:
-        return ""
 
 
 class NotStored(Exception):
