@@ -25,7 +25,6 @@ from symphony.ipc.envelope import (
     RequestPayload,
     ResponsePayload,
 )
-from symphony.ports.values import Value
 
 Body: TypeAlias = bytes | bytearray | memoryview
 """Encoded bytes as they come from a connection."""
@@ -92,7 +91,10 @@ class JsonCodec:
         try:
             check_payload(envelope.payload)
             header = _JsonHeader(*msgspec.structs.astuple(envelope.header))
-            return self._encode(_JsonEnvelope(header, _to_json(envelope.payload)))
+            made, free = _TO_JSON[type(envelope.payload)]
+            fields = list(msgspec.structs.astuple(envelope.payload))
+            fields[free] = values.spelled(fields[free])
+            return self._encode(_JsonEnvelope(header, made(*fields)))
         except _BROKEN as error:
             raise _unsendable(error) from error
 
@@ -100,9 +102,11 @@ class JsonCodec:
         """See `Codec.decode`."""
         try:
             found = self._decode(body)
-            payload = _from_json(
-                found.payload, plain=b'"$' not in bytes(body) and b"\\u0024" not in bytes(body)
-            )
+            made, free = _FROM_JSON[type(found.payload)]
+            fields = list(msgspec.structs.astuple(found.payload))
+            if (whole := bytes(body)).find(b'"$') >= 0 or whole.find(b"\\u0024") >= 0:
+                fields[free] = values.unspelled(fields[free])
+            payload = made(*fields)
             check_payload(payload)
             return MessageEnvelope(MessageHeader(*msgspec.structs.astuple(found.header)), payload)
         except _BROKEN as error:
@@ -129,31 +133,15 @@ class _JsonEnvelope(msgspec.Struct, frozen=True):
     payload: _JsonRequest | _JsonResponse | _JsonEvent | _JsonError
 
 
-def _to_json(payload: Payload) -> _JsonRequest | _JsonResponse | _JsonEvent | _JsonError:
-    match payload:
-        case EventPayload(topic, data, sequence):
-            return _JsonEvent(topic, values.spelled(data), sequence)
-        case RequestPayload(method, arguments, timeout_s):
-            return _JsonRequest(method, values.spelled(arguments), timeout_s)
-        case ResponsePayload(result):
-            return _JsonResponse(values.spelled(result))
-        case ErrorPayload(code, message, details, hint):
-            return _JsonError(code, message, values.spelled(details), hint)
+_TO_JSON = {
+    RequestPayload: (_JsonRequest, 1),
+    ResponsePayload: (_JsonResponse, 0),
+    EventPayload: (_JsonEvent, 1),
+    ErrorPayload: (_JsonError, 2),
+}
+"""For each payload how JSON has it, and which of its fields is a free value."""
 
-
-def _from_json(payload: Payload, *, plain: bool) -> Payload:
-    def value(spelled: Value) -> Value:
-        return spelled if plain else values.unspelled(spelled)
-
-    match payload:
-        case EventPayload(topic, data, sequence):
-            return EventPayload(topic, value(data), sequence)
-        case RequestPayload(method, arguments, timeout_s):
-            return RequestPayload(method, value(arguments), timeout_s)
-        case ResponsePayload(result):
-            return ResponsePayload(value(result))
-        case ErrorPayload(code, message, details, hint):
-            return ErrorPayload(code, message, value(details), hint)
+_FROM_JSON = {json: (plain, free) for plain, (json, free) in _TO_JSON.items()}
 
 
 def check_payload(payload: Payload) -> None:

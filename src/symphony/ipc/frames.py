@@ -5,8 +5,9 @@ big-endian. The length is checked before anything is set aside for it, and room 
 grows only as it arrives: a broken or hostile peer cannot make this side run out of memory.
 """
 
+import struct
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from symphony.commons.errors import SymphonyError
 
@@ -16,7 +17,6 @@ FRAME_BYTES_MAX = 64 * 1024 * 1024
 """Largest body that either side accepts, unless told otherwise."""
 
 _MAGIC = ord("S")
-_LENGTH_BITS = 32
 
 Chunk: TypeAlias = bytes | bytearray | memoryview
 """A piece of a stream as a transport hands it over; read before the call returns, never kept."""
@@ -56,15 +56,14 @@ class FrameTooLarge(SymphonyError):
         )
 
 
-class Frame(NamedTuple):
-    """One frame, cut from a stream."""
+Frame: TypeAlias = tuple[Kind, bytes]
+"""One frame, cut from a stream: kind and body."""
 
-    kind: Kind
-    body: bytes
+_HEAD = struct.Struct(">II")
 
 
 def _prefix(kind: Kind) -> int:
-    return (_MAGIC << 24 | VERSION << 16 | kind << 8) << _LENGTH_BITS
+    return _MAGIC << 24 | VERSION << 16 | kind << 8
 
 
 _MESSAGE = _prefix(Kind.MESSAGE)
@@ -74,7 +73,7 @@ def head(size: int, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) 
     """The head of a frame with a body of `size` bytes. Raises FrameTooLarge above `limit`."""
     if size > limit:
         raise FrameTooLarge(size, limit)
-    return ((_MESSAGE if kind is Kind.MESSAGE else _prefix(kind)) | size).to_bytes(HEAD_BYTES, "big")
+    return _HEAD.pack(_MESSAGE if kind is Kind.MESSAGE else _prefix(kind), size)
 
 
 def frame(body: bytes, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) -> bytes:
@@ -122,21 +121,21 @@ class FrameReader:
 
     def _cut(self, data: Chunk) -> list[Frame]:
         frames: list[Frame] = []
-        start, end = 0, len(data)
-        with memoryview(data) as view:
-            while end - start >= HEAD_BYTES:
-                prefix = int.from_bytes(view[start : start + HEAD_BYTES], "big")
-                size = prefix & 0xFFFFFFFF
-                kind = Kind.MESSAGE if prefix ^ size == _MESSAGE else _kind(prefix)
-                if size > self._limit:
-                    raise FrameTooLarge(size, self._limit)
-                after = start + HEAD_BYTES + size
-                if after > end:
-                    break
-                frames.append(Frame(kind, bytes(view[start + HEAD_BYTES : after])))
-                start = after
-            if start < end:
-                self._keep(view[start:])
+        start, end, unpack = 0, len(data), _HEAD.unpack_from
+        # Bytes are cut by copying once; of other buffers a plain slice would be a copy of its own.
+        source = data if isinstance(data, bytes) else memoryview(data)
+        while end - start >= HEAD_BYTES:
+            prefix, size = unpack(source, start)
+            kind = Kind.MESSAGE if prefix == _MESSAGE else _kind(prefix)
+            if size > self._limit:
+                raise FrameTooLarge(size, self._limit)
+            after = start + HEAD_BYTES + size
+            if after > end:
+                break
+            frames.append((kind, bytes(source[start + HEAD_BYTES : after])))
+            start = after
+        if start < end:
+            self._keep(memoryview(source)[start:])
         return frames
 
     def _keep(self, rest: memoryview) -> None:
@@ -148,7 +147,7 @@ class FrameReader:
 
 def _kind(prefix: int) -> Kind:
     """The kind in a head that is not that of a message. Raises FrameBroken."""
-    start = prefix.to_bytes(HEAD_BYTES, "big")[:4]
+    start = prefix.to_bytes(4, "big")
     if start[0] != _MAGIC:
         raise FrameBroken(
             f"these bytes are no frame: {start.hex(' ')}…",

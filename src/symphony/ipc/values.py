@@ -71,11 +71,17 @@ def spelled(value: Value) -> Value:
     if isinstance(value, bytes):
         return {_BYTES: base64.b64encode(value).decode("ascii")}
     if isinstance(value, dict):
-        if all(type(item) in _PLAIN and key[:1] != "$" for key, item in value.items()):
+        for key, item in value.items():
+            if type(item) not in _PLAIN or key[:1] == "$":
+                break
+        else:
             return value
-        return {f"${key}" if key[:1] == "$" else key: spelled(item) for key, item in value.items()}
+        return {
+            f"${key}" if key[:1] == "$" else key: item if type(item) in _PLAIN else spelled(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
-        return value if all(type(item) in _PLAIN for item in value) else [spelled(item) for item in value]
+        return value if _PLAIN.issuperset(map(type, value)) else [spelled(item) for item in value]
     return value
 
 

@@ -97,3 +97,14 @@ def test_a_budget_is_missed_only_above_it(module):
     assert not figure("x", 10, "ms", 10).missed
     assert figure("x", 10.1, "ms", 10).missed
     assert not figure("x", 10, "ms").missed
+
+
+@pytest.mark.slow
+def test_every_way_between_processes_is_measured(module, tmp_path, monkeypatch):
+    ipc = module("ipc")
+    monkeypatch.setattr(ipc, "TRIPS", 3)
+    monkeypatch.setattr(ipc, "ENVELOPES", 20)
+    found = ipc.figures(str(tmp_path), rounds=1, repeats=3)
+    assert len(found) == 16
+    waited = [one for one in found if "trip" in one.what or "one way" in one.what]
+    assert all(one.measured > 0 for one in waited)

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
-from symphony.ipc.frames import HEAD_BYTES, Frame, FrameBroken, FrameReader, FrameTooLarge, Kind, frame
+from symphony.ipc.frames import HEAD_BYTES, FrameBroken, FrameReader, FrameTooLarge, Kind, frame
 from symphony.ipc.model_calls import (
     Invoke,
     Ready,
@@ -87,7 +87,7 @@ def test_a_head_that_is_none_is_refused_as_soon_as_it_is_whole(head: bytes, why:
 
 def test_frames_of_every_kind_come_back_and_only_messages_where_only_they_belong() -> None:
     stream = b"".join(frame(kind.name.encode(), kind) for kind in Kind)
-    assert FrameReader().feed_frames(stream) == [Frame(kind, kind.name.encode()) for kind in Kind]
+    assert FrameReader().feed_frames(stream) == [(kind, kind.name.encode()) for kind in Kind]
     with pytest.raises(FrameBroken, match="hello has no place here"):
         FrameReader().feed(stream)
 

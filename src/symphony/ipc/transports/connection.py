@@ -261,11 +261,9 @@ class Connection(asyncio.Protocol):
             return
         try:
             for kind, body in self._frames.feed_frames(data):
-                if not self._heeds():
-                    return
                 if kind is Kind.MESSAGE and self._state is _State.OPEN:
                     self._arrived(body)
-                else:
+                elif self._heeds():
                     self._told(kind, body)
         except SymphonyError as error:
             self.abort(error)
