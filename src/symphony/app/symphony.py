@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+import msgspec
+
 from symphony.app.home import find_home
 from symphony.app.models import AllModels, keys_of
 from symphony.app.preparing import Prepared, prepare
@@ -21,6 +23,7 @@ from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
+from symphony.pit.tracker.bindings import same
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import record_children
 from symphony.pit.tracker.engine import Engine
@@ -30,10 +33,11 @@ from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, Sql
 from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, prunable, prune, retain_logs
 from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
+from symphony.pit.tracker.reuse import Anew, Result, written
 from symphony.pit.tracker.runs import Runs, end_escaped, end_orphans
 from symphony.pit.tracker.spending import Spending
 from symphony.pit.tracker.work import COMMAND
-from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.models import Models
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.tracing import Tracing
@@ -332,9 +336,9 @@ class Symphony:
             references=references,
             allow_hosts=tuple(allow_hosts),
         )
-        return self._begin(self._prepared(meta, bound))
+        return self._begin(self._prepared(meta, bound), {})
 
-    def _begin(self, prepared: Prepared) -> RunHandle:
+    def _begin(self, prepared: Prepared, reuse: Mapping[str, bytes]) -> RunHandle:
         """Make the journal, then run: the run is durable when this returns."""
         meta, lock = prepared.meta, None
         store: JournalStore = MemoryStore()
@@ -342,7 +346,7 @@ class Symphony:
             private_directory(self.home)
             lock = self.runs.lock(meta.run_id)
             lock.acquire(os.getpid())
-            store = SqliteStore.create(self.runs.journal_path(meta.run_id), meta)
+            store = SqliteStore.create(self.runs.journal_path(meta.run_id), meta, reuse)
         return self._launch(prepared, store, lock, lambda engine: engine.run())
 
     async def resume(
@@ -378,6 +382,54 @@ class Symphony:
         return self._launch(
             prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), known=len(recorded)
         )
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        first: str | None = None,
+        inputs: Mapping[str, Value] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> RunHandle:
+        """Begin a new run that reuses results of one that no process owns.
+
+        Run anew: the node `first` and all that depends on it, what depends on `inputs` that have
+        changed, and what did not succeed. All else is taken from the old run, effects too, and
+        says so in `cached_from`. Raises RunNotFound, RunBusy, InputInvalid, SymphonyError
+        `unknown-node`, and as `start`.
+        """
+        run_id = self.runs.find(run_id)
+        lock = self.runs.lock(run_id)
+        lock.acquire(os.getpid())
+        try:
+            self._environment.update(environment or {})
+            old = self._prepared(read_meta(self.runs.journal_path(run_id)))
+            records = self.runs.records(run_id)
+        finally:
+            lock.release()
+        job = old.job
+        bound, problems = bind_inputs(job.workflow, {**job.inputs, **(inputs or {})}, cwd=job.cwd)
+        if problems:
+            raise InputInvalid(ValidationReport(errors=problems), old.meta.source)
+        meta = msgspec.structs.replace(
+            old.meta, run_id=new_run_id(), created_at=self._clock.now_s(), rerun_of=run_id
+        )
+        changed = frozenset(name for name, value in bound.items() if not same(job.inputs.get(name), value))
+        new = self._prepared(meta, bound)
+        engine, log = self._engine(old, MemoryStore())
+        reuse = engine.reusable(records, Anew(first=first, inputs=changed))
+        log.close()
+        for name, result in reuse.items():
+            self._keep(meta, name, result)
+        return self._begin(new, {name: written(result, new.sealer) for name, result in reuse.items()})
+
+    def _keep(self, meta: RunMeta, name: str, result: Result) -> None:
+        """Claim the artifacts in a reused result, so that deleting the old run leaves them."""
+        for port, ref in result.references():
+            provenance = Provenance(
+                run_id=meta.run_id, node=name, port=port, operator="", version="", created_at=meta.created_at
+            )
+            self.artifacts.link(ref, provenance)
 
     def _checked(self, workflow: Workflow | Path | str) -> tuple[str | None, Path, Workflow, Resolver]:
         if isinstance(workflow, Workflow):

@@ -1,7 +1,7 @@
 """What is said when a run has ended: outputs, counts, what went wrong, how to go on."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,6 @@ from symphony.ports.values import ArtifactRef, Digest, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
 _NAMED_MAX: Final = 5
-_AGAIN: Final = "to try again, run it again: results that may be reused come from the cache"
 
 PathOf = Callable[[Digest], Path | None]
 """Where the body of an artifact lies on disk, if it does."""
@@ -63,8 +62,8 @@ def usage_text(usage: Usage) -> str:
 
 
 def counts_of(nodes: Mapping[str, NodeResult]) -> str:
-    """`12 nodes (4 cached, 1 skipped)`. Elements of a fan-out, `parse[3]`, are not nodes."""
-    found = Counter(outcome.status for name, outcome in nodes.items() if "[" not in name)
+    """`12 nodes (4 cached, 1 skipped)`. `parse[3]` and `loop#2.step` are parts of nodes."""
+    found = Counter(outcome.status for name, outcome in nodes.items() if "[" not in name and "." not in name)
     parts = [
         f"{number:,} {status}"
         for status, number in sorted(found.items())
@@ -85,9 +84,9 @@ def advice(run: RunResult) -> str:
     """How to go on, where there is something to go on with; else empty."""
     match run.status:
         case RunStatus.FAILED:
-            return f"what it printed: symphony runs logs {run.run_id}\n{_AGAIN}"
+            return f"what it printed: symphony runs logs {run.run_id}\n{_again(run)}"
         case RunStatus.CANCELLED:
-            return _AGAIN
+            return _again(run)
         case RunStatus.WAITING | RunStatus.PAUSED:
             return _waiting_advice(run, f"symphony runs resume {run.run_id}")
         case RunStatus.INTERRUPTED:
@@ -95,16 +94,44 @@ def advice(run: RunResult) -> str:
     return ""
 
 
+def _again(run: RunResult) -> str:
+    return f"to run what did not succeed, and take over the rest: symphony runs rerun {run.run_id}"
+
+
 def _waiting_advice(run: RunResult, resume: str) -> str:
-    names = [name for name, outcome in run.nodes.items() if outcome.status is NodeStatus.WAITING]
-    if not names:
-        return f"to go on: {resume}"
-    waits = ", ".join(output.shown(name) for name in names[:_NAMED_MAX])
-    more = f" and {len(names) - _NAMED_MAX:,} more" if len(names) > _NAMED_MAX else ""
-    node = _quoted(names[0])
-    return (
-        f"waiting for you to decide about {waits}{more}:\n  {resume} --retry {node}\n  {resume} --skip {node}"
+    waiting = {name: node for name, node in run.nodes.items() if node.status is NodeStatus.WAITING}
+    asked = {name: node.asks for name, node in waiting.items() if node.asks is not None}
+    parts = [_asking(run.run_id, asked)] if asked else []
+    doubtful = [name for name in waiting if name not in asked]
+    if doubtful:
+        node = _quoted(doubtful[0])
+        parts.append(
+            f"waiting for you to decide about {_names(doubtful)}:"
+            f"\n  {resume} --retry {node}\n  {resume} --skip {node}"
+        )
+    if not doubtful:
+        parts.append(f"to go on{' after that' if asked else ''}: {resume}")
+    return "\n".join(parts)
+
+
+def _asking(run_id: str, asked: Mapping[str, str]) -> str:
+    first = next(iter(asked))
+    questions = "\n".join(
+        f"{output.shown(name)} asks: {output.brief(question, 300)}"
+        for name, question in list(asked.items())[:_NAMED_MAX]
     )
+    more = len(asked) - _NAMED_MAX
+    return (
+        questions
+        + (f"\nand {more:,} more ask" if more > 0 else "")
+        + f"\n  symphony runs approve {run_id} {_quoted(first)}"
+        + f"\n  symphony runs reject {run_id} {_quoted(first)}"
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED_MAX:,} more" if len(names) > _NAMED_MAX else ""
+    return ", ".join(output.shown(name) for name in names[:_NAMED_MAX]) + more
 
 
 def _quoted(name: str) -> str:

@@ -34,6 +34,8 @@ _OF_CODE: Final = {
     "workflow-not-found": USAGE,
     "unknown-format": USAGE,
     "not-waiting": USAGE,
+    "run-ended": USAGE,
+    "unknown-node": USAGE,
     "not-supported": USAGE,
     "run-not-found": USAGE,
     "run-ambiguous": USAGE,

@@ -47,6 +47,14 @@ def given_inputs(
     return bound
 
 
+def changed_inputs(workflow: "Workflow", typed: Sequence[str]) -> "dict[str, Value]":
+    """The values that were typed, each for itself; what was not typed stays as it was. Raises Refused."""
+    values, problems = parse_inputs(workflow, [pair(text, "--input") for text in typed])
+    if problems:
+        raise Refused(ValidationReport(errors=problems))
+    return values
+
+
 def pair(text: str, option: str) -> tuple[str, str]:
     """The two sides of `KEY=VALUE`. Raises BadUsage."""
     name, equals, value = text.partition("=")

@@ -11,7 +11,7 @@ COMMANDS: Final[dict[str, str]] = {
     "graph": "Draw a workflow as text, Mermaid or SVG.",
     "convert": "Write a workflow in another format.",
     "schema": "Print the JSON Schema of workflow files (draft 2020-12).",
-    "runs": "List, show, follow, resume, cancel and delete runs.",
+    "runs": "List, show, follow, steer and delete runs.",
     "artifacts": "List, show, store and fetch artifacts.",
     "operators": "List and explain the operators that workflows may use.",
     "models": "List, add, show, try and fetch the models that workflows may use.",

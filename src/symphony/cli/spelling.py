@@ -65,6 +65,10 @@ def node(outcome: NodeResult) -> dict[str, JSON]:
         "duration_ms": outcome.duration_ms,
         "error": error(outcome.error),
     }
+    if outcome.asks is not None:
+        document["asks"] = outcome.asks
+    if outcome.until is not None:
+        document["until"] = outcome.until
     if outcome.cached_from is not None:
         document["cached_from"] = outcome.cached_from
     if outcome.usage is not None:

@@ -142,8 +142,8 @@ def line_of(event: RunEvent) -> str | None:
             return "run started"
         case "run.resumed":
             return "run resumed"
-        case "run.waiting":
-            return "run waits" + _because(data)
+        case "run.paused":
+            return "run is being paused"
         case "run.cancelling":
             return "run is being cancelled"
         case "node.started":
@@ -153,6 +153,15 @@ def line_of(event: RunEvent) -> str | None:
             )
         case "node.expanded":
             return f"{name}: {output.count(_integer(data.get('count')), 'element')}"
+        case "node.opened":
+            number = data.get("round")
+            return None if number is None else f"{name}: round {_integer(number)}"
+        case "node.delayed":
+            return f"{name}: waits until {output.shown(str(data.get('until')))}"
+        case "node.waiting" if "asks" in data:
+            return f"{name}: asks: {output.brief(str(data.get('asks')), 300)}"
+        case "node.expired":
+            return f"{name}: takes too long and is stopped"
         case "node.retrying":
             attempt = data.get("attempt")
             failed = f"attempt {attempt} failed, " if isinstance(attempt, int) else ""

@@ -241,7 +241,7 @@ def test_the_advice_says_how_to_go_on() -> None:
     assert "symphony runs resume run-1 --retry 'gate[3]'" in waiting
     assert "--skip 'gate[3]'" in waiting
     assert ending.advice(result(RunStatus.INTERRUPTED)) == "to go on: symphony runs resume run-1"
-    assert "run it again" in ending.advice(result(RunStatus.CANCELLED))
+    assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.CANCELLED))
     assert ending.advice(result(RunStatus.SUCCEEDED)) == ""
 
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from symphony.cli import completing, options, output
+from symphony.cli import completing, options, output, steering
 
 if TYPE_CHECKING:
-    from symphony.app import RunHandle
+    pass
 
 STREAMS = ("stdout", "stderr", "tokens")
 ENDED = ("succeeded", "failed", "cancelled")
@@ -17,10 +17,14 @@ STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded
 
 @click.group("runs")
 def command() -> None:
-    """List, show, follow, resume, cancel and delete runs.
+    """List, show, follow, steer and delete runs.
 
     RUN is a run's id, or the beginning of one that no other run shares.
     """
+
+
+for _one in steering.COMMANDS:
+    command.add_command(_one)
 
 
 @command.command("list")
@@ -157,63 +161,6 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
         output.say_json(figures.document(found))
     else:
         output.say(figures.text(found))
-    return 0
-
-
-@command.command()
-@options.run_argument
-@click.option(
-    "--retry",
-    multiple=True,
-    metavar="NODE",
-    shell_complete=completing.nodes,
-    help="Run this node again, though it may have had an effect; may be repeated.",
-)
-@click.option(
-    "--skip",
-    multiple=True,
-    metavar="NODE",
-    shell_complete=completing.nodes,
-    help="Take this node as skipped; may be repeated.",
-)
-@options.as_json("Print the result as one JSON object, and nothing else.")
-@options.quiet
-def resume(run: str, retry: tuple[str, ...], skip: tuple[str, ...], as_json: bool, quiet: bool) -> int:
-    """Go on with a run that was interrupted or waits; what had finished is not run again.
-
-    Ends as `symphony run` does. Of a run that has ended it gives the result again.
-    """
-    from symphony.app import Symphony
-    from symphony.cli import opening, reporting, running
-
-    opened = opening.opened()
-    run_id = opened.runs.find(run)
-
-    async def begin(symphony: Symphony) -> "RunHandle":
-        return await symphony.resume(run_id, retry=retry, skip=skip)
-
-    view = running.view_for(f"run {run_id}", quiet=quiet)
-    chart = not quiet and not as_json
-    report_on = reporting.Report(as_json=as_json, chart=chart)
-    return running.drive(
-        lambda: running.conduct(opened, begin, view, report_on.after, keep_events=chart)
-    ).status
-
-
-@command.command()
-@options.run_argument
-@options.as_json("Print the run's id and status as one JSON object.")
-def cancel(run: str, as_json: bool) -> int:
-    """Cancel a run, wherever it runs; its own process ends with 3."""
-    from symphony.app import Symphony
-
-    runs = Symphony.open().runs
-    run_id = runs.find(run)
-    status = runs.cancel(run_id)
-    if as_json:
-        output.say_json({"run_id": run_id, "status": str(status)})
-    else:
-        output.say(f"{run_id} {status}\n")
     return 0
 
 

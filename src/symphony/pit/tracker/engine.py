@@ -5,7 +5,7 @@ takes a while, `steering` decides what needs no operator, `recovery` goes on aft
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
@@ -19,9 +19,10 @@ from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import JournalStore, Request
 from symphony.pit.tracker.nesting import Nesting
 from symphony.pit.tracker.recording import Recorder
-from symphony.pit.tracker.records import Record
+from symphony.pit.tracker.records import Record, decode_reused
 from symphony.pit.tracker.recovery import go_on, recover
 from symphony.pit.tracker.replay import Replay, iso
+from symphony.pit.tracker.reuse import Anew, Result, reusable
 from symphony.pit.tracker.steering import Steering
 from symphony.pit.tracker.timers import Timers
 from symphony.pit.tracker.transitions import Transitions
@@ -51,6 +52,7 @@ class Engine:
         self._bindings = Bindings(job, self.machine, self.values, executor)
         self._failure: SymphonyError | None = None
         self._begun = False
+        self._reuse: Mapping[str, bytes] = {}
         self._early: list[Callable[[], None]] = []  # what was asked before the run began
         self._bugs: list[BaseException] = []
         self._ended = False
@@ -98,6 +100,13 @@ class Engine:
             self._early.append(self.pause)
         elif self._going() and not self.machine.done and not self.machine.paused:
             self._transitions.paused()
+
+    def reusable(self, recorded: Sequence[Record], anew: Anew) -> dict[str, Result]:
+        """What another run may take from the run `recorded`; this engine must not have run.
+
+        Raises SymphonyError `unknown-node`.
+        """
+        return reusable(recorded, self.replay, self._bindings, self._executor, self.job.graph, anew)
 
     def finish(self) -> None:
         """Nothing more will be run: events end."""
@@ -151,6 +160,7 @@ class Engine:
         )
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
+        self._reuse = self._store.reuse()
         if not recorded:
             self._transitions.began(self._pid)
             return
@@ -253,6 +263,9 @@ class Engine:
 
     def _begin(self, slot: int) -> None:
         work = self._bindings.work(slot)
+        if self._reuse and (body := self._reuse.get(self.machine.name(slot))) is not None:
+            self._transitions.reused(slot, decode_reused(body))
+            return
         if work.direct:
             self._inline.run(slot, work)
             return

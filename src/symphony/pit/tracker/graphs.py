@@ -26,6 +26,15 @@ class Graph:
     outputs: Mapping[str, Template]
     below: Mapping[int, "Graph"] = field(default_factory=dict)
 
+    def inputs_read(self, node: int) -> set[str]:
+        """The inputs of the workflow that a node, or a loop's body, reads."""
+        found = {r.name for t in self.works[node].templates() for r in t.reads if r.kind == "input"}
+        inner = self.below.get(node)
+        if inner is not None and self.works[node].loop is not None:
+            for i in range(len(inner.works)):
+                found |= inner.inputs_read(i)
+        return found
+
     def runs(self, operator: str) -> bool:
         """Does any node, here or inside, run this operator?"""
         mine = any(work.operator is not None and work.operator.info.name == operator for work in self.works)

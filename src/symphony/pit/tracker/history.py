@@ -153,6 +153,9 @@ class History:
             count = event.data.get("count")
             step.count, step.opened_at = (count if isinstance(count, int) else 0), event.at
             step.status = NodeStatus.RUNNING
+        elif event.type in ("node.opened", "node.delayed"):
+            step.opened_at = event.at if step.opened_at is None else step.opened_at
+            step.status = NodeStatus.RUNNING
         elif event.type == "node.waiting":
             step.status = NodeStatus.WAITING
         elif event.type in _ENDS:

@@ -28,8 +28,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, body BLOB NOT NULL);
 """
-_REQUESTS = """
-CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)
+_LATER = """
+CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS reuse (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
 """
 FORMAT = 2
 """The version of the journal's format. 1 had no record kinds after `ENDED` and other requests."""
@@ -120,6 +121,10 @@ class JournalStore(Protocol):
         """What was asked under these numbers has been done, durably: forget it."""
         ...
 
+    def reuse(self) -> Mapping[str, bytes]:
+        """The results of another run that this one takes, by the nodes' full names."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -145,6 +150,10 @@ class MemoryStore:
     def settled(self, numbers: Sequence[int]) -> None:
         """Nothing was asked."""
 
+    def reuse(self) -> Mapping[str, bytes]:
+        """There is no other run."""
+        return {}
+
     def close(self) -> None:
         """Nothing to release."""
 
@@ -160,21 +169,20 @@ class SqliteStore:
         self._lock = threading.Lock()
 
     @classmethod
-    def create(cls, path: Path, meta: RunMeta) -> "SqliteStore":
-        """A new journal, durable with its meta data when this returns."""
+    def create(cls, path: Path, meta: RunMeta, reuse: Mapping[str, bytes] | None = None) -> "SqliteStore":
+        """A new journal, durable with its meta data and the results to reuse when this returns."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         try:
             db = _connect(path)
             db.executescript(
-                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                + _SCHEMA
-                + _REQUESTS
+                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA + _LATER
             )
             with db:
                 db.execute("INSERT INTO meta VALUES ('run', ?)", (msgspec.msgpack.encode(meta),))
                 db.execute("INSERT INTO meta VALUES ('epoch', 1)")
                 db.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
+                db.executemany("INSERT INTO reuse VALUES (?, ?)", (reuse or {}).items())
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -189,11 +197,10 @@ class SqliteStore:
         """Take over an existing journal: whoever wrote to it before is fenced from now on."""
         try:
             db = _connect(path)
-            db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+            _check_format(path, db)
+            db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _LATER)
             with db:
                 db.execute("BEGIN IMMEDIATE")
-                _check_format(path, db)
-                db.execute(_REQUESTS)
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?)", (FORMAT,))
                 db.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
                 row = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
@@ -235,6 +242,11 @@ class SqliteStore:
                 self._db.executemany("DELETE FROM asked WHERE id = ?", [(number,) for number in numbers])
         except sqlite3.OperationalError:
             pass  # busy: they are found again, and mean nothing any more
+
+    def reuse(self) -> Mapping[str, bytes]:
+        """What was given at the creation."""
+        with self._lock:
+            return dict(self._db.execute("SELECT name, body FROM reuse").fetchall())
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it."""
@@ -283,9 +295,9 @@ def request(path: Path, what: Request) -> int:
     """Leave a request for the owner of a run, durably; its number. Raises JournalFailed."""
     db = _connect(path)
     try:
+        _check_format(path, db)
+        db.executescript(_LATER)
         with db:
-            _check_format(path, db)
-            db.execute(_REQUESTS)
             body = msgspec.msgpack.encode(what)
             return int(db.execute("INSERT INTO asked (body) VALUES (?)", (body,)).lastrowid or 0)
     except sqlite3.Error as error:

@@ -136,3 +136,30 @@ def error_of(value: object) -> ErrorTuple | None:
         code, message, hint = value[:3]
         return str(code), str(message), None if hint is None else str(hint)
     raise SerializationFailed("a journal record holds no error where one must stand")
+
+
+class Reused(msgspec.Struct, frozen=True, array_like=True):
+    """A result that a run takes from another: outputs (an encoded map of sealed values), the branch
+
+    taken, the id of the run that it ran in.
+    """
+
+    outputs: bytes
+    taken: str | None
+    run: str
+
+
+_reused = msgspec.msgpack.Decoder(Reused)
+
+
+def encode_reused(result: Reused) -> bytes:
+    """The result as the journal keeps it."""
+    return _encoder.encode(result)
+
+
+def decode_reused(body: bytes) -> Reused:
+    """A result that the journal keeps. Raises SerializationFailed if it is damaged."""
+    try:
+        return _reused.decode(body)
+    except msgspec.MsgspecError as error:
+        raise SerializationFailed(f"a reused result in the journal is damaged: {error}") from error

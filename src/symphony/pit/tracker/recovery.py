@@ -1,6 +1,6 @@
 """Going on after a restart: values come back, people's decisions count, doubt is told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed
@@ -16,6 +16,14 @@ IN_DOUBT = "in-doubt"
 
 def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
     """Apply the records of earlier processes: the machine and the values are where they were."""
+    for _ in recovering(recorded, replay, bindings, executor):
+        pass
+
+
+def recovering(
+    recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor
+) -> Iterator[Record]:
+    """The same, record by record: of each that is given, the values are there."""
     for record in recorded:
         inner = replay.machine.children.get(integer(record[1]))
         replay.apply(record)
@@ -32,6 +40,7 @@ def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, exec
             bindings.enter(slot, executor.unseal(decode_sealed(record[4])))
         elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
             bindings.substitute(slot)
+        yield record
         if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED):
             bindings.leave(inner)
 

@@ -254,13 +254,9 @@ class Replay:
 
         Of a node that was tried again, what is inside its last attempt.
         """
-        frames: dict[int, list[Frame]] = {}
-        for frame in self.machine.frames[1:]:
-            if not frame.round:  # a new attempt begins
-                frames[frame.parent] = []
-            frames[frame.parent].append(frame)
         usage = self._usage_by_slot()
         out: dict[str, NodeResult] = {}
+        frames = self.inner_frames()
         todo = list(reversed(self._slots(self.machine.root)))
         while todo:
             slot = todo.pop()
@@ -271,6 +267,15 @@ class Replay:
                 inner += range(group.base, group.base + group.count)
             todo += reversed(inner)
         return out
+
+    def inner_frames(self) -> dict[int, list[Frame]]:
+        """The frames inside each slot, of its last attempt, in order."""
+        frames: dict[int, list[Frame]] = {}
+        for frame in self.machine.frames[1:]:
+            if not frame.round:  # a new attempt begins
+                frames[frame.parent] = []
+            frames[frame.parent].append(frame)
+        return frames
 
     @staticmethod
     def _slots(frame: Frame) -> range:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from symphony.pit.tracker.control import Control, Reached
 from symphony.pit.tracker.journal import Request, RunMeta
 from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLine, Stream, follow_log, older, read_log
+from symphony.pit.tracker.records import Record
 from symphony.pit.tracker.replay import Replay, shown_outputs
 from symphony.pit.tracker.structure import plan_of
 from symphony.ports.clock import Clock
@@ -196,6 +197,10 @@ class Runs:
             lock.path.unlink(missing_ok=True)
         finally:
             lock.release()
+
+    def records(self, run_id: str) -> Sequence[Record]:
+        """Everything that is recorded of the run, in order. Raises JournalFailed."""
+        return [record for _, record in journal.read_all(self.journal_path(run_id))]
 
     def replay(self, run_id: str) -> Replay:
         """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""

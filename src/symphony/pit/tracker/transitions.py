@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Command, Machine, Status
 from symphony.pit.tracker.execution import Executor, Finished, check_outputs
 from symphony.pit.tracker.recording import Recorder
-from symphony.pit.tracker.records import Code, ErrorTuple, Record, with_usage
+from symphony.pit.tracker.records import Code, ErrorTuple, Record, Reused, with_usage
 from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunError, RunStatus
@@ -82,6 +82,13 @@ class Transitions:
         self._bindings.values.put(slot, outputs)
         self._record(record)
         self.push(self._machine.finished(slot, taken))
+
+    def reused(self, slot: int, result: Reused) -> None:
+        """The slot's result is taken from another run."""
+        self._bindings.values.put(slot, self._executor.unseal(decode_sealed(result.outputs)))
+        now = self._clock.now_s()
+        self._record((Code.FINISHED, slot, now, now, result.outputs, result.taken, result.run))
+        self.push(self._machine.finished(slot, result.taken))
 
     def derived(self, slot: int, started: float, taken: str | None = None) -> None:
         """The slot's outputs follow from others: they are not recorded but derived again."""

@@ -1,6 +1,6 @@
 """What each node does, made ready once for a run: compiled inputs, conditions, operator, limits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -99,6 +99,20 @@ class Work:
     """May be run again when it was cut off half-way."""
     timeout_s: float | None = None
     cacheable: bool = False
+
+    def templates(self) -> Iterator[Template]:
+        """Every expression of the node itself, compiled."""
+        single = (self.when, self.for_each, self.branch, self.message)
+        yield from (template for template in single if template is not None)
+        yield from self.inputs.values()
+        yield from self.config.values()
+        yield from (condition for _, condition in self.conditions)
+        if self.delay is not None and self.delay.until is not None:
+            yield self.delay.until
+        if self.loop is not None:
+            yield from self.loop.state.values()
+            yield from self.loop.next.values()
+            yield from (t for t in (self.loop.while_, self.loop.until) if t is not None)
 
 
 def works_of(

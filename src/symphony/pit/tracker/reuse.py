@@ -1,0 +1,151 @@
+"""Which results of a run another one may take: all that nothing comes before which runs anew."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.core.machine import Frame, Status
+from symphony.pit.tracker.execution import Executor, Sealer
+from symphony.pit.tracker.graphs import Graph
+from symphony.pit.tracker.records import Code, Record, Reused, encode_reused, integer
+from symphony.pit.tracker.recovery import recovering
+from symphony.pit.tracker.replay import Replay
+from symphony.ports.values import ArtifactRef, StoredValue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anew:
+    """What shall run anew: the node `first`, by full name, and what reads one of the `inputs`."""
+
+    first: str | None = None
+    inputs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a node gave, the branch that it took, and the run that it ran in."""
+
+    outputs: Mapping[str, StoredValue]
+    taken: str | None
+    run: str
+
+    def references(self) -> Iterator[tuple[str, ArtifactRef]]:
+        """The ports that hold artifacts."""
+        for port, value in self.outputs.items():
+            if isinstance(value, ArtifactRef):
+                yield port, value
+
+
+def written(result: Result, sealer: Sealer) -> bytes:
+    """A result for the journal of the run that reuses it."""
+    sealed = {port: sealer.seal(value) for port, value in result.outputs.items()}
+    return encode_reused(Reused(encode_value(sealed), result.taken, result.run))
+
+
+def reusable(
+    recorded: Sequence[Record],
+    replay: Replay,
+    bindings: Bindings,
+    executor: Executor,
+    graph: Graph,
+    anew: Anew,
+) -> dict[str, Result]:
+    """The results to take from the run `recorded`, by full name.
+
+    A node's result is taken if it succeeded by itself and nothing before it runs anew. Inside a
+    loop, a sub-workflow or a fan-out that did not succeed, the same holds of what is in it. Raises
+    SymphonyError `unknown-node`.
+    """
+    results: dict[int, Result] = {}
+    for record in recovering(recorded, replay, bindings, executor):
+        slot = integer(record[1])
+        if record[0] == Code.FINISHED:
+            taken = None if record[5] is None else str(record[5])
+            run = replay.cached.get(slot, executor.run_id)
+            results[slot] = Result(outputs=dict(bindings.values.of(slot)), taken=taken, run=run)
+    choice = _Choice(replay, results)
+    if anew.first is not None:
+        choice.mark(anew.first)
+    reading = {i for i in range(len(graph.works)) if graph.inputs_read(i) & anew.inputs}
+    choice.visit(replay.machine.root, reading)
+    return choice.taken
+
+
+class _Choice:
+    def __init__(self, replay: Replay, results: Mapping[int, Result]) -> None:
+        self._replay, self._machine, self._results = replay, replay.machine, results
+        self._frames = replay.inner_frames()
+        self._anew: set[int] = set()  # slots that shall run anew, as a whole
+        self._entered: set[int] = set()  # slots that something inside runs anew of
+        self.taken: dict[str, Result] = {}
+
+    def mark(self, name: str) -> None:
+        """Let the node of this name run anew."""
+        machine = self._machine
+        known = {machine.name(slot): slot for slot in range(len(machine.status))}
+        slot = known.get(name)
+        if slot is None:
+            raise SymphonyError(
+                f"the run has no node {name[:200]!r}",
+                code="unknown-node",
+                hint="symphony runs show lists them",
+            )
+        self._anew.add(slot)
+        while True:
+            element = machine.element_of.get(slot)
+            slot = element[0].slot if element is not None else machine.frame(slot).parent
+            if slot < 0:
+                return
+            self._entered.add(slot)
+
+    def visit(self, frame: Frame, seeds: Iterable[int] = ()) -> bool:
+        """Take what can be taken in a frame; is it all that has run there?"""
+        slots = range(frame.base, frame.base + len(frame.plan.nodes))
+        seeds = {*seeds, *(slot - frame.base for slot in slots if slot in self._anew)}
+        open_ = {s - frame.base for s in slots if s in self._entered or not self._sound(s)}
+        behind = _behind(frame, seeds | open_)
+        for slot in slots:
+            index = slot - frame.base
+            if index in behind or index in seeds:
+                continue
+            if index in open_:
+                self._inside(slot)
+            elif slot in self._results:
+                self.taken[self._machine.name(slot)] = self._results[slot]
+        return not seeds and not open_
+
+    def _sound(self, slot: int) -> bool:
+        """Did the slot end by itself? A failure that was handled, or a person's word, is none."""
+        status = self._machine.status[slot]
+        if status == Status.SKIPPED:
+            return slot not in self._replay.errors
+        return status == Status.SUCCEEDED and slot in self._results
+
+    def _inside(self, slot: int) -> None:
+        """The slot runs again, but what is inside may be taken."""
+        group = self._machine.groups.get(slot)
+        if group is not None:
+            for element in range(group.base, group.base + group.count):
+                if element in self._anew:
+                    continue
+                if self._sound(element) and element not in self._entered:
+                    self.taken[self._machine.name(element)] = self._results[element]
+                else:
+                    self._inside(element)
+        for frame in self._frames.get(slot, ()):
+            if not self.visit(frame):
+                return  # the rounds after this one start from another state
+
+
+def _behind(frame: Frame, starts: Iterable[int]) -> set[int]:
+    """The nodes of a frame that come after one of `starts`."""
+    found: set[int] = set()
+    todo = list(starts)
+    while todo:
+        for link in frame.plan.links[todo.pop()]:
+            if link.target not in found:
+                found.add(link.target)
+                todo.append(link.target)
+    return found
