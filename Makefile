@@ -57,6 +57,7 @@ docs: $(MADE)/dev ## Build the documentation into site/
 
 fuzz: $(MADE)/dev ## The property tests and fuzzers with many more examples
 	@SYMPHONY_HYPOTHESIS=fuzz $(PYTEST) tests -m "not slow"
+	@SYMPHONY_SIMULATION_SEEDS=1000 $(PYTEST) tests/simulation/test_engine.py
 
 lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
 	@for name in runtime build dev peers; do \

@@ -60,6 +60,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     cwd: str
     base: str
     environment: Mapping[str, str]
+    config: Mapping[str, object] = {}
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

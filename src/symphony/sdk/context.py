@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from symphony.ports.values import Value
+
 
 class LogSink(Protocol):
     """Takes what a node prints: one or more lines, without the end of the last one."""
@@ -18,6 +20,8 @@ class Context:
 
     `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder
     of the workflow file, where templates and modules resolve. `attempt` counts from 1.
+    `config` is what the node says under `config`, its expressions evaluated: part of what a cached
+    result depends on, as inputs are, but with neither ports nor types.
     `cancelled` tells a thread that it should stop; async operators are cancelled as tasks.
     `allowed_hosts`: the hosts that the configuration and the run allow operators to ask.
     """
@@ -31,3 +35,4 @@ class Context:
     cancelled: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: tuple[str, ...] = ()
+    config: Mapping[str, Value] = field(default_factory=dict)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from symphony import run
+from symphony import Context, operator, run
 from symphony.app import Symphony
+from symphony.pit.tracker.journal import JournalFailed, SqliteStore
+from symphony.pit.tracker.records import Record
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.workflow import loads
 
@@ -240,3 +242,44 @@ def test_a_paused_run_begins_nothing_more_and_goes_on_when_resumed(tmp_path: Pat
     assert first.status is RunStatus.PAUSED
     assert statuses(first)["b"] == "pending"
     assert second.outputs == {"b": 1}
+
+
+@operator("test.told", version="1.0.0", pure=True)
+def told(context: Context) -> str:
+    """What the node's config says."""
+    return f"{context.config['depth']} {context.config['style']} {context.base.name}"
+
+
+def test_the_config_of_a_node_reaches_its_operator_and_files_resolve_beside_their_workflow(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "child.yaml").write_text(
+        "name: child\ninputs: {n: {type: integer}}\nnodes:\n"
+        "  t: {operator: test.told, config: {depth: '${{ inputs.n + 1 }}', style: plain}}\n"
+        "outputs: {said: '${{ t.result }}'}\n",
+        encoding="utf-8",
+    )
+    top = tmp_path / "top.yaml"
+    top.write_text(
+        "name: top\nnodes: {c: {workflow: part/child.yaml, inputs: {n: 2}}}\n"
+        "outputs: {said: '${{ c.said }}'}\n",
+        encoding="utf-8",
+    )
+    assert run(top, memory=True, operators=[told]).outputs == {"said": "3 plain part"}
+
+
+def test_a_disk_that_is_full_ends_a_run_that_would_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(store: SqliteStore, records: list[Record]) -> None:
+        raise JournalFailed("the disk is full")
+
+    async def whole() -> None:
+        async with Symphony.open(tmp_path) as symphony:
+            handle = await symphony.start(loads("name: t\nnodes: {gate: {control: approval}}", "yaml"))
+            with pytest.raises(JournalFailed, match="full"):
+                await asyncio.wait_for(handle.result(), 10)
+
+    monkeypatch.setattr(SqliteStore, "commit", full)
+    asyncio.run(whole())

@@ -117,6 +117,8 @@ class Attempts:
                 await self._recorder.durable()
                 started = self._clock.now_s()
             inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
+            if work.model is None:
+                work = self._bindings.configured(slot, work)
             finished = await self._executor.execute(
                 work, inputs, self._machine.name(slot), attempt, self._pool, self._asking(slot, work, meter)
             )

@@ -1,6 +1,7 @@
 """What the expressions of each slot see, and the values that follow from others."""
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
 
@@ -55,6 +56,13 @@ class Bindings:
         if work.conditions and not any(self._holds(slot, source, c) for source, c in work.conditions):
             return False
         return work.when is None or truth(self.render(work.when, slot), "when")
+
+    def configured(self, slot: int, work: Work) -> Work:
+        """The work with the expressions in its `config` evaluated. Raises as `render`."""
+        if all(template.constant for template in work.config.values()):
+            return work
+        config = {key: Template(value=self.render(one, slot), type=None) for key, one in work.config.items()}
+        return dataclasses.replace(work, config=config)
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
         """What the node's inputs hold: bare references stay references."""

@@ -7,6 +7,8 @@ takes a while, `steering` decides what needs no operator, `recovery` goes on aft
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import msgspec
+
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.attempts import Attempts
@@ -16,7 +18,7 @@ from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.inline import Inline
 from symphony.pit.tracker.job import Job
-from symphony.pit.tracker.journal import JournalStore, Request
+from symphony.pit.tracker.journal import JournalFailed, JournalStore, Request
 from symphony.pit.tracker.nesting import Nesting
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.records import Record, decode_reused
@@ -29,7 +31,7 @@ from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.values import Values
 from symphony.pit.tracker.waits import Waits
 from symphony.ports.clock import Clock
-from symphony.ports.runs import NodeStatus, RunResult, RunStatus
+from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import StoredValue
 from symphony.workflow.model import SubWorkflowNode
 
@@ -51,6 +53,7 @@ class Engine:
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.load)
         self._bindings = Bindings(job, self.machine, self.values, executor)
         self._failure: SymphonyError | None = None
+        self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
         self._begun = False
         self._reuse: Mapping[str, bytes] = {}
         self._early: list[Callable[[], None]] = []  # what was asked before the run began
@@ -115,7 +118,8 @@ class Engine:
 
     def result(self) -> RunResult:
         """The run as it stands."""
-        return self.replay.result(self.job.run_id, self._status, dict(self._outputs))
+        result = self.replay.result(self.job.run_id, self._status, dict(self._outputs))
+        return result if self._error is None else msgspec.structs.replace(result, error=self._error)
 
     def counts(self) -> dict[NodeStatus, int]:
         """How many nodes stand where, live; elements of fan-outs count, not their nodes."""
@@ -222,9 +226,8 @@ class Engine:
                 body = encode_value(self._executor.seal_all(self._outputs))
             except SymphonyError as failure:
                 status = RunStatus.FAILED
-                self.replay.errors[self.machine.root.base] = (failure.code, failure.message, failure.hint)
-                self.machine.root.failed = self.machine.root.base
-        shown = self.replay.run_error() if status is RunStatus.FAILED else None
+                self._error = RunError(code=failure.code, message=failure.message, hint=failure.hint)
+        shown = (self._error or self.replay.run_error()) if status is RunStatus.FAILED else None
         self._status = status
         self._transitions.ended(status, body, shown)
         self._recorder.flush()
@@ -311,7 +314,13 @@ class Engine:
     async def _poll_requests(self) -> None:
         while True:
             await self.clock.sleep(_REQUESTS_EVERY_S)
-            await self._heed()
+            try:
+                await self._heed()
+            except JournalFailed:
+                return  # the engine has been told, and ends
+            except Exception as error:  # noqa: BLE001  (a bug must end the run, not stall it)
+                self._bug(error)
+                return
 
     async def _heed(self) -> bool:
         """Do what other processes ask; a request is forgotten once what came of it is durable."""

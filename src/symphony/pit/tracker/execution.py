@@ -159,7 +159,7 @@ class Executor:
             self.cache is not None
             and work.cacheable
             and not any(map(self.sealer.holds_secret, inputs.values()))
-            and (asking is None or not any(map(self.sealer.holds_secret, asking.config.values())))
+            and not any(map(self.sealer.holds_secret, (asking.config if asking else settings(work)).values()))
         ):
             key = await loop.run_in_executor(pool, self._key, work, inputs, node, attempt, asking)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
@@ -274,8 +274,9 @@ class Executor:
             node=node,
             attempt=attempt,
             cwd=self.cwd,
-            base=self.base,
+            base=work.base or self.base,
             environment=self.environment,
+            config=settings(work),
         )
 
     def _sink(self, node: str) -> LogSink:
@@ -310,20 +311,21 @@ class Executor:
         if isinstance(work.node, CommandNode):
             arguments = {COMMAND: work.node.command, "environment": dict(inputs)}
         if operator.context_name is not None:
-            arguments[operator.context_name] = self._context(node, attempt, cancelled)
+            arguments[operator.context_name] = self._context(work, node, attempt, cancelled)
         return arguments
 
-    def _context(self, node: str, attempt: int, cancelled: Callable[[], bool]) -> Context:
+    def _context(self, work: Work, node: str, attempt: int, cancelled: Callable[[], bool]) -> Context:
         return Context(
             run_id=self.run_id,
             node=node,
             attempt=attempt,
             cwd=self.cwd,
-            base=self.base,
+            base=work.base or self.base,
             log=self._sink(node),
             cancelled=cancelled,
             environment=self.environment,
             allowed_hosts=self.allowed_hosts,
+            config=settings(work),
         )
 
     # ---- types ----------------------------------------------------------------------------
@@ -360,7 +362,7 @@ class Executor:
                 digests[f"{name}:path:{at}"] = content
             digests[name] = value_digest(value)
         if work.operator is not None and work.operator.reads is not None:
-            context = self._context(node, attempt, lambda: False)
+            context = self._context(work, node, attempt, lambda: False)
             seen = work.operator.reads({k: self._plain(v) for k, v in inputs.items()}, context)
             if seen is None:
                 return None
@@ -373,7 +375,7 @@ class Executor:
             if work.operator
             else ""
         )
-        config = value_digest(dict(work.node.config) if asking is None else self.all_plain(asking.config))
+        config = value_digest(settings(work) if asking is None else self.all_plain(asking.config))
         return value_digest([name, work.version, fingerprint, config, dict(digests)])
 
     def _hit(self, key: str) -> CacheHit | None:
@@ -501,6 +503,11 @@ class Executor:
         else:
             code, message, hint = "operator-failed", f"{type(error).__name__}: {error}", None
         return code, _sound(self.sealer.mask(message))[:_MESSAGE_CHARS_MAX], hint
+
+
+def settings(work: Work) -> dict[str, Value]:
+    """What a node says under `config`, made ready by `Bindings.configured`."""
+    return {name: template.value for name, template in work.config.items()}
 
 
 def check_outputs(work: Work, outputs: Mapping[str, V]) -> dict[str, V]:

@@ -32,6 +32,8 @@ class Inline:
         started = self._clock.now_s()
         try:
             inputs = self._bindings.inputs(slot, work)
+            if work.config:
+                work = self._bindings.configured(slot, work)
             outputs, body = self._ready(slot, work, inputs, self._called(slot, work, inputs))
         except NotStored as error:
             self._transitions.halt(error.why)

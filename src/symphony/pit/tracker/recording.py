@@ -21,6 +21,8 @@ class Recorder:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._replay, self._feed, self._failed = replay, feed, failed
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._error: JournalFailed | None = None
         self._writer = Writer(store, self._committed, self._journal_failed)
         self._flushing: asyncio.TimerHandle | None = None
 
@@ -36,8 +38,12 @@ class Recorder:
         self._writer.flush()
 
     async def durable(self) -> None:
-        """Return once everything recorded so far is durable; never, if the journal has failed."""
+        """Return once everything recorded so far is durable. Raises JournalFailed if it cannot be."""
+        if self._error is not None:
+            raise self._error
         reached: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.add(reached)
+        reached.add_done_callback(self._waiting.discard)
 
         def settle() -> None:
             if not reached.done():
@@ -75,4 +81,11 @@ class Recorder:
             self._call(lambda: self._feed.publish(records))
 
     def _journal_failed(self, error: JournalFailed) -> None:
-        self._call(lambda: self._failed(error))
+        def tell() -> None:
+            self._error = error
+            self._failed(error)
+            for waiting in list(self._waiting):
+                if not waiting.done():
+                    waiting.set_exception(error)
+
+        self._call(tell)

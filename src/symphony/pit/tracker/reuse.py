@@ -7,11 +7,12 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Frame, Status
-from symphony.pit.tracker.execution import Executor, Sealer
+from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.graphs import Graph
 from symphony.pit.tracker.records import Code, Record, Reused, encode_reused, integer
 from symphony.pit.tracker.recovery import recovering
 from symphony.pit.tracker.replay import Replay
+from symphony.pit.tracker.sealing import Sealer
 from symphony.ports.values import ArtifactRef, StoredValue
 
 

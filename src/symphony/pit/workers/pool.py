@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from symphony.ipc.operator_calls import Call, Origin
@@ -30,6 +30,7 @@ class Task:
     cwd: Path
     base: Path
     environment: Mapping[str, str]
+    config: Mapping[str, Value] = field(default_factory=dict)
 
 
 def cores() -> int:
@@ -118,6 +119,7 @@ class Workers:
             cwd=str(task.cwd),
             base=str(task.base),
             environment=task.environment,
+            config=task.config,
         )
 
 

@@ -47,6 +47,7 @@ from symphony.ipc.operator_calls import (
 from symphony.pit.workers.channel import ChannelBroken, Parcel, Receiver
 from symphony.sdk import Context, Operator
 from symphony.sdk.origins import load_origin
+from symphony.sdk.plain import to_value
 
 OPERATORS_CHANGED = "operators-changed"
 _OOM_SCORE = "500"  # where memory runs out, the kernel should take a worker before its supervisor
@@ -128,6 +129,7 @@ class Server:
             log=_log,
             cancelled=lambda: call.id in self._stopped,
             environment=call.environment,
+            config={name: to_value(value) for name, value in call.config.items()},
         )
 
     def _send(self, message: FromWorker) -> None:

@@ -1,0 +1,184 @@
+"""Processes that are killed inside each control, answered, paused and raced for, and go on rightly."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 60.0
+CHILD = """\
+name: child
+inputs: {n: {type: integer}}
+nodes:
+  first: {command: 'echo "in$N" >> effects', inputs: {n: "${{ inputs.n }}"}}
+  slow:
+    command: 'echo "slow$N" >> effects; while [ ! -e go ]; do sleep 0.05; done'
+    idempotent: true
+    inputs: {n: "${{ inputs.n }}"}
+    after: [first]
+outputs: {n: "${{ slow.exit_code + inputs.n }}"}
+"""
+LOOP = """\
+nodes:
+  grow:
+    control: loop
+    state: {x: 1}
+    until: iteration >= 2
+    body:
+      c: {workflow: child.yaml, inputs: {n: "${{ state.x }}"}}
+    next: {x: c.n * 10}
+outputs: {x: "${{ grow.x }}"}
+"""
+EACH = """\
+nodes:
+  each: {workflow: child.yaml, for_each: "[1, 2, 3]", concurrency: 1, inputs: {n: "${{ item }}"}}
+outputs: {x: "${{ each.n }}"}
+"""
+DELAY = """\
+nodes:
+  a: {command: 'echo a >> effects'}
+  d: {control: delay, for: 1500ms, after: [a]}
+  c: {command: 'echo c >> effects; while [ ! -e go ]; do sleep 0.05; done', idempotent: true, after: [a]}
+  b: {command: 'echo b >> effects', after: [d]}
+outputs: {x: "${{ b.exit_code }}"}
+"""
+CASES: Mapping[str, tuple[str, str, object, str]] = {
+    "loop and sub-workflow": (LOOP, "slow1", {"x": 1000}, "in1 in10 in100"),
+    "fan-out of sub-workflows": (EACH, "slow1", {"x": [1, 2, 3]}, "in1 in2 in3"),
+    "delay": (DELAY, "c", {"x": 0}, "a b"),
+}
+
+
+class Place:
+    """A home, a workflow and the file where its effects show."""
+
+    def __init__(self, folder: Path, text: str) -> None:
+        self.folder, self.effects = folder, folder / "effects"
+        (folder / "child.yaml").write_text(CHILD, encoding="utf-8")
+        (folder / "w.yaml").write_text(f"name: W\n{text}", encoding="utf-8")
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")}
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "symphony", *words],
+            cwd=self.folder, env={**environment, "SYMPHONY_HOME": str(self.folder / "home")},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def call(self, *words: str) -> tuple[int, str, str]:
+        process = self.start(*words)
+        out, err = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, out.decode(), err.decode()
+
+    def json(self, *words: str) -> "dict[str, object]":
+        found = json.loads(self.call(*words, "--json")[1])
+        assert isinstance(found, dict)
+        return found
+
+    def node(self, name: str) -> str:
+        nodes = self.json("runs", "show", "last")["nodes"]
+        assert isinstance(nodes, dict)
+        return str(nodes[name]["status"])
+
+    def wait_for(self, effect: str, process: "subprocess.Popen[bytes]") -> None:
+        until = time.monotonic() + PATIENCE_S
+        while effect not in self.counts() and time.monotonic() < until:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+
+    def counts(self) -> Counter[str]:
+        return Counter(self.effects.read_text().split()) if self.effects.exists() else Counter()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_killed_inside_a_control_goes_on_there_and_repeats_no_effect(case: str, tmp_path: Path) -> None:
+    text, moment, outputs, once = CASES[case]
+    place = Place(tmp_path, text)
+    process = place.start("run", "w.yaml", "-q")
+    place.wait_for(moment, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    (tmp_path / "go").touch()
+    (tmp_path / "child.yaml").write_text("not: [what it was", encoding="utf-8")
+    result = place.json("runs", "resume", "last", "-q")
+    assert (result["status"], result["outputs"]) == ("succeeded", outputs)
+    counts = place.counts()
+    assert {name: counts[name] for name in once.split()} == dict.fromkeys(once.split(), 1)
+
+
+APPROVAL = """\
+nodes:
+  gate: {control: approval, message: "Publish?", timeout: 10m}
+  done: {command: 'echo done >> effects', after: [gate]}
+outputs: {by: "${{ gate.by }}", comment: "${{ gate.comment }}"}
+"""
+
+
+def test_an_answer_reaches_a_living_run_which_goes_on_by_itself(tmp_path: Path) -> None:
+    place = Place(tmp_path, APPROVAL)
+    process = place.start("run", "w.yaml", "-q", "--json")
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until and place.call("runs", "list", "--status", "running")[1] == "":
+        time.sleep(0.05)
+    while time.monotonic() < until and place.node("gate") != "waiting":
+        time.sleep(0.05)
+    code, _, err = place.call("runs", "approve", "last", "gate", "--comment", "fine", "--by", "Ann")
+    assert code == 0
+    assert "goes on by itself" in err
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert json.loads(out)["outputs"] == {"by": "Ann", "comment": "fine"}
+    assert place.counts()["done"] == 1
+
+
+def test_an_answer_without_an_owner_is_kept_and_two_who_go_on_do_it_once(tmp_path: Path) -> None:
+    place = Place(tmp_path, APPROVAL.replace(", timeout: 10m", ""))
+    assert place.call("run", "w.yaml", "-q")[0] == 4
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(
+            pool.map(lambda what: place.call("runs", what, "last", "gate")[0], ["approve", "reject"])
+        )
+    assert sorted(answers) == [0, 2]
+    with ThreadPoolExecutor(3) as pool:
+        ends = list(pool.map(lambda _: place.call("runs", "resume", "last", "-q"), range(3)))
+    assert 0 in [code for code, _, _ in ends]
+    assert all(code == 0 or "run-busy" in err for code, _, err in ends), ends
+    assert place.counts()["done"] == (1 if answers[0] == 0 else 0)
+
+
+def test_a_pause_lets_end_what_runs_and_begins_nothing(tmp_path: Path) -> None:
+    place = Place(tmp_path, LOOP)
+    process = place.start("run", "w.yaml", "-q", "--json")
+    place.wait_for("slow1", process)
+    assert place.call("runs", "pause", "last")[0] == 0
+    (tmp_path / "go").touch()
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 4, err
+    assert json.loads(out)["status"] == "paused"
+    assert place.counts()["in10"] == 0
+    assert place.json("runs", "resume", "last", "-q")["outputs"] == {"x": 1000}
+    assert {name: n for name, n in place.counts().items() if name.startswith("in")} == {
+        "in1": 1, "in10": 1, "in100": 1
+    }  # fmt: skip
+
+
+def test_a_run_without_an_owner_is_cancelled_inside_a_loop_and_can_be_run_again(tmp_path: Path) -> None:
+    place = Place(tmp_path, LOOP)
+    process = place.start("run", "w.yaml", "-q")
+    place.wait_for("slow1", process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    (tmp_path / "go").touch()
+    assert place.json("runs", "cancel", "last")["status"] == "cancelled"
+    assert place.json("runs", "rerun", "last", "-q")["outputs"] == {"x": 1000}
+    assert place.counts()["in1"] == 1

@@ -1,0 +1,333 @@
+"""Seeded simulation of whole runs: every control nested at random, crashes, pauses, answers, new starts.
+
+The engine is the real one; the clock runs a thousand times too fast and jumps between two lives of
+a run, and the journal loses everything after a record drawn by the seed. Each world is run once in
+calm; whatever happens to it in a storm, it must end with the same outputs.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from zlib import crc32
+
+import pytest
+
+from symphony import Context, kit, operator
+from symphony.app.preparing import Prepared, prepare
+from symphony.pit.artifacts import MemoryArtifacts
+from symphony.pit.tracker.documents import ChildDocument
+from symphony.pit.tracker.engine import Engine
+from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.journal import JournalFailed, MemoryStore, Request, RunMeta
+from symphony.pit.tracker.logs import capture
+from symphony.pit.tracker.records import Code, Record, integer
+from symphony.pit.tracker.replay import Replay
+from symphony.pit.tracker.reuse import Anew, written
+from symphony.ports.runs import RunResult, RunStatus
+from symphony.workflow import dumps, loads
+from symphony.workflow.catalog import Catalog
+
+pytestmark = pytest.mark.slow
+
+SEEDS = range(int(os.environ.get("SYMPHONY_SIMULATION_SEEDS", "30")))
+LIVES_MAX = 60
+FASTER = 1000.0
+Document = dict[str, object]
+
+
+class FastClock:
+    """The real clock, a thousand times too fast; the wall clock may be set."""
+
+    def __init__(self) -> None:
+        self._began, self.set_by_s = time.monotonic(), 0.0
+
+    def monotonic_s(self) -> float:
+        return (time.monotonic() - self._began) * FASTER
+
+    def now_s(self) -> float:
+        return 1_700_000_000.0 + self.monotonic_s() + self.set_by_s
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(seconds, 1.0) / FASTER)
+
+
+class Disk(MemoryStore):
+    """A journal that is cut off after `room` records of one life, and hands over requests."""
+
+    def __init__(self, reused: Mapping[str, bytes]) -> None:
+        super().__init__()
+        self.kept: list[Record] = []
+        self.room: int | None = None
+        self.asked: dict[int, Request] = {}
+        self._reused = reused
+
+    def commit(self, records: list[Record]) -> None:
+        taken = records if self.room is None else records[: self.room]
+        self.kept += taken
+        if self.room is not None:
+            self.room -= len(taken)
+            if self.room <= 0:
+                raise JournalFailed("the process was killed")
+
+    def records(self) -> Iterator[Record]:
+        yield from self.kept
+
+    def requests(self) -> list[tuple[int, Request]]:
+        return list(self.asked.items())
+
+    def settled(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.asked.pop(number, None)
+
+    def reuse(self) -> Mapping[str, bytes]:
+        return self._reused
+
+
+def luck(*parts: object) -> int:
+    """A number that depends on `parts` alone."""
+    return crc32(repr(parts).encode())
+
+
+@dataclass
+class World:
+    """What lies outside of a run: the effects that steps had, by the step's name and attempt."""
+
+    seed: int
+    begun: Counter[str] = field(default_factory=Counter)
+    done: set[str] = field(default_factory=set)
+
+
+WORLD = World(0)
+
+
+async def _step(context: Context, value: int) -> int:
+    key = f"{context.node}@{context.attempt}"
+    WORLD.begun[key] += 1
+    for _ in range(luck(key) % 3):
+        await asyncio.sleep(0)
+    WORLD.done.add(key)
+    if luck(WORLD.seed, context.node, context.attempt) % 5 == 0:
+        raise RuntimeError("bad luck")
+    return value + 1
+
+
+@operator("sim.effect", version="1.0.0", inline=False)
+async def effect(context: Context, value: int) -> int:
+    """Changes the world, and must not be repeated."""
+    return await _step(context, value)
+
+
+@operator("sim.step", version="1.0.0", idempotent=True, inline=False)
+async def step(context: Context, value: int) -> int:
+    """Changes the world, and may be repeated."""
+    return await _step(context, value)
+
+
+OPERATORS = {**kit.operators(), "sim.effect": effect, "sim.step": step}
+
+
+class Making:
+    """Random workflows whose nodes give integers, with sub-workflows in `children`."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self.children: list[Document] = []
+
+    def graph(self, depth: int, seen: list[str]) -> tuple[Document, str]:
+        """Nodes, and an expression over them; `seen` are the integers that they may read."""
+        nodes: Document = {}
+        seen = list(seen)
+        for i in range(self.rng.randrange(2, 5)):
+            name = f"n{depth}{i}"
+            node, port = self.node(depth, self.rng.choice(seen), i)
+            if self.rng.random() < 0.25:
+                node = {**node, "for_each": "[0, 1, 2]", "concurrency": self.rng.choice([1, 3])}
+                port = f"{port}[1]" if port else ""
+            if self.rng.random() < 0.15:
+                node["when"] = f"({self.rng.choice(seen)}) % 2 == 0"
+            nodes[name] = node
+            if port:  # null, where the node was skipped
+                whole = f"{name}.{port.removesuffix('[1]')}"
+                seen.append(f"({whole} == null || {name}.{port} == null ? 0 : int({name}.{port}))")
+        return nodes, f"({seen[-1]}) + ({self.rng.choice(seen)})"
+
+    def node(self, depth: int, value: str, i: int) -> tuple[Document, str]:
+        """A node and the port that holds an integer, or nothing."""
+        kinds = ["value", "step", "step", "effect", "delay", "approval", "branch"]
+        kind = self.rng.choice([*kinds, "loop", "loop", "child", "child"] if depth < 2 else kinds)
+        after: Document = {"after": [f"n{depth}{i - 1}"]} if i and self.rng.random() < 0.5 else {}
+        match kind:
+            case "value":
+                return {"operator": "debug.value", "inputs": {"value": f"${{{{ {value} }}}}"}}, "result"
+            case "step" | "effect":
+                more: Document = {"retry": {"attempts": 4, "initial": "1s"}}
+                if self.rng.random() < 0.3:
+                    more["on_error"] = {"value": {"result": 7}}
+                return {
+                    "operator": f"sim.{kind}",
+                    "inputs": {"value": f"${{{{ {value} }}}}"},
+                    **more,
+                }, "result"
+            case "delay":
+                return {"control": "delay", "for": self.rng.choice(["1s", "5s", "20s"]), **after}, ""
+            case "approval":
+                return {"control": "approval", "message": f"${{{{ {value} }}}}?", **after}, ""
+            case "branch":
+                return {"control": "branch", "condition": f"({value}) > 3", **after}, ""
+        below, result = self.graph(depth + 1, ["inputs.x"] if kind == "child" else [value, "state.x"])
+        again: Document = {"retry": {"attempts": 3, "initial": "1s"}} if self.rng.random() < 0.5 else {}
+        if kind == "loop":
+            end = {"until": f"iteration >= {self.rng.randrange(3)}"}
+            loop: Document = {"control": "loop", "state": {"x": f"${{{{ {value} }}}}"}, "body": below, **end}
+            return {**loop, "next": {"x": result}, **again}, "x"
+        self.children.append(
+            {"name": "child", "inputs": {"x": {"type": "integer"}}, "nodes": below,
+             "outputs": {"x": f"${{{{ {result} }}}}"}}
+        )  # fmt: skip
+        name = f"child{len(self.children) - 1}"
+        return {"workflow": name, "inputs": {"x": f"${{{{ {value} }}}}"}, **again}, "x"
+
+
+def made(seed: int) -> Prepared:
+    """A run of a random workflow, ready to begin."""
+    making = Making(Random(seed))
+    nodes, result = making.graph(0, ["inputs.x"])
+    document: Document = {
+        "name": "world", "inputs": {"x": {"type": "integer", "default": 1}}, "nodes": nodes,
+        "outputs": {"x": f"${{{{ {result} }}}}"},
+    }  # fmt: skip
+    everybody = {f"child{i}": i for i in range(len(making.children))}
+    children = tuple(
+        ChildDocument(document=dumps(loads(json.dumps(one), "json"), "json"), base="/", references=everybody)
+        for one in making.children
+    )
+    meta = RunMeta(
+        run_id=f"run-{seed}", workflow=dumps(loads(json.dumps(document), "json"), "json"), source=None,
+        inputs=b"", cwd="/", base="/", created_at=0.0, children=children, references=everybody, concurrency=3,
+    )  # fmt: skip
+    infos = {name: one.info for name, one in OPERATORS.items()}
+    return prepare(meta, Catalog(operators=infos, models={}), OPERATORS, {}, {"x": 1}, keys={})
+
+
+class AtOnce:
+    async def acquire(self, run_id: str, node: str, resource: str) -> None: ...
+    def release(self, run_id: str, node: str, resource: str) -> None: ...
+
+
+class NoModels:
+    async def close(self) -> None: ...
+
+
+def engine(prepared: Prepared, disk: Disk, clock: FastClock) -> Engine:
+    executor = Executor(
+        run_id=prepared.meta.run_id, cwd=Path("/"), base=Path("/"), artifacts=MemoryArtifacts(clock.now_s),
+        models=NoModels(),  # type: ignore[arg-type]  # no node asks one
+        arbiter=AtOnce(), clock=clock, log=lambda *_: None, capture=capture, threads=2,
+    )  # fmt: skip
+    return Engine(prepared.job, disk, executor, clock, 1)
+
+
+def replayed(prepared: Prepared, disk: Disk) -> Replay:
+    replay = Replay(prepared.job.plan, limit=prepared.job.limit)
+    for record in disk.kept:
+        replay.apply(record)
+    return replay
+
+
+class Story:
+    """One run through all its lives."""
+
+    def __init__(self, seed: int, *, calm: bool, reused: Mapping[str, bytes] | None = None) -> None:
+        self.prepared, self.rng, self.calm = made(seed), Random(seed + 1), calm
+        self.disk, self.clock = Disk(reused or {}), FastClock()
+        self.seed, self.lives, self.skipped = seed, 0, False
+        self.sealed: dict[str, int] = {}  # how often steps had begun when their end was durable
+
+    async def tell(self) -> RunResult:
+        """Live until the end. Raises AssertionError if the run stands still without a reason."""
+        retry: list[str] = []
+        skip: list[str] = []
+        while self.lives < LIVES_MAX:
+            self.lives += 1
+            self.disk.room = self.rng.randrange(1, 40) if not self.calm and self.lives < 30 else None
+            self.clock.set_by_s += 0.0 if self.calm else self.rng.choice([-9e6, -30.0, 0.0, 30.0, 9e6])
+            life = engine(self.prepared, self.disk, self.clock)
+            if not self.calm and self.rng.random() < 0.2:
+                self.ask(Request(kind="pause"))
+            with contextlib.suppress(JournalFailed):
+                result = await life.run(list(self.disk.records()), retry, skip)
+                if result.status not in (RunStatus.WAITING, RunStatus.PAUSED):
+                    return result
+            retry, skip = self.decide()
+        raise AssertionError(f"seed {self.seed}: it did not end in {LIVES_MAX} lives")
+
+    def ask(self, request: Request) -> None:
+        self.disk.asked[len(self.disk.asked) + 1000 * self.lives] = request
+
+    def decide(self) -> tuple[list[str], list[str]]:
+        """What a person does between two lives: answer, and look whether effects are there."""
+        replay = replayed(self.prepared, self.disk)
+        retry: list[str] = []
+        skip: list[str] = []
+        self.look(replay)
+        for name, slot in replay.waiting().items():
+            if slot in replay.asked:
+                kind = "approve" if luck(self.seed, name) % 2 else "reject"
+                self.ask(Request(kind=kind, node=name))  # type: ignore[arg-type]
+            elif f"{name}@{replay.machine.attempts[slot]}" in WORLD.begun:
+                skip.append(name)
+                self.skipped = True
+            else:
+                retry.append(name)
+        return retry, skip
+
+    def look(self, replay: Replay) -> None:
+        """Nothing that had finished at an earlier look has begun again."""
+        for record in self.disk.kept:
+            if record[0] == Code.FINISHED and not record[6]:
+                slot = integer(record[1])
+                name = f"{replay.machine.name(slot)}@{replay.machine.attempts[slot]}"
+                count = WORLD.begun[name]
+                assert self.sealed.setdefault(f"{slot}:{name}", count) == count, f"{name} ran again"
+
+
+def tell(seed: int, **how: object) -> tuple[Story, RunResult]:
+    global WORLD
+    WORLD = World(seed)
+    story = Story(seed, **how)  # type: ignore[arg-type]
+    return story, asyncio.run(story.tell())
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_in_a_storm_ends_as_the_same_run_in_calm(seed: int) -> None:
+    _, calm = tell(seed, calm=True)
+    story, storm = tell(seed, calm=False)
+    context = f"seed {seed}, {story.lives} lives"
+    story.look(replayed(story.prepared, story.disk))
+    if not story.skipped:
+        assert (storm.status, storm.outputs) == (calm.status, calm.outputs), context
+    assert replayed(story.prepared, story.disk).nodes() == storm.nodes, context
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_run_that_takes_over_results_ends_as_the_old_one(seed: int) -> None:
+    story, old = tell(seed, calm=True)
+    names = sorted(old.nodes)
+    first = Random(seed).choice([None, *names])
+    reader = engine(story.prepared, story.disk, story.clock)
+    taken = reader.reusable(story.disk.kept, Anew(first=first))
+    reused = {name: written(result, story.prepared.sealer) for name, result in taken.items()}
+    _, new = tell(seed, calm=Random(seed + 2).random() < 0.5, reused=reused)
+    context = f"seed {seed}, from {first}"
+    assert not [key for key in WORLD.begun if key.rpartition("@")[0] in reused], context
+    if old.status is RunStatus.SUCCEEDED and new.status is RunStatus.SUCCEEDED:
+        assert new.outputs == old.outputs, context
+    if first is not None and old.status is RunStatus.SUCCEEDED:
+        assert first not in reused, context
