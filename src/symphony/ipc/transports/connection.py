@@ -1,7 +1,8 @@
 """One end of a connection: messages over any stream of bytes, with pushing back. No task of its own.
 
 The stream is an asyncio transport or something that behaves like one (`Link`). What is written
-within one turn of the event loop goes out together; the first message of a turn goes at once.
+within one turn of the event loop goes out together, but the first message of a turn at once; what
+answers a piece of the stream goes out together when that piece has been delivered.
 """
 
 import asyncio
@@ -259,6 +260,8 @@ class Connection(asyncio.Protocol):
         """A piece of the stream: any size, any cut."""
         if not self._heeds():
             return
+        # What is answered at once leaves together, when all of `data` has been delivered.
+        outermost, self._corked = not self._corked, True
         try:
             for kind, body in self._frames.feed_frames(data):
                 if kind is Kind.MESSAGE and self._state is _State.OPEN:
@@ -267,6 +270,9 @@ class Connection(asyncio.Protocol):
                     self._told(kind, body)
         except SymphonyError as error:
             self.abort(error)
+        finally:
+            if outermost:
+                self._uncork()
 
     def eof_received(self) -> bool:
         """The peer will write no more; what it should have said before is judged in `connection_lost`."""

@@ -416,7 +416,7 @@ class RingLink(asyncio.Transport):
         """Look for a while without giving the event loop its turn."""
         until = perf_counter_ns() + _SPIN_NS
         while self._reading and not self._in.waiting and perf_counter_ns() < until:
-            pass
+            os.sched_yield()  # the other side may be waiting for this very core
 
     def _end(self) -> None:
         if self._lost:
