@@ -17,7 +17,7 @@ import contextlib
 import sqlite3
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -27,6 +27,7 @@ from measuring import Figure, line, seconds
 
 from symphony.app import Symphony
 from symphony.ports.runs import NodeResult
+from symphony.sdk import Operator
 from symphony.workflow import loads
 
 ROWS_SINGLE, ROWS_BATCH = 200, 1024
@@ -44,10 +45,10 @@ class Run:
     journal_bytes: int
 
 
-async def run_once(document: str, home: Path | None) -> Run:
+async def run_once(document: str, home: Path | None, operators: Sequence[Operator] = ()) -> Run:
     """Run the document on `home`, or in memory. Raises RuntimeError if it does not succeed."""
     workflow = loads(document, "json")
-    async with Symphony.open(home, memory=home is None) as symphony:
+    async with Symphony.open(home, operators=operators, memory=home is None) as symphony:
         _ = symphony.catalog  # the kit is loaded once a process, not once a run
         started = perf_counter()
         handle = await symphony.start(workflow)

@@ -2,13 +2,15 @@
 
 import json
 
+VALUE = "debug.value"
+
 
 def _document(name: str, nodes: dict[str, dict[str, object]]) -> str:
     return json.dumps({"symphony": 1, "name": name, "nodes": nodes})
 
 
-def _node(value: object) -> dict[str, object]:
-    return {"operator": "debug.value", "inputs": {"value": value}}
+def _node(value: object, operator: str = VALUE) -> dict[str, object]:
+    return {"operator": operator, "inputs": {"value": value}}
 
 
 def _read(number: int) -> str:
@@ -56,15 +58,15 @@ def wide(nodes: int) -> str:
     return _made("wide", nodes, nodes)
 
 
-def layered(nodes: int, width: int) -> str:
+def layered(nodes: int, width: int, operator: str = VALUE) -> str:
     """Layers of `width`; a node passes on one value of the layer before, and waits for another node."""
-    return _made("layered", nodes, width)
+    return _made("layered", nodes, width, operator)
 
 
-def _made(name: str, nodes: int, width: int) -> str:
+def _made(name: str, nodes: int, width: int, operator: str = VALUE) -> str:
     made = {}
     for i, (read, after) in enumerate(before(nodes, width)):
-        made[f"n{i}"] = _node(i if read is None else _read(read))
+        made[f"n{i}"] = _node(i if read is None else _read(read), operator)
         if after is not None:
             made[f"n{i}"]["after"] = [f"n{after}"]
     return _document(name, made)

@@ -63,6 +63,18 @@ def test_the_peer_writes_every_row(module, tmp_path):
     assert module("engine").peer_us(tmp_path, 4, 2) > 0
 
 
+def test_effects_are_measured_beside_the_disk(module):
+    figures = module("effects").figures(4, 1)
+    assert [one.peer is not None and one.peer > 0 for one in figures] == [True] * 4
+
+
+@pytest.mark.slow
+def test_the_memory_of_a_run_is_measured(module):
+    large, command, small, _ = module("memory").figures(200)
+    assert large.measured > 10
+    assert command.measured >= small.measured > 10
+
+
 def test_the_report_names_misses_and_broken_benchmarks(module):
     measuring, run = module("measuring"), module("run")
     figures = [measuring.Figure("slow", 20.0, "ms", 10), measuring.Figure("fast", 1.0, "ms", 10, peer=2.0)]

@@ -166,9 +166,18 @@ class Executor:
             if hit is not None:
                 await loop.run_in_executor(pool, self._link_all, work, hit.outputs, node, inputs)
                 return Finished(hit.outputs, hit.run_id)
-        plain = await loop.run_in_executor(pool, self.all_plain, inputs)
+        # A thread only for what may take long: the way there and back costs as much as a commit.
+        plain: Mapping[str, Value]
+        if any(isinstance(value, ArtifactRef) for value in inputs.values()):
+            plain = await loop.run_in_executor(pool, self.all_plain, inputs)
+        else:
+            plain = self.all_plain(inputs)
         returned = await self._call(work, plain, node, attempt, pool, asking)
-        outputs = await loop.run_in_executor(pool, self.store_outputs, work, returned, node, inputs)
+        outputs: Mapping[str, StoredValue]
+        if work.node.artifact is None and all(map(_surely_small, returned.values())):
+            outputs = check_outputs(work, returned)
+        else:
+            outputs = await loop.run_in_executor(pool, self.store_outputs, work, returned, node, inputs)
         if (
             key is not None
             and self.cache is not None
@@ -568,6 +577,13 @@ def ended_itself(error: SystemExit) -> SymphonyError:
     return SymphonyError(
         f"it called sys.exit({error.code!r})", code="operator-failed", hint="return, or raise an error"
     )
+
+
+def _surely_small(value: Value) -> bool:
+    """Can a look tell that the value travels inline?"""
+    if isinstance(value, str | bytes):
+        return len(value) * 4 <= INLINE_BYTES_MAX
+    return value is None or isinstance(value, bool | int | float)
 
 
 def _sound(text: str) -> str:

@@ -25,6 +25,7 @@ class Recorder:
         self._error: JournalFailed | None = None
         self._writer = Writer(store, self._committed, self._journal_failed)
         self._flushing: asyncio.TimerHandle | None = None
+        self._joining: list[asyncio.Future[None]] = []  # of those, who wait for the next commit
 
     def record(self, record: Record) -> None:
         """Remember the record; it becomes durable with the next commit."""
@@ -44,18 +45,23 @@ class Recorder:
         reached: asyncio.Future[None] = self._loop.create_future()
         self._waiting.add(reached)
         reached.add_done_callback(self._waiting.discard)
+        if not self._joining:
+            # One turn of the loop lets others join the same commit: that is what makes it a group.
+            self._loop.call_soon(self._commit)
+        self._joining.append(reached)
+        await reached
+
+    def _commit(self) -> None:
+        joined, self._joining = self._joining, []
 
         def settle() -> None:
-            if not reached.done():
-                reached.set_result(None)
+            for reached in joined:
+                if not reached.done():
+                    reached.set_result(None)
 
-        def tell() -> None:
-            self._call(settle)
-
-        self._writer.barrier(tell)
-        # One turn of the loop lets others join the same commit: that is what makes it a group.
-        self._loop.call_soon(self._writer.flush)
-        await reached
+        # One call wakes the whole group: every call from a thread costs a write to a pipe.
+        self._writer.barrier(lambda: self._call(settle))
+        self._writer.flush()
 
     def halt(self, why: SymphonyError) -> None:
         """Stop the run where it is: what is recorded stays, and nothing more is reported."""
