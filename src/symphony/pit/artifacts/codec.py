@@ -169,10 +169,10 @@ def _ready(value: object, depth: int, *, by_content: bool) -> object:
         return value
     if depth >= DEPTH_MAX:
         raise _Refused(f"nested more than {DEPTH_MAX} deep")
-    if isinstance(value, list) and kind is list:
-        return _ready_list(value, depth, by_content)
     if isinstance(value, dict) and kind is dict:
         return _ready_dict(value, depth, by_content)
+    if isinstance(value, list) and kind is list:
+        return _ready_list(value, depth, by_content)
     if isinstance(value, ArtifactRef):
         return _ready_ref(value, by_content)
     if isinstance(value, Sealed):

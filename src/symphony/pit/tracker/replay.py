@@ -119,7 +119,7 @@ class Replay:
         """Remember what the record says beyond the machine's own state."""
         self.seq += 1
         if len(record) == _FINISHED_FIELDS and record[0] == _FINISHED:
-            self._note_finished(record)
+            self._note_finished(record)  # nearly every record: past all that others may hold
             return
         if len(record) < 3 or not isinstance(record[1], int):
             raise SerializationFailed("a journal record is cut short")

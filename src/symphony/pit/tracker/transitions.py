@@ -37,6 +37,7 @@ class Transitions:
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._record, self._clock = recorder.record, clock
         self.halt = recorder.halt
+        self._put = bindings.values.put
         self.commands: deque[Command] = deque()
         self.woken = asyncio.Event()
 
@@ -79,9 +80,10 @@ class Transitions:
     def _succeeded(
         self, slot: int, outputs: Mapping[str, StoredValue], record: Record, taken: str | None
     ) -> None:
-        self._bindings.values.put(slot, outputs)
+        self._put(slot, outputs)
         self._record(record)
-        self.push(self._machine.finished(slot, taken))
+        self.commands.extend(self._machine.finished(slot, taken))
+        self.woken.set()
 
     def reused(self, slot: int, result: Reused) -> None:
         """The slot's result is taken from another run."""

@@ -132,7 +132,9 @@ class Machine:
             self._expect(slot, _RUNNING, _WAITING)
         if taken is not None:
             self.taken[slot] = taken
-        self._release(slot)
+        if self._holds[slot]:  # `_release`, without the call
+            self._holds[slot] = 0
+            self._busy -= 1
         frame = self._frame[slot]
         plain, index = frame.plan.plain, slot - frame.base
         targets = plain[index] if index < len(plain) else None  # an element stands behind its frame

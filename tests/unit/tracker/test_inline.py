@@ -1,0 +1,106 @@
+"""Inline operators: the short way gives the same as the long one. And what is made or waited for late."""
+
+import asyncio
+import json
+
+from symphony import operator
+from symphony.app import Symphony
+from symphony.pit.tracker.core.plan import PlanNode, make_plan
+from symphony.pit.tracker.feed import Feed
+from symphony.pit.tracker.journal import MemoryStore
+from symphony.pit.tracker.recording import Recorder
+from symphony.pit.tracker.records import Code
+from symphony.pit.tracker.replay import LazyNodes, Replay
+from symphony.ports.runs import RunResult
+from symphony.ports.values import ArtifactRef
+from symphony.workflow import loads
+
+
+@operator("test.double", version="1.0.0", pure=True)
+async def double(number: int) -> int:
+    """Twice the number."""
+    return 2 * number
+
+
+@operator("test.repeat", version="1.0.0", pure=True)
+async def repeat(text: str, times: int) -> str:
+    """The text, several times."""
+    return text * times
+
+
+@operator("test.wrong", version="1.0.0", pure=True)
+async def wrong() -> int:
+    """Break its own declaration."""
+    return "one"  # type: ignore[return-value]
+
+
+async def ran(nodes: dict[str, object], **environment: str) -> RunResult:
+    document = json.dumps({"symphony": 1, "name": "t", "nodes": nodes, "env": sorted(environment)})
+    async with Symphony.open(memory=True, operators=[double, repeat, wrong]) as symphony:
+        return await (await symphony.start(loads(document, "json"), environment=environment)).result()
+
+
+def node(operator_: str, **inputs: object) -> dict[str, object]:
+    return {"operator": operator_, "inputs": inputs}
+
+
+def test_a_type_that_shows_only_when_the_node_runs_is_refused() -> None:
+    nodes = {"a": node("debug.value", value="x"), "b": node("test.double", number="${{ a.result }}")}
+    result = asyncio.run(ran(nodes))
+    error = result.nodes["b"].error
+    assert error is not None
+    assert (error.code, "number" in error.message) == ("type-mismatch", True)
+
+
+def test_an_output_that_breaks_its_declaration_fails_the_node() -> None:
+    error = asyncio.run(ran({"a": node("test.wrong")})).nodes["a"].error
+    assert error is not None
+    assert error.code == "type-mismatch"
+
+
+def test_a_large_output_travels_as_a_reference_that_knows_where_it_came_from() -> None:
+    async def run() -> None:
+        nodes = {"a": node("test.repeat", text="ab", times=50_000)}
+        document = {"symphony": 1, "name": "t", "nodes": nodes, "outputs": {"out": "${{ a.result }}"}}
+        async with Symphony.open(memory=True, operators=[repeat]) as symphony:
+            handle = await symphony.start(loads(json.dumps(document), "json"))
+            out = (await handle.result()).outputs["out"]
+            assert isinstance(out, ArtifactRef)
+            assert out.size == 100_000
+            made = [one for one in symphony.artifacts.find(out.digest).provenance if one.node == "a"]
+            assert [set(one.inputs) for one in made] == [{"text", "times"}]
+
+    asyncio.run(run())
+
+
+def test_a_node_reads_null_of_one_that_was_skipped() -> None:
+    nodes = {
+        "a": {**node("debug.value", value=1), "when": "false"},
+        "b": {**node("debug.value", value="${{ a.result }}"), "join": "any", "after": ["c"]},
+        "c": node("debug.value", value=2),
+    }
+    result = asyncio.run(ran(nodes))
+    assert result.status == "succeeded"
+    assert result.nodes["b"].status == "succeeded"
+
+
+def test_those_who_wait_for_the_disk_together_share_a_commit() -> None:
+    async def run() -> int:
+        plan, store = make_plan([PlanNode("a")], [()]), MemoryStore()
+        recorder = Recorder(store, Replay(plan, limit=1), Feed(plan, limit=1), lambda error: None)
+        recorder.record((Code.BEGUN, 0, 1.0, 1))
+        await asyncio.gather(*(recorder.durable() for _ in range(10)))
+        committed = len(store.batches)
+        await recorder.close()
+        return committed
+
+    assert asyncio.run(run()) == 1
+
+
+def test_nodes_that_are_made_late_are_those_made_at_once() -> None:
+    replay = Replay(make_plan([PlanNode("a"), PlanNode("b")], [(), ()]), limit=2)
+    replay.apply((Code.BEGUN, 0, 1.0, 1))
+    replay.apply((Code.FINISHED, 0, 3.0, 2.0, b"\x80", None, None))
+    late = LazyNodes(replay)
+    assert (list(late), len(late), dict(late)) == (["a", "b"], 2, replay.nodes())
+    assert late["a"].duration_ms == 1000.0
