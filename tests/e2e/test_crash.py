@@ -21,6 +21,7 @@ import pytest
 
 from symphony import Symphony
 from symphony.pit.tracker.journal import JournalFailed
+from symphony.ports.runs import RunResult
 
 pytestmark = pytest.mark.slow
 
@@ -31,6 +32,7 @@ PATIENCE_S = 180.0
 STAGES = 4
 WINDOW_S = 0.35
 """Within which a process is killed, while the run moves on; it grows while it does not."""
+LOCK_S = 2.0
 FINISHED = ("succeeded", "cached", "skipped")
 
 OPERATORS = """\
@@ -239,13 +241,22 @@ class Story:
                 return result
             process = self.place.resume(*self._decisions(result))
 
+    def _shown(self) -> RunResult:
+        """As it stands; a child that is just being started holds its dead parent's lock for a moment."""
+        runs, until = Symphony.open(self.place.home).runs, time.monotonic() + LOCK_S
+        while True:
+            shown = runs.result(self.place.run_id() or "")
+            if shown.status != "running" or time.monotonic() > until:
+                return shown
+            time.sleep(0.005)
+
     def _after_kill(self) -> "subprocess.Popen[bytes]":
         counts = self.place.counts()
         if self.place.run_id() is None:
             assert not counts
             return self.place.run()
         try:
-            shown = Symphony.open(self.place.home).runs.result(self.place.run_id() or "")
+            shown = self._shown()
         except JournalFailed as error:  # killed while the journal was made
             assert not counts, error
             (self.place.home / "journal" / f"{self.place.run_id()}.db").unlink()
