@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeGuard, get_args, get_origin, get_type_hints
 
 import msgspec
+from python_reference import page as python_page
 
 from symphony.cli import exits
 from symphony.cli.reference import reference
@@ -180,6 +181,8 @@ def main() -> int:
         "settings": "\n".join(settings()),
         "errors": "\n".join(errors()),
         "templates": "\n".join(templates()),
+        "python": python_page("symphony"),
+        "testing": python_page("symphony.testing"),
     }
     for name, text in pages.items():
         (FOLDER / f"{name}.md").write_text(text.rstrip() + "\n", encoding="utf-8")

@@ -11,25 +11,56 @@ Everything here is loaded when it is first used: `import symphony` costs next to
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from symphony.app import RunHandle, Symphony, run
+    from symphony.app import InputInvalid, Progress, RunHandle, Symphony, run
     from symphony.commons.errors import SymphonyError
-    from symphony.ports.runs import RunResult
-    from symphony.sdk import Context, operator
-    from symphony.workflow import Workflow, WorkflowBuilder, dumps, load, loads, validate
+    from symphony.ports.runs import (
+        NodeResult,
+        NodeStatus,
+        RunError,
+        RunEvent,
+        RunResult,
+        RunStatus,
+        RunSummary,
+    )
+    from symphony.ports.values import ArtifactRef
+    from symphony.sdk import Artifact, Context, Embedding, Operator, load_operators, operator
+    from symphony.workflow import (
+        Workflow,
+        WorkflowBuilder,
+        WorkflowInvalid,
+        dumps,
+        load,
+        loads,
+        validate,
+    )
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Artifact",
+    "ArtifactRef",
     "Context",
+    "Embedding",
+    "InputInvalid",
+    "NodeResult",
+    "NodeStatus",
+    "Operator",
+    "Progress",
+    "RunError",
+    "RunEvent",
     "RunHandle",
     "RunResult",
+    "RunStatus",
+    "RunSummary",
     "Symphony",
     "SymphonyError",
     "Workflow",
     "WorkflowBuilder",
+    "WorkflowInvalid",
     "__version__",
     "dumps",
     "load",
+    "load_operators",
     "loads",
     "operator",
     "run",
@@ -37,15 +68,29 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Artifact": "symphony.sdk",
+    "ArtifactRef": "symphony.ports.values",
     "Context": "symphony.sdk",
+    "Embedding": "symphony.sdk",
+    "InputInvalid": "symphony.app",
+    "NodeResult": "symphony.ports.runs",
+    "NodeStatus": "symphony.ports.runs",
+    "Operator": "symphony.sdk",
+    "Progress": "symphony.app",
+    "RunError": "symphony.ports.runs",
+    "RunEvent": "symphony.ports.runs",
     "RunHandle": "symphony.app",
     "RunResult": "symphony.ports.runs",
+    "RunStatus": "symphony.ports.runs",
+    "RunSummary": "symphony.ports.runs",
     "Symphony": "symphony.app",
     "SymphonyError": "symphony.commons.errors",
     "Workflow": "symphony.workflow",
     "WorkflowBuilder": "symphony.workflow",
+    "WorkflowInvalid": "symphony.workflow",
     "dumps": "symphony.workflow",
     "load": "symphony.workflow",
+    "load_operators": "symphony.sdk",
     "loads": "symphony.workflow",
     "operator": "symphony.sdk",
     "run": "symphony.app",

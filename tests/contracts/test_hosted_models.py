@@ -16,6 +16,7 @@ from symphony.kit.instruments.hosted import http, retrying
 from symphony.kit.instruments.hosted.models import HostedModels
 from symphony.ports.models import Estimate, ModelFailed, ModelUnavailable, Usage
 from symphony.ports.values import Value
+from symphony.testing import FakeClock
 from symphony.testing.model_server import Answers, Drops, Hangs, ModelServer, Says
 
 LIMIT_S = 20.0
@@ -27,25 +28,6 @@ SCHEMA: Value = {
     "required": ["n"],
     "additionalProperties": False,
 }
-
-
-class FakeClock:
-    """Sleeps are noted, not slept."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-        self.at = 1_700_000_000.0
-
-    def now_s(self) -> float:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.at += seconds
-        await asyncio.sleep(0)
 
 
 class Listener:
@@ -241,7 +223,7 @@ class TestTrouble:
     async def test_retry_after_is_heeded_in_seconds_and_as_a_date_and_capped(
         self, make: Make, server: ModelServer, clock: FakeClock
     ) -> None:
-        date = formatdate(clock.at + 7 + 30, usegmt=True)
+        date = formatdate(clock.now_s() + 7 + 30, usegmt=True)
         server.script += [
             error(429, Retry_After="7"),
             error(429, Retry_After=date),

@@ -24,30 +24,12 @@ from symphony.ports.models import (
     Usage,
 )
 from symphony.ports.values import Value
+from symphony.testing import FakeClock
 
 pytestmark = pytest.mark.slow
 
 CHILD = Path(__file__).with_name("echo_child.py")
 LIMIT_S = 20.0
-
-
-class FakeClock:
-    """Sleeps are noted, not slept."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-        self.at = 0.0
-
-    def now_s(self) -> float:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.at += seconds
-        await asyncio.sleep(0)
 
 
 class FakeModels:
@@ -262,7 +244,7 @@ class TestProcesses:
         counter = tmp_path / "starts"
         models = make("refuse", str(counter))
         for seconds, starts in ((0.0, 1), (0.5, 1), (1.1, 2)):
-            clock.at = seconds
+            clock.advance(seconds - clock.monotonic_s())
             with pytest.raises(ModelUnavailable, match="the model is not here") as caught:
                 await models.invoke("echo", {"texts": ["a"]}, {})
             assert caught.value.hint == "fetch it"

@@ -10,6 +10,7 @@ A comment before a fenced block says what to do with it:
 Other blocks are pictures of something; workflows and programs must not be.
 """
 
+import importlib
 import os
 import re
 import subprocess
@@ -139,7 +140,8 @@ sys.exit(generate.main())
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
     assert {page.name for page in tmp_path.iterdir()} == {
-        "command-line.md", "operators.md", "settings.md", "errors.md", "templates.md",
+        "command-line.md", "operators.md", "settings.md", "errors.md", "templates.md", "python.md",
+        "testing.md",
     }  # fmt: skip
     operators = (tmp_path / "operators.md").read_text(encoding="utf-8")
     for name in builtin_catalog().operators:
@@ -150,6 +152,11 @@ sys.exit(generate.main())
         assert entry.template is not None
         assert all(f"| `{name}` |" in templates for name in entry.template.parameters)
     assert "SYMPHONY__LOGGING__LEVEL" in (tmp_path / "settings.md").read_text(encoding="utf-8")
+    for package, page in (("symphony", "python.md"), ("symphony.testing", "testing.md")):
+        text = (tmp_path / page).read_text(encoding="utf-8")
+        for name in importlib.import_module(package).__all__:
+            told = rf"^## `{name}` .*\n\n(?:```py\n(?:.*\n)+?```\n\n)?\w"  # with words below its heading
+            assert name == "__version__" or re.search(told, text, re.MULTILINE), name
     assert "workflow-invalid" in (tmp_path / "errors.md").read_text(encoding="utf-8")
 
 

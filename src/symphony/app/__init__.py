@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from symphony.app.handle import Progress, RunHandle
     from symphony.app.home import find_home
-    from symphony.app.symphony import InputInvalid, Progress, RunHandle, Symphony, run
+    from symphony.app.symphony import InputInvalid, Symphony, run
     from symphony.pit.tracker.locks import RunBusy
     from symphony.pit.tracker.runs import RunNotFound, Runs
 
@@ -22,8 +23,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "symphony.app.handle": ("Progress", "RunHandle"),
     "symphony.app.home": ("find_home",),
-    "symphony.app.symphony": ("InputInvalid", "Progress", "RunHandle", "Symphony", "run"),
+    "symphony.app.symphony": ("InputInvalid", "Symphony", "run"),
     "symphony.pit.tracker.locks": ("RunBusy",),
     "symphony.pit.tracker.core.budget": ("Limits",),
     "symphony.pit.tracker.runs": ("RunNotFound", "Runs"),

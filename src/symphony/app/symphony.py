@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections import ChainMap
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 import msgspec
 
+from symphony.app.handle import RunHandle
 from symphony.app.home import find_home
 from symphony.app.models import AllModels, keys_of
 from symphony.app.preparing import Prepared, prepare
@@ -24,26 +25,28 @@ from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.bindings import same
+from symphony.pit.tracker.caching import Cache
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import record_children
 from symphony.pit.tracker.engine import Engine
-from symphony.pit.tracker.execution import Executor
-from symphony.pit.tracker.job import Job
+from symphony.pit.tracker.execution import Executor, LogWriter
 from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
 from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, prunable, prune, retain_logs
 from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
+from symphony.pit.tracker.outline import Outline
 from symphony.pit.tracker.reuse import Anew, Result, written
 from symphony.pit.tracker.runs import Runs, end_escaped, end_orphans
 from symphony.pit.tracker.spending import Spending
 from symphony.pit.tracker.work import COMMAND
 from symphony.ports.artifacts import ArtifactStore, Provenance
+from symphony.ports.clock import Clock
 from symphony.ports.models import Models
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
+from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.tracing import Tracing
 from symphony.ports.values import Value
 from symphony.sdk import Operator, load_operators
-from symphony.workflow.catalog import Catalog
+from symphony.workflow.catalog import Catalog, ModelInfo
 from symphony.workflow.files import Resolver, WorkflowInvalid, check_file, dumps
 from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
@@ -52,6 +55,7 @@ from symphony.workflow.validation import validate
 
 if TYPE_CHECKING:
     from symphony.pit.artifacts import ResultCache
+    from symphony.pit.tracker.forecast import Forecast
     from symphony.pit.workers import Workers
 
 CONCURRENCY = 64
@@ -64,64 +68,6 @@ class InputInvalid(WorkflowInvalid):
     code = "input-invalid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """A live look at a run: nodes by status, and (name, seconds) of those running longest."""
-
-    counts: Mapping[NodeStatus, int]
-    slowest: Sequence[tuple[str, float]]
-    saying: Mapping[str, str] = field(default_factory=dict)
-    """Of those, the last that their models said."""
-
-
-class RunHandle:
-    """A run in this process."""
-
-    def __init__(self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]", log: RunLog) -> None:
-        self.run_id, self._engine, self._task, self._log = run_id, engine, task, log
-
-    async def events(self) -> AsyncIterator[RunEvent]:
-        """Every durable event from the start; ends with the run."""
-        at = 0
-        while found := await self._engine.feed.since(at):
-            for event in found:
-                yield event
-            at += len(found)
-
-    async def live(self) -> AsyncIterator[RunEvent]:
-        """The same, and between them what models write, as `node.tokens`, from now on.
-
-        Tokens are not durable, and void if their attempt fails.
-        """
-        feed = self._engine.feed
-        at, told = 0, feed.told
-        while True:
-            events, tokens = await feed.news(at, told)
-            if not events and not tokens:
-                return
-            at, told = at + len(events), feed.told
-            for event in (*tokens, *events):
-                yield event
-
-    def progress(self) -> Progress:
-        """How it stands now, without waiting."""
-        slowest = self._engine.slowest()
-        saying = {name: said for name, _ in slowest if (said := self._log.tail(name))}
-        return Progress(counts=self._engine.counts(), slowest=slowest, saying=saying)
-
-    async def result(self) -> RunResult:
-        """Wait for the end. Raises JournalFailed if the run could not be recorded."""
-        return await asyncio.shield(self._task)
-
-    def cancel(self) -> None:
-        """Cancel durably; running nodes are stopped. Call it on the loop's thread."""
-        self._engine.cancel()
-
-    def pause(self) -> None:
-        """Pause durably: nothing more begins, what runs ends, then the run ends as `paused`."""
-        self._engine.pause()
-
-
 class Symphony:
     """Everything under one home. Use `async with` to run workflows; reading needs no `with`."""
 
@@ -131,13 +77,17 @@ class Symphony:
         operators: Sequence[Operator],
         files: Sequence[str],
         settings: Callable[[], Config] = Config,
+        *,
+        clock: Clock | None = None,
+        models: Models | None = None,
+        catalog: Mapping[str, ModelInfo] | None = None,
     ) -> None:
-        """`settings` are read when they are first needed."""
+        """`settings` are read when they are first needed; for the rest see `open`."""
         self.home = home
         self._settings = settings
         self._given, self._files = tuple(operators), tuple(files)
-        self._clock = SystemClock()
-        self._models: Models | None = None
+        self._clock = clock or SystemClock()
+        self._models, self._more_models = models, catalog or {}
         self._environment: ChainMap[str, str] = ChainMap({}, os.environ)
         self._workers: Workers | None = None
         self._tasks: set[asyncio.Task[RunResult]] = set()
@@ -152,11 +102,15 @@ class Symphony:
         operators: Sequence[Operator | Path | str] = (),
         memory: bool = False,
         config: Config | None = None,
+        clock: Clock | None = None,
+        models: Models | None = None,
+        catalog: Mapping[str, ModelInfo] | None = None,
     ) -> "Symphony":
         """Symphony on `home` (see `find_home`), or in memory only.
 
         `operators`: operators, or trusted Python files that define some. `config`: settings, in
-        place of those of the home and the environment. Raises OperatorsNotLoaded.
+        place of those of the home and the environment. `clock` and `models` stand in for the
+        machine's and the settings', `catalog` describes such models. Raises OperatorsNotLoaded.
         """
         place = find_home(home)
         found: list[Operator] = []
@@ -168,7 +122,9 @@ class Symphony:
                 found += load_operators(Path(one))
                 files.append(str(Path(one).absolute()))
         settings = (lambda: load_config(home=place)) if config is None else (lambda: config)
-        return cls(None if memory else place, found, files, settings)
+        return cls(
+            None if memory else place, found, files, settings, clock=clock, models=models, catalog=catalog
+        )
 
     async def __aenter__(self) -> Self:
         self._closing.enter_context(routed_streams())
@@ -223,6 +179,7 @@ class Symphony:
             from symphony.kit.instruments.hosted.catalog import configured
 
             models |= configured(self.config.models)
+        models |= self._more_models
         return Catalog(operators={name: one.info for name, one in self.operators.items()}, models=models)
 
     @cached_property
@@ -311,6 +268,42 @@ class Symphony:
         `allow_hosts`: what operators may ask over HTTP, beside the hosts of the settings. Raises
         WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported, ConfigInvalid, JournalFailed.
         """
+        return self._begin(
+            self._new(workflow, inputs, cwd, cache, concurrency, environment, budget, allow_hosts), {}
+        )
+
+    def plan(
+        self,
+        workflow: Workflow | Path | str,
+        inputs: Mapping[str, Value] | None = None,
+        *,
+        cwd: Path | None = None,
+        cache: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Forecast":
+        """What a run would do, find in the cache, take and cost. Nothing runs, nothing is written.
+
+        Blocking. Raises as `start` for what is not valid.
+        """
+        from symphony.app.foreseeing import foresee
+
+        prepared = self._new(workflow, inputs, cwd, cache, None, environment, None)
+        at = self.home if self.home is not None and self.home.is_dir() else None
+        executor = functools.partial(self._executor, prepared, lambda *_: None)
+        return foresee(prepared, at, executor, self._clock)
+
+    def _new(
+        self,
+        workflow: Workflow | Path | str,
+        inputs: Mapping[str, Value] | None,
+        cwd: Path | None,
+        cache: bool,
+        concurrency: int | None,
+        environment: Mapping[str, str] | None,
+        budget: Limits | None,
+        allow_hosts: Sequence[str] = (),
+    ) -> Prepared:
+        """Check everything that a new run needs."""
         source, base, model, resolver = self._checked(workflow)
         here = (cwd or Path.cwd()).absolute()
         bound, problems = bind_inputs(model, inputs or {}, cwd=here)
@@ -336,7 +329,7 @@ class Symphony:
             references=references,
             allow_hosts=tuple(allow_hosts),
         )
-        return self._begin(self._prepared(meta, bound), {})
+        return self._prepared(meta, bound)
 
     def _begin(self, prepared: Prepared, reuse: Mapping[str, bytes]) -> RunHandle:
         """Make the journal, then run: the run is durable when this returns."""
@@ -468,24 +461,31 @@ class Symphony:
             sealer.mask,
             LogLimits(node_bytes=logs.node_mb * 1024 * 1024, run_bytes=logs.run_mb * 1024 * 1024),
         )
-        executor = Executor(
+        cache = self.cache if prepared.meta.cache and self.home is not None else None
+        executor = self._executor(prepared, log, cache, self.artifacts)
+        return Engine(job, store, executor, self._clock, os.getpid()), log
+
+    def _executor(
+        self, prepared: Prepared, log: LogWriter, cache: Cache | None, artifacts: ArtifactStore
+    ) -> Executor:
+        job = prepared.job
+        return Executor(
             run_id=job.run_id,
             cwd=job.cwd,
             base=job.base,
-            artifacts=self.artifacts,
+            artifacts=artifacts,
             models=self.models,
             arbiter=_AtOnce(),
             clock=self._clock,
             log=log,
-            cache=self.cache if prepared.meta.cache and self.home is not None else None,
-            sealer=sealer,
+            cache=cache,
+            sealer=prepared.sealer,
             spending=Spending(prepared.meta.budget, currency=self.config.budget.currency),
             capture=capture,
             environment=job.environment,
             allowed_hosts=(*self.config.http.allow, *prepared.meta.allow_hosts),
             workers=self.workers,
         )
-        return Engine(job, store, executor, self._clock, os.getpid()), log
 
     def _launch(
         self,
@@ -500,7 +500,7 @@ class Symphony:
         self._ran, job = True, prepared.job
 
         async def run() -> RunResult:
-            following = self._followed(job, engine, known)
+            following = self._followed(prepared, engine, known)
             try:
                 result = await begin(engine)  # type: ignore[misc]  # `begin` gives `Engine.run`'s coroutine
                 assert isinstance(result, RunResult)
@@ -521,12 +521,13 @@ class Symphony:
         task.add_done_callback(self._tasks.discard)
         return RunHandle(job.run_id, engine, task, log)
 
-    def _followed(self, job: Job, engine: Engine, known: int) -> "asyncio.Task[None] | None":
+    def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
         """Draws a trace of the run while it goes on, if traces are wanted."""
         if self.tracing is None:
             return None
-        work = follow(self.tracing, job, engine.feed, self.catalog, known=known)
-        return asyncio.get_running_loop().create_task(work, name=f"trace {job.run_id}")
+        outline = Outline(prepared.job.workflow, prepared.meta.recorded())
+        work = follow(self.tracing, prepared.job.run_id, outline, engine.feed, self.catalog, known=known)
+        return asyncio.get_running_loop().create_task(work, name=f"trace {prepared.job.run_id}")
 
     def _ended(self, run_id: str, prepared: Prepared) -> RunHandle:
         engine, log = self._engine(prepared, MemoryStore())

@@ -6,7 +6,6 @@ from typing import Final
 
 from symphony.commons.settings import TracingConfig
 from symphony.pit.tracker.feed import Feed
-from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.outline import Outline, kind_of
 from symphony.ports.tracing import Model, RunAbout, Tracing
 from symphony.workflow.catalog import Catalog
@@ -40,10 +39,13 @@ def tracing_for(config: TracingConfig, variables: Mapping[str, str]) -> Tracing 
     return None
 
 
-async def follow(tracing: Tracing, job: Job, feed: Feed, catalog: Catalog, *, known: int) -> None:
+async def follow(
+    tracing: Tracing, run_id: str, outline: Outline, feed: Feed, catalog: Catalog, *, known: int
+) -> None:
     """Tell `tracing` every event of the run until it ends here; `known` ones were told before."""
-    about = RunAbout(run_id=job.run_id, workflow=job.workflow.name, version=job.workflow.version, known=known)
-    trace = tracing.run(about, _Shape(Outline(job.workflow), catalog))
+    workflow = outline.workflow
+    about = RunAbout(run_id=run_id, workflow=workflow.name, version=workflow.version, known=known)
+    trace = tracing.run(about, _Shape(outline, catalog))
     at = 0
     try:
         while found := await feed.since(at):

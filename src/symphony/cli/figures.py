@@ -4,6 +4,7 @@ import math
 
 from symphony.cli import output, spelling
 from symphony.pit.tracker.metrics import BOUNDS_S, Distribution, KindStats, Stats
+from symphony.pit.tracker.replay import usage_value
 
 
 def text(stats: Stats) -> str:
@@ -62,7 +63,7 @@ def _kind(one: KindStats) -> dict[str, spelling.JSON]:
         "retries": one.retries,
         "duration": _distribution(one.durations),
         "queue": _distribution(one.queue),
-        "usage": dict(one.usage),
+        "usage": None if one.usage is None else spelling.values(usage_value(one.usage)),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from symphony.cli import output
 from symphony.pit.tracker.history import History, Step, folded
-from symphony.pit.tracker.outline import Outline
+from symphony.pit.tracker.outline import Outline, settled
 from symphony.ports.runs import NodeStatus
 
 ROWS_MAX: Final = 40
@@ -104,14 +104,15 @@ def rows_of(history: History, outline: Outline) -> list[Row]:
         row = rows.get(path)
         if row is None:
             row = rows[path] = Row(path)
-        row.statuses.add(step.status)
+        row.statuses.add(settled(step, outline.node(step.name)))
         if step.name in leaves:
             row.steps += 1
             _take(row, step, history, outline, last)
     for path, row in list(rows.items()):
         for above in _above(path):
             rows.setdefault(above, Row(above)).spans += row.spans
-    return sorted(rows.values(), key=lambda row: _order(row, rows))
+    heard = {path: number for number, path in enumerate(rows)}
+    return sorted(rows.values(), key=lambda row: _order(row, rows, heard))
 
 
 def _take(row: Row, step: Step, history: History, outline: Outline, last: float) -> None:
@@ -131,10 +132,10 @@ def _above(path: str) -> Iterable[str]:
         yield path
 
 
-def _order(row: Row, rows: dict[str, Row]) -> list[tuple[float, str]]:
-    """By first beginning, what lies inside a node right below it."""
+def _order(row: Row, rows: dict[str, Row], heard: dict[str, int]) -> list[tuple[float, int]]:
+    """By first beginning, then as they were heard of; what lies inside a node right below it."""
     paths = [*reversed(list(_above(row.name))), row.name]
-    return [(min((at for at, _ in rows[path].spans), default=float("inf")), path) for path in paths]
+    return [(min((at for at, _ in rows[path].spans), default=float("inf")), heard[path]) for path in paths]
 
 
 def _kept(rows: Sequence[Row], most: int) -> list[Row]:

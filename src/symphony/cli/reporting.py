@@ -46,9 +46,12 @@ class Report:
         from symphony.pit.tracker.history import History
         from symphony.pit.tracker.insight import Insight
         from symphony.pit.tracker.outline import Outline
+        from symphony.workflow import Workflow
 
-        workflow, run_id = self.workflow, outcome.result.run_id
-        outline = Insight(symphony.runs).outline(run_id) if workflow is None else Outline(workflow)
+        if symphony.home is None:  # no journal tells it
+            outline = Outline(self.workflow or Workflow(name=""))
+        else:
+            outline = Insight(symphony.runs).outline(outcome.result.run_id)
         seen = timeline.Seen(History(outcome.events), outline)
         if text := timeline.text(seen, timeline.look(sys.stderr, rows_max=_ROWS_MAX)):
             output.note(text.rstrip("\n"))

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from symphony.cli import gantt, output, spelling
 from symphony.pit.tracker.history import History, Step
-from symphony.pit.tracker.outline import Outline, kind_of
+from symphony.pit.tracker.outline import Outline, kind_of, settled
+from symphony.pit.tracker.replay import usage_value
 from symphony.pit.tracker.summary import Summary, summarise
+from symphony.ports.models import Usage
 
 if TYPE_CHECKING:
     from symphony.pit.tracker.journal import RunMeta
@@ -52,14 +54,17 @@ def summary_text(summary: Summary) -> str:
     if summary.cached and summary.cached_share is not None:
         share = f"{summary.cached_share:.0%}"
         lines.append(f"reused   {summary.cached:,} of {output.count(summary.steps, 'result')} ({share})")
-    if summary.usage:
-        lines.append(f"models   {usage_text(summary)}")
+    if summary.usage is not None:
+        lines.append(f"models   {usage_text(summary.usage)}")
     return "".join(f"{line}\n" for line in lines)
 
 
-def usage_text(summary: Summary) -> str:
-    """What models took: `1,200 input tokens, 310 output tokens`."""
-    return ", ".join(f"{value:,.6g} {name.replace('_', ' ')}" for name, value in summary.usage.items())
+def usage_text(usage: Usage) -> str:
+    """`3 calls, 1,200 tokens read, 310 written; 0.0042 USD`."""
+    text = (
+        f"{output.count(usage.calls, 'call')}, {usage.tokens_in:,} tokens read, {usage.tokens_out:,} written"
+    )
+    return text if usage.cost is None else f"{text}; {usage.cost:f} {usage.currency or ''}".rstrip()
 
 
 def document(seen: Seen, meta: "RunMeta") -> dict[str, spelling.JSON]:
@@ -79,14 +84,19 @@ def document(seen: Seen, meta: "RunMeta") -> dict[str, spelling.JSON]:
             "retries": summary.retries,
             "retried": list(summary.retried),
             "slowest": slowest,
-            "usage": dict(summary.usage),
+            "usage": _usage(summary.usage),
         },
         "steps": [_step(step, seen) for step in history.steps.values()],
     }
 
 
+def _usage(usage: Usage | None) -> spelling.JSON:
+    return None if usage is None else spelling.values(usage_value(usage))
+
+
 def _step(step: Step, seen: Seen) -> spelling.JSON:
-    kind, runs = kind_of(seen.outline.node(step.name))
+    node = seen.outline.node(step.name)
+    kind, runs = kind_of(node)
     attempts: list[spelling.JSON] = [
         {"started_at": a.started_at, "finished_at": a.finished_at, "error": a.error} for a in step.attempts
     ]
@@ -94,11 +104,11 @@ def _step(step: Step, seen: Seen) -> spelling.JSON:
         "node": step.name,
         "kind": kind,
         "runs": runs,
-        "status": str(step.status),
+        "status": str(settled(step, node)),
         "ready_at": seen.history.ready_at(step, seen.outline.before(step.name)),
         "started_at": step.started_at,
         "finished_at": step.finished_at,
         "attempts": attempts,
         "elements": step.count,
-        "usage": spelling.values(step.usage),
+        "usage": _usage(step.usage),
     }

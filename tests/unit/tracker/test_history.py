@@ -1,13 +1,20 @@
 """Histories, summaries and outlines, made of events."""
 
+import asyncio
+from decimal import Decimal
+
 import pytest
 
 from symphony import Symphony, WorkflowBuilder, operator
+from symphony.cli import gantt
 from symphony.pit.tracker.history import INTERRUPTED, History, folded, parent_of
+from symphony.pit.tracker.metrics import measure
 from symphony.pit.tracker.outline import Outline, kind_of
 from symphony.pit.tracker.summary import summarise
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunEvent
 from symphony.ports.values import Value
+from symphony.testing import fake_operator, run, workflow
 from symphony.workflow import loads
 
 
@@ -15,6 +22,7 @@ def event(at: float, type: str, node: str | None = None, **data: Value) -> RunEv
     return RunEvent(seq=1, type=type, at=at, node=node, data=data)
 
 
+USED: Value = {"calls": 1, "tokens_in": 5, "cost": "0.5", "currency": "USD"}
 FAILED: Value = {"code": "odd", "message": "it was odd"}
 
 
@@ -95,11 +103,11 @@ def test_what_is_cached_counts_as_reused() -> None:
     history = History([
         event(1, "run.started"),
         event(2, "node.cached", "a", duration_ms=3.0, from_run="r"),
-        event(3, "node.finished", "b", duration_ms=3.0, usage={"input_tokens": 5, "model": "m"}),
+        event(3, "node.finished", "b", duration_ms=3.0, usage=USED),
     ])  # fmt: skip
     summary = summarise(history)
     assert (summary.cached, summary.steps, summary.cached_share) == (1, 2, 0.5)
-    assert summary.usage == {"input_tokens": 5.0}
+    assert summary.usage == Usage(calls=1, tokens_in=5, cost=Decimal("0.5"), currency="USD")
 
 
 def test_an_empty_history_is_no_error() -> None:
@@ -156,14 +164,14 @@ def odd(value: int) -> int:
 
 
 async def test_the_events_of_a_real_run_give_the_same_durations_as_its_result() -> None:
-    workflow = (
+    made = (
         WorkflowBuilder("real")
         .add_operator("history.odd", name="a", inputs={"value": 1})
         .add_operator("history.odd", name="b", inputs={"value": "${{ a.result }}"})
         .build()
     )
     async with Symphony.open(memory=True, operators=[odd]) as symphony:
-        handle = await symphony.start(workflow)
+        handle = await symphony.start(made)
         history = History([event async for event in handle.events()])
         result = await handle.result()
     assert {name: step.status for name, step in history.steps.items()} == {
@@ -173,3 +181,61 @@ async def test_the_events_of_a_real_run_give_the_same_durations_as_its_result() 
         assert node.duration_ms is not None
         assert history.steps[name].attempts[0].took_s * 1000 == pytest.approx(node.duration_ms, abs=0.01)
     assert history.status is result.status
+
+
+def test_a_failure_that_its_node_handles_counts_as_what_is_made_of_it() -> None:
+    made = workflow("""
+        name: Handled
+        nodes:
+          a: {operator: history.bad, on_error: skip}
+          b: {operator: history.bad, on_error: {value: {result: 1}}}
+    """)
+    outcome = run(made, operators=[fake_operator("history.bad", ValueError("no"))])
+    outcome.assert_succeeded()
+    stats = measure(outcome.history, Outline(made), "succeeded")
+    assert stats.kinds["operator", "history.bad"].statuses == {NodeStatus.SKIPPED: 1, NodeStatus.SUCCEEDED: 1}
+    rows = {row.name: row.status for row in gantt.rows_of(outcome.history, Outline(made))}
+    assert rows == {name: node.status for name, node in outcome.result.nodes.items()}
+
+
+NESTED = """
+    name: Nested
+    nodes:
+      words: {operator: text.split, inputs: {text: "a b", separator: " "}}
+      each:
+        control: loop
+        for_each: words.result
+        state: {n: 0}
+        while: state.n < 2
+        max_iterations: 5
+        body:
+          one: {operator: text.join, inputs: {parts: ["${{ item }}"]}}
+          two: {operator: history.slow, inputs: {value: 1}, after: [one]}
+        next: {n: state.n + 1}
+"""
+
+
+@operator("history.slow", version="1.0.0", inline=False)
+async def slow(value: int) -> int:
+    """Takes a minute."""
+    await asyncio.sleep(60)
+    return value
+
+
+def test_a_real_run_of_loops_in_a_fan_out_is_folded_and_its_inner_nodes_are_known() -> None:
+    made = workflow(NESTED)
+    outcome = run(made, operators=[slow])
+    outcome.assert_succeeded()
+    history, outline = outcome.history, Outline(made)
+    assert history.steps["each[1]#1.two"].attempts[0].took_s == pytest.approx(60, abs=1)
+    assert history.steps["each[0]#0"].finished_at is not None
+    assert {step.status for step in history.steps.values()} == {NodeStatus.SUCCEEDED}
+    assert outline.before("each[1]#1.two") == ("each[1]#1.one",)
+    stats = measure(history, outline, "succeeded")
+    assert stats.kinds["operator", "history.slow"].steps == 4
+    assert stats.kinds["operator", "history.slow"].queue.total_s < 1
+    assert stats.kinds["control", "loop"].steps == 2
+    rows = gantt.rows_of(history, outline)
+    assert [(row.name, row.steps) for row in rows] == [
+        ("words", 1), ("each", 0), ("each.one", 4), ("each.two", 4),
+    ]  # fmt: skip

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony import Symphony
 from symphony.cli.transcript import Writer
 from symphony.pit.tracker.logs import LogLimits, RunLog, follow_log, older, read_log
+from symphony.testing import FakeModel, FakeModels, workflow
 
 
 def log_at(path: Path, **limits: int) -> RunLog:
@@ -159,3 +161,15 @@ def test_any_text_can_be_logged_and_read_again(
         line for text in said if text for line in text.encode("utf-8", "replace").decode().split("\n")
     ]
     assert texts(path) == expected
+
+
+async def test_what_a_model_says_in_a_run_is_in_its_nodes_log(tmp_path: Path) -> None:
+    model = FakeModel("one two three", chunks=3)
+    made = workflow("name: Ask\nnodes:\n  ask: {instrument: gpt, inputs: {prompt: hi}}\n")
+    opened = Symphony.open(tmp_path, models=FakeModels({"gpt": model}), catalog={"gpt": model.info("gpt")})
+    async with opened as symphony:
+        handle = await symphony.start(made)
+        result = await handle.result()
+    said = [line.text for line in symphony.runs.logs(result.run_id, "ask", stream="tokens")]
+    assert "".join(said) == "one two three"
+    assert list(symphony.runs.logs(result.run_id, "ask", stream="stdout")) == []

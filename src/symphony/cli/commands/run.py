@@ -75,10 +75,12 @@ def command(
     if dry_run:
         from symphony.cli import planning
 
+        plan = opened.plan(file, values, cwd=Path.cwd(), cache=not no_cache, environment=environment)
         if as_json:
-            output.say_json(planning.plan_document(workflow, values))
+            output.say_json(planning.plan_document(workflow, values, plan))
         else:
-            output.say(planning.plan_text(workflow, values))
+            currency = opened.config.budget.currency
+            output.say(planning.plan_text(workflow, values, plan, currency=currency))
         return 0
 
     async def begin(symphony: Symphony) -> "RunHandle":

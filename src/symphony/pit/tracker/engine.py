@@ -18,7 +18,7 @@ from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.inline import Inline
 from symphony.pit.tracker.job import Job
-from symphony.pit.tracker.journal import JournalFailed, JournalStore, Request
+from symphony.pit.tracker.journal import JournalFailed, JournalStore, MemoryStore, Request
 from symphony.pit.tracker.nesting import Nesting
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.records import Record, decode_reused
@@ -312,6 +312,8 @@ class Engine:
         self._transitions.woken.set()
 
     async def _poll_requests(self) -> None:
+        if isinstance(self._store, MemoryStore):
+            return  # nobody else can reach it
         while True:
             await self.clock.sleep(_REQUESTS_EVERY_S)
             try:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
 from symphony.pit.artifacts.sealed import SealedValue, hidden
+from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.spending import Meter, Spending
@@ -52,34 +53,6 @@ class NotStored(Exception):
     def __init__(self, why: StorageFull) -> None:
         super().__init__(str(why))
         self.why = why
-
-
-class CacheHit(Protocol):
-    """What the cache gives back."""
-
-    @property
-    def outputs(self) -> Mapping[str, StoredValue]: ...
-    @property
-    def run_id(self) -> str: ...
-
-
-class Cache(Protocol):
-    """Results of earlier runs, by key."""
-
-    def get(self, key: str) -> CacheHit | None: ...
-    def put(
-        self,
-        key: str,
-        *,
-        operator: str,
-        outputs: Mapping[str, StoredValue],
-        run_id: str,
-        node: str,
-        at: float,
-    ) -> None: ...
-    def content(self, path: Path) -> str | None:
-        """A digest of the file at `path`; None for what is no regular file."""
-        ...
 
 
 class LogWriter(Protocol):
@@ -161,7 +134,8 @@ class Executor:
             and not any(map(self.sealer.holds_secret, inputs.values()))
             and not any(map(self.sealer.holds_secret, (asking.config if asking else settings(work)).values()))
         ):
-            key = await loop.run_in_executor(pool, self._key, work, inputs, node, attempt, asking)
+            config = None if asking is None else asking.config
+            key = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
                 await loop.run_in_executor(pool, self._link_all, work, hit.outputs, node, inputs)
@@ -351,14 +325,15 @@ class Executor:
 
     # ---- cache ----------------------------------------------------------------------------
 
-    def _key(
+    def result_key(
         self,
         work: Work,
         inputs: Mapping[str, StoredValue],
         node: str,
         attempt: int,
-        asking: "Asking | None",
+        config: Mapping[str, StoredValue] | None,
     ) -> str | None:
+        """What the node's result is cached under; None if it cannot be. `config` is a model's."""
         assert self.cache is not None
         digests: dict[str, str] = {}
         for name, value in inputs.items():
@@ -384,8 +359,8 @@ class Executor:
             if work.operator
             else ""
         )
-        config = value_digest(settings(work) if asking is None else self.all_plain(asking.config))
-        return value_digest([name, work.version, fingerprint, config, dict(digests)])
+        told = value_digest(settings(work) if config is None else self.all_plain(config))
+        return value_digest([name, work.version, fingerprint, told, dict(digests)])
 
     def _hit(self, key: str) -> CacheHit | None:
         assert self.cache is not None

@@ -4,11 +4,13 @@ A step is whatever has a full name: a node, `parse[3]`, `refine#2.draft`. The su
 the traces are all made from here, so that they agree; nothing is counted while nodes run.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunEvent, RunStatus
-from symphony.ports.values import Value
 
 _ENDS = {
     "node.finished": NodeStatus.SUCCEEDED,
@@ -51,8 +53,8 @@ class Step:
     finished_at: float | None = None
     count: int | None = None
     cached_from: str | None = None
-    usage: Mapping[str, Value] = field(default_factory=dict)
-    """What a model said that the call took, as its event tells it."""
+    usage: Usage | None = None
+    """What the models of all its attempts used up."""
     retry_at: float | None = None
     """When the back-off before the next attempt was over."""
 
@@ -77,6 +79,7 @@ class History:
         self.last_at: float | None = None
         self.ended_at: float | None = None
         self._running: dict[str, Step] = {}
+        self._rounds: dict[str, Step] = {}  # the round that each loop is in
         for event in events:
             self.add(event)
 
@@ -153,7 +156,9 @@ class History:
             count = event.data.get("count")
             step.count, step.opened_at = (count if isinstance(count, int) else 0), event.at
             step.status = NodeStatus.RUNNING
-        elif event.type in ("node.opened", "node.delayed"):
+        elif event.type == "node.opened":
+            self._opened(step, event)
+        elif event.type == "node.delayed":
             step.opened_at = event.at if step.opened_at is None else step.opened_at
             step.status = NodeStatus.RUNNING
         elif event.type == "node.waiting":
@@ -161,8 +166,26 @@ class History:
         elif event.type in _ENDS:
             self._ended(step, event)
 
+    def _opened(self, step: Step, event: RunEvent) -> None:
+        """A graph inside the step begins: a sub-workflow, or a round of a loop."""
+        step.status = NodeStatus.RUNNING
+        number = event.data.get("round")
+        if not number:
+            step.opened_at = event.at
+        if isinstance(number, int):
+            self._close_round(step, NodeStatus.SUCCEEDED, event.at)
+            name = f"{step.name}#{number}"
+            opened = self._rounds[step.name] = Step(name, NodeStatus.RUNNING, opened_at=event.at)
+            self.steps[name] = opened
+
+    def _close_round(self, step: Step, status: NodeStatus, at: float) -> None:
+        last = self._rounds.pop(step.name, None)
+        if last is not None:
+            last.status, last.finished_at = status, at
+
     def _ended(self, step: Step, event: RunEvent) -> None:
         step.status, step.finished_at = _ENDS[event.type], event.at
+        self._close_round(step, step.status, event.at)
         took = event.data.get("duration_ms")
         worked = isinstance(took, int | float)
         running = self._running.pop(step.name, None)
@@ -177,7 +200,7 @@ class History:
         source, usage = event.data.get("from_run"), event.data.get("usage")
         step.cached_from = source if isinstance(source, str) else None
         if isinstance(usage, dict):
-            step.usage = usage
+            step.usage = (step.usage or Usage()) + msgspec.convert(usage, Usage, strict=False)
 
 
 def parent_of(name: str) -> str | None:

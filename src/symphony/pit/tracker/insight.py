@@ -1,14 +1,13 @@
 """Histories, outlines and metrics of the runs under a home, made from their journals. Blocking."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.history import History
 from symphony.pit.tracker.metrics import Stats, measure
 from symphony.pit.tracker.outline import Outline
 from symphony.pit.tracker.runs import Runs
-from symphony.workflow.files import Resolver, loads
+from symphony.workflow import loads
 
 
 class Insight:
@@ -22,10 +21,9 @@ class Insight:
         return History(self._runs.events(run_id))
 
     def outline(self, run_id: str) -> Outline:
-        """The workflow as it was recorded; sub-workflows as their files are now."""
+        """The workflow and its sub-workflows, as they were recorded at the start."""
         meta = self._runs.meta(run_id)
-        beside = Path(meta.source) if meta.source is not None else Path(meta.base) / "workflow"
-        return Outline(loads(meta.workflow, "json"), Resolver(beside))
+        return Outline(loads(meta.workflow, "json"), meta.recorded())
 
     def stats(self, run_ids: Iterable[str]) -> Stats:
         """The metrics of these runs together; journals that cannot be read are passed over."""

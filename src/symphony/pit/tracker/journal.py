@@ -129,7 +129,7 @@ class JournalStore(Protocol):
 
 
 class MemoryStore:
-    """A journal that forgets: for `--memory` and tests."""
+    """A journal that forgets: for `--memory` and tests. It commits at once, in the caller's thread."""
 
     def __init__(self) -> None:
         self.batches: list[bytes] = []
@@ -341,11 +341,11 @@ def _failure(path: Path, error: Exception) -> JournalFailed:
     )
 
 
-class Writer:
-    """Buffers records of one run and commits them in a thread of its own.
+class Buffer:
+    """Gathers the records of one run and who waits for them; `flush` commits them.
 
-    Only the event loop's thread calls `append`, `barrier` and `flush`. After a failed commit
-    nothing else is written, and every barrier fails with the same error.
+    Only the event loop's thread calls its methods. After a failed commit nothing else is written,
+    and no barrier is reached any more.
     """
 
     def __init__(
@@ -353,15 +353,8 @@ class Writer:
     ) -> None:
         self._store, self._committed, self._failed = store, committed, failed
         self._buffer: list[Record] = []
-        self._queue: queue.SimpleQueue[tuple[list[Record], list[Callable[[], None]]] | None] = (
-            queue.SimpleQueue()
-        )
         self._waiters: list[Callable[[], None]] = []
         self._error: JournalFailed | None = None
-        self._interval = sys.getswitchinterval()
-        self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        self._thread.start()
 
     @property
     def pending(self) -> int:
@@ -375,8 +368,48 @@ class Writer:
             self.flush()
 
     def barrier(self, reached: Callable[[], None]) -> None:
-        """Call `reached`, in the writer's thread, once all that was appended is durable."""
+        """Call `reached`, in the thread that commits, once all that was appended is durable."""
         self._waiters.append(reached)
+
+    def flush(self) -> None:
+        """Commit at once, in this thread."""
+        records, self._buffer = self._buffer, []
+        waiters, self._waiters = self._waiters, []
+        self._commit(records, waiters)
+
+    def close(self) -> None:
+        """Commit what is left."""
+        self.flush()
+
+    def _commit(self, records: list[Record], waiters: list[Callable[[], None]]) -> None:
+        if self._error is not None:
+            return
+        try:
+            if records:
+                self._store.commit(records)
+        except JournalFailed as error:
+            self._error = error
+            self._failed(error)
+            return
+        self._committed(records)
+        for reached in waiters:
+            reached()
+
+
+class Writer(Buffer):
+    """A buffer that commits in a thread of its own."""
+
+    def __init__(
+        self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]
+    ) -> None:
+        super().__init__(store, committed, failed)
+        self._queue: queue.SimpleQueue[tuple[list[Record], list[Callable[[], None]]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._interval = sys.getswitchinterval()
+        self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._thread.start()
 
     def flush(self) -> None:
         """Hand the buffer over now."""
@@ -408,17 +441,3 @@ class Writer:
                 except queue.Empty:
                     break
             self._commit(records, waiters)
-
-    def _commit(self, records: list[Record], waiters: list[Callable[[], None]]) -> None:
-        if self._error is not None:
-            return
-        try:
-            if records:
-                self._store.commit(records)
-        except JournalFailed as error:
-            self._error = error
-            self._failed(error)
-            return
-        self._committed(records)
-        for reached in waiters:
-            reached()

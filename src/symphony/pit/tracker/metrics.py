@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from symphony.pit.tracker.history import History, Step
-from symphony.pit.tracker.outline import Kind, Outline, kind_of
-from symphony.pit.tracker.summary import total_usage
+from symphony.pit.tracker.outline import Kind, Outline, kind_of, settled
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus
 
 K = TypeVar("K")
@@ -74,7 +74,7 @@ class KindStats:
     retries: int = 0
     durations: Distribution = field(default_factory=Distribution)
     queue: Distribution = field(default_factory=Distribution)
-    usage: dict[str, float] = field(default_factory=dict)
+    usage: Usage | None = None
 
     @property
     def steps(self) -> int:
@@ -89,7 +89,7 @@ class KindStats:
     def merge(self, other: "KindStats") -> None:
         """Add what `other` counted."""
         _add(self.statuses, other.statuses)
-        _add(self.usage, other.usage)
+        self.usage = _both(self.usage, other.usage)
         self.attempts += other.attempts
         self.retries += other.retries
         self.durations.merge(other.durations)
@@ -129,14 +129,15 @@ def measure(history: History, outline: Outline, status: str) -> Stats:
     for step in history.steps.values():
         if step.count is not None or "#" in step.name.rpartition(".")[2]:
             continue  # its elements are counted
-        _count(stats.of(*kind_of(outline.node(step.name))), step, history, outline)
+        node = outline.node(step.name)
+        _count(stats.of(*kind_of(node)), settled(step, node), step, history, outline)
     return stats
 
 
-def _count(stats: KindStats, step: Step, history: History, outline: Outline) -> None:
-    stats.statuses[step.status] = stats.statuses.get(step.status, 0) + 1
+def _count(stats: KindStats, status: NodeStatus, step: Step, history: History, outline: Outline) -> None:
+    stats.statuses[status] = stats.statuses.get(status, 0) + 1
     stats.retries += step.retries
-    _add(stats.usage, total_usage([step.usage]))
+    stats.usage = _both(stats.usage, step.usage)
     if step.status is NodeStatus.CACHED:
         return
     stats.attempts += len(step.attempts)
@@ -151,6 +152,10 @@ def _count(stats: KindStats, step: Step, history: History, outline: Outline) -> 
 def _add(to: dict[K, N], more: Mapping[K, N]) -> None:
     for key, number in more.items():
         to[key] = to[key] + number if key in to else number
+
+
+def _both(one: Usage | None, more: Usage | None) -> Usage | None:
+    return one if more is None else more if one is None else one + more
 
 
 # ---- Prometheus ---------------------------------------------------------------------------------
@@ -193,10 +198,26 @@ def _lines(stats: Stats) -> Iterator[str]:
     yield from _histograms(
         "symphony_node_queue_seconds", "Time from ready to started.", [(_labels(k), k.queue) for k in kinds]
     )
+    asked = [(k, k.usage) for k in kinds if k.usage is not None]
     yield from _family(
-        "symphony_model_usage_total", "counter", "What models were asked and gave, as they counted it.",
-        [(_labels(k) | {"type": t}, n) for k in kinds for t, n in sorted(k.usage.items())],
+        "symphony_model_calls_total", "counter", "Requests to models.",
+        [(_labels(k), usage.calls) for k, usage in asked],
     )  # fmt: skip
+    yield from _family(
+        "symphony_model_tokens_total", "counter", "Tokens read and written, as providers count them.",
+        [(_labels(k) | {"type": kind}, n) for k, u in asked for kind, n in _tokens(u)],
+    )  # fmt: skip
+    yield from _family(
+        "symphony_model_cost_total", "counter", "Cost of calls whose price is known.",
+        [
+            (_labels(k) | {"currency": u.currency or ""}, float(u.cost))
+            for k, u in asked if u.cost is not None
+        ],
+    )  # fmt: skip
+
+
+def _tokens(usage: Usage) -> list[tuple[str, int]]:
+    return [("input", usage.tokens_in), ("output", usage.tokens_out), ("cached", usage.tokens_cached)]
 
 
 def _labels(stats: KindStats) -> dict[str, str]:

@@ -3,7 +3,8 @@
 from typing import Literal, Protocol, TypeAlias, assert_never
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.history import folded
+from symphony.pit.tracker.history import Step, folded
+from symphony.ports.runs import NodeStatus
 from symphony.workflow.graph import Graph, dependencies
 from symphony.workflow.model import (
     CommandNode,
@@ -83,6 +84,14 @@ class Outline:
                 return None
             return found
         return None
+
+
+def settled(step: Step, node: Node | None) -> NodeStatus:
+    """How the step counts: a failure that its node handles counts as what `on_error` makes of it."""
+    if step.status is not NodeStatus.FAILED or node is None:
+        return step.status
+    handled = {"skip": NodeStatus.SKIPPED, "value": NodeStatus.SUCCEEDED, "fallback": NodeStatus.SUCCEEDED}
+    return handled.get(node.on_error.action, NodeStatus.FAILED)
 
 
 def kind_of(node: Node | None) -> tuple[Kind, str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.feed import Feed
-from symphony.pit.tracker.journal import BATCH_AGE_S, JournalFailed, JournalStore, Writer
+from symphony.pit.tracker.journal import BATCH_AGE_S, Buffer, JournalFailed, JournalStore, MemoryStore, Writer
 from symphony.pit.tracker.records import Record
 from symphony.pit.tracker.replay import Replay
 
@@ -23,7 +23,8 @@ class Recorder:
         self._replay, self._feed, self._failed = replay, feed, failed
         self._waiting: set[asyncio.Future[None]] = set()
         self._error: JournalFailed | None = None
-        self._writer = Writer(store, self._committed, self._journal_failed)
+        kind = Buffer if isinstance(store, MemoryStore) else Writer
+        self._writer = kind(store, self._committed, self._journal_failed)
         self._flushing: asyncio.TimerHandle | None = None
         self._joining: list[asyncio.Future[None]] = []  # of those, who wait for the next commit
 

@@ -1,12 +1,12 @@
 """The few figures that tell how a run went: what took long, what was tried again, what was reused. Pure."""
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from symphony.pit.tracker.history import History, Step, folded
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus
-from symphony.ports.values import Value
 
 SLOWEST = 3
 
@@ -23,7 +23,7 @@ class Summary:
     retried: Sequence[str]
     """Nodes with retries, in the order of their start."""
     slowest: Sequence[tuple[str, float]]
-    usage: Mapping[str, float] = field(default_factory=dict)
+    usage: Usage | None = None
 
     @property
     def cached_share(self) -> float | None:
@@ -44,18 +44,14 @@ def summarise(history: History) -> Summary:
         retries=sum(step.retries for step in worked),
         retried=tuple(retried),
         slowest=tuple((step.name, _took(step)) for step in slowest),
-        usage=total_usage(step.usage for step in leaves),
+        usage=total_usage(leaves),
     )
 
 
-def total_usage(found: Iterable[Mapping[str, Value]]) -> dict[str, float]:
-    """The sum of every number that the calls told."""
-    total: dict[str, float] = {}
-    for usage in found:
-        for name, value in usage.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
-                total[name] = total.get(name, 0.0) + value
-    return total
+def total_usage(steps: Iterable[Step]) -> Usage | None:
+    """What the models of all these used up; None if none was asked."""
+    found = [step.usage for step in steps if step.usage is not None]
+    return sum(found, Usage()) if found else None
 
 
 def _took(step: Step) -> float:

@@ -1,0 +1,55 @@
+"""A run before it begins: the past of the home, the cache as it lies there, and the job put together."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from symphony.app.preparing import Prepared
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.pit.tracker.caching import Cache
+from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.forecast import Forecast, Past, forecast
+from symphony.pit.tracker.foresight import Foresight, ReadOnlyCache
+from symphony.pit.tracker.history import History
+from symphony.pit.tracker.insight import Insight
+from symphony.pit.tracker.outline import Outline
+from symphony.pit.tracker.runs import Runs
+from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.clock import Clock
+
+RUNS_MAX = 30
+"""How many of the newest runs are asked how long things take."""
+PATIENCE_S = 3.0
+"""After so many seconds no further run is read: a plan should be quick."""
+
+
+def foresee(
+    prepared: Prepared,
+    home: Path | None,
+    executor: Callable[[Cache | None, ArtifactStore], Executor],
+    clock: Clock,
+) -> Forecast:
+    """The forecast of a prepared run; `home` is None where there is nothing to look into."""
+    outline = Outline(prepared.job.workflow, prepared.meta.recorded())
+    past = Past()
+    cache: Cache | None = None
+    artifacts: ArtifactStore = MemoryArtifacts(clock.now_s)
+    if home is not None:
+        artifacts = FileArtifacts(home / "artifacts")
+        for other in _earlier(Runs(home, clock, artifacts.unlink_run), clock):
+            past.add(*other)
+        if prepared.meta.cache:
+            cache = ReadOnlyCache(home / "artifacts" / "cache.db")
+    looking = Foresight(prepared.job, executor(cache, artifacts), outline, past)
+    return forecast(outline, looking.nodes())
+
+
+def _earlier(runs: Runs, clock: Clock) -> Iterator[tuple[History, Outline]]:
+    insight, until_s = Insight(runs), clock.monotonic_s() + PATIENCE_S
+    for run_id in runs.ids()[:RUNS_MAX]:
+        if clock.monotonic_s() > until_s:
+            return
+        try:
+            yield insight.history(run_id), insight.outline(run_id)
+        except SymphonyError:
+            continue

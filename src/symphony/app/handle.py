@@ -1,0 +1,67 @@
+"""A run in this process, for whoever started it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from symphony.pit.tracker.engine import Engine
+from symphony.pit.tracker.logs import RunLog
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A live look at a run: nodes by status, and (name, seconds) of those running longest."""
+
+    counts: Mapping[NodeStatus, int]
+    slowest: Sequence[tuple[str, float]]
+    saying: Mapping[str, str] = field(default_factory=dict)
+    """Of those, the last that their models said."""
+
+
+class RunHandle:
+    """A run in this process."""
+
+    def __init__(self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]", log: RunLog) -> None:
+        self.run_id, self._engine, self._task, self._log = run_id, engine, task, log
+
+    async def events(self) -> AsyncIterator[RunEvent]:
+        """Every durable event from the start; ends with the run."""
+        at = 0
+        while found := await self._engine.feed.since(at):
+            for event in found:
+                yield event
+            at += len(found)
+
+    async def live(self) -> AsyncIterator[RunEvent]:
+        """The same, and between them what models write, as `node.tokens`, from now on.
+
+        Tokens are not durable, and void if their attempt fails.
+        """
+        feed = self._engine.feed
+        at, told = 0, feed.told
+        while True:
+            events, tokens = await feed.news(at, told)
+            if not events and not tokens:
+                return
+            at, told = at + len(events), feed.told
+            for event in (*tokens, *events):
+                yield event
+
+    def progress(self) -> Progress:
+        """How it stands now, without waiting."""
+        slowest = self._engine.slowest()
+        saying = {name: said for name, _ in slowest if (said := self._log.tail(name))}
+        return Progress(counts=self._engine.counts(), slowest=slowest, saying=saying)
+
+    async def result(self) -> RunResult:
+        """Wait for the end. Raises JournalFailed if the run could not be recorded."""
+        return await asyncio.shield(self._task)
+
+    def cancel(self) -> None:
+        """Cancel durably; running nodes are stopped. Call it on the loop's thread."""
+        self._engine.cancel()
+
+    def pause(self) -> None:
+        """Pause durably: nothing more begins, what runs ends, then the run ends as `paused`."""
+        self._engine.pause()

@@ -1,0 +1,75 @@
+"""Running a workflow in a test."""
+
+import asyncio
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from symphony.app import Symphony
+from symphony.commons.settings import Config
+from symphony.pit.artifacts.codec import value_of
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.sdk import Operator
+from symphony.testing.clock import FakeClock, drive
+from symphony.testing.models import FakeModel, FakeModels
+from symphony.testing.outcome import Outcome
+from symphony.workflow import loads
+from symphony.workflow.model import Workflow
+
+
+def workflow(text: str) -> Workflow:
+    """The workflow that a YAML text describes; the text may be indented. Raises WorkflowInvalid."""
+    return loads(textwrap.dedent(text).encode(), "yaml")
+
+
+def run(
+    what: Workflow | Path | str,
+    inputs: Mapping[str, Value] | None = None,
+    *,
+    models: Mapping[str, FakeModel] | None = None,
+    operators: Sequence[Operator | Path | str] = (),
+    clock: FakeClock | None = None,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    concurrency: int | None = None,
+    config: Config | None = None,
+    cancel_after_s: float | None = None,
+) -> Outcome:
+    """Run a workflow, or the one in a file, to its end in memory.
+
+    Models are only those given; operators are the kit's and those given, which replace the kit's.
+    Settings are the defaults unless `config` is given: those of the machine do not matter.
+    `cancel_after_s` cancels the run at that time of `clock`. Raises as `Symphony.start` does. Not for
+    use inside a running event loop.
+    """
+    timed = clock or FakeClock()
+    fakes = models or {}
+
+    async def whole() -> Outcome:
+        async with Symphony.open(
+            operators=operators,
+            memory=True,
+            config=config or Config(),
+            clock=timed,
+            models=FakeModels(fakes),
+            catalog={name: fake.info(name) for name, fake in fakes.items()},
+        ) as symphony:
+            began_s = timed.monotonic_s()
+            handle = await symphony.start(
+                what, inputs, cwd=cwd, cache=False, concurrency=concurrency, environment=environment
+            )
+            if cancel_after_s is not None:
+                asyncio.get_running_loop().call_later(cancel_after_s, handle.cancel)
+            result = await handle.result()
+            elapsed_s = timed.monotonic_s() - began_s
+            events = [event async for event in handle.events()]
+            outputs = {name: _whole(symphony, value) for name, value in result.outputs.items()}
+            return Outcome(result=result, outputs=outputs, events=events, elapsed_s=elapsed_s)
+
+    return drive(whole(), timed)
+
+
+def _whole(symphony: Symphony, value: StoredValue) -> Value:
+    if isinstance(value, ArtifactRef):
+        return value_of(symphony.artifacts.get(value.digest), value.encoding)
+    return value
