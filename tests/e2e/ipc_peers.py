@@ -4,6 +4,8 @@ import asyncio
 import sys
 from pathlib import Path
 
+import uvloop
+
 from symphony.commons.errors import SymphonyError
 from symphony.commons.secrets import Secret
 from symphony.ipc.transports import Connection, TransportConfig, connect, listen
@@ -56,4 +58,5 @@ async def home(folder: str) -> None:
 
 if __name__ == "__main__":
     verb, *rest = sys.argv[1:]
-    asyncio.run({"serve": serve, "pour": pour, "home": home}[verb](*rest))
+    # The tests run on asyncio's own event loop, these on the other: either may talk to either.
+    uvloop.run({"serve": serve, "pour": pour, "home": home}[verb](*rest))

@@ -359,6 +359,9 @@ class RingLink(asyncio.Transport):
             self._protocol.abort(error)
             self._end()
             return
+        except BaseException:
+            self._end()  # a bug in a receiver; with a socket the event loop would close it, too
+            raise
         if self._over(more):
             self._end()
         elif more or (self._poll and not self._closing):
