@@ -1,0 +1,59 @@
+"""Who owns a run: a living process, and nobody else."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from symphony.pit.tracker.locks import RunBusy, RunLock
+
+
+def dead_pid() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_run_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    first, second = RunLock(tmp_path / "a.lock"), RunLock(tmp_path / "a.lock")
+    first.acquire(os.getpid())
+    assert second.held()
+    with pytest.raises(RunBusy, match=str(os.getpid())):
+        second.acquire(os.getpid())
+    first.release()
+    assert not second.held()
+    second.acquire(os.getpid())
+    second.release()
+
+
+def test_a_lock_that_outlives_its_owner_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    """A child between its fork and its new program shares the lock of an owner that was killed."""
+    path = tmp_path / "a.lock"
+    path.write_text(f"{dead_pid()}\n")
+    left = os.open(path, os.O_RDONLY)
+    fcntl.flock(left, fcntl.LOCK_EX)
+    release = threading.Timer(0.05, os.close, [left])
+    release.start()
+    lock = RunLock(path)
+    lock.acquire(os.getpid())
+    assert path.read_text() == f"{os.getpid()}\n"
+    lock.release()
+    release.join()
+
+
+def test_asking_while_another_asks_does_not_make_a_run_busy(tmp_path: Path) -> None:
+    path = tmp_path / "a.lock"
+    path.write_text("")
+    asking = os.open(path, os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    release = threading.Timer(0.05, os.close, [asking])
+    release.start()
+    lock = RunLock(path)
+    lock.acquire(os.getpid())
+    lock.release()
+    release.join()
