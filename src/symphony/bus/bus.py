@@ -1,0 +1,439 @@
+"""The bus of one process: endpoints that ask each other, publish, and subscribe. One event loop.
+
+Alone it connects the parts of its process; with an `Uplink` it is one of many on the bus of
+another process, and then events go there first, so that everybody sees them in one order.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from symphony.bus.core.calls import Call, Calls
+from symphony.bus.core.mailbox import CAPACITY, Policy
+from symphony.bus.core.metrics import BusStats, EndpointStats, MailboxStats, Metrics
+from symphony.bus.core.registry import Entry, Registry
+from symphony.bus.core.retention import Replay, Retention
+from symphony.bus.core.router import Deliver, Router, Subscription
+from symphony.bus.endpoint import CANCEL, Endpoint, Handler
+from symphony.bus.errors import EndpointLost, EndpointUnknown, RequestTimedOut
+from symphony.bus.mailboxes import Mailbox
+from symphony.commons.errors import SymphonyError
+from symphony.commons.time import SystemClock
+from symphony.ipc.envelope import (
+    EndpointId,
+    ErrorPayload,
+    EventPayload,
+    MessageEnvelope,
+    Payload,
+    RequestPayload,
+    Stationery,
+)
+from symphony.ports.clock import Clock
+from symphony.ports.values import Value
+
+_logger = logging.getLogger(__name__)
+
+JOINED: Final = "bus.endpoint.joined"
+LEFT: Final = "bus.endpoint.left"
+LOST: Final = "bus.endpoint.lost"
+DROPPED: Final = "bus.dropped"
+_OWN_TOPICS: Final = "bus."
+
+
+class Uplink(Protocol):
+    """The way to a bus that others share."""
+
+    def try_publish(self, envelope: MessageEnvelope) -> bool:
+        """False, and nothing done, if the bus must take some first."""
+        ...
+
+    async def publish(self, envelope: MessageEnvelope) -> None:
+        """Publish there, waiting for room."""
+        ...
+
+    def forward(self, envelope: MessageEnvelope) -> None:
+        """Send to whoever it is for. What cannot be sent is answered with an error."""
+        ...
+
+    async def register(self, entry: Entry) -> None:
+        """Raises EndpointTaken."""
+        ...
+
+    def unregister(self, name: str) -> None: ...
+    async def subscribe(self, subscription: Subscription, replay: Replay | None) -> None:
+        """In force when this returns; what is replayed has been delivered."""
+        ...
+
+    def unsubscribe(self, subscription: Subscription) -> None: ...
+
+
+class Bus:
+    """Endpoints, subscriptions and requests of one process. See `symphony.bus.joining` for more processes."""
+
+    def __init__(
+        self, *, clock: Clock | None = None, stationery: Callable[[str], Stationery] | None = None
+    ) -> None:
+        """`stationery` makes the envelopes of the sender that it is given; for tests that need ids."""
+        self.clock = clock or SystemClock()
+        self.stationery = stationery or (lambda sender: Stationery(EndpointId(sender)))
+        self.registry = Registry()
+        self.router = Router()
+        self.calls: Calls[asyncio.Future[Payload]] = Calls()
+        self.metrics = Metrics()
+        self.uplink: Uplink | None = None
+        self.links = 0
+        self.subscribed: Callable[[], None] | None = None
+        """Called when subscriptions have come or gone."""
+        self._find = self.router.find
+        self._mailboxes: dict[Subscription, Mailbox] = {}
+        self._endpoints: dict[str, Endpoint] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._untold: dict[tuple[str, str], int] = {}
+        self._began_s = self.clock.monotonic_s()
+        self._own = self.stationery("bus")
+
+    # Endpoints.
+
+    async def endpoint(
+        self,
+        name: str,
+        handler: Handler | None = None,
+        *,
+        serves: Iterable[str] = (),
+        capabilities: Iterable[str] = (),
+        in_flight_max: int = 1024,
+    ) -> Endpoint:
+        """A new endpoint; `handler` answers its requests, up to `in_flight_max` at once.
+
+        Raises EndpointTaken, ValidationFailed for a name with wildcards or spaces.
+        """
+        endpoint = Endpoint(self, name, handler, in_flight_max=in_flight_max)
+        entry = Entry(name, endpoint.deliver, tuple(serves), tuple(capabilities))
+        self.registry.add(entry)
+        self._endpoints[name] = endpoint
+        if self.uplink is not None:
+            try:
+                await self.uplink.register(entry)
+            except BaseException:
+                self.registry.remove(name)
+                del self._endpoints[name]
+                raise
+        self.announce(JOINED, {"name": name, "capabilities": list(entry.capabilities)})
+        return endpoint
+
+    def remove(self, endpoint: Endpoint) -> None:
+        """For the endpoint: it is closed."""
+        if self._endpoints.pop(endpoint.name, None) is None:
+            return
+        self.registry.remove(endpoint.name)
+        if self.uplink is not None:
+            self.uplink.unregister(endpoint.name)
+        self.gone([endpoint.name], "it has been closed", topic=LEFT)
+
+    def gone(self, names: Iterable[str], why: str, *, topic: str = LOST) -> None:
+        """These endpoints are no more: requests to them fail, and watchers are told."""
+        for name in names:
+            self.fail_calls(name, why)
+            self.announce(topic, {"name": name, "reason": why})
+
+    def fail_calls(self, name: str, why: str) -> None:
+        """Fail the requests that wait for an answer of `name`."""
+        for call in self.calls.to(name):
+            self._fail(call, EndpointLost(f"{name!r} is gone: {why}", hint="ask again when it is back"))
+
+    # Events.
+
+    def try_publish(self, envelope: MessageEnvelope) -> bool:
+        """Publish an event; False, and nothing done, if a subscriber must read first.
+
+        Raises ValidationFailed for what is no topic.
+        """
+        if self.uplink is not None:
+            return self.uplink.try_publish(envelope)
+        assert isinstance(envelope.payload, EventPayload)
+        if self.router.route(envelope.payload.topic).jam():
+            return False
+        self.route(envelope)
+        return True
+
+    async def publish(self, envelope: MessageEnvelope) -> None:
+        """Publish an event; waits while a subscriber whose policy is to block has no room."""
+        if self.uplink is not None:
+            await self.uplink.publish(envelope)
+            return
+        self.route(envelope)
+        assert isinstance(envelope.payload, EventPayload)
+        await self.unjam(envelope.payload.topic)
+
+    async def unjam(self, topic: str) -> None:
+        """Wait until more may be published under `topic`."""
+        while jam := self.router.route(topic).jam():
+            waits = [asyncio.ensure_future(one.room()) for one in jam if one.room is not None]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+
+    def route(self, envelope: MessageEnvelope) -> None:
+        """Give `envelope` to whom it is for, in this process and those that joined it. Never waits.
+
+        An event goes to all who subscribed to its topic; anything with a recipient to that one
+        endpoint; a request without to one that serves its type. Who cannot be reached is
+        answered for with an error.
+        """
+        payload = envelope.payload
+        if type(payload) is not EventPayload or envelope.header.recipient:
+            self.send(envelope)
+            return
+        route = self._find(payload.topic)
+        if route is None:
+            route = self.router.route(payload.topic)
+        route.events += 1
+        if route.retention is not None:
+            envelope = route.retention.keep(envelope, payload)
+        for one in route.all:
+            try:
+                one.deliver(envelope)
+            except Exception as error:  # noqa: BLE001  one subscriber's mistake is not the others'
+                self._subscriber_failed(one, error)
+        for group in route.groups:
+            one = group.next()
+            try:
+                one.deliver(envelope)
+            except Exception as error:  # noqa: BLE001  as above
+                self._subscriber_failed(one, error)
+
+    def retain(self, pattern: str, last: int) -> None:
+        """Keep the last `last` events of each topic that matches, for those who come late."""
+        self.router.retain(Retention(pattern, last))
+        self._subscriptions_changed()
+
+    async def subscribe(
+        self,
+        pattern: str,
+        deliver: Deliver,
+        *,
+        owner: str,
+        group: str | None = None,
+        replay: Replay | None = None,
+        capacity: int = CAPACITY,
+        policy: Policy = Policy.DROP_OLDEST,
+    ) -> Subscription:
+        """Have `deliver` called for each event, in the order of publishing; it must not block."""
+        subscription = Subscription(
+            pattern, deliver, owner=owner, group=group, capacity=capacity, policy=policy
+        )
+        await self._enter(subscription, replay)
+        return subscription
+
+    async def mailbox(
+        self,
+        pattern: str,
+        *,
+        owner: str,
+        group: str | None = None,
+        replay: Replay | None = None,
+        capacity: int = CAPACITY,
+        policy: Policy = Policy.DROP_OLDEST,
+    ) -> Mailbox:
+        """A bounded queue of the events that match."""
+        box = Mailbox(
+            pattern, capacity, policy, owner=owner, group=group, dropped=self.dropped, closed=self._box_closed
+        )
+        self._mailboxes[box.subscription] = box
+        await self._enter(box.subscription, replay)
+        return box
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """No more events for it. May be called twice."""
+        self._mailboxes.pop(subscription, None)
+        self.router.remove(subscription)
+        if self.uplink is not None:
+            self.uplink.unsubscribe(subscription)
+        self._subscriptions_changed()
+
+    def replayed(self, subscription: Subscription, replay: Replay) -> None:
+        """Deliver what is kept."""
+        for retention in self.router.retentions():
+            for envelope in retention.replay(subscription.pattern, replay):
+                subscription.deliver(envelope)
+
+    async def _enter(self, subscription: Subscription, replay: Replay | None) -> None:
+        if self.uplink is not None:
+            await self.uplink.subscribe(subscription, replay)
+        elif replay is not None:
+            self.replayed(subscription, replay)
+        self.router.add(subscription)
+        self._subscriptions_changed()
+
+    def _subscriptions_changed(self) -> None:
+        if self.subscribed is not None:
+            self.subscribed()
+
+    def _box_closed(self, box: Mailbox) -> None:
+        self.unsubscribe(box.subscription)
+
+    def _subscriber_failed(self, subscription: Subscription, error: Exception) -> None:
+        _logger.error(
+            "a subscriber of %s to %s failed", subscription.owner, subscription.pattern, exc_info=error
+        )
+
+    def dropped(self, subscription: Subscription, envelope: MessageEnvelope) -> None:
+        """An event was lost for want of room: count it, and tell once for each turn of the loop."""
+        assert isinstance(envelope.payload, EventPayload)
+        topic = envelope.payload.topic
+        self.metrics.dropped(subscription.owner, topic)
+        if topic.startswith(_OWN_TOPICS):
+            return  # telling of what was lost of the telling would have no end
+        if not self._untold:
+            asyncio.get_running_loop().call_soon(self._tell_drops)
+        key = (subscription.owner, subscription.pattern)
+        self._untold[key] = self._untold.get(key, 0) + 1
+
+    def _tell_drops(self) -> None:
+        untold, self._untold = self._untold, {}
+        for (owner, pattern), count in untold.items():
+            self.announce(DROPPED, {"endpoint": owner, "pattern": pattern, "count": count})
+
+    def announce(self, topic: str, data: Value) -> None:
+        """Publish an event of the bus itself. Where there is an uplink, that bus tells the same."""
+        if self.uplink is None:
+            self.route(self._own.envelope("event", EventPayload(topic, data)))
+
+    # Requests.
+
+    async def ask(self, envelope: MessageEnvelope, timeout_s: float | None) -> Payload:
+        """Send a request and wait for its answer. Raises EndpointLost, RequestTimedOut, EndpointUnknown."""
+        header, now_s = envelope.header, self.clock.monotonic_s()
+        future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
+        self.metrics.requests += 1
+        if self.calls.add(header.message_id, header.recipient, future, now_s=now_s, timeout_s=timeout_s):
+            self._sweep_at(self.calls.next_s)
+        try:
+            self.route(envelope)
+            return await future
+        except asyncio.CancelledError:
+            if self.calls.take(header.message_id) is not None:
+                self._tell_cancelled(header.recipient, header.message_id)
+            raise
+        finally:
+            self.calls.take(header.message_id)
+
+    def answered(self, envelope: MessageEnvelope) -> None:
+        """An answer for an endpoint of this process."""
+        call = self.calls.answered(envelope.header.correlation_id)
+        if call is None:
+            return
+        self.metrics.latency.add(self.clock.monotonic_s() - call.sent_s)
+        if type(envelope.payload) is ErrorPayload:
+            self.metrics.failed += 1
+        if not call.waiter.done():
+            call.waiter.set_result(envelope.payload)
+
+    def sweep(self) -> None:
+        """Fail the requests whose time is up; their endpoints are told to stop."""
+        self._sweeping = None
+        for call in self.calls.due(self.clock.monotonic_s()):
+            self._fail(call, RequestTimedOut(f"no answer from {call.recipient or 'anyone'!r} in time"))
+            self._tell_cancelled(call.recipient, call.message_id)
+        self._sweep_at(self.calls.next_s)
+
+    def _sweep_at(self, due_s: float | None) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        if due_s is not None:
+            after_s = max(0.0, due_s - self.clock.monotonic_s())
+            self._sweeping = asyncio.get_running_loop().call_later(after_s, self.sweep)
+
+    def _fail(self, call: Call[asyncio.Future[Payload]], error: SymphonyError) -> None:
+        self.metrics.failed += 1
+        if not call.waiter.done():
+            call.waiter.set_exception(error)
+
+    def _tell_cancelled(self, recipient: str, message_id: str) -> None:
+        """Cancellation travels; nobody minds if there is nobody any more."""
+        if recipient:
+            self.send(
+                self._own.envelope(
+                    CANCEL, EventPayload(CANCEL), recipient=recipient, correlation_id=message_id
+                )
+            )
+
+    def send(self, envelope: MessageEnvelope) -> None:
+        """The same for what has a recipient, or is no event."""
+        header = envelope.header
+        entry = self.registry.find(header.recipient)
+        if entry is None:
+            if header.recipient in ("", "bus") and isinstance(envelope.payload, RequestPayload):
+                try:
+                    entry = self.registry.serving(header.message_type)
+                except EndpointUnknown as error:
+                    if self.uplink is None:
+                        self.refuse(envelope, error)
+                        return
+            if entry is None:
+                if self.uplink is not None:
+                    self.uplink.forward(envelope)
+                else:
+                    self.refuse(envelope, EndpointUnknown(f"there is no endpoint {header.recipient!r}"))
+                return
+        entry.received += 1
+        entry.deliver(envelope)
+
+    def refuse(self, envelope: MessageEnvelope, error: SymphonyError) -> None:
+        """Answer a request that does not reach anybody with `error`; other messages are counted."""
+        if not isinstance(envelope.payload, RequestPayload):
+            if not isinstance(envelope.payload, EventPayload):
+                self.calls.late += 1
+            return
+        payload = ErrorPayload(error.code, error.message, hint=error.hint)
+        if self.registry.find(envelope.header.sender) is not None:
+            self.send(self._own.answer(envelope, payload))
+
+    # The whole.
+
+    def stats(self) -> BusStats:
+        """How it stands."""
+        metrics, latency = self.metrics, self.metrics.latency
+        return BusStats(
+            uptime_s=self.clock.monotonic_s() - self._began_s,
+            events=self.router.events(),
+            requests=metrics.requests,
+            failed=metrics.failed,
+            late_replies=self.calls.late,
+            pending=len(self.calls),
+            refused=metrics.refused,
+            latency_counts=list(latency.counts),
+            latency_sum_s=latency.sum_s,
+            latency_p50_s=latency.quantile_s(0.5),
+            latency_p99_s=latency.quantile_s(0.99),
+            drops={owner: dict(topics) for owner, topics in metrics.drops.items()},
+            endpoints=[
+                EndpointStats(
+                    name=one.name, serves=list(one.serves), capabilities=list(one.capabilities),
+                    process=one.link, received=one.received,
+                )
+                for one in self.registry.entries()
+            ],
+            mailboxes=[
+                MailboxStats(
+                    owner=box.subscription.owner, pattern=box.subscription.pattern, policy=str(box.policy),
+                    waiting=len(box), capacity=box.capacity, dropped=box.dropped,
+                )
+                for box in self._mailboxes.values()
+            ],
+            links=self.links,
+        )  # fmt: skip
+
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Those of this process."""
+        return tuple(self._endpoints.values())
+
+    async def close(self) -> None:
+        """Close every endpoint; wait for the handlers that are at work to be cancelled."""
+        for endpoint in self.endpoints():
+            await endpoint.close()
+        self._sweep_at(None)

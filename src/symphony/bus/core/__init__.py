@@ -1,0 +1,1 @@
+"""The rules of the bus, without input or output: topics, routes, names, calls, mailboxes, counts."""

@@ -1,0 +1,85 @@
+"""Requests that wait for their answer, with one queue of deadlines for all of them. Pure.
+
+Deadlines are gathered into ticks: adding and answering cost the same however many wait, and an
+answered request leaves nothing behind. A deadline is never told early, and late by one tick at most.
+"""
+
+import heapq
+from collections.abc import Iterator
+from typing import Final, Generic, NamedTuple, TypeVar
+
+TICK_S: Final = 0.02
+
+_Waiter = TypeVar("_Waiter")
+
+
+class Call(NamedTuple, Generic[_Waiter]):
+    """A request under way. Times are monotonic seconds."""
+
+    message_id: str
+    recipient: str
+    sent_s: float
+    tick: int | None
+    waiter: _Waiter
+
+
+class Calls(Generic[_Waiter]):
+    """Every request under way."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Call[_Waiter]] = {}
+        self._ticks: dict[int, dict[str, None]] = {}
+        self._queue: list[int] = []
+        self.late = 0
+        """Answers that nobody waits for any more, or never did."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def next_s(self) -> float | None:
+        """When to sweep next; None: there is no deadline."""
+        return self._queue[0] * TICK_S if self._queue else None
+
+    def add(
+        self, message_id: str, recipient: str, waiter: _Waiter, *, now_s: float, timeout_s: float | None
+    ) -> bool:
+        """Await the answer to `message_id`. True: `next_s` is earlier than before."""
+        tick, earlier = None, False
+        if timeout_s is not None:
+            tick = int((now_s + timeout_s) / TICK_S) + 1
+            due = self._ticks.get(tick)
+            if due is None:
+                earlier = not self._queue or tick < self._queue[0]
+                due = self._ticks[tick] = {}
+                heapq.heappush(self._queue, tick)
+            due[message_id] = None
+        self._waiting[message_id] = Call(message_id, recipient, now_s, tick, waiter)
+        return earlier
+
+    def answered(self, message_id: str | None) -> Call[_Waiter] | None:
+        """An answer to `message_id` came: who waits for it. None, and it is counted, if nobody does."""
+        found = None if message_id is None else self.take(message_id)
+        if found is None:
+            self.late += 1
+        return found
+
+    def take(self, message_id: str) -> Call[_Waiter] | None:
+        """Wait for it no longer."""
+        call = self._waiting.pop(message_id, None)
+        if call is not None and call.tick is not None:
+            self._ticks[call.tick].pop(message_id, None)
+        return call
+
+    def due(self, now_s: float) -> Iterator[Call[_Waiter]]:
+        """Those whose deadline has passed; they wait no longer."""
+        while self._queue and self._queue[0] * TICK_S <= now_s:
+            for message_id in self._ticks.pop(heapq.heappop(self._queue)):
+                yield self._waiting.pop(message_id)
+
+    def to(self, recipient: str) -> list[Call[_Waiter]]:
+        """Those that wait for `recipient`; they wait no longer."""
+        found = [call for call in self._waiting.values() if call.recipient == recipient]
+        for call in found:
+            self.take(call.message_id)
+        return found
