@@ -21,6 +21,8 @@ from symphony.ipc.transports.errors import ConnectFailed, ConnectionClosed, Conn
 _GATHER_BYTES = 64 * 1024
 """As much is gathered before it is written in the middle of a turn; larger bodies are not copied."""
 
+_GRACE_S = 0.05
+
 
 @runtime_checkable
 class Link(Protocol):
@@ -491,7 +493,11 @@ class Connection(asyncio.Protocol):
                 self._error = ConnectionLost("the other side did not take the last messages in time")
             self._link.abort()
 
-    def _too_late(self) -> None:
+    def _too_late(self, *, final: bool = False) -> None:
+        if not final:
+            # If this process was stopped, or the machine slept, what was missed may be here by now.
+            self._timer = self._loop.call_later(_GRACE_S, lambda: self._too_late(final=True))
+            return
         self.abort(ConnectFailed(f"no handshake within {self._config.timeout_s:g} s"))
 
     def _reason(self, exc: Exception | None) -> SymphonyError | None:
