@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from symphony.app.handle import Progress, RunHandle
     from symphony.app.home import find_home
     from symphony.app.symphony import InputInvalid, Symphony, run
+    from symphony.pit.tracker.core.budget import Limits
     from symphony.pit.tracker.locks import RunBusy
     from symphony.pit.tracker.runs import RunNotFound, Runs
 

@@ -58,9 +58,6 @@ if TYPE_CHECKING:
     from symphony.pit.tracker.forecast import Forecast
     from symphony.pit.workers import Workers
 
-CONCURRENCY = 64
-"""Nodes that run at once unless a run says otherwise."""
-
 
 class InputInvalid(WorkflowInvalid):
     """Inputs that the workflow does not take; `report` holds every problem."""

@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,11 @@ class EnvFileRefused(SymphonyError):
     """A file of secrets that others can read, or that is none. Its content is never quoted."""
 
     code = "bad-usage"
+
+
+def environment(path: Path | None) -> Mapping[str, str] | None:
+    """The process's variables, over them those in `path`; None without one. Raises as `read_env_file`."""
+    return None if path is None else {**os.environ, **read_env_file(path)}
 
 
 def read_env_file(path: Path) -> dict[str, str]:

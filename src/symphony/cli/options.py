@@ -32,6 +32,11 @@ allow_hosts: Final = click.option(
     metavar="HOST",
     help="A host that http.* may ask, such as api.example.org or *.example.com:8443; may be repeated.",
 )
+env_file: Final = click.option(
+    "--env-file",
+    type=PATH,
+    help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
+)
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 output: Final = click.option(
     "--output", "-o", "target", type=PATH, help="Write to this file instead of stdout."

@@ -1,7 +1,6 @@
 """The commands of `symphony runs` that steer a run: resume, rerun, approve, reject, pause, cancel."""
 
-import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -15,11 +14,6 @@ if TYPE_CHECKING:
 
 Begin: TypeAlias = "Callable[[Symphony], Awaitable[RunHandle]]"
 
-env_file_option: Final = click.option(
-    "--env-file",
-    type=options.PATH,
-    help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
-)
 node_argument: Final = click.argument("node", shell_complete=completing.nodes)
 by_option: Final = click.option("--by", metavar="NAME", help="Who decides; your user name if absent.")
 comment_option: Final = click.option("--comment", metavar="TEXT", help="What the workflow gets to read.")
@@ -41,7 +35,7 @@ comment_option: Final = click.option("--comment", metavar="TEXT", help="What the
     shell_complete=completing.nodes,
     help="Take this node as skipped; may be repeated.",
 )
-@env_file_option
+@options.env_file
 @options.as_json("Print the result as one JSON object, and nothing else.")
 @options.quiet
 def resume(
@@ -51,9 +45,9 @@ def resume(
 
     Ends as `symphony run` does. Of a run that has ended it gives the result again.
     """
-    from symphony.cli import opening
+    from symphony.cli import envfile, opening
 
-    opened, environment = opening.opened(), _environment(env_file)
+    opened, environment = opening.opened(), envfile.environment(env_file)
     run_id = opened.runs.find(run)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
@@ -75,7 +69,7 @@ def resume(
     "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE",
     help="Another value for an input: what depends on it runs anew; may be repeated.",
 )  # fmt: skip
-@env_file_option
+@options.env_file
 @options.as_json("Print the result as one JSON object, and nothing else.")
 @options.quiet
 def rerun(
@@ -86,10 +80,10 @@ def rerun(
     Nothing whose result is taken over runs again, commands neither. The workflow is the one that the
     old run recorded, and so are the inputs that you do not give. Ends as `symphony run` does.
     """
-    from symphony.cli import given, opening
+    from symphony.cli import envfile, given, opening
     from symphony.workflow import loads
 
-    opened, environment = opening.opened(), _environment(env_file)
+    opened, environment = opening.opened(), envfile.environment(env_file)
     run_id = opened.runs.find(run)
     workflow = loads(opened.runs.meta(run_id).workflow, "json")
     values = given.changed_inputs(workflow, inputs)
@@ -168,14 +162,6 @@ def cancel(run: str, as_json: bool) -> int:
 
 
 COMMANDS: Final = (resume, rerun, approve, reject, pause, cancel)
-
-
-def _environment(env_file: Path | None) -> Mapping[str, str] | None:
-    if env_file is None:
-        return None
-    from symphony.cli.envfile import read_env_file
-
-    return {**os.environ, **read_env_file(env_file)}
 
 
 def _conduct(opened: "Symphony", begin: Begin, title: str, *, as_json: bool, quiet: bool) -> int:

@@ -113,7 +113,7 @@ def _module(file: Path) -> ModuleType:
         key = str(file), hashlib.sha256(source).digest()
         with _loading:
             if key not in _modules:
-                _modules[key] = load_module(file)
+                _modules[key] = load_module(file, source)
             return _modules[key]
     except OperatorsNotLoaded as error:
         raise PythonNotLoaded(error.message, hint=error.hint) from error

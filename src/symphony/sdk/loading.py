@@ -68,13 +68,14 @@ def loaded_file(key: str) -> LoadedFile | None:
     return _loaded.get(key)
 
 
-def load_module(file: Path) -> ModuleType:
+def load_module(file: Path, source: bytes | None = None) -> ModuleType:
     """Run the file and return its module, which knows nothing of the file's folder.
 
+    `source`: what `read_source` gave, if it was asked already: the file may have changed since.
     Raises OperatorsNotLoaded, naming file and line, if it is missing, does not compile, or fails
     while it runs; a SymphonyError that the file raises is passed on.
     """
-    return _execute(file, read_source(file))
+    return _execute(file, read_source(file) if source is None else source)
 
 
 def read_source(file: Path) -> bytes:

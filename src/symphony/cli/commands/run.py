@@ -1,6 +1,5 @@
 """`symphony run`: check a workflow, run it to its end, say what came out."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,11 +35,7 @@ if TYPE_CHECKING:
 @options.operators
 @click.option("--no-cache", is_flag=True, help="Run every node, though its result may be known.")
 @click.option("--concurrency", type=click.IntRange(1, 10_000), help="How many nodes may run at once.")
-@click.option(
-    "--env-file",
-    type=options.PATH,
-    help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
-)
+@options.env_file
 @click.option(
     "--budget",
     "budgets",
@@ -58,15 +53,15 @@ def command(
 ) -> int:  # fmt: skip
     """Run a workflow.
 
-    FILE is YAML, TOML or JSON. Prints the outputs (artifacts with their path) to stdout and progress
-    to stderr. The first Ctrl-C cancels the run, for good; the second ends everything at once. After
-    that, or a crash, `symphony runs resume` goes on: nothing that had finished is lost.
+    FILE is YAML, TOML, JSON, MessagePack or Bincode. Prints the outputs (artifacts with their path)
+    to stdout and progress to stderr. The first Ctrl-C cancels the run, for good; the second ends
+    everything at once. After that, or a crash, `symphony runs resume` goes on: nothing that had
+    finished is lost.
     """
     from symphony.app import Symphony
-    from symphony.cli import budgeting, failures, files, given, opening, reporting, running
-    from symphony.cli.envfile import read_env_file
+    from symphony.cli import budgeting, envfile, failures, files, given, opening, reporting, running
 
-    environment = None if env_file is None else {**os.environ, **read_env_file(env_file)}
+    environment = envfile.environment(env_file)
     budget = budgeting.limits(budgets)
     opened = opening.opened(operators, memory=memory)
     workflow, report = files.checked(file, opened.catalog)

@@ -1,14 +1,10 @@
 """`symphony runs`: what ran, what runs, and going on with it."""
 
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from symphony.cli import completing, options, output, steering
-
-if TYPE_CHECKING:
-    pass
 
 STREAMS = ("stdout", "stderr", "tokens")
 ENDED = ("succeeded", "failed", "cancelled")
