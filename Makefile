@@ -56,7 +56,7 @@ docs: $(MADE)/dev ## Build the documentation into site/
 	@$(BIN)/zensical build --clean
 
 fuzz: $(MADE)/dev ## The property tests and fuzzers with many more examples
-	@SYMPHONY_HYPOTHESIS=fuzz $(PYTEST) tests -m "not slow"
+	@SYMPHONY_HYPOTHESIS=fuzz $(PYTEST) tests -m "hypothesis or not slow"
 	@SYMPHONY_SIMULATION_SEEDS=1000 $(PYTEST) tests/simulation/test_engine.py
 
 lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)

@@ -14,7 +14,13 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.register_profile("fuzz", max_examples=5_000, deadline=None, database=None)
+settings.register_profile(
+    "fuzz",
+    max_examples=5_000,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(os.environ.get("SYMPHONY_HYPOTHESIS", "default"))
 
 

@@ -212,6 +212,7 @@ def holding(found: list[str]) -> st.SearchStrategy[str]:
     return st.lists(pieces, max_size=5).map("".join)
 
 
+@pytest.mark.slow
 @given(st.data(), secrets)
 def test_nothing_masked_shows_a_secret(data: st.DataObject, values: list[str]) -> None:
     found = redactor(*values)

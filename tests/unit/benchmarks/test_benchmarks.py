@@ -63,6 +63,7 @@ def test_the_peer_writes_every_row(module, tmp_path):
     assert module("engine").peer_us(tmp_path, 4, 2) > 0
 
 
+@pytest.mark.slow
 def test_effects_are_measured_beside_the_disk(module):
     figures = module("effects").figures(4, 1)
     assert [one.peer is not None and one.peer > 0 for one in figures] == [True] * 4

@@ -2,7 +2,7 @@
 
 import ast
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.kit.python_source import read_source
@@ -69,7 +69,6 @@ def test_the_tree_is_left_as_it_was() -> None:
     assert ast.dump(tree, include_attributes=True) == before
 
 
-@settings(max_examples=40, derandomize=True)
 @given(st.lists(st.sampled_from("abcdefghijklmnop"), min_size=40, max_size=40, unique=False))
 def test_names_beyond_the_alphabet_go_on_with_numbers(letters: list[str]) -> None:
     names = [f"{letter}{i}" for i, letter in enumerate(letters)]

@@ -1,7 +1,7 @@
 """The tokenizer, over a vocabulary of its own. The real one: tests/e2e/test_minilm.py."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.kit.instruments.wordpiece import CHARACTERS_MAX, TOKENS_MAX, WordPiece, words
@@ -66,7 +66,6 @@ def test_words_are_normalised_and_split(text: str, expected: list[str]) -> None:
     assert list(words(text)) == expected
 
 
-@settings(max_examples=60, derandomize=True)
 @given(st.text(max_size=60), st.integers(3, TOKENS_MAX))
 def test_any_text_gives_marks_around_at_most_so_many_tokens(text: str, tokens_max: int) -> None:
     ids = TOKENIZER.encode(text, tokens_max=tokens_max)

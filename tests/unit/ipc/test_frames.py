@@ -1,7 +1,7 @@
 """Frames and messages between a model's process and its supervisor."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
@@ -17,7 +17,6 @@ from symphony.ipc.model_calls import (
 )
 
 
-@settings(max_examples=50, derandomize=True)
 @given(st.lists(st.binary(max_size=40), max_size=8), st.integers(1, 50))
 def test_a_stream_cut_anywhere_gives_the_same_bodies(bodies: list[bytes], size: int) -> None:
     stream = b"".join(map(frame, bodies))

@@ -1,7 +1,7 @@
 """What the pool decides, without processes."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.pit.pool.core import PART_BYTES_MAX, PART_ITEMS_MAX, Elementwise, Restarts, joined, parts
@@ -10,7 +10,6 @@ from symphony.ports.values import Value
 RULE = Elementwise("texts", "vectors")
 
 
-@settings(max_examples=30, derandomize=True)
 @given(st.lists(st.text(max_size=5), max_size=150))
 def test_parts_answered_one_by_one_join_to_the_whole(texts: list[str]) -> None:
     given_texts: list[Value] = [*texts]

@@ -53,6 +53,7 @@ def test_a_node_is_tried_as_often_as_it_says() -> None:
     assert machine.attempts == [2]
 
 
+@pytest.mark.slow
 def test_a_skip_travels_far_without_recursion() -> None:
     count = 50_000
     nodes = [PlanNode(f"n{i}", enabled=i > 0) for i in range(count)]

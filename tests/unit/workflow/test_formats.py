@@ -149,6 +149,7 @@ _workflows = st.builds(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @given(workflow=_workflows, first=st.sampled_from(FORMATS))
 def test_a_workflow_goes_through_all_formats_and_loses_nothing(workflow: Workflow, first: str) -> None:
     exact = msgspec.json.encode(loads(dumps(workflow, "json"), "json"))
@@ -159,6 +160,7 @@ def test_a_workflow_goes_through_all_formats_and_loses_nothing(workflow: Workflo
     assert len(msgspec.json.encode(now)) == len(exact)  # 1 and 1.0 are equal, but not the same
 
 
+@pytest.mark.slow
 @given(workflow=_workflows)
 def test_equal_workflows_are_equal_bytes_in_bincode(workflow: Workflow) -> None:
     turned = msgspec.structs.replace(workflow, nodes=dict(reversed(workflow.nodes.items())))
@@ -194,6 +196,7 @@ def problems(body: bytes, name: str) -> list[tuple[str, str]]:
     return [(problem.code, problem.message) for problem in parse(body, format_named(name)).problems]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sized", [True, False])
 def test_a_document_that_unfolds_beyond_the_limit_is_refused_before_it_takes_memory(*, sized: bool) -> None:
     squeezing = zstandard.ZstdCompressor(write_content_size=sized).compressobj(
@@ -217,6 +220,7 @@ def test_a_window_of_very_much_memory_is_refused() -> None:
     assert "memory" in message
 
 
+@pytest.mark.slow
 def test_a_compressed_document_of_just_the_limit_is_read() -> None:
     body = b'{"name": "x", "nodes": {}}'
     assert parse(packed(body.ljust(16 * MIB)), format_named("json")).tree == {"name": "x", "nodes": {}}

@@ -280,6 +280,7 @@ def test_a_node_that_waits_for_itself_is_a_cycle() -> None:
     assert graph.find_cycle(workflow("  a: {operator: o, after: [a]}\n")) == ("a", "a")
 
 
+@pytest.mark.slow
 def test_a_chain_of_100_000_nodes_is_no_problem() -> None:
     count = 100_000
     names = tuple(f"n{i}" for i in range(count))

@@ -32,6 +32,7 @@ def tree_of(path: Path) -> Tree:
     return parse(path.read_bytes(), format_of(path)).tree
 
 
+@pytest.mark.slow
 def test_it_is_itself_a_schema() -> None:
     for schema in (PLAIN.schema, PORTS.schema):
         Draft202012Validator.check_schema(schema)
