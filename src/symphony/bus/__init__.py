@@ -14,6 +14,7 @@ from symphony.bus.errors import (
     MailboxOverflowed,
     RequestTimedOut,
 )
+from symphony.bus.joining import Joined, join
 from symphony.bus.mailboxes import Mailbox
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "EndpointTaken",
     "EndpointUnknown",
     "Handler",
+    "Joined",
     "Mailbox",
     "MailboxClosed",
     "MailboxOverflowed",
@@ -31,4 +33,5 @@ __all__ = [
     "Replay",
     "RequestTimedOut",
     "Subscription",
+    "join",
 ]

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
+import msgspec
+
 from symphony.bus.core.calls import Call, Calls
 from symphony.bus.core.mailbox import CAPACITY, Policy
 from symphony.bus.core.metrics import BusStats, EndpointStats, MailboxStats, Metrics
@@ -38,7 +40,11 @@ JOINED: Final = "bus.endpoint.joined"
 LEFT: Final = "bus.endpoint.left"
 LOST: Final = "bus.endpoint.lost"
 DROPPED: Final = "bus.dropped"
+LINK: Final = "bus.link"
+"""The recipient of what is said about a connection."""
 _OWN_TOPICS: Final = "bus."
+_GIVEN_OUT_MAX: Final = 10_000
+"""Requests without recipient whose choice is remembered until they are answered."""
 
 
 class Uplink(Protocol):
@@ -60,12 +66,21 @@ class Uplink(Protocol):
         """Raises EndpointTaken."""
         ...
 
-    def unregister(self, name: str) -> None: ...
+    def unregister(self, name: str) -> None:
+        """The endpoint is no more."""
+        ...
+
     async def subscribe(self, subscription: Subscription, replay: Replay | None) -> None:
         """In force when this returns; what is replayed has been delivered."""
         ...
 
-    def unsubscribe(self, subscription: Subscription) -> None: ...
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """No more events for it."""
+        ...
+
+    def wants(self, topic: str) -> bool:
+        """Does anybody want events of `topic`?"""
+        ...
 
 
 class Bus:
@@ -84,10 +99,14 @@ class Bus:
         self.uplink: Uplink | None = None
         self.links = 0
         self.subscribed: Callable[[], None] | None = None
-        """Called when subscriptions have come or gone."""
+        """For the hub: called when subscriptions have come or gone."""
+        self.endpoints_gone: Callable[[Iterable[str], str], None] | None = None
+        """For the hub: called with the names of endpoints that are no more, and why."""
+        self._interested: set[Callable[[], None]] = set()
         self._find = self.router.find
         self._mailboxes: dict[Subscription, Mailbox] = {}
         self._endpoints: dict[str, Endpoint] = {}
+        self._given_out: dict[str, MessageEnvelope] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._untold: dict[tuple[str, str], int] = {}
         self._began_s = self.clock.monotonic_s()
@@ -133,9 +152,15 @@ class Bus:
 
     def gone(self, names: Iterable[str], why: str, *, topic: str = LOST) -> None:
         """These endpoints are no more: requests to them fail, and watchers are told."""
+        names = tuple(names)
+        for request in [one for one in self._given_out.values() if one.header.recipient in names]:
+            del self._given_out[request.header.message_id]
+            self.refuse(request, EndpointLost(f"{request.header.recipient!r} is gone: {why}"))
         for name in names:
             self.fail_calls(name, why)
             self.announce(topic, {"name": name, "reason": why})
+        if names and self.endpoints_gone is not None:
+            self.endpoints_gone(names, why)
 
     def fail_calls(self, name: str, why: str) -> None:
         """Fail the requests that wait for an answer of `name`."""
@@ -199,11 +224,14 @@ class Bus:
             except Exception as error:  # noqa: BLE001  one subscriber's mistake is not the others'
                 self._subscriber_failed(one, error)
         for group in route.groups:
-            one = group.next()
-            try:
-                one.deliver(envelope)
-            except Exception as error:  # noqa: BLE001  as above
-                self._subscriber_failed(one, error)
+            self.give(group.next(), envelope)
+
+    def give(self, one: Subscription, envelope: MessageEnvelope) -> None:
+        """Deliver an event to one subscriber, whose mistakes are logged."""
+        try:
+            one.deliver(envelope)
+        except Exception as error:  # noqa: BLE001  as above
+            self._subscriber_failed(one, error)
 
     def retain(self, pattern: str, last: int) -> None:
         """Keep the last `last` events of each topic that matches, for those who come late."""
@@ -239,11 +267,16 @@ class Bus:
         policy: Policy = Policy.DROP_OLDEST,
     ) -> Mailbox:
         """A bounded queue of the events that match."""
+        box = self.box(pattern, capacity, policy, owner=owner, group=group)
+        await self._enter(box.subscription, replay)
+        return box
+
+    def box(self, pattern: str, capacity: int, policy: Policy, *, owner: str, group: str | None) -> Mailbox:
+        """A mailbox that is not yet on any route: `enter` puts it there."""
         box = Mailbox(
             pattern, capacity, policy, owner=owner, group=group, dropped=self.dropped, closed=self._box_closed
         )
         self._mailboxes[box.subscription] = box
-        await self._enter(box.subscription, replay)
         return box
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -261,16 +294,44 @@ class Bus:
                 subscription.deliver(envelope)
 
     async def _enter(self, subscription: Subscription, replay: Replay | None) -> None:
-        if self.uplink is not None:
-            await self.uplink.subscribe(subscription, replay)
-        elif replay is not None:
+        if self.uplink is None:
+            self.enter(subscription, replay)
+            return
+        await self.uplink.subscribe(subscription, replay)
+        self.enter(subscription, None)
+
+    def enter(self, subscription: Subscription, replay: Replay | None) -> None:
+        """From now on `subscription` gets what it wants, here; what is replayed first."""
+        if replay is not None:
             self.replayed(subscription, replay)
         self.router.add(subscription)
         self._subscriptions_changed()
 
+    def mailbox_of(self, subscription: Subscription) -> Mailbox | None:
+        """The mailbox that it fills; None for a callback."""
+        return self._mailboxes.get(subscription)
+
+    def wants(self, topic: str) -> bool:
+        """Does anybody want events of `topic`, here or in another process? Else none need be made."""
+        if self.uplink is not None:
+            return self.uplink.wants(topic)
+        route = self.router.route(topic)
+        return bool(route.all or route.groups or route.retention)
+
+    def when_interest_changes(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Have `tell` called whenever `wants` may answer otherwise; gives what ends that."""
+        self._interested.add(tell)
+        return lambda: self._interested.discard(tell)
+
+    def interest_changed(self) -> None:
+        """Tell those who want to know."""
+        for tell in tuple(self._interested):
+            tell()
+
     def _subscriptions_changed(self) -> None:
         if self.subscribed is not None:
             self.subscribed()
+        self.interest_changed()
 
     def _box_closed(self, box: Mailbox) -> None:
         self.unsubscribe(box.subscription)
@@ -355,7 +416,9 @@ class Bus:
 
     def _tell_cancelled(self, recipient: str, message_id: str) -> None:
         """Cancellation travels; nobody minds if there is nobody any more."""
-        if recipient:
+        if not recipient:
+            self.cancel_given_out(message_id)
+        else:
             self.send(
                 self._own.envelope(
                     CANCEL, EventPayload(CANCEL), recipient=recipient, correlation_id=message_id
@@ -367,7 +430,7 @@ class Bus:
         header = envelope.header
         entry = self.registry.find(header.recipient)
         if entry is None:
-            if header.recipient in ("", "bus") and isinstance(envelope.payload, RequestPayload):
+            if not header.recipient and isinstance(envelope.payload, RequestPayload):
                 try:
                     entry = self.registry.serving(header.message_type)
                 except EndpointUnknown as error:
@@ -380,8 +443,29 @@ class Bus:
                 else:
                     self.refuse(envelope, EndpointUnknown(f"there is no endpoint {header.recipient!r}"))
                 return
+            envelope = self._chosen(envelope, entry)
+        elif header.correlation_id is not None and self._given_out:
+            self._given_out.pop(header.correlation_id, None)
         entry.received += 1
         entry.deliver(envelope)
+
+    def _chosen(self, envelope: MessageEnvelope, entry: Entry) -> MessageEnvelope:
+        """A request without recipient, addressed to the one that shall serve it."""
+        addressed = MessageEnvelope(
+            msgspec.structs.replace(envelope.header, recipient=entry.name), envelope.payload
+        )
+        if len(self._given_out) >= _GIVEN_OUT_MAX:
+            del self._given_out[next(iter(self._given_out))]
+        self._given_out[envelope.header.message_id] = addressed
+        return addressed
+
+    def cancel_given_out(self, message_id: str) -> None:
+        """Nobody waits any more for the answer to a request that had no recipient."""
+        request = self._given_out.pop(message_id, None)
+        if request is not None:
+            self._tell_cancelled(request.header.recipient, message_id)
+        elif self.uplink is not None:
+            self._tell_cancelled(LINK, message_id)
 
     def refuse(self, envelope: MessageEnvelope, error: SymphonyError) -> None:
         """Answer a request that does not reach anybody with `error`; other messages are counted."""

@@ -30,6 +30,8 @@ class Mailbox:
         self._reader: asyncio.Future[None] | None = None
         self._room: set[asyncio.Future[None]] = set()
         self._error: SymphonyError | None = None
+        self.arrived: Callable[[], None] | None = None
+        """Called after each event that was put in."""
         self.taken: Callable[[], None] | None = None
         """Called after each event that was taken out."""
         self.subscription = Subscription(
@@ -77,6 +79,8 @@ class Mailbox:
                         hint="read faster, give it more capacity, or choose another policy",
                     )
                 )
+        if self.arrived is not None:
+            self.arrived()
 
     def take(self) -> MessageEnvelope | None:
         """The next event if there is one."""

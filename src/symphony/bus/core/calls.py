@@ -77,6 +77,10 @@ class Calls(Generic[_Waiter]):
             for message_id in self._ticks.pop(heapq.heappop(self._queue)):
                 yield self._waiting.pop(message_id)
 
+    def waiting(self) -> list[Call[_Waiter]]:
+        """All that wait."""
+        return list(self._waiting.values())
+
     def to(self, recipient: str) -> list[Call[_Waiter]]:
         """Those that wait for `recipient`; they wait no longer."""
         found = [call for call in self._waiting.values() if call.recipient == recipient]

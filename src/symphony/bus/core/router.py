@@ -156,6 +156,10 @@ class Router:
             self._routes[topic] = found
         return found
 
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """In the order in which they came."""
+        return tuple(self._order)
+
     def patterns(self) -> set[str]:
         """Every pattern that somebody subscribed to, or whose events are kept."""
         return {one.pattern for one in self._order} | {one.pattern for one in self._retentions}

@@ -1,0 +1,185 @@
+"""A connection between two buses: what is said over it besides messages; it never makes a bus wait."""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from symphony.bus.bus import LINK
+from symphony.commons.errors import SymphonyError, ValidationFailed
+from symphony.ipc.envelope import (
+    ErrorPayload,
+    EventPayload,
+    MessageEnvelope,
+    RequestPayload,
+    ResponsePayload,
+    Stationery,
+)
+from symphony.ipc.transports import Channel, Connection
+from symphony.ports.values import Value
+
+HUB: Final = "bus"
+"""The endpoint of the hub itself."""
+REGISTER, UNREGISTER = "bus.link.register", "bus.link.unregister"
+SUBSCRIBE, UNSUBSCRIBE = "bus.link.subscribe", "bus.link.unsubscribe"
+BEAT, CREDIT, INTEREST, GONE = "bus.link.beat", "bus.link.credit", "bus.link.interest", "bus.link.gone"
+SUBSCRIBER: Final = "bus.subscriber."
+"""Events to one subscription of a member have it, with the subscription's number, as recipient."""
+
+OUTBOX_MAX: Final = 10_000
+"""Messages that wait for a peer to read."""
+PUBLISH_WINDOW: Final = 1024
+"""Events of a member under way to its hub, not yet taken."""
+
+
+class PeerSlow(SymphonyError):
+    """The other side does not read what it is sent."""
+
+    code = "peer-slow"
+
+
+class LineOwner(Protocol):
+    """Who is at this end."""
+
+    def received(self, envelope: MessageEnvelope) -> None: ...
+    def roomy(self) -> None:
+        """There is room again."""
+        ...
+
+    def ended(self, error: SymphonyError | None) -> None: ...
+
+
+class Line:
+    """Messages to one peer, in order, without ever waiting; up to `OUTBOX_MAX` wait for it."""
+
+    def __init__(self, connection: Connection, owner: LineOwner, stationery: Stationery) -> None:
+        self.connection = connection
+        self._channel = Channel(connection)
+        self._owner, self._stationery = owner, stationery
+        self._outbox: deque[MessageEnvelope] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._over = False
+
+    def open(self) -> None:
+        """Deliver to the owner from now on."""
+        self._channel.deliver_to(self)
+
+    @property
+    def room(self) -> bool:
+        """Would a message go out at once?"""
+        return not self._outbox and not self._over
+
+    @property
+    def overfull(self) -> bool:
+        """Do too many messages wait already?"""
+        return len(self._outbox) >= OUTBOX_MAX
+
+    def post(self, envelope: MessageEnvelope) -> None:
+        """Send when there is room. Ends the connection if the peer is too far behind.
+
+        Raises SerializationFailed for what no codec carries.
+        """
+        if self._over:
+            return
+        if self._outbox:
+            if self.overfull:
+                self.connection.abort(PeerSlow(f"{OUTBOX_MAX:,} messages wait to be read"))
+                return
+            self._outbox.append(envelope)
+            return
+        try:
+            if self._channel.try_send(envelope):
+                return
+        except SymphonyError:
+            if self.connection.open:
+                raise
+            return  # its end is told to the owner
+        self._outbox.append(envelope)
+        self._writing = asyncio.get_running_loop().create_task(self._write(), name="bus line")
+
+    def tell(self, topic: str, data: Value = None) -> None:
+        """Say something about the connection itself."""
+        self.post(self._stationery.envelope(topic, EventPayload(topic, data)))
+
+    def answer(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> None:
+        """Answer what the peer asked about the connection."""
+        self.post(self._stationery.answer(request, payload))
+
+    def question(self, method: str, arguments: Value) -> MessageEnvelope:
+        """A request about the connection, to be posted."""
+        return self._stationery.envelope(method, RequestPayload(method, arguments), recipient=LINK)
+
+    async def close(self) -> None:
+        """Say goodbye."""
+        await self.connection.close()
+        await self._stop_writing()
+
+    async def _write(self) -> None:
+        try:
+            while self._outbox and not self._over:
+                await self._channel.connection.drained()
+                while self._outbox and self._channel.try_send(self._outbox[0]):
+                    self._outbox.popleft()
+        except SymphonyError as error:
+            self._outbox.clear()
+            self.connection.abort(error)
+            return
+        if not self._over:
+            self._owner.roomy()
+
+    async def _stop_writing(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=True)
+
+    # For the channel.
+
+    def received(self, envelope: MessageEnvelope) -> None:
+        """The next message."""
+        self._owner.received(envelope)
+
+    def ended(self, error: SymphonyError | None) -> None:
+        """No message will come."""
+        self._over = True
+        self._outbox.clear()
+        if self._writing is not None:
+            self._writing.cancel()
+        self._owner.ended(error)
+
+
+def fields(value: Value) -> Mapping[str, Value]:
+    """A mapping. Raises ValidationFailed for anything else."""
+    if isinstance(value, dict):
+        return value
+    raise ValidationFailed("a message about the connection holds no fields")
+
+
+def text(value: Mapping[str, Value], name: str) -> str:
+    """A text. Raises ValidationFailed."""
+    found = value.get(name)
+    if isinstance(found, str):
+        return found
+    raise ValidationFailed(f"{name!r} is no text", details={"field": name})
+
+
+def optional_text(value: Mapping[str, Value], name: str) -> str | None:
+    """A text or nothing. Raises ValidationFailed."""
+    return None if value.get(name) is None else text(value, name)
+
+
+def number(value: Mapping[str, Value], name: str, *, most: int = 1_000_000) -> int:
+    """An integer in [1, most]. Raises ValidationFailed."""
+    found = value.get(name)
+    if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= most:
+        return found
+    raise ValidationFailed(f"{name!r} is no number from 1 to {most:,}", details={"field": name})
+
+
+def texts(value: Value, name: str) -> list[str]:
+    """A list of texts. Raises ValidationFailed."""
+    if not isinstance(value, list):
+        raise ValidationFailed(f"{name!r} is no list", details={"field": name})
+    found = [one for one in value if isinstance(one, str)]
+    if len(found) != len(value):
+        raise ValidationFailed(f"{name!r} holds something else than texts", details={"field": name})
+    return found

@@ -1,0 +1,343 @@
+"""One bus over several connections: what members see of each other, and of the hub's end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from symphony.bus import (
+    Bus,
+    EndpointLost,
+    EndpointTaken,
+    EndpointUnknown,
+    Joined,
+    Mailbox,
+    Policy,
+    Replay,
+    RequestTimedOut,
+    join,
+)
+from symphony.commons.errors import SymphonyError
+from symphony.ipc import EventPayload, MessageEnvelope, RequestPayload, Stationery
+from symphony.ipc.envelope import EndpointId
+from symphony.ipc.transports import Channel, TransportConfig, connect
+from symphony.ports.values import Value
+
+Open = Callable[[], Awaitable[tuple[Bus, Joined]]]
+PATIENCE_S = 8.0
+
+
+@pytest.fixture(params=["memory", "unix"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "memory":
+        return "memory:shared"
+    return f"unix://{tmp_path}/run/bus.sock"
+
+
+@pytest.fixture
+async def opened(address: str) -> AsyncIterator[Open]:
+    """Buses on one address: the first is the hub, the others are members."""
+    all_of_them: list[tuple[Bus, Joined]] = []
+
+    async def one() -> tuple[Bus, Joined]:
+        bus = Bus()
+        all_of_them.append((bus, await join(bus, address)))
+        return all_of_them[-1]
+
+    yield one
+    for bus, joined in reversed(all_of_them):
+        await joined.close()
+        await bus.close()
+
+
+def data_of(envelope: MessageEnvelope) -> Value:
+    assert isinstance(envelope.payload, EventPayload)
+    return envelope.payload.data
+
+
+async def got(box: Mailbox) -> Value:
+    async with asyncio.timeout(PATIENCE_S):
+        return data_of(await box.receive())
+
+
+def echo(envelope: MessageEnvelope) -> Value:
+    assert isinstance(envelope.payload, RequestPayload)
+    return envelope.payload.arguments
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not true():  # noqa: ASYNC110  any condition
+            await asyncio.sleep(0.005)
+
+
+async def test_endpoints_of_all_processes_reach_each_other(opened: Open) -> None:
+    (hub, hub_joined), (one, one_joined), (two, _) = await opened(), await opened(), await opened()
+    assert hub_joined.is_hub
+    assert one_joined.is_member
+    for name, bus in (("a", hub), ("b", one), ("c", two)):
+        await bus.endpoint(name, echo, serves=[f"made by {name}"])
+    asking = [await bus.endpoint(f"asking{n}") for n, bus in enumerate((hub, one, two))]
+    for endpoint in asking:
+        for name in "abc":
+            assert await endpoint.request(name, "m", {"to": name}) == {"to": name}
+            assert await endpoint.request("", f"made by {name}", 1) == 1
+        assert await endpoint.request("bus", "bus.ping", b"x") == b"x"
+        with pytest.raises(EndpointUnknown):
+            await endpoint.request("nobody", "m")
+        with pytest.raises(EndpointUnknown):
+            await endpoint.request("", "made by nobody")
+    for bus in (hub, one, two):
+        with pytest.raises(EndpointTaken):
+            await bus.endpoint("b")
+    stats = await asking[2].request("bus", "bus.stats")
+    assert isinstance(stats, dict)
+    assert stats["links"] == 2
+
+
+async def test_events_reach_all_processes_in_one_order_once(opened: Open) -> None:
+    buses = [(await opened())[0] for _ in range(3)]
+    ends = [await bus.endpoint(f"end{n}") for n, bus in enumerate(buses)]
+    boxes = [await end.mailbox("t.*", capacity=5000) for end in ends]
+    await until(lambda: all(bus.wants("t.x") for bus in buses))
+
+    async def publish(number: int) -> None:
+        for count in range(200):
+            await ends[number].publish(f"t.{number}", [number, count])
+
+    await asyncio.gather(*(publish(number) for number in range(3)))
+    seen = [[await got(box) for _ in range(600)] for box in boxes]
+    assert seen[0] == seen[1] == seen[2], "all see one order"
+    for number in range(3):
+        assert [e for e in seen[0] if isinstance(e, list) and e[0] == number] == [
+            [number, count] for count in range(200)
+        ]
+    assert not any(len(box) for box in boxes)
+
+
+async def test_one_of_a_group_gets_each_event_wherever_it_is(opened: Open) -> None:
+    buses = [(await opened())[0] for _ in range(3)]
+    ends = [await bus.endpoint(f"end{n}") for n, bus in enumerate(buses)]
+    boxes = [await end.mailbox("work", group="workers") for end in ends]
+    await until(lambda: buses[1].wants("work"))
+    for number in range(30):
+        await ends[1].publish("work", number)
+    await until(lambda: sum(map(len, boxes)) == 30)
+    assert [len(box) for box in boxes] == [10, 10, 10]
+
+
+async def test_late_members_are_given_the_past_and_then_the_present_without_gap(opened: Open) -> None:
+    (hub, _), (member, _) = await opened(), await opened()
+    hub.retain("kept", 100)
+    publishing, late = await hub.endpoint("publishing"), await member.endpoint("late")
+    for number in range(5):
+        await publishing.publish("kept", number)
+    subscribing = asyncio.ensure_future(late.mailbox("kept", replay=Replay(last=3)))
+    for number in range(5, 50):
+        await publishing.publish("kept", number)
+        await asyncio.sleep(0)
+    box = await subscribing
+    found = [await got(box)]
+    while found[-1] != 49:
+        found.append(await got(box))
+    first = found[0]
+    assert isinstance(first, int)
+    assert found == list(range(first, 50))
+    assert len(found) >= 3
+
+
+async def test_a_slow_member_holds_or_loses_as_its_policy_says_and_stalls_nobody(opened: Open) -> None:
+    (hub, _), (slow, _), (publisher, _) = await opened(), await opened(), await opened()
+    free = await hub.endpoint("free")
+    others: list[Value] = []
+    await free.subscribe(">", lambda envelope: others.append(data_of(envelope)))
+    told = await free.mailbox("bus.dropped")
+    end, publishing = await slow.endpoint("slow"), await publisher.endpoint("publishing")
+    lossy = await end.mailbox("lossy", capacity=10)
+    strict = await end.mailbox("strict", capacity=10, policy=Policy.BLOCK)
+    await until(lambda: publisher.wants("lossy") and publisher.wants("strict"))
+    for number in range(500):
+        await publishing.publish("lossy", number)
+    count = 0
+    while count < 480:
+        dropped = await got(told)
+        assert isinstance(dropped, dict)
+        assert dropped["endpoint"] == "slow"
+        assert isinstance(dropped["count"], int)
+        count += dropped["count"]
+    assert count == 480, "ten wait here, ten there; each of the others is told of"
+    assert [await got(lossy) for _ in range(20)] == [*range(10), *range(490, 500)]
+
+    sent: list[int] = []
+
+    async def publish() -> None:
+        for number in range(3000):
+            await publishing.publish("strict", number)
+            sent.append(number)
+
+    task = asyncio.ensure_future(publish())
+    await until(lambda: len(sent) >= 1024)
+    assert await publishing.request("free", "bus.ping", 1) == 1, "requests pass those that wait"
+    assert not task.done(), "it waits for room"
+    assert [await got(strict) for _ in range(3000)] == list(range(3000)), "nothing is lost"
+    await task
+
+
+async def test_what_a_member_that_left_was_asked_fails_at_once_and_watchers_are_told(opened: Open) -> None:
+    (hub, _), (leaving, joined), (other, _) = await opened(), await opened(), await opened()
+    began: list[str] = []
+
+    async def never(envelope: MessageEnvelope) -> Value:
+        began.append(envelope.header.sender)
+        await asyncio.Event().wait()
+        return None
+
+    await leaving.endpoint("leaving", never)
+    asking = [await hub.endpoint("one"), await other.endpoint("two")]
+    watching = [await end.mailbox("bus.endpoint.*") for end in asking]
+    requests = [asyncio.ensure_future(end.request("leaving", "m", timeout_s=None)) for end in asking]
+    await until(lambda: len(began) == 2)
+    await joined.close()
+    for request in requests:
+        with pytest.raises(EndpointLost):
+            await asyncio.wait_for(request, PATIENCE_S)
+    for box in watching:
+        told = await got(box)
+        assert isinstance(told, dict)
+        assert told["name"] == "leaving"
+    await hub.endpoint("leaving", echo)
+    assert await asking[1].request("leaving", "m", 1) == 1, "its name is free again"
+
+
+async def test_cancellation_and_deadlines_travel(opened: Open) -> None:
+    (_, _), (one, _), (two, _) = await opened(), await opened(), await opened()
+    began, ended = asyncio.Queue[None](), asyncio.Queue[None]()
+
+    async def work(_: MessageEnvelope) -> Value:
+        began.put_nowait(None)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.put_nowait(None)
+        return None
+
+    await one.endpoint("working", work)
+    asking = await two.endpoint("asking")
+    request = asyncio.ensure_future(asking.request("working", "m", timeout_s=None))
+    await asyncio.wait_for(began.get(), PATIENCE_S)
+    request.cancel()
+    await asyncio.wait_for(ended.get(), PATIENCE_S)
+    with pytest.raises(RequestTimedOut):
+        await asking.request("working", "m", timeout_s=0.05)
+    await asyncio.wait_for(ended.get(), PATIENCE_S)
+
+
+async def test_requests_without_recipient_are_cancelled_and_lost_like_the_others(opened: Open) -> None:
+    (hub, _), (one, joined), (two, _) = await opened(), await opened(), await opened()
+    began, ended = asyncio.Queue[None](), asyncio.Queue[None]()
+
+    async def work(_: MessageEnvelope) -> Value:
+        began.put_nowait(None)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.put_nowait(None)
+        return None
+
+    await one.endpoint("working", work, serves=["work"])
+    for bus in (hub, two):
+        asking = await bus.endpoint(f"asking{id(bus)}")
+        request = asyncio.ensure_future(asking.request("", "work", timeout_s=None))
+        await asyncio.wait_for(began.get(), PATIENCE_S)
+        request.cancel()
+        await asyncio.wait_for(ended.get(), PATIENCE_S)
+    request = asyncio.ensure_future(asking.request("", "work", timeout_s=None))
+    await asyncio.wait_for(began.get(), PATIENCE_S)
+    await joined.close()
+    with pytest.raises(EndpointLost):
+        await asyncio.wait_for(request, PATIENCE_S)
+
+
+async def test_when_the_hub_goes_a_member_takes_its_place_and_all_are_together_again(opened: Open) -> None:
+    (hub, first), (one, one_joined), (two, two_joined) = await opened(), await opened(), await opened()
+    await one.endpoint("one", echo)
+    asking = await two.endpoint("two")
+    box = await asking.mailbox("t.>")
+    lost = await asking.mailbox("bus.hub.lost")
+    await first.close()
+    await got(lost)
+    await until(lambda: one_joined.is_hub or two_joined.is_hub)
+    await until(lambda: one_joined.is_member or two_joined.is_member)
+    assert await asking.request("one", "m", 5) == 5
+    speaking = await one.endpoint("speaking")
+    await until(lambda: one.wants("t.x"))
+    await speaking.publish("t.x", "again")
+    assert await got(box) == "again"
+    await hub.close()
+
+
+async def test_a_name_that_two_have_stays_with_the_one_who_came_first(opened: Open) -> None:
+    (hub, _), (member, _) = await opened(), await opened()
+    await hub.endpoint("name", lambda _: "hub's")
+    with pytest.raises(EndpointTaken):
+        await member.endpoint("name", lambda _: "member's")
+    asking = await member.endpoint("asking")
+    assert await asking.request("name", "m") == "hub's"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        EventPayload("a.*"),
+        EventPayload("bus.link.credit", "nonsense"),
+        EventPayload("bus.link.credit", {"subscription": 1, "count": -5}),
+        RequestPayload("m"),
+    ],
+)
+async def test_a_member_that_breaks_the_rules_is_cut_off_and_nobody_else_notices(
+    opened: Open, address: str, payload: EventPayload | RequestPayload
+) -> None:
+    (hub, _), (member, _) = await opened(), await opened()
+    await hub.endpoint("here", echo)
+    connection = await connect(address, TransportConfig())
+    channel, stationery = Channel(connection), Stationery(EndpointId("stranger"))
+    recipient = "here" if isinstance(payload, RequestPayload) else ""
+    await channel.send(stationery.envelope("x", payload, recipient=recipient))
+    async with asyncio.timeout(PATIENCE_S):
+        with pytest.raises(SymphonyError):
+            while True:
+                await channel.receive()
+        await connection.closed()
+    asking = await member.endpoint("asking")
+    assert await asking.request("here", "m", 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("bus.link.register", {"name": "a b", "serves": [], "capabilities": []}),
+        ("bus.link.register", {"name": "x", "serves": [1], "capabilities": []}),
+        ("bus.link.register", None),
+        ("bus.link.subscribe", {"subscription": 1, "pattern": "a.>.b", "owner": "x", "capacity": 1}),
+        ("bus.link.subscribe", {"subscription": 1, "pattern": "a", "owner": "x", "capacity": 0}),
+        (
+            "bus.link.subscribe",
+            {"subscription": 1, "pattern": "a", "owner": "x", "capacity": 1, "policy": ""},
+        ),
+        ("bus.link.nonsense", {}),
+    ],
+)
+async def test_what_a_member_asks_for_wrongly_is_refused_with_the_reason(
+    opened: Open, address: str, method: str, arguments: Value
+) -> None:
+    await opened()
+    connection = await connect(address, TransportConfig())
+    channel, stationery = Channel(connection), Stationery(EndpointId("stranger"))
+    await channel.send(stationery.envelope(method, RequestPayload(method, arguments), recipient="bus.link"))
+    async with asyncio.timeout(PATIENCE_S):
+        answer = await channel.receive()
+        while answer.header.recipient != "stranger":
+            answer = await channel.receive()
+    assert type(answer.payload).__name__ == "ErrorPayload"
+    await connection.close()
