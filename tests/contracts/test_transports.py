@@ -417,6 +417,15 @@ async def test_more_connections_than_allowed_are_turned_away(place: Place) -> No
 
 
 @pytest.mark.parametrize("place", ["memory"], indirect=True)
+async def test_a_stranger_gets_no_room_for_a_large_message(place: Place) -> None:
+    listener = await place.listen()
+    stranger = listener.protocol()
+    stranger.connection_made(Silence(stranger))
+    stranger.data_received(b"S\x01\x01\x00\x03\x00\x00\x00" + bytes(5000))
+    assert isinstance(stranger.lost, FrameTooLarge)
+
+
+@pytest.mark.parametrize("place", ["memory"], indirect=True)
 async def test_who_says_nothing_is_dropped(place: Place) -> None:
     listener = await place.listen(timeout_s=0.02)
     silent = listener.protocol()

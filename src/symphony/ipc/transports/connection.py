@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.codecs import CODECS, Codec
-from symphony.ipc.frames import Chunk, FrameBroken, FrameReader, Kind, frame, head
-from symphony.ipc.handshake import Handshake, farewell, read_farewell
+from symphony.ipc.frames import Chunk, FrameBroken, FrameReader, FrameTooLarge, Kind, frame, head
+from symphony.ipc.handshake import HELLO_BYTES_MAX, Handshake, farewell, read_farewell
 from symphony.ipc.transports.config import TransportConfig
 from symphony.ipc.transports.errors import ConnectFailed, ConnectionClosed, ConnectionLost
 
@@ -270,6 +270,8 @@ class Connection(asyncio.Protocol):
                     self._arrived(body)
                 elif self._heeds():
                     self._told(kind, body)
+            if self._state is _State.GREETING and self._frames.held > HELLO_BYTES_MAX:
+                raise FrameTooLarge(self._frames.held, HELLO_BYTES_MAX)  # no room for strangers
         except SymphonyError as error:
             self.abort(error)
         finally:
