@@ -117,6 +117,7 @@ class Attempts:
                 await self._recorder.durable()
                 started = self._clock.now_s()
             inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
+            work = self._bindings.named(slot, work)
             if work.model is None:
                 work = self._bindings.configured(slot, work)
             finished = await self._executor.execute(

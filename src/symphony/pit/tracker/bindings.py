@@ -7,13 +7,14 @@ from concurrent.futures import Executor as Pool
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
-from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.execution import Executor, check_outputs
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.levels import Level
 from symphony.pit.tracker.values import Element, Values
 from symphony.pit.tracker.work import Work, candidates
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.expressions import Template
+from symphony.workflow.types import STRING, mismatch
 
 _NOTHING: Mapping[str, StoredValue] = {}
 
@@ -57,6 +58,20 @@ class Bindings:
             return False
         return work.when is None or truth(self.render(work.when, slot), "when")
 
+    def named(self, slot: int, work: Work) -> Work:
+        """The work with its artifact's name evaluated. Raises as `render`, and `type-mismatch`."""
+        if work.artifact_name is None or work.artifact_name.constant:
+            return work
+        name = self.render(work.artifact_name, slot)
+        if not isinstance(name, str):
+            raise SymphonyError(
+                f"artifact.name gave {type(name).__name__}, not a string",
+                code="type-mismatch",
+                hint='put text around it, such as "report-${{ item }}", or use string(x)',
+            )
+        shown = self._executor.sealer.mask(name)  # names are for everybody
+        return dataclasses.replace(work, artifact_name=Template(value=shown, type=STRING))
+
     def configured(self, slot: int, work: Work) -> Work:
         """The work with the expressions in its `config` evaluated. Raises as `render`."""
         if all(template.constant for template in work.config.values()):
@@ -78,7 +93,9 @@ class Bindings:
     async def loaded_inputs(self, slot: int, work: Work, pool: Pool) -> dict[str, StoredValue]:
         """The same, with large values that expressions need loaded in a thread."""
         level = self.level(slot)
-        read = (*work.inputs.values(), *work.config.values()) if work.config else work.inputs.values()
+        read = [*work.inputs.values(), *work.config.values()]
+        if work.artifact_name is not None:
+            read.append(work.artifact_name)
         await level.values.preload(read, level.slot_of, asyncio.get_running_loop(), pool)
         return self.inputs(slot, work)
 
@@ -139,9 +156,19 @@ class Bindings:
             source = chosen if chosen is not None else self._first_success(slot)
             self.values.put(slot, self.values.of(source))
 
-    def substitute(self, slot: int) -> None:
-        """The values that `on_error: {value: …}` gives."""
-        self.values.put(slot, dict(self.work(slot).node.on_error.value))
+    def instead(self, slot: int) -> dict[str, StoredValue]:
+        """What `on_error: {value: …}` gives in place of outputs. Raises as `render`, and `type-mismatch`."""
+        work, level, element = self.work(slot), self.level(slot), self.element(slot)
+        given = {port: level.kept(template, element) for port, template in work.instead.items()}
+        for port, value in given.items():
+            kind = work.output_types.get(port)
+            if kind is not None and (why := mismatch(value, kind)):
+                raise SymphonyError(
+                    f"on_error.value.{port}: {why}", code="type-mismatch", hint=f"{port} gives {kind}"
+                )
+            if not work.instead[port].constant:
+                given[port] = self.kept(value, port, slot)
+        return check_outputs(work, given)
 
     def elements(self, slot: int) -> range:
         """The slots of a fan-out's elements."""

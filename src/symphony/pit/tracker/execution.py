@@ -138,8 +138,8 @@ class Executor:
             key = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
-                await loop.run_in_executor(pool, self._link_all, work, hit.outputs, node, inputs)
-                return Finished(hit.outputs, hit.run_id)
+                found = await loop.run_in_executor(pool, self._taken, work, hit.outputs, node, inputs)
+                return Finished(found, hit.run_id)
         # A thread only for what may take long: the way there and back costs as much as a commit.
         plain: Mapping[str, Value]
         if any(isinstance(value, ArtifactRef) for value in inputs.values()):
@@ -417,12 +417,12 @@ class Executor:
     def _store_each(
         self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
     ) -> Mapping[str, StoredValue]:
-        declared = work.node.artifact
+        declared, name = work.node.artifact, _artifact_name(work)
         port_of = declared.port or next(iter(returned), None) if declared else None
         out: dict[str, StoredValue] = {}
         for port, value in returned.items():
             if declared is not None and port == port_of:
-                out[port] = self._put(value, declared.content_type, declared.name)
+                out[port] = self._put(value, declared.content_type, name)
             else:
                 out[port] = self.keep_large(value)
             ref = out[port]
@@ -430,17 +430,23 @@ class Executor:
                 self._link(work, ref, port, node, inputs)
         return out
 
-    def _link_all(
+    def _taken(
         self,
         work: Work,
         outputs: Mapping[str, StoredValue],
         node: str,
         inputs: Mapping[str, StoredValue],
-    ) -> None:
-        """Results of an earlier run are now this run's too: they stay when that one is deleted."""
+    ) -> Mapping[str, StoredValue]:
+        """Results of an earlier run as this run's: they stay when that one is deleted.
+
+        The artifact has the name that this run gives it. Raises NotStored where there is no room.
+        """
+        if work.node.artifact is not None:
+            return self.store_outputs(work, self.all_plain(outputs), node, inputs)
         for port, value in outputs.items():
             if isinstance(value, ArtifactRef):
                 self._link(work, value, port, node, inputs)
+        return outputs
 
     def _link(
         self, work: Work, ref: ArtifactRef, port: str, node: str, inputs: Mapping[str, StoredValue]
@@ -487,6 +493,13 @@ class Executor:
         else:
             code, message, hint = "operator-failed", f"{type(error).__name__}: {error}", None
         return code, _sound(self.sealer.mask(message))[:_MESSAGE_CHARS_MAX], hint
+
+
+def _artifact_name(work: Work) -> str | None:
+    """What a node calls its artifact, made ready by `Bindings.named`."""
+    name = None if work.artifact_name is None else work.artifact_name.value
+    assert name is None or isinstance(name, str)
+    return name
 
 
 def settings(work: Work) -> dict[str, Value]:

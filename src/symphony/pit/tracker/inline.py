@@ -34,6 +34,8 @@ class Inline:
             inputs = self._bindings.inputs(slot, work)
             if work.config:
                 work = self._bindings.configured(slot, work)
+            if work.artifact_name is not None:
+                work = self._bindings.named(slot, work)
             outputs, body = self._ready(slot, work, inputs, self._called(slot, work, inputs))
         except NotStored as error:
             self._transitions.halt(error.why)

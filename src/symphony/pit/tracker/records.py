@@ -7,7 +7,7 @@ A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends o
 | BEGUN, RESUMED | owner's process id |
 | STARTED | attempt |
 | FINISHED | started_at, outputs (encoded map; None: derived again), branch taken, run of a cache hit, usage |
-| FAILED | started_at, error (code, message, hint), final, usage |
+| FAILED | started_at, error (code, message, hint), final or UNHANDLED, usage, values of `on_error` |
 | SKIPPED, SUSPENDED | error or None |
 | EXPANDED | count |
 | CANCELLED | usage |
@@ -20,8 +20,9 @@ A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends o
 
 Readers take what they know of a record: later versions may add fields at its end.
 
-Usage of models stands last, and only where there is some: (calls, tokens in, tokens out, of these
-cached, cost as text or None, currency or None, is it estimated).
+Usage of models, and after it the values that `on_error` gave, stand last and only where there are
+some. Usage is (calls, tokens in, tokens out, of these cached, cost as text or None, currency or None,
+is it estimated).
 """
 
 from collections.abc import Iterator
@@ -61,6 +62,9 @@ class Code(IntEnum):
     PAUSED = 17
 
 
+UNHANDLED = 2
+"""In place of `final`: the failure is the last one, and what `on_error` says could not be done."""
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[tuple[object, ...]])
 
@@ -96,6 +100,8 @@ def usage_of(record: Record) -> Usage | None:
     if at is None or len(record) <= at:
         return None
     told = record[at]
+    if told is None:
+        return None
     if not isinstance(told, list | tuple) or len(told) < 7:
         raise SerializationFailed("a journal record holds no usage where it must stand")
     calls, read, written, cached, cost, currency, estimated = told[:7]
@@ -112,6 +118,24 @@ def usage_of(record: Record) -> Usage | None:
         currency=None if currency is None else str(currency),
         estimated=bool(estimated),
     )
+
+
+def with_instead(record: Record, instead: bytes | None) -> Record:
+    """A failure's record with the values that stand in for the outputs, if there are any."""
+    if instead is None:
+        return record
+    return (*record, instead) if len(record) > _USAGE_AT[Code.FAILED] else (*record, None, instead)
+
+
+def instead_of(record: Record) -> bytes | None:
+    """The values that stand in after a failure. Raises SerializationFailed if they are damaged."""
+    at = _USAGE_AT[Code.FAILED] + 1
+    if len(record) <= at:
+        return None
+    told = record[at]
+    if not isinstance(told, bytes):
+        raise SerializationFailed("a journal record holds no values where they must stand")
+    return told
 
 
 def number(value: object) -> float:

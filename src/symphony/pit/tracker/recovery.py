@@ -7,7 +7,7 @@ from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Do, Status
 from symphony.pit.tracker.execution import Executor
-from symphony.pit.tracker.records import Code, Record, integer, usage_of
+from symphony.pit.tracker.records import Code, Record, instead_of, integer, usage_of
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.transitions import Transitions
 
@@ -39,7 +39,11 @@ def recovering(
         elif code is Code.OPENED and isinstance(record[4], bytes):
             bindings.enter(slot, executor.unseal(decode_sealed(record[4])))
         elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
-            bindings.substitute(slot)
+            told = instead_of(record)
+            if told is not None:
+                bindings.values.put(slot, executor.unseal(decode_sealed(told)))
+            else:
+                bindings.values.put(slot, bindings.instead(slot))
         yield record
         if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED):
             bindings.leave(inner)

@@ -14,7 +14,16 @@ from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.records import Code, ErrorTuple, Record, error_of, integer, number, usage_of
+from symphony.pit.tracker.records import (
+    UNHANDLED,
+    Code,
+    ErrorTuple,
+    Record,
+    error_of,
+    integer,
+    number,
+    usage_of,
+)
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus
 from symphony.ports.values import StoredValue, Value
@@ -99,7 +108,7 @@ class Replay:
                 taken = record[5]
                 machine.finished(slot, None if taken is None else str(taken))
             case Code.FAILED:
-                machine.failed(slot, final=bool(record[5]))
+                machine.failed(slot, final=bool(record[5]), handled=record[5] != UNHANDLED)
             case Code.SKIPPED:
                 machine.skipped(slot)
             case Code.RETRY_DUE:

@@ -13,10 +13,19 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.bindings import Bindings
-from symphony.pit.tracker.core.machine import Command, Machine, Status
+from symphony.pit.tracker.core.machine import Command, Machine
 from symphony.pit.tracker.execution import Executor, Finished, check_outputs
 from symphony.pit.tracker.recording import Recorder
-from symphony.pit.tracker.records import Code, ErrorTuple, Record, Reused, with_usage
+from symphony.pit.tracker.records import (
+    UNHANDLED,
+    Code,
+    ErrorTuple,
+    Record,
+    Reused,
+    with_instead,
+    with_usage,
+)
+from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunError, RunStatus
@@ -108,11 +117,33 @@ class Transitions:
         usage: Usage | None = None,
     ) -> None:
         """An attempt failed, after its models used `usage`; `final` forbids another one."""
-        told = self._executor.error_of(error)
-        self._record(with_usage((Code.FAILED, slot, self._clock.now_s(), started, told, final), usage))
-        self.push(self._machine.failed(slot, final=final))
-        if self._machine.status[slot] == Status.SUCCEEDED:
-            self._bindings.substitute(slot)
+        told, ends = self._executor.error_of(error), int(final)
+        body: bytes | None = None
+        if self._machine.needs_value(slot, final=final):
+            try:
+                body = self._stand_in(slot)
+            except StorageFull as full:  # no failure of the node: it goes on when there is room
+                self.halt(full)
+                return
+            except SymphonyError as why:
+                code, message, _ = told
+                told = (
+                    code,
+                    f"{message}; on_error gives no value: {self._executor.error_of(why)[1]}",
+                    why.hint,
+                )
+                ends = UNHANDLED
+        record: Record = (Code.FAILED, slot, self._clock.now_s(), started, told, ends)
+        self._record(with_instead(with_usage(record, usage), body))
+        self.push(self._machine.failed(slot, final=bool(ends), handled=ends != UNHANDLED))
+
+    def _stand_in(self, slot: int) -> bytes | None:
+        """Put the values of `on_error` in place of outputs; as recorded, if they do not stand in the file."""
+        values = self._bindings.instead(slot)
+        self._put(slot, values)
+        if all(template.constant for template in self._bindings.work(slot).instead.values()):
+            return None
+        return encode_value(self._executor.seal_all(values))
 
     def skipped(self, slot: int) -> None:
         """A condition did not hold, or a person skipped the node."""

@@ -84,6 +84,9 @@ class Work:
     delay: Delay | None = None
     message: Template | None = None
     """What an approval asks."""
+    artifact_name: Template | None = None
+    instead: Mapping[str, Template] = field(default_factory=dict)
+    """What `on_error: {value: …}` gives in place of outputs, by port."""
     base: Path | None = None
     """The folder of the file that the node stands in, if it is not the run's."""
     cases: tuple[tuple[str, Value], ...] = ()
@@ -102,10 +105,11 @@ class Work:
 
     def templates(self) -> Iterator[Template]:
         """Every expression of the node itself, compiled."""
-        single = (self.when, self.for_each, self.branch, self.message)
+        single = (self.when, self.for_each, self.branch, self.message, self.artifact_name)
         yield from (template for template in single if template is not None)
         yield from self.inputs.values()
         yield from self.config.values()
+        yield from self.instead.values()
         yield from (condition for _, condition in self.conditions)
         if self.delay is not None and self.delay.until is not None:
             yield self.delay.until
@@ -206,6 +210,8 @@ def _work(
         message=compiler.template(control.message or f"{name}: go on?")
         if control is not None and control.control == "approval"
         else None,
+        artifact_name=None if node.artifact is None else compiler.template(node.artifact.name),
+        instead={port: compiler.template(value) for port, value in node.on_error.value.items()},
         base=base,
         cases=tuple((control.cases or {}).items()) if control is not None else (),
         inline=inline,

@@ -151,19 +151,33 @@ class Machine:
         self._settle(slot, Status.SKIPPED)
         return self._flush()
 
-    def failed(self, slot: int, *, final: bool = False) -> Sequence[Command]:
-        """An attempt failed; `final` forbids another one."""
+    def failed(self, slot: int, *, final: bool = False, handled: bool = True) -> Sequence[Command]:
+        """An attempt failed; `final` forbids another one.
+
+        `handled` is false if what the node says about its failure cannot be done: then it fails.
+        """
         self._expect(slot, Status.RUNNING, Status.WAITING)
         self._release(slot)
-        node = self.node(slot)
-        stopping = self._frame[slot].stopping is not None
-        if not final and not stopping and self.attempts[slot] < node.attempts and slot not in self.groups:
+        if self._tried_again(slot, final=final):
             self.status[slot] = Status.RETRYING
             self._out.append(Command(Do.RETRY, slot))
             self.children.pop(slot, None)  # the next attempt begins with a frame of its own
+        elif handled:
+            self._give_up(slot, self.node(slot))
         else:
-            self._give_up(slot, node)
+            self._settle(slot, Status.FAILED)
         return self._flush()
+
+    def needs_value(self, slot: int, *, final: bool = False) -> bool:
+        """Would a value stand in for the slot's outputs if it failed now?"""
+        if self.node(slot).on_failure is not OnFailure.VALUE or self._tried_again(slot, final=final):
+            return False
+        return self._frame[slot].stopping is None
+
+    def _tried_again(self, slot: int, *, final: bool) -> bool:
+        if final or self._frame[slot].stopping is not None or slot in self.groups:
+            return False
+        return self.attempts[slot] < self.node(slot).attempts
 
     def retry_due(self, slot: int) -> Sequence[Command]:
         """The back-off is over."""
