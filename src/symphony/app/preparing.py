@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
+from symphony.commons.settings import Config
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import Recorded
 from symphony.pit.tracker.graphs import graph_of
 from symphony.pit.tracker.job import Job
@@ -101,3 +104,14 @@ def _require(needed: Iterable[str], variables: Mapping[str, str]) -> None:
             raise SecretMissing(
                 f"the run needs the variable {name} as it was", hint=f"set {name} and resume again"
             )
+
+
+def limits_of(workflow: Workflow, config: Config) -> Limits:
+    """What the workflow and the settings limit."""
+    own, given = config.budget, workflow.budget
+    limits = Limits(money=own.money, tokens=own.tokens, calls=own.calls)
+    if given is None:
+        return limits
+    # The shortest decimal that is this double: what was written in the file.
+    money = None if given.money is None else Decimal(repr(given.money))
+    return limits.strictest(Limits(money=money, tokens=given.tokens, calls=given.calls))

@@ -6,7 +6,6 @@ import functools
 import os
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -16,8 +15,9 @@ import msgspec
 
 from symphony.app.handle import RunHandle
 from symphony.app.home import find_home
+from symphony.app.live import LiveBus, ended
 from symphony.app.models import AllModels, keys_of
-from symphony.app.preparing import Prepared, prepare
+from symphony.app.preparing import Prepared, limits_of, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.config import load_config
 from symphony.commons.errors import ConfigInvalid, SymphonyError
@@ -134,6 +134,8 @@ class Symphony:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._ran and self.live is not None:
+            await self.live.close()
         if self._workers is not None:
             await self._workers.close()
         if self._models is not None:
@@ -243,6 +245,11 @@ class Symphony:
         found = list(prunable(self.runs, before_s=before_s, statuses=statuses, keep=keep))
         return Pruned(runs=found, dry_run=True) if dry_run else prune(self.runs, self.artifacts, found)
 
+    @cached_property
+    def live(self) -> LiveBus | None:
+        """The bus of the home; None in memory."""
+        return None if self.home is None else LiveBus(self.home)
+
     # ---- running --------------------------------------------------------------------------
 
     async def start(
@@ -321,7 +328,7 @@ class Symphony:
             operators=self._files,
             cache=cache and config.symphony.cache,
             concurrency=concurrency or config.symphony.concurrency,
-            budget=_limits(model, config).strictest(budget or Limits()),
+            budget=limits_of(model, config).strictest(budget or Limits()),
             children=children,
             references=references,
             allow_hosts=tuple(allow_hosts),
@@ -498,6 +505,7 @@ class Symphony:
 
         async def run() -> RunResult:
             following = self._followed(prepared, engine, known)
+            telling = None if self.live is None else self.live.tell(job.run_id, engine.feed)
             try:
                 result = await begin(engine)  # type: ignore[misc]  # `begin` gives `Engine.run`'s coroutine
                 assert isinstance(result, RunResult)
@@ -512,6 +520,8 @@ class Symphony:
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
                     following.cancel()
+                if telling is not None:
+                    await ended(telling)
 
         task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
         self._tasks.add(task)
@@ -558,17 +568,6 @@ class _AtOnce:
 
     def release(self, run_id: str, node: str, resource: str) -> None:
         """Nothing was held."""
-
-
-def _limits(workflow: Workflow, config: Config) -> Limits:
-    """What the workflow and the settings limit."""
-    own, given = config.budget, workflow.budget
-    limits = Limits(money=own.money, tokens=own.tokens, calls=own.calls)
-    if given is None:
-        return limits
-    # The shortest decimal that is this double: what was written in the file.
-    money = None if given.money is None else Decimal(repr(given.money))
-    return limits.strictest(Limits(money=money, tokens=given.tokens, calls=given.calls))
 
 
 def run(

@@ -17,6 +17,7 @@ from symphony.bus.core.metrics import BusStats, EndpointStats, MailboxStats, Met
 from symphony.bus.core.registry import Entry, Registry
 from symphony.bus.core.retention import Replay, Retention
 from symphony.bus.core.router import Deliver, Router, Subscription
+from symphony.bus.core.topics import reaches_below
 from symphony.bus.endpoint import CANCEL, Endpoint, Handler
 from symphony.bus.errors import EndpointLost, EndpointUnknown, RequestTimedOut
 from symphony.bus.mailboxes import Mailbox
@@ -80,6 +81,10 @@ class Uplink(Protocol):
 
     def wants(self, topic: str) -> bool:
         """Does anybody want events of `topic`?"""
+        ...
+
+    def patterns(self) -> set[str]:
+        """Those that somebody wants."""
         ...
 
 
@@ -317,6 +322,11 @@ class Bus:
             return self.uplink.wants(topic)
         route = self.router.route(topic)
         return bool(route.all or route.groups or route.retention)
+
+    def wants_below(self, prefix: str) -> bool:
+        """Does anybody want events of some topic that goes on from `prefix`?"""
+        patterns = self.router.patterns() if self.uplink is None else self.uplink.patterns()
+        return any(reaches_below(pattern, prefix) for pattern in patterns)
 
     def when_interest_changes(self, tell: Callable[[], None]) -> Callable[[], None]:
         """Have `tell` called whenever `wants` may answer otherwise; gives what ends that."""

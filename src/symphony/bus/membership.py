@@ -42,6 +42,7 @@ class Membership:
         self._consumed: dict[int, int] = {}
         self._registered: dict[str, None] = {}
         self._interest: Trie[str] = Trie()
+        self._theirs: set[str] = set()
         self._wanted: dict[str, bool] = {}
         self._window = line.PUBLISH_WINDOW
         self._room: set[asyncio.Future[None]] = set()
@@ -64,6 +65,7 @@ class Membership:
             else:
                 break
         self._bus.uplink = self
+        self._bus.interest_changed()
 
     async def over(self) -> SymphonyError | None:
         """Wait until the connection has ended; beats meanwhile. Gives why, None for a goodbye."""
@@ -192,6 +194,7 @@ class Membership:
             if box is not None:
                 box.taken = None
         self._over.set_result(error)
+        self._bus.interest_changed()
         lost = EndpointLost("the hub of the bus is gone", hint="ask again: another takes its place at once")
         for waiting in self._questions.values():
             if not waiting.done():
@@ -258,7 +261,8 @@ class Membership:
                     waiting.set_result(None)
         elif event.topic == line.INTEREST:
             self._interest = Trie()
-            for pattern in texts(event.data, "patterns"):
+            self._theirs = set(texts(event.data, "patterns"))
+            for pattern in self._theirs:
                 self._interest.add(pattern, "theirs")
             for key, subscription in self._subscriptions.items():
                 self._interest.add(subscription.pattern, f"own {key}")
@@ -283,6 +287,10 @@ class Membership:
                 self._wanted.clear()
             found = self._wanted[topic] = any(True for _ in self._interest.match(topic))
         return found
+
+    def patterns(self) -> set[str]:
+        """See `Uplink`."""
+        return self._theirs | {one.pattern for one in self._keys}
 
     def _drop(self, subscription: Subscription) -> int | None:
         key = self._keys.pop(subscription, None)

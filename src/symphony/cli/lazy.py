@@ -12,6 +12,7 @@ COMMANDS: Final[dict[str, str]] = {
     "convert": "Write a workflow in another format.",
     "schema": "Print the JSON Schema of workflow files (draft 2020-12).",
     "runs": "List, show, follow, steer and delete runs.",
+    "bus": "Watch and measure the live traffic between the processes of one home.",
     "artifacts": "List, show, store and fetch artifacts.",
     "operators": "List and explain the operators that workflows may use.",
     "models": "List, add, show, try and fetch the models that workflows may use.",

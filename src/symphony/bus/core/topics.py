@@ -52,6 +52,17 @@ def matches(pattern: str, topic: str) -> bool:
     )
 
 
+def reaches_below(pattern: str, prefix: str) -> bool:
+    """Is there a topic that begins with the tokens of `prefix`, goes on, and matches `pattern`?"""
+    wanted, given = pattern.split("."), prefix.split(".")
+    for want, got in zip(wanted, given, strict=False):
+        if want == REST:
+            return True
+        if want not in (ONE, got):
+            return False
+    return len(wanted) > len(given)
+
+
 def _tokens(text: str, kind: str) -> list[str]:
     if not 0 < len(text) <= TOPIC_CHARACTERS_MAX:
         raise _invalid(text, kind, f"it has {len(text)} characters; 1 to {TOPIC_CHARACTERS_MAX} are allowed")

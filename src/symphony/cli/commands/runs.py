@@ -1,5 +1,6 @@
 """`symphony runs`: what ran, what runs, and going on with it."""
 
+import asyncio
 import sys
 
 import click
@@ -98,6 +99,35 @@ def events(run: str, follow: bool, as_json: bool, since: int) -> int:
         if follow:
             sys.stdout.flush()
     return 0
+
+
+@command.command()
+@options.run_argument
+@options.as_json("Print one JSON object a line.")
+def watch(run: str, as_json: bool) -> int:
+    """Show what happened in a run and what happens, from any process, until it goes on no more.
+
+    Ends with the exit status that the run's own command has.
+    """
+    from symphony.app import Symphony, live
+    from symphony.cli import exits, listing, running, spelling
+
+    symphony = Symphony.open()
+    home = symphony.home
+    assert home is not None
+    run_id = symphony.runs.find(run)
+
+    async def show() -> None:
+        async for event in live.watch(home, symphony.runs, run_id):
+            if as_json:
+                output.say_json(spelling.event(event), line=True)
+            else:
+                output.say(listing.event_text(event))
+            sys.stdout.flush()
+
+    with asyncio.Runner(loop_factory=running.new_loop) as runner:
+        runner.run(show())
+    return exits.of_status(symphony.runs.status(run_id))
 
 
 @command.command()

@@ -64,6 +64,10 @@ class Feed:
             await self._news.wait()
         return self._up_to_date()[at:]
 
+    def count(self) -> int:
+        """How many events there are by now."""
+        return len(self._up_to_date())
+
     def _up_to_date(self) -> list[RunEvent]:
         untold, self._untold = self._untold, []
         for record in untold:

@@ -1,0 +1,182 @@
+"""Runs on the bus of their home: what happens in one process is seen live in the others.
+
+The journal is the truth and the bus its fast messenger: who watches reads the journal first and
+again whenever the bus left something out. Nothing is made or sent while nobody listens.
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.ipc.envelope import EventPayload
+from symphony.pit.tracker.feed import Feed
+from symphony.pit.tracker.runs import Runs
+from symphony.ports.runs import RunEvent, RunStatus
+from symphony.ports.values import Value
+
+if TYPE_CHECKING:
+    from symphony.bus import Bus, Endpoint, Joined, Mailbox
+
+logger = logging.getLogger(__name__)
+
+OPEN_AFTER_S: Final = 0.25
+"""A run that is shorter than this does not open the bus, unless somebody is on it already."""
+PATIENCE_S: Final = 1.0
+"""How long the end of a run may wait for those who watch it."""
+LOOK_EVERY_S: Final = 0.5
+"""How often who watches looks into the journal while the bus says nothing."""
+_BATCH: Final = 256
+_PATH_BYTES_MAX: Final = 100
+_GOING: Final = (RunStatus.PENDING, RunStatus.RUNNING)
+
+
+def bus_address(home: Path) -> str:
+    """Where the bus of `home` is: `run/bus.sock` in it, or elsewhere if that is too long for a socket."""
+    path = home.absolute() / "run" / "bus.sock"
+    if len(os.fsencode(path)) > _PATH_BYTES_MAX:
+        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()) / f"symphony-{os.geteuid()}" / f"{name}.sock"
+    return f"unix://{path}"
+
+
+class LiveBus:
+    """The bus of a home in this process, joined when a run is worth it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._joining: asyncio.Task[tuple[Bus, Joined] | None] | None = None
+
+    def tell(self, run_id: str, feed: Feed) -> "asyncio.Task[None]":
+        """Publish the events of a run of this process, until it ends, as far as somebody listens."""
+        return asyncio.get_running_loop().create_task(self._tell(run_id, feed), name=f"bus {run_id}")
+
+    async def close(self) -> None:
+        """Leave the bus; what was published arrives."""
+        if self._joining is None:
+            return
+        if not self._joining.done():
+            self._joining.cancel()
+        found = (await asyncio.gather(self._joining, return_exceptions=True))[0]
+        if isinstance(found, tuple):
+            bus, joined = found
+            await joined.close()
+            await bus.close()
+
+    async def _tell(self, run_id: str, feed: Feed) -> None:
+        if self._joining is None:
+            if not os.path.exists(bus_address(self._home).removeprefix("unix://")):  # noqa: ASYNC240, PTH110  quick
+                await asyncio.sleep(OPEN_AFTER_S)
+            # Another run of this process may have come first meanwhile.
+            if self._joining is None:
+                self._joining = asyncio.get_running_loop().create_task(self._join(), name="bus")
+        found = await asyncio.shield(self._joining)
+        if found is not None:
+            bus, _ = found
+            endpoint = await bus.endpoint(f"run.{run_id}", capabilities=["run"])
+            try:
+                await _publish(bus, endpoint, run_id, feed)
+            finally:
+                await endpoint.close()
+
+    async def _join(self) -> "tuple[Bus, Joined] | None":
+        from symphony.bus import Bus, join
+
+        bus = Bus()
+        try:
+            return bus, await join(bus, bus_address(self._home))
+        except SymphonyError as error:
+            logger.warning("this run cannot be watched live: %s", error)
+            return None
+
+
+async def ended(telling: "asyncio.Task[None]") -> None:
+    """The run has: what is left goes to those who watch, as long as they take it."""
+    await asyncio.wait({telling}, timeout=PATIENCE_S)
+    telling.cancel()
+
+
+async def _publish(bus: "Bus", endpoint: "Endpoint", run_id: str, feed: Feed) -> None:
+    topic, at, changed = f"run.{run_id}", 0, asyncio.Event()
+    stop = bus.when_interest_changes(changed.set)
+    try:
+        while not bus.wants_below(topic):
+            changed.clear()
+            await changed.wait()
+            # Who comes now has the journal for what was before.
+            if bus.wants_below(topic):
+                at = feed.count()
+        while found := await feed.since(at):
+            for event in found[:_BATCH]:
+                name = f"{topic}.{event.type}"
+                if bus.wants(name):
+                    await endpoint.publish(name, _value(event), message_type=event.type)
+            at += len(found[:_BATCH])
+            await asyncio.sleep(0)
+    finally:
+        stop()
+
+
+def _value(event: RunEvent) -> Value:
+    return {
+        "seq": event.seq, "type": event.type, "at": event.at, "node": event.node, "data": dict(event.data)
+    }  # fmt: skip
+
+
+async def watch(home: Path, runs: Runs, run_id: str) -> AsyncIterator[RunEvent]:
+    """Every event of a run from its start, live while it goes on in any process; ends when it does not."""
+    from symphony.bus import Bus, join
+
+    bus = Bus()
+    endpoint = await bus.endpoint(f"watch.{os.getpid()}")
+    box = await endpoint.mailbox(f"run.{run_id}.>", capacity=10_000)
+    joined: Joined | None = None
+    seen = 0
+    try:
+        while True:
+            # The status first: what happened until then is never missed.
+            going = (await asyncio.to_thread(runs.status, run_id)) in _GOING
+            if going and joined is None:
+                joined = await join(bus, bus_address(home), serve=False, wait=True)
+            for event in await asyncio.to_thread(_recorded, runs, run_id, seen):
+                seen = event.seq
+                yield event
+            if not going:
+                return
+            async for event in _live(box, seen):
+                seen = event.seq
+                yield event
+    finally:
+        if joined is not None:
+            await joined.close()
+        await bus.close()
+
+
+async def _live(box: "Mailbox", seen: int) -> AsyncIterator[RunEvent]:
+    """The events after number `seen`, until one is missing, the run has ended, or nothing comes."""
+    while True:
+        try:
+            async with asyncio.timeout(LOOK_EVERY_S):
+                envelope = await box.receive()
+        except TimeoutError:
+            return
+        assert isinstance(envelope.payload, EventPayload)
+        event = msgspec.convert(envelope.payload.data, RunEvent)
+        if event.seq > seen + 1:
+            return
+        if event.seq == seen + 1:
+            seen += 1
+            yield event
+            if event.type == "run.finished":
+                return
+
+
+def _recorded(runs: Runs, run_id: str, seen: int) -> list[RunEvent]:
+    return list(runs.events(run_id, seen))

@@ -1,0 +1,51 @@
+"""`symphony bus`: live traffic between the processes of one home."""
+
+import click
+
+from symphony.cli import options, output
+
+
+@click.group("bus")
+def command() -> None:
+    """Watch and measure the live traffic between the processes of one home."""
+
+
+@command.command()
+@click.argument("pattern", default=">")
+@click.option("--count", "-n", type=click.IntRange(1), help="End after so many events.")
+@options.as_json("Print one JSON object a line.")
+def tap(pattern: str, count: int | None, as_json: bool) -> int:
+    """Show events as they are published, until Ctrl-C.
+
+    PATTERN: '*' is one token, a final '>' the rest: 'run.>', 'run.*.node.failed'. May be started
+    before there is anything to show.
+    """
+    from symphony.cli import tapping
+
+    return tapping.tap(pattern, count, as_json=as_json)
+
+
+@command.command()
+@click.argument("endpoint")
+@click.option("--count", "-n", type=click.IntRange(1, 100_000), default=10, help="How often; 10.")
+@click.option("--size", type=click.IntRange(0, 1 << 20), default=0, help="Bytes to carry; none.")
+@options.as_json()
+def ping(endpoint: str, count: int, size: int, as_json: bool) -> int:
+    """Measure round trips to ENDPOINT: 'bus' is the hub, 'run.ID' the process of a run."""
+    from symphony.cli import tapping
+
+    return tapping.ping(endpoint, count, size, as_json=as_json)
+
+
+@command.command()
+@click.option("--prometheus", is_flag=True, help="Print the Prometheus text format.")
+@options.as_json()
+def stats(prometheus: bool, as_json: bool) -> int:
+    """Count: events, requests, latencies, drops, endpoints, mailboxes."""
+    from symphony.cli import tapping
+    from symphony.cli.failures import BadUsage
+
+    if prometheus and as_json:
+        raise BadUsage("--prometheus and --json are two formats", hint="see symphony bus stats --help")
+    output.say(tapping.stats("prometheus" if prometheus else "json" if as_json else "text"))
+    return 0
