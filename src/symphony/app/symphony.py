@@ -339,12 +339,17 @@ class Symphony:
         """Make the journal, then run: the run is durable when this returns."""
         meta, lock = prepared.meta, None
         store: JournalStore = MemoryStore()
-        if self.home is not None:
-            private_directory(self.home)
-            lock = self.runs.lock(meta.run_id)
-            lock.acquire(os.getpid())
-            store = SqliteStore.create(self.runs.journal_path(meta.run_id), meta, reuse)
-        return self._launch(prepared, store, lock, lambda engine: engine.run())
+        with contextlib.ExitStack() as undo:
+            if self.home is not None:
+                private_directory(self.home)
+                lock = self.runs.lock(meta.run_id)
+                lock.acquire(os.getpid())
+                undo.callback(lock.release)
+                store = SqliteStore.create(self.runs.journal_path(meta.run_id), meta, reuse)
+                undo.callback(store.close)
+            handle = self._launch(prepared, store, lock, lambda engine: engine.run())
+            undo.pop_all()
+            return handle
 
     async def resume(
         self,
@@ -362,23 +367,22 @@ class Symphony:
         run_id = self.runs.find(run_id)
         lock = self.runs.lock(run_id)
         lock.acquire(os.getpid())
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(lock.release)
             meta = read_meta(self.runs.journal_path(run_id))
             self._environment.update(environment or {})
             prepared = self._prepared(meta)
             await asyncio.to_thread(end_orphans, run_id)
             store = SqliteStore.own(self.runs.journal_path(run_id))
-        except BaseException:
-            lock.release()
-            raise
-        recorded = list(store.records())
-        if self.runs.result(run_id).status in ("succeeded", "failed", "cancelled"):
-            store.close()
-            lock.release()
-            return self._ended(run_id, prepared)
-        return self._launch(
-            prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), known=len(recorded)
-        )
+            undo.callback(store.close)
+            recorded = list(store.records())
+            if self.runs.status(run_id) in ENDED:
+                return self._ended(run_id, prepared)
+            handle = self._launch(
+                prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), known=len(recorded)
+            )
+            undo.pop_all()
+            return handle
 
     async def rerun(
         self,

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from symphony.app import Symphony
+from symphony.commons.errors import SerializationFailed
 from symphony.pit.tracker.locks import RunBusy, RunLock
+from symphony.workflow import loads
 
 
 def dead_pid() -> int:
@@ -57,3 +61,16 @@ def test_asking_while_another_asks_does_not_make_a_run_busy(tmp_path: Path) -> N
     lock.acquire(os.getpid())
     lock.release()
     release.join()
+
+
+async def test_a_run_that_cannot_be_resumed_is_owned_by_nobody(tmp_path: Path) -> None:
+    async with Symphony.open(tmp_path) as symphony:
+        workflow = loads(b"{name: w, nodes: {a: {operator: data.range, inputs: {count: 1}}}}", "yaml")
+        run = await symphony.start(workflow)
+        await run.result()
+        with sqlite3.connect(symphony.runs.journal_path(run.run_id)) as journal:
+            journal.execute("UPDATE batches SET body = x'c1'")
+        journal.close()
+        with pytest.raises(SerializationFailed, match="damaged"):
+            await symphony.resume(run.run_id)
+        assert not symphony.runs.lock(run.run_id).held()

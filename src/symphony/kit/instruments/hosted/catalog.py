@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from pathlib import Path
 
 from symphony.commons.settings import ModelConfig
 from symphony.kit import instruments
@@ -78,5 +79,14 @@ def configured(models: Mapping[str, ModelConfig]) -> dict[str, ModelInfo]:
 def fingerprint(model: str, config: ModelConfig) -> str:
     """Changes with whatever decides an answer: adapter, provider, place, the model there, its limits."""
     place = (config.provider, config.kind, config.url, config.model or model, config.file)
-    parts = (VERSION, *place, config.max_tokens, config.context)
+    parts = (VERSION, *place, *_state(config.file), config.max_tokens, config.context)
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
+
+
+def _state(file: str | None) -> tuple[int, ...]:
+    """Size and time of change of a model's weights: to digest gigabytes takes longer than to ask them."""
+    try:
+        found = None if file is None else Path(file).stat()
+    except OSError:
+        return ()  # whoever asks the model is told
+    return () if found is None else (found.st_size, found.st_mtime_ns)
