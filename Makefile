@@ -40,7 +40,7 @@ lint: $(MADE)/dev ## Style, types and import contracts
 	@$(BIN)/lint-imports --no-logo 2>&1 > $(MADE)/imports.txt || { cat $(MADE)/imports.txt; exit 1; }
 
 unit: $(MADE)/dev ## The fast tests only
-	@$(PYTEST) -m "not slow" tests/unit
+	@SYMPHONY_HYPOTHESIS=quick $(PYTEST) -m "not slow" tests/unit
 
 crash: $(MADE)/dev $(MADE)/models ## Kill real runs KILLS times (default 1000) and compare the outcome
 	@SYMPHONY_CRASH_KILLS=$(KILLS) $(BIN)/python -P -m pytest -q -p no:xdist tests/e2e -k crash

@@ -1,4 +1,4 @@
-"""What all tests share: a hypothesis profile whose runs repeat, and no home of the developer's."""
+"""What all tests share: how many examples properties get, and no home of the developer's."""
 
 import os
 from pathlib import Path
@@ -6,21 +6,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "default",
-    derandomize=True,
-    max_examples=25,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.register_profile(
-    "fuzz",
-    max_examples=5_000,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+for _name, _examples in (("quick", 8), ("default", 25), ("fuzz", 5_000)):
+    settings.register_profile(
+        _name,
+        derandomize=_name != "fuzz",
+        max_examples=_examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 settings.load_profile(os.environ.get("SYMPHONY_HYPOTHESIS", "default"))
 
 

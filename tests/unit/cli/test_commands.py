@@ -122,6 +122,7 @@ def test_the_reference_names_every_command_and_option() -> None:
     assert "`--input, -i KEY=VALUE`" in text
 
 
+@pytest.mark.slow
 def test_help_imports_nothing_heavy() -> None:
     code = (
         "import sys; from symphony.cli.main import main; main(['--help']); main(['run', '--help']); "
@@ -132,6 +133,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_standard_streams_that_are_closed_are_not_given_to_other_files() -> None:
     code = (
         "import os, sys; [os.close(n) for n in (0, 1, 2)]; sys.stdout = sys.stderr = None; "

@@ -28,11 +28,8 @@ from symphony.commons.bincode import (
 )
 from symphony.commons.errors import SerializationFailed
 
-ROUNDS = int(
-    os.environ.get(
-        "SYMPHONY_FUZZ_ROUNDS", "400000" if os.environ.get("SYMPHONY_HYPOTHESIS") == "fuzz" else "2000"
-    )
-)
+_PROFILE = os.environ.get("SYMPHONY_HYPOTHESIS", "default")
+ROUNDS = int(os.environ.get("SYMPHONY_FUZZ_ROUNDS", {"fuzz": 400_000, "quick": 400}.get(_PROFILE, 2_000)))
 SLOW_ROUNDS = max(ROUNDS, 100_000)
 
 

@@ -55,6 +55,7 @@ def test_the_shipped_catalogue_is_that_of_the_kit() -> None:
     assert builtin_catalog() == catalog(), "run: python -m symphony.kit.catalog_data --write"
 
 
+@pytest.mark.slow
 def test_the_kit_loads_no_heavy_library_until_it_is_used() -> None:
     heavy = ["numpy", "jinja2", "jmespath", "regex", "cel_expr_python", "onnxruntime", "pydantic", "rich"]
     show = f"print([m for m in {heavy} if m in sys.modules])"

@@ -14,6 +14,8 @@ from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.values import ArtifactRef
 from symphony.workflow.model import Workflow
 
+pytestmark = pytest.mark.slow  # whole runs, on disk
+
 LARGE = 40_000
 
 
