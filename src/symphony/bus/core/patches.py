@@ -135,7 +135,7 @@ def _merged_maps(base: dict[str, Value], theirs: dict[str, Value], ours: dict[st
 
 
 def _text_ends(one: _Text, other: _Text) -> tuple[int, int]:
-    """How many items are the same at the start, and of the rest at the end. By halving: memory is compared."""
+    """How many items are the same at the start, and of the rest at the end. Compares memory, in halves."""
     shorter = start = min(len(one), len(other))
     low = 0
     while low < start:

@@ -128,7 +128,7 @@ def read(value: Value) -> Message:
 
 
 class Step(NamedTuple):
-    """What came of something: what to send, and how the state changed because of the other side, if it did."""
+    """What came of something: what to send, and how the state changed because of the other side."""
 
     send: tuple[Message, ...] = ()
     patch: Patch | None = None
@@ -148,7 +148,7 @@ class Conflict:
 
 
 class Winner(StrEnum):
-    """Whose change remains where both sides changed the state. A side that never wrote anything never wins."""
+    """Whose change remains where both sides changed the state. Who never wrote anything never wins."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
