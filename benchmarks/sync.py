@@ -9,7 +9,6 @@ Run: python benchmarks/sync.py; prints one JSON line.
 """
 
 import asyncio
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -31,7 +30,7 @@ async def child(address: str, folder: str) -> None:
     """Answers each edit that comes with one of its own."""
     channel = Channel(await connect(address, TransportConfig(runtime_dir=Path(folder))))
 
-    def answer(synced: SyncedState, patch: object, conflict: bool) -> None:
+    def answer(synced: SyncedState, *_: object) -> None:
         if isinstance(synced.state, bytes) and synced.version > 1:
             synced.splice(0, len(EDIT), EDIT)
 
@@ -47,7 +46,7 @@ async def lag_ms(size: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         config = TransportConfig(runtime_dir=Path(folder))
         listener = await listen(f"unix://{folder}/s/a.sock", accepted.put_nowait, config)
-        process = subprocess.Popen([sys.executable, __file__, listener.address, folder])
+        process = await asyncio.create_subprocess_exec(sys.executable, __file__, listener.address, folder)
         try:
             core = primary(b"", site="parent")
             core.edit(["put", bytes(size)], 1)
@@ -67,7 +66,7 @@ async def lag_ms(size: int) -> float:
             await connection.close()
         finally:
             process.kill()
-            process.wait()
+            await process.wait()
             await listener.close()
     return median(took)
 

@@ -94,7 +94,8 @@ def _spliced(before: Value, start: int, removed: int, inserted: Value) -> Value:
         if isinstance(before, str) and isinstance(inserted, str):
             return f"{before[:start]}{inserted}{before[end:]}"
         if isinstance(before, bytes) and isinstance(inserted, bytes):
-            return b"".join((before[:start], inserted, before[end:]))
+            whole = memoryview(before)  # one copy of a large buffer, not two
+            return b"".join((whole[:start], inserted, whole[end:]))
         if isinstance(before, list) and isinstance(inserted, list):
             return [*before[:start], *inserted, *before[end:]]
     raise _unfit(f"it replaces {removed} from {start} on, which a {type(before).__name__} does not have")

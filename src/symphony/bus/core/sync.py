@@ -336,18 +336,17 @@ class Secondary:
         try:
             if not known or delta.version > self._version + 1:
                 raise ValidationFailed("a version is missing")
-            theirs = apply(self._base, delta.patch)
+            ours = self._flying is not None and delta.accepted == self._flying.mark
+            untouched = ours and self.stamp == delta.stamp  # nothing was changed since it was proposed
+            theirs = self.state if untouched else apply(self._base, delta.patch)
         except ValidationFailed:
             asked, self._missing = self._missing, True
             return Step(() if asked else (self._have(wants=True),))  # once for each gap; then `remind` does
         assert isinstance(delta.patch, list)
         self._version = delta.version
-        flying, before = self._flying, self._base
-        self._flying = None
-        if flying is not None and delta.accepted == flying.mark:
+        before, self._flying = self._base, None
+        if ours:
             self._base, self._base_stamp = theirs, delta.stamp
-            if self.stamp == delta.stamp:
-                self.state = theirs  # nothing was changed since it was proposed: one object again
             return Step((self._have(wants=False), *self._propose()))
         if self.state is before:
             self._base = self.state = theirs
