@@ -110,6 +110,7 @@ def test_a_run_killed_inside_a_control_goes_on_there_and_repeats_no_effect(case:
     process.communicate()
     (tmp_path / "go").touch()
     (tmp_path / "child.yaml").write_text("not: [what it was", encoding="utf-8")
+    assert place.call("runs", "show", "last")[0] == 0  # the sub-workflow is the one that was recorded
     result = place.json("runs", "resume", "last", "-q")
     assert (result["status"], result["outputs"]) == ("succeeded", outputs)
     counts = place.counts()
@@ -149,6 +150,10 @@ def test_an_answer_without_an_owner_is_kept_and_two_who_go_on_do_it_once(tmp_pat
             pool.map(lambda what: place.call("runs", what, "last", "gate")[0], ["approve", "reject"])
         )
     assert sorted(answers) == [0, 2]
+    _, shown, advice = place.call("runs", "show", "last")
+    assert shown.startswith("interrupted")
+    assert "answered, and recorded: gate" in advice
+    assert "symphony runs resume" in advice
     with ThreadPoolExecutor(3) as pool:
         ends = list(pool.map(lambda _: place.call("runs", "resume", "last", "-q"), range(3)))
     assert 0 in [code for code, _, _ in ends]

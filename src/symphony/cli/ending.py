@@ -80,8 +80,11 @@ def error_text(run: RunResult, page: blocks.Page) -> str:
     return blocks.error_block(run.error.code, run.error.message, page, hint=run.error.hint, where=where)
 
 
-def advice(run: RunResult) -> str:
-    """How to go on, where there is something to go on with; else empty."""
+def advice(run: RunResult, answered: Sequence[str] = ()) -> str:
+    """How to go on, where there is something to go on with; else empty.
+
+    `answered` are the approvals whose answers nobody has acted on yet.
+    """
     match run.status:
         case RunStatus.FAILED:
             return f"what it printed: symphony runs logs {run.run_id}\n{_again(run)}"
@@ -89,6 +92,11 @@ def advice(run: RunResult) -> str:
             return _again(run)
         case RunStatus.WAITING | RunStatus.PAUSED:
             return _waiting_advice(run, f"symphony runs resume {run.run_id}")
+        case RunStatus.INTERRUPTED if answered:
+            return (
+                f"answered, and recorded: {_names(answered)}\n"
+                f"no process owns the run; to go on: symphony runs resume {run.run_id}"
+            )
         case RunStatus.INTERRUPTED:
             return f"to go on: symphony runs resume {run.run_id}"
     return ""

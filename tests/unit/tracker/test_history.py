@@ -239,3 +239,16 @@ def test_a_real_run_of_loops_in_a_fan_out_is_folded_and_its_inner_nodes_are_know
     assert [(row.name, row.steps) for row in rows] == [
         ("words", 1), ("each", 0), ("each.one", 4), ("each.two", 4),
     ]  # fmt: skip
+
+
+def test_an_answer_that_nobody_has_acted_on_is_known() -> None:
+    history = History([
+        event(1, "run.started"),
+        event(2, "node.waiting", "gate", asks="Go on?", until=None),
+        event(2, "node.waiting", "doubt", error=FAILED),
+        event(3, "node.finished", "other", duration_ms=1.0),
+        event(9, "node.finished", "gate", duration_ms=7000.0),
+    ])  # fmt: skip
+    assert history.answered == ["gate"]
+    history.add(event(10, "run.resumed"))
+    assert history.answered == []

@@ -75,7 +75,7 @@ def show(run: str, as_json: bool) -> int:
     parts.append(timeline.text(seen, timeline.look(sys.stdout)))
     parts += [ending.outputs_text(result, symphony.artifacts.path), ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
-    if words := ending.advice(result):
+    if words := ending.advice(result, seen.history.answered):
         output.note(words)
     return 0
 

@@ -78,6 +78,9 @@ class History:
         self.status = RunStatus.PENDING
         self.last_at: float | None = None
         self.ended_at: float | None = None
+        self.answered: list[str] = []
+        """The approvals that have been answered since anything else happened: nobody has gone on yet."""
+        self._asked: set[str] = set()
         self._running: dict[str, Step] = {}
         self._rounds: dict[str, Step] = {}  # the round that each loop is in
         for event in events:
@@ -104,6 +107,7 @@ class History:
             self.status = RunStatus(str(event.data.get("status", RunStatus.FAILED)))
         elif event.node is not None:
             self._of_step(event, event.node)
+        self._mind_answers(event)
         self.last_at = event.at if self.last_at is None else max(self.last_at, event.at)
 
     def ready_at(self, step: Step, before: Iterable[str]) -> float | None:
@@ -141,6 +145,14 @@ class History:
         self._running.clear()
         self.owners.append(at)
         self.status = RunStatus.RUNNING
+
+    def _mind_answers(self, event: RunEvent) -> None:
+        if event.node is not None and event.type == "node.finished" and event.node in self._asked:
+            self.answered.append(event.node)
+            return
+        self.answered.clear()
+        if event.node is not None and event.type == "node.waiting" and "asks" in event.data:
+            self._asked.add(event.node)
 
     def _of_step(self, event: RunEvent, name: str) -> None:
         step = self.steps.get(name)
