@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from symphony.pit.tracker.engine import Engine
+from symphony.pit.tracker.journal import Request
 from symphony.pit.tracker.logs import RunLog
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
 
@@ -65,3 +67,12 @@ class RunHandle:
     def pause(self) -> None:
         """Pause durably: nothing more begins, what runs ends, then the run ends as `paused`."""
         self._engine.pause()
+
+    def answer(self, node: str, *, approved: bool, by: str | None = None, comment: str | None = None) -> None:
+        """Answer what an approval asks, now or whenever it does. Call it on the loop's thread.
+
+        `node` is a full name; one without numbers, such as `loop.gate`, means every round and element.
+        An answer given in advance lives as long as this process.
+        """
+        kind: Literal["approve", "reject"] = "approve" if approved else "reject"
+        self._engine.answer(node, Request(kind=kind, node=node, by=by, comment=comment))

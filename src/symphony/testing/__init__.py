@@ -16,11 +16,12 @@ from symphony.testing.clock import FakeClock, VirtualLoop, drive
 from symphony.testing.models import Call, FakeModel, FakeModels
 from symphony.testing.operators import FakeOperator, fake_operator
 from symphony.testing.outcome import Outcome
-from symphony.testing.running import run, workflow
+from symphony.testing.running import Answer, run, workflow
 from symphony.testing.scripts import After, ScriptExhausted
 
 __all__ = [
     "After",
+    "Answer",
     "Call",
     "FakeClock",
     "FakeModel",

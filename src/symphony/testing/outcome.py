@@ -83,5 +83,6 @@ class Outcome:
     def _told(self) -> str:
         error = self.result.error
         if error is None:
-            return str(self.status)
+            asking = [f"{name} asks {node.asks!r}" for name, node in self.result.nodes.items() if node.asks]
+            return f"{self.status}: {', '.join(asking)}" if asking else str(self.status)
         return f"{self.status}: [{error.code}] {error.message}" + (f" at {error.node}" if error.node else "")

@@ -3,6 +3,7 @@
 import asyncio
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from symphony.app import Symphony
@@ -15,6 +16,15 @@ from symphony.testing.models import FakeModel, FakeModels
 from symphony.testing.outcome import Outcome
 from symphony.workflow import loads
 from symphony.workflow.model import Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a person answers to an approval."""
+
+    approved: bool
+    by: str | None = None
+    comment: str | None = None
 
 
 def workflow(text: str) -> Workflow:
@@ -33,14 +43,17 @@ def run(
     cwd: Path | None = None,
     concurrency: int | None = None,
     config: Config | None = None,
+    answers: Mapping[str, bool | Answer] | None = None,
     cancel_after_s: float | None = None,
 ) -> Outcome:
     """Run a workflow, or the one in a file, to its end in memory.
 
     Models are only those given; operators are the kit's and those given, which replace the kit's.
     Settings are the defaults unless `config` is given: those of the machine do not matter.
-    `cancel_after_s` cancels the run at that time of `clock`. Raises as `Symphony.start` does. Not for
-    use inside a running event loop.
+    `answers` are given to approvals as soon as they ask: True approves. A name without numbers, such as
+    `loop.gate`, answers in every round and for every element. One that nobody answers times out, or
+    leaves the run waiting. `cancel_after_s` cancels the run at that time of `clock`. Raises as
+    `Symphony.start` does. Not for use inside a running event loop.
     """
     timed = clock or FakeClock()
     fakes = models or {}
@@ -58,6 +71,9 @@ def run(
             handle = await symphony.start(
                 what, inputs, cwd=cwd, cache=False, concurrency=concurrency, environment=environment
             )
+            for name, given in (answers or {}).items():
+                answer = given if isinstance(given, Answer) else Answer(approved=given)
+                handle.answer(name, approved=answer.approved, by=answer.by, comment=answer.comment)
             if cancel_after_s is not None:
                 asyncio.get_running_loop().call_later(cancel_after_s, handle.cancel)
             result = await handle.result()

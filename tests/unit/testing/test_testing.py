@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from symphony import operator
+from symphony import Symphony, operator
 from symphony.ports.models import Usage
+from symphony.ports.runs import RunStatus
 from symphony.testing import (
     After,
+    Answer,
     FakeClock,
     FakeModel,
     ScriptExhausted,
@@ -21,7 +23,7 @@ from symphony.testing import (
     run,
     workflow,
 )
-from symphony.workflow import WorkflowInvalid
+from symphony.workflow import WorkflowInvalid, loads
 
 RETRY = "retry: {attempts: 3, backoff: constant, initial: 1h, jitter: false}"
 ASK = """
@@ -259,3 +261,62 @@ def test_nothing_is_written_and_no_test_framework_is_needed(tmp_path: Path) -> N
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert list(tmp_path.iterdir()) == []
+
+
+GATES = workflow("""
+    name: Gates
+    nodes:
+      rounds:
+        control: loop
+        state: {by: []}
+        until: iteration == 1
+        body: {gate: {control: approval, for_each: "[1, 2]", message: "Go on with ${{ item }}?"}}
+        next: {by: "state.by + gate.by"}
+    outputs: {by: "${{ rounds.by }}"}
+""")
+
+
+def test_answers_reach_approvals_by_full_name_or_for_every_round_and_element() -> None:
+    answers = {"rounds.gate": Answer(approved=True, by="Ann"), "rounds#1.gate[0]": True}
+    run(GATES, answers=answers).assert_succeeded(by=["Ann", "Ann", None, "Ann"])
+
+
+def test_an_approval_that_nobody_answers_leaves_the_run_waiting_and_says_what_it_asks() -> None:
+    outcome = run(GATES, answers={"rounds.gates": True})
+    assert outcome.status is RunStatus.WAITING
+    with pytest.raises(AssertionError, match=r"waiting: rounds#0.gate\[0\] asks 'Go on with 1"):
+        outcome.assert_succeeded()
+
+
+@pytest.mark.parametrize(("word", "taken"), [("approve", "succeeded"), ("reject", "skipped")])
+def test_an_approval_that_nobody_answers_in_time_does_what_on_timeout_says(word: str, taken: str) -> None:
+    outcome = run(workflow(f"""
+        name: Late
+        nodes:
+          gate: {{control: approval, timeout: 2d, on_timeout: {word}}}
+          after: {{operator: debug.value, inputs: {{value: 1}}, after: [gate]}}
+    """))  # fmt: skip
+    outcome.assert_node("after", status=taken)
+    assert outcome.elapsed_s >= 2 * 86_400
+
+
+def test_a_rejection_is_an_answer() -> None:
+    outcome = run(workflow("""
+        name: No
+        nodes: {gate: {control: approval}}
+        outputs: {approved: "${{ gate.approved }}", comment: "${{ gate.comment }}"}
+    """), answers={"gate": Answer(approved=False, comment="not yet")})  # fmt: skip
+    outcome.assert_succeeded(approved=False, comment="not yet")
+
+
+def test_a_run_that_asks_already_is_answered_in_its_own_process() -> None:
+    async def whole() -> RunStatus:
+        async with Symphony.open(memory=True) as symphony:
+            gates = loads("name: t\nnodes: {a: {control: approval, timeout: 1h}}", "yaml")
+            handle = await symphony.start(gates)
+            async for event in handle.events():
+                if event.type == "node.waiting":
+                    handle.answer("a", approved=True)
+            return (await handle.result()).status
+
+    assert asyncio.run(whole()) is RunStatus.SUCCEEDED

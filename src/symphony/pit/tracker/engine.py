@@ -16,6 +16,7 @@ from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.feed import Feed
+from symphony.pit.tracker.history import folded
 from symphony.pit.tracker.inline import Inline
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import JournalFailed, JournalStore, MemoryStore, Request
@@ -56,6 +57,7 @@ class Engine:
         self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
         self._begun = False
         self._reuse: Mapping[str, bytes] = {}
+        self._answers: dict[str, Request] = {}
         self._early: list[Callable[[], None]] = []  # what was asked before the run began
         self._bugs: list[BaseException] = []
         self._ended = False
@@ -104,6 +106,16 @@ class Engine:
         elif self._going() and not self.machine.done and not self.machine.paused:
             self._transitions.paused()
 
+    def answer(self, node: str, answer: Request) -> None:
+        """Answer what `node` asks, now or when it does; of a round or element the name may lack numbers.
+
+        What is answered in advance is forgotten with this process. Call on the loop.
+        """
+        self._answers[node] = answer
+        for name, slot in self.replay.waiting().items() if self._begun and self._going() else ():
+            if slot in self.replay.asked and node in (name, folded(name)):
+                self._waits.answer_with(slot, answer)
+
     def reusable(self, recorded: Sequence[Record], anew: Anew) -> dict[str, Result]:
         """What another run may take from the run `recorded`; this engine must not have run.
 
@@ -149,7 +161,7 @@ class Engine:
         self._timers = Timers(clock, self._bug)
         self._steering = Steering(replay, bindings, transitions, clock)
         self._nesting = Nesting(replay, bindings, transitions, self._timers, clock, self.job.cwd)
-        self._waits = Waits(replay, bindings, transitions, self._timers, clock)
+        self._waits = Waits(replay, bindings, transitions, self._timers, clock, self._answers)
         self._inline = Inline(self.machine, bindings, self._executor, transitions, clock)
         self._attempts = Attempts(
             self.machine,
@@ -345,5 +357,4 @@ class Engine:
             case "approve" | "reject":
                 slot = self.replay.waiting().get(request.node or "")
                 if self._going() and slot is not None and slot in self.replay.asked:
-                    approved = request.kind == "approve"
-                    self._waits.answer(slot, approved=approved, by=request.by, comment=request.comment)
+                    self._waits.answer_with(slot, request)

@@ -1,11 +1,14 @@
 """Delays and approvals: slots that wait for a moment or for a person, across restarts."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.execution import Finished
+from symphony.pit.tracker.history import folded
+from symphony.pit.tracker.journal import Request
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.structure import APPROVED, REJECTED
 from symphony.pit.tracker.timers import Timers
@@ -22,13 +25,21 @@ class Waits:
     A moment that has been recorded counts by the wall clock, so that the time during which no
     process ran counts too. While a process runs, `for` is measured by the clock that never jumps;
     after a restart what is left is never more than the whole, however the wall clock was set.
+
+    `answers` are those given before anybody asked, by node.
     """
 
     def __init__(
-        self, replay: Replay, bindings: Bindings, transitions: Transitions, timers: Timers, clock: Clock
+        self,
+        replay: Replay,
+        bindings: Bindings,
+        transitions: Transitions,
+        timers: Timers,
+        clock: Clock,
+        answers: Mapping[str, Request],
     ) -> None:
         self._replay, self._bindings, self._transitions = replay, bindings, transitions
-        self._timers, self._clock = timers, clock
+        self._timers, self._clock, self._answers = timers, clock, answers
         self._machine: Machine = replay.machine
 
     def delay(self, slot: int, work: Work, delay: Delay) -> None:
@@ -54,6 +65,10 @@ class Waits:
         until = None if work.timeout_s is None else self._clock.now_s() + work.timeout_s
         self._transitions.asked(slot, question, until)
         self.remind(slot)
+        name = self._machine.name(slot)
+        known = self._answers.get(name) or self._answers.get(folded(name))
+        if known is not None and self._machine.status[slot] == Status.WAITING:
+            self.answer_with(slot, known)
 
     def remind(self, slot: int) -> None:
         """Mind until when a person that has been asked may answer."""
@@ -67,6 +82,10 @@ class Waits:
         outputs: dict[str, Value] = {"approved": approved, "by": by, "comment": comment}
         taken = APPROVED if approved else REJECTED
         self._transitions.finished(slot, Finished(outputs), self._started(slot), taken)
+
+    def answer_with(self, slot: int, request: Request) -> None:
+        """The same, as it was asked for."""
+        self.answer(slot, approved=request.kind == "approve", by=request.by, comment=request.comment)
 
     # ---- inside ---------------------------------------------------------------------------
 
