@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.envelope import EventPayload
 from symphony.pit.tracker.feed import Feed
@@ -168,8 +166,8 @@ async def _live(box: "Mailbox", seen: int) -> AsyncIterator[RunEvent]:
         except TimeoutError:
             return
         assert isinstance(envelope.payload, EventPayload)
-        event = msgspec.convert(envelope.payload.data, RunEvent)
-        if event.seq > seen + 1:
+        event = _event(envelope.payload.data)
+        if event is None or event.seq > seen + 1:
             return
         if event.seq == seen + 1:
             seen += 1
@@ -180,3 +178,25 @@ async def _live(box: "Mailbox", seen: int) -> AsyncIterator[RunEvent]:
 
 def _recorded(runs: Runs, run_id: str, seen: int) -> list[RunEvent]:
     return list(runs.events(run_id, seen))
+
+
+def _event(data: Value) -> RunEvent | None:
+    """The event that `_value` made; None for anything else, which then comes from the journal."""
+    match data:
+        case {
+            "seq": int(seq),
+            "type": str(kind),
+            "at": int(at) | float(at),
+            "node": str(name),
+            "data": dict(more),
+        }:
+            return RunEvent(seq=seq, type=kind, at=at, node=name, data=more)
+        case {
+            "seq": int(seq),
+            "type": str(kind),
+            "at": int(at) | float(at),
+            "node": None,
+            "data": dict(more),
+        }:
+            return RunEvent(seq=seq, type=kind, at=at, data=more)
+    return None

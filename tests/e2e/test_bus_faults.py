@@ -1,0 +1,209 @@
+"""The bus between real processes that are killed and stopped; and how long it bears load."""
+
+import asyncio
+import gc
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from symphony.bus import Bus, Endpoint, EndpointLost, Joined, Policy, join
+from symphony.commons.errors import SymphonyError
+from symphony.ipc import EventPayload, MessageEnvelope
+from symphony.ipc.transports import connect
+from symphony.ports.values import Value
+
+pytestmark = pytest.mark.slow
+PEERS = Path(__file__).with_name("bus_peers.py")
+PATIENCE_S = 30.0
+SOAK_S = float(os.environ.get("SYMPHONY_SOAK_S", "3"))
+SOAK_RATE = 20_000
+
+
+class World:
+    """An address, and the processes that are there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = f"unix://{folder}/run/bus.sock"
+        self.processes: list[subprocess.Popen[str]] = []
+        self.has_hub = False
+
+    async def start(self, verb: str, name: str) -> subprocess.Popen[str]:
+        """A process that has joined."""
+        process = self._started(verb, name)
+        assert process.stdout is not None
+        role = await asyncio.to_thread(process.stdout.readline)
+        assert role == ("member\n" if self.has_hub else "hub\n")
+        self.has_hub = True
+        return process
+
+    def _started(self, verb: str, name: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-P", str(PEERS), verb, self.address, name]
+        self.processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
+        return self.processes[-1]
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.end()
+
+
+Here = tuple[Bus, Joined, Endpoint]
+
+
+@pytest.fixture
+async def here(world: World) -> AsyncIterator[Here]:
+    """This process on the bus, as its hub."""
+    bus = Bus()
+    joined = await join(bus, world.address)
+    world.has_hub = True
+    yield bus, joined, await bus.endpoint("here")
+    await joined.close()
+    await bus.close()
+
+
+def data_of(envelope: MessageEnvelope) -> Value:
+    assert isinstance(envelope.payload, EventPayload)
+    return envelope.payload.data
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+async def test_what_a_dead_or_stopped_process_was_asked_fails_and_its_name_is_free(
+    world: World, here: Here, sign: signal.Signals
+) -> None:
+    bus, _, endpoint = here
+    peer = await world.start("echo", "peer")
+    assert await endpoint.request("peer", "m", 1) == 1
+    watching = await endpoint.mailbox("bus.endpoint.lost")
+    asked = asyncio.ensure_future(endpoint.request("peer", "m", "never", timeout_s=None))
+    await asyncio.sleep(0)
+    peer.send_signal(sign)
+    with pytest.raises(EndpointLost):
+        await asyncio.wait_for(asked, PATIENCE_S)
+    told = data_of(await watching.receive())
+    assert isinstance(told, dict)
+    assert told["name"] == "peer"
+    await bus.endpoint("peer")
+
+
+async def test_a_process_that_goes_on_after_a_stop_is_back_under_its_name(world: World, here: Here) -> None:
+    _, _, endpoint = here
+    peer = await world.start("echo", "peer")
+    events = await endpoint.mailbox("bus.endpoint.*")
+    peer.send_signal(signal.SIGSTOP)
+    async with asyncio.timeout(PATIENCE_S):
+        await events.receive()
+        peer.send_signal(signal.SIGCONT)
+        await events.receive()
+    assert await endpoint.request("peer", "m", 1) == 1
+
+
+async def test_the_death_of_the_hub_under_load_hands_the_bus_over(world: World) -> None:
+    hub = await world.start("echo", "old")
+    await world.start("pour", "pouring")
+    bus = Bus()
+    joined = await join(bus, world.address)
+    try:
+        endpoint = await bus.endpoint("here")
+        box = await endpoint.mailbox("load.>", capacity=1000, policy=Policy.BLOCK)
+        lost = await endpoint.mailbox("bus.hub.lost")
+        before = data_of(await asyncio.wait_for(box.receive(), PATIENCE_S))
+        asked = asyncio.ensure_future(endpoint.request("old", "m", "never", timeout_s=None))
+        await asyncio.sleep(0)
+        hub.kill()
+        with pytest.raises(EndpointLost):
+            await asyncio.wait_for(asked, PATIENCE_S)
+        await asyncio.wait_for(lost.receive(), PATIENCE_S)
+        while len(box):
+            before = data_of(await box.receive())
+        after = data_of(await asyncio.wait_for(box.receive(), PATIENCE_S))
+        assert isinstance(before, int)
+        assert isinstance(after, int)
+        assert after > before
+    finally:
+        await joined.close()
+        await bus.close()
+
+
+async def test_killed_senders_and_deaf_receivers_leave_nothing_behind(world: World, here: Here) -> None:
+    bus, _, endpoint = here
+    box = await endpoint.mailbox("load.>", capacity=100)
+    deaf = await world.start("deaf", "deaf")
+    process, seen = psutil.Process(), set[int]()
+    for number in range(3):
+        peer = await world.start("pour", f"pouring{number}")
+        async with asyncio.timeout(PATIENCE_S):
+            for _ in range(500):
+                await box.receive()
+            left = await endpoint.mailbox("bus.endpoint.lost")
+            peer.kill()
+            await left.receive()
+        left.close()
+        gc.collect()
+        seen.add(process.num_fds() - len(world.processes))
+    assert len(seen) == 1, "descriptors do not add up"
+    assert bus.links == 1
+    deaf.kill()
+
+
+async def test_thousands_of_connections_opened_and_dropped_leave_nothing_behind(
+    world: World, here: Here
+) -> None:
+    bus, _, endpoint = here
+    process = psutil.Process()
+    await drop(world.address, 50)
+    fds, tasks = process.num_fds(), len(asyncio.all_tasks())
+    await drop(world.address, 2000)
+    async with asyncio.timeout(PATIENCE_S):
+        while bus.links:  # noqa: ASYNC110  until the last is noticed
+            await asyncio.sleep(0.01)
+    assert process.num_fds() <= fds
+    assert len(asyncio.all_tasks()) <= tasks
+    assert await endpoint.request("bus", "bus.ping", 1) == 1
+
+
+async def drop(address: str, count: int) -> None:
+    """Connect and break off, so many times."""
+    for _ in range(count):
+        connection = await connect(address)
+        connection.abort(SymphonyError("dropped"))
+        await connection.closed()
+
+
+async def test_under_load_for_a_while_every_message_comes_once_and_in_order(world: World, here: Here) -> None:
+    """`make soak` does so for longer."""
+    _, _, endpoint = here
+    got: list[Value] = []
+    await endpoint.subscribe("soak.*", lambda envelope: got.append(data_of(envelope)), policy=Policy.BLOCK)
+    bus = Bus()
+    joined = await join(bus, world.address)
+    try:
+        sender = await bus.endpoint("sender")
+        loop, sent = asyncio.get_running_loop(), 0
+        began = loop.time()
+        while (passed := loop.time() - began) < SOAK_S:
+            while sent < passed * SOAK_RATE:
+                await sender.publish("soak.a", sent)
+                sent += 1
+            await asyncio.sleep(0)
+        async with asyncio.timeout(PATIENCE_S):
+            while len(got) < sent:  # noqa: ASYNC110  until the last has come
+                await asyncio.sleep(0.005)
+        assert got == list(range(sent))
+    finally:
+        await joined.close()
+        await bus.close()

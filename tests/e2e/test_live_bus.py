@@ -1,0 +1,138 @@
+"""Runs are seen live from other processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+WORKFLOW = """\
+name: Gated
+inputs: {gate: {type: string}}
+nodes:
+  first: {command: "echo one"}
+  wait:
+    command: while [ ! -e "$GATE" ]; do sleep 0.05; done
+    inputs: {gate: "${{ inputs.gate }}"}
+    after: [first]
+  last: {command: "EXIT", after: [wait]}
+"""
+PATIENCE_S = 60.0
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a command line in a folder with a home of its own."""
+    running: list[subprocess.Popen[str]] = []
+    environment = os.environ | {"SYMPHONY_HOME": str(tmp_path / "home")}
+
+    def one(*words: str) -> subprocess.Popen[str]:
+        running.append(
+            subprocess.Popen(
+                [sys.executable, "-P", "-m", "symphony", *words], cwd=tmp_path, env=environment, text=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            )
+        )  # fmt: skip
+        return running[-1]
+
+    def end() -> None:
+        for process in running:
+            process.kill()
+
+    # Whoever reads a line from one that hangs must not hang as well.
+    patience = threading.Timer(PATIENCE_S, end)
+    patience.start()
+    yield one
+    patience.cancel()
+    end()
+    for process in running:
+        process.communicate()
+
+
+def gated(folder: Path, end: str) -> tuple[str, ...]:
+    """A run that goes on when the file `gate` is there, and ends as the command `end` does."""
+    (folder / "gated.yaml").write_text(WORKFLOW.replace("EXIT", end))
+    return "run", "gated.yaml", "--quiet", "--input", f"gate={folder / 'gate'}"
+
+
+def lines_until(process: subprocess.Popen[str], kind: str) -> list[dict[str, object]]:
+    """JSON lines up to the first of `kind`."""
+    assert process.stdout is not None
+    found = []
+    for line in process.stdout:
+        found.append(json.loads(line))
+        if kind in (found[-1]["type"], f"{found[-1].get('node')} {found[-1]['type']}"):
+            return found
+    raise AssertionError(f"it ended before {kind}: {found}")
+
+
+@pytest.mark.parametrize(("end", "status"), [("exit 0", 0), ("exit 3", 1)])
+def test_a_second_process_sees_a_run_from_its_start_to_its_end(
+    start: Start, tmp_path: Path, end: str, status: int
+) -> None:
+    tap = start("bus", "tap", "run.>", "--json")
+    run = start(*gated(tmp_path, end))
+    seen = lines_until(tap, "node.finished")
+    watch = start("runs", "watch", "last", "--json")
+    before = lines_until(watch, "wait node.started")
+    (tmp_path / "gate").touch()
+    after, _ = watch.communicate(timeout=60)
+    assert run.wait(60) == status == watch.returncode
+    events = before + [json.loads(line) for line in after.splitlines()]
+    recorded, _ = start("runs", "events", "last", "--json").communicate(timeout=60)
+    assert events == [json.loads(line) for line in recorded.splitlines()]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    seen += lines_until(tap, "run.finished")
+    assert [line["data"] for line in seen] == events, "who waited for it on the bus saw the same"
+    again = start("runs", "watch", "last", "--json")
+    assert again.communicate(timeout=60)[0] == recorded
+    assert again.returncode == status
+
+
+def test_watching_ends_when_the_process_of_the_run_is_killed(start: Start, tmp_path: Path) -> None:
+    run = start(*gated(tmp_path, "exit 0"))
+    tap = start("bus", "tap", "bus.endpoint.>")
+    home = tmp_path / "home" / "journal"
+    while not list(home.glob("*.db")):
+        assert run.poll() is None
+    watch = start("runs", "watch", "last", "--json")
+    lines_until(watch, "wait node.started")
+    run.send_signal(signal.SIGKILL)
+    watch.communicate(timeout=60)
+    assert watch.returncode == 1
+    assert tap.poll() is None, "it goes on, as the hub or without"
+
+
+def test_two_runs_of_one_home_are_on_one_bus_and_can_be_measured(start: Start, tmp_path: Path) -> None:
+    tap = start("bus", "tap", "run.*.node.started", "--json", "-n", "4")
+    runs = [start(*gated(tmp_path, "exit 0")) for _ in range(2)]
+    assert len(tap.communicate(timeout=60)[0].splitlines()) == 4
+    keeper = start("bus", "tap", "nothing.>")
+    while True:
+        stats = start("bus", "stats", "--json")
+        out, _ = stats.communicate(timeout=60)
+        names = [one["name"] for one in json.loads(out)["endpoints"]] if stats.returncode == 0 else []
+        ends = [name for name in names if name.startswith("run.")]
+        if len(ends) == 2:
+            break
+        assert all(run.poll() is None for run in runs)
+    for name in (*ends, "bus"):
+        ping = start("bus", "ping", name, "-n", "3", "--json")
+        assert json.loads(ping.communicate(timeout=60)[0])["count"] == 3
+    text, _ = start("bus", "stats", "--prometheus").communicate(timeout=60)
+    assert "symphony_bus_links" in text
+    (tmp_path / "gate").touch()
+    assert [run.wait(60) for run in runs] == [0, 0]
+    assert keeper.poll() is None
+
+
+def test_without_a_bus_asking_for_it_says_so(start: Start) -> None:
+    assert start("bus", "ping", "bus").wait(60) == 1
