@@ -5,10 +5,8 @@ again whenever the bus left something out. Nothing is made or sent while nobody 
 """
 
 import asyncio
-import hashlib
 import logging
 import os
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -40,6 +38,9 @@ def bus_address(home: Path) -> str:
     """Where the bus of `home` is: `run/bus.sock` in it, or elsewhere if that is too long for a socket."""
     path = home.absolute() / "run" / "bus.sock"
     if len(os.fsencode(path)) > _PATH_BYTES_MAX:
+        import hashlib  # rarely needed, and not for nothing
+        import tempfile
+
         name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
         path = Path(tempfile.gettempdir()) / f"symphony-{os.geteuid()}" / f"{name}.sock"
     return f"unix://{path}"

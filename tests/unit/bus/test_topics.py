@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from symphony.bus.core.retention import Replay, Retention
 from symphony.bus.core.router import Router, Subscription
-from symphony.bus.core.topics import Trie, check_pattern, check_topic, matches
+from symphony.bus.core.topics import Trie, check_pattern, check_topic, matches, reaches_below
 from symphony.commons.errors import ValidationFailed
 from symphony.ipc import EndpointId, EventPayload, MessageEnvelope, Stationery
 
@@ -64,6 +64,18 @@ def test_the_trie_finds_what_matches(patterns: list[str], topic: str) -> None:
         trie.add(pattern, number)
     expected = [number for number, pattern in enumerate(patterns) if matches(pattern, topic)]
     assert sorted(trie.match(topic)) == expected
+
+
+@given(PATTERNS, TOPICS, TOPICS)
+def test_a_pattern_that_matches_a_longer_topic_reaches_below_its_beginning(
+    pattern: str, prefix: str, rest: str
+) -> None:
+    if matches(pattern, f"{prefix}.{rest}"):
+        assert reaches_below(pattern, prefix)
+    if reaches_below(pattern, prefix):
+        below = pattern.removesuffix(">").split(".")[len(prefix.split(".")) :]
+        filled = ".".join("a" if token in ("*", "") else token for token in below) or "a"
+        assert matches(pattern, f"{prefix}.{filled}")
 
 
 @given(st.lists(PATTERNS, max_size=12))
