@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,13 @@ def test_a_run_is_never_created_over_another(tmp_path: Path) -> None:
     SqliteStore.create(tmp_path / "r1.db", META).close()
     with pytest.raises(FileExistsError):
         SqliteStore.create(tmp_path / "r1.db", META)
+
+
+def test_a_creation_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    unwritable: dict[str, Any] = {"a": object()}
+    with pytest.raises(JournalFailed):
+        SqliteStore.create(tmp_path / "r1.db", META, unwritable)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:

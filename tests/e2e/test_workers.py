@@ -40,6 +40,7 @@ def echo(value: object, context: Context) -> dict[str, object]:
     return {
         "value": value, "pid": os.getpid(), "cwd": str(context.cwd), "node": context.node,
         "variable": context.environment.get("KEY"), "marked": os.environ["SYMPHONY_RUN_ID"],
+        "hosts": list(context.allowed_hosts),
     }
 
 
@@ -140,6 +141,7 @@ def task(tmp_path: Path) -> Make:
             cwd=tmp_path,
             base=tmp_path,
             environment={"KEY": "secret"},
+            allowed_hosts=("api.example.org",),
         )
 
     return make
@@ -188,6 +190,7 @@ async def test_an_operator_gets_its_context_and_all_it_prints_is_there_before_it
     run_id = f"run-{tmp_path.name}"
     assert result == {
         "value": value, "cwd": str(tmp_path), "node": "n[1]", "variable": "secret", "marked": run_id,
+        "hosts": ["api.example.org"],
     }  # fmt: skip
     assert [line for stream, line in printed.lines if stream == "stdout"] == [
         "printed", "by a child", "no newline",

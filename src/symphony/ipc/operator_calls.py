@@ -61,6 +61,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     base: str
     environment: Mapping[str, str]
     config: Mapping[str, object] = {}
+    allowed_hosts: tuple[str, ...] = ()
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

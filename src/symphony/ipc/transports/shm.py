@@ -150,15 +150,21 @@ class _Doorman:
         try:
             said, descriptors, _, _ = socket.recv_fds(guest, _INTRODUCTION.size, _DESCRIPTORS)
             shared, ring_bytes = _checked(said, descriptors)
-            RingLink(
-                self._listener.protocol(), guest, shared, ring_bytes, connector=False, poll=self._config.poll
-            )
+            self._admit(guest, shared, ring_bytes)
         except (SymphonyError, OSError, ValueError, struct.error) as error:
             guest.close()
             self._listener.turned_away(PeerRefused(f"it brings no memory to share: {error}"))
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _admit(self, guest: socket.socket, shared: Shared, ring_bytes: int) -> None:
+        connection = self._listener.protocol()
+        try:
+            RingLink(connection, guest, shared, ring_bytes, connector=False, poll=self._config.poll)
+        except (OSError, ValueError) as error:  # no memory or no descriptors are left
+            guest.close()
+            connection.connection_lost(error)  # else the listener would wait for it when it closes
 
     def _forget(self, guest: socket.socket) -> None:
         self._loop.remove_reader(guest)

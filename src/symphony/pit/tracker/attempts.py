@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
-from symphony.pit.tracker.execution import Asking, Executor, NotStored
+from symphony.pit.tracker.execution import Asking, Executor
+from symphony.pit.tracker.failures import NotStored
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.spending import Meter
 from symphony.pit.tracker.threads import DaemonThreads

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.checking import check_outputs
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
-from symphony.pit.tracker.execution import Executor, check_outputs
+from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.levels import Level
 from symphony.pit.tracker.values import Element, Values
@@ -176,7 +177,7 @@ class Bindings:
         return range(group.base, group.base + group.count)
 
     def _gather(self, slot: int) -> None:
-        ports = self._executor.port_names(self.work(slot))
+        ports = self.work(slot).output_types
         rows = [self.values.of(element) for element in self.elements(slot)]
         self.values.put(slot, {port: [self.values.plain(row.get(port)) for row in rows] for port in ports})
 

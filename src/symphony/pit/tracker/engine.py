@@ -238,7 +238,8 @@ class Engine:
                 body = encode_value(self._executor.seal_all(self._outputs))
             except SymphonyError as failure:
                 status = RunStatus.FAILED
-                self._error = RunError(code=failure.code, message=failure.message, hint=failure.hint)
+                code, message, hint = self._executor.error_of(failure)
+                self._error = RunError(code=code, message=message, hint=hint)
         shown = (self._error or self.replay.run_error()) if status is RunStatus.FAILED else None
         self._status = status
         self._transitions.ended(status, body, shown)

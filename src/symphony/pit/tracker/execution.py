@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
+import contextvars
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.unicode import sound
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.caching import Cache, CacheHit
+from symphony.pit.tracker.checking import check_inputs, check_outputs
+from symphony.pit.tracker.failures import NotStored, ended_itself, too_late
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.spending import Meter, Spending
@@ -27,13 +31,11 @@ from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Va
 from symphony.sdk import Context, LogSink
 from symphony.workflow.catalog import Port
 from symphony.workflow.model import CommandNode
-from symphony.workflow.types import mismatch
 
 if TYPE_CHECKING:
     from symphony.pit.workers import Task, Workers
 
 THREADS = min(32, (os.cpu_count() or 1) * 4)
-V = TypeVar("V", Value, StoredValue)
 _MESSAGE_CHARS_MAX = 8_000
 _NO_WORKER = (
     "runs in a thread, where it shares one core and cannot be ended: another process cannot find it. "
@@ -45,14 +47,6 @@ CONTENT_TYPES = {
     "bytes": "application/octet-stream",
     "msgpack": "application/msgpack",
 }
-
-
-class NotStored(Exception):
-    """A node has done its work, and there is no room for what it gave: no failure of the node."""
-
-    def __init__(self, why: StorageFull) -> None:
-        super().__init__(str(why))
-        self.why = why
 
 
 class LogWriter(Protocol):
@@ -126,7 +120,7 @@ class Executor:
     ) -> Finished:
         """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
         loop = asyncio.get_running_loop()
-        self.check_inputs(work, inputs)
+        check_inputs(work, inputs)
         key = None
         if (
             self.cache is not None
@@ -184,7 +178,7 @@ class Executor:
                     return await self._here(work, inputs, node, attempt, pool, asking)
             except TimeoutError as error:
                 if limit.expired():
-                    raise _too_late(work) from error
+                    raise too_late(work) from error
                 raise
         except SystemExit as error:
             raise ended_itself(error) from error
@@ -196,7 +190,7 @@ class Executor:
         try:
             return await self.workers().call(task, self._sink(task.node), timeout_s=work.timeout_s)
         except TimeoutError as error:
-            raise _too_late(work) from error
+            raise too_late(work) from error
 
     async def _here(
         self,
@@ -219,8 +213,6 @@ class Executor:
         with self.capture(self._sink(node)):
             if operator.style != "thread":
                 return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
-            import contextvars
-
             context = contextvars.copy_context()
             future = asyncio.get_running_loop().run_in_executor(
                 pool, lambda: context.run(lambda: operator.ports(operator.function(**arguments)))
@@ -260,6 +252,7 @@ class Executor:
             base=work.base or self.base,
             environment=self.environment,
             config=settings(work),
+            allowed_hosts=self.allowed_hosts,
         )
 
     def _sink(self, node: str) -> LogSink:
@@ -310,18 +303,6 @@ class Executor:
             allowed_hosts=self.allowed_hosts,
             config=settings(work),
         )
-
-    # ---- types ----------------------------------------------------------------------------
-
-    def check_inputs(self, work: Work, inputs: Mapping[str, StoredValue]) -> None:
-        for name, value in inputs.items():
-            port = None if work.input_ports is None else work.input_ports.get(name)
-            if port is not None:
-                _refuse(value, port, name)
-
-    def port_names(self, work: Work) -> Sequence[str]:
-        """The node's output ports."""
-        return tuple(work.output_types)
 
     # ---- cache ----------------------------------------------------------------------------
 
@@ -492,7 +473,10 @@ class Executor:
             code, message, hint = error.code, error.message, error.hint
         else:
             code, message, hint = "operator-failed", f"{type(error).__name__}: {error}", None
-        return code, _sound(self.sealer.mask(message))[:_MESSAGE_CHARS_MAX], hint
+        return code, self._told(message), None if hint is None else self._told(hint)
+
+    def _told(self, text: str) -> str:
+        return sound(self.sealer.mask(text))[:_MESSAGE_CHARS_MAX]
 
 
 def _artifact_name(work: Work) -> str | None:
@@ -507,25 +491,6 @@ def settings(work: Work) -> dict[str, Value]:
     return {name: template.value for name, template in work.config.items()}
 
 
-def check_outputs(work: Work, outputs: Mapping[str, V]) -> dict[str, V]:
-    """Outputs of the declared types, integers in ports of numbers made doubles.
-
-    Raises SymphonyError `type-mismatch`.
-    """
-    checked = dict(outputs)
-    for name, value in outputs.items():
-        kind = work.output_types.get(name)
-        if kind is None or kind.kind == "any":
-            continue
-        if kind.kind == "number" and isinstance(value, int) and not isinstance(value, bool):
-            checked[name] = float(value)
-        elif why := mismatch(value, kind):
-            raise SymphonyError(
-                f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration"
-            )
-    return checked
-
-
 def _paths(port: Port | None, value: StoredValue) -> Sequence[str]:
     """The paths in an input whose type says so."""
     if port is None:
@@ -535,11 +500,6 @@ def _paths(port: Port | None, value: StoredValue) -> Sequence[str]:
     if port.type.kind == "list" and port.type.item is not None and port.type.item.kind == "path":
         return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
     return ()
-
-
-def _refuse(value: StoredValue, port: Port, name: str) -> None:
-    if why := mismatch(value, port.type):
-        raise SymphonyError(f"input {name}: {why}", code="type-mismatch", hint=f"{name} takes {port.type}")
 
 
 def _large(value: StoredValue) -> bool:
@@ -555,24 +515,8 @@ def _large(value: StoredValue) -> bool:
     return bool(value) and len(encode_value(value)) > INLINE_BYTES_MAX
 
 
-def _too_late(work: Work) -> SymphonyError:
-    late = f"it took longer than {work.node.timeout}"
-    return SymphonyError(late, code="timeout", hint="raise timeout, or retry")
-
-
-def ended_itself(error: SystemExit) -> SymphonyError:
-    """An operator that calls `sys.exit` fails; it does not end Symphony."""
-    return SymphonyError(
-        f"it called sys.exit({error.code!r})", code="operator-failed", hint="return, or raise an error"
-    )
-
-
 def _surely_small(value: Value) -> bool:
     """Can a look tell that the value travels inline?"""
     if isinstance(value, str | bytes):
         return len(value) * 4 <= INLINE_BYTES_MAX
     return value is None or isinstance(value, bool | int | float)
-
-
-def _sound(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()

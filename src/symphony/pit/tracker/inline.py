@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.core.machine import Machine
-from symphony.pit.tracker.execution import Executor, NotStored, check_outputs, ended_itself
+from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.failures import NotStored, ended_itself
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
@@ -50,7 +52,7 @@ class Inline:
         operator = work.operator
         assert operator is not None
         if work.typed_inputs:
-            self._executor.check_inputs(work, inputs)
+            check_inputs(work, inputs)
         for value in inputs.values():
             if type(value) is ArtifactRef:
                 inputs = {**self._executor.all_plain(inputs)}

@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import sync_directory
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import ChildDocument, Recorded
 from symphony.pit.tracker.records import Record, decode_batch, encode_batch
@@ -167,14 +168,18 @@ class SqliteStore:
     def __init__(self, path: Path, connection: sqlite3.Connection, epoch: int) -> None:
         self.path, self._db, self._epoch = path, connection, epoch
         self._lock = threading.Lock()
+        self._asked: sqlite3.Connection | None = None  # of its own: who looks must not wait for a commit
 
     @classmethod
     def create(cls, path: Path, meta: RunMeta, reuse: Mapping[str, bytes] | None = None) -> "SqliteStore":
-        """A new journal, durable with its meta data and the results to reuse when this returns."""
+        """A new journal, durable with its meta data and the results to reuse when this returns.
+
+        Raises JournalFailed, leaving nothing behind; FileExistsError if there is one.
+        """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        db = _connect(path)
         try:
-            db = _connect(path)
             db.executescript(
                 "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA + _LATER
             )
@@ -183,12 +188,10 @@ class SqliteStore:
                 db.execute("INSERT INTO meta VALUES ('epoch', 1)")
                 db.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
                 db.executemany("INSERT INTO reuse VALUES (?, ?)", (reuse or {}).items())
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-        except sqlite3.Error as error:
+            sync_directory(path.parent)
+        except (OSError, sqlite3.Error) as error:
+            db.close()
+            remove(path)
             raise _failure(path, error) from error
         return cls(path, db, 1)
 
@@ -229,8 +232,9 @@ class SqliteStore:
     def requests(self) -> list[tuple[int, Request]]:
         """The requests of other processes, the oldest first."""
         try:
-            with self._lock:
-                rows = self._db.execute("SELECT id, body FROM asked ORDER BY id").fetchall()
+            if self._asked is None:
+                self._asked = _connect(self.path, read_only=True)
+            rows = self._asked.execute("SELECT id, body FROM asked ORDER BY id").fetchall()
         except sqlite3.OperationalError:
             return []  # busy: the next look finds them
         return [(int(row[0]), msgspec.msgpack.decode(row[1], type=Request)) for row in rows]
@@ -251,6 +255,8 @@ class SqliteStore:
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it."""
         with self._lock:
+            if self._asked is not None:
+                self._asked.close()
             self._db.close()
 
 
@@ -279,6 +285,12 @@ def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
     finally:
         db.close()
     return [(int(seq), record) for seq, body in rows for record in decode_batch(body)]
+
+
+def remove(path: Path) -> None:
+    """Delete a journal and what SQLite keeps beside it, as far as they are there. Raises OSError."""
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
 
 
 def _check_format(path: Path, db: sqlite3.Connection) -> None:

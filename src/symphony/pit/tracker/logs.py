@@ -16,6 +16,8 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 import msgspec
 
+from symphony.commons.unicode import sound
+
 Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
 """`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
 Sink: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
@@ -36,9 +38,9 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLimits:
-    """Bytes on disk: of one node and of the whole run. A node that has had its share is cut off,
+    """Bytes on disk, of one node and of the whole run.
 
-    a run that has had its own loses its oldest lines.
+    A node that has had its share is cut off, a run that has had its own loses its oldest lines.
     """
 
     node_bytes: int = 16 * 1024 * 1024
@@ -119,9 +121,8 @@ class RunLog:
         self._size += len(entry)
 
     def _entry(self, node: str, text: str, stream: Stream) -> str:
-        line = LogLine(at=self._now_s(), node=node, stream=stream, text=text)
-        # Surrogates, which stand for bytes that are no text, cannot be encoded as they are.
-        return _encoder.encode(msgspec.structs.replace(line, text=_sound(text))).decode() + "\n"
+        line = LogLine(at=self._now_s(), node=node, stream=stream, text=sound(text))
+        return _encoder.encode(line).decode() + "\n"
 
     def _room_for(self, size: int) -> TextIO:
         """The open file, a new one if the present one is full."""
@@ -140,10 +141,6 @@ class RunLog:
         number = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(number).st_size
         return os.fdopen(number, "a", encoding="utf-8", errors="replace")
-
-
-def _sound(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def older(path: Path) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from symphony.commons.unicode import sound
 from symphony.pit.tracker.history import History, Step
 from symphony.pit.tracker.outline import Kind, Outline, kind_of, settled
 from symphony.ports.models import Usage
@@ -257,8 +258,7 @@ def _braces(labels: Mapping[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     """A label's value: backslash, quote and newline escaped; what UTF-8 cannot hold is replaced."""
-    sound = value.encode("utf-8", "replace").decode()
-    return sound.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return sound(value).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
 def _number(value: float) -> str:

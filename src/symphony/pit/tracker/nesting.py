@@ -7,6 +7,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.bindings import Bindings, truth
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.execution import Finished
+from symphony.pit.tracker.failures import too_late
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.timers import Timers
 from symphony.pit.tracker.transitions import Transitions
@@ -129,9 +130,7 @@ class Nesting:
     def _why(self, frame: Frame, work: Work) -> SymphonyError:
         """What failed the slot whose graph failed: the innermost failure, told once."""
         if frame.failed is None:
-            return SymphonyError(
-                f"it took longer than {work.node.timeout}", code="timeout", hint="raise timeout, or retry"
-            )
+            return too_late(work)
         error = self._replay.failure(frame.failed)
         inner = self._machine.children.get(frame.failed)
         deeper = inner is not None and inner.failed is not None  # its message names the node already

@@ -163,9 +163,9 @@ def error_of(value: object) -> ErrorTuple | None:
 
 
 class Reused(msgspec.Struct, frozen=True, array_like=True):
-    """A result that a run takes from another: outputs (an encoded map of sealed values), the branch
+    """A result that a run takes from another.
 
-    taken, the id of the run that it ran in.
+    `outputs`: an encoded map of sealed values; `taken`: the branch; `run`: the id of where it ran.
     """
 
     outputs: bytes

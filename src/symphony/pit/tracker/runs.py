@@ -190,8 +190,7 @@ class Runs:
         lock.acquire(os.getpid())
         try:
             self._unlink(run_id)
-            for suffix in ("-wal", "-shm", ""):
-                self.journal_path(run_id).with_name(f"{run_id}.db{suffix}").unlink(missing_ok=True)
+            journal.remove(self.journal_path(run_id))
             self.log_path(run_id).unlink(missing_ok=True)
             older(self.log_path(run_id)).unlink(missing_ok=True)
             lock.path.unlink(missing_ok=True)

@@ -13,8 +13,9 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.checking import check_outputs
 from symphony.pit.tracker.core.machine import Command, Machine
-from symphony.pit.tracker.execution import Executor, Finished, check_outputs
+from symphony.pit.tracker.execution import Executor, Finished
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.records import (
     UNHANDLED,

@@ -7,6 +7,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.execution import Finished
+from symphony.pit.tracker.failures import too_late
 from symphony.pit.tracker.history import folded
 from symphony.pit.tracker.journal import Request
 from symphony.pit.tracker.replay import Replay
@@ -112,10 +113,7 @@ class Waits:
 
     def _too_long(self, slot: int, work: Work) -> None:
         if self._machine.status[slot] == Status.RUNNING:
-            error = SymphonyError(
-                f"it took longer than {work.node.timeout}", code="timeout", hint="raise timeout"
-            )
-            self._transitions.failed(slot, error, self._started(slot))
+            self._transitions.failed(slot, too_late(work), self._started(slot))
 
     def _unanswered(self, slot: int) -> None:
         """Nobody answered in time: what `on_timeout` says happens."""

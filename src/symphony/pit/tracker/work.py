@@ -306,9 +306,10 @@ def _through(compiler: Compiler, transform: str, read: Read) -> Template:
 
 
 def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
-    """Seconds to wait after failed attempt `attempt` (1-based); `jitter`, in [0, 1], is drawn
+    """Seconds to wait after failed attempt `attempt` (1-based).
 
-    by the caller. Full jitter: M. Brooker, "Exponential Backoff And Jitter", AWS blog, 2015.
+    `jitter`, in [0, 1], is drawn by the caller. Full jitter: M. Brooker, "Exponential Backoff And
+    Jitter", AWS blog, 2015.
     """
     base = duration_s(retry.initial)
     factor = {"constant": 1.0, "linear": float(attempt), "exponential": 2.0 ** min(attempt - 1, 60)}[

@@ -31,6 +31,7 @@ class Task:
     base: Path
     environment: Mapping[str, str]
     config: Mapping[str, Value] = field(default_factory=dict)
+    allowed_hosts: tuple[str, ...] = ()
 
 
 def cores() -> int:
@@ -120,6 +121,7 @@ class Workers:
             base=str(task.base),
             environment=task.environment,
             config=task.config,
+            allowed_hosts=task.allowed_hosts,
         )
 
 

@@ -28,6 +28,7 @@ from symphony.commons.processes import (
     has_children,
     reap_children,
 )
+from symphony.commons.unicode import sound
 from symphony.ipc.operator_calls import (
     Call,
     Done,
@@ -130,6 +131,7 @@ class Server:
             cancelled=lambda: call.id in self._stopped,
             environment=call.environment,
             config={name: to_value(value) for name, value in call.config.items()},
+            allowed_hosts=call.allowed_hosts,
         )
 
     def _send(self, message: FromWorker) -> None:
@@ -169,20 +171,16 @@ def failure(number: int, error: BaseException) -> Failed:
             text = f"{type(error).__name__}: {error}"
         except Exception:  # noqa: BLE001  (`__str__` is the author's)
             text = type(error).__name__
-        return Failed(id=number, code="operator-failed", message=_sound(text))
-    hint = None if error.hint is None else _sound(error.hint)
+        return Failed(id=number, code="operator-failed", message=sound(text))
+    hint = None if error.hint is None else sound(error.hint)
     failed = Failed(
-        id=number, code=error.code, message=_sound(error.message), hint=hint, details={**error.details}
+        id=number, code=error.code, message=sound(error.message), hint=hint, details={**error.details}
     )
     try:
         encode(failed)
     except SerializationFailed:
         return msgspec.structs.replace(failed, details={})
     return failed
-
-
-def _sound(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 def _log(text: str, stream: Literal["stdout", "stderr"]) -> None:
