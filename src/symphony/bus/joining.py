@@ -1,7 +1,6 @@
 """Being on a shared bus: the first process is its hub, the others join it, and take over when it dies."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 
 from symphony.bus.bus import Bus
@@ -11,13 +10,9 @@ from symphony.bus.membership import Membership
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.transports import TransportConfig, connect
 from symphony.ipc.transports.errors import AddressInUse
+from symphony.ipc.transports.opening import jitter
 
 AGAIN_MIN_S, AGAIN_MAX_S = 0.02, 2.0
-_STEPS = 1 << 20
-
-
-def _jitter() -> float:
-    return secrets.randbelow(_STEPS + 1) / _STEPS
 
 
 class Joined:
@@ -98,7 +93,7 @@ async def join(
     *,
     serve: bool = True,
     wait: bool = False,
-    jitter: Callable[[], float] = _jitter,
+    jitter: Callable[[], float] = jitter,
 ) -> Joined:
     """Put `bus` on the one at `address`, until the result is closed.
 

@@ -63,11 +63,19 @@ class Control:
                 left -= _LOOK_EVERY_S
                 continue
             try:
-                if number is None or journal.is_asked(path, number):
-                    self._here(run_id, request, number)
+                if number is not None and self._was_done(run_id, request, number):
+                    return Reached.OWNER
+                self._here(run_id, request, number)
                 return Reached.HERE
             finally:
                 lock.release()
+
+    def _was_done(self, run_id: str, request: Request, number: int) -> bool:
+        """Has the owner done it, and let go of the run since? It may have ended before it noted so."""
+        if not journal.is_asked(self._runs.journal_path(run_id), number):
+            return True
+        ended = self._runs.replay(run_id).ended
+        return request.kind == "cancel" and ended is not None and ended[0] is RunStatus.CANCELLED
 
     def _check(self, run_id: str, request: Request) -> Replay:
         replay = self._runs.replay(run_id)

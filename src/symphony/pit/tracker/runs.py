@@ -167,7 +167,7 @@ class Runs:
             end_orphans(run_id)
             return replay.ended[0]
         reached = self._control.ask(run_id, Request(kind="cancel"))
-        return RunStatus.CANCELLED if reached is Reached.HERE else RunStatus.RUNNING
+        return RunStatus.CANCELLED if reached is Reached.HERE else self.status(run_id)
 
     def pause(self, run_id: str) -> Reached:
         """Let nothing more begin; what runs ends. Raises SymphonyError `run-ended`, RunNotFound."""
