@@ -42,6 +42,7 @@ class Attempts:
         self._loop = asyncio.get_running_loop()
         self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._unbegun: set[int] = set()  # slots whose task has not had its first turn
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
 
     @property
@@ -65,6 +66,7 @@ class Attempts:
         self._transitions.started(slot, attempt)
         task = self._loop.create_task(self._execute(slot, work, attempt), name=self._machine.name(slot))
         self._tasks[slot] = task
+        self._unbegun.add(slot)
         task.add_done_callback(lambda _done: self._transitions.woken.set())
 
     def retry_later(self, slot: int) -> None:
@@ -87,7 +89,10 @@ class Attempts:
         task = self._tasks.get(slot)
         if task is not None:
             task.cancel()
-            return
+            if slot not in self._unbegun:
+                return
+            del self._tasks[slot]  # a task that is cancelled before its first turn reports nothing
+            self._unbegun.discard(slot)
         self._timers.cancel(slot)
         if self._machine.status[slot] < Status.SUCCEEDED:
             self._transitions.cancelled(slot)
@@ -111,6 +116,7 @@ class Attempts:
         self._pool.shutdown()
 
     async def _execute(self, slot: int, work: Work, attempt: int) -> None:
+        self._unbegun.discard(slot)
         started = self._clock.now_s()
         meter = None if work.model is None else self._meter(self._machine.name(slot))
         try:
