@@ -90,6 +90,14 @@ def test_what_calls_use_up_counts_against_the_budget() -> None:
     run(text, {"question": "q"}, models={"gpt": model}).assert_failed(code="budget-exceeded")
 
 
+def test_what_the_budget_refuses_is_not_tried_again() -> None:
+    model = FakeModel("dear", usage=Usage(calls=1, tokens_in=900))
+    text = workflow("budget: {tokens: 100}\n" + ASK.replace("\n    ", "\n"))
+    outcome = run(text, {"question": "q"}, models={"gpt": model})
+    outcome.assert_node("ask", status="failed", attempts=1)
+    assert outcome.elapsed_s < 3600
+
+
 def test_embeddings_are_the_same_for_the_same_text() -> None:
     text = """
         name: Embed

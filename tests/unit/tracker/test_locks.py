@@ -35,6 +35,14 @@ def test_a_run_has_one_owner_at_a_time(tmp_path: Path) -> None:
     second.release()
 
 
+def test_an_owner_that_has_not_written_its_id_yet_is_another_process(tmp_path: Path) -> None:
+    held = os.open(tmp_path / "a.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(RunBusy, match="another process owns the run"):
+        RunLock(tmp_path / "a.lock").acquire(os.getpid())
+    os.close(held)
+
+
 def test_a_lock_that_outlives_its_owner_for_a_moment_is_waited_for(tmp_path: Path) -> None:
     """A child between its fork and its new program shares the lock of an owner that was killed."""
     path = tmp_path / "a.lock"

@@ -381,6 +381,24 @@ def test_inputs_and_ports_of_a_sub_workflow_are_checked() -> None:
     ]
 
 
+def test_a_chain_of_sub_workflows_that_is_too_deep_is_not_called_a_cycle() -> None:
+    files = {f"d{i}": f"name: d{i}\nnodes:\n  x: {{workflow: d{i + 1}}}" for i in range(40)}
+    files["d40"] = "name: last\nnodes:\n  x: {operator: value, inputs: {value: 1}}"
+    (problem,) = validate(workflow("  a: {workflow: d0}"), CATALOG, resolve=Files(files)).errors
+    assert (problem.code, problem.place) == ("limit-exceeded", "nodes.a")
+    assert "nested more than 32 deep" in problem.message
+    assert found(validate(workflow("  a: {workflow: d20}"), CATALOG, resolve=Files(files))) == []
+
+
+def test_a_bare_timestamp_in_a_delay_is_told_how_to_be_written() -> None:
+    moment = "2030-01-01T00:00:00Z"
+    (problem,) = validate(workflow(f"  a: {{control: delay, until: '{moment}'}}"), CATALOG).errors
+    assert (problem.code, problem.hint) == ("type-mismatch", f'write timestamp("{moment}")')
+    assert (
+        found(validate(workflow(f"  a: {{control: delay, until: 'timestamp(\"{moment}\")'}}"), CATALOG)) == []
+    )
+
+
 def test_without_a_resolver_sub_workflows_are_not_looked_at() -> None:
     assert found(validate(workflow("  a: {workflow: child, inputs: {x: 1}}"), CATALOG)) == []
 

@@ -31,7 +31,8 @@ class RunLock:
         if not _taken(fd, fcntl.LOCK_EX):
             owner = _owner(fd)
             os.close(fd)
-            raise RunBusy(f"process {owner or 'unknown'} owns the run", hint="wait for it, or cancel the run")
+            who = f"process {owner}" if owner else "another process"  # it has not written its id yet
+            raise RunBusy(f"{who} owns the run", hint="wait for it, or cancel the run")
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{pid}\n".encode(), 0)
         self._fd = fd

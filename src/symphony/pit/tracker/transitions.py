@@ -33,6 +33,8 @@ from symphony.ports.runs import RunError, RunStatus
 from symphony.ports.values import StoredValue
 
 _FINISHED = Code.FINISHED  # Python 3.11 takes 0.1 µs to look up a member of an enum, and 0.01 for a global
+_HOPELESS = frozenset({"budget-exceeded", "host-not-allowed", "model-key-missing"})
+"""Codes of failures that the same process meets again, however often it tries."""
 
 
 class Transitions:
@@ -118,7 +120,9 @@ class Transitions:
         usage: Usage | None = None,
     ) -> None:
         """An attempt failed, after its models used `usage`; `final` forbids another one."""
-        told, ends = self._executor.error_of(error), int(final)
+        told = self._executor.error_of(error)
+        final = final or told[0] in _HOPELESS
+        ends = int(final)
         body: bytes | None = None
         if self._machine.needs_value(slot, final=final):
             try:

@@ -1,7 +1,7 @@
 """Sub-workflows as validation sees them: their ports, and what is wrong with them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import msgspec
@@ -42,7 +42,7 @@ class Children:
         self, catalog: Catalog, resolve: Resolve | None, outputs: Outputs, check: Check | None
     ) -> None:
         self.catalog = catalog
-        self.recursive = False
+        self.recursive = self.too_deep = False
         self._resolve, self._outputs, self._check = resolve, outputs, check
         self._known: dict[str, Child] = {}
         self._above: tuple[Workflow, ...] = ()
@@ -79,8 +79,12 @@ class Children:
         if found is None:
             hint = "the path is looked up beside the workflow file"
             return _failed("unknown-workflow", f"there is no workflow {reference!r}", hint)
-        if any(found is one for one in self._above) or len(self._above) >= DEPTH_MAX:
+        deep = len(self._above) >= DEPTH_MAX
+        # a resolver may make each workflow anew; equal ones are the same only where there is no end
+        if any(found is one or (deep and found == one) for one in self._above):
             return self._cycle(f"{reference} leads back to a workflow that contains it")
+        if deep:
+            return self._deeper()
         return self._inside(reference, found)
 
     def _inside(self, reference: str, found: Workflow) -> Child:
@@ -91,6 +95,8 @@ class Children:
         outputs = self._outputs(found, below)
         if report.ok:
             return Child(inputs, outputs)
+        if below.too_deep:
+            return replace(self._deeper(), inputs=inputs, outputs=outputs)
         first = report.errors[0]
         more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
         self.recursive |= below.recursive
@@ -101,6 +107,11 @@ class Children:
     def _cycle(self, message: str) -> Child:
         self.recursive = True
         return _failed("cycle", message, "a workflow cannot contain itself: use a loop")
+
+    def _deeper(self) -> Child:
+        self.too_deep = True
+        message = f"sub-workflows are nested more than {DEPTH_MAX} deep here"
+        return _failed("limit-exceeded", message, "nest them less deeply")
 
     def _below(self, reference: str) -> Resolve | None:
         nested: Callable[[str], Resolve] | None = getattr(self._resolve, "child", None)

@@ -1,5 +1,6 @@
 """Checks of single nodes: what they run, their inputs and options, and what controls need."""
 
+import re
 from collections.abc import Collection, Mapping
 
 from symphony.ports.values import Value
@@ -19,6 +20,7 @@ from symphony.workflow.validation.level import Level, required
 from symphony.workflow.validation.scope import Scope, port_hint
 
 _NONE: Mapping[str, Collection[str]] = {}
+_MOMENT = re.compile(r"\s*\d{4}-\d\d-\d\d[Tt ]\d\d:")  # a bare timestamp, which is no CEL
 
 
 def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> None:
@@ -247,6 +249,11 @@ def _control(level: Level, name: str, node: ControlNode, place: str, scope: Scop
                 level.boolean(node.condition, scope, before, f"{place}.condition")
             if node.switch is not None:
                 _switch(level, node, before, place, scope)
+        case "delay" if node.until is not None and _MOMENT.match(node.until):
+            message = f"{node.until} is not an expression that gives a timestamp"
+            level.error(
+                "type-mismatch", f"{place}.until", message, f'write timestamp("{node.until.strip()}")'
+            )
         case "delay" if node.until is not None:
             template = level.condition(node.until, scope, before, f"{place}.until")
             if template is not None and template.type.kind not in ("any", "json", "string", "timestamp"):
