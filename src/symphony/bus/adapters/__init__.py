@@ -1,0 +1,1 @@
+"""The bus over servers that others run. Only `symphony.app` chooses one."""

@@ -1,0 +1,177 @@
+"""Connections to a NATS server: where it is, who we are, and what goes wrong."""
+
+import asyncio
+import base64
+import binascii
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from symphony.commons.errors import ConfigInvalid, SymphonyError
+from symphony.commons.secrets import Secret
+from symphony.ipc.frames import FrameTooLarge
+
+CONNECT_TIMEOUT_S: Final = 3
+HEADERS_BYTES_MAX: Final = 256
+"""What the server counts besides the body: less than this."""
+FAILURES: Final = (NatsError, OSError, TimeoutError)
+"""What the client library raises when the server cannot be reached, or refuses."""
+
+_SEED_BYTES = 32
+_PREFIX_SEED, _PREFIX_USER = 18 << 3, 20 << 3
+
+
+class NatsUnavailable(SymphonyError):
+    """The NATS server cannot be reached, or refuses us."""
+
+    code = "nats-unavailable"
+
+
+class StoreRefused(SymphonyError):
+    """The NATS server did not store an event of a durable topic."""
+
+    code = "nats-store-refused"
+
+
+@dataclass(frozen=True, slots=True)
+class NatsConfig:
+    """How this process is on a bus of NATS.
+
+    `servers` are tried in turn. All whose `prefix` is the same share a bus. At most one of
+    `token` and `nkey_seed` (the text that begins with `SU`). Topics that match one of the
+    patterns in `durable`, which do not overlap, are stored: up to `kept_bytes_max` bytes and `kept_s` seconds
+    for each pattern; 0: without a limit.
+    """
+
+    servers: tuple[str, ...] = ("nats://127.0.0.1:4222",)
+    prefix: str = "symphony"
+    token: Secret | None = None
+    nkey_seed: Secret | None = None
+    tls: ssl.SSLContext | None = None
+    tls_hostname: str | None = None
+    durable: tuple[str, ...] = ()
+    kept_bytes_max: int = 1 << 30
+    kept_s: float = 7 * 86_400.0
+    again_s: float = 0.1
+    """How long to wait before a lost server is tried again."""
+
+
+class NKey:
+    """An Ed25519 key in the spelling of NATS: base32 of a prefix, the key and a CRC-16."""
+
+    def __init__(self, seed: Secret) -> None:
+        """Raises ConfigInvalid if `seed` is not the seed of a user."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+        self._key = Ed25519PrivateKey.from_private_bytes(_seed_bytes(seed))
+        public = bytes([_PREFIX_USER]) + self._key.public_key().public_bytes_raw()
+        self.public = _spelled(public)
+        """The key that the server's configuration names."""
+
+    def sign(self, nonce: str) -> bytes:
+        """The base64 of the signature that the server asks for."""
+        return base64.b64encode(self._key.sign(nonce.encode()))
+
+
+def _spelled(body: bytes) -> str:
+    return base64.b32encode(body + _crc16(body)).decode().rstrip("=")
+
+
+def _crc16(body: bytes) -> bytes:
+    """CRC-16/XMODEM, low byte first."""
+    return binascii.crc_hqx(body, 0).to_bytes(2, "little")
+
+
+def _seed_bytes(seed: Secret) -> bytes:
+    text = seed.reveal().strip()
+    try:
+        raw = base64.b32decode(text + "=" * (-len(text) % 8))
+    except (ValueError, binascii.Error):
+        raw = b""
+    # Two bytes of prefixes: five bits say that it is a seed, the next five of what.
+    if (
+        len(raw) != 2 + _SEED_BYTES + 2
+        or _crc16(raw[:-2]) != raw[-2:]
+        or raw[0] & 0xF8 != _PREFIX_SEED
+        or ((raw[0] & 7) << 5 | raw[1] >> 3) != _PREFIX_USER
+    ):
+        raise ConfigInvalid(
+            "the NKey seed of NATS is none of a user",
+            details={"field": "nkey_seed"},
+            hint="it is one line that begins with SU, made by `nk -gen user`",
+        )
+    return raw[2:-2]
+
+
+class _SigningClient(Client):
+    """A client that proves who it is with an NKey, without the library that has no wheel."""
+
+    def __init__(self, key: NKey | None) -> None:
+        super().__init__()
+        if key is not None:
+            self._public_nkey = key.public
+
+
+async def connected(
+    config: NatsConfig,
+    name: str,
+    *,
+    no_echo: bool,
+    on_error: Callable[[Exception], Awaitable[None]],
+    on_back: Callable[[], Awaitable[None]],
+) -> Client:
+    """A connection that comes back by itself. Raises NatsUnavailable, ConfigInvalid.
+
+    `on_back` is called whenever it is back, `on_error` for each error on the way.
+    """
+    key = None if config.nkey_seed is None else NKey(config.nkey_seed)
+    client = _SigningClient(key)
+    refused: list[Exception] = []
+
+    async def failed(error: Exception) -> None:
+        refused.append(error)
+        del refused[:-1]
+        await on_error(error)
+
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await client.connect(
+                list(config.servers),
+                name=name,
+                no_echo=no_echo,
+                allow_reconnect=True,
+                max_reconnect_attempts=1,
+                reconnect_time_wait=config.again_s,  # type: ignore[arg-type]  # any number of seconds will do
+                connect_timeout=CONNECT_TIMEOUT_S,
+                ping_interval=5,
+                token=None if config.token is None else config.token.reveal(),
+                signature_cb=None if key is None else key.sign,
+                tls=config.tls,
+                tls_hostname=config.tls_hostname,
+                error_cb=failed,
+                reconnected_cb=on_back,
+            )
+    except FAILURES as error:
+        await client.close()
+        raise unavailable(refused[-1] if refused else error) from error
+    client.options["max_reconnect_attempts"] = -1  # a server that was there once is waited for
+    return client
+
+
+def check_size(client: Client, body: bytes) -> None:
+    """Raises FrameTooLarge for what the server would end the connection for."""
+    limit = client.max_payload - HEADERS_BYTES_MAX
+    if len(body) > limit:
+        raise FrameTooLarge(len(body), limit)
+
+
+def unavailable(error: BaseException) -> SymphonyError:
+    """What a failure of the client library means."""
+    return NatsUnavailable(
+        f"the NATS server: {str(error) or type(error).__name__}",
+        hint="check that it runs, its address, and the token or NKey",
+    )
