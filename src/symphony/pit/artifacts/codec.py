@@ -24,6 +24,7 @@ _PLAIN = frozenset({type(None), bool, str, bytes})
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
+_encode = _encoder.encode
 
 
 class Body(NamedTuple):
@@ -49,6 +50,19 @@ def encode_value(value: StoredValue | SealedValue) -> bytes:
     64 bits, NaN and infinities, keys that are no strings, lone surrogates, other types, and
     nesting deeper than `DEPTH_MAX`.
     """
+    if type(value) is dict:
+        # What most nodes give, a map of scalars, takes half the time without the calls of `_encoded`.
+        for key, item in value.items():
+            kind = type(item)
+            if type(key) is not str or not (
+                kind in _PLAIN or (kind is int and _INTEGER_MIN <= item <= _INTEGER_MAX)  # type: ignore[operator]
+            ):
+                break
+        else:
+            try:
+                return _encode(value)
+            except UnicodeEncodeError:  # the long way words what is wrong
+                return _encoded(value, by_content=False)
     return _encoded(value, by_content=False)
 
 

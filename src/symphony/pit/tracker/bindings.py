@@ -12,7 +12,7 @@ from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.levels import Level
 from symphony.pit.tracker.values import Element, Values
-from symphony.pit.tracker.work import Work, candidates
+from symphony.pit.tracker.work import CONSTANT, ITEM, Work, candidates
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.expressions import Template
 from symphony.workflow.types import STRING, mismatch
@@ -84,10 +84,16 @@ class Bindings:
         """What the node's inputs hold: bare references stay references."""
         if work.wired is not None:
             base, held = self._machine.frame(slot).base, self.values.held
-            return {
-                name: held.get(base + source, _NOTHING).get(port) if source >= 0 else constant
-                for name, source, port, constant in work.wired
-            }
+            out: dict[str, StoredValue] = {}
+            for name, source, port, constant in work.wired:
+                if source >= 0:
+                    out[name] = held.get(base + source, _NOTHING).get(port)
+                elif source == CONSTANT:
+                    out[name] = constant
+                else:
+                    element = self.element(slot)
+                    out[name] = None if element is None else element[0 if source == ITEM else 1]
+            return out
         level, element = self.level(slot), self.element(slot)
         return {name: level.kept(template, element) for name, template in work.inputs.items()}
 

@@ -31,6 +31,7 @@ from symphony.pit.tracker.timers import Timers
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.values import Values
 from symphony.pit.tracker.waits import Waits
+from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import StoredValue
@@ -251,10 +252,15 @@ class Engine:
     def _perform(self, command: Command) -> None:
         do, slot = command
         if do is _START:
-            if self.machine.frame(slot).stopping is not None:
+            machine = self.machine
+            if machine.frame(slot).stopping is not None:
                 self._attempts.stop(slot)
-            elif self.machine.status[slot] == _RUNNING and not self.machine.paused:
-                self._begin(slot)
+            elif machine.status[slot] == _RUNNING and not machine.paused:
+                work = self._bindings.work(slot)
+                if work.direct and not self._reuse:
+                    self._inline.run(slot, work)
+                else:
+                    self._begin(slot, work)
             return
         match do:
             case Do.RETRY:
@@ -277,12 +283,11 @@ class Engine:
         except SymphonyError as error:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
-    def _begin(self, slot: int) -> None:
-        work = self._bindings.work(slot)
+    def _begin(self, slot: int, work: Work) -> None:
         if self._reuse and (body := self._reuse.get(self.machine.name(slot))) is not None:
             self._transitions.reused(slot, decode_reused(body))
             return
-        if work.direct:
+        if work.direct or (work.direct_elements and slot in self.machine.element_of):
             self._inline.run(slot, work)
             return
         try:

@@ -26,19 +26,28 @@ class Inline:
         self, machine: Machine, bindings: Bindings, executor: Executor, transitions: Transitions, clock: Clock
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
-        self._transitions, self._clock = transitions, clock
+        self._transitions, self._now, self._inputs = transitions, clock.now_s, bindings.inputs
         self._secrets = bool(executor.sealer)
 
     def run(self, slot: int, work: Work) -> None:
         """One attempt, from its inputs to its record."""
-        started = self._clock.now_s()
+        started = self._now()
         try:
-            inputs = self._bindings.inputs(slot, work)
+            inputs = self._inputs(slot, work)
             if work.config:
                 work = self._bindings.configured(slot, work)
             if work.artifact_name is not None:
                 work = self._bindings.named(slot, work)
-            outputs, body = self._ready(slot, work, inputs, self._called(slot, work, inputs))
+            outputs: Mapping[str, StoredValue]
+            outputs = returned = self._called(slot, work, inputs)
+            # Encoded once: the same bytes tell that nothing is large, and are what is recorded.
+            if (
+                self._secrets
+                or work.typed_outputs
+                or work.node.artifact is not None
+                or len(body := encode_value(outputs)) > INLINE_BYTES_MAX
+            ):
+                outputs, body = self._ready(slot, work, inputs, returned)
         except NotStored as error:
             self._transitions.halt(error.why)
             return
@@ -80,8 +89,7 @@ class Inline:
     ) -> tuple[Mapping[str, StoredValue], bytes]:
         """The outputs as others see them, and as the journal holds them."""
         if not self._secrets and work.node.artifact is None:
-            made = check_outputs(work, returned) if work.typed_outputs else returned
-            # Encoded once: the same bytes tell that nothing is large, and are what is recorded.
+            made = check_outputs(work, returned)
             body = encode_value(made)
             if len(body) <= INLINE_BYTES_MAX:
                 return made, body

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.journal import BATCH_AGE_S, Buffer, JournalFailed, JournalStore, MemoryStore, Writer
-from symphony.pit.tracker.records import Record
+from symphony.pit.tracker.records import Code, Record
 from symphony.pit.tracker.replay import Replay
+
+_FINISHED = Code.FINISHED
 
 
 class Recorder:
@@ -32,6 +34,17 @@ class Recorder:
         """Remember the record; it becomes durable with the next commit."""
         self._replay.note(record)
         self._writer.append(record)
+        if self._flushing is None:
+            self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
+
+    def record_result(self, slot: int, at: float, started: float, body: bytes) -> None:
+        """The same for outputs made just now, past all that only other records may hold.
+
+        Four calls fewer than `record`: a twentieth of what a small node takes.
+        """
+        self._replay.seq += 1
+        self._replay.note_result(slot, at, started)
+        self._writer.append((_FINISHED, slot, at, started, body, None, None))
         if self._flushing is None:
             self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
 

@@ -171,9 +171,13 @@ class Replay:
         _, slot, at, started, _, _, cached_from, *_ = record
         if type(slot) is not int or type(at) is not float or type(started) is not float:
             slot, at, started = integer(slot), number(at), number(started)
-        self.started[slot], self.finished[slot] = started, at
         if cached_from is not None:
             self.cached[slot] = str(cached_from)
+        self.note_result(slot, at, started)
+
+    def note_result(self, slot: int, at: float, started: float) -> None:
+        """What `note` remembers of a result. Whoever calls it counts it in `seq`."""
+        self.started[slot], self.finished[slot] = started, at
         if self.due:
             self.due.pop(slot, None)
         if self.asked:

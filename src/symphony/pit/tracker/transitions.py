@@ -47,9 +47,10 @@ class Transitions:
         self, machine: Machine, bindings: Bindings, executor: Executor, recorder: Recorder, clock: Clock
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
-        self._record, self._clock = recorder.record, clock
+        self._record, self._record_result = recorder.record, recorder.record_result
+        self._clock, self._now = clock, clock.now_s
         self.halt = recorder.halt
-        self._put = bindings.values.put
+        self._put = bindings.values.held.__setitem__
         self.commands: deque[Command] = deque()
         self.woken = asyncio.Event()
 
@@ -82,20 +83,21 @@ class Transitions:
             return
         now = max(started, self._clock.now_s())
         record: Record = (_FINISHED, slot, now, started, body, taken, finished.cached_from)
-        self._succeeded(slot, outputs, with_usage(record, finished.usage), taken)
+        self._put(slot, outputs)
+        self._record(with_usage(record, finished.usage))
+        self.push(self._machine.finished(slot, taken))
 
     def gave(self, slot: int, outputs: Mapping[str, StoredValue], body: bytes, started: float) -> None:
-        """The slot's work gave outputs that have been checked; `body` is what is recorded of them."""
-        now = max(started, self._clock.now_s())
-        self._succeeded(slot, outputs, (_FINISHED, slot, now, started, body, None, None), None)
+        """The slot's work gave outputs that have been checked; `body` is what is recorded of them.
 
-    def _succeeded(
-        self, slot: int, outputs: Mapping[str, StoredValue], record: Record, taken: str | None
-    ) -> None:
+        For the engine itself, between two commands: it is awake, so nobody wakes it.
+        """
+        now = self._now()
+        if now < started:  # the clock was set back
+            now = started
         self._put(slot, outputs)
-        self._record(record)
-        self.commands.extend(self._machine.finished(slot, taken))
-        self.woken.set()
+        self._record_result(slot, now, started, body)
+        self.commands.extend(self._machine.finished(slot))
 
     def reused(self, slot: int, result: Reused) -> None:
         """The slot's result is taken from another run."""

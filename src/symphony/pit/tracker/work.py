@@ -52,11 +52,17 @@ class Delay:
     until: Template | None
 
 
+CONSTANT, ITEM, INDEX = -1, -2, -3
+
+
 class Wire(NamedTuple):
-    """An input without an expression: port `port` of the node with number `source`, or a constant."""
+    """An input without an expression: port `port` of the node with number `source`, a constant,
+
+    or of an element of a fan-out its item or index.
+    """
 
     name: str
-    source: int  # without a fallback, which might stand in; -1: the constant
+    source: int  # without a fallback, which might stand in; or one of the three below
     port: str
     constant: Value
 
@@ -72,7 +78,7 @@ class Work:
     version: str = ""
     inputs: Mapping[str, Template]
     wired: tuple[Wire, ...] | None = None
-    """For a direct node: its inputs, if each is a constant or one port of a node beside it."""
+    """For an inline node: its inputs, if each needs no expression."""
     config: Mapping[str, Template]
     input_ports: Mapping[str, Port] | None = None
     output_types: Mapping[str, PortType] = field(default_factory=dict)
@@ -93,6 +99,8 @@ class Work:
     inline: bool = False
     direct: bool = False
     """Inline, and nothing stands before it: no condition, no fan-out, no timeout."""
+    direct_elements: bool = False
+    """The same for the elements of its fan-out: what stands before it was asked once, for all of them."""
     typed_inputs: bool = True
     typed_outputs: bool = True
     """False if every port takes anything, so that there is nothing to check."""
@@ -197,7 +205,7 @@ def _work(
         model=model,
         version=version,
         inputs=inputs,
-        wired=_wired(inputs, sources) if direct else None,
+        wired=_wired(inputs, sources) if inline else None,
         config={key: compiler.template(value) for key, value in node.config.items()},
         input_ports=ports[0],
         output_types={k: p.type for k, p in ports[1].items()},
@@ -216,6 +224,7 @@ def _work(
         cases=tuple((control.cases or {}).items()) if control is not None else (),
         inline=inline,
         direct=direct,
+        direct_elements=inline and each is not None and node.timeout is None,
         typed_inputs=_typed(ports[0] or {}),
         typed_outputs=_typed(ports[1]),
         barrier=effect == "write",
@@ -230,9 +239,11 @@ def _wired(inputs: Mapping[str, Template], sources: Mapping[str, int]) -> tuple[
     for name, template in inputs.items():
         read = template.bare
         if template.constant:
-            wires.append(Wire(name, -1, "", template.value))
+            wires.append(Wire(name, CONSTANT, "", template.value))
         elif read is not None and read.kind == "port" and read.name in sources:
             wires.append(Wire(name, sources[read.name], read.port, None))
+        elif read is not None and read.kind in ("item", "index"):
+            wires.append(Wire(name, ITEM if read.kind == "item" else INDEX, "", None))
         else:
             return None
     return tuple(wires)

@@ -7,7 +7,7 @@ the same machine again: that is recovery.
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -111,6 +111,8 @@ class Machine:
         self.paused = False
         self.element_of: dict[int, tuple[Group, int]] = {}
         self._frame: list[Frame] = []
+        self.frame: Callable[[int], Frame] = self._frame.__getitem__
+        """The frame that a slot stands in. Every node asks: a method would take three times as long."""
         self._waiting: list[int] = []
         self._seen = bytearray()
         self._queue: list[int] = []  # a heap: priority, highest first, then slot, in one number
@@ -138,10 +140,13 @@ class Machine:
         frame = self._frame[slot]
         plain, index = frame.plan.plain, slot - frame.base
         targets = plain[index] if index < len(plain) else None  # an element stands behind its frame
-        if targets is None:
-            self._settle(slot, _SUCCEEDED)
-        else:
+        if targets is not None:
             self._succeed_plainly(slot, frame, targets)
+        elif (element := self.element_of.get(slot)) is not None:  # `_settle`, past what elements have not
+            self.status[slot] = _SUCCEEDED
+            self._element_ended(element[0], slot, _SUCCEEDED)
+        else:
+            self._settle(slot, _SUCCEEDED)
         return self._flush()
 
     def skipped(self, slot: int) -> Sequence[Command]:
@@ -280,10 +285,6 @@ class Machine:
         frame = self._frame[slot]
         return frame.plan.nodes[self._home(slot) - frame.base]
 
-    def frame(self, slot: int) -> Frame:
-        """The frame that a slot stands in."""
-        return self._frame[slot]
-
     def local(self, slot: int) -> int:
         """The index in its plan of a slot's node; an element has its fan-out's."""
         return self._home(slot) - self._frame[slot].base
@@ -357,17 +358,24 @@ class Machine:
             raise IllegalTransition(f"slot {slot} is {known}, not {' or '.join(a.name for a in allowed)}")
 
     def _flush(self) -> Sequence[Command]:
-        queue = self._queue
-        out, self._out = self._out, []
-        while queue and self._busy < self.limit and not self.paused:
+        queue, out = self._queue, self._out
+        if out:
+            self._out = []
+        elif not queue:
+            return []  # most events let nothing begin
+        else:
+            out = []
+        busy, limit = self._busy, -1 if self.paused else self.limit
+        while queue and busy < limit:
             slot = heapq.heappop(queue) & _SLOT
             if self.status[slot] != _READY:
                 continue  # it was cancelled while it queued
             self.status[slot] = _RUNNING
             self.attempts[slot] += 1
             self._holds[slot] = 1
-            self._busy += 1
+            busy += 1
             out.append(_command(Command, (_START, slot)))
+        self._busy = busy
         return out
 
     def _allocate(self, count: int, frame: Frame) -> int:
@@ -388,20 +396,24 @@ class Machine:
         return frame
 
     def _launch(self, frame: Frame) -> None:
+        incoming = frame.plan.incoming
         for i, node in enumerate(frame.plan.nodes):
             slot = frame.base + i
-            if self.status[slot] != Status.PENDING:
+            if self.status[slot] != _PENDING:
                 continue  # a skip has already travelled here
             if not node.enabled:
                 self._settle(slot, Status.SKIPPED)
-            elif not frame.plan.incoming[i]:
-                self._enqueue(slot)
+            elif not incoming[i]:
+                self._queue_up(slot, node.priority)
         if not frame.plan.nodes:
             self._close(frame)
 
     def _enqueue(self, slot: int) -> None:
+        self._queue_up(slot, self.node(slot).priority)
+
+    def _queue_up(self, slot: int, priority: int) -> None:
         self.status[slot] = _READY
-        heapq.heappush(self._queue, (-self.node(slot).priority << _SLOT_BITS) + slot)
+        heapq.heappush(self._queue, (-priority << _SLOT_BITS) + slot)
 
     def _release(self, slot: int) -> None:
         if self._holds[slot]:
@@ -520,8 +532,11 @@ class Machine:
             self._settle(target, Status.SKIPPED)
 
     def _feed(self, group: Group) -> None:
-        while group.active < group.limit and group.begun < group.count and group.failed is None:
-            self._enqueue(group.base + group.begun)
+        if group.begun == group.count or group.failed is not None:
+            return
+        priority = self.node(group.slot).priority
+        while group.active < group.limit and group.begun < group.count:
+            self._queue_up(group.base + group.begun, priority)
             group.begun += 1
             group.active += 1
 
