@@ -52,10 +52,18 @@ class LiveBus:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._joining: asyncio.Task[tuple[Bus, Joined] | None] | None = None
+        self._heard: set[str] = set()  # runs that somebody has listened to
 
     def tell(self, run_id: str, feed: Feed) -> "asyncio.Task[None]":
         """Publish the events of a run of this process, until it ends, as far as somebody listens."""
         return asyncio.get_running_loop().create_task(self._tell(run_id, feed), name=f"bus {run_id}")
+
+    async def ended(self, run_id: str, telling: "asyncio.Task[None]") -> None:
+        """The run has: what is left goes to those who watch, as long as they take it."""
+        if run_id in self._heard:  # else nobody does, and nobody is waited for
+            self._heard.discard(run_id)
+            await asyncio.wait({telling}, timeout=PATIENCE_S)
+        telling.cancel()
 
     async def close(self) -> None:
         """Leave the bus; what was published arrives."""
@@ -81,7 +89,9 @@ class LiveBus:
             bus, _ = found
             endpoint = await bus.endpoint(f"run.{run_id}", capabilities=["run"])
             try:
-                await _publish(bus, endpoint, run_id, feed)
+                at = await _interest(bus, run_id, feed)
+                self._heard.add(run_id)
+                await _publish(bus, endpoint, run_id, feed, at)
             finally:
                 await endpoint.close()
 
@@ -96,31 +106,29 @@ class LiveBus:
             return None
 
 
-async def ended(telling: "asyncio.Task[None]") -> None:
-    """The run has: what is left goes to those who watch, as long as they take it."""
-    await asyncio.wait({telling}, timeout=PATIENCE_S)
-    telling.cancel()
-
-
-async def _publish(bus: "Bus", endpoint: "Endpoint", run_id: str, feed: Feed) -> None:
-    topic, at, changed = f"run.{run_id}", 0, asyncio.Event()
+async def _interest(bus: "Bus", run_id: str, feed: Feed) -> int:
+    """Wait until somebody listens to the run; the number of events that need not be published."""
+    at, changed = 0, asyncio.Event()
     stop = bus.when_interest_changes(changed.set)
     try:
-        while not bus.wants_below(topic):
+        while not bus.wants_below(f"run.{run_id}"):
             changed.clear()
             await changed.wait()
-            # Who comes now has the journal for what was before.
-            if bus.wants_below(topic):
-                at = feed.count()
-        while found := await feed.since(at):
-            for event in found[:_BATCH]:
-                name = f"{topic}.{event.type}"
-                if bus.wants(name):
-                    await endpoint.publish(name, _value(event), message_type=event.type)
-            at += len(found[:_BATCH])
-            await asyncio.sleep(0)
+            at = feed.count()  # who comes now has the journal for what was before
     finally:
         stop()
+    return at
+
+
+async def _publish(bus: "Bus", endpoint: "Endpoint", run_id: str, feed: Feed, at: int) -> None:
+    topic = f"run.{run_id}"
+    while found := await feed.since(at):
+        for event in found[:_BATCH]:
+            name = f"{topic}.{event.type}"
+            if bus.wants(name):
+                await endpoint.publish(name, _value(event), message_type=event.type)
+        at += len(found[:_BATCH])
+        await asyncio.sleep(0)
 
 
 def _value(event: RunEvent) -> Value:

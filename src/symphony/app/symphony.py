@@ -15,7 +15,7 @@ import msgspec
 
 from symphony.app.handle import RunHandle
 from symphony.app.home import find_home
-from symphony.app.live import LiveBus, ended
+from symphony.app.live import LiveBus
 from symphony.app.models import AllModels, keys_of
 from symphony.app.preparing import Prepared, limits_of, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
@@ -524,8 +524,8 @@ class Symphony:
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
                     following.cancel()
-                if telling is not None:
-                    await ended(telling)
+                if telling is not None and self.live is not None:
+                    await self.live.ended(job.run_id, telling)
 
         task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
         self._tasks.add(task)
