@@ -358,13 +358,8 @@ class Machine:
             raise IllegalTransition(f"slot {slot} is {known}, not {' or '.join(a.name for a in allowed)}")
 
     def _flush(self) -> Sequence[Command]:
-        queue, out = self._queue, self._out
-        if out:
-            self._out = []
-        elif not queue:
-            return []  # most events let nothing begin
-        else:
-            out = []
+        queue = self._queue
+        out, self._out = self._out, []
         busy, limit = self._busy, -1 if self.paused else self.limit
         while queue and busy < limit:
             slot = heapq.heappop(queue) & _SLOT
