@@ -32,6 +32,7 @@ MODE = sys.argv[1]
 class Now:
     counts = {NodeStatus.RUNNING: 1, NodeStatus.SUCCEEDED: 3}
     slowest = [("embed \\x1b]0;evil\\x07", 1.5)]
+    saying = {"embed": "tokens \\x1b]0;evil\\x07"}
 
 class Handle:
     run_id = "run-1"
@@ -124,7 +125,7 @@ def test_the_first_signal_cancels_the_run_and_is_the_exit_status(
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status
     assert "cancelling the run" in err
-    assert "run it again" in err
+    assert "symphony runs rerun run-1" in err
     assert "Traceback" not in err
 
 
