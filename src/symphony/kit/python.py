@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.unicode import described
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 from symphony.sdk import Context, OperatorsNotLoaded, operator
@@ -97,7 +98,7 @@ def _called(file: Path, name: str, arguments: Mapping[str, Value], context: Cont
         line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), None)
         context.log("".join(traceback.format_exception(error)[-20:]), "stderr")
         raise PythonFailed(
-            f"{file}:{line} in {name}: {type(error).__name__}: {error}",
+            f"{file}:{line} in {name}: {described(error)}",
             hint="symphony runs logs shows the whole traceback",
         ) from error
 

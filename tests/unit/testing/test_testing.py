@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from symphony import Symphony, operator
+from symphony import Symphony, SymphonyError, operator
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunStatus
 from symphony.testing import (
@@ -141,6 +141,34 @@ def test_an_operator_of_ones_own_runs_as_it_is() -> None:
     assert outcome.elapsed_s == pytest.approx(86_400, abs=0.1)
 
 
+class Wordless(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (Wordless(), "operator-failed", "Wordless"),
+        (SymphonyError(3, hint=4), "error", "3"),  # type: ignore[arg-type]
+    ],
+    ids=["whose text fails", "whose text is none"],
+)
+def test_an_error_that_cannot_be_told_fails_its_node_all_the_same(
+    error: Exception, code: str, message: str
+) -> None:
+    @operator("own.fails", version="1.0.0")
+    async def fails() -> int:
+        """Fail."""
+        raise error
+
+    text = workflow("name: T\nnodes: {f: {operator: own.fails}}")
+    outcome = run(text, operators=[fails])
+    outcome.assert_failed(code=code, node="f")
+    assert outcome.result.error is not None
+    assert outcome.result.error.message == message
+
+
 def test_a_run_is_cancelled_at_a_time_of_the_tests_clock() -> None:
     model = FakeModel(After(1_000, "never"))
     outcome = run(workflow(ASK), {"question": "q"}, models={"gpt": model}, cancel_after_s=10)
@@ -189,8 +217,6 @@ def test_large_outputs_are_given_whole() -> None:
     ],
 )  # fmt: skip
 def test_an_assertion_that_fails_tells_what_happened(check: object, said: str) -> None:
-    from symphony import SymphonyError
-
     fake = fake_operator("own.bad", SymphonyError("it broke", code="own-code"))
     outcome = run(workflow("name: T\nnodes: {d: {operator: own.bad}}"), operators=[fake])
     assert callable(check)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.unicode import sound
+from symphony.commons.unicode import described, sound
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.caching import Cache, CacheHit
@@ -472,8 +472,9 @@ class Executor:
         if isinstance(error, SymphonyError):
             code, message, hint = error.code, error.message, error.hint
         else:
-            code, message, hint = "operator-failed", f"{type(error).__name__}: {error}", None
-        return code, self._told(message), None if hint is None else self._told(hint)
+            code, message, hint = "operator-failed", described(error), None
+        # operators may raise a SymphonyError with anything for its texts
+        return str(code), self._told(str(message)), None if hint is None else self._told(str(hint))
 
     def _told(self, text: str) -> str:
         return sound(self.sealer.mask(text))[:_MESSAGE_CHARS_MAX]

@@ -28,7 +28,7 @@ from symphony.commons.processes import (
     has_children,
     reap_children,
 )
-from symphony.commons.unicode import sound
+from symphony.commons.unicode import described, sound
 from symphony.ipc.operator_calls import (
     Call,
     Done,
@@ -167,11 +167,7 @@ class Server:
 def failure(number: int, error: BaseException) -> Failed:
     """What an operator raised, as a message."""
     if not isinstance(error, SymphonyError):
-        try:
-            text = f"{type(error).__name__}: {error}"
-        except Exception:  # noqa: BLE001  (`__str__` is the author's)
-            text = type(error).__name__
-        return Failed(id=number, code="operator-failed", message=sound(text))
+        return Failed(id=number, code="operator-failed", message=sound(described(error)))
     hint = None if error.hint is None else sound(error.hint)
     failed = Failed(
         id=number, code=error.code, message=sound(error.message), hint=hint, details={**error.details}
