@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from symphony import Symphony
+from symphony.app import Runs
+from symphony.commons.errors import SymphonyError
+
 pytestmark = pytest.mark.slow
 
 PATIENCE_S = 60.0
@@ -159,6 +163,51 @@ def test_an_answer_without_an_owner_is_kept_and_two_who_go_on_do_it_once(tmp_pat
     assert 0 in [code for code, _, _ in ends]
     assert all(code == 0 or "run-busy" in err for code, _, err in ends), ends
     assert place.counts()["done"] == (1 if answers[0] == 0 else 0)
+
+
+TIMED = """\
+nodes:
+  gate: {control: approval, message: "Publish?", timeout: 4s, on_timeout: ON_TIMEOUT}
+  yes: {command: 'echo yes >> effects', after: [gate]}
+  always: {command: 'echo always >> effects', inputs: {a: "${{ gate.approved }}"}}
+outputs: {approved: "${{ gate.approved }}"}
+"""
+
+
+def asking(runs: Runs) -> bool:
+    """Does the run ask somebody? Its journal may be in the making."""
+    try:
+        return any(runs.replay(run_id).asked for run_id in runs.ids())
+    except SymphonyError:
+        return False
+
+
+@pytest.mark.parametrize("how", ["killed", "paused"])
+@pytest.mark.parametrize(
+    ("on_timeout", "status", "effects"),
+    [("approve", "succeeded", "yes always"), ("reject", "succeeded", "always"), ("fail", "failed", "")],
+)
+def test_a_question_whose_process_is_gone_is_settled_in_time_by_the_next_one(
+    how: str, on_timeout: str, status: str, effects: str, tmp_path: Path
+) -> None:
+    place = Place(tmp_path, TIMED.replace("ON_TIMEOUT", on_timeout))
+    process, runs = place.start("run", "w.yaml", "-q"), Symphony.open(tmp_path / "home").runs
+    while not asking(runs):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    if how == "killed":
+        os.kill(process.pid, signal.SIGKILL)
+    else:
+        runs.pause(runs.find("last"))
+    process.communicate(timeout=PATIENCE_S)
+    assert place.counts() == Counter()
+    result = place.json("runs", "resume", "last", "-q")
+    assert result["status"] == status
+    assert place.counts() == Counter(effects.split())
+    error = result["error"]
+    assert (error if error is None else (error["code"], error["node"])) == (  # type: ignore[index]
+        ("timeout", "gate") if status == "failed" else None
+    )
 
 
 def test_a_pause_lets_end_what_runs_and_begins_nothing(tmp_path: Path) -> None:

@@ -283,3 +283,38 @@ def test_a_disk_that_is_full_ends_a_run_that_would_wait(
 
     monkeypatch.setattr(SqliteStore, "commit", full)
     asyncio.run(whole())
+
+
+def test_a_merge_chooses_among_its_candidates_alone_and_waits_for_what_its_conditions_read() -> None:
+    result = ran("""
+nodes:
+  late: {control: delay, for: 30ms}
+  other: {operator: debug.value, inputs: {value: wrong}}
+  slow: {operator: debug.value, inputs: {value: true}, after: [late]}
+  a: {operator: debug.fail, on_error: {fallback: b}}
+  b: {operator: debug.value, inputs: {value: right}}
+  first: {control: merge, after: [a], when: slow.result}
+edges:
+  - {from: other, to: first, when: "other.result == 'wrong'"}
+outputs: {first: "${{ first.result }}"}
+""")
+    assert result.outputs == {"first": "right"}
+
+
+def test_when_one_element_fails_the_loops_of_the_others_are_cancelled_and_not_tried_again() -> None:
+    result = ran("""
+nodes:
+  each:
+    control: loop
+    for_each: "[0, 1]"
+    retry: {attempts: 3, initial: 1ms}
+    state: {x: "${{ item }}"}
+    until: iteration == 0
+    body:
+      wait: {control: delay, for: 1h, when: item == 0}
+      odd: {operator: debug.value, inputs: {value: "${{ 1 / (1 - item) }}"}}
+    next: {x: odd.result}
+""")
+    assert result.status is RunStatus.FAILED
+    assert statuses(result)["each[0]"] == "cancelled"
+    assert result.nodes["each[0]"].attempts == 1

@@ -160,7 +160,7 @@ class Bindings:
             self._gather(slot)
         else:
             chosen = self._machine.chosen.get(slot)
-            source = chosen if chosen is not None else self._first_success(slot)
+            source = self._shown(chosen) if chosen is not None else self._first_success(slot)
             self.values.put(slot, self.values.of(source))
 
     def instead(self, slot: int) -> dict[str, StoredValue]:
@@ -186,6 +186,10 @@ class Bindings:
         ports = self.work(slot).output_types
         rows = [self.values.of(element) for element in self.elements(slot)]
         self.values.put(slot, {port: [self.values.plain(row.get(port)) for row in rows] for port in ports})
+
+    def _shown(self, slot: int) -> int:
+        """The slot whose values others see in place of the slot's: its fallback's if that stood in."""
+        return self.level(slot).slot_of(self._machine.node(slot).name)
 
     def _first_success(self, slot: int) -> int:
         slot_of = self.level(slot).slot_of

@@ -60,6 +60,10 @@ class Nesting:
     def settle(self, slot: int, work: Work) -> None:
         """The graph inside has ended: go on with the next round, or report how the slot ended."""
         frame = self._machine.children[slot]
+        if frame.ended is Status.CANCELLED:  # another element of the same fan-out has failed
+            self._end(slot, frame)
+            self._transitions.cancelled(slot)
+            return
         if frame.ended is not Status.SUCCEEDED:
             self._end(slot, frame)
             self._transitions.failed(slot, self._why(frame, work), self._started(slot))

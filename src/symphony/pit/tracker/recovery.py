@@ -45,7 +45,7 @@ def recovering(
             else:
                 bindings.values.put(slot, bindings.instead(slot))
         yield record
-        if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED):
+        if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED, Code.CANCELLED):
             bindings.leave(inner)
 
 

@@ -125,4 +125,7 @@ def _plan_node(name: str, node: Node, index: dict[str, int]) -> PlanNode:
         priority=node.priority,
         concurrency=node.concurrency,
         enabled=node.enabled,
+        candidates=frozenset(index[after.partition(".")[0]] for after in node.after)
+        if merge
+        else frozenset(),
     )

@@ -157,32 +157,25 @@ class Machine:
         return self._flush()
 
     def failed(self, slot: int, *, final: bool = False, handled: bool = True) -> Sequence[Command]:
-        """An attempt failed; `final` forbids another one.
-
-        `handled` is false if what the node says about its failure cannot be done: then it fails.
-        """
+        """An attempt failed. `final` forbids another one; without `handled`, `on_failure` is not heeded."""
         self._expect(slot, Status.RUNNING, Status.WAITING)
         self._release(slot)
         if self._tried_again(slot, final=final):
             self.status[slot] = Status.RETRYING
             self._out.append(Command(Do.RETRY, slot))
             self.children.pop(slot, None)  # the next attempt begins with a frame of its own
-        elif handled:
-            self._give_up(slot, self.node(slot))
         else:
-            self._settle(slot, Status.FAILED)
+            self._give_up(slot, self.node(slot), handled=handled)
         return self._flush()
 
     def needs_value(self, slot: int, *, final: bool = False) -> bool:
         """Would a value stand in for the slot's outputs if it failed now?"""
-        if self.node(slot).on_failure is not OnFailure.VALUE or self._tried_again(slot, final=final):
-            return False
-        return self._frame[slot].stopping is None
+        over = self._frame[slot].stopping is None and not self._tried_again(slot, final=final)
+        return over and self.node(slot).on_failure is OnFailure.VALUE
 
     def _tried_again(self, slot: int, *, final: bool) -> bool:
-        if final or self._frame[slot].stopping is not None or slot in self.groups:
-            return False
-        return self.attempts[slot] < self.node(slot).attempts
+        over = final or self._frame[slot].stopping is not None or slot in self.groups
+        return not over and self.attempts[slot] < self.node(slot).attempts
 
     def retry_due(self, slot: int) -> Sequence[Command]:
         """The back-off is over."""
@@ -415,9 +408,9 @@ class Machine:
             self._holds[slot] = 0
             self._busy -= 1
 
-    def _give_up(self, slot: int, node: PlanNode) -> None:
+    def _give_up(self, slot: int, node: PlanNode, *, handled: bool) -> None:
         """The last attempt failed: what the node says about it happens."""
-        if self._frame[slot].stopping is not None:
+        if self._frame[slot].stopping is not None or not handled:
             self._settle(slot, Status.FAILED)
         elif node.on_failure is OnFailure.SKIP:
             self._settle(slot, Status.SKIPPED)
@@ -490,18 +483,27 @@ class Machine:
                 self._arrive(target, work)
                 continue
             good = succeeded and (link.branch is None or self.taken.get(slot) == link.branch)
+            if frame.plan.nodes[link.target].join is Join.FIRST:
+                self._offer(slot, target, good, work)
+                continue
             if good:
                 self._seen[target] |= _SUCCEEDED_BEFORE
-                if frame.plan.nodes[link.target].join is Join.FIRST and self.status[target] == Status.PENDING:
-                    self.chosen[target] = slot
-                    self._waiting[target] -= 1
-                    self._enqueue(target)
-                    continue
             elif not link.soft:
                 self._seen[target] |= _SKIPPED_BEFORE
             self._arrive(target, work)
         sources = (frame.base + source for source in frame.plan.spare_for.get(index, ()))
         work.extend((source, status) for source in sources if self.status[source] == Status.SPARED)
+
+    def _offer(self, slot: int, target: int, good: bool, work: list[tuple[int, Status]]) -> None:
+        """A merge begins with the first candidate that succeeds, once all else before it has ended."""
+        frame = self._frame[target]
+        gates = frame.plan.gates.get(target - frame.base, ())
+        if good and slot - frame.base not in gates:
+            self._seen[target] |= _SUCCEEDED_BEFORE
+            self.chosen.setdefault(target, slot)
+        if target in self.chosen and all(self.status[frame.base + gate] >= FINAL for gate in gates):
+            self._waiting[target] = 1  # for nothing more
+        self._arrive(target, work)
 
     def _arrive(self, target: int, work: list[tuple[int, Status]] | None = None) -> None:
         self._waiting[target] -= 1
@@ -513,12 +515,8 @@ class Machine:
         frame = self._frame[target]
         index = target - frame.base
         node, seen = frame.plan.nodes[index], self._seen[target]
-        if node.join is Join.ALL:
-            skip = bool(seen & _SKIPPED_BEFORE)
-        else:
-            skip = not seen & _SUCCEEDED_BEFORE
-        if index in frame.plan.spare_for and not seen & _WANTED:
-            skip = True
+        skip = seen & _SKIPPED_BEFORE if node.join is Join.ALL else not seen & _SUCCEEDED_BEFORE
+        skip = skip or (index in frame.plan.spare_for and not seen & _WANTED)
         if not skip:
             self._enqueue(target)
         elif work is not None:

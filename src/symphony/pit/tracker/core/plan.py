@@ -10,7 +10,7 @@ class Join(IntEnum):
 
     ALL = 0  # every one succeeded
     ANY = 1  # all have ended, at least one succeeded
-    FIRST = 2  # the first that succeeds decides at once (merge)
+    FIRST = 2  # a merge: the first candidate that succeeded, once all that are none have ended
 
 
 class OnFailure(IntEnum):
@@ -24,7 +24,10 @@ class OnFailure(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PlanNode:
-    """One node. `attempts` counts all tries; `concurrency` bounds the elements of a fan-out."""
+    """One node. `attempts` counts all tries; `concurrency` bounds the elements of a fan-out.
+
+    `candidates` are the nodes that a merge chooses from; if none are named, all before it.
+    """
 
     name: str
     join: Join = Join.ALL
@@ -34,6 +37,7 @@ class PlanNode:
     priority: int = 0
     concurrency: int | None = None
     enabled: bool = True
+    candidates: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class Plan:
     incoming: tuple[int, ...] = field(default=())
     spare_for: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """For a fallback node: the nodes it stands in for."""
+    gates: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """For a merge: the nodes before it that it does not choose from."""
     below: Mapping[int, "Plan"] = field(default_factory=dict)
     """For a node with a graph of its own: that graph, a loop's body or a sub-workflow."""
 
@@ -72,6 +78,7 @@ def make_plan(
     """The plan of `nodes` and their outgoing `links`, without doubles. O(V + E)."""
     incoming = [0] * len(nodes)
     spare_for: dict[int, list[int]] = {}
+    gates: dict[int, list[int]] = {}
     kept: list[tuple[Link, ...]] = []
     plain: list[tuple[int, ...] | None] = []
     for source, outgoing in enumerate(links):
@@ -80,6 +87,8 @@ def make_plan(
             incoming[link.target] += 1
             if link.spare:
                 spare_for.setdefault(link.target, []).append(source)
+            elif nodes[link.target].candidates and source not in nodes[link.target].candidates:
+                gates.setdefault(link.target, []).append(source)
         kept.append(distinct)
         ordinary = all(k.branch is None and not k.soft and not k.spare for k in distinct)
         ordinary = ordinary and all(nodes[k.target].join is Join.ALL for k in distinct)
@@ -93,5 +102,6 @@ def make_plan(
         plain=tuple(plain),
         incoming=tuple(incoming),
         spare_for={target: tuple(sources) for target, sources in spare_for.items()},
+        gates={target: tuple(sources) for target, sources in gates.items()},
         below=below or {},
     )
