@@ -5,11 +5,9 @@ payload an enum, free values an enum too (see `symphony.commons.bincode`). Maps 
 so that equal envelopes have equal bytes. Loaded when first used: compiling takes milliseconds.
 """
 
-from typing import TypeAlias
-
 import msgspec
 
-from symphony.commons.bincode import U64, Codec, Finite, Nanoseconds, Plain
+from symphony.commons.bincode import U64, Codec, Finite, Nanoseconds, Plain, UuidText
 from symphony.commons.errors import SerializationFailed
 from symphony.ipc.envelope import (
     NAME_CHARACTERS_MAX,
@@ -22,14 +20,12 @@ from symphony.ipc.envelope import (
 )
 from symphony.ipc.values import DEPTH_MAX, INTEGER_MAX
 
-_ID_BYTES = 16
-
 
 class _Header(msgspec.Struct):
-    message_id: bytes
+    message_id: UuidText
     message_type: str
     timestamp: Nanoseconds
-    correlation_id: bytes | None
+    correlation_id: UuidText | None
     sender: str
     recipient: str
 
@@ -57,66 +53,38 @@ class _Error(msgspec.Struct):
     hint: str | None
 
 
-_Payload: TypeAlias = _Request | _Response | _Event | _Error
-
-
 class _Envelope(msgspec.Struct):
     header: _Header
-    payload: _Payload
+    payload: _Request | _Response | _Event | _Error
 
 
-_codec: Codec[_Envelope] = Codec(_Envelope, depth_max=DEPTH_MAX)
-_OF = {RequestPayload: _Request, ResponsePayload: _Response, EventPayload: _Event, ErrorPayload: _Error}
-_TO = {there: here for here, there in _OF.items()}
+_codec: Codec[MessageEnvelope] = Codec(
+    _Envelope,
+    depth_max=DEPTH_MAX,
+    stands_for={
+        _Envelope: MessageEnvelope,
+        _Header: MessageHeader,
+        _Request: RequestPayload,
+        _Response: ResponsePayload,
+        _Event: EventPayload,
+        _Error: ErrorPayload,
+    },
+)
 
-
-def encode(envelope: MessageEnvelope) -> bytes:
-    """The bytes of `envelope`. Raises SerializationFailed, and what a value of a wrong type raises."""
-    asked = envelope.header
-    header = _Header(
-        _id_bytes(asked.message_id),
-        asked.message_type,
-        asked.timestamp,
-        None if asked.correlation_id is None else _id_bytes(asked.correlation_id),
-        asked.sender,
-        asked.recipient,
-    )
-    payload = envelope.payload
-    return _codec.encode(_Envelope(header, _OF[type(payload)](*msgspec.structs.astuple(payload))))
+encode = _codec.encode
+"""The bytes of an envelope. Raises SerializationFailed."""
 
 
 def decode(body: bytes | bytearray | memoryview) -> MessageEnvelope:
     """The envelope in `body`. Raises SerializationFailed."""
     found = _codec.decode(body)
-    said = found.header
-    names = (said.message_type, said.sender, said.recipient)
-    sequence = found.payload.sequence if isinstance(found.payload, _Event) else None
-    if max(map(len, names)) > NAME_CHARACTERS_MAX or max(said.timestamp, sequence or 0) > INTEGER_MAX:
+    said, payload = found.header, found.payload
+    if (
+        len(said.message_type) > NAME_CHARACTERS_MAX
+        or len(said.sender) > NAME_CHARACTERS_MAX
+        or len(said.recipient) > NAME_CHARACTERS_MAX
+        or said.timestamp > INTEGER_MAX
+        or (type(payload) is EventPayload and (payload.sequence or 0) > INTEGER_MAX)
+    ):
         raise SerializationFailed("a message is broken: a field of its header is out of bounds")
-    header = MessageHeader(
-        _id_text(said.message_id),
-        said.message_type,
-        said.timestamp,
-        said.sender,
-        said.recipient,
-        None if said.correlation_id is None else _id_text(said.correlation_id),
-    )
-    return MessageEnvelope(header, _TO[type(found.payload)](*msgspec.structs.astuple(found.payload)))
-
-
-def _id_bytes(text: str) -> bytes:
-    """Raises SerializationFailed for what is no UUID, or not written in the usual way."""
-    try:
-        body = bytes.fromhex(text.replace("-", ""))
-    except ValueError:
-        body = b""
-    if len(body) != _ID_BYTES or _id_text(body) != text:
-        raise SerializationFailed(f"{text!r:.50} is no UUID in lower case")
-    return body
-
-
-def _id_text(body: bytes) -> str:
-    if len(body) != _ID_BYTES:
-        raise SerializationFailed(f"an identifier of {len(body)} bytes, where {_ID_BYTES} are due")
-    digits = body.hex()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    return found

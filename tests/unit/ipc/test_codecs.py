@@ -223,7 +223,9 @@ def test_bincode_carries_no_identifier_that_is_no_uuid(id_: str) -> None:
         CODECS["bincode"].encode(MessageEnvelope(header, ResponsePayload()))
 
 
-@pytest.mark.parametrize(("at", "byte", "why"), [(0, 15, "15 bytes"), (25, 1, "bounds"), (40, 255, "bounds")])
+@pytest.mark.parametrize(
+    ("at", "byte", "why"), [(0, 15, "16 bytes, not 15"), (25, 1, "bounds"), (40, 255, "bounds")]
+)
 def test_bincode_out_of_bounds_is_refused(at: int, byte: int, why: str) -> None:
     body = bytearray(CODECS["bincode"].encode(MessageEnvelope(HEADER, ResponsePayload("x" * 300))))
     body[at] = byte

@@ -9,7 +9,7 @@ Pure: no I/O.
 | `int`; `U8` … `U64`, `I8` … `I64` | little-endian, fixed width; a bare `int` has 64 bits and a sign |
 | `float`, `F32`, `Finite` | IEEE 754, little-endian; `Finite` refuses infinities and NaN |
 | `str`, `bytes` | length as u64, then the bytes |
-| `UUID` | as serde has it: length 16 as u64, then the 16 bytes |
+| `UUID`, `UuidText` | as serde has it: length 16 as u64, then the 16 bytes |
 | `Nanoseconds` | an int; seconds as u64 and nanoseconds as u32, as serde has SystemTime and Duration |
 | `T | None` | one byte, 0 or 1, then `T` |
 | `list[T]`, `tuple[T, ...]` | count as u64, then the elements |
@@ -38,6 +38,7 @@ from symphony.commons.bincode.hints import (
     Finite,
     Nanoseconds,
     Plain,
+    UuidText,
 )
 from symphony.commons.bincode.wire import DEPTH_MAX, BincodeInvalid
 
@@ -57,4 +58,5 @@ __all__ = [
     "Finite",
     "Nanoseconds",
     "Plain",
+    "UuidText",
 ]

@@ -1,6 +1,7 @@
 """A codec for one type: its encoder and decoder, compiled from source made for it. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from symphony.commons.bincode.decoding import decoder_source
@@ -12,7 +13,7 @@ from symphony.commons.bincode.wire import (
     FAILURES,
     PADDING,
     BincodeInvalid,
-    Writer,
+    Parts,
     truncated,
     unwritable,
 )
@@ -21,7 +22,7 @@ T = TypeVar("T")
 _UNFIT: Final = (*FAILURES, ArithmeticError, AttributeError, KeyError, TypeError)
 """What an encoder meets in a value that is not of its type."""
 
-_Encode = Callable[[object, Writer, int], None]
+_Encode = Callable[[object, Parts, int], None]
 _Decode = Callable[[bytes, int, int, int], tuple[object, int]]
 
 
@@ -30,14 +31,22 @@ class Codec(Generic[T]):
 
     __slots__ = ("_decode", "_encode", "depth_max", "source")
 
-    def __init__(self, hint: object, *, depth_max: int = DEPTH_MAX) -> None:
+    def __init__(
+        self,
+        hint: object,
+        *,
+        depth_max: int = DEPTH_MAX,
+        stands_for: Mapping[type, type] = MappingProxyType({}),
+    ) -> None:
         """`hint` is a type, or anything of the table of this package.
 
+        A type in `stands_for` only says which fields stand on the wire and in which order; the
+        type it stands for, with fields of the same names, is what is written and made.
         `depth_max`: how deep plain values and types that hold themselves may nest. Raises
         TypeError for a type that Bincode has no form for.
         """
         made = Source()
-        shape = shape_of(hint)
+        shape = shape_of(hint, stands_for)
         encode = encoder_source(shape, made)
         decode = decoder_source(shape, made)
         names = made.compiled()
@@ -51,7 +60,7 @@ class Codec(Generic[T]):
         """The bytes of `value`. Raises SerializationFailed where it is not of the type."""
         parts: list[bytes] = []
         try:
-            self._encode(value, parts.append, self.depth_max)
+            self._encode(value, parts, self.depth_max)
             return b"".join(parts)
         except _UNFIT as error:
             raise unwritable(f"a {type(value).__name__} ({error})") from None

@@ -123,7 +123,7 @@ class _Decoders:
                 add(f"{target} = data[{start}:{end}]" + (".decode()" if isinstance(shape, Text) else ""))
                 add(f"at = {end}")
             case Unique():
-                self._unique(target)
+                self._unique(target, text=shape.text)
             case Nanos():
                 seconds = source.name("seconds")
                 add(f"({seconds}, {target}) = {source.unpacker('QI')}(data, at)")
@@ -144,7 +144,7 @@ class _Decoders:
             case _:
                 self._container(shape, target)
 
-    def _unique(self, target: str) -> None:
+    def _unique(self, target: str, *, text: bool) -> None:
         from uuid import UUID
 
         source, add = self.source, self.source.add
@@ -153,7 +153,8 @@ class _Decoders:
             add(f"raise BincodeInvalid(f'a UUID has 16 bytes, not {{{target}}}', at)")
         with source.block(f"if at + {_UUID_BYTES} > size:"):
             add("raise truncated(size)")
-        add(f"{target} = {source.bind(UUID, 'UUID')}(bytes=data[at + 8 : at + {_UUID_BYTES}])")
+        body = f"data[at + 8 : at + {_UUID_BYTES}]"
+        add(f"{target} = " + (f"uuid_text({body})" if text else f"{source.bind(UUID, 'UUID')}(bytes={body})"))
         add(f"at += {_UUID_BYTES}")
 
     def _container(self, shape: Shape, target: str) -> None:

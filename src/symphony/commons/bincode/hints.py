@@ -38,7 +38,9 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """A UUID."""
+    """A UUID; as an object, or as text in its usual 36 characters."""
+
+    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ I64: TypeAlias = Annotated[int, Number("q", 8)]
 F32: TypeAlias = Annotated[float, Number("f", 4)]
 Finite: TypeAlias = Annotated[float, Number("d", 8, finite=True)]
 Nanoseconds: TypeAlias = Annotated[int, Nanos()]
+UuidText: TypeAlias = Annotated[str, Unique(text=True)]
 Plain: TypeAlias = Annotated[object, Anything()]
 
 _SIMPLE: Final[Mapping[object, Shape]] = {
@@ -141,17 +144,18 @@ _SIMPLE: Final[Mapping[object, Shape]] = {
     bytes: Blob(),
     UUID: Unique(),
 }
-_MARKS: Final = (Number, Nanos, Anything)
+_MARKS: Final = (Number, Nanos, Unique, Anything)
 _LISTS: Final = (list, Sequence)
 
 
-def shape_of(hint: object) -> Shape:
-    """What `hint` means on the wire. Raises TypeError for what Bincode has no form for."""
-    return _Reader().shape(hint)
+def shape_of(hint: object, stands_for: Mapping[type, type]) -> Shape:
+    """What `hint` means on the wire; see `Codec`. Raises TypeError for what Bincode has no form for."""
+    return _Reader(stands_for).shape(hint)
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, stands_for: Mapping[type, type]) -> None:
+        self.stands_for = stands_for
         self.records: dict[type, Record] = {}
         self.open: list[Record] = []
 
@@ -201,7 +205,7 @@ class _Reader:
         if known is not None:
             known.recursive = known.recursive or known in self.open
             return known
-        made = self.records[kind] = Record(kind)
+        made = self.records[kind] = Record(self.stands_for.get(kind, kind))
         self.open.append(made)
         hints = typing.get_type_hints(kind, include_extras=True)
         for name in _fields(kind):

@@ -6,7 +6,6 @@ true end is caught by `Codec.decode`.
 """
 
 import struct
-from collections.abc import Callable
 from math import isfinite
 from typing import Final
 
@@ -23,6 +22,7 @@ FAILURES: Final = (struct.error, IndexError, ValueError)
 _INTEGER_MIN: Final = -(2**63)
 _INTEGER_MAX: Final = 2**63 - 1
 _PLAIN_BYTES_MIN: Final = 4
+_UUID_CHARACTERS: Final = 36
 _PAIR_BYTES_MIN: Final = 12
 _HINT: Final = "the data is damaged, or of another type or version"
 
@@ -39,8 +39,10 @@ _read_double = struct.Struct("<d").unpack_from
 _NULL: Final = _tag(0)
 _FALSE: Final = _tag(1) + b"\0"
 _TRUE: Final = _tag(1) + b"\1"
+_MAP: Final = _tag(7)
 
-Writer = Callable[[bytes], None]
+Parts = list[bytes]
+"""What has been written, piece by piece."""
 
 
 class BincodeInvalid(SerializationFailed):
@@ -113,59 +115,82 @@ def unwritable(what: str) -> SerializationFailed:
     )
 
 
-def write_plain(value: object, write: Writer, room: int) -> None:
+def uuid_bytes(text: str) -> bytes:
+    """The 16 bytes of a UUID. Raises ValueError for what is none, or not written in the usual way."""
+    digits = text.replace("-", "")
+    try:
+        body = bytes.fromhex(digits)
+    except ValueError:
+        body = b""
+    if len(text) != _UUID_CHARACTERS or text[8:24:5] != "----" or body.hex() != digits:
+        raise ValueError(f"{text!r:.50} is no UUID in lower case")
+    return body
+
+
+def uuid_text(body: bytes) -> str:
+    """A UUID of 16 bytes in its usual 36 characters."""
+    digits = body.hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def write_plain(value: object, parts: Parts, room: int) -> None:
     """Write any plain value, nested at most `room` deep. Raises SerializationFailed for what is none."""
     kind = type(value)
     if kind is str:
         body = value.encode()  # type: ignore[attr-defined]  # mypy does not know `type(x) is`
-        write(_tag_length(4, len(body)))
-        write(body)
+        parts += (_tag_length(4, len(body)), body)
+    elif kind is dict:
+        if room <= 0:
+            raise unwritable("a value nested so deeply")
+        parts.append(_MAP)
+        write_pairs(value, parts, room - 1)  # type: ignore[arg-type]  # as above
     elif value is None:
-        write(_NULL)
+        parts.append(_NULL)
     elif kind is bool:
-        write(_TRUE if value else _FALSE)
+        parts.append(_TRUE if value else _FALSE)
     elif kind is int:
         if not _INTEGER_MIN <= value <= _INTEGER_MAX:  # type: ignore[operator]  # as above
             raise unwritable("an integer beyond 64 bits")
-        write(_tag_integer(2, value))
+        parts.append(_tag_integer(2, value))
     elif kind is float:
         if not isfinite(value):  # type: ignore[arg-type]  # as above
             raise unwritable("a double that is not finite")
-        write(_tag_double(3, value))
+        parts.append(_tag_double(3, value))
     elif isinstance(value, bytes):
-        write(_tag_length(5, len(value)))
-        write(value)
+        parts += (_tag_length(5, len(value)), value)
     else:
-        _write_holder(value, write, room)
+        _write_holder(value, parts, room)
 
 
-def _write_holder(value: object, write: Writer, room: int) -> None:
+def _write_holder(value: object, parts: Parts, room: int) -> None:
     if room <= 0:
         raise unwritable("a value nested so deeply")
     if isinstance(value, list):
-        write(_tag_length(6, len(value)))
+        parts.append(_tag_length(6, len(value)))
         for item in value:
             if type(item) is str:
                 body = item.encode()
-                write(_tag_length(4, len(body)))
-                write(body)
+                parts += (_tag_length(4, len(body)), body)
             else:
-                write_plain(item, write, room - 1)
+                write_plain(item, parts, room - 1)
     elif isinstance(value, dict):
-        write(_tag(7))
-        write_pairs(value, write, room - 1)
+        parts.append(_MAP)
+        write_pairs(value, parts, room - 1)
     else:
         raise unwritable(f"a value of the type {type(value).__name__}")
 
 
-def write_pairs(pairs: dict[str, object], write: Writer, room: int) -> None:
+def write_pairs(pairs: dict[str, object], parts: Parts, room: int) -> None:
     """Write a map of plain values: the count, then keys and values in the order of the keys."""
-    write(_length(len(pairs)))
+    parts.append(_length(len(pairs)))
     for key in sorted(pairs) if len(pairs) > 1 else pairs:
-        body = key.encode()
-        write(_length(len(body)))
-        write(body)
-        write_plain(pairs[key], write, room)
+        name, value = key.encode(), pairs[key]
+        if type(value) is str:
+            body = value.encode()
+            parts += (_length(len(name)), name, _tag_length(4, len(body)), body)
+        else:
+            parts += (_length(len(name)), name)
+            write_plain(value, parts, room)
 
 
 def read_plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
