@@ -1,4 +1,4 @@
-"""Attempts that are stopped before they have begun."""
+"""Attempts that are stopped before they have begun, and attempts that the engine cannot report."""
 
 import asyncio
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony
+from symphony.pit.tracker.transitions import Transitions
 from symphony.ports.runs import RunResult
 from symphony.workflow import loads
 
@@ -38,3 +39,21 @@ def test_work_that_is_stopped_before_its_first_turn_is_cancelled_and_the_run_end
         "b": "failed",
     }
     assert (BEGUN, list(tmp_path.iterdir())) == ([], [])
+
+
+def test_a_fault_of_the_engine_itself_ends_the_run_instead_of_letting_it_stand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise RuntimeError("the engine is broken")
+
+    monkeypatch.setattr(Transitions, "finished", broken)
+    monkeypatch.setattr(Transitions, "failed", broken)
+
+    async def whole() -> RunResult:
+        async with Symphony.open(memory=True) as symphony:
+            handle = await symphony.start(loads("name: t\nnodes:\n  a: {command: 'true'}\n", "yaml"))
+            return await asyncio.wait_for(handle.result(), 20)
+
+    with pytest.raises(RuntimeError, match="the engine is broken"):
+        asyncio.run(whole())

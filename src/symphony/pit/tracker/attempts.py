@@ -21,7 +21,8 @@ from symphony.ports.models import Usage
 class Attempts:
     """Runs slots whose work takes a while; every end is reported before its task ends.
 
-    `alive` tells whether the engine still takes reports; `tell` gets what models write, by node.
+    `alive` tells whether the engine still takes reports; `tell` gets what models write, by node;
+    `bug` gets what a task raises, which never may: its slot would stay unreported for ever.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class Attempts:
         clock: Clock,
         alive: Callable[[], bool],
         tell: Callable[[str, str, float], None],
+        bug: Callable[[BaseException], None],
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._recorder, self._transitions, self._timers = recorder, transitions, timers
-        self._clock, self._alive, self._tell = clock, alive, tell
+        self._clock, self._alive, self._tell, self._bug = clock, alive, tell, bug
         self._loop = asyncio.get_running_loop()
         self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -67,7 +69,12 @@ class Attempts:
         task = self._loop.create_task(self._execute(slot, work, attempt), name=self._machine.name(slot))
         self._tasks[slot] = task
         self._unbegun.add(slot)
-        task.add_done_callback(lambda _done: self._transitions.woken.set())
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._bug(error)
+        self._transitions.woken.set()
 
     def retry_later(self, slot: int) -> None:
         """Report `retry_due` after the back-off of the slot's next attempt."""

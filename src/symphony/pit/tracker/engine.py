@@ -174,6 +174,7 @@ class Engine:
             clock,
             self._going,
             self.feed.tell,
+            self._bug,
         )
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
