@@ -5,7 +5,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
+# Without its bytecode every process would compile the project again, which takes as long as importing it.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE
 
 REPO ?= .
 BIN := .venv/bin
