@@ -30,8 +30,8 @@ from symphony.ipc.envelope import (
     MessageEnvelope,
     Payload,
     RequestPayload,
-    Stationery,
 )
+from symphony.ipc.stationery import Stationery
 from symphony.ports.clock import Clock
 from symphony.ports.values import Value
 

@@ -13,8 +13,8 @@ from symphony.ipc.envelope import (
     MessageEnvelope,
     RequestPayload,
     ResponsePayload,
-    Stationery,
 )
+from symphony.ipc.stationery import Stationery
 from symphony.ipc.transports import Channel, Connection
 from symphony.ports.values import Value
 

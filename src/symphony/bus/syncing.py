@@ -15,7 +15,8 @@ from symphony.bus.core.sync import Message, Primary, Resolve, Secondary, Stamp, 
 from symphony.bus.endpoint import Endpoint
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.commons.time import SystemClock, random_bits
-from symphony.ipc.envelope import EndpointId, EventPayload, MessageEnvelope, Stationery
+from symphony.ipc.envelope import EndpointId, EventPayload, MessageEnvelope
+from symphony.ipc.stationery import Stationery
 from symphony.ipc.transports import Channel
 from symphony.ports.clock import Clock
 from symphony.ports.values import Value

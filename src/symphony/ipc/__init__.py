@@ -14,8 +14,8 @@ from symphony.ipc.envelope import (
     Payload,
     RequestPayload,
     ResponsePayload,
-    Stationery,
 )
+from symphony.ipc.stationery import Stationery
 
 __all__ = [
     "CODECS",

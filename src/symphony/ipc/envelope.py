@@ -4,13 +4,11 @@ Fields are only ever added, at the end and with a default: then an older receive
 a newer one fills them in (see `codecs` for which codec allows that).
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, NewType, TypeAlias
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.time import SortableIds, SystemClock, random_bits
 
 if TYPE_CHECKING:
     from symphony.ports.values import Value
@@ -91,39 +89,3 @@ class MessageEnvelope(msgspec.Struct, frozen=True, array_like=True):
 
     header: MessageHeader
     payload: Payload
-
-
-_system_now_s = SystemClock().now_s
-
-
-class Stationery:
-    """Makes the envelopes of one sender: ids that increase, and the time of making."""
-
-    def __init__(
-        self,
-        sender: EndpointId,
-        *,
-        now_s: Callable[[], float] = _system_now_s,
-        random_bits: Callable[[int], int] = random_bits,
-    ) -> None:
-        """`now_s` gives seconds since the Unix epoch, `random_bits(n)` a number of n random bits."""
-        self._sender = sender
-        self._now_s = now_s
-        self._id_at = SortableIds(now_s, random_bits).at
-
-    def envelope(
-        self, message_type: str, payload: Payload, *, recipient: str = "", correlation_id: str | None = None
-    ) -> MessageEnvelope:
-        """A message of this sender, now."""
-        now_s = self._now_s()
-        header = MessageHeader(
-            self._id_at(now_s), message_type, int(now_s * 1e9), self._sender, recipient, correlation_id
-        )
-        return MessageEnvelope(header, payload)
-
-    def answer(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> MessageEnvelope:
-        """The answer to `request`: back to its sender, with its id."""
-        asked = request.header
-        return self.envelope(
-            asked.message_type, payload, recipient=asked.sender, correlation_id=asked.message_id
-        )
