@@ -7,9 +7,12 @@ import pytest
 
 from symphony import Context, operator, run
 from symphony.app import Symphony
+from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.tracker.journal import JournalFailed, SqliteStore
 from symphony.pit.tracker.records import Record
+from symphony.ports.artifacts import StorageFull
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
+from symphony.ports.values import ArtifactRef
 from symphony.workflow import loads
 
 
@@ -318,3 +321,79 @@ nodes:
     assert result.status is RunStatus.FAILED
     assert statuses(result)["each[0]"] == "cancelled"
     assert result.nodes["each[0]"].attempts == 1
+
+
+KEPT = """
+nodes:
+  rounds:
+    control: loop
+    state: {text: a}
+    until: iteration >= 1
+    body: {more: {operator: debug.value, inputs: {value: "${{ state.text + 'b' }}"}}}
+    next: {text: more.result}
+    artifact: {name: "letters-${{ inputs.n }}", port: text, content_type: text/plain}
+  child:
+    workflow: child.yaml
+    inputs: {n: "${{ inputs.n }}"}
+    artifact: {name: from-child}
+"""
+CHILD = (
+    "name: child\ninputs: {n: {type: integer}}\nnodes: {c: {operator: debug.value, inputs: {value: seven}}}\n"
+)
+
+
+def kept(folder: Path) -> Path:
+    (folder / "child.yaml").write_text(CHILD + "outputs: {out: '${{ c.result }}'}\n", encoding="utf-8")
+    file = folder / "workflow.yaml"
+    file.write_text(f"name: t\ninputs: {{n: {{type: integer}}}}\n{KEPT}", encoding="utf-8")
+    return file
+
+
+def test_the_outcome_of_a_loop_and_of_a_sub_workflow_is_the_artifact_that_they_declare(
+    tmp_path: Path,
+) -> None:
+    async def whole() -> list[bytes]:
+        async with Symphony.open(memory=True) as symphony:
+            handle = await symphony.start(kept(tmp_path), {"n": 3})
+            result = await handle.result()
+            assert result.status is RunStatus.SUCCEEDED
+            found = [symphony.artifacts.find(name) for name in ("letters-3", "from-child")]
+            assert found[0].content_type == "text/plain"
+            assert [one.node for one in found[1].provenance] == ["child"]
+            return [symphony.artifacts.get(one.digest) for one in found]
+
+    assert asyncio.run(whole()) == [b"abb", b"seven"]
+
+
+def test_a_full_store_leaves_a_loop_for_later_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **_more: object) -> ArtifactRef:
+        raise StorageFull("no room", hint="make room")
+
+    async def whole() -> RunResult:
+        async with Symphony.open(tmp_path / "home") as symphony:
+            handle = await symphony.start(kept(tmp_path), {"n": 3})
+            with monkeypatch.context() as patched:
+                patched.setattr(FileArtifacts, "put", full)
+                with pytest.raises(StorageFull):
+                    await asyncio.wait_for(handle.result(), 10)
+            return await (await symphony.resume(handle.run_id)).result()
+
+    result = asyncio.run(whole())
+    assert result.status is RunStatus.SUCCEEDED
+    assert result.nodes["rounds"].attempts == 1
+
+
+def test_what_stands_for_an_element_does_not_stand_for_a_list_that_failed() -> None:
+    result = ran("""
+nodes:
+  each:
+    operator: debug.value
+    for_each: "[1, 2].filter(i, 1 / (i - 1) == i)"
+    inputs: {value: "${{ item }}"}
+    on_error: {value: {result: 0}}
+""")
+    assert result.error is not None
+    assert result.error.code == "expression-failed"
+    assert "no list of elements" in result.error.message

@@ -119,6 +119,17 @@ class Bindings:
             out[name] = self.kept(level.kept(template, level.element), name, frame.parent)
         return out
 
+    def declared(
+        self, slot: int, work: Work, outputs: Mapping[str, StoredValue]
+    ) -> Mapping[str, StoredValue]:
+        """Outputs that no operator made, with the one that the node calls its artifact in the store.
+
+        Raises as `named`, and StorageFull.
+        """
+        if work.node.artifact is None:
+            return outputs
+        return self._executor.keep_declared(self.named(slot, work), outputs, self._machine.name(slot))
+
     def kept(self, value: StoredValue, name: str, slot: int) -> StoredValue:
         """The value, or a reference if it is large: `name` of what runs in `slot`, the run if -1."""
         return self._executor.keep_output(name, value, "" if slot < 0 else self._machine.name(slot))
@@ -166,6 +177,12 @@ class Bindings:
     def instead(self, slot: int) -> dict[str, StoredValue]:
         """What `on_error: {value: …}` gives in place of outputs. Raises as `render`, and `type-mismatch`."""
         work, level, element = self.work(slot), self.level(slot), self.element(slot)
+        if work.for_each is not None and slot not in self._machine.element_of:
+            raise SymphonyError(
+                "it stands for an element, and there is no list of elements",
+                code="type-mismatch",
+                hint="mend for_each, or give the node a `fallback`",
+            )
         given = {port: level.kept(template, element) for port, template in work.instead.items()}
         for port, value in given.items():
             kind = work.output_types.get(port)

@@ -32,6 +32,7 @@ from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.values import Values
 from symphony.pit.tracker.waits import Waits
 from symphony.pit.tracker.work import Work
+from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import StoredValue
@@ -281,6 +282,8 @@ class Engine:
                 self._steering.gather(slot)
             else:
                 self._nesting.settle(slot, self._bindings.work(slot))
+        except StorageFull as error:  # no failure of the node: it goes on when there is room
+            self._halt(error)
         except SymphonyError as error:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
@@ -313,6 +316,8 @@ class Engine:
                 self._inline.run(slot, work)
             else:
                 self._attempts.launch(slot, work)
+        except StorageFull as error:  # no failure of the node: it goes on when there is room
+            self._halt(error)
         except SymphonyError as error:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 

@@ -436,13 +436,27 @@ class Executor:
             run_id=self.run_id,
             node=node,
             port=port,
-            operator=work.operator.info.name if work.operator else work.model or "",
+            operator=work.operator.info.name if work.operator else work.model or "output",
             version=work.version,
             model=work.model,
             created_at=self.clock.now_s(),
             inputs={k: value_digest(v) for k, v in inputs.items() if not self.sealer.holds_secret(v)},
         )
         self.artifacts.link(ref, provenance)
+
+    def keep_declared(
+        self, work: Work, outputs: Mapping[str, StoredValue], node: str
+    ) -> Mapping[str, StoredValue]:
+        """Outputs that no operator made, with the one that `work` declares in the store under its name.
+
+        Raises StorageFull where there is no room.
+        """
+        declared = work.node.artifact
+        assert declared is not None
+        port = declared.port or next(iter(outputs))
+        ref = self._put(self._plain(outputs[port]), declared.content_type, _artifact_name(work))
+        self._link(work, ref, port, node, {})
+        return {**outputs, port: ref}
 
     def keep_output(self, name: str, value: StoredValue, node: str = "") -> StoredValue:
         """An output of a workflow as it is recorded: a large one in the store, linked to the run.

@@ -46,7 +46,7 @@ class Nesting:
                 name: self._bindings.kept(level.kept(template, element), name, slot)
                 for name, template in work.loop.state.items()
             }
-            self._next_round(slot, work.loop, state, 0)
+            self._next_round(slot, work, work.loop, state, 0)
         else:
             workflow = self._bindings.level(slot).graph.below[self._machine.local(slot)].workflow
             self._transitions.opened(slot, self._bound(slot, work, workflow))
@@ -69,7 +69,7 @@ class Nesting:
             self._transitions.failed(slot, self._why(frame, work), self._started(slot))
             return
         if work.loop is None:
-            outputs = self._bindings.outputs(frame)
+            outputs = self._bindings.declared(slot, work, self._bindings.outputs(frame))
             self._end(slot, frame)
             self._transitions.finished(slot, Finished(outputs), self._started(slot))
             return
@@ -78,18 +78,20 @@ class Nesting:
         done = work.loop.until is not None and self._until(frame, work.loop.until, state)
         self._bindings.leave(frame)
         if done:
-            self._finish(slot, state, frame.round + 1)
+            self._finish(slot, work, state, frame.round + 1)
         else:
-            self._next_round(slot, work.loop, state, frame.round + 1)
+            self._next_round(slot, work, work.loop, state, frame.round + 1)
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def _next_round(self, slot: int, loop: Loop, state: Mapping[str, StoredValue], number: int) -> None:
+    def _next_round(
+        self, slot: int, work: Work, loop: Loop, state: Mapping[str, StoredValue], number: int
+    ) -> None:
         if loop.while_ is not None:
             element = self._bindings.element(slot)
             around = self._bindings.level(slot).around(state, number, element)
             if not truth(around.render(loop.while_, element), "while"):
-                self._finish(slot, state, number)
+                self._finish(slot, work, state, number)
                 return
         if number >= loop.rounds_max:
             self._timers.cancel(slot)
@@ -100,9 +102,10 @@ class Nesting:
             )
         self._transitions.opened(slot, state, number)
 
-    def _finish(self, slot: int, state: Mapping[str, StoredValue], rounds: int) -> None:
+    def _finish(self, slot: int, work: Work, state: Mapping[str, StoredValue], rounds: int) -> None:
         self._timers.cancel(slot)
-        self._transitions.finished(slot, Finished({**state, "iterations": rounds}), self._started(slot))
+        outputs = self._bindings.declared(slot, work, {**state, "iterations": rounds})
+        self._transitions.finished(slot, Finished(outputs), self._started(slot))
 
     def _state_after(self, frame: Frame, loop: Loop) -> dict[str, StoredValue]:
         level = self._bindings.inside(frame)
