@@ -123,7 +123,8 @@ class Reading(AbstractContextManager[Table]):
         return sample
 
     def _rows(self, lines: Iterable[str], delimiter: str) -> Iterator[Row]:
-        reader = csv.reader(lines, delimiter=delimiter)
+        ending = _Ending(lines)
+        reader = csv.reader(ending, delimiter=delimiter)
         line = 1
         while True:
             try:
@@ -138,6 +139,13 @@ class Reading(AbstractContextManager[Table]):
                 raise InputRefused(f"{self._source.name}:{line}: {why}", hint=hint) from error
             except UnicodeError as error:
                 raise self._not_in_encoding(error) from error
+            if ending.over:
+                if not fields:
+                    return
+                raise InputRefused(
+                    f"{self._source.name}:{line}: the file ends within a quoted field",
+                    hint="it may be cut off; or look for a closing quote that is missing",
+                )
             if len(fields) > COLUMNS_MAX:
                 raise InputRefused(
                     f"{self._source.name}:{line}: more than {COLUMNS_MAX:,} fields",
@@ -165,6 +173,23 @@ class Reading(AbstractContextManager[Table]):
                 except UnicodeDecodeError as error:
                     return line + error.object[: error.start].count(b"\n")
         return line
+
+
+class _Ending:
+    """Lines, and an empty one after the last.
+
+    It makes a record without fields, unless the file ended within quotes: the csv module itself
+    does not tell.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.over = False
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._lines
+        self.over = True
+        yield ""
 
 
 def checked_delimiter(delimiter: str) -> None:

@@ -115,6 +115,17 @@ def test_a_quote_that_never_ends_does_not_take_the_rest_of_the_file_along(run: A
         run("csv.read", data=b'a,b\n"1,2\n' + b"3,4\n" * 100_000)
 
 
+@pytest.mark.parametrize("end", ['"cut o', '"', '"cut\n', 'x,"cut', '"a ""b'])
+def test_a_file_that_is_cut_off_within_quotes_is_refused(run: Any, end: str) -> None:
+    with pytest.raises(InputRefused, match=r"input text:3: the file ends within a quoted field"):
+        run("csv.read", text=f"a,b\n1,2\n{end}")
+
+
+@pytest.mark.parametrize("end", ["", "\n", '"x"', '"x\n"\n', '""', '"x"y', "\n\n\n", 'a"b'])
+def test_any_other_end_is_the_end(run: Any, end: str) -> None:
+    run("csv.read", text=f"a\n{end}")
+
+
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
