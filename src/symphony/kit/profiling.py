@@ -3,11 +3,13 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
-from typing import Final, TypedDict
+from typing import Final, TypeAlias, TypedDict
+
+import numpy as np
 
 from symphony.kit.csv_text import Reading, Source
 from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
@@ -23,10 +25,22 @@ COUNTED_MAX: Final = 2_000
 """Different values whose frequency is counted; a column with more has no usual ones."""
 TOP: Final = 5
 OUTLIERS_SHOWN: Final = 5
+BLOCK_ROWS: Final = 4_096
+"""Records that are looked at together; fewer if they have very many fields, or long ones."""
+BLOCK_FIELDS: Final = 500_000
+BLOCK_CHARS: Final = 16 * 1024 * 1024
 _TEXT_SHOWN: Final = 60
+_NUMERIC: Final = ("integer", "number")
+_PLAIN: Final = r"[+-]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,18})?"
+_PLAIN_LINES: Final = re.compile(rf"{_PLAIN}(?:\n{_PLAIN})*", re.ASCII)
+"""Lines that are numbers of moderate size, all of them."""
 _DATE: Final = re.compile(
     r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ]\d{2}:\d{2}.{0,20})?", re.ASCII
 )
+
+
+Fields: TypeAlias = Sequence[str | None]
+"""One column of some records; None where a record had too few fields."""
 
 
 class Frequent(TypedDict):
@@ -111,46 +125,54 @@ def profile(
     """
     source = Source.of(context.cwd / path, None, None)
     nothing = frozenset(missing)
-
-    def read(take: Callable[[int, int, str], None]) -> tuple[Shaping, int]:
-        rows = 0
-        for line, fields in shaping:
-            rows += 1
-            for at, text in enumerate(fields):
-                if text is None or text.strip() in nothing:
-                    columns[at].missing += 1
-                else:
-                    take(at, line, text)
-        return shaping, rows
-
+    rows = 0
     with Reading(source, delimiter=delimiter, header=header, encoding=encoding) as table:
         room = max(100, min(SAMPLE_MAX, SAMPLE_TOTAL // max(1, len(table.columns))))
-        columns = [_Column(name, room) for name in table.columns]
-        shaping = Shaping(table, ragged, context.cancelled)
-        first, rows = read(lambda at, _line, text: columns[at].take(text))
-    numeric = [column for column in columns if column.fences() is not None]
+        columns = [_Column(name, room, nothing) for name in table.columns]
+        first = Shaping(table, ragged, context.cancelled)
+        for lines, fields in _blocks(first):
+            rows += len(lines)
+            for column, texts in zip(columns, fields, strict=True):
+                column.take(texts)
+    numeric = [(at, column) for at, column in enumerate(columns) if column.fences() is not None]
     if numeric:
         with Reading(source, delimiter=table.delimiter, header=header, encoding=encoding) as again:
-            shaping = Shaping(again, ragged, context.cancelled)
-            before = [column.missing for column in columns]
-            read(lambda at, line, text: columns[at].compare(line, text))
-            for column, count in zip(columns, before, strict=True):
-                column.missing = count
+            for lines, fields in _blocks(Shaping(again, ragged, context.cancelled)):
+                for at, column in numeric:
+                    column.compare(lines, fields[at])
     return Profile(
         columns=[column.report() for column in columns], rows=rows, delimiter=table.delimiter,
         problems=first.problems, problems_total=first.problems_total,
     )  # fmt: skip
 
 
+def _blocks(shaping: Shaping) -> Iterator[tuple[list[int], Sequence[Fields]]]:
+    """The numbers of the lines that some records begin in, and the fields of these by column."""
+    rows_max = max(16, min(BLOCK_ROWS, BLOCK_FIELDS // max(1, len(shaping.table.columns))))
+    lines: list[int] = []
+    rows: list[list[str | None]] = []
+    size = 0
+    for line, fields in shaping:
+        lines.append(line)
+        rows.append(fields)
+        size += sum(map(len, filter(None, fields)))
+        if len(rows) == rows_max or size > BLOCK_CHARS:
+            yield lines, list(zip(*rows, strict=True))
+            lines, rows, size = [], [], 0
+    if rows:
+        yield lines, list(zip(*rows, strict=True))
+
+
 @dataclass(slots=True)
 class _Column:
-    """Running figures of one column."""
+    """Running figures of one column. `nothing`: texts that count as missing."""
 
     name: str
     room: int
+    nothing: frozenset[str]
     missing: int = 0
     kinds: set[str] = field(default_factory=set)
-    counts: dict[str, int] | None = field(default_factory=dict)
+    counts: Counter[str] | None = field(default_factory=Counter)
     distinct: "Distinct" = field(default_factory=lambda: Distinct(DISTINCT_KEPT))
     numbers: "Sample" = field(init=False)
     least: str | None = None
@@ -164,30 +186,38 @@ class _Column:
     def __post_init__(self) -> None:
         self.numbers = Sample(self.room)
 
-    def take(self, text: str) -> None:
-        """One field that is there."""
-        bare = text.strip()
-        kind = "date" if _DATE.fullmatch(bare) else kind_of(bare)
-        self.kinds.add(kind)
-        self.distinct.add(text)
-        self._count(text)
-        if kind in ("integer", "number"):
-            self.numbers.add(float(bare))
-        elif kind == "date":
-            self.least = bare if self.least is None else min(self.least, bare)
-            self.greatest = bare if self.greatest is None else max(self.greatest, bare)
-        length = len(text)
-        self.shortest = length if self.shortest is None else min(self.shortest, length)
-        self.longest = max(self.longest, length)
-
-    def _count(self, text: str) -> None:
-        if self.counts is None:
+    def take(self, fields: Fields) -> None:
+        """The fields of some records. Each different text is looked at once."""
+        found: dict[str, int] = {}
+        for text, count in Counter(fields).items():
+            if text is None or text.strip() in self.nothing:
+                self.missing += count
+            else:
+                found[text] = count
+        if not found:
             return
-        known = self.counts.get(text)
-        if known is None and len(self.counts) == COUNTED_MAX:
+        bare = [text.strip() for text in found]
+        kinds = kinds_of(bare)
+        self.kinds.update(kinds)
+        if self.kind in _NUMERIC:
+            self.numbers.add(list(map(float, bare)), list(found.values()))
+        elif "date" in kinds:
+            dates = [text for text, kind in zip(bare, kinds, strict=True) if kind == "date"]
+            self.least = min(dates) if self.least is None else min(self.least, *dates)
+            self.greatest = max(dates) if self.greatest is None else max(self.greatest, *dates)
+        self._count(found)
+        lengths = list(map(len, found))
+        self.shortest = min(lengths) if self.shortest is None else min(self.shortest, *lengths)
+        self.longest = max(self.longest, *lengths)
+
+    def _count(self, found: dict[str, int]) -> None:
+        if self.counts is None:
+            self.distinct.add(found)
+            return
+        self.distinct.add(found.keys() - self.counts.keys())
+        self.counts.update(found)
+        if len(self.counts) > COUNTED_MAX:
             self.counts = None
-        else:
-            self.counts[text] = (known or 0) + 1
 
     @property
     def kind(self) -> str:
@@ -196,29 +226,30 @@ class _Column:
 
     def fences(self) -> tuple[float, float] | None:
         """Where outliers begin; None for what is no column of numbers."""
-        if self.kind in ("integer", "number") and self._fences is None:
+        if self.kind in _NUMERIC and self._fences is None:
             _, low, _, high, _ = self.numbers.quantiles()
             reach = 1.5 * (high - low)
             self._fences = low - reach, high + reach
         return self._fences
 
-    def compare(self, line: int, text: str) -> None:
-        """Is this field an outlier? The ones farthest away are kept."""
-        if self._fences is None:
-            return
-        value = float(text)
+    def compare(self, lines: Sequence[int], fields: Fields) -> None:
+        """Are there outliers among these fields? The ones farthest away are kept."""
+        assert self._fences is not None
         low, high = self._fences
-        if low <= value <= high:
-            return
-        self.outliers += 1
-        self.farthest.append(Outlier(line=line, value=value))
+        values = np.array([self._number(text) for text in fields])
+        for at in np.flatnonzero((values < low) | (values > high)).tolist():
+            self.outliers += 1
+            self.farthest.append(Outlier(line=lines[at], value=values[at].item()))
         self.farthest.sort(key=lambda one: -max(low - one["value"], one["value"] - high))
         del self.farthest[OUTLIERS_SHOWN:]
+
+    def _number(self, text: str | None) -> float:
+        return math.nan if text is None or text.strip() in self.nothing else float(text)
 
     def report(self) -> Column:
         """The figures."""
         kind = self.kind
-        numeric = kind in ("integer", "number")
+        numeric = kind in _NUMERIC
         quantiles = self.numbers.quantiles() if numeric else []
         usual = sorted((self.counts or {}).items(), key=lambda one: (-one[1], one[0]))[:TOP]
         least, greatest = (self.least, self.greatest) if kind == "date" else (None, None)
@@ -244,6 +275,14 @@ class _Column:
         )
 
 
+def kinds_of(texts: Sequence[str]) -> Sequence[str]:
+    """What each text is by itself: a date, or as `kind_of` says."""
+    lines = "\n".join(texts)
+    if _PLAIN_LINES.fullmatch(lines) and lines.count("\n") == len(texts) - 1:
+        return ["number" if "." in text else "integer" for text in texts]
+    return ["date" if _DATE.fullmatch(text) else kind_of(text) for text in texts]
+
+
 def _number(value: float, kind: str) -> str:
     return str(int(value)) if kind == "integer" and abs(value) < 2**53 else repr(value)
 
@@ -260,14 +299,14 @@ class Distinct:
         self._bound = 1 << 64
         self.exact = True
 
-    def add(self, text: str) -> None:
-        """One text."""
-        digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-        number = int.from_bytes(digest, "big")
-        if number >= self._bound:
-            return
-        self._least.add(number)
-        if len(self._least) >= 2 * self._kept:
+    def add(self, texts: Iterable[str]) -> None:
+        """Some texts, which may have been there before."""
+        least, bound = self._least, self._bound
+        for text in texts:
+            digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            if (number := int.from_bytes(digest, "big")) < bound:
+                least.add(number)
+        if len(least) >= 2 * self._kept:
             self._prune()
 
     def _prune(self) -> None:
@@ -285,29 +324,35 @@ class Distinct:
 class Sample:
     """Mean and deviation of all numbers, and a fair sample of them for quantiles.
 
-    Sources: J. Vitter, "Random Sampling with a Reservoir", 1985, algorithm R; B. Welford, "Note on a
-    method for calculating corrected sums of squares and products", 1962.
+    Sources: J. Vitter, "Random Sampling with a Reservoir", 1985, algorithm R; T. Chan, G. Golub and
+    R. LeVeque, "Updating Formulae and a Pairwise Algorithm for Computing Sample Variances", 1979.
     """
 
     def __init__(self, room: int) -> None:
-        self._room, self._chance = room, Random(0)  # noqa: S311  (the same sample every time)
-        self._kept: list[float] = []
+        self._room, self._chance = room, np.random.default_rng(0)  # the same sample every time
+        self._kept: np.ndarray[tuple[int], np.dtype[np.float64]] = np.empty(0)
         self.count = 0
         self.least, self.greatest = math.inf, -math.inf
         self.mean = 0.0
         self._squares = 0.0
 
-    def add(self, value: float) -> None:
-        """One number."""
-        self.count += 1
-        self.least, self.greatest = min(self.least, value), max(self.greatest, value)
-        step = value - self.mean
-        self.mean += step / self.count
-        self._squares += step * (value - self.mean)
-        if len(self._kept) < self._room:
-            self._kept.append(value)
-        elif (at := self._chance.randrange(self.count)) < self._room:
-            self._kept[at] = value
+    def add(self, values: Sequence[float], counts: Sequence[int]) -> None:
+        """Some numbers, at least one, each so many times."""
+        some = np.repeat(np.array(values), counts)
+        before, more = self.count, len(some)
+        self.count += more
+        self.least, self.greatest = min(self.least, *values), max(self.greatest, *values)
+        with np.errstate(over="ignore", invalid="ignore"):  # of enormous numbers there is no deviation
+            mean = float(some.mean())
+            step = mean - self.mean
+            self._squares += float(np.square(some - mean).sum()) + step * step * before * more / self.count
+            self.mean += step * more / self.count
+        fit = max(0, self._room - before)
+        self._kept = np.concatenate((self._kept, some[:fit]))
+        if more > fit:
+            at = self._chance.integers(0, np.arange(before + fit + 1, self.count + 1))
+            taken = at < self._room
+            self._kept[at[taken]] = some[fit:][taken]
 
     @property
     def whole(self) -> bool:
@@ -323,7 +368,7 @@ class Sample:
 
     def quantiles(self) -> list[float]:
         """0, 25, 50, 75 and 100 %, between neighbours linearly; zeros where there are no numbers."""
-        kept = sorted(self._kept) or [0.0]
+        kept = sorted(self._kept.tolist()) or [0.0]
         found = []
         for share in (0.25, 0.5, 0.75):
             place = share * (len(kept) - 1)

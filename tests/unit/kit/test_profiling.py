@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from symphony.kit import profiling
 from symphony.kit.errors import InputRefused
 from symphony.kit.profiling import DISTINCT_KEPT, Distinct, Sample
 
@@ -69,9 +70,9 @@ def test_what_is_no_table_is_refused(run: Any, tmp_path: Path) -> None:
 
 def test_many_different_values_are_estimated_within_five_percent() -> None:
     distinct = Distinct(DISTINCT_KEPT)
-    for number in range(60_000):
-        distinct.add(f"value {number}")
-        distinct.add(f"value {number // 2}")
+    for start in range(0, 60_000, 1_000):
+        distinct.add(f"value {number}" for number in range(start, start + 1_000))
+        distinct.add(f"value {number // 2}" for number in range(start, start + 1_000))
     assert not distinct.exact
     assert distinct.count() == pytest.approx(60_000, rel=0.05)
 
@@ -79,9 +80,39 @@ def test_many_different_values_are_estimated_within_five_percent() -> None:
 def test_quantiles_of_a_sample_are_near_those_of_all() -> None:
     sample, chance = Sample(2_000), Random(5)
     numbers = [chance.gauss(0, 1) for _ in range(20_000)]
-    for number in numbers:
-        sample.add(number)
+    for start in range(0, 20_000, 1_500):
+        some = numbers[start : start + 1_500]
+        sample.add(some, [1] * len(some))
     assert not sample.whole
     exact = statistics.quantiles(numbers, n=4)
     assert sample.quantiles()[1:4] == pytest.approx(exact, abs=0.1)
     assert sample.mean == pytest.approx(statistics.fmean(numbers))
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_it_does_not_matter_how_many_records_are_looked_at_together(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    chance = Random(7)
+    cells = ["", "NA", "1", "-2.5", "007", "true", "2024-02-30", "2024-02-03", "x\ny", "1\n2", "9" * 30]
+    text = "a,b,c,d\n" + "".join(
+        f'"{chance.choice(cells)}",{chance.randrange(9)},{chance.random():.3f},2024-01-{day:02}\n'
+        for day in [*range(1, 31), *range(1, 31)]
+    )
+    whole = profile(run, tmp_path, text)
+    monkeypatch.setattr(profiling, "BLOCK_FIELDS", 0)
+    monkeypatch.setattr(profiling, "BLOCK_CHARS", rows * 8)
+    pieces = profile(run, tmp_path, text)
+    for one, other in zip(whole["columns"], pieces["columns"], strict=True):
+        for name in one:
+            assert other[name] == (pytest.approx(one[name]) if name in ("mean", "deviation") else one[name])
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1_000", "007", "1\n2", "0x1", "1e", "\u0661", "1,5"])
+def test_what_only_looks_like_a_number_is_text(text: str) -> None:
+    assert profiling.kinds_of(["1", text, "2.5"]) == ["integer", "string", "number"]
+
+
+def test_numbers_of_any_size_are_told_apart() -> None:
+    texts = ["1", str(2**63 - 1), str(2**63), "1e300", "1e999", "-0"]
+    assert profiling.kinds_of(texts) == ["integer", "integer", "number", "number", "string", "integer"]
