@@ -194,7 +194,7 @@ asyncio.run(main())
         await asyncio.sleep(0.3)  # a life sign comes every quarter of a second
         process.kill()
         await process.wait()
-        with pytest.raises(EndpointLost, match="no sign of life"):
+        with pytest.raises(EndpointLost, match="its connection has ended"):
             await waiting
         event = data(await lost.receive())
     assert isinstance(event, dict)

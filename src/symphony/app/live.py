@@ -7,11 +7,12 @@ again whenever the bus left something out. Nothing is made or sent while nobody 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.time import random_bits
 from symphony.ipc.envelope import EventPayload
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.runs import Runs
@@ -20,6 +21,8 @@ from symphony.ports.values import Value
 
 if TYPE_CHECKING:
     from symphony.bus import Bus, Endpoint, Joined, Mailbox
+    from symphony.bus.bus import Beyond
+    from symphony.ipc.envelope import MessageEnvelope
 
 logger = logging.getLogger(__name__)
 
@@ -46,12 +49,21 @@ def bus_address(home: Path) -> str:
     return f"unix://{path}"
 
 
+def passing_name(role: str) -> str:
+    """A name for an endpoint that comes and goes, which no other has, on this machine or another."""
+    return f"{role}.{os.getpid()}.{random_bits(32):08x}"
+
+
 class LiveBus:
     """The bus of a home in this process, joined when a run is worth it."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(
+        self, home: Path, beyond: "Callable[[], Callable[[Bus], Beyond] | None]" = lambda: None
+    ) -> None:
+        """`beyond` gives what joins it to the buses of other homes; see `symphony.app.beyond`."""
+        self._home, self._beyond = home, beyond
         self._joining: asyncio.Task[tuple[Bus, Joined] | None] | None = None
+        self._warned = False
         self._heard: set[str] = set()  # runs that somebody has listened to
 
     def tell(self, run_id: str, feed: Feed) -> "asyncio.Task[None]":
@@ -97,13 +109,30 @@ class LiveBus:
 
     async def _join(self) -> "tuple[Bus, Joined] | None":
         from symphony.bus import Bus, join
+        from symphony.bus.bus import BEYOND_AWAY
 
-        bus = Bus()
+        beyond: Callable[[Bus], Beyond] | None = None
         try:
-            return bus, await join(bus, bus_address(self._home))
+            beyond = await asyncio.to_thread(self._beyond)
+        except SymphonyError as error:
+            logger.warning("other homes do not see this run live: %s (%s)", error, error.hint)
+        bus = Bus()
+        if beyond is not None:
+            await bus.subscribe(BEYOND_AWAY, self._away, owner="run")
+        try:
+            return bus, await join(bus, bus_address(self._home), beyond=beyond)
         except SymphonyError as error:
             logger.warning("this run cannot be watched live: %s", error)
             return None
+
+    def _away(self, envelope: "MessageEnvelope") -> None:
+        """Said once: it is back by itself, or away for as long as this process runs."""
+        event = envelope.payload
+        if not self._warned and isinstance(event, EventPayload) and isinstance(event.data, dict):
+            self._warned = True
+            logger.warning(
+                "other homes do not see this run live: %s (%s)", event.data["reason"], event.data["hint"]
+            )
 
 
 async def _interest(bus: "Bus", run_id: str, feed: Feed) -> int:
@@ -142,7 +171,7 @@ async def watch(home: Path, runs: Runs, run_id: str) -> AsyncIterator[RunEvent]:
     from symphony.bus import Bus, join
 
     bus = Bus()
-    endpoint = await bus.endpoint(f"watch.{os.getpid()}")
+    endpoint = await bus.endpoint(passing_name("watch"))
     box = await endpoint.mailbox(f"run.{run_id}.>", capacity=10_000)
     joined: Joined | None = None
     seen = 0

@@ -18,8 +18,9 @@ HOSTED = ("openai", "anthropic")
 
 
 def keys_of(config: Config, environment: Mapping[str, str]) -> dict[str, str]:
-    """The keys of all models, by the names of their variables: no run may write them down."""
+    """The keys of all models and of the bus, by the names of their variables: no run may write them down."""
     names = {model.key for model in config.models.values() if model.key is not None}
+    names |= {name for name in (config.bus.token, config.bus.nkey) if name is not None}
     return {name: environment[name] for name in sorted(names) if environment.get(name)}
 
 

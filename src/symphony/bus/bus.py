@@ -13,7 +13,7 @@ import msgspec
 
 from symphony.bus.core.calls import Call, Calls
 from symphony.bus.core.mailbox import CAPACITY, Policy
-from symphony.bus.core.metrics import BusStats, EndpointStats, MailboxStats, Metrics
+from symphony.bus.core.metrics import BeyondStats, BusStats, EndpointStats, MailboxStats, Metrics
 from symphony.bus.core.registry import Entry, Registry
 from symphony.bus.core.retention import Replay, Retention
 from symphony.bus.core.router import Deliver, Router, Subscription
@@ -41,6 +41,8 @@ JOINED: Final = "bus.endpoint.joined"
 LEFT: Final = "bus.endpoint.left"
 LOST: Final = "bus.endpoint.lost"
 DROPPED: Final = "bus.dropped"
+BEYOND_JOINED: Final = "bus.beyond.joined"
+BEYOND_AWAY: Final = "bus.beyond.away"
 LINK: Final = "bus.link"
 """The recipient of what is said about a connection."""
 _OWN_TOPICS: Final = "bus."
@@ -88,6 +90,26 @@ class Uplink(Protocol):
         ...
 
 
+class Beyond(Protocol):
+    """Other buses, which the hub of this one joins to it. Events pass through its subscriptions."""
+
+    def forward(self, envelope: MessageEnvelope) -> None:
+        """Send to whoever it is for there. What cannot be sent is answered with an error."""
+        ...
+
+    def stats(self) -> BeyondStats:
+        """How it stands."""
+        ...
+
+    async def tried(self) -> None:
+        """Returns when they have been reached, or could not be at the first try."""
+        ...
+
+    async def close(self) -> None:
+        """Part from them; what was published before arrives there."""
+        ...
+
+
 class Bus:
     """Endpoints, subscriptions and requests of one process. See `symphony.bus.joining` for more processes."""
 
@@ -102,6 +124,7 @@ class Bus:
         self.calls: Calls[asyncio.Future[Payload]] = Calls()
         self.metrics = Metrics()
         self.uplink: Uplink | None = None
+        self.beyond: Beyond | None = None
         self.links = 0
         self.subscribed: Callable[[], None] | None = None
         """For the hub: called when subscriptions have come or gone."""
@@ -444,12 +467,13 @@ class Bus:
                 try:
                     entry = self.registry.serving(header.message_type)
                 except EndpointUnknown as error:
-                    if self.uplink is None:
+                    if self.uplink is None and self.beyond is None:
                         self.refuse(envelope, error)
                         return
             if entry is None:
-                if self.uplink is not None:
-                    self.uplink.forward(envelope)
+                way = self.uplink or self.beyond
+                if way is not None:
+                    way.forward(envelope)
                 else:
                     self.refuse(envelope, EndpointUnknown(f"there is no endpoint {header.recipient!r}"))
                 return
@@ -486,6 +510,8 @@ class Bus:
         payload = ErrorPayload(error.code, error.message, hint=error.hint)
         if self.registry.find(envelope.header.sender) is not None:
             self.send(self._own.answer(envelope, payload))
+        elif self.beyond is not None:
+            self.beyond.forward(self._own.answer(envelope, payload))
 
     # The whole.
 
@@ -520,6 +546,7 @@ class Bus:
                 for box in self._mailboxes.values()
             ],
             links=self.links,
+            beyond=None if self.beyond is None else self.beyond.stats(),
         )  # fmt: skip
 
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from symphony.bus.bus import Bus
+from symphony.bus.bus import Beyond, Bus
 from symphony.bus.core.registry import Pulse
 from symphony.bus.hub import Hub
 from symphony.bus.membership import Membership
@@ -19,9 +19,17 @@ class Joined:
     """A bus that is on a shared one for as long as this is open. Made by `join`."""
 
     def __init__(
-        self, bus: Bus, address: str, config: TransportConfig, *, serve: bool, jitter: Callable[[], float]
+        self,
+        bus: Bus,
+        address: str,
+        config: TransportConfig,
+        *,
+        serve: bool,
+        beyond: Callable[[Bus], Beyond] | None,
+        jitter: Callable[[], float],
     ) -> None:
         self.bus, self.address = bus, address
+        self._beyond = beyond
         self._config, self._serve, self._jitter = config, serve, jitter
         self._hub: Hub | None = None
         self._member: Membership | None = None
@@ -47,6 +55,8 @@ class Joined:
                 pass
             else:
                 self._hub = hub
+                if self._beyond is not None:
+                    self.bus.beyond = self._beyond(self.bus)
                 return
         connection = await connect(self.address, self._config)
         member = Membership(self.bus, connection, Pulse())
@@ -63,6 +73,9 @@ class Joined:
             self._staying.cancel()
             await asyncio.gather(self._staying, return_exceptions=True)
         await self._leave()
+        if self.bus.beyond is not None:
+            await self.bus.beyond.close()
+            self.bus.beyond = None
         if self._hub is not None:
             await self._hub.close()
 
@@ -93,14 +106,16 @@ async def join(
     *,
     serve: bool = True,
     wait: bool = False,
+    beyond: Callable[[Bus], Beyond] | None = None,
     jitter: Callable[[], float] = jitter,
 ) -> Joined:
     """Put `bus` on the one at `address`, until the result is closed.
 
     With `serve` this process becomes the hub if there is none, now or later; without it raises
-    ConnectFailed if there is none, unless it shall `wait` for one. `jitter` draws from [0, 1].
+    ConnectFailed if there is none, unless it shall `wait` for one. A hub has
+    `beyond` join other buses to this one, at once and until it closes. `jitter` draws from [0, 1].
     """
-    joined = Joined(bus, address, config or TransportConfig(), serve=serve, jitter=jitter)
+    joined = Joined(bus, address, config or TransportConfig(), serve=serve, beyond=beyond, jitter=jitter)
     try:
         await joined.enter()
     except SymphonyError as error:

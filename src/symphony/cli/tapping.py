@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import statistics
 import sys
 import time
@@ -14,16 +13,16 @@ from typing import Literal
 import msgspec
 
 from symphony.app import Symphony
-from symphony.app.live import bus_address
+from symphony.app.live import bus_address, passing_name
 from symphony.bus import Bus, Endpoint, join
-from symphony.bus.core.metrics import BusStats, prometheus
+from symphony.bus.core.metrics import BeyondStats, BusStats, prometheus
 from symphony.bus.core.topics import check_pattern
 from symphony.cli import output, spelling
 from symphony.commons.errors import SymphonyError
 from symphony.ipc import EventPayload, MessageEnvelope
 from symphony.ports.values import Value
 
-_TIMEOUT_S = 5.0
+_TIMEOUT_S, _LOOK_EVERY_S, _HEARSAY_S = 5.0, 0.05, 0.3
 
 
 class BusAbsent(SymphonyError):
@@ -32,15 +31,24 @@ class BusAbsent(SymphonyError):
     code = "bus-absent"
 
 
+class NatsAway(SymphonyError):
+    """The settings join the bus of this home to others over NATS, and it is not joined."""
+
+    code = "nats-away"
+
+
 @asynccontextmanager
 async def _on_bus(*, serve: bool) -> AsyncIterator[Endpoint]:
-    """An endpoint on the bus of the home. With `serve` it may be the first there. Raises BusAbsent."""
-    home = Symphony.open().home
+    """An endpoint on the bus of the home. With `serve`, or NATS, it may be the first there.
+
+    Raises BusAbsent, and what `Symphony.beyond` does.
+    """
+    symphony = Symphony.open()
+    home, beyond, bus = symphony.home, symphony.beyond(), Bus()
     assert home is not None
-    bus = Bus()
-    endpoint = await bus.endpoint(f"cli.{os.getpid()}")
+    endpoint = await bus.endpoint(passing_name("cli"))
     try:
-        joined = await join(bus, bus_address(home), serve=serve)
+        joined = await join(bus, bus_address(home), serve=serve or beyond is not None, beyond=beyond)
     except SymphonyError as error:
         if error.code != "connect-failed":
             raise
@@ -48,10 +56,34 @@ async def _on_bus(*, serve: bool) -> AsyncIterator[Endpoint]:
             f"nothing runs in {home}", hint="start a run, or `symphony bus tap`, or set SYMPHONY_HOME"
         ) from error
     try:
+        if bus.beyond is not None:
+            await bus.beyond.tried()
+        if beyond is not None and serve:
+            await _reached(bus, endpoint)
         yield endpoint
     finally:
         await joined.close()
         await bus.close()
+
+
+async def _stats(endpoint: Endpoint) -> BusStats:
+    return msgspec.convert(await endpoint.request("bus", "bus.stats", timeout_s=_TIMEOUT_S), BusStats)
+
+
+async def _reached(bus: Bus, endpoint: Endpoint) -> None:
+    """Returns when the bus is joined to NATS, by this process or by another. Raises NatsAway."""
+    while True:
+        found = (await _stats(endpoint)).beyond
+        if found is None:
+            raise NatsAway(
+                "bus.nats is set here, and was not where the process began that is the hub of this home",
+                hint="end that process, or set it in config.toml in the home and start anew",
+            )
+        if found.state == "joined":
+            return
+        if found.state == "away":
+            raise NatsAway(found.why, hint=found.hint)
+        await bus.clock.sleep(_LOOK_EVERY_S)
 
 
 def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
@@ -62,6 +94,7 @@ def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
         async with _on_bus(serve=True) as endpoint:
             box = await endpoint.mailbox(pattern, capacity=10_000)
             await endpoint.subscribe("bus.dropped", lambda envelope: _missed(envelope, endpoint.name))
+            await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)
             left = count
             async for envelope in box:
                 output.say(_line(envelope, as_json=as_json))
@@ -108,7 +141,9 @@ def stats(form: Literal["text", "json", "prometheus"]) -> str:
 
     async def run() -> BusStats:
         async with _on_bus(serve=False) as endpoint:
-            return msgspec.convert(await endpoint.request("bus", "bus.stats", timeout_s=_TIMEOUT_S), BusStats)
+            if (await _stats(endpoint)).uptime_s < _HEARSAY_S:
+                await asyncio.sleep(_HEARSAY_S)  # the others are just telling of themselves
+            return await _stats(endpoint)
 
     found = asyncio.run(run())
     if form == "prometheus":
@@ -122,6 +157,7 @@ def _text(found: BusStats) -> str:
     drops = {owner: sum(topics.values()) for owner, topics in found.drops.items()}
     lines = [
         f"up {output.duration(found.uptime_s)}, {output.count(found.links, 'member')}",
+        *_nats(found.beyond),
         f"events: {', '.join(f'{n:,} {topic}' for topic, n in sorted(found.events.items())) or 'none'}",
         (
             f"requests: {found.requests:,}, {found.failed:,} failed, {found.pending:,} under way, "
@@ -137,6 +173,28 @@ def _text(found: BusStats) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _nats(found: BeyondStats | None) -> list[str]:
+    if found is None:
+        return []
+    head = f"NATS at {output.shown(found.address)}: {found.state} for {output.duration(found.for_s)}"
+    if found.state != "joined":
+        return [f"{head}: {output.shown(found.why)}" if found.why else head]
+    events = f"{output.count(found.sent, 'event')} sent, {found.received:,} received, {found.waiting:,} wait"
+    return [
+        f"{head}, with {output.count(found.processes, 'other home')}; {events}",
+        *(f"beyond: {output.shown(name)}" for name in found.names),
+    ]
+
+
+def _nats_came_or_went(envelope: MessageEnvelope) -> None:
+    event = envelope.payload
+    assert isinstance(event, EventPayload)
+    if event.topic.endswith(".joined"):
+        output.note("NATS is joined: other homes are heard again")
+    elif isinstance(event.data, dict) and isinstance(reason := event.data.get("reason"), str):
+        output.note(f"NATS is away, only this home is heard: {output.shown(reason)}")
 
 
 def _missed(envelope: MessageEnvelope, name: str) -> None:

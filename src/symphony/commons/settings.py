@@ -12,6 +12,8 @@ from symphony.commons.secrets import Secret
 MODEL_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,99}")
 """What a configured model may be called; `@` would begin a version."""
 KEY_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+PREFIX: Final = re.compile(r"(?=.{1,100}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "[::1]")
 CURRENCY: Final = re.compile(r"[A-Z]{3}")
 
 Provider: TypeAlias = Literal["openai", "anthropic", "llama", "minilm"]
@@ -22,6 +24,33 @@ Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of all settings: a value of the wrong type or an unknown key is an error."""
+
+
+class BusConfig(Settings, frozen=True, kw_only=True):
+    """The NATS server that joins the bus of this home to those of others; without `nats`, none does.
+
+    `nats` is the address of one server, or of several of a cluster with commas between. All homes
+    with the same `prefix` there share a bus. `token` and `nkey` are names of environment
+    variables that hold the secret, never the secret. `ca`, `cert` and `cert_key` are PEM files.
+    """
+
+    nats: str | None = None
+    prefix: str = "symphony"
+    token: str | None = None
+    nkey: str | None = None
+    ca: str | None = None
+    cert: str | None = None
+    cert_key: str | None = None
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The addresses, one by one."""
+        return tuple(one.strip() for one in (self.nats or "").split(",") if one.strip())
+
+    @property
+    def encrypted(self) -> bool:
+        """Is every connection to be TLS?"""
+        return self.ca is not None or self.cert is not None or "tls://" in (self.nats or "")
 
 
 class DatabaseConfig(Settings, frozen=True, kw_only=True):
@@ -127,6 +156,7 @@ class Config(Settings, frozen=True, kw_only=True):
     """All of Symphony's own settings. `models` maps a model's id to what stands behind it."""
 
     budget: BudgetConfig = BudgetConfig()
+    bus: BusConfig = BusConfig()
     database: DatabaseConfig = DatabaseConfig()
     http: HttpConfig = HttpConfig()
     logging: LoggingConfig = LoggingConfig()
@@ -138,9 +168,37 @@ class Config(Settings, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not CURRENCY.fullmatch(self.budget.currency):
             raise ValueError("budget.currency must be three capital letters, such as USD")
+        if why := _wrong_bus(self.bus):
+            raise ValueError(f"bus.{why}")
         for name, model in self.models.items():
             if why := _wrong_model(name, model):
                 raise ValueError(f"models.{name}: {why}")
+
+
+def _wrong_bus(bus: BusConfig) -> str | None:
+    """What is wrong with how NATS is reached; None if nothing is."""
+    if bus.nats is None:
+        return None
+    if not bus.servers:
+        return "nats must be an address, such as nats://127.0.0.1:4222"
+    for address in bus.servers:
+        found = re.fullmatch(
+            r"(?:nats|tls)://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?/?", address
+        )
+        if found is None:
+            return "nats must be nats://HOST:PORT or tls://HOST:PORT; name a secret in token or nkey"
+        if bus.token is not None and not bus.encrypted and found[1] not in _THIS_MACHINE:
+            return "nats must be tls://, or ca be set: the token would travel in the clear"
+    if not PREFIX.fullmatch(bus.prefix):
+        return "prefix must be letters, digits, - and _, with dots between: at most 100"
+    for key, name in (("token", bus.token), ("nkey", bus.nkey)):
+        if name is not None and not KEY_NAME.fullmatch(name):
+            return f"{key} must be the name of an environment variable, not the secret itself"
+    if bus.token is not None and bus.nkey is not None:
+        return "token and nkey do not go together: a server asks for one of them"
+    if (bus.cert is None) != (bus.cert_key is None):
+        return "cert and cert_key go together"
+    return None
 
 
 def _wrong_model(name: str, model: ModelConfig) -> str | None:
@@ -167,6 +225,6 @@ def _wrong_url(url: str, *, keyed: bool) -> str | None:
     if found is None:
         return "must be https://HOST/PATH or http://HOST/PATH, without user, query and fragment"
     host = re.sub(r":\d+$", "", found[2])
-    if found[1] == "http" and keyed and host not in ("localhost", "127.0.0.1", "[::1]"):
+    if found[1] == "http" and keyed and host not in _THIS_MACHINE:
         return "must be https: the key would travel in the clear"
     return None

@@ -122,11 +122,13 @@ async def connected(
     *,
     no_echo: bool,
     on_error: Callable[[Exception], Awaitable[None]],
-    on_back: Callable[[], Awaitable[None]],
+    on_back: Callable[[], Awaitable[None]] | None = None,
+    on_end: Callable[[], Awaitable[None]] | None = None,
 ) -> Client:
-    """A connection that comes back by itself. Raises NatsUnavailable, ConfigInvalid.
+    """A connection. Raises NatsUnavailable, ConfigInvalid.
 
-    `on_back` is called whenever it is back, `on_error` for each error on the way.
+    With `on_back` it comes back by itself, and that is called whenever it has. `on_end` is called
+    when it is over for good, `on_error` for each error on the way.
     """
     key = None if config.nkey_seed is None else NKey(config.nkey_seed)
     client = _SigningClient(key)
@@ -143,7 +145,7 @@ async def connected(
                 list(config.servers),
                 name=name,
                 no_echo=no_echo,
-                allow_reconnect=True,
+                allow_reconnect=on_back is not None,
                 max_reconnect_attempts=1,
                 reconnect_time_wait=config.again_s,  # type: ignore[arg-type]  # any number of seconds will do
                 connect_timeout=CONNECT_TIMEOUT_S,
@@ -154,12 +156,23 @@ async def connected(
                 tls_hostname=config.tls_hostname,
                 error_cb=failed,
                 reconnected_cb=on_back,
+                closed_cb=on_end,
             )
     except FAILURES as error:
         await client.close()
         raise unavailable(refused[-1] if refused else error) from error
     client.options["max_reconnect_attempts"] = -1  # a server that was there once is waited for
     return client
+
+
+async def in_force(client: Client) -> None:
+    """Returns when the server has taken all that was sent before, subscriptions among it.
+
+    The library writes its question past what still waits to be written, so that the first answer
+    says nothing of that; the second question is written after it.
+    """
+    await client.flush()
+    await client.flush()
 
 
 def check_size(client: Client, body: bytes) -> None:

@@ -17,7 +17,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, StoreRefused, check_size, unavailable
 from symphony.bus.core.retention import Replay
-from symphony.bus.core.topics import check_pattern, matches
+from symphony.bus.core.topics import check_pattern, covers, matches
 from symphony.commons.errors import SerializationFailed, ValidationFailed
 from symphony.ipc import CODECS, EventPayload, MessageEnvelope
 from symphony.ports.clock import Clock
@@ -96,7 +96,7 @@ class Store:
         """What is stored of the topics that match and `wanted` asks for, the oldest first."""
         found: deque[MessageEnvelope] = deque(maxlen=wanted.last)
         for durable in self._config.durable:
-            async for envelope in self._stored(durable, pattern if _within(pattern, durable) else durable):
+            async for envelope in self._stored(durable, pattern if covers(durable, pattern) else durable):
                 event = envelope.payload
                 if not isinstance(event, EventPayload) or not matches(pattern, event.topic):
                     continue
@@ -132,7 +132,7 @@ class Store:
         at most. All who name the same `consumer` share its events. Raises ValidationFailed for a
         pattern that is not durable, or a consumer's name that is more than one token.
         """
-        durable = next((one for one in self._config.durable if _within(pattern, one)), None)
+        durable = next((one for one in self._config.durable if covers(one, pattern)), None)
         if durable is None or not consumer.isidentifier():
             raise ValidationFailed(
                 f"nothing durable can be consumed as {consumer!r} from {pattern!r}",
@@ -210,11 +210,6 @@ class Store:
             max_age=self._config.kept_s,
             duplicate_window=min(WINDOW_S, self._config.kept_s or WINDOW_S),
         )
-
-
-def _within(pattern: str, durable: str) -> bool:
-    """Does `durable` match all that `pattern` does?"""
-    return matches(durable, pattern) and (not pattern.endswith(">") or durable.endswith(">"))
 
 
 async def _ended(reader: JetStreamContext.PullSubscription) -> None:

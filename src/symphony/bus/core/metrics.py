@@ -67,6 +67,25 @@ class EndpointStats(msgspec.Struct, frozen=True, kw_only=True):
     received: int = 0
 
 
+class BeyondStats(msgspec.Struct, frozen=True, kw_only=True):
+    """The buses that are reached from this one. `state`: `joining`, `joined`, or `away` and `why`.
+
+    `for_s`: seconds in that state. `names` are the endpoints there. `sent` and `received` count
+    events, `waiting` are those not yet sent.
+    """
+
+    address: str
+    state: str
+    why: str = ""
+    hint: str = ""
+    for_s: float = 0.0
+    processes: int = 0
+    names: list[str] = []
+    sent: int = 0
+    received: int = 0
+    waiting: int = 0
+
+
 class BusStats(msgspec.Struct, frozen=True, kw_only=True):
     """The bus at one moment: counts since it began, latencies in seconds."""
 
@@ -87,6 +106,7 @@ class BusStats(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: list[EndpointStats]
     mailboxes: list[MailboxStats]
     links: int
+    beyond: BeyondStats | None = None
 
 
 class Metrics:
@@ -137,7 +157,19 @@ def _lines(stats: BusStats) -> Iterator[str]:
     yield from _family("endpoint_received_total", "counter", "Messages that reached an endpoint.", (
         ({"endpoint": one.name}, one.received) for one in stats.endpoints
     ))  # fmt: skip
+    if stats.beyond is not None:
+        yield from _beyond(stats.beyond)
     yield from _histogram(stats)
+
+
+def _beyond(stats: BeyondStats) -> Iterator[str]:
+    joined = int(stats.state == "joined")
+    yield from _family("nats_joined", "gauge", "1 while the bus is joined to NATS.", [({}, joined)])
+    yield from _family("nats_processes", "gauge", "Others on the NATS server.", [({}, stats.processes)])
+    yield from _family("nats_sent_total", "counter", "Events sent over NATS.", [({}, stats.sent)])
+    yield from _family("nats_received_total", "counter", "Events that came over NATS.", [
+        ({}, stats.received)
+    ])  # fmt: skip
 
 
 def _histogram(stats: BusStats) -> Iterator[str]:

@@ -67,6 +67,10 @@ class Registry:
             serving.append(serving.pop(0))
         return serving[-1]
 
+    def serves(self, message_type: str) -> bool:
+        """Is there an endpoint that serves this type?"""
+        return message_type in self._serving
+
     def capable(self, capability: str) -> list[str]:
         """Names of those who can, in the order in which they came."""
         return [entry.name for entry in self._entries.values() if capability in entry.capabilities]

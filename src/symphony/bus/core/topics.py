@@ -52,6 +52,11 @@ def matches(pattern: str, topic: str) -> bool:
     )
 
 
+def covers(pattern: str, other: str) -> bool:
+    """Does `pattern` match all topics that the pattern `other` does?"""
+    return matches(pattern, other) and (not other.endswith(REST) or pattern.endswith(REST))
+
+
 def reaches_below(pattern: str, prefix: str) -> bool:
     """Is there a topic that begins with the tokens of `prefix`, goes on, and matches `pattern`?"""
     wanted, given = pattern.split("."), prefix.split(".")
