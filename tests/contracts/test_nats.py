@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from symphony.bus import Bus, EndpointLost, Replay
+from symphony.bus import Bus, EndpointLost, EndpointTaken, Replay
 from symphony.bus.adapters.nats import NatsUplink, join_nats
 from symphony.bus.adapters.nats_connection import NatsConfig, NatsUnavailable, NKey, StoreRefused
 from symphony.commons.errors import ConfigInvalid, SymphonyError, ValidationFailed
@@ -202,6 +202,26 @@ asyncio.run(main())
     async with asyncio.timeout(10):
         with pytest.raises(EndpointLost, match="nobody"):
             await asking.request("victim", "wait", timeout_s=None)
+
+
+async def test_of_those_who_claim_a_name_at_once_exactly_one_gets_it(
+    nats_server: Start, joined: Join
+) -> None:
+    server = await nats_server()
+    buses = [(await joined(server))[0] for _ in range(4)]
+    watching = await buses[0].endpoint("watching")
+    changes = await watching.mailbox("bus.endpoint.*")
+    for round_ in range(10):
+        name = f"name.{round_}"
+        got = await asyncio.gather(*(bus.endpoint(name) for bus in buses), return_exceptions=True)
+        winners = [one for one in got if not isinstance(one, BaseException)]
+        assert len(winners) == 1, got
+        assert [type(one) for one in got].count(EndpointTaken) == 3
+        async with asyncio.timeout(10):
+            assert data(await changes.receive()) == {"name": name, "capabilities": []}
+            await winners[0].close()
+            left = data(await changes.receive())
+        assert left == {"name": name, "reason": "it has been closed"}
 
 
 async def test_requests_and_events_go_on_after_the_server_was_away(nats_server: Start, joined: Join) -> None:

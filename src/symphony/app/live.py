@@ -60,8 +60,8 @@ class LiveBus:
     def __init__(
         self, home: Path, beyond: "Callable[[], Callable[[Bus], Beyond] | None]" = lambda: None
     ) -> None:
-        """`beyond` gives what joins it to the buses of other homes; see `symphony.app.beyond`."""
-        self._home, self._beyond = home, beyond
+        """`beyond` gives what joins it to the buses of other homes, or raises; see `beyond_of`."""
+        self._home, self.beyond = home, beyond
         self._joining: asyncio.Task[tuple[Bus, Joined] | None] | None = None
         self._warned = False
         self._heard: set[str] = set()  # runs that somebody has listened to
@@ -113,7 +113,7 @@ class LiveBus:
 
         beyond: Callable[[Bus], Beyond] | None = None
         try:
-            beyond = await asyncio.to_thread(self._beyond)
+            beyond = await asyncio.to_thread(self.beyond)
         except SymphonyError as error:
             logger.warning("other homes do not see this run live: %s (%s)", error, error.hint)
         bus = Bus()

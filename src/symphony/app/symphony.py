@@ -55,8 +55,6 @@ from symphony.workflow.problems import ValidationReport
 from symphony.workflow.validation import validate
 
 if TYPE_CHECKING:
-    from symphony.bus import Bus
-    from symphony.bus.bus import Beyond
     from symphony.pit.artifacts import ResultCache
     from symphony.pit.tracker.forecast import Forecast
     from symphony.pit.workers import Workers
@@ -251,11 +249,9 @@ class Symphony:
     @cached_property
     def live(self) -> LiveBus | None:
         """The bus of the home; None in memory."""
-        return None if self.home is None else LiveBus(self.home, self.beyond)
-
-    def beyond(self) -> "Callable[[Bus], Beyond] | None":
-        """What joins the bus of the home to those of others; see `beyond_of`. Blocking."""
-        return beyond_of(self.config.bus, self._environment)
+        if self.home is None:
+            return None
+        return LiveBus(self.home, lambda: beyond_of(self.config.bus, self._environment))
 
     # ---- running --------------------------------------------------------------------------
 

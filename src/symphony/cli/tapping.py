@@ -41,11 +41,13 @@ class NatsAway(SymphonyError):
 async def _on_bus(*, serve: bool) -> AsyncIterator[Endpoint]:
     """An endpoint on the bus of the home. With `serve`, or NATS, it may be the first there.
 
-    Raises BusAbsent, and what `Symphony.beyond` does.
+    Raises BusAbsent, and what `beyond_of` does.
     """
     symphony = Symphony.open()
-    home, beyond, bus = symphony.home, symphony.beyond(), Bus()
+    home, live, bus = symphony.home, symphony.live, Bus()
     assert home is not None
+    assert live is not None
+    beyond = live.beyond()
     endpoint = await bus.endpoint(passing_name("cli"))
     try:
         joined = await join(bus, bus_address(home), serve=serve or beyond is not None, beyond=beyond)
