@@ -57,7 +57,7 @@ docs: $(MADE)/dev ## Build the documentation into site/
 	@$(BIN)/zensical build --clean
 
 soak: $(MADE)/dev ## Ten minutes of 20,000 messages a second over the bus, each checked
-	@SYMPHONY_SOAK_S=600 $(BIN)/python -P -m pytest -q -p no:xdist tests/e2e/test_bus_faults.py -k load_for_a_while
+	@SYMPHONY_SOAK_S=600 $(BIN)/python -P -m pytest -q -p no:xdist -s tests/e2e/test_bus_soak.py
 
 fuzz: $(MADE)/dev ## The property tests and fuzzers with many more examples
 	@SYMPHONY_HYPOTHESIS=fuzz $(PYTEST) tests -m "hypothesis or not slow"

@@ -184,6 +184,22 @@ async def test_a_slow_member_holds_or_loses_as_its_policy_says_and_stalls_nobody
     await task
 
 
+async def test_what_waits_for_room_waits_in_one_task_however_much_it_is(opened: Open) -> None:
+    (hub, _), (publisher, _) = await opened(), await opened()
+    end, publishing = await hub.endpoint("slow"), await publisher.endpoint("publishing")
+    box = await end.mailbox("strict", capacity=10, policy=Policy.BLOCK)
+    await until(lambda: publisher.wants("strict"))
+    tasks = len(asyncio.all_tasks())
+    for number in range(1000):
+        await publishing.publish("strict", number)
+    await until(lambda: len(box) == 1000)
+    assert len(asyncio.all_tasks()) <= tasks + 5
+    assert [await got(box) for _ in range(1000)] == list(range(1000))
+    for number in range(3000):  # all that was taken was paid for
+        await publishing.publish("strict", number)
+        assert await got(box) == number
+
+
 async def test_what_a_member_that_left_was_asked_fails_at_once_and_watchers_are_told(opened: Open) -> None:
     (hub, _), (leaving, joined), (other, _) = await opened(), await opened(), await opened()
     began: list[str] = []

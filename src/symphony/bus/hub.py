@@ -11,7 +11,6 @@ from symphony.bus.bus import JOINED, LEFT, LINK, Bus
 from symphony.bus.core.mailbox import Policy
 from symphony.bus.core.registry import Entry, Pulse
 from symphony.bus.core.retention import Replay
-from symphony.bus.core.topics import check_topic
 from symphony.bus.endpoint import Endpoint
 from symphony.bus.errors import EndpointBusy
 from symphony.bus.line import (
@@ -179,7 +178,8 @@ class Member:
         self._remotes: dict[int, Remote] = {}
         self._endpoints: set[str] = set()
         self._owed = 0
-        self._jammed: dict[asyncio.Task[None], None] = {}
+        self._jammed: dict[str, int] = {}
+        self._unjamming: dict[asyncio.Task[None], None] = {}
 
     def open(self) -> None:
         """Say what is wanted, and listen."""
@@ -218,7 +218,7 @@ class Member:
         for remote in tuple(self._remotes.values()):
             remote.box.close()
         self._remotes.clear()
-        for task in self._jammed:
+        for task in self._unjamming:
             task.cancel()
         self._hub.left(self, error)
 
@@ -237,22 +237,25 @@ class Member:
     # Publishing.
 
     def _published(self, envelope: MessageEnvelope, event: EventPayload) -> None:
-        check_topic(event.topic)
         self._bus.route(envelope)
+        topic = event.topic
+        if topic in self._jammed:
+            self._jammed[topic] += 1
+            return
         self._owed += 1
-        if self._bus.router.route(event.topic).jam():
+        if self._bus.router.route(topic).jam():
             # Its credit waits until there is room: then it waits, and nobody else.
-            owed, self._owed = self._owed, 0
-            task = asyncio.get_running_loop().create_task(self._unjam(event.topic, owed), name="bus jam")
-            self._jammed[task] = None
-            task.add_done_callback(lambda task: self._jammed.pop(task, None))
+            self._jammed[topic], self._owed = self._owed, 0
+            task = asyncio.get_running_loop().create_task(self._unjam(topic), name="bus jam")
+            self._unjamming[task] = None
+            task.add_done_callback(lambda task: self._unjamming.pop(task, None))
         elif self._owed >= PUBLISH_WINDOW // 2:
             self._pay(self._owed)
             self._owed = 0
 
-    async def _unjam(self, topic: str, owed: int) -> None:
+    async def _unjam(self, topic: str) -> None:
         await self._bus.unjam(topic)
-        self._pay(owed)
+        self._pay(self._jammed.pop(topic))
 
     def _pay(self, owed: int) -> None:
         self.line.tell(CREDIT, {"count": owed})

@@ -1,0 +1,186 @@
+"""How long the bus bears load: two processes send, a third carries, a fourth checks every message."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import psutil
+import pytest
+
+from symphony.ipc import CODECS, EndpointId, EventPayload, Stationery
+
+pytestmark = pytest.mark.slow
+
+PEERS = Path(__file__).with_name("bus_peers.py")
+SOAK_S = float(os.environ.get("SYMPHONY_SOAK_S", "20"))
+RATE = 20_000
+"""Messages a second, of all senders together."""
+SENDERS = ("one", "two")
+PATIENCE_S = 60.0
+SAMPLE_S = 0.5
+GROWTH_BYTES_MAX = 8 << 20
+"""Of one process after its warm-up: 20 bytes a message in 20 s, less than one in ten minutes."""
+REFERENCE_ROUNDS = 200
+COST_MAX = 10.0
+"""What a message may cost the process that it costs most, in messages encoded and decoded again."""
+
+
+class Sent(msgspec.Struct, forbid_unknown_fields=True):
+    """What a sender says at its end: how many it sent, in how many seconds."""
+
+    count: int
+    wall_s: float
+
+
+class Checked(msgspec.Struct, forbid_unknown_fields=True):
+    """What the receiver says at its end: what came of each sender, and the first fault that it saw."""
+
+    counts: dict[str, int]
+    told: dict[str, int]
+    fault: str | None
+
+
+class Reference:
+    """CPU seconds that this machine needs, at this time, to encode and decode a message."""
+
+    def __init__(self) -> None:
+        self._codec = CODECS["msgpack"]
+        self._message = Stationery(EndpointId("one")).envelope("event", EventPayload("soak.one", 123_456))
+        self._rounds, self._spent_s = 0, 0.0
+
+    def measure(self) -> None:
+        """About a millisecond of work, beside everything else that runs."""
+        began_s = time.thread_time()
+        for _ in range(REFERENCE_ROUNDS):
+            self._codec.decode(self._codec.encode(self._message))
+        self._spent_s += time.thread_time() - began_s
+        self._rounds += REFERENCE_ROUNDS
+
+    @property
+    def round_s(self) -> float:
+        """CPU seconds for one."""
+        return self._spent_s / self._rounds
+
+
+class Sample(NamedTuple):
+    """The processes at one moment: resident bytes, CPU seconds, seconds for which they waited for a core."""
+
+    resident: tuple[int, ...]
+    cpu_s: tuple[float, ...]
+    starved_s: float
+
+
+class Load:
+    """The processes of one soak."""
+
+    def __init__(self, folder: Path) -> None:
+        self._address = f"unix://{folder}/run/bus.sock"
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def start(self, verb: str, name: str, *more: object) -> subprocess.Popen[str]:
+        """Returns when it is on the bus."""
+        command = [sys.executable, "-P", str(PEERS), verb, self._address, name, *map(str, more)]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() in ("hub\n", "member\n")
+        return process
+
+    def sample(self) -> Sample:
+        """How they stand now."""
+        found = [psutil.Process(one.pid) for one in self._processes]
+        cpu_s = tuple(one.cpu_times().user + one.cpu_times().system for one in found)
+        starved_s = sum(map(_starved_s, (one.pid for one in found)))
+        return Sample(tuple(one.memory_info().rss for one in found), cpu_s, starved_s)
+
+    def end(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+
+
+def _starved_s(pid: int) -> float:
+    """Seconds for which a process could have run and had no core; 0 where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Iterator[Load]:
+    made = Load(tmp_path)
+    yield made
+    made.end()
+
+
+async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load: Load) -> None:
+    """`make soak` does so for longer.
+
+    What a message costs is compared with what its encoding costs at the same time on the same
+    machine. That the pace is held is asked for as far as the machine gave cores to hold it with:
+    without the seconds in which a process could run and had no core, and no faster than the
+    busiest one could go with a core of its own.
+    """
+    reference = Reference()
+    load.start("hub", "hub")
+    receiver = load.start("check", "checking", *SENDERS)
+    senders = [load.start("pace", name, RATE / len(SENDERS), SOAK_S) for name in SENDERS]
+    for one in senders:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    began = load.sample()
+    async with asyncio.timeout(SOAK_S + PATIENCE_S), asyncio.TaskGroup() as tasks:
+        lines = [tasks.create_task(asyncio.to_thread(_line, one)) for one in (*senders, receiver)]
+        loop = asyncio.get_running_loop()
+        began_s, warm, last = loop.time(), began, began
+        while not all(one.done() for one in lines[:-1]) and all(one.poll() is None for one in senders):
+            last = load.sample()
+            reference.measure()
+            if loop.time() - began_s < SOAK_S / 4:
+                warm = last
+            await asyncio.wait(lines[:-1], timeout=SAMPLE_S, return_when=asyncio.ALL_COMPLETED)
+    sent = {
+        name: msgspec.json.decode(line.result(), type=Sent)
+        for name, line in zip(SENDERS, lines, strict=False)
+    }
+    checked = msgspec.json.decode(lines[-1].result(), type=Checked)
+    ended = load.sample()
+
+    total = sum(one.count for one in sent.values())
+    wall_s = max(one.wall_s for one in sent.values())
+    starved_s = ended.starved_s - began.starved_s
+    cpu_s = [after - before for before, after in zip(began.cpu_s, ended.cpu_s, strict=True)]
+    message_s = max(cpu_s) / total
+    cost = message_s / reference.round_s
+    grown = [after - before for before, after in zip(warm.resident, last.resident, strict=True)]
+    report = {
+        "messages": total,
+        "per_second": round(total / wall_s),
+        "wall_s": round(wall_s, 2),
+        "starved_s": round(starved_s, 2),
+        "cpu_s": [round(one, 2) for one in cpu_s],
+        "us_reference": round(reference.round_s * 1e6, 2),
+        "cost": round(cost, 1),
+        "grown_bytes": grown,
+    }
+    print(json.dumps(report))
+
+    assert checked.fault is None, report
+    assert checked.counts == checked.told == {name: one.count for name, one in sent.items()}, report
+    assert max(grown) < GROWTH_BYTES_MAX, report
+    assert cost < COST_MAX, report
+    assert total >= 0.8 * min(RATE, 1 / message_s) * (wall_s - starved_s), report
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
