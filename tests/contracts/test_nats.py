@@ -91,6 +91,33 @@ async def test_nothing_that_was_acknowledged_is_lost_when_the_server_is_killed(
     assert handled == list(range(90))
 
 
+async def test_events_stored_many_at_once_keep_their_order_when_the_server_is_killed(
+    nats_server: Start, joined: Join
+) -> None:
+    server = await nats_server()
+    bus, _ = await joined(server, durable=("run.>",))
+    one = await bus.endpoint("one")
+    stored: list[int] = []
+    some = asyncio.Event()
+
+    async def tell(number: int) -> None:
+        await one.publish("run.x", number)
+        stored.append(number)
+        if len(stored) == 1000:
+            some.set()
+
+    async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
+        for number in range(6000):
+            tasks.create_task(tell(number))
+        await some.wait()
+        await server.kill()
+        assert len(stored) < 6000
+        await server.start()
+    assert stored == list(range(6000))
+    box = await one.mailbox("run.x", capacity=10_000, replay=Replay())
+    assert [data(box.take() or pytest.fail("too few")) for _ in range(len(box))] == stored
+
+
 async def test_an_event_that_was_not_handled_comes_again_and_one_that_was_does_not(
     nats_server: Start, joined: Join
 ) -> None:

@@ -9,6 +9,7 @@ sent waits, up to a bound; an event on its way then may be lost unless its topic
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -42,6 +43,9 @@ WAITING_MAX: Final = 4096
 """Messages that wait to be written; then publishers wait and requests are refused."""
 _PENDING_BYTES_MAX: Final = 64 * 1024 * 1024
 
+_LEAVE_S: Final = 5.0
+"""How long the end waits for what is still to be sent."""
+
 _Outgoing = tuple[str, MessageEnvelope, str]
 
 
@@ -52,10 +56,8 @@ class NatsUplink:
         self._bus, self._config = bus, config
         self._codec = CODECS["msgpack"]
         self._out: asyncio.Queue[_Outgoing] = asyncio.Queue()
-        self._to_store: asyncio.Queue[_Outgoing] = asyncio.Queue()
         self._room = asyncio.Event()
         self._room.set()
-        self._durable_order = asyncio.Lock()
         self._subscribed: dict[Subscription, NatsSubscription] = {}
         self._owners: dict[int, Subscription] = {}
         self._store: Store | None = None
@@ -87,8 +89,7 @@ class NatsUplink:
             raise
         self._bus.uplink = self
         self._bus.interest_changed()
-        self._link.own(self._write(self._out), "nats writer")
-        self._link.own(self._write(self._to_store), "nats storer")
+        self._link.own(self._write(), "nats writer")
 
     async def close(self) -> None:
         """Leave; what waits to be written goes out first. The bus goes on within this process."""
@@ -96,9 +97,12 @@ class NatsUplink:
             self._bus.uplink = None
             self._bus.interest_changed()
         if self._calls.is_connected and self._events.is_connected:
-            await self._out.join()
-            await self._to_store.join()
-            await self._link.leave()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LEAVE_S):
+                    await self._out.join()
+                    if self._store is not None:
+                        await self._store.storing.settled()
+                    await self._link.leave()
         await self._link.stop()
         await self._disconnect()
 
@@ -113,10 +117,14 @@ class NatsUplink:
         """See `Uplink`. An event of a durable topic is stored soon; `publish` waits until it is."""
         topic = _topic(envelope)
         assert self._store is not None
-        out = self._to_store if self._store.durable(topic) else self._out
-        if out.qsize() >= WAITING_MAX:
+        if self._store.durable(topic):
+            if self._store.storing.full:
+                return False
+            self._store.offer(topic, envelope).add_done_callback(_not_stored)
+            return True
+        if self._out.qsize() >= WAITING_MAX:
             return False
-        out.put_nowait((self._link.subject(f"event.{topic}"), envelope, ""))
+        self._out.put_nowait((self._link.subject(f"event.{topic}"), envelope, ""))
         return True
 
     async def publish(self, envelope: MessageEnvelope) -> None:
@@ -124,9 +132,7 @@ class NatsUplink:
         topic = _topic(envelope)
         assert self._store is not None
         if self._store.durable(topic):
-            body = self._codec.encode(envelope)
-            async with self._durable_order:
-                await self._store.publish(topic, envelope, body)
+            await self._store.publish(topic, envelope)
             return
         while not self.try_publish(envelope):
             self._room.clear()
@@ -210,22 +216,18 @@ class NatsUplink:
 
     # What leaves.
 
-    async def _write(self, out: asyncio.Queue[_Outgoing]) -> None:
-        assert self._store is not None
+    async def _write(self) -> None:
         while True:
-            subject, envelope, reply = await out.get()
+            subject, envelope, reply = await self._out.get()
             try:
                 body = self._codec.encode(envelope)
                 event = isinstance(envelope.payload, EventPayload) and not envelope.header.recipient
-                if out is self._to_store:
-                    await self._store.publish(_topic(envelope), envelope, body)
-                else:
-                    await self._written(self._events if event else self._calls, subject, body, reply)
+                await self._written(self._events if event else self._calls, subject, body, reply)
             except SymphonyError as error:
                 _logger.warning("a message for %s is lost: %s", subject, error)
                 self._bus.refuse(envelope, error)
             finally:
-                out.task_done()
+                self._out.task_done()
                 self._room.set()
 
     async def _written(self, client: Client, subject: str, body: bytes, reply: str) -> None:
@@ -257,8 +259,15 @@ class NatsUplink:
         return await connected(self._config, name, no_echo=no_echo, on_error=failed, on_back=back)
 
     async def _disconnect(self) -> None:
+        if self._store is not None:
+            await self._store.close()
         await self._events.close()
         await self._calls.close()
+
+
+def _not_stored(stored: asyncio.Future[None]) -> None:
+    if not stored.cancelled() and (error := stored.exception()) is not None:
+        _logger.warning("an event is lost: %s", error)
 
 
 def _topic(envelope: MessageEnvelope) -> str:

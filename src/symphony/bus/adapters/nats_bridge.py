@@ -24,7 +24,7 @@ from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, check_si
 from symphony.bus.adapters.nats_link import SERVED, Link, ended, served
 from symphony.bus.bus import BEYOND_AWAY, BEYOND_JOINED, JOINED, LEFT, LOST, Bus
 from symphony.bus.core.metrics import BeyondStats
-from symphony.bus.core.registry import Entry
+from symphony.bus.core.registry import BEAT_S, Entry
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import covers, has_wildcard
 from symphony.bus.errors import EndpointBusy, EndpointTaken, EndpointUnknown
@@ -161,7 +161,7 @@ class Session:
         self.link = Link(self.bus, bridge.config.prefix, self._post)
         self._codec = CODECS["msgpack"]
         self._client: Client | None = None
-        self._over: asyncio.Future[SymphonyError] = asyncio.get_running_loop().create_future()
+        self._end = asyncio.Event()
         self._calls: deque[tuple[str, MessageEnvelope, str]] = deque()
         self._events: deque[tuple[MessageEnvelope, str]] = deque()
         self._wake, self._interest = asyncio.Event(), asyncio.Event()
@@ -198,16 +198,26 @@ class Session:
         for entry in self.bus.registry.entries():
             self._claim(entry)
 
+    @property
+    def closed(self) -> bool:
+        """Has the connection ended?"""
+        return self._client is None or self._client.is_closed
+
     async def over(self) -> SymphonyError:
         """Wait until the connection has ended; gives why."""
-        return await asyncio.shield(self._over)
+        assert self._client is not None
+        while not self.closed:
+            with contextlib.suppress(TimeoutError):  # the library does not tell of every end
+                async with asyncio.timeout(BEAT_S):
+                    await self._end.wait()
+        return unavailable(self._client.last_error or ConnectionError("it went away"))
 
     async def leave(self) -> None:
         """Send what waits, and say goodbye."""
-        while (self._calls or self._events) and not self._over.done():
+        while (self._calls or self._events) and not self.closed:
             self._wake.set()
             await self.bus.clock.sleep(0.005)
-        if not self._over.done():
+        if not self.closed:
             await self.link.leave()
 
     async def stop(self) -> None:
@@ -231,8 +241,7 @@ class Session:
             _logger.info("NATS: %s", str(error) or type(error).__name__)
 
     async def _ended(self) -> None:
-        if self._client is not None and not self._over.done():
-            self._over.set_result(unavailable(self._client.last_error or ConnectionError("it went away")))
+        self._end.set()
 
     # Endpoints.
 
@@ -265,7 +274,7 @@ class Session:
 
     async def _claimed(self, entry: Entry) -> None:
         """It is reached from here in any case; from beyond, once its name is ours."""
-        while not self._over.done() and self.bus.registry.find(entry.name) is entry:
+        while not self.closed and self.bus.registry.find(entry.name) is entry:
             try:
                 await self.link.claim(entry)
             except EndpointTaken as error:

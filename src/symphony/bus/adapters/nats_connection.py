@@ -171,6 +171,13 @@ async def in_force(client: Client) -> None:
     The library writes its question past what still waits to be written, so that the first answer
     says nothing of that; the second question is written after it.
     """
+    asked = asyncio.ensure_future(_asked_twice(client))
+    asked.add_done_callback(lambda done: done.cancelled() or done.exception())
+    # A question that is given up would have the library stumble over its answer, and read no more.
+    await asyncio.shield(asked)
+
+
+async def _asked_twice(client: Client) -> None:
     await client.flush()
     await client.flush()
 

@@ -4,6 +4,7 @@ The server writes at once and flushes the disk now and then: what it acknowledge
 death, and that of the machine as far as its `sync_interval` says.
 """
 
+import asyncio
 import hashlib
 import logging
 from collections import OrderedDict, deque
@@ -13,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import APIError, NoStreamResponseError
+from nats.js.errors import APIError
 
-from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, StoreRefused, check_size, unavailable
+from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, StoreRefused, unavailable
+from symphony.bus.adapters.nats_storing import NOT_YET, STORE_TIMEOUT_S, Storing
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.topics import check_pattern, covers, matches
 from symphony.commons.errors import SerializationFailed, ValidationFailed
@@ -27,15 +29,11 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-STORE_TIMEOUT_S: Final = 2.0
 WINDOW_S: Final = 120.0
 """An event that is published again within so long is stored once."""
 _BATCH, _FETCH_S, _HANDLED_MAX = 64, 1.0, 4096
 _OTHER_LIMITS: Final = 10058
 """The stream is there with other limits."""
-_NOT_YET: Final = 503
-"""What a server answers that has just started."""
-_MESSAGE_ID: Final = "Nats-Msg-Id"
 
 Handle = Callable[[MessageEnvelope], Awaitable[None]]
 
@@ -47,6 +45,7 @@ class Store:
         self._client, self._config, self._clock = client, config, clock
         self._stream: JetStreamContext = client.jetstream(timeout=STORE_TIMEOUT_S)
         self._codec = CODECS["msgpack"]
+        self.storing = Storing(config, clock)
 
     async def open(self) -> None:
         """Make the streams that are not there yet. Raises StoreRefused, NatsUnavailable."""
@@ -67,30 +66,29 @@ class Store:
                 ) from error
             except FAILURES as error:
                 raise unavailable(error) from error
+        if self._config.durable:
+            await self.storing.open()
 
     def durable(self, topic: str) -> bool:
         """Is `topic` stored?"""
         return any(matches(pattern, topic) for pattern in self._config.durable)
 
-    async def publish(self, topic: str, envelope: MessageEnvelope, body: bytes) -> None:
-        """Returns when it is stored, through losses of the server. Raises StoreRefused, FrameTooLarge."""
-        check_size(self._client, body)
-        subject, headers = self._subject(topic), {_MESSAGE_ID: envelope.header.message_id}
-        while True:
-            try:
-                await self._stream.publish(subject, body, headers=headers)
-                return
-            except NoStreamResponseError:
-                pass  # just started: JetStream is not there yet
-            except APIError as error:
-                if error.code != _NOT_YET:
-                    raise StoreRefused(
-                        f"the NATS server stores no event of {topic!r}: {error.description}",
-                        hint="make room, or raise the limits of the stream",
-                    ) from error
-            except FAILURES:
-                pass
-            await self._clock.sleep(self._config.again_s)
+    def offer(self, topic: str, envelope: MessageEnvelope) -> asyncio.Future[None]:
+        """Have it stored, through losses of the server; the result is there when it is.
+
+        It may raise StoreRefused. Raises FrameTooLarge, SerializationFailed.
+        """
+        body = self._codec.encode(envelope)
+        return self.storing.offer(self._subject(topic), envelope.header.message_id, body)
+
+    async def publish(self, topic: str, envelope: MessageEnvelope) -> None:
+        """The same, when there is room; returns when it is stored. Raises the same."""
+        await self.storing.room()
+        await self.offer(topic, envelope)
+
+    async def close(self) -> None:
+        """What was offered and is not stored by now is lost."""
+        await self.storing.close()
 
     async def past(self, pattern: str, wanted: Replay) -> list[MessageEnvelope]:
         """What is stored of the topics that match and `wanted` asks for, the oldest first."""
@@ -154,7 +152,7 @@ class Store:
                 finally:
                     await _ended(reader)
             except APIError as error:
-                if error.code != _NOT_YET:
+                if error.code != NOT_YET:
                     raise StoreRefused(f"no consumer {consumer!r}: {error.description}") from error
             except FAILURES as error:
                 _logger.info("consumer %s goes on when the server is back: %s", consumer, error)

@@ -172,9 +172,8 @@ class Link:
         """The name is free; nothing happens if it is not ours, or no longer as `claim`ed."""
         if (found := self._claims.get(name)) is not None and claim in (None, found):
             del self._claims[name]
-            for place, one in enumerate(found.parts):
-                # Who asks in this moment for the name is still answered.
-                self.own(_drained(one) if place == 0 else ended(one), "nats withdraw")
+            for one in found.parts:
+                self.own(ended(one), "nats withdraw")
             if found.held:
                 self._ended.append(name)
                 self._has_changed()
@@ -382,13 +381,6 @@ async def ended(subscription: NatsSubscription) -> None:
     """Nothing more comes of it."""
     try:
         await subscription.unsubscribe()
-    except FAILURES as error:
-        _logger.debug("a subscription had ended: %s", error)
-
-
-async def _drained(subscription: NatsSubscription) -> None:
-    try:
-        await subscription.drain()  # type: ignore[no-untyped-call]  # the library forgot to say None
     except FAILURES as error:
         _logger.debug("a subscription had ended: %s", error)
 
