@@ -10,9 +10,11 @@ Every codec carries every envelope without loss and refuses, with `Serialization
 none; after that nothing of the envelope has been used.
 """
 
+from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
+from msgspec.structs import astuple
 
 from symphony.commons.errors import SerializationFailed
 from symphony.ipc import values
@@ -25,6 +27,7 @@ from symphony.ipc.envelope import (
     RequestPayload,
     ResponsePayload,
 )
+from symphony.ports.values import Value
 
 Body: TypeAlias = bytes | bytearray | memoryview
 """Encoded bytes as they come from a connection."""
@@ -59,7 +62,7 @@ class MessagePackCodec:
     def encode(self, envelope: MessageEnvelope) -> bytes:
         """See `Codec.encode`."""
         try:
-            check_payload(envelope.payload)
+            _check(envelope.payload)
             return self._encode(envelope)
         except _BROKEN as error:
             raise _unsendable(error) from error
@@ -68,7 +71,7 @@ class MessagePackCodec:
         """See `Codec.decode`."""
         try:
             envelope = self._decode(body)
-            check_payload(envelope.payload)
+            _check(envelope.payload)
             return envelope
         except _BROKEN as error:
             raise _broken(error) from error
@@ -89,12 +92,16 @@ class JsonCodec:
     def encode(self, envelope: MessageEnvelope) -> bytes:
         """See `Codec.encode`."""
         try:
-            check_payload(envelope.payload)
-            header = _JsonHeader(*msgspec.structs.astuple(envelope.header))
-            made, free = _TO_JSON[type(envelope.payload)]
-            fields = list(msgspec.structs.astuple(envelope.payload))
-            fields[free] = values.spelled(fields[free])
-            return self._encode(_JsonEnvelope(header, made(*fields)))
+            header, payload = _JsonHeader(*astuple(envelope.header)), envelope.payload
+            if type(payload) not in _TO_JSON:
+                raise _foreign(payload)
+            (made, free), fields = _TO_JSON[type(payload)], astuple(payload)
+            if values.is_json(fields[free]) and (made is not _JsonRequest or values.is_json(fields[2])):
+                body = self._encode(_JsonEnvelope(header, made(*fields)))
+                if _DOLLAR not in body:
+                    return body  # no key needs spelling either
+            _check(payload)
+            return self._encode(_JsonEnvelope(header, made(*_respelled(fields, free, values.spelled))))
         except _BROKEN as error:
             raise _unsendable(error) from error
 
@@ -103,14 +110,24 @@ class JsonCodec:
         try:
             found = self._decode(body)
             made, free = _FROM_JSON[type(found.payload)]
-            fields = list(msgspec.structs.astuple(found.payload))
-            if (whole := bytes(body)).find(b'"$') >= 0 or whole.find(b"\\u0024") >= 0:
-                fields[free] = values.unspelled(fields[free])
+            fields = astuple(found.payload)
+            whole = body if isinstance(body, bytes) else bytes(body)
+            if _DOLLAR in whole or (_BACKSLASH in whole and b"\\u0024" in whole):
+                fields = _respelled(fields, free, values.unspelled)
             payload = made(*fields)
-            check_payload(payload)
-            return MessageEnvelope(MessageHeader(*msgspec.structs.astuple(found.header)), payload)
+            _check(payload)
+            return MessageEnvelope(MessageHeader(*astuple(found.header)), payload)
         except _BROKEN as error:
             raise _broken(error) from error
+
+
+def _respelled(fields: tuple[Value, ...], free: int, spell: Callable[[Value], Value]) -> tuple[Value, ...]:
+    """`fields` with the free one spelled otherwise."""
+    return (*fields[:free], spell(fields[free]), *fields[free + 1 :])
+
+
+_DOLLAR, _BACKSLASH = b"$\\"
+"""As numbers, for which bytes are searched ten times as fast as for bytes."""
 
 
 class _JsonHeader(MessageHeader, frozen=True, array_like=False, gc=False): ...
@@ -144,7 +161,7 @@ _TO_JSON = {
 _FROM_JSON = {json: (plain, free) for plain, (json, free) in _TO_JSON.items()}
 
 
-def check_payload(payload: Payload) -> None:
+def _check(payload: Payload) -> None:
     """Raises SerializationFailed if the free part of `payload` is no `Value`."""
     if isinstance(payload, EventPayload):
         values.check(payload.data)
@@ -156,7 +173,11 @@ def check_payload(payload: Payload) -> None:
     elif isinstance(payload, ErrorPayload):
         values.check(payload.details)
     else:
-        raise SerializationFailed(f"a {type(payload).__name__} is no payload of a message")
+        raise _foreign(payload)
+
+
+def _foreign(payload: object) -> SerializationFailed:
+    return SerializationFailed(f"a {type(payload).__name__} is no payload of a message")
 
 
 class BincodeCodec:

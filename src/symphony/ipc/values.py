@@ -17,50 +17,56 @@ _BYTES = "$bytes"
 
 def check(value: object) -> None:
     """Raises SerializationFailed if `value` is no `Value`, naming what is wrong. O(size)."""
-    if (wrong := _flaw(value, DEPTH_MAX)) is not None:
+    if (wrong := _flaw(value, DEPTH_MAX, _OTHERS)) is not None:
         raise SerializationFailed(
             f"a message cannot hold {wrong}",
             hint="send null, booleans, 64-bit integers, finite doubles, text, bytes, lists or maps",
         )
 
 
-def _flaw(value: object, room: int) -> str | None:
-    if isinstance(value, dict) and type(value) is dict:
-        for key in value:
+def is_json(value: object) -> bool:
+    """Is it a `Value` without bytes, for which JSON has no word? O(size)."""
+    return _flaw(value, DEPTH_MAX, _OTHERS_IN_JSON) is None
+
+
+_OTHERS = frozenset({bool, bytes})
+_OTHERS_IN_JSON = frozenset({bool})
+
+
+def _flaw(value: object, room: int, others: frozenset[type]) -> str | None:
+    """What is wrong with `value`; None if nothing is. `others`: kinds of item that need no look.
+
+    One call for each map and list, none for words and numbers: every message passes here twice.
+    """
+    kind = type(value)
+    items: Iterable[object]
+    if kind is dict:
+        for key in value:  # type: ignore[attr-defined]  # mypy does not know `type(x) is`
             if type(key) is not str:
                 return f"a map with the key {key!r:.40}, which is no text"
-        return _flaw_within(value.values(), room)
-    if isinstance(value, list) and type(value) is list:
-        return _flaw_within(value, room)
-    return _flaw_of_number(value) if type(value) not in _WORDS else None
-
-
-def _flaw_within(items: Iterable[object], room: int) -> str | None:
-    """Most items are words and numbers: no call for those, since every message passes here twice."""
+        items = value.values()  # type: ignore[attr-defined]  # as above
+    elif kind is list:
+        items = value  # type: ignore[assignment]  # as above
+    else:
+        items, room = (value,), 1
     if room <= 0:
         return f"a value nested more than {DEPTH_MAX} deep"
     for item in items:
         kind = type(item)
-        if kind in _WORDS:
+        if kind is str or item is None:
             continue
-        if kind is dict or kind is list:
-            wrong = _flaw(item, room - 1)
-        else:
-            wrong = _flaw_of_number(item)
-        if wrong is not None:
-            return wrong
+        if kind is int:
+            if not INTEGER_MIN <= item <= INTEGER_MAX:  # type: ignore[operator]  # as above
+                return "an integer beyond 64 bits"
+        elif kind is float:
+            if not isfinite(item):  # type: ignore[arg-type]  # as above
+                return "a number that is not finite"
+        elif kind is dict or kind is list:
+            if (wrong := _flaw(item, room - 1, others)) is not None:
+                return wrong
+        elif kind not in others:
+            return f"a {kind.__name__}"
     return None
-
-
-_WORDS = frozenset({str, bool, bytes, type(None)})
-
-
-def _flaw_of_number(value: object) -> str | None:
-    if isinstance(value, int) and type(value) is int:
-        return None if INTEGER_MIN <= value <= INTEGER_MAX else "an integer beyond 64 bits"
-    if isinstance(value, float) and type(value) is float:
-        return None if isfinite(value) else "a number that is not finite"
-    return f"a {type(value).__name__}"
 
 
 def spelled(value: Value) -> Value:
