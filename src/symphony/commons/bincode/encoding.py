@@ -1,8 +1,7 @@
 """Source of encoders. Unions, and records that stand in several places, are functions. Pure.
 
 What stands between two branches is gathered: numbers and lengths that follow each other are
-packed at once, what is known beforehand is packed here, and all of it is added to the parts in
-one go. A message takes a sixth less time than with a call for each field.
+packed at once, and what is known beforehand is packed here.
 """
 
 import struct
@@ -55,6 +54,7 @@ class _Encoders:
         kept = self.fixed, self.pieces
         self.fixed, self.pieces = [], []
         with self.source.function(f"def {name}(value, parts, room):"), self._branch():
+            self.source.add("add = parts.append")
             if isinstance(shape, Record):
                 self._record(shape, "value")
             elif isinstance(shape, Variants):
@@ -89,10 +89,8 @@ class _Encoders:
     def _flush(self) -> None:
         """Add what has been gathered. Before every branch, loop and call, and at their ends."""
         self._settle()
-        if len(self.pieces) == 1:
-            self.source.add(f"parts.append({self.pieces[0]})")
-        elif self.pieces:
-            self.source.add(f"parts += ({', '.join(self.pieces)})")
+        for piece in self.pieces:
+            self.source.add(f"add({piece})")
         self.pieces = []
 
     @contextmanager
@@ -181,7 +179,7 @@ class _Encoders:
                 inner = source.name("inner")
                 add(f"{inner} = {value}")
                 with source.block(f"if {inner} is None:"):
-                    add("parts.append(b'\\0')")
+                    add("add(b'\\0')")
                 with source.block("else:"), self._branch():
                     self._pack("B", "1")
                     self.value(shape.item, inner)

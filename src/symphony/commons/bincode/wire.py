@@ -21,19 +21,18 @@ FAILURES: Final = (struct.error, IndexError, ValueError)
 
 _INTEGER_MIN: Final = -(2**63)
 _INTEGER_MAX: Final = 2**63 - 1
+_SIGN: Final = 2**64
+"""Less by this is what two's complement means by a number above `_INTEGER_MAX`."""
 _PLAIN_BYTES_MIN: Final = 4
 _UUID_CHARACTERS: Final = 36
 _PAIR_BYTES_MIN: Final = 12
 _HINT: Final = "the data is damaged, or of another type or version"
 
-_length = struct.Struct("<Q").pack
 _tag = struct.Struct("<I").pack
-_tag_length = struct.Struct("<IQ").pack
 _tag_integer = struct.Struct("<Iq").pack
 _tag_double = struct.Struct("<Id").pack
 _read_length = struct.Struct("<Q").unpack_from
 _read_tag_length = struct.Struct("<IQ").unpack_from
-_read_integer = struct.Struct("<q").unpack_from
 _read_double = struct.Struct("<d").unpack_from
 
 _NULL: Final = _tag(0)
@@ -43,6 +42,23 @@ _MAP: Final = _tag(7)
 
 Parts = list[bytes]
 """What has been written, piece by piece."""
+
+
+class _Heads(dict[int, bytes]):
+    """What stands before so many bytes or items. Made beforehand up to 255, as nearly all are."""
+
+    def __init__(self, form: str, *tag: int) -> None:
+        self._tag, self._pack = tag, struct.Struct(form).pack
+        super().__init__((length, self._pack(*tag, length)) for length in range(256))
+
+    def __missing__(self, length: int) -> bytes:
+        return self._pack(*self._tag, length)
+
+
+LENGTH: Final = _Heads("<Q")
+_TEXT: Final = _Heads("<IQ", 4)
+_BYTES: Final = _Heads("<IQ", 5)
+_LIST: Final = _Heads("<IQ", 6)
 
 
 class BincodeInvalid(SerializationFailed):
@@ -138,16 +154,8 @@ def write_plain(value: object, parts: Parts, room: int) -> None:
     kind = type(value)
     if kind is str:
         body = value.encode()  # type: ignore[attr-defined]  # mypy does not know `type(x) is`
-        parts += (_tag_length(4, len(body)), body)
-    elif kind is dict:
-        if room <= 0:
-            raise unwritable("a value nested so deeply")
-        parts.append(_MAP)
-        write_pairs(value, parts, room - 1)  # type: ignore[arg-type]  # as above
-    elif value is None:
-        parts.append(_NULL)
-    elif kind is bool:
-        parts.append(_TRUE if value else _FALSE)
+        parts.append(_TEXT[len(body)])
+        parts.append(body)
     elif kind is int:
         if not _INTEGER_MIN <= value <= _INTEGER_MAX:  # type: ignore[operator]  # as above
             raise unwritable("an integer beyond 64 bits")
@@ -156,40 +164,45 @@ def write_plain(value: object, parts: Parts, room: int) -> None:
         if not isfinite(value):  # type: ignore[arg-type]  # as above
             raise unwritable("a double that is not finite")
         parts.append(_tag_double(3, value))
+    elif value is None:
+        parts.append(_NULL)
+    elif kind is bool:
+        parts.append(_TRUE if value else _FALSE)
     elif isinstance(value, bytes):
-        parts += (_tag_length(5, len(value)), value)
-    else:
-        _write_holder(value, parts, room)
-
-
-def _write_holder(value: object, parts: Parts, room: int) -> None:
-    if room <= 0:
+        parts.append(_BYTES[len(value)])
+        parts.append(value)
+    elif room <= 0:
         raise unwritable("a value nested so deeply")
-    if isinstance(value, list):
-        parts.append(_tag_length(6, len(value)))
-        for item in value:
-            if type(item) is str:
-                body = item.encode()
-                parts += (_tag_length(4, len(body)), body)
-            else:
-                write_plain(item, parts, room - 1)
     elif isinstance(value, dict):
         parts.append(_MAP)
         write_pairs(value, parts, room - 1)
+    elif isinstance(value, list):
+        parts.append(_LIST[len(value)])
+        for item in value:
+            if type(item) is str:
+                body = item.encode()
+                parts.append(_TEXT[len(body)])
+                parts.append(body)
+            else:
+                write_plain(item, parts, room - 1)
     else:
         raise unwritable(f"a value of the type {type(value).__name__}")
 
 
 def write_pairs(pairs: dict[str, object], parts: Parts, room: int) -> None:
     """Write a map of plain values: the count, then keys and values in the order of the keys."""
-    parts.append(_length(len(pairs)))
+    parts.append(LENGTH[len(pairs)])
     for key in sorted(pairs) if len(pairs) > 1 else pairs:
         name, value = key.encode(), pairs[key]
         if type(value) is str:
             body = value.encode()
-            parts += (_length(len(name)), name, _tag_length(4, len(body)), body)
+            parts.append(LENGTH[len(name)])
+            parts.append(name)
+            parts.append(_TEXT[len(body)])
+            parts.append(body)
         else:
-            parts += (_length(len(name)), name)
+            parts.append(LENGTH[len(name)])
+            parts.append(name)
             write_plain(value, parts, room)
 
 
@@ -210,11 +223,20 @@ def _plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
             raise beyond(at + 4, length, size)
         return data[start:end].decode(), end
     if tag == 2:
-        return _read_integer(data, at + 4)[0], at + 12
+        return length if length <= _INTEGER_MAX else length - _SIGN, at + 12
+    if tag == 3:
+        number = _read_double(data, at + 4)[0]
+        if not isfinite(number):
+            raise BincodeInvalid(f"a double must be finite, not {number}", at + 4)
+        return number, at + 12
     if tag == 7:
-        return read_pairs(data, at + 4, size, room)
+        return _read_pairs(data, at + 4, size, room, length)
     if tag == 6:
         return _read_list(data, at, size, room, length)
+    return _read_rare(data, at, size, tag, length)
+
+
+def _read_rare(data: bytes, at: int, size: int, tag: int, length: int) -> tuple[object, int]:
     if tag == 0:
         return None, at + 4
     if tag == 1:
@@ -222,15 +244,6 @@ def _plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
         if flag > 1:
             raise bad_flag(at + 4, flag, "a boolean")
         return flag == 1, at + 5
-    return _read_rare(data, at, size, tag, length)
-
-
-def _read_rare(data: bytes, at: int, size: int, tag: int, length: int) -> tuple[object, int]:
-    if tag == 3:
-        number = _read_double(data, at + 4)[0]
-        if not isfinite(number):
-            raise BincodeInvalid(f"a double must be finite, not {number}", at + 4)
-        return number, at + 12
     if tag == 5:
         end = at + 12 + length
         if end > size:
@@ -269,9 +282,12 @@ def _read_list(data: bytes, at: int, size: int, room: int, count: int) -> tuple[
 
 def read_pairs(data: bytes, at: int, size: int, room: int) -> tuple[dict[str, object], int]:
     """The map of plain values whose count stands at byte `at`, and where it ends. Raises BincodeInvalid."""
+    return _read_pairs(data, at, size, room, _read_length(data, at)[0])
+
+
+def _read_pairs(data: bytes, at: int, size: int, room: int, count: int) -> tuple[dict[str, object], int]:
     if room <= 0:
         raise too_deep(at)
-    (count,) = _read_length(data, at)
     if count > (size - at - 8) // _PAIR_BYTES_MIN:
         raise beyond(at, count, size)
     at += 8
@@ -280,15 +296,24 @@ def read_pairs(data: bytes, at: int, size: int, room: int) -> tuple[dict[str, ob
     try:
         for _ in range(count):
             (length,) = _read_length(data, at)
-            end = at + 8 + length
+            start = at + 8
+            end = start + length
             if end > size:
                 raise beyond(at, length, size)
-            key = data[at + 8 : end].decode()
+            key = data[start:end].decode()
             if key <= last and pairs:
                 raise misplaced(at, key, last)
-            at = end
-            pairs[key], at = _plain(data, at, size, room - 1)
-            last = key
+            at, last = end, key
+            tag, length = _read_tag_length(data, at)
+            if tag == 4:
+                start = at + 12
+                end = start + length
+                if end > size:
+                    raise beyond(at + 4, length, size)
+                pairs[key] = data[start:end].decode()
+                at = end
+            else:
+                pairs[key], at = _plain(data, at, size, room - 1)
     except FAILURES as error:
         raise failed(error, at, size) from None
     return pairs, at
