@@ -122,7 +122,7 @@ class FrameReader:
     def _cut(self, data: Chunk) -> list[Frame]:
         frames: list[Frame] = []
         start, end, unpack = 0, len(data), _HEAD.unpack_from
-        # Bytes are cut by copying once; of other buffers a plain slice would be a copy of its own.
+        # A slice of bytes is the one copy that is needed; of other buffers it would not be bytes.
         source = data if isinstance(data, bytes) else memoryview(data)
         while end - start >= HEAD_BYTES:
             prefix, size = unpack(source, start)
@@ -132,7 +132,8 @@ class FrameReader:
             after = start + HEAD_BYTES + size
             if after > end:
                 break
-            frames.append((kind, bytes(source[start + HEAD_BYTES : after])))
+            body = source[start + HEAD_BYTES : after]
+            frames.append((kind, body if isinstance(body, bytes) else bytes(body)))
             start = after
         if start < end:
             self._keep(memoryview(source)[start:])

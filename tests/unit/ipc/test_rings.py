@@ -39,7 +39,7 @@ def test_a_sleeper_is_woken_once_and_does_not_sleep_when_there_is_something() ->
     assert writer.reader_sleeps()
     assert not writer.reader_sleeps()
     assert not reader.sleep()
-    assert reader.waiting
+    assert reader.looks(1)
     writer.write(memoryview(bytes(SIZE)))
     assert writer.sleep()
     reader.read(SIZE)

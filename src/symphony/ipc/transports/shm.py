@@ -2,8 +2,9 @@
 
 A Unix socket brings the two sides together: over it the connector passes the descriptors of the
 memory and of the two wakers, and from then on it only tells, by closing, that a side has died.
-The memory has no name and vanishes with its processes. A side that has nothing to do sleeps; the
-other wakes it only then. A slow timer looks after a wake-up that was lost.
+The memory has no name and vanishes with its processes. A side that has nothing to do sleeps, after a
+short look around while answers come quickly; the other wakes it only then. A slow timer looks
+after a wake-up that was lost.
 """
 
 import asyncio
@@ -31,7 +32,13 @@ GUARD_S = 0.5
 
 _READ_BYTES = 256 * 1024
 _READS_A_TURN = 4
-_SPIN_NS = 50_000
+_SPIN_NS, _LOOKS = 40_000, 32
+_SPIN_WOKEN_NS = 100_000
+"""An answer takes longer from a peer that had to be woken for the question."""
+
+_SOON_NS, _PATIENCE_LOST = 200_000, 8
+"""Who looked in vain looks longer again when it has been woken within the first so many times."""
+
 _DESCRIPTORS = 3
 _INTRODUCTION = struct.Struct(">4sQ")
 _MAGIC = b"SHM1"
@@ -258,6 +265,10 @@ class RingLink(asyncio.Transport):
         self._high, self._low = 64 * 1024, 16 * 1024
         self._paused_protocol = False
         self._reading = True
+        # Sleeping and being woken takes longer than many an answer. Who is woken soon after falling
+        # asleep looks a little longer next time; who then looked in vain leaves it for a while.
+        self._patience = self._asleep_ns = 0
+        self._woke_peer = False
         self._again: asyncio.Handle | None = None
         self._closing = self._peer_gone = self._lost = False
         self._loop.add_reader(self._bell, self._rung)
@@ -275,10 +286,10 @@ class RingLink(asyncio.Transport):
         if self._waiting:
             self._waiting += data
         else:
-            with memoryview(data) as view:
-                done = self._put(view)
-                self._waiting += view[done:]
-            self._drain()
+            done = self._put(data)
+            if done < len(data):
+                self._waiting += memoryview(data)[done:]
+                self._drain()
         if len(self._waiting) > self._high and not self._paused_protocol:
             self._paused_protocol = True
             self._protocol.pause_writing()
@@ -328,6 +339,8 @@ class RingLink(asyncio.Transport):
             os.eventfd_read(self._bell)
         except BlockingIOError:
             pass
+        if perf_counter_ns() - self._asleep_ns < _SOON_NS:
+            self._patience += 1
         self._turn()
 
     def _look(self) -> None:
@@ -359,7 +372,8 @@ class RingLink(asyncio.Transport):
         if self._lost:
             return
         try:
-            self._drain()
+            if self._waiting:
+                self._drain()
             more = self._take()
         except SymphonyError as error:
             self._protocol.abort(error)
@@ -381,9 +395,10 @@ class RingLink(asyncio.Transport):
 
     # Out.
 
-    def _put(self, view: memoryview) -> int:
-        done = self._out.write(view)
+    def _put(self, data: bytes | bytearray | memoryview) -> int:
+        done = self._out.write(data)
         if done and self._out.reader_sleeps():
+            self._woke_peer = True
             self._ring()
         return done
 
@@ -406,8 +421,9 @@ class RingLink(asyncio.Transport):
 
     def _take(self) -> bool:
         """Deliver what has come. True if there may be more."""
-        if self._poll:
-            self._spin()
+        spins = self._reading and (self._poll or self._patience > 0)
+        if spins and not self._spin() and not self._poll:
+            spins, self._patience = False, -_PATIENCE_LOST
         for _ in range(_READS_A_TURN):
             if not self._reading:
                 return False
@@ -416,16 +432,25 @@ class RingLink(asyncio.Transport):
                 self._ring()
             if data:
                 self._protocol.data_received(data)
-            elif self._poll or self._in.sleep():
+                if spins:
+                    return True  # whoever waited for it has a turn before this side looks again
+            elif self._poll:
+                return False
+            elif self._in.sleep():
+                self._asleep_ns = perf_counter_ns()
                 return False
         self._in.stay_awake()
         return True
 
-    def _spin(self) -> None:
-        """Look for a while without giving the event loop its turn."""
-        until = perf_counter_ns() + _SPIN_NS
-        while self._reading and not self._in.waiting and perf_counter_ns() < until:
+    def _spin(self) -> bool:
+        """Look for a while, without giving the event loop its turn, whether something comes."""
+        until = perf_counter_ns() + (_SPIN_WOKEN_NS if self._woke_peer else _SPIN_NS)
+        self._woke_peer = False
+        while not self._in.looks(_LOOKS):
+            if perf_counter_ns() > until:
+                return False
             os.sched_yield()  # the other side may be waiting for this very core
+        return True
 
     def _end(self) -> None:
         if self._lost:
