@@ -66,14 +66,15 @@ def _prefix(kind: Kind) -> int:
     return _MAGIC << 24 | VERSION << 16 | kind << 8
 
 
-_MESSAGE = _prefix(Kind.MESSAGE)
+_MESSAGE, _MESSAGE_PREFIX = Kind.MESSAGE, _prefix(Kind.MESSAGE)
+"""Names of their own: Python 3.11 takes 0.2 µs to find a member in its class, and every message asks."""
 
 
 def head(size: int, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) -> bytes:
     """The head of a frame with a body of `size` bytes. Raises FrameTooLarge above `limit`."""
     if size > limit:
         raise FrameTooLarge(size, limit)
-    return _HEAD.pack(_MESSAGE if kind is Kind.MESSAGE else _prefix(kind), size)
+    return _HEAD.pack(_MESSAGE_PREFIX if kind is _MESSAGE else _prefix(kind), size)
 
 
 def frame(body: bytes, kind: Kind = Kind.MESSAGE, *, limit: int = FRAME_BYTES_MAX) -> bytes:
@@ -126,7 +127,7 @@ class FrameReader:
         source = data if isinstance(data, bytes) else memoryview(data)
         while end - start >= HEAD_BYTES:
             prefix, size = unpack(source, start)
-            kind = Kind.MESSAGE if prefix == _MESSAGE else _kind(prefix)
+            kind = _MESSAGE if prefix == _MESSAGE_PREFIX else _kind(prefix)
             if size > self._limit:
                 raise FrameTooLarge(size, self._limit)
             after = start + HEAD_BYTES + size
