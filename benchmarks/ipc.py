@@ -3,9 +3,11 @@
 Question: microseconds for a round trip of 256 bytes (median of all), and for one envelope one way
 with encoding and decoding, over each transport; the same over pyzmq (ipc, sync) and
 multiprocessing.connection, in turns within one run, since only ratios mean anything on a shared
-machine; CPU microseconds of both processes for one envelope; and the codecs alone. Size: 5 rounds
-of 400 round trips and 20,000 envelopes. Budget: Unix round trip 0.8 times pyzmq's, one way 1.25
-times pyzmq's time, shared memory 0.9 times Unix, one way while polling 5 µs, each codec 5 µs.
+machine; CPU microseconds of both processes for one envelope; and the codecs alone. Floors stand
+beside as peers: bare exchanges between two processes, msgspec alone, the bare texts of Bincode.
+Size: 5 rounds of 400 round trips and 20,000 envelopes. Budget: Unix round trip 0.8 times pyzmq's,
+one way 1.25 times pyzmq's time, shared memory 0.9 times Unix, one way while polling 5 µs, stdio
+1 ms, each codec 5 µs.
 
 Run: python benchmarks/ipc.py; prints one JSON line.
 """
@@ -15,7 +17,7 @@ import contextlib
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Client
 from multiprocessing.connection import Listener as PipeListener
@@ -23,19 +25,24 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 
+import ipc_floors
+import msgspec
 import uvloop
 import zmq
 from measuring import Figure, line
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.secrets import Secret
 from symphony.ipc import CODECS, EndpointId, EventPayload, MessageEnvelope, Stationery
-from symphony.ipc.transports import Connection, TransportConfig, connect, listen
+from symphony.ipc.transports import Connection, TransportConfig, connect, listen, spawn
 
 ROUNDS, TRIPS, ENVELOPES = 5, 400, 20_000
 BODY = bytes(256)
-OURS = ("unix", "shm", "shm polling")
-OTHERS = ("pyzmq", "multiprocessing")
+OURS = ("unix", "shm", "tcp", "stdio", "shm polling")
 END, ECHO = b"end", b"echo"
+DATA = {"node": "parse", "status": "succeeded", "seconds": 1.5, "attempt": 1, "outputs": ["a", "b"]}
+TEXTS = ("parse", "succeeded", "a", "b")
+"""The texts among the values of `DATA`."""
 
 Send = Callable[[bytes], object]
 Receive = Callable[[], bytes]
@@ -45,19 +52,21 @@ Round = tuple[list[float], float, float]
 
 def envelope() -> MessageEnvelope:
     """A message such as runs send."""
-    data = {"node": "parse", "status": "succeeded", "seconds": 1.5, "attempt": 1, "outputs": ["a", "b"]}
-    payload = EventPayload("run.1.node", data, 17)
+    payload = EventPayload("run.1.node", DATA, 17)
     return Stationery(EndpointId("tracker")).envelope("run.event", payload, recipient="bus")
 
 
 def address(kind: str, folder: str) -> str:
     """Where the two processes meet."""
-    return f"unix://{folder}/s/a.sock" if kind == "unix" else "shm://bench"
+    places = {"unix": f"unix://{folder}/s/a.sock", "tcp": "tcp://127.0.0.1:0", "stdio": "stdio:"}
+    return places.get(kind, "shm://bench")
 
 
 def config(kind: str, folder: str) -> TransportConfig:
     """Settings for one of ours."""
-    return TransportConfig(runtime_dir=Path(folder) / "r", poll=kind == "shm polling")
+    return TransportConfig(
+        runtime_dir=Path(folder) / "r", poll=kind == "shm polling", token=Secret("as both sides know")
+    )
 
 
 # --- the serving process: short bodies are echoed, envelopes decoded, and at the end its CPU time told
@@ -107,8 +116,12 @@ async def serve_ours(kind: str, folder: str) -> None:
     def accept(connection: Connection) -> None:
         connection.deliver_to(Ours(connection, done))
 
+    if kind == "stdio":
+        accept(await connect("stdio:", config(kind, folder)))
+        await done.wait()
+        return
     listener = await listen(address(kind, folder), accept, config(kind, folder))
-    print("ready", flush=True)
+    print(listener.address, flush=True)
     await done.wait()
     await listener.close()
 
@@ -141,16 +154,10 @@ def serve(kind: str, folder: str) -> None:
 class Measured:
     """Round trips and streams over one kind, kept open for all rounds."""
 
-    def __init__(self, kind: str, folder: str) -> None:
-        self.kind = kind
+    def __init__(self) -> None:
         self.trips_us: list[float] = []
         self.wall_us: list[float] = []
         self.cpu_us: list[float] = []
-        self._child = subprocess.Popen(
-            [sys.executable, __file__, "serve", kind, folder], stdout=subprocess.PIPE, text=True
-        )
-        assert self._child.stdout is not None
-        self._child.stdout.readline()
 
     def note(self, trips: list[float], wall_s: float, cpu_s: float) -> None:
         """Keep what a round found."""
@@ -158,11 +165,49 @@ class Measured:
         self.wall_us.append(wall_s / ENVELOPES * 1e6)
         self.cpu_us.append(cpu_s / ENVELOPES * 1e6)
 
-    def ended(self) -> None:
-        """Wait for the other process."""
-        assert self._child.stdout is not None
-        self._child.stdout.close()
-        self._child.wait(10)
+
+def command(kind: str, folder: str) -> list[str]:
+    """How the other process is started."""
+    return [sys.executable, __file__, "serve", kind, folder]
+
+
+@contextlib.contextmanager
+def other(kind: str, folder: str) -> Iterator[str]:
+    """The other process, which says where it can be reached; waited for at the end."""
+    child = subprocess.Popen(command(kind, folder), stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    with child.stdout:
+        yield child.stdout.readline().strip()
+    child.wait(10)
+
+
+@contextlib.asynccontextmanager
+async def open_ours(kind: str, folder: str) -> AsyncIterator[Connection]:
+    """A connection of ours to the other process."""
+    if kind == "stdio":
+        connection, process = await spawn(command(kind, folder), config(kind, folder))
+        yield connection
+        await connection.close()
+        await process.wait()
+        return
+    with other(kind, folder) as place:
+        connection = await connect(place, config(kind, folder))
+        yield connection
+        await connection.close()
+
+
+@contextlib.contextmanager
+def open_sync(kind: str, folder: str) -> Iterator[tuple[Send, Receive]]:
+    """The same over something that blocks."""
+    with other(kind, folder):
+        if kind == "pyzmq":
+            with zmq.Context() as context, context.socket(zmq.PAIR) as socket:
+                socket.connect(f"ipc://{folder}/z")
+                yield socket.send, socket.recv
+                socket.send(b"bye")
+        else:
+            with Client(f"{folder}/m", "AF_UNIX") as pipe:
+                yield pipe.send_bytes, pipe.recv_bytes
 
 
 async def round_ours(connection: Connection) -> Round:
@@ -207,55 +252,68 @@ def round_sync(send: Send, receive: Receive) -> Round:
 
 async def measure(root: str, kinds: Sequence[str], rounds: int) -> dict[str, Measured]:
     """All kinds, in turns."""
-    found: dict[str, Measured] = {}
-    with contextlib.ExitStack() as stack:
+    found = {kind: Measured() for kind in kinds}
+    async with contextlib.AsyncExitStack() as stack:
         sync: dict[str, tuple[Send, Receive]] = {}
         ours: dict[str, Connection] = {}
         for kind in kinds:
             folder = Path(root) / kind.replace(" ", "-")
             folder.mkdir()
-            found[kind] = Measured(kind, str(folder))
-            if kind == "pyzmq":
-                socket = stack.enter_context(stack.enter_context(zmq.Context()).socket(zmq.PAIR))
-                socket.connect(f"ipc://{folder}/z")
-                sync[kind] = (socket.send, socket.recv)
-            elif kind == "multiprocessing":
-                pipe = stack.enter_context(Client(f"{folder}/m", "AF_UNIX"))
-                sync[kind] = (pipe.send_bytes, pipe.recv_bytes)
+            if kind in OURS:
+                ours[kind] = await stack.enter_async_context(open_ours(kind, str(folder)))
             else:
-                ours[kind] = await connect(address(kind, str(folder)), config(kind, str(folder)))
+                sync[kind] = stack.enter_context(open_sync(kind, str(folder)))
         for _ in range(rounds):
             for kind in kinds:
                 found[kind].note(*(await round_ours(ours[kind]) if kind in ours else round_sync(*sync[kind])))
-        for connection in ours.values():
-            await connection.close()
-        if "pyzmq" in sync:
-            sync["pyzmq"][0](b"bye")
-    for one in found.values():
-        one.ended()
     return found
+
+
+def bare(message: MessageEnvelope, codec: str) -> tuple[Callable[[], object], Callable[[], object]]:
+    """The least that the codec could do, out and in: msgspec alone, or the bare texts of Bincode."""
+    if codec == "bincode":
+        header, payload = message.header, message.payload
+        assert isinstance(payload, EventPayload)
+        texts = [header.message_type, header.sender, header.recipient, payload.topic, *DATA, *TEXTS]
+        written = ipc_floors.write_texts(texts)
+        return partial(ipc_floors.write_texts, texts), partial(ipc_floors.read_texts, written)
+    if codec == "json":
+        encode, decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(MessageEnvelope).decode
+    else:
+        encode, decode = msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(MessageEnvelope).decode
+    return partial(encode, message), partial(decode, encode(message))
+
+
+def cpu_us(call: Callable[[], object], repeats: int) -> float:
+    """CPU microseconds of one call; the median of seven times `repeats` calls."""
+    times = []
+    for _ in range(7):
+        began = process_time()
+        for _ in range(repeats):
+            call()
+        times.append((process_time() - began) / repeats * 1e6)
+    return median(times)
 
 
 def codec_figures(repeats: int) -> list[Figure]:
     """Each codec alone, both ways."""
-    figures = []
+    made = []
     message = envelope()
     for name, codec in CODECS.items():
         body = codec.encode(message)
-        for what, call in (("out", partial(codec.encode, message)), ("in", partial(codec.decode, body))):
-            times = []
-            for _ in range(7):
-                began = process_time()
-                for _ in range(repeats):
-                    call()
-                times.append((process_time() - began) / repeats * 1e6)
-            figures.append(Figure(f"envelope {what}, {name}", median(times), "µs", 5.0, design=10.0))
-    return figures
+        calls = (partial(codec.encode, message), partial(codec.decode, body))
+        for what, call, floor in zip(("out", "in"), calls, bare(message, name), strict=True):
+            took, least = cpu_us(call, repeats), cpu_us(floor, repeats)
+            made.append(Figure(f"envelope {what}, {name}, beside its floor", took, "µs", 5.0, 10.0, least))
+    return made
 
 
 def figures(root: str, rounds: int = ROUNDS, repeats: int = 5_000) -> list[Figure]:
     """Everything. Those who poll take a core each, so they are measured without the others."""
-    found = uvloop.run(measure(root, ("pyzmq", "unix", "shm", "multiprocessing"), rounds))
+    bare_socket = ipc_floors.socket_pair_us(TRIPS)
+    kinds = ("pyzmq", "unix", "shm", "tcp", "stdio", "multiprocessing")
+    found = uvloop.run(measure(root, kinds, rounds))
+    bare_spin = ipc_floors.spinning_us(TRIPS)
     found |= uvloop.run(measure(root, ("shm polling",), rounds))
     trip = {kind: median(one.trips_us) for kind, one in found.items()}
     wall = {kind: median(one.wall_us) for kind, one in found.items()}
@@ -265,14 +323,27 @@ def figures(root: str, rounds: int = ROUNDS, repeats: int = 5_000) -> list[Figur
             "round trip, Unix, beside pyzmq", trip["unix"], "µs", 0.8 * trip["pyzmq"], 200.0, trip["pyzmq"]
         ),
         Figure("the same, beside multiprocessing", trip["unix"], "µs", peer=trip["multiprocessing"]),
+        Figure("the same, beside a bare pair of sockets", trip["unix"], "µs", peer=bare_socket),
         Figure("round trip, shm, beside Unix", trip["shm"], "µs", 0.9 * trip["unix"], 20.0, trip["unix"]),
-        Figure("half a round trip, shm, polling", trip["shm polling"] / 2, "µs", 5.0, 10.0),
-    ]
-    for kind, peer in (("unix", "pyzmq"), ("unix", "multiprocessing"), ("shm", "unix")):
+        Figure(
+            "half a round trip, shm, polling, beside bare looking",
+            trip["shm polling"] / 2, "µs", 5.0, 10.0, bare_spin / 2,
+        ),
+        Figure("half a round trip, stdio, beside Unix", trip["stdio"] / 2, "µs", 1e3, 1e3, trip["unix"] / 2),
+        Figure("round trip, TCP, beside Unix", trip["tcp"], "µs", peer=trip["unix"]),
+    ]  # fmt: skip
+    for kind, peer in (("unix", "pyzmq"), ("unix", "multiprocessing")):
         budget = 1.25 * wall[peer] if peer == "pyzmq" else None
         what = f"envelope one way, {kind}, beside {peer}"
         made.append(Figure(what, wall[kind], "µs", budget, peer=wall[peer]))
-        made.append(Figure(f"CPU for it, both processes, beside {peer}", cpu[kind], "µs", peer=cpu[peer]))
+    made += [
+        Figure(f"envelope one way, {kind}, beside Unix", wall[kind], "µs", peer=wall["unix"])
+        for kind in ("shm", "tcp", "stdio", "shm polling")
+    ]
+    made += [
+        Figure(f"CPU for it, both processes, {kind}, beside pyzmq", cpu[kind], "µs", peer=cpu["pyzmq"])
+        for kind in (*OURS, "multiprocessing")
+    ]
     return [*made, *codec_figures(repeats)]
 
 

@@ -118,6 +118,6 @@ def test_every_way_between_processes_is_measured(module, tmp_path, monkeypatch):
     monkeypatch.setattr(ipc, "TRIPS", 3)
     monkeypatch.setattr(ipc, "ENVELOPES", 20)
     found = ipc.figures(str(tmp_path), rounds=1, repeats=3)
-    assert len(found) == 16
+    assert len(found) == 25
     waited = [one for one in found if "trip" in one.what or "one way" in one.what]
     assert all(one.measured > 0 for one in waited)
