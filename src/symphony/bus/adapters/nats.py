@@ -11,6 +11,7 @@ sent waits, up to a bound; an event on its way then may be lost unless its topic
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from typing import Final
 
 from nats.aio.client import Client
@@ -41,6 +42,9 @@ _logger = logging.getLogger(__name__)
 
 WAITING_MAX: Final = 4096
 """Messages that wait to be written; then publishers wait and requests are refused."""
+_UNWRITTEN_BYTES_MAX: Final = 1 << 20
+"""What may wait in the client library."""
+_TOPICS_MAX: Final = 4096
 _PENDING_BYTES_MAX: Final = 64 * 1024 * 1024
 
 _LEAVE_S: Final = 5.0
@@ -55,9 +59,9 @@ class NatsUplink:
     def __init__(self, bus: Bus, config: NatsConfig) -> None:
         self._bus, self._config = bus, config
         self._codec = CODECS["msgpack"]
-        self._out: asyncio.Queue[_Outgoing] = asyncio.Queue()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._out: deque[_Outgoing] = deque()
+        self._wake, self._room, self._written_out = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._durable: dict[str, bool] = {}
         self._subscribed: dict[Subscription, NatsSubscription] = {}
         self._owners: dict[int, Subscription] = {}
         self._store: Store | None = None
@@ -99,7 +103,7 @@ class NatsUplink:
         if self._calls.is_connected and self._events.is_connected:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_S):
-                    await self._out.join()
+                    await self._all_written()
                     if self._store is not None:
                         await self._store.storing.settled()
                     await self._link.leave()
@@ -115,28 +119,42 @@ class NatsUplink:
 
     def try_publish(self, envelope: MessageEnvelope) -> bool:
         """See `Uplink`. An event of a durable topic is stored soon; `publish` waits until it is."""
-        topic = _topic(envelope)
-        assert self._store is not None
-        if self._store.durable(topic):
+        topic, durable = self._topic(envelope)
+        if durable:
+            assert self._store is not None
             if self._store.storing.full:
                 return False
             self._store.offer(topic, envelope).add_done_callback(_not_stored)
             return True
-        if self._out.qsize() >= WAITING_MAX:
+        if len(self._out) >= WAITING_MAX:
             return False
-        self._out.put_nowait((self._link.subject(f"event.{topic}"), envelope, ""))
+        self._post(self._link.subject(f"event.{topic}"), envelope, "")
         return True
 
     async def publish(self, envelope: MessageEnvelope) -> None:
         """See `Uplink`. Raises StoreRefused where the topic is durable."""
-        topic = _topic(envelope)
-        assert self._store is not None
-        if self._store.durable(topic):
+        topic, durable = self._topic(envelope)
+        if durable:
+            assert self._store is not None
             await self._store.publish(topic, envelope)
             return
-        while not self.try_publish(envelope):
+        while len(self._out) >= WAITING_MAX:
             self._room.clear()
             await self._room.wait()
+        self._post(self._link.subject(f"event.{topic}"), envelope, "")
+
+    def _topic(self, envelope: MessageEnvelope) -> tuple[str, bool]:
+        """Its topic, and whether that is stored. Raises ValidationFailed."""
+        assert isinstance(envelope.payload, EventPayload)
+        topic = envelope.payload.topic
+        durable = self._durable.get(topic)
+        if durable is None:
+            check_topic(topic)
+            assert self._store is not None
+            if len(self._durable) >= _TOPICS_MAX:
+                self._durable.clear()
+            durable = self._durable[topic] = self._store.durable(topic)
+        return topic, durable
 
     async def subscribe(self, subscription: Subscription, replay: Replay | None) -> None:
         """See `Uplink`. Replayed is what is stored: events of durable topics."""
@@ -206,29 +224,39 @@ class NatsUplink:
 
     def forward(self, envelope: MessageEnvelope) -> None:
         """See `Uplink`."""
-        if isinstance(envelope.payload, RequestPayload) and self._out.qsize() >= WAITING_MAX:
+        if isinstance(envelope.payload, RequestPayload) and len(self._out) >= WAITING_MAX:
             self._bus.refuse(envelope, EndpointBusy("the NATS server does not take more"))
             return
         self._link.forward(envelope)
 
     def _post(self, subject: str, envelope: MessageEnvelope, reply: str) -> None:
-        self._out.put_nowait((subject, envelope, reply))
+        self._out.append((subject, envelope, reply))
+        self._wake.set()
 
     # What leaves.
 
     async def _write(self) -> None:
+        out = self._out
         while True:
-            subject, envelope, reply = await self._out.get()
-            try:
-                body = self._codec.encode(envelope)
-                event = isinstance(envelope.payload, EventPayload) and not envelope.header.recipient
-                await self._written(self._events if event else self._calls, subject, body, reply)
-            except SymphonyError as error:
-                _logger.warning("a message for %s is lost: %s", subject, error)
-                self._bus.refuse(envelope, error)
-            finally:
-                self._out.task_done()
+            self._wake.clear()
+            while out:
+                subject, envelope, reply = out[0]  # it is there until it is written
+                try:
+                    body = self._codec.encode(envelope)
+                    event = type(envelope.payload) is EventPayload and not envelope.header.recipient
+                    await self._written(self._events if event else self._calls, subject, body, reply)
+                except SymphonyError as error:
+                    _logger.warning("a message for %s is lost: %s", subject, error)
+                    self._bus.refuse(envelope, error)
+                out.popleft()
                 self._room.set()
+            self._written_out.set()
+            await self._wake.wait()
+
+    async def _all_written(self) -> None:
+        while self._out:
+            self._written_out.clear()
+            await self._written_out.wait()
 
     async def _written(self, client: Client, subject: str, body: bytes, reply: str) -> None:
         check_size(client, body)
@@ -236,12 +264,15 @@ class NatsUplink:
             if client.is_connected:
                 try:
                     await client.publish(subject, body, reply=reply)
-                    return
+                    break
                 except FAILURES:
                     pass
             if client.is_closed:
                 raise EndpointLost("the connection to NATS is closed")
             await self._bus.clock.sleep(self._config.again_s)
+        if client.pending_data_size > _UNWRITTEN_BYTES_MAX:
+            with contextlib.suppress(*FAILURES):
+                await in_force(client)  # the server has to take some first
 
     # The connections.
 
@@ -268,12 +299,6 @@ class NatsUplink:
 def _not_stored(stored: asyncio.Future[None]) -> None:
     if not stored.cancelled() and (error := stored.exception()) is not None:
         _logger.warning("an event is lost: %s", error)
-
-
-def _topic(envelope: MessageEnvelope) -> str:
-    assert isinstance(envelope.payload, EventPayload)
-    check_topic(envelope.payload.topic)
-    return envelope.payload.topic
 
 
 async def join_nats(bus: Bus, config: NatsConfig) -> NatsUplink:
