@@ -16,7 +16,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError
 
-from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, StoreRefused, unavailable
+from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, StoreRefused, in_force, unavailable
 from symphony.bus.adapters.nats_storing import NOT_YET, STORE_TIMEOUT_S, Storing
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.topics import check_pattern, covers, matches
@@ -118,7 +118,7 @@ class Store:
                     left -= 1
                     if (envelope := self._read(message)) is not None:
                         yield envelope
-            await _ended(reader)
+            await self._ended(reader)
         except FAILURES as error:
             raise unavailable(error) from error
 
@@ -150,7 +150,7 @@ class Store:
                     while True:
                         await self._one(reader, handle, handled)
                 finally:
-                    await _ended(reader)
+                    await self._ended(reader)
             except APIError as error:
                 if error.code != NOT_YET:
                     raise StoreRefused(f"no consumer {consumer!r}: {error.description}") from error
@@ -183,6 +183,15 @@ class Store:
                     handled.popitem(last=False)
             await message.ack_sync(timeout=STORE_TIMEOUT_S)
 
+    async def _ended(self, reader: JetStreamContext.PullSubscription) -> None:
+        """What it has asked for and not got goes to the next who asks."""
+        try:
+            await reader.unsubscribe()
+            if self._client.is_connected:
+                await in_force(self._client)
+        except FAILURES as error:
+            _logger.debug("a consumer had ended: %s", error)
+
     def _read(self, message: "Msg") -> MessageEnvelope | None:
         try:
             return self._codec.decode(message.data)
@@ -208,11 +217,3 @@ class Store:
             max_age=self._config.kept_s,
             duplicate_window=min(WINDOW_S, self._config.kept_s or WINDOW_S),
         )
-
-
-async def _ended(reader: JetStreamContext.PullSubscription) -> None:
-    """What it has asked for and not got goes to the next who asks."""
-    try:
-        await reader.unsubscribe()
-    except FAILURES as error:
-        _logger.debug("a consumer had ended: %s", error)
