@@ -36,8 +36,10 @@ _SPIN_NS, _LOOKS = 40_000, 32
 _SPIN_WOKEN_NS = 100_000
 """An answer takes longer from a peer that had to be woken for the question."""
 
-_SOON_NS, _PATIENCE_LOST = 200_000, 8
-"""Who looked in vain looks longer again when it has been woken within the first so many times."""
+_SOON_NS = 200_000
+_REST_MIN, _REST_MAX = 8, 1024
+"""Who looked in vain does not look around again before it has been woken soon so many times; each
+time in vain doubles it."""
 
 _DESCRIPTORS = 3
 _INTRODUCTION = struct.Struct(">4sQ")
@@ -268,6 +270,7 @@ class RingLink(asyncio.Transport):
         # Sleeping and being woken takes longer than many an answer. Who is woken soon after falling
         # asleep looks a little longer next time; who then looked in vain leaves it for a while.
         self._patience = self._asleep_ns = 0
+        self._rest = _REST_MIN
         self._woke_peer = False
         self._again: asyncio.Handle | None = None
         self._closing = self._peer_gone = self._lost = False
@@ -423,7 +426,8 @@ class RingLink(asyncio.Transport):
         """Deliver what has come. True if there may be more."""
         spins = self._reading and (self._poll or self._patience > 0)
         if spins and not self._spin() and not self._poll:
-            spins, self._patience = False, -_PATIENCE_LOST
+            spins, self._patience = False, -self._rest
+            self._rest = min(2 * self._rest, _REST_MAX)
         for _ in range(_READS_A_TURN):
             if not self._reading:
                 return False
@@ -433,6 +437,7 @@ class RingLink(asyncio.Transport):
             if data:
                 self._protocol.data_received(data)
                 if spins:
+                    self._rest = _REST_MIN
                     return True  # whoever waited for it has a turn before this side looks again
             elif self._poll:
                 return False
