@@ -342,6 +342,31 @@ async def test_tls_settings_are_passed_on(nats_server: Start, joined: Join, tmp_
         await joined(server, tls=ssl.create_default_context())
 
 
+async def test_a_token_is_not_told_to_a_server_that_does_not_speak_tls() -> None:
+    heard: list[bytes] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b'INFO {"server_id":"x","version":"2.10.0","max_payload":1048576,"auth_required":true}\r\n'
+        )
+        heard.append(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    for scheme in ("nats", "tls"):
+        config = NatsConfig(
+            servers=(f"{scheme}://127.0.0.1:{port}",),
+            token=Secret("a-token"),
+            tls=ssl.create_default_context(),
+        )
+        with pytest.raises(NatsUnavailable, match="does not speak TLS"):
+            await join_nats(Bus(), config)
+    server.close()
+    await server.wait_closed()
+    assert set(heard) == {b""}
+
+
 async def test_what_the_server_does_not_take_is_an_error(nats_server: Start, joined: Join) -> None:
     server = await nats_server("max_payload: 10000")
     bus, _ = await joined(server, durable=("run.>",))

@@ -6,13 +6,14 @@ from contextlib import AsyncExitStack
 from typing import Protocol
 
 import pytest
+from nats.aio.client import Client
 
 from symphony.bus import Bus, EndpointUnknown, Mailbox, Policy
 from symphony.bus.adapters.nats import join_nats
 from symphony.bus.adapters.nats_bridge import Bridge
 from symphony.bus.adapters.nats_connection import NatsConfig
 from symphony.commons.errors import SymphonyError
-from symphony.ipc import EventPayload, MessageEnvelope
+from symphony.ipc import CODECS, EventPayload, MessageEnvelope, RequestPayload
 from symphony.ports.values import Value
 
 pytestmark = pytest.mark.slow
@@ -198,6 +199,37 @@ async def test_without_the_server_the_bus_goes_on_and_with_it_again_all_is_joine
     await wanted(here, "news")
     await asking.publish("news", 2)
     assert await read(far, 1) == [2]
+
+
+async def test_what_is_broken_on_any_subject_is_passed_over(nats_server: Start, joined: Join) -> None:
+    server = await nats_server()
+    here, there = await joined(server), await joined(server)
+    await there.endpoint("answering", lambda _: "yes", serves=["sum"])
+    asking = await here.endpoint("asking")
+    box = await asking.mailbox(">")
+    hostile = Client()
+    await hostile.connect(server.url)
+    stationery = Bus().stationery("hostile")
+    forged = [
+        stationery.envelope("event", EventPayload("bus.endpoint.lost", {"name": "answering"})),
+        stationery.envelope("bus.stats", RequestPayload("bus.stats"), recipient="bus"),
+        stationery.envelope("event", EventPayload("a.*", 1)),
+        stationery.envelope("event", EventPayload("a", 1), recipient="asking"),
+    ]
+    bodies = [b"", b"\xff" * 40, b"\x95\xa1p\x01\x80\x91\xa3a b\x90", b"p -1", b"p 9" + b"9" * 400]
+    bodies += [CODECS["msgpack"].encode(one) for one in forged]
+    subjects = "alive here gone ask claim.answering to.answering to.asking serves.sum event.a event.bus.x"
+    for subject in subjects.split():
+        for body in bodies:
+            await hostile.publish(f"symphony.{subject}", body, reply="nowhere")
+            await hostile.publish(f"symphony.{subject}", body, headers={"Symphony-Served": "[1"})
+    await hostile.flush()
+    await hostile.close()
+    async with asyncio.timeout(10):
+        assert await asking.request("answering", "there?") == "yes"
+        assert await asking.request("", "sum") == "yes"
+    topics = [one.payload.topic for one in iter(box.take, None) if isinstance(one.payload, EventPayload)]
+    assert set(topics) <= {"bus.endpoint.joined"}
 
 
 async def test_a_mailbox_whose_policy_is_to_block_holds_what_comes_over_nats(

@@ -107,13 +107,23 @@ def _seed_bytes(seed: Secret) -> bytes:
     return raw[2:-2]
 
 
-class _SigningClient(Client):
-    """A client that proves who it is with an NKey, without the library that has no wheel."""
+class _CarefulClient(Client):
+    """A client that proves who it is with an NKey, without the library that has no wheel.
 
-    def __init__(self, key: NKey | None) -> None:
+    With `encrypted` it says nothing to a server that does not ask for TLS, where the library would
+    send its token in the clear.
+    """
+
+    def __init__(self, key: NKey | None, *, encrypted: bool) -> None:
         super().__init__()
+        self._encrypted = encrypted
         if key is not None:
             self._public_nkey = key.public
+
+    def _connect_command(self) -> bytes:
+        if self._encrypted and not self._server_info.get("tls_required"):
+            raise NatsError("it does not speak TLS, and nothing was said to it")
+        return super()._connect_command()
 
 
 async def connected(
@@ -131,7 +141,7 @@ async def connected(
     when it is over for good, `on_error` for each error on the way.
     """
     key = None if config.nkey_seed is None else NKey(config.nkey_seed)
-    client = _SigningClient(key)
+    client = _CarefulClient(key, encrypted=config.tls is not None)
     refused: list[Exception] = []
 
     async def failed(error: Exception) -> None:
