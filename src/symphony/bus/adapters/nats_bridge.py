@@ -232,7 +232,9 @@ class Session:
         self.link.wants_changed = None
         self.link.forget_all("the NATS server is away")
         if self._client is not None:
-            await self._client.close()
+            with contextlib.suppress(TimeoutError):  # a server that reads no more
+                async with asyncio.timeout(LEAVE_S):
+                    await self._client.close()
 
     async def _failed(self, error: Exception) -> None:
         if isinstance(error, SlowConsumerError):

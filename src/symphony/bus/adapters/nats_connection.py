@@ -168,9 +168,11 @@ async def connected(
                 reconnected_cb=on_back,
                 closed_cb=on_end,
             )
-    except FAILURES as error:
+    except BaseException as error:
         await client.close()
-        raise unavailable(refused[-1] if refused else error) from error
+        if isinstance(error, FAILURES):
+            raise unavailable(refused[-1] if refused else error) from error
+        raise
     client.options["max_reconnect_attempts"] = -1  # a server that was there once is waited for
     return client
 
