@@ -35,7 +35,7 @@ from measuring import Figure, line  # noqa: E402
 from symphony.bus import Bus, Endpoint, Policy  # noqa: E402
 from symphony.bus.adapters.nats import join_nats  # noqa: E402
 from symphony.bus.adapters.nats_bridge import Bridge  # noqa: E402
-from symphony.bus.adapters.nats_connection import NatsConfig  # noqa: E402
+from symphony.bus.adapters.nats_connection import NatsConfig, in_force  # noqa: E402
 from symphony.ipc import CODECS, EndpointId, EventPayload, MessageEnvelope, Stationery  # noqa: E402
 from symphony.ports.values import Value  # noqa: E402
 
@@ -135,7 +135,7 @@ class Bare:
                 heard.set()
 
         found = await self._hearing.subscribe("bare.1.*", cb=hear)
-        await self._hearing.flush()
+        await in_force(self._hearing)
         for number in range(EVENTS):
             await self._telling.publish("bare.1.node", self._body())
             if number % 100 == 0:
