@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from symphony.app.live import LiveBus
 from symphony.pit.tracker.engine import Engine
 from symphony.pit.tracker.journal import Request
 from symphony.pit.tracker.logs import RunLog
@@ -24,16 +25,14 @@ class Progress:
 class RunHandle:
     """A run in this process."""
 
-    def __init__(self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]", log: RunLog) -> None:
-        self.run_id, self._engine, self._task, self._log = run_id, engine, task, log
+    def __init__(
+        self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]", log: RunLog, live: LiveBus
+    ) -> None:
+        self.run_id, self._engine, self._task, self._log, self._live = run_id, engine, task, log, live
 
-    async def events(self) -> AsyncIterator[RunEvent]:
+    def events(self) -> AsyncIterator[RunEvent]:
         """Every durable event from the start; ends with the run."""
-        at = 0
-        while found := await self._engine.feed.since(at):
-            for event in found:
-                yield event
-            at += len(found)
+        return self._live.follow(self.run_id, self._engine.feed)
 
     async def live(self) -> AsyncIterator[RunEvent]:
         """The same, and between them what models write, as `node.tokens`, from now on.

@@ -1,23 +1,22 @@
-"""Runs on the bus of their home: what happens in one process is seen live in the others.
+"""Runs of this process on the bus: for its own views, and for the other processes of the home.
 
-The journal is the truth and the bus its fast messenger: who watches reads the journal first and
-again whenever the bus left something out. Nothing is made or sent while nobody listens.
+The bus is made for the first who listens, here or in another process. Nothing is made or sent
+for a run while nobody does.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from symphony.app import stream
 from symphony.commons.errors import SymphonyError
 from symphony.commons.time import random_bits
 from symphony.ipc.envelope import EventPayload
 from symphony.pit.tracker.feed import Feed
-from symphony.pit.tracker.runs import Runs
-from symphony.ports.runs import RunEvent, RunStatus
-from symphony.ports.values import Value
+from symphony.ports.runs import RunEvent
 
 if TYPE_CHECKING:
     from symphony.bus import Bus, Endpoint, Joined, Mailbox
@@ -27,14 +26,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OPEN_AFTER_S: Final = 0.25
-"""A run that is shorter than this does not open the bus, unless somebody is on it already."""
+"""A run that is shorter than this does not join other processes, unless some are on the bus already."""
 PATIENCE_S: Final = 1.0
 """How long the end of a run may wait for those who watch it."""
-LOOK_EVERY_S: Final = 0.5
-"""How often who watches looks into the journal while the bus says nothing."""
 _BATCH: Final = 256
 _PATH_BYTES_MAX: Final = 100
-_GOING: Final = (RunStatus.PENDING, RunStatus.RUNNING)
 
 
 def bus_address(home: Path) -> str:
@@ -55,60 +51,90 @@ def passing_name(role: str) -> str:
 
 
 class LiveBus:
-    """The bus of a home in this process, joined when a run is worth it."""
+    """The bus of this process, on that of its home when a run is worth it."""
 
     def __init__(
-        self, home: Path, beyond: "Callable[[], Callable[[Bus], Beyond] | None]" = lambda: None
+        self, home: Path | None, beyond: "Callable[[], Callable[[Bus], Beyond] | None]" = lambda: None
     ) -> None:
-        """`beyond` gives what joins it to the buses of other homes, or raises; see `beyond_of`."""
+        """Without a home it is of this process alone.
+
+        `beyond` gives what joins it to the buses of other homes, or raises; see `beyond_of`.
+        """
         self._home, self.beyond = home, beyond
-        self._joining: asyncio.Task[tuple[Bus, Joined] | None] | None = None
         self._warned = False
-        self._heard: set[str] = set()  # runs that somebody has listened to
+        self._bus: Bus | None = None
+        self._joining: asyncio.Task[Joined | None] | None = None
+        self._ready = asyncio.Event()  # not while others, who may listen, are still to be reached
+        self._ready.set()
+        self._runs: dict[str, _Told] = {}
 
-    def tell(self, run_id: str, feed: Feed) -> "asyncio.Task[None]":
-        """Publish the events of a run of this process, until it ends, as far as somebody listens."""
-        return asyncio.get_running_loop().create_task(self._tell(run_id, feed), name=f"bus {run_id}")
+    @property
+    def published(self) -> int:
+        """Events of runs that were put on the bus so far; 0 while there is none."""
+        return 0 if self._bus is None else self._bus.stats().events.get("run", 0)
 
-    async def ended(self, run_id: str, telling: "asyncio.Task[None]") -> None:
+    def begin(self, run_id: str, feed: Feed) -> None:
+        """From now until it has `ended`, the events of this run are published as far as somebody listens."""
+        if self._home is not None and self._joining is None:
+            address = bus_address(self._home)
+            if os.path.exists(address.removeprefix("unix://")):  # noqa: PTH110  quick
+                self._ready.clear()
+            self._joining = asyncio.get_running_loop().create_task(self._join(address), name="bus")
+        run = self._runs[run_id] = _Told(run_id, feed, self._ready)
+        if self._bus is not None:
+            run.start(self._bus)
+
+    async def ended(self, run_id: str) -> None:
         """The run has: what is left goes to those who watch, as long as they take it."""
-        if run_id in self._heard:  # else nobody does, and nobody is waited for
-            self._heard.discard(run_id)
-            await asyncio.wait({telling}, timeout=PATIENCE_S)
-        telling.cancel()
+        await self._runs.pop(run_id).end()
+
+    async def follow(self, run_id: str, feed: Feed) -> AsyncIterator[RunEvent]:
+        """Every event of a run of this process from its start, live while it goes on."""
+        run = self._runs.get(run_id)
+        if run is None:
+            for event in feed.after(0):
+                yield event
+            return
+
+        async def recorded(seen: int) -> tuple[bool, Sequence[RunEvent]]:
+            return run.going, feed.after(seen)
+
+        box = await run.mailbox(self._here())
+        try:
+            async for event in stream.follow(box, recorded):
+                yield event
+        finally:
+            run.leave(box)
 
     async def close(self) -> None:
         """Leave the bus; what was published arrives."""
-        if self._joining is None:
-            return
-        if not self._joining.done():
-            self._joining.cancel()
-        found = (await asyncio.gather(self._joining, return_exceptions=True))[0]
-        if isinstance(found, tuple):
-            bus, joined = found
-            await joined.close()
-            await bus.close()
+        if self._joining is not None:
+            if not self._joining.done():
+                self._joining.cancel()
+            found = (await asyncio.gather(self._joining, return_exceptions=True))[0]
+            if found is not None and not isinstance(found, BaseException):
+                await found.close()
+        if self._bus is not None:
+            await self._bus.close()
+        self._joining = self._bus = None
+        self._ready.set()
 
-    async def _tell(self, run_id: str, feed: Feed) -> None:
-        if self._joining is None:
-            if not os.path.exists(bus_address(self._home).removeprefix("unix://")):  # noqa: ASYNC240, PTH110  quick
-                await asyncio.sleep(OPEN_AFTER_S)
-            # Another run of this process may have come first meanwhile.
-            if self._joining is None:
-                self._joining = asyncio.get_running_loop().create_task(self._join(), name="bus")
-        found = await asyncio.shield(self._joining)
-        if found is not None:
-            bus, _ = found
-            endpoint = await bus.endpoint(f"run.{run_id}", capabilities=["run"])
-            try:
-                at = await _interest(bus, run_id, feed)
-                self._heard.add(run_id)
-                await _publish(bus, endpoint, run_id, feed, at)
-            finally:
-                await endpoint.close()
+    def _here(self) -> "Bus":
+        """The bus, made now if it is not there."""
+        if self._bus is None:
+            from symphony.bus import Bus
 
-    async def _join(self) -> "tuple[Bus, Joined] | None":
-        from symphony.bus import Bus, join
+            self._bus = Bus()
+            for run in self._runs.values():
+                run.start(self._bus)
+        return self._bus
+
+    async def _join(self, address: str) -> "Joined | None":
+        if self._ready.is_set():
+            await asyncio.sleep(OPEN_AFTER_S)
+        if self._bus is None:
+            self._ready.clear()  # whoever is there already shall see all of it
+        from symphony.bus import join
         from symphony.bus.bus import BEYOND_AWAY
 
         beyond: Callable[[Bus], Beyond] | None = None
@@ -116,14 +142,16 @@ class LiveBus:
             beyond = await asyncio.to_thread(self.beyond)
         except SymphonyError as error:
             logger.warning("other homes do not see this run live: %s (%s)", error, error.hint)
-        bus = Bus()
-        if beyond is not None:
-            await bus.subscribe(BEYOND_AWAY, self._away, owner="run")
+        bus = self._here()
         try:
-            return bus, await join(bus, bus_address(self._home), beyond=beyond)
+            if beyond is not None:
+                await bus.subscribe(BEYOND_AWAY, self._away, owner="run")
+            return await join(bus, address, beyond=beyond)
         except SymphonyError as error:
-            logger.warning("this run cannot be watched live: %s", error)
+            logger.warning("runs cannot be watched live from other processes: %s", error)
             return None
+        finally:
+            self._ready.set()
 
     def _away(self, envelope: "MessageEnvelope") -> None:
         """Said once: it is back by itself, or away for as long as this process runs."""
@@ -135,106 +163,84 @@ class LiveBus:
             )
 
 
-async def _interest(bus: "Bus", run_id: str, feed: Feed) -> int:
-    """Wait until somebody listens to the run; the number of events that need not be published."""
-    at, changed = 0, asyncio.Event()
-    stop = bus.when_interest_changes(changed.set)
-    try:
-        while not bus.wants_below(f"run.{run_id}"):
-            changed.clear()
-            await changed.wait()
-            at = feed.count()  # who comes now has the journal for what was before
-    finally:
-        stop()
-    return at
+class _Told:
+    """A run that goes on, and those who are told of it."""
 
+    def __init__(self, run_id: str, feed: Feed, ready: asyncio.Event) -> None:
+        """Nothing is published until `ready`."""
+        self._run_id, self._feed, self._ready = run_id, feed, ready
+        self._telling: asyncio.Task[None] | None = None
+        self._heard = self._over = False
+        self._boxes: set[Mailbox] = set()
 
-async def _publish(bus: "Bus", endpoint: "Endpoint", run_id: str, feed: Feed, at: int) -> None:
-    topic = f"run.{run_id}"
-    while found := await feed.since(at):
-        for event in found[:_BATCH]:
-            name = f"{topic}.{event.type}"
-            if bus.wants(name):
-                await endpoint.publish(name, _value(event), message_type=event.type)
-        at += len(found[:_BATCH])
-        await asyncio.sleep(0)
+    @property
+    def going(self) -> bool:
+        """May more happen?"""
+        return not (self._over or self._feed.closed)
 
+    def start(self, bus: "Bus") -> None:
+        """Publish from now on."""
+        self._telling = asyncio.get_running_loop().create_task(self._tell(bus), name=f"bus {self._run_id}")
 
-def _value(event: RunEvent) -> Value:
-    return {
-        "seq": event.seq, "type": event.type, "at": event.at, "node": event.node, "data": dict(event.data)
-    }  # fmt: skip
+    async def end(self) -> None:
+        """Nothing more will happen; views of this process end, too."""
+        if self._telling is not None:
+            if self._heard:  # else nobody listens, and nobody is waited for
+                await asyncio.wait({self._telling}, timeout=PATIENCE_S)
+            self._telling.cancel()
+        self._over = True
+        for box in tuple(self._boxes):
+            box.close()
 
+    async def mailbox(self, bus: "Bus") -> "Mailbox":
+        """For a view of this process; `leave` ends it."""
+        box = await bus.mailbox(
+            stream.wanted(self._run_id), owner=f"view.{os.getpid()}", capacity=stream.CAPACITY
+        )
+        self._boxes.add(box)
+        return box
 
-async def watch(home: Path, runs: Runs, run_id: str) -> AsyncIterator[RunEvent]:
-    """Every event of a run from its start, live while it goes on in any process; ends when it does not."""
-    from symphony.bus import Bus, join
+    def leave(self, box: "Mailbox") -> None:
+        """The view is gone."""
+        self._boxes.discard(box)
+        box.close()
 
-    bus = Bus()
-    endpoint = await bus.endpoint(passing_name("watch"))
-    box = await endpoint.mailbox(f"run.{run_id}.>", capacity=10_000)
-    joined: Joined | None = None
-    seen = 0
-    try:
-        while True:
-            # The status first: what happened until then is never missed.
-            going = (await asyncio.to_thread(runs.status, run_id)) in _GOING
-            if going and joined is None:
-                joined = await join(bus, bus_address(home), serve=False, wait=True)
-            for event in await asyncio.to_thread(_recorded, runs, run_id, seen):
-                seen = event.seq
-                yield event
-            if not going:
-                return
-            async for event in _live(box, seen):
-                seen = event.seq
-                yield event
-    finally:
-        if joined is not None:
-            await joined.close()
-        await bus.close()
-
-
-async def _live(box: "Mailbox", seen: int) -> AsyncIterator[RunEvent]:
-    """The events after number `seen`, until one is missing, the run has ended, or nothing comes."""
-    while True:
+    async def _tell(self, bus: "Bus") -> None:
+        await self._ready.wait()
+        endpoint = await bus.endpoint(stream.topic(self._run_id), capabilities=["run"])
         try:
-            async with asyncio.timeout(LOOK_EVERY_S):
-                envelope = await box.receive()
-        except TimeoutError:
-            return
-        assert isinstance(envelope.payload, EventPayload)
-        event = _event(envelope.payload.data)
-        if event is None or event.seq > seen + 1:
-            return
-        if event.seq == seen + 1:
-            seen += 1
-            yield event
-            if event.type == "run.finished":
-                return
+            at = await self._interest(bus)
+            self._heard = True
+            await self._publish(bus, endpoint, at)
+        finally:
+            await endpoint.close()
 
+    async def _interest(self, bus: "Bus") -> int:
+        """Wait until somebody listens; the number of events that need not be published."""
+        if bus.wants_below(stream.topic(self._run_id)):
+            return 0
+        wanted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-def _recorded(runs: Runs, run_id: str, seen: int) -> list[RunEvent]:
-    return list(runs.events(run_id, seen))
+        def look() -> None:
+            # At once: whoever has just come reads next what is recorded until now.
+            if not wanted.done() and bus.wants_below(stream.topic(self._run_id)):
+                wanted.set_result(self._feed.count())
 
+        stop = bus.when_interest_changes(look)
+        try:
+            return await wanted
+        finally:
+            stop()
 
-def _event(data: Value) -> RunEvent | None:
-    """The event that `_value` made; None for anything else, which then comes from the journal."""
-    match data:
-        case {
-            "seq": int(seq),
-            "type": str(kind),
-            "at": int(at) | float(at),
-            "node": str(name),
-            "data": dict(more),
-        }:
-            return RunEvent(seq=seq, type=kind, at=at, node=name, data=more)
-        case {
-            "seq": int(seq),
-            "type": str(kind),
-            "at": int(at) | float(at),
-            "node": None,
-            "data": dict(more),
-        }:
-            return RunEvent(seq=seq, type=kind, at=at, data=more)
-    return None
+    async def _publish(self, bus: "Bus", endpoint: "Endpoint", at: int) -> None:
+        prefix = stream.topic(self._run_id)
+        while found := await self._feed.since(at, _BATCH):
+            for event in found:
+                name = f"{prefix}.{event.type}"
+                if not bus.wants(name):
+                    continue
+                value = stream.value_of(event)
+                if not endpoint.try_publish(name, value, message_type=event.type):
+                    await endpoint.publish(name, value, message_type=event.type)
+            at += len(found)
+            await asyncio.sleep(0)  # those who listen here take them now

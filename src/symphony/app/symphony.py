@@ -135,7 +135,7 @@ class Symphony:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        if self._ran and self.live is not None:
+        if self._ran:
             await self.live.close()
         if self._workers is not None:
             await self._workers.close()
@@ -247,10 +247,8 @@ class Symphony:
         return Pruned(runs=found, dry_run=True) if dry_run else prune(self.runs, self.artifacts, found)
 
     @cached_property
-    def live(self) -> LiveBus | None:
-        """The bus of the home; None in memory."""
-        if self.home is None:
-            return None
+    def live(self) -> LiveBus:
+        """The bus of the home; in memory, of this process alone."""
         return LiveBus(self.home, lambda: beyond_of(self.config.bus, self._environment))
 
     # ---- running --------------------------------------------------------------------------
@@ -512,7 +510,6 @@ class Symphony:
 
         async def run() -> RunResult:
             following = self._followed(prepared, engine, known)
-            telling = None if self.live is None else self.live.tell(job.run_id, engine.feed)
             try:
                 result = await begin(engine)  # type: ignore[misc]  # `begin` gives `Engine.run`'s coroutine
                 assert isinstance(result, RunResult)
@@ -527,13 +524,13 @@ class Symphony:
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
                     following.cancel()
-                if telling is not None and self.live is not None:
-                    await self.live.ended(job.run_id, telling)
+                await self.live.ended(job.run_id)
 
+        self.live.begin(job.run_id, engine.feed)
         task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return RunHandle(job.run_id, engine, task, log)
+        return RunHandle(job.run_id, engine, task, log, self.live)
 
     def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
         """Draws a trace of the run while it goes on, if traces are wanted."""
@@ -545,13 +542,13 @@ class Symphony:
 
     def _ended(self, run_id: str, prepared: Prepared) -> RunHandle:
         engine, log = self._engine(prepared, MemoryStore())
+        engine.finish()
 
         async def known() -> RunResult:
-            engine.finish()
             return self.runs.result(run_id)
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
-        return RunHandle(run_id, engine, task, log)
+        return RunHandle(run_id, engine, task, log, self.live)
 
 
 def _check_hosts(patterns: Sequence[str]) -> None:

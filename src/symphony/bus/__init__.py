@@ -1,4 +1,9 @@
-"""The message bus: requests find their endpoint, events their subscribers, replies their request."""
+"""The message bus: requests find their endpoint, events their subscribers, replies their request.
+
+What joins other processes is loaded when it is first used: within one process none of it is needed.
+"""
+
+from typing import TYPE_CHECKING
 
 from symphony.bus.bus import Bus
 from symphony.bus.core.mailbox import Policy
@@ -14,8 +19,10 @@ from symphony.bus.errors import (
     MailboxOverflowed,
     RequestTimedOut,
 )
-from symphony.bus.joining import Joined, join
 from symphony.bus.mailboxes import Mailbox
+
+if TYPE_CHECKING:
+    from symphony.bus.joining import Joined, join
 
 __all__ = [
     "Bus",
@@ -35,3 +42,13 @@ __all__ = [
     "Subscription",
     "join",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name not in ("Joined", "join"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from symphony.bus import joining
+
+    found: object = getattr(joining, name)
+    globals()[name] = found
+    return found

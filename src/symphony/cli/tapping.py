@@ -46,7 +46,6 @@ async def _on_bus(*, serve: bool) -> AsyncIterator[Endpoint]:
     symphony = Symphony.open()
     home, live, bus = symphony.home, symphony.live, Bus()
     assert home is not None
-    assert live is not None
     beyond = live.beyond()
     endpoint = await bus.endpoint(passing_name("cli"))
     try:

@@ -1,11 +1,15 @@
 """The end of a run and those who watch it."""
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from symphony.app import Symphony, live
+from symphony.app import Symphony, live, stream
+from symphony.bus import Bus, Mailbox
+from symphony.ports.runs import RunEvent
 from symphony.workflow import loads
 
 WORKFLOW = '{"symphony": 1, "name": "t", "nodes": {"a": {"operator": "debug.value", "inputs": {"value": 1}}}}'
@@ -20,3 +24,66 @@ def test_a_run_that_nobody_watches_waits_for_nobody(tmp_path: Path, monkeypatch:
             assert (await handle.result()).status == "succeeded"
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("memory", [False, True])
+def test_a_view_of_the_same_process_gets_its_events_over_the_bus(tmp_path: Path, memory: bool) -> None:
+    async def run() -> None:
+        async with Symphony.open(tmp_path / "home", memory=memory) as symphony, asyncio.timeout(60):
+            handle = await symphony.start(loads(WORKFLOW, "json"))
+            views = [asyncio.ensure_future(collect(handle.events())) for _ in range(2)]
+            await handle.result()
+            seen = [await view for view in views]
+            assert seen[0] == seen[1] == await collect(handle.events()), "afterwards they are the same"
+            assert [event.seq for event in seen[0]] == list(range(1, len(seen[0]) + 1))
+            assert seen[0][-1].type == "run.finished"
+            assert symphony.live.published > 0
+
+    asyncio.run(run())
+
+
+def test_a_run_without_a_view_makes_no_bus(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with Symphony.open(tmp_path / "home") as symphony, asyncio.timeout(60):
+            handle = await symphony.start(loads(WORKFLOW, "json"))
+            await handle.result()
+            assert await collect(handle.events())
+            assert symphony.live.published == 0
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_the_bus_loses_doubles_or_mixes_up_is_seen_once_and_in_order(seed: int) -> None:
+    rng = Random(seed)
+    events = [RunEvent(seq=n, type="node.started", at=0.0, node="a") for n in range(1, 60)]
+    events.append(RunEvent(seq=60, type="run.finished", at=0.0))
+    done: list[RunEvent] = []
+
+    async def recorded(seen: int) -> tuple[bool, Sequence[RunEvent]]:
+        return len(done) < len(events), done[seen:]
+
+    async def publish(box: Mailbox, bus: Bus) -> None:
+        end = await bus.endpoint("run.x")
+        for event in events:
+            done.append(event)
+            for other in rng.choice([[], [event], [event, event], [rng.choice(done), event]]):
+                end.try_publish(f"run.x.{other.type}", stream.value_of(other))
+            end.try_publish("run.x.strange", {"seq": "no"} if rng.random() < 0.1 else None)
+            if rng.random() < 0.3:
+                await asyncio.sleep(0)
+        box.close()
+
+    async def run() -> None:
+        bus = Bus()
+        box = await bus.mailbox(stream.wanted("x"), owner="view", capacity=rng.choice([1, 3, 100]))
+        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(collect(stream.follow(box, recorded)))
+            tasks.create_task(publish(box, bus))
+        assert watching.result() == events
+
+    asyncio.run(run())
+
+
+async def collect(events: AsyncIterator[RunEvent]) -> list[RunEvent]:
+    return [event async for event in events]

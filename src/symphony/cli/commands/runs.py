@@ -109,7 +109,7 @@ def watch(run: str, as_json: bool) -> int:
 
     Ends with the exit status that the run's own command has.
     """
-    from symphony.app import Symphony, live
+    from symphony.app import Symphony, stream
     from symphony.cli import exits, listing, running, spelling
 
     symphony = Symphony.open()
@@ -118,7 +118,7 @@ def watch(run: str, as_json: bool) -> int:
     run_id = symphony.runs.find(run)
 
     async def show() -> None:
-        async for event in live.watch(home, symphony.runs, run_id):
+        async for event in stream.watch(home, symphony.runs, run_id):
             if as_json:
                 output.say_json(spelling.event(event), line=True)
             else:

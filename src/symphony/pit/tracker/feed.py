@@ -57,12 +57,21 @@ class Feed:
         missed = max(0, len(self._live) - (self.told - told))
         return self._up_to_date()[at:], list(self._live)[missed:]
 
-    async def since(self, at: int) -> Sequence[RunEvent]:
-        """Events from index `at` on; waits for one; empty when the run has ended."""
+    async def since(self, at: int, most: int | None = None) -> Sequence[RunEvent]:
+        """Events from index `at` on, at most so many; waits for one; empty when the run has ended."""
         while not self._untold and len(self._events) <= at and not self._closed:
             self._news.clear()
             await self._news.wait()
-        return self._up_to_date()[at:]
+        return self._up_to_date()[at : None if most is None else at + most]
+
+    def after(self, seq: int) -> Sequence[RunEvent]:
+        """Events after number `seq`, without waiting."""
+        return self._up_to_date()[seq:]
+
+    @property
+    def closed(self) -> bool:
+        """Has the run ended?"""
+        return self._closed
 
     def count(self) -> int:
         """How many events there are by now."""
