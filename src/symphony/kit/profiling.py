@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeAlias, TypedDict
-
-import numpy as np
+from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict
 
 from symphony.kit.csv_text import Reading, Source
 from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
 from symphony.sdk import Context, operator
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SAMPLE_MAX: Final = 10_000
 """Numbers kept of a column: up to so many, quantiles are exact."""
@@ -234,6 +235,8 @@ class _Column:
 
     def compare(self, lines: Sequence[int], fields: Fields) -> None:
         """Are there outliers among these fields? The ones farthest away are kept."""
+        import numpy as np
+
         assert self._fences is not None
         low, high = self._fences
         values = np.array([self._number(text) for text in fields])
@@ -329,6 +332,8 @@ class Sample:
     """
 
     def __init__(self, room: int) -> None:
+        import numpy as np
+
         self._room, self._chance = room, np.random.default_rng(0)  # the same sample every time
         self._kept: np.ndarray[tuple[int], np.dtype[np.float64]] = np.empty(0)
         self.count = 0
@@ -338,6 +343,8 @@ class Sample:
 
     def add(self, values: Sequence[float], counts: Sequence[int]) -> None:
         """Some numbers, at least one, each so many times."""
+        import numpy as np
+
         some = np.repeat(np.array(values), counts)
         before, more = self.count, len(some)
         self.count += more
