@@ -7,14 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias, TypedDict
+from typing import Final, TypeAlias, TypedDict
 
 from symphony.kit.csv_text import Reading, Source
 from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
 from symphony.sdk import Context, operator
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SAMPLE_MAX: Final = 10_000
 """Numbers kept of a column: up to so many, quantiles are exact."""
