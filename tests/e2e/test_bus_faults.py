@@ -20,6 +20,8 @@ from symphony.ports.values import Value
 pytestmark = pytest.mark.slow
 PEERS = Path(__file__).with_name("bus_peers.py")
 PATIENCE_S = 30.0
+CROWD = 10_000
+CROWD_PATIENCE_S = 120.0
 
 
 class World:
@@ -157,25 +159,51 @@ async def test_killed_senders_and_deaf_receivers_leave_nothing_behind(world: Wor
     deaf.kill()
 
 
-async def test_thousands_of_connections_opened_and_dropped_leave_nothing_behind(
+async def test_ten_thousand_connections_leave_nothing_behind_and_others_are_served_meanwhile(
     world: World, here: Here
 ) -> None:
     bus, _, endpoint = here
-    process = psutil.Process()
-    await drop(world.address, 50)
-    fds, tasks = process.num_fds(), len(asyncio.all_tasks())
-    await drop(world.address, 2000)
-    async with asyncio.timeout(PATIENCE_S):
-        while bus.links:  # noqa: ASYNC110  until the last is noticed
-            await asyncio.sleep(0.01)
-    assert process.num_fds() <= fds
-    assert len(asyncio.all_tasks()) <= tasks
-    assert await endpoint.request("bus", "bus.ping", 1) == 1
+    peer, process = await world.start("echo", "peer"), psutil.Process()
+    answered = 0
+
+    async def ask() -> None:
+        nonlocal answered
+        while True:
+            assert await endpoint.request("peer", "m", answered, timeout_s=None) == answered
+            answered += 1
+            await asyncio.sleep(0.005)  # the crowd is what is tested
+
+    async def crowd(count: int) -> tuple[int, int, int]:
+        async with asyncio.timeout(CROWD_PATIENCE_S), asyncio.TaskGroup() as tasks:
+            for _ in range(20):
+                tasks.create_task(drop(world.address, count // 20))
+            asking = tasks.create_task(ask())
+            while bus.links > 1 or len(asyncio.all_tasks()) > tasks_before + 1:  # noqa: ASYNC110  no event
+                await asyncio.sleep(0.01)
+            asking.cancel()
+        gc.collect()
+        return process.num_fds(), len(asyncio.all_tasks()), sys.getallocatedblocks()
+
+    tasks_before = len(asyncio.all_tasks())
+    await crowd(CROWD // 10)
+    fds, tasks, blocks = await crowd(CROWD // 10)
+    before = answered
+    after = await crowd(CROWD)
+    assert after[:2] == (fds, tasks)
+    assert after[2] - blocks < CROWD // 2, "less than one block of memory for each"
+    assert answered - before > CROWD // 100
+    assert len(bus.stats().endpoints) == 3
+    assert peer.poll() is None
 
 
 async def drop(address: str, count: int) -> None:
-    """Connect and break off, so many times."""
-    for _ in range(count):
+    """Connect and break off, so many times: in turn before and after a word, and with a goodbye."""
+    for number in range(count):
         connection = await connect(address)
+        if number % 3 == 0:
+            await connection.close()
+            continue
+        if number % 3 == 1:
+            await connection.receive()
         connection.abort(SymphonyError("dropped"))
         await connection.closed()

@@ -70,11 +70,11 @@ class Reference:
 
 
 class Sample(NamedTuple):
-    """The processes at one moment: resident bytes, CPU seconds, seconds for which they waited for a core."""
+    """Each process at one moment: resident bytes, CPU seconds, seconds for which it waited for a core."""
 
     resident: tuple[int, ...]
     cpu_s: tuple[float, ...]
-    starved_s: float
+    starved_s: tuple[float, ...]
 
 
 class Load:
@@ -97,7 +97,7 @@ class Load:
         """How they stand now."""
         found = [psutil.Process(one.pid) for one in self._processes]
         cpu_s = tuple(one.cpu_times().user + one.cpu_times().system for one in found)
-        starved_s = sum(map(_starved_s, (one.pid for one in found)))
+        starved_s = tuple(_starved_s(one.pid) for one in found)
         return Sample(tuple(one.memory_info().rss for one in found), cpu_s, starved_s)
 
     def end(self) -> None:
@@ -126,8 +126,9 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
 
     What a message costs is compared with what its encoding costs at the same time on the same
     machine. That the pace is held is asked for as far as the machine gave cores to hold it with:
-    without the seconds in which a process could run and had no core, and no faster than the
-    busiest one could go with a core of its own.
+    without the seconds for which the process that waited longest could run and had no core, and no
+    faster than the busiest one could go with a core of its own. They wait at the same time, so
+    their waits do not add up.
     """
     reference = Reference()
     load.start("hub", "hub")
@@ -157,7 +158,7 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
 
     total = sum(one.count for one in sent.values())
     wall_s = max(one.wall_s for one in sent.values())
-    starved_s = ended.starved_s - began.starved_s
+    starved_s = [after - before for before, after in zip(began.starved_s, ended.starved_s, strict=True)]
     cpu_s = [after - before for before, after in zip(began.cpu_s, ended.cpu_s, strict=True)]
     message_s = max(cpu_s) / total
     cost = message_s / reference.round_s
@@ -166,7 +167,7 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
         "messages": total,
         "per_second": round(total / wall_s),
         "wall_s": round(wall_s, 2),
-        "starved_s": round(starved_s, 2),
+        "starved_s": [round(one, 2) for one in starved_s],
         "cpu_s": [round(one, 2) for one in cpu_s],
         "us_reference": round(reference.round_s * 1e6, 2),
         "cost": round(cost, 1),
@@ -178,7 +179,7 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
     assert checked.counts == checked.told == {name: one.count for name, one in sent.items()}, report
     assert max(grown) < GROWTH_BYTES_MAX, report
     assert cost < COST_MAX, report
-    assert total >= 0.8 * min(RATE, 1 / message_s) * (wall_s - starved_s), report
+    assert total >= 0.8 * min(RATE, 1 / message_s) * (wall_s - max(starved_s)), report
 
 
 def _line(process: subprocess.Popen[str]) -> str:
