@@ -7,6 +7,7 @@ another process, and then events go there first, so that everybody sees them in 
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final, Protocol
 
 import msgspec
@@ -121,7 +122,7 @@ class Bus:
         self.stationery = stationery or (lambda sender: Stationery(EndpointId(sender)))
         self.registry = Registry()
         self.router = Router()
-        self.calls: Calls[asyncio.Future[Payload]] = Calls()
+        self.calls: Calls[Payload | SymphonyError] = Calls()
         self.metrics = Metrics()
         self.uplink: Uplink | None = None
         self.beyond: Beyond | None = None
@@ -132,6 +133,7 @@ class Bus:
         """For the hub: called with the names of endpoints that are no more, and why."""
         self._interested: set[Callable[[], None]] = set()
         self._find = self.router.find
+        self._monotonic_s = self.clock.monotonic_s
         self._mailboxes: dict[Subscription, Mailbox] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self._given_out: dict[str, MessageEnvelope] = {}
@@ -400,31 +402,41 @@ class Bus:
 
     async def ask(self, envelope: MessageEnvelope, timeout_s: float | None) -> Payload:
         """Send a request and wait for its answer. Raises EndpointLost, RequestTimedOut, EndpointUnknown."""
-        header, now_s = envelope.header, self.clock.monotonic_s()
-        future: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
+        header = envelope.header
         self.metrics.requests += 1
-        if self.calls.add(header.message_id, header.recipient, future, now_s=now_s, timeout_s=timeout_s):
-            self._sweep_at(self.calls.next_s)
+        call = self.calls.add(header.message_id, header.recipient, self._monotonic_s())
         try:
-            self.route(envelope)
-            return await future
-        except asyncio.CancelledError:
-            if self.calls.take(header.message_id) is not None:
+            self.send(envelope)
+            if call.outcome is None:
+                await self._settled(call, timeout_s)
+        except BaseException as error:
+            waited = self.calls.take(header.message_id) is not None
+            if waited and isinstance(error, asyncio.CancelledError):
                 self._tell_cancelled(header.recipient, header.message_id)
             raise
-        finally:
-            self.calls.take(header.message_id)
+        outcome = call.outcome
+        assert outcome is not None
+        if isinstance(outcome, SymphonyError):
+            raise outcome
+        return outcome
+
+    async def _settled(self, call: Call[Payload | SymphonyError], timeout_s: float | None) -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        call.wake = partial(_wake, waiting)
+        if timeout_s is not None and self.calls.limit(call, timeout_s):
+            self._sweep_at(self.calls.next_s)
+        await waiting
 
     def answered(self, envelope: MessageEnvelope) -> None:
         """An answer for an endpoint of this process."""
         call = self.calls.answered(envelope.header.correlation_id)
         if call is None:
             return
-        self.metrics.latency.add(self.clock.monotonic_s() - call.sent_s)
-        if type(envelope.payload) is ErrorPayload:
+        self.metrics.latency.add(self._monotonic_s() - call.sent_s)
+        payload = envelope.payload
+        if type(payload) is ErrorPayload:
             self.metrics.failed += 1
-        if not call.waiter.done():
-            call.waiter.set_result(envelope.payload)
+        call.settle(payload)
 
     def sweep(self) -> None:
         """Fail the requests whose time is up; their endpoints are told to stop."""
@@ -442,10 +454,9 @@ class Bus:
             after_s = max(0.0, due_s - self.clock.monotonic_s())
             self._sweeping = asyncio.get_running_loop().call_later(after_s, self.sweep)
 
-    def _fail(self, call: Call[asyncio.Future[Payload]], error: SymphonyError) -> None:
+    def _fail(self, call: Call[Payload | SymphonyError], error: SymphonyError) -> None:
         self.metrics.failed += 1
-        if not call.waiter.done():
-            call.waiter.set_exception(error)
+        call.settle(error)
 
     def _tell_cancelled(self, recipient: str, message_id: str) -> None:
         """Cancellation travels; nobody minds if there is nobody any more."""
@@ -558,3 +569,8 @@ class Bus:
         for endpoint in self.endpoints():
             await endpoint.close()
         self._sweep_at(None)
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():  # else it was cancelled in this turn of the loop
+        waiting.set_result(None)

@@ -19,9 +19,8 @@ class SystemClock:
     now_s = staticmethod(time.time)  # itself, not wrapped: a node asks twice, and that halves it
     """Seconds since the Unix epoch, UTC. May jump when the machine's clock is set."""
 
-    def monotonic_s(self) -> float:
-        """Seconds from an arbitrary point, never going back."""
-        return time.monotonic()
+    monotonic_s = staticmethod(time.monotonic)
+    """Seconds from an arbitrary point, never going back."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait at least `seconds`; cancellable."""
@@ -102,6 +101,5 @@ def new_run_id() -> str:
     return _run_ids.next()
 
 
-def random_bits(count: int) -> int:
-    """A number of `count` random bits, unpredictable; from a pool, for ids made by the thousand."""
-    return _pool.bits(count)
+random_bits = _pool.bits
+"""A number of so many random bits, unpredictable; from a pool, for ids made by the thousand."""

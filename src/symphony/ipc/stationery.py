@@ -42,7 +42,9 @@ class Stationery:
 
     def answer(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> MessageEnvelope:
         """The answer to `request`: back to its sender, with its id."""
-        asked = request.header
-        return self.envelope(
-            asked.message_type, payload, recipient=asked.sender, correlation_id=asked.message_id
-        )
+        asked, now_s = request.header, self._now_s()
+        header = MessageHeader(
+            self._id_at(now_s), asked.message_type, int(now_s * 1e9), self._sender, asked.sender,
+            asked.message_id,
+        )  # fmt: skip
+        return MessageEnvelope(header, payload)

@@ -30,7 +30,9 @@ def test_calls_end_by_answer_or_deadline_once_each_and_leave_nothing(
     for action, number, seconds in steps:
         if action == "ask":
             asked += 1
-            calls.add(str(asked), f"to{number % 3}", asked, now_s=now, timeout_s=seconds)
+            call = calls.add(str(asked), f"to{number % 3}", now)
+            if seconds is not None:
+                calls.limit(call, seconds)
             model[str(asked)] = float("inf") if seconds is None else now + seconds
         elif action == "answer":
             expected = model.pop(str(number), None)
@@ -55,10 +57,11 @@ def test_calls_end_by_answer_or_deadline_once_each_and_leave_nothing(
 
 def test_a_call_says_when_it_is_the_next_to_be_due() -> None:
     calls: Calls[None] = Calls()
-    assert calls.add("a", "x", None, now_s=0.0, timeout_s=5.0)
-    assert not calls.add("b", "x", None, now_s=0.0, timeout_s=6.0)
-    assert calls.add("c", "x", None, now_s=0.0, timeout_s=1.0)
-    assert not calls.add("d", "x", None, now_s=0.0, timeout_s=None)
+    calls.add("d", "x", 0.0)
+    assert calls.next_s is None
+    assert calls.limit(calls.add("a", "x", 0.0), 5.0)
+    assert not calls.limit(calls.add("b", "x", 0.0), 6.0)
+    assert calls.limit(calls.add("c", "x", 0.0), 1.0)
     assert calls.next_s == pytest.approx(1.0, abs=1.5 * TICK_S)
 
 

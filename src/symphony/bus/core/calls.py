@@ -5,29 +5,42 @@ answered request leaves nothing behind. A deadline is never told early, and late
 """
 
 import heapq
-from collections.abc import Iterator
-from typing import Final, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Final, Generic, TypeVar
+
+import msgspec
 
 TICK_S: Final = 0.02
 
-_Waiter = TypeVar("_Waiter")
+_Outcome = TypeVar("_Outcome")
 
 
-class Call(NamedTuple, Generic[_Waiter]):
-    """A request under way. Times are monotonic seconds."""
+class Call(msgspec.Struct, Generic[_Outcome], eq=False):
+    """A request under way. Times are monotonic seconds.
+
+    `wake` is called once there is an `outcome`. Most requests within a process have theirs before
+    anybody waits: then nothing is made to wait with.
+    """
 
     message_id: str
     recipient: str
     sent_s: float
-    tick: int | None
-    waiter: _Waiter
+    tick: int | None = None
+    outcome: _Outcome | None = None
+    wake: Callable[[], None] | None = None
+
+    def settle(self, outcome: _Outcome) -> None:
+        """This is how it ended."""
+        self.outcome = outcome
+        if self.wake is not None:
+            self.wake()
 
 
-class Calls(Generic[_Waiter]):
+class Calls(Generic[_Outcome]):
     """Every request under way."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Call[_Waiter]] = {}
+        self._waiting: dict[str, Call[_Outcome]] = {}
         self._ticks: dict[int, dict[str, None]] = {}
         self._queue: list[int] = []
         self.late = 0
@@ -41,47 +54,50 @@ class Calls(Generic[_Waiter]):
         """When to sweep next; None: there is no deadline."""
         return self._queue[0] * TICK_S if self._queue else None
 
-    def add(
-        self, message_id: str, recipient: str, waiter: _Waiter, *, now_s: float, timeout_s: float | None
-    ) -> bool:
-        """Await the answer to `message_id`. True: `next_s` is earlier than before."""
-        tick, earlier = None, False
-        if timeout_s is not None:
-            tick = int((now_s + timeout_s) / TICK_S) + 1
-            due = self._ticks.get(tick)
-            if due is None:
-                earlier = not self._queue or tick < self._queue[0]
-                due = self._ticks[tick] = {}
-                heapq.heappush(self._queue, tick)
-            due[message_id] = None
-        self._waiting[message_id] = Call(message_id, recipient, now_s, tick, waiter)
+    def add(self, message_id: str, recipient: str, now_s: float) -> Call[_Outcome]:
+        """Await the answer to `message_id`, without a deadline as yet."""
+        call = self._waiting[message_id] = Call(message_id, recipient, now_s)
+        return call
+
+    def limit(self, call: Call[_Outcome], timeout_s: float) -> bool:
+        """Await it for `timeout_s` after it was sent. True: `next_s` is earlier than before."""
+        tick, earlier = int((call.sent_s + timeout_s) / TICK_S) + 1, False
+        due = self._ticks.get(tick)
+        if due is None:
+            earlier = not self._queue or tick < self._queue[0]
+            due = self._ticks[tick] = {}
+            heapq.heappush(self._queue, tick)
+        due[call.message_id] = None
+        call.tick = tick
         return earlier
 
-    def answered(self, message_id: str | None) -> Call[_Waiter] | None:
+    def answered(self, message_id: str | None) -> Call[_Outcome] | None:
         """An answer to `message_id` came: who waits for it. None, and it is counted, if nobody does."""
         found = None if message_id is None else self.take(message_id)
         if found is None:
             self.late += 1
         return found
 
-    def take(self, message_id: str) -> Call[_Waiter] | None:
+    def take(self, message_id: str) -> Call[_Outcome] | None:
         """Wait for it no longer."""
         call = self._waiting.pop(message_id, None)
-        if call is not None and call.tick is not None:
+        if call is not None and call.tick is not None and call.tick in self._ticks:
             self._ticks[call.tick].pop(message_id, None)
         return call
 
-    def due(self, now_s: float) -> Iterator[Call[_Waiter]]:
+    def due(self, now_s: float) -> Iterator[Call[_Outcome]]:
         """Those whose deadline has passed; they wait no longer."""
         while self._queue and self._queue[0] * TICK_S <= now_s:
             for message_id in self._ticks.pop(heapq.heappop(self._queue)):
-                yield self._waiting.pop(message_id)
+                # Telling of one may have ended others of the same tick.
+                if (call := self._waiting.pop(message_id, None)) is not None:
+                    yield call
 
-    def waiting(self) -> list[Call[_Waiter]]:
+    def waiting(self) -> list[Call[_Outcome]]:
         """All that wait."""
         return list(self._waiting.values())
 
-    def to(self, recipient: str) -> list[Call[_Waiter]]:
+    def to(self, recipient: str) -> list[Call[_Outcome]]:
         """Those that wait for `recipient`; they wait no longer."""
         found = [call for call in self._waiting.values() if call.recipient == recipient]
         for call in found:

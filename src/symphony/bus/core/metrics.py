@@ -23,8 +23,12 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Count one duration; negative ones, of clocks that jumped, as 0."""
-        self.counts[min(_BUCKETS - 1, int(max(0.0, seconds) * 1e6).bit_length())] += 1
-        self.sum_s += max(0.0, seconds)
+        if seconds > 0.0:
+            number = int(seconds * 1e6).bit_length()
+            self.counts[number if number < _BUCKETS else -1] += 1
+            self.sum_s += seconds
+        else:
+            self.counts[0] += 1
 
     @property
     def total(self) -> int:
