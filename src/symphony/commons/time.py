@@ -4,11 +4,14 @@ import os
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import accumulate, repeat
 
 _TIME_MS_MAX = (1 << 48) - 1
 _HEAD_BITS, _TAIL_BITS = 26, 48
-_TAIL_MAX = (1 << _TAIL_BITS) - 1
+_TAIL_END = 1 << _TAIL_BITS + 1
+_TAIL_DIGITS = slice(len("0x1"), None)
+"""Tails are counted with a bit before them, so that all have as many digits."""
 _STEP_BITS = 32
 _WORD_BITS, _POOL_BYTES = 32, 4096
 
@@ -62,10 +65,11 @@ class SortableIds:
     def __init__(self, now_s: Callable[[], float], random_bits: Callable[[int], int]) -> None:
         self._now_s = now_s
         self._random_bits = random_bits
-        self._lock = threading.Lock()
-        self._last_ms = -1
-        self._head = ""
-        self._tail = _TAIL_MAX
+        self._beginning = threading.Lock()
+        # Random steps, not ones: two processes forked from one state part at once.
+        self._steps = map((1).__or__, map(random_bits, repeat(_STEP_BITS)))
+        self._state: tuple[int, str, Iterator[int]] = (-1, "", repeat(_TAIL_END))
+        # Replaced as a whole; and `next` of a built-in iterator is one step for all threads.
 
     def next(self) -> str:
         """The next id, such as `0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f`."""
@@ -73,23 +77,21 @@ class SortableIds:
 
     def at(self, now_s: float) -> str:
         """The next id, by one who has just read the clock: `now_s` seconds since the epoch."""
-        with self._lock:
-            now_ms = int(now_s * 1000)
-            if now_ms > self._last_ms:
-                self._begin(min(now_ms, _TIME_MS_MAX))
-            else:
-                # A random step, not one: two processes forked from one state part at once.
-                self._tail += 1 + self._random_bits(_STEP_BITS)
-                if self._tail > _TAIL_MAX:
-                    self._begin(self._last_ms + 1)
-            return f"{self._head}{self._tail:012x}"
+        now_ms, state = int(now_s * 1000), self._state
+        last_ms, head, tails = state
+        if now_ms <= last_ms and (tail := next(tails)) < _TAIL_END:
+            return head + hex(tail)[_TAIL_DIGITS]
+        with self._beginning:
+            if self._state is state:  # else another thread was here first
+                self._state = self._begun(min(max(now_ms, last_ms + 1), _TIME_MS_MAX))
+        return self.at(now_s)
 
-    def _begin(self, time_ms: int) -> None:
+    def _begun(self, time_ms: int) -> tuple[int, str, Iterator[int]]:
         """Fresh random bits for a new millisecond: all but the last twelve digits stay for its length."""
-        self._last_ms = time_ms = max(time_ms, 0)
-        head, self._tail = self._random_bits(_HEAD_BITS), self._random_bits(_TAIL_BITS)
+        head, tail = self._random_bits(_HEAD_BITS), self._random_bits(_TAIL_BITS)
         time = f"{time_ms:012x}"
-        self._head = f"{time[:8]}-{time[8:]}-7{head >> 14:03x}-{0x8000 | head & 0x3FFF:04x}-"
+        first = f"{time[:8]}-{time[8:]}-7{head >> 14:03x}-{0x8000 | head & 0x3FFF:04x}-"
+        return time_ms, first, accumulate(self._steps, initial=_TAIL_END >> 1 | tail)
 
 
 _pool = RandomPool()
