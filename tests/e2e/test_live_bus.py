@@ -30,17 +30,21 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a command line in a folder with a home of its own."""
+    """Starts a command line in a folder with a home of its own; a failing test shows how each ended."""
     running: list[subprocess.Popen[str]] = []
     environment = os.environ | {"SYMPHONY_HOME": str(tmp_path / "home")}
 
+    def said(number: int) -> Path:
+        return tmp_path / f"stderr-{number}.txt"
+
     def one(*words: str) -> subprocess.Popen[str]:
-        running.append(
-            subprocess.Popen(
-                [sys.executable, "-P", "-m", "symphony", *words], cwd=tmp_path, env=environment, text=True,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            )
-        )  # fmt: skip
+        with said(len(running)).open("wb") as stderr:
+            running.append(
+                subprocess.Popen(
+                    [sys.executable, "-P", "-m", "symphony", *words], cwd=tmp_path, env=environment,
+                    text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+                )
+            )  # fmt: skip
         return running[-1]
 
     def end() -> None:
@@ -52,15 +56,23 @@ def start(tmp_path: Path) -> Iterator[Start]:
     patience.start()
     yield one
     patience.cancel()
+    statuses = [process.poll() for process in running]
     end()
-    for process in running:
+    for number, process in enumerate(running):
         process.communicate()
+        print(f"{process.args}: {statuses[number]}\n{said(number).read_text()}")
 
 
 def gated(folder: Path, end: str) -> tuple[str, ...]:
     """A run that goes on when the file `gate` is there, and ends as the command `end` does."""
     (folder / "gated.yaml").write_text(WORKFLOW.replace("EXIT", end))
     return "run", "gated.yaml", "--quiet", "--input", f"gate={folder / 'gate'}"
+
+
+def on_bus(process: subprocess.Popen[str], folder: Path) -> None:
+    """Returns once the bus of the home is there, which `process` opens."""
+    while not (folder / "home" / "run" / "bus.sock").exists():
+        assert process.poll() is None
 
 
 def lines_until(process: subprocess.Popen[str], kind: str) -> list[dict[str, object]]:
@@ -79,6 +91,7 @@ def test_a_second_process_sees_a_run_from_its_start_to_its_end(
     start: Start, tmp_path: Path, end: str, status: int
 ) -> None:
     tap = start("bus", "tap", "run.>", "--json")
+    on_bus(tap, tmp_path)
     run = start(*gated(tmp_path, end))
     seen = lines_until(tap, "node.finished")
     watch = start("runs", "watch", "last", "--json")
@@ -113,6 +126,7 @@ def test_watching_ends_when_the_process_of_the_run_is_killed(start: Start, tmp_p
 
 def test_two_runs_of_one_home_are_on_one_bus_and_can_be_measured(start: Start, tmp_path: Path) -> None:
     tap = start("bus", "tap", "run.*.node.started", "--json", "-n", "4")
+    on_bus(tap, tmp_path)
     runs = [start(*gated(tmp_path, "exit 0")) for _ in range(2)]
     assert len(tap.communicate(timeout=60)[0].splitlines()) == 4
     keeper = start("bus", "tap", "nothing.>")

@@ -5,22 +5,26 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from symphony.app import Symphony
 from symphony.app.live import bus_address, passing_name
-from symphony.bus import Bus, Endpoint, join
+from symphony.bus import Bus, Endpoint, Mailbox, join
 from symphony.bus.core.metrics import BeyondStats, BusStats, prometheus
 from symphony.bus.core.topics import check_pattern
-from symphony.cli import output, spelling
-from symphony.commons.errors import SymphonyError
+from symphony.cli import output, running, spelling
+from symphony.cli.failures import BadUsage
+from symphony.cli.spelling import JSON
+from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.ipc import EventPayload, MessageEnvelope
 from symphony.ports.values import Value
+
+T = TypeVar("T")
 
 _TIMEOUT_S, _LOOK_EVERY_S, _HEARSAY_S = 5.0, 0.05, 0.3
 
@@ -38,16 +42,24 @@ class NatsAway(SymphonyError):
 
 
 @asynccontextmanager
-async def _on_bus(*, serve: bool) -> AsyncIterator[Endpoint]:
-    """An endpoint on the bus of the home. With `serve`, or NATS, it may be the first there.
+async def _alone() -> AsyncIterator[tuple[Bus, Endpoint]]:
+    """A bus of this process alone, and an endpoint on it."""
+    bus = Bus()
+    try:
+        yield bus, await bus.endpoint(passing_name("cli"))
+    finally:
+        await bus.close()
 
-    Raises BusAbsent, and what `beyond_of` does.
+
+@asynccontextmanager
+async def _on_bus(bus: Bus, endpoint: Endpoint, *, serve: bool) -> AsyncIterator[None]:
+    """`bus` is on that of the home. With `serve`, or NATS, it may be the first there.
+
+    Raises BusAbsent, NatsAway, and what `beyond_of` does.
     """
     symphony = Symphony.open()
-    home, live, bus = symphony.home, symphony.live, Bus()
+    home, beyond = symphony.home, symphony.live.beyond()
     assert home is not None
-    beyond = live.beyond()
-    endpoint = await bus.endpoint(passing_name("cli"))
     try:
         joined = await join(bus, bus_address(home), serve=serve or beyond is not None, beyond=beyond)
     except SymphonyError as error:
@@ -61,10 +73,9 @@ async def _on_bus(*, serve: bool) -> AsyncIterator[Endpoint]:
             await bus.beyond.tried()
         if beyond is not None and serve:
             await _reached(bus, endpoint)
-        yield endpoint
+        yield
     finally:
         await joined.close()
-        await bus.close()
 
 
 async def _stats(endpoint: Endpoint) -> BusStats:
@@ -89,23 +100,42 @@ async def _reached(bus: Bus, endpoint: Endpoint) -> None:
 
 def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
     """Print events that match; ends after `count`."""
-    check_pattern(pattern)
+    try:
+        check_pattern(pattern)
+    except ValidationFailed as error:
+        raise BadUsage(error.message, hint=error.hint) from error
 
     async def run() -> None:
-        async with _on_bus(serve=True) as endpoint:
+        async with _alone() as (bus, endpoint):
+            # Before it is on the bus: whoever comes there later finds somebody who listens.
             box = await endpoint.mailbox(pattern, capacity=10_000)
             await endpoint.subscribe("bus.dropped", lambda envelope: _missed(envelope, endpoint.name))
-            await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)
-            left = count
-            async for envelope in box:
-                output.say(_line(envelope, as_json=as_json))
-                sys.stdout.flush()
-                left = None if left is None else left - 1
-                if left == 0:
-                    return
+            async with _on_bus(bus, endpoint, serve=True):
+                await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)
+                await _show(box, count, as_json=as_json)
 
-    asyncio.run(run())
+    _run(run())
     return 0
+
+
+def _run(work: Coroutine[object, object, T]) -> T:
+    with asyncio.Runner(loop_factory=running.new_loop) as runner:
+        return runner.run(work)
+
+
+async def _show(box: Mailbox, count: int | None, *, as_json: bool) -> None:
+    """Print what comes, `count` events at most; flushed whenever nothing waits."""
+    left = count
+    async for envelope in box:
+        if as_json:
+            output.say_json(_document(envelope), line=True)
+        else:
+            output.say(_line(envelope))
+        left = None if left is None else left - 1
+        if left == 0:
+            return
+        if not len(box):
+            sys.stdout.flush()
 
 
 def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
@@ -113,7 +143,7 @@ def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
 
     async def run() -> list[float]:
         took: list[float] = []
-        async with _on_bus(serve=False) as endpoint:
+        async with _alone() as (bus, endpoint), _on_bus(bus, endpoint, serve=False):
             for number in range(count):
                 began = time.perf_counter()
                 await endpoint.request(name, "bus.ping", b"x" * size, timeout_s=_TIMEOUT_S)
@@ -122,7 +152,7 @@ def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
                     output.say(f"{output.shown(name)}: {took[-1]:.3f} ms\n")
         return took
 
-    took = sorted(asyncio.run(run()))
+    took = sorted(_run(run()))
     if as_json:
         output.say_json({
             "endpoint": name, "count": count, "bytes": size, "min_ms": round(took[0], 4),
@@ -141,12 +171,12 @@ def stats(form: Literal["text", "json", "prometheus"]) -> str:
     """How the bus of the home stands."""
 
     async def run() -> BusStats:
-        async with _on_bus(serve=False) as endpoint:
+        async with _alone() as (bus, endpoint), _on_bus(bus, endpoint, serve=False):
             if (await _stats(endpoint)).uptime_s < _HEARSAY_S:
                 await asyncio.sleep(_HEARSAY_S)  # the others are just telling of themselves
             return await _stats(endpoint)
 
-    found = asyncio.run(run())
+    found = _run(run())
     if form == "prometheus":
         return prometheus(found)
     if form == "json":
@@ -209,16 +239,18 @@ def _data(envelope: MessageEnvelope) -> Value:
     return envelope.payload.data
 
 
-def _line(envelope: MessageEnvelope, *, as_json: bool) -> str:
+def _document(envelope: MessageEnvelope) -> dict[str, JSON]:
     header, event = envelope.header, envelope.payload
     assert isinstance(event, EventPayload)
-    at = header.timestamp / 1e9
-    if as_json:
-        found = {
-            "topic": event.topic, "at": at, "sender": header.sender, "type": header.message_type,
-            "message_id": header.message_id, "data": spelling.spelled(event.data),
-        }  # fmt: skip
-        return json.dumps(found, ensure_ascii=False) + "\n"
-    clock = datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    return {
+        "topic": event.topic, "at": header.timestamp / 1e9, "sender": header.sender,
+        "type": header.message_type, "message_id": header.message_id, "data": spelling.spelled(event.data),
+    }  # fmt: skip
+
+
+def _line(envelope: MessageEnvelope) -> str:
+    header, event = envelope.header, envelope.payload
+    assert isinstance(event, EventPayload)
+    clock = datetime.fromtimestamp(header.timestamp / 1e9).astimezone().strftime("%H:%M:%S.%f")[:-3]
     said = output.brief(json.dumps(spelling.spelled(event.data), ensure_ascii=False), 200)
     return f"{clock}  {output.shown(event.topic)}  {said}\n"
