@@ -400,32 +400,35 @@ class Bus:
 
     # Requests.
 
-    async def ask(self, envelope: MessageEnvelope, timeout_s: float | None) -> Payload:
-        """Send a request and wait for its answer. Raises EndpointLost, RequestTimedOut, EndpointUnknown."""
+    def ask(self, envelope: MessageEnvelope) -> Call[Payload | SymphonyError]:
+        """Send a request. An endpoint of this process may have answered when this returns."""
         header = envelope.header
         self.metrics.requests += 1
         call = self.calls.add(header.message_id, header.recipient, self._monotonic_s())
         try:
             self.send(envelope)
-            if call.outcome is None:
-                await self._settled(call, timeout_s)
-        except BaseException as error:
-            waited = self.calls.take(header.message_id) is not None
-            if waited and isinstance(error, asyncio.CancelledError):
-                self._tell_cancelled(header.recipient, header.message_id)
+        except BaseException:
+            self.calls.take(header.message_id)
             raise
-        outcome = call.outcome
-        assert outcome is not None
-        if isinstance(outcome, SymphonyError):
-            raise outcome
-        return outcome
+        return call
 
-    async def _settled(self, call: Call[Payload | SymphonyError], timeout_s: float | None) -> None:
-        waiting = asyncio.get_running_loop().create_future()
-        call.wake = partial(_wake, waiting)
-        if timeout_s is not None and self.calls.limit(call, timeout_s):
-            self._sweep_at(self.calls.next_s)
-        await waiting
+    async def outcome(self, call: Call[Payload | SymphonyError], timeout_s: float | None) -> Payload:
+        """Wait for the answer. Raises EndpointLost, RequestTimedOut, EndpointUnknown."""
+        if call.outcome is None:
+            waiting = asyncio.get_running_loop().create_future()
+            call.wake = partial(_wake, waiting)
+            if timeout_s is not None and self.calls.limit(call, timeout_s):
+                self._sweep_at(self.calls.next_s)
+            try:
+                await waiting
+            except asyncio.CancelledError:
+                if self.calls.take(call.message_id) is not None:
+                    self._tell_cancelled(call.recipient, call.message_id)
+                raise
+        assert call.outcome is not None
+        if isinstance(call.outcome, SymphonyError):
+            raise call.outcome
+        return call.outcome
 
     def answered(self, envelope: MessageEnvelope) -> None:
         """An answer for an endpoint of this process."""

@@ -59,7 +59,10 @@ class Endpoint:
         other side is told.
         """
         envelope = self._envelope(method, RequestPayload(method, arguments, timeout_s), recipient=recipient)
-        answer = await self._bus.ask(envelope, timeout_s)
+        call = self._bus.ask(envelope)
+        if type(call.outcome) is ResponsePayload:
+            return call.outcome.result
+        answer = await self._bus.outcome(call, timeout_s)
         if type(answer) is ResponsePayload:
             return answer.result
         assert isinstance(answer, ErrorPayload)

@@ -68,7 +68,7 @@ class SortableIds:
         self._beginning = threading.Lock()
         # Random steps, not ones: two processes forked from one state part at once.
         self._steps = map((1).__or__, map(random_bits, repeat(_STEP_BITS)))
-        self._state: tuple[int, str, Iterator[int]] = (-1, "", repeat(_TAIL_END))
+        self._state: tuple[int, str, Iterator[int]] = (0, "", repeat(_TAIL_END))
         # Replaced as a whole; and `next` of a built-in iterator is one step for all threads.
 
     def next(self) -> str:
@@ -77,13 +77,12 @@ class SortableIds:
 
     def at(self, now_s: float) -> str:
         """The next id, by one who has just read the clock: `now_s` seconds since the epoch."""
-        now_ms, state = int(now_s * 1000), self._state
-        last_ms, head, tails = state
-        if now_ms <= last_ms and (tail := next(tails)) < _TAIL_END:
+        end_ms, head, tails = state = self._state
+        if now_s * 1000 < end_ms and (tail := next(tails)) < _TAIL_END:
             return head + hex(tail)[_TAIL_DIGITS]
         with self._beginning:
             if self._state is state:  # else another thread was here first
-                self._state = self._begun(min(max(now_ms, last_ms + 1), _TIME_MS_MAX))
+                self._state = self._begun(min(max(int(now_s * 1000), end_ms), _TIME_MS_MAX))
         return self.at(now_s)
 
     def _begun(self, time_ms: int) -> tuple[int, str, Iterator[int]]:
@@ -91,7 +90,7 @@ class SortableIds:
         head, tail = self._random_bits(_HEAD_BITS), self._random_bits(_TAIL_BITS)
         time = f"{time_ms:012x}"
         first = f"{time[:8]}-{time[8:]}-7{head >> 14:03x}-{0x8000 | head & 0x3FFF:04x}-"
-        return time_ms, first, accumulate(self._steps, initial=_TAIL_END >> 1 | tail)
+        return time_ms + 1, first, accumulate(self._steps, initial=_TAIL_END >> 1 | tail)
 
 
 _pool = RandomPool()

@@ -73,17 +73,23 @@ class Calls(Generic[_Outcome]):
 
     def answered(self, message_id: str | None) -> Call[_Outcome] | None:
         """An answer to `message_id` came: who waits for it. None, and it is counted, if nobody does."""
-        found = None if message_id is None else self.take(message_id)
-        if found is None:
+        call = None if message_id is None else self._waiting.pop(message_id, None)
+        if call is None:
             self.late += 1
-        return found
+        elif call.tick is not None:
+            self._forget(call.tick, call.message_id)
+        return call
 
     def take(self, message_id: str) -> Call[_Outcome] | None:
         """Wait for it no longer."""
         call = self._waiting.pop(message_id, None)
-        if call is not None and call.tick is not None and call.tick in self._ticks:
-            self._ticks[call.tick].pop(message_id, None)
+        if call is not None and call.tick is not None:
+            self._forget(call.tick, message_id)
         return call
+
+    def _forget(self, tick: int, message_id: str) -> None:
+        if (due := self._ticks.get(tick)) is not None:
+            due.pop(message_id, None)
 
     def due(self, now_s: float) -> Iterator[Call[_Outcome]]:
         """Those whose deadline has passed; they wait no longer."""
