@@ -30,6 +30,8 @@ GROWTH_BYTES_MAX = 8 << 20
 REFERENCE_ROUNDS = 200
 COST_MAX = 10.0
 """What a message may cost the process that it costs most, in messages encoded and decoded again."""
+BUSY_MIN = 0.9
+"""The share of its time, at work or waiting for a core, from which a process could do no more."""
 
 
 class Sent(msgspec.Struct, forbid_unknown_fields=True):
@@ -125,10 +127,8 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
     """`make soak` does so for longer.
 
     What a message costs is compared with what its encoding costs at the same time on the same
-    machine. That the pace is held is asked for as far as the machine gave cores to hold it with:
-    without the seconds for which the process that waited longest could run and had no core, and no
-    faster than the busiest one could go with a core of its own. They wait at the same time, so
-    their waits do not add up.
+    machine. The pace is held, unless one of the processes was at work or without a core for nearly
+    all of the time: then it could go no faster, and its cost is what counts.
     """
     reference = Reference()
     load.start("hub", "hub")
@@ -160,8 +160,8 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
     wall_s = max(one.wall_s for one in sent.values())
     starved_s = [after - before for before, after in zip(began.starved_s, ended.starved_s, strict=True)]
     cpu_s = [after - before for before, after in zip(began.cpu_s, ended.cpu_s, strict=True)]
-    message_s = max(cpu_s) / total
-    cost = message_s / reference.round_s
+    cost = max(cpu_s) / total / reference.round_s
+    busy = [(spent + starved) / wall_s for spent, starved in zip(cpu_s, starved_s, strict=True)]
     grown = [after - before for before, after in zip(warm.resident, last.resident, strict=True)]
     report = {
         "messages": total,
@@ -169,6 +169,7 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
         "wall_s": round(wall_s, 2),
         "starved_s": [round(one, 2) for one in starved_s],
         "cpu_s": [round(one, 2) for one in cpu_s],
+        "busy": [round(one, 2) for one in busy],
         "us_reference": round(reference.round_s * 1e6, 2),
         "cost": round(cost, 1),
         "grown_bytes": grown,
@@ -179,7 +180,7 @@ async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load
     assert checked.counts == checked.told == {name: one.count for name, one in sent.items()}, report
     assert max(grown) < GROWTH_BYTES_MAX, report
     assert cost < COST_MAX, report
-    assert total >= 0.8 * min(RATE, 1 / message_s) * (wall_s - max(starved_s)), report
+    assert total >= 0.8 * RATE * wall_s or max(busy) >= BUSY_MIN, report
 
 
 def _line(process: subprocess.Popen[str]) -> str:
