@@ -141,6 +141,10 @@ def test_two_runs_of_one_home_are_on_one_bus_and_can_be_measured(start: Start, t
     for name in (*ends, "bus"):
         ping = start("bus", "ping", name, "-n", "3", "--json")
         assert json.loads(ping.communicate(timeout=60)[0])["count"] == 3
+    measured, _ = start("bus", "stats", "--json", "--over", "0.1").communicate(timeout=60)
+    speed = json.loads(measured)["rates"]
+    assert speed["window_s"] >= 0.1
+    assert speed["received"]["bus"] > 0, "it was asked at least for this"
     text, _ = start("bus", "stats", "--prometheus").communicate(timeout=60)
     assert "symphony_bus_links" in text
     (tmp_path / "gate").touch()
@@ -148,5 +152,25 @@ def test_two_runs_of_one_home_are_on_one_bus_and_can_be_measured(start: Start, t
     assert keeper.poll() is None
 
 
-def test_without_a_bus_asking_for_it_says_so(start: Start) -> None:
-    assert start("bus", "ping", "bus").wait(60) == 1
+@pytest.mark.parametrize("words", [("ping", "bus"), ("stats",)])
+def test_without_a_bus_asking_for_it_says_so(start: Start, words: tuple[str, ...]) -> None:
+    asked = start("bus", *words, "--json")
+    out, _ = asked.communicate(timeout=60)
+    assert asked.returncode == 1
+    assert json.loads(out)["errors"][0]["code"] == "bus-absent"
+
+
+def test_what_is_no_pattern_is_bad_usage(start: Start) -> None:
+    tap = start("bus", "tap", "run.>.node")
+    assert tap.wait(60) == 2
+
+
+def test_a_tap_ends_by_ctrl_c_as_interrupted(start: Start, tmp_path: Path) -> None:
+    tap = start("bus", "tap", "nothing.>")
+    on_bus(tap, tmp_path)
+    ping = start("bus", "ping", "bus", "-n", "100000")
+    assert ping.stdout is not None
+    assert ping.stdout.readline()
+    for process in (ping, tap):
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130

@@ -15,7 +15,7 @@ import msgspec
 from symphony.app import Symphony
 from symphony.app.live import bus_address, passing_name
 from symphony.bus import Bus, Endpoint, Mailbox, join
-from symphony.bus.core.metrics import BeyondStats, BusStats, prometheus
+from symphony.bus.core.metrics import BeyondStats, BusRates, BusStats, prometheus, rates
 from symphony.bus.core.topics import check_pattern
 from symphony.cli import output, running, spelling
 from symphony.cli.failures import BadUsage
@@ -167,29 +167,35 @@ def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
     return 0
 
 
-def stats(form: Literal["text", "json", "prometheus"]) -> str:
-    """How the bus of the home stands."""
+def stats(form: Literal["text", "json", "prometheus"], over_s: float) -> str:
+    """How the bus of the home stands, and how fast things go during `over_s` seconds from now on."""
 
-    async def run() -> BusStats:
+    async def run() -> tuple[BusStats, BusRates | None]:
         async with _alone() as (bus, endpoint), _on_bus(bus, endpoint, serve=False):
-            if (await _stats(endpoint)).uptime_s < _HEARSAY_S:
-                await asyncio.sleep(_HEARSAY_S)  # the others are just telling of themselves
-            return await _stats(endpoint)
+            before = await _stats(endpoint)
+            wait_s = 0.0 if form == "prometheus" else over_s
+            if before.uptime_s < _HEARSAY_S:
+                wait_s = max(wait_s, _HEARSAY_S)  # the others are just telling of themselves
+            await bus.clock.sleep(wait_s)
+            after = await _stats(endpoint)
+            return after, rates(before, after, asker=endpoint.name)
 
-    found = _run(run())
+    found, speed = _run(run())
     if form == "prometheus":
         return prometheus(found)
     if form == "json":
-        return json.dumps(msgspec.to_builtins(found), indent=2, ensure_ascii=False) + "\n"
-    return _text(found)
+        document = msgspec.to_builtins(found) | {"rates": msgspec.to_builtins(speed)}
+        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return _text(found, speed)
 
 
-def _text(found: BusStats) -> str:
+def _text(found: BusStats, speed: BusRates | None) -> str:
     drops = {owner: sum(topics.values()) for owner, topics in found.drops.items()}
     lines = [
         f"up {output.duration(found.uptime_s)}, {output.count(found.links, 'member')}",
         *_nats(found.beyond),
         f"events: {', '.join(f'{n:,} {topic}' for topic, n in sorted(found.events.items())) or 'none'}",
+        *_speed(speed),
         (
             f"requests: {found.requests:,}, {found.failed:,} failed, {found.pending:,} under way, "
             f"{found.late_replies:,} late replies; half within {found.latency_p50_s * 1000:.3g} ms, "
@@ -204,6 +210,16 @@ def _text(found: BusStats) -> str:
         ),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _speed(found: BusRates | None) -> list[str]:
+    if found is None:
+        return []
+    events = [f"{output.shown(topic)} {rate:,.1f}/s" for topic, rate in sorted(found.events.items()) if rate]
+    received = [f"{output.shown(name)} {rate:,.1f}/s" for name, rate in found.received.items() if rate]
+    head = f"in the last {output.duration(found.window_s)}"
+    told, asked = ", ".join(events) or "none", f"requests: {found.requests:,.1f}/s"
+    return [f"{head}: events: {told}; {asked}; received: {', '.join(received) or 'nothing'}"]
 
 
 def _nats(found: BeyondStats | None) -> list[str]:

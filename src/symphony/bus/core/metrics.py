@@ -113,6 +113,45 @@ class BusStats(msgspec.Struct, frozen=True, kw_only=True):
     beyond: BeyondStats | None = None
 
 
+class BusRates(msgspec.Struct, frozen=True, kw_only=True):
+    """What happens each second, on average over `window_s` seconds."""
+
+    window_s: float
+    events: dict[str, float]
+    """Published, by the first token of the topic."""
+    requests: float
+    """Asked by the process that is the hub."""
+    received: dict[str, float]
+    """Messages that reached an endpoint, by its name."""
+
+
+def rates(before: BusStats, after: BusStats, *, asker: str) -> BusRates | None:
+    """How fast it went between two looks at one bus, without the endpoint `asker`, which looks.
+
+    None if the second look is at another bus, or at no later time.
+    """
+    window_s = after.uptime_s - before.uptime_s
+    if window_s <= 0:
+        return None
+    known = {one.name: one.received for one in before.endpoints}
+
+    def each_second(now: int, then: int) -> float:
+        return max(0, now - then) / window_s  # an endpoint that came anew counts from 0 again
+
+    return BusRates(
+        window_s=window_s,
+        events={
+            topic: each_second(number, before.events.get(topic, 0)) for topic, number in after.events.items()
+        },
+        requests=each_second(after.requests, before.requests),
+        received={
+            one.name: each_second(one.received, known.get(one.name, 0))
+            for one in after.endpoints
+            if one.name != asker
+        },
+    )
+
+
 class Metrics:
     """What is counted on the way."""
 

@@ -38,14 +38,18 @@ def ping(endpoint: str, count: int, size: int, as_json: bool) -> int:
 
 
 @command.command()
-@click.option("--prometheus", is_flag=True, help="Print the Prometheus text format.")
+@click.option("--prometheus", is_flag=True, help="Print the Prometheus text format: counters only.")
+@click.option(
+    "--over", type=click.FloatRange(0.1, 3600.0), default=1.0,
+    help="Seconds to measure what happens each second; 1.",
+)  # fmt: skip
 @options.as_json()
-def stats(prometheus: bool, as_json: bool) -> int:
-    """Count: events, requests, latencies, drops, endpoints, mailboxes."""
+def stats(prometheus: bool, over: float, as_json: bool) -> int:
+    """Count: events, requests, latencies, drops, endpoints, mailboxes; and how fast it goes now."""
     from symphony.cli import tapping
     from symphony.cli.failures import BadUsage
 
     if prometheus and as_json:
         raise BadUsage("--prometheus and --json are two formats", hint="see symphony bus stats --help")
-    output.say(tapping.stats("prometheus" if prometheus else "json" if as_json else "text"))
+    output.say(tapping.stats("prometheus" if prometheus else "json" if as_json else "text", over))
     return 0
