@@ -1,6 +1,7 @@
 """One bus over several connections: what members see of each other, and of the hub's end."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -18,10 +19,19 @@ from symphony.bus import (
     RequestTimedOut,
     join,
 )
-from symphony.commons.errors import SymphonyError
-from symphony.ipc import EventPayload, MessageEnvelope, RequestPayload, Stationery
-from symphony.ipc.envelope import EndpointId
-from symphony.ipc.transports import Channel, TransportConfig, connect
+from symphony.bus.core.registry import BEAT_S
+from symphony.bus.line import PUBLISH_WINDOW
+from symphony.commons.errors import SymphonyError, ValidationFailed
+from symphony.ipc import (
+    ErrorPayload,
+    EventPayload,
+    MessageEnvelope,
+    RequestPayload,
+    ResponsePayload,
+    Stationery,
+)
+from symphony.ipc.envelope import EndpointId, Payload
+from symphony.ipc.transports import Channel, Connection, TransportConfig, connect
 from symphony.ports.values import Value
 
 Open = Callable[[], Awaitable[tuple[Bus, Joined]]]
@@ -70,6 +80,71 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not true():  # noqa: ASYNC110  any condition
             await asyncio.sleep(0.005)
+
+
+class Stranger:
+    """A member that says what it likes, and gives life signs meanwhile."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection, self._channel = connection, Channel(connection)
+        self._senders: dict[str, Stationery] = {}
+        self._beating = asyncio.ensure_future(self._beat())
+
+    @classmethod
+    async def at(cls, address: str) -> "Stranger":
+        """Connected, and nothing said yet."""
+        return cls(await connect(address, TransportConfig()))
+
+    async def says(
+        self,
+        payload: Payload,
+        *,
+        kind: str = "x",
+        sender: str = "stranger",
+        recipient: str = "",
+        correlation_id: str | None = None,
+    ) -> None:
+        stationery = self._senders.setdefault(sender, Stationery(EndpointId(sender)))
+        await self._channel.send(
+            stationery.envelope(kind, payload, recipient=recipient, correlation_id=correlation_id)
+        )
+
+    async def hears(self, kind: str) -> MessageEnvelope:
+        """The next message of this type, after others."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (envelope := await self._channel.receive()).header.message_type != kind:
+                pass
+            return envelope
+
+    async def asks(self, method: str, arguments: Value) -> Payload:
+        """What the hub answers about the connection."""
+        await self.says(RequestPayload(method, arguments), kind=method, recipient="bus.link")
+        return (await self.hears(method)).payload
+
+    async def registers(self, name: str) -> None:
+        answer = await self.asks("bus.link.register", {"name": name, "serves": [], "capabilities": []})
+        assert isinstance(answer, ResponsePayload)
+
+    async def is_cut_off(self) -> SymphonyError:
+        """Why, as it is told."""
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(SymphonyError) as end:
+                while True:
+                    await self._channel.receive()
+            await self.connection.closed()
+        await self._beating
+        return end.value
+
+    async def leaves(self) -> None:
+        await self.connection.close()
+        await self._beating
+
+    async def _beat(self) -> None:
+        with contextlib.suppress(SymphonyError):
+            while True:
+                await self.says(EventPayload("bus.link.beat"))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.connection.closed(), BEAT_S)
 
 
 async def test_endpoints_of_all_processes_reach_each_other(opened: Open) -> None:
@@ -308,25 +383,137 @@ async def test_a_name_that_two_have_stays_with_the_one_who_came_first(opened: Op
         EventPayload("a.*"),
         EventPayload("bus.link.credit", "nonsense"),
         EventPayload("bus.link.credit", {"subscription": 1, "count": -5}),
-        RequestPayload("m"),
+        EventPayload("bus.endpoint.lost", {"name": "here", "reason": "forged"}),
+        EventPayload("bus.link.interest", [">"]),
     ],
 )
 async def test_a_member_that_breaks_the_rules_is_cut_off_and_nobody_else_notices(
-    opened: Open, address: str, payload: EventPayload | RequestPayload
+    opened: Open, address: str, payload: EventPayload
 ) -> None:
     (hub, _), (member, _) = await opened(), await opened()
     await hub.endpoint("here", echo)
-    connection = await connect(address, TransportConfig())
-    channel, stationery = Channel(connection), Stationery(EndpointId("stranger"))
-    recipient = "here" if isinstance(payload, RequestPayload) else ""
-    await channel.send(stationery.envelope("x", payload, recipient=recipient))
-    async with asyncio.timeout(PATIENCE_S):
-        with pytest.raises(SymphonyError):
-            while True:
-                await channel.receive()
-        await connection.closed()
     asking = await member.endpoint("asking")
+    forged = await asking.mailbox("bus.endpoint.lost")
+    stranger = await Stranger.at(address)
+    await stranger.says(payload)
+    await stranger.is_cut_off()
     assert await asking.request("here", "m", 1) == 1
+    assert not len(forged)
+
+
+async def test_a_member_that_heeds_no_credit_is_cut_off_before_it_fills_anything(
+    opened: Open, address: str
+) -> None:
+    (hub, _), (member, _) = await opened(), await opened()
+    strict = await (await hub.endpoint("slow")).mailbox("t", capacity=10, policy=Policy.BLOCK)
+    stranger = await Stranger.at(address)
+    await stranger.registers("stranger")
+    with pytest.raises(SymphonyError):
+        for number in range(20_000):
+            await stranger.says(EventPayload("t", number))
+            await asyncio.sleep(0)
+    error = await stranger.is_cut_off()
+    assert "not been taken" in error.message
+    assert len(strict) == PUBLISH_WINDOW, "what was within its rights arrived"
+    asking = await member.endpoint("asking")
+    assert await asking.request("slow", "bus.ping", 1) == 1
+
+
+async def test_topics_of_the_bus_are_refused_to_endpoints(opened: Open) -> None:
+    for bus in ((await opened())[0], (await opened())[0]):
+        endpoint = await bus.endpoint(f"end{id(bus)}")
+        with pytest.raises(ValidationFailed) as refused:
+            await endpoint.publish("bus.endpoint.lost", {"name": "x"})
+        assert refused.value.hint
+        with pytest.raises(ValidationFailed):
+            endpoint.try_publish("bus.dropped")
+
+
+async def test_events_in_the_name_of_others_are_counted_and_told_of_and_reach_nobody(
+    opened: Open, address: str
+) -> None:
+    (hub, _), (member, _) = await opened(), await opened()
+    speaking = await hub.endpoint("speaking")
+    listening = await member.endpoint("listening")
+    box, told = await listening.mailbox("t"), await listening.mailbox("bus.dropped")
+    stranger = await Stranger.at(address)
+    await stranger.registers("stranger")
+    for number in range(3 * PUBLISH_WINDOW // 2):  # credit comes back for these, too
+        await stranger.says(EventPayload("t", "forged"), sender="speaking")
+        if number == PUBLISH_WINDOW - 1:
+            await stranger.hears("bus.link.credit")
+    dropped = await got(told)
+    assert isinstance(dropped, dict)
+    assert "member" in str(dropped["endpoint"])
+    await stranger.says(EventPayload("t", "its own"))
+    assert await got(box) == "its own"
+    await speaking.publish("t", "true")
+    assert await got(box) == "true"
+    assert sum(hub.stats().drops[str(dropped["endpoint"])].values()) == 3 * PUBLISH_WINDOW // 2
+    await stranger.leaves()
+
+
+async def test_an_answer_counts_only_from_whom_was_asked(opened: Open, address: str) -> None:
+    (hub, _), (member, _) = await opened(), await opened()
+    asked: asyncio.Queue[MessageEnvelope] = asyncio.Queue()
+    go_on = asyncio.Event()
+
+    async def work(envelope: MessageEnvelope) -> Value:
+        asked.put_nowait(envelope)
+        await go_on.wait()
+        return "true"
+
+    await hub.endpoint("working", work)
+    asking = [await hub.endpoint("one"), await member.endpoint("two")]
+    stranger = await Stranger.at(address)
+    await stranger.registers("stranger")
+    for end in asking:
+        go_on.clear()
+        request = asyncio.ensure_future(end.request("working", "m"))
+        envelope = await asyncio.wait_for(asked.get(), PATIENCE_S)
+        for sender in ("stranger", "working", "bus", "bus.link"):
+            for answer in (ResponsePayload("forged"), ErrorPayload("forged", "forged")):
+                await stranger.says(
+                    answer, sender=sender, recipient=end.name, correlation_id=envelope.header.message_id
+                )
+        await stranger.says(RequestPayload("bus.ping"), recipient="working")
+        await stranger.hears("x")
+        go_on.set()
+        assert await request == "true"
+    assert hub.stats().late_replies + member.stats().late_replies == 16
+    await stranger.leaves()
+
+
+async def test_who_asks_in_a_name_that_is_not_its_own_is_answered_that_it_is_unknown(
+    opened: Open, address: str
+) -> None:
+    await (await opened())[0].endpoint("here", echo)
+    stranger = await Stranger.at(address)
+    await stranger.says(RequestPayload("m", 1), recipient="here")
+    answer = await stranger.hears("x")
+    assert isinstance(answer.payload, ErrorPayload)
+    assert answer.payload.code == "sender-unknown"
+    assert answer.payload.hint
+    await stranger.registers("stranger")
+    await stranger.says(RequestPayload("m", 1), recipient="here")
+    assert (await stranger.hears("x")).payload == ResponsePayload(1)
+    await stranger.leaves()
+
+
+async def test_a_member_that_lost_its_name_is_told_so_when_it_asks(opened: Open, address: str) -> None:
+    (hub, _), late = await opened(), Bus()
+    await hub.endpoint("name", echo)
+    mine = await late.endpoint("name")
+    joined = await join(late, address)
+    try:
+        with pytest.raises(SymphonyError) as unknown:
+            await mine.request("bus", "bus.stats")
+        assert unknown.value.code == "sender-unknown"
+        other = await late.endpoint("other")
+        assert await other.request("bus", "bus.ping", 1) == 1, "the connection goes on"
+    finally:
+        await joined.close()
+        await late.close()
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,14 @@ from typing import Final, Protocol
 
 import msgspec
 
-from symphony.bus.core.calls import Call, Calls
+from symphony.bus.core.calls import BUS, Call, Calls
 from symphony.bus.core.mailbox import CAPACITY, Policy
 from symphony.bus.core.metrics import BeyondStats, BusStats, EndpointStats, MailboxStats, Metrics
 from symphony.bus.core.registry import Entry, Registry
 from symphony.bus.core.retention import Replay, Retention
 from symphony.bus.core.router import Deliver, Router, Subscription
 from symphony.bus.core.topics import reaches_below
-from symphony.bus.endpoint import CANCEL, Endpoint, Handler
+from symphony.bus.endpoint import CANCEL, OWN_TOPICS, Endpoint, Handler
 from symphony.bus.errors import EndpointLost, EndpointUnknown, RequestTimedOut
 from symphony.bus.mailboxes import Mailbox
 from symphony.commons.errors import SymphonyError
@@ -46,7 +46,6 @@ BEYOND_JOINED: Final = "bus.beyond.joined"
 BEYOND_AWAY: Final = "bus.beyond.away"
 LINK: Final = "bus.link"
 """The recipient of what is said about a connection."""
-_OWN_TOPICS: Final = "bus."
 _GIVEN_OUT_MAX: Final = 10_000
 """Requests without recipient whose choice is remembered until they are answered."""
 
@@ -140,7 +139,7 @@ class Bus:
         self._sweeping: asyncio.TimerHandle | None = None
         self._untold: dict[tuple[str, str], int] = {}
         self._began_s = self.clock.monotonic_s()
-        self._own = self.stationery("bus")
+        self._own = self.stationery(BUS)
 
     # Endpoints.
 
@@ -379,13 +378,16 @@ class Bus:
     def dropped(self, subscription: Subscription, envelope: MessageEnvelope) -> None:
         """An event was lost for want of room: count it, and tell once for each turn of the loop."""
         assert isinstance(envelope.payload, EventPayload)
-        topic = envelope.payload.topic
-        self.metrics.dropped(subscription.owner, topic)
-        if topic.startswith(_OWN_TOPICS):
+        self.lost(subscription.owner, subscription.pattern, envelope.payload.topic)
+
+    def lost(self, owner: str, pattern: str, topic: str) -> None:
+        """The same, for `owner` and what it did with `pattern`."""
+        self.metrics.dropped(owner, topic)
+        if topic.startswith(OWN_TOPICS):
             return  # telling of what was lost of the telling would have no end
         if not self._untold:
             asyncio.get_running_loop().call_soon(self._tell_drops)
-        key = (subscription.owner, subscription.pattern)
+        key = (owner, pattern)
         self._untold[key] = self._untold.get(key, 0) + 1
 
     def _tell_drops(self) -> None:
@@ -432,7 +434,7 @@ class Bus:
 
     def answered(self, envelope: MessageEnvelope) -> None:
         """An answer for an endpoint of this process."""
-        call = self.calls.answered(envelope.header.correlation_id)
+        call = self.calls.answered(envelope.header.correlation_id, envelope.header.sender)
         if call is None:
             return
         self.metrics.latency.add(self._monotonic_s() - call.sent_s)
@@ -521,11 +523,14 @@ class Bus:
             if not isinstance(envelope.payload, EventPayload):
                 self.calls.late += 1
             return
-        payload = ErrorPayload(error.code, error.message, hint=error.hint)
         if self.registry.find(envelope.header.sender) is not None:
-            self.send(self._own.answer(envelope, payload))
+            self.send(self.refusal(envelope, error))
         elif self.beyond is not None:
-            self.beyond.forward(self._own.answer(envelope, payload))
+            self.beyond.forward(self.refusal(envelope, error))
+
+    def refusal(self, request: MessageEnvelope, error: SymphonyError) -> MessageEnvelope:
+        """What answers `request` with `error`, in the name of the bus."""
+        return self._own.answer(request, ErrorPayload(error.code, error.message, hint=error.hint))
 
     # The whole.
 

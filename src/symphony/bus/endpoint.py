@@ -9,7 +9,7 @@ from symphony.bus.core.mailbox import CAPACITY, Policy
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Deliver, Subscription
 from symphony.bus.errors import RAISED, EndpointBusy
-from symphony.commons.errors import SymphonyError
+from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.ipc.envelope import (
     ErrorPayload,
     EventPayload,
@@ -27,6 +27,8 @@ _logger = logging.getLogger(__name__)
 
 CANCEL: Final = "bus.cancel"
 PING: Final = "bus.ping"
+OWN_TOPICS: Final = "bus."
+"""What only the bus itself publishes begins with it."""
 TIMEOUT_S: Final = 30.0
 
 Handler: TypeAlias = Callable[[MessageEnvelope], Value | Coroutine[object, None, Value]]
@@ -72,11 +74,18 @@ class Endpoint:
     # Events.
 
     async def publish(self, topic: str, data: Value = None, *, message_type: str = "event") -> None:
-        """Tell all who subscribed to `topic`. Waits while one whose policy is to block has no room."""
+        """Tell all who subscribed to `topic`. Waits while one whose policy is to block has no room.
+
+        Raises ValidationFailed for what is no topic, or one of the bus itself.
+        """
+        if topic.startswith(OWN_TOPICS):
+            raise _reserved(topic)
         await self._bus.publish(self._envelope(message_type, EventPayload(topic, data)))
 
     def try_publish(self, topic: str, data: Value = None, *, message_type: str = "event") -> bool:
         """The same without waiting; False, and nothing done, if somebody must read first."""
+        if topic.startswith(OWN_TOPICS):
+            raise _reserved(topic)
         return self._bus.try_publish(self._envelope(message_type, EventPayload(topic, data)))
 
     async def subscribe(
@@ -192,6 +201,14 @@ class Endpoint:
 
     def _reply(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> None:
         self._bus.send(self._answer(request, payload))
+
+
+def _reserved(topic: str) -> ValidationFailed:
+    return ValidationFailed(
+        f"{topic!r:.100} is for the bus itself to publish",
+        details={"field": "topic"},
+        hint=f"begin topics with something else than {OWN_TOPICS}",
+    )
 
 
 _SIMPLE: Final = (bool, int, float, str, type(None))

@@ -45,7 +45,13 @@ class MailboxClosed(SymphonyError):
     code = "mailbox-closed"
 
 
+class SenderUnknown(SymphonyError):
+    """The bus does not know whoever sent this. Nothing was done."""
+
+    code = "sender-unknown"
+
+
 RAISED: dict[str, type[SymphonyError]] = {
-    kind.code: kind for kind in (EndpointUnknown, EndpointLost, EndpointBusy, RequestTimedOut)
+    kind.code: kind for kind in (EndpointUnknown, EndpointLost, EndpointBusy, RequestTimedOut, SenderUnknown)
 }
 """Errors that may come from another process, and are raised here as what they are."""

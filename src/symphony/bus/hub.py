@@ -11,8 +11,8 @@ from symphony.bus.bus import JOINED, LEFT, LINK, Bus
 from symphony.bus.core.mailbox import Policy
 from symphony.bus.core.registry import Entry, Pulse
 from symphony.bus.core.retention import Replay
-from symphony.bus.endpoint import Endpoint
-from symphony.bus.errors import EndpointBusy
+from symphony.bus.endpoint import OWN_TOPICS, Endpoint
+from symphony.bus.errors import EndpointBusy, SenderUnknown
 from symphony.bus.line import (
     BEAT,
     CREDIT,
@@ -177,7 +177,7 @@ class Member:
         self.line = Line(connection, self, hub.bus.stationery(LINK))
         self._remotes: dict[int, Remote] = {}
         self._endpoints: set[str] = set()
-        self._owed = 0
+        self._owed, self._window = 0, PUBLISH_WINDOW
         self._jammed: dict[str, int] = {}
         self._unjamming: dict[asyncio.Task[None], None] = {}
 
@@ -203,10 +203,17 @@ class Member:
             self.line.answer(envelope, answer)
         elif type(payload) is EventPayload and recipient == LINK:
             self._bus.cancel_given_out(envelope.header.correlation_id or "")
-        elif type(payload) is not RequestPayload or envelope.header.sender in self._endpoints:
+        elif type(payload) is EventPayload or envelope.header.sender in self._endpoints:
             self._bus.send(envelope)
+        elif type(payload) is RequestPayload:
+            # Its own process may not know yet that the name went to another when it came back.
+            unknown = SenderUnknown(
+                f"{envelope.header.sender!r:.100} is no endpoint of this process on the bus",
+                hint="choose another name: this one may have been given to an endpoint elsewhere",
+            )
+            self.line.post(self._bus.refusal(envelope, unknown))
         else:
-            raise ValidationFailed(f"{envelope.header.sender!r:.100} is no endpoint of this connection")
+            self._bus.calls.late += 1
 
     def roomy(self) -> None:
         """For the line."""
@@ -237,8 +244,19 @@ class Member:
     # Publishing.
 
     def _published(self, envelope: MessageEnvelope, event: EventPayload) -> None:
-        self._bus.route(envelope)
         topic = event.topic
+        self._window -= 1
+        if self._window < 0:
+            raise ValidationFailed(
+                f"more than {PUBLISH_WINDOW:,} events were published that had not been taken yet",
+                hint="publish what bus.link.credit has given room for",
+            )
+        if topic.startswith(OWN_TOPICS):
+            raise ValidationFailed(f"{topic!r:.100} is for the bus itself to publish")
+        if envelope.header.sender in self._endpoints:
+            self._bus.route(envelope)
+        else:
+            self._bus.lost(f"member {self.name}", topic, topic)
         if topic in self._jammed:
             self._jammed[topic] += 1
             return
@@ -258,13 +276,14 @@ class Member:
         self._pay(self._jammed.pop(topic))
 
     def _pay(self, owed: int) -> None:
+        self._window += owed
         self.line.tell(CREDIT, {"count": owed})
 
     def _credited(self, payload: EventPayload) -> None:
         data = fields(payload.data)
-        remote = self._remotes.get(number(data, "subscription", most=2**62))
-        if remote is not None:
-            remote.credit = min(remote.credit + number(data, "count"), remote.box.capacity)
+        key, room = number(data, "subscription", most=2**62), number(data, "count")
+        if (remote := self._remotes.get(key)) is not None:
+            remote.credit = min(remote.credit + room, remote.box.capacity)
             remote.pump()
 
     # What members ask for.
@@ -293,6 +312,8 @@ class Member:
     def _register(self, serves: Value, capabilities: Value, name: str) -> None:
         if len(self._endpoints) >= ENDPOINTS_MAX:
             raise ValidationFailed(f"a process has at most {ENDPOINTS_MAX:,} endpoints")
+        if name.startswith(OWN_TOPICS):
+            raise ValidationFailed(f"{name!r:.100} is for the bus itself", details={"field": "name"})
         can = tuple(texts(capabilities, "capabilities"))
         self._bus.registry.add(Entry(name, self.forward, tuple(texts(serves, "serves")), can, self.name))
         self._endpoints.add(name)

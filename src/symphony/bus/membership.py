@@ -255,7 +255,7 @@ class Membership:
 
     def _told(self, event: EventPayload) -> None:
         if event.topic == line.CREDIT:
-            self._window += number(fields(event.data), "count")
+            self._window = min(self._window + number(fields(event.data), "count"), line.PUBLISH_WINDOW)
             for waiting in self._room:
                 if not waiting.done():
                     waiting.set_result(None)

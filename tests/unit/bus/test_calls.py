@@ -35,9 +35,10 @@ def test_calls_end_by_answer_or_deadline_once_each_and_leave_nothing(
                 calls.limit(call, seconds)
             model[str(asked)] = float("inf") if seconds is None else now + seconds
         elif action == "answer":
+            assert calls.answered(str(number), "another") is None
             expected = model.pop(str(number), None)
-            late += expected is None
-            found = calls.answered(str(number))
+            late += 1 + (expected is None)
+            found = calls.answered(str(number), "bus")
             assert (found is None) == (expected is None)
         elif action == "lose":
             lost = {call.message_id for call in calls.to(f"to{number % 3}")}

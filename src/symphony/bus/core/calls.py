@@ -11,6 +11,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 TICK_S: Final = 0.02
+BUS: Final = "bus"
+"""In whose name the bus itself speaks."""
 
 _Outcome = TypeVar("_Outcome")
 
@@ -44,7 +46,7 @@ class Calls(Generic[_Outcome]):
         self._ticks: dict[int, dict[str, None]] = {}
         self._queue: list[int] = []
         self.late = 0
-        """Answers that nobody waits for any more, or never did."""
+        """Answers that nobody waits for any more, or never did, and those of others than whom was asked."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -71,14 +73,16 @@ class Calls(Generic[_Outcome]):
         call.tick = tick
         return earlier
 
-    def answered(self, message_id: str | None) -> Call[_Outcome] | None:
-        """An answer to `message_id` came: who waits for it. None, and it is counted, if nobody does."""
-        call = None if message_id is None else self._waiting.pop(message_id, None)
-        if call is None:
+    def answered(self, message_id: str | None, sender: str) -> Call[_Outcome] | None:
+        """An answer to `message_id` came: who waits for it. None, and it is counted, if nobody does.
+
+        It counts only from whom was asked, if that was one by name, or from the bus.
+        """
+        call = None if message_id is None else self._waiting.get(message_id)
+        if call is None or (call.recipient not in ("", sender) and sender != BUS):
             self.late += 1
-        elif call.tick is not None:
-            self._forget(call.tick, call.message_id)
-        return call
+            return None
+        return self.take(call.message_id)
 
     def take(self, message_id: str) -> Call[_Outcome] | None:
         """Wait for it no longer."""
