@@ -66,6 +66,18 @@ def test_a_call_says_when_it_is_the_next_to_be_due() -> None:
     assert calls.next_s == pytest.approx(1.0, abs=1.5 * TICK_S)
 
 
+def test_what_is_told_of_a_call_that_is_due_may_end_others_that_are_due() -> None:
+    calls: Calls[None] = Calls()
+    for name in ("a", "b", "c"):
+        calls.limit(calls.add(name, f"to {name}", 0.0), 1.0)
+    told = []
+    for call in calls.due(2.0):
+        told.append(call.message_id)
+        assert [lost.message_id for lost in calls.to("to b")] == (["b"] if call.message_id == "a" else [])
+    assert told == ["a", "c"]
+    assert len(calls) == 0
+
+
 @given(st.sampled_from(Policy), st.integers(1, 4), st.lists(st.booleans(), max_size=40))
 def test_a_mailbox_loses_by_its_policy_and_nothing_else(
     policy: Policy, capacity: int, steps: list[bool]
