@@ -21,7 +21,7 @@ from symphony.bus import (
 )
 from symphony.bus.core.registry import BEAT_S
 from symphony.bus.line import PUBLISH_WINDOW
-from symphony.commons.errors import SymphonyError, ValidationFailed
+from symphony.commons.errors import SerializationFailed, SymphonyError, ValidationFailed
 from symphony.ipc import (
     ErrorPayload,
     EventPayload,
@@ -31,7 +31,7 @@ from symphony.ipc import (
     Stationery,
 )
 from symphony.ipc.envelope import EndpointId, Payload
-from symphony.ipc.transports import Channel, Connection, TransportConfig, connect
+from symphony.ipc.transports import Channel, Connection, TransportConfig, connect, listen
 from symphony.ports.values import Value
 
 Open = Callable[[], Awaitable[tuple[Bus, Joined]]]
@@ -419,6 +419,40 @@ async def test_a_member_that_heeds_no_credit_is_cut_off_before_it_fills_anything
     assert await asking.request("slow", "bus.ping", 1) == 1
 
 
+@pytest.mark.parametrize("data", ["\ud800", 2**70])
+async def test_what_no_codec_carries_is_refused_to_a_member_and_counted_at_the_hub(
+    opened: Open, data: Value
+) -> None:
+    (hub, _), (member, _) = await opened(), await opened()
+    speaking, listening = await hub.endpoint("speaking"), await member.endpoint("listening")
+    box = await listening.mailbox("t", capacity=2)
+    told = await speaking.mailbox("bus.dropped")
+    for _ in range(3):  # more than there is room for, if any of it were lost
+        await speaking.publish("t", data)
+    assert await got(told) == {"endpoint": "listening", "pattern": "t", "count": 3}
+    await until(lambda: hub.stats().drops == {"listening": {"t": 3}})
+    for _ in range(2 * PUBLISH_WINDOW):
+        with pytest.raises(SerializationFailed):
+            await listening.publish("t", data)
+    await listening.publish("t", "mine")
+    assert await got(box) == "mine"
+    await speaking.publish("t", "yours")
+    assert await got(box) == "yours"
+
+
+async def test_joining_a_hub_that_says_nothing_ends_in_time(address: str) -> None:
+    accepted: list[Connection] = []
+    listener = await listen(address, accepted.append, TransportConfig())
+    bus = Bus()
+    await bus.endpoint("me")
+    with pytest.raises(SymphonyError) as silent:
+        async with asyncio.timeout(PATIENCE_S):
+            await join(bus, address, TransportConfig(timeout_s=0.2), serve=False)
+    assert silent.value.code == "peer-silent"
+    await listener.close()
+    await bus.close()
+
+
 async def test_topics_of_the_bus_are_refused_to_endpoints(opened: Open) -> None:
     for bus in ((await opened())[0], (await opened())[0]):
         endpoint = await bus.endpoint(f"end{id(bus)}")
@@ -522,6 +556,9 @@ async def test_a_member_that_lost_its_name_is_told_so_when_it_asks(opened: Open,
         ("bus.link.register", {"name": "a b", "serves": [], "capabilities": []}),
         ("bus.link.register", {"name": "x", "serves": [1], "capabilities": []}),
         ("bus.link.register", None),
+        ("bus.link.register", {"name": "bus.link", "serves": [], "capabilities": []}),
+        ("bus.link.register", {"name": "x", "serves": ["s"] * 257, "capabilities": []}),
+        ("bus.link.register", {"name": "x", "serves": [], "capabilities": ["c" * 256]}),
         ("bus.link.subscribe", {"subscription": 1, "pattern": "a.>.b", "owner": "x", "capacity": 1}),
         ("bus.link.subscribe", {"subscription": 1, "pattern": "a", "owner": "x", "capacity": 0}),
         (

@@ -1,7 +1,7 @@
 """The hub: lets other processes join the bus of this one."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import count
 
 import msgspec
@@ -11,6 +11,7 @@ from symphony.bus.bus import JOINED, LEFT, LINK, Bus
 from symphony.bus.core.mailbox import Policy
 from symphony.bus.core.registry import Entry, Pulse
 from symphony.bus.core.retention import Replay
+from symphony.bus.core.router import Subscription
 from symphony.bus.endpoint import OWN_TOPICS, Endpoint
 from symphony.bus.errors import EndpointBusy, SenderUnknown
 from symphony.bus.line import (
@@ -31,6 +32,7 @@ from symphony.bus.line import (
 from symphony.bus.mailboxes import Mailbox
 from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.ipc.envelope import (
+    NAME_CHARACTERS_MAX,
     ErrorPayload,
     EventPayload,
     MessageEnvelope,
@@ -43,6 +45,8 @@ from symphony.ports.values import Value
 
 SUBSCRIPTIONS_MAX = 4096
 ENDPOINTS_MAX = 4096
+ABILITIES_MAX = 256
+"""Types of message that an endpoint serves, and capabilities that it has."""
 
 
 class Hub:
@@ -147,25 +151,36 @@ class Hub:
 class Remote:
     """A subscription of a member: a mailbox here, emptied as far as the member has room."""
 
-    def __init__(self, member: "Member", box: Mailbox, number: int, window: int) -> None:
-        self.box, self.credit = box, window
+    def __init__(
+        self,
+        member: "Member",
+        box: Mailbox,
+        number: int,
+        window: int,
+        dropped: Callable[[Subscription, MessageEnvelope], None],
+    ) -> None:
+        """`dropped` hears of each event that no codec carries."""
+        self.box, self.credit, self._dropped = box, window, dropped
         self._line, self._recipient = member.line, f"{SUBSCRIBER}{number}"
         box.arrived = self.pump
 
     def pump(self) -> None:
         """Send what may be sent."""
         while self.credit > 0 and self._line.room and (envelope := self.box.take()) is not None:
-            self.credit -= 1
             header = envelope.header
-            self._line.post(
-                MessageEnvelope(
-                    MessageHeader(
-                        header.message_id, header.message_type, header.timestamp, header.sender,
-                        self._recipient, header.correlation_id,
-                    ),
-                    envelope.payload,
-                )
+            addressed = MessageEnvelope(
+                MessageHeader(
+                    header.message_id, header.message_type, header.timestamp, header.sender,
+                    self._recipient, header.correlation_id,
+                ),
+                envelope.payload,
             )  # fmt: skip
+            try:
+                self._line.post(addressed)
+            except SymphonyError:
+                self._dropped(self.box.subscription, envelope)
+            else:
+                self.credit -= 1
 
 
 class Member:
@@ -314,8 +329,8 @@ class Member:
             raise ValidationFailed(f"a process has at most {ENDPOINTS_MAX:,} endpoints")
         if name.startswith(OWN_TOPICS):
             raise ValidationFailed(f"{name!r:.100} is for the bus itself", details={"field": "name"})
-        can = tuple(texts(capabilities, "capabilities"))
-        self._bus.registry.add(Entry(name, self.forward, tuple(texts(serves, "serves")), can, self.name))
+        can, does = _abilities(capabilities, "capabilities"), _abilities(serves, "serves")
+        self._bus.registry.add(Entry(name, self.forward, does, can, self.name))
         self._endpoints.add(name)
         self._bus.announce(JOINED, {"name": name, "capabilities": list(can)})
 
@@ -330,10 +345,20 @@ class Member:
             text(asked, "pattern"), capacity, Policy(str(policy)),
             owner=text(asked, "owner"), group=optional_text(asked, "group"),
         )  # fmt: skip
-        self._remotes[key] = Remote(self, box, key, capacity)
+        self._remotes[key] = Remote(self, box, key, capacity, self._bus.dropped)
         wanted = None
         if replay is not None:
             past = fields(replay)
             last = None if past.get("last") is None else number(past, "last")
             wanted = Replay(last=last, after=optional_text(past, "after"))
         self._bus.enter(box.subscription, wanted)
+
+
+def _abilities(value: Value, field: str) -> tuple[str, ...]:
+    found = tuple(texts(value, field))
+    if len(found) > ABILITIES_MAX or any(len(one) > NAME_CHARACTERS_MAX for one in found):
+        raise ValidationFailed(
+            f"{field!r} holds over {ABILITIES_MAX} texts, or one of over {NAME_CHARACTERS_MAX} characters",
+            details={"field": field},
+        )
+    return found

@@ -53,6 +53,9 @@ class Joined:
                 await hub.open(self.address, self._config)
             except AddressInUse:
                 pass
+            except BaseException:
+                await hub.close()
+                raise
             else:
                 self._hub = hub
                 if self._beyond is not None:
@@ -61,7 +64,17 @@ class Joined:
         connection = await connect(self.address, self._config)
         member = Membership(self.bus, connection, Pulse())
         self._member = member
-        await member.enter()
+        try:
+            async with asyncio.timeout(self._config.timeout_s):
+                await member.enter()
+        except TimeoutError:
+            silent = SymphonyError(
+                f"the hub of the bus did not answer for {self._config.timeout_s:g} s",
+                code="peer-silent",
+                hint="is its process stopped? When it ends or goes on, this one joins",
+            )
+            connection.abort(silent)
+            raise silent from None
 
     def stay(self) -> None:
         """From now on, when the hub dies, take its place or join the one that does."""
@@ -122,6 +135,9 @@ async def join(
         if not wait and not (serve and error.code in _PASSING):
             await joined.close()
             raise
+    except BaseException:
+        await joined.close()
+        raise
     joined.stay()
     return joined
 

@@ -28,6 +28,8 @@ SUBSCRIBER: Final = "bus.subscriber."
 
 OUTBOX_MAX: Final = 10_000
 """Messages that wait for a peer to read."""
+OUTBOX_BYTES_MAX: Final = 64 * 1024 * 1024
+"""And how large they are together, but for the last of them."""
 PUBLISH_WINDOW: Final = 1024
 """Events of a member under way to its hub, not yet taken."""
 
@@ -50,13 +52,15 @@ class LineOwner(Protocol):
 
 
 class Line:
-    """Messages to one peer, in order, without ever waiting; up to `OUTBOX_MAX` wait for it."""
+    """Messages to one peer, in order, without ever waiting; a bounded number waits for it."""
 
     def __init__(self, connection: Connection, owner: LineOwner, stationery: Stationery) -> None:
         self.connection = connection
         self._channel = Channel(connection)
         self._owner, self._stationery = owner, stationery
-        self._outbox: deque[MessageEnvelope] = deque()
+        self._encode = connection.codec.encode
+        self._outbox: deque[bytes] = deque()
+        self._outbox_bytes = 0
         self._writing: asyncio.Task[None] | None = None
         self._over = False
 
@@ -72,7 +76,7 @@ class Line:
     @property
     def overfull(self) -> bool:
         """Do too many messages wait already?"""
-        return len(self._outbox) >= OUTBOX_MAX
+        return len(self._outbox) >= OUTBOX_MAX or self._outbox_bytes >= OUTBOX_BYTES_MAX
 
     def post(self, envelope: MessageEnvelope) -> None:
         """Send when there is room. Ends the connection if the peer is too far behind.
@@ -81,20 +85,23 @@ class Line:
         """
         if self._over:
             return
+        if self._outbox and self.overfull:
+            self.connection.abort(
+                PeerSlow(f"{len(self._outbox):,} messages of {self._outbox_bytes:,} bytes wait to be read")
+            )
+            return
+        body = self._encode(envelope)
         if self._outbox:
-            if self.overfull:
-                self.connection.abort(PeerSlow(f"{OUTBOX_MAX:,} messages wait to be read"))
-                return
-            self._outbox.append(envelope)
+            self._keep(body)
             return
         try:
-            if self._channel.try_send(envelope):
+            if self.connection.try_send(body):
                 return
         except SymphonyError:
             if self.connection.open:
                 raise
             return  # its end is told to the owner
-        self._outbox.append(envelope)
+        self._keep(body)
         self._writing = asyncio.get_running_loop().create_task(self._write(), name="bus line")
 
     def tell(self, topic: str, data: Value = None) -> None:
@@ -117,15 +124,19 @@ class Line:
     async def _write(self) -> None:
         try:
             while self._outbox and not self._over:
-                await self._channel.connection.drained()
-                while self._outbox and self._channel.try_send(self._outbox[0]):
-                    self._outbox.popleft()
+                await self.connection.drained()
+                while self._outbox and self.connection.try_send(self._outbox[0]):
+                    self._outbox_bytes -= len(self._outbox.popleft())
         except SymphonyError as error:
             self._outbox.clear()
             self.connection.abort(error)
             return
         if not self._over:
             self._owner.roomy()
+
+    def _keep(self, body: bytes) -> None:
+        self._outbox.append(body)
+        self._outbox_bytes += len(body)
 
     async def _stop_writing(self) -> None:
         if self._writing is not None:

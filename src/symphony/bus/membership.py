@@ -88,8 +88,8 @@ class Membership:
             return True
         if self._window <= 0:
             return False
-        self._window -= 1
         self._line.post(envelope)
+        self._window -= 1
         return True
 
     async def publish(self, envelope: MessageEnvelope) -> None:

@@ -82,7 +82,10 @@ class Calls(Generic[_Outcome]):
         if call is None or (call.recipient not in ("", sender) and sender != BUS):
             self.late += 1
             return None
-        return self.take(call.message_id)
+        del self._waiting[call.message_id]
+        if call.tick is not None:
+            self._forget(call.tick, call.message_id)
+        return call
 
     def take(self, message_id: str) -> Call[_Outcome] | None:
         """Wait for it no longer."""
