@@ -8,8 +8,9 @@ from random import Random
 import pytest
 
 from symphony.app import Symphony, live, stream
-from symphony.bus import Bus, Mailbox
+from symphony.bus import Bus, Mailbox, join
 from symphony.ports.runs import RunEvent
+from symphony.ports.values import Value
 from symphony.workflow import loads
 
 WORKFLOW = '{"symphony": 1, "name": "t", "nodes": {"a": {"operator": "debug.value", "inputs": {"value": 1}}}}'
@@ -51,6 +52,31 @@ def test_a_run_without_a_view_makes_no_bus(tmp_path: Path) -> None:
             assert symphony.live.published == 0
 
     asyncio.run(run())
+
+
+async def test_an_event_that_cannot_travel_is_left_out_and_the_rest_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spelled(event: RunEvent) -> Value:
+        return 2**70 if event.type == "node.finished" else spell(event)
+
+    spell = stream.value_of
+    monkeypatch.setattr(stream, "value_of", spelled)
+    home, hub = tmp_path / "home", Bus()
+    box = await hub.mailbox("run.>", owner="tap")
+    joined = await join(hub, live.bus_address(home))
+    async with asyncio.timeout(60):
+        async with Symphony.open(home) as symphony:
+            handle = await symphony.start(loads(WORKFLOW, "json"))
+            seen = await collect(handle.events())
+        told = [(await box.receive()).header.message_type]
+        while told[-1] != "run.finished":
+            told.append((await box.receive()).header.message_type)
+    await joined.close()
+    await hub.close()
+    kinds = [event.type for event in seen]
+    assert "node.finished" in kinds, "a view has it from the record"
+    assert told == [kind for kind in kinds if kind != "node.finished"]
 
 
 @pytest.mark.parametrize("seed", range(30))
