@@ -9,6 +9,7 @@ import pytest
 
 from symphony.bus import (
     Bus,
+    EndpointBusy,
     EndpointLost,
     EndpointTaken,
     EndpointUnknown,
@@ -21,7 +22,7 @@ from symphony.bus import (
 )
 from symphony.bus.core.registry import BEAT_S
 from symphony.bus.line import PUBLISH_WINDOW
-from symphony.commons.errors import SerializationFailed, SymphonyError, ValidationFailed
+from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc import (
     ErrorPayload,
     EventPayload,
@@ -453,14 +454,25 @@ async def test_joining_a_hub_that_says_nothing_ends_in_time(address: str) -> Non
     await bus.close()
 
 
-async def test_topics_of_the_bus_are_refused_to_endpoints(opened: Open) -> None:
-    for bus in ((await opened())[0], (await opened())[0]):
-        endpoint = await bus.endpoint(f"end{id(bus)}")
-        with pytest.raises(ValidationFailed) as refused:
-            await endpoint.publish("bus.endpoint.lost", {"name": "x"})
-        assert refused.value.hint
-        with pytest.raises(ValidationFailed):
-            endpoint.try_publish("bus.dropped")
+async def test_what_waits_for_one_that_does_not_read_is_bounded_in_bytes(
+    opened: Open, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symphony.bus.line.OUTBOX_BYTES_MAX", 1_000_000)
+    (hub, _), (member, _) = await opened(), await opened()
+    asking, other = await hub.endpoint("asking"), await member.endpoint("other")
+    stranger = await Stranger.at(address)
+    await stranger.registers("stranger")
+    asked = [
+        asyncio.ensure_future(asking.request("stranger", "m", b"x" * 500_000, timeout_s=PATIENCE_S))
+        for _ in range(60)
+    ]
+    await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+    assert await other.request("asking", "bus.ping", 1) == 1
+    assert any(isinstance(one.exception(), EndpointBusy) for one in asked if one.done())
+    await stranger.leaves()
+    for one in asked:
+        with pytest.raises((EndpointBusy, EndpointLost)):
+            await one
 
 
 async def test_events_in_the_name_of_others_are_counted_and_told_of_and_reach_nobody(

@@ -6,7 +6,7 @@ another process, and then events go there first, so that everybody sees them in 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import partial
 from typing import Final, Protocol
 
@@ -181,20 +181,21 @@ class Bus:
 
     def gone(self, names: Iterable[str], why: str, *, topic: str = LOST) -> None:
         """These endpoints are no more: requests to them fail, and watchers are told."""
-        names = tuple(names)
+        names = dict.fromkeys(names)
         for request in [one for one in self._given_out.values() if one.header.recipient in names]:
             del self._given_out[request.header.message_id]
             self.refuse(request, EndpointLost(f"{request.header.recipient!r} is gone: {why}"))
+        self.fail_calls(names, why)
         for name in names:
-            self.fail_calls(name, why)
             self.announce(topic, {"name": name, "reason": why})
         if names and self.endpoints_gone is not None:
             self.endpoints_gone(names, why)
 
-    def fail_calls(self, name: str, why: str) -> None:
-        """Fail the requests that wait for an answer of `name`."""
-        for call in self.calls.to(name):
-            self._fail(call, EndpointLost(f"{name!r} is gone: {why}", hint="ask again when it is back"))
+    def fail_calls(self, names: Container[str], why: str) -> None:
+        """Fail the requests that wait for an answer of one of `names`, in one pass over all that wait."""
+        for call in self.calls.to(names):
+            lost = EndpointLost(f"{call.recipient!r} is gone: {why}", hint="ask again when it is back")
+            self._fail(call, lost)
 
     # Events.
 

@@ -1,6 +1,7 @@
 """Membership: this process's bus as part of another process's."""
 
 import asyncio
+from collections.abc import Iterable
 from itertools import count
 
 from symphony.bus import line
@@ -203,9 +204,8 @@ class Membership:
         for waiting_room in self._room:
             if not waiting_room.done():
                 waiting_room.set_result(None)
-        for name in {call.recipient for call in self._bus.calls.waiting()}:
-            if self._bus.registry.find(name) is None:
-                self._bus.fail_calls(name, "the hub of the bus vanished")
+        asked = {call.recipient for call in self._bus.calls.waiting()}
+        self._bus.fail_calls(self._elsewhere(asked), "the hub of the bus vanished")
         self._bus.announce(LOST, {"reason": "it said goodbye" if error is None else error.message})
 
     # Inside.
@@ -270,9 +270,11 @@ class Membership:
             self._bus.interest_changed()
         elif event.topic == line.GONE:
             data = fields(event.data)
-            for name in texts(data.get("names"), "names"):
-                if self._bus.registry.find(name) is None:
-                    self._bus.fail_calls(name, text(data, "reason"))
+            names = texts(data.get("names"), "names")
+            self._bus.fail_calls(self._elsewhere(names), text(data, "reason"))
+
+    def _elsewhere(self, names: Iterable[str]) -> set[str]:
+        return {name for name in names if self._bus.registry.find(name) is None}
 
     def _is_wanted(self, envelope: MessageEnvelope) -> bool:
         assert isinstance(envelope.payload, EventPayload)

@@ -310,3 +310,14 @@ async def test_prometheus_reads_the_counts(bus: Bus) -> None:
     assert "symphony_bus_request_seconds_count 1" in text
     buckets = [line for line in text.splitlines() if "_bucket" in line]
     assert buckets[-1] == 'symphony_bus_request_seconds_bucket{le="+Inf"} 1'
+
+
+async def test_topics_of_the_bus_itself_are_refused_to_endpoints() -> None:
+    bus = Bus()
+    endpoint = await bus.endpoint("end")
+    with pytest.raises(ValidationFailed) as refused:
+        await endpoint.publish("bus.endpoint.lost", {"name": "x"})
+    assert refused.value.hint
+    with pytest.raises(ValidationFailed):
+        endpoint.try_publish("bus.dropped")
+    await bus.close()

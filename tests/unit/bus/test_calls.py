@@ -41,7 +41,7 @@ def test_calls_end_by_answer_or_deadline_once_each_and_leave_nothing(
             found = calls.answered(str(number), "bus")
             assert (found is None) == (expected is None)
         elif action == "lose":
-            lost = {call.message_id for call in calls.to(f"to{number % 3}")}
+            lost = {call.message_id for call in calls.to({f"to{number % 3}"})}
             assert lost <= set(model)
             for message_id in lost:
                 del model[message_id]
@@ -73,7 +73,7 @@ def test_what_is_told_of_a_call_that_is_due_may_end_others_that_are_due() -> Non
     told = []
     for call in calls.due(2.0):
         told.append(call.message_id)
-        assert [lost.message_id for lost in calls.to("to b")] == (["b"] if call.message_id == "a" else [])
+        assert [lost.message_id for lost in calls.to({"to b"})] == (["b"] if call.message_id == "a" else [])
     assert told == ["a", "c"]
     assert len(calls) == 0
 

@@ -286,8 +286,8 @@ class Link:
         for name, capabilities in changes.joined.items():
             self.announce(JOINED, {"name": name, "capabilities": list(capabilities)})
         gone = [name for name in changes.gone if self.bus.registry.find(name) is None]
+        self.bus.fail_calls(set(gone), why)
         for name in gone:
-            self.bus.fail_calls(name, why)
             self.announce(topic, {"name": name, "reason": why})
         if gone and self.bus.endpoints_gone is not None:
             self.bus.endpoints_gone(gone, why)

@@ -5,7 +5,7 @@ answered request leaves nothing behind. A deadline is never told early, and late
 """
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -110,9 +110,9 @@ class Calls(Generic[_Outcome]):
         """All that wait."""
         return list(self._waiting.values())
 
-    def to(self, recipient: str) -> list[Call[_Outcome]]:
-        """Those that wait for `recipient`; they wait no longer."""
-        found = [call for call in self._waiting.values() if call.recipient == recipient]
+    def to(self, recipients: Container[str]) -> list[Call[_Outcome]]:
+        """Those that wait for one of `recipients`; they wait no longer."""
+        found = [call for call in self._waiting.values() if call.recipient in recipients]
         for call in found:
             self.take(call.message_id)
         return found
