@@ -53,7 +53,7 @@ bench-peers: $(MADE)/project $(MADE)/peers ## The same graphs on Hamilton, LangG
 	@$(BIN)/python -P benchmarks/peers/run.py $(PEERS)/bin/python
 
 docs: $(MADE)/dev ## Build the documentation into site/
-	@$(BIN)/python -P tools/generate_reference.py
+	@$(BIN)/python tools/generate_reference.py
 	@$(BIN)/zensical build --clean
 
 soak: $(MADE)/dev ## Ten minutes of 20,000 messages a second over the bus, each checked
