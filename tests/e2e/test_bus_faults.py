@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from symphony.bus import Bus, Endpoint, EndpointLost, Joined, Policy, join
+from symphony.bus import Bus, Endpoint, EndpointLost, Joined, Mailbox, Policy, join
 from symphony.commons.errors import SymphonyError
 from symphony.ipc import EventPayload, MessageEnvelope
 from symphony.ipc.transports import connect
@@ -20,6 +20,7 @@ from symphony.ports.values import Value
 pytestmark = pytest.mark.slow
 PEERS = Path(__file__).with_name("bus_peers.py")
 PATIENCE_S = 30.0
+STOPPED_S = 5.0
 CROWD = 10_000
 CROWD_PATIENCE_S = 120.0
 
@@ -136,6 +137,59 @@ async def test_the_death_of_the_hub_under_load_hands_the_bus_over(world: World) 
     finally:
         await joined.close()
         await bus.close()
+
+
+@pytest.mark.parametrize("stopped", ["old", "pouring"])
+async def test_whoever_is_stopped_for_5_s_under_load_nothing_is_missing_unannounced_or_comes_twice(
+    world: World, stopped: str
+) -> None:
+    peers = {"old": await world.start("echo", "old"), "pouring": await world.start("pour", "pouring")}
+    other = await world.start("pour", "other")
+    bus = Bus()
+    joined = await join(bus, world.address)
+    try:
+        endpoint = await bus.endpoint("here")
+        box = await endpoint.mailbox("load.>", capacity=1000, policy=Policy.BLOCK)
+        told = await endpoint.mailbox("bus.*.lost")
+        last = dict[str, int]()
+        async with asyncio.timeout(PATIENCE_S):
+            while len(last) < 2:
+                await read_on(box, told, last, 0.2)
+        start = last["load.other"]
+        peers[stopped].send_signal(signal.SIGSTOP)
+        before = await read_on(box, told, last, STOPPED_S)
+        assert len(told), "within the time it is told"
+        if stopped == "pouring":
+            assert before["load.other"] > 100, "the others go on"
+            assert before["load.other"] == last["load.other"] - start, "and lose nothing"
+        peers[stopped].send_signal(signal.SIGCONT)
+        async with asyncio.timeout(PATIENCE_S):
+            while not (await read_on(box, told, last, 0.2)).get("load.pouring"):
+                pass
+        assert other.poll() is None
+    finally:
+        await joined.close()
+        await bus.close()
+
+
+async def read_on(box: Mailbox, told: Mailbox, last: dict[str, int], seconds: float) -> dict[str, int]:
+    """Read numbers for so long; none comes twice, and none is missing but after a loss was told."""
+    found, until_s = dict[str, int](), asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < until_s:
+        try:
+            async with asyncio.timeout_at(until_s):
+                envelope = await box.receive()
+        except TimeoutError:
+            break
+        assert isinstance(envelope.payload, EventPayload)
+        topic, number = envelope.payload.topic, data_of(envelope)
+        assert isinstance(number, int)
+        if topic in last:
+            assert number > last[topic], "once and in order"
+            assert number == last[topic] + 1 or len(told), "a loss is announced"
+        last[topic] = number
+        found[topic] = found.get(topic, 0) + 1
+    return found
 
 
 async def test_killed_senders_and_deaf_receivers_leave_nothing_behind(world: World, here: Here) -> None:

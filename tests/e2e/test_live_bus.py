@@ -174,3 +174,43 @@ def test_a_tap_ends_by_ctrl_c_as_interrupted(start: Start, tmp_path: Path) -> No
     for process in (ping, tap):
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
+
+
+@pytest.fixture
+def crowded(tmp_path: Path) -> Iterator[Path]:
+    """A home whose folder of sockets has room for one file: the lock of one run."""
+    folder = tmp_path / "home" / "run"
+    folder.mkdir(mode=0o700, parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "nr_inodes=2,mode=700", "tmpfs", folder]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk needs privileges")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_without_room_for_the_socket_the_run_goes_on_and_says_once_why_nobody_sees_it(
+    crowded: Path, tmp_path: Path
+) -> None:
+    environment = os.environ | {"SYMPHONY_HOME": str(crowded.parent)}
+    workflow = "name: Slow\nnodes:\n  one: {command: sleep 1}\n  two: {command: echo two, after: [one]}\n"
+    (tmp_path / "slow.yaml").write_text(workflow)
+
+    def say(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-P", "-m", "symphony", *words]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+        )
+
+    run = say("run", "slow.yaml")
+    assert run.returncode == 0, run.stderr
+    assert run.stderr.count("cannot be watched live") == 1
+    assert "No space left on device" in run.stderr
+    tap = say("bus", "tap", "run.>")
+    assert tap.returncode == 1
+    assert "No space left on device" in tap.stderr
+    assert "Traceback" not in run.stderr + tap.stderr
+    subprocess.run(["mount", "-o", "remount,ro", crowded], check=True)
+    for refused in (say("run", "slow.yaml"), say("bus", "tap", "run.>")):
+        assert refused.returncode == 1
+        assert "Read-only file system" in refused.stderr, "a run without its lock would not be safe"
+        assert "Traceback" not in refused.stderr

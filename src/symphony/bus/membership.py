@@ -206,7 +206,8 @@ class Membership:
                 waiting_room.set_result(None)
         asked = {call.recipient for call in self._bus.calls.waiting()}
         self._bus.fail_calls(self._elsewhere(asked), "the hub of the bus vanished")
-        self._bus.announce(LOST, {"reason": "it said goodbye" if error is None else error.message})
+        why = "it said goodbye" if error is None else error.message
+        self._bus.announce(LOST, {"reason": why, "events_may_be_missing": True})
 
     # Inside.
 
