@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from symphony.bus.core.calls import TICK_S, Calls
 from symphony.bus.core.mailbox import Bounded, Policy
 from symphony.bus.core.metrics import Histogram, Metrics
-from symphony.bus.core.registry import Entry, Pulse, Registry
+from symphony.bus.core.registry import BEAT_S, Entry, Pulse, Registry
 from symphony.bus.errors import EndpointTaken, EndpointUnknown
 
 STEPS = st.lists(
@@ -142,6 +142,15 @@ def test_a_link_is_lost_exactly_when_it_was_silent_too_long(steps: list[tuple[in
         assert set(pulse.lost(now)) == lost
         for link in lost:
             del heard[link]
+
+
+@given(st.floats(0, BEAT_S), st.floats(0, BEAT_S))
+def test_a_peer_that_falls_silent_is_lost_within_a_second(last_sign_s: float, look_s: float) -> None:
+    pulse = Pulse()
+    pulse.heard("a", last_sign_s)
+    looks = (look_s + number * BEAT_S for number in range(100))
+    lost_s = next(now_s for now_s in looks if now_s >= last_sign_s and pulse.lost(now_s))
+    assert 0.75 <= lost_s - last_sign_s < 1.0
 
 
 def test_after_a_stall_of_our_own_nobody_is_blamed() -> None:

@@ -80,8 +80,9 @@ class Registry:
         return tuple(self._entries.values())
 
 
-BEAT_S: Final = 0.25
-LOST_AFTER_S: Final = 0.9
+BEAT_S: Final = 0.2
+LOST_AFTER_S: Final = 0.75
+"""Whoever falls silent is found lost at the first look after that: within a second, with `BEAT_S`."""
 
 
 @dataclass(slots=True)
