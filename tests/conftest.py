@@ -1,10 +1,11 @@
 """What all tests share: how many examples properties get, no home of the developer's, a NATS server."""
 
 import asyncio
+import fcntl
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +102,11 @@ async def nats_server(tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable
     yield start
     for server in started:
         await server.kill()
+
+
+@pytest.fixture
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For tests that need all cores: no two of them run at once, in whatever workers."""
+    with (tmp_path_factory.getbasetemp().parent / "machine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -213,6 +213,7 @@ async def test_killed_senders_and_deaf_receivers_leave_nothing_behind(world: Wor
     deaf.kill()
 
 
+@pytest.mark.usefixtures("machine")
 async def test_ten_thousand_connections_leave_nothing_behind_and_others_are_served_meanwhile(
     world: World, here: Here
 ) -> None:

@@ -123,6 +123,7 @@ def load(tmp_path: Path) -> Iterator[Load]:
     made.end()
 
 
+@pytest.mark.usefixtures("machine")
 async def test_under_load_for_a_while_every_message_comes_once_and_in_order(load: Load) -> None:
     """`make soak` does so for longer.
 

@@ -152,6 +152,7 @@ async def test_a_stopped_receiver_makes_the_sender_wait_and_loses_nothing(
         assert int.from_bytes((await connection.receive())[:8], "big") == number
 
 
+@pytest.mark.usefixtures("machine")
 async def test_ten_thousand_connections_leave_nothing_behind(world: World, stack: AsyncExitStack) -> None:
     gone = 0
     unhappy: list[SymphonyError] = []

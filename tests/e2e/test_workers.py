@@ -226,6 +226,7 @@ async def test_two_are_at_work_at_the_same_time_in_two_processes(
     assert (tmp_path / "b").exists()
 
 
+@pytest.mark.usefixtures("machine")
 @pytest.mark.skipif(cores() < 2, reason="this machine has one core")
 async def test_two_computations_take_two_cores(workers: Workers, task: Make) -> None:
     async def burnt(rounds: int) -> None:

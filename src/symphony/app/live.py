@@ -5,6 +5,7 @@ for a run while nobody does.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -80,13 +81,17 @@ class LiveBus:
             if os.path.exists(address.removeprefix("unix://")):  # noqa: PTH110  quick
                 self._ready.clear()
             self._joining = asyncio.get_running_loop().create_task(self._join(address), name="bus")
-        run = self._runs[run_id] = _Told(run_id, feed, self._ready)
+        others = not self._ready.is_set()
+        run = self._runs[run_id] = _Told(run_id, feed, self._ready, others=others)
         if self._bus is not None:
             run.start(self._bus)
 
     async def ended(self, run_id: str) -> None:
         """The run has: what is left goes to those who watch, as long as they take it."""
-        await self._runs.pop(run_id).end()
+        try:
+            await self._runs[run_id].end()
+        finally:
+            del self._runs[run_id]
 
     async def follow(self, run_id: str, feed: Feed) -> AsyncIterator[RunEvent]:
         """Every event of a run of this process from its start, live while it goes on."""
@@ -166,9 +171,10 @@ class LiveBus:
 class _Told:
     """A run that goes on, and those who are told of it."""
 
-    def __init__(self, run_id: str, feed: Feed, ready: asyncio.Event) -> None:
-        """Nothing is published until `ready`."""
-        self._run_id, self._feed, self._ready = run_id, feed, ready
+    def __init__(self, run_id: str, feed: Feed, ready: asyncio.Event, *, others: bool) -> None:
+        """Nothing is published until `ready`. Are there `others`, who may listen already?"""
+        self._run_id, self._feed, self._ready, self._others = run_id, feed, ready, others
+        self._known = asyncio.Event()  # whether anybody listens
         self._telling: asyncio.Task[None] | None = None
         self._heard = self._over = False
         self._boxes: set[Mailbox] = set()
@@ -184,6 +190,10 @@ class _Told:
 
     async def end(self) -> None:
         """Nothing more will happen; views of this process end, too."""
+        if self._others:  # a run that is over before they are reached is told of all the same
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    await self._known.wait()
         if self._telling is not None:
             if self._heard:  # else nobody listens, and nobody is waited for
                 await asyncio.wait({self._telling}, timeout=PATIENCE_S)
@@ -211,14 +221,17 @@ class _Told:
         try:
             at = await self._interest(bus)
             self._heard = True
+            self._known.set()
             await self._publish(bus, endpoint, at)
         finally:
+            self._known.set()
             await endpoint.close()
 
     async def _interest(self, bus: "Bus") -> int:
         """Wait until somebody listens; the number of events that need not be published."""
         if bus.wants_below(stream.topic(self._run_id)):
             return 0
+        self._known.set()
         wanted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         def look() -> None:

@@ -1,6 +1,7 @@
 """The end of a run and those who watch it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from random import Random
@@ -113,3 +114,20 @@ def test_what_the_bus_loses_doubles_or_mixes_up_is_seen_once_and_in_order(seed: 
 
 async def collect(events: AsyncIterator[RunEvent]) -> list[RunEvent]:
     return [event async for event in events]
+
+
+async def test_a_run_that_is_over_before_the_others_are_reached_is_told_to_them(tmp_path: Path) -> None:
+    home, hub, over = tmp_path / "home", Bus(), threading.Event()
+    box = await hub.mailbox("run.>", owner="tap")
+    joined = await join(hub, live.bus_address(home))
+    async with asyncio.timeout(15), Symphony.open(home) as symphony:
+        symphony.live.beyond = lambda: over.wait(10) and None  # what keeps it from joining at once
+        handle = await symphony.start(loads(WORKFLOW, "json"))
+        result = asyncio.ensure_future(handle.result())
+        await asyncio.wait({result}, timeout=0.3)
+        over.set()
+        await result
+        while (await box.receive()).header.message_type != "run.finished":
+            pass
+    await joined.close()
+    await hub.close()

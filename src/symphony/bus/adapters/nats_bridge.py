@@ -57,6 +57,7 @@ class Bridge:
         self._tried = asyncio.Event()
         self._since_s = bus.clock.monotonic_s()
         self._seen: OrderedDict[tuple[str | None, str], None] = OrderedDict()
+        self._closing = asyncio.Event()
         self._staying = asyncio.get_running_loop().create_task(self._stay(), name="nats bridge")
 
     def forward(self, envelope: MessageEnvelope) -> None:
@@ -97,6 +98,7 @@ class Bridge:
 
     async def close(self) -> None:
         """See `Beyond`. Waits a second at most."""
+        self._closing.set()
         self._staying.cancel()
         await asyncio.gather(self._staying, return_exceptions=True)
         if self._session is not None:
@@ -118,20 +120,23 @@ class Bridge:
 
     async def _stay(self) -> None:
         again_s = self.config.again_s
-        while True:
+        while not self._closing.is_set():  # the library may keep a cancellation to itself
             session = Session(self)
             try:
                 await session.open()
             except SymphonyError as error:
                 await session.stop()
                 self._away(error)
-                await self.bus.clock.sleep(again_s)
+                if not self._closing.is_set():
+                    await self.bus.clock.sleep(again_s)
                 again_s = min(AGAIN_MAX_S, again_s * 2)
                 continue
             except BaseException:
                 await session.stop()
                 raise
             self._here(session)
+            if self._closing.is_set():
+                return
             again_s = self.config.again_s
             why = await session.over()
             self._session = None
