@@ -36,6 +36,11 @@ async def deaf(_: Bus, endpoint: Endpoint) -> None:
     await endpoint.mailbox("load.>", capacity=100)
 
 
+async def jam(_: Bus, endpoint: Endpoint) -> None:
+    """The same, but nobody may publish more until they are read."""
+    await endpoint.mailbox("load.>", capacity=100, policy=Policy.BLOCK)
+
+
 async def pour(_: Bus, endpoint: Endpoint) -> None:
     """Publish numbers for ever, as fast as they are taken."""
     number = 0
@@ -88,7 +93,13 @@ async def check(_: Bus, endpoint: Endpoint, *senders: str) -> None:
     print(json.dumps(found), flush=True)
 
 
-VERBS: dict[str, Callable[..., Awaitable[None]]] = {"deaf": deaf, "pour": pour, "pace": pace, "check": check}
+VERBS: dict[str, Callable[..., Awaitable[None]]] = {
+    "deaf": deaf,
+    "jam": jam,
+    "pour": pour,
+    "pace": pace,
+    "check": check,
+}
 
 
 async def main(verb: str, address: str, name: str, *more: str) -> None:

@@ -172,6 +172,28 @@ async def test_whoever_is_stopped_for_5_s_under_load_nothing_is_missing_unannoun
         await bus.close()
 
 
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_receiver_that_everybody_waits_for_is_waited_for_no_more_once_it_is_dead_or_stopped(
+    world: World, here: Here, sign: signal.Signals
+) -> None:
+    _, _, endpoint = here
+    box = await endpoint.mailbox("load.>", capacity=1000, policy=Policy.BLOCK)
+    told = await endpoint.mailbox("bus.endpoint.lost")
+    jammed = await world.start("jam", "jammed")
+    await world.start("pour", "pouring")
+    last = dict[str, int]()
+    async with asyncio.timeout(PATIENCE_S):
+        while await read_on(box, told, last, 1.0) or not last:
+            pass
+        held = last["load.pouring"]
+        jammed.send_signal(sign)
+        found = data_of(await told.receive())
+        assert isinstance(found, dict)
+        assert found["name"] == "jammed"
+        while last["load.pouring"] < held + 5000:
+            await read_on(box, told, last, 0.2)
+
+
 async def read_on(box: Mailbox, told: Mailbox, last: dict[str, int], seconds: float) -> dict[str, int]:
     """Read numbers for so long; none comes twice, and none is missing but after a loss was told."""
     found, until_s = dict[str, int](), asyncio.get_running_loop().time() + seconds
