@@ -20,7 +20,7 @@ import results as files  # noqa: E402
 
 ALL = (
     "validation", "engine", "effects", "memory", "startup", "embedding", "artifacts", "ipc", "bus",
-    "bus_peers", "nats", "sync",
+    "bus_peers", "bus_nats", "sync",
 )  # fmt: skip
 LIMIT_S = 300
 _UNITS = ("ms", "s", "us", "bytes")

@@ -78,7 +78,7 @@ class LiveBus:
         """From now until it has `ended`, the events of this run are published as far as somebody listens."""
         if self._home is not None and self._joining is None:
             address = bus_address(self._home)
-            if os.path.exists(address.removeprefix("unix://")):  # noqa: PTH110  quick
+            if Path(address.removeprefix("unix://")).exists():
                 self._ready.clear()
             self._joining = asyncio.get_running_loop().create_task(self._join(address), name="bus")
         others = not self._ready.is_set()

@@ -27,6 +27,7 @@ from symphony.bus.core.metrics import BeyondStats
 from symphony.bus.core.registry import BEAT_S, Entry
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import covers, has_wildcard
+from symphony.bus.endpoint import OWN_TOPICS
 from symphony.bus.errors import EndpointBusy, EndpointTaken, EndpointUnknown
 from symphony.bus.membership import REFUSED
 from symphony.commons.errors import SymphonyError
@@ -43,7 +44,6 @@ AGAIN_MAX_S: Final = 3.0
 LEAVE_S: Final = 1.0
 """How long the end may wait for the server."""
 _REMEMBERED: Final = 8192
-_OWN_TOPICS: Final = "bus."
 
 
 class Bridge:
@@ -276,7 +276,7 @@ class Session:
             self.link.withdraw(name)
 
     def _claim(self, entry: Entry) -> None:
-        if entry.name != "bus" and not entry.name.startswith(_OWN_TOPICS):
+        if entry.name != "bus" and not entry.name.startswith(OWN_TOPICS):
             self.link.own(self._claimed(entry), f"nats claim {entry.name}")
 
     async def _claimed(self, entry: Entry) -> None:
@@ -300,7 +300,7 @@ class Session:
 
     def _export(self) -> None:
         """Subscribe to what is wanted beyond, and to nothing else."""
-        wanted = {one for one in self.link.peers.wants() if not one.startswith(_OWN_TOPICS)}
+        wanted = {one for one in self.link.peers.wants() if not one.startswith(OWN_TOPICS)}
         for pattern in [one for one in self._exports if one not in wanted]:
             self.bus.unsubscribe(self._exports.pop(pattern))
         for pattern in wanted - self._exports.keys():
@@ -311,7 +311,7 @@ class Session:
     def _leaves(self, pattern: str, envelope: MessageEnvelope) -> None:
         event = envelope.payload
         assert isinstance(event, EventPayload)
-        if event.topic.startswith(_OWN_TOPICS) or not self.bridge.fresh(envelope.header.message_id):
+        if event.topic.startswith(OWN_TOPICS) or not self.bridge.fresh(envelope.header.message_id):
             return
         groups = self.bus.router.route(event.topic).groups
         names = [str(group.members[0].group) for group in groups]
@@ -373,7 +373,7 @@ class Session:
         plain = {one.pattern for one in self.bus.router.retentions()}
         groups: set[tuple[str, str | None]] = set()
         for one in self.bus.router.subscriptions():
-            if one not in ours and not one.pattern.startswith(_OWN_TOPICS):
+            if one not in ours and not one.pattern.startswith(OWN_TOPICS):
                 groups.add((one.pattern, one.group)) if one.group is not None else plain.add(one.pattern)
         wanted = groups | {(pattern, None) for pattern in _widest(plain)}
         for key in wanted - self._imports.keys():
@@ -389,7 +389,7 @@ class Session:
         envelope = self.link.read(message)
         if envelope is None or not isinstance(event := envelope.payload, EventPayload):
             return
-        own = event.topic.startswith(_OWN_TOPICS)
+        own = event.topic.startswith(OWN_TOPICS)
         if own or envelope.header.recipient or message.subject != self.link.subject(f"event.{event.topic}"):
             return
         if served(message, group) or not self.bridge.fresh(envelope.header.message_id, group):

@@ -8,7 +8,7 @@ its CPU is that of both; the server has its own. Size: 20,000 events, 1,000 and 
 10,240 stored events; medians of five. Budget: 2 times nats-py for an event and a request, 59 µs
 for an acknowledged event (17,000 a second).
 
-Run: python benchmarks/nats.py; prints one JSON line.
+Run: python benchmarks/bus_nats.py; prints one JSON line.
 """
 
 import asyncio
@@ -22,22 +22,16 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter, process_time
 
-# A file of this name must not hide the library.
-sys.path[:] = [one for one in sys.path if Path(one or ".").resolve() != Path(__file__).resolve().parent]
+from measuring import Figure, line
+from nats.aio.client import Client
+from nats.aio.msg import Msg
 
-from nats.aio.client import Client  # noqa: E402
-from nats.aio.msg import Msg  # noqa: E402
-
-sys.path.append(str(Path(__file__).resolve().parent))
-
-from measuring import Figure, line  # noqa: E402
-
-from symphony.bus import Bus, Endpoint, Policy  # noqa: E402
-from symphony.bus.adapters.nats import join_nats  # noqa: E402
-from symphony.bus.adapters.nats_bridge import Bridge  # noqa: E402
-from symphony.bus.adapters.nats_connection import NatsConfig, in_force  # noqa: E402
-from symphony.ipc import CODECS, EndpointId, EventPayload, MessageEnvelope, Stationery  # noqa: E402
-from symphony.ports.values import Value  # noqa: E402
+from symphony.bus import Bus, Endpoint, Policy
+from symphony.bus.adapters.nats import join_nats
+from symphony.bus.adapters.nats_bridge import Bridge
+from symphony.bus.adapters.nats_connection import NatsConfig, in_force
+from symphony.ipc import CODECS, EndpointId, EventPayload, MessageEnvelope, Stationery
+from symphony.ports.values import Value
 
 TIMES = 5
 EVENTS, REQUESTS, MANY, STORED = 20_000, 1_000, 6_400, 10_240
@@ -241,7 +235,7 @@ def figures(found: dict[str, tuple[float, float]]) -> list[Figure]:
 if __name__ == "__main__":
     print(
         line(
-            "nats",
+            "bus_nats",
             f"{EVENTS:,} events, {REQUESTS:,} requests, {STORED:,} stored",
             figures(asyncio.run(main())),
         )
