@@ -13,6 +13,7 @@ from symphony.ports.values import Value
 from symphony.sdk.annotations import Convert
 from symphony.sdk.context import Context, LogSink
 from symphony.sdk.fingerprints import fingerprint
+from symphony.sdk.paths import Find
 from symphony.sdk.plain import to_value
 from symphony.sdk.signatures import invalid, read_signature
 from symphony.workflow.catalog import OperatorInfo
@@ -45,7 +46,8 @@ class Operator:
     without a task of its own: it must never suspend), `task` (async), `thread` (sync).
     `reads`, for effect `read`: a text that changes whenever what the operator reads changes,
     which makes its result cacheable; None if it cannot tell. It runs in a thread. `cpu`: it
-    computes for long, and runs in a worker process.
+    computes for long, and runs in a worker process. `paths` find the paths in those inputs that may
+    hold any; None: the types of the ports tell.
     """
 
     info: OperatorInfo
@@ -55,6 +57,7 @@ class Operator:
     single_output: bool = True
     reads: Reads | None = None
     cpu: bool = False
+    paths: Mapping[str, Find] | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -177,6 +180,7 @@ def operator(
             single_output=signature.single_output,
             reads=reads,
             cpu=cpu,
+            paths=signature.paths,
             original=function,
         )
 

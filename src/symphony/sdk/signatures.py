@@ -13,6 +13,7 @@ from symphony.sdk.annotations import Convert, converter, is_record, port_type
 from symphony.sdk.context import Context
 from symphony.sdk.docstrings import Docstring, parse_docstring
 from symphony.sdk.errors import OperatorInvalid
+from symphony.sdk.paths import Find, path_finder
 from symphony.sdk.plain import to_value
 from symphony.workflow.catalog import Port
 from symphony.workflow.model import NAME
@@ -23,7 +24,10 @@ _NO_DEFAULT = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """A function as an operator; `converters` are those of inputs that are not plain values."""
+    """A function as an operator.
+
+    `converters` are those of inputs that are not plain values, `paths` find the paths in inputs.
+    """
 
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
@@ -31,6 +35,7 @@ class Signature:
     context_name: str | None
     doc: Docstring
     converters: Mapping[str, Convert] = field(default_factory=dict)
+    paths: Mapping[str, Find] = field(default_factory=dict)
 
 
 def read_signature(function: Callable[..., object], output: str) -> Signature:
@@ -43,6 +48,7 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
     types: dict[str, PortType] = {}
     defaults: dict[str, Value] = {}
     converters: dict[str, Convert] = {}
+    paths: dict[str, Find] = {}
     for name, parameter in inspect.signature(function).parameters.items():
         annotation = annotations.get(name)
         _check_parameter(function, parameter, name in annotations)
@@ -54,6 +60,8 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
         types[name] = _type(function, f"parameter {name!r}", annotation)
         if (convert := converter(annotation)) is not None:
             converters[name] = convert
+        if (find := path_finder(annotation)) is not None:
+            paths[name] = find
         if parameter.default is not _NO_DEFAULT:
             defaults[name] = _default(function, name, parameter.default, types[name])
     outputs, single = _outputs(function, annotations, output)
@@ -63,7 +71,7 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
         for name, kind in types.items()
     }
     ports = {name: Port(type=kind, description=doc.outputs.get(name, "")) for name, kind in outputs.items()}
-    return Signature(inputs, ports, single, context_name, doc, converters)
+    return Signature(inputs, ports, single, context_name, doc, converters, paths)
 
 
 def invalid(function: object, problem: str, hint: str) -> OperatorInvalid:

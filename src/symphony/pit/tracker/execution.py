@@ -5,7 +5,7 @@ import contextlib
 import contextvars
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, ended_itself, too_late
+from symphony.pit.tracker.reading import contents_read
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.spending import Meter, Spending
@@ -29,7 +30,6 @@ from symphony.ports.clock import Clock
 from symphony.ports.models import Models, Usage
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 from symphony.sdk import Context, LogSink
-from symphony.workflow.catalog import Port
 from symphony.workflow.model import CommandNode
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class Executor:
         # A thread only for what may take long: the way there and back costs as much as a commit.
         plain: Mapping[str, Value]
         if any(isinstance(value, ArtifactRef) for value in inputs.values()):
-            plain = await loop.run_in_executor(pool, self.all_plain, inputs)
+            plain = await loop.run_in_executor(pool, self.loaded, work, inputs)
         else:
             plain = self.all_plain(inputs)
         returned = await self._call(work, plain, node, attempt, pool, asking)
@@ -316,16 +316,11 @@ class Executor:
     ) -> str | None:
         """What the node's result is cached under; None if it cannot be. `config` is a model's."""
         assert self.cache is not None
-        digests: dict[str, str] = {}
-        for name, value in inputs.items():
-            port = None if work.input_ports is None else work.input_ports.get(name)
-            pure = work.operator is not None and work.operator.info.effect == "pure"
-            for at, path in enumerate(_paths(port, value) if pure else ()):
-                content = self.cache.content(self.cwd / path)
-                if content is None:
-                    return None
-                digests[f"{name}:path:{at}"] = content
-            digests[name] = value_digest(value)
+        read = contents_read(work, inputs, self.cwd, self._plain, self.cache.content)
+        if read is None:
+            return None
+        digests = {name: value_digest(value) for name, value in inputs.items()}
+        digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
         if work.operator is not None and work.operator.reads is not None:
             context = self._context(work, node, attempt, lambda: False)
             seen = work.operator.reads({k: self._plain(v) for k, v in inputs.items()}, context)
@@ -364,6 +359,15 @@ class Executor:
 
     def all_plain(self, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
         return {name: self._plain(value) for name, value in inputs.items()}
+
+    def loaded(self, work: Work, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
+        """The inputs as values, those loaded now checked against their ports: a reference cannot be.
+
+        Raises SymphonyError `type-mismatch`.
+        """
+        plain = self.all_plain(inputs)
+        check_inputs(work, {k: plain[k] for k, v in inputs.items() if isinstance(v, ArtifactRef)})
+        return plain
 
     def keep_large(
         self, value: StoredValue, content_type: str | None = None, name: str | None = None
@@ -504,17 +508,6 @@ def _artifact_name(work: Work) -> str | None:
 def settings(work: Work) -> dict[str, Value]:
     """What a node says under `config`, made ready by `Bindings.configured`."""
     return {name: template.value for name, template in work.config.items()}
-
-
-def _paths(port: Port | None, value: StoredValue) -> Sequence[str]:
-    """The paths in an input whose type says so."""
-    if port is None:
-        return ()
-    if port.type.kind == "path" and isinstance(value, str):
-        return (value,)
-    if port.type.kind == "list" and port.type.item is not None and port.type.item.kind == "path":
-        return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()
-    return ()
 
 
 def _large(value: StoredValue) -> bool:

@@ -64,7 +64,7 @@ class Inline:
             check_inputs(work, inputs)
         for value in inputs.values():
             if type(value) is ArtifactRef:
-                inputs = {**self._executor.all_plain(inputs)}
+                inputs = {**self._executor.loaded(work, inputs)}
                 break
         arguments: Mapping[str, object] = inputs
         if operator.context_name is not None:

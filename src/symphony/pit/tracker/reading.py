@@ -1,0 +1,63 @@
+"""The files that a node's inputs point to: a cached result depends on what they hold."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from symphony.pit.tracker.work import Work
+from symphony.ports.values import StoredValue, Value
+from symphony.sdk.paths import Find, PathsUnknown, path_finder
+
+
+def contents_read(
+    work: Work,
+    inputs: Mapping[str, StoredValue],
+    cwd: Path,
+    load: Callable[[StoredValue], Value],
+    content: Callable[[Path], str | None],
+) -> dict[str, list[str]] | None:
+    """Digests of the files behind the paths in `inputs`, by input; defaults of inputs count too.
+
+    Only of what is a function of its inputs and of such files: a model, or a pure operator. `load`
+    gives the value behind a reference, `content` a digest. None if it cannot be known what is
+    read: the type does not tell where the paths are, or one points to no regular file.
+    """
+    finders = _finders(work)
+    ports = work.input_ports or {}
+    found: dict[str, list[str]] = {}
+    for name, find in finders.items():
+        default = ports[name].default if name in ports else None
+        value = inputs.get(name, None if default is msgspec.UNSET else default)
+        try:
+            paths = list(dict.fromkeys(find(load(value))))
+        except PathsUnknown:
+            return None
+        digests = [_digest(path, cwd, content) for path in paths]
+        if None in digests:
+            return None
+        if digests:
+            found[name] = [digest for digest in digests if digest is not None]
+    return found
+
+
+def _finders(work: Work) -> Mapping[str, Find]:
+    operator = work.operator
+    if operator is not None and operator.info.effect != "pure":
+        return {}  # its `reads` says what it reads
+    if operator is not None and operator.paths is not None:
+        return operator.paths
+    finders = {name: path_finder(port.type) for name, port in (work.input_ports or {}).items()}
+    return {name: find for name, find in finders.items() if find is not None}
+
+
+def _digest(path: str, cwd: Path, content: Callable[[Path], str | None]) -> str | None:
+    """Of the file that `path` names for the caller, and for a function that asks the process's folder."""
+    digest = content(cwd / path)
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder is gone: nothing relative can be opened
+        return digest
+    if digest is None or here == cwd or Path(path).is_absolute():
+        return digest
+    return f"{digest}+{content(here / path)}"

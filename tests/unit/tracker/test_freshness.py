@@ -1,0 +1,256 @@
+"""A cached result is taken only if nothing that it was made of has changed."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, TypedDict
+
+import pytest
+
+from symphony import operator
+from symphony.app import Symphony
+from symphony.ports.runs import RunResult
+from symphony.ports.values import ArtifactRef, Value
+from symphony.sdk import Context, Operator
+from symphony.workflow import loads
+
+LARGE = 3_000
+"""Paths of 20 characters that are beyond what travels inline."""
+
+
+class Pair(TypedDict):
+    left: Path
+
+
+class Row(NamedTuple):
+    file: Path
+
+
+@dataclass
+class Source:
+    file: Path
+
+
+def texts(value: object) -> str:
+    """The text of each file that `value` names, however deep."""
+    if isinstance(value, str | Path):
+        return Path(value).read_text()
+    if isinstance(value, dict):
+        return "".join(map(texts, value.values()))
+    return "".join(map(texts, value)) if isinstance(value, list) else ""
+
+
+def reader(name: str, annotation: object) -> Operator:
+    """A pure operator that reads every file in its input, which is annotated `annotation`."""
+
+    def function(paths, context):  # type: ignore[no-untyped-def]
+        """Read."""
+        return texts(paths)
+
+    function.__annotations__ = {"paths": annotation, "context": Context, "return": str}
+    return operator(name, version="1.0.0", pure=True)(function)
+
+
+async def twice(
+    home: Path,
+    operators: Sequence[Operator],
+    nodes: Mapping[str, object],
+    change: Callable[[], object],
+    cwd: Path | None = None,
+) -> tuple[RunResult, RunResult]:
+    """Two runs of a workflow in one process, with `change` between them."""
+    outputs = {name: f"${{{{ {name}.result }}}}" for name in nodes if name != "source"}
+    document = json.dumps({"symphony": 1, "name": "t", "nodes": nodes, "outputs": outputs})
+    async with Symphony.open(home=home, operators=operators) as symphony:
+        first = await (await symphony.start(loads(document, "json"), cwd=cwd)).result()
+        change()
+        second = await (await symphony.start(loads(document, "json"), cwd=cwd)).result()
+    assert str(first.status) == str(second.status) == "succeeded", (first, second)
+    return first, second
+
+
+SHAPES: list[tuple[object, Callable[[str], Value]]] = [
+    (Path, lambda file: file),
+    (Path | None, lambda file: file),
+    (list[Path], lambda file: [file]),
+    (dict[str, Path], lambda file: {"one": file}),
+    (dict[str, list[Path]], lambda file: {"one": [file]}),
+    (list[list[Path]], lambda file: [[file]]),
+    (list[Path] | Path, lambda file: [file]),
+    (list[Path] | Path, lambda file: file),
+    (str | Path, lambda file: file),
+    (tuple[Path, int], lambda file: [file, 1]),
+    (Pair, lambda file: {"left": file}),
+    (list[Pair], lambda file: [{"left": file}]),
+    (Row, lambda file: {"file": file}),
+    (Source, lambda file: {"file": file}),
+    (Literal["none"] | Path, lambda file: file),
+    (list[Path], lambda file: [file] * LARGE),
+    (dict[str, Path], lambda file: {str(at): file for at in range(LARGE)}),
+]
+
+
+@pytest.mark.parametrize(("annotation", "made"), SHAPES, ids=[str(shape[0]) for shape in SHAPES])
+def test_a_changed_file_is_a_changed_result_wherever_its_path_stands(
+    annotation: object, made: Callable[[str], Value], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    large = reader("test.read", annotation)
+    given = operator("test.given", version="1.0.0", read=True)(_given(made(str(file))))
+    nodes = {
+        "source": {"operator": "test.given"},
+        "a": {"operator": "test.read", "inputs": {"paths": "${{ source.result }}"}},
+    }
+    first, same = asyncio.run(twice(tmp_path / "home", [large, given], nodes, lambda: None))
+    assert same.nodes["a"].status.value == "cached"
+    first, second = asyncio.run(
+        twice(tmp_path / "home", [large, given], nodes, lambda: file.write_text("new"))
+    )
+    assert (_head(first), _head(second)) == ("old", "new")
+
+
+def _given(value: Value) -> Callable[[], object]:
+    def given() -> object:
+        """Give it."""
+        return value
+
+    return given
+
+
+def _head(result: RunResult) -> str:
+    found = result.outputs["a"]
+    assert isinstance(found, str)
+    return found[:3]
+
+
+def test_a_file_behind_a_default_path_counts(tmp_path: Path) -> None:
+    file = tmp_path / "settings.txt"
+    file.write_text("old")
+
+    def function(file: Path = file) -> str:
+        """Read."""
+        return file.read_text()
+
+    one = operator("test.default", version="1.0.0", pure=True)(function)
+    nodes = {"a": {"operator": "test.default"}}
+    first, second = asyncio.run(twice(tmp_path / "home", [one], nodes, lambda: file.write_text("new")))
+    assert (first.outputs["a"], second.outputs["a"]) == ("old", "new")
+
+
+@pytest.mark.parametrize("kind", ["folder", "missing"])
+def test_what_is_no_regular_file_is_never_taken_from_the_cache(kind: str, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    if kind == "folder":
+        target.mkdir()
+
+    def function(paths: list[Path]) -> list[str]:
+        """List."""
+        return [entry.name for path in paths if path.exists() for entry in path.iterdir()]
+
+    one = operator("test.look", version="1.0.0", pure=True)(function)
+    nodes = {"a": {"operator": "test.look", "inputs": {"paths": [str(target)]}}}
+
+    def change() -> None:
+        target.mkdir(exist_ok=True)
+        (target / "new").write_text("")
+
+    first, second = asyncio.run(twice(tmp_path / "home", [one], nodes, change))
+    assert (first.outputs["a"], second.outputs["a"]) == ([], ["new"])
+
+
+def test_a_link_counts_by_the_file_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("old")
+    (tmp_path / "two").write_text("new")
+    link = tmp_path / "link"
+    link.symlink_to("one")
+    nodes = {"a": {"operator": "test.read", "inputs": {"paths": [[str(link)]]}}}
+
+    def change() -> None:
+        link.unlink()
+        link.symlink_to("two")
+
+    first, second = asyncio.run(
+        twice(tmp_path / "home", [reader("test.read", list[list[Path]])], nodes, change)
+    )
+    assert (first.outputs["a"], second.outputs["a"]) == ("old", "new")
+
+
+def test_a_relative_path_counts_in_the_folder_of_the_run_and_of_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        (folder / "a.txt").write_text("old")
+    monkeypatch.chdir(here)
+    nodes = {"a": {"operator": "test.read", "inputs": {"paths": {"one": "a.txt"}}}}
+    one = reader("test.read", dict[str, Path])
+    first, second = asyncio.run(
+        twice(tmp_path / "home", [one], nodes, lambda: (here / "a.txt").write_text("new"), cwd=there)
+    )
+    assert (first.outputs["a"], second.outputs["a"]) == ("old", "new")
+
+
+def test_elements_count_by_the_files_they_name(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("old")
+    files: list[Value] = [{"one": str(tmp_path / name)} for name in ("a", "b")]
+    each = {"operator": "test.read", "for_each": files, "inputs": {"paths": "${{ item }}"}}
+    one = reader("test.read", dict[str, Path])
+    first, second = asyncio.run(
+        twice(tmp_path / "home", [one], {"a": each}, lambda: (tmp_path / "b").write_text("new"))
+    )
+    assert (first.outputs["a"], second.outputs["a"]) == (["old", "old"], ["old", "new"])
+
+
+# ---- large values are looked into ---------------------------------------------------------
+
+
+@operator("test.numbers", version="1.0.0", pure=True)
+def numbers(values: list[int]) -> int:
+    """Add them up."""
+    return sum(values)
+
+
+@operator("test.inline_numbers", version="1.0.0", pure=True)
+async def inline_numbers(values: list[int]) -> int:
+    """Add them up."""
+    return len(values)
+
+
+@operator("test.named", version="1.0.0", pure=True)
+def named(values: dict[str, list[str]]) -> int:
+    """Count them."""
+    return len(values)
+
+
+@operator("test.mixed", version="1.0.0", read=True)
+def mixed(size: int) -> object:
+    """Numbers, with a text among them at the end."""
+    return [*range(size), "x"]
+
+
+@pytest.mark.parametrize("size", [10, 50_000])
+@pytest.mark.parametrize("target", ["test.numbers", "test.inline_numbers", "test.named"])
+def test_types_of_inputs_are_checked_however_large_the_value(target: str, size: int) -> None:
+    nodes = {
+        "source": {"operator": "test.mixed", "inputs": {"size": size}},
+        "a": {"operator": target, "inputs": {"values": "${{ source.result }}"}},
+    }
+    document = json.dumps({"symphony": 1, "name": "t", "nodes": nodes})
+
+    async def whole() -> RunResult:
+        async with Symphony.open(memory=True, operators=[numbers, inline_numbers, named, mixed]) as symphony:
+            return await (await symphony.start(loads(document, "json"))).result()
+
+    result = asyncio.run(whole())
+    error = result.nodes["a"].error
+    assert error is not None
+    expected = (
+        "a list is not a map" if target == "test.named" else f"element {size}: a string is not an integer"
+    )
+    assert (error.code, expected in error.message) == ("type-mismatch", True), error.message
+    assert not isinstance(error, ArtifactRef)
