@@ -17,7 +17,7 @@ from symphony.app.beyond import beyond_of
 from symphony.app.handle import RunHandle
 from symphony.app.home import find_home
 from symphony.app.live import LiveBus
-from symphony.app.models import AllModels, keys_of
+from symphony.app.models import AllModels, key_names, keys_of
 from symphony.app.preparing import Prepared, limits_of, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.config import load_config
@@ -180,7 +180,11 @@ class Symphony:
 
             models |= configured(self.config.models)
         models |= self._more_models
-        return Catalog(operators={name: one.info for name, one in self.operators.items()}, models=models)
+        return Catalog(
+            operators={name: one.info for name, one in self.operators.items()},
+            models=models,
+            keys=key_names(self.config),
+        )
 
     @cached_property
     def tracing(self) -> Tracing | None:
@@ -492,6 +496,7 @@ class Symphony:
             spending=Spending(prepared.meta.budget, currency=self.config.budget.currency),
             capture=capture,
             environment=job.environment,
+            keys=key_names(self.config),
             allowed_hosts=(*self.config.http.allow, *prepared.meta.allow_hosts),
             workers=self.workers,
         )

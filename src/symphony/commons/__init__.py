@@ -7,6 +7,7 @@
 | `config` | `load_config`, and `load_settings` for any typed settings |
 | `settings` | what may be set, as types: `Config` and its sections |
 | `secrets` | `Secret`: text that prints as asterisks |
+| `environment` | which variables a child process inherits, and what they are to it |
 | `filesystem` | durable atomic writes, paths kept inside a folder, bounded reads |
 | `prevalidation` | rules that answer in microseconds, and how to combine them |
 | `components` | `AsyncComponent`, `HealthStatus`, `ComponentConfig`, `RetryPolicy` |

@@ -1,12 +1,12 @@
 """The operator behind `command:` nodes: one shell command."""
 
 import base64
-import os
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
 import msgspec
 
+from symphony.commons.environment import inherited, variable_of
 from symphony.commons.processes import NODE_VARIABLE, RUN_VARIABLE
 from symphony.ipc.lines import Lines
 from symphony.kit.errors import CommandFailed, CommandNotStarted
@@ -30,8 +30,9 @@ class CommandOutput(TypedDict):
 async def command(command: str, context: Context, environment: dict[str, Value] = {}) -> CommandOutput:  # noqa: B006
     """Run a command with /bin/sh in the caller's directory.
 
-    It inherits Symphony's environment, the variables given here, and SYMPHONY_RUN_ID and
-    SYMPHONY_NODE; stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and
+    It inherits Symphony's environment, but for the variables that the workflow lists under `env`
+    and the keys of models, unless an input reads them; the variables given here, SYMPHONY_RUN_ID
+    and SYMPHONY_NODE come on top; stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and
     stderr, and shown line by line while it comes. Bytes that are not UTF-8 become U+FFFD. A
     status other than 0 fails the node (`command-failed`). Processes that it leaves running in its
     process group are ended with it, those that left the group with the run. When the node is
@@ -68,13 +69,13 @@ def child_environment(inputs: Mapping[str, Value], context: Context) -> dict[str
     """
     given: dict[str, str] = {}
     for name, value in inputs.items():
-        variable = name.upper().replace("-", "_")
+        variable = variable_of(name)
         if variable in given:
             raise CommandNotStarted(f"two inputs become the variable {variable}", hint="rename one of them")
         if not variable or "=" in variable or "\0" in variable:
             raise CommandNotStarted(f"{name!r} cannot name a variable", hint="use letters, digits and _")
         given[variable] = _text(name, value)
-    return {**os.environ, **context.environment, **given, **dict(_marks(context))}
+    return {**inherited(), **context.environment, **given, **dict(_marks(context))}
 
 
 def _marks(context: Context) -> Sequence[tuple[str, str]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
+from symphony.commons.environment import inherited
 from symphony.commons.errors import IoFailed
 from symphony.commons.filesystem import read_bounded, within, write_atomic
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
@@ -289,8 +290,9 @@ def _git_files(base: Path) -> list[str] | None:
     )
     try:
         done = subprocess.run(
-            argv, cwd=base, capture_output=True, stdin=subprocess.DEVNULL, timeout=_GIT_TIMEOUT_S, check=False
-        )
+            argv, cwd=base, env=inherited(), capture_output=True, stdin=subprocess.DEVNULL,
+            timeout=_GIT_TIMEOUT_S, check=False,
+        )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
     if done.returncode != 0:

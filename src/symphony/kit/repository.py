@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from symphony.commons.environment import inherited
 from symphony.kit.errors import CommandNotStarted, GitFailed, InputRefused, NotARepository
 from symphony.kit.processes import run_process
 
@@ -137,7 +138,7 @@ def _check(folder: Path) -> None:
 
 def _environment() -> Mapping[str, str]:
     """Ours without what git's hooks set, which would point it at another repository."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    kept = {k: v for k, v in inherited().items() if not k.startswith("GIT_")}
     for name in (
         "GIT_SSH_COMMAND",
         "GIT_CONFIG_GLOBAL",

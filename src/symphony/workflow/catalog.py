@@ -48,7 +48,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a workflow may name, by name."""
+    """Everything a workflow may name, by name. `keys`: variables that hold keys of models."""
 
     operators: Mapping[str, OperatorInfo] = {}
     models: Mapping[str, ModelInfo] = {}
+    keys: frozenset[str] = frozenset()

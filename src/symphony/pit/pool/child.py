@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from symphony.commons.environment import inherited
 from symphony.commons.errors import IoFailed, SerializationFailed, SymphonyError
 from symphony.ipc.frames import FrameReader, FrameTooLarge
 from symphony.ipc.model_calls import (
@@ -82,7 +83,7 @@ class Child(asyncio.SubprocessProtocol):
         ends without a word or is not ready after `ready_s` seconds.
         """
         try:
-            await self._loop.subprocess_exec(lambda: self, *argv)
+            await self._loop.subprocess_exec(lambda: self, *argv, env=inherited())
             async with asyncio.timeout(ready_s):
                 await self._ready
         except TimeoutError:

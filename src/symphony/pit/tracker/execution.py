@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from symphony.commons.environment import withholding
 from symphony.commons.errors import SymphonyError
 from symphony.commons.unicode import described, sound
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
@@ -23,7 +24,7 @@ from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.spending import Meter, Spending
 from symphony.pit.tracker.tokens import TokenStream
-from symphony.pit.tracker.work import COMMAND, Work
+from symphony.pit.tracker.work import COMMAND, Work, variables_read
 from symphony.ports.arbiter import Arbiter
 from symphony.ports.artifacts import ArtifactStore, Provenance, StorageFull
 from symphony.ports.clock import Clock
@@ -92,6 +93,8 @@ class Executor:
     ]
     environment: Mapping[str, str] = field(default_factory=dict)
     """The listed variables, also those that the process itself does not have."""
+    keys: frozenset[str] = frozenset()
+    """Variables that hold keys of models."""
     allowed_hosts: tuple[str, ...] = ()
     """Hosts that operators may ask over HTTP."""
     threads: int = THREADS
@@ -205,12 +208,13 @@ class Executor:
         if work.model is not None:
             assert asking is not None
             config = await asyncio.get_running_loop().run_in_executor(pool, self.all_plain, asking.config)
-            return await self._ask(work.model, inputs, config, asking.meter)
+            with withholding(self._withheld(work)):
+                return await self._ask(work.model, inputs, config, asking.meter)
         operator = work.operator
         assert operator is not None
         stopped = False
         arguments = self.arguments(work, inputs, node, attempt, lambda: stopped)
-        with self.capture(self._sink(node)):
+        with self.capture(self._sink(node)), withholding(self._withheld(work)):
             if operator.style != "thread":
                 return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
             context = contextvars.copy_context()
@@ -299,10 +303,23 @@ class Executor:
             base=work.base or self.base,
             log=self._sink(node),
             cancelled=cancelled,
-            environment=self.environment,
+            environment=self._shown_variables(work),
             allowed_hosts=self.allowed_hosts,
             config=settings(work),
         )
+
+    def _shown_variables(self, work: Work) -> Mapping[str, str]:
+        """The listed variables that a node may look at: a command those that its inputs read."""
+        if work.operator is None or work.operator.info.name != COMMAND:
+            return self.environment
+        read = variables_read(work)
+        return {name: value for name, value in self.environment.items() if name in read}
+
+    def _withheld(self, work: Work) -> frozenset[str]:
+        """The variables that child processes of a node do not inherit."""
+        secret = self.keys.union(self.environment)
+        command = work.operator is not None and work.operator.info.name == COMMAND
+        return secret - variables_read(work) if command else secret
 
     # ---- cache ----------------------------------------------------------------------------
 
@@ -323,7 +340,8 @@ class Executor:
         digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
         if work.operator is not None and work.operator.reads is not None:
             context = self._context(work, node, attempt, lambda: False)
-            seen = work.operator.reads({k: self._plain(v) for k, v in inputs.items()}, context)
+            with withholding(self._withheld(work)):
+                seen = work.operator.reads({k: self._plain(v) for k, v in inputs.items()}, context)
             if seen is None:
                 return None
             digests[":reads"] = value_digest(seen)

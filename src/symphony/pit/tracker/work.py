@@ -330,6 +330,11 @@ def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
     return delay * jitter if retry.jitter else delay
 
 
+def variables_read(work: Work) -> frozenset[str]:
+    """The environment variables that the node's inputs read."""
+    return frozenset(r.name for template in work.inputs.values() for r in template.reads if r.kind == "env")
+
+
 def candidates(work: Work) -> Sequence[str]:
     """The nodes that a merge chooses from."""
     return tuple(after.partition(".")[0] for after in work.node.after)

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
-from symphony.workflow.expressions import BadExpression, split
 from symphony.workflow.model import (
     CommandNode,
     ControlNode,
@@ -16,6 +15,7 @@ from symphony.workflow.model import (
 )
 from symphony.workflow.problems import child, did_you_mean
 from symphony.workflow.types import ANY, STRING, PortType, fits, list_of, mismatch
+from symphony.workflow.validation.commands import check_command
 from symphony.workflow.validation.level import Level, required
 from symphony.workflow.validation.scope import Scope, port_hint
 
@@ -36,7 +36,7 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
         if expected is None:
             expected = level.scope.inputs_of(node)
             if type(node) is not OperatorNode or expected is None:
-                _check_kind(level, name, node, scope)
+                _check_kind(level, name, node, scope, fed.get(name, ()))
             else:
                 known[node.operator] = expected
         _inputs(level, name, node, scope, expected)
@@ -76,7 +76,7 @@ def _inputs(level: Level, name: str, node: Node, scope: Scope, expected: Mapping
         level.value(value, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
 
 
-def _check_kind(level: Level, name: str, node: Node, scope: Scope) -> None:
+def _check_kind(level: Level, name: str, node: Node, scope: Scope, fed: Collection[str]) -> None:
     place = child(level.place, name)
     match node:
         case OperatorNode() | InstrumentNode():
@@ -88,7 +88,7 @@ def _check_kind(level: Level, name: str, node: Node, scope: Scope) -> None:
             if problem is not None:
                 level.error(problem[0], place, problem[1], problem[2])
         case CommandNode():
-            _command(level, node, place)
+            check_command(level, node, scope, name, fed)
         case ControlNode():
             _control(level, name, node, place, scope)
 
@@ -105,23 +105,6 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
             node.instrument.partition("@")[0], catalog.models, "symphony models list shows all"
         )
         level.error("unknown-model", place, f"unknown model {node.instrument}: {why}", hint)
-
-
-def _command(level: Level, node: CommandNode, place: str) -> None:
-    try:
-        found = any(is_expression for is_expression, _ in split(node.command))
-    except BadExpression:
-        found = True
-    if found:
-        hint = "give the value as an input: it arrives as an environment variable"
-        level.error("bad-expression", child(place, "command"), "a command holds no expressions", hint)
-    seen: dict[str, str] = {}
-    for key in node.inputs:
-        variable = key.upper().replace("-", "_")
-        other = seen.setdefault(variable, key)
-        if other != key:
-            message = f"{key!r} and {other!r} are the same environment variable, {variable}"
-            level.error("duplicate-name", f"{place}.inputs.{key}", message, "rename one of them")
 
 
 def _for_each(level: Level, name: str, node: Node) -> Scope:

@@ -1,0 +1,107 @@
+"""What validation says of commands: variables that inputs replace, and those that a command does not get."""
+
+import msgspec
+import pytest
+
+from symphony.workflow.builtin import builtin_catalog
+from symphony.workflow.files import loads
+from symphony.workflow.problems import ValidationReport
+from symphony.workflow.validation import validate
+
+
+def report_of(node: str, rest: str = "", more: str = "") -> ValidationReport:
+    return validate(loads(f"name: case\n{rest}\nnodes:\n  a: {node}\n{more}", "yaml"), builtin_catalog())
+
+
+def places(report: ValidationReport) -> list[tuple[str, str]]:
+    return [(one.code, one.place) for one in report.errors]
+
+
+def warnings(report: ValidationReport) -> list[tuple[str, str]]:
+    return [(one.code, one.place) for one in report.warnings]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "path", "PATH", "Path", "ifs", "env", "bash_env", "bash-env", "shellopts", "ld_preload", "LD-PRELOAD",
+        "ld_library_path", "ld_audit", "dyld_insert_libraries", "dyld-library-path",
+    ],
+)  # fmt: skip
+def test_an_input_that_replaces_what_the_shell_works_by_is_refused(name: str) -> None:
+    report = report_of(f"{{command: 'true', inputs: {{{name}: x}}}}")
+    assert places(report) == [("reserved-name", f"nodes.a.inputs.{name}")]
+    assert report.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "home", "lang", "LC_ALL", "lc-messages", "user", "shell", "term", "tmpdir", "pwd", "bashopts", "ps4",
+        "cdpath", "globignore", "prompt_command", "pythonpath", "symphony_node", "symphony-run-id",
+    ],
+)  # fmt: skip
+def test_an_input_that_replaces_what_programs_expect_is_told_and_allowed(name: str) -> None:
+    report = report_of(f"{{command: 'true', inputs: {{{name}: x}}}}")
+    assert places(report) == []
+    assert warnings(report) == [("reserved-name", f"nodes.a.inputs.{name}")]
+
+
+@pytest.mark.parametrize("name", ["file", "paths", "my_path", "homes", "language", "old", "ldap", "envs"])
+def test_an_input_with_any_other_name_is_fine(name: str) -> None:
+    report = report_of(f"{{command: 'true', inputs: {{{name}: x}}}}")
+    assert places(report) + warnings(report) == []
+
+
+def test_an_edge_and_an_input_inside_a_loop_replace_variables_as_well() -> None:
+    edges = "  b: {operator: debug.value, inputs: {value: x}}\nedges: [{from: b.result, to: a.path}]"
+    report = report_of("{command: 'true'}", more=edges)
+    assert places(report) == [("reserved-name", "nodes.a.inputs.path")]
+    loop = "{control: loop, state: {n: 1}, until: 'true', body: {c: {command: 'true', inputs: {ifs: x}}}}"
+    assert places(report_of(loop)) == [("reserved-name", "nodes.a.body.c.inputs.ifs")]
+
+
+def test_inputs_of_operators_may_be_called_as_they_like() -> None:
+    assert places(report_of("{operator: fs.read, inputs: {path: notes.txt}}")) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "echo $TOKEN",
+        'curl -H "X: ${TOKEN:-none}"',
+        "printenv TOKEN",
+        "python3 -c 'import os; os.environ[\"TOKEN\"]'",
+    ],
+)
+def test_a_command_that_names_a_listed_variable_without_reading_it_is_told(command: str) -> None:
+    node = msgspec.json.encode({"command": command}).decode()
+    report = report_of(node, "env: [TOKEN]")
+    assert places(report) == []
+    assert warnings(report) == [("missing-input", "nodes.a.command")]
+    assert "${{ env.TOKEN }}" in report.warnings[0].hint
+
+
+@pytest.mark.parametrize(
+    ("command", "inputs"),
+    [
+        ("echo $TOKEN", '{token: "${{ env.TOKEN }}"}'),
+        ("echo $TOKEN", '{key: "Bearer ${{ env.TOKEN }}"}'),
+        ("echo $TOKEN", "{token: another}"),
+        ("TOKEN=x; echo $TOKEN", "{}"),
+        ("while read TOKEN; do echo $TOKEN; done", "{}"),
+        ("echo $TOKENS $MY_TOKEN", "{}"),
+        ("echo $HOME", "{}"),
+    ],
+)
+def test_nothing_is_told_where_the_command_has_the_variable(command: str, inputs: str) -> None:
+    report = report_of(f"{{command: '{command}', inputs: {inputs}}}", "env: [TOKEN, HOME]")
+    assert places(report) + warnings(report) == []
+
+
+def test_a_command_that_names_the_key_of_a_model_is_told() -> None:
+    catalog = msgspec.structs.replace(builtin_catalog(), keys=frozenset({"MY_KEY"}))
+    flow = loads("name: case\nnodes:\n  a: {command: echo $MY_KEY}", "yaml")
+    report = validate(flow, catalog)
+    assert warnings(report) == [("missing-input", "nodes.a.command")]
+    assert "key of a model" in report.warnings[0].message
