@@ -18,6 +18,7 @@ from symphony.workflow.expressions import (
     type_of,
 )
 from symphony.workflow.expressions.celtypes import TIMESTAMP, whole
+from symphony.workflow.expressions.nulls import nulls
 from symphony.workflow.expressions.staging import is_large, stage
 from symphony.workflow.types import ANY, PortType, parse_type
 
@@ -157,6 +158,26 @@ def test_what_is_not_in_scope_is_refused_by_the_scope() -> None:
         ("${{ timestamp('0001-01-01T00:00:00Z') }}", {}, "0001-01-01T00:00:00Z"),
         ("${{ duration('-1.5s') }}", {}, "-1.500s"),
         ("${{ duration('26h') }}", {}, "93600s"),
+        ("${{ timestamp('2020-01-01T00:00:00.123456789Z') }}", {}, "2020-01-01T00:00:00.123456789Z"),
+        ("${{ timestamp(0) + duration('1ns') }}", {}, "1970-01-01T00:00:00.000000001Z"),
+        (
+            "${{ {'k': [timestamp('0001-01-01T00:00:00.000000001Z'), x.a]} }}",
+            {"a": None},
+            {"k": ["0001-01-01T00:00:00.000000001Z", None]},
+        ),
+        ("${{ [[duration('-1ns')], [duration('1.5us')]] }}", {}, [["-0.000000001s"], ["0.000001500s"]]),
+        ("${{ duration('-315537897598.999999999s') }}", {}, "-315537897598.999999999s"),
+        (
+            "${{ x.a.map(t, timestamp(t))[299] }}",
+            {"a": ["2020-01-01T00:00:00.1234567Z"] * 300},
+            "2020-01-01T00:00:00.123456700Z",
+        ),
+        (
+            "${{ x.a.map(t, timestamp(t)) }}",
+            {"a": ["2020-01-01T00:00:00.1234567Z"] * 300},
+            ["2020-01-01T00:00:00.123456700Z"] * 300,
+        ),
+        ("${{ x.a.filter(t, duration(t) > duration('1s')).size() }}", {"a": ["1.000000001s"] * 300}, 300),
         (
             "${{ run.started_at + duration('1h') }}",
             {"started_at": "2020-01-01T00:00:00Z"},
@@ -424,3 +445,11 @@ def test_a_value_fits_its_own_type(value: Value) -> None:
 def test_what_holds_no_nul_is_not_copied() -> None:
     value = [{"k": ["a", b"b", 1]}]
     assert whole(value) is value
+
+
+@pytest.mark.parametrize(
+    ("plain", "count"),
+    [(None, 1), ("", 0), ([None, [None, {"a": None, "b": [None]}], ()], 4), ({}, 0), ({"a": 1}, 0), (0, 0)],
+)
+def test_the_nulls_that_the_library_made_are_counted(plain: object, count: int) -> None:
+    assert nulls(plain) == count

@@ -1,11 +1,12 @@
 """Port types as CEL types and back; values on their way into CEL and out of it."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from symphony.ports.values import Value
+from symphony.workflow.expressions.moments import Moment
 from symphony.workflow.types import ANY, INTEGER, INTEGER_MAX, INTEGER_MIN, STRING, PortType
 
 if TYPE_CHECKING:
@@ -205,30 +206,10 @@ def to_value(plain: object) -> Value:
         return {str(key): to_value(item) for key, item in plain.items()}
     if isinstance(plain, bytearray):
         return bytes(plain)
-    if isinstance(plain, datetime):
-        return _timestamp(plain.astimezone(UTC))
-    if isinstance(plain, timedelta):
-        return _duration(plain)
+    if isinstance(plain, Moment):
+        return plain.text
     raise ValueError(f"the result is {plain}, which cannot travel between nodes")
 
 
 def _spoken(number: float) -> str:
     return "not a number" if math.isnan(number) else "infinite"
-
-
-def _timestamp(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + _fraction(moment.microsecond) + "Z"
-
-
-def _duration(length: timedelta) -> str:
-    sign = "-" if length < timedelta(0) else ""
-    length = abs(length)
-    return f"{sign}{length.days * 86_400 + length.seconds}{_fraction(length.microseconds)}s"
-
-
-def _fraction(microseconds: int) -> str:
-    """No digits, three or six, as protobuf writes them."""
-    if not microseconds:
-        return ""
-    digits = f"{microseconds:06d}"
-    return "." + (digits[:3] if digits.endswith("000") else digits)

@@ -20,6 +20,8 @@ from symphony.workflow.expressions.errors import (
     named,
     reworded,
 )
+from symphony.workflow.expressions.moments import exact
+from symphony.workflow.expressions.nulls import repay
 from symphony.workflow.expressions.scan import Found, Read, tokens
 from symphony.workflow.expressions.staging import Data, EvaluationFailed, NotStaged, Stage, is_large, stage
 from symphony.workflow.types import PortType
@@ -32,6 +34,7 @@ Lookup: TypeAlias = Callable[[Read], Value]
 _SHOWN = 80
 _ERRORS = (RuntimeError, TypeError, ValueError, OverflowError)
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
+_MOMENT = re.compile(r"timestamp|duration", re.IGNORECASE)
 _NULL = re.compile(r"\bnull\b")
 _MAYBE_NULL = ("port", "item", "state", "value")
 
@@ -143,6 +146,9 @@ def _evaluate(text: str, data: Data) -> object:
     try:
         result = _program(text, variables).eval(data=used)
         plain = result.plain_value()
+        repay(plain)
+        if _MOMENT.search(text) or any(moment for _, moment in variables):
+            plain = exact(result, plain)
     except _ERRORS as error:
         raise EvaluationFailed(str(error)) from None
     if isinstance(plain, str) and result.type().name() == "ERROR":
