@@ -1,5 +1,6 @@
 """A run before it begins: the past of the home, the cache as it lies there, and the job put together."""
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from symphony.pit.tracker.outline import Outline
 from symphony.pit.tracker.runs import Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
+
+logger = logging.getLogger(__name__)
 
 RUNS_MAX = 30
 """How many of the newest runs are asked how long things take."""
@@ -51,5 +54,5 @@ def _earlier(runs: Runs, clock: Clock) -> Iterator[tuple[History, Outline]]:
             return
         try:
             yield insight.history(run_id), insight.outline(run_id)
-        except SymphonyError:
-            continue
+        except SymphonyError as error:
+            logger.warning("durations are guessed without a run: %s (%s)", error, error.hint)

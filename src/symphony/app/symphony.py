@@ -31,8 +31,9 @@ from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import record_children
 from symphony.pit.tracker.engine import Engine
 from symphony.pit.tracker.execution import Executor, LogWriter
-from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, read_meta
-from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, prunable, prune, retain_logs
+from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
+from symphony.pit.tracker.journal_rows import journal_errors
+from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, foreseen, prune, retain_logs
 from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
 from symphony.pit.tracker.outline import Outline
@@ -247,8 +248,8 @@ class Symphony:
         Only runs that nothing can go on with, and never one of the `keep` newest. Blocking.
         """
         before_s = self._clock.now_s() - older_s
-        found = list(prunable(self.runs, before_s=before_s, statuses=statuses, keep=keep))
-        return Pruned(runs=found, dry_run=True) if dry_run else prune(self.runs, self.artifacts, found)
+        found = foreseen(self.runs, before_s=before_s, statuses=statuses, keep=keep)
+        return found if dry_run else prune(self.runs, self.artifacts, found.runs, found.unread)
 
     @cached_property
     def live(self) -> LiveBus:
@@ -374,9 +375,9 @@ class Symphony:
         lock.acquire(os.getpid())
         with contextlib.ExitStack() as undo:
             undo.callback(lock.release)
-            meta = read_meta(self.runs.journal_path(run_id))
+            meta = self.runs.meta(run_id)
             self._environment.update(environment or {})
-            prepared = self._prepared(meta)
+            prepared = self._recalled(meta)
             await asyncio.to_thread(end_orphans, run_id)
             store = SqliteStore.own(self.runs.journal_path(run_id))
             undo.callback(store.close)
@@ -409,7 +410,7 @@ class Symphony:
         lock.acquire(os.getpid())
         try:
             self._environment.update(environment or {})
-            old = self._prepared(read_meta(self.runs.journal_path(run_id)))
+            old = self._recalled(self.runs.meta(run_id))
             records = self.runs.records(run_id)
         finally:
             lock.release()
@@ -465,6 +466,11 @@ class Symphony:
         )
         keys = keys_of(self.config, self._environment)
         return prepare(meta, catalog, operators, self._environment, inputs, keys=keys)
+
+    def _recalled(self, meta: RunMeta) -> Prepared:
+        """The run that is recorded. Raises JournalFailed for what makes no sense."""
+        with journal_errors(self.runs.journal_path(meta.run_id)):
+            return self._prepared(meta)
 
     def _engine(self, prepared: Prepared, store: JournalStore) -> tuple[Engine, RunLog]:
         job, sealer, logs = prepared.job, prepared.sealer, self.config.logs

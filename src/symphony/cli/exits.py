@@ -18,6 +18,7 @@ _OF_STATUS: Final = {
     "succeeded": OK,
     "failed": FAILED,
     "interrupted": FAILED,
+    "damaged": FAILED,
     "cancelled": CANCELLED,
     "waiting": WAITING,
     "paused": WAITING,

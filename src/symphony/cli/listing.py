@@ -1,6 +1,6 @@
 """Tables and lines about what is stored: runs, nodes, events, logs, artifacts, operators."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -8,6 +8,7 @@ from symphony.cli import output, spelling
 from symphony.cli.watching import line_of
 
 if TYPE_CHECKING:
+    from symphony.commons.errors import SymphonyError
     from symphony.ports.artifacts import ArtifactRecord
     from symphony.ports.runs import RunEvent, RunResult, RunSummary
     from symphony.ports.values import StoredValue
@@ -27,6 +28,14 @@ def runs_text(runs: "Iterable[RunSummary]") -> str:
         rows.append((run.run_id, str(run.status), output.moment(run.started_at), took, done,
                      output.brief(run.workflow, 40), why))  # fmt: skip
     return output.table(rows, ("RUN", "STATUS", "STARTED", "TOOK", "NODES", "WORKFLOW", ""))
+
+
+def tell_unread(unread: "Sequence[SymphonyError]", what: str = "passed over") -> None:
+    """Say on stderr that runs could not be read, and what became of them."""
+    if unread:
+        hint = f" ({output.shown(unread[0].hint)})" if unread[0].hint else ""
+        told = output.shown(unread[0].message)
+        output.note(f"{output.count(len(unread), 'run')} {what}: {told}{hint}")
 
 
 def nodes_text(run: "RunResult") -> str:

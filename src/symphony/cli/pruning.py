@@ -32,4 +32,5 @@ def document(found: Pruned) -> dict[str, spelling.JSON]:
         "busy": found.busy,
         "artifacts": found.collected.objects,
         "bytes": found.collected.bytes,
+        "unread": [error.message for error in found.unread],
     }

@@ -10,7 +10,10 @@ from symphony.ports.values import StoredValue, Value
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. `interrupted`: its owner died; `waiting`: a person must decide."""
+    """Where a run stands. `interrupted`: its owner died; `waiting`: a person must decide.
+
+    `damaged`: its journal is not what was written; only lists of runs say so, all else raises.
+    """
 
     PENDING = "pending"
     RUNNING = "running"
@@ -20,6 +23,7 @@ class RunStatus(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    DAMAGED = "damaged"
 
 
 class NodeStatus(StrEnum):

@@ -9,7 +9,8 @@ from symphony.cli import completing, options, output, steering
 
 STREAMS = ("stdout", "stderr", "tokens")
 ENDED = ("succeeded", "failed", "cancelled")
-STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded", "failed", "cancelled")
+STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded", "failed", "cancelled",
+            "damaged")  # fmt: skip
 
 
 @click.group("runs")
@@ -38,11 +39,7 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
     wanted = None if status is None else RunStatus(status)
     unread: list[SymphonyError] = []
     found = Symphony.open().runs.list(limit=limit, status=wanted, passed_over=unread.append)
-    if unread:
-        hint = f" ({unread[0].hint})" if unread[0].hint else ""
-        output.note(
-            f"{output.count(len(unread), 'run')} passed over: {output.shown(unread[0].message)}{hint}"
-        )
+    listing.tell_unread(unread)
     if as_json:
         output.say_json([spelling.summary(run) for run in found])
     elif found:
@@ -171,8 +168,9 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
     Of one run, or of the newest ones together.
     """
     from symphony.app import Symphony
-    from symphony.cli import figures
+    from symphony.cli import figures, listing
     from symphony.cli.failures import BadUsage
+    from symphony.commons.errors import SymphonyError
     from symphony.pit.tracker import metrics
     from symphony.pit.tracker.insight import Insight
 
@@ -180,7 +178,12 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
         raise BadUsage("--prometheus and --json are two formats", hint="see symphony runs stats --help")
     runs = Symphony.open().runs
     insight = Insight(runs)
-    found = insight.stats(runs.ids()[:limit]) if run is None else insight.stats_of(runs.find(run))
+    unread: list[SymphonyError] = []
+    if run is None:
+        found = insight.stats(runs.ids()[:limit], unread.append)
+    else:
+        found = insight.stats_of(runs.find(run))
+    listing.tell_unread(unread)
     if prometheus:
         output.say(metrics.exposition(found))
     elif as_json:
@@ -205,11 +208,12 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
     an hour ago stay, and so do those that somebody has named.
     """
     from symphony.app import Symphony
-    from symphony.cli import pruning
+    from symphony.cli import listing, pruning
     from symphony.ports.runs import RunStatus
 
     wanted = [RunStatus(one) for one in status or ENDED]
     found = Symphony.open().prune(pruning.age_s(older), keep=keep, statuses=wanted, dry_run=dry_run)
+    listing.tell_unread(found.unread, "cannot be read and stay")
     if as_json:
         output.say_json(pruning.document(found))
     else:
@@ -219,12 +223,13 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
 
 @command.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.run_ids)
-def delete(runs: tuple[str, ...]) -> int:
+@click.option("--damaged", is_flag=True, help="Also runs whose journals are damaged.")
+def delete(runs: tuple[str, ...], damaged: bool) -> int:
     """Delete runs that have ended: their record, logs, and claims on artifacts."""
     from symphony.app import Symphony
 
     opened = Symphony.open().runs
     for run_id in dict.fromkeys(opened.find(run) for run in runs):
-        opened.delete(run_id)
+        opened.delete(run_id, damaged=damaged)
         output.say(f"{run_id} deleted\n")
     return 0

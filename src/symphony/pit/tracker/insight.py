@@ -1,9 +1,10 @@
 """Histories, outlines and metrics of the runs under a home, made from their journals. Blocking."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.history import History
+from symphony.pit.tracker.journal_rows import journal_errors
 from symphony.pit.tracker.metrics import Stats, measure
 from symphony.pit.tracker.outline import Outline
 from symphony.pit.tracker.runs import Runs
@@ -21,18 +22,21 @@ class Insight:
         return History(self._runs.events(run_id))
 
     def outline(self, run_id: str) -> Outline:
-        """The workflow and its sub-workflows, as they were recorded at the start."""
+        """The workflow and its sub-workflows, as they were recorded at the start. Raises as `history`."""
         meta = self._runs.meta(run_id)
-        return Outline(loads(meta.workflow, "json"), meta.recorded())
+        with journal_errors(self._runs.journal_path(run_id)):
+            return Outline(loads(meta.workflow, "json"), meta.recorded())
 
-    def stats(self, run_ids: Iterable[str]) -> Stats:
-        """The metrics of these runs together; journals that cannot be read are passed over."""
+    def stats(
+        self, run_ids: Iterable[str], passed_over: Callable[[SymphonyError], object] = lambda _: None
+    ) -> Stats:
+        """The metrics of these runs together; journals that cannot be read are told to `passed_over`."""
         total = Stats()
         for run_id in run_ids:
             try:
                 total.merge(self.stats_of(run_id))
-            except SymphonyError:
-                continue
+            except SymphonyError as error:
+                passed_over(error)
         return total
 
     def stats_of(self, run_id: str) -> Stats:

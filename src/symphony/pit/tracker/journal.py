@@ -5,6 +5,7 @@ of effects pays one fsync a step and a wide graph one for many. The event loop o
 a list; one writer thread encodes, commits and reports back.
 """
 
+import logging
 import os
 import queue
 import sqlite3
@@ -16,46 +17,50 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import sync_directory
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import ChildDocument, Recorded
+from symphony.pit.tracker.journal_rows import (
+    FORMAT,
+    PAGE_BYTES,
+    SCHEMA,
+    Fenced,
+    JournalDamaged,
+    JournalFailed,
+    JournalNewer,
+    batch_records,
+    batches,
+    check_format,
+    checked,
+    connect,
+    damaged,
+    failure,
+    journal_errors,
+    meta_rows,
+    put_meta,
+    reading,
+    row_sum,
+    rows,
+    summed,
+    upgrade,
+)
 from symphony.pit.tracker.records import Record, decode_batch, encode_batch
+
+__all__ = [
+    "FORMAT", "Buffer", "Fenced", "JournalDamaged", "JournalFailed", "JournalNewer", "JournalStore",
+    "MemoryStore", "Request", "RunMeta", "SqliteStore", "Writer", "is_asked", "read_all", "read_meta",
+    "read_run", "remove", "request",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
 
 BATCH_MAX = 1024
 BATCH_AGE_S = 0.005
 _SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batches (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, body BLOB NOT NULL);
-"""
-_LATER = """
-CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS reuse (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-"""
-FORMAT = 2
-"""The version of the journal's format. 1 had no record kinds after `ENDED` and other requests."""
 _APPEND = """
-INSERT INTO batches (epoch, body) SELECT ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
+INSERT INTO batches (seq, epoch, body, sum)
+SELECT ?, ?, ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
 """
-
-
-class JournalFailed(SymphonyError):
-    """The journal could not be written: nothing after the last commit is acknowledged."""
-
-    code = "journal-failed"
-
-
-class JournalNewer(JournalFailed):
-    """A later version of Symphony wrote the journal."""
-
-    code = "journal-newer"
-
-
-class Fenced(JournalFailed):
-    """Another process has taken over the run; this one must not write any more."""
-
-    code = "journal-fenced"
 
 
 class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,79 +170,102 @@ class SqliteStore:
     WAL with synchronous=FULL: a commit is one fsync and survives a power cut.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, epoch: int) -> None:
-        self.path, self._db, self._epoch = path, connection, epoch
+    def __init__(self, path: Path, connection: sqlite3.Connection, epoch: int, seq: int) -> None:
+        """`seq` is the number of the last batch."""
+        self.path, self._db, self._epoch, self._seq = path, connection, epoch, seq
         self._lock = threading.Lock()
         self._asked: sqlite3.Connection | None = None  # of its own: who looks must not wait for a commit
+        self._told: set[int] = set()
 
     @classmethod
     def create(cls, path: Path, meta: RunMeta, reuse: Mapping[str, bytes] | None = None) -> "SqliteStore":
         """A new journal, durable with its meta data and the results to reuse when this returns.
 
-        Raises JournalFailed, leaving nothing behind; FileExistsError if there is one.
+        It is there as a whole or not at all. Raises JournalFailed, leaving nothing behind;
+        FileExistsError if there is one.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        db = _connect(path)
+        if path.exists():
+            raise FileExistsError(path)
+        made = path.with_name(f"{path.name}.new")
         try:
-            db.executescript(
-                "PRAGMA page_size=4096; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _SCHEMA + _LATER
-            )
-            with db:
-                db.execute("INSERT INTO meta VALUES ('run', ?)", (msgspec.msgpack.encode(meta),))
-                db.execute("INSERT INTO meta VALUES ('epoch', 1)")
-                db.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
-                db.executemany("INSERT INTO reuse VALUES (?, ?)", (reuse or {}).items())
+            os.close(os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+            _fill(made, meta, reuse or {})
+            made.rename(path)
             sync_directory(path.parent)
+            db = connect(path)
         except (OSError, sqlite3.Error) as error:
-            db.close()
+            remove(made)
             remove(path)
-            raise _failure(path, error) from error
-        return cls(path, db, 1)
+            raise failure(path, error) from error
+        db.execute("PRAGMA synchronous=FULL")
+        return cls(path, db, 1, 0)
 
     @classmethod
     def own(cls, path: Path) -> "SqliteStore":
-        """Take over an existing journal: whoever wrote to it before is fenced from now on."""
+        """Take over an existing journal: whoever wrote to it before is fenced from now on.
+
+        Everything in it is checked before. Raises JournalFailed.
+        """
+        with reading(path) as look:  # to close a connection that may write would fold a damaged log in
+            checked(path, look)
+        db = connect(path)
         try:
-            db = _connect(path)
-            _check_format(path, db)
-            db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;" + _LATER)
-            with db:
-                db.execute("BEGIN IMMEDIATE")
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?)", (FORMAT,))
-                db.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'")
-                row = db.execute("SELECT value FROM meta WHERE key = 'epoch'").fetchone()
-        except sqlite3.Error as error:
-            raise _failure(path, error) from error
-        return cls(path, db, int(row[0]))
+            with journal_errors(path):
+                db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
+                    check_format(path, db)
+                    last = max((seq for seq, _ in batches(path, db)), default=0)
+                    epoch = meta_rows(path, db).get("epoch")
+                    if type(epoch) is not int:
+                        raise damaged(path, "it does not say who owns it")
+                    upgrade(db)
+                    put_meta(db, "epoch", epoch + 1)
+        except BaseException:
+            db.close()
+            raise
+        return cls(path, db, epoch + 1, last)
 
     def commit(self, records: list[Record]) -> None:
         """One durable row, only while the epoch is still ours."""
-        body = encode_batch(records)
+        body, seq = encode_batch(records), self._seq + 1
+        row = (seq, self._epoch, body)
         try:
             with self._lock, self._db:
-                done = self._db.execute(
-                    _APPEND,
-                    (self._epoch, body, self._epoch),
-                ).rowcount
+                done = self._db.execute(_APPEND, (*row, row_sum("batches", *row), self._epoch)).rowcount
         except sqlite3.Error as error:
-            raise _failure(self.path, error) from error
+            raise failure(self.path, error) from error
         if done != 1:
             raise Fenced(f"another process has taken over the run in {self.path.name}")
+        self._seq = seq
 
     def records(self) -> Iterator[Record]:
         """Everything committed, in order."""
-        yield from read_records(self._db)
+        for _, record in batch_records(self.path, self._db):
+            yield record
 
     def requests(self) -> list[tuple[int, Request]]:
-        """The requests of other processes, the oldest first."""
+        """The requests of other processes, the oldest first. Damaged ones are told in the log, once."""
         try:
             if self._asked is None:
-                self._asked = _connect(self.path, read_only=True)
-            rows = self._asked.execute("SELECT id, body FROM asked ORDER BY id").fetchall()
+                self._asked = connect(self.path, read_only=True)
+            found = self._asked.execute("SELECT id, body, sum FROM asked ORDER BY id").fetchall()
         except sqlite3.OperationalError:
             return []  # busy: the next look finds them
-        return [(int(row[0]), msgspec.msgpack.decode(row[1], type=Request)) for row in rows]
+        except sqlite3.Error as error:
+            raise failure(self.path, error) from error
+        out = list[tuple[int, Request]]()
+        for number, body, told in found:
+            try:
+                if row_sum("asked", number, body) != told:
+                    raise ValueError("it does not match its checksum")
+                out.append((int(number), msgspec.msgpack.decode(body, type=Request)))
+            except (ValueError, TypeError, msgspec.MsgspecError) as error:
+                if number not in self._told:
+                    logger.warning("a request to run %s is damaged, ask again: %s", self.path.stem, error)
+                    self._told.add(number)
+        return out
 
     def settled(self, numbers: Sequence[int]) -> None:
         """Forget these requests."""
@@ -249,8 +277,13 @@ class SqliteStore:
 
     def reuse(self) -> Mapping[str, bytes]:
         """What was given at the creation."""
-        with self._lock:
-            return dict(self._db.execute("SELECT name, body FROM reuse").fetchall())
+        with self._lock, journal_errors(self.path):
+            found = dict[str, bytes]()
+            for name, body in rows(self.path, self._db, "reuse"):
+                if not isinstance(body, bytes):
+                    raise damaged(self.path, "a result to reuse is no bytes")
+                found[str(name)] = body
+            return found
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it."""
@@ -260,31 +293,50 @@ class SqliteStore:
             self._db.close()
 
 
-def read_meta(path: Path) -> RunMeta:
-    """The meta data of a journal, without owning it."""
-    db = _connect(path, read_only=True)
+def _fill(path: Path, meta: RunMeta, reuse: Mapping[str, bytes]) -> None:
+    """A whole journal in the empty file `path`, durable."""
+    db = connect(path)
     try:
-        _check_format(path, db)
-        row = db.execute("SELECT value FROM meta WHERE key='run'").fetchone()
-        if row is None:
-            raise JournalFailed(f"{path.name} holds no run", hint="its creation was cut off: delete the file")
-        return msgspec.msgpack.decode(row[0], type=RunMeta)
-    except (sqlite3.Error, msgspec.MsgspecError) as error:
-        raise _failure(path, error) from error
+        db.executescript(f"PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
+        db.executescript(SCHEMA)
+        with db:
+            put_meta(db, "run", msgspec.msgpack.encode(meta))
+            put_meta(db, "epoch", 1)
+            put_meta(db, "format", FORMAT)
+            given = [(name, body, row_sum("reuse", name, body)) for name, body in reuse.items()]
+            db.executemany("INSERT INTO reuse VALUES (?, ?, ?)", given)
+        db.execute("PRAGMA journal_mode=WAL")
     finally:
         db.close()
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def read_meta(path: Path) -> RunMeta:
+    """The meta data of a journal, without owning it. Raises JournalFailed."""
+    with reading(path) as db:
+        return _meta(path, db)
+
+
+def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
+    """The meta data of a journal and every committed record, checked. Raises JournalFailed."""
+    with reading(path) as db:
+        checked(path, db)
+        return _meta(path, db), [record for _, record in batch_records(path, db)]
 
 
 def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
-    """Committed records with the row they came from, of rows after `since`."""
-    db = _connect(path, read_only=True)
-    try:
-        rows = db.execute("SELECT seq, body FROM batches WHERE seq > ? ORDER BY seq", (since,)).fetchall()
-    except sqlite3.Error as error:
-        raise _failure(path, error) from error
-    finally:
-        db.close()
-    return [(int(seq), record) for seq, body in rows for record in decode_batch(body)]
+    """Committed records with the row they came from, of rows after `since`. Raises JournalFailed."""
+    with reading(path) as db:
+        checked(path, db)
+        return list(batch_records(path, db, since))
+
+
+def _meta(path: Path, db: sqlite3.Connection) -> RunMeta:
+    body = meta_rows(path, db).get("run")
+    if not isinstance(body, bytes):
+        raise damaged(path, "it holds no run")
+    return msgspec.msgpack.decode(body, type=RunMeta)
 
 
 def remove(path: Path) -> None:
@@ -293,64 +345,36 @@ def remove(path: Path) -> None:
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
 
 
-def _check_format(path: Path, db: sqlite3.Connection) -> None:
-    """Raises JournalNewer for a journal that a later version wrote."""
-    row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
-    if row is not None and int(row[0]) > FORMAT:
-        raise JournalNewer(
-            f"the journal {path.name} has format {int(row[0])}; this version knows formats up to {FORMAT}",
-            hint="use the version of symphony that wrote it, or a later one",
-        )
-
-
 def request(path: Path, what: Request) -> int:
     """Leave a request for the owner of a run, durably; its number. Raises JournalFailed."""
-    db = _connect(path)
+    db = connect(path)
     try:
-        _check_format(path, db)
-        db.executescript(_LATER)
-        with db:
-            body = msgspec.msgpack.encode(what)
-            return int(db.execute("INSERT INTO asked (body) VALUES (?)", (body,)).lastrowid or 0)
-    except sqlite3.Error as error:
-        raise _failure(path, error) from error
+        with journal_errors(path):
+            check_format(path, db)
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                body = msgspec.msgpack.encode(what)
+                if not summed(db):  # its owner is of an earlier version
+                    db.execute("CREATE TABLE IF NOT EXISTS asked "
+                               "(id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)")  # fmt: skip
+                    return int(db.execute("INSERT INTO asked (body) VALUES (?)", (body,)).lastrowid or 0)
+                number = int(db.execute("INSERT INTO asked (body) VALUES (?)", (body,)).lastrowid or 0)
+                told = row_sum("asked", number, body)
+                db.execute("UPDATE asked SET sum = ? WHERE id = ?", (told, number))
+                return number
     finally:
         db.close()
 
 
 def is_asked(path: Path, number: int) -> bool:
-    """Has the request not been settled yet?"""
-    db = _connect(path, read_only=True)
+    """Has the request not been settled yet? Raises JournalFailed."""
+    db = connect(path, read_only=True)
     try:
         return db.execute("SELECT 1 FROM asked WHERE id = ?", (number,)).fetchone() is not None
     except sqlite3.Error as error:
-        raise _failure(path, error) from error
+        raise failure(path, error) from error
     finally:
         db.close()
-
-
-def read_records(db: sqlite3.Connection) -> Iterator[Record]:
-    """Every record of an open journal, in order."""
-    for (body,) in db.execute("SELECT body FROM batches ORDER BY seq"):
-        yield from decode_batch(body)
-
-
-def _connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
-    if read_only and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
-        uri += "&immutable=1"  # SQLite would want to write beside it, and nobody else can either
-    try:
-        return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise _failure(path, error) from error
-
-
-def _failure(path: Path, error: Exception) -> JournalFailed:
-    return JournalFailed(
-        f"the journal {path.name} cannot be used: {error}",
-        hint="check that the disk has space and that the home is writable",
-        details={"path": str(path)},
-    )
 
 
 class Buffer:

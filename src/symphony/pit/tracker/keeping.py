@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,30 +32,50 @@ class Keep:
 class Pruned:
     """The runs that are gone, and what their artifacts took; nothing is gone if `dry_run`.
 
-    `busy` runs were taken up by somebody meanwhile and have stayed.
+    `busy` runs were taken up by somebody meanwhile and have stayed; so have those whose journals
+    cannot be read, for the reasons in `unread`.
     """
 
     runs: Sequence[RunSummary]
     busy: int = 0
     collected: Collected = NOTHING
     dry_run: bool = False
+    unread: Sequence[SymphonyError] = ()
 
 
 def prunable(
-    runs: Runs, *, before_s: float, statuses: Sequence[RunStatus] = ENDED, keep: int = 0
+    runs: Runs,
+    *,
+    before_s: float,
+    statuses: Sequence[RunStatus] = ENDED,
+    keep: int = 0,
+    passed_over: Callable[[SymphonyError], object] = lambda _: None,
 ) -> Iterator[RunSummary]:
-    """Ended runs whose end lies before `before_s`, the newest first, never one of the `keep` newest."""
+    """Ended runs whose end lies before `before_s`, the newest first, never one of the `keep` newest.
+
+    What cannot be read is not deleted either: it is told to `passed_over`.
+    """
     for run_id in runs.ids()[keep:]:
         try:
             found = runs.summary(run_id)
-        except SymphonyError:
-            continue  # what cannot be read is not deleted either
+        except SymphonyError as error:
+            passed_over(error)
+            continue
         ended = found.finished_at
         if found.status in statuses and found.status in ENDED and ended is not None and ended < before_s:
             yield found
 
 
-def prune(runs: Runs, artifacts: ArtifactStore, found: Sequence[RunSummary]) -> Pruned:
+def foreseen(runs: Runs, *, before_s: float, statuses: Sequence[RunStatus], keep: int) -> Pruned:
+    """What `prune` would delete, and what it would leave since it cannot be read."""
+    unread: list[SymphonyError] = []
+    found = prunable(runs, before_s=before_s, statuses=statuses, keep=keep, passed_over=unread.append)
+    return Pruned(runs=list(found), dry_run=True, unread=unread)
+
+
+def prune(
+    runs: Runs, artifacts: ArtifactStore, found: Sequence[RunSummary], unread: Sequence[SymphonyError] = ()
+) -> Pruned:
     """Delete these runs and then the bodies that nobody needs any more.
 
     A run is deleted under its lock, so one that somebody has taken meanwhile stays.
@@ -65,7 +85,7 @@ def prune(runs: Runs, artifacts: ArtifactStore, found: Sequence[RunSummary]) -> 
         with contextlib.suppress(RunBusy, RunNotFound):
             runs.delete(one.run_id)
             gone.append(one)
-    return Pruned(runs=gone, busy=len(found) - len(gone), collected=artifacts.collect())
+    return Pruned(runs=gone, busy=len(found) - len(gone), collected=artifacts.collect(), unread=tuple(unread))
 
 
 def retain_logs(runs: Runs, keep: Keep, now_s: float) -> int:

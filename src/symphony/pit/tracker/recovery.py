@@ -1,12 +1,14 @@
 """Going on after a restart: values come back, people's decisions count, doubt is told."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Do, Status
 from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.journal_rows import journal_errors
 from symphony.pit.tracker.records import Code, Record, instead_of, integer, usage_of
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.transitions import Transitions
@@ -23,7 +25,17 @@ def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, exec
 def recovering(
     recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor
 ) -> Iterator[Record]:
-    """The same, record by record: of each that is given, the values are there."""
+    """The same, record by record: of each that is given, the values are there.
+
+    Raises JournalFailed for records that make no sense.
+    """
+    with journal_errors(Path(f"{executor.run_id}.db")):
+        yield from _recovering(recorded, replay, bindings, executor)
+
+
+def _recovering(
+    recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor
+) -> Iterator[Record]:
     for record in recorded:
         inner = replay.machine.children.get(integer(record[1]))
         replay.apply(record)

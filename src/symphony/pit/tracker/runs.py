@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -12,14 +13,15 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import RUN_VARIABLE, WORKER_VARIABLE, end_marked
 from symphony.pit.tracker import journal
 from symphony.pit.tracker.control import Control, Reached
-from symphony.pit.tracker.journal import Request, RunMeta
+from symphony.pit.tracker.journal import JournalDamaged, Request, RunMeta
+from symphony.pit.tracker.journal_rows import journal_errors
 from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLine, Stream, follow_log, older, read_log
 from symphony.pit.tracker.records import Record
 from symphony.pit.tracker.replay import Replay, shown_outputs
 from symphony.pit.tracker.structure import plan_of
 from symphony.ports.clock import Clock
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
 from symphony.workflow import loads
 
 CONCURRENCY = 64
@@ -70,10 +72,8 @@ class Runs:
 
     def meta(self, run_id: str) -> RunMeta:
         """What was recorded at the start. Raises RunNotFound, JournalFailed."""
-        path = self.journal_path(run_id)
-        if not path.is_file():
-            raise RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
-        return journal.read_meta(path)
+        self._require(run_id)
+        return journal.read_meta(self.journal_path(run_id))
 
     def list(
         self,
@@ -82,11 +82,13 @@ class Runs:
         status: RunStatus | None = None,
         passed_over: Callable[[SymphonyError], object] = lambda _: None,
     ) -> "list[RunSummary]":
-        """The newest runs; those whose journals cannot be read are told to `passed_over`."""
+        """The newest runs, damaged ones too; others that cannot be read are told to `passed_over`."""
         out: list[RunSummary] = []
         for run_id in self.ids():
             try:
                 summary = self.summary(run_id)
+            except JournalDamaged as error:
+                summary = _damaged(run_id, self.journal_path(run_id), error)
             except SymphonyError as error:
                 passed_over(error)
                 continue
@@ -102,10 +104,11 @@ class Runs:
         status = self._status(run_id, replay)
         nodes = replay.machine.root.plan.nodes
         done = sum(replay.status(slot) in _DONE for slot in range(len(nodes)))
-        workflow = msgspec.json.decode(meta.workflow)
+        with journal_errors(self.journal_path(run_id)):
+            workflow = str(msgspec.json.decode(meta.workflow)["name"])
         return RunSummary(
             run_id=run_id,
-            workflow=str(workflow["name"]),
+            workflow=workflow,
             status=status,
             started_at=meta.created_at,
             finished_at=replay.ended_at,
@@ -122,7 +125,8 @@ class Runs:
     def result(self, run_id: str) -> RunResult:
         """The run as it stands, secrets hidden."""
         _, replay = self._replayed(run_id)
-        outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
+        with journal_errors(self.journal_path(run_id)):
+            outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
         result = replay.result(run_id, self._status(run_id, replay), outputs)
         if replay.ended is not None and replay.ended[2] is not None:
             return msgspec.structs.replace(result, error=replay.ended[2])
@@ -130,13 +134,16 @@ class Runs:
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
         """Every durable event with a `seq` after `since`."""
-        meta = self.meta(run_id)
-        replay = _fresh(meta)
-        for _, record in journal.read_all(self.journal_path(run_id)):
-            replay.apply(record)
-            event = replay.event(record)
-            if event.seq > since:
-                yield event
+        meta, records = self._recorded(run_id)
+        with journal_errors(self.journal_path(run_id)):
+            replay = _fresh(meta)
+            found = []
+            for record in records:
+                replay.apply(record)
+                event = replay.event(record)
+                if event.seq > since:
+                    found.append(event)
+        yield from found
 
     def logs(
         self, run_id: str, node: str | None = None, *, stream: Stream | None = None
@@ -183,9 +190,16 @@ class Runs:
         kind: Literal["approve", "reject"] = "approve" if approved else "reject"
         return self._control.ask(run_id, Request(kind=kind, node=node, by=by, comment=comment))
 
-    def delete(self, run_id: str) -> None:
-        """Remove a run that nobody owns: its journal, log and references. Raises RunBusy."""
-        self.meta(run_id)
+    def delete(self, run_id: str, *, damaged: bool = False) -> None:
+        """Remove a run that nobody owns: its journal, log and references. Raises RunBusy.
+
+        One whose journal is damaged only with `damaged`; else JournalFailed.
+        """
+        try:
+            self._recorded(run_id)
+        except JournalDamaged:
+            if not damaged:
+                raise
         lock = self.lock(run_id)
         lock.acquire(os.getpid())
         try:
@@ -199,18 +213,27 @@ class Runs:
 
     def records(self, run_id: str) -> Sequence[Record]:
         """Everything that is recorded of the run, in order. Raises JournalFailed."""
-        return [record for _, record in journal.read_all(self.journal_path(run_id))]
+        return self._recorded(run_id)[1]
 
     def replay(self, run_id: str) -> Replay:
         """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""
         return self._replayed(run_id)[1]
 
     def _replayed(self, run_id: str) -> tuple[RunMeta, Replay]:
-        meta = self.meta(run_id)
-        replay = _fresh(meta)
-        for _, record in journal.read_all(self.journal_path(run_id)):
-            replay.apply(record)
+        meta, records = self._recorded(run_id)
+        with journal_errors(self.journal_path(run_id)):
+            replay = _fresh(meta)
+            for record in records:
+                replay.apply(record)
         return meta, replay
+
+    def _recorded(self, run_id: str) -> tuple[RunMeta, Sequence[Record]]:
+        self._require(run_id)
+        return journal.read_run(self.journal_path(run_id))
+
+    def _require(self, run_id: str) -> None:
+        if not self.journal_path(run_id).is_file():
+            raise RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
 
     def _status(self, run_id: str, replay: Replay) -> RunStatus:
         if replay.ended is not None:
@@ -220,6 +243,14 @@ class Runs:
         if replay.machine.paused:
             return RunStatus.PAUSED
         return RunStatus.WAITING if replay.seq and replay.machine.stuck() else RunStatus.INTERRUPTED
+
+
+def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
+    """What can be said of a run whose journal says nothing that counts."""
+    begins = run_id.replace("-", "")[:12]  # of a UUID of version 7: milliseconds
+    at = int(begins, 16) / 1000 if re.fullmatch("[0-9a-f]{12}", begins) else path.stat().st_mtime
+    told = RunError(code=error.code, message=error.message, hint=error.hint)
+    return RunSummary(run_id=run_id, workflow="", status=RunStatus.DAMAGED, started_at=at, error=told)
 
 
 def _fresh(meta: RunMeta) -> Replay:
