@@ -21,23 +21,80 @@ TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
 TEXT_LENGTH_MAX = 64 * 1024 * 1024
 POWER_MAX = 1000
 INLINE = "<text>"
+_TEMPLATES_MAX = 1_000
 
 _MARKUP = re.compile(r"\.(html?|xhtml|xml|svg)(\.(j2|jinja2?))?$", re.IGNORECASE)
 _USES_OTHERS = re.compile(r"\{%[-+]?\s*(include|extends|import|from)\b")
 
 
 def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """A digest of the template; None if it uses others, or is not there."""
-    template = inputs.get("template")
-    if not isinstance(template, str):
-        return "no template file"
+    """A digest of the template file and of all that it may include, extend or import, however far.
+
+    None if a name is worked out only when it is rendered, or if something cannot be read.
+    """
+    template, text = inputs.get("template"), inputs.get("text")
+    file = context.base / template if isinstance(template, str) else None
     try:
-        body = read_bounded(context.base / template, TEMPLATE_BYTES_MAX)
+        body = str(text or "").encode("utf-8", "replace") if file is None else _body(file)
+        used = _used(body, _folders(context.base, file))
     except SymphonyError:
         return None
-    if _USES_OTHERS.search(body.decode("utf-8", "replace")):
+    if used is None:
         return None
-    return hashlib.sha256(body).hexdigest()
+    return hashlib.sha256(repr((None if file is None else body, sorted(used.items()))).encode()).hexdigest()
+
+
+def _used(body: bytes, folders: list[Path]) -> dict[str, bytes | None] | None:
+    """The templates that `body` names, and those that these name; None for one that is not there.
+
+    Each is the one that Jinja2 would take: of the first folder that has it.
+    """
+    waiting, found = [body], dict[str, bytes | None]()
+    while waiting:
+        source = waiting.pop().decode("utf-8", "replace")
+        for name in _named(source) if _USES_OTHERS.search(source) else ():
+            if name is None:
+                return None
+            if name in found:
+                continue
+            place = next((place for one in folders if (place := _inside(one, name)) is not None), None)
+            found[name] = inner = None if place is None else _body(place)
+            waiting += [] if inner is None else [inner]
+            if len(found) > _TEMPLATES_MAX:
+                return None
+    return found
+
+
+def _named(source: str) -> list[str | None]:
+    """The names that a template uses; None among them for one that is not written out."""
+    import jinja2
+    from jinja2.meta import find_referenced_templates
+
+    try:
+        return list(find_referenced_templates(jinja2.Environment().parse(source)))  # noqa: S701
+    except (jinja2.TemplateError, RecursionError):
+        return [None]
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """The file that Jinja2's loader takes for `name`, if it is in this folder."""
+    import jinja2
+    from jinja2.loaders import split_template_path
+
+    try:
+        place = folder.joinpath(*split_template_path(name))
+    except jinja2.TemplateNotFound:  # it leads out of the folder
+        return None
+    return place if place.is_file() else None
+
+
+def _body(file: Path) -> bytes:
+    return read_bounded(file, TEMPLATE_BYTES_MAX)
+
+
+def _folders(base: Path, file: Path | None) -> list[Path]:
+    """Where templates are looked for, the first that has one giving it."""
+    return [base] if file is None else [file.parent, base]
 
 
 @operator("text.render", version="1.0.0", reads=_reads, output="text")
@@ -163,9 +220,8 @@ def _environment(
                 raise SecurityError("an integer beyond 64 bits")
             return super().call_binop(context, operator, left, right)
 
-    folders = [str(file.parent), str(base)] if file is not None else [str(base)]
     made = Sandbox(
-        loader=jinja2.FileSystemLoader(folders),
+        loader=jinja2.FileSystemLoader(_folders(base, file)),
         autoescape=escaped,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -84,6 +84,71 @@ def test_what_it_reads_is_the_template(run: Any, tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("2")
     assert first != reads({"template": "a.md"}, run.context())
     (tmp_path / "a.md").write_text("{%- include 'b.md' %}")
-    assert reads({"template": "a.md"}, run.context()) is None, "others are read that are not known"
     assert reads({"template": "gone.md"}, run.context()) is None
-    assert reads({"text": "x"}, run.context()) == "no template file"
+    assert reads({"text": "x"}, run.context()) is not None
+
+
+USES = [
+    ("{% include 'part.txt' %}", "part.txt"),
+    ("{% include ['gone.txt', 'part.txt'] %}", "part.txt"),
+    ("{%- include 'part.txt' ignore missing -%}", "part.txt"),
+    ("{%\n include 'sub/part.txt' without context %}", "sub/part.txt"),
+    ("{% extends 'part.txt' %}", "part.txt"),
+    ("{% import 'part.txt' as p %}{{ p.m() }}", "part.txt"),
+    ("{% from 'part.txt' import m with context %}{{ m() }}", "part.txt"),
+    ("{% if data %}{% for i in [1] %}{% include 'part.txt' %}{% endfor %}{% endif %}", "part.txt"),
+    ("{% include 'middle.txt' %}", "part.txt"),
+    ("{% extends 'middle.html' %}", "part.txt"),
+    ("{% include 'round.txt' %}", "part.txt"),
+]
+
+
+@pytest.mark.parametrize("main", ["text", "template"])
+@pytest.mark.parametrize(("template", "part"), USES)
+def test_what_it_reads_changes_with_every_template_that_is_used(
+    template: str, part: str, main: str, run: Any, tmp_path: Path
+) -> None:
+    reads = operators()["text.render"].reads
+    assert reads is not None
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "main.txt").write_text(template)
+    (tmp_path / "middle.txt").write_text("{% include 'part.txt' %}")
+    (tmp_path / "middle.html").write_text("{% from 'part.txt' import m %}{% block a %}{% endblock %}")
+    (tmp_path / "round.txt").write_text(
+        "{% include 'part.txt' %}{% if no %}{% include 'round.txt' %}{% endif %}"
+    )
+    inputs = {"text": template} if main == "text" else {"template": "main.txt"}
+    seen = []
+    for change in (None, "{% macro m() %}old{% endmacro %}", "{% macro m() %}new{% endmacro %}"):
+        if change is not None:
+            (tmp_path / part).write_text(change)
+        seen.append(reads(inputs, run.context()))
+        assert seen[-1] == reads(inputs, run.context())
+    assert None not in seen
+    assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{% include name %}", "{% extends 'a' if x else 'b' %}", "{% include ['a.txt', name] %}",
+     "{% import data.file as p %}", "{% include 'dynamic.txt' %}", "{% include 'broken.txt' %}"],
+)  # fmt: skip
+def test_a_name_that_is_worked_out_while_rendering_makes_it_uncached(
+    template: str, run: Any, tmp_path: Path
+) -> None:
+    reads = operators()["text.render"].reads
+    assert reads is not None
+    (tmp_path / "dynamic.txt").write_text("{% include data %}")
+    (tmp_path / "broken.txt").write_text("{% include %}")
+    assert reads({"text": template}, run.context()) is None
+
+
+def test_a_file_that_now_stands_before_another_one_counts(run: Any, tmp_path: Path) -> None:
+    reads = operators()["text.render"].reads
+    assert reads is not None
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "main.txt").write_text("{% include 'part.txt' %}")
+    (tmp_path / "part.txt").write_text("old")
+    before = reads({"template": "t/main.txt"}, run.context())
+    (tmp_path / "t" / "part.txt").write_text("new")
+    assert reads({"template": "t/main.txt"}, run.context()) != before
