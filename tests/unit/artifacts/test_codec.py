@@ -1,6 +1,7 @@
-"""The bytes of values: canonical, lossless, and refused with a place where they are none."""
+"""The bytes of values: one way to write each, lossless, and refused with a place where they are none."""
 
 import hashlib
+import json
 import math
 
 import msgspec
@@ -19,7 +20,8 @@ from symphony.pit.artifacts.codec import (
     value_of,
 )
 from symphony.pit.artifacts.keys import cache_key
-from symphony.pit.artifacts.sealed import Part, Sealed, SealedMap, SealedValue
+from symphony.pit.artifacts.redaction import Redactor
+from symphony.pit.artifacts.sealed import Part, Sealed, SealedMap, SealedValue, hidden
 from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
 
 REF = ArtifactRef(digest=Digest("ab" * 32), size=7, content_type="text/plain", name="né", encoding="text")
@@ -57,20 +59,59 @@ def test_a_value_comes_back_as_it_was(value: Value) -> None:
     assert same(value_of(body, encoding), value)
 
 
-@given(values)
-def test_the_order_of_keys_has_no_meaning(value: Value) -> None:
-    def reversed_keys(item: Value) -> Value:
-        if isinstance(item, dict):
-            return {key: reversed_keys(item[key]) for key in reversed(item)}
-        return [reversed_keys(i) for i in item] if isinstance(item, list) else item
+def reversed_keys(item: Value) -> Value:
+    if isinstance(item, dict):
+        return {key: reversed_keys(item[key]) for key in reversed(item)}
+    return [reversed_keys(i) for i in item] if isinstance(item, list) else item
 
-    assert encode_value(reversed_keys(value)) == encode_value(value)
-    assert value_digest(reversed_keys(value)) == value_digest(value)
+
+@given(values)
+def test_a_map_of_the_same_keys_in_another_order_is_another_value(value: Value) -> None:
+    other = reversed_keys(value)
+    assert other == value
+    moved = json.dumps(other, default=str) != json.dumps(value, default=str)
+    assert (encode_value(other) != encode_value(value)) is moved
+    assert (value_digest(other) != value_digest(value)) is moved
+
+
+@given(values)
+def test_maps_keep_the_order_of_their_keys_also_inside_sealed_forms(value: Value) -> None:
+    secret = "topsecret-9"
+    redactor = Redactor({"TOKEN": secret})
+    for whole in (value, {"z": value, secret: {"b": secret, "a": value}, "a": {f"x{secret}": 1, "w": 2}}):
+        body = encode_value(whole)
+        assert in_order(decode_value(body)) == in_order(whole)
+        sealed = encode_value(redactor.seal(whole))
+        assert in_order(redactor.unseal(decode_sealed(sealed))) == in_order(whole)  # type: ignore[arg-type]
+        shown = hidden(decode_sealed(sealed))
+        assert in_order(shown) == in_order(masked(whole, secret))  # type: ignore[arg-type]
+
+
+def in_order(item: Value) -> object:
+    """`item` with lists of pairs in place of maps, which are equal only in the same order."""
+    if isinstance(item, dict):
+        return [(key, in_order(inner)) for key, inner in item.items()]
+    return [in_order(inner) for inner in item] if isinstance(item, list) else item
+
+
+def masked(item: Value, secret: str) -> Value:
+    if isinstance(item, dict):
+        return {key.replace(secret, "***"): masked(inner, secret) for key, inner in item.items()}
+    if isinstance(item, list):
+        return [masked(inner, secret) for inner in item]
+    return item.replace(secret, "***") if isinstance(item, str) else item
+
+
+def test_sealed_maps_that_were_written_in_the_order_of_their_bytes_are_read() -> None:
+    pairs = [("a", 1), (Sealed("text", (Part("TOKEN", "raw", 0, -1),)), 2)]
+    form = SealedMap(tuple(reversed(pairs)))  # type: ignore[arg-type]
+    assert decode_sealed(encode_value(form)) == form
+    assert encode_value(form) != encode_value(SealedMap(tuple(pairs)))  # type: ignore[arg-type]
 
 
 def test_the_bytes_are_plain_messagepack() -> None:
     assert encode_value({"b": [1, -1, 1.0], "a": None}) == bytes.fromhex(
-        "82a161c0a1629301ffcb3ff0000000000000"
+        "82a1629301ffcb3ff0000000000000a161c0"
     )
     assert msgspec.msgpack.decode(encode_value({"x": [b"1", "1"]})) == {"x": [b"1", "1"]}
 
@@ -227,7 +268,7 @@ def test_a_body_in_an_unknown_or_wrong_encoding_is_refused() -> None:
             value_of(body, encoding)
 
 
-def test_a_key_changes_with_each_part_and_not_with_the_order() -> None:
+def test_a_key_changes_with_each_part_and_not_with_the_order_of_names() -> None:
     base = cache_key("op", "1.0.0", "f", {"a": 1, "b": [2]}, {"x": "d1", "y": "d2"})
     assert base == cache_key("op", "1.0.0", "f", {"b": [2], "a": 1}, {"y": "d2", "x": "d1"})
     others = [
@@ -237,6 +278,8 @@ def test_a_key_changes_with_each_part_and_not_with_the_order() -> None:
         cache_key("op", "1.0.0", "f", {"a": 1.0, "b": [2]}, {"x": "d1", "y": "d2"}),
         cache_key("op", "1.0.0", "f", {"a": 1, "b": [2]}, {"x": "d2", "y": "d1"}),
         cache_key("op", "1.0.0", "f", {}, {"x": "d1", "y": "d2"}),
+        cache_key("op", "1.0.0", "f", {"a": {"y": 1, "x": 2}}, {}),
+        cache_key("op", "1.0.0", "f", {"a": {"x": 2, "y": 1}}, {}),
     ]
-    assert len({base, *others}) == 7
+    assert len({base, *others}) == 9
     assert len(base) == 64

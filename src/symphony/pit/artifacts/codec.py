@@ -1,7 +1,9 @@
-"""The bytes of values: canonical MessagePack, and the digests made of it. Pure.
+"""The bytes of values: MessagePack written in one way only, and the digests made of it. Pure.
 
-Canonical: map keys sorted, every number in its shortest form, floats always doubles. Equal
-values of equal types therefore have equal bytes (1 and 1.0 are two values, 0.0 and -0.0 too).
+Maps are written in the order of their keys, every number in its shortest form, floats always as
+doubles. One value therefore has the same bytes every time, and values that differ in anything
+have other bytes: 1 and 1.0 are two values, 0.0 and -0.0 too, and so are maps of the same keys in
+different orders, though Python calls all of these equal.
 """
 
 import hashlib
@@ -23,7 +25,7 @@ _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 _PLAIN = frozenset({type(None), bool, str, bytes})
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
-_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_encoder = msgspec.msgpack.Encoder()
 _encode = _encoder.encode
 
 
@@ -44,7 +46,7 @@ class _Refused(Exception):
 
 
 def encode_value(value: StoredValue | SealedValue) -> bytes:
-    """The canonical bytes of `value`, sealed forms and references included.
+    """The bytes of `value`, sealed forms and references included.
 
     Raises SerializationFailed, naming the place, for anything that is no value: integers beyond
     64 bits, NaN and infinities, keys that are no strings, lone surrogates, other types, and
@@ -251,7 +253,7 @@ def _ready_sealed_map(form: SealedMap, depth: int, by_content: bool) -> msgspec.
     for key, item in form.pairs:
         ready = [_ready(part, depth + 1, by_content=by_content) for part in (key, item)]
         pairs.append([_encoder.encode(part) for part in ready])
-    return msgspec.msgpack.Ext(_EXT_SEALED_MAP, _encoder.encode(sorted(pairs)))
+    return msgspec.msgpack.Ext(_EXT_SEALED_MAP, _encoder.encode(pairs))
 
 
 _ref_decoder = msgspec.msgpack.Decoder(tuple[str, int, str, str | None, str])

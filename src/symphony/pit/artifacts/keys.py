@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from symphony.pit.artifacts.codec import encode_value
 from symphony.ports.values import Value
 
-_SCHEME = 1
+_SCHEME = 2
 """Raised whenever results of earlier versions of Symphony must not be found any more."""
 
 
@@ -21,8 +21,13 @@ def cache_key(
 
     `operator` is an operator's or a model's name, `fingerprint` stands for its code or weights,
     `inputs` maps input names to digests: `codec.value_digest`, or `content.content_digest` for
-    the file that a `path` input points to. The order of the maps has no meaning.
+    the file that a `path` input points to. The order of names has no meaning; inside a value of
+    `config`, as in the digests of inputs, that of keys has.
     Raises SerializationFailed if `config` holds something that is no value.
     """
-    parts: Value = [_SCHEME, operator, version, fingerprint, dict(config), dict(inputs)]
+    parts: Value = [_SCHEME, operator, version, fingerprint, _by_name(config), _by_name(inputs)]
     return hashlib.sha256(encode_value(parts)).hexdigest()
+
+
+def _by_name(parts: Mapping[str, Value]) -> Value:
+    return {name: parts[name] for name in sorted(parts)}

@@ -15,6 +15,7 @@ from symphony.commons.environment import withholding
 from symphony.commons.errors import SymphonyError
 from symphony.commons.unicode import described, sound
 from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
+from symphony.pit.artifacts.keys import cache_key
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.checking import check_inputs, check_outputs
@@ -353,8 +354,8 @@ class Executor:
             if work.operator
             else ""
         )
-        told = value_digest(settings(work) if config is None else self.all_plain(config))
-        return value_digest([name, work.version, fingerprint, told, dict(digests)])
+        told = settings(work) if config is None else self.all_plain(config)
+        return cache_key(name, work.version, fingerprint, told, digests)
 
     def _hit(self, key: str) -> CacheHit | None:
         assert self.cache is not None
