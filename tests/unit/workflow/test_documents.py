@@ -1,10 +1,12 @@
 """Texts as trees and back: what each format reads, refuses and writes."""
 
 import base64
+import math
 import time
 from pathlib import PurePath
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,11 +109,58 @@ def test_yaml_is_pleasant_to_read() -> None:
         ("1.2.3", "1.2.3"), ("5:30", "5:30"), ("2024-01-01", "2024-01-01"), ("-", "-"), ("=",
         "="), ("<<", "<<"),
         (".inf", float("inf")), ("-.INF", float("-inf")), ("9223372036854775808", 2**63),
+        ("0x" + "0" * 30 + "ff", 255), ("0o" + "0" * 100 + "17", 15), ("0x0", 0), ("0o00", 0), ("0o8", "0o8"),
+        ("0x", "0x"), ("0xg", "0xg"), ("0X1f", "0X1f"), ("0O17", "0O17"), ("-0x1f", "-0x1f"),
+        ("+0o17", "+0o17"),
+        ("+.inf", float("inf")), (".Inf", float("inf")), (".iNf", ".iNf"), ("-.nan", "-.nan"),
+        ("+.NaN", "+.NaN"),
+        (".nAn", ".nAn"), ("inf", "inf"), ("1e", "1e"), ("0.0x", "0.0x"), (".e3", ".e3"), ("-.", "-."),
+        ("+", "+"), ("-0", 0),
+        ("+1.5E+3", 1500.0), ("1__0", "1__0"), ("0b11", "0b11"), ("١٢", "١٢"), ("1１", "1１"),
+        ("190:20:30", "190:20:30"),
     ],
 )  # fmt: skip
 def test_plain_scalars_follow_the_core_schema(text: str, value: object) -> None:
     found = scalar(text)
     assert (type(found), found) == (type(value), value)
+
+
+@pytest.mark.parametrize("text", [".nan", ".NaN", ".NAN"])
+def test_three_plain_scalars_are_not_a_number(text: str) -> None:
+    found = scalar(text)
+    assert isinstance(found, float)
+    assert math.isnan(found)
+
+
+_LOOKALIKES = (
+    "", "~", "null", "NULL", "true", "False", "y", "No", "on", "OFF", "0", "-1", "+1", "010", "0o17", "0x1F",
+    "0b1",
+    "1_0", "1.", ".5", "-.5", "1e3", "1.5E-3", ".inf", "-.INF", "+.Inf", ".nan", ".NAN", "5:30",
+    "190:20:30.5",
+    "2024-01-01", "2024-01-01 10:00:00", "=", "<<", "-", "?", "!x", "&x", "*x", "@x", "`x", "%x", "|", ">",
+    "{}", "[]",
+    "---", "...", "- a", "? a", "a: b", "a #b", "#a", " a", "a ", "a\tb", "'a'", '"', "a,b", "x]", "\x85",
+    "\u2028",
+    "0x" + "0" * 40 + "ff", "1" * 40, "-.nan", "a\n", "\n", ",",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", _LOOKALIKES)
+def test_a_text_is_written_so_that_readers_of_both_versions_of_yaml_take_it_for_text(text: str) -> None:
+    written = format_named("yaml").write({"v": text, "l": [text], text or "k": 1})
+    for read in (parse(written, format_named("yaml")).tree, yaml.safe_load(written)):
+        assert read == {"v": text, "l": [text], text or "k": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: |\n  x\n   ", "x\n \n"), ("a: |+\n   ", "\n"), ("a: |\n  x\n", "x\n"), ("a: |\n  x", "x"),
+        ("a: x\n  ", "x"), ("a: >\n  x\n  ", "x\n"), ("a: 'x'   ", "x"), ("a: |-\n  x\n  ", "x"),
+    ],
+)  # fmt: skip
+def test_a_last_line_of_blanks_is_a_line_also_without_its_end(text: str, value: str) -> None:
+    assert parse(text.encode(), format_named("yaml")).tree == {"a": value}
 
 
 SYNTAX = [

@@ -1,5 +1,6 @@
 """YAML 1.2, core schema: read from the C parser's events, so that nesting is counted first."""
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -26,7 +27,7 @@ _WORDS: Final[dict[str, bool | None]] = {
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_SPECIAL = re.compile(r"([-+]?)\.(?:(inf|Inf|INF)|nan|NaN|NAN)")
+_SPECIAL = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _DIGITS_MAX = 30
 _NO_KEY: Final = object()
@@ -42,11 +43,11 @@ def scalar(text: str) -> bool | int | float | str | None:
         # Reading very many digits takes very long, and the number is refused anyway.
         return int(text[:_DIGITS_MAX])
     if _BASED.fullmatch(text):
-        return int(text[:_DIGITS_MAX], 0)
+        return int(text[2:].lstrip("0")[:_DIGITS_MAX] or "0", 8 if text[1] == "o" else 16)
     if _NUMBER.fullmatch(text):
         return float(text)
     if special := _SPECIAL.fullmatch(text):
-        return float(special[1] + ("inf" if special[2] else "nan"))
+        return math.nan if special[1] is None else float(special[1] + "inf")
     return text
 
 
@@ -54,7 +55,7 @@ def parse(text: str) -> Document:
     """The one document in `text`. Raises SyntaxProblem."""
     builder = _Builder(text)
     try:
-        builder.build(yaml.parse(text, Loader=_LOADER))
+        builder.build(yaml.parse(_ended(text), Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -64,6 +65,12 @@ def parse(text: str) -> Document:
     except yaml.YAMLError:
         raise _unprintable(text, builder.positions) from None
     return builder.document()
+
+
+def _ended(text: str) -> str:
+    """`text` with an end of a last line of blanks: libyaml takes one without for a part of a text."""
+    blank = text.endswith(" ") and not text[text.rfind("\n") + 1 :].strip(" ")
+    return text + "\n" if blank else text
 
 
 def _unprintable(text: str, positions: Positions) -> SyntaxProblem:
