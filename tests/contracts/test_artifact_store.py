@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from symphony.commons.errors import ValidationFailed
@@ -53,6 +54,17 @@ def test_what_is_put_is_what_is_got(store: Store, body: bytes) -> None:
     assert store.get(ref.digest) == body
     with store.open(ref.digest) as stream:
         assert stream.read() == body
+
+
+def test_a_sealed_body_stays_as_long_as_the_reference_to_it(store: Store) -> None:
+    shown, sealed = put(store, b"***"), put(store, b"sealed")
+    store.link(msgspec.structs.replace(shown, sealed=sealed.digest), by("r1"))
+    assert store.collect(min_age_s=-1) == (0, 0)
+    assert store.get(sealed.digest) == b"sealed"
+    store.unlink_run("r1")
+    assert store.collect(min_age_s=-1).objects == 2
+    with pytest.raises(ArtifactMissing):
+        store.link(msgspec.structs.replace(put(store, b"***"), sealed=sealed.digest), by("r2"))
 
 
 def test_a_stream_is_stored_as_the_same_bytes_would_be(store: Store) -> None:

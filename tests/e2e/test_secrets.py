@@ -38,6 +38,7 @@ nodes:
     inputs: {value: {name: "${{ env.TOKEN }}", list: ["${{ env.TOKEN }}", "${{ bearer.result }}"]}}
   told:
     command: printf 'token=%s' "$TOKEN"; printf 'é%s\\n' "$TOKEN" >&2
+    inputs: {token: "${{ env.TOKEN }}"}
     idempotent: true
     after: [first]
   passed:
@@ -46,6 +47,7 @@ nodes:
     inputs: {header: "${{ bearer.result }}"}
   broken:
     command: echo "cannot log in with $TOKEN" >&2; exit 7
+    inputs: {token: "${{ env.TOKEN }}"}
     on_error: skip
     after: [first]
   refused:
@@ -69,6 +71,7 @@ nodes:
     artifact: {name: note, content_type: text/plain}
   large:
     command: i=0; while [ $i -lt 2000 ]; do echo "$TOKEN and more"; i=$((i+1)); done
+    inputs: {token: "${{ env.TOKEN }}"}
     idempotent: true
     after: [first]
   last:

@@ -10,6 +10,7 @@ from symphony.pit.tracker.engine import Engine
 from symphony.pit.tracker.journal import Request
 from symphony.pit.tracker.logs import RunLog
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.values import ArtifactRef, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,13 @@ class RunHandle:
     async def result(self) -> RunResult:
         """Wait for the end. Raises JournalFailed if the run could not be recorded."""
         return await asyncio.shield(self._task)
+
+    def load(self, ref: ArtifactRef) -> Value:
+        """The value behind a reference that is an output of this run, secrets and all. Blocking.
+
+        Raises ArtifactMissing, ArtifactCorrupt, SecretMissing.
+        """
+        return self._engine.load(ref)
 
     def cancel(self) -> None:
         """Cancel durably; running nodes are stopped. Call it on the loop's thread."""

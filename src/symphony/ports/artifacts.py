@@ -97,7 +97,7 @@ class ArtifactStore(Protocol):
         ...
 
     def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
-        """Record that a run refers to `ref` and how it came to be."""
+        """Record that a run refers to `ref`, its sealed body included, and how it came to be."""
         ...
 
     def unlink_run(self, run_id: str) -> None:

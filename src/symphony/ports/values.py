@@ -18,6 +18,8 @@ class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
     """Stands for a stored body. `encoding` says how to get the value back from the bytes:
 
     `text` (UTF-8 string), `bytes` (the bytes themselves) or `msgpack` (any other value).
+    Of a value with secrets that body shows `***` in their place, for people; `sealed` is the
+    digest of the one from which a run gets the value itself.
     """
 
     digest: Digest
@@ -25,6 +27,7 @@ class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str = "application/octet-stream"
     name: str | None = None
     encoding: str = "bytes"
+    sealed: Digest | None = None
 
 
 StoredValue: TypeAlias = Value | ArtifactRef

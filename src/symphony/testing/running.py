@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from symphony.app import Symphony
+from symphony.app import RunHandle, Symphony
 from symphony.commons.settings import Config
-from symphony.pit.artifacts.codec import value_of
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk import Operator
 from symphony.testing.clock import FakeClock, drive
@@ -79,13 +78,11 @@ def run(
             result = await handle.result()
             elapsed_s = timed.monotonic_s() - began_s
             events = [event async for event in handle.events()]
-            outputs = {name: _whole(symphony, value) for name, value in result.outputs.items()}
+            outputs = {name: _whole(handle, value) for name, value in result.outputs.items()}
             return Outcome(result=result, outputs=outputs, events=events, elapsed_s=elapsed_s)
 
     return drive(whole(), timed)
 
 
-def _whole(symphony: Symphony, value: StoredValue) -> Value:
-    if isinstance(value, ArtifactRef):
-        return value_of(symphony.artifacts.get(value.digest), value.encoding)
-    return value
+def _whole(handle: RunHandle, value: StoredValue) -> Value:
+    return handle.load(value) if isinstance(value, ArtifactRef) else value

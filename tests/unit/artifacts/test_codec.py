@@ -121,6 +121,15 @@ def test_references_travel_at_any_depth() -> None:
         assert decode_value(encode_value(value)) == value  # type: ignore[arg-type]
 
 
+def test_a_reference_to_a_sealed_body_travels_and_counts_by_it() -> None:
+    one = msgspec.structs.replace(REF, sealed=Digest("cd" * 32))
+    other = msgspec.structs.replace(REF, sealed=Digest("ef" * 32))
+    assert decode_value(encode_value({"a": [one]})) == {"a": [one]}
+    assert decode_value(encode_value(REF)) == REF
+    assert len({value_digest(REF), value_digest(one), value_digest(other)}) == 3
+    assert len({value_digest([REF]), value_digest([one]), value_digest([other])}) == 3  # type: ignore[list-item]
+
+
 def test_a_value_has_the_same_digest_inline_and_by_reference() -> None:
     for value in ("text", b"text", [1, {"a": 2.0}], {}, None, 5):
         body, encoding, content_type = body_of(value)

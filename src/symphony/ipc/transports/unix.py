@@ -43,7 +43,9 @@ async def listen(path: Path, listener: Listener) -> None:
         server = await asyncio.get_running_loop().create_unix_server(
             listener.protocol, sock=bound.socket, backlog=_BACKLOG
         )
-    except BaseException:
+    except BaseException:  # cancelled, too, when it listens already
+        asyncio.get_running_loop().remove_reader(bound.socket)
+        bound.socket.close()
         bound.release()
         raise
 

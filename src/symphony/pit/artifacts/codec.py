@@ -108,7 +108,7 @@ def value_digest(value: StoredValue) -> str:
     differs from the same one with the value itself inside. Raises as `encode_value`.
     """
     if isinstance(value, ArtifactRef):
-        encoding, digest = value.encoding, str(value.digest)
+        encoding, digest = value.encoding, str(value.sealed or value.digest)
     else:
         text = isinstance(value, str | bytes)
         body, encoding, _ = body_of(value) if text else Body(_encoded(value, by_content=True), "msgpack", "")
@@ -243,9 +243,9 @@ def _ready_dict(items: dict[object, object], depth: int, by_content: bool) -> di
 
 def _ready_ref(ref: ArtifactRef, by_content: bool) -> msgspec.msgpack.Ext:
     if by_content:
-        return msgspec.msgpack.Ext(_EXT_CONTENT, f"{ref.encoding}:{ref.digest}".encode())
+        return msgspec.msgpack.Ext(_EXT_CONTENT, f"{ref.encoding}:{ref.sealed or ref.digest}".encode())
     fields = (ref.digest, ref.size, ref.content_type, ref.name, ref.encoding)
-    return msgspec.msgpack.Ext(_EXT_REF, _encoder.encode(fields))
+    return msgspec.msgpack.Ext(_EXT_REF, _encoder.encode((*fields, ref.sealed) if ref.sealed else fields))
 
 
 def _ready_sealed_map(form: SealedMap, depth: int, by_content: bool) -> msgspec.msgpack.Ext:
@@ -256,7 +256,18 @@ def _ready_sealed_map(form: SealedMap, depth: int, by_content: bool) -> msgspec.
     return msgspec.msgpack.Ext(_EXT_SEALED_MAP, _encoder.encode(pairs))
 
 
-_ref_decoder = msgspec.msgpack.Decoder(tuple[str, int, str, str | None, str])
+class _Ref(msgspec.Struct, frozen=True, array_like=True):
+    """A reference on the wire; those without a sealed body end before it."""
+
+    digest: str
+    size: int
+    content_type: str
+    name: str | None
+    encoding: str
+    sealed: str | None = None
+
+
+_ref_decoder = msgspec.msgpack.Decoder(_Ref)
 _sealed_decoder = msgspec.msgpack.Decoder(tuple[SealedKind, list[object]])
 _pairs_decoder = msgspec.msgpack.Decoder(list[tuple[bytes, bytes]])
 
@@ -265,12 +276,7 @@ def _extension(code: int, data: memoryview) -> object:
     payload = bytes(data)
     match code:
         case 1:  # _EXT_REF
-            digest, size, content_type, name, encoding = _ref_decoder.decode(payload)
-            if _DIGEST.fullmatch(digest) is None or size < 0:
-                raise ValueError("a reference with a bad digest or size")
-            return ArtifactRef(
-                digest=Digest(digest), size=size, content_type=content_type, name=name, encoding=encoding
-            )
+            return _reference(_ref_decoder.decode(payload))
         case 2:  # _EXT_SEALED
             return _sealed(*_sealed_decoder.decode(payload))
         case 3:  # _EXT_SEALED_MAP
@@ -280,6 +286,20 @@ def _extension(code: int, data: memoryview) -> object:
             )
             return SealedMap(pairs)
     raise ValueError(f"unknown extension type {code}")
+
+
+def _reference(found: _Ref) -> ArtifactRef:
+    digests = [found.digest] if found.sealed is None else [found.digest, found.sealed]
+    if found.size < 0 or not all(map(_DIGEST.fullmatch, digests)):
+        raise ValueError("a reference with a bad digest or size")
+    return ArtifactRef(
+        digest=Digest(found.digest),
+        size=found.size,
+        content_type=found.content_type,
+        name=found.name,
+        encoding=found.encoding,
+        sealed=None if found.sealed is None else Digest(found.sealed),
+    )
 
 
 def _sealed(kind: SealedKind, raw: list[object]) -> Sealed:

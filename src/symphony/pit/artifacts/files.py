@@ -129,6 +129,8 @@ class FileArtifacts:
 
         Linking again is harmless. Raises ArtifactMissing if the body is not there.
         """
+        if ref.sealed is not None:
+            self.link(ArtifactRef(digest=ref.sealed, size=0), provenance)
         if self._objects.stat(ref.digest) is None:
             raise missing(ref.digest)
         with self._sharing():

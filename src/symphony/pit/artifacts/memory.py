@@ -124,6 +124,8 @@ class MemoryArtifacts:
 
     def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
         """Record that a run refers to `ref`. Raises ArtifactMissing."""
+        if ref.sealed is not None:
+            self.link(ArtifactRef(digest=ref.sealed, size=0), provenance)
         with self._mutex:
             entry = self._entries.get(ref.digest)
             if entry is None:

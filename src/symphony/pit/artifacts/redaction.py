@@ -100,8 +100,8 @@ class Redactor:
         return unseal(form, self._secrets)
 
     def holds_secret(self, value: StoredValue) -> bool:
-        """Would sealing change anything?"""
-        return self.seal(value) is not value
+        """Would sealing change anything, or has it done so already?"""
+        return value.sealed is not None if isinstance(value, ArtifactRef) else self.seal(value) is not value
 
     def settled(self, text: str) -> int:
         """How much of `text` can be masked before the rest is known: no secret crosses this border."""

@@ -53,6 +53,7 @@ class Engine:
         self.machine: Machine = self.replay.machine
         self.feed = Feed(job.plan, limit=job.limit)
         started_at = iso(job.started_at) or ""
+        self.load = executor.load
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.load)
         self._bindings = Bindings(job, self.machine, self.values, executor)
         self._failure: SymphonyError | None = None

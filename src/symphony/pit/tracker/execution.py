@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import msgspec
+
 from symphony.commons.environment import withholding
-from symphony.commons.raised import brief, told
-from symphony.pit.artifacts.codec import body_of, encode_value, value_digest, value_of
+from symphony.commons.errors import SymphonyError
+from symphony.commons.unicode import described, sound
+from symphony.pit.artifacts.codec import body_of, decode_sealed, encode_value, value_digest, value_of
 from symphony.pit.artifacts.keys import cache_key
 from symphony.pit.artifacts.sealed import SealedValue, hidden
-from symphony.pit.tracker.apart import apart
 from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.checking import check_inputs, check_outputs
-from symphony.pit.tracker.failures import NotStored, too_late
+from symphony.pit.tracker.failures import NotStored, ended_itself, too_late
 from symphony.pit.tracker.reading import contents_read
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
@@ -27,7 +29,7 @@ from symphony.pit.tracker.spending import Meter, Spending
 from symphony.pit.tracker.tokens import TokenStream
 from symphony.pit.tracker.work import COMMAND, Work, variables_read
 from symphony.ports.arbiter import Arbiter
-from symphony.ports.artifacts import ArtifactStore, Provenance, StorageFull
+from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, Provenance, StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.models import Models, Usage
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
@@ -38,11 +40,14 @@ if TYPE_CHECKING:
     from symphony.pit.workers import Task, Workers
 
 THREADS = min(32, (os.cpu_count() or 1) * 4)
+_MESSAGE_CHARS_MAX = 8_000
 _NO_WORKER = (
     "runs in a thread, where it shares one core and cannot be ended: another process cannot find it. "
     "Define it at the top of a module, or of a file named as operators=[...]"
 )
 
+SEALED = "application/vnd.symphony.sealed"
+"""The content type of bodies in which secrets are sealed."""
 CONTENT_TYPES = {
     "text": "text/plain; charset=utf-8",
     "bytes": "application/octet-stream",
@@ -183,6 +188,8 @@ class Executor:
                 if limit.expired():
                     raise too_late(work) from error
                 raise
+        except SystemExit as error:
+            raise ended_itself(error) from error
         finally:
             self.arbiter.release(self.run_id, node, resource)
 
@@ -212,13 +219,9 @@ class Executor:
         assert operator is not None
         stopped = False
         arguments = self.arguments(work, inputs, node, attempt, lambda: stopped)
-
-        async def called() -> Mapping[str, Value]:
-            return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
-
         with self.capture(self._sink(node)), withholding(self._withheld(work)):
             if operator.style != "thread":
-                return await apart(called, node)
+                return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
             context = contextvars.copy_context()
             future = asyncio.get_running_loop().run_in_executor(
                 pool, lambda: context.run(lambda: operator.ports(operator.function(**arguments)))
@@ -275,7 +278,7 @@ class Executor:
         meter: Meter,
     ) -> Mapping[str, Value]:
         try:
-            return await apart(lambda: self.models.invoke(model, inputs, config, meter), model)
+            return await self.models.invoke(model, inputs, config, meter)
         finally:
             meter.close()
 
@@ -371,8 +374,12 @@ class Executor:
     # ---- values ---------------------------------------------------------------------------
 
     def load(self, ref: ArtifactRef) -> Value:
-        """The value behind a reference, verified."""
-        return value_of(self.artifacts.get(ref.digest), ref.encoding)
+        """The value behind a reference, verified, secrets put back. Raises SecretMissing too."""
+        if ref.sealed is None:
+            return value_of(self.artifacts.get(ref.digest), ref.encoding)
+        value = self.sealer.unseal(decode_sealed(self.artifacts.get(ref.sealed)))
+        assert not isinstance(value, ArtifactRef)
+        return value
 
     def _plain(self, value: StoredValue) -> Value:
         return self.load(value) if isinstance(value, ArtifactRef) else value
@@ -398,13 +405,17 @@ class Executor:
         return self._put(value, content_type, name)
 
     def _put(self, value: Value, content_type: str | None, name: str | None) -> ArtifactRef:
-        if self.sealer.holds_secret(value):  # bodies are for everybody: they show `***`
-            masked = hidden(self.sealer.seal(value))
+        """Store a value. One with secrets has two bodies: people see `***`, the run opens the sealed one."""
+        form, sealed = self.sealer.seal(value), None
+        if form is not value:
+            sealed = self.artifacts.put(encode_value(form), content_type=SEALED).digest
+            masked = hidden(form)
             assert not isinstance(masked, ArtifactRef)
             value = masked
         body, encoding, _ = body_of(value)
         kind = content_type or CONTENT_TYPES[encoding]
-        return self.artifacts.put(body, content_type=kind, name=name, encoding=encoding)
+        ref = self.artifacts.put(body, content_type=kind, name=name, encoding=encoding)
+        return ref if sealed is None else msgspec.structs.replace(ref, sealed=sealed)
 
     def store_outputs(
         self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
@@ -501,14 +512,29 @@ class Executor:
         return {name: self.sealer.seal(value) for name, value in outputs.items()}
 
     def unseal(self, form: SealedValue) -> dict[str, StoredValue]:
-        """Recorded outputs as they were. Raises SymphonyError if a secret is not set any more."""
+        """Recorded outputs as they were. Raises SecretMissing if a secret is not what it was.
+
+        That includes large ones: a run does not find out in its middle that it cannot open them.
+        """
         assert isinstance(form, dict)
-        return {name: self.sealer.unseal(value) for name, value in form.items()}
+        values = {name: self.sealer.unseal(value) for name, value in form.items()}
+        for value in values.values():
+            if isinstance(value, ArtifactRef) and value.sealed is not None:
+                with contextlib.suppress(ArtifactMissing, ArtifactCorrupt):  # told to whoever reads it
+                    self.load(value)
+        return values
 
     def error_of(self, error: BaseException) -> ErrorTuple:
         """An error as it may be written down."""
-        plain = brief(told(error), self.sealer.mask)
-        return plain.code, plain.message, plain.hint
+        if isinstance(error, SymphonyError):
+            code, message, hint = error.code, error.message, error.hint
+        else:
+            code, message, hint = "operator-failed", described(error), None
+        # operators may raise a SymphonyError with anything for its texts
+        return str(code), self._told(str(message)), None if hint is None else self._told(str(hint))
+
+    def _told(self, text: str) -> str:
+        return sound(self.sealer.mask(text))[:_MESSAGE_CHARS_MAX]
 
 
 def _artifact_name(work: Work) -> str | None:

@@ -1,6 +1,6 @@
 """Going on after a restart: values come back, people's decisions count, doubt is told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
@@ -14,6 +14,7 @@ from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.transitions import Transitions
 
 IN_DOUBT = "in-doubt"
+SECRET_MISSING = "secret-missing"  # noqa: S105  (a code)
 
 
 def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
@@ -23,42 +24,69 @@ def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, exec
 
 
 def recovering(
-    recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor
+    recorded: Sequence[Record],
+    replay: Replay,
+    bindings: Bindings,
+    executor: Executor,
+    closed: Callable[[int, SymphonyError], None] | None = None,
 ) -> Iterator[Record]:
     """The same, record by record: of each that is given, the values are there.
 
-    Raises JournalFailed for records that make no sense.
+    Values that cannot be opened, because a secret is not what it was, are told to `closed` with
+    their slot, and left out. Without it, or if others cannot do without them, SecretMissing is
+    raised, and JournalFailed for records that make no sense.
     """
     with journal_errors(Path(f"{executor.run_id}.db")):
-        yield from _recovering(recorded, replay, bindings, executor)
+        yield from _recovering(recorded, replay, bindings, executor, closed)
 
 
 def _recovering(
-    recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor
+    recorded: Sequence[Record],
+    replay: Replay,
+    bindings: Bindings,
+    executor: Executor,
+    closed: Callable[[int, SymphonyError], None] | None,
 ) -> Iterator[Record]:
+    missing: SymphonyError | None = None
     for record in recorded:
-        inner = replay.machine.children.get(integer(record[1]))
+        slot = integer(record[1])
+        inner = replay.machine.children.get(slot)
         replay.apply(record)
-        code, slot = Code(integer(record[0])), integer(record[1])
         if (usage := usage_of(record)) is not None:
             executor.spending.recall(usage)
-        if code is Code.FINISHED and isinstance(record[4], bytes):
-            form = executor.unseal(decode_sealed(record[4]))
-            assert isinstance(form, dict)
-            bindings.values.put(slot, form)
-        elif code is Code.FINISHED:
-            bindings.derive(slot)
-        elif code is Code.OPENED and isinstance(record[4], bytes):
-            bindings.enter(slot, executor.unseal(decode_sealed(record[4])))
-        elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
-            told = instead_of(record)
-            if told is not None:
-                bindings.values.put(slot, executor.unseal(decode_sealed(told)))
-            else:
-                bindings.values.put(slot, bindings.instead(slot))
+        try:
+            _restore(record, slot, replay, bindings, executor)
+        except SymphonyError as error:
+            if closed is None or (error.code != SECRET_MISSING and missing is None):
+                raise
+            if error.code != SECRET_MISSING or record[0] == Code.OPENED:
+                raise missing or error from error
+            missing = missing or error
+            bindings.values.put(slot, {})
+            closed(slot, error)
         yield record
+        code = Code(integer(record[0]))
         if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED, Code.CANCELLED):
             bindings.leave(inner)
+
+
+def _restore(record: Record, slot: int, replay: Replay, bindings: Bindings, executor: Executor) -> None:
+    """The values that a record brings."""
+    code = Code(integer(record[0]))
+    if code is Code.FINISHED and isinstance(record[4], bytes):
+        form = executor.unseal(decode_sealed(record[4]))
+        assert isinstance(form, dict)
+        bindings.values.put(slot, form)
+    elif code is Code.FINISHED:
+        bindings.derive(slot)
+    elif code is Code.OPENED and isinstance(record[4], bytes):
+        bindings.enter(slot, executor.unseal(decode_sealed(record[4])))
+    elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
+        told = instead_of(record)
+        if told is not None:
+            bindings.values.put(slot, executor.unseal(decode_sealed(told)))
+        else:
+            bindings.values.put(slot, bindings.instead(slot))
 
 
 def go_on(

@@ -10,7 +10,7 @@ from symphony.pit.tracker.core.machine import Frame, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.graphs import Graph
 from symphony.pit.tracker.records import Code, Record, Reused, encode_reused, integer
-from symphony.pit.tracker.recovery import recovering
+from symphony.pit.tracker.recovery import SECRET_MISSING, recovering
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.sealing import Sealer
 from symphony.ports.values import ArtifactRef, StoredValue
@@ -56,17 +56,19 @@ def reusable(
     """The results to take from the run `recorded`, by full name.
 
     A node's result is taken if it succeeded by itself and nothing before it runs anew. Inside a
-    loop, a sub-workflow or a fan-out that did not succeed, the same holds of what is in it. Raises
-    SymphonyError `unknown-node`.
+    loop, a sub-workflow or a fan-out that did not succeed, the same holds of what is in it. A result
+    that cannot be opened, because a secret is not what it was, is not taken. Raises SymphonyError
+    `unknown-node`, and SecretMissing if such a node must not run again.
     """
     results: dict[int, Result] = {}
-    for record in recovering(recorded, replay, bindings, executor):
+    closed = _Closed(bindings)
+    for record in recovering(recorded, replay, bindings, executor, closed):
         slot = integer(record[1])
-        if record[0] == Code.FINISHED:
+        if record[0] == Code.FINISHED and slot not in closed.repeatable:
             taken = None if record[5] is None else str(record[5])
             run = replay.cached.get(slot, executor.run_id)
             results[slot] = Result(outputs=dict(bindings.values.of(slot)), taken=taken, run=run)
-    choice = _Choice(replay, results)
+    choice = _Choice(replay, results, closed)
     if anew.first is not None:
         choice.mark(anew.first)
     reading = {i for i in range(len(graph.works)) if graph.inputs_read(i) & anew.inputs}
@@ -74,13 +76,39 @@ def reusable(
     return choice.taken
 
 
+class _Closed:
+    """The slots whose results cannot be opened, and whether they may run again."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
+        self.repeatable: dict[int, bool] = {}
+        self._why = ""
+
+    def __call__(self, slot: int, error: SymphonyError) -> None:
+        self.repeatable[slot] = self._bindings.work(slot).repeatable
+        self._why = error.message
+
+    def check(self, slot: int, name: str) -> None:
+        """Raise `secret-missing` if the slot would have to run again, and must not."""
+        if not self.repeatable.get(slot, True):
+            raise SymphonyError(
+                f"{name} must not run twice, and what it gave cannot be opened: {self._why}",
+                code=SECRET_MISSING,
+                hint=f"set the variable as it was, or run the node again on purpose with --from {name}",
+            )
+
+
 class _Choice:
-    def __init__(self, replay: Replay, results: Mapping[int, Result]) -> None:
+    def __init__(self, replay: Replay, results: Mapping[int, Result], closed: _Closed) -> None:
         self._replay, self._machine, self._results = replay, replay.machine, results
+        self._closed = closed
         self._frames = replay.inner_frames()
         self._anew: set[int] = set()  # slots that shall run anew, as a whole
         self._entered: set[int] = set()  # slots that something inside runs anew of
         self.taken: dict[str, Result] = {}
+        for slot in closed.repeatable:  # the lists of a fan-out follow from its elements
+            if (element := self._machine.element_of.get(slot)) is not None:
+                self._entered.add(element[0].slot)
 
     def mark(self, name: str) -> None:
         """Let the node of this name run anew."""
@@ -112,6 +140,7 @@ class _Choice:
             if index in behind or index in seeds:
                 continue
             if index in open_:
+                self._closed.check(slot, self._machine.name(slot))
                 self._inside(slot)
             elif slot in self._results:
                 self.taken[self._machine.name(slot)] = self._results[slot]
@@ -134,6 +163,7 @@ class _Choice:
                 if self._sound(element) and element not in self._entered:
                     self.taken[self._machine.name(element)] = self._results[element]
                 else:
+                    self._closed.check(element, self._machine.name(element))
                     self._inside(element)
         for frame in self._frames.get(slot, ()):
             if not self.visit(frame):

@@ -71,7 +71,7 @@ class Values:
         """The value itself, loaded if it is a reference."""
         if not isinstance(value, ArtifactRef):
             return value
-        key = f"{value.encoding}:{value.digest}"
+        key = f"{value.encoding}:{value.sealed or value.digest}"
         if key not in self._loaded:
             if self._loaded_bytes[0] + value.size > _LOADED_BYTES_MAX:
                 self._loaded.clear()

@@ -1,0 +1,288 @@
+"""A value with a secret goes from node to node as it is, however large; no file of the home holds it."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from symphony.app import Symphony
+from symphony.ports.runs import RunResult
+from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, Value
+from symphony.workflow import loads
+
+pytestmark = pytest.mark.slow
+
+TOKEN = "tOk3n/with+20'chars!"
+BIG = 40_000
+
+
+def leaks(home: Path, token: str = TOKEN) -> list[str]:
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert len(files) > 1
+    return [str(path.relative_to(home)) for path in files if token.encode() in path.read_bytes()]
+
+
+class Desk:
+    """A home and a folder; runs in this process, as a new process would find them each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.home = folder, folder / "home"
+        self.text = f"<{TOKEN}>" + "x" * BIG + TOKEN
+
+    def symphony(self) -> Symphony:
+        return Symphony.open(self.home)
+
+    async def run(self, text: str, token: str = TOKEN, **inputs: Value) -> RunResult:
+        flow = loads(f"name: case\nenv: [TOKEN]\n{text}", "yaml")
+        async with self.symphony() as symphony:
+            handle = await symphony.start(flow, inputs, cwd=self.folder, environment={"TOKEN": token})
+            result = await handle.result()
+            whole = {
+                n: handle.load(v) if isinstance(v, ArtifactRef) else v for n, v in result.outputs.items()
+            }
+        assert result.status == "succeeded", result.error
+        assert leaks(self.home, token) == []
+        self.whole: Mapping[str, Value] = whole
+        return result
+
+    def written(self, name: str = "out") -> str:
+        return (self.folder / name).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    monkeypatch.setenv("TOKEN", TOKEN)
+    return Desk(tmp_path)
+
+
+PADDED = '"<${{ env.TOKEN }}>${{ inputs.pad }}${{ env.TOKEN }}"'
+PAD = f"inputs:\n  pad: {{type: string, default: {'x' * BIG}}}\n"
+
+
+@pytest.mark.parametrize("artifact", ["", ", artifact: {name: kept, content_type: text/plain}"])
+async def test_a_large_result_with_a_secret_is_written_as_it_is(desk: Desk, artifact: str) -> None:
+    result = await desk.run(
+        f"{PAD}nodes:\n"
+        f"  make: {{operator: debug.value, inputs: {{value: {PADDED}}}{artifact}}}\n"
+        "  write: {operator: fs.write, inputs: {path: out, text: '${{ make.result }}'}}\n"
+        "outputs: {made: '${{ make.result }}'}"
+    )
+    assert desk.written() == desk.text
+    assert desk.whole["made"] == desk.text
+    ref = result.outputs["made"]
+    assert isinstance(ref, ArtifactRef)
+    async with desk.symphony() as symphony:  # what people see
+        assert symphony.artifacts.get(ref.digest).decode() == "<***>" + "x" * BIG + "***"
+
+
+SHAPES: dict[str, str] = {
+    "a list": f"[1, {PADDED}, null]",
+    "a map with a secret in a key": '"${{ {inputs.pad + env.TOKEN: [env.TOKEN], \'plain\': [\'\']} }}"',
+    "bytes": '"${{ bytes(env.TOKEN + inputs.pad + env.TOKEN) }}"',
+    "base64 of it": '"${{ inputs.pad }}${{ inputs.base64 }}"',
+    "a url": '"${{ inputs.pad }}https://x/?q=${{ inputs.url }}"',
+    "many of them": '"${{ inputs.pad }}' + "${{ env.TOKEN }}" * 300 + '"',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", SHAPES.values(), ids=SHAPES)
+async def test_whatever_holds_it_the_next_node_gets_the_value(desk: Desk, value: str) -> None:
+    spelled = {"base64": base64.b64encode(TOKEN.encode()).decode(), "url": quote(TOKEN)}
+    await desk.run(
+        f"{PAD}  base64: {{type: string}}\n  url: {{type: string}}\nnodes:\n"
+        f"  make: {{operator: debug.value, inputs: {{value: {value}}}}}\n"
+        "  small: {operator: debug.value, inputs: {value: 1}}\n"
+        "  write: {operator: fs.write, inputs: {path: out, text: '${{ string(size(make.result)) }}'}}\n"
+        f"outputs: {{made: '${{{{ make.result }}}}', straight: {value}}}",
+        **spelled,
+    )
+    assert desk.whole["made"] == desk.whole["straight"]
+    assert "***" not in repr(desk.whole["made"])
+    assert any(text in str(desk.whole["made"]) for text in (TOKEN, *spelled.values()))
+    assert [leaks(desk.home, text) for text in spelled.values()] == [[], []]
+    assert desk.written() == str(len(desk.whole["made"]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("length", [INLINE_BYTES_MAX - 1, INLINE_BYTES_MAX, INLINE_BYTES_MAX + 1])
+async def test_at_the_bound_of_what_travels_inline_nothing_changes(desk: Desk, length: int) -> None:
+    pad = "y" * (length - len(TOKEN))
+    await desk.run(
+        "inputs: {pad: {type: string}}\n"
+        "nodes: {make: {operator: debug.value, inputs: {value: '${{ inputs.pad + env.TOKEN }}'}}}\n"
+        "outputs: {made: '${{ make.result }}'}",
+        pad=pad,
+    )
+    assert desk.whole["made"] == pad + TOKEN
+
+
+async def test_fan_outs_loops_and_sub_workflows_hand_it_on(desk: Desk) -> None:
+    (desk.folder / "inner.yaml").write_text(
+        "name: inner\ninputs: {given: {type: string}}\n"
+        "nodes: {again: {operator: text.join, inputs: {parts: ['${{ inputs.given }}', '!']}}}\n"
+        "outputs: {gave: '${{ again.result }}'}\n",
+        encoding="utf-8",
+    )
+    (desk.folder / "flow.yaml").write_text(
+        f"name: case\nenv: [TOKEN]\n{PAD}nodes:\n"
+        f"  make: {{operator: debug.value, inputs: {{value: {PADDED}}}}}\n"
+        "  each:\n    for_each: '[1, 2]'\n    operator: text.join\n"
+        "    inputs: {parts: ['${{ make.result }}', '${{ string(item) }}']}\n"
+        "  rounds:\n    control: loop\n    state: {said: '${{ make.result }}'}\n"
+        "    body: {add: {operator: text.join, inputs: {parts: ['${{ state.said }}', '+']}}}\n"
+        "    next: {said: add.result}\n    until: iteration == 2\n"
+        "  sub: {workflow: inner.yaml, inputs: {given: '${{ rounds.said }}'}}\n"
+        "  spare:\n    operator: debug.fail\n    inputs: {message: no}\n"
+        "    on_error: {value: {result: '${{ make.result }}'}}\n"
+        "  one: {operator: debug.value, inputs: {value: '${{ each.result[1] }}'}}\n"
+        "  write: {operator: fs.write, inputs: {path: out, text: '${{ sub.gave }}'}}\n"
+        "outputs: {each: '${{ each.result }}', one: '${{ one.result }}', spare: '${{ spare.result }}'}\n",
+        encoding="utf-8",
+    )
+    async with desk.symphony() as symphony:
+        handle = await symphony.start(desk.folder / "flow.yaml", cwd=desk.folder)
+        result = await handle.result()
+        whole = {n: handle.load(v) if isinstance(v, ArtifactRef) else v for n, v in result.outputs.items()}
+    assert result.status == "succeeded", result.error
+    assert desk.written() == desk.text + "+++!"
+    assert whole == {"each": [desk.text + "1", desk.text + "2"], "one": desk.text + "2", "spare": desk.text}
+    assert leaks(desk.home) == []
+
+
+OPERATORS = """
+from pathlib import Path
+from symphony import operator
+
+def count(name: str) -> None:
+    with Path(name).open("a") as file:
+        file.write("x")
+
+@operator("pure.make", version="1.0.0", pure=True)
+def make(text: str, counter: str) -> str:
+    count(counter)
+    return text
+
+@operator("write.make", version="1.0.0")
+def wrote(text: str, counter: str) -> str:
+    count(counter)
+    return text
+"""
+
+
+def made(desk: Desk, operator: str = "pure.make", gate: str = "") -> str:
+    (desk.folder / "ops.py").write_text(OPERATORS, encoding="utf-8")
+    (desk.folder / "flow.yaml").write_text(
+        f"name: case\nenv: [TOKEN]\n{PAD}nodes:\n"
+        f"  make: {{operator: {operator}, inputs: {{text: {PADDED}, counter: '{desk.folder / 'made'}'}}}}\n"
+        f"  gate: {{command: '{gate or 'true'}', idempotent: true, after: [make]}}\n"
+        "  write: {operator: fs.write, after: [gate], inputs: {path: out, text: '${{ make.result }}'}}\n",
+        encoding="utf-8",
+    )
+    return str(desk.folder / "flow.yaml")
+
+
+def type_(desk: Desk, *words: str, token: str | None = TOKEN) -> "subprocess.Popen[str]":
+    bare = {name: value for name, value in os.environ.items() if name != "TOKEN"}
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "symphony", *words, "--json"],
+        cwd=desk.folder,
+        env=bare | {"SYMPHONY_HOME": str(desk.home)} | ({} if token is None else {"TOKEN": token}),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def killed(desk: Desk, operator: str = "pure.make") -> None:
+    """A run that was killed when its large value was there, before it was used."""
+    flow = made(desk, operator, "touch begun; while [ ! -e go ]; do sleep 0.02; done")
+    process = type_(desk, "run", flow, "--operators", "ops.py")
+    until = time.monotonic() + 30
+    while not (desk.folder / "begun").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=30)
+    (desk.folder / "go").touch()
+
+
+def ended(process: "subprocess.Popen[str]", status: int = 0) -> dict[str, object]:
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == status, out + err
+    assert TOKEN not in err
+    found = json.loads(out)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_after_a_kill_the_value_is_what_it_was_and_is_not_made_again(desk: Desk) -> None:
+    killed(desk)
+    assert leaks(desk.home) == []
+    ended(type_(desk, "runs", "resume", "last"))
+    assert desk.written() == desk.text
+    assert desk.written("made") == "x"
+    assert leaks(desk.home) == []
+
+
+@pytest.mark.parametrize("token", [None, "another-Token-of-20-chars"])
+def test_without_the_secret_as_it_was_a_run_stays_as_it_is_and_says_why(
+    desk: Desk, token: str | None
+) -> None:
+    killed(desk)
+    refused = ended(type_(desk, "runs", "resume", "last", token=token), status=1)
+    errors = refused["errors"]
+    assert isinstance(errors, list)
+    assert errors[0]["code"] == "secret-missing"
+    assert "TOKEN" in errors[0]["message"]
+    assert not (desk.folder / "out").exists()
+    ended(type_(desk, "runs", "resume", "last"))
+    assert desk.written() == desk.text
+
+
+def test_a_second_run_and_a_rerun_give_the_value_again(desk: Desk) -> None:
+    flow = made(desk)
+    for _ in range(2):
+        ended(type_(desk, "run", flow, "--operators", "ops.py"))
+        assert desk.written() == desk.text
+        (desk.folder / "out").unlink()
+    before = desk.written("made")
+    ended(type_(desk, "runs", "rerun", "last", "--from", "write"))
+    assert desk.written() == desk.text
+    assert desk.written("made") == before
+    (desk.folder / "out").unlink()
+    runs = subprocess.run(
+        [sys.executable, "-P", "-m", "symphony", "runs", "list", "--json"],
+        env=os.environ | {"SYMPHONY_HOME": str(desk.home)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    first = json.loads(runs.stdout)[-1]["run_id"]
+    ended(type_(desk, "runs", "rerun", first, "--from", "write"))
+    assert desk.written() == desk.text
+    assert leaks(desk.home) == []
+
+
+def test_a_rerun_with_another_secret_makes_again_what_held_the_old_one(desk: Desk) -> None:
+    ended(type_(desk, "run", made(desk), "--operators", "ops.py"))
+    (desk.folder / "out").unlink()
+    ended(type_(desk, "runs", "rerun", "last", "--from", "write", token="another-Token-of-20-chars"))
+    assert desk.written() == desk.text.replace(TOKEN, "another-Token-of-20-chars")
+    assert desk.written("made") == "xx"
+
+
+def test_a_rerun_with_another_secret_is_refused_if_its_maker_must_not_run_twice(desk: Desk) -> None:
+    ended(type_(desk, "run", made(desk, "write.make"), "--operators", "ops.py"))
+    refused = ended(
+        type_(desk, "runs", "rerun", "last", "--from", "write", token="another-Token-12"), status=1
+    )
+    errors = refused["errors"]
+    assert isinstance(errors, list)
+    assert "make" in errors[0]["message"]
+    assert "--from make" in errors[0]["hint"]
+    assert desk.written("made") == "x"
+    ended(type_(desk, "runs", "rerun", "last", "--from", "make", token="another-Token-12"))
+    assert desk.written() == desk.text.replace(TOKEN, "another-Token-12")
