@@ -8,6 +8,7 @@ import msgspec
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 from symphony.sdk import Json, operator
+from symphony.workflow.documents.json_text import half_pair
 from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
@@ -90,7 +91,10 @@ def _place(text: str, message: str, line: int) -> tuple[str]:
             json.loads(text)
         except json.JSONDecodeError as error:
             return (f"input text, line {error.lineno + line}, column {error.colno}: {error.msg}",)
-        return (f"input text: {message}",)
+        half = half_pair(text)  # Python's own reader takes it
+        if half is None:
+            return (f"input text: {message}",)
+        return (f"input text, line {half[0] + line}, column {half[1]}: half of a surrogate pair",)
     before = text.encode()[: int(found[1])].decode("utf-8", "replace")
     row = before.count("\n") + line + 1
     column = len(before) - (before.rfind("\n") + 1) + 1

@@ -13,6 +13,7 @@ from pathlib import PurePath
 import msgspec
 
 from symphony.ports.values import Value
+from symphony.workflow.documents.json_text import half_pair
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import Code, Problem
 from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN, PortType, mismatch
@@ -110,6 +111,8 @@ def parse_json(text: str) -> Value:
         )
     except RecursionError:
         raise ValueError(f"it is nested more than {DEPTH_MAX} deep") from None
+    if "\\u" in text and (half := half_pair(text)):
+        raise ValueError(f"line {half[0]}, column {half[1]}: half of a surrogate pair")
     return _unspelled(raw, 0)
 
 

@@ -72,6 +72,10 @@ def test_json_lines_are_parsed_one_by_one(run: Any) -> None:
         ("1e999", "out of range"),
         ('{"a": 1} x', "trailing"),
         ("\ufeff1", "column 1"),
+        ('["\\ud800"]', "line 1, column 3: half of a surrogate pair"),
+        ('{"\\\\u":\n "\\ud83d\\ude00 \\uD83D"}', "line 2, column 16: half of a surrogate pair"),
+        ('["\\udc00"]', "line 1, column 9: invalid utf-16 surrogate pair"),
+        ('["\\ud800\\u0041"]', "line 1, column 15: invalid utf-16 surrogate pair"),
     ],
 )
 def test_malformed_json_is_refused_with_its_place(run: Any, text: str, said: str) -> None:

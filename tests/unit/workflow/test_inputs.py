@@ -75,7 +75,8 @@ def test_text_stands_for_the_value_its_type_says(kind: str, text: str, value: Va
         ("bytes", '{"$bytes": 1}', "base64"),
         ("json", "[" * 200_000, "nested"),
         ("json", "[" * 150 + "]" * 150, "nested"),
-        ("json", '"\\ud800"', "UTF-8"),
+        ("json", '[1,\n"\\ud800"]', "line 2, column 2: half of a surrogate pair"),
+        ("any", '{"\\udfff": "\\ud83d\\ude00"}', "line 1, column 3: half of a surrogate pair"),
         ("string", "\udcff", "UTF-8"),
     ],
 )

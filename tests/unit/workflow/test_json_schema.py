@@ -94,6 +94,11 @@ WRONG: list[dict[str, object]] = [
     workflow(edges=[{"from": "a"}]), workflow(edges=[{"from": "a.b", "to": "c", "when": "true"}]),
     workflow(edges=[{"from": "a", "to": "b", "label": "x"}]), workflow(edges=[{"from": "a b", "to": "b"}]),
     {"name": "x", "steps": [{"name": "a"}]}, {"name": "x", "steps": []},
+    {"name": "x", "steps": [{"name": "", "command": "a"}]},
+    {"name": "x", "steps": [{"name": 1, "command": "a"}]},
+    {"name": "x", "steps": [{"name": "a b", "command": "a"}]},
+    {"name": "x", "steps": [{"name": "run", "command": "a"}]},
+    {"name": "x", "steps": [{"name": "a", "command": "a", "needs": [""]}]},
 ]  # fmt: skip
 
 

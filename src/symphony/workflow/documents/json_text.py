@@ -15,6 +15,10 @@ import msgspec
 from symphony.workflow.documents.json_reader import JsonReader
 from symphony.workflow.documents.tree import RECURSION_USUAL, Document, Positions, Spot, SyntaxProblem, Tree
 
+_ESCAPE = re.compile(
+    r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 _ESCAPED_COMMA = re.compile(r"\\u002c", re.IGNORECASE)
 
 
@@ -45,6 +49,14 @@ def _dropped(text: str, tree: Tree) -> bool:
     if text.count(",") != msgspec.json.encode(tree).count(b","):
         return True
     return "\\u002" in text and _ESCAPED_COMMA.search(text) is not None
+
+
+def half_pair(text: str) -> tuple[int, int] | None:
+    """Line and column, from 1, of the first escape in `text` that is half of a surrogate pair."""
+    at = next((found.start() for found in _ESCAPE.finditer(text) if found[1]), None)
+    if at is None:
+        return None
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
 def write(tree: Tree) -> bytes:
