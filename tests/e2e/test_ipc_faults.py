@@ -325,3 +325,17 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("this system does not let us make a file system")
     yield folder
     subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shm:// needs Linux")
+def test_shared_memory_without_a_runtime_folder_warns_nobody() -> None:
+    script = (
+        "from symphony.ipc.transports import TransportConfig, shm\n"
+        "print(shm.socket_path('x', TransportConfig()))"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "XDG_RUNTIME_DIR"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("x.shm\n")

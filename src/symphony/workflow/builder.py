@@ -24,7 +24,7 @@ from symphony.workflow.model import (
     OperatorNode,
     Workflow,
 )
-from symphony.workflow.problems import Findings, ValidationReport, child, did_you_mean, shown
+from symphony.workflow.problems import Code, Findings, ValidationReport, child, did_you_mean, shown
 from symphony.workflow.schema import read_tree
 from symphony.workflow.types import PortType
 
@@ -238,10 +238,27 @@ class WorkflowBuilder:
         if output is None and ends["source"] in nodes:
             hint = "name it: DataEdge(output=…)"
             findings.add("missing-input", child(place, "from"), f"{source} has no single output", hint)
-        if entry is None and ends["target"] in nodes:
+        if entry is None and ends["target"] in nodes and not self._unknown(ends["target"], nodes, findings):
             hint = "name it: DataEdge(input=…)"
             findings.add("missing-input", child(place, "to"), f"{target} has no single input to fill", hint)
         return msgspec.structs.replace(edge, **ends, output=output or "", input=entry or "")
+
+    def _unknown(self, name: str, nodes: Mapping[str, Node], findings: Findings) -> bool:
+        """Is what the node runs unknown, and with it its inputs? That is told, with what was meant."""
+        node = nodes[name]
+        if not isinstance(node, OperatorNode | InstrumentNode) or self._ports(node)[0] is not None:
+            return False
+        kind, what, known = (
+            ("operator", node.operator, self._known().operators)
+            if isinstance(node, OperatorNode)
+            else ("model", node.instrument, self._known().models)
+        )
+        message = f"unknown {kind} {what}: which of its inputs an edge fills must be named"
+        meant = did_you_mean(what.partition("@")[0], known, "")
+        hint = f"{meant} If it is your own, write DataEdge(input=…)" if meant else "write DataEdge(input=…)"
+        code: Code = "unknown-operator" if kind == "operator" else "unknown-model"
+        findings.add(code, child("nodes", name), message, hint)
+        return True
 
     def _only_output(self, node: Node | None) -> str | None:
         """The output that is meant where none is named; `result` is what unknown operators have."""
@@ -267,15 +284,18 @@ class WorkflowBuilder:
     def _ports(
         self, node: OperatorNode | InstrumentNode
     ) -> tuple[Mapping[str, Port] | None, Mapping[str, Port] | None]:
+        if isinstance(node, OperatorNode):
+            operator = self._known().operators.get(node.operator.partition("@")[0])
+            return (None, None) if operator is None else (operator.inputs, operator.outputs)
+        model = self._known().models.get(node.instrument.partition("@")[0])
+        return (None, None) if model is None else (model.inputs, model.outputs)
+
+    def _known(self) -> Catalog:
         if self._catalog is None:
             from symphony.workflow.builtin import builtin_catalog
 
             self._catalog = builtin_catalog()
-        if isinstance(node, OperatorNode):
-            operator = self._catalog.operators.get(node.operator.partition("@")[0])
-            return (None, None) if operator is None else (operator.inputs, operator.outputs)
-        model = self._catalog.models.get(node.instrument.partition("@")[0])
-        return (None, None) if model is None else (model.inputs, model.outputs)
+        return self._catalog
 
 
 def _legal(what: str) -> str:

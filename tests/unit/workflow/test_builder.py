@@ -164,6 +164,32 @@ def test_a_data_edge_finds_the_only_ports() -> None:
     assert problems(nodes.connect("unknown", "three", DataEdge())) == [("missing-input", "edges[0].to")]
 
 
+@pytest.mark.parametrize(
+    ("operator", "hint"),
+    [
+        ("json-parser", "did you mean json.parse? If it is your own, write DataEdge(input=…)"),
+        ("text.jion@1.0.0", "did you mean text.join? If it is your own, write DataEdge(input=…)"),
+        ("zzz", "write DataEdge(input=…)"),
+    ],
+)
+def test_an_edge_to_an_unknown_operator_without_its_input_says_so(operator: str, hint: str) -> None:
+    builder = WorkflowBuilder("x").add_instrument("gpt-4").add_operator(operator, name="o")
+    with pytest.raises(WorkflowInvalid) as error:
+        builder.connect("gpt-4", operator, DataEdge()).build()
+    [problem] = error.value.report.errors
+    assert (problem.code, problem.place, problem.hint) == ("unknown-operator", "nodes.o", hint)
+    assert problem.message.startswith(f"unknown operator {operator}: ")
+
+
+def test_an_edge_to_an_unknown_model_without_its_input_says_so() -> None:
+    builder = WorkflowBuilder("x").add_operator("debug.value").add_instrument("minilmm")
+    with pytest.raises(WorkflowInvalid, match="unknown model minilmm") as error:
+        builder.connect("debug.value", "minilmm", DataEdge()).build()
+    [problem] = error.value.report.errors
+    assert (problem.code, problem.place) == ("unknown-model", "nodes.minilmm")
+    assert (problem.hint or "").startswith("did you mean minilm?")
+
+
 def test_a_built_workflow_can_make_sense() -> None:
     builder = (
         WorkflowBuilder("x")

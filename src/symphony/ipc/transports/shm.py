@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -68,7 +69,11 @@ def socket_path(name: str, config: TransportConfig) -> Path:
     if folder is None:
         from platformdirs import user_runtime_path
 
-        folder = user_runtime_path("symphony", ensure_exists=False)
+        with (
+            warnings.catch_warnings()
+        ):  # without XDG_RUNTIME_DIR it tells every user which other folder it takes
+            warnings.simplefilter("ignore")
+            folder = user_runtime_path("symphony", ensure_exists=False)
     return folder / f"{name}.shm"
 
 
