@@ -1,8 +1,8 @@
 """Envelopes as Bincode: byte for byte what Rust's bincode 1.3 makes of the same structures. Pure.
 
 Identifiers are UUIDs there (a length of 16, then the bytes), the timestamp is a `SystemTime`, the
-payload an enum, free values an enum too (see `symphony.commons.bincode`). Maps are sorted by key,
-so that equal envelopes have equal bytes. Loaded when first used: compiling takes milliseconds.
+payload an enum, free values an enum too (see `symphony.commons.bincode`), whose maps keep the order
+of their keys. Loaded when first used: compiling takes milliseconds.
 """
 
 import msgspec

@@ -144,13 +144,13 @@ def _yaml(data: Value) -> str:
 
 
 def _toml(data: Value) -> str:
-    import tomli_w
+    from symphony.workflow.documents import toml_writer
 
     if not isinstance(data, dict):
         raise InputRefused("TOML holds a map, and this is none", hint="choose another format")
     if (place := _null_in(data, "")) is not None:
         raise InputRefused(f"TOML knows no null, and there is one at {place}", hint="choose another format")
-    return tomli_w.dumps(_mapped(_without_bytes(data)))
+    return toml_writer.write(_mapped(_without_bytes(data)))
 
 
 def _mapped(data: Value) -> dict[str, Value]:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pprint import pformat
 from typing import TYPE_CHECKING, Any, Literal
 
 from symphony.commons.errors import SymphonyError
@@ -229,8 +230,14 @@ def _environment(
         keep_trailing_newline=True,
         cache_size=0,
     )
-    made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell)
+    made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell, pprint=_printed)
+    made.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return made
+
+
+def _printed(value: object) -> str:
+    """Jinja2's own filter `pprint`, but for the order of keys, which stays."""
+    return pformat(value, sort_dicts=False)
 
 
 _MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")

@@ -44,9 +44,9 @@ HEADER = MessageHeader(str(uuid.UUID(int=7)), "t", 1, "me", "you")
 
 
 def exact(tree: object) -> object:
-    """`tree` with its types: 1, 1.0 and True are three things, 0.0 and -0.0 two. Maps have no order."""
+    """`tree` with its types and orders: 1, 1.0 and True are three things, 0.0 and -0.0 two."""
     if isinstance(tree, dict):
-        return {key: exact(item) for key, item in tree.items()}
+        return [(key, exact(item)) for key, item in tree.items()]
     if isinstance(tree, list):
         return [exact(item) for item in tree]
     if isinstance(tree, msgspec.Struct):

@@ -55,6 +55,43 @@ def test_what_is_written_is_read_back(run: Any, tmp_path: Path, kind: str) -> No
     assert run("data.read", path=Path(f"a.{kind}"))["result"] == data
 
 
+ORDERED = {
+    "zip": 1,
+    "name": {"y": [{"q": 1, "a": 2}], "b": {"d": 1, "c": {}}},
+    "age": 3,
+    "rows": [{"z": 1, "a": 2}],
+}
+
+
+@pytest.mark.parametrize("kind", ["json", "yaml", "toml"])
+def test_keys_keep_their_order_in_every_format(run: Any, tmp_path: Path, kind: str) -> None:
+    (tmp_path / f"a.{kind}").write_text(
+        run("data.format", data=ORDERED, format=kind)["text"], encoding="utf-8"
+    )
+    assert repr(run("data.read", path=Path(f"a.{kind}"))["result"]) == repr(ORDERED)
+    for to in ("json", "yaml", "toml"):
+        run("files.convert", path=Path(f"a.{kind}"), to=to, target=f"b.{to}")
+        assert repr(run("data.read", path=Path(f"b.{to}"))["result"]) == repr(ORDERED)
+
+
+def test_tables_keep_the_order_of_their_columns(run: Any, tmp_path: Path) -> None:
+    rows = [{"zip": 1, "name": "x", "age": 3}, {"zip": 2, "name": "y", "age": 4}]
+    for kind in ("csv", "jsonl"):
+        text = run("data.format", data=rows, format=kind)["text"]
+        (tmp_path / f"a.{kind}").write_text(text, encoding="utf-8")
+        assert repr(run("data.read", path=Path(f"a.{kind}"))["result"]) == repr(rows)
+
+
+def test_queries_and_parsers_keep_the_order_of_keys(run: Any) -> None:
+    text = '{"zip": 1, "name": {"y": 2, "b": 3}, "age": 3}'
+    parsed = run("json.parse", text=text)["result"]
+    assert list(parsed) == ["zip", "name", "age"]
+    for query in ("@", "{zip: zip, name: name, age: age}", "[@][?zip == `1`] | [0]"):
+        found = run("json.query", data=parsed, expression=query)["result"]
+        assert repr(found) == repr(parsed), query
+    assert run("json.query", data=parsed, expression="keys(@)")["result"] == ["zip", "name", "age"]
+
+
 @pytest.mark.parametrize(
     ("data", "kind", "message"),
     [

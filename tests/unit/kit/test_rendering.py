@@ -23,6 +23,18 @@ def test_templates_lie_beside_the_workflow_and_may_extend_each_other(run: Any, t
     assert run("text.render", template="t/page.html.j2", data={"v": "a<b"}) == {"text": "<p>a&lt;b</p>"}
 
 
+def test_filters_that_write_maps_keep_the_order_of_their_keys(run: Any) -> None:
+    data = {"zip": 1, "name": {"y": 2, "b": 3}, "age": 3}
+    for template, text in (
+        ("{{ data | tojson }}", '{"zip": 1, "name": {"y": 2, "b": 3}, "age": 3}'),
+        ("{{ data | pprint }}", "{'zip': 1, 'name': {'y': 2, 'b': 3}, 'age': 3}"),
+        ("{{ data }}", "{'zip': 1, 'name': {'y': 2, 'b': 3}, 'age': 3}"),
+        ("{{ data | join(',') }}", "zip,name,age"),
+        ("{{ data | items | map('first') | join(',') }}", "zip,name,age"),
+    ):
+        assert run("text.render", text=template, data=data)["text"] == text, template
+
+
 def test_escaping_follows_the_name_unless_it_is_said(run: Any, tmp_path: Path) -> None:
     for name in ("a.md.j2", "a.svg"):
         (tmp_path / name).write_text("{{ data }}")

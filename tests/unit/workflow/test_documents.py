@@ -52,8 +52,7 @@ def test_what_is_written_is_read_back(name: str, tree: dict[str, object]) -> Non
     document = parse(kind.write(tree), kind)
     assert document.problems == ()
     assert document.tree == tree
-    if name != "toml":  # it puts tables behind everything else
-        assert repr(document.tree) == repr(tree)
+    assert repr(document.tree) == repr(tree)  # in the order of its keys
 
 
 @pytest.mark.parametrize("text", AWKWARD)
@@ -317,6 +316,83 @@ def test_numbers_of_very_many_digits_are_read_at_once() -> None:
         assert tree["a"] > 2**63
     [problem] = parse(f"a = {digits}".encode(), format_named("toml")).problems
     assert problem.code == "type-mismatch"
+
+
+def test_toml_has_tables_of_their_own_where_the_order_of_keys_allows_it() -> None:
+    tree = {
+        "first": 1, "inline": {"z": {"b": 1, "a": None}, "c d": "x\x7f"}, "rows": [{"z": 1}, {"a": 2}],
+        "scalar": True, "table": {"z": {"x": 1}, "b": 2, "a": {"deep": {}}}, "many": [{"k": "long " * 20}],
+    }  # fmt: skip
+    text = format_named("toml").write(tree).decode()
+    assert (
+        text
+        == """\
+first = 1
+inline = { z = { b = 1, a = { "$null" = true } }, "c d" = "x\\u007f" }
+rows = [
+    { z = 1 },
+    { a = 2 },
+]
+scalar = true
+
+[table]
+z = { x = 1 }
+b = 2
+
+[table.a.deep]
+
+[[many]]
+k = "long long long long long long long long long long long long long long long long long long long long "
+"""
+    )
+    assert repr(parse(text.encode(), format_named("toml")).tree) == repr(tree)
+
+
+def test_a_workflow_in_toml_has_the_tables_of_its_nodes_last() -> None:
+    text = """\
+name: x
+nodes:
+  a: {operator: o, inputs: {v: {z: {y: 1}, a: 2}}, when: "true"}
+  l: {control: loop, body: {b: {command: c, inputs: {i: 1}, timeout: 1s}}, until: "true", state: {s: {d: 1}}}
+outputs: {z: 1, a: 2}
+version: 1.0.0
+"""
+    tree = parse(text.encode(), format_named("yaml")).tree
+    written = format_named("toml").write(tree).decode()
+    assert (
+        written
+        == """\
+name = "x"
+version = "1.0.0"
+
+[nodes.a]
+operator = "o"
+when = "true"
+
+[nodes.a.inputs.v]
+z = { y = 1 }
+a = 2
+
+[nodes.l]
+control = "loop"
+until = "true"
+
+[nodes.l.body.b]
+command = "c"
+timeout = "1s"
+
+[nodes.l.body.b.inputs]
+i = 1
+
+[nodes.l.state.s]
+d = 1
+
+[outputs]
+z = 1
+a = 2
+"""
+    )
+    assert parse(written.encode(), format_named("toml")).tree == tree
 
 
 def test_toml_spells_null() -> None:

@@ -14,14 +14,15 @@ Pure: no I/O.
 | `T | None` | one byte, 0 or 1, then `T` |
 | `list[T]`, `tuple[T, ...]` | count as u64, then the elements |
 | `tuple[A, B]`, dataclass, msgspec struct | the fields in order |
-| `dict[str, T]`, `Mapping[str, T]` | count as u64, then pairs in the order of the keys (a BTreeMap) |
+| `dict[str, T]`, `Mapping[str, T]` | count as u64, then pairs sorted by key (a BTreeMap) |
+| `Ordered[T]`, and `dict[str, Plain]` | count as u64, then pairs as they follow each other (a Vec of pairs) |
 | `Enum`, `Literal` | its index as u32 |
 | `A | B` of dataclasses or structs | the index as u32, then the fields |
-| `Plain` | u32 index among null, bool, i64, finite f64, text, bytes, list, map; then the value |
+| `Plain` | u32 index among null, bool, i64, finite f64, text, bytes, list, map (ordered); then the value |
 
 What is decoded is checked: lengths before anything is allocated, indices, UTF-8, the bytes of
-booleans, the order of keys (so that none stands twice), how deep it nests, and that nothing
-follows. Errors name the byte.
+booleans, that no key stands twice, how deep it nests, and that nothing follows. The pairs of a map
+may come in any order, which is kept. Errors name the byte.
 """
 
 from symphony.commons.bincode.codec import Codec
@@ -37,6 +38,7 @@ from symphony.commons.bincode.hints import (
     U64,
     Finite,
     Nanoseconds,
+    Ordered,
     Plain,
     UuidText,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "Codec",
     "Finite",
     "Nanoseconds",
+    "Ordered",
     "Plain",
     "UuidText",
 ]

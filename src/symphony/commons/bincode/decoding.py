@@ -205,15 +205,13 @@ class _Decoders:
         if isinstance(shape.item, Anything):
             add(f"({target}, at) = read_pairs(data, at, size, room)")
             return
-        key, last, begin = source.name("key"), source.name("last"), source.name("begin")
+        key, begin = source.name("key"), source.name("begin")
         count, item = self._count(8 + bytes_min(shape.item)), source.name("item")
         add(f"{target} = {{}}")
-        add(f"{last} = ''")
         with source.block(f"for _ in range({count}):"):
             add(f"{begin} = at")
             self.value(Text(), key)
-            with source.block(f"if {key} <= {last} and {target}:"):
-                add(f"raise misplaced({begin}, {key}, {last})")
+            with source.block(f"if {key} in {target}:"):
+                add(f"raise twice({begin}, {key})")
             self.value(shape.item, item)
             add(f"{target}[{key}] = {item}")
-            add(f"{last} = {key}")

@@ -204,7 +204,8 @@ class _Encoders:
                     return
                 self._pack("Q", f"len({pairs})")
                 self._flush()
-                with source.block(f"for {key} in sorted({pairs}):"), self._branch():
+                keys = pairs if shape.ordered else f"sorted({pairs})"
+                with source.block(f"for {key} in {keys}:"), self._branch():
                     add(f"{item} = {pairs}[{key}]")
                     self.value(Text(), key)
                     self.value(shape.item, item)

@@ -6,7 +6,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -77,9 +77,15 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A map with text keys."""
+    """A map with text keys: sorted by key, or `ordered` as it is. Of plain values it is always the latter."""
 
     item: "Shape"
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AsItIs:
+    """Marks a map that keeps the order of its keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,9 @@ Nanoseconds: TypeAlias = Annotated[int, Nanos()]
 UuidText: TypeAlias = Annotated[str, Unique(text=True)]
 Plain: TypeAlias = Annotated[object, Anything()]
 
+T = TypeVar("T")
+Ordered: TypeAlias = Annotated[dict[str, T], AsItIs()]
+
 _SIMPLE: Final[Mapping[object, Shape]] = {
     bool: Flag(),
     int: Number("q", 8),
@@ -165,7 +174,12 @@ class _Reader:
         origin, arguments = typing.get_origin(hint), typing.get_args(hint)
         if origin is Annotated:
             mark = next((mark for mark in arguments[1:] if isinstance(mark, _MARKS)), None)
-            return self.shape(arguments[0]) if mark is None else mark
+            if mark is not None:
+                return mark
+            shape = self.shape(arguments[0])
+            if isinstance(shape, Pairs) and any(isinstance(mark, AsItIs) for mark in arguments[1:]):
+                return Pairs(shape.item, ordered=True)
+            return shape
         if origin is typing.Union or origin is types.UnionType:
             return self._union(hint, arguments)
         if origin is Literal:

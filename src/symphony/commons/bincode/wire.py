@@ -108,10 +108,8 @@ def bad_flag(at: int, flag: int, what: str) -> BincodeInvalid:
     return BincodeInvalid(f"{what} must be 0 or 1, not {flag}", at)
 
 
-def misplaced(at: int, key: str, last: str) -> BincodeInvalid:
-    """Keys must ascend; one that stands twice does not."""
-    if key != last:
-        return BincodeInvalid(f"the key {key[:40]!r} comes after {last[:40]!r}: keys must be sorted", at)
+def twice(at: int, key: str) -> BincodeInvalid:
+    """A map has the key that begins at byte `at` already."""
     error = BincodeInvalid(f"the key {key[:40]!r} stands twice", at)
     error.duplicate = True
     return error
@@ -190,10 +188,10 @@ def write_plain(value: object, parts: Parts, room: int) -> None:
 
 
 def write_pairs(pairs: dict[str, object], parts: Parts, room: int) -> None:
-    """Write a map of plain values: the count, then keys and values in the order of the keys."""
+    """Write a map of plain values: the count, then keys and values as they follow each other in the map."""
     parts.append(LENGTH[len(pairs)])
-    for key in sorted(pairs) if len(pairs) > 1 else pairs:
-        name, value = key.encode(), pairs[key]
+    for key, value in pairs.items():
+        name = key.encode()
         if type(value) is str:
             body = value.encode()
             parts.append(LENGTH[len(name)])
@@ -292,7 +290,6 @@ def _read_pairs(data: bytes, at: int, size: int, room: int, count: int) -> tuple
         raise beyond(at, count, size)
     at += 8
     pairs: dict[str, object] = {}
-    last = ""
     try:
         for _ in range(count):
             (length,) = _read_length(data, at)
@@ -301,9 +298,9 @@ def _read_pairs(data: bytes, at: int, size: int, room: int, count: int) -> tuple
             if end > size:
                 raise beyond(at, length, size)
             key = data[start:end].decode()
-            if key <= last and pairs:
-                raise misplaced(at, key, last)
-            at, last = end, key
+            if key in pairs:
+                raise twice(at, key)
+            at = end
             tag, length = _read_tag_length(data, at)
             if tag == 4:
                 start = at + 12

@@ -2,7 +2,7 @@
 
 So a key that is new in the file format needs no new layout: it is one more entry of a map, in
 this format as in all others. The first four bytes are the version of the schema, in every
-version to come. Maps are sorted, so that equal workflows are equal bytes. Pure.
+version to come. Maps keep the order of their keys. Pure.
 
 The same types in Rust are in tests/data/bincode.
 """
@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from symphony.commons.bincode import U32, BincodeInvalid, Codec, Plain
+from symphony.commons.bincode import U32, BincodeInvalid, Codec, Ordered, Plain
 from symphony.commons.errors import SerializationFailed
 from symphony.workflow.documents.tree import (
     DEPTH_MAX,
@@ -69,7 +69,7 @@ class DocumentData(msgspec.Struct, frozen=True):
     symphony: U32
     name: str
     version: str
-    nodes: dict[str, _NodeData]
+    nodes: Ordered[_NodeData]
     more: _Values
 
 

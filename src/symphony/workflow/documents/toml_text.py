@@ -1,9 +1,10 @@
-"""TOML through the standard library's reader; null is spelled `{"$null" = true}`."""
+"""TOML through the standard library's reader and our own writer; null is spelled `{"$null" = true}`."""
 
 import re
 import tomllib
 from typing import Final
 
+from symphony.workflow.documents import toml_writer
 from symphony.workflow.documents.toml_spots import Survey, survey
 from symphony.workflow.documents.tree import DEPTH_MAX, Document, Positions, SyntaxProblem, Tree, too_deep
 
@@ -86,11 +87,40 @@ def _with_nulls(tree: Tree) -> Tree:
 
 def write(tree: Tree) -> bytes:
     """The document that spells `tree`."""
-    import tomli_w
-
     spelled = _without_nulls(tree)
     assert isinstance(spelled, dict)
-    return tomli_w.dumps(spelled).encode()
+    return toml_writer.write(_laid_out(spelled)).encode()
+
+
+def _laid_out(document: dict[str, Tree]) -> dict[str, Tree]:
+    """A workflow with what can be a table last, where the order of keys means nothing.
+
+    That is in the document itself, its inputs and its nodes. All other maps stay as they are.
+    """
+    nodes, inputs = document.get("nodes"), document.get("inputs")
+    if not isinstance(nodes, dict):
+        return document  # no workflow
+    out = {**document, "nodes": {name: _node(node) for name, node in nodes.items()}}
+    if isinstance(inputs, dict):
+        out["inputs"] = {name: _tables_last(given) for name, given in inputs.items()}
+    return dict(sorted(out.items(), key=_is_table))
+
+
+def _node(node: Tree) -> Tree:
+    if not isinstance(node, dict):
+        return node
+    body = node.get("body")
+    if isinstance(body, dict):
+        node = {**node, "body": {name: _node(inner) for name, inner in body.items()}}
+    return _tables_last(node)
+
+
+def _tables_last(tree: Tree) -> Tree:
+    return dict(sorted(tree.items(), key=_is_table)) if isinstance(tree, dict) else tree
+
+
+def _is_table(item: tuple[str, Tree]) -> bool:
+    return toml_writer.is_table(item[1])
 
 
 def _without_nulls(tree: Tree) -> Tree:

@@ -1,13 +1,15 @@
 //! Reads cases as JSON from stdin, writes their Bincode as JSON to stdout: name -> hexadecimal digits.
 //! Every case is also read back and compared with what was written.
 
-use serde::{de::DeserializeOwned, Deserialize, Serialize};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::fmt::{Debug, Formatter};
 use std::io::{read_to_string, stdin};
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
-/// A plain value, in the order of the workflow file format.
+/// A plain value, its variants in the order of the workflow file format.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 enum Value {
     Null,
@@ -20,7 +22,41 @@ enum Value {
     Map(Values),
 }
 
-type Values = BTreeMap<String, Value>;
+type Values = Ordered<Value>;
+
+/// A map that keeps the order of its keys.
+#[derive(Debug, PartialEq)]
+struct Ordered<T>(Vec<(String, T)>);
+
+impl<T: Serialize> Serialize for Ordered<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs<T>(std::marker::PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Pairs<T> {
+            type Value = Ordered<T>;
+
+            fn expecting(&self, formatter: &mut Formatter) -> std::fmt::Result {
+                formatter.write_str("a map with texts as keys")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
+                let mut found = Vec::new();
+                while let Some(pair) = pairs.next_entry()? {
+                    found.push(pair);
+                }
+                Ok(Ordered(found))
+            }
+        }
+
+        deserializer.deserialize_map(Pairs(std::marker::PhantomData))
+    }
+}
 
 /// A workflow file: the keys that most of it is made of, and all others in `more`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -28,7 +64,7 @@ struct Document {
     symphony: u32,
     name: String,
     version: String,
-    nodes: BTreeMap<String, Node>,
+    nodes: Ordered<Node>,
     more: Values,
 }
 
@@ -105,7 +141,7 @@ struct Cases {
 
 fn add<T>(vectors: &mut BTreeMap<String, String>, group: &str, cases: &BTreeMap<String, T>)
 where
-    T: std::fmt::Debug + PartialEq + Serialize + DeserializeOwned,
+    T: Debug + PartialEq + Serialize + DeserializeOwned,
 {
     for (name, case) in cases {
         let bytes = bincode::serialize(case).expect("every case can be written");
