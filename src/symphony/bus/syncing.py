@@ -14,6 +14,7 @@ from symphony.bus.core.patches import Patch
 from symphony.bus.core.sync import Message, Primary, Resolve, Secondary, Stamp, Step, Winner, read, written
 from symphony.bus.endpoint import Endpoint
 from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.commons.moments import nanoseconds
 from symphony.commons.time import SystemClock, random_bits
 from symphony.ipc.envelope import EndpointId, EventPayload, MessageEnvelope
 from symphony.ipc.stationery import Stationery
@@ -123,7 +124,7 @@ class SyncedState:
         self._on_close = call
 
     def _edit(self, patch: Patch) -> None:
-        self._did(self._core.edit(patch, int(self._clock.now_s() * 1e9)))
+        self._did(self._core.edit(patch, nanoseconds(self._clock.now_s())))
 
     def _did(self, step: Step) -> None:
         self._wait_s = self._first_s

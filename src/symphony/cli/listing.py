@@ -1,11 +1,11 @@
 """Tables and lines about what is stored: runs, nodes, events, logs, artifacts, operators."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from symphony.cli import output, spelling
 from symphony.cli.watching import line_of
+from symphony.commons.moments import local
 
 if TYPE_CHECKING:
     from symphony.commons.errors import SymphonyError
@@ -63,7 +63,7 @@ def nodes_text(run: "RunResult") -> str:
 
 def event_text(event: "RunEvent") -> str:
     """One event on one line: number, time, type, what it says."""
-    at = datetime.fromtimestamp(event.at).astimezone().isoformat(timespec="milliseconds")
+    at = local(event.at).isoformat(timespec="milliseconds")
     said = line_of(event)
     if said is None:
         said = " ".join(part for part in (output.shown(event.node or ""), _data(event.data)) if part)

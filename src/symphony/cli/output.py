@@ -110,9 +110,9 @@ def count(number: int, noun: str) -> str:
 
 def moment(epoch_s: float) -> str:
     """A time of the past for people, in the local time zone."""
-    from datetime import datetime
+    from symphony.commons.moments import local
 
-    return datetime.fromtimestamp(epoch_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return local(epoch_s).isoformat(" ", "seconds")[:19]
 
 
 def prepare() -> None:

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Literal, TypeVar
 
 import msgspec
@@ -21,6 +20,7 @@ from symphony.cli import output, running, spelling
 from symphony.cli.failures import BadUsage
 from symphony.cli.spelling import JSON
 from symphony.commons.errors import SymphonyError, ValidationFailed
+from symphony.commons.moments import local
 from symphony.ipc import EventPayload, MessageEnvelope
 from symphony.ports.values import Value
 
@@ -267,6 +267,6 @@ def _document(envelope: MessageEnvelope) -> dict[str, JSON]:
 def _line(envelope: MessageEnvelope) -> str:
     header, event = envelope.header, envelope.payload
     assert isinstance(event, EventPayload)
-    clock = datetime.fromtimestamp(header.timestamp / 1e9).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    clock = local(header.timestamp / 1e9).strftime("%H:%M:%S.%f")[:-3]
     said = output.brief(json.dumps(spelling.spelled(event.data), ensure_ascii=False), 200)
     return f"{clock}  {output.shown(event.topic)}  {said}\n"

@@ -5,13 +5,13 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from symphony.commons.logging import Format
+from symphony.commons.moments import iso
 from symphony.commons.secrets import MASK
 
 if TYPE_CHECKING:
@@ -58,10 +58,9 @@ def _with_record(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "E
     """What the record knows: its own time, not that of writing; its logger; its fields."""
     record: logging.LogRecord = event["_record"]
     fields = getattr(record, "fields", None)
-    moment = datetime.fromtimestamp(record.created, UTC)
     known: EventDict = {
         **event,
-        "timestamp": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "timestamp": iso(record.created),
         "logger": record.name,
     }
     for key, value in (fields or {}).items():

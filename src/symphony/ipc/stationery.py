@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from symphony.commons.moments import nanoseconds
 from symphony.commons.time import SortableIds, SystemClock, random_bits
 from symphony.ipc.envelope import (
     EndpointId,
@@ -36,7 +37,7 @@ class Stationery:
         """A message of this sender, now."""
         now_s = self._now_s()
         header = MessageHeader(
-            self._id_at(now_s), message_type, int(now_s * 1e9), self._sender, recipient, correlation_id
+            self._id_at(now_s), message_type, nanoseconds(now_s), self._sender, recipient, correlation_id
         )
         return MessageEnvelope(header, payload)
 
@@ -44,7 +45,7 @@ class Stationery:
         """The answer to `request`: back to its sender, with its id."""
         asked, now_s = request.header, self._now_s()
         header = MessageHeader(
-            self._id_at(now_s), asked.message_type, int(now_s * 1e9), self._sender, asked.sender,
+            self._id_at(now_s), asked.message_type, nanoseconds(now_s), self._sender, asked.sender,
             asked.message_id,
         )  # fmt: skip
         return MessageEnvelope(header, payload)

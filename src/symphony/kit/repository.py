@@ -126,7 +126,7 @@ def name_of(name: bytes) -> str:
 def moment(seconds: str) -> str | None:
     """ISO 8601, UTC, of what git says in seconds; None where a commit's clock was out of range."""
     try:
-        return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return None
 

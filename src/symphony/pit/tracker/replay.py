@@ -4,11 +4,11 @@ Recovery, `runs show` and the live event stream all go through here, so that the
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from functools import cached_property
 
 import msgspec
 
+from symphony.commons import moments
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
@@ -394,6 +394,4 @@ def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:
 
 def iso(at: float | None) -> str | None:
     """Epoch seconds as ISO 8601 UTC with milliseconds."""
-    if at is None:
-        return None
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if at is None else moments.iso(at)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from symphony.commons import moments
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
@@ -63,7 +64,7 @@ class Waits:
     def ask(self, slot: int, work: Work, message: Template) -> None:
         """Ask a person; the run goes on without the slot meanwhile."""
         question = as_text(self._bindings.render(message, slot))
-        until = None if work.timeout_s is None else self._clock.now_s() + work.timeout_s
+        until = None if work.timeout_s is None else moments.later(self._clock.now_s(), work.timeout_s)
         self._transitions.asked(slot, question, until)
         self.remind(slot)
         name = self._machine.name(slot)
@@ -93,7 +94,7 @@ class Waits:
     def _moment(self, slot: int, delay: Delay) -> float:
         if delay.until is None:
             assert delay.for_s is not None
-            return self._clock.now_s() + delay.for_s
+            return moments.later(self._clock.now_s(), delay.for_s)
         value = self._bindings.render(delay.until, slot)
         try:
             if not isinstance(value, str):
@@ -105,7 +106,7 @@ class Waits:
                 code="type-mismatch",
                 hint='write timestamp("2030-01-01T00:00:00Z")',
             ) from None
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+        return moments.within((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
     def _over(self, slot: int) -> None:
         if self._machine.status[slot] == Status.RUNNING:

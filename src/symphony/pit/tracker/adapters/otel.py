@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from symphony.commons.moments import nanoseconds
 from symphony.pit.tracker.history import folded, parent_of
 from symphony.ports.runs import RunEvent
 from symphony.ports.tracing import RunAbout, Shape
@@ -317,4 +318,4 @@ def _usage(usage: Value) -> _Attributes:
 
 
 def _ns(at: float) -> int:
-    return int(at * 1e9)
+    return nanoseconds(at)

@@ -1,0 +1,54 @@
+"""Moments, in seconds since the Unix epoch, as calendars and other programs take them. Pure.
+
+A clock may be wrong and a wait may end after the year 9999, where calendars end: such a moment is
+told as the nearest one that can be.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+FIRST_S: Final = -62_135_596_800.0
+"""0001-01-01T00:00:00Z."""
+LAST_S: Final = 253_402_300_799.0
+"""9999-12-31T23:59:59Z."""
+
+_NS: Final = 1_000_000_000
+_NS_MAX: Final = (1 << 63) - 1
+
+
+def within(epoch_s: float) -> float:
+    """The nearest moment that calendars have; the epoch for what is no number."""
+    if epoch_s != epoch_s:
+        return 0.0
+    return min(max(epoch_s, FIRST_S), LAST_S)
+
+
+def later(now_s: float, seconds: float) -> float:
+    """The moment `seconds` after `now_s`, the last that calendars have if it is beyond them.
+
+    A clock that is itself beyond them counts on as it does.
+    """
+    return now_s + seconds if now_s > LAST_S else within(now_s + seconds)
+
+
+def utc(epoch_s: float) -> datetime:
+    """In UTC."""
+    return datetime.fromtimestamp(within(epoch_s), UTC)
+
+
+def local(epoch_s: float) -> datetime:
+    """In the local time zone; in UTC at the very ends of the calendar."""
+    try:
+        return datetime.fromtimestamp(within(epoch_s)).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return utc(epoch_s)
+
+
+def iso(epoch_s: float) -> str:
+    """ISO 8601, UTC, with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    return utc(epoch_s).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def nanoseconds(epoch_s: float) -> int:
+    """As 63 bits hold them: from the epoch to the year 2262."""
+    return min(max(int(within(epoch_s) * _NS), 0), _NS_MAX)
