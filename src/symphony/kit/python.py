@@ -1,11 +1,13 @@
 """Functions from Python files beside the workflow: `python.*`. They run unconfined, as operators do."""
 
+import ast
 import asyncio
 import hashlib
 import inspect
+import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -16,6 +18,7 @@ from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 from symphony.sdk import Context, OperatorsNotLoaded, operator
 from symphony.sdk.annotations import converter, port_type
+from symphony.sdk.fingerprints import modules_used, source_digest
 from symphony.sdk.loading import load_module, read_source
 from symphony.workflow.types import mismatch
 
@@ -33,14 +36,67 @@ class PythonFailed(SymphonyError):
 
 
 def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """A digest of the file, which the cached result depends on."""
+    """A digest of the file, of what it imports, and of the files that the arguments and defaults name."""
     file = inputs.get("file")
     if not isinstance(file, str):
         return None
     try:
-        return hashlib.sha256(read_source(context.base / file)).hexdigest()
+        source = read_source(context.base / file)
     except OperatorsNotLoaded:
         return None
+    code = source_digest(str(context.base / file), source)
+    given = [inputs.get("arguments"), *_default_texts(source, str(inputs.get("function")))]
+    named = _files_named(given, dict.fromkeys((context.cwd, context.base, Path())))
+    if code is None or named is None:
+        return None
+    return hashlib.sha256(repr((code, named)).encode()).hexdigest()
+
+
+def _default_texts(source: bytes, name: str) -> list[Value]:
+    """The texts in the defaults of a function."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found: list[Value] = []
+    for one in body:
+        if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one.name == name:
+            defaults = [*one.args.defaults, *(d for d in one.args.kw_defaults if d is not None)]
+            parts = [part for default in defaults for part in ast.walk(default)]
+            found += [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
+    return found
+
+
+def _files_named(value: Value, folders: Iterable[Path]) -> list[str] | None:
+    """Digests of the files that texts in `value` name, a digest for each folder they are found in.
+
+    None if a text names something that exists and is no regular file: what is read of it is not known.
+    """
+    texts = dict.fromkeys(text for text in _texts(value) if len(text) <= _NAME_LENGTH_MAX)
+    found = []
+    for place in dict.fromkeys(folder / text for text in texts for folder in folders):
+        try:
+            if not place.exists():
+                continue
+            if not place.is_file():
+                return None
+            with place.open("rb") as body:
+                found.append(hashlib.file_digest(body, "sha256").hexdigest())
+        except (OSError, ValueError):  # ValueError: a null character
+            continue
+    return found
+
+
+def _texts(value: Value) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts(item)
 
 
 @operator("python.call", version="1.0.0", reads=_reads, cpu=True)
@@ -48,13 +104,14 @@ def call(file: str, function: str, context: Context, arguments: dict[str, Value]
     """Call a function that computes something from its arguments.
 
     The file is trusted: it is run once, when its first function is called. Its folder is not on the
-    import path; what it imports must be installed. Arguments are checked against the annotations
-    that the function has, and one annotated `Path` becomes a `Path`; a coroutine function is run
-    to its end. What it prints is logged.
+    import path; what it imports must be installed, or on PYTHONPATH. Arguments are checked against
+    the annotations that the function has, and one annotated `Path` becomes a `Path`; a coroutine
+    function is run to its end. What it prints is logged.
 
-    The result is kept and taken again while the file and the arguments stay the same. Say
-    `cache: off` on the node if the function also looks at other files, the clock or the network,
-    and use python.run if it changes something.
+    The result is kept and taken again while the file, what it imports, the arguments and the files
+    that they name stay the same; if they name a folder it is not. Say `cache: off` on the node if the
+    function also looks at other files, the clock or the network, and use python.run if it changes
+    something.
 
     file: a Python file, relative to the folder of the workflow
     function: the name of a function in it
@@ -103,19 +160,30 @@ def _called(file: Path, name: str, arguments: Mapping[str, Value], context: Cont
         ) from error
 
 
+_NAME_LENGTH_MAX: Final = 4_096
+_seen: Final[dict[str, str]] = {}
+"""The digests of imported files, by the name of their module."""
 _loading: Final = threading.Lock()
-_modules: Final[dict[tuple[str, bytes], ModuleType]] = {}
+_modules: Final[dict[tuple[str, bytes], tuple[ModuleType, Mapping[str, str]]]] = {}
 
 
 def _module(file: Path) -> ModuleType:
-    """The module of a file as it is now: run once for each content, whoever asks."""
+    """The module of a file as it is now: run once for each content, whoever asks.
+
+    Files of the user's own that it imports, and that have changed since, are imported anew with it.
+    """
     try:
         source = read_source(file)
         key = str(file), hashlib.sha256(source).digest()
         with _loading:
-            if key not in _modules:
-                _modules[key] = load_module(file, source)
-            return _modules[key]
+            used = modules_used(str(file), source)
+            if any(_seen.get(name, digest) != digest for name, digest in used.items()):
+                for name in used:  # all of them: one may hold what it took from another
+                    sys.modules.pop(name, None)
+            _seen.update(used)
+            if key not in _modules or _modules[key][1] != used:
+                _modules[key] = load_module(file, source), used
+            return _modules[key][0]
     except OperatorsNotLoaded as error:
         raise PythonNotLoaded(error.message, hint=error.hint) from error
 

@@ -1,17 +1,26 @@
-"""What code an operator is made of, as one digest: part of the key of a cached result."""
+"""What code an operator is made of, as digests: one file's, and that of all it runs."""
 
 import hashlib
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 
-_files: dict[str, str] = {}
+from symphony.sdk.plain import to_value
+from symphony.sdk.sources import Walk, is_own, own_digest
+
+_sources: dict[str, bytes] = {}  # by module, or by file
+_walked: dict[str, str | None] = {}  # digests, likewise
 
 
-def remember(filename: str, source: bytes) -> None:
-    """Note the source that `filename` was loaded from, should the file change later."""
-    _files[filename] = hashlib.sha256(source).hexdigest()
+class _CodeUnknown(Exception):
+    """A function uses something that has no digest."""
+
+
+def remember(module: str, source: bytes) -> None:
+    """Note the source that `module` was made of, should its file change later."""
+    _sources[module] = source
 
 
 def fingerprint(function: Callable[..., object]) -> str:
@@ -19,16 +28,125 @@ def fingerprint(function: Callable[..., object]) -> str:
 
     Where no source can be read (an interactive session, an archive), that of its byte code.
     """
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    plain = inspect.unwrap(function)
+    code = getattr(plain, "__code__", None)
     if not isinstance(code, CodeType):
         return hashlib.sha256(repr(type(function)).encode()).hexdigest()
-    filename = code.co_filename
-    if filename not in _files:
-        try:
-            remember(filename, Path(filename).read_bytes())
-        except OSError:
-            return _code_digest(code)
-    return _files[filename]
+    source = _source(plain, code)
+    return _code_digest(code) if source is None else hashlib.sha256(source).hexdigest()
+
+
+def code_digest(function: Callable[..., object]) -> str | None:
+    """A digest of all code that `function` runs: its file, and what that imports, however far.
+
+    A function that was made by another one counts with what it took from there, one without a file
+    with all that it names. None if something of it cannot be known.
+    """
+    plain = inspect.unwrap(function)
+    if not isinstance(plain, FunctionType):
+        return None
+    try:
+        told = [_mark(plain, set())]
+    except (_CodeUnknown, RecursionError):
+        return None
+    return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def source_digest(file: str, source: bytes) -> str | None:
+    """What `code_digest` gives of a file that is not loaded, with what it imports as that is now."""
+    walk = Walk(loaded=False)
+    walk.add(file, source, "")
+    return walk.digest()
+
+
+def modules_used(file: str, source: bytes) -> dict[str, str]:
+    """The modules of the user's own that a file imports, with the digests of their files now."""
+    walk = Walk(loaded=False)
+    walk.add(file, source, "")
+    return walk.modules
+
+
+def _source(function: Callable[..., object], code: CodeType) -> bytes | None:
+    for key in (function.__module__, code.co_filename):
+        if key in _sources:
+            return _sources[key]
+    try:
+        _sources[code.co_filename] = Path(code.co_filename).read_bytes()
+    except (OSError, ValueError):
+        return None
+    return _sources[code.co_filename]
+
+
+def _mark(value: object, seen: set[int]) -> object:
+    """What stands for something that code uses. Raises _CodeUnknown."""
+    if id(value) in seen:
+        return "met before"
+    original = getattr(value, "original", None)
+    if isinstance(original, FunctionType):  # an operator
+        value = original
+    if isinstance(value, FunctionType):
+        seen.add(id(value))
+        return _function_mark(inspect.unwrap(value), seen)
+    if isinstance(value, ModuleType):
+        return _imported(value.__name__)
+    if isinstance(value, type):
+        if value.__module__ == "__main__" or value.__module__ not in sys.modules:
+            raise _CodeUnknown
+        return value.__qualname__, _imported(value.__module__)
+    try:
+        return repr(to_value(value))
+    except (TypeError, ValueError):
+        raise _CodeUnknown from None
+
+
+def _function_mark(function: object, seen: set[int]) -> object:
+    if not isinstance(function, FunctionType):
+        raise _CodeUnknown
+    code = function.__code__
+    if is_own(code.co_filename):
+        return own_digest()
+    source = _source(function, code)
+    taken: list[object] = []
+    if source is None or "<locals>" in function.__qualname__:
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        taken = [_mark(one, seen) for one in (*cells, *defaults)]
+    if source is not None:
+        return _walk(function, source), taken
+    named = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
+    return _code_digest(code), taken, [(name, _mark(named[name], seen)) for name in sorted(named)]
+
+
+def _walk(function: FunctionType, source: bytes) -> str:
+    """The digest of a function's file and all that it imports, made once for each."""
+    file = function.__code__.co_filename
+    key = function.__module__ if function.__module__ in _sources else file
+    if key not in _walked:
+        package = getattr(sys.modules.get(function.__module__), "__package__", None) or ""
+        walk = Walk(loaded=True)
+        walk.add(file, source, package, remembered=function.__module__ in _sources)
+        _walked[key] = walk.digest()
+    found = _walked[key]
+    if found is None:
+        raise _CodeUnknown
+    return found
+
+
+def _imported(module: str) -> str:
+    walk = Walk(loaded=True)
+    walk.add("<names>", f"import {module}".encode(), "", remembered=True)
+    found = walk.digest()
+    if found is None or module in walk.absent:
+        raise _CodeUnknown
+    return found
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    """The global names that a function uses, those of functions inside it too."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
 
 
 def _code_digest(code: CodeType) -> str:

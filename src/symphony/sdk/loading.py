@@ -106,7 +106,7 @@ def _execute(file: Path, source: bytes) -> ModuleType:
     module.__file__ = str(file)
     module.__spec__ = importlib.util.spec_from_loader(name, loader=None, origin=str(file))
     sys.modules[name] = module
-    remember(str(file), source)
+    remember(name, source)
     try:
         exec(code, vars(module))  # noqa: S102  (trusted: the user named the file)
     except SymphonyError:

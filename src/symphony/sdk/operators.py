@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 from symphony.ports.values import Value
 from symphony.sdk.annotations import Convert
 from symphony.sdk.context import Context, LogSink
-from symphony.sdk.fingerprints import fingerprint
+from symphony.sdk.fingerprints import code_digest, fingerprint
 from symphony.sdk.paths import Find
 from symphony.sdk.plain import to_value
 from symphony.sdk.signatures import invalid, read_signature
@@ -63,6 +63,14 @@ class Operator:
     def fingerprint(self) -> str:
         """SHA-256 of the defining source file, read at first use, once for each file."""
         return fingerprint(self.function)
+
+    @property
+    def code(self) -> str | None:
+        """A digest of all the code that it runs, files that its file imports included.
+
+        None if only running it tells what that is: its results are not kept then.
+        """
+        return code_digest(self.function)
 
     def ports(self, returned: object) -> dict[str, Value]:
         """The output ports for what the function returned, as plain values.

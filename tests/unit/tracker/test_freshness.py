@@ -254,3 +254,36 @@ def test_types_of_inputs_are_checked_however_large_the_value(target: str, size: 
     )
     assert (error.code, expected in error.message) == ("type-mismatch", True), error.message
     assert not isinstance(error, ArtifactRef)
+
+
+# ---- code ---------------------------------------------------------------------------------
+
+
+def test_one_process_calls_the_code_that_files_hold_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that lives on has modules loaded; a file that changed is loaded anew."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    (tmp_path / "calls.py").write_text(
+        "from fresh_rates import rate\n\n\ndef f() -> int:\n    return rate()\n"
+    )
+    rates = tmp_path / "fresh_rates.py"
+    rates.write_text("from fresh_rate import RATE\n\n\ndef rate() -> int:\n    return RATE\n")
+    (tmp_path / "fresh_rate.py").write_text("RATE = 1\n")
+    nodes = {"a": {"operator": "python.call", "inputs": {"file": "calls.py", "function": "f"}}}
+    flow = tmp_path / "flow.json"
+    flow.write_text(
+        json.dumps({"symphony": 1, "name": "t", "nodes": nodes, "outputs": {"a": "${{ a.result }}"}})
+    )
+
+    async def whole() -> list[object]:
+        seen = []
+        async with Symphony.open(home=tmp_path / "home") as symphony:
+            for text in ("RATE = 1\n", "RATE = 22\n", "RATE = 1\n"):
+                (tmp_path / "fresh_rate.py").write_text(text)
+                result = await (await symphony.start(flow)).result()
+                seen.append((result.outputs["a"], result.nodes["a"].status.value))
+        return seen
+
+    assert asyncio.run(whole()) == [(1, "succeeded"), (22, "succeeded"), (1, "cached")]

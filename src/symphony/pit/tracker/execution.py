@@ -352,12 +352,10 @@ class Executor:
             digests[":reads"] = value_digest(seen)
         name = work.model or (work.operator.info.name if work.operator else "")
         fingerprint = (
-            self.models.fingerprint(work.model)
-            if work.model
-            else work.operator.fingerprint
-            if work.operator
-            else ""
+            self.models.fingerprint(work.model) if work.model else work.operator.code if work.operator else ""
         )
+        if fingerprint is None:
+            return None
         told = settings(work) if config is None else self.all_plain(config)
         return cache_key(name, work.version, fingerprint, told, digests)
 

@@ -1,0 +1,280 @@
+"""The code that a Python file runs: itself and what it imports, as one digest.
+
+Files of the user's own count by their content, wherever they lie; installed libraries by their
+version, the standard library by Python's.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import os
+import re
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Final
+
+from symphony.commons.time import SystemClock
+from symphony.sdk.imports import Imports, imports_of
+
+FILES_MAX: Final = 1_000
+_BEGAN_S: Final = SystemClock().now_s()
+_PACKAGE: Final = Path(__file__).parents[1]
+_PARTS: Final = ("commons", "kit", "ports", "sdk", "workflow")
+"""What operators that ship with Symphony are made of."""
+
+
+class Walk:
+    """Follows imports from one file.
+
+    `absent` names were found nowhere: should they appear, it counts. `modules` are those of the user's
+    own that were met, with the digests of their files.
+
+    `loaded`: the code that this process has loaded is meant. A file that changed since the process began
+    may have been loaded before or after that, so that what was made with it counts for this process alone.
+    """
+
+    def __init__(self, *, loaded: bool) -> None:
+        self._loaded = loaded
+        self.files: dict[str, str] = {}
+        self.libraries: dict[str, str] = {}
+        self.absent: set[str] = set()
+        self.known = True
+        self._searches = self._young = False
+        self.modules: dict[str, str] = {}
+        self._tops: dict[str, ModuleSpec] = {}
+
+    def add(self, file: str, source: bytes, package: str, *, remembered: bool = True) -> None:
+        """Take in a file and all that it imports; `remembered`: `source` is what was loaded for sure."""
+        if not remembered:
+            self._look(Path(file))
+        waiting = [(file, source, package)]
+        while waiting and self.known:
+            file, source, package = waiting.pop()
+            self.files[file] = hashlib.sha256(source).hexdigest()
+            imports = _imports(source, package)
+            self.known &= not imports.dynamic and len(self.files) < FILES_MAX
+            self._searches |= imports.searches
+            for name in sorted(imports.modules):
+                waiting += self._module(name, Path(file).parent)
+        self.known &= not (self.absent and self._searches)
+
+    def digest(self) -> str | None:
+        """One text for all of it; None if only running it tells what it imports."""
+        if not self.known:
+            return None
+        told = [sorted(self.files.values()), sorted(self.libraries.items()), sorted(self.absent)]
+        if self._young:
+            told.append([f"{os.getpid()} since {_BEGAN_S}"])
+        return hashlib.sha256(repr((sys.implementation.cache_tag, told)).encode()).hexdigest()
+
+    def _module(self, name: str, beside: Path) -> Iterator[tuple[str, bytes, str]]:
+        """The files of a module and of the packages around it that were not met before."""
+        search: list[str] | None = None
+        parts = name.removesuffix(".*").split(".")
+        for at in range(1, len(parts) + 1):
+            full = ".".join(parts[:at])
+            spec = self._tops.get(full) or _found(full, search)
+            if spec is None and at == 1:
+                spec = _beside(full, beside)
+            if spec is None:
+                if at == 1:
+                    self.absent.add(full)
+                return  # an attribute of what was found before
+            if at == 1:
+                self._tops[full] = spec
+            if at == 1 and (library := _library(full, spec)) is not None:
+                self.libraries.update([library] if library[1] else [])
+                return
+            yield from self._unmet(full, spec)
+            if spec.submodule_search_locations is None:
+                return
+            search = list(spec.submodule_search_locations)
+        if name.endswith(".*"):
+            for folder in search or ():
+                for file in sorted(Path(folder).glob("*.py")):
+                    yield from self._module(f"{name[:-2]}.{file.stem}", beside)
+
+    def _look(self, file: Path) -> None:
+        if self._loaded:
+            status = file.stat()
+            self._young |= max(status.st_mtime, status.st_ctime) >= _BEGAN_S
+
+    def _unmet(self, full: str, spec: ModuleSpec) -> Iterator[tuple[str, bytes, str]]:
+        if full in self.modules or spec.origin is None:
+            return
+        file = _existing(Path(spec.origin))
+        if file is None or str(file) in self.files:
+            return
+        try:
+            source = file.read_bytes()
+            self._look(file)
+        except OSError:
+            self.known = False
+            return
+        self.modules[full] = hashlib.sha256(source).hexdigest()
+        package = full if spec.submodule_search_locations is not None else full.rpartition(".")[0]
+        yield str(file), source, package
+
+
+@functools.lru_cache(maxsize=FILES_MAX)
+def _imports(source: bytes, package: str) -> Imports:
+    return imports_of(source, package)
+
+
+def _existing(origin: Path) -> Path | None:
+    """The file, or the archive that it lies in."""
+    return next((place for place in (origin, *origin.parents) if place.is_file()), None)
+
+
+def _found(full: str, search: list[str] | None) -> ModuleSpec | None:
+    """The module that is loaded, or that would be; nothing is imported."""
+    loaded = sys.modules.get(full)
+    spec: object = getattr(loaded, "__spec__", None)
+    if isinstance(spec, ModuleSpec) and spec.origin is not None:
+        return spec
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        with contextlib.suppress(Exception):  # finders are anybody's
+            spec = None if find is None else find(full, search)
+            if isinstance(spec, ModuleSpec):
+                return spec
+    # Python's own finder finds folders without `__init__.py` only below what is imported.
+    return _plain_folder(full, [Path(folder) / full.rpartition(".")[2] for folder in search or ()])
+
+
+def _plain_folder(full: str, places: list[Path]) -> ModuleSpec | None:
+    """A package without `__init__.py`."""
+    spec = ModuleSpec(full, None, is_package=True)
+    spec.submodule_search_locations = [str(place) for place in places if place.is_dir()]
+    return spec if spec.submodule_search_locations else None
+
+
+def _beside(full: str, folder: Path) -> ModuleSpec | None:
+    """A module in the folder of the file that imports it, should a path lead there later."""
+    for place, inner in (
+        (folder / f"{full}.py", None),
+        (folder / full / "__init__.py", [str(folder / full)]),
+    ):
+        if place.is_file():
+            return importlib.util.spec_from_file_location(full, place, submodule_search_locations=inner)
+    return _plain_folder(full, [folder / full])
+
+
+# ---- libraries ----------------------------------------------------------------------------
+
+
+def _library(top: str, spec: ModuleSpec) -> tuple[str, str] | None:
+    """An installed module's name and version; the version is empty for Python's own and Symphony's."""
+    if spec.origin in ("built-in", "frozen"):
+        return top, ""
+    places = [spec.origin] if spec.origin is not None else list(spec.submodule_search_locations or ())
+    if all(Path(place).is_relative_to(_PACKAGE) for place in places):
+        return top, ""
+    installed, standard = _roots()
+    if any(Path(place).is_relative_to(root) for root in installed for place in places):
+        return top, _version(top, spec)
+    if any(Path(place).is_relative_to(root) for root in standard for place in places):
+        return top, ""
+    return None
+
+
+@functools.cache
+def _roots() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where libraries are installed, and where Python's own are."""
+    paths = sysconfig.get_paths()
+    installed = {paths["purelib"], paths["platlib"], *site.getsitepackages(), site.getusersitepackages()}
+    installed |= {entry for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")}
+    standard = {
+        paths["stdlib"],
+        paths["platstdlib"],
+        sysconfig.get_path("stdlib", vars={"base": sys.base_prefix}),
+    }
+    return tuple(installed), tuple(standard)
+
+
+def _version(top: str, spec: ModuleSpec) -> str:
+    """The version of what gave the module `top`, from the names of folders where that is enough."""
+    versions = _versions()
+    for name in (_normal(top), *_named_inside(top)):
+        if name in versions:
+            return f"{name} {versions[name]}"
+    import importlib.metadata
+
+    names = sorted(set(_distributions().get(top, ())))
+    if names:
+        return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    file = None if spec.origin is None else _existing(Path(spec.origin))
+    return "unknown" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@functools.cache
+def _infos() -> dict[str, Path]:
+    """The folders that describe what is installed, by the name of the distribution."""
+    found: dict[str, Path] = {}
+    for entry in dict.fromkeys(sys.path):
+        for folder in Path(entry or ".").glob("*.dist-info"):
+            found.setdefault(_normal(folder.name.partition("-")[0]), folder)
+    return found
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: folder.stem.partition("-")[2] for name, folder in _infos().items()}
+
+
+@functools.cache
+def _named_inside(top: str) -> tuple[str, ...]:
+    """The distributions that say they bring the module `top`."""
+    found = []
+    for name, folder in _infos().items():
+        try:
+            said = (folder / "top_level.txt").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        found += [name] if top in said.split() else []
+    return tuple(found)
+
+
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    """Which distributions bring which modules. Slow: every list of files is read."""
+    import importlib.metadata
+
+    return dict(importlib.metadata.packages_distributions())
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+# ---- Symphony itself ----------------------------------------------------------------------
+
+
+def is_own(file: str) -> bool:
+    """Does the file ship with Symphony?"""
+    return Path(file).is_relative_to(_PACKAGE)
+
+
+@functools.cache
+def own_digest() -> str:
+    """What the operators that ship with Symphony are made of, and the libraries they use."""
+    digest = hashlib.sha256(str(sys.implementation.cache_tag).encode())
+    for part in _PARTS:
+        for file in sorted((_PACKAGE / part).rglob("*.py")):
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    versions = _versions()
+    digest.update(repr([(name, versions.get(_normal(name))) for name in REQUIREMENTS]).encode())
+    return digest.hexdigest()
+
+
+REQUIREMENTS: Final = (
+    "cel-expr-python", "click", "httpx2", "jinja2", "jmespath", "markdown-it-py", "msgspec", "numpy",
+    "onnxruntime", "platformdirs", "psutil", "pyyaml", "regex", "rich", "structlog", "tomli-w", "uvloop",
+    "zstandard",
+)  # fmt: skip
+"""The libraries that Symphony asks for; a test holds them to `pyproject.toml`."""
