@@ -1,4 +1,5 @@
 # Everything happens in .venv/, made from hashed requirements by plain venv and pip.
+# A second interpreter gets an environment beside it: VENV names the one that is meant.
 # Needs Python 3.11 or newer, git and make; the network only until things are installed.
 
 SHELL := /bin/sh
@@ -9,9 +10,10 @@ SHELL := /bin/sh
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE
 
 REPO ?= .
-BIN := .venv/bin
-MADE := .venv/.made
-PEERS := .venv/peers
+VENV ?= .venv
+BIN := $(VENV)/bin
+MADE := $(VENV)/.made
+PEERS := $(VENV)/peers
 KILLS ?= 1000
 INSTALL := -P -m pip install -qq --disable-pip-version-check --no-input --no-warn-script-location
 LOCK := --require-hashes --only-binary :all:
@@ -20,6 +22,7 @@ LOCKED := $(PIP) $(LOCK)
 PYTEST := $(BIN)/python -P -m pytest -q -n 2 --dist worksteal
 # Another interpreter: make PYTHON=python3.13 run
 PYTHON ?=
+OTHER ?=
 
 .PHONY: help run models test lint unit crash bench bench-peers docs soak fuzz lock clean
 
@@ -34,6 +37,16 @@ models: $(MADE)/models ## Fetch and verify the embedding model
 
 test: lint $(MADE)/models $(MADE)/smollm2 ## All that must hold: style, types, layers, every test (what CI runs)
 	@$(PYTEST) tests
+
+test-other: ## Style, types and the tests that start few processes, on the newest other CPython found here (or OTHER=/path/to/python3)
+	@other="$(OTHER)"; [ -n "$$other" ] || other=$$(tools/other-python.sh "$(BIN)/python"); \
+	if [ -z "$$other" ]; then echo "skipped: no second CPython from 3.11 on was found; name one with OTHER=/path/to/python3"; \
+	else $(MAKE) --no-print-directory VENV=.venv-other PYTHON="$$other" other; fi
+
+.PHONY: test-other other
+other: lint $(MADE)/models $(MADE)/smollm2
+	@$(BIN)/python --version
+	@$(PYTEST) tests/unit tests/contracts tests/simulation
 
 lint: $(MADE)/dev ## Style, types and import contracts
 	@$(BIN)/ruff check --quiet .
@@ -71,14 +84,14 @@ lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
 	done
 
 clean: ## Remove .venv and everything else that was made
-	@rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-other site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: one stamp a step, so that a second `make` costs nothing ---------------
 
 # An environment knows its own place: one that was moved, copied, left half-made or has lost its
 # interpreter is made anew. This is looked at before make looks at the stamps.
-$(shell [ ! -d .venv ] || { [ "$$(cat $(MADE)/place 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c pass; } 2>/dev/null || rm -rf .venv)
+$(shell [ ! -d $(VENV) ] || { [ "$$(cat $(MADE)/place 2>/dev/null)" = "$(CURDIR)" ] && $(BIN)/python -c pass; } 2>/dev/null || rm -rf $(VENV))
 
 $(MADE)/venv:
 	@found=""; \
@@ -88,8 +101,8 @@ $(MADE)/venv:
 	  [ "$$python" != "$(PYTHON)" ] || { echo "error: PYTHON=$$python is not Python 3.11 or newer" >&2; exit 1; }; \
 	done; \
 	[ -n "$$found" ] || { echo "error: no Python 3.11 or newer found; install one, or say make PYTHON=/path/to/python3" >&2; exit 1; }; \
-	echo "Setting up .venv, once ($$("$$found" --version)) ..." >&2; \
-	"$$found" -m venv .venv || { echo "error: $$found cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf .venv; exit 1; }; \
+	echo "Setting up $(VENV), once ($$("$$found" --version)) ..." >&2; \
+	"$$found" -m venv $(VENV) || { echo "error: $$found cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; rm -rf $(VENV); exit 1; }; \
 	mkdir -p $(MADE) && printf '%s\n' "$(CURDIR)" > $(MADE)/place && touch $@
 
 $(MADE)/runtime: requirements/runtime.txt requirements/build.txt $(MADE)/venv
