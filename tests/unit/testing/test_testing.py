@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -354,3 +355,18 @@ def test_a_run_that_asks_already_is_answered_in_its_own_process() -> None:
             return (await handle.result()).status
 
     assert asyncio.run(whole()) is RunStatus.SUCCEEDED
+
+
+def test_threads_that_take_long_to_end_do_not_make_the_clock_jump() -> None:
+    """From Python 3.12 on asyncio itself waits for them with a limit, measured on the loop's clock."""
+    go_on, clock = threading.Event(), FakeClock()
+
+    async def leaves_a_thread() -> None:
+        asyncio.get_running_loop().run_in_executor(None, go_on.wait)
+        real = threading.Timer(0.05, go_on.set)
+        real.start()
+
+    began_s = clock.monotonic_s()
+    drive(leaves_a_thread(), clock)
+    assert go_on.is_set()
+    assert clock.monotonic_s() - began_s < 100

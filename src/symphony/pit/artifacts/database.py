@@ -1,7 +1,9 @@
 """SQLite files that can be made anew: what is not ours or broken is set aside with a warning."""
 
 import logging
+import os
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,6 +59,21 @@ def connect(path: Path | None, *, application: int, schema: str) -> sqlite3.Conn
             connection.close()
             raise
     return connection
+
+
+def close_with(owner: object, connection: sqlite3.Connection) -> None:
+    """Close `connection` when `owner` is forgotten without having been closed.
+
+    Only in the process that opened it: a connection does not survive a fork, and closing it in the
+    child would harm the parent.
+    """
+    weakref.finalize(owner, _close_here, connection, os.getpid()).atexit = False
+
+
+def _close_here(connection: sqlite3.Connection, pid: int) -> None:
+    if os.getpid() == pid:
+        with suppress(sqlite3.Error):
+            connection.close()
 
 
 def _prepare(connection: sqlite3.Connection, application: int, schema: str) -> None:

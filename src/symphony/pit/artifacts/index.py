@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from symphony.pit.artifacts.database import connect, database_errors
+from symphony.pit.artifacts.database import close_with, connect, database_errors
 from symphony.pit.artifacts.records import Gone, Linked, Put, Record, Unlinked
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.values import Digest
@@ -81,6 +81,7 @@ class Index:
         """Open the index at `path`; None: in memory, empty."""
         self._path = path
         self._connection = connect(path, application=_APPLICATION, schema=_SCHEMA)
+        close_with(self, self._connection)
 
     def position(self) -> Position:
         """Where the index stands now: other processes move it too."""

@@ -17,7 +17,7 @@ import msgspec
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import private_directory
-from symphony.pit.artifacts.database import Broken, connect, database_errors, set_aside
+from symphony.pit.artifacts.database import Broken, close_with, connect, database_errors, set_aside
 from symphony.pit.artifacts.failures import file_lock
 
 T = TypeVar("T")
@@ -45,6 +45,8 @@ class _Opened:
         except BaseException:
             self.writer.close()
             raise
+        close_with(self, self.writer)
+        close_with(self, self.reader)
 
     def close(self) -> None:
         for connection in (self.reader, self.writer):
