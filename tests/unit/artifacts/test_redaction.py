@@ -3,7 +3,9 @@
 import base64
 import html
 import json
+import re
 import shlex
+import time
 import urllib.parse
 
 import pytest
@@ -189,6 +191,80 @@ def test_a_stream_is_masked_across_the_borders_of_its_pieces() -> None:
     shown = [stream.feed(piece) for piece in pieces]
     assert shown[0] == "a "
     assert "".join(shown) + stream.finish() == "a *** b\nhunter3 ***xy"
+
+
+repeating = st.text("ab", min_size=6, max_size=9)
+
+
+@given(st.lists(repeating, min_size=1, max_size=3), st.text("abc", max_size=40), st.data())
+def test_every_occurrence_is_covered_however_a_secret_repeats_itself(
+    values: list[str], text: str, data: st.DataObject
+) -> None:
+    found, spelled = redactor(*values), [t for value in values for t in spellings(value).values()]
+    hidden_places = [False] * len(text)
+    for one in spelled:
+        for at in range(len(text)):
+            if text.startswith(one, at):
+                hidden_places[at : at + len(one)] = [True] * len(one)
+    expected = re.sub("X+", "***", "".join("X" if h else c for h, c in zip(hidden_places, text, strict=True)))
+    assert found.mask(text) == expected
+    form = found.seal(text)
+    assert found.unseal(form) == text
+    assert [c for c in str(hidden(form)) if c != "*"] == [c for c in expected if c != "*"]
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=5)))
+    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    stream = found.stream()
+    assert "".join(map(stream.feed, pieces)) + stream.finish() == expected
+
+
+EVIL = {
+    "one letter": ("a" * 60, "a"),
+    "one letter, long": ("a" * 5_000, "a"),
+    "a letter and another end": ("a" * 59 + "b", "a"),
+    "another beginning": ("b" + "a" * 59, "a"),
+    "another middle": ("a" * 30 + "b" + "a" * 30, "a"),
+    "two letters": ("ab" * 40, "ab"),
+    "a word of Fibonacci": ("abaababaabaababaababaabaababaabaab", "abaab"),
+    "asterisks": ("***abc", "abc"),
+}
+
+
+def spent_s(found: Redactor, text: str) -> float:
+    began = time.process_time()
+    found.mask(text)
+    found.seal(text)
+    stream = found.stream()
+    for at in range(0, len(text), 4_096):
+        stream.feed(text[at : at + 4_096])
+    stream.finish()
+    return time.process_time() - began
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("secret", "unit"), EVIL.values(), ids=EVIL)
+def test_masking_takes_time_by_the_length_of_the_text_alone(secret: str, unit: str) -> None:
+    found = redactor(secret)
+    short, long = (unit * (size // len(unit)) for size in (100_000, 800_000))
+    plain = min(spent_s(found, "the quick brown fox " * 5_000) for _ in range(3))
+    times = [min(spent_s(found, text) for _ in range(3)) for text in (short, long)]
+    assert times[1] < 24 * times[0], f"eight times the text took {times[1] / times[0]:.1f} times as long"
+    assert times[0] < 200 * plain + 0.05
+
+
+@pytest.mark.slow
+def test_many_secrets_cost_their_number_and_no_more() -> None:
+    text = "some output of a command, a line of a log\n" * 2_000
+    few, many = (Redactor({f"V{i}": f"{i:05}-secret-value" for i in range(n)}) for n in (20, 200))
+    assert min(spent_s(many, text) for _ in range(3)) < 40 * min(spent_s(few, text) for _ in range(3))
+
+
+def test_a_masked_secret_is_shown_at_once_however_it_goes_on() -> None:
+    stream = redactor("aaaaaa").stream()
+    assert stream.feed("x" + "a" * 1_000) == "x***"
+    assert stream.feed("a" * 1_000) == ""
+    assert stream.feed("aab") == "b"
+    assert stream.feed("aaaaaab") == "***b"
+    assert stream.finish() == ""
 
 
 words = st.sampled_from(

@@ -6,17 +6,17 @@ sealing replaces it by the variable's name, so that it can be put back from the 
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Generic, NamedTuple, TypeVar
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.artifacts.codec import DEPTH_MAX
 from symphony.pit.artifacts.sealed import MASK, Part, Sealed, SealedKind, SealedMap, SealedValue
+from symphony.pit.artifacts.searching import Needle, Run, Text, between, covered, runs_in
 from symphony.pit.artifacts.spellings import LENGTH_MIN, spellings, utf8
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 
-Text = TypeVar("Text", str, bytes)
-
 _REST = -1
+_PASSES_MAX = 4
+"""What is masked may read like a secret that has asterisks itself; after so many times nothing is shown."""
 _WIDE = ("utf-16-le", "utf-16-be")
 _NUMERIC = frozenset("0123456789.+-e")
 _NOTHING_IN = frozenset({type(None), bool, int, float})
@@ -31,22 +31,6 @@ class SecretMissing(SymphonyError):
     code = "secret-missing"
 
 
-class _Needle(NamedTuple, Generic[Text]):
-    """One spelling of one secret."""
-
-    name: str
-    form: str
-    text: Text
-
-
-class _Run(NamedTuple, Generic[Text]):
-    """One occurrence of a needle."""
-
-    start: int
-    stop: int
-    needle: _Needle[Text]
-
-
 class Redactor:
     """Finds secrets in all their spellings (see `spellings`): JSON, URL, shell, HTML, base64, hex.
 
@@ -59,11 +43,11 @@ class Redactor:
         names = "\n".join(secrets)
         kept = {n: v for n, v in secrets.items() if len(v.strip()) >= LENGTH_MIN and v not in names}
         self.ignored = tuple(sorted(secrets.keys() - kept.keys()))
-        self._texts = [_Needle(n, form, text) for n, v in kept.items() for form, text in spellings(v).items()]
-        self._bodies = [_Needle(n.name, n.form, utf8(n.text)) for n in self._texts]
+        self._texts = [Needle(n, form, text) for n, v in kept.items() for form, text in spellings(v).items()]
+        self._bodies = [Needle(n.name, n.form, utf8(n.text)) for n in self._texts]
         for name, value in kept.items():
             for form in _WIDE:
-                self._bodies.append(_Needle(name, form, value.encode(form, "surrogatepass")))
+                self._bodies.append(Needle(name, form, value.encode(form, "surrogatepass")))
         self._checks = {name: _check(name, value) for name, value in kept.items()}
         self._numbers = [needle for needle in self._texts if _NUMERIC.issuperset(needle.text)]
 
@@ -73,15 +57,19 @@ class Redactor:
 
     def mask(self, text: str) -> str:
         """`text` with `***` in place of every secret."""
-        while runs := _runs(text, self._texts):
-            text = MASK.join(_between(text, runs))
-        return text
+        for _ in range(_PASSES_MAX):
+            if not (runs := runs_in(text, self._texts)):
+                return text
+            text = MASK.join(between(text, covered(runs)))
+        return MASK if runs_in(text, self._texts) else text
 
     def mask_bytes(self, body: bytes) -> bytes:
         """`body` with `***` in place of every secret."""
-        while runs := _runs(body, self._bodies):
-            body = MASK.encode().join(_between(body, runs))
-        return body
+        for _ in range(_PASSES_MAX):
+            if not (runs := runs_in(body, self._bodies)):
+                return body
+            body = MASK.encode().join(between(body, covered(runs)))
+        return MASK.encode() if runs_in(body, self._bodies) else body
 
     def stream(self) -> "StreamMask":
         """A masker for text that comes in pieces: it finds secrets across their borders too."""
@@ -104,23 +92,23 @@ class Redactor:
         return value.sealed is not None if isinstance(value, ArtifactRef) else self.seal(value) is not value
 
     def settled(self, text: str) -> int:
-        """How much of `text` can be masked before the rest is known: no secret crosses this border."""
-        cut = min((_begun(text, needle.text) for needle in self._texts), default=len(text))
-        for run in reversed(_runs(text, self._texts)):
-            if run.start < cut < run.stop:
-                cut = run.start
-        return cut
+        """How much of `text` is sure to hold no beginning of a secret that ends after it."""
+        return min((needle.begun(text) for needle in self._texts), default=len(text))
+
+    def stretches(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets stand in `text`: those that touch or overlap as one."""
+        return covered(runs_in(text, self._texts))
 
     def _sealed(self, value: StoredValue, depth: int) -> SealedValue:
         if isinstance(value, str):
             return self._leaf(value)
         if isinstance(value, bytes):
-            runs = _runs(value, self._bodies)
+            runs = runs_in(value, self._bodies)
             return Sealed("bytes", tuple(self._segments(value, runs))) if runs else value
         if isinstance(value, bool) or value is None or isinstance(value, ArtifactRef):
             return value
         if isinstance(value, int | float):
-            runs_in_number = _runs(repr(value), self._numbers)
+            runs_in_number = runs_in(repr(value), self._numbers)
             kind: SealedKind = "integer" if isinstance(value, int) else "number"
             return (
                 Sealed(kind, tuple(self._segments(repr(value), runs_in_number))) if runs_in_number else value
@@ -130,7 +118,7 @@ class Redactor:
         return self._list(value, depth) if isinstance(value, list) else self._map(value, depth)
 
     def _leaf(self, text: str) -> str | Sealed:
-        runs = _runs(text, self._texts)
+        runs = runs_in(text, self._texts)
         return Sealed("text", tuple(self._segments(text, runs))) if runs else text
 
     def _list(self, items: list[Value], depth: int) -> SealedValue:
@@ -148,7 +136,7 @@ class Redactor:
         changed = any(form is not items[key] for key, form in forms.items())
         return forms if changed else _unsealed(items)
 
-    def _segments(self, text: Text, runs: list[_Run[Text]]) -> Iterator[Text | Part]:
+    def _segments(self, text: Text, runs: list[Run[Text]]) -> Iterator[Text | Part]:
         """`text` as literals and parts; where runs overlap, the later one gives only what is left."""
         at = 0
         for run in runs:
@@ -157,7 +145,7 @@ class Redactor:
             if run.start > at:
                 yield text[at : run.start]
                 at = run.start
-            name, form, _ = run.needle
+            name, form = run.needle.name, run.needle.form
             yield Part(name, form, at - run.start, _REST, self._checks[name])
             at = run.stop
         if at < len(text):
@@ -170,18 +158,32 @@ class StreamMask:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._held = ""
+        self._masked = -1
+        """How much of what is held belongs to a secret that has been shown as `***`; -1: nothing."""
 
     def feed(self, text: str) -> str:
         """The next piece in; what can be shown by now out."""
         text = self._held + text
-        cut = self._redactor.settled(text)
-        self._held = text[cut:]
-        return self._redactor.mask(text[:cut])
+        return self._shown(text, self._redactor.settled(text))
 
     def finish(self) -> str:
         """What was held back, at the end of the text."""
-        held, self._held = self._held, ""
-        return self._redactor.mask(held)
+        return self._shown(self._held, len(self._held))
+
+    def _shown(self, text: str, cut: int) -> str:
+        """`text` up to `cut`, masked; the rest is held."""
+        pieces: list[str] = []
+        at, masked = 0, self._masked
+        for start, stop in self._redactor.stretches(text):
+            if start >= cut and start > masked:
+                break
+            if start > masked:
+                pieces += (text[max(at, masked, 0) : start], MASK)
+            at = masked = max(stop, masked)
+        at = max(at, masked, 0)
+        pieces.append(text[at:cut])
+        self._held, self._masked = text[cut:], masked - cut if masked >= cut else -1
+        return "".join(pieces)
 
 
 def unseal(form: SealedValue, environment: Mapping[str, str]) -> StoredValue:
@@ -289,37 +291,3 @@ def _missing(names: Iterable[str], why: str) -> SecretMissing:
 def _unsealed(value: StoredValue | list[Value] | dict[str, Value]) -> SealedValue:
     """`value` itself: every stored value is a sealed one too, which the type of a list cannot say."""
     return value  # type: ignore[return-value]
-
-
-def _runs(text: Text, needles: Iterable[_Needle[Text]]) -> list[_Run[Text]]:
-    """Every occurrence of every needle, by start, the longest first; they may overlap."""
-    runs = []
-    for needle in needles:
-        start = text.find(needle.text)
-        while start >= 0:
-            runs.append(_Run(start, start + len(needle.text), needle))
-            start = text.find(needle.text, start + 1)
-    runs.sort(key=lambda run: (run.start, -run.stop))
-    return runs
-
-
-def _between(text: Text, runs: list[_Run[Text]]) -> list[Text]:
-    """What stands before, between and after the runs; runs that touch or overlap are one."""
-    pieces, start, stop = [], runs[0].start, runs[0].stop
-    pieces.append(text[:start])
-    for run in runs:
-        if run.start > stop:
-            pieces.append(text[stop : run.start])
-        stop = max(stop, run.stop)
-    pieces.append(text[stop:])
-    return pieces
-
-
-def _begun(text: str, needle: str) -> int:
-    """Where the longest end of `text` begins that `needle` begins with, but does not end with."""
-    start = text.find(needle[0], max(len(text) - len(needle) + 1, 0))
-    while start >= 0:
-        if needle.startswith(text[start:]):
-            return start
-        start = text.find(needle[0], start + 1)
-    return len(text)
