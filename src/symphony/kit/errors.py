@@ -33,6 +33,10 @@ class GitFailed(SymphonyError):
     code = "git-failed"
 
 
+class GitMissing(GitFailed):
+    """git cannot be started."""
+
+
 class NotARepository(GitFailed):
     """The folder is in no git repository."""
 

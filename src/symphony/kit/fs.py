@@ -3,22 +3,20 @@
 import hashlib
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypedDict
 
-from symphony.commons.environment import inherited
 from symphony.commons.errors import IoFailed
 from symphony.commons.filesystem import read_bounded, within, write_atomic
-from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
+from symphony.kit.errors import GitFailed, GitMissing, InputRefused, NotARepository, OutputTooLarge, Stopped
+from symphony.kit.git_listing import Listing, files_below
 from symphony.kit.globbing import matcher
 from symphony.sdk import Context, operator
 
 FILES_MAX = 200_000
 TEXT_BYTES_MAX = 16 * 1024 * 1024
-_GIT_TIMEOUT_S = 120
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "site-packages"})
 
 
@@ -73,7 +71,8 @@ def glob(
         folders
     exclude: globs of files or whole folders to leave out
     everything: list also what is passed over otherwise
-    gitignore: leave out what git ignores; without effect outside a repository
+    gitignore: leave out what git ignores; submodules and repositories inside are asked, too. Without
+        effect outside a repository; one that git refuses to read is reported in `problems`
     paths: absolute paths
     items: the same files as maps of `path` (absolute) and `name` (relative to the root)
     problems: maps of `name` and `message`
@@ -84,9 +83,8 @@ def glob(
         raise InputRefused(f"input root: {base} {what}", hint="give a folder that exists")
     wanted, unwanted = matcher(patterns), matcher(exclude, subtree=True)
     walk = _Walk(base=os.fspath(base), real=os.path.realpath(base), everything=everything)
-    listed = _git_files(base) if gitignore else None
     names: list[str] = []
-    for count, name in enumerate(walk.files() if listed is None else walk.checked(listed)):
+    for count, name in enumerate(walk.git_files() if gitignore else walk.files()):
         if count % 1000 == 0 and context.cancelled():
             raise Stopped("fs.glob was cancelled")
         if wanted is not None and wanted.fullmatch(name) and not (unwanted and unwanted.fullmatch(name)):
@@ -214,8 +212,9 @@ class _Walk:
     everything: bool
     problems: list[Problem] = field(default_factory=list)
 
-    def files(self) -> Iterator[str]:
-        folders = [""]
+    def files(self, start: str = "") -> Iterator[str]:
+        """Those below the folder `start`."""
+        folders = [start]
         while folders:
             folder = folders.pop()
             try:
@@ -235,15 +234,26 @@ class _Walk:
                 elif self._readable(name) and self._is_file(name):
                     yield name
 
-    def checked(self, names: list[str]) -> Iterator[str]:
-        """Those of `names` that are files, without those that are passed over."""
-        for name in names:
-            if (
-                not any(map(self._passed_over, name.split("/")))
-                and self._readable(name)
-                and self._is_file(name)
-            ):
+    def git_files(self) -> Iterator[str]:
+        """Those that git tracks or would add; all where it knows nothing."""
+        try:
+            listing = files_below(Path(self.base), self._looked_into)
+        except (NotARepository, GitMissing):
+            listing = Listing(plain=[""])
+        except GitFailed as error:
+            listing = Listing(
+                plain=[""], problems=[(".", f"{error.message}; what it ignores is listed, too")]
+            )
+        for name in listing.names:
+            if self._looked_into(name) and self._readable(name) and self._is_file(name):
                 yield name
+        for folder in listing.plain:
+            yield from self.files(folder)
+        for name, message in listing.problems:
+            self._report(name, message)
+
+    def _looked_into(self, name: str) -> bool:
+        return not any(map(self._passed_over, name.split("/")))
 
     def _passed_over(self, name: str) -> bool:
         return not self.everything and (name.startswith(".") or name in _PASSED_OVER)
@@ -274,27 +284,3 @@ class _Walk:
     def _report(self, name: str, message: str) -> None:
         shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         self.problems.append(Problem(name=shown, message=message))
-
-
-def _git_files(base: Path) -> list[str] | None:
-    """What git tracks or would add below `base`; None where there is no git or no repository."""
-    argv = (
-        "git",
-        "-c",
-        "core.fsmonitor=false",
-        "ls-files",
-        "-z",
-        "--cached",
-        "--others",
-        "--exclude-standard",
-    )
-    try:
-        done = subprocess.run(
-            argv, cwd=base, env=inherited(), capture_output=True, stdin=subprocess.DEVNULL,
-            timeout=_GIT_TIMEOUT_S, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    if done.returncode != 0:
-        return None
-    return [os.fsdecode(name) for name in dict.fromkeys(done.stdout.split(b"\0")) if name]

@@ -1,15 +1,21 @@
 """What git knows of a folder: `git.*`. Nothing here changes a repository."""
 
+import asyncio
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
+from symphony.commons.errors import SymphonyError
 from symphony.kit import repository
 from symphony.kit.errors import GitFailed, InputRefused
+from symphony.kit.git_listing import untracked_below
 from symphony.kit.globbing import matcher
+from symphony.kit.repository import Repository
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
 
@@ -100,41 +106,43 @@ def _reads_revision(inputs: Mapping[str, Value], context: Context) -> str | None
         moment = inputs.get(name)
         if isinstance(moment, str) and _DATE.fullmatch(moment) is None:
             return None
-    folder = _folder(inputs, context)
     ends = [str(inputs.get("revision") or "HEAD"), *([str(inputs["base"])] if inputs.get("base") else [])]
-    found = [repository.commit_now(folder, end) for end in ends]
+    with repository.opened_now(_folder(inputs, context)) as git:
+        found = [None if git is None else git.commit(end) for end in ends]
     return None if None in found else "+".join(map(str, found))
 
 
 def _reads_tags(inputs: Mapping[str, Value], context: Context) -> str | None:
     """All tags and the commit."""
-    folder = _folder(inputs, context)
-    listing = repository.ask_now(folder, "for-each-ref", "refs/tags")
-    start = repository.commit_now(folder, str(inputs.get("revision") or "HEAD"))
+    with repository.opened_now(_folder(inputs, context)) as git:
+        if git is None:
+            return None
+        listing = git.ask("for-each-ref", "refs/tags")
+        start = git.commit(str(inputs.get("revision") or "HEAD"))
     return None if listing is None or start is None else f"{start}+{hashlib.sha256(listing).hexdigest()}"
 
 
 def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
     """Both commits, or the first and a digest of all that differs from it."""
     folder, head = _folder(inputs, context), inputs.get("head")
-    base = repository.commit_now(folder, str(inputs.get("base") or "HEAD"))
-    if base is None:
+    with repository.opened_now(folder) as git:
+        if git is None or (base := git.commit(str(inputs.get("base") or "HEAD"))) is None:
+            return None
+        if head is not None:
+            other = git.commit(str(head))
+            return None if other is None else f"{base}..{other}"
+        changes = git.ask_diff(base.partition(":")[0])
+    try:
+        others = "\0".join(_untracked(folder))
+    except SymphonyError:
         return None
-    if head is not None:
-        other = repository.commit_now(folder, str(head))
-        return None if other is None else f"{base}..{other}"
-    changes = repository.diff_now(folder, base.partition(":")[0])
-    others = repository.ask_now(folder, *_UNTRACKED)
-    if changes is None or others is None:
+    if changes is None:
         return None
-    return f"{base}+{hashlib.sha256(changes + others).hexdigest()}"
+    return f"{base}+{hashlib.sha256(changes + others.encode()).hexdigest()}"
 
 
 def _folder(inputs: Mapping[str, Value], context: Context) -> Path:
     return context.cwd / str(inputs.get("path") or ".")
-
-
-_UNTRACKED = ("ls-files", "-z", "--others", "--exclude-standard")
 
 
 @operator("git.log", version="1.0.0", reads=_reads_revision)
@@ -157,14 +165,15 @@ async def log(
     base: a branch, tag or commit: leave out what it has already
     commits: maps of id, parents, author, email, at, subject and body; empty before the first commit
     """
-    folder = context.cwd / path
-    start = await repository.commit(folder, revision)
-    if start is None or limit <= 0:
-        return Log(commits=[])
-    form = "--format=" + "%x00".join(("%H", "%P", "%an", "%ae", "%at", "%s", "%b"))
-    ends = (start,) if base is None else (start, f"^{await repository.commit(folder, base) or start}")
-    arguments = ("log", "-z", form, f"--max-count={limit}", *_period(since, until), *ends, "--", ".")
-    fields = repository.name_of(await repository.ask(folder, *arguments)).split("\0")
+    async with repository.opened(context.cwd / path) as git:
+        start = await git.commit(revision)
+        if start is None or limit <= 0:
+            return Log(commits=[])
+        form = "--format=" + "%x00".join(("%H", "%P", "%an", "%ae", "%at", "%s", "%b"))
+        ends = (start,) if base is None else (start, f"^{await git.commit(base) or start}")
+        arguments = (form, f"--max-count={limit}", *_period(since, until), *ends, "--", ".")
+        listing = await git.ask("log", "-z", "--encoding=UTF-8", *arguments)
+    fields = repository.name_of(listing).split("\0")
     return Log(commits=[_commit(fields[at : at + 7]) for at in range(0, len(fields) - 6, 7)])
 
 
@@ -178,18 +187,32 @@ async def tags(context: Context, path: Path = Path(), revision: str = "HEAD", li
     tags: maps of name, id and at
     latest: the name of the first one; null if there is none
     """
-    folder = context.cwd / path
-    start = await repository.commit(folder, revision)
-    if start is None or limit <= 0:
-        return Tags(tags=[], latest=None)
-    form = "--format=%(refname:strip=2)%00%(objectname)%00%(*objectname)%00%(creatordate:unix)"
-    arguments = ("for-each-ref", form, f"--merged={start}", "--sort=-creatordate", f"--count={limit}")
-    lines = repository.name_of(await repository.ask(folder, *arguments, "refs/tags")).splitlines()
-    found = [
-        Tag(name=name, id=peeled or own, at=repository.moment(at))
-        for name, own, peeled, at in (line.split("\0") for line in lines)
+    async with repository.opened(context.cwd / path) as git:
+        start = await git.commit(revision)
+        if start is None or limit <= 0:
+            return Tags(tags=[], latest=None)
+        form = f"--format={'%00'.join(_TAG_FIELDS)}"
+        arguments = (form, f"--merged={start}", "--sort=-creatordate", f"--count={limit}", "refs/tags")
+        listing = await git.ask("for-each-ref", *arguments)
+        rows = [repository.name_of(line).split("\0") for line in listing.split(b"\n") if line]
+        inner = [own for _, own, _, kind, _ in rows if kind == "tag"]  # tags of tags
+        whole = [f"{own}^{{commit}}" for own in inner]
+        found = (await git.ask("rev-parse", *whole)).split() if whole else []
+    commits = {own: commit.decode() for own, commit in zip(inner, found, strict=False)}
+    tags = [
+        Tag(name=name, id=commits.get(own) or once or own, at=repository.moment(at))
+        for name, own, once, _, at in rows
     ]
-    return Tags(tags=found, latest=found[0]["name"] if found else None)
+    return Tags(tags=tags, latest=tags[0]["name"] if tags else None)
+
+
+_TAG_FIELDS = (
+    "%(refname:strip=2)",
+    "%(objectname)",
+    "%(*objectname)",
+    "%(*objecttype)",
+    "%(creatordate:unix)",
+)
 
 
 @operator("git.diff", version="1.0.0", reads=_reads_diff)
@@ -212,10 +235,11 @@ async def diff(
     files: maps of name, path, status, old_name, added and deleted
     """
     folder = context.cwd / path
-    ends = await _ends(folder, base, head)
     names = ("--", *(paths or (".",)))
-    text = await repository.ask_diff(folder, f"--unified={max(lines, 0)}", *ends, *names)
-    listing = await repository.ask_diff(folder, "--raw", "--numstat", "-z", *ends, *names)
+    async with repository.opened(folder) as git:
+        ends = await _ends(git, base, head)
+        text = await git.ask_diff(f"--unified={max(lines, 0)}", *ends, *names)
+        listing = await git.ask_diff("--raw", "--numstat", "-z", *ends, *names)
     return Diff(text=text.decode("utf-8", "replace"), files=_changes(listing, folder))
 
 
@@ -238,15 +262,15 @@ async def changed_files(
         added and deleted
     """
     folder = context.cwd / path
-    ends = await _ends(folder, base, head)
-    files = _changes(await repository.ask_diff(folder, "--raw", "--numstat", "-z", *ends, "--", "."), folder)
+    async with repository.opened(folder) as git:
+        ends = await _ends(git, base, head)
+        listing = await git.ask_diff("--raw", "--numstat", "-z", *ends, "--", ".")
+    files = _changes(listing, folder)
     if untracked and head is None:
-        for name in repository.names_of(await repository.ask(folder, *_UNTRACKED)):
-            files.append(_change(folder, name, "untracked"))
+        files += [_change(folder, name, "untracked") for name in await asyncio.to_thread(_untracked, folder)]
     files.sort(key=lambda change: change["name"])
-    return ChangedFiles(
-        paths=[folder / change["name"] for change in files if change["status"] != "deleted"], files=files
-    )
+    there = [folder / change["name"] for change in files if change["status"] != "deleted"]
+    return ChangedFiles(paths=[path for path in there if path.is_symlink() or not path.is_dir()], files=files)
 
 
 @operator("git.churn", version="1.0.0", reads=_reads_revision)
@@ -278,22 +302,20 @@ async def churn(
     commits: how many commits were looked at
     found: whether there is a repository
     """
-    folder = context.cwd / path
-    try:
-        start = await repository.commit(folder, revision)
-    except GitFailed:
-        if not missing_ok:
-            raise
-        return ChurnReport(files=[], commits=0, found=False)
-    if start is None:
-        return ChurnReport(files=[], commits=0, found=True)
-    arguments = (
-        "log", "--numstat", "-z", "--find-renames", "--relative", "--no-ext-diff", "--no-textconv",
-        "--format=%x01%ct%x1f%ae", f"--max-count={max_commits}", *_period(since, None), start, "--", ".",
-    )  # fmt: skip
     history = _History()
-    history.read(await repository.ask(folder, *arguments))
-    there = None if gone else set(repository.names_of(await repository.ask(folder, *_tree(start))))
+    arguments = ("--format=%x01%ct%x1f%ae", f"--max-count={max_commits}", *_period(since, None))
+    async with AsyncExitStack() as stack:
+        try:
+            git = await stack.enter_async_context(repository.opened(context.cwd / path))
+            start = await git.commit(revision)
+        except GitFailed:
+            if not missing_ok:
+                raise
+            return ChurnReport(files=[], commits=0, found=False)
+        if start is None:
+            return ChurnReport(files=[], commits=0, found=True)
+        history.read(await git.ask(*_NUMBERS, *arguments, start, "--", "."))
+        there = None if gone else set(repository.names_of(await git.ask(*_tree(start))))
     wanted = matcher(patterns)
     files = [
         counts.report(name)
@@ -302,6 +324,12 @@ async def churn(
     ]
     files.sort(key=lambda one: (-one["commits"], -one["added"] - one["deleted"], one["name"]))
     return ChurnReport(files=files[: max(limit, 0)], commits=history.commits, found=True)
+
+
+_NUMBERS = (
+    "log", "--numstat", "-z", "--encoding=UTF-8", "--find-renames", "--relative", "--no-ext-diff",
+    "--no-textconv",
+)  # fmt: skip
 
 
 def _tree(commit: str) -> tuple[str, ...]:
@@ -325,13 +353,20 @@ def _commit(fields: list[str]) -> Commit:
     )
 
 
-async def _ends(folder: Path, base: str, head: str | None) -> tuple[str, ...]:
-    first = await repository.commit(folder, base) or await repository.empty_tree(folder)
+def _untracked(folder: Path) -> list[str]:
+    """Names of files that git neither knows nor ignores, as they are shown."""
+    return [repository.name_of(os.fsencode(name)) for name in untracked_below(folder).names]
+
+
+async def _ends(git: Repository, base: str, head: str | None) -> tuple[str, ...]:
+    first = await git.commit(base) or await git.empty_tree()
     if head is None:
         return (first,)
-    second = await repository.commit(folder, head)
+    second = await git.commit(head)
     if second is None:
-        raise InputRefused(f"{folder} has no commits yet", hint="leave head out to compare the working tree")
+        raise InputRefused(
+            f"{git.folder} has no commits yet", hint="leave head out to compare the working tree"
+        )
     return first, second
 
 

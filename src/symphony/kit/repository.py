@@ -1,24 +1,24 @@
-"""Asks git, without letting the repository's own settings run programs or change the answer."""
+"""Asks git of one repository, for the operators. Nothing that a repository says runs a program."""
 
+import asyncio
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from symphony.commons.environment import inherited
-from symphony.kit.errors import CommandNotStarted, GitFailed, InputRefused, NotARepository
+from symphony.commons.errors import SymphonyError
+from symphony.kit import guarded_git
+from symphony.kit.errors import CommandNotStarted, GitFailed, InputRefused
+from symphony.kit.guarded_git import GuardedGit
 from symphony.kit.processes import run_process
 
 OUTPUT_BYTES_MAX = 256 * 1024 * 1024
 
-_SAFE = (
-    "git", "--no-pager", "--literal-pathspecs",
-    "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false",
-    "-c", "core.quotePath=false", "-c", "diff.external=", "-c", "diff.noprefix=false",
-    "-c", "diff.mnemonicPrefix=false",
-)  # fmt: skip
-_DIFF_FLAGS = (
+_DIFF = (
+    "diff",
     "--no-ext-diff",
     "--no-textconv",
     "--no-color",
@@ -29,88 +29,104 @@ _DIFF_FLAGS = (
 _READS_TIMEOUT_S = 60
 
 
-async def ask(folder: Path, *arguments: str) -> bytes:
-    """What git prints. Raises NotARepository, GitFailed, OutputTooLarge."""
-    _check(folder)
-    try:
-        done = await run_process(
-            (*_SAFE, *arguments), cwd=folder, env=_environment(), output_bytes_max=OUTPUT_BYTES_MAX
-        )
-    except CommandNotStarted as error:
-        raise GitFailed(f"git cannot be started: {error.message}", hint="install git") from error
-    if done.exit_code != 0:
-        raise failure(folder, done.stderr.decode("utf-8", "replace"))
-    return done.stdout
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository seen from one folder. Its methods raise GitFailed and OutputTooLarge."""
+
+    git: GuardedGit
+
+    @property
+    def folder(self) -> Path:
+        """Where from it is seen: names are relative to it."""
+        return self.git.folder
+
+    async def ask(self, *arguments: str) -> bytes:
+        """What git prints."""
+        try:
+            done = await run_process(
+                (*self.git.argv, *arguments), cwd=self.folder, env=self.git.env,
+                output_bytes_max=OUTPUT_BYTES_MAX,
+            )  # fmt: skip
+        except CommandNotStarted as error:
+            raise guarded_git.without_git(error.message) from error
+        if done.exit_code != 0:
+            raise guarded_git.failure(self.folder, done.stderr.decode("utf-8", "replace"))
+        return done.stdout
+
+    async def ask_diff(self, *arguments: str) -> bytes:
+        """What `git diff` prints."""
+        return await self.ask(*_DIFF, *arguments)
+
+    async def commit(self, revision: str) -> str | None:
+        """The commit that `revision` names; None for HEAD of a repository without commits."""
+        check_revision(revision)
+        try:
+            found = await self.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        except GitFailed:
+            if revision == "HEAD":
+                return None
+            raise InputRefused(
+                f"{self.folder} has no revision {revision!r}", hint="see git branch, git log"
+            ) from None
+        return found.decode().strip()
+
+    async def empty_tree(self) -> str:
+        """git's name for a tree without files, which is what comes before the first commit."""
+        return (await self.ask("hash-object", "-t", "tree", os.devnull)).decode().strip()
 
 
-async def ask_diff(folder: Path, *arguments: str) -> bytes:
-    """What `git diff` prints; names are relative to `folder`."""
-    return await ask(folder, "diff", *_DIFF_FLAGS, *arguments)
+@dataclass(frozen=True, slots=True)
+class RepositoryNow:
+    """Like `Repository`, but it blocks, and None stands for every error: for `reads` and threads."""
 
+    git: GuardedGit
 
-async def commit(folder: Path, revision: str) -> str | None:
-    """The commit that `revision` names; None for HEAD of a repository without commits."""
-    check_revision(revision)
-    await ask(folder, "rev-parse", "--git-dir")
-    try:
-        found = await ask(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    except GitFailed:
-        if revision == "HEAD":
+    def ask(self, *arguments: str) -> bytes | None:
+        """What git prints."""
+        try:
+            done = subprocess.run(
+                (*self.git.argv, *arguments), cwd=self.git.folder, env=self.git.env, capture_output=True,
+                stdin=subprocess.DEVNULL, timeout=_READS_TIMEOUT_S, check=False,
+            )  # fmt: skip
+        except (OSError, subprocess.TimeoutExpired):
             return None
-        raise InputRefused(f"{folder} has no revision {revision!r}", hint="see git branch, git log") from None
-    return found.decode().strip()
+        return done.stdout if done.returncode == 0 else None
+
+    def ask_diff(self, *arguments: str) -> bytes | None:
+        """What `git diff` prints."""
+        return self.ask(*_DIFF, *arguments)
+
+    def commit(self, revision: str) -> str | None:
+        """The commit that `revision` names, with where the folder lies in the repository."""
+        if revision.startswith("-"):
+            return None
+        found = self.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        place = self.ask("rev-parse", "--is-shallow-repository", "--show-prefix")
+        return None if found is None or place is None else f"{found.decode().strip()}:{name_of(place)}"
 
 
-async def empty_tree(folder: Path) -> str:
-    """git's name for a tree without files, which is what comes before the first commit."""
-    return (await ask(folder, "hash-object", "-t", "tree", os.devnull)).decode().strip()
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Repository]:
+    """The repository that `folder` lies in. Raises NotARepository, GitFailed, InputRefused."""
+    with guarded_git.stand_in() as place:
+        yield Repository(await asyncio.to_thread(guarded_git.found, folder, place))
 
 
-def ask_now(folder: Path, *arguments: str) -> bytes | None:
-    """Like `ask`, blocking, with None in place of every error: for `reads`."""
-    try:
-        done = subprocess.run(
-            (*_SAFE, *arguments), cwd=folder, env=_environment(), capture_output=True,
-            stdin=subprocess.DEVNULL, timeout=_READS_TIMEOUT_S, check=False,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
-
-
-def commit_now(folder: Path, revision: str) -> str | None:
-    """The commit that `revision` names, with where `folder` lies in the repository; for `reads`."""
-    if revision.startswith("-"):
-        return None
-    found = ask_now(folder, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    place = ask_now(folder, "rev-parse", "--is-shallow-repository", "--show-prefix")
-    return None if found is None or place is None else f"{found.decode().strip()}:{name_of(place)}"
-
-
-def diff_now(folder: Path, *arguments: str) -> bytes | None:
-    """Like `ask_diff`, for `reads`."""
-    return ask_now(folder, "diff", *_DIFF_FLAGS, *arguments)
+@contextmanager
+def opened_now(folder: Path) -> Iterator[RepositoryNow | None]:
+    """Like `opened`, blocking, with None where there is none that can be read."""
+    with guarded_git.stand_in() as place:
+        try:
+            found = RepositoryNow(guarded_git.found(folder, place))
+        except SymphonyError:
+            found = None
+        yield found
 
 
 def check_revision(revision: str) -> None:
     """Raise InputRefused for what git would take for an option."""
     if not revision or revision.startswith("-") or "\0" in revision or "\n" in revision:
         raise InputRefused(f"{revision!r} is no revision", hint="give a branch, tag or commit")
-
-
-def failure(folder: Path, said: str) -> GitFailed:
-    """The error for what git printed to stderr."""
-    text = " ".join(said.split()) or "no reason given"
-    if "not a git repository" in said:
-        return NotARepository(
-            f"{folder} is in no git repository", hint="name a folder inside one, or run git init"
-        )
-    if "dubious ownership" in said:
-        hint = f"git config --global --add safe.directory {folder}"
-        return GitFailed(f"{folder} belongs to another user, so git refuses to read it", hint=hint)
-    return GitFailed(
-        f"git in {folder}: {text.removeprefix('fatal: ')[:500]}", hint="run the same in a terminal"
-    )
 
 
 def names_of(listing: bytes) -> list[str]:
@@ -129,23 +145,3 @@ def moment(seconds: str) -> str | None:
         return datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     except (ValueError, OverflowError, OSError):
         return None
-
-
-def _check(folder: Path) -> None:
-    if not folder.is_dir():
-        raise InputRefused(f"{folder} is no folder", hint="give a folder inside a git repository")
-
-
-def _environment() -> Mapping[str, str]:
-    """Ours without what git's hooks set, which would point it at another repository."""
-    kept = {k: v for k, v in inherited().items() if not k.startswith("GIT_")}
-    for name in (
-        "GIT_SSH_COMMAND",
-        "GIT_CONFIG_GLOBAL",
-        "GIT_CONFIG_SYSTEM",
-        "GIT_CONFIG_NOSYSTEM",
-        "GIT_EXEC_PATH",
-    ):
-        if name in os.environ:
-            kept[name] = os.environ[name]
-    return {**kept, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}

@@ -1,0 +1,143 @@
+"""git: what its settings, its variables and repositories inside must not change."""
+
+import asyncio
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from symphony.kit import operators
+
+pytestmark = pytest.mark.slow
+
+COMMIT = "git -c user.name=n -c user.email=e@example.org commit -qm one"
+
+
+def made(case: Any) -> Any:
+    """The case with the repositories that its script makes, without the runs in it."""
+    lines = (case.folder / "make.sh").read_text().splitlines()
+    case.sh("\n".join(line for line in lines if not line.lstrip().startswith(("symphony", "GIT_DIR"))))
+    return case
+
+
+def outputs(case: Any, *arguments: str, **env: str) -> dict[str, object]:
+    result = case.run(*arguments, "--no-cache", env=env)
+    found = result["outputs"]
+    assert isinstance(found, dict), json.dumps(result)
+    return found
+
+
+def test_a_tag_of_a_tag_stands_for_the_commit_at_its_end(fault: Any) -> None:
+    case = made(fault("git-nested-tag"))
+    case.sh("cd r && git -c user.name=t -c user.email=t@example.com tag -a most outer -m most")
+    found = outputs(case, "w.yaml")["t"]
+    assert isinstance(found, list)
+    assert {one.split()[0] for one in found} == {"inner", "outer", "most"}
+    assert len({one.split()[1] for one in found}) == 1
+    case.sh(f'test "$(git -C r rev-parse HEAD)" = {found[0].split()[1]}')
+
+
+SETTINGS = (
+    ("log.showRoot", "false"),
+    ("i18n.logOutputEncoding", "ISO-8859-1"),
+    ("i18n.commitEncoding", "ISO-8859-1"),
+    ("log.follow", "true"),
+    ("log.diffMerges", "off"),
+    ("diff.orderFile", "/nowhere"),
+    ("diff.relative", "true"),
+    ("core.quotePath", "true"),
+    ("core.attributesFile", "ATTRIBUTES"),
+    ("log.mailmap", "true"),
+    ("color.ui", "always"),
+    ("format.pretty", "oneline"),
+    ("tag.sort", "refname"),
+    ("alias.log", "!false"),
+)
+
+
+@pytest.mark.parametrize("scope", ["local", "global"])
+def test_no_setting_of_git_changes_an_answer(fault: Any, scope: str, tmp_path: Path) -> None:
+    case = fault("git-settings-change-answers")
+    first = (case.folder / "make.sh").read_text().splitlines()[0]
+    case.sh(first + "\ngit -C r tag one")
+    expected = {"by": ["Zoë"], "files": ["a.txt"], "tags": "one"}
+    assert outputs(case, "flow.yaml") == expected
+    (tmp_path / "attributes").write_text("* -diff\n")
+    for key, value in SETTINGS:
+        where = "-C r config" if scope == "local" else f"config --file '{tmp_path}/global'"
+        case.sh(f"git {where} {key} '{value.replace('ATTRIBUTES', str(tmp_path / 'attributes'))}'")
+    env = {"GIT_CONFIG_GLOBAL": str(tmp_path / "global")} if scope == "global" else {}
+    assert outputs(case, "flow.yaml", **env) == expected
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\u0085", "\u2029"])
+def test_a_tag_may_hold_what_python_calls_a_line_end(fault: Any, mark: str) -> None:
+    case = fault("git-settings-change-answers")
+    first = (case.folder / "make.sh").read_text().splitlines()[0]
+    case.sh(f"{first}\ngit -C r tag 'a{mark}b'")
+    assert outputs(case, "flow.yaml")["tags"] == f"a{mark}b"
+
+
+def test_variables_that_a_hook_sets_point_no_operator_elsewhere(
+    fault: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = made(fault("glob-gitignore-heeds-git-dir"))
+    hooked, other = case.folder / "hooked", case.folder / "other" / "sub"
+    env = {"GIT_DIR": f"{hooked}/.git", "GIT_WORK_TREE": str(hooked)}
+    assert outputs(case, "flow.yaml", "--input", "root=other/sub", **env)["names"] == ["s.txt"]
+    context = SimpleNamespace(cwd=other, cancelled=lambda: False)
+    for env in (
+        {"GIT_DIR": f"{hooked}/.git"},
+        {"GIT_INDEX_FILE": f"{hooked}/.git/index", "GIT_PREFIX": "x/"},
+        {"GIT_CEILING_DIRECTORIES": str(case.folder / "other")},
+        {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.worktree", "GIT_CONFIG_VALUE_0": str(hooked)},
+        {"GIT_CONFIG_PARAMETERS": "'core.bare'='true'", "GIT_LITERAL_PATHSPECS": "0"},
+    ):
+        with monkeypatch.context() as patch:
+            for name, value in env.items():
+                patch.setenv(name, value)
+            found = operators()["fs.glob"].function(context=context, root=Path(), gitignore=True)
+            changed = asyncio.run(operators()["git.changed_files"].function(context=context))
+        assert [one["name"] for one in found["items"]] == ["s.txt"], env
+        assert [one["name"] for one in changed["files"]] == ["s.txt"], env
+
+
+def test_submodules_and_repositories_inside_keep_their_files(fault: Any) -> None:
+    case = made(fault("glob-gitignore-loses-nested-repositories"))
+    found = outputs(case, "flow.yaml", "--input", "root=top")
+    assert found["names"] == ["nested/n.txt", "t.txt", "vendor/lib/l.txt"]
+    assert found["problems"] == []
+    assert isinstance(changed := found["changed"], list)
+    assert [(one["name"], one["status"]) for one in changed] == [("nested/n.txt", "untracked")]
+
+
+def test_each_repository_inside_ignores_by_its_own_rules(fault: Any) -> None:
+    case = made(fault("glob-gitignore-loses-nested-repositories"))
+    case.sh(
+        "cd top\n"
+        "echo ignored.txt > nested/.gitignore; echo i > nested/ignored.txt; echo m > ignored.txt\n"
+        "git init -q nested/deep; echo d > nested/deep/d.txt\n"
+        "echo away > .gitignore; git init -q away; echo a > away/a.txt\n"
+        "git init -q 'full \u00e9'; cd 'full \u00e9'; echo f > f.txt; git add -A; "
+        + COMMIT
+        + "; rm f.txt; cd ..\n"
+        "mkdir -p gone; rm -rf vendor/lib/.git"
+    )
+    found = outputs(case, "flow.yaml", "--input", "root=top")
+    assert found["names"] == [
+        "ignored.txt", "nested/deep/d.txt", "nested/n.txt", "t.txt", "vendor/lib/l.txt",
+    ]  # fmt: skip
+    inside = outputs(case, "flow.yaml", "--input", "root=top/nested")
+    assert inside["names"] == ["deep/d.txt", "n.txt"]
+
+
+def test_a_repository_that_git_refuses_to_read_is_reported(fault: Any) -> None:
+    case = made(fault("glob-gitignore-loses-nested-repositories"))
+    case.sh("cd top; git init -q broken; echo b > broken/b.txt; echo '[core' > broken/.git/config")
+    found = outputs(case, "flow.yaml", "--input", "root=top")
+    assert found["names"] == ["broken/b.txt", "nested/n.txt", "t.txt", "vendor/lib/l.txt"]
+    assert isinstance(problems := found["problems"], list)
+    assert [one["name"] for one in problems] == ["broken"]
+    assert "bad config" in problems[0]["message"]
