@@ -24,3 +24,10 @@ def test_null_kills_process_runs_to_its_end(fault: Take, workflow: str, outputs:
     table(case.folder / "t.csv")
     result = case.run(workflow, timeout_s=120)  # its exit status is that of no signal
     assert (result["status"], result["outputs"]) == ("succeeded", outputs)
+
+
+@pytest.mark.slow
+def test_cel_backquote_names_a_field(fault: Take) -> None:
+    case = fault("cel-backquote")
+    assert case.run("wrong.yaml")["outputs"] == {"there": True, "direct": True, "c": 7}
+    assert case.run("refused.yaml")["outputs"] == {"there": "text/html"}

@@ -1,7 +1,7 @@
 """What an expression reads, and where it ends: found without the CEL library."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from symphony.workflow.expressions import (
@@ -14,6 +14,7 @@ from symphony.workflow.expressions import (
     split,
     value_reads,
 )
+from symphony.workflow.expressions.scan import MACROS_DEEP_MAX
 from symphony.workflow.types import ANY
 
 
@@ -66,10 +67,79 @@ def reads(text: str, *, value: bool = False) -> list[str]:
         ("has(a.b.c)", ["a.b"]),
         ("a.in", ["a"]),
         ("a.?b", ["a"]),
+        ("inputs.headers.`content-type`", ["inputs.headers"]),
+        ("has(a.b.`c-d`) && a.b.`c/d`.`e f` == b.c", ["a.b", "b.c"]),
+        ("inputs.`with-dash` + nodes.`a-b`.`c-d`.e", ['inputs["with-dash"]', 'nodes["a-b"]["c-d"]']),
+        ("a.`b` + a.`c//d`", ["a.b", 'a["c//d"]']),
+        ("a.b.`in` + a.`true`.`null`", ["a.b", "a.true"]),
+        ("[1].map(y, .y.b + y)", ["y.b"]),
+        ("[1].map(inputs, .inputs.x + inputs)", ["inputs.x"]),
+        ("[1].map(a, -.a.b > 0 ? .a.c : a)", ["a.b", "a.c"]),
+        ("[1].map((a), a + b.c)", ["b.c"]),
+        ("[1].map(((a)), [a].map(b, a + b + .b.c))", ["b.c"]),
+        ("a.b.map((c, d), c.d)", ["a.b", "c", "d", "c.d"]),
+        ("google.protobuf.Timestamp{seconds: n.m, nanos: o.p,}", ["n.m", "o.p"]),
+        ("google.protobuf.Struct{fields: {a.b: c.d, e: f}}.x", ["a.b", "c.d", "e", "f"]),
+        (".google.protobuf.Int64Value{`value`: n.m}", ["n.m"]),
     ],
 )
 def test_what_an_expression_reads_is_found(text: str, expected: list[str]) -> None:
     assert reads(text) == expected
+
+
+_STRINGS = (
+    "'a'", '"a.b"', "'}}'", "'//'", "'`'", r"'\\'", r"'\''", r'"\""', "'''a'b''c'''", '"""a"b"""', r"r'a\b'",
+    "b'a.b'", "br'{'", "bR'''}}'''", "''", '""', "''''''", r"'\x61\u00e9\141\`\?'", "'''a\nb'''", r"'''\''''",
+)  # fmt: skip
+_name = st.sampled_from(["a", "b", "c"])
+_blank = st.sampled_from(["", "", " ", "\n", "\t", " // a.b 'c\n", "//`\n"])
+_atom = st.one_of(
+    _name,
+    _name.map(lambda name: "." + name),
+    st.sampled_from([*_STRINGS, "1", "1.5e3", ".5", "0x1F", "2u", "true", "null", "int", "[]", "{}"]),
+)
+_FORMS = (
+    "(X)~", "dyn(X)~.V", "dyn(X).~`a-b`", "dyn(X).`c//d`.V", "has(dyn(X).V)", "has(dyn(X).`a.b`)",
+    "dyn(X)~[~Y]",
+    "dyn(X)~+~dyn(Y)", "(dyn(X) ? (X) : Y)", "(dyn(X) in [Y])", "[X,~Y]", "{(X):~Y,}", "size(dyn(X))",
+    "dyn(X).size()",
+    "dyn(X).map(V,~Y)", "dyn(X)~.~filter~(~(V)~,~dyn(Y))", "dyn(X).all(V, dyn(.V + Y))",
+    "dyn(X).map(V, dyn(Y), X)",
+    "[X].exists_one(V, dyn(Y) == V)", "google.protobuf.Timestamp{seconds:~dyn(X), nanos: dyn(Y)}",
+    "google.protobuf.Value{number_value: dyn(X)}", "!dyn(X)~&& dyn(Y)", "-dyn(X)",
+    "[X].map(V, [V].map(V, Y))",
+)  # fmt: skip
+
+
+def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    def filled(given: tuple[str, str, str, str, str]) -> str:
+        form, *parts = given
+        chars = dict(zip("XY~V", parts, strict=True))
+        return "".join(chars.get(char, char) for char in form)
+
+    return st.tuples(st.sampled_from(_FORMS), inner, inner, _blank, _name).map(filled)
+
+
+@given(st.recursive(_atom, _larger, max_leaves=8))
+def test_what_is_found_is_what_the_library_must_know(text: str) -> None:
+    from cel_expr_python import cel
+
+    assume(sum(text.count(macro) for macro in ("map(", "all(", "filter", "exists_one(")) <= MACROS_DEEP_MAX)
+    found = {read.name for read in scan(text)}
+    assert split(f"x ${{{{{text}\n}}}} y") == ((False, "x "), (True, text + "\n"), (False, " y"))
+
+    def compile_with(names: set[str]) -> None:
+        cel.NewEnv(variables=dict.fromkeys(sorted(names), cel.Type.DYN)).compile(text)
+
+    try:
+        compile_with({"a", "b", "c"})
+    except RuntimeError as error:
+        assert "Syntax error" not in str(error), "the strategy makes CEL"
+        return
+    compile_with(found)
+    for name in found:
+        with pytest.raises(RuntimeError, match=rf"undeclared reference to '\.?{name}'"):
+            compile_with(found - {name})
 
 
 def test_in_a_transform_value_is_what_the_edge_carries() -> None:
@@ -132,6 +202,7 @@ def test_macros_beside_each_other_are_not_nested() -> None:
         ("${{ a // it's }}", [(True, " a // it's ")]),
         ("${{ '//' }}", [(True, " '//' ")]),
         ("${{ 1 }} }}", [(True, " 1 "), (False, " }}")]),
+        ("${{ a.`b//c` }} `${{ x }}`", [(True, " a.`b//c` "), (False, " `"), (True, " x "), (False, "`")]),
     ],
 )
 def test_an_expression_ends_at_the_first_braces_outside_strings_and_braces(

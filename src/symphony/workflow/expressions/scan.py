@@ -21,6 +21,9 @@ ReadKind: TypeAlias = Literal[
 ]  # fmt: skip
 
 
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
 class Read(msgspec.Struct, frozen=True):
     """One thing an expression reads. `name` is the input's, node's, state's or variable's.
 
@@ -42,7 +45,7 @@ class Read(msgspec.Struct, frozen=True):
 
 
 def _selected(operand: str, name: str) -> str:
-    return f'{operand}["{name}"]' if "-" in name else f"{operand}.{name}"
+    return f"{operand}.{name}" if _IDENTIFIER.fullmatch(name) else f'{operand}["{name}"]'
 
 
 class Found(msgspec.Struct, frozen=True, gc=False):
@@ -54,7 +57,10 @@ class Found(msgspec.Struct, frozen=True, gc=False):
 
 
 class Token(msgspec.Struct, frozen=True, gc=False):
-    """One token of CEL; `kind` is `string`, `number`, `ident` or `op`. Comments are left out."""
+    """One token of CEL; `kind` is `string`, `number`, `ident`, `quoted` or `op`. Comments are left out.
+
+    A `quoted` one is the name of a field in backquotes.
+    """
 
     kind: str
     text: str
@@ -67,6 +73,7 @@ _TOKEN = re.compile(
     |(?P<string>(?:[rR][bB]?|[bB][rR]?)?(?:\"\"\"|'''|"|'))
     |(?P<number>0[xX][0-9a-fA-F]+[uU]?|(?:\d+\.\d+|\.\d+|\d+)(?:[eE][+-]?\d+)?[uU]?)
     |(?P<ident>[A-Za-z_][A-Za-z0-9_]*)
+    |(?P<quoted>`[A-Za-z0-9_.\-/ ]+`)
     |(?P<op>.)""",
     re.VERBOSE | re.DOTALL | re.ASCII,
 )
@@ -78,6 +85,7 @@ _WORDS = _LITERALS | {
     "int", "uint", "double", "bool", "string", "bytes", "list", "map", "type", "dyn", "null_type"
 }  # fmt: skip
 _OPEN, _CLOSE = "([{", ")]}"
+_MESSAGE = "{"
 MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 
 _BARE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\.([A-Za-z_][A-Za-z0-9_]*)\s*", re.ASCII)
@@ -167,7 +175,10 @@ def ends_operand(token: Token) -> bool:
 
 
 class _Scanner:
-    """One pass over the tokens; `stack` holds the variable that each open bracket binds."""
+    """One pass over the tokens.
+
+    `stack` holds the variable that each open bracket binds; of the braces of a message, `{`.
+    """
 
     def __init__(self, tokens: list[Token], value: bool) -> None:
         self.tokens, self.value = tokens, value
@@ -194,16 +205,12 @@ class _Scanner:
 
     def _bracket(self, at: int) -> int:
         """Open a bracket; that of a macro binds its first argument."""
-        bound = None
-        macro = at >= 2 and self.tokens[at - 1].text in MACROS and self.tokens[at - 2].text == "."
-        if (
-            macro
-            and self.tokens[at].text == "("
-            and at + 2 < len(self.tokens)
-            and self.tokens[at + 1].kind == "ident"
-            and self._at(at + 2, ",")
-        ):
-            bound = self.tokens[at + 1].text
+        bound, after = None, at + 1
+        text, before = self.tokens[at].text, self.tokens[at - 1] if at else None
+        if text == "(" and at >= 2 and before and before.text in MACROS and self.tokens[at - 2].text == ".":
+            bound, after = self._variable(at + 1)
+        elif text == "{" and before and before.kind == "ident":
+            bound = _MESSAGE
         self.stack.append(bound)
         if len(self.stack) > BRACKETS_DEEP_MAX:
             raise BadExpression(
@@ -211,18 +218,31 @@ class _Scanner:
                 problem_code="limit-exceeded",
                 hint="split the expression over several nodes",
             )
-        if sum(name is not None for name in self.stack) > MACROS_DEEP_MAX:
+        if sum(name not in (None, _MESSAGE) for name in self.stack) > MACROS_DEEP_MAX:
             raise BadExpression(
                 f"macros are nested more than {MACROS_DEEP_MAX} deep",
                 problem_code="limit-exceeded",
                 hint="compute the inner list in a node of its own",
             )
-        return at + 2 if bound else at + 1
+        return after
+
+    def _variable(self, at: int) -> tuple[str | None, int]:
+        """The variable that a macro's first argument names, in parentheses or not, and the token after it."""
+        first = at
+        while self._at(at, "("):
+            at += 1
+        after = at + 1 + at - first
+        closed = all(self._at(i, ")") for i in range(at + 1, after))
+        if closed and at < len(self.tokens) and self.tokens[at].kind == "ident" and self._at(after, ","):
+            return self.tokens[at].text, after
+        return None, first
 
     def _identifier(self, at: int) -> int:
         token = self.tokens[at]
-        if self._is_field(at) or token.text in self.stack or self._at(at + 1, "("):
+        if self._is_field(at) or self._at(at + 1, "("):
             return at + 1
+        if token.text in self.stack and not (at and self.tokens[at - 1].text == "."):
+            return at + 1  # a macro's variable; behind a leading dot, what is outside all macros
         if token.text in _ROOTS:
             return self._rooted(at)
         if token.text in _WORDS:
@@ -243,10 +263,13 @@ class _Scanner:
             return True  # optional selection, which the checker refuses
         if before.text == ".":
             return at > 1 and ends_operand(self.tokens[at - 2])
-        return before.text == "{" and at > 1 and self.tokens[at - 2].kind == "ident" and self._at(at + 1, ":")
+        inside = bool(self.stack) and self.stack[-1] == _MESSAGE
+        return inside and before.text in ("{", ",") and self._at(at + 1, ":")
 
     def _member(self, at: int) -> tuple[str, int] | None:
-        """The name selected after token `at` by `.name` or `["name"]`, and its last token."""
+        """The name selected after token `at` by `.name`, ``.`name` `` or `["name"]`, and its last token."""
+        if self._at(at + 1, ".") and at + 2 < len(self.tokens) and self.tokens[at + 2].kind == "quoted":
+            return self.tokens[at + 2].text[1:-1], at + 2
         if self._at(at + 1, ".") and at + 2 < len(self.tokens) and self.tokens[at + 2].kind == "ident":
             name = self.tokens[at + 2].text
             if name in ("true", "false"):

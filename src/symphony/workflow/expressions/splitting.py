@@ -9,7 +9,7 @@ from symphony.workflow.expressions.errors import BadExpression
 from symphony.workflow.expressions.scan import Read, plain_reference, scan, string_end
 
 _OPEN, _CLOSE = "${{", "}}"
-_NOTABLE = re.compile(r"[\"'{}]|//")
+_NOTABLE = re.compile(r"[\"'{}]|//|`[A-Za-z0-9_.\-/ ]+`")
 _CACHED_LENGTH_MAX = 256  # longer texts are rare, and a cache of them would be large
 
 
@@ -49,6 +49,8 @@ def _expression_end(text: str, start: int) -> int:
         at, char = match.start(), match[0]
         if char == "//":
             at = _comment_end(text, at)
+        elif char[0] == "`":
+            at = match.end()
         elif char in "\"'":
             at = string_end(text, _with_prefix(text, start, at))
             if at < 0:
