@@ -479,6 +479,7 @@ class Symphony:
             self._clock.now_s,
             sealer.mask,
             LogLimits(node_bytes=logs.node_mb * 1024 * 1024, run_bytes=logs.run_mb * 1024 * 1024),
+            sealer.stream if sealer else None,
         )
         cache = self.cache if prepared.meta.cache and self.home is not None else None
         executor = self._executor(prepared, log, cache, self.artifacts)

@@ -1,5 +1,7 @@
 """Logs of runs: bounds, rotation, following, what tokens look like."""
 
+import contextvars
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,10 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony import Symphony
+from symphony import Symphony, operator
 from symphony.cli.transcript import Writer
-from symphony.pit.tracker.logs import LogLimits, RunLog, follow_log, older, read_log
+from symphony.ipc.lines import Lines
+from symphony.pit.artifacts.redaction import Redactor
+from symphony.pit.tracker.logs import (
+    LogLimits,
+    RunLog,
+    capture,
+    follow_log,
+    older,
+    read_log,
+    routed_streams,
+)
 from symphony.testing import FakeModel, FakeModels, workflow
+from symphony.workflow import loads
 
 
 def log_at(path: Path, **limits: int) -> RunLog:
@@ -173,3 +186,102 @@ async def test_what_a_model_says_in_a_run_is_in_its_nodes_log(tmp_path: Path) ->
     said = [line.text for line in symphony.runs.logs(result.run_id, "ask", stream="tokens")]
     assert "".join(said) == "one two three"
     assert list(symphony.runs.logs(result.run_id, "ask", stream="stdout")) == []
+
+
+class Printed:
+    """What a run's log would be told, by stream."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str]] = []
+
+    def __call__(self, text: str, stream: str) -> None:
+        self.lines.append((stream, text))
+
+
+def test_what_is_printed_in_pieces_is_told_line_by_line() -> None:
+    told = Printed()
+    with routed_streams():
+        with capture(told):
+            print("a", "b", 3)
+            print("no end", end="")
+            print("to stderr", "too", file=sys.stderr)
+            print(", yet", flush=True)
+            print("two\nlines")
+            print("last", end="")
+        print("not captured", end="")
+    assert told.lines == [
+        ("stdout", "a b 3"),
+        ("stderr", "to stderr too"),
+        ("stdout", "no end, yet"),
+        ("stdout", "two"),
+        ("stdout", "lines"),
+        ("stdout", "last"),
+    ]
+
+
+def test_a_line_without_end_is_told_in_pieces_and_a_thread_that_is_left_behind_at_once() -> None:
+    told = Printed()
+    with routed_streams():
+        with capture(told):
+            late = contextvars.copy_context()
+            for _ in range(70):
+                sys.stdout.write("x" * 1_024)
+        late.run(sys.stdout.write, "late")
+    assert [len(text) for _, text in told.lines] == [65_536, 70 * 1_024 - 65_536, 4]
+
+
+def secret_log(path: Path, secret: str) -> RunLog:
+    redactor = Redactor({"TOKEN": secret})
+    return RunLog(path, lambda: 1.0, redactor.mask, masks=redactor.stream)
+
+
+@pytest.mark.parametrize("before", [65_530, 65_535, 65_536, 65_541, 131_070])
+def test_a_secret_cut_in_two_by_the_pieces_of_a_long_line_is_hidden(tmp_path: Path, before: int) -> None:
+    log = secret_log(tmp_path / "log", "hunter2hunter3")
+    lines = Lines(lambda text: log("n", text, "stdout"))
+    body = b"x" * before + b"hunter2hunter3" + b"y" * 10 + b"\nnext hun\nter\n"
+    for at in range(0, len(body), 65_536):
+        lines.feed(body[at : at + 65_536])
+    lines.feed(b"")
+    log.close()
+    text = "".join(texts(tmp_path / "log"))
+    assert text == "x" * before + "***" + "y" * 10 + "next hunter"
+    assert texts(tmp_path / "log")[-2:] == ["next hun", "ter"]
+
+
+def test_a_secret_of_short_lines_is_hidden_though_its_lines_come_one_by_one(tmp_path: Path) -> None:
+    log = secret_log(tmp_path / "log", "ab\ncd\nef\ngh")
+    for line in ("say ab", "cd", "ef", "gh!", "ab", "cd", "other", "ab"):
+        log("n", line, "stdout")
+        log("m", line, "stdout")
+        log("n", "cd", "stderr")
+    log.close()
+    assert texts(tmp_path / "log", "m") == ["say ***!", "ab", "cd", "other", "ab"]
+    assert [line.text for line in read_log(tmp_path / "log", "n", "stderr")] == ["cd"] * 8
+
+
+def test_nothing_is_held_back_that_cannot_be_a_secret(tmp_path: Path) -> None:
+    log = secret_log(tmp_path / "log", "hunter2hunter3")
+    for at, line in enumerate(("plain", "hun", "x" * 70_000), start=1):
+        log("n", line, "stdout")
+        assert len(texts(tmp_path / "log")) == (at if at < 3 else 4)
+    log.close()
+    assert "".join(texts(tmp_path / "log")) == "plainhun" + "x" * 70_000
+
+
+async def test_an_operator_that_runs_inline_prints_to_its_log_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @operator("say", version="1.0.0", pure=True)
+    async def say(text: str) -> str:
+        print("it is", text)
+        return text
+
+    monkeypatch.setenv("TOKEN", "hunter2hunter3")
+    flow = loads(
+        'name: c\nenv: [TOKEN]\nnodes: {a: {operator: say, inputs: {text: "<${{ env.TOKEN }}>"}}}', "yaml"
+    )
+    async with Symphony.open(tmp_path, operators=[say]) as symphony:
+        result = await (await symphony.start(flow)).result()
+        assert [line.text for line in symphony.runs.logs(result.run_id)] == ["it is <***>"]
+    assert capsys.readouterr().out == ""

@@ -161,6 +161,11 @@ class StreamMask:
         self._masked = -1
         """How much of what is held belongs to a secret that has been shown as `***`; -1: nothing."""
 
+    @property
+    def idle(self) -> bool:
+        """Is nothing held back?"""
+        return not self._held and self._masked < 0
+
     def feed(self, text: str) -> str:
         """The next piece in; what can be shown by now out."""
         text = self._held + text

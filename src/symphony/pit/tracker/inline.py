@@ -27,7 +27,7 @@ class Inline:
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._transitions, self._now, self._inputs = transitions, clock.now_s, bindings.inputs
-        self._secrets = bool(executor.sealer)
+        self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
 
     def run(self, slot: int, work: Work) -> None:
         """One attempt, from its inputs to its record."""
@@ -72,7 +72,8 @@ class Inline:
             arguments = self._executor.arguments(work, inputs, name, attempt, lambda: False)
         coroutine = operator.function(**arguments)
         try:
-            coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
+            with self._capture(lambda text, stream: self._log(self._machine.name(slot), text, stream)):
+                coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
             return operator.ports(stop.value)
         except SystemExit as error:

@@ -12,16 +12,17 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 import msgspec
 
 from symphony.commons.unicode import sound
+from symphony.pit.tracker.tokens import Mask
 
 Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
 """`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
 Sink: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
-
 _LINE_CHARS_MAX = 64 * 1024
 _TAIL_CHARS = 400
 _encoder = msgspec.json.Encoder()
@@ -50,7 +51,9 @@ class LogLimits:
 class RunLog:
     """Appends lines to a run's file; opened at the first line. Thread-safe, not durable.
 
-    A log that cannot be written must not fail the run: it stops, and says so once on stderr.
+    `mask` hides secrets in a text; `masks` makes one that does so over all that a node prints to a
+    stream, so that a secret in two pieces is found too. A log that cannot be written must not fail
+    the run: it stops, and says so once on stderr.
     """
 
     def __init__(
@@ -59,7 +62,10 @@ class RunLog:
         now_s: Callable[[], float],
         mask: Callable[[str], str],
         limits: LogLimits | None = None,
+        masks: Callable[[], Mask] | None = None,
     ) -> None:
+        self._masks = masks
+        self._under_way: dict[tuple[str, Stream], _Unfinished] = {}
         self._path, self._now_s, self._mask = path, now_s, mask
         self._limits = limits or LogLimits()
         self._lock = threading.Lock()
@@ -73,30 +79,49 @@ class RunLog:
         """Write the lines of `text`, or a piece of what a model says."""
         if not text:
             return
-        masked = self._mask(text)
         with self._lock:
             if stream == "tokens":
-                self._tails[node] = (self._tails.get(node, "") + masked)[-_TAIL_CHARS:]
-            if self._broken:
-                return
-            try:
-                for line in [masked] if stream == "tokens" else masked.split("\n"):
-                    self._write(node, line, stream)
-                if self._file is not None:
-                    self._file.flush()
-            except OSError as error:
-                self._broken = True
-                self._release()
-                if sys.__stderr__ is not None:
-                    sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
+                lines = [self._mask(text)]
+                self._tails[node] = (self._tails.get(node, "") + lines[0])[-_TAIL_CHARS:]
+            elif self._masks is None:
+                lines = self._mask(text).split("\n")
+            else:
+                lines = self._masked(node, text, stream, self._masks)
+            self._append(node, lines, stream)
+
+    def _masked(self, node: str, text: str, stream: Stream, masks: Callable[[], Mask]) -> list[str]:
+        """The lines that can be shown by now: what may be the start of a secret is held back."""
+        unfinished = self._under_way.pop((node, stream), None) or _Unfinished(masks())
+        lines = unfinished.feed(text)
+        if not unfinished.empty:
+            self._under_way[node, stream] = unfinished
+        return lines
+
+    def _append(self, node: str, lines: Iterable[str], stream: Stream) -> None:
+        if self._broken:
+            return
+        try:
+            for line in lines:
+                for at in range(0, len(line) or 1, _LINE_CHARS_MAX):
+                    self._write(node, line[at : at + _LINE_CHARS_MAX], stream)
+            if self._file is not None:
+                self._file.flush()
+        except OSError as error:
+            self._broken = True
+            self._release()
+            if sys.__stderr__ is not None:
+                sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
 
     def tail(self, node: str) -> str:
         """The last that a model said for `node`, at most 400 characters; empty if nothing."""
         return self._tails.get(node, "")
 
     def close(self) -> None:
-        """Release the file."""
+        """Write what was held back, and release the file."""
         with self._lock:
+            for (node, stream), unfinished in self._under_way.items():
+                self._append(node, unfinished.finish(), stream)
+            self._under_way.clear()
             self._release()
 
     def _release(self) -> None:
@@ -110,7 +135,7 @@ class RunLog:
         had = self._by_node.get(node, 0)
         if had > self._limits.node_bytes:
             return
-        entry = self._entry(node, line[:_LINE_CHARS_MAX], stream)
+        entry = self._entry(node, line, stream)
         if had + len(entry) > self._limits.node_bytes:
             said = f"… the log of this node ends here: it holds {self._limits.node_bytes:,} bytes"
             entry = self._entry(node, said, "stderr")
@@ -141,6 +166,36 @@ class RunLog:
         number = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(number).st_size
         return os.fdopen(number, "a", encoding="utf-8", errors="replace")
+
+
+class _Unfinished:
+    """What one node has printed to one stream and cannot be shown yet."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask, self._line = mask, ""
+
+    @property
+    def empty(self) -> bool:
+        """Is nothing held back?"""
+        return not self._line and self._mask.idle
+
+    def feed(self, text: str) -> list[str]:
+        """The next lines in, without the end of the last; those that can be shown out.
+
+        A very long last line may be a piece of one that goes on: nothing is taken to end it.
+        """
+        goes_on = len(text) - text.rfind("\n") > _LINE_CHARS_MAX
+        self._line += self._mask.feed(text if goes_on else text + "\n")
+        *lines, self._line = self._line.split("\n")
+        if len(self._line) >= _LINE_CHARS_MAX:
+            lines.append(self._line)
+            self._line = ""
+        return lines
+
+    def finish(self) -> list[str]:
+        """All that was held back."""
+        rest = (self._line + self._mask.finish()).removesuffix("\n")
+        return rest.split("\n") if rest else []
 
 
 def older(path: Path) -> Path:
@@ -244,7 +299,46 @@ def _within(name: str, node: str) -> bool:
     return name == node or (name.startswith(node) and name[len(node)] in "[#.")
 
 
-_sink: contextvars.ContextVar[Sink | None] = contextvars.ContextVar("symphony_sink", default=None)
+class capture:
+    """Give `sink` what the code inside prints, in this task and in threads run in its context.
+
+    `sink` gets whole lines, however many writes they came in; one that does not end, in pieces.
+    """
+
+    __slots__ = ("_closed", "_lines", "_lock", "_sink", "_token")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._lines: dict[Literal["stdout", "stderr"], str] | None = None  # made when something is printed
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> None:
+        self._token = _capture.set(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _capture.reset(self._token)
+        self._closed = True
+        if self._lines is not None:
+            for stream in self._lines:
+                self.write("", stream)
+
+    def write(self, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """Take a piece of what is printed; after the end of the code inside, at once."""
+        with self._lock:
+            if self._lines is None:
+                self._lines = {"stdout": "", "stderr": ""}
+            lines, newline, rest = (self._lines[stream] + text).rpartition("\n")
+            if rest and (self._closed or len(rest) >= _LINE_CHARS_MAX):
+                lines, newline, rest = f"{lines}{newline}{rest}", "\n", ""
+            self._lines[stream] = rest
+        if newline and (told := lines.rstrip("\n")):
+            self._sink(told, stream)
+
+
+_capture: contextvars.ContextVar[capture | None] = contextvars.ContextVar("symphony_capture", default=None)
 
 
 class _Routed:
@@ -254,11 +348,10 @@ class _Routed:
         self._original, self._stream = original, stream
 
     def write(self, text: str) -> int:
-        sink = _sink.get()
-        if sink is None:
+        present = _capture.get()
+        if present is None:
             return self._original.write(text)
-        if stripped := text.rstrip("\n"):
-            sink(stripped, self._stream)
+        present.write(text, self._stream)
         return len(text)
 
     def __getattr__(self, name: str) -> object:
@@ -283,13 +376,3 @@ def routed_streams() -> Iterator[None]:
         _installed -= 1
         if _installed == 0:
             sys.stdout, sys.stderr = originals
-
-
-@contextlib.contextmanager
-def capture(sink: Sink) -> Iterator[None]:
-    """Give `sink` what the code inside prints, in this task and in threads run in its context."""
-    token = _sink.set(sink)
-    try:
-        yield
-    finally:
-        _sink.reset(token)

@@ -9,8 +9,10 @@ TELL_EVERY_S = 0.1
 
 
 class Mask(Protocol):
-    """Hides secrets in a text that comes in pieces."""
+    """Hides secrets in a text that comes in pieces; `idle` while nothing is held back."""
 
+    @property
+    def idle(self) -> bool: ...
     def feed(self, text: str) -> str: ...
     def finish(self) -> str: ...
 
