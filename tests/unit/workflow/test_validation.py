@@ -1,5 +1,6 @@
 """Semantic validation: what is found, where, and what is left alone."""
 
+import itertools
 import random
 
 import msgspec
@@ -110,7 +111,7 @@ WRONG = [
         "type-mismatch",
         "nodes.a.on_error.value.result",
     ),
-    ("a: {operator: value, on_error: {value: {result: '${{ a.result }}'}}}", "cycle", "nodes"),
+    ("a: {operator: value, on_error: {value: {result: '${{ a.result }}'}}}", "cycle", "nodes.a"),
     ("a: {operator: value, artifact: {name: '${{ nope.x }}'}}", "unknown-node", "nodes.a.artifact.name"),
     ("a: {operator: value, artifact: {name: '${{ inputs.n }}'}}", "type-mismatch", "nodes.a.artifact.name"),
     ("a: {command: ls, artifact: {name: x}}", "missing-input", "nodes.a.artifact"),
@@ -120,7 +121,15 @@ WRONG = [
     ("a: {control: branch, switch: inputs.n, cases: {one: uno}}", "type-mismatch", "nodes.a.cases.one"),
     ("a: {control: delay, until: '5'}", "type-mismatch", "nodes.a.until"),
     ("a: {control: approval, message: '${{ nope.x }}'}", "unknown-node", "nodes.a.message"),
-    ("a: {operator: value, inputs: {value: '${{ a.result }}'}}", "cycle", "nodes"),
+    ("a: {operator: value, inputs: {value: '${{ a.result }}'}}", "cycle", "nodes.a"),
+    ("a: {operator: value, inputs: {value: '${{ {1: 2} }}'}}", "type-mismatch", "nodes.a.inputs.value"),
+    ("a: {operator: value, inputs: {value: '${{ [{true: 1}] }}'}}", "type-mismatch", "nodes.a.inputs.value"),
+    ("a: {operator: value, inputs: {value: '${{ [type(1)] }}'}}", "type-mismatch", "nodes.a.inputs.value"),
+    ("a: {operator: value, inputs: {value: '${{ type(1) }}'}}", "type-mismatch", "nodes.a.inputs.value"),
+    ("a: {operator: join, inputs: {parts: '${{ timestamp(0) }}'}}", "type-mismatch", "nodes.a.inputs.parts"),
+    ("a: {operator: count, inputs: {n: '${{ timestamp(0) }}'}}", "type-mismatch", "nodes.a.inputs.n"),
+    ("a: {operator: count, inputs: {n: '${{ duration(\"1s\") }}'}}", "type-mismatch", "nodes.a.inputs.n"),
+    ("a: {control: branch, condition: '{1: 2}'}", "type-mismatch", "nodes.a.condition"),
 ]
 
 
@@ -238,11 +247,13 @@ def test_who_reads_a_failed_node_waits_for_its_fallback_too() -> None:
   a: {operator: value, on_error: {fallback: b}}
   b: {operator: value, inputs: {value: "${{ c.result }}"}}
   c: {operator: value, inputs: {value: "${{ a.result }}"}}"""
-    assert found(validate(workflow(nodes), CATALOG)) == [("cycle", "nodes")]
+    assert found(validate(workflow(nodes), CATALOG)) == [("cycle", "nodes.b")]
 
 
-def test_each_cycle_is_reported_once_with_its_path() -> None:
+def test_each_cycle_is_reported_once_at_its_first_node_with_its_path() -> None:
     nodes = """
+  z: {operator: value, after: [a]}
+  y: {operator: value, after: [z, y]}
   a: {operator: value, inputs: {value: "${{ c.result }}"}}
   b: {operator: value, when: a.result > 1}
   c: {operator: value, after: [b]}
@@ -250,17 +261,19 @@ def test_each_cycle_is_reported_once_with_its_path() -> None:
   e: {operator: value, after: [d]}
   f: {operator: value, after: [e, a]}"""
     report = validate(workflow(nodes), CATALOG)
-    assert found(report) == [("cycle", "nodes")] * 2
-    texts = " ".join(problem.message for problem in report.errors)
-    assert "a -> b -> c -> a" in texts
-    assert "d -> e -> d" in texts
+    assert {problem.place: problem.message.partition(": ")[2] for problem in report.errors} == {
+        "nodes.a": "a -> b -> c -> a",
+        "nodes.d": "d -> e -> d",
+        "nodes.y": "y -> y",
+    }
+    assert {problem.code for problem in report.errors} == {"cycle"}
 
 
 def test_a_cycle_of_ten_thousand_nodes_is_found_without_recursion() -> None:
     names = [f"n{i}" for i in range(10_000)]
     nodes = {n: OperatorNode(operator="value", after=(names[i - 1],)) for i, n in enumerate(names)}
     report = validate(Workflow(name="w", nodes=nodes), CATALOG)
-    assert found(report) == [("cycle", "nodes")]
+    assert found(report) == [("cycle", "nodes.n0")]
     assert len(report.errors[0].message) < 1_000
 
 
@@ -280,7 +293,12 @@ def test_random_graphs_have_a_cycle_exactly_where_a_depth_first_search_finds_one
             frozenset(m for m in reach if n in reach[m] and m in reach[n]) for n in reach if n in reach[n]
         }
         report = validate(Workflow(name="w", nodes=nodes), CATALOG)
-        assert found(report) == [("cycle", "nodes")] * len(components)
+        first = sorted(f"nodes.{min(component)}" for component in components)  # names have one digit
+        assert sorted(problem.place for problem in report.errors) == first
+        for problem in report.errors:
+            path = problem.message.partition(": ")[2].partition(" (")[0].split(" -> ")
+            assert f"nodes.{path[0]}" == f"nodes.{path[-1]}" == problem.place
+            assert all(source in before[name] for source, name in itertools.pairwise(path))
 
 
 LOOP = """
@@ -320,8 +338,8 @@ LOOP = """
             [("type-mismatch", "nodes.grow.body.twice.inputs.parts")],
         ),
         ("while: 'true'", "[]", "y: state.x", [("unknown-port", "nodes.grow.next.y")]),
-        ("while: 'true'", "['${{ twice.result }}']", "x: 1", [("cycle", "nodes.grow.body")]),
-        ("while: 'true'", "['${{ after.result }}']", "x: 1", [("cycle", "nodes")]),
+        ("while: 'true'", "['${{ twice.result }}']", "x: 1", [("cycle", "nodes.grow.body.twice")]),
+        ("while: 'true'", "['${{ after.result }}']", "x: 1", [("cycle", "nodes.grow")]),
     ],
 )
 def test_a_loop_is_a_level_of_its_own(

@@ -90,7 +90,8 @@ def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
     found = celtypes.to_port(kind)
     if found is None:
         message = f"the result is {kind.lower()}, which is no value that can travel between nodes"
-        raise BadExpression(message, hint="give a text, a number, a list, or a map with texts as keys")
+        hint = "give a text, a number, a list, or a map with texts as keys"
+        raise BadExpression(message, problem_code="type-mismatch", hint=hint)
     return found
 
 

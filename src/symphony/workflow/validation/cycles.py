@@ -7,13 +7,14 @@ Tarjan's ("Depth-first search and linear graph algorithms", 1972), each reported
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from symphony.workflow.problems import child
 from symphony.workflow.validation.level import Level
 
 _SHOWN = 20
 
 
 def check_cycles(level: Level) -> bool:
-    """Report each cycle of a level once, at the level's place. Are there any?"""
+    """Report each cycle of a level once, at its first node in the order of the file. Are there any?"""
     before = level.before
     left = None if _in_order(before) else _left_over(before)
     if not left:
@@ -26,12 +27,9 @@ def check_cycles(level: Level) -> bool:
             text = " -> ".join(shown)
             more = len(component) - (len(path) - 1)
             also = f" ({more} more nodes are tangled up with it)" if more else ""
-            level.error(
-                "cycle",
-                level.place,
-                f"these nodes wait for each other: {text}{also}",
-                "remove one of these references",
-            )
+            what = "these nodes wait for each other" if len(component) > 1 else "this node waits for itself"
+            place = child(level.place, path[0])
+            level.error("cycle", place, f"{what}: {text}{also}", "remove one of these references")
     return True
 
 
