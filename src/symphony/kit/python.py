@@ -13,7 +13,8 @@ from types import ModuleType
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.unicode import described
+from symphony.commons.raised import is_interrupt
+from symphony.commons.unicode import described, sound
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 from symphony.sdk import Context, OperatorsNotLoaded, operator
@@ -150,12 +151,14 @@ def _called(file: Path, name: str, arguments: Mapping[str, Value], context: Cont
         return asyncio.run(returned) if inspect.iscoroutine(returned) else returned
     except SymphonyError:
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         frames = traceback.extract_tb(error.__traceback__)
         line = next((frame.lineno for frame in reversed(frames) if frame.filename == str(file)), None)
         context.log("".join(traceback.format_exception(error)[-20:]), "stderr")
         raise PythonFailed(
-            f"{file}:{line} in {name}: {described(error)}",
+            f"{file}:{line} in {name}: {sound(described(error))}",
             hint="symphony runs logs shows the whole traceback",
         ) from error
 

@@ -10,6 +10,8 @@ from types import ModuleType
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
+from symphony.commons.raised import is_interrupt
+from symphony.commons.unicode import described
 from symphony.sdk.errors import OperatorsNotLoaded
 from symphony.sdk.fingerprints import remember
 from symphony.sdk.operators import Operator
@@ -112,8 +114,10 @@ def _execute(file: Path, source: bytes) -> ModuleType:
     except SymphonyError:
         sys.modules.pop(name, None)
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         sys.modules.pop(name, None)
+        if is_interrupt(error):
+            raise
         raise _failed(file, error) from error
     _loaded[digest] = _loaded[name] = LoadedFile(str(file), source, digest)
     return module
@@ -128,4 +132,4 @@ def _failed(file: Path, error: BaseException) -> OperatorsNotLoaded:
     hint = "correct this line"
     if isinstance(error, ModuleNotFoundError):
         hint = f"install {error.name} into Symphony's environment, or put the code into this file"
-    return OperatorsNotLoaded(f"{place}: {type(error).__name__}: {error}", hint=hint)
+    return OperatorsNotLoaded(f"{place}: {described(error)}", hint=hint)

@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from symphony.commons.raised import is_interrupt
+from symphony.commons.unicode import described
 from symphony.ipc.operator_calls import FileOrigin, ModuleOrigin, Origin
 from symphony.sdk.errors import OperatorsNotLoaded
 from symphony.sdk.loading import load_source, loaded_file
@@ -42,9 +44,11 @@ def load_origin(origin: Origin, source: bytes | None) -> dict[str, Operator]:
         return {one.info.name: one for one in load_source(origin.file, source)}
     try:
         module = importlib.import_module(origin.module)
-    except Exception as error:  # whatever a module raises
+    except BaseException as error:  # whatever a module raises
+        if is_interrupt(error):
+            raise
         raise OperatorsNotLoaded(
-            f"module {origin.module} cannot be imported by a worker: {type(error).__name__}: {error}",
+            f"module {origin.module} cannot be imported by a worker: {described(error)}",
             hint="operators that need a process of their own must be importable there",
         ) from error
     found = [value for value in vars(module).values() if isinstance(value, Operator)]

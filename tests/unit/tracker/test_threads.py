@@ -7,14 +7,17 @@ from concurrent.futures import wait
 
 import pytest
 
+from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.threads import DaemonThreads
 
 
 def test_results_and_errors_come_back() -> None:
     threads = DaemonThreads(2, "t")
     assert threads.submit(lambda a, b: a + b, 1, b=2).result(5) == 3
-    with pytest.raises(SystemExit):
+    with pytest.raises(SymphonyError, match=r"it called sys\.exit\(3\)"):
         threads.submit(sys.exit, 3).result(5)
+    with pytest.raises(SymphonyError, match="StopIteration"):
+        threads.submit(next, iter([])).result(5)
     assert threads.submit(int).result(5) == 0, "the thread lives on"
     threads.shutdown()
 

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable
 
+from symphony.commons.raised import contained
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.execution import Asking, Executor
@@ -45,6 +46,7 @@ class Attempts:
         self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
+        self._unwanted: set[int] = set()  # slots that were told to stop
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
 
     @property
@@ -65,6 +67,7 @@ class Attempts:
     def launch(self, slot: int, work: Work) -> None:
         """Begin an attempt in a task of its own."""
         attempt = self._machine.attempts[slot]
+        self._unwanted.discard(slot)
         self._transitions.started(slot, attempt)
         task = self._loop.create_task(self._execute(slot, work, attempt), name=self._machine.name(slot))
         self._tasks[slot] = task
@@ -95,7 +98,7 @@ class Attempts:
         """End the slot's work; it is reported as cancelled, by the attempt itself if there is one."""
         task = self._tasks.get(slot)
         if task is not None:
-            task.cancel()
+            self._end(slot, task)
             if slot not in self._unbegun:
                 return
             del self._tasks[slot]  # a task that is cancelled before its first turn reports nothing
@@ -106,15 +109,18 @@ class Attempts:
 
     def abort(self) -> None:
         """The journal has failed: nothing may go on."""
-        for task in self._tasks.values():
-            task.cancel()
+        for slot, task in self._tasks.items():
+            self._end(slot, task)
+
+    def _end(self, slot: int, task: asyncio.Task[None]) -> None:
+        self._unwanted.add(slot)
+        task.cancel()
 
     async def close(self) -> None:
         """Stop everything and wait for it; nothing is reported if the engine takes no reports."""
         await self._timers.close()
         tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        self.abort()
         if tasks:
             await asyncio.wait(tasks)
 
@@ -142,10 +148,12 @@ class Attempts:
                 self._transitions.cancelled(slot, finished.usage)
             else:
                 self._transitions.finished(slot, finished, started)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             self._tasks.pop(slot, None)
-            if self._alive():
+            if self._alive() and slot in self._unwanted:
                 self._transitions.cancelled(slot, _used(meter))
+            elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
+                self._transitions.failed(slot, contained(error), started, usage=_used(meter))
         except NotStored as error:
             self._tasks.pop(slot, None)
             self._transitions.halt(error.why)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from symphony.commons.environment import withholding
-from symphony.commons.errors import SymphonyError
-from symphony.commons.unicode import described, sound
+from symphony.commons.raised import brief, told
 from symphony.pit.artifacts.codec import body_of, decode_sealed, encode_value, value_digest, value_of
 from symphony.pit.artifacts.keys import cache_key
 from symphony.pit.artifacts.sealed import SealedValue, hidden
+from symphony.pit.tracker.apart import apart
 from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.checking import check_inputs, check_outputs
-from symphony.pit.tracker.failures import NotStored, ended_itself, too_late
+from symphony.pit.tracker.failures import NotStored, too_late
 from symphony.pit.tracker.reading import contents_read
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from symphony.pit.workers import Task, Workers
 
 THREADS = min(32, (os.cpu_count() or 1) * 4)
-_MESSAGE_CHARS_MAX = 8_000
 _NO_WORKER = (
     "runs in a thread, where it shares one core and cannot be ended: another process cannot find it. "
     "Define it at the top of a module, or of a file named as operators=[...]"
@@ -188,8 +187,6 @@ class Executor:
                 if limit.expired():
                     raise too_late(work) from error
                 raise
-        except SystemExit as error:
-            raise ended_itself(error) from error
         finally:
             self.arbiter.release(self.run_id, node, resource)
 
@@ -219,9 +216,13 @@ class Executor:
         assert operator is not None
         stopped = False
         arguments = self.arguments(work, inputs, node, attempt, lambda: stopped)
+
+        async def called() -> Mapping[str, Value]:
+            return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
+
         with self.capture(self._sink(node)), withholding(self._withheld(work)):
             if operator.style != "thread":
-                return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
+                return await apart(called, node)
             context = contextvars.copy_context()
             future = asyncio.get_running_loop().run_in_executor(
                 pool, lambda: context.run(lambda: operator.ports(operator.function(**arguments)))
@@ -278,7 +279,7 @@ class Executor:
         meter: Meter,
     ) -> Mapping[str, Value]:
         try:
-            return await self.models.invoke(model, inputs, config, meter)
+            return await apart(lambda: self.models.invoke(model, inputs, config, meter), model)
         finally:
             meter.close()
 
@@ -524,15 +525,8 @@ class Executor:
 
     def error_of(self, error: BaseException) -> ErrorTuple:
         """An error as it may be written down."""
-        if isinstance(error, SymphonyError):
-            code, message, hint = error.code, error.message, error.hint
-        else:
-            code, message, hint = "operator-failed", described(error), None
-        # operators may raise a SymphonyError with anything for its texts
-        return str(code), self._told(str(message)), None if hint is None else self._told(str(hint))
-
-    def _told(self, text: str) -> str:
-        return sound(self.sealer.mask(text))[:_MESSAGE_CHARS_MAX]
+        plain = brief(told(error), self.sealer.mask)
+        return plain.code, plain.message, plain.hint
 
 
 def _artifact_name(work: Work) -> str | None:

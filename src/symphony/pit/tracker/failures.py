@@ -17,10 +17,3 @@ def too_late(work: Work) -> SymphonyError:
     """An attempt, a delay or a graph inside the node took longer than its `timeout`."""
     late = f"it took longer than {work.node.timeout}"
     return SymphonyError(late, code="timeout", hint="raise timeout, or retry")
-
-
-def ended_itself(error: SystemExit) -> SymphonyError:
-    """An operator that calls `sys.exit` fails; it does not end Symphony."""
-    return SymphonyError(
-        f"it called sys.exit({error.code!r})", code="operator-failed", hint="return, or raise an error"
-    )

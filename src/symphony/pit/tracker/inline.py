@@ -7,12 +7,13 @@ way round: what is checked, sealed, stored and recorded does not depend on who d
 from collections.abc import Mapping
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.raised import contained
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.execution import Executor
-from symphony.pit.tracker.failures import NotStored, ended_itself
+from symphony.pit.tracker.failures import NotStored
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
@@ -51,8 +52,8 @@ class Inline:
         except NotStored as error:
             self._transitions.halt(error.why)
             return
-        except Exception as error:  # noqa: BLE001  (an operator may raise anything)
-            self._transitions.failed(slot, error, started)
+        except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
+            self._transitions.failed(slot, contained(error), started)
             return
         self._transitions.gave(slot, outputs, body, started)
 
@@ -76,8 +77,6 @@ class Inline:
                 coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
             return operator.ports(stop.value)
-        except SystemExit as error:
-            raise ended_itself(error) from error
         coroutine.close()  # type: ignore[attr-defined]
         raise SymphonyError(
             f"{operator.info.name} suspended though it is inline",

@@ -6,12 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
 
+from symphony.commons.raised import contained
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class DaemonThreads(Executor):
-    """An executor like the standard library's, whose threads nobody waits for at the end."""
+    """An executor like the standard library's, whose threads nobody waits for at the end.
+
+    A future raises what its call raised as `contained` gives it, so that it reaches who waits.
+    """
 
     def __init__(self, most: int, name: str) -> None:
         self._most, self._name = most, name
@@ -33,7 +38,7 @@ class DaemonThreads(Executor):
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001  (it belongs to who waits)
-                future.set_exception(error)
+                future.set_exception(contained(error))
             else:
                 future.set_result(result)
 

@@ -19,7 +19,7 @@ from typing import Literal, NoReturn
 
 import msgspec
 
-from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import (
     NODE_VARIABLE,
     RUN_VARIABLE,
@@ -28,7 +28,7 @@ from symphony.commons.processes import (
     has_children,
     reap_children,
 )
-from symphony.commons.unicode import described, sound
+from symphony.commons.raised import contained, told
 from symphony.ipc.operator_calls import (
     Call,
     Done,
@@ -88,7 +88,7 @@ class Server:
     def _load(self, message: Load) -> FromWorker:
         try:
             self._operators[message.origin] = load_origin(message.origin, message.source)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  (modules may raise anything)
+        except BaseException as error:  # noqa: BLE001  (modules may raise anything)
             return failure(0, error)
         return Loaded()
 
@@ -105,7 +105,7 @@ class Server:
         else:
             answer = Done(id=call.id, outputs=outputs)
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # the operator may have closed it
+            with suppress(BaseException):  # the operator may have closed it, or put another in its place
                 stream.flush()
         return answer if _alone() else msgspec.structs.replace(answer, alone=False)
 
@@ -166,17 +166,16 @@ class Server:
 
 def failure(number: int, error: BaseException) -> Failed:
     """What an operator raised, as a message."""
+    plain = told(contained(error))
+    failed = Failed(id=number, code=plain.code, message=plain.message, hint=plain.hint)
     if not isinstance(error, SymphonyError):
-        return Failed(id=number, code="operator-failed", message=sound(described(error)))
-    hint = None if error.hint is None else sound(error.hint)
-    failed = Failed(
-        id=number, code=error.code, message=sound(error.message), hint=hint, details={**error.details}
-    )
+        return failed
     try:
-        encode(failed)
-    except SerializationFailed:
-        return msgspec.structs.replace(failed, details={})
-    return failed
+        detailed = msgspec.structs.replace(failed, details=dict(error.details))
+        encode(detailed)
+    except Exception:  # noqa: BLE001  (they are the author's, and may be anything)
+        return failed
+    return detailed
 
 
 def _log(text: str, stream: Literal["stdout", "stderr"]) -> None:

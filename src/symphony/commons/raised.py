@@ -1,0 +1,132 @@
+"""What code that is not ours raised, made such that it can be told. Pure."""
+
+import re
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from dis import opmap
+from types import TracebackType
+from typing import Final
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.unicode import described, printable, sound
+
+OPERATOR_FAILED: Final = "operator-failed"
+MESSAGE_CHARS_MAX: Final = 8_000
+HINT_CHARS_MAX: Final = 1_000
+_HINT_LINES_MAX: Final = 10
+_CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}")
+_RAISE: Final = opmap["RAISE_VARARGS"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An error in words: the code one short word, the rest text that UTF-8 can carry."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+
+def told(error: BaseException) -> Told:
+    """`error` in words, whatever its author put into it: code, message and hint of a SymphonyError.
+
+    A code that is no word becomes `operator-failed`.
+    """
+    if not isinstance(error, SymphonyError):
+        return Told(OPERATOR_FAILED, sound(described(error)))
+    code, message, hint = _text(error, "code") or "", _text(error, "message"), _text(error, "hint")
+    if message is None:  # a subclass that never called our constructor
+        message = described(error)
+    return Told(
+        code if _CODE.fullmatch(code) else OPERATOR_FAILED,
+        sound(message),
+        None if hint is None else sound(hint),
+    )
+
+
+def brief(error: Told, masked: Callable[[str], str]) -> Told:
+    """Such as people read it: secrets taken out by `masked`, then cut, the hint to ten lines."""
+    code = error.code if masked(error.code) == error.code else OPERATOR_FAILED
+    hint = None if error.hint is None else _advice(masked(error.hint))
+    return Told(code, masked(error.message)[:MESSAGE_CHARS_MAX], hint)
+
+
+def contained(error: BaseException) -> Exception:
+    """What an operator raised, as an error that ends its attempt and nothing else.
+
+    A future cannot carry StopIteration, a CancelledError would look like the engine's own, and
+    what is no Exception ends tasks and loops. Raises `error` if it is a real Ctrl-C.
+    """
+    import asyncio  # slow to import, and most users of this module never get here
+    import concurrent.futures
+
+    if isinstance(error, SystemExit):
+        return _failed(error, f"it called sys.exit({_status(error)})", "return, or raise an error")
+    if isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError):
+        what = f"{described(error)}: something that it waited for was cancelled"
+        return _failed(error, what, "nobody cancelled the node itself: catch the CancelledError there")
+    if isinstance(error, StopIteration):
+        return _failed(error, described(error), "next() found nothing: give it a default, next(items, None)")
+    if isinstance(error, Exception):
+        return error
+    if is_interrupt(error):
+        raise error
+    return _failed(error, described(error), None)
+
+
+def _failed(cause: BaseException, message: str, hint: str | None) -> SymphonyError:
+    error = SymphonyError(sound(message), code=OPERATOR_FAILED, hint=hint)
+    error.__cause__ = cause
+    return error
+
+
+def _status(error: SystemExit) -> str:
+    try:
+        return repr(error.code)
+    except BaseException:  # noqa: BLE001  (it is the author's)
+        return "…"
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Did a signal (Ctrl-C) raise the KeyboardInterrupt, and not a `raise` of the code that ran?
+
+    Only the main thread gets one, raised in the handler or, by Python's own handler, anywhere
+    between two instructions: there the innermost instruction is no `raise`.
+    """
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(is_interrupt, error.exceptions))
+    if not isinstance(error, KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
+        return False
+    innermost = _innermost(error.__traceback__)
+    if innermost is None:  # it was made, and never raised
+        return False
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        return innermost.tb_frame.f_code.co_code[innermost.tb_lasti] != _RAISE
+    function = getattr(handler, "func", handler)  # asyncio's is a partial of a method
+    return innermost.tb_frame.f_code is getattr(function, "__code__", None)
+
+
+def _innermost(traceback: TracebackType | None) -> TracebackType | None:
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _text(error: SymphonyError, name: str) -> str | None:
+    """The attribute as text; None if it is not there, is None, or cannot be told."""
+    try:
+        value: object = getattr(error, name)
+        return None if value is None else str.__str__(str(value))
+    except BaseException as failure:
+        if is_interrupt(failure):
+            raise
+        return None
+
+
+def _advice(hint: str) -> str | None:
+    lines = printable(hint[:HINT_CHARS_MAX]).strip().split("\n")
+    more = " …" if len(lines) > _HINT_LINES_MAX or len(hint) > HINT_CHARS_MAX else ""
+    return "\n".join(lines[:_HINT_LINES_MAX]) + more or None

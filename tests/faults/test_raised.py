@@ -1,0 +1,106 @@
+"""Operators that raise what is no ordinary error, in whole processes; and Ctrl-C, which is none of theirs."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.faults.conftest import Fault
+
+pytestmark = pytest.mark.slow
+
+Take = Callable[[str], Fault]
+
+
+@pytest.mark.parametrize("how", ["pure=True", "cpu=True", "read=True"])
+@pytest.mark.parametrize("timeout", ["", ", timeout: 1h"])
+def test_next_that_finds_nothing_fails_its_node(fault: Take, how: str, timeout: str) -> None:
+    case = fault("operator-stopiteration-hangs")
+    ops, flow = case.folder / "ops.py", case.folder / "flow.yaml"
+    ops.write_text(ops.read_text().replace("pure=True", how))
+    flow.write_text(flow.read_text().replace("[1, 3]}}", f"[1, 3]}}{timeout}}}"))
+    result = case.run("flow.yaml", "--operators", "ops.py")
+    assert result["status"] == "failed"
+    assert isinstance(error := result["error"], dict)
+    assert error["code"] == "operator-failed"
+    assert "StopIteration" in error["message"]
+
+
+@pytest.mark.parametrize("base", ["BaseException", "KeyboardInterrupt", "GeneratorExit", "SystemExit"])
+@pytest.mark.parametrize("style", ["def", "async def"])
+def test_an_error_that_is_no_exception_is_caught_by_on_error(fault: Take, base: str, style: str) -> None:
+    case = fault("operator-baseexception-kills-run")
+    ops = case.folder / "ops.py"
+    text = ops.read_text().replace("class Odd(BaseException)", f"class Odd({base})")
+    ops.write_text(text.replace("def odd()", f"{style.removesuffix('def')}def odd()"))
+    result = case.run("flow.yaml", "--operators", "ops.py")
+    assert result["status"] == "succeeded"
+    assert isinstance(nodes := result["nodes"], dict)
+    assert nodes["n"]["error"]["code"] == "operator-failed"
+
+
+@pytest.mark.parametrize("error", ["pytest.skip.Exception('no')", "GeneratorExit()", "SystemExit(0)"])
+def test_a_file_of_operators_that_raises_anything_is_not_loaded(fault: Take, error: str) -> None:
+    case = fault("operator-baseexception-kills-run")
+    (case.folder / "ops.py").write_text(f"import pytest\nraise {error}\n")
+    done = case.symphony("run", "flow.yaml", "--operators", "ops.py")
+    assert "[operators-not-loaded]" in done.stderr
+    assert "ops.py:2" in done.stderr
+
+
+BLOCKING = """
+import asyncio, sys, time
+import symphony
+from symphony import operator
+from symphony.workflow import loads
+
+@operator("blocks", version="1.0.0")
+async def blocks() -> int:
+    print("blocked", file=sys.__stdout__, flush=True)
+    WAIT
+    return 1
+
+async def whole():
+    async with symphony.Symphony.open(memory=True, operators=[blocks]) as opened:
+        handle = await opened.start(loads(b"name: B\\nnodes: {n: {operator: blocks}}", "yaml"))
+        return await handle.result()
+
+RUN
+print("went on")
+"""
+RUNNERS = {
+    "asyncio.run": "asyncio.run(whole())",
+    "a loop": "asyncio.new_event_loop().run_until_complete(whole())",
+}
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+@pytest.mark.parametrize("wait", ["time.sleep(600)", "while True: pass"])
+def test_ctrl_c_ends_a_program_whose_operator_holds_the_loop(tmp_path: Path, wait: str, runner: str) -> None:
+    (tmp_path / "b.py").write_text(BLOCKING.replace("WAIT", wait).replace("RUN", RUNNERS[runner]))
+    process = subprocess.Popen(
+        [sys.executable, "-P", "b.py"],
+        cwd=tmp_path,
+        env={**os.environ, "SYMPHONY_HOME": str(tmp_path / "home")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "blocked\n"
+    try:
+        for _ in range(100):  # asyncio's runner asks politely first, and needs a second one
+            process.send_signal(signal.SIGINT)
+            try:
+                out, err = process.communicate(timeout=0.2)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        process.kill()
+    assert process.returncode == -signal.SIGINT, err
+    assert "KeyboardInterrupt" in err
+    assert "went on" not in out
