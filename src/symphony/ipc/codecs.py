@@ -92,10 +92,13 @@ class JsonCodec:
     def encode(self, envelope: MessageEnvelope) -> bytes:
         """See `Codec.encode`."""
         try:
-            header, payload = _JsonHeader(*astuple(envelope.header)), envelope.payload
+            heads, payload = astuple(envelope.header), envelope.payload
+            header = _JsonHeader(*heads)
             if type(payload) not in _TO_JSON:
                 raise _foreign(payload)
             (made, free), fields = _TO_JSON[type(payload)], astuple(payload)
+            if not _NAMES.issuperset(map(type, (*heads, *fields[:free], *fields[free + 1 :]))):
+                raise _unsendable(TypeError("a name, a time or a number is of another type"))
             if values.is_json(fields[free]) and (made is not _JsonRequest or values.is_json(fields[2])):
                 body = self._encode(_JsonEnvelope(header, made(*fields)))
                 if _DOLLAR not in body:
@@ -128,6 +131,10 @@ def _respelled(fields: tuple[Value, ...], free: int, spell: Callable[[Value], Va
 
 _DOLLAR, _BACKSLASH = b"$\\"
 """As numbers, for which bytes are searched ten times as fast as for bytes."""
+
+
+_NAMES = frozenset({str, int, float, type(None)})
+"""Types of the fields that are not free; of others the encoder would make text."""
 
 
 class _JsonHeader(MessageHeader, frozen=True, array_like=False, gc=False): ...

@@ -11,6 +11,7 @@ import msgspec
 
 from symphony.commons.errors import SerializationFailed
 from symphony.ipc.frames import FRAME_BYTES_MAX, frame
+from symphony.ipc.values import check
 from symphony.ports.values import Value
 
 CANCELLED = "cancelled"
@@ -80,11 +81,12 @@ def pack_values(values: Mapping[str, Value]) -> msgspec.Raw:
     """Ports with their values, ready to go into a message.
 
     Raises SerializationFailed for what is no `Value`: a surrogate in a string, an integer
-    beyond 64 bits, an object.
+    beyond 64 bits, a number that is not finite, an object.
     """
     try:
+        check(dict(values))
         return msgspec.Raw(_encoder.encode(values))
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (SerializationFailed, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise SerializationFailed(f"a value cannot be sent to a model: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import sys
 from collections.abc import Iterable
 from math import isfinite
 
@@ -21,6 +22,18 @@ def check(value: object) -> None:
         raise SerializationFailed(
             f"a message cannot hold {wrong}",
             hint="send null, booleans, 64-bit integers, finite doubles, text, bytes, lists or maps",
+        )
+
+
+def check_json(value: object, what: str) -> None:
+    """Raises SerializationFailed if JSON cannot say `value` exactly; `what` names it. O(size).
+
+    For JSON as other programs read it: bytes have no spelling here. Depth is the encoder's to limit.
+    """
+    if (wrong := _flaw(value, sys.maxsize, _OTHERS_IN_JSON)) is not None:
+        raise SerializationFailed(
+            f"{what} cannot be written as JSON: it holds {wrong}",
+            hint="give null, booleans, 64-bit integers, finite doubles, text, lists or maps",
         )
 
 

@@ -1,6 +1,8 @@
 """Envelopes survive every codec; what is none is refused."""
 
 import uuid
+from datetime import date
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,6 +22,7 @@ from symphony.ipc import (
     ResponsePayload,
     Stationery,
 )
+from symphony.ipc.model_calls import pack_values
 
 INTEGERS = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -70,6 +73,27 @@ def test_every_envelope_comes_back_as_it_was(name: str, envelope: MessageEnvelop
 def test_what_is_no_value_is_not_sent(name: str, value: object) -> None:
     with pytest.raises(SerializationFailed):
         CODECS[name].encode(MessageEnvelope(HEADER, ResponsePayload(value)))
+
+
+@pytest.mark.parametrize("name", CODECS)
+@pytest.mark.parametrize("odd", [b"me", {"a"}, ("a",), True], ids=repr)
+def test_a_name_of_another_type_is_refused_or_read_as_it_was(name: str, odd: Any) -> None:
+    for envelope in (
+        MessageEnvelope(MessageHeader(HEADER.message_id, "t", 1, odd), ResponsePayload(1)),
+        MessageEnvelope(HEADER, EventPayload(odd)),
+        MessageEnvelope(HEADER, ErrorPayload("c", odd)),
+        MessageEnvelope(HEADER, RequestPayload(odd)),
+    ):
+        with pytest.raises(SerializationFailed):
+            CODECS[name].decode(CODECS[name].encode(envelope))
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), {1, 2}, (1, 2), date(2024, 1, 1), 2**64, "\ud800", {1: 2}], ids=repr
+)
+def test_what_is_no_value_is_not_sent_to_a_model(value: Any) -> None:
+    with pytest.raises(SerializationFailed):
+        pack_values({"a": [value]})
 
 
 @pytest.mark.parametrize("name", CODECS)

@@ -1,10 +1,15 @@
 """JSON-RPC 2.0: every example of the specification, and what a conversation adds to it."""
 
 import asyncio
+import enum
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -14,7 +19,18 @@ from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc.frames import FrameTooLarge
 from symphony.ipc.jsonrpc import Framing, HeaderFraming, LineFraming, Peer, RpcError
 from symphony.ipc.jsonrpc.framing import FramingBroken
-from symphony.ipc.jsonrpc.messages import INVALID_PARAMS, METHOD_NOT_FOUND, Json, Params
+from symphony.ipc.jsonrpc.messages import (
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    Failure,
+    Json,
+    Notification,
+    Params,
+    Request,
+    Success,
+    read,
+    write,
+)
 from symphony.ipc.jsonrpc.peer import RpcTimeout
 from symphony.ipc.transports.errors import ConnectionClosed
 
@@ -324,6 +340,193 @@ async def test_what_json_cannot_say_is_refused_before_it_is_sent(joined: Join) -
     with pytest.raises(SerializationFailed):
         await one.call("sum", ["\ud800"])
     assert await one.call("sum", [1]) == 1
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("inf"), float("-inf"), float("nan"), b"\xff", bytearray(b"x"), {1, 2}, (1, 2), {1: 2},
+        {None: 1}, date(2024, 1, 1), timedelta(1), UUID(int=1), Decimal("1.50"), Colour.RED, 2**70,
+        -(2**63) - 1, "\ud800", {"\ud800": 1}, object(),
+    ],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("wrapped", [lambda v: v, lambda v: [v], lambda v: {"a": [0, {"b": v}]}])
+def test_what_json_cannot_say_exactly_is_refused_wherever_it_stands(
+    value: Any, wrapped: Callable[[Any], Any]
+) -> None:
+    said: list[Any] = [
+        Success(1, wrapped(value)),
+        Request(1, "m", [wrapped(value)]),
+        Notification("m", {"x": wrapped(value)}),
+        Failure(1, RpcError(-1, "no", wrapped(value))),
+    ]
+    for message in [*said, [Success(2, 0), said[0]]]:
+        with pytest.raises(SerializationFailed):
+            write(message)
+
+
+@pytest.mark.parametrize("bad", [float("inf"), b"x", True, [1], "\ud800"], ids=repr)
+def test_an_id_that_is_none_and_params_that_are_none_are_refused(bad: Any) -> None:
+    with pytest.raises(SerializationFailed):
+        write(Success(bad, 1))
+    with pytest.raises(SerializationFailed):
+        write(Request(1, "m", "text"))  # type: ignore[arg-type]
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+        | st.text() | st.binary() | st.dates(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+        max_leaves=8,
+    )
+)  # fmt: skip
+def test_whatever_is_written_reads_back_as_it_was(value: Any) -> None:
+    try:
+        body = write(Success(1, value))
+    except SerializationFailed:
+        return
+    (found,) = read(body).messages
+    assert isinstance(found, Success)
+    assert repr(found.result) == repr(value)
+
+
+@pytest.mark.parametrize("id_", [7, 7.5, 2**70, "seven", None])
+def test_an_id_goes_back_as_it_came(id_: Any) -> None:
+    (found,) = read(write(Request(id_, "m", None))).messages
+    assert isinstance(found, Request)
+    assert json.loads(write(Success(found.id, 0)))["id"] == id_
+
+
+class Scripted(asyncio.Protocol):
+    """The other side of a peer: answers each body with bytes that a function makes of it."""
+
+    def __init__(self, said: Callable[[Any], bytes]) -> None:
+        self.said, self.framing, self.heard = said, LineFraming(), list[Any]()
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        assert self.transport is not None
+        for body in self.framing.feed(data):
+            self.heard.append(json.loads(body))
+            self.transport.write(self.said(self.heard[-1]))
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        ('{"jsonrpc":"2.0","id":1,"result":5,"error":null}', 5),
+        ('{"jsonrpc":"2.0","id":1,"error":null,"result":null}', None),
+        ('{"jsonrpc":"2.0","id":1,"result":5,"error":false}', 5),
+        ('{"id":1,"result":5,"error":null}', 5),
+        ('{"jsonrpc":"1.0","id":1,"result":5}', 5),
+        ('{"jsonrpc":"2.0","id":1.0,"result":5}', 5),
+        ('{"jsonrpc":"2.0","id":"1","result":5}', 5),
+        ('[{"jsonrpc":"2.0","id":1,"result":5}]', 5),
+        ('{"jsonrpc":"2.0","id":1,"result":5,"extra":{"a":1}}', 5),
+        ('\ufeff{"jsonrpc":"2.0","id":1,"result":5}', 5),
+        ('{"jsonrpc":"2.0","id":1,"result":1180591620717411303424}', 2**70),
+        # An answer to nothing that was asked disturbs nobody whose own answer comes.
+        ('{"jsonrpc":"2.0","id":99,"result":0}\n{"jsonrpc":"2.0","id":1,"result":5}', 5),
+        ('starting up\n[INFO] ready\n{"jsonrpc":"2.0","id":1,"result":5}', 5),
+    ],
+)
+async def test_an_answer_is_taken_for_what_it_means(joined: Join, answer: str, result: Json) -> None:
+    peer = Peer(LineFraming(), spec)
+    await joined(Scripted(lambda heard: f"{answer}\n".encode() if "method" in heard else b""), peer)
+    assert await peer.call("m") == result
+
+
+@pytest.mark.parametrize(
+    ("answer", "number", "why"),
+    [
+        ('{"jsonrpc":"2.0","id":1}', -32603, "no answer"),
+        ('{"jsonrpc":"2.0","id":1,"error":null}', -32603, "neither"),
+        ('{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":-1,"message":"no"}}', -1, "no"),
+        ('{"jsonrpc":"2.0","id":1,"result":5,"error":{"code":-1,"message":"no"}}', -1, "no"),
+        ('{"jsonrpc":"2.0","id":1,"error":{"code":-1.0,"message":"no"}}', -1, "no"),
+        ('{"jsonrpc":"2.0","id":1,"error":{"code":"E7","message":"no"}}', -32603, "no"),
+        ('{"jsonrpc":"2.0","id":1,"error":{"code":-32601}}', -32601, "Method not found"),
+        ('{"jsonrpc":"2.0","id":1,"error":"no such thing"}', -32603, "no such thing"),
+        ('{"jsonrpc":"2.0","id":1,"error":{}}', -32603, "Internal error"),
+        ('{"jsonrpc":"2.0","id":1,"result":NaN}', -32603, "not JSON"),
+        ('{"jsonrpc":"2.0","id":1,"result":1e999}', -32603, "not JSON"),
+        ('{"jsonrpc":"2.0","id":1,"result":"\\ud800"}', -32603, "not JSON"),
+        # From here on nobody can know which call is meant.
+        ('{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"Parse error"}}', -32700, "Parse"),
+        ('{"jsonrpc":"2.0","id":null,"result":5}', -32603, "names no request"),
+        ('{"jsonrpc":"2.0","result":5}', -32603, "names no request"),
+        ('{"jsonrpc":"2.0","id":[1],"result":5}', -32603, "names no request"),
+        ('{"jsonrpc":"2.0","id":true,"result":5}', -32603, "names no request"),
+        ('{"jsonrpc":"2.0","id":99,"result":5}', -32603, "names no request"),
+        ('{"jsonrpc":"2.0","id":"x","result":5}', -32603, "names no request"),
+        ('{"jsonrpc":"2.0","id":1,"result":[1,2', -32603, "not JSON"),
+        ('{"jsonrpc":"2.0","id":1,"resu', -32603, "not JSON"),
+    ],
+)
+async def test_whatever_is_no_answer_nobody_waits_for_ever(
+    joined: Join, answer: str, number: int, why: str
+) -> None:
+    peer = Peer(LineFraming(), spec, doubt_s=0)
+    other = Scripted(lambda heard: f"{answer}\n".encode() if "method" in heard else b"")
+    await joined(other, peer)
+    with pytest.raises(RpcError, match=why) as caught:
+        await peer.call("m")
+    assert caught.value.number == number
+    assert [one for one in other.heard if "method" not in one] == []  # an answer is not answered
+
+
+async def test_a_batch_whose_answers_leave_one_out_does_not_wait_for_it(joined: Join) -> None:
+    peer = Peer(LineFraming(), spec, doubt_s=0)
+    await joined(Scripted(lambda heard: b'[{"jsonrpc":"2.0","id":2,"result":5}]\n'), peer)
+    first, second, third = await peer.batch([("a", None), ("b", None), ("c", None)])
+    assert second == 5
+    assert [isinstance(one, RpcError) and "leaves this" in one.message for one in (first, third)] == [
+        True
+    ] * 2
+
+
+async def test_an_error_that_cannot_be_sent_is_answered_in_other_words(joined: Join) -> None:
+    async def broken(method: str, params: Params) -> Json:
+        match method:
+            case "data":
+                raise RpcError(-5, "no", float("inf"))
+            case "name":
+                raise SymphonyError("no file \udcff")
+            case "long":
+                raise KeyError("x" * 100_000)
+        return "x" * 100_000
+
+    one, other = Peer(LineFraming(limit=50_000), broken), Peer(LineFraming(), spec)
+    await joined(one, other)
+    for method, why in (("data", "no"), ("name", r"no file \?"), ("long", "KeyError"), ("big", "bytes")):
+        with pytest.raises(RpcError, match=why):
+            await other.call(method)
+    assert one.lost is None
+
+
+async def test_calls_fail_when_the_stream_breaks_though_the_link_stays_open(joined: Join) -> None:
+    wire, peer = Wire(HeaderFraming()), Peer(HeaderFraming(), spec)
+    await joined(wire, peer)
+    assert wire.transport is not None
+    wire.transport.pause_reading()
+    asking = [asyncio.ensure_future(peer.call("m", ["x" * 100_000])) for _ in range(8)]
+    wire.transport.write(b"GET / HTTP/1.1\r\n\r\n")
+    for call in asking:
+        with pytest.raises(SymphonyError, match="is no line of a head"):
+            await call
+    with pytest.raises(SymphonyError, match="is no line of a head"):
+        await peer.notify("m")
+    wire.transport.abort()
 
 
 @framings

@@ -6,10 +6,11 @@ Give it to whatever makes transports (`loop.create_unix_connection(lambda: peer,
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from symphony.commons.errors import SymphonyError
+from symphony.ipc.frames import FrameTooLarge
 from symphony.ipc.jsonrpc import messages
 from symphony.ipc.jsonrpc.framing import Framing
 from symphony.ipc.jsonrpc.messages import (
@@ -31,7 +32,13 @@ Handler: TypeAlias = Callable[[str, Params], Awaitable[Json]]
 
 CANCEL = "$/cancelRequest"
 REQUESTS_MAX = 256
+DOUBT_S = 10.0
+"""Seconds that calls still wait once the other side has said what names none of them."""
 _WRITE_BYTES_MAX = 1 << 20
+_CLOSE_S = 5.0
+_DIGITS_MAX = 19
+_SAID_MAX = 1000
+"""Characters of an error that is too large to be sent whole."""
 
 
 class RpcTimeout(SymphonyError):
@@ -57,14 +64,27 @@ class Peer(asyncio.Protocol):
     side has as many requests in hand as it takes, or answers that nobody reads, it does not read.
     """
 
-    def __init__(self, framing: Framing, handler: Handler, *, requests_max: int = REQUESTS_MAX) -> None:
-        """`handler` may raise RpcError to answer with an error. `requests_max`: in hand at once."""
+    def __init__(
+        self,
+        framing: Framing,
+        handler: Handler,
+        *,
+        requests_max: int = REQUESTS_MAX,
+        doubt_s: float = DOUBT_S,
+    ) -> None:
+        """`handler` may raise RpcError to answer with an error. `requests_max`: in hand at once.
+
+        `doubt_s`: after an answer without a usable id, or an error that names no request, one of the
+        calls in hand will never be answered; those that are not by then fail.
+        """
         self._loop = asyncio.get_running_loop()
         self._framing, self._handler = framing, handler
-        self._requests_max = requests_max
+        self._requests_max, self._doubt_s = requests_max, doubt_s
         self._link: _Link | None = None
         self._ids = 0
-        self._calls: dict[Id, asyncio.Future[Json]] = {}
+        self._calls: dict[int, asyncio.Future[Json]] = {}
+        self._batches: dict[int, range] = {}
+        self._doubted: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._serving: dict[Id, asyncio.Task[None]] = {}
         self._notices: deque[Notification] = deque()
@@ -101,7 +121,7 @@ class Peer(asyncio.Protocol):
             self._give_up(number)
             raise
         finally:
-            self._calls.pop(number, None)
+            self._forget(number)
 
     async def notify(self, method: str, params: Params = None) -> None:
         """Tell, and expect no answer. Raises ConnectionLost, SerializationFailed."""
@@ -116,11 +136,12 @@ class Peer(asyncio.Protocol):
         numbers = range(self._ids + 1, self._ids + 1 + len(calls))
         self._ids += len(calls)
         body = messages.write([Request(number, *call) for number, call in zip(numbers, calls, strict=True)])
-        answers: dict[Id, asyncio.Future[Json]] = {number: self._loop.create_future() for number in numbers}
+        answers: dict[int, asyncio.Future[Json]] = {number: self._loop.create_future() for number in numbers}
         try:
             async with asyncio.timeout(timeout_s):
                 await self._send(body)
                 self._calls.update(answers)
+                self._batches.update(dict.fromkeys(numbers, numbers))
                 found = await asyncio.gather(*answers.values(), return_exceptions=True)
         except (TimeoutError, asyncio.CancelledError) as error:
             for number in numbers:
@@ -130,7 +151,7 @@ class Peer(asyncio.Protocol):
             raise
         finally:
             for number in numbers:
-                self._calls.pop(number, None)
+                self._forget(number)
         results: list[Json | RpcError] = []
         for one in found:
             if isinstance(one, BaseException) and not isinstance(one, RpcError):
@@ -144,9 +165,18 @@ class Peer(asyncio.Protocol):
         return self._error
 
     async def close(self) -> None:
-        """End: cancel what is being served, let calls fail, close the link."""
+        """End: cancel what is being served, let calls fail, close the link.
+
+        What is on its way out has five seconds, for the other side may not read.
+        """
         if self._link is not None:
             self._link.close()
+            try:
+                async with asyncio.timeout(_CLOSE_S):
+                    await asyncio.shield(self._gone)
+            except TimeoutError:
+                if self._link is not None:
+                    self._link.abort()
         await self.closed()
 
     async def closed(self) -> None:
@@ -181,10 +211,14 @@ class Peer(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It reads again."""
         self._blocked = False
+        self._let_go()
+        self._balance()
+
+    def _let_go(self) -> None:
+        """Wake those who wait for room."""
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
         self._room = None
-        self._balance()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is there any more."""
@@ -192,26 +226,27 @@ class Peer(asyncio.Protocol):
             self._error = ConnectionLost(f"the connection broke: {exc}")
         self._link = None
         self._blocked = False
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._let_go()
         for task in self._tasks:
             task.cancel()
-        for answer in self._calls.values():
-            if not answer.done():
-                answer.set_exception(self._end())
-                answer.exception()  # a caller who has gone does not look
+        for number in self._calls:
+            self._fail(number, self._end())
         self._gone.set_result(None)
 
     # In.
 
     def _arrived(self, incoming: Incoming) -> None:
+        invalid = [one for one in incoming.invalid if not self._named(one.id)]
         requests = [one for one in incoming.messages if isinstance(one, Request)]
-        together = _Together(self._write, len(requests), list(incoming.invalid)) if incoming.batch else None
+        together = _Together(self._write, len(requests), [*invalid]) if incoming.batch else None
         if together is None:
-            for failure in incoming.invalid:
+            for failure in invalid:
                 self._write(failure)
         else:
             together.written_if_complete()
+        for failure in incoming.invalid:
+            if (number := self._named(failure.id)) is not None:
+                self._fail(number, messages.AnswerBroken("is no answer"))
         for message in incoming.messages:
             match message:
                 case Request():
@@ -222,21 +257,69 @@ class Peer(asyncio.Protocol):
                     self._answered(id_, result, None)
                 case Failure(id_, error):
                     self._answered(id_, None, error)
+        if incoming.batch:
+            self._left_out(incoming.messages)
 
     def _answered(self, id_: Id, result: Json, error: RpcError | None) -> None:
-        answer = self._calls.get(id_) if not isinstance(id_, float) else None
+        number = self._named(id_)
+        answer = None if number is None else self._calls[number]
         if answer is None or answer.done():
             self.unasked += 1
+            if number is None and not self._asked_once(id_):
+                self._doubt(self._calls, error or messages.AnswerBroken("names no request"))
         elif error is not None:
             answer.set_exception(error)
         else:
             answer.set_result(result)
 
+    def _named(self, id_: Id) -> int | None:
+        """The call in hand that `id_` means. Numbers come back as text or with a point from some servers."""
+        number = _number(id_)
+        return number if number in self._calls else None
+
+    def _asked_once(self, id_: Id) -> bool:
+        number = _number(id_)
+        return number is not None and 0 < number <= self._ids
+
+    def _left_out(self, said: Sequence[Message]) -> None:
+        """The answers to a batch come in one array: what that leaves out will hardly come."""
+        for one in said:
+            if isinstance(one, Success | Failure) and (number := _number(one.id)) is not None:
+                rest = self._batches.pop(number, range(0))
+                self._doubt(rest, messages.AnswerBroken("to a batch leaves this request out"))
+
+    def _doubt(self, numbers: Iterable[int], error: RpcError) -> None:
+        """Give those of `numbers` that wait the rest of their time, and then `error`."""
+        waiting = [
+            number
+            for number in numbers
+            if number in self._calls and not self._calls[number].done() and number not in self._doubted
+        ]
+        if waiting:
+            self._doubted.update(waiting)
+            self._loop.call_later(self._doubt_s, self._despair, waiting, error)
+
+    def _despair(self, numbers: Sequence[int], error: RpcError) -> None:
+        for number in numbers:
+            self._fail(number, error)
+
+    def _fail(self, number: int, error: SymphonyError) -> None:
+        answer = self._calls.get(number)
+        if answer is not None and not answer.done():
+            answer.set_exception(error)
+            answer.exception()  # a caller who has gone does not look
+
+    def _forget(self, number: int) -> None:
+        """Nobody waits for it any more."""
+        self._calls.pop(number, None)
+        self._batches.pop(number, None)
+        self._doubted.discard(number)
+
     def _noticed(self, notice: Notification) -> None:
         if notice.method == CANCEL:
             params = notice.params if isinstance(notice.params, dict) else {}
             wanted = params.get("id")
-            if isinstance(wanted, int | str) and (task := self._serving.get(wanted)) is not None:
+            if isinstance(wanted, int | float | str) and (task := self._serving.get(wanted)) is not None:
                 task.cancel()
             return
         self._notices.append(notice)
@@ -272,18 +355,29 @@ class Peer(asyncio.Protocol):
         said: Success | Failure
         try:
             said = Success(request.id, await self._handler(request.method, request.params))
-            messages.write(said)
+            self._framing.frame(messages.write(said))
         except asyncio.CancelledError:
             if self._link is None:
                 raise
             said = Failure(request.id, RpcError(messages.REQUEST_CANCELLED, "Request cancelled"))
         except RpcError as error:
-            said = Failure(request.id, error)
+            said = Failure(request.id, self._sayable(error))
         except SymphonyError as error:
-            said = Failure(request.id, RpcError(messages.INTERNAL_ERROR, error.message))
+            said = Failure(request.id, self._sayable(RpcError(messages.INTERNAL_ERROR, error.message)))
         except Exception as error:  # noqa: BLE001 a bug in one handler must not silence the others
-            said = Failure(request.id, RpcError(messages.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
+            why = RpcError(messages.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            said = Failure(request.id, self._sayable(why))
         answer(said)
+
+    def _sayable(self, error: RpcError) -> RpcError:
+        """`error` as it can be sent: an error that cannot would leave the other side waiting."""
+        try:
+            self._framing.frame(messages.write(Failure(None, error)))
+        except SymphonyError:
+            number = error.number if type(error.number) is int else messages.INTERNAL_ERROR
+            said = error.message[:_SAID_MAX].encode("utf-8", "replace").decode()
+            return RpcError(min(max(number, -(2**31)), 2**31), said)
+        return error
 
     def _own(self, work: Awaitable[None]) -> "asyncio.Task[None]":
         async def run() -> None:
@@ -313,17 +407,26 @@ class Peer(asyncio.Protocol):
     # Out.
 
     async def _send(self, body: bytes) -> None:
-        while self._blocked:
+        while self._blocked and self._error is None:
             if self._room is None:
                 self._room = self._loop.create_future()
             await asyncio.shield(self._room)
-        if self._link is None:
+        if self._link is None or self._error is not None:
             raise self._end()
         self._link.write(self._framing.frame(body))
 
     def _write(self, message: Message | Sequence[Message]) -> None:
-        if self._link is not None:
-            self._link.write(self._framing.frame(messages.write(message)))
+        if self._link is None:
+            return
+        try:
+            body = self._framing.frame(messages.write(message))
+        except FrameTooLarge:
+            if isinstance(message, Request | Notification | Success | Failure):
+                raise
+            for one in message:  # too large together, which each was not alone
+                self._write(one)
+            return
+        self._link.write(body)
 
     def _give_up(self, number: int) -> None:
         """The answer is of no interest any more. Told only if it can be told at once."""
@@ -337,9 +440,21 @@ class Peer(asyncio.Protocol):
         """Nothing that follows can be understood: say so, and end."""
         if self._error is None:
             self._error = error
-            self._write(Failure(None, RpcError(messages.PARSE_ERROR, error.message)))
+            self._let_go()
+            for number in self._calls:  # the link may stay for long if nobody reads its end
+                self._fail(number, error)
+            self._write(Failure(None, self._sayable(RpcError(messages.PARSE_ERROR, error.message))))
             if self._link is not None:
                 self._link.close()
+
+
+def _number(id_: Id) -> int | None:
+    """The number that we gave a call, however it comes back."""
+    if isinstance(id_, float):
+        return int(id_) if id_.is_integer() else None
+    if isinstance(id_, str):
+        return int(id_) if len(id_) < _DIGITS_MAX and id_.isascii() and id_.isdigit() else None
+    return id_
 
 
 class _Together:
