@@ -351,7 +351,7 @@ class Colour(enum.StrEnum):
     [
         float("inf"), float("-inf"), float("nan"), b"\xff", bytearray(b"x"), {1, 2}, (1, 2), {1: 2},
         {None: 1}, date(2024, 1, 1), timedelta(1), UUID(int=1), Decimal("1.50"), Colour.RED, 2**70,
-        -(2**63) - 1, "\ud800", {"\ud800": 1}, object(),
+        -(2**63) - 1, "\ud800", {"\ud800": 1}, Colour,
     ],
     ids=repr,
 )  # fmt: skip
