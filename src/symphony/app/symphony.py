@@ -450,7 +450,7 @@ class Symphony:
         model, report = check_file(path, self.catalog, resolver)
         if model is None or not report.ok:
             raise WorkflowInvalid(report, str(path))
-        return str(path.absolute()), path.absolute().parent, model, resolver
+        return str(path.absolute()), resolver.path.parent, model, resolver
 
     def _prepared(
         self,

@@ -201,7 +201,8 @@ class Resolver:
     """Finds the sub-workflows that a file refers to. Every file is read once, whoever asks.
 
     Calling it gives the workflow, or None if there is none; it raises WorkflowInvalid for one
-    that is broken, and WorkflowRecursive for one that is being read already.
+    that is broken, and WorkflowRecursive for one that is being read already. `path` is that of the
+    file itself, behind all links: whatever lies beside a workflow lies beside that.
     """
 
     def __init__(
