@@ -141,8 +141,9 @@ class Attempts:
             if work.model is None:
                 work = self._bindings.configured(slot, work)
             finished = await self._executor.execute(
-                work, inputs, self._machine.name(slot), attempt, self._pool, self._asking(slot, work, meter)
-            )
+                work, inputs, self._machine.name(slot), attempt, self._pool,
+                self._asking(slot, work, meter), base=self._bindings.base(slot),
+            )  # fmt: skip
             del self._tasks[slot]
             if self._machine.frame(slot).stopping is not None:
                 self._transitions.cancelled(slot, finished.usage)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_outputs
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.execution import Executor
@@ -27,6 +28,7 @@ class Bindings:
         self._machine, self.values, self._executor = machine, values, executor
         self._levels: dict[int, Level] = {0: Level(job.graph, 0, machine, values)}  # by frame
         self._root = job.graph.works
+        self._bases: dict[int, Base] = {}  # by the slot of the loop: its latest round's
 
     def level(self, slot: int) -> Level:
         """The level that a slot stands on."""
@@ -136,8 +138,28 @@ class Bindings:
 
     # ---- graphs inside nodes --------------------------------------------------------------
 
-    def enter(self, slot: int, given: Mapping[str, StoredValue]) -> None:
-        """The frame below `slot` has been opened: `given` are a workflow's inputs or a loop's state."""
+    def base(self, slot: int) -> Base | None:
+        """What the state is recorded as of the round that the slot runs in, if it runs in one."""
+        return None if slot < len(self._root) else self.level(slot).values.base
+
+    def grows(self, slot: int, body: bytes) -> bool:
+        """Is little new in the outputs `body` of the slot, beside the state of its round?"""
+        base = self.base(slot)
+        return base is not None and base.difference(body) is not None
+
+    def before(self, slot: int) -> Base | None:
+        """What the loop's latest state is recorded as."""
+        return self._bases.get(slot)
+
+    def forget(self, slot: int) -> None:
+        """The loop has ended."""
+        self._bases.pop(slot, None)
+
+    def enter(self, slot: int, given: Mapping[str, StoredValue], body: bytes = b"", spent: int = 0) -> None:
+        """The frame below `slot` has been opened: `given` are a workflow's inputs or a loop's state.
+
+        `body`: what a state is recorded as, `spent` as in `changes.Base`.
+        """
         frame = self._machine.children.get(slot)
         if frame is None:
             return  # the run is being cancelled
@@ -146,7 +168,10 @@ class Bindings:
         if frame.round is None:
             level = Level(graph, frame.base, self._machine, self.values.inside(inputs=given))
         else:
-            values = here.values.inside(state=given, iteration=frame.round)
+            artifacts, before = self._executor.artifacts, self._bases.get(slot)
+            base = Base(body, given, lambda ref: artifacts.get(ref.sealed or ref.digest), spent=spent, before=before)
+            self._bases[slot] = base
+            values = here.values.inside(state=given, iteration=frame.round, base=base)
             level = Level(graph, frame.base, self._machine, values, outer=here, element=element)
         self._levels[frame.number] = level
 

@@ -20,6 +20,7 @@ from symphony.pit.artifacts.keys import cache_key
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.apart import apart
 from symphony.pit.tracker.caching import Cache, CacheHit
+from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, too_late
 from symphony.pit.tracker.reading import contents_read
@@ -124,8 +125,13 @@ class Executor:
         attempt: int,
         pool: Pool,
         asking: "Asking | None" = None,
+        *,
+        base: Base | None = None,
     ) -> Finished:
-        """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
+        """Run one attempt, or take the result of an earlier run. Raises whatever it raises.
+
+        `base`: of the round that the node runs in; outputs that add little to it need no store.
+        """
         loop = asyncio.get_running_loop()
         check_inputs(work, inputs)
         key = None
@@ -152,7 +158,8 @@ class Executor:
         if work.node.artifact is None and all(map(_surely_small, returned.values())):
             outputs = check_outputs(work, returned)
         else:
-            outputs = await loop.run_in_executor(pool, self.store_outputs, work, returned, node, inputs)
+            base = base if key is None else None  # the cache would keep it whole
+            outputs = await loop.run_in_executor(pool, self.store_outputs, work, returned, node, inputs, base)
         if (
             key is not None
             and self.cache is not None
@@ -417,20 +424,30 @@ class Executor:
         return ref if sealed is None else msgspec.structs.replace(ref, sealed=sealed)
 
     def store_outputs(
-        self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
+        self,
+        work: Work,
+        returned: Mapping[str, Value],
+        node: str,
+        inputs: Mapping[str, StoredValue],
+        base: Base | None = None,
     ) -> Mapping[str, StoredValue]:
         """Outputs with large and declared ones in the artifact store, linked to where they came from.
 
-        Raises NotStored where there is no room.
+        Those that add little to `base` stay as they are. Raises NotStored where there is no room.
         """
         check_outputs(work, returned)
         try:
-            return self._store_each(work, returned, node, inputs)
+            return self._store_each(work, returned, node, inputs, base)
         except StorageFull as error:
             raise NotStored(error) from error
 
     def _store_each(
-        self, work: Work, returned: Mapping[str, Value], node: str, inputs: Mapping[str, StoredValue]
+        self,
+        work: Work,
+        returned: Mapping[str, Value],
+        node: str,
+        inputs: Mapping[str, StoredValue],
+        base: Base | None,
     ) -> Mapping[str, StoredValue]:
         declared, name = work.node.artifact, _artifact_name(work)
         port_of = declared.port or next(iter(returned), None) if declared else None
@@ -438,6 +455,8 @@ class Executor:
         for port, value in returned.items():
             if declared is not None and port == port_of:
                 out[port] = self._put(value, declared.content_type, name)
+            elif base is not None and base.difference(encode_value(self.sealer.seal(value))) is not None:
+                out[port] = value
             else:
                 out[port] = self.keep_large(value)
             ref = out[port]

@@ -46,7 +46,10 @@ class Inline:
                 self._secrets
                 or work.typed_outputs
                 or work.node.artifact is not None
-                or len(body := encode_value(outputs)) > INLINE_BYTES_MAX
+                or (
+                    len(body := encode_value(outputs)) > INLINE_BYTES_MAX
+                    and not self._bindings.grows(slot, body)
+                )
             ):
                 outputs, body = self._ready(slot, work, inputs, returned)
         except NotStored as error:
@@ -88,10 +91,10 @@ class Inline:
         self, slot: int, work: Work, inputs: Mapping[str, StoredValue], returned: dict[str, Value]
     ) -> tuple[Mapping[str, StoredValue], bytes]:
         """The outputs as others see them, and as the journal holds them."""
-        if not self._secrets and work.node.artifact is None:
+        if work.node.artifact is None:
             made = check_outputs(work, returned)
-            body = encode_value(made)
-            if len(body) <= INLINE_BYTES_MAX:
+            body = encode_value(self._executor.seal_all(made))
+            if len(body) <= INLINE_BYTES_MAX or self._bindings.grows(slot, body):
                 return made, body
         stored = self._executor.store_outputs(work, returned, self._machine.name(slot), inputs)
         outputs = check_outputs(work, stored)

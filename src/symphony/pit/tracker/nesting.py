@@ -42,10 +42,7 @@ class Nesting:
         """Begin an attempt: the first round, or the sub-workflow."""
         if work.loop is not None:
             level, element = self._bindings.level(slot), self._bindings.element(slot)
-            state = {
-                name: self._bindings.kept(level.kept(template, element), name, slot)
-                for name, template in work.loop.state.items()
-            }
+            state = {name: level.kept(template, element) for name, template in work.loop.state.items()}
             self._next_round(slot, work, work.loop, state, 0)
         else:
             workflow = self._bindings.level(slot).graph.below[self._machine.local(slot)].workflow
@@ -104,15 +101,13 @@ class Nesting:
 
     def _finish(self, slot: int, work: Work, state: Mapping[str, StoredValue], rounds: int) -> None:
         self._timers.cancel(slot)
-        outputs = self._bindings.declared(slot, work, {**state, "iterations": rounds})
+        kept = {name: self._bindings.kept(value, name, slot) for name, value in state.items()}
+        outputs = self._bindings.declared(slot, work, {**kept, "iterations": rounds})
         self._transitions.finished(slot, Finished(outputs), self._started(slot))
 
     def _state_after(self, frame: Frame, loop: Loop) -> dict[str, StoredValue]:
         level = self._bindings.inside(frame)
-        after = {
-            name: self._bindings.kept(level.kept(template, level.element), name, frame.parent)
-            for name, template in loop.next.items()
-        }
+        after = {name: level.kept(template, level.element) for name, template in loop.next.items()}
         return {**level.values.state, **after}
 
     def _until(self, frame: Frame, until: Template, state: Mapping[str, StoredValue]) -> bool:

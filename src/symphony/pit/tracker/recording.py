@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.changes import Difference
 from symphony.pit.tracker.feed import Feed
 from symphony.pit.tracker.journal import BATCH_AGE_S, Buffer, JournalFailed, JournalStore, MemoryStore, Writer
 from symphony.pit.tracker.records import Code, Record
@@ -37,7 +38,7 @@ class Recorder:
         if self._flushing is None:
             self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
 
-    def record_result(self, slot: int, at: float, started: float, body: bytes) -> None:
+    def record_result(self, slot: int, at: float, started: float, body: bytes | Difference) -> None:
         """The same for outputs made just now, past all that only other records may hold.
 
         Four calls fewer than `record`: a twentieth of what a small node takes.

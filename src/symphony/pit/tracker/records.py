@@ -6,19 +6,22 @@ A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends o
 |---|---|
 | BEGUN, RESUMED | owner's process id |
 | STARTED | attempt |
-| FINISHED | started_at, outputs (encoded map; None: derived again), branch taken, run of a cache hit, usage |
+| FINISHED | started_at, outputs (map, difference; None: derived again), branch, run of a cache hit, usage |
 | FAILED | started_at, error (code, message, hint), final or UNHANDLED, usage, values of `on_error` |
 | SKIPPED, SUSPENDED | error or None |
 | EXPANDED | count |
 | CANCELLED | usage |
 | RETRY_DUE, AGAIN, CANCEL | nothing |
 | ENDED | status, outputs (encoded map), error with node |
-| OPENED | round of a loop or None, a loop's state or a workflow's inputs (encoded map) |
+| OPENED | round of a loop or None, a loop's state or a workflow's inputs (encoded map or a difference) |
 | PARKED | the moment until which the slot waits, epoch seconds |
 | ASKED | what a person is asked, the moment until which to answer or None |
 | EXPIRED, PAUSED | nothing |
 
 Readers take what they know of a record: later versions may add fields at its end.
+
+A difference, a list in place of bytes, is that of `changes` from the state of the round that the slot
+runs in, and of a state from that of the round before.
 
 Usage of models, and after it the values that `on_error` gave, stand last and only where there are
 some. Usage is (calls, tokens in, tokens out, of these cached, cost as text or None, currency or None,

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from symphony.commons.errors import SymphonyError
+from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.changes import Base, restored, size_of
 from symphony.pit.tracker.core.machine import Do, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.journal_rows import journal_errors
@@ -68,19 +69,33 @@ def _recovering(
         code = Code(integer(record[0]))
         if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED, Code.CANCELLED):
             bindings.leave(inner)
+        if code in (Code.FINISHED, Code.FAILED, Code.CANCELLED):
+            bindings.forget(slot)
+
+
+def _whole(told: object, base: Base | None) -> bytes:
+    """The bytes that a record holds, or tells the difference of from the state of its round."""
+    if isinstance(told, bytes):
+        return told
+    if base is None or not isinstance(told, list | tuple):
+        raise SerializationFailed("a journal record holds no values where they must stand")
+    return restored(base.whole, told)
 
 
 def _restore(record: Record, slot: int, replay: Replay, bindings: Bindings, executor: Executor) -> None:
     """The values that a record brings."""
     code = Code(integer(record[0]))
-    if code is Code.FINISHED and isinstance(record[4], bytes):
-        form = executor.unseal(decode_sealed(record[4]))
-        assert isinstance(form, dict)
-        bindings.values.put(slot, form)
+    if code is Code.FINISHED and record[4] is not None:
+        body = _whole(record[4], bindings.base(slot))
+        bindings.values.put(slot, executor.unseal(decode_sealed(body)))
     elif code is Code.FINISHED:
         bindings.derive(slot)
-    elif code is Code.OPENED and isinstance(record[4], bytes):
-        bindings.enter(slot, executor.unseal(decode_sealed(record[4])))
+    elif code is Code.OPENED:
+        before = bindings.before(slot)
+        body = _whole(record[4], before)
+        change = record[4] if isinstance(record[4], list | tuple) else None
+        spent = 0 if before is None or change is None else before.spent + size_of(change)
+        bindings.enter(slot, executor.unseal(decode_sealed(body)), body, spent)
     elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
         told = instead_of(record)
         if told is not None:

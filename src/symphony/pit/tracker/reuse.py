@@ -1,7 +1,7 @@
 """Which results of a run another one may take: all that nothing comes before which runs anew."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
@@ -31,6 +31,11 @@ class Result:
     outputs: Mapping[str, StoredValue]
     taken: str | None
     run: str
+
+    def kept(self, executor: Executor) -> "Result":
+        """The result with large values in the store: rounds of loops hold their own."""
+        outputs = {port: executor.keep_large(value) for port, value in self.outputs.items()}
+        return replace(self, outputs=outputs)
 
     def references(self) -> Iterator[tuple[str, ArtifactRef]]:
         """The ports that hold artifacts."""
@@ -73,7 +78,7 @@ def reusable(
         choice.mark(anew.first)
     reading = {i for i in range(len(graph.works)) if graph.inputs_read(i) & anew.inputs}
     choice.visit(replay.machine.root, reading)
-    return choice.taken
+    return {name: result.kept(executor) for name, result in choice.taken.items()}
 
 
 class _Closed:

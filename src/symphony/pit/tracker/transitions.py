@@ -13,6 +13,7 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.bindings import Bindings
+from symphony.pit.tracker.changes import Difference
 from symphony.pit.tracker.checking import check_outputs
 from symphony.pit.tracker.core.machine import Command, Machine
 from symphony.pit.tracker.execution import Executor, Finished
@@ -82,7 +83,16 @@ class Transitions:
             self.failed(slot, error, started, usage=finished.usage)
             return
         now = max(started, self._clock.now_s())
-        record: Record = (_FINISHED, slot, now, started, body, taken, finished.cached_from)
+        self._bindings.forget(slot)
+        record: Record = (
+            _FINISHED,
+            slot,
+            now,
+            started,
+            self._change(slot, body),
+            taken,
+            finished.cached_from,
+        )
         self._put(slot, outputs)
         self._record(with_usage(record, finished.usage))
         self.push(self._machine.finished(slot, taken))
@@ -96,8 +106,13 @@ class Transitions:
         if now < started:  # the clock was set back
             now = started
         self._put(slot, outputs)
-        self._record_result(slot, now, started, body)
+        self._record_result(slot, now, started, self._change(slot, body))
         self.commands.extend(self._machine.finished(slot))
+
+    def _change(self, slot: int, body: bytes) -> bytes | Difference:
+        """Outputs as they are recorded: within a loop's round what is new in them, if that is little."""
+        base = self._bindings.base(slot)
+        return (base and base.difference(body)) or body
 
     def reused(self, slot: int, result: Reused) -> None:
         """The slot's result is taken from another run."""
@@ -140,6 +155,7 @@ class Transitions:
                     why.hint,
                 )
                 ends = UNHANDLED
+        self._bindings.forget(slot)
         record: Record = (Code.FAILED, slot, self._clock.now_s(), started, told, ends)
         self._record(with_instead(with_usage(record, usage), body))
         self.push(self._machine.failed(slot, final=bool(ends), handled=ends != UNHANDLED))
@@ -163,11 +179,20 @@ class Transitions:
         self.push(self._machine.expanded(slot, count))
 
     def opened(self, slot: int, given: Mapping[str, StoredValue], round_: int | None = None) -> None:
-        """The slot runs the graph inside it, with a workflow's inputs or, in a round, a loop's state."""
+        """The slot runs the graph inside it, with a workflow's inputs or, in a round, a loop's state.
+
+        Of a state what is new since the round before is recorded, if that is little. Large values of
+        a state that is recorded whole go to the store. Raises as `Bindings.kept`.
+        """
         body = encode_value(self._executor.seal_all(given))
-        self._record((Code.OPENED, slot, self._clock.now_s(), round_, body))
+        before = self._bindings.before(slot) if round_ else None
+        change, spent = (None, 0) if before is None else before.change(body)
+        if change is None and round_ is not None:
+            given = {name: self._bindings.kept(value, name, slot) for name, value in given.items()}
+            body = encode_value(self._executor.seal_all(given))
+        self._record((Code.OPENED, slot, self._clock.now_s(), round_, change or body))
         commands = self._machine.opened(slot, round_)
-        self._bindings.enter(slot, given)
+        self._bindings.enter(slot, given, body, spent)
         self.push(commands)
 
     def expired(self, slot: int) -> None:
@@ -207,6 +232,7 @@ class Transitions:
 
     def cancelled(self, slot: int, usage: Usage | None = None) -> None:
         """The slot's work has been stopped, after its models used `usage`."""
+        self._bindings.forget(slot)
         self._record(with_usage((Code.CANCELLED, slot, self._clock.now_s()), usage))
         self.push(self._machine.cancelled(slot))
 

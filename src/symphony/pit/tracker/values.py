@@ -5,6 +5,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor as Pool
 
+from symphony.pit.tracker.changes import Base
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow.expressions import Read, Template
 
@@ -29,6 +30,7 @@ class Values:
         self.items: dict[int, list[Value]] = {}
         self.state: Mapping[str, StoredValue] = {}
         self.iteration: int | None = None
+        self.base: Base | None = None  # what the state of the innermost round is recorded as
         self.inputs: Mapping[str, StoredValue] = inputs
         self._environment, self._load = environment, load
         self._run: dict[str, Value] = {"id": run_id, "started_at": started_at}
@@ -41,12 +43,14 @@ class Values:
         inputs: Mapping[str, StoredValue] | None = None,
         state: Mapping[str, StoredValue] | None = None,
         iteration: int | None = None,
+        base: Base | None = None,
     ) -> "Values":
         """The same values as a graph inside sees them: with inputs of its own, or a loop's state."""
         other = copy.copy(self)
         if inputs is not None:
             other.inputs = inputs
         other.state, other.iteration = state or {}, iteration
+        other.base = base or self.base
         return other
 
     def put(self, slot: int, outputs: Mapping[str, StoredValue]) -> None:

@@ -1,0 +1,183 @@
+"""What has changed since a loop's round began: encoded values as differences from recorded bytes. Pure.
+
+A loop's state mostly grows: a list gets an element, a text a line, a map another value for a key.
+Such bytes are the recorded ones with short pieces put in between, wherever those are. What became of
+a state altogether is written whole, as it would be without this module, and from time to time all the
+same: when the differences since the last whole record come to half of the state. So a run's journal grows
+with the changes alone, and any state is at most its own size of differences away from a whole one.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.ports.values import ArtifactRef, Digest, StoredValue
+
+Difference: TypeAlias = tuple[object, ...]
+"""The CRC-32 of the bytes that it gives, then in turns: from where and how much to copy of the base,
+
+and the bytes that come after that.
+"""
+WHOLE_BYTES_MAX = 512
+"""Shorter bytes are always written whole."""
+EXPANDED_BYTES_MAX = 16 << 20
+"""Bodies of larger artifacts are no base: to read them each round would cost more than it saves."""
+_PIECES_MAX = 256
+_PIECES_LOOKED_AT, _PIECE_BYTES_MIN = 16, 256
+_CHUNK = 1 << 16
+_ANCHOR, _SKIPS, _WINDOW = 16, (0, 1, 2, 3, 4, 5, 8, 16, 32), 1 << 16
+
+
+class Base:
+    """What the state of a round is recorded as: its bytes, and those of the artifacts that it refers to.
+
+    `spent`: the bytes of differences since a state was written whole.
+    """
+
+    def __init__(
+        self,
+        body: bytes,
+        state: Mapping[str, StoredValue],
+        load: Callable[[ArtifactRef], bytes],
+        *,
+        spent: int = 0,
+        before: "Base | None" = None,
+    ) -> None:
+        """`before` is the base of the round before, whose artifacts need not be loaded again."""
+        self.body, self.spent, self._load = body, spent, load
+        found = (value for value in state.values() if isinstance(value, ArtifactRef))
+        self._digests = {ref.digest: ref for ref in found if ref.size <= EXPANDED_BYTES_MAX}
+        known = {} if before is None else before.loaded
+        self.loaded: dict[Digest, bytes] = {
+            digest: known[digest] for digest in self._digests if digest in known
+        }
+        self._whole: bytes | None = None
+        self._last: tuple[bytes, Difference | None] = (b"", None)
+
+    @property
+    def whole(self) -> bytes:
+        """What differences are taken from. Raises ArtifactMissing, ArtifactCorrupt, IoFailed."""
+        if self._whole is None:
+            for digest, ref in self._digests.items():
+                if digest not in self.loaded:
+                    self.loaded[digest] = self._load(ref)
+            self._whole = b"".join((self.body, *(self.loaded[digest] for digest in self._digests)))
+        return self._whole
+
+    def difference(self, body: bytes) -> Difference | None:
+        """`body` as a difference, if that takes at most half of the room. O(bytes). Thread-safe."""
+        if len(body) <= WHOLE_BYTES_MAX:
+            return None
+        last = self._last
+        if last[0] is not body:
+            try:
+                last = (body, difference(self.whole, body))
+            except SymphonyError:  # a body is gone: then there is no base
+                return None
+            self._last = last
+        return last[1]
+
+    def change(self, body: bytes) -> tuple[Difference | None, int]:
+        """The next state as a difference, and what has been spent then; None if it is to be whole."""
+        found = self.difference(body)
+        if found is None:
+            return None, 0
+        spent = self.spent + size_of(found)
+        return (found, spent) if spent <= len(body) // 2 else (None, 0)
+
+
+def difference(base: bytes, body: bytes) -> Difference | None:
+    """What gives `body` again with `base`, or None if it would take more than half of the room."""
+    pieces: list[object] = [zlib.crc32(body)]
+    used = at = to = 0
+    while to < len(body):
+        same = _common(base, at, body, to)
+        at, to = at + same, to + same
+        skipped, put = _next(base, at, body, to)
+        used += put + 16
+        if used > len(body) // 2 or len(pieces) > 3 * _PIECES_MAX:
+            return None
+        if len(pieces) == 3 * _PIECES_LOOKED_AT + 1 and to < _PIECES_LOOKED_AT * _PIECE_BYTES_MIN:
+            return None  # in so small pieces nothing is won, and looking for them takes long
+        pieces += (at - same, same, body[to : to + put])
+        at, to = at + skipped, to + put
+    return tuple(pieces)
+
+
+def size_of(found: Sequence[object]) -> int:
+    """About how many bytes a difference takes."""
+    return sum(len(part) if isinstance(part, bytes) else 3 for part in found)
+
+
+def restored(base: bytes, found: Sequence[object]) -> bytes:
+    """The bytes of a difference from `base`. Raises SerializationFailed if they do not come out of it."""
+    body = b"".join(_pieces(base, found))
+    if not found or zlib.crc32(body) != found[0]:
+        raise SerializationFailed("a difference in the journal does not give what it was made of")
+    return body
+
+
+def _pieces(base: bytes, found: Sequence[object]) -> Iterator[bytes]:
+    for number in range(1, len(found) - 2, 3):
+        at, size, put = found[number : number + 3]
+        if not (isinstance(at, int) and isinstance(size, int) and isinstance(put, bytes)):
+            raise SerializationFailed("a difference in the journal is damaged")
+        yield base[at : at + size]
+        yield put
+
+
+def _common(one: bytes, at: int, other: bytes, to: int) -> int:
+    """How many bytes are the same from `at` and `to` on. Compares slices, which the machine does fast."""
+    same, most = 0, min(len(one) - at, len(other) - to)
+    while same < most:
+        size = min(_CHUNK, most - same)
+        if one[at + same : at + same + size] != other[to + same : to + same + size]:
+            while size > 1:
+                half = size // 2
+                if one[at + same : at + same + half] == other[to + same : to + same + half]:
+                    same, size = same + half, size - half
+                else:
+                    size = half
+            return same
+        same += size
+    return most
+
+
+def _next(base: bytes, at: int, body: bytes, to: int) -> tuple[int, int]:
+    """How much of the base to skip, and of the body to put, until both go on alike.
+
+    Lengths change at the head of a list or text, and pieces come in: a few bytes that are found again
+    near by tell where.
+    """
+    found_at = set[tuple[int, int]]()
+    for skip in _SKIPS:
+        for one, first, other, second, turned in ((base, at, body, to, False), (body, to, base, at, True)):
+            anchor = one[first + skip : first + skip + _ANCHOR]
+            if len(anchor) < _ANCHOR:
+                continue
+            found = other.find(anchor, second, second + _WINDOW)
+            if found >= 0:
+                found_at.add((found - second, skip) if turned else (skip, found - second))
+    tail = _common_end(base, at, body, to)
+    best, most = (len(base) - at - tail, len(body) - to - tail), tail - (len(body) - to - tail)
+    for skip, put in sorted(found_at):  # what is alike for the longest stretch is likely the same
+        won = _common(base, at + skip, body, to + put) - put
+        if won > most:
+            best, most = (skip, put), won
+    return best
+
+
+def _common_end(one: bytes, at: int, other: bytes, to: int) -> int:
+    """How many bytes are the same at the ends, not before `at` and `to`; a few are as good as none."""
+    most = min(len(one) - at, len(other) - to)
+    if not most or one[-min(most, _ANCHOR) :] != other[-min(most, _ANCHOR) :]:
+        return 0
+    low, high = min(most, _ANCHOR), most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[len(one) - middle :] == other[len(other) - middle :]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
