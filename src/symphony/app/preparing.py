@@ -1,12 +1,13 @@
 """A run made ready: its documents read, its operators found, its secrets known. Nothing begins here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
+from symphony.commons.errors import ConfigInvalid
 from symphony.commons.settings import Config
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.core.budget import Limits
@@ -115,3 +116,26 @@ def limits_of(workflow: Workflow, config: Config) -> Limits:
     # The shortest decimal that is this double: what was written in the file.
     money = None if given.money is None else Decimal(repr(given.money))
     return limits.strictest(Limits(money=money, tokens=given.tokens, calls=given.calls))
+
+
+def check_hosts(patterns: Sequence[str]) -> None:
+    """Raise ConfigInvalid for a pattern that is none, before anything runs."""
+    if patterns:
+        from symphony.kit.hosts import Allowed
+
+        try:
+            Allowed.of(patterns)
+        except ValueError as error:
+            raise ConfigInvalid(
+                f"allowed hosts: {error}", hint="correct --allow-host, or [http] allow in config.toml"
+            ) from error
+
+
+class AtOnce:
+    """The built-in arbiter: everything may start at once."""
+
+    async def acquire(self, run_id: str, node: str, resource: str) -> None:
+        """Granted."""
+
+    def release(self, run_id: str, node: str, resource: str) -> None:
+        """Nothing was held."""

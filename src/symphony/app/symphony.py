@@ -18,10 +18,10 @@ from symphony.app.handle import RunHandle
 from symphony.app.home import find_home
 from symphony.app.live import LiveBus
 from symphony.app.models import AllModels, key_names, keys_of
-from symphony.app.preparing import Prepared, limits_of, prepare
+from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.config import load_config
-from symphony.commons.errors import ConfigInvalid, SymphonyError
+from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
@@ -320,7 +320,7 @@ class Symphony:
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
         config = self.config
-        _check_hosts((*config.http.allow, *allow_hosts))
+        check_hosts((*config.http.allow, *allow_hosts))
         self._environment.update(environment or {})
         children, references = record_children(model, resolver)
         meta = RunMeta(
@@ -495,7 +495,7 @@ class Symphony:
             base=job.base,
             artifacts=artifacts,
             models=self.models,
-            arbiter=_AtOnce(),
+            arbiter=AtOnce(),
             clock=self._clock,
             log=log,
             cache=cache,
@@ -561,29 +561,6 @@ class Symphony:
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
         return RunHandle(run_id, engine, task, log, self.live)
-
-
-def _check_hosts(patterns: Sequence[str]) -> None:
-    """Raise ConfigInvalid for a pattern that is none, before anything runs."""
-    if patterns:
-        from symphony.kit.hosts import Allowed
-
-        try:
-            Allowed.of(patterns)
-        except ValueError as error:
-            raise ConfigInvalid(
-                f"allowed hosts: {error}", hint="correct --allow-host, or [http] allow in config.toml"
-            ) from error
-
-
-class _AtOnce:
-    """The built-in arbiter: everything may start at once."""
-
-    async def acquire(self, run_id: str, node: str, resource: str) -> None:
-        """Granted."""
-
-    def release(self, run_id: str, node: str, resource: str) -> None:
-        """Nothing was held."""
 
 
 def run(

@@ -169,7 +169,9 @@ class Bindings:
             level = Level(graph, frame.base, self._machine, self.values.inside(inputs=given))
         else:
             artifacts, before = self._executor.artifacts, self._bases.get(slot)
-            base = Base(body, given, lambda ref: artifacts.get(ref.sealed or ref.digest), spent=spent, before=before)
+            base = Base(
+                body, given, lambda ref: artifacts.get(ref.sealed or ref.digest), spent=spent, before=before
+            )
             self._bases[slot] = base
             values = here.values.inside(state=given, iteration=frame.round, base=base)
             level = Level(graph, frame.base, self._machine, values, outer=here, element=element)
