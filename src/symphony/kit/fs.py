@@ -67,8 +67,8 @@ def glob(
     reported in `problems` and do not fail the node. More than 200,000 files do.
 
     root: the folder
-    patterns: globs for names relative to the root: * ? [a-z] {a,b}, and ** for any number of
-        folders
+    patterns: globs for names relative to the root: * ? [a-z] [!a-z], ** for any number of folders,
+        and bash's braces: {a,b/c}, {1..9}; a backslash takes away what the next character means
     exclude: globs of files or whole folders to leave out
     everything: list also what is passed over otherwise
     gitignore: leave out what git ignores; submodules and repositories inside are asked, too. Without
