@@ -1,6 +1,8 @@
 """Turns what an operator returns into plain values. Pure."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
 from math import isfinite
 from pathlib import PurePath
 
@@ -10,16 +12,19 @@ from symphony.ports.values import Value
 from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 _NOT_FINITE = "a number that is not finite cannot travel between nodes"
+_FINE_TIMES = re.compile(r"(datetime|timedelta)64\[\d*(ns|ps|fs|as)\]")
 _EXACT = frozenset({type(None), str, int, float, bool, bytes})
 
 
 def to_value(returned: object) -> Value:
     """`returned` as a plain value that shares no list or map with it.
 
-    Tuples and sets become lists, records (dataclass, Struct) maps, paths, enums and dates
-    text, arrays (whatever has `tolist`) lists. Raises TypeError, or RecursionError for what
-    contains itself, if something in it is no value: other objects, keys that are not text,
-    numbers that are not finite, integers beyond 64 bits.
+    Nothing is lost on the way: tuples and sets (in order) become lists, records (dataclass,
+    Struct) maps, enums their values, paths, dates, decimal numbers and UUIDs text, arrays
+    (whatever has `tolist`) lists; subclasses of text, bytes and numbers are what they hold.
+    Raises TypeError, or RecursionError for what contains itself, if something in it is no
+    value: other objects, keys that are not text, numbers that are not finite or do not fit
+    into 64 bits.
     """
     kind = type(returned)
     if kind in _EXACT:  # most results: told by one look at the type
@@ -29,11 +34,39 @@ def to_value(returned: object) -> Value:
     if isinstance(returned, list | tuple):
         return _list(returned)
     if isinstance(returned, dict):
-        return {_key(key): to_value(value) for key, value in returned.items()}
+        return _map(returned)
+    if isinstance(returned, set | frozenset):
+        return _ordered([to_value(item) for item in returned])
+    if isinstance(returned, bytes | bytearray | memoryview):
+        return bytes(memoryview(returned))
+    if isinstance(returned, str | int | float) and not isinstance(returned, Enum):
+        return to_value(_held(returned))
     plain: object = msgspec.to_builtins(returned, builtin_types=(bytes,), enc_hook=_encode)
     if type(plain) is type(returned):
         raise _no_value(returned)
     return to_value(plain)
+
+
+def _map(items: Mapping[object, object]) -> Value:
+    made: dict[str, Value] = {}
+    for key, value in items.items():
+        text = _key(key)
+        if text in made:
+            raise TypeError(f"two keys of a map are {text!r} as text")
+        made[text] = to_value(value)
+    return made
+
+
+def _ordered(items: list[Value]) -> list[Value]:
+    """The elements of a set, in the same order in every process."""
+
+    def rank(item: Value) -> tuple[str, float, str, bytes]:
+        if isinstance(item, int | float):
+            return type(item).__name__, item, "", b""
+        body = item if isinstance(item, bytes) else b""
+        return type(item).__name__, 0, item if isinstance(item, str) else repr(item), body
+
+    return sorted(items, key=rank)
 
 
 def _list(items: Iterable[object]) -> list[Value]:
@@ -60,22 +93,35 @@ def _check_number(number: object) -> None:
 
 
 def _key(key: object) -> str:
+    if isinstance(key, Enum):
+        key = key.value
     if not isinstance(key, str):
         raise TypeError(f"the key {key!r} of a map is not text")
-    return str(key)
+    return key if type(key) is str else str.__str__(key)
+
+
+def _held(value: str | int | float) -> str | int | float:
+    """What a subclass, such as numpy's float64, holds; its own conversions do not count."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    return int.__int__(value) if isinstance(value, int) else float.__float__(value)
 
 
 def _encode(value: object) -> object:
     """What msgspec does not know."""
     if isinstance(value, PurePath):
         return str(value)
-    for kind in (str, int, float):  # a subclass, such as numpy's float64
-        if isinstance(value, kind):
-            return kind(value)
+    if isinstance(value, str | int | float):
+        return _held(value)
     to_list = getattr(value, "tolist", None)
-    if callable(to_list):
-        return to_list()
-    raise _no_value(value)
+    if not callable(to_list):
+        raise _no_value(value)
+    if _FINE_TIMES.search(str(getattr(value, "dtype", ""))):  # `tolist` would give bare numbers
+        raise TypeError("a time finer than microseconds cannot travel between nodes: give it as text")
+    made: object = to_list()
+    if type(made) is type(value):
+        raise _no_value(value)
+    return made
 
 
 def _no_value(value: object) -> TypeError:

@@ -32,9 +32,21 @@ def check_outputs(work: Work, outputs: Mapping[str, V]) -> dict[str, V]:
         if kind is None or kind.kind == "any":
             continue
         if kind.kind == "number" and isinstance(value, int) and not isinstance(value, bool):
-            checked[name] = float(value)
+            checked[name] = _double(name, value)
         elif why := mismatch(value, kind):
             raise SymphonyError(
                 f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration"
             )
     return checked
+
+
+def _double(name: str, value: int) -> float:
+    """The number as a double, if it stays the same."""
+    made = float(value)
+    if int(made) != value:
+        raise SymphonyError(
+            f"output {name}: {value} is not the same as a number, which is a double",
+            code="type-mismatch",
+            hint="declare the output an integer, or return a float",
+        )
+    return made

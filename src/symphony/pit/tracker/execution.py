@@ -435,9 +435,9 @@ class Executor:
 
         Those that add little to `base` stay as they are. Raises NotStored where there is no room.
         """
-        check_outputs(work, returned)
+        checked = check_outputs(work, returned)
         try:
-            return self._store_each(work, returned, node, inputs, base)
+            return self._store_each(work, checked, node, inputs, base)
         except StorageFull as error:
             raise NotStored(error) from error
 

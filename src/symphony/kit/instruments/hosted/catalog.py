@@ -84,9 +84,11 @@ def fingerprint(model: str, config: ModelConfig) -> str:
 
 
 def _state(file: str | None) -> tuple[int, ...]:
-    """Size and time of change of a model's weights: to digest gigabytes takes longer than to ask them."""
+    """What changes when a model's weights do: to digest gigabytes takes longer than to ask them."""
     try:
         found = None if file is None else Path(file).stat()
     except OSError:
         return ()  # whoever asks the model is told
-    return () if found is None else (found.st_size, found.st_mtime_ns)
+    if found is None:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -1,0 +1,63 @@
+"""Outputs against their declared types: the same on every way from the operator to the journal."""
+
+import asyncio
+import json
+from typing import TypedDict
+
+import pytest
+
+from symphony import operator
+from symphony.app import Symphony
+from symphony.ports.runs import RunResult
+from symphony.workflow import loads
+
+
+class Counts(TypedDict):
+    total: float
+    names: list[str]
+
+
+@operator("test.thread", version="1.0.0", pure=True)
+def in_thread(total: int, names: list[str]) -> Counts:
+    """Give an integer where a number is declared."""
+    return Counts(total=total, names=names)
+
+
+@operator("test.task", version="1.0.0", pure=True, inline=False)
+async def in_task(total: int, names: list[str]) -> Counts:
+    """Give an integer where a number is declared."""
+    return Counts(total=total, names=names)
+
+
+@operator("test.inline", version="1.0.0", pure=True)
+async def inline(total: int, names: list[str]) -> Counts:
+    """Give an integer where a number is declared."""
+    return Counts(total=total, names=names)
+
+
+def ran(name: str, total: int, count: int) -> RunResult:
+    node = {"operator": name, "inputs": {"total": total, "names": ["a" * 100] * count}}
+    document = {"symphony": 1, "name": "t", "nodes": {"a": node}, "outputs": {"a": "${{ a.total }}"}}
+
+    async def whole() -> RunResult:
+        async with Symphony.open(memory=True, operators=[in_thread, in_task, inline]) as symphony:
+            return await (await symphony.start(loads(json.dumps(document), "json"))).result()
+
+    return asyncio.run(whole())
+
+
+@pytest.mark.parametrize("count", [0, 1, 1_000])
+@pytest.mark.parametrize("name", ["test.thread", "test.task", "test.inline"])
+def test_an_integer_in_a_port_of_numbers_is_a_double(name: str, count: int) -> None:
+    for total in (3, -(2**53), 2**62):
+        found = ran(name, total, count).outputs["a"]
+        assert (found, type(found)) == (float(total), float)
+
+
+@pytest.mark.parametrize("count", [0, 1_000])
+@pytest.mark.parametrize("name", ["test.thread", "test.task", "test.inline"])
+def test_an_integer_that_a_double_would_change_is_refused(name: str, count: int) -> None:
+    for total in (2**53 + 1, 2**63 - 1):
+        error = ran(name, total, count).nodes["a"].error
+        assert error is not None
+        assert (error.code, str(total) in error.message) == ("type-mismatch", True)
