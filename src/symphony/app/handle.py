@@ -27,8 +27,17 @@ class RunHandle:
     """A run in this process."""
 
     def __init__(
-        self, run_id: str, engine: Engine, task: "asyncio.Task[RunResult]", log: RunLog, live: LiveBus
+        self,
+        run_id: str,
+        engine: Engine,
+        task: "asyncio.Task[RunResult]",
+        log: RunLog,
+        live: LiveBus,
+        *,
+        unhidden: Sequence[str] = (),
     ) -> None:
+        """`unhidden`: listed variables and keys whose values are too short to be hidden."""
+        self.unhidden = unhidden
         self.run_id, self._engine, self._task, self._log, self._live = run_id, engine, task, log, live
 
     def events(self) -> AsyncIterator[RunEvent]:

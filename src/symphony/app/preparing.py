@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from symphony.commons.environment import is_plain, is_vital
 from symphony.commons.errors import ConfigInvalid
 from symphony.commons.settings import Config
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.documents import Recorded
 from symphony.pit.tracker.graphs import graph_of
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.journal import RunMeta
@@ -22,7 +22,7 @@ from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.files import loads
-from symphony.workflow.model import ControlNode, InstrumentNode, Node, Workflow
+from symphony.workflow.model import Workflow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +32,8 @@ class Prepared:
     meta: RunMeta
     job: Job
     sealer: Sealer
+    unhidden: tuple[str, ...] = ()
+    """Variables whose values are too short to be hidden."""
 
 
 def prepare(
@@ -46,13 +48,13 @@ def prepare(
     """Make a run ready from what is recorded of it, or about to be; `inputs` are those of a new run.
 
     `environment` holds the variables that the workflow and its sub-workflows list. `keys` are those
-    of models: kept out of the home as well, though no node can read them. Raises BadExpression, and
+    of models: kept out of the home as well, though no node may read them. Raises BadExpression, and
     SecretMissing if a variable is gone.
     """
     workflow, children = loads(meta.workflow, "json"), meta.recorded()
     listed = dict.fromkeys((*workflow.env, *(name for child in children.all() for name in child.env)))
     variables = {name: environment[name] for name in listed if name in environment}
-    sealer = _sealer({**keys, **variables} if _asks(workflow, children) else variables)
+    sealer = _sealer({**keys, **variables})
     if inputs is None:
         _require(meta.variables, variables)
         form = sealer.unseal(decode_sealed(meta.inputs))
@@ -72,7 +74,8 @@ def prepare(
         started_at=meta.created_at,
         limit=meta.concurrency or CONCURRENCY,
     )
-    return Prepared(meta=meta, job=job, sealer=sealer)
+    short = (name for name in sealer.ignored if not (is_plain(name) or is_vital(name)))
+    return Prepared(meta=meta, job=job, sealer=sealer, unhidden=tuple(short))
 
 
 def _sealer(secrets: Mapping[str, str]) -> Sealer:
@@ -81,19 +84,6 @@ def _sealer(secrets: Mapping[str, str]) -> Sealer:
     from symphony.pit.artifacts.redaction import Redactor
 
     return Redactor(secrets)
-
-
-def _asks(workflow: Workflow, children: Recorded) -> bool:
-    """May any node ask a model, here or inside?"""
-    return any(_any_asks(one.nodes) for one in (workflow, *children.all()))
-
-
-def _any_asks(nodes: Mapping[str, Node]) -> bool:
-    return any(
-        isinstance(node, InstrumentNode)
-        or (isinstance(node, ControlNode) and node.body is not None and _any_asks(node.body))
-        for node in nodes.values()
-    )
 
 
 def _require(needed: Iterable[str], variables: Mapping[str, str]) -> None:

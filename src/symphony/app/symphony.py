@@ -542,7 +542,7 @@ class Symphony:
         task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return RunHandle(job.run_id, engine, task, log, self.live)
+        return RunHandle(job.run_id, engine, task, log, self.live, unhidden=prepared.unhidden)
 
     def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
         """Draws a trace of the run while it goes on, if traces are wanted."""

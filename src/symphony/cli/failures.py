@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,16 @@ def warn(report: ValidationReport, path: Path) -> None:
     """Print the warnings on a workflow that is going to run."""
     if report.warnings:
         output.note(blocks.warning_lines(report, source=blocks.Source.named(path)).rstrip())
+
+
+def warn_of_unhidden(names: Sequence[str]) -> None:
+    """Say which secrets of a run that has begun are not hidden."""
+    if names:
+        why = "fewer than 6 characters, or part of a variable's name"
+        output.note(
+            f"warning: too short to be hidden ({why}): {', '.join(names)}. "
+            "Logs, the journal and artifacts show what holds it"
+        )
 
 
 def problems_of(error: SymphonyError) -> ValidationReport | None:

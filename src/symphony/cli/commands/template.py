@@ -108,7 +108,9 @@ def use(
     failures.warn(made.report, target or entry.path)
 
     async def begin(symphony: Symphony) -> "RunHandle":
-        return await symphony.start(target or made.workflow, {}, cwd=Path.cwd(), allow_hosts=allow_hosts)
+        handle = await symphony.start(target or made.workflow, {}, cwd=Path.cwd(), allow_hosts=allow_hosts)
+        failures.warn_of_unhidden(handle.unhidden)
+        return handle
 
     view = running.view_for(made.workflow.name, quiet=quiet)
     chart = not quiet and not as_json

@@ -42,7 +42,7 @@ class Redactor:
         self._secrets = dict(secrets)
         names = "\n".join(secrets)
         kept = {n: v for n, v in secrets.items() if len(v.strip()) >= LENGTH_MIN and v not in names}
-        self.ignored = tuple(sorted(secrets.keys() - kept.keys()))
+        self.ignored = tuple(sorted(name for name in secrets.keys() - kept.keys() if secrets[name].strip()))
         self._texts = [Needle(n, form, text) for n, v in kept.items() for form, text in spellings(v).items()]
         self._bodies = [Needle(n.name, n.form, utf8(n.text)) for n in self._texts]
         for name, value in kept.items():

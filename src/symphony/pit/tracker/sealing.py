@@ -10,6 +10,11 @@ from symphony.ports.values import StoredValue
 class Sealer(Protocol):
     """Keeps secrets out of everything that is written. False if there are none to look for."""
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The variables whose values are not hidden, being too short."""
+        ...
+
     def __bool__(self) -> bool: ...
     def seal(self, value: StoredValue) -> SealedValue: ...
     def unseal(self, form: SealedValue) -> StoredValue: ...
@@ -20,6 +25,8 @@ class Sealer(Protocol):
 
 class NoSecrets:
     """The sealer of a run without secrets."""
+
+    ignored: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         """Nothing to look for."""
