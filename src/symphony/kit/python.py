@@ -48,9 +48,10 @@ def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
     code = source_digest(str(context.base / file), source)
     given = [inputs.get("arguments"), *_default_texts(source, str(inputs.get("function")))]
     named = _files_named(given, dict.fromkeys((context.cwd, context.base, Path())))
-    if code is None or named is None:
+    if code is None or named is None or (context.environment and b"environment" in source):
         return None
-    return hashlib.sha256(repr((code, named)).encode()).hexdigest()
+    places = [str(context.cwd), str(context.base)]
+    return hashlib.sha256(repr((code, named, places)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _default_texts(source: bytes, name: str) -> list[Value]:

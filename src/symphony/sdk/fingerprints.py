@@ -8,10 +8,10 @@ from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
 from symphony.sdk.plain import to_value
-from symphony.sdk.sources import Walk, is_own, own_digest
+from symphony.sdk.sources import Walk, own_digest, ships
 
 _sources: dict[str, bytes] = {}  # by module, or by file
-_walked: dict[str, str | None] = {}  # digests, likewise
+_walked: dict[str, Walk] = {}  # likewise
 
 
 class _CodeUnknown(Exception):
@@ -50,6 +50,21 @@ def code_digest(function: Callable[..., object]) -> str | None:
     except (_CodeUnknown, RecursionError):
         return None
     return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_own(function: Callable[..., object]) -> bool:
+    """Does `function` ship with Symphony?"""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return isinstance(code, CodeType) and ships(code.co_filename)
+
+
+def may_read_environment(function: Callable[..., object]) -> bool:
+    """Might code that `function` runs ask a Context for its environment?"""
+    plain = inspect.unwrap(function)
+    if not isinstance(plain, FunctionType):
+        return True
+    source = _source(plain, plain.__code__)
+    return source is None or _walk(plain, source).environment
 
 
 def source_digest(file: str, source: bytes) -> str | None:
@@ -103,7 +118,7 @@ def _function_mark(function: object, seen: set[int]) -> object:
     if not isinstance(function, FunctionType):
         raise _CodeUnknown
     code = function.__code__
-    if is_own(code.co_filename):
+    if ships(code.co_filename):
         return own_digest()
     source = _source(function, code)
     taken: list[object] = []
@@ -112,24 +127,23 @@ def _function_mark(function: object, seen: set[int]) -> object:
         defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         taken = [_mark(one, seen) for one in (*cells, *defaults)]
     if source is not None:
-        return _walk(function, source), taken
+        if (digest := _walk(function, source).digest()) is None:
+            raise _CodeUnknown
+        return digest, taken
     named = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
     return _code_digest(code), taken, [(name, _mark(named[name], seen)) for name in sorted(named)]
 
 
-def _walk(function: FunctionType, source: bytes) -> str:
-    """The digest of a function's file and all that it imports, made once for each."""
+def _walk(function: FunctionType, source: bytes) -> Walk:
+    """A function's file and all that it imports, looked at once for each."""
     file = function.__code__.co_filename
     key = function.__module__ if function.__module__ in _sources else file
     if key not in _walked:
         package = getattr(sys.modules.get(function.__module__), "__package__", None) or ""
         walk = Walk(loaded=True)
         walk.add(file, source, package, remembered=function.__module__ in _sources)
-        _walked[key] = walk.digest()
-    found = _walked[key]
-    if found is None:
-        raise _CodeUnknown
-    return found
+        _walked[key] = walk
+    return _walked[key]
 
 
 def _imported(module: str) -> str:

@@ -32,7 +32,8 @@ class Walk:
     """Follows imports from one file.
 
     `absent` names were found nowhere: should they appear, it counts. `modules` are those of the user's
-    own that were met, with the digests of their files.
+    own that were met, with the digests of their files. `environment`: one of the files has this word, as
+    whoever reads that of a Context must.
 
     `loaded`: the code that this process has loaded is meant. A file that changed since the process began
     may have been loaded before or after that, so that what was made with it counts for this process alone.
@@ -44,7 +45,7 @@ class Walk:
         self.libraries: dict[str, str] = {}
         self.absent: set[str] = set()
         self.known = True
-        self._searches = self._young = False
+        self.environment = self._searches = self._young = False
         self.modules: dict[str, str] = {}
         self._tops: dict[str, ModuleSpec] = {}
 
@@ -59,6 +60,7 @@ class Walk:
             imports = _imports(source, package)
             self.known &= not imports.dynamic and len(self.files) < FILES_MAX
             self._searches |= imports.searches
+            self.environment |= b"environment" in source
             for name in sorted(imports.modules):
                 waiting += self._module(name, Path(file).parent)
         self.known &= not (self.absent and self._searches)
@@ -255,7 +257,8 @@ def _normal(name: str) -> str:
 # ---- Symphony itself ----------------------------------------------------------------------
 
 
-def is_own(file: str) -> bool:
+@functools.cache
+def ships(file: str) -> bool:
     """Does the file ship with Symphony?"""
     return Path(file).is_relative_to(_PACKAGE)
 

@@ -104,7 +104,7 @@ CASES: list[tuple[object, Value, list[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("annotation", "value", "expected"), CASES, ids=lambda one: str(one)[:40])
+@pytest.mark.parametrize(("annotation", "value", "expected"), CASES)
 def test_paths_are_found_wherever_the_type_allows_one(
     annotation: object, value: Value, expected: list[str]
 ) -> None:

@@ -287,3 +287,88 @@ def test_one_process_calls_the_code_that_files_hold_now(
         return seen
 
     assert asyncio.run(whole()) == [(1, "succeeded"), (22, "succeeded"), (1, "cached")]
+
+
+# ---- what changes meanwhile, and what surrounds a node -------------------------------------
+
+
+def test_a_file_that_changes_while_the_operator_runs_leaves_no_result(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    meanwhile = ["new"]
+
+    def function(file: Path, context: Context) -> str:
+        """Read, when somebody else has just written."""
+        if meanwhile:
+            file.write_text(meanwhile.pop())
+        return file.read_text()
+
+    one = operator("test.slow", version="1.0.0", pure=True)(function)
+    nodes = {"a": {"operator": "test.slow", "inputs": {"file": str(file)}}}
+    first, second = asyncio.run(twice(tmp_path / "home", [one], nodes, lambda: file.write_text("old")))
+    assert (first.outputs["a"], second.outputs["a"]) == ("new", "old")
+
+
+FOLDERS = """
+from pathlib import Path
+
+from symphony import operator
+from symphony.sdk import Context
+
+
+@operator("test.where", version="1.0.0", pure=True)
+def where(context: Context) -> list[str]:
+    \"\"\"The folder.\"\"\"
+    return [str(context.cwd)]
+
+
+@operator("test.whole", version="1.0.0", pure=True)
+def whole(paths: list[Path]) -> list[str]:
+    \"\"\"The absolute paths.\"\"\"
+    return [str(path.absolute()) for path in paths]
+
+
+@operator("test.secret", version="1.0.0", pure=True)
+def secret(context: Context) -> int:
+    \"\"\"How long a variable is.\"\"\"
+    return len(context.environment["LENGTH"])
+"""
+
+
+async def ran(
+    home: Path, document: Mapping[str, object], file: Path, cwd: Path, **environment: str
+) -> RunResult:
+    async with Symphony.open(home=home, operators=[file]) as symphony:
+        handle = await symphony.start(loads(json.dumps(document), "json"), cwd=cwd, environment=environment)
+        return await handle.result()
+
+
+def test_an_operator_that_sees_the_folder_of_the_run_counts_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ops.py").write_text(FOLDERS)
+    nodes = {
+        "a": {"operator": "test.where"},
+        "b": {"operator": "test.whole", "inputs": {"paths": ["a.txt"]}},
+    }
+    outputs = {"a": "${{ a.result }}", "b": "${{ b.result }}"}
+    document = {"symphony": 1, "name": "t", "nodes": nodes, "outputs": outputs}
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("the same")
+        monkeypatch.chdir(tmp_path / name)
+        for status in ("succeeded", "cached"):
+            found = asyncio.run(ran(tmp_path / "home", document, tmp_path / "ops.py", tmp_path / name))
+            folder = tmp_path / name
+            assert found.outputs == {"a": [str(folder)], "b": [str(folder / "a.txt")]}
+            assert [found.nodes[node].status.value for node in "ab"] == [status, status]
+
+
+def test_an_operator_that_may_look_at_listed_variables_is_not_cached(tmp_path: Path) -> None:
+    (tmp_path / "ops.py").write_text(FOLDERS)
+    nodes = {"a": {"operator": "test.secret"}}
+    outputs = {"a": "${{ a.result }}"}
+    document = {"symphony": 1, "name": "t", "nodes": nodes, "outputs": outputs, "env": ["LENGTH"]}
+    for value in ("a value", "another value"):
+        found = asyncio.run(ran(tmp_path / "home", document, tmp_path / "ops.py", tmp_path, LENGTH=value))
+        assert found.outputs == {"a": len(value)}

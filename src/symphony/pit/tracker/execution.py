@@ -23,7 +23,7 @@ from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, too_late
-from symphony.pit.tracker.reading import contents_read
+from symphony.pit.tracker.reading import changeable, contents_read, surroundings
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.spending import Meter, Spending
@@ -135,13 +135,13 @@ class Executor:
         loop = asyncio.get_running_loop()
         check_inputs(work, inputs)
         key = None
+        config = None if asking is None else asking.config
         if (
             self.cache is not None
             and work.cacheable
             and not any(map(self.sealer.holds_secret, inputs.values()))
             and not any(map(self.sealer.holds_secret, (asking.config if asking else settings(work)).values()))
         ):
-            config = None if asking is None else asking.config
             key = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
@@ -154,6 +154,9 @@ class Executor:
         else:
             plain = self.all_plain(inputs)
         returned = await self._call(work, plain, node, attempt, pool, asking)
+        if key is not None and changeable(work):
+            again = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config)
+            key = key if again == key else None  # it may have read the one or the other
         outputs: Mapping[str, StoredValue]
         if work.node.artifact is None and all(map(_surely_small, returned.values())):
             outputs = check_outputs(work, returned)
@@ -347,9 +350,11 @@ class Executor:
         """What the node's result is cached under; None if it cannot be. `config` is a model's."""
         assert self.cache is not None
         read = contents_read(work, inputs, self.cwd, self._plain, self.cache.content)
-        if read is None:
+        around = surroundings(work, self.cwd, work.base or self.base, self.environment)
+        if read is None or around is None:
             return None
         digests = {name: value_digest(value) for name, value in inputs.items()}
+        digests |= {name: value_digest(place) for name, place in around.items()}
         digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
         if work.operator is not None and work.operator.reads is not None:
             context = self._context(work, node, attempt, lambda: False)

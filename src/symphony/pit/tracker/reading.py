@@ -7,6 +7,7 @@ import msgspec
 
 from symphony.pit.tracker.work import Work
 from symphony.ports.values import StoredValue, Value
+from symphony.sdk.fingerprints import is_own, may_read_environment
 from symphony.sdk.paths import Find, PathsUnknown, path_finder
 
 
@@ -39,6 +40,26 @@ def contents_read(
         if digests:
             found[name] = [digest for digest in digests if digest is not None]
     return found
+
+
+def surroundings(work: Work, cwd: Path, base: Path, environment: Mapping[str, str]) -> dict[str, str] | None:
+    """The folders that a result may depend on; None if it may depend on listed variables of the environment.
+
+    Those who get a Context see the folders. Operators of the kit make nothing of them but files to read.
+    """
+    operator = work.operator
+    if operator is None or is_own(operator.function):
+        return {}
+    if operator.context_name is None:
+        return {":cwd": str(cwd)} if _finders(work) else {}
+    if environment and may_read_environment(operator.function):
+        return None
+    return {":cwd": str(cwd), ":base": str(base)}
+
+
+def changeable(work: Work) -> bool:
+    """May what the node reads change while it runs?"""
+    return bool(_finders(work)) or (work.operator is not None and work.operator.reads is not None)
 
 
 def _finders(work: Work) -> Mapping[str, Find]:
