@@ -1,17 +1,84 @@
 """Faults met with servers and peers that answer otherwise than their interface says."""
 
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 
-def _python(script: Path) -> subprocess.CompletedProcess[str]:
+@contextmanager
+def _serving(script: Path, *arguments: str) -> Iterator[int]:
+    """The case's server as a process; its port, once it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    server = subprocess.Popen(
+        [sys.executable, script.name, str(port), *arguments], cwd=script.parent, stderr=subprocess.DEVNULL
+    )
+    try:
+        while server.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=10).close()
+                break
+            except ConnectionRefusedError:
+                continue
+        yield port
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.slow
+def test_a_body_that_is_not_json_hides_neither_status_nor_retry_nor_fail(
+    fault: Callable[[str], Any],
+) -> None:
+    case = fault("http-answer-not-json-hides-status")
+    with _serving(case.folder / "server.py") as port:
+
+        def get(path: str, *more: str) -> dict[str, Any]:
+            at = f"127.0.0.1:{port}"
+            given = ("--input", f"url=http://{at}{path}", "--allow-host", at)
+            result: dict[str, Any] = case.run("flow.yaml", *given, *more)
+            return result
+
+        assert get("/bad503")["outputs"]["json"] == {"ok": True}
+        failed = get("/bad502", "--input", "fail=false")["outputs"]
+        assert (failed["status"], failed["text"]) == (502, "<html>Bad gateway</html>")
+        assert "status 502" in str(get("/bad502")["error"])
+        for path, text in (
+            ("/badok", "not json at all"),
+            ("/bigint", '{"id": 18446744073709551615, "name": "x"}'),
+            ("/nan", '{"a": NaN}'),
+        ):
+            outputs = get(path)["outputs"]
+            assert (outputs["status"], outputs["text"], outputs["json"]) == (200, text, None)
+        assert get("/bom")["outputs"]["json"] == {"a": 1}
+        assert get("/date")["outputs"]["json"] == {"n": 2}
+        assert "status 429" in str(get("/late")["error"])
+        told = get("/redirect", "--input", "redirects=0", "--input", "fail=false")["outputs"]
+        assert told["status"] == 302
+        assert get("/charset")["outputs"]["text"] == "caf\ufffd"
+
+
+@pytest.mark.slow
+def test_every_address_of_a_name_is_tried(fault: Callable[[str], Any]) -> None:
+    folder = fault("http-only-first-address").folder
+    with _serving(folder / "server.py") as port:
+        done = _python(folder / "dual.py", str(port))
+    assert "succeeded" in done.stdout, done.stdout + done.stderr
+
+
+def _python(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", script.name], cwd=script.parent, capture_output=True, text=True, timeout=60
+        [sys.executable, "-P", script.name, *arguments],
+        cwd=script.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 

@@ -1,18 +1,30 @@
 """Requests over HTTP to hosts that are allowed: `http.get`, `http.request`."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 from urllib.parse import urlencode
 
 import msgspec
 
-from symphony.commons.errors import SymphonyError
-from symphony.kit.errors import InputRefused, OutputTooLarge
-from symphony.kit.hosts import Allowed, address_of
+from symphony.commons.errors import Detail, SerializationFailed
+from symphony.commons.time import SystemClock
+from symphony.ipc.values import check_json
+from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
+from symphony.kit.hosts import Allowed
+from symphony.kit.http_bodies import ACCEPTED_CODINGS, Content, Unpackable, content_of
+from symphony.kit.http_client import (
+    PIECES_AT_ONCE,
+    HttpFailed,
+    Unanswered,
+    client,
+    numbered,
+    patience,
+    resolved,
+)
+from symphony.kit.retry_after import asked_wait_s
 from symphony.ports.values import Value
 from symphony.sdk import Context, Json, operator
 
@@ -29,18 +41,7 @@ _AGAIN: Final = frozenset({429, 502, 503, 504})
 _REPEATABLE: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 """Idempotent methods: RFC 9110, 9.2.2."""
 _KEPT_ELSEWHERE: Final = frozenset({"accept", "accept-language", "content-type", "user-agent"})
-_TEXTUAL: Final = ("text/", "application/json", "application/xml", "application/javascript", "+json", "+xml")
 _EXCERPT: Final = 300
-
-
-class HttpFailed(SymphonyError):
-    """No answer came, or one that tells of a failure. `details`: `status`, if there is one."""
-
-    code = "http-failed"
-
-
-class Unanswered(HttpFailed):
-    """No answer came, or half of one: trying again may help."""
 
 
 class Answer(TypedDict):
@@ -75,9 +76,10 @@ async def get(
     url: http or https, without user and password
     headers: by name; a value from `env` is hidden wherever it would be written down
     query: what to add to the address: texts, numbers, or lists of them
-    seconds: fail if the whole takes longer
+    seconds: fail if the whole takes longer, new tries and the waits between them included
     retries: how often to try again if there is no answer, or one of 429, 502, 503 and 504
-    redirects: how many to follow, at most 10; to another host only harmless headers go along
+    redirects: how many to follow, at most 10; to another host only harmless headers go along. With 0
+        a redirect is itself the answer
     max_bytes: fail if the body is larger, unpacked
     fail: fail if the status is 400 or higher
 
@@ -87,7 +89,7 @@ async def get(
         headers: by name in lower case
         text: the body if it is text; null otherwise
         data: the body if it is not; null otherwise
-        json: what the body holds if it says that it is JSON; null otherwise
+        json: what the body holds if it says that it is JSON, and is; null otherwise
     """
     request = Asked("GET", url, dict(headers), query, None, None)
     return await _answer(request, context, Limits(seconds, retries, redirects, max_bytes, fail))
@@ -123,10 +125,11 @@ async def request(
     text: the body as text, UTF-8
     data: the body as bytes
     form: the body as fields of a form
-    seconds: fail if the whole takes longer
+    seconds: fail if the whole takes longer, new tries and the waits between them included
     retries: how often to try again if there is no answer, or one of 429, 502, 503 and 504; POST and
         PATCH are never repeated
-    redirects: how many to follow, at most 10; to another host only harmless headers go along
+    redirects: how many to follow, at most 10; to another host only harmless headers go along. With 0
+        a redirect is itself the answer
     max_bytes: fail if the body of the answer is larger, unpacked
     fail: fail if the status is 400 or higher
 
@@ -136,9 +139,9 @@ async def request(
         headers: by name in lower case
         text: the body if it is text; null otherwise
         data: the body if it is not; null otherwise
-        json: what the body holds if it says that it is JSON; null otherwise
+        json: what the body holds if it says that it is JSON, and is; null otherwise
     """
-    body, content_type = _body(json, text, data, form)
+    body, content_type = await asyncio.to_thread(_body, json, text, data, form)
     asked = Asked(method, url, dict(headers), query, body, content_type)
     return await _answer(asked, context, Limits(seconds, retries, redirects, max_bytes, fail))
 
@@ -186,12 +189,18 @@ def _body(
     ]
     if len(given) > 1:
         raise InputRefused(f"http.request takes only one of {', '.join(given)}", hint="leave the others out")
-    if json is not None:
-        return msgspec.json.encode(json), "application/json"
-    if text is not None:
-        return text.encode(), "text/plain; charset=utf-8"
-    if form is not None:
-        return urlencode(_pairs("form", form)).encode(), "application/x-www-form-urlencoded"
+    try:
+        if json is not None:
+            check_json(json, "input json")
+            return msgspec.json.encode(json), "application/json"
+        if text is not None:
+            return text.encode(), "text/plain; charset=utf-8"
+        if form is not None:
+            return urlencode(_pairs("form", form)).encode(), "application/x-www-form-urlencoded"
+    except SerializationFailed as error:
+        raise InputRefused(error.message, hint=error.hint) from error
+    except (UnicodeEncodeError, RecursionError) as error:
+        raise InputRefused(f"input {given[0]} cannot be sent: {error}", hint="give valid Unicode") from error
     return data, None if data is None else "application/octet-stream"
 
 
@@ -201,6 +210,8 @@ def _pairs(name: str, given: Mapping[str, Value]) -> list[tuple[str, str]]:
         for one in value if isinstance(value, list) else [value]:
             if isinstance(one, bool):
                 pairs.append((key, "true" if one else "false"))
+            elif isinstance(one, float) and not isfinite(one):
+                raise InputRefused(f"input {name}: {key} is no finite number", hint="leave it out")
             elif isinstance(one, str | int | float):
                 pairs.append((key, str(one)))
             elif one is not None:
@@ -213,84 +224,161 @@ async def _answer(asked: Asked, context: Context, limits: Limits) -> Answer:
         allowed = Allowed.of(context.allowed_hosts)
     except ValueError as error:
         raise InputRefused(f"the list of allowed hosts: {error}", hint="correct [http] allow") from error
+    reply = await _tried(asked, allowed, limits)
+    failed = limits.fail and reply.status >= 400
     try:
-        async with asyncio.timeout(limits.seconds):
-            answer = await _tried(asked, allowed, limits)
-    except TimeoutError:
-        raise HttpFailed(
-            f"{asked.method} {_shown(asked.url)}: no whole answer within {limits.seconds:g} s",
-            code="timeout", hint="raise `seconds`, or look whether the server works",
-        ) from None  # fmt: skip
-    if limits.fail and answer["status"] >= 400:
-        said = " ".join((answer["text"] or "").split())[:_EXCERPT]
-        raise HttpFailed(
-            f"{asked.method} {_shown(answer['url'])}: status {answer['status']}{f': {said}' if said else ''}",
-            details={"status": answer["status"]},
-            hint="see what the server says; fail: false gives the answer all the same",
+        content = await _content(reply, limits)
+    except (Unpackable, OutputTooLarge) as error:
+        if not failed:
+            what = f"{asked.method} {_shown(reply.url)}: status {reply.status}, but {error}"
+            if isinstance(error, OutputTooLarge):
+                raise OutputTooLarge(what, details={"status": reply.status}, hint=error.hint) from error
+            raise HttpFailed(
+                what, details={"status": reply.status}, hint="ask the server's keeper"
+            ) from error
+        content = Content()
+    if failed:
+        raise _failure(asked, reply, content.text or "")
+    for remark in content.remarks:
+        context.log(f"{_shown(reply.url)} {remark}\n", "stderr")
+    return Answer(
+        status=reply.status, url=reply.url, headers=reply.headers, text=content.text, data=content.data,
+        json=content.json,
+    )  # fmt: skip
+
+
+def _failure(asked: Asked, reply: "Reply", text: str) -> HttpFailed:
+    said = " ".join(text[: 4 * _EXCERPT].split())[:_EXCERPT]
+    details: dict[str, Detail] = {"status": reply.status}
+    hint = "see what the server says; fail: false gives the answer all the same"
+    wait_s = asked_wait_s(reply.headers.get("retry-after"), SystemClock.now_s())
+    if wait_s is not None and isfinite(wait_s):
+        details["retry_after_s"] = wait_s
+        hint = (
+            f"the server asks to wait {wait_s:,.0f} s: ask later, or give the node a retry with such a delay"
         )
-    return answer
+    return HttpFailed(
+        f"{asked.method} {_shown(reply.url)}: status {reply.status}{f': {said}' if said else ''}",
+        details=details, hint=hint,
+    )  # fmt: skip
 
 
-async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> Answer:
-    """Ask, and ask again where that is harmless and may help."""
+async def _content(reply: "Reply", limits: Limits) -> Content:
+    """What the body holds, found in a thread: it may be large, and packed in any way."""
+    gone = False
+
+    def stop() -> None:
+        if gone:
+            raise Stopped("nobody waits for the answer any more")
+
+    try:
+        return await asyncio.to_thread(
+            content_of, reply.body, content_type=reply.headers.get("content-type", ""), charset=reply.charset,
+            coding=reply.headers.get("content-encoding", ""), most=limits.max_bytes, stop=stop,
+        )  # fmt: skip
+    except asyncio.CancelledError:
+        gone = True
+        raise
+
+
+async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
+    """Ask, and ask again where that is harmless and may help, all within `limits.seconds`."""
     attempts = limits.retries + 1 if asked.method in _REPEATABLE else 1
+    loop = asyncio.get_running_loop()
+    end, last = loop.time() + limits.seconds, None
     for attempt in range(1, attempts + 1):
+        delay_s = min(0.2 * 2.0**attempt, 10.0)
         try:
-            answer = await _followed(asked, allowed, limits)
+            async with asyncio.timeout_at(end):
+                reply = await _followed(asked, allowed, limits)
         except Unanswered:
-            if attempt == attempts:
+            if attempt == attempts or loop.time() + delay_s >= end:
                 raise
-            delay_s: float | None = None
+        except TimeoutError:
+            if last is not None and not limits.fail:
+                return last
+            raise _late(asked, limits, last) from None
         else:
-            told = answer["headers"].get("retry-after", "")
-            delay_s = float(told) if told.isdecimal() and len(told) < 6 else None
-            late = delay_s is not None and delay_s > RETRY_AFTER_MAX_S
-            if attempt == attempts or answer["status"] not in _AGAIN or late:
-                return answer
-        await asyncio.sleep(min(0.2 * 2.0**attempt, 10.0) if delay_s is None else delay_s)
+            last = reply
+            told_s = asked_wait_s(reply.headers.get("retry-after"), _now_s(reply))
+            delay_s = delay_s if told_s is None else told_s
+            too_late = delay_s > RETRY_AFTER_MAX_S or loop.time() + delay_s >= end
+            if attempt == attempts or reply.status not in _AGAIN or too_late:
+                return reply
+        await asyncio.sleep(delay_s)
     raise AssertionError("at least one attempt returns or raises")
 
 
-async def _followed(asked: Asked, allowed: Allowed, limits: Limits) -> Answer:
-    """The answer after all redirects, each of which is checked anew."""
-    import httpx2
+def _now_s(reply: "Reply") -> float:
+    """The time by the server's own clock, which is what its dates are measured with."""
+    here_s = SystemClock.now_s()
+    there_s = asked_wait_s(reply.headers.get("date", "-"), 0.0)
+    return here_s if there_s is None else there_s
 
-    url = _url(asked.url).copy_merge_params(urlencode(_pairs("query", asked.query)))
-    origin = url
-    async with _client(limits.seconds) as client:
-        for _ in range(limits.redirects + 1):
-            answer = await _once(client, asked, url, allowed, limits)
-            target = (
-                answer["headers"].get("location") if answer["status"] in (301, 302, 303, 307, 308) else None
-            )
-            if target is None:
-                return answer
-            try:
-                url = _url(str(url.join(target)))
-            except (httpx2.InvalidURL, InputRefused) as error:
-                raise HttpFailed(
-                    f"{_shown(str(url))} leads to {target[:200]!r}, which is no address"
-                ) from error
-            if (url.scheme, url.host, url.port) != (origin.scheme, origin.host, origin.port):
-                kept = {k: v for k, v in asked.headers.items() if k.lower() in _KEPT_ELSEWHERE}
-                asked = replace(asked, headers=kept)
-            changes = answer["status"] == 303 or (answer["status"] in (301, 302) and asked.method == "POST")
-            if changes and asked.method != "HEAD":
-                asked = replace(asked, method="GET", body=None, content_type=None)
-    raise HttpFailed(
-        f"{_shown(asked.url)} leads on more than {limits.redirects} times", hint="give the address it ends at"
+
+def _late(asked: Asked, limits: Limits, last: "Reply | None") -> HttpFailed:
+    before = "" if last is None else f"; before that it answered {last.status}"
+    return HttpFailed(
+        f"{asked.method} {_shown(asked.url)}: no whole answer within {limits.seconds:g} s{before}",
+        code="timeout",
+        details={} if last is None else {"status": last.status},
+        hint="raise `seconds`, or look whether the server works",
     )
 
 
-@asynccontextmanager
-async def _client(seconds: float) -> "AsyncIterator[httpx2.AsyncClient]":
+async def _followed(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
+    """The answer after all redirects, each of which is checked anew."""
     import httpx2
 
-    # trust_env: a proxy of the environment would resolve the names itself, unchecked
-    async with httpx2.AsyncClient(
-        trust_env=False, timeout=max(seconds, 0.001), follow_redirects=False
-    ) as client:
-        yield client
+    url = _url(asked.url)
+    try:
+        url = url.copy_merge_params(urlencode(_pairs("query", asked.query)))
+    except UnicodeEncodeError as error:
+        raise InputRefused(f"input query: {error}", hint="give valid Unicode") from error
+    origin = url
+    async with client(limits.seconds) as open_client:
+        for left in range(limits.redirects, -1, -1):
+            reply = await _once(open_client, asked, url, allowed, limits)
+            target = reply.headers.get("location") if reply.status in (301, 302, 303, 307, 308) else None
+            if target is None or limits.redirects == 0 or (left == 0 and not limits.fail):
+                return reply
+            if left == 0:
+                raise HttpFailed(
+                    f"{_shown(asked.url)} leads on more than {limits.redirects} times",
+                    details={"status": reply.status}, hint="give the address it ends at",
+                )  # fmt: skip
+            before = url
+            try:
+                url = _url(str(url.join(target)))
+            except (httpx2.InvalidURL, InputRefused) as error:
+                if not limits.fail:
+                    return reply
+                raise HttpFailed(
+                    f"{_shown(str(url))} leads to {target[:200]!r}, which is no address",
+                    details={"status": reply.status}, hint="redirects: 0 gives the redirect itself",
+                ) from error  # fmt: skip
+            asked = _led_on(asked, reply.status, elsewhere=_place(url) != _place(origin))
+            if asked.body is not None and (before.scheme, url.scheme) == ("https", "http"):
+                raise HttpFailed(
+                    f"{_shown(str(before))} leads from https to http, where the body could be read by others",
+                    details={"status": reply.status}, hint="give the address it ends at, if that is meant",
+                )  # fmt: skip
+    raise AssertionError("the last redirect returns or raises")
+
+
+def _led_on(asked: Asked, status: int, *, elsewhere: bool) -> Asked:
+    """The request as it is repeated after a redirect (RFC 9110, 15.4)."""
+    if elsewhere:
+        kept = {k: v for k, v in asked.headers.items() if k.lower() in _KEPT_ELSEWHERE}
+        asked = replace(asked, headers=kept)
+    if asked.method != "HEAD" and (status == 303 or (status in (301, 302) and asked.method == "POST")):
+        headers = {k: v for k, v in asked.headers.items() if not k.lower().startswith("content-")}
+        asked = replace(asked, method="GET", body=None, content_type=None, headers=headers)
+    return asked
+
+
+def _place(url: "httpx2.URL") -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _url(text: str) -> "httpx2.URL":
@@ -309,96 +397,84 @@ def _url(text: str) -> "httpx2.URL":
     return url
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came: its body is neither unpacked nor decoded."""
+
+    status: int
+    url: str
+    headers: dict[str, str]
+    charset: str | None
+    body: bytearray
+
+
 async def _once(
-    client: "httpx2.AsyncClient", asked: Asked, url: "httpx2.URL", allowed: Allowed, limits: Limits
-) -> Answer:
-    """One request to one address that was checked: the name is not looked up a second time."""
+    open_client: "httpx2.AsyncClient", asked: Asked, url: "httpx2.URL", allowed: Allowed, limits: Limits
+) -> Reply:
+    """One request to an address that was checked: the name is not looked up a second time."""
     import httpx2
 
     allowed.check_host(url.scheme, url.host, url.port)
-    address = await _resolved(url, allowed)
-    headers = {"user-agent": "symphony", "accept": "*/*", **{k.lower(): v for k, v in asked.headers.items()}}
+    addresses = await resolved(url, allowed)
+    given = {k.lower(): v for k, v in asked.headers.items()}
+    headers = {"user-agent": "symphony", "accept": "*/*", "accept-encoding": ACCEPTED_CODINGS, **given}
     headers["host"] = url.netloc.decode("ascii")
     if asked.content_type is not None:
         headers.setdefault("content-type", asked.content_type)
-    try:
-        made = client.build_request(
-            asked.method, url.copy_with(host=address), headers=headers, content=asked.body,
-            extensions={"sni_hostname": url.host},
-        )  # fmt: skip
-        response = await client.send(made, stream=True)
+    refusals: list[str] = []
+    for left in range(len(addresses) - 1, -1, -1):
+        address = addresses[-1 - left]
         try:
-            body = await _bounded(response, limits.max_bytes, url)
+            made = open_client.build_request(
+                asked.method, url.copy_with(host=address), headers=headers, content=asked.body,
+                extensions={"sni_hostname": url.host}, timeout=patience(limits.seconds, last=left == 0),
+            )  # fmt: skip
+            response = await open_client.send(made, stream=True)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            refusals.append(f"{address}: {str(error) or type(error).__name__}")
+            continue
+        except (httpx2.HTTPError, ValueError, UnicodeError) as error:
+            raise _unanswered(asked, url, str(error) or type(error).__name__) from error
+        try:
+            body = await _bounded(response, limits, asked, url)
         finally:
             await response.aclose()
-    except (httpx2.HTTPError, ValueError, UnicodeError) as error:
-        reason = str(error) or type(error).__name__
-        raise Unanswered(
-            f"{asked.method} {_shown(str(url))}: {reason}", hint="look whether the server works"
-        ) from error
-    return _told(response, body, str(url))
+        return Reply(
+            response.status_code, str(url), dict(response.headers.items()), response.charset_encoding, body
+        )
+    raise _unanswered(asked, url, f"cannot connect to {', nor to '.join(refusals)}")
 
 
-async def _resolved(url: "httpx2.URL", allowed: Allowed) -> str:
-    """An address of the host; every one that it has must be allowed. Raises HostRefused, HttpFailed."""
-    import ipaddress
-
-    literal = address_of(url.host)
-    if literal is not None:
-        found = [literal]
-    else:
-        try:
-            infos = await asyncio.get_running_loop().getaddrinfo(
-                url.host, url.port or (443 if url.scheme == "https" else 80), type=socket.SOCK_STREAM
-            )
-        except OSError as error:
-            raise HttpFailed(
-                f"{url.host} is not known: {error.strerror or error}",
-                hint="check the address, and the network",
-            ) from error
-        found = [ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in infos]
-    for address in found:
-        allowed.check_address(url.scheme, url.host, url.port, address)
-    return str(found[0])
-
-
-async def _bounded(response: "httpx2.Response", most: int, url: "httpx2.URL") -> bytes:
-    pieces: list[bytes] = []
-    size = 0
-    async for piece in response.aiter_bytes():
-        size += len(piece)
-        if size > most:
-            raise OutputTooLarge(
-                f"the answer of {_shown(str(url))} has more than {most:,} bytes", hint="raise max_bytes"
-            )
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _told(response: "httpx2.Response", body: bytes, url: str) -> Answer:
-    content_type = response.headers.get("content-type", "").lower()
-    kind = content_type.partition(";")[0].strip()
-    textual = not body or kind.startswith(_TEXTUAL) or kind.endswith(("+json", "+xml"))
-    text: str | None = None
-    if textual:
-        try:
-            text = body.decode(response.charset_encoding or "utf-8", "replace")
-        except LookupError:
-            text = body.decode("utf-8", "replace")
-    parsed: Value = None
-    if body and (kind == "application/json" or kind.endswith("+json")):
-        from symphony.kit.documents import parse
-
-        try:
-            parsed = parse(text or "")
-        except InputRefused as error:
-            raise HttpFailed(
-                f"{_shown(url)} says that it answers in JSON, but: {error.message}", hint="see its text"
-            ) from error
-    return Answer(
-        status=response.status_code, url=url, headers=dict(response.headers.items()), text=text,
-        data=None if textual else body, json=parsed,
+def _unanswered(asked: Asked, url: "httpx2.URL", why: str, status: int | None = None) -> Unanswered:
+    return Unanswered(
+        f"{asked.method} {_shown(str(url))}: {why}",
+        details={} if status is None else {"status": status}, hint="look whether the server works",
     )  # fmt: skip
+
+
+async def _bounded(response: "httpx2.Response", limits: Limits, asked: Asked, url: "httpx2.URL") -> bytearray:
+    """The body as it comes. Of an answer that is a failure anyway, a part will do."""
+    import httpx2
+
+    body, status = bytearray(), response.status_code
+    a_part_will_do = limits.fail and status >= 400
+    try:
+        async for number, piece in numbered(response.aiter_raw()):
+            body += piece
+            if len(body) > limits.max_bytes:
+                if a_part_will_do:
+                    break
+                raise OutputTooLarge(
+                    f"the answer of {_shown(str(url))} has more than {limits.max_bytes:,} bytes",
+                    details={"status": status}, hint="raise max_bytes",
+                )  # fmt: skip
+            if number % PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a server that sends byte by byte keeps nobody else waiting
+    except httpx2.HTTPError as error:
+        if not a_part_will_do:
+            why = f"status {status}, and then {str(error) or type(error).__name__}"
+            raise _unanswered(asked, url, why, status) from error
+    return body
 
 
 def _shown(url: str) -> str:

@@ -4,7 +4,7 @@ Sources: RFC 9110, section 10.2.3 (Retry-After); M. Brooker, "Exponential Backof
 AWS blog, 2015 (full jitter).
 """
 
-from email.utils import parsedate_to_datetime
+from symphony.kit.retry_after import asked_wait_s
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """Statuses that may be gone the next time; 529 is Anthropic's word for overloaded."""
@@ -18,15 +18,8 @@ def retry_after_s(header: str | None, now_s: float) -> float | None:
 
     `header` is a number of seconds or an HTTP date; `now_s` is seconds since the epoch.
     """
-    if header is None:
-        return None
-    text = header.strip()
-    try:
-        # Some servers send fractions, though the standard has whole seconds.
-        asked = float(text) if text[:1].isdigit() else parsedate_to_datetime(text).timestamp() - now_s
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-    return min(max(asked, 0.0), CAP_S)
+    asked = asked_wait_s(header, now_s)
+    return None if asked is None else min(asked, CAP_S)
 
 
 def delay_s(attempt: int, asked_s: float | None, jitter: float) -> float:
