@@ -245,6 +245,29 @@ def test_without_the_secret_as_it_was_a_run_stays_as_it_is_and_says_why(
     assert desk.written() == desk.text
 
 
+async def test_the_result_of_a_run_that_has_ended_is_given_again_as_it_was(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await desk.run(
+        f"{PAD}nodes:\n"
+        f"  make: {{operator: debug.value, inputs: {{value: {PADDED}}}}}\n"
+        "  small: {operator: debug.value, inputs: {value: ['${{ env.TOKEN }}', 1]}}\n"
+        "outputs: {small: '${{ small.result }}', large: '${{ make.result }}'}"
+    )
+    async with desk.symphony() as symphony:
+        handle = await symphony.resume(first.run_id)
+        again = await handle.result()
+        assert dict(again.outputs) == dict(first.outputs)
+        assert again.outputs["small"] == [TOKEN, 1]
+        large = again.outputs["large"]
+        assert isinstance(large, ArtifactRef)
+        assert handle.load(large) == desk.text
+        assert symphony.runs.result(first.run_id).outputs["small"] == ["***", 1]  # what people see
+        monkeypatch.setenv("TOKEN", "another-Token-of-20-chars")
+        other = await (await symphony.resume(first.run_id)).result()
+        assert other.outputs["small"] == ["***", 1]
+
+
 def test_a_second_run_and_a_rerun_give_the_value_again(desk: Desk) -> None:
     flow = made(desk)
     for _ in range(2):

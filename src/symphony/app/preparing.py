@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from symphony.commons.environment import is_plain, is_vital
-from symphony.commons.errors import ConfigInvalid
+from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.commons.settings import Config
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.graphs import graph_of
 from symphony.pit.tracker.job import Job
@@ -18,7 +19,7 @@ from symphony.pit.tracker.journal import RunMeta
 from symphony.pit.tracker.runs import CONCURRENCY
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.structure import plan_of
-from symphony.ports.values import Value
+from symphony.ports.values import StoredValue, Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.files import loads
@@ -95,6 +96,16 @@ def _require(needed: Iterable[str], variables: Mapping[str, str]) -> None:
             raise SecretMissing(
                 f"the run needs the variable {name} as it was", hint=f"set {name} and resume again"
             )
+
+
+def opened_outputs(body: bytes, sealer: Sealer) -> dict[str, StoredValue]:
+    """Recorded outputs of a run as they were; with `***` if a secret is not what it was."""
+    form = decode_sealed(body)
+    assert isinstance(form, dict)
+    try:
+        return {name: sealer.unseal(value) for name, value in form.items()}
+    except SymphonyError:
+        return {name: hidden(value) for name, value in form.items()}
 
 
 def limits_of(workflow: Workflow, config: Config) -> Limits:

@@ -18,7 +18,7 @@ from symphony.app.handle import RunHandle
 from symphony.app.home import find_home
 from symphony.app.live import LiveBus
 from symphony.app.models import AllModels, key_names, keys_of
-from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, prepare
+from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, opened_outputs, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.config import load_config
 from symphony.commons.errors import SymphonyError
@@ -557,7 +557,10 @@ class Symphony:
         engine.finish()
 
         async def known() -> RunResult:
-            return self.runs.result(run_id)
+            result, ended = self.runs.result(run_id), self.runs.replay(run_id).ended
+            if ended is None or ended[1] is None:
+                return result
+            return msgspec.structs.replace(result, outputs=opened_outputs(ended[1], prepared.sealer))
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
         return RunHandle(run_id, engine, task, log, self.live)
