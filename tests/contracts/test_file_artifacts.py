@@ -59,7 +59,7 @@ def test_bodies_are_read_only_and_the_store_is_private(store: FileArtifacts) -> 
     path = place(store, ref)
     assert path == store.root / "objects" / ref.digest[:2] / ref.digest[2:]
     assert path.read_bytes() == BODY
-    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert stat.S_IMODE(store.root.stat().st_mode) == 0o700
     assert list((store.root / "tmp").iterdir()) == []
 

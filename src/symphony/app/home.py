@@ -1,22 +1,139 @@
-"""Where Symphony keeps its state."""
+"""Where Symphony keeps its state, and whether what lies there is to be obeyed."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Final, Literal
+
+from symphony.commons.config import load_config
+from symphony.commons.errors import IoFailed
+from symphony.commons.filesystem import FileTooLarge
+from symphony.commons.logging import logger
+from symphony.commons.ownership import distrusted, is_loose, is_own, tighten
+from symphony.commons.settings import Config
+from symphony.commons.trust import TrustStore, keys_of
+
+FOLDER: Final = ".symphony"
+CONFIG: Final = "config.toml"
+_PARTS: Final = frozenset(
+    {CONFIG, "artifacts", "data", "extensions", "journal", "logs", "models", "run", "templates"}
+)
+"""What a home holds, beside hidden files. A folder with anything else in it is never tightened."""
+_FILES_ONCE_LOOSE: Final = ("artifacts/cache.db", "artifacts/index.db")
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A place for the state; it need not exist.
+
+    `origin`: `named` by an option or SYMPHONY_HOME, found in the `tree` above the current folder, or
+    the user's `own` data folder.
+    """
+
+    path: Path
+    origin: Literal["named", "tree", "own"]
+
+    @property
+    def config(self) -> Path:
+        """The file of its settings."""
+        return self.path / CONFIG
+
+    def vouched(self) -> bool:
+        """Do its settings count? Those found in a tree only once the user has vouched for them."""
+        return self.origin != "tree" or not self.config.exists() or TrustStore().covers(self.config)
 
 
 def find_home(given: Path | str | None = None, *, start: Path | None = None) -> Path:
+    """The path of `locate_home`."""
+    return locate_home(given, start=start).path
+
+
+def locate_home(given: Path | str | None = None, *, start: Path | None = None) -> Home:
     """The home: `given`, else `SYMPHONY_HOME`, else the nearest `.symphony/` upward from `start`
 
-    (the current directory), else the platform's user data directory. It need not exist.
+    (the current directory), else the platform's user data directory. A `.symphony/` that belongs to
+    somebody else, or that others may write to, is passed over with a warning, unless it is the
+    user's own: then `secure` mends it. A folder that is named is taken whoever owns it.
     """
     if given is not None:
-        return Path(given).expanduser().absolute()
+        return Home(Path(given).expanduser().absolute(), "named")
     if named := os.environ.get("SYMPHONY_HOME"):
-        return Path(named).expanduser().absolute()
+        return Home(Path(named).expanduser().absolute(), "named")
     folder = (start or Path.cwd()).absolute()
     for parent in (folder, *folder.parents):
-        if (parent / ".symphony").is_dir():
-            return parent / ".symphony"
+        place = parent / FOLDER
+        if not place.is_dir():
+            continue
+        if (why := distrusted(place)) is None or (is_own(place) and not place.is_symlink()):
+            return Home(place, "tree")
+        _tell_once(f"{place} is not used as the home: {why}; name it in SYMPHONY_HOME to use it all the same")
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("symphony", appauthor=False))
+    return Home(Path(platformdirs.user_data_dir("symphony", appauthor=False)), "own")
+
+
+def secure(home: Home) -> None:
+    """Close the user's own home to others where it is open to them; tell of that, and of what stays open."""
+    place = home.path
+    if not is_own(place):
+        _tell_once(f"the home {place} belongs to another user, who can read and change all that is in it")
+        return
+    parts = [place, *(place / name for name in ("artifacts", "journal", "logs", "run"))]
+    if not any(map(is_loose, [*parts, *(place / name for name in _FILES_ONCE_LOOSE)])):
+        return
+    if not _holds_only_parts(place):
+        if (why := distrusted(place)) is not None:
+            _tell_once(f"the home {place} is not safe: {why}; chmod go-w {place}")
+        return
+    if changed := tighten(place):
+        _tell_once(f"the home {place} was open to other users: {changed} permissions were taken from them")
+
+
+def _holds_only_parts(place: Path) -> bool:
+    try:
+        names = {entry.name for entry in os.scandir(place)}
+    except OSError:
+        return False
+    return all(name in _PARTS or name.startswith(".") for name in names)
+
+
+def config_of(home: Home) -> Config:
+    """The settings. Those of a working tree that nobody has vouched for are left out, and named.
+
+    Raises ConfigInvalid, IoFailed.
+    """
+    if home.vouched():
+        return load_config(home=home.path)
+    _tell_once(_ignored(home))
+    return load_config()
+
+
+def _ignored(home: Home) -> str:
+    try:
+        keys = ", ".join(keys_of(home.config)) or "it cannot be read as TOML"
+    except (IoFailed, FileTooLarge) as error:
+        keys = error.message
+    return (
+        f"{home.config} does not count, for nobody has vouched for it ({keys}); "
+        f"read it, then say: symphony trust {home.path.parent}"
+    )
+
+
+@contextmanager
+def keeping_trust(home: Home) -> Iterator[None]:
+    """A block that changes the settings; if they counted before, they count afterwards."""
+    vouched = home.vouched()
+    yield
+    if vouched and home.origin == "tree" and home.config.exists():
+        TrustStore().add(home.config)
+
+
+@lru_cache(maxsize=256)
+def _tell_once(words: str) -> None:
+    """Once in a process, however often a home is looked for."""
+    log.warning(words)

@@ -15,12 +15,11 @@ import msgspec
 
 from symphony.app.beyond import beyond_of
 from symphony.app.handle import RunHandle
-from symphony.app.home import find_home
+from symphony.app.home import config_of, locate_home, secure
 from symphony.app.live import LiveBus
 from symphony.app.models import AllModels, key_names, keys_of
 from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, opened_outputs, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
-from symphony.commons.config import load_config
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
@@ -111,7 +110,9 @@ class Symphony:
         place of those of the home and the environment. `clock` and `models` stand in for the
         machine's and the settings', `catalog` describes such models. Raises OperatorsNotLoaded.
         """
-        place = find_home(home)
+        place = locate_home(home)
+        if not memory:
+            secure(place)
         found: list[Operator] = []
         files: list[str] = []
         for one in operators:
@@ -120,9 +121,15 @@ class Symphony:
             else:
                 found += load_operators(Path(one))
                 files.append(str(Path(one).absolute()))
-        settings = (lambda: load_config(home=place)) if config is None else (lambda: config)
+        settings = (lambda: config_of(place)) if config is None else (lambda: config)
         return cls(
-            None if memory else place, found, files, settings, clock=clock, models=models, catalog=catalog
+            None if memory else place.path,
+            found,
+            files,
+            settings,
+            clock=clock,
+            models=models,
+            catalog=catalog,
         )
 
     async def __aenter__(self) -> Self:

@@ -51,6 +51,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
     else:
         checks += [
             _guarded("home", lambda: check_home(home)),
+            _guarded("settings", check_settings),
             _guarded("file system", lambda: check_file_system(home, mounts())),
             _guarded("disk", lambda: check_disk(home, shutil.disk_usage(_nearest(home)).free)),
             _guarded("processes", lambda: check_processes(home, clock)),
@@ -113,6 +114,22 @@ def check_home(home: Path) -> Check:
             name="home", verdict="warning", found=f"{home}: others may write to it", fix=f"chmod go-w {home}"
         )
     return Check(name="home", verdict="ok", found=str(home))
+
+
+def check_settings() -> Check:
+    """Do the settings of the home count?"""
+    from symphony.app.home import locate_home
+
+    home = locate_home()
+    if not home.config.exists():
+        return Check(name="settings", verdict="ok", found=f"none: there is no {home.config}")
+    if not home.vouched():
+        return Check(
+            name="settings", verdict="warning",
+            found=f"{home.config} does not count: nobody has vouched for it",
+            fix=f"read it, then say: symphony trust {home.path.parent}",
+        )  # fmt: skip
+    return Check(name="settings", verdict="ok", found=str(home.config))
 
 
 def check_file_system(home: Path, known: Sequence[tuple[str, str]]) -> Check:

@@ -26,12 +26,11 @@ def catalog_with(operators: Sequence[Path]) -> "Catalog":
     """What workflows may name: the built-in catalogue, the models of the settings, what the files define."""
     import msgspec
 
-    from symphony.app.home import find_home
-    from symphony.commons.config import load_config
+    from symphony.app.home import config_of, locate_home
     from symphony.workflow import builtin_catalog
 
     found = builtin_catalog()
-    if models := load_config(home=find_home()).models:
+    if models := config_of(locate_home()).models:
         from symphony.kit.instruments.hosted.catalog import configured
 
         found = msgspec.structs.replace(found, models={**found.models, **configured(models)})

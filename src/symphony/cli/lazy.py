@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, str]] = {
     "cache": "Measure or empty the cache of results.",
     "template": "Find a template and make a workflow of it.",
     "init": "Begin: a small workflow and a home for its runs.",
+    "trust": "Let the settings of a working tree count, as they are now.",
     "doctor": "Check this machine and say how to repair what is wrong.",
     "completion": "Print the completion script of a shell.",
 }

@@ -65,9 +65,8 @@ class _Watch:
 
 def found(model: str) -> Found:
     """A model by id. Raises SymphonyError `unknown-model`, ConfigInvalid."""
-    from symphony.app.home import find_home
+    from symphony.app.home import config_of, locate_home
     from symphony.cli import files
-    from symphony.commons.config import load_config
     from symphony.commons.errors import SymphonyError
     from symphony.workflow.problems import did_you_mean
 
@@ -75,7 +74,7 @@ def found(model: str) -> Found:
     if model not in models:
         hint = did_you_mean(model, models, "symphony models list shows all")
         raise SymphonyError(f"there is no model {model!r}", code="unknown-model", hint=hint)
-    return Found(models[model], load_config(home=find_home()).models.get(model))
+    return Found(models[model], config_of(locate_home()).models.get(model))
 
 
 def document(model: Found) -> dict[str, spelling.JSON]:

@@ -43,7 +43,11 @@ def find(name: str) -> Entry:
     """One template. Raises as `find_template` does."""
     from symphony.app import find_home
 
-    return find_template(name, folders(find_home(), Path.cwd()))
+    entry = find_template(name, folders(find_home(), Path.cwd()))
+    if entry.shadows:
+        path = output.shown(str(entry.path))
+        output.note(f"warning: {path} takes the place of the template {name} that ships with Symphony")
+    return entry
 
 
 def matches(entry: Entry, words: Sequence[str]) -> bool:
@@ -65,8 +69,12 @@ def say_list(entries: Sequence[Entry], *, as_json: bool) -> None:
     if as_json:
         output.say_json([_summary(entry) for entry in entries])
         return
-    rows = [(entry.name, entry.origin, output.brief(_about(entry), 90)) for entry in entries]
+    rows = [(entry.name, _from(entry), output.brief(_about(entry), 90)) for entry in entries]
     output.say(output.table(rows, ("TEMPLATE", "FROM", "")) if rows else "none found\n")
+
+
+def _from(entry: Entry) -> str:
+    return f"{entry.origin}, in place of symphony's" if entry.shadows else entry.origin
 
 
 def _about(entry: Entry) -> str:
@@ -78,7 +86,8 @@ def _about(entry: Entry) -> str:
 
 def _summary(entry: Entry) -> dict[str, spelling.JSON]:
     about: dict[str, spelling.JSON] = {
-        "name": entry.name, "from": entry.origin, "path": str(entry.path.absolute()),
+        "name": entry.name, "from": entry.origin, "shadows": entry.shadows,
+        "path": str(entry.path.absolute()),
         "problems": [spelling.problem(problem) for problem in entry.problems],
     }  # fmt: skip
     if entry.template is not None:

@@ -122,12 +122,21 @@ def sync_directory(folder: Path) -> None:
 
 
 def private_directory(folder: Path) -> Path:
-    """`folder`, made with its parents if need be, for the owner's eyes only. Raises IoFailed."""
+    """`folder`, made if need be, as its parents are, for the owner's eyes only. Raises IoFailed."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(folder)
     except OSError as error:
         raise IoFailed.of(error, f"make the folder {folder}") from error
     return folder
+
+
+def make_private(folder: Path) -> None:
+    """As `private_directory`. Raises OSError."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def within(root: Path, path: Path | str) -> Path:

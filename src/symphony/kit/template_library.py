@@ -1,12 +1,14 @@
 """Where templates are found: a project's, the home's, and those that ship with Symphony."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.logging import logger
+from symphony.commons.ownership import distrusted
 from symphony.workflow.documents import UnknownFormat
 from symphony.workflow.files import Reading, read
 from symphony.workflow.model import NAME
@@ -20,6 +22,8 @@ SUFFIXES: Final = (".yaml", ".yml", ".toml", ".json")
 FILES_MAX: Final = 1_000
 
 Origin: TypeAlias = Literal["project", "home", "symphony", "file"]
+
+log = logger(__name__)
 
 
 class TemplateNotFound(SymphonyError):
@@ -42,26 +46,46 @@ class TemplateInvalid(SymphonyError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One template that was found. Without `template`, `problems` say why it cannot be used."""
+    """One template that was found. Without `template`, `problems` say why it cannot be used.
+
+    `shadows`: a template of this name ships with Symphony, and this one takes its place.
+    """
 
     name: str
     path: Path
     origin: Origin
     template: Template | None
     problems: tuple[Problem, ...] = ()
+    shadows: bool = False
 
 
 def folders(home: Path | None, start: Path) -> list[tuple[Origin, Path]]:
-    """Where to look, the nearest first: of two templates with one name the first counts."""
+    """Where to look, the nearest first: of two templates with one name the first counts.
+
+    A folder that belongs to another user, or that others may write to, is passed over with a warning.
+    """
     found: list[tuple[Origin, Path]] = []
     for parent in (start, *start.parents):
-        if (parent / PROJECT_FOLDER).is_dir():
+        if _is_safe(parent / PROJECT_FOLDER):
             found.append(("project", parent / PROJECT_FOLDER))
             break
-    if home is not None:
+    if home is not None and _is_safe(home / HOME_FOLDER):
         found.append(("home", home / HOME_FOLDER))
-    found.append(("symphony", Path(str(resources.files("symphony.kit") / "templates"))))
+    found.append(("symphony", _shipped()))
     return found
+
+
+def _shipped() -> Path:
+    return Path(str(resources.files("symphony.kit") / "templates"))
+
+
+def _is_safe(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    if (why := distrusted(folder)) is not None:
+        log.warning(f"the templates in {folder} are not used: {why}")
+        return False
+    return True
 
 
 def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[Entry]:
@@ -69,8 +93,13 @@ def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[Entry]:
     found: dict[str, Entry] = {}
     for origin, folder in places:
         for path in _files(folder):
-            if path.stem not in found and (entry := _entry(path, origin)) is not None:
+            entry = _entry(path, origin)
+            if entry is None:
+                continue
+            if path.stem not in found:
                 found[path.stem] = entry
+            elif origin == "symphony":
+                found[path.stem] = replace(found[path.stem], shadows=True)
     return [found[name] for name in sorted(found)]
 
 
@@ -87,7 +116,8 @@ def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> Entry:
     for origin, folder in places:
         for path in _files(folder):
             if path.stem == name and (entry := _entry(path, origin)) is not None:
-                return _usable(entry)
+                shadows = origin != "symphony" and any(one.stem == name for one in _files(_shipped()))
+                return _usable(replace(entry, shadows=shadows))
     from difflib import get_close_matches
 
     known = [entry.name for entry in all_templates(places)]

@@ -30,7 +30,8 @@ outputs: {said: "${{ hello.stdout }}"}
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SYMPHONY_HOME", str(tmp_path / "home"))
-    (tmp_path / "home" / "templates").mkdir(parents=True)
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "templates").mkdir()
     (tmp_path / "symphony-templates").mkdir()
     return tmp_path
 

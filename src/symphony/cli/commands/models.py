@@ -80,11 +80,12 @@ def add(
     **limits: int | None,
 ) -> int:  # fmt: skip
     """Add a model to the settings of the home; what stands there stays as it is."""
-    from symphony.app.home import find_home
+    from symphony.app.home import keeping_trust, locate_home
     from symphony.cli import modelling
     from symphony.commons.config_writing import add_section
 
-    file = find_home() / "config.toml"
+    home = locate_home()
+    file = home.config
     price = modelling.price(price_in, price_out, price_cached)
     given = {
         "provider": provider,
@@ -96,7 +97,8 @@ def add(
         **limits,
         "price": price or None,
     }
-    add_section(file, ("models", model), {k: value for k, value in given.items() if value is not None})
+    with keeping_trust(home):
+        add_section(file, ("models", model), {k: value for k, value in given.items() if value is not None})
     output.note(f"added {model} to {output.shown(str(file))}")
     return 0
 

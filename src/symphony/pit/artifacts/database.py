@@ -49,6 +49,8 @@ def connect(path: Path | None, *, application: int, schema: str) -> sqlite3.Conn
     `application` marks the file as ours, of this version of the tables. Usable by several
     threads under the caller's lock. Raises Broken, StorageFull, IoFailed.
     """
+    if path is not None:
+        _make_private(path)
     with database_errors(f"open {path or 'a database in memory'}"):
         connection = sqlite3.connect(
             path or ":memory:", timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
@@ -59,6 +61,15 @@ def connect(path: Path | None, *, application: int, schema: str) -> sqlite3.Conn
             connection.close()
             raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Make an empty file, which SQLite takes for a new database, for the owner's eyes only.
+
+    SQLite would heed the umask alone. What it puts beside the file gets the file's permissions.
+    """
+    with io_errors(f"make {path}"), suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def close_with(owner: object, connection: sqlite3.Connection) -> None:

@@ -55,7 +55,7 @@ class Staged:
         self.size += len(chunk)
 
     def seal(self) -> None:
-        os.fchmod(self._fd, 0o444)
+        os.fchmod(self._fd, 0o400)
         os.fsync(self._fd)
 
     def now_s(self) -> float:

@@ -132,7 +132,8 @@ class RecordLog:
         """Begin a new log, of a new id, with `records`; the old one stays whole until then."""
         temporary = self.path.with_suffix(".new")
         with io_errors(f"write {self.path}"):
-            with temporary.open("wb") as stream:
+            number = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(number, "wb") as stream:
                 stream.write(line_of(Opened(os.urandom(8).hex())))
                 stream.writelines(line_of(record) for record in records)
                 stream.flush()

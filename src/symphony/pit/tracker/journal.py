@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from symphony.commons.filesystem import sync_directory
+from symphony.commons.filesystem import make_private, sync_directory
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import ChildDocument, Recorded
 from symphony.pit.tracker.journal_rows import (
@@ -184,7 +184,7 @@ class SqliteStore:
         It is there as a whole or not at all. Raises JournalFailed, leaving nothing behind;
         FileExistsError if there is one.
         """
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(path.parent)
         if path.exists():
             raise FileExistsError(path)
         made = path.with_name(f"{path.name}.new")

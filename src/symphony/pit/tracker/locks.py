@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import make_private
 
 _PATIENCE_S = 1.0
 _POLL_S = 0.01
@@ -26,7 +27,7 @@ class RunLock:
 
     def acquire(self, pid: int) -> None:
         """Raises RunBusy if another living process holds it. Blocks for at most `_PATIENCE_S`."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self.path.parent)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if not _taken(fd, fcntl.LOCK_EX):
             owner = _owner(fd)

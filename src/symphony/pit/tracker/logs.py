@@ -17,6 +17,7 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 import msgspec
 
+from symphony.commons.filesystem import make_private
 from symphony.commons.unicode import sound
 from symphony.pit.tracker.tokens import Mask
 
@@ -162,7 +163,7 @@ class RunLog:
 
     def _open(self) -> TextIO:
         assert self._path is not None
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(self._path.parent)
         number = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._size = os.fstat(number).st_size
         return os.fdopen(number, "a", encoding="utf-8", errors="replace")
