@@ -10,7 +10,8 @@ import msgspec
 from symphony.ports.values import Value
 from symphony.workflow.documents.tree import Tree
 from symphony.workflow.problems import child
-from symphony.workflow.templates.shell_text import PLACEHOLDER, filled
+from symphony.workflow.templates.placeholders import PLACEHOLDER
+from symphony.workflow.templates.shell_text import filled
 from symphony.workflow.values import spelled
 
 KEY: Final = "template"

@@ -2,23 +2,26 @@
 
 A value is written in single quotes, in which the shell reads every character as it stands. That is
 only safe where a word may begin quoted; so a placeholder is refused wherever the shell would read
-the quotes otherwise: inside quotes of the author's, comments, here-documents, backquotes, `${…}` and
-`$((…))`, after a backslash or a dollar sign. Source: POSIX.1-2024, Shell Command Language, 2.2 and 2.3.
+the quotes otherwise: inside quotes of the author's, comments, here-documents, backquotes, `${…}`,
+`$[…]` and `$((…))`, after a backslash or a dollar sign; and wherever the shell evaluates the word
+once more. Source: POSIX.1-2024, Shell Command Language, 2.2 and 2.3.
 """
 
 import re
 from collections.abc import Callable
 from typing import Final
 
-PLACEHOLDER: Final = re.compile(r"\$\[\[\s*([^\[\]]*?)\s*\]\]")
-"""`$[[ name ]]`; the name may be wrong."""
+from symphony.workflow.templates.placeholders import PLACEHOLDER
+from symphony.workflow.templates.shell_words import evaluated
 
 _WORD_ENDS: Final = ";&|()<>"
 _SIMPLE: Final = re.compile(r"\$\{(?:[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[?#@*!-])\}")
+_INSTEAD: Final = "hand it over as an input of the node, which arrives as a variable"
 _OPENERS: Final = (
     ("`", "after a backquote: write $(…) in place of `…`"),
     ("<<", "after a here-document"),
     ("((", "after ((…))"),
+    ("$[", "after $[…]"),
     ("${", "after ${…} with an operator in it"),
     ("$'", "after $'…'"),
     ('$"', 'after $"…"'),
@@ -40,6 +43,8 @@ def filled(command: str, word: Callable[[str], str]) -> str:
     at = 0
     for match in PLACEHOLDER.finditer(command):
         why = _unsafe(command, match.start())
+        if why is None and (what := evaluated(command, match.start())) is not None:
+            why = f"{what}, where the shell evaluates it once more; {_INSTEAD}"
         if why is not None:
             raise ValueError(f"{match[0]} stands {why}")
         pieces += (command[at : match.start()], quoted(word(match[1])))
@@ -88,7 +93,7 @@ def _unsafe(command: str, end: int) -> str | None:
             continue
         for text, why in _OPENERS:
             if command.startswith(text, at):
-                return f"{why}; hand it over as an input of the node, which arrives as a variable"
+                return f"{why}; {_INSTEAD}"
         word_begins = char in _WORD_ENDS or char.isspace()
         at += 1
     if end and command[end - 1] == "$":
