@@ -3,10 +3,15 @@
 import base64
 import html
 import json
+import random
 import re
 import shlex
+import string
+import subprocess
 import time
+import unicodedata
 import urllib.parse
+import xml.sax.saxutils
 
 import pytest
 from hypothesis import given
@@ -53,6 +58,17 @@ SPELLED = {
 }
 
 
+SPELLED |= {
+    "JSON of Go": json.dumps({"k": SECRET}, ensure_ascii=False)
+    .replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"),
+    "XML": xml.sax.saxutils.escape(SECRET),
+    "an attribute in XML": xml.sax.saxutils.escape(SECRET, {"'": "&apos;", '"': "&quot;"}),
+    "a query in a query": urllib.parse.quote(urllib.parse.quote(SECRET, safe=""), safe=""),
+    "a decomposed letter": unicodedata.normalize("NFD", SECRET),
+    "base64 of echo": base64.b64encode(f"{SECRET}\n".encode()).decode(),
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("text", SPELLED.values(), ids=SPELLED.keys())
 def test_it_is_masked_in_the_spellings_of_other_formats(text: str) -> None:
     masked = redactor(SECRET).mask(text)
@@ -74,6 +90,34 @@ def test_each_line_of_a_secret_is_one() -> None:
 
 def test_a_secret_read_from_a_file_is_masked_without_its_last_line_end() -> None:
     assert redactor("token-123\n").mask("Bearer token-123.") == "Bearer ***."
+
+
+def test_a_key_in_one_line_is_masked_when_a_program_has_broken_it_up() -> None:
+    mask = redactor(PEM.strip().replace("\n", "\\n")).mask
+    assert mask(PEM) == "***\n"
+    assert mask("key: kqhkiG9w0BAQEF.") == "key: ***."
+
+
+@pytest.mark.parametrize("width", [76, 64])
+def test_lines_of_base64_are_masked(width: int) -> None:
+    key = "".join(random.Random(1).choices(string.ascii_letters, k=400))
+    body = base64.b64encode(f"{key}\n".encode()).decode()
+    lines = [body[at : at + width] for at in range(0, len(body), width)]
+    masked = redactor(key).mask("\n".join(lines)).split("\n")
+    assert masked[:-1] == ["***"] * (len(lines) - 1)
+    assert len(masked[-1]) <= 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("secret", [SECRET, "it's a 'secret'", "tab\tand\nline's end", "$HOME `x` \\ !"])
+def test_what_bash_quotes_is_masked(secret: str) -> None:
+    shown = subprocess.run(
+        ["bash", "-c", 'printf %q "$1"; echo; printf "%s\n" "${1@Q}"; set -x; : "$1"', "bash", secret],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    masked = redactor(secret).mask(shown.stdout + shown.stderr)
+    assert masked.count("***") >= 3, masked
+    assert secret.split()[-1] not in masked.replace("***", "")
 
 
 def test_wide_text_is_masked_in_bytes() -> None:

@@ -2,7 +2,9 @@
 
 import base64
 import json
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping
+from typing import Literal
 
 LENGTH_MIN = 6
 """Shorter texts are no secrets: masking them would deface everything else."""
@@ -10,6 +12,7 @@ LENGTH_MIN = 6
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _SHELL_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
+_GO = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _MARKUP = {**_HTML, '"': "&#34;", "'": "&#39;"}
 
 
@@ -49,6 +52,7 @@ def _all(value: str) -> Iterator[tuple[str, str]]:
     yield "markup", "".join(_MARKUP.get(c, c) for c in value)
     for whole, text in (("", value), ("stripped-", value.strip())):
         yield from _binary(whole, utf8(text))
+    yield from _later(value)  # behind the others, whose names stand in journals
 
 
 def _programming(value: str) -> Iterator[tuple[str, str]]:
@@ -76,6 +80,32 @@ def _urls(value: str) -> Iterator[tuple[str, str]]:
         yield f"percent{case}", quoted
         yield f"percent-path{case}", quoted.replace(slash, "/")
         yield f"plus{case}", quoted.replace("%20", "+")
+
+
+def _later(value: str) -> Iterator[tuple[str, str]]:
+    """What other tools make of a text: Go's JSON, XML, `printf %q`, a variable with `\\n` in it."""
+    yield "json-go", _replaced(json.dumps(value, ensure_ascii=False)[1:-1], _GO)
+    yield "json-ascii-go", _replaced(json.dumps(value)[1:-1], _GO)
+    yield "xml", _replaced(value, {c: _HTML[c] for c in "&<>"})
+    yield "xml-quotes", _replaced(value, {**_HTML, "'": "&apos;"})
+    yield "shell-ansi", json.dumps(value, ensure_ascii=False)[1:-1].replace('\\"', '"').replace("'", "\\'")
+    for form, text in _urls(value):
+        yield f"{form}-twice", text.replace("%", "%25")
+    normal: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+    for form in normal:
+        yield form, unicodedata.normalize(form, value)
+    unescaped = value.replace("\\r", "").replace("\\n", "\n")
+    yield "unescaped", unescaped
+    for number, line in enumerate(unescaped.split("\n")):
+        yield f"unescaped-{number}", line.strip()
+    digits = base64.b64encode(utf8(value)).decode("ascii")[: len(utf8(value)) * 8 // 6]
+    for width in (76, 64):  # as `base64` and `openssl` break lines
+        for number, at in enumerate(range(0, len(digits), width)):
+            yield f"base64-{width}-{number}", digits[at : at + width]
+
+
+def _replaced(text: str, by: Mapping[str, str]) -> str:
+    return "".join(by.get(c, c) for c in text)
 
 
 def _binary(prefix: str, body: bytes) -> Iterator[tuple[str, str]]:
