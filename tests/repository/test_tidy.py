@@ -93,6 +93,12 @@ def test_no_source_is_left_unwritten() -> None:
     assert offences(re.compile(r"raise NotImplementedError"), ".py") == []  # tidy: the rule itself
 
 
+def test_one_function_says_what_ends_a_line() -> None:
+    """`str.splitlines` also cuts at form feeds, U+0085 and U+2028: see `symphony.commons.lines`."""
+    found = offences(re.compile(r"\.splitlines\("), ".py")
+    assert [one for one in found if one.startswith("src/")] == []
+
+
 def test_no_module_is_called_by_a_name_that_says_nothing() -> None:
     assert [
         str(path.relative_to(ROOT))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from symphony.cli.output import columns, paint, shown
+from symphony.commons.lines import lines_of
 
 if TYPE_CHECKING:
     from symphony.workflow.problems import Problem, ValidationReport
@@ -54,7 +55,7 @@ class Source:
                 body = unpacked(body)
         except (OSError, SyntaxProblem):  # a packed text that is cut off or damaged has no lines to show
             return cls(name)
-        return cls(name, body.decode("utf-8", "replace").splitlines())
+        return cls(name, lines_of(body.decode("utf-8", "replace")))
 
 
 def problem_block(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.lines import lines_of
 
 BYTES_MAX: Final = 1024 * 1024
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -54,7 +55,7 @@ def parse_env(text: str, name: str) -> dict[str, str]:
     EnvFileRefused naming `name` and the line.
     """
     found: dict[str, str] = {}
-    for number, written in enumerate(text.splitlines(), start=1):
+    for number, written in enumerate(lines_of(text), start=1):
         line = written.strip().removeprefix("export ").strip()
         if not line or line.startswith("#"):
             continue

@@ -9,6 +9,7 @@ import click
 
 from symphony.cli import output
 from symphony.cli.main import PROGRAM, root
+from symphony.commons.lines import lines_of
 
 
 def reference() -> str:
@@ -50,7 +51,7 @@ def _paragraphs(text: str) -> list[str]:
     lines: list[str] = []
     for paragraph in text.split("\n\n"):
         if paragraph.startswith("\b\n"):
-            lines += ["```sh", *paragraph.removeprefix("\b\n").splitlines(), "```", ""]
+            lines += ["```sh", *lines_of(paragraph.removeprefix("\b\n")), "```", ""]
         else:
             lines += [paragraph, ""]
     return lines[:-1]

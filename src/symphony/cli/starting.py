@@ -6,6 +6,7 @@ from typing import Final
 
 from symphony.cli.failures import BadUsage
 from symphony.commons.filesystem import private_directory, read_text_bounded, write_atomic
+from symphony.commons.lines import lines_of
 
 WORKFLOW_NAME: Final = "workflow.yaml"
 HOME_NAME: Final = ".symphony"
@@ -78,8 +79,6 @@ def begin(folder: Path) -> Begun:
 def _with_ignored(ignore: Path) -> str | None:
     """What .gitignore must say, or None if it says so already."""
     text = read_text_bounded(ignore, _GITIGNORE_BYTES_MAX) if ignore.exists() else ""
-    if any(
-        line.strip() in (IGNORED, HOME_NAME, f"/{IGNORED}", f"/{HOME_NAME}") for line in text.splitlines()
-    ):
+    if any(line.strip() in (IGNORED, HOME_NAME, f"/{IGNORED}", f"/{HOME_NAME}") for line in lines_of(text)):
         return None
     return text + ("\n" if text and not text.endswith("\n") else "") + IGNORED + "\n"

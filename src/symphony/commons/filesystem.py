@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.commons.lines import line_number
 
 _NO_DIRECTORY_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF}
 _CHUNK_BYTES = 1 << 20
@@ -183,7 +184,7 @@ def read_text_bounded(path: Path, limit_bytes: int) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
+        line = line_number(body, error.start)
         raise IoFailed(
             f"cannot read {path}: line {line} is not UTF-8 text",
             details={"path": str(path), "line": line},

@@ -6,6 +6,7 @@ from typing import Annotated, Final, TypedDict
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
+from symphony.commons.lines import lines_of
 from symphony.kit.errors import InputRefused
 from symphony.sdk import Context, operator
 from symphony.workflow.types import ANY, PortType
@@ -115,7 +116,7 @@ def census(
     if b"\0" in body[:_SNIFF]:
         return {**empty, "kind": "binary"}
     text = body.decode("utf-8", "replace")
-    lines = text.splitlines()
+    lines = lines_of(text)
     head = "\n".join(lines[:_HEAD_LINES])
     spdx = re.search(_SPDX.pattern, head, re.MULTILINE)
     return {

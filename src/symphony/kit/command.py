@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 import msgspec
 
 from symphony.commons.environment import inherited, variable_of
+from symphony.commons.lines import lines_of
 from symphony.commons.processes import NODE_VARIABLE, RUN_VARIABLE
 from symphony.ipc.lines import Lines
 from symphony.kit.errors import CommandFailed, CommandNotStarted
@@ -114,7 +115,7 @@ def _failed(exit_code: int, stderr: str) -> CommandFailed:
         if exit_code < 0
         else f"the command exited with {exit_code}"
     )
-    last = next((line.strip() for line in reversed(stderr[-_TAIL:].splitlines()) if line.strip()), "")
+    last = next((line.strip() for line in reversed(lines_of(stderr[-_TAIL:])) if line.strip()), "")
     return CommandFailed(
         f"{how}: {last[:200]}" if last else how,
         details={"exit_code": exit_code, "stderr": stderr[-_TAIL:]},

@@ -16,6 +16,7 @@ from typing import BinaryIO, Final, TextIO, TypeAlias
 import msgspec
 
 from symphony.commons.errors import IoFailed
+from symphony.commons.lines import line_number
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 
@@ -165,13 +166,16 @@ class Reading(AbstractContextManager[Table]):
     def _bad_line(self) -> int:
         """The line that cannot be decoded: read again, since the error counts from some buffer."""
         decoder = codecs.getincrementaldecoder(self._encoding)()
-        line = 1
+        line, half = 1, ""  # the first half of a line end that may go on in the next chunk
         with self._source.open() as stream:
             while chunk := stream.read(_SAMPLE_CHARS):
                 try:
-                    line += decoder.decode(chunk).count("\n")
+                    text = half + decoder.decode(chunk)
                 except UnicodeDecodeError as error:
-                    return line + error.object[: error.start].count(b"\n")
+                    before = half.encode() + error.object[: error.start]
+                    return line - 1 + line_number(before, len(before))
+                half = "\r" if text.endswith("\r") else ""
+                line += line_number(text, len(text) - len(half)) - 1
         return line
 
 

@@ -5,6 +5,7 @@ import re
 
 import msgspec
 
+from symphony.commons.lines import column_number, line_number, lines_of
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 from symphony.sdk import Json, operator
@@ -28,7 +29,7 @@ def parse(text: str, lines: bool = False) -> Json:
     """
     if not lines:
         return _parsed(text, 0)
-    return [_parsed(line, number) for number, line in enumerate(text.split("\n")) if line.strip()]
+    return [_parsed(line, number) for number, line in enumerate(lines_of(text)) if line.strip()]
 
 
 @operator("json.query", version="1.0.0", pure=True)
@@ -65,7 +66,7 @@ def _parsed(text: str, line: int) -> Value:
     except UnicodeEncodeError as error:
         raise InputRefused(f"input text: {error.reason}", hint="give valid Unicode") from error
     if _LONG_NUMBER.search(text) and (number := _beyond_64_bits(value)) is not None:
-        at = text.count("\n", 0, text.find(str(number)[:40])) + line + 1
+        at = line_number(text, text.find(str(number)[:40])) + line
         raise InputRefused(f"input text, line {at}: an integer beyond 64 bits", hint="write it as a string")
     return value
 
@@ -96,7 +97,6 @@ def _place(text: str, message: str, line: int) -> tuple[str]:
             return (f"input text: {message}",)
         return (f"input text, line {half[0] + line}, column {half[1]}: half of a surrogate pair",)
     before = text.encode()[: int(found[1])].decode("utf-8", "replace")
-    row = before.count("\n") + line + 1
-    column = len(before) - (before.rfind("\n") + 1) + 1
+    row, column = line_number(before, len(before)) + line, column_number(before, len(before))
     reason = message[: found.start()].strip().removeprefix("JSON is malformed: ")
     return (f"input text, line {row}, column {column}: {reason}",)

@@ -10,6 +10,7 @@ from typing import Literal, TypedDict
 
 from symphony.commons.errors import IoFailed
 from symphony.commons.filesystem import read_bounded, within, write_atomic
+from symphony.commons.lines import line_number
 from symphony.kit.errors import GitFailed, GitMissing, InputRefused, NotARepository, OutputTooLarge, Stopped
 from symphony.kit.git_listing import Listing, files_below
 from symphony.kit.globbing import matcher
@@ -118,7 +119,7 @@ def read(path: Path, context: Context, encoding: str = "utf-8", max_bytes: int =
     try:
         return body.decode(encoding)
     except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
+        line = line_number(body, error.start)
         raise InputRefused(
             f"{file}:{line} is not {error.encoding}: {error.reason} (byte {error.start})",
             hint="say the file's encoding, for instance latin-1",

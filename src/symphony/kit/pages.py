@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_text_bounded
+from symphony.commons.lines import lines_of, unified
 from symphony.kit.errors import InputRefused, Stopped
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
@@ -289,7 +290,7 @@ class _Reader(HTMLParser):
 
 def _of_html(text: str, first_line: int = 1) -> tuple[list[Link], list[str]]:
     reader = _Reader(first_line)
-    reader.feed(text)
+    reader.feed(unified(text))
     reader.close()
     return reader.links, reader.anchors
 
@@ -364,7 +365,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
     """Paragraphs, headings and fenced code, each with its first line."""
     held: list[str] = []
     began, fence = 1, ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines_of(text), start=1):
         mark = _FENCE.match(line)
         if fence:
             held.append(line)

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from symphony.commons.lines import line_number, unified
 from symphony.kit.shapes import Definition, shape
 
 SIGNATURE_LENGTH_MAX = 2000
@@ -82,18 +83,18 @@ def read_source(body: bytes, *, shapes: bool = False) -> Module:
 def _decoded(body: bytes) -> str:
     """As text with \\n at the end of its lines, as Python reads it: marks and declarations count."""
     if b"\0" in body:
-        raise SourceProblem("it contains null characters", body[: body.index(b"\0")].count(b"\n") + 1)
+        raise SourceProblem("it contains null characters", line_number(body, body.index(b"\0")))
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(body).readline)
         text = body.decode(encoding)
     except SyntaxError as error:  # an encoding that is not known, or not meant
         raise SourceProblem(error.msg, 1) from None
     except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
+        line = line_number(body, error.start)
         raise SourceProblem(f"it is not {error.encoding}: {error.reason}", line) from None
     except (LookupError, ValueError) as error:  # a codec that is none for text
         raise SourceProblem(str(error), 1) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return unified(text)
 
 
 def _parsed(text: str) -> ast.Module:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from symphony.commons.lines import lines_of
+
 _ITEM = re.compile(r"(?P<name>[A-Za-z_]\w*)(?: *\([^)]*\))?: +(?P<text>\S.*)")
 _SECTIONS = {
     "args:": "inputs",
@@ -44,7 +46,7 @@ def parse_docstring(text: str | None, inputs: Collection[str], outputs: Collecti
     parsed = Docstring()
     if not text:
         return parsed
-    lines = inspect.cleandoc(text).splitlines()
+    lines = lines_of(inspect.cleandoc(text))
     start = next((i for i, line in enumerate(lines) if not line.strip()), len(lines))
     parsed.summary = " ".join(line.strip() for line in lines[:start])
     parsed.help = _read_body(lines[start:], parsed, inputs, outputs)

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from symphony.commons.lines import lines_of
+
 LENGTH_MIN = 6
 """Shorter texts are no secrets: masking them would deface everything else."""
 
@@ -43,7 +45,7 @@ def _all(value: str) -> Iterator[tuple[str, str]]:
     yield "raw", value
     yield "stripped", value.strip()
     yield "crlf", value.replace("\r\n", "\n").replace("\n", "\r\n")
-    for number, line in enumerate(value.splitlines()):
+    for number, line in enumerate(lines_of(value)):
         yield f"line-{number}", line.strip()
     yield from _programming(value)
     yield from _shells(value)

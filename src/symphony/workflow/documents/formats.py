@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.lines import column_number, line_number
 from symphony.workflow.documents.compression import SUFFIX, unpacked
 from symphony.workflow.documents.tree import (
     BYTES_MAX,
@@ -142,8 +143,7 @@ def text_of(body: bytes) -> str:
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        begin = body.rfind(b"\n", 0, error.start) + 1
-        column = len(body[begin : error.start].decode("utf-8", "replace")) + 1
+        before = body[: error.start].decode("utf-8", "replace")
+        position = line_number(before, len(before)), column_number(before, len(before))
         hint = "save the file as UTF-8"
-        raise SyntaxProblem("syntax", "the text is not UTF-8", hint, (line, column)) from None
+        raise SyntaxProblem("syntax", "the text is not UTF-8", hint, position) from None

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import msgspec
 
+from symphony.commons.lines import column_number, line_number
 from symphony.workflow.documents.json_reader import JsonReader
 from symphony.workflow.documents.tree import RECURSION_USUAL, Document, Positions, Spot, SyntaxProblem, Tree
 
@@ -56,7 +57,7 @@ def half_pair(text: str) -> tuple[int, int] | None:
     at = next((found.start() for found in _ESCAPE.finditer(text) if found[1]), None)
     if at is None:
         return None
-    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
+    return line_number(text, at), column_number(text, at)
 
 
 def write(tree: Tree) -> bytes:

@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from symphony.commons.lines import line_starts
 from symphony.workflow.problems import Code, Problem
 
 BYTES_MAX: Final = 16 * 1024 * 1024
@@ -48,7 +49,7 @@ class Positions:
     def __init__(self, text: str, spots: Callable[[], Spot]) -> None:
         self._text, self._spots = text, spots
         self._root: Spot | None = None
-        self._ends: list[int] | None = None
+        self._starts: list[int] | None = None
 
     def of(self, place: str) -> Position:
         """Line and column of `place`, or of the nearest thing around it that the text has."""
@@ -59,10 +60,10 @@ class Positions:
 
     def at(self, offset: int) -> Position:
         """Line and column of a character."""
-        if self._ends is None:
-            self._ends = [i for i, char in enumerate(self._text) if char == "\n"]
-        line = bisect_right(self._ends, offset - 1)
-        return line + 1, offset - (self._ends[line - 1] if line else -1)
+        if self._starts is None:
+            self._starts = line_starts(self._text)
+        line = bisect_right(self._starts, offset)
+        return line, offset - self._starts[line - 1] + 1
 
 
 def _deepest(

@@ -10,7 +10,6 @@ import yaml
 from symphony.workflow.documents.tree import (
     DEPTH_MAX,
     Document,
-    Position,
     Positions,
     Spot,
     SyntaxProblem,
@@ -58,7 +57,7 @@ def parse(text: str) -> Document:
         builder.build(yaml.parse(_ended(text), Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        position = builder.positions.at(mark.index) if mark else (1, 1)
         words = ", ".join(part for part in (error.context, error.problem) if part)
         hint = "check indentation, brackets and quotes"
         raise SyntaxProblem("syntax", f"this is not YAML: {words}", hint, position) from None
@@ -134,7 +133,7 @@ class _Builder:
 
     def _refuse(self, event: yaml.Event, what: str, hint: str) -> None:
         self.readable = False
-        self.findings.add("syntax", "", f"{what} is not allowed", hint, _position(event))
+        self.findings.add("syntax", "", f"{what} is not allowed", hint, self.positions.at(_offset(event)))
 
     def _refuse_tag(self, event: "yaml.ScalarEvent | yaml.CollectionStartEvent") -> None:
         if event.tag is not None:
@@ -142,7 +141,7 @@ class _Builder:
 
     def _open(self, holder: dict[str, Tree] | list[Tree], event: "yaml.CollectionStartEvent") -> None:
         if len(self.stack) >= DEPTH_MAX:
-            raise too_deep(_position(event))
+            raise too_deep(self.positions.at(_offset(event)))
         self._refuse_tag(event)
         place, spot = self._add(holder, event)
         self.stack.append(_Frame(holder, place, spot))
@@ -172,11 +171,13 @@ class _Builder:
         frame.key = None
         if not isinstance(item, str):
             message = f"a key must be text, and {shown(item)} is none"
-            self.findings.add("type-mismatch", frame.place, message, "put it in quotes", _position(event))
+            self.findings.add(
+                "type-mismatch", frame.place, message, "put it in quotes", self.positions.at(_offset(event))
+            )
         elif item in frame.holder:
             self.findings.add(
                 "duplicate-name", child(frame.place, item), f"the key {shown(item)} stands twice",
-                "rename or remove one", _position(event),
+                "rename or remove one", self.positions.at(_offset(event)),
             )  # fmt: skip
         else:
             frame.key = item
@@ -187,8 +188,3 @@ class _Builder:
 def _offset(event: yaml.Event) -> int:
     assert event.start_mark is not None  # the C parser marks every event
     return event.start_mark.index
-
-
-def _position(event: yaml.Event) -> Position:
-    assert event.start_mark is not None
-    return event.start_mark.line + 1, event.start_mark.column + 1

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.lines import lines_of
 from symphony.workflow.problems import Code
 
 
@@ -86,7 +87,7 @@ def first_error(message: str) -> tuple[str, int, int]:
     """The first problem in what the library says, in our words, with line and column (0: unknown)."""
     match = _FIRST.search(message)
     if match is None:
-        return reworded((message.strip().splitlines() or ["unknown error"])[0]), 0, 0
+        return reworded((lines_of(message.strip()) or ["unknown error"])[0]), 0, 0
     return reworded(match[3]), max(0, int(match[1])), max(0, int(match[2]))
 
 
