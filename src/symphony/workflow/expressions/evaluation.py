@@ -22,8 +22,10 @@ from symphony.workflow.expressions.errors import (
 )
 from symphony.workflow.expressions.moments import exact
 from symphony.workflow.expressions.nulls import repay
+from symphony.workflow.expressions.order import Orders
 from symphony.workflow.expressions.scan import Found, Read, tokens
 from symphony.workflow.expressions.staging import Data, EvaluationFailed, NotStaged, Stage, is_large, stage
+from symphony.workflow.expressions.walks import built_maps, ordered_walks
 from symphony.workflow.types import PortType
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _SHOWN = 80
 _ERRORS = (RuntimeError, TypeError, ValueError, OverflowError)
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _MOMENT = re.compile(r"timestamp|duration", re.IGNORECASE)
+_WALK = re.compile(r"\.\s*(?:map|filter)\s*\(")
 _NULL = re.compile(r"\bnull\b")
 _MAYBE_NULL = ("port", "item", "state", "value")
 
@@ -140,12 +143,13 @@ def _identifiers(text: str) -> frozenset[str]:
     return frozenset(token.text for token in tokens(text) if token.kind == "ident")
 
 
-def _evaluate(text: str, data: Data) -> object:
+def _evaluate(text: str, data: Data, orders: Orders) -> object:
     """The value of `text`, as the library gives it. Raises EvaluationFailed."""
     used = {name: data[name] for name in sorted(_identifiers(text) & data.keys())}
     variables = tuple((name, isinstance(value, datetime)) for name, value in used.items())
     try:
-        result = _program(text, variables).eval(data=used)
+        program = _walking(text, variables, used, orders) if _WALK.search(text) else None
+        result = (program or _program(text, variables)).eval(data=used)
         plain = result.plain_value()
         repay(plain)
         if _MOMENT.search(text) or any(moment for _, moment in variables):
@@ -157,14 +161,31 @@ def _evaluate(text: str, data: Data) -> object:
     return plain
 
 
-def _evaluate_part(text: str, data: Data) -> object:
+def _walking(
+    text: str, variables: tuple[tuple[str, bool], ...], used: dict[str, object], orders: Orders
+) -> "cel.Expression | None":
+    """The program whose macros go through maps in order, their orders put into `used`; None if none may."""
+    lists = frozenset(name for name, value in used.items() if isinstance(value, list))
+    walking, walks = ordered_walks(text, lists, orders.builds_any)
+    if not walks:
+        return None
+    try:
+        program = _program(walking, (*variables, (walks, False)))
+    except _ERRORS:  # the text itself is as deep as the library allows
+        return None
+    used[walks] = orders.walks
+    return program
+
+
+def _evaluate_part(text: str, data: Data, orders: Orders) -> object:
     """`_evaluate` for values that came out of another evaluation: moments do not go in again."""
     try:
-        return _evaluate(text, data)
+        found = _evaluate(text, data, orders)
     except EvaluationFailed as error:
         if "Non-CEL value" in error.message:
             raise NotStaged from None
         raise
+    return orders.walked(found)  # a macro that was taken apart goes through it as it stands
 
 
 class Program:
@@ -183,7 +204,8 @@ class Program:
         values = [(name, kind, lookup(read)) for read, name, kind in self._kinds]
         try:
             data = {name: celtypes.given(value, kind) for name, kind, value in values}
-            return celtypes.to_value(self._run(data))
+            orders = Orders([value for _, _, value in values], built_maps(self._expression.text))
+            return orders.restore(celtypes.to_value(self._run(data, orders)))
         except EvaluationFailed as error:
             raise self._failed(reworded(error.message)) from None
         except (ValueError, OverflowError) as error:
@@ -191,21 +213,21 @@ class Program:
         except RecursionError:
             raise self._failed("a value is nested too deeply") from None
 
-    def _run(self, data: Data) -> object:
+    def _run(self, data: Data, orders: Orders) -> object:
         parts = self._parts() if is_large(list(data.values())) else None
         if parts is None:
-            return _evaluate(self._expression.text, data)
+            return _evaluate(self._expression.text, data, orders)
         try:
-            return parts.run(data, _evaluate_part)
+            return parts.run(data, lambda text, used: _evaluate_part(text, used, orders))
         except (EvaluationFailed, NotStaged) as staged:
             if isinstance(staged, EvaluationFailed) and parts.strict:
                 raise
-            return self._whole(data, staged)
+            return self._whole(data, staged, orders)
 
-    def _whole(self, data: Data, staged: EvaluationFailed | NotStaged) -> object:
+    def _whole(self, data: Data, staged: EvaluationFailed | NotStaged, orders: Orders) -> object:
         """All at once: what failed in parts may stand behind a condition that is false."""
         try:
-            return _evaluate(self._expression.text, data)
+            return _evaluate(self._expression.text, data, orders)
         except EvaluationFailed as error:
             if error.out_of_steps and isinstance(staged, EvaluationFailed):
                 raise staged from None

@@ -106,7 +106,7 @@ def is_large(values: Sequence[object]) -> bool:
 
 def _staged(text: str, variables: Iterator[str], chunk: str) -> Stage:
     found = tokens(text)
-    pairs = _pairs(found)
+    pairs = bracket_pairs(found)
     out, at, calls = "", 0, list[_Call]()
     for first, dot in _outermost(found, pairs):
         opening = dot + 2
@@ -129,7 +129,7 @@ def _staged(text: str, variables: Iterator[str], chunk: str) -> Stage:
     return Stage(out + text[at:], tuple(calls))
 
 
-def _pairs(found: Sequence[Token]) -> dict[int, int]:
+def bracket_pairs(found: Sequence[Token]) -> dict[int, int]:
     """For each bracket the one that belongs to it; unbalanced ones are left out."""
     pairs, stack = dict[int, int](), list[int]()
     for i, token in enumerate(found):
@@ -150,13 +150,13 @@ def _outermost(found: Sequence[Token], pairs: Mapping[int, int]) -> list[tuple[i
     limit = len(found)
     arguments = _in_arguments(found, pairs)
     for dot in range(len(found) - 3, 0, -1):
-        if dot < limit and _is_macro(found, pairs, dot) and dot not in arguments:
-            limit = _operand_start(found, pairs, dot - 1)
+        if dot < limit and is_macro(found, pairs, dot) and dot not in arguments:
+            limit = operand_start(found, pairs, dot - 1)
             spans.append((limit, dot))
     return spans[::-1]
 
 
-def _is_macro(found: Sequence[Token], pairs: Mapping[int, int], dot: int) -> bool:
+def is_macro(found: Sequence[Token], pairs: Mapping[int, int], dot: int) -> bool:
     """Is token `dot` the one of `.map(x, …)`?"""
     if found[dot].text != "." or found[dot + 1].text not in MACROS or dot + 2 not in pairs:
         return False
@@ -175,14 +175,14 @@ def _in_arguments(found: Sequence[Token], pairs: Mapping[int, int]) -> set[int]:
     inside, at = set[int](), 0
     while at < len(found) - 2:
         at += 1
-        if _is_macro(found, pairs, at):
+        if is_macro(found, pairs, at):
             closing = pairs[at + 2]
             inside.update(range(at + 2, closing))
             at = closing
     return inside
 
 
-def _operand_start(found: Sequence[Token], pairs: Mapping[int, int], last: int) -> int:
+def operand_start(found: Sequence[Token], pairs: Mapping[int, int], last: int) -> int:
     """The first token of the operand that ends with token `last`."""
     at = last
     while True:

@@ -1,0 +1,195 @@
+"""The order of a map's keys on every way through a run: journal, cache, store, workers, a kill, a rerun."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from symphony import Symphony
+from symphony.pit.artifacts.codec import value_of
+from symphony.ports.values import ArtifactRef
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_S = 60.0
+SECRET = "topsecret-Value/42"
+
+OPERATORS = '''
+from symphony import operator
+from symphony.ports.values import Value
+
+
+@operator("order.thread", version="1.0.0", pure=True)
+def in_thread(value: dict[str, Value]) -> dict[str, Value]:
+    """As it is, from a thread."""
+    return value
+
+
+@operator("order.worker", version="1.0.0", pure=True, cpu=True)
+def in_worker(value: dict[str, Value]) -> dict[str, Value]:
+    """As it is, from a process."""
+    return value
+
+
+@operator("order.loop", version="1.0.0", pure=True)
+async def on_the_loop(value: dict[str, Value]) -> dict[str, Value]:
+    """As it is, from the event loop."""
+    return value
+
+
+@operator("order.many", version="1.0.0", pure=True)
+def many(value: dict[str, Value], count: int) -> list[Value]:
+    """Many of them, too many to travel inline."""
+    return [value] * count
+'''
+BELOW = """\
+name: Below
+inputs: {told: {type: json}}
+nodes: {same: {operator: order.worker, inputs: {value: "${{ inputs.told }}"}}}
+outputs: {told: "${{ same.result }}", kept: "${{ inputs.told }}"}
+"""
+FLOW = """\
+name: Flow
+inputs:
+  given: {type: json, default: {zip: 1, name: {y: [{q: 1, a: 2}], b: null}, age: 3}}
+nodes:
+  literal: {operator: debug.value, inputs: {value: {zip: 1, name: {y: [{q: 1, a: 2}], b: null}, age: 3}}}
+  thread: {operator: order.thread, inputs: {value: "${{ literal.result }}"}}
+  worker: {operator: order.worker, inputs: {value: "${{ thread.result }}"}}
+  on_loop: {operator: order.loop, inputs: {value: "${{ worker.result }}"}}
+  many: {operator: order.many, inputs: {value: "${{ on_loop.result }}", count: 2000}}
+  declared: {operator: order.thread, inputs: {value: "${{ worker.result }}"}, artifact: {name: declared}}
+  each:
+    operator: order.thread
+    for_each: '[{"zip": 1, "name": 2, "age": 3}, inputs.given]'
+    inputs: {value: "${{ item }}"}
+  grow:
+    control: loop
+    state: {found: {zip: 0, name: 0, age: 0}, told: "${{ inputs.given }}"}
+    until: iteration >= 1
+    body: {one: {operator: order.loop, inputs: {value: "${{ state.told }}"}}}
+    next: {found: one.result, told: state.told}
+  below: {workflow: below.yaml, inputs: {told: "${{ inputs.given }}"}}
+  stands_in:
+    operator: debug.fail
+    inputs: {message: no}
+    on_error: {value: {result: {zip: 1, name: {y: [{q: 1, a: 2}], b: null}, age: 3}}}
+  merged: {control: merge, after: [literal, stands_in]}
+  said: {command: 'printf %s "$V"', inputs: {v: "${{ inputs.given }}"}, idempotent: true}
+  waits:
+    command: touch waits; while [ ! -e go ]; do sleep 0.02; done
+    idempotent: true
+    after: [literal, thread, worker, on_loop, many, declared, each, grow, below, merged, said]
+  asked: {operator: debug.value, inputs: {value: "${{ below.told }}"}, after: [waits]}
+outputs:
+  zulu: "${{ literal.result }}"
+  thread: "${{ thread.result }}"
+  worker: "${{ worker.result }}"
+  on_loop: "${{ on_loop.result }}"
+  many: "${{ many.result }}"
+  declared: "${{ declared.result }}"
+  each: "${{ each.result }}"
+  grow: "${{ grow.found }}"
+  told: "${{ grow.told }}"
+  below: "${{ below.told }}"
+  kept: "${{ below.kept }}"
+  stands_in: "${{ stands_in.result }}"
+  merged: "${{ merged.result }}"
+  said: "${{ said.stdout }}"
+  asked: "${{ asked.result }}"
+  alpha: "${{ inputs.given }}"
+"""
+KEPT = '{"zip":1,"name":{"y":[{"q":1,"a":2}],"b":null},"age":3}'
+
+
+class Place:
+    """A home and a workflow."""
+
+    def __init__(self, folder: Path, text: str = FLOW) -> None:
+        self.folder = folder
+        (folder / "operators.py").write_text(OPERATORS, encoding="utf-8")
+        (folder / "below.yaml").write_text(BELOW, encoding="utf-8")
+        (folder / "w.yaml").write_text(text, encoding="utf-8")
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "symphony", *words, "--json"],
+            cwd=self.folder,
+            env={**os.environ, "SYMPHONY_HOME": str(self.folder / "home"), "TOKEN": SECRET},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def said(self, *words: str) -> dict[str, object]:
+        out, err = (process := self.start(*words)).communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, out.decode() + err.decode()
+        found = json.loads(out)
+        assert isinstance(found, dict)
+        return found
+
+    def killed_when(self, file: str, *words: str) -> None:
+        """Start a command, and kill it as soon as the file is there."""
+        process = self.start(*words)
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until and not (self.folder / file).exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def texts(outputs: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Every output that stands in the result itself, as text; for lists each element."""
+    for name, value in outputs.items():
+        if isinstance(value, dict) and "$artifact" in value:
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            yield name, one if isinstance(one, str) else json.dumps(one, separators=(",", ":"))
+
+
+def check(result: Mapping[str, object]) -> None:
+    outputs = result["outputs"]
+    assert isinstance(outputs, dict)
+    assert next(iter(outputs)) == "zulu"
+    assert list(outputs)[-1] == "alpha"  # in the file's order themselves
+    found = dict.fromkeys(texts(outputs))
+    assert [one for one in found if one[1] != KEPT] == [("each", '{"age":3,"name":2,"zip":1}')]
+
+
+async def kept_rows(home: Path) -> list[str]:
+    """The elements of the large output of the newest run, as texts, and what the declared artifact holds."""
+    async with Symphony.open(home) as symphony:
+        outputs = symphony.runs.result(symphony.runs.ids()[0]).outputs
+        assert next(iter(outputs)) == "zulu"
+        many, declared = outputs["many"], outputs["declared"]
+        assert isinstance(many, ArtifactRef)
+        assert isinstance(declared, ArtifactRef)
+        rows = value_of(symphony.artifacts.get(many.digest), many.encoding)
+        one = value_of(symphony.artifacts.get(declared.digest), declared.encoding)
+        assert isinstance(rows, list)
+        return [json.dumps(row, separators=(",", ":")) for row in [*rows, one]]
+
+
+def test_keys_keep_their_order_through_a_run_its_cache_a_kill_and_a_rerun(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.killed_when("waits", "run", "w.yaml", "--operators", "operators.py")
+    (tmp_path / "go").touch()
+    resumed = place.said("runs", "resume", "last")
+    check(resumed)
+    check(place.said("runs", "show", "last"))
+    cached = place.said("run", "w.yaml", "--operators", "operators.py")
+    check(cached)
+    nodes = cached["nodes"]
+    assert isinstance(nodes, dict)
+    for name in ("thread", "worker", "many", "each[0]"):
+        assert nodes[name]["status"] == "cached"
+    rerun = place.said("runs", "rerun", "last", "--from", "waits")
+    check(rerun)
+    check(place.said("run", "w.yaml", "--operators", "operators.py", "--no-cache"))
+    assert set(asyncio.run(kept_rows(tmp_path / "home"))) == {KEPT}
