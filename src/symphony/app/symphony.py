@@ -33,6 +33,7 @@ from symphony.pit.tracker.execution import Executor, LogWriter
 from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
 from symphony.pit.tracker.journal_rows import journal_errors
 from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, foreseen, prune, retain_logs
+from symphony.pit.tracker.limits import bounded
 from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
 from symphony.pit.tracker.outline import Outline
@@ -327,6 +328,8 @@ class Symphony:
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), source)
         config = self.config
+        for name, value in bound.items():
+            bounded(value, f"input {name}", config.symphony.value_mb << 20)
         check_hosts((*config.http.allow, *allow_hosts))
         self._environment.update(environment or {})
         children, references = record_children(model, resolver)
@@ -428,6 +431,8 @@ class Symphony:
         meta = msgspec.structs.replace(
             old.meta, run_id=new_run_id(), created_at=self._clock.now_s(), rerun_of=run_id
         )
+        for name in inputs or {}:
+            bounded(bound[name], f"input {name}", self.config.symphony.value_mb << 20)
         changed = frozenset(name for name, value in bound.items() if not same(job.inputs.get(name), value))
         new = self._prepared(meta, bound)
         engine, log = self._engine(old, MemoryStore())
@@ -512,6 +517,7 @@ class Symphony:
             environment=job.environment,
             keys=key_names(self.config),
             allowed_hosts=(*self.config.http.allow, *prepared.meta.allow_hosts),
+            value_bytes_max=self.config.symphony.value_mb << 20,
             workers=self.workers,
         )
 

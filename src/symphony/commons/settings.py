@@ -85,10 +85,14 @@ class TracingConfig(Settings, frozen=True, kw_only=True):
 
 
 class SymphonyConfig(Settings, frozen=True, kw_only=True):
-    """The engine. `concurrency`: how many nodes run at once unless a run says otherwise."""
+    """The engine. `concurrency`: how many nodes run at once unless a run says otherwise.
+
+    `value_mb`: how large any one value may be, in MiB.
+    """
 
     concurrency: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
     cache: bool = True
+    value_mb: Annotated[int, msgspec.Meta(ge=1, le=2_000)] = 256
 
 
 class HttpConfig(Settings, frozen=True, kw_only=True):

@@ -12,9 +12,10 @@ from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.levels import Level
+from symphony.pit.tracker.limits import ValueTooLarge, bounded, fits
 from symphony.pit.tracker.values import Element, Values
 from symphony.pit.tracker.work import CONSTANT, ITEM, Work, candidates
-from symphony.ports.values import StoredValue, Value
+from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow.expressions import Template
 from symphony.workflow.types import STRING, mismatch
 
@@ -55,6 +56,17 @@ class Bindings:
         """The template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""
         return self.level(slot).render(template, self.element(slot))
 
+    def made(self, template: Template, slot: int, what: str) -> Value:
+        """The same for what is about to be used first. Raises ValueTooLarge too; `what` names it."""
+        value = self.render(template, slot)
+        self.bounded(value, slot, what)
+        return value
+
+    def bounded(self, value: StoredValue, slot: int, what: str) -> None:
+        """Raise ValueTooLarge for a value that is larger than any may be."""
+        node = "the workflow" if slot < 0 else self._machine.name(slot)
+        bounded(value, f"{what} of {node}", self._executor.value_bytes_max)
+
     def wanted(self, slot: int, work: Work) -> bool:
         """Do the node's `when` and one of its conditional edges hold?"""
         if work.conditions and not any(self._holds(slot, source, c) for source, c in work.conditions):
@@ -65,7 +77,7 @@ class Bindings:
         """The work with its artifact's name evaluated. Raises as `render`, and `type-mismatch`."""
         if work.artifact_name is None or work.artifact_name.constant:
             return work
-        name = self.render(work.artifact_name, slot)
+        name = self.made(work.artifact_name, slot, "artifact.name")
         if not isinstance(name, str):
             raise SymphonyError(
                 f"artifact.name gave {type(name).__name__}, not a string",
@@ -79,7 +91,10 @@ class Bindings:
         """The work with the expressions in its `config` evaluated. Raises as `render`."""
         if all(template.constant for template in work.config.values()):
             return work
-        config = {key: Template(value=self.render(one, slot), type=None) for key, one in work.config.items()}
+        config = {
+            key: Template(value=self.made(one, slot, f"config {key}"), type=None)
+            for key, one in work.config.items()
+        }
         return dataclasses.replace(work, config=config)
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
@@ -97,7 +112,12 @@ class Bindings:
                     out[name] = None if element is None else element[0 if source == ITEM else 1]
             return out
         level, element = self.level(slot), self.element(slot)
-        return {name: level.kept(template, element) for name, template in work.inputs.items()}
+        out = {}
+        for name, template in work.inputs.items():
+            out[name] = level.kept(template, element)
+            if template.bare is None and not template.constant:
+                self.bounded(out[name], slot, f"input {name}")
+        return out
 
     async def loaded_inputs(self, slot: int, work: Work, pool: Pool) -> dict[str, StoredValue]:
         """The same, with large values that expressions need loaded in a thread."""
@@ -111,14 +131,19 @@ class Bindings:
     def config(self, slot: int, work: Work) -> dict[str, StoredValue]:
         """What the node's configuration holds, once the inputs are loaded."""
         level, element = self.level(slot), self.element(slot)
-        return {name: level.kept(template, element) for name, template in work.config.items()}
+        out = {name: level.kept(template, element) for name, template in work.config.items()}
+        for name, value in out.items():
+            self.bounded(value, slot, f"config {name}")
+        return out
 
     def outputs(self, frame: Frame) -> dict[str, StoredValue]:
         """The outputs of the workflow that ran in `frame`, large ones as references. Raises as `render`."""
         level = self._levels[frame.number]
         out: dict[str, StoredValue] = {}
         for name, template in level.graph.outputs.items():
-            out[name] = self.kept(level.kept(template, level.element), name, frame.parent)
+            value = level.kept(template, level.element)
+            self.bounded(value, frame.parent, f"output {name}")
+            out[name] = self.kept(value, name, frame.parent)
         return out
 
     def declared(
@@ -218,6 +243,7 @@ class Bindings:
                     f"on_error.value.{port}: {why}", code="type-mismatch", hint=f"{port} gives {kind}"
                 )
             if not work.instead[port].constant:
+                self.bounded(value, slot, f"on_error.value.{port}")
                 given[port] = self.kept(value, port, slot)
         return check_outputs(work, given)
 
@@ -225,6 +251,20 @@ class Bindings:
         """The slots of a fan-out's elements."""
         group = self._machine.groups[slot]
         return range(group.base, group.base + group.count)
+
+    def bound_gathered(self, slot: int) -> None:
+        """Raise ValueTooLarge if the lists that a fan-out's elements make are larger than a value may be.
+
+        Nothing is loaded for that: a stored value says its size.
+        """
+        most = self._executor.value_bytes_max
+        rows = [self.values.of(element) for element in self.elements(slot)]
+        for port in self.work(slot).output_types:
+            column = [row.get(port) for row in rows]
+            stored = sum(value.size for value in column if isinstance(value, ArtifactRef))
+            others = [value for value in column if not isinstance(value, ArtifactRef)]
+            if stored > most or not fits(others, most - stored):
+                raise ValueTooLarge(f"output {port} of {self._machine.name(slot)}", most)
 
     def _gather(self, slot: int) -> None:
         ports = self.work(slot).output_types

@@ -67,7 +67,7 @@ class Base:
 
     def difference(self, body: bytes) -> Difference | None:
         """`body` as a difference, if that takes at most half of the room. O(bytes). Thread-safe."""
-        if len(body) <= WHOLE_BYTES_MAX:
+        if not WHOLE_BYTES_MAX < len(body) <= EXPANDED_BYTES_MAX:
             return None
         last = self._last
         if last[0] is not body:

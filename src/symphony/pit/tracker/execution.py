@@ -23,6 +23,7 @@ from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, too_late
+from symphony.pit.tracker.limits import VALUE_BYTES_MAX, bounded
 from symphony.pit.tracker.reading import changeable, contents_read, surroundings
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
@@ -102,6 +103,8 @@ class Executor:
     """Variables that hold keys of models."""
     allowed_hosts: tuple[str, ...] = ()
     """Hosts that operators may ask over HTTP."""
+    value_bytes_max: int = VALUE_BYTES_MAX
+    """How large any one value may be."""
     threads: int = THREADS
     workers: "Callable[[], Workers] | None" = None
     """Where operators run that compute for long or have a timeout; made at first use."""
@@ -441,10 +444,16 @@ class Executor:
         Those that add little to `base` stay as they are. Raises NotStored where there is no room.
         """
         checked = check_outputs(work, returned)
+        self.bound_outputs(checked, node)
         try:
             return self._store_each(work, checked, node, inputs, base)
         except StorageFull as error:
             raise NotStored(error) from error
+
+    def bound_outputs(self, outputs: Mapping[str, StoredValue], node: str) -> None:
+        """Raise ValueTooLarge for an output of `node` that no value may be as large as."""
+        for port, value in outputs.items():
+            bounded(value, f"output {port} of {node}", self.value_bytes_max)
 
     def _store_each(
         self,

@@ -46,10 +46,7 @@ class Inline:
                 self._secrets
                 or work.typed_outputs
                 or work.node.artifact is not None
-                or (
-                    len(body := encode_value(outputs)) > INLINE_BYTES_MAX
-                    and not self._bindings.grows(slot, body)
-                )
+                or len(body := encode_value(outputs)) > INLINE_BYTES_MAX
             ):
                 outputs, body = self._ready(slot, work, inputs, returned)
         except NotStored as error:
@@ -94,7 +91,10 @@ class Inline:
         if work.node.artifact is None:
             made = check_outputs(work, returned)
             body = encode_value(self._executor.seal_all(made))
-            if len(body) <= INLINE_BYTES_MAX or self._bindings.grows(slot, body):
+            if len(body) <= INLINE_BYTES_MAX:
+                return made, body
+            self._executor.bound_outputs(made, self._machine.name(slot))
+            if self._bindings.grows(slot, body):
                 return made, body
         stored = self._executor.store_outputs(work, returned, self._machine.name(slot), inputs)
         outputs = check_outputs(work, stored)

@@ -43,6 +43,7 @@ class Nesting:
         if work.loop is not None:
             level, element = self._bindings.level(slot), self._bindings.element(slot)
             state = {name: level.kept(template, element) for name, template in work.loop.state.items()}
+            self._bound_state(slot, state)
             self._next_round(slot, work, work.loop, state, 0)
         else:
             workflow = self._bindings.level(slot).graph.below[self._machine.local(slot)].workflow
@@ -108,7 +109,12 @@ class Nesting:
     def _state_after(self, frame: Frame, loop: Loop) -> dict[str, StoredValue]:
         level = self._bindings.inside(frame)
         after = {name: level.kept(template, level.element) for name, template in loop.next.items()}
+        self._bound_state(frame.parent, after)
         return {**level.values.state, **after}
+
+    def _bound_state(self, slot: int, state: Mapping[str, StoredValue]) -> None:
+        for name, value in state.items():
+            self._bindings.bounded(value, slot, f"state {name}")
 
     def _until(self, frame: Frame, until: Template, state: Mapping[str, StoredValue]) -> bool:
         """`until` sees the body's ports and the state after this round."""

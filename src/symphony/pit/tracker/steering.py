@@ -19,7 +19,7 @@ class Steering:
 
     def expand(self, slot: int, template: Template) -> None:
         """Make the slot a fan-out over the list that `template` gives."""
-        items = self._bindings.render(template, slot)
+        items = self._bindings.made(template, slot, "for_each")
         if not isinstance(items, list):
             raise SymphonyError(
                 f"for_each needs a list, not {type(items).__name__}",
@@ -31,6 +31,7 @@ class Steering:
 
     def gather(self, slot: int) -> None:
         """All elements of the fan-out have ended: its outputs are their lists."""
+        self._bindings.bound_gathered(slot)
         now, started = self._clock.now_s(), self._replay.started
         first = min((started.get(s, now) for s in self._bindings.elements(slot)), default=now)
         self._transitions.derived(slot, first, self._agreed(slot))

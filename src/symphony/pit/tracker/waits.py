@@ -63,7 +63,7 @@ class Waits:
 
     def ask(self, slot: int, work: Work, message: Template) -> None:
         """Ask a person; the run goes on without the slot meanwhile."""
-        question = as_text(self._bindings.render(message, slot))
+        question = as_text(self._bindings.made(message, slot, "message"))
         until = None if work.timeout_s is None else moments.later(self._clock.now_s(), work.timeout_s)
         self._transitions.asked(slot, question, until)
         self.remind(slot)

@@ -1,0 +1,67 @@
+"""How large a value may be: every path that makes one asks here, before it is written anywhere. Pure."""
+
+from typing import Final
+
+from symphony.commons.errors import SymphonyError
+from symphony.ports.values import ArtifactRef
+
+VALUE_BYTES_MAX: Final = 256 << 20
+"""Unless the settings say otherwise."""
+
+
+class ValueTooLarge(SymphonyError):
+    """A value is larger than any may be. It has not been written down."""
+
+    code = "limit-exceeded"
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(
+            f"{what} is larger than {most / (1 << 20):g} MiB",
+            details={"limit_bytes": most},
+            hint="hand on the path of a file instead, or raise `value_mb` under [symphony] in config.toml",
+        )
+
+
+def bounded(value: object, what: str, most: int) -> None:
+    """Raise ValueTooLarge if `value` takes more than `most` bytes; `what` names it, node and all.
+
+    Counted is what its encoding takes at least: texts and bytes as they are, anything else one byte.
+    """
+    if type(value) in (bool, int, float, type(None), ArtifactRef):
+        return
+    if not fits(value, most):
+        raise ValueTooLarge(what, most)
+
+
+def fits(value: object, most: int) -> bool:
+    """Does the value take at most `most` bytes? Looks no further than it must."""
+    if isinstance(value, str | bytes):
+        return _size(value, most) <= most
+    left, stack = most, [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            left -= 1 + sum(map(len, item))
+            parts = list(item.values())
+        elif isinstance(item, list):
+            parts = item
+            left -= 1
+        else:
+            continue
+        left -= len(parts)
+        for part in parts:
+            kind = type(part)
+            if kind is str or kind is bytes:
+                left -= _size(part, left)
+            elif kind is list or kind is dict:
+                stack.append(part)
+        if left < 0:
+            return False
+    return left >= 0
+
+
+def _size(text: str | bytes, most: int) -> int:
+    """The bytes of `text`; of one that is surely too long, or surely not, its characters."""
+    if isinstance(text, bytes) or text.isascii() or len(text) > most or len(text) * 4 <= most:
+        return len(text)
+    return len(text.encode("utf-8", "surrogatepass"))
