@@ -4,7 +4,6 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
-
 from tests.faults.conftest import Fault
 
 pytestmark = pytest.mark.slow
