@@ -4,6 +4,7 @@ The run is a fake that lasts until it is cancelled: what is tested is the comman
 """
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -279,3 +280,19 @@ def test_a_dumb_terminal_gets_lines(program: Path) -> None:
     assert terminal.leave() == 0
     assert b"embed: started" in terminal.seen
     assert b"\x1b" not in terminal.seen
+
+
+def test_json_on_a_terminal_moves_no_cursor_and_says_the_same(tmp_path: Path) -> None:
+    evil = "a\x1b]0;evil\x07\x9b31m\u202eb\x7f"
+    file = tmp_path / "w.json"
+    nodes = {"a": {"operator": "debug.value", "inputs": {"value": evil}}}
+    file.write_text(json.dumps({"name": "W", "nodes": nodes, "outputs": {"a": "${{ a.result }}"}}))
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nfrom symphony.cli.main import main\nsys.exit(main(sys.argv[1:]))\n")
+    for words in (("run", str(file), "--json", "--quiet"), ("runs", "show", "last", "--json")):
+        terminal = Terminal(program, *words, SYMPHONY_HOME=str(tmp_path / "home"))
+        assert terminal.leave() == 0
+        text = terminal.seen.decode().replace("\r\n", "\n")
+        document = text[text.index("{") : text.rindex("}") + 1]
+        assert not set("\x1b\x07\x9b\u202e\x7f") & set(document)
+        assert json.loads(document)["outputs"] == {"a": evil}

@@ -196,13 +196,21 @@ def say_bytes(body: bytes) -> None:
 def say_json(document: "JSON | Mapping[str, JSON] | Sequence[JSON]", *, line: bool = False) -> None:
     """Print one JSON document in UTF-8, whatever the locale: indented only for a terminal.
 
-    Lone surrogates, which UTF-8 cannot hold, are written as JSON's own escapes.
+    Lone surrogates, which UTF-8 cannot hold, are written as JSON's own escapes; on a terminal control
+    characters and bidirectional overrides are, too.
     """
     import json  # costs a tenth of the start-up that `--help` has
 
     indent = 2 if is_terminal(sys.stdout) and not line else None
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent)
+    text = quiet_json(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent))
     say_bytes(text.encode("utf-8", "backslashreplace") + b"\n")
+
+
+def quiet_json(text: str) -> str:
+    """JSON as it may go to stdout: on a terminal nothing in it moves the cursor or turns the text round."""
+    if not is_terminal(sys.stdout) or _CONTROL.search(text) is None:
+        return text
+    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def note(text: str) -> None:

@@ -185,7 +185,7 @@ def stats(form: Literal["text", "json", "prometheus"], over_s: float) -> str:
         return prometheus(found)
     if form == "json":
         document = msgspec.to_builtins(found) | {"rates": msgspec.to_builtins(speed)}
-        return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        return output.quiet_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
     return _text(found, speed)
 
 

@@ -56,4 +56,4 @@ class Writer:
 def _json(line: "LogLine") -> str:
     import msgspec
 
-    return msgspec.json.encode(line).decode() + "\n"
+    return output.quiet_json(msgspec.json.encode(line).decode()) + "\n"
