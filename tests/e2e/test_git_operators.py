@@ -228,3 +228,49 @@ def test_globbing_may_leave_out_what_git_ignores(repository: Folder) -> None:
 def test_globbing_outside_a_repository_lists_everything(folder: Folder) -> None:
     (folder.path / "a.py").write_text("")
     assert len(folder.run("fs.glob", root=".", gitignore=True)["items"]) == 1
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_a_date_is_its_beginning_in_utc_whatever_the_clock_and_the_zone(
+    zone: str, repository: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in ("2024-01-01T23:30:00Z", "2024-01-02T00:30:00Z"):
+        monkeypatch.setenv("GIT_COMMITTER_DATE", at)
+        repository.commit(at, a=at)
+    monkeypatch.setenv("TZ", zone)
+    after = repository.run("git.log", since="2024-01-02")["commits"]
+    before = repository.run("git.log", until="2024-01-02")["commits"]
+    assert [commit["subject"] for commit in after] == ["2024-01-02T00:30:00Z"]
+    assert [commit["subject"] for commit in before] == ["2024-01-01T23:30:00Z"]
+    assert len(repository.run("git.log", since="2024-01-01 23:00")["commits"]) == 2
+    assert len(repository.run("git.log", since="2024-01-02T02:00:00+02:00")["commits"]) == 1
+    assert repository.run("git.churn", since="2024-01-02")["commits"] == 1
+
+
+def test_history_that_is_told_otherwise_for_the_same_commit_counts(
+    repository: Folder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    for count in range(5):
+        repository.commit(f"{count}", a=str(count))
+    clone = Folder(tmp_path_factory.mktemp("clone"))
+    clone.git("clone", "-q", "--depth", "2", f"file://{repository.path}", ".")
+    seen = []
+    for depth in ("", "--depth=3", "--depth=4", "--unshallow"):
+        if depth:
+            clone.git("fetch", "-q", depth)
+        seen.append((len(clone.run("git.log")["commits"]), clone.reads("git.log")))
+    assert [count for count, _ in seen] == [2, 3, 4, 5]
+    assert len({told for _, told in seen}) == 4
+
+
+def test_paths_of_another_clone_are_not_taken_for_those_of_this_one(
+    repository: Folder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    repository.commit("one", a="1")
+    repository.commit("two", a="2")
+    clone = Folder(tmp_path_factory.mktemp("clone"))
+    clone.git("clone", "-q", f"file://{repository.path}", ".")
+    ends = {"base": "HEAD~1", "head": "HEAD"}
+    for name in ("git.diff", "git.changed_files"):
+        for given in (ends, {}):
+            assert repository.reads(name, **given) != clone.reads(name, **given)

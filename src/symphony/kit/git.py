@@ -19,7 +19,7 @@ from symphony.kit.repository import Repository
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:?\d{2})?)?")
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(Z|[+-]\d{2}:?\d{2})?)?")
 _STATES = {"A": "added", "M": "modified", "D": "deleted", "R": "renamed", "C": "copied", "T": "modified"}
 
 
@@ -123,14 +123,14 @@ def _reads_tags(inputs: Mapping[str, Value], context: Context) -> str | None:
 
 
 def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """Both commits, or the first and a digest of all that differs from it."""
+    """Both commits, or the first and a digest of all that differs from it; and the folder, told in paths."""
     folder, head = _folder(inputs, context), inputs.get("head")
     with repository.opened_now(folder) as git:
         if git is None or (base := git.commit(str(inputs.get("base") or "HEAD"))) is None:
             return None
         if head is not None:
             other = git.commit(str(head))
-            return None if other is None else f"{base}..{other}"
+            return None if other is None else f"{folder}:{base}..{other}"
         changes = git.ask_diff(base.partition(":")[0])
     try:
         others = "\0".join(_untracked(folder))
@@ -138,7 +138,7 @@ def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
         return None
     if changes is None:
         return None
-    return f"{base}+{hashlib.sha256(changes + others.encode()).hexdigest()}"
+    return f"{folder}:{base}+{hashlib.sha256(changes + others.encode()).hexdigest()}"
 
 
 def _folder(inputs: Mapping[str, Value], context: Context) -> Path:
@@ -160,7 +160,7 @@ async def log(
     path: a folder inside the repository
     revision: the branch, tag or commit to start from
     limit: how many at most
-    since: only later ones: a date such as 2024-01-31, or words such as 2 weeks ago
+    since: only later ones: a date such as 2024-01-31 (its beginning, in UTC), or words such as 2 weeks ago
     until: only earlier ones
     base: a branch, tag or commit: leave out what it has already
     commits: maps of id, parents, author, email, at, subject and body; empty before the first commit
@@ -291,7 +291,8 @@ async def churn(
 
     path: a folder inside the repository; only files below it count
     revision: the branch, tag or commit to look at
-    since: only later commits: a date such as 2024-01-31, or words such as 1 year ago
+    since: only later commits: a date such as 2024-01-31 (its beginning, in UTC), or words such as
+        1 year ago
     max_commits: look at the newest so many commits
     patterns: globs of the names to list; empty for all
     limit: list so many files at most
@@ -337,7 +338,16 @@ def _tree(commit: str) -> tuple[str, ...]:
 
 
 def _period(since: str | None, until: str | None) -> list[str]:
-    return [f"--{name}={value}" for name, value in (("since", since), ("until", until)) if value]
+    return [f"--{name}={_moment(value)}" for name, value in (("since", since), ("until", until)) if value]
+
+
+def _moment(text: str) -> str:
+    """A date whole and in UTC: git would take the time of day from the clock, the zone from the machine."""
+    date = _DATE.fullmatch(text)
+    if date is None:
+        return text
+    day, minutes, seconds, zone = date.groups()
+    return f"{day}T{minutes or '00:00'}{seconds or ':00'}{zone or 'Z'}"
 
 
 def _commit(fields: list[str]) -> Commit:

@@ -1,6 +1,7 @@
 """Asks git of one repository, for the operators. Nothing that a repository says runs a program."""
 
 import asyncio
+import hashlib
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -97,12 +98,24 @@ class RepositoryNow:
         return self.ask(*_DIFF, *arguments)
 
     def commit(self, revision: str) -> str | None:
-        """The commit that `revision` names, with where the folder lies in the repository."""
+        """The commit that `revision` names, where the folder lies, and what bends history as git tells it."""
         if revision.startswith("-"):
             return None
         found = self.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-        place = self.ask("rev-parse", "--is-shallow-repository", "--show-prefix")
-        return None if found is None or place is None else f"{found.decode().strip()}:{name_of(place)}"
+        place = self.ask("rev-parse", "--show-prefix")
+        replaced = self.ask("for-each-ref", "refs/replace")
+        if found is None or place is None or replaced is None:
+            return None
+        bent = replaced + b"".join(map(self._part, ("shallow", "info/grafts", "info/attributes")))
+        return f"{found.decode().strip()}:{name_of(place)}:{hashlib.sha256(bent).hexdigest()}"
+
+    def _part(self, name: str) -> bytes:
+        """A file of the repository; empty if it is not there."""
+        try:
+            body = (Path(self.git.env["GIT_COMMON_DIR"]) / name).read_bytes()
+        except OSError:
+            body = b""
+        return len(body).to_bytes(8, "big") + body
 
 
 @asynccontextmanager
