@@ -240,7 +240,16 @@ def test_without_the_secret_as_it_was_a_run_stays_as_it_is_and_says_why(
     assert isinstance(errors, list)
     assert errors[0]["code"] == "secret-missing"
     assert "TOKEN" in errors[0]["message"]
+    assert ("runs rerun" in errors[0]["hint"]) == (token is not None)
     assert not (desk.folder / "out").exists()
+    if token is not None:
+        ended(type_(desk, *errors[0]["hint"].partition("symphony ")[2].split(), token=token))
+        assert desk.written() == desk.text.replace(TOKEN, token)
+        assert desk.written("made") == "xx"
+        ids = [path.stem for path in (desk.home / "journal").glob("*.db")]
+        ended(type_(desk, "runs", "resume", min(ids)))
+        assert desk.written() == desk.text
+        return
     ended(type_(desk, "runs", "resume", "last"))
     assert desk.written() == desk.text
 

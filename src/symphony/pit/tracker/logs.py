@@ -300,18 +300,20 @@ def _within(name: str, node: str) -> bool:
     return name == node or (name.startswith(node) and name[len(node)] in "[#.")
 
 
+_printing = threading.Lock()  # one for all: it is held for moments, and a lock for each node costs more
+
+
 class capture:
     """Give `sink` what the code inside prints, in this task and in threads run in its context.
 
     `sink` gets whole lines, however many writes they came in; one that does not end, in pieces.
     """
 
-    __slots__ = ("_closed", "_lines", "_lock", "_sink", "_token")
+    __slots__ = ("_closed", "_lines", "_sink", "_token")
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._lines: dict[Literal["stdout", "stderr"], str] | None = None  # made when something is printed
-        self._lock = threading.Lock()
         self._closed = False
 
     def __enter__(self) -> None:
@@ -328,7 +330,7 @@ class capture:
 
     def write(self, text: str, stream: Literal["stdout", "stderr"]) -> None:
         """Take a piece of what is printed; after the end of the code inside, at once."""
-        with self._lock:
+        with _printing:
             if self._lines is None:
                 self._lines = {"stdout": "", "stderr": ""}
             lines, newline, rest = (self._lines[stream] + text).rpartition("\n")

@@ -20,8 +20,13 @@ SECRET_MISSING = "secret-missing"  # noqa: S105  (a code)
 
 def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
     """Apply the records of earlier processes: the machine and the values are where they were."""
-    for _ in recovering(recorded, replay, bindings, executor):
-        pass
+    try:
+        for _ in recovering(recorded, replay, bindings, executor):
+            pass
+    except SymphonyError as error:
+        if error.code == SECRET_MISSING:
+            error.hint = f"{error.hint}; with another value: symphony runs rerun {executor.run_id}"
+        raise
 
 
 def recovering(
