@@ -47,7 +47,8 @@ def read(
 ) -> TestResults:
     """Read results of tests in the XML that most test programs write (JUnit's).
 
-    Several results of one test in one file stay several. Definitions of a document type are refused.
+    Several results of one test in one file stay several. Tests that are marked disabled or not run count
+    as skipped. Definitions of a document type are refused, in whatever encoding.
 
     path: the file; give this or `text`
     text: the XML itself
@@ -66,10 +67,12 @@ def read(
     if path is not None and on_missing == "empty" and not (context.cwd / path).exists():
         body = b""
     else:
-        body = (text or "").encode() if path is None else read_bounded(context.cwd / path, XML_BYTES_MAX)
+        written = (text or "").encode("utf-8", "surrogatepass")
+        body = written if path is None else read_bounded(context.cwd / path, XML_BYTES_MAX)
+    encoding = "utf-8" if path is None else None  # what a text declares is what it once was
     if not body.strip() and on_missing == "empty":
         return TestResults(tests=[], passed=0, failed=0, skipped=0, found=False)
-    tests = [_result(suite, case, label) for suite, case in _cases(_parsed(body, name), "")]
+    tests = [_result(suite, case, label) for suite, case in _cases(_parsed(body, name, encoding), "")]
     counts = [test["status"] for test in tests]
     return TestResults(
         tests=tests, passed=counts.count("passed"), failed=counts.count("failed") + counts.count("error"),
@@ -77,22 +80,38 @@ def read(
     )  # fmt: skip
 
 
-def _parsed(body: bytes, name: str) -> "Element":
-    from xml.etree import ElementTree
+def _parsed(body: bytes, name: str, encoding: str | None) -> "Element":
+    """The root of the XML in `body`; `encoding` counts in place of the one that it declares."""
+    from xml.etree.ElementTree import TreeBuilder
+    from xml.parsers import expat
 
-    if b"<!DOCTYPE" in body[:65_536] or b"<!ENTITY" in body:
+    def refuse(*_: object) -> None:
         raise InputRefused(f"{name} defines a document type", hint="results of tests need none")
+
+    builder = TreeBuilder()
+    parser = expat.ParserCreate(encoding, namespace_separator="}")
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = refuse  # the only place where entities can be defined
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
     try:
-        root = ElementTree.fromstring(body)  # noqa: S314  (no entities: see above)
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        raise InputRefused(
-            f"{name}:{line}:{column + 1} is not XML: {error.msg.partition(':')[0]}",
-            hint="give the file that the test program writes, for instance by pytest --junitxml=FILE",
-        ) from error
+        parser.Parse(body, True)
+    except expat.ExpatError as error:
+        raise _not_xml(f"{name}:{error.lineno}:{error.offset + 1}", expat.ErrorString(error.code)) from error
+    except (ValueError, LookupError) as error:  # an encoding that it declares
+        raise _not_xml(name, str(error)) from error
+    root = builder.close()
     if root.tag.rpartition("}")[2] not in ("testsuites", "testsuite"):
         raise InputRefused(f"{name} holds {root.tag[:40]}, not testsuites", hint="give results of tests")
     return root
+
+
+def _not_xml(where: str, reason: str) -> InputRefused:
+    return InputRefused(
+        f"{where} is not XML: {reason}",
+        hint="give the file that the test program writes, for instance by pytest --junitxml=FILE",
+    )
 
 
 def _cases(root: "Element", suite: str) -> "list[tuple[str, Element]]":
@@ -113,6 +132,24 @@ def _cases(root: "Element", suite: str) -> "list[tuple[str, Element]]":
     return found
 
 
+_SAID: Final = {
+    **dict.fromkeys(("disabled", "ignored", "inactive", "notexecuted", "notrun", "pending"), "skipped"),
+    **dict.fromkeys(("skip", "skipped", "suppressed"), "skipped"),
+    **dict.fromkeys(("fail", "failed", "failure"), "failed"),
+    **dict.fromkeys(("err", "error", "errored"), "error"),
+}
+"""What the attributes `status` and `result` say of a test, in the words of GoogleTest, CTest and others."""
+
+
+def _said(case: "Element") -> str:
+    """The status that the attributes of a test give; passed if they give none."""
+    for attribute in ("status", "result"):
+        word = "".join(c for c in case.get(attribute, "").lower() if c.isalpha())
+        if word in _SAID:
+            return _SAID[word]
+    return "passed"
+
+
 def _result(suite: str, case: "Element", label: str) -> TestResult:
     status, message = "passed", ""
     for child in case:
@@ -120,6 +157,7 @@ def _result(suite: str, case: "Element", label: str) -> TestResult:
         if kind in ("failure", "error", "skipped") and status == "passed":
             status = {"failure": "failed"}.get(kind, kind)
             message = child.get("message") or (child.text or "").strip()
+    status = _said(case) if status == "passed" else status
     classname, name = case.get("classname", ""), case.get("name", "")
     try:
         seconds = float(case.get("time", "0").replace(",", ""))
