@@ -98,6 +98,21 @@ def test_a_key_in_one_line_is_masked_when_a_program_has_broken_it_up() -> None:
     assert mask("key: kqhkiG9w0BAQEF.") == "key: ***."
 
 
+def test_a_json_document_is_masked_however_it_is_laid_out_and_each_text_in_it() -> None:
+    document = {"type": "short", "private_key": PEM, "list": [{"password": "12ab34cd"}], "n": 1}
+    mask = redactor(json.dumps(document, indent=2)).mask
+    assert mask(json.dumps(document)) == mask(json.dumps(document, separators=(",", ":"))) == "***"
+    assert mask("the password is 12ab34cd") == "the password is ***"
+    assert mask("log: kqhkiG9w0BAQEF\n") == "log: ***\n"
+    assert redactor("[not json").mask("a [not json b") == "a *** b"
+
+
+def test_utf_16_that_was_taken_for_utf_8_is_masked() -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        text = "x hunter2! y".encode(encoding).decode()
+        assert "h\0u\0n" not in redactor("hunter2!").mask(text)
+
+
 @pytest.mark.parametrize("width", [76, 64])
 def test_lines_of_base64_are_masked(width: int) -> None:
     key = "".join(random.Random(1).choices(string.ascii_letters, k=400))

@@ -4,6 +4,7 @@ import base64
 import json
 import unicodedata
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Literal
 
 from symphony.commons.lines import lines_of
@@ -11,6 +12,7 @@ from symphony.commons.lines import lines_of
 LENGTH_MIN = 6
 """Shorter texts are no secrets: masking them would deface everything else."""
 
+_TEXTS_MAX = 100
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
 _SHELL_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
@@ -104,6 +106,38 @@ def _later(value: str) -> Iterator[tuple[str, str]]:
     for width in (76, 64):  # as `base64` and `openssl` break lines
         for number, at in enumerate(range(0, len(digits), width)):
             yield f"base64-{width}-{number}", digits[at : at + width]
+    if value.isascii():
+        yield "wide", "\0".join(value)  # UTF-16 that was taken for UTF-8
+    yield from _document(value)
+
+
+def _document(value: str) -> Iterator[tuple[str, str]]:
+    """Of a JSON document, such as the key of a service account: it in one line, and each text in it."""
+    if value.strip()[:1] not in ("{", "["):
+        return
+    try:
+        document: object = json.loads(value)
+        yield "document", json.dumps(document, separators=(",", ":"))
+        yield "document-unicode", json.dumps(document, separators=(",", ":"), ensure_ascii=False)
+        yield "document-spaced", json.dumps(document)
+        texts = list(islice(_texts(document), _TEXTS_MAX))
+    except (ValueError, RecursionError):
+        return
+    for number, text in enumerate(texts):
+        yield f"text-{number}", text
+        for line_number, line in enumerate(text.split("\n")):
+            yield f"text-{number}-{line_number}", line.strip()
+
+
+def _texts(document: object) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, list):
+        for item in document:
+            yield from _texts(item)
+    elif isinstance(document, dict):
+        for item in document.values():
+            yield from _texts(item)
 
 
 def _replaced(text: str, by: Mapping[str, str]) -> str:
