@@ -7,6 +7,8 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.lines import lines_of
 from symphony.workflow.problems import Code
 
+DOUBLES = "more than 32 doubles or durations are added up"
+
 
 class BadExpression(SymphonyError):
     """An expression that cannot be used; `problem_code` is the code validation reports."""
@@ -55,6 +57,7 @@ _REWORDED = (
     (re.compile(r"found no matching overload for '(.*?)' applied to '\((.*)\)'"), r"`\1` does not take (\2)"),
     (re.compile(r"[Nn]o matching overloads found : <jump.*"), "the condition is neither true nor false"),
     (re.compile(r"[Nn]o matching overloads found : (\S+)"), r"`\1` does not take these values"),
+    (re.compile(rf'Key not found in map : "({DOUBLES})"'), r"\1"),
     (re.compile(r"Key not found in map : (.*)"), r"there is no key \1"),
     (re.compile(r"Index error: index=(-?\d+) size=(\d+)"), r"there is no element \1 in a list of \2"),
     (re.compile(r"Applying SELECT to non-message type"), "a field is read of something that is no map"),
@@ -78,6 +81,7 @@ _HINTS = (
     ),
     (r"there is no key", 'test it first: has(x.key), or "key" in x'),
     (r"there is no element", "test the size first: size(x) > 0"),
+    (DOUBLES, "add them up in an operator"),
     (r"takes more than", "compute it in an operator, such as data.map or data.filter"),
     (r"has\(\) argument", "ports are always there: compare them with null"),
 )

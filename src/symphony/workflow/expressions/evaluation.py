@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions import celtypes
+from symphony.workflow.expressions.chains import (
+    CHAINS_MAX,
+    GUARDS,
+    Chain,
+    chains,
+    guarded,
+    regrouped,
+    unless_doubles,
+)
 from symphony.workflow.expressions.errors import (
+    DOUBLES,
     BadExpression,
     ExpressionFailed,
     first_error,
@@ -32,6 +42,9 @@ if TYPE_CHECKING:
     from cel_expr_python import cel
 
 Lookup: TypeAlias = Callable[[Read], Value]
+
+_Signature: TypeAlias = tuple[tuple[str, PortType, bool], ...]
+"""Of each variable its name, its type, and whether it may be null."""
 
 _SHOWN = 80
 _ERRORS = (RuntimeError, TypeError, ValueError, OverflowError)
@@ -89,13 +102,45 @@ def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
         kind = _checked(expression.text, signature)
     except _ERRORS as error:
         message, line, column = first_error(str(error))
-        raise _refused(expression, message, expression.position(line, column)) from None
+        if "recursion" not in message.lower():
+            raise _refused(expression, message, expression.position(line, column)) from None
+        kind = _flattened(expression, signature)
     found = celtypes.to_port(kind)
     if found is None:
         message = f"the result is {kind.lower()}, which is no value that can travel between nodes"
         hint = "give a text, a number, a list, or a map with texts as keys"
         raise BadExpression(message, problem_code="type-mismatch", hint=hint)
     return found
+
+
+def _flattened(expression: Renamed, signature: _Signature) -> str:
+    """The type of an expression with long sums, which are regrouped in its text. Raises BadExpression."""
+    text = expression.text
+    found = chains(text)
+    if len(found) > CHAINS_MAX:
+        found = ()
+    try:
+        kind = _checked(regrouped(text, found, {}), signature)
+    except _ERRORS as error:
+        raise _refused(expression, first_error(str(error))[0], None) from None
+    around: dict[int, tuple[str, str]] = {}
+    for number, chain in enumerate(found):
+        fitting = (guard for guard in GUARDS if _fits(text, found, number, guard, signature))
+        guard = next(fitting, None)
+        if guard is None:
+            raise BadExpression(DOUBLES, problem_code="limit-exceeded", hint="add them up in an operator")
+        if guard == GUARDS[0] and _fits(text, found, number, GUARDS[1], signature):  # of a dynamic type
+            around[number] = unless_doubles(text, chain)
+    expression.text = regrouped(text, found, around)
+    return kind
+
+
+def _fits(text: str, found: Sequence[Chain], number: int, guard: str, signature: _Signature) -> bool:
+    try:
+        _checked(guarded(text, found, number, guard), signature)
+    except _ERRORS:
+        return False
+    return True
 
 
 def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression:
@@ -107,13 +152,13 @@ def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression
 
 
 @lru_cache(maxsize=16_384)
-def _checked(text: str, signature: tuple[tuple[str, PortType, bool], ...]) -> str:
+def _checked(text: str, signature: _Signature) -> str:
     environment = _checker(signature, _NULL.search(text) is not None)
     return str(environment.compile(text).return_type())
 
 
 @lru_cache(maxsize=1024)
-def _checker(signature: tuple[tuple[str, PortType, bool], ...], loose: bool) -> "cel.Env":
+def _checker(signature: _Signature, loose: bool) -> "cel.Env":
     from cel_expr_python import cel
 
     return cel.NewEnv(

@@ -1,0 +1,146 @@
+"""Long sums, regrouped: the library reads `a + b + c` as nesting and ends at 32 levels. Pure.
+
+Halves in brackets nest only as deep as the logarithm of their number. Texts, lists and bytes come
+out the same; integers too, unless a part of the sum is beyond 64 bits. Doubles would not: their sum
+depends on the order, so a sum of doubles is left as it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from symphony.workflow.expressions.errors import DOUBLES
+from symphony.workflow.expressions.scan import Token, ends_operand, tokens
+
+GUARDS = ('""', "0", "[]", "0u", 'b""')
+"""What can be added to a sum of texts, of integers, of lists, or of bytes, but never to doubles."""
+
+CHAINS_MAX = 16
+"""So many sums are regrouped in one expression: each is checked by itself, which takes time."""
+_LONG = 8
+_LOOSE = "?:,|&<>=!"  # these end a sum; `!` stands in it only before an operand
+_OPEN, _CLOSE = "([{", ")]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The operands of one sum: where each begins and ends."""
+
+    operands: tuple[tuple[int, int], ...]
+
+
+def chains(text: str) -> tuple[Chain, ...]:
+    """The long sums of a CEL text, inner ones first."""
+    found: list[Chain] = []
+    levels: list[_Sum] = [_Sum()]
+    before: Token | None = None
+    for token in tokens(text):
+        here = levels[-1]
+        if token.kind == "op" and token.text in _OPEN:
+            here.take(token)
+            levels.append(_Sum())
+        elif token.kind == "op" and token.text in _CLOSE and len(levels) > 1:
+            found += levels.pop().ended()
+            levels[-1].take(token)
+        elif token.kind == "op" and token.text in "+-" and before is not None and ends_operand(before):
+            found += here.sign(token.text)
+        elif _ends_sum(token, text):
+            found += here.ended()
+        else:
+            here.take(token)
+        before = token
+    for level in reversed(levels):
+        found += level.ended()
+    return tuple(found)
+
+
+def _ends_sum(token: Token, text: str) -> bool:
+    if token.kind == "ident":
+        return token.text == "in"
+    if token.kind != "op" or token.text not in _LOOSE:
+        return False
+    return token.text != "!" or text.startswith("=", token.end)
+
+
+class _Sum:
+    """The sum that is being read on one level of brackets."""
+
+    def __init__(self) -> None:
+        self._operands: list[tuple[int, int]] = []
+        self._start: int | None = None
+        self._end, self._only_plus = 0, True
+
+    def take(self, token: Token) -> None:
+        if self._start is None:
+            self._start = token.start
+        self._end = token.end
+
+    def sign(self, sign: str) -> list[Chain]:
+        """Another operand comes. What was added before a minus is a sum of its own."""
+        self._close()
+        if sign == "+" or not self._only_plus:
+            return []
+        before = self.ended()
+        self._only_plus = False
+        return before
+
+    def ended(self) -> list[Chain]:
+        """The sum, if it is a long one; another begins."""
+        self._close()
+        operands, only_plus = self._operands, self._only_plus
+        self._operands, self._only_plus = [], True
+        return [Chain(tuple(operands))] if only_plus and len(operands) > _LONG else []
+
+    def _close(self) -> None:
+        if self._start is not None:
+            self._operands.append((self._start, self._end))
+        self._start = None
+
+
+def regrouped(
+    text: str,
+    found: Sequence[Chain],
+    around: Mapping[int, tuple[str, str]],
+    more: tuple[int, str, int, str] = (0, "", 0, ""),
+) -> str:
+    """`text` with every sum in halves of halves.
+
+    `around` gives, by the number of a sum, what is written before and behind it; `more` is text for
+    two other places.
+    """
+    start, opening, end, closing = more
+    edits = [(start, 0, opening), (end, 1, closing)]  # where, in which order there, what
+    for number, chain in enumerate(found):
+        before, behind = around.get(number, ("", ""))
+        edits.append((chain.operands[0][0], 0, before))
+        edits.append((chain.operands[-1][1], 1, behind))
+        waiting = [(0, len(chain.operands))]
+        while waiting:
+            first, end = waiting.pop()
+            if end - first > 2:
+                middle = (first + end) // 2
+                edits += [(chain.operands[middle][0], 0, "("), (chain.operands[end - 1][1], -1, ")")]
+                waiting += [(first, middle), (middle, end)]
+    out, at = list[str](), 0
+    for place, _, piece in sorted(edits, key=lambda edit: edit[:2]):
+        out += (text[at:place], piece)
+        at = place
+    return "".join((*out, text[at:]))
+
+
+def guarded(text: str, found: Sequence[Chain], number: int, guard: str) -> str:
+    """`text` with its sums regrouped, one of which is only `guard` added to its first operand.
+
+    That fits exactly if the sum is one of what `guard` is, or of a dynamic type.
+    """
+    chain = found[number]
+    (start, first), end = chain.operands[0], chain.operands[-1][1]
+    others = [one for one in found if one is not chain and not first <= one.operands[0][0] < end]
+    short = text[:first] + " " * (end - first) + text[end:]  # places stay
+    around = (start, f"dyn({guard} + (", first, "))")
+    return regrouped(short, others, {}, around)
+
+
+def unless_doubles(text: str, chain: Chain) -> tuple[str, str]:
+    """What to write around a sum whose type is known only when it is evaluated."""
+    start, end = chain.operands[0]
+    return f'(type({text[start:end]}) == double ? dyn({{}}["{DOUBLES}"]) : (', "))"
