@@ -42,11 +42,10 @@ def code_digest(function: Callable[..., object]) -> str | None:
     A function that was made by another one counts with what it took from there, one without a file
     with all that it names. None if something of it cannot be known.
     """
-    plain = inspect.unwrap(function)
-    if not isinstance(plain, FunctionType):
+    if not isinstance(function, FunctionType):
         return None
     try:
-        told = [_mark(plain, set())]
+        told = [_mark(function, set())]
     except (_CodeUnknown, RecursionError):
         return None
     return hashlib.sha256(repr(told).encode("utf-8", "surrogatepass")).hexdigest()
@@ -67,6 +66,20 @@ def may_read_environment(function: Callable[..., object]) -> bool:
     return source is None or _walk(plain, source).environment
 
 
+def imports_unchanged(function: Callable[..., object]) -> bool:
+    """Are the files that the file of `function` imports as they were when it was looked at first?
+
+    Another process, which imports them now, has the same code only then.
+    """
+    plain = inspect.unwrap(function)
+    if not isinstance(plain, FunctionType):
+        return False
+    if ships(plain.__code__.co_filename):
+        return True
+    source = _source(plain, plain.__code__)
+    return source is not None and _walk(plain, source).unchanged()
+
+
 def source_digest(file: str, source: bytes) -> str | None:
     """What `code_digest` gives of a file that is not loaded, with what it imports as that is now."""
     walk = Walk(loaded=False)
@@ -82,7 +95,7 @@ def modules_used(file: str, source: bytes) -> dict[str, str]:
 
 
 def _source(function: Callable[..., object], code: CodeType) -> bytes | None:
-    for key in (function.__module__, code.co_filename):
+    for key in (_home(function), code.co_filename):
         if key in _sources:
             return _sources[key]
     try:
@@ -90,6 +103,12 @@ def _source(function: Callable[..., object], code: CodeType) -> bytes | None:
     except (OSError, ValueError):
         return None
     return _sources[code.co_filename]
+
+
+def _home(function: Callable[..., object]) -> str:
+    """The module that a function was made in; a wrapper has the name of what it wraps as its own."""
+    name = function.__globals__.get("__name__") if isinstance(function, FunctionType) else None
+    return name if isinstance(name, str) else function.__module__
 
 
 def _mark(value: object, seen: set[int]) -> object:
@@ -101,7 +120,9 @@ def _mark(value: object, seen: set[int]) -> object:
         value = original
     if isinstance(value, FunctionType):
         seen.add(id(value))
-        return _function_mark(inspect.unwrap(value), seen)
+        inner = inspect.unwrap(value)
+        seen.add(id(inner))
+        return _function_mark(inner, seen), _wrappers_mark(value, inner, seen)
     if isinstance(value, ModuleType):
         return _imported(value.__name__)
     if isinstance(value, type):
@@ -134,14 +155,39 @@ def _function_mark(function: object, seen: set[int]) -> object:
     return _code_digest(code), taken, [(name, _mark(named[name], seen)) for name in sorted(named)]
 
 
+def _wrappers_mark(function: object, inner: object, seen: set[int]) -> list[object]:
+    """What stands for the decorators around `inner`, with what they were given.
+
+    If `inner` stands in a file at the top, that says what they were given, and what has no digest is let
+    through: a logger, a lock.
+    """
+    assert isinstance(inner, FunctionType)
+    told = _source(inner, inner.__code__) is not None and "<locals>" not in inner.__qualname__
+    marks: list[object] = []
+    while function is not inner:
+        if isinstance(function, FunctionType) and not ships(function.__code__.co_filename):
+            code = function.__code__
+            source = _source(function, code)
+            marks.append(_code_digest(code) if source is None else _walk(function, source).digest())
+            for cell in function.__closure__ or ():
+                try:
+                    marks.append(_mark(cell.cell_contents, seen))
+                except (_CodeUnknown, ValueError):  # ValueError: an empty cell
+                    if not told:
+                        raise _CodeUnknown from None
+        function = getattr(function, "__wrapped__", inner)
+    return marks
+
+
 def _walk(function: FunctionType, source: bytes) -> Walk:
     """A function's file and all that it imports, looked at once for each."""
     file = function.__code__.co_filename
-    key = function.__module__ if function.__module__ in _sources else file
+    home = _home(function)
+    key = home if home in _sources else file
     if key not in _walked:
-        package = getattr(sys.modules.get(function.__module__), "__package__", None) or ""
+        package = getattr(sys.modules.get(home), "__package__", None) or ""
         walk = Walk(loaded=True)
-        walk.add(file, source, package, remembered=function.__module__ in _sources)
+        walk.add(file, source, package, remembered=home in _sources)
         _walked[key] = walk
     return _walked[key]
 

@@ -74,6 +74,16 @@ class Walk:
             told.append([f"{os.getpid()} since {_BEGAN_S}"])
         return hashlib.sha256(repr((sys.implementation.cache_tag, told)).encode()).hexdigest()
 
+    def unchanged(self) -> bool:
+        """Do the imported files hold what they held?"""
+        try:
+            return all(
+                hashlib.sha256(Path(file).read_bytes()).hexdigest() == digest
+                for file, digest in list(self.files.items())[1:]
+            )
+        except OSError:
+            return False
+
     def _module(self, name: str, beside: Path) -> Iterator[tuple[str, bytes, str]]:
         """The files of a module and of the packages around it that were not met before."""
         search: list[str] | None = None

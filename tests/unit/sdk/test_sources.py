@@ -1,6 +1,7 @@
 """The code that an operator's file runs: itself and all that it imports."""
 
 import re
+import shutil
 import sys
 import tomllib
 import zipfile
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from symphony import operator
+from symphony.sdk import sources
 from symphony.sdk.fingerprints import code_digest, source_digest
 from symphony.sdk.imports import imports_of
+from symphony.sdk.loading import load_operators
 from symphony.sdk.sources import REQUIREMENTS, Walk
 
 ROOT = Path(__file__).parents[3]
@@ -182,3 +185,67 @@ def test_an_operator_of_the_kit_counts_with_everything_that_ships() -> None:
 
     assert len({one.code for one in operators().values()}) == 1
     assert operator("test.a", version="1.0.0", pure=True)(made_with(1)).code is not None
+
+
+DECORATED = """
+import functools, threading
+
+def spell(schema, odd=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(x):
+            return function(x), schema, odd
+        return wrapper
+    return decorate
+
+@spell(A)
+def f(x: int) -> int:
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("@spell(A)", "@spell(2)"),
+        ("return function(x), schema, odd", "return function(x), schema"),
+        ("@spell(A)", "@spell({'a': [A]})"),
+    ],
+)
+def test_decorators_count_with_what_they_were_given(old: str, new: str) -> None:
+    """Seen in marimo (issue 8155) and Streamlit (issue 814)."""
+    texts = (DECORATED, DECORATED.replace(old, new))
+    digests = [code_digest(in_no_file(text.replace("A)", "1)").replace("[A]", "[1]"))) for text in texts]
+    assert None not in digests
+    assert digests[0] != digests[1]
+    assert code_digest(in_no_file(DECORATED.replace("A)", "1, threading.Lock())"))) is None
+
+
+def test_a_decorator_in_a_file_may_hold_what_has_no_digest(tmp_path: Path) -> None:
+    text = DECORATED.replace("A)", "1, threading.Lock())") + (
+        "\nfrom symphony import operator\nop = operator('test.a', version='1.0.0', pure=True)(f)\n"
+    )
+    codes = []
+    for at, body in enumerate((text, text, text.replace("(1, thr", "(2, thr"))):
+        (tmp_path / "ops.py").write_text(body)
+        codes.append(load_operators(tmp_path / "ops.py")[0].code)
+        assert codes[at] is not None
+    assert codes[0] == codes[1] != codes[2]
+
+
+def test_a_new_version_of_a_library_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why Dagster did not take a file's digest for a version (issue 3680)."""
+    place = tmp_path / "site-packages"
+    written(place, {"rates_lib/__init__.py": "", "other_lib.py": ""})
+    monkeypatch.syspath_prepend(place)
+    seen = []
+    for version in ("1.0", "2.0"):
+        for name in ("rates_lib", "dist_of_other"):
+            shutil.rmtree(place / f"{name}-1.0.dist-info", ignore_errors=True)
+            written(place, {f"{name}-{version}.dist-info/top_level.txt": "other_lib\n"})
+        for cached in (sources._infos, sources._versions, sources._named_inside, sources._roots):
+            cached.cache_clear()
+        seen += [source_digest("/ops.py", text) for text in (b"import rates_lib", b"import other_lib")]
+    assert len(set(seen)) == 4
+    for cached in (sources._infos, sources._versions, sources._named_inside, sources._roots):
+        cached.cache_clear()

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -194,6 +195,22 @@ def test_a_relative_path_counts_in_the_folder_of_the_run_and_of_the_process(
     assert (first.outputs["a"], second.outputs["a"]) == ("old", "new")
 
 
+def test_a_file_of_the_same_content_is_the_same_whatever_its_times(tmp_path: Path) -> None:
+    """Tools that compare times run everything again after `touch` or a new check-out."""
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+
+    def change() -> None:
+        file.unlink()
+        file.write_text("old")
+        os.utime(file, (1, 1))
+
+    nodes = {"a": {"operator": "test.read", "inputs": {"paths": {"one": str(file)}}}}
+    one = reader("test.read", dict[str, Path])
+    _, second = asyncio.run(twice(tmp_path / "home", [one], nodes, change))
+    assert second.nodes["a"].status.value == "cached"
+
+
 def test_elements_count_by_the_files_they_name(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).write_text("old")
@@ -372,3 +389,40 @@ def test_an_operator_that_may_look_at_listed_variables_is_not_cached(tmp_path: P
     for value in ("a value", "another value"):
         found = asyncio.run(ran(tmp_path / "home", document, tmp_path / "ops.py", tmp_path, LENGTH=value))
         assert found.outputs == {"a": len(value)}
+
+
+@pytest.mark.slow
+def test_a_worker_that_imports_newer_code_leaves_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process has one version of a module, a worker that begins later another."""
+    lib = tmp_path / "lib"
+    lib.mkdir()
+    monkeypatch.syspath_prepend(lib)
+    monkeypatch.setenv("PYTHONPATH", str(lib))
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    rates = lib / "worker_rates.py"
+    rates.write_text("RATE = 1\n")
+    (tmp_path / "ops.py").write_text(
+        "import worker_rates\nfrom symphony import operator\n\n\n"
+        '@operator("test.rate", version="1.0.0", pure=True, cpu=True)\n'
+        'def rate(n: int) -> int:\n    """The rate."""\n    return worker_rates.RATE * n\n\n\n'
+        '@operator("test.here", version="1.0.0", pure=True)\n'
+        'def here(n: int) -> int:\n    """The rate."""\n    return worker_rates.RATE * n\n'
+    )
+
+    async def whole() -> list[object]:
+        seen: list[object] = []
+        async with Symphony.open(home=tmp_path / "home", operators=[tmp_path / "ops.py"]) as symphony:
+            for name, text in (("here", "RATE = 22\n"), ("rate", "RATE = 1\n"), ("rate", "RATE = 1\n")):
+                nodes = {"a": {"operator": f"test.{name}", "inputs": {"n": 1}}}
+                document = {"symphony": 1, "name": "t", "nodes": nodes, "outputs": {"a": "${{ a.result }}"}}
+                result = await (await symphony.start(loads(json.dumps(document), "json"))).result()
+                seen.append((result.outputs["a"], result.nodes["a"].status.value))
+                rates.write_text(text)
+        return seen
+
+    seen = asyncio.run(whole())
+    assert seen[:2] == [(1, "succeeded"), (22, "succeeded")]
+    assert seen[2][1] == "succeeded", "what a worker made of newer code was not kept"  # type: ignore[index]

@@ -238,7 +238,7 @@ class Bindings:
         given = {port: level.kept(template, element) for port, template in work.instead.items()}
         for port, value in given.items():
             kind = work.output_types.get(port)
-            if kind is not None and (why := mismatch(value, kind)):
+            if kind is not None and (why := mismatch(self.values.plain(value), kind)):
                 raise SymphonyError(
                     f"on_error.value.{port}: {why}", code="type-mismatch", hint=f"{port} gives {kind}"
                 )

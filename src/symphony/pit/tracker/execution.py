@@ -24,7 +24,7 @@ from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, too_late
 from symphony.pit.tracker.limits import VALUE_BYTES_MAX, bounded
-from symphony.pit.tracker.reading import changeable, contents_read, surroundings
+from symphony.pit.tracker.reading import changeable, contents_read, same_code, surroundings
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.spending import Meter, Spending
@@ -157,9 +157,9 @@ class Executor:
         else:
             plain = self.all_plain(inputs)
         returned = await self._call(work, plain, node, attempt, pool, asking)
-        if key is not None and changeable(work):
+        if key is not None and (changeable(work) or not same_code(work)):
             again = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config)
-            key = key if again == key else None  # it may have read the one or the other
+            key = key if again == key and same_code(work) else None  # it may have read this or that
         outputs: Mapping[str, StoredValue]
         if work.node.artifact is None and all(map(_surely_small, returned.values())):
             outputs = check_outputs(work, returned)

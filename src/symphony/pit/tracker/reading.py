@@ -7,7 +7,7 @@ import msgspec
 
 from symphony.pit.tracker.work import Work
 from symphony.ports.values import StoredValue, Value
-from symphony.sdk.fingerprints import is_own, may_read_environment
+from symphony.sdk.fingerprints import imports_unchanged, is_own, may_read_environment
 from symphony.sdk.paths import Find, PathsUnknown, path_finder
 
 
@@ -60,6 +60,14 @@ def surroundings(work: Work, cwd: Path, base: Path, environment: Mapping[str, st
 def changeable(work: Work) -> bool:
     """May what the node reads change while it runs?"""
     return bool(_finders(work)) or (work.operator is not None and work.operator.reads is not None)
+
+
+def same_code(work: Work) -> bool:
+    """Did a worker, should the node have run in one, import what this process has imported?"""
+    operator = work.operator
+    if operator is None or not (operator.cpu or work.timeout_s is not None):
+        return True
+    return imports_unchanged(operator.function)
 
 
 def _finders(work: Work) -> Mapping[str, Find]:
