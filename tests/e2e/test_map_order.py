@@ -15,6 +15,7 @@ import pytest
 from symphony import Symphony
 from symphony.pit.artifacts.codec import value_of
 from symphony.ports.values import ArtifactRef
+from symphony.testing import run, workflow
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +107,25 @@ outputs:
   asked: "${{ asked.result }}"
   alpha: "${{ inputs.given }}"
 """
+SEALED = """\
+name: Sealed
+env: [TOKEN]
+nodes:
+  parsed:
+    operator: json.parse
+    inputs:
+      text: '{"z": "key ${{ env.TOKEN }}", "${{ env.TOKEN }}": {"y": 1, "b": "${{ env.TOKEN }}"}, "a": null}'
+  listed:
+    operator: debug.value
+    inputs: {value: {zip: "${{ env.TOKEN }}", name: "${{ parsed.result }}", age: 3}}
+  many: {operator: order.many, inputs: {value: "${{ listed.result }}", count: 1000}}
+  waits:
+    command: touch waits; while [ ! -e go ]; do sleep 0.02; done
+    idempotent: true
+    after: [many, parsed]
+  last: {operator: order.worker, inputs: {value: "${{ many.result[999] }}"}, after: [waits]}
+outputs: {parsed: "${{ parsed.result }}", listed: "${{ listed.result }}", last: "${{ last.result }}"}
+"""
 KEPT = '{"zip":1,"name":{"y":[{"q":1,"a":2}],"b":null},"age":3}'
 
 
@@ -183,6 +203,7 @@ def test_keys_keep_their_order_through_a_run_its_cache_a_kill_and_a_rerun(tmp_pa
     resumed = place.said("runs", "resume", "last")
     check(resumed)
     check(place.said("runs", "show", "last"))
+    check(place.said("run", "w.yaml", "--operators", "operators.py"))  # a kill may lose what was to be cached
     cached = place.said("run", "w.yaml", "--operators", "operators.py")
     check(cached)
     nodes = cached["nodes"]
@@ -193,3 +214,28 @@ def test_keys_keep_their_order_through_a_run_its_cache_a_kill_and_a_rerun(tmp_pa
     check(rerun)
     check(place.said("run", "w.yaml", "--operators", "operators.py", "--no-cache"))
     assert set(asyncio.run(kept_rows(tmp_path / "home"))) == {KEPT}
+
+
+def test_keys_keep_their_order_where_they_and_their_values_hold_secrets(tmp_path: Path) -> None:
+    place = Place(tmp_path, SEALED)
+    place.killed_when("waits", "run", "w.yaml", "--operators", "operators.py")
+    (tmp_path / "go").touch()
+    parsed = {"z": f"key {SECRET}", SECRET: {"y": 1, "b": SECRET}, "a": None}
+    listed = {"zip": SECRET, "name": parsed, "age": 3}
+    for words in (("runs", "resume", "last"), ("runs", "rerun", "last", "--from", "waits")):
+        outputs = place.said(*words)["outputs"]
+        assert repr(outputs) == repr({"parsed": parsed, "listed": listed, "last": listed})
+
+
+def test_keys_keep_their_order_in_memory_and_from_python() -> None:
+    given = {"zip": 1, "name": {"y": [{"q": 1, "a": 2}], "b": None}, "age": 3}
+    flow = workflow("""\
+        name: x
+        inputs: {given: {type: json}}
+        nodes:
+          same: {operator: debug.value, inputs: {value: "${{ inputs.given }}"}}
+          grown: {operator: data.map, inputs: {items: [1, 2], expression: "[item, {'z': 1, 'a': 2}]"}}
+        outputs: {same: "${{ same.result }}", grown: "${{ grown.result }}", given: "${{ inputs.given }}"}
+        """)
+    expected = {"same": given, "grown": [[1, {"a": 2, "z": 1}], [2, {"a": 2, "z": 1}]], "given": given}
+    assert repr(dict(run(flow, {"given": given}).outputs)) == repr(expected)

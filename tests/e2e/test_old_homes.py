@@ -47,7 +47,7 @@ def statuses(result: Json) -> dict[str, str]:
     return {name: node["status"] for name, node in nodes.items()}
 
 
-@pytest.fixture(params=sorted(path.name.removesuffix(".tar.gz") for path in HOMES.glob("*.tar.gz")))
+@pytest.fixture(params=sorted(path.stem for path in HOMES.glob("*.json")))
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> OldHome:
     return OldHome(request.param, tmp_path)
 
@@ -105,6 +105,22 @@ def test_a_rerun_takes_over_what_had_succeeded(old: OldHome) -> None:
     again = old.said("runs", "rerun", old.runs["succeeded"], "--from", "table")
     assert again["status"] == "succeeded"
     assert again["outputs"] == expected
+
+
+FLOW = """\
+name: Flow
+nodes: {known: {operator: json.parse, inputs: {text: '{"zip": 1, "name": "x", "age": 3.5}'}}}
+outputs: {known: "${{ known.result }}"}
+"""
+
+
+def test_results_that_were_cached_without_the_order_of_keys_are_computed_again(tmp_path: Path) -> None:
+    old = OldHome("format-2", tmp_path)
+    (tmp_path / "flow.yaml").write_text(FLOW, encoding="utf-8")
+    for status in ("succeeded", "cached"):
+        result = old.said("run", str(tmp_path / "flow.yaml"))
+        assert statuses(result) == {"known": status}
+        assert json.dumps(result["outputs"]) == '{"known": {"zip": 1, "name": "x", "age": 3.5}}'
 
 
 def test_a_large_value_is_read_from_the_store(old: OldHome) -> None:

@@ -72,6 +72,21 @@ def test_changes_that_lie_apart_are_merged(base: Value, theirs: Value, ours: Val
     assert merged(base, theirs, ours) == expected
 
 
+def test_a_map_has_the_order_of_its_keys_after_a_patch_whichever_changed() -> None:
+    before: Value = {"z": 1, "m": {"y": 1, "b": 2}, "a": 3}
+    for after in (
+        {"a": 3, "z": 1, "m": {"y": 1, "b": 2}},
+        {"z": 1, "m": {"b": 2, "y": 1}, "a": 3},
+        {"z": 1, "new": 2, "m": {"y": 1, "b": 2}, "a": 4},
+        {"m": {"y": 1, "b": 2}, "a": 3, "z": 5, "end": 6},
+        {"z": 1, "m": {"y": 1, "b": 2}, "a": 3, "new": 4},
+    ):
+        patch = difference(before, after)  # type: ignore[arg-type]
+        assert patch is not None
+        assert repr(apply(before, patch)) == repr(after)
+    assert difference(before, {**before, "new": 4}) == ["map", {"new": ["put", 4]}, []]  # type: ignore[dict-item]
+
+
 @pytest.mark.parametrize("size", [10_000_000])
 def test_an_edit_in_a_large_buffer_is_a_small_patch(size: int) -> None:
     before = b"0123456789" * (size // 10)

@@ -4,12 +4,13 @@
 |---|---|
 | `["put", value]` | puts `value` in the place of everything |
 | `["splice", start, removed, inserted]` | replaces `removed` items of text, bytes or a list from `start` on |
-| `["map", {key: patch}, [key]]` | changes and adds keys, and takes the listed ones away |
+| `["map", {key: patch}, [key]]` | takes the listed keys away, changes others, and adds new ones at the end |
 
 Positions in text count code points, in bytes octets. Values are never changed in place.
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final, TypeAlias, TypeVar
 
 from symphony.commons.errors import ValidationFailed
@@ -24,13 +25,13 @@ _Text = TypeVar("_Text", str, bytes)
 
 
 def same(one: Value, other: Value) -> bool:
-    """Are they one value? Unlike `==`, tells 1 from 1.0 and from true, and 0.0 from -0.0."""
+    """Are they one value? Unlike `==`, tells 1 from 1.0 and from true, 0.0 from -0.0, and orders of keys."""
     if one is other:
         return True
     if type(one) is not type(other):
         return False
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(same(item, other[key]) for key, item in one.items())
+        return list(one) == list(other) and all(same(item, other[key]) for key, item in one.items())
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, float):
@@ -59,13 +60,23 @@ def difference(before: Value, after: Value) -> Patch | None:
         start, end = _list_ends(before, after)
         return [_SPLICE, start, len(before) - start - end, after[start : len(after) - end]]
     if isinstance(before, dict) and isinstance(after, dict):
-        changed: dict[str, Value] = {}
-        for key, item in after.items():
-            patch = difference(before[key], item) if key in before else [_PUT, item]
-            if patch is not None:
-                changed[key] = patch
-        return [_MAP, changed, [key for key in before if key not in after]]
+        return _map_difference(before, after)
     return [_PUT, after]
+
+
+def _map_difference(before: dict[str, Value], after: dict[str, Value]) -> Patch:
+    """Keys that stand elsewhere now are taken away and put again, behind those that stay in their place."""
+    staying = [key for key in before if key in after]
+    moved = list(after)[: len(staying)] != staying
+    if moved:
+        pairs = zip(staying, after, strict=False)
+        staying = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs)]
+    kept, changed = frozenset(staying), dict[str, Value]()
+    for key, item in after.items():
+        patch = difference(before[key], item) if key in kept else [_PUT, item]
+        if patch is not None:
+            changed[key] = patch
+    return [_MAP, changed, [key for key in before if key not in kept]]
 
 
 def apply(before: Value, patch: Value) -> Value:
