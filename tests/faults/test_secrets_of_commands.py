@@ -155,6 +155,24 @@ def test_an_input_called_path_is_refused_before_anything_runs(fault: Callable[[s
     assert "nodes.count.inputs.path" in done.stdout + done.stderr
 
 
+def test_validate_and_run_warn_where_a_command_names_what_it_does_not_get(
+    fault: Callable[[str], Any],
+) -> None:
+    case = fault("short-secret-kept-silently")
+    (case.folder / "flow.yaml").write_text(
+        "name: c\nenv: [PIN]\nnodes: {a: {command: 'echo \"$PIN ${MY_KEY:-none}\"'}}\n", encoding="utf-8"
+    )
+    settings = {"SYMPHONY__MODELS__MINE__PROVIDER": "openai", "SYMPHONY__MODELS__MINE__MODEL": "m"}
+    settings["SYMPHONY__MODELS__MINE__KEY"] = "MY_KEY"
+    for command in ("validate", "run"):
+        done = case.symphony(command, "flow.yaml", env=settings)
+        assert done.returncode == 0, done.stderr
+        said = done.stdout + done.stderr
+        assert said.count("missing-input") == 2
+        assert "PIN, which is listed under env" in said
+        assert "MY_KEY, which is the key of a model" in said
+
+
 async def test_a_run_recorded_with_such_an_input_is_shown_resumed_and_rerun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,15 +17,9 @@ Provided: TypeAlias = Literal["hosted", "llama", "pool"]
 HOSTED = ("openai", "anthropic")
 
 
-def key_names(config: Config) -> frozenset[str]:
-    """The variables that hold the keys of models and of the bus."""
-    names = {model.key for model in config.models.values()} | {config.bus.token, config.bus.nkey}
-    return frozenset(name for name in names if name is not None)
-
-
 def keys_of(config: Config, environment: Mapping[str, str]) -> dict[str, str]:
     """The keys of all models and of the bus, by the names of their variables: no run may write them down."""
-    return {name: environment[name] for name in sorted(key_names(config)) if environment.get(name)}
+    return {name: environment[name] for name in sorted(config.key_names) if environment.get(name)}
 
 
 class AllModels:

@@ -17,7 +17,7 @@ from symphony.app.beyond import beyond_of
 from symphony.app.handle import RunHandle
 from symphony.app.home import config_of, locate_home, secure
 from symphony.app.live import LiveBus
-from symphony.app.models import AllModels, key_names, keys_of
+from symphony.app.models import AllModels, keys_of
 from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, opened_outputs, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.errors import SymphonyError
@@ -192,7 +192,7 @@ class Symphony:
         return Catalog(
             operators={name: one.info for name, one in self.operators.items()},
             models=models,
-            keys=key_names(self.config),
+            keys=self.config.key_names,
         )
 
     @cached_property
@@ -515,7 +515,7 @@ class Symphony:
             spending=Spending(prepared.meta.budget, currency=self.config.budget.currency),
             capture=capture,
             environment=job.environment,
-            keys=key_names(self.config),
+            keys=self.config.key_names,
             allowed_hosts=(*self.config.http.allow, *prepared.meta.allow_hosts),
             value_bytes_max=self.config.symphony.value_mb << 20,
             workers=self.workers,

@@ -29,11 +29,13 @@ def catalog_with(operators: Sequence[Path]) -> "Catalog":
     from symphony.app.home import config_of, locate_home
     from symphony.workflow import builtin_catalog
 
-    found = builtin_catalog()
-    if models := config_of(locate_home()).models:
+    found, config = builtin_catalog(), config_of(locate_home())
+    if config.key_names:
+        found = msgspec.structs.replace(found, keys=config.key_names)
+    if config.models:
         from symphony.kit.instruments.hosted.catalog import configured
 
-        found = msgspec.structs.replace(found, models={**found.models, **configured(models)})
+        found = msgspec.structs.replace(found, models={**found.models, **configured(config.models)})
     if operators:
         from symphony.sdk import load_operators
 

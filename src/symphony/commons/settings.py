@@ -178,6 +178,12 @@ class Config(Settings, frozen=True, kw_only=True):
             if why := _wrong_model(name, model):
                 raise ValueError(f"models.{name}: {why}")
 
+    @property
+    def key_names(self) -> frozenset[str]:
+        """The variables that hold the keys of models and of the bus."""
+        names = {model.key for model in self.models.values()} | {self.bus.token, self.bus.nkey}
+        return frozenset(name for name in names if name is not None)
+
 
 def _wrong_bus(bus: BusConfig) -> str | None:
     """What is wrong with how NATS is reached; None if nothing is."""
