@@ -4,12 +4,14 @@ A cache may forget, so nothing here is durable, and nothing that goes wrong with
 reaches a run: it is logged, and results are computed again.
 """
 
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from symphony.commons.checksums import row_sum
 from symphony.pit.artifacts.content import FileState, content_digest
 from symphony.pit.artifacts.results import (
     BYTES_MAX,
@@ -23,13 +25,17 @@ from symphony.pit.artifacts.results import (
 from symphony.pit.artifacts.write_behind import WriteBehind
 from symphony.ports.values import ArtifactRef, StoredValue
 
+logger = logging.getLogger(__name__)
+
 _RECENT_MAX = 1_000
 _RECENT_BYTES_MAX = 16 << 20
 _CONTENTS_MAX = 200_000
-_APPLICATION = 0x53594301
+_APPLICATION = 0x53594302
+_FORMER = frozenset({0x53594301})
+"""Of the tables without checksums."""
 SCHEMA = """
 CREATE TABLE entries (
-    key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL
+    key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX entries_oldest ON entries (used, size);
 CREATE TABLE operators (operator TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -41,12 +47,14 @@ CREATE TRIGGER entry_changed AFTER UPDATE OF size ON entries
 BEGIN UPDATE totals SET bytes = bytes + new.size - old.size; END;
 CREATE TRIGGER entry_removed AFTER DELETE ON entries
 BEGIN UPDATE totals SET entries = entries - 1, bytes = bytes - old.size; END;
-CREATE TABLE contents (id INTEGER PRIMARY KEY, state TEXT NOT NULL UNIQUE, digest TEXT NOT NULL);
+CREATE TABLE contents (id INTEGER PRIMARY KEY, state TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, sum INTEGER);
 """
 _PUT = """
-INSERT INTO entries VALUES (?, ?, (SELECT uses FROM totals), ?)
-ON CONFLICT (key) DO UPDATE SET size = excluded.size, used = excluded.used, body = excluded.body
+INSERT INTO entries VALUES (?, ?, (SELECT uses FROM totals), ?, ?) ON CONFLICT (key)
+DO UPDATE SET size = excluded.size, used = excluded.used, body = excluded.body, sum = excluded.sum
 """
+ENTRY = "SELECT body, sum FROM entries WHERE key = ?"
+CONTENT = "SELECT digest, sum FROM contents WHERE state = ?"
 _USE = "UPDATE entries SET used = (SELECT uses FROM totals) WHERE key = ?"
 _OLDEST = "DELETE FROM entries WHERE key IN (SELECT key FROM entries ORDER BY used, key LIMIT ?)"
 
@@ -63,7 +71,9 @@ class ResultCache:
         self, path: Path, *, bytes_max: int = BYTES_MAX, holds: Callable[[ArtifactRef], bool] = all_held
     ) -> None:
         self._bytes_max, self._holds = bytes_max, holds
-        self._file = WriteBehind(path, application=_APPLICATION, schema=SCHEMA, tidy=self._tidy)
+        self._file = WriteBehind(
+            path, application=_APPLICATION, schema=SCHEMA, former=_FORMER, tidy=self._tidy
+        )
         self._recent = Recent(min(_RECENT_BYTES_MAX, bytes_max), _RECENT_MAX)
         self._operators: set[str] | None = None
         self._mutex = threading.Lock()
@@ -87,10 +97,14 @@ class ResultCache:
         with self._mutex:
             body = self._recent.get(key)
         if body is None:
-            found = self._file.read(tuple[bytes], "SELECT body FROM entries WHERE key = ?", key)
+            found = self._file.read(tuple[bytes, int | None], ENTRY, key)
             if not found:
                 return None
-            ((body,),) = found
+            ((body, told),) = found
+            if row_sum("entries", key, body) != told:
+                logger.warning("a cached result was damaged and is computed again")
+                self._file.write("DELETE FROM entries WHERE key = ?", (key,), 100)
+                return None
             self._file.write(_USE, (key,), 100)
         entry = entry_of(body, self._holds)
         if entry is None:
@@ -123,7 +137,8 @@ class ResultCache:
                 self._operators.add(operator)
         if not known:
             self._file.write("INSERT OR IGNORE INTO operators VALUES (?)", (operator,), 100)
-        self._file.write(_PUT, (key, len(body), body), len(body) + 200)
+        told = row_sum("entries", key, body)
+        self._file.write(_PUT, (key, len(body), body, told), len(body) + 200)
 
     def clear(self) -> int:
         """Forget all results and give back their room; how many there were. Digests of files stay.
@@ -138,7 +153,8 @@ class ResultCache:
     def size(self) -> CacheSize:
         """Of the file, with all that has been put."""
         self._file.flush()
-        found = self._file.read(CacheSize, "SELECT entries, bytes FROM totals")
+        self._file.check()
+        found = self._file.read(CacheSize, "SELECT count(*), coalesce(sum(length(body)), 0) FROM entries")
         return found[0] if found else CacheSize(0, 0)
 
     def close(self) -> None:
@@ -162,7 +178,7 @@ class ResultCache:
 
 def _cleared(connection: sqlite3.Connection) -> int:
     connection.execute("BEGIN IMMEDIATE")
-    (count,) = connection.execute("SELECT entries FROM totals").fetchone()
+    (count,) = connection.execute("SELECT count(*) FROM entries").fetchone()
     connection.execute("DELETE FROM entries")
     connection.execute("DELETE FROM operators")
     connection.execute("COMMIT")
@@ -182,9 +198,9 @@ class FileMemo:
     def recall(self, state: FileState) -> str | None:
         known = self._digests.get(state)
         if known is None:
-            query = "SELECT digest FROM contents WHERE state = ?"
-            found = self._file.read(tuple[str], query, _state_text(state))
-            known = found[0][0] if found else None
+            text = _state_text(state)
+            found = self._file.read(tuple[str, int | None], CONTENT, text)
+            known = sound_content(text, found[0]) if found else None
         return known
 
     def remember(self, state: FileState, digest: str) -> None:
@@ -192,7 +208,14 @@ class FileMemo:
             self._digests.clear()
         self._digests[state] = digest
         row = (_state_text(state), digest)
-        self._file.write("INSERT OR IGNORE INTO contents (state, digest) VALUES (?, ?)", row, 200)
+        query = "INSERT OR REPLACE INTO contents (state, digest, sum) VALUES (?, ?, ?)"
+        self._file.write(query, (*row, row_sum("contents", *row)), 200)
+
+
+def sound_content(state: str, row: tuple[str, int | None]) -> str | None:
+    """The digest in a row of `CONTENT`, if that is what was written."""
+    digest, told = row
+    return digest if row_sum("contents", state, digest) == told else None
 
 
 def _state_text(state: FileState) -> str:

@@ -10,11 +10,18 @@ from pathlib import Path
 
 import msgspec
 
+from symphony.commons.checksums import row_sum
 from symphony.commons.errors import IoFailed
 from symphony.pit.artifacts.failures import io_errors, no_room
 
 _BROKEN = frozenset(
-    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_MISMATCH}
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_CONSTRAINT,
+    }
 )
 _BUSY_MS = 10_000
 
@@ -30,12 +37,13 @@ def database_errors(doing: str) -> Iterator[None]:
     """SQLite's errors as ours: Broken, StorageFull or IoFailed; `doing` as in `failures.io_errors`."""
     try:
         yield
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # also of SQLite's own words about a file
         raise Broken(f"a damaged row: {error}") from error
     except sqlite3.Error as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        # A query that does not suit the tables found there: they are not ours.
-        foreign = primary == sqlite3.SQLITE_ERROR and "no such" in str(error)
+        # A query that does not suit the tables found there: they are not ours, or not any more.
+        foreign = primary == sqlite3.SQLITE_ERROR and "transaction" not in str(error)
+        foreign = foreign or "decode" in str(error)  # a text that is not UTF-8 comes without a code
         if primary in _BROKEN or foreign:
             raise Broken(str(error)) from error
         if primary == sqlite3.SQLITE_FULL:
@@ -43,11 +51,14 @@ def database_errors(doing: str) -> Iterator[None]:
         raise IoFailed(f"cannot {doing}: {error}", details={"sqlite": str(error)}) from error
 
 
-def connect(path: Path | None, *, application: int, schema: str) -> sqlite3.Connection:
+def connect(
+    path: Path | None, *, application: int, schema: str, former: frozenset[int] = frozenset()
+) -> sqlite3.Connection:
     """A connection to the database at `path` (None: in memory), with the tables of `schema`.
 
-    `application` marks the file as ours, of this version of the tables. Usable by several
-    threads under the caller's lock. Raises Broken, StorageFull, IoFailed.
+    `application` marks the file as ours, of this version of the tables; one of a `former` version is
+    emptied first. Queries may use `row_sum` of `commons.checksums`. Usable by several threads under
+    the caller's lock. Raises Broken, StorageFull, IoFailed.
     """
     if path is not None:
         _make_private(path)
@@ -56,7 +67,8 @@ def connect(path: Path | None, *, application: int, schema: str) -> sqlite3.Conn
             path or ":memory:", timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
         try:
-            _prepare(connection, application, schema)
+            connection.create_function("row_sum", -1, row_sum, deterministic=True)
+            _prepare(connection, application, schema, former)
         except BaseException:
             connection.close()
             raise
@@ -87,8 +99,10 @@ def _close_here(connection: sqlite3.Connection, pid: int) -> None:
             connection.close()
 
 
-def _prepare(connection: sqlite3.Connection, application: int, schema: str) -> None:
+def _prepare(connection: sqlite3.Connection, application: int, schema: str, former: frozenset[int]) -> None:
     (marked,) = connection.execute("PRAGMA application_id").fetchone()
+    if marked in former:
+        marked = _emptied(connection, former)
     if marked not in (0, application):
         raise Broken(f"it belongs to another application or version ({marked})")
     connection.execute("PRAGMA journal_mode=WAL")
@@ -97,6 +111,27 @@ def _prepare(connection: sqlite3.Connection, application: int, schema: str) -> N
         if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
             raise Broken("it belongs to another application")
         connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA application_id={application}; COMMIT;")
+
+
+def _emptied(connection: sqlite3.Connection, former: frozenset[int]) -> int:
+    """Drop the tables of an earlier version, unless another process has done so; the mark now."""
+    connection.execute("BEGIN IMMEDIATE")
+    (marked,) = connection.execute("PRAGMA application_id").fetchone()
+    if marked in former:
+        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+        for (name,) in connection.execute(tables).fetchall():
+            connection.execute(f'DROP TABLE "{name}"')
+        connection.execute("PRAGMA application_id=0")
+        marked = 0
+    connection.execute("COMMIT")
+    return int(marked)
+
+
+def check_structure(connection: sqlite3.Connection) -> None:
+    """Raise Broken if SQLite finds fault with the file, its indexes included. O(size of the file)."""
+    ((found, *_),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    if found != "ok":
+        raise Broken(str(found).replace("\n", " "))
 
 
 def set_aside(path: Path, why: object) -> None:

@@ -155,7 +155,7 @@ class FileArtifacts:
             return Collected(0, 0)
         self._get_ready()
         self._objects.clear_strays()
-        if damaged := self._ledger.ask(lambda index: index.position().damaged):
+        if damaged := self._ledger.judged(lambda index: index.position().damaged):
             logger.warning("%s has %d damaged lines: nothing is deleted", self.root / "records.log", damaged)
             return Collected(0, 0)
         with self._objects.staged() as probe:  # the clock is the file system's, as the ages are
@@ -234,7 +234,7 @@ class FileArtifacts:
         return self._ledger.ask(lambda index: index.newest(_PAGE, before))
 
     def _kept(self, digest: Digest) -> bool:
-        return self._ledger.ask(lambda index: index.kept(digest))
+        return self._ledger.judged(lambda index: index.kept(digest))
 
     def _delete(self, digests: list[Digest], latest: float) -> Collected:
         with file_lock(self.root / "collect.lock", exclusive=True):

@@ -6,61 +6,107 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from symphony.pit.artifacts.database import close_with, connect, database_errors
+from symphony.commons.checksums import row_sum
+from symphony.pit.artifacts.database import Broken, check_structure, close_with, connect, database_errors
 from symphony.pit.artifacts.records import Gone, Linked, Put, Record, Unlinked
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.values import Digest
 
 T = TypeVar("T")
+S = TypeVar("S", bound=tuple[object, ...])
 
-_APPLICATION = 0x53594901
+_APPLICATION = 0x53594902
+_FORMER = frozenset({0x53594901})
+"""Of the tables without checksums."""
+_CHECKED_BYTES_MAX = 16 << 20
 _SCHEMA = """
-CREATE TABLE position (log TEXT NOT NULL, offset INTEGER NOT NULL, damaged INTEGER NOT NULL);
+CREATE TABLE position (log TEXT NOT NULL, offset INTEGER NOT NULL, damaged INTEGER NOT NULL, sum INTEGER);
 CREATE TABLE objects (
     digest TEXT PRIMARY KEY, size INTEGER NOT NULL, content_type TEXT NOT NULL, created_at REAL NOT NULL,
-    sequence INTEGER NOT NULL
+    sequence INTEGER NOT NULL, sum INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX objects_newest ON objects (sequence);
 CREATE TABLE names (
     name TEXT NOT NULL, digest TEXT NOT NULL, sequence INTEGER NOT NULL, unclaimed INTEGER NOT NULL,
+    sum INTEGER,
     PRIMARY KEY (name, digest)
 ) WITHOUT ROWID;
 CREATE INDEX names_of ON names (digest);
 CREATE TABLE links (
     run_id TEXT NOT NULL, node TEXT NOT NULL, port TEXT NOT NULL, digest TEXT NOT NULL,
-    provenance BLOB NOT NULL,
+    provenance BLOB NOT NULL, sum INTEGER,
     PRIMARY KEY (run_id, node, port, digest)
 ) WITHOUT ROWID;
 CREATE INDEX links_of ON links (digest);
 """
 _PUT = """
-INSERT INTO objects VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (digest) DO UPDATE SET content_type = excluded.content_type, sequence = excluded.sequence
+INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, row_sum('objects', ?1, ?2, ?3, ?4, ?5))
+ON CONFLICT (digest) DO UPDATE SET content_type = excluded.content_type, sequence = excluded.sequence,
+sum = row_sum('objects', digest, size, excluded.content_type, created_at, excluded.sequence)
 """
 _NAME = """
-INSERT INTO names VALUES (?, ?, ?, ?) ON CONFLICT (name, digest)
-DO UPDATE SET sequence = excluded.sequence, unclaimed = unclaimed + excluded.unclaimed
+INSERT INTO names VALUES (?1, ?2, ?3, ?4, row_sum('names', ?1, ?2, ?3, ?4)) ON CONFLICT (name, digest)
+DO UPDATE SET sequence = excluded.sequence, unclaimed = unclaimed + excluded.unclaimed,
+sum = row_sum('names', name, digest, excluded.sequence, unclaimed + excluded.unclaimed)
 """
-_CLAIM = "UPDATE names SET unclaimed = max(unclaimed - ?, 0) WHERE name = ? AND digest = ?"
+_CLAIM = """
+UPDATE names SET unclaimed = max(unclaimed - ?1, 0),
+sum = row_sum('names', name, digest, sequence, max(unclaimed - ?1, 0)) WHERE name = ?2 AND digest = ?3
+"""
+_LINK = """
+INSERT OR REPLACE INTO links VALUES (?1, ?2, ?3, ?4, ?5, row_sum('links', ?1, ?2, ?3, ?4, ?5))
+"""
 _KEPT = """
 SELECT EXISTS (SELECT 1 FROM links WHERE digest = ?1)
     OR EXISTS (SELECT 1 FROM names WHERE digest = ?1 AND unclaimed > 0)
 """
 _PUTS = """
-SELECT digest, size, content_type, NULL, created_at, 1, sequence FROM objects
+SELECT digest, size, content_type, NULL, created_at, 1, sequence,
+    sum = row_sum('objects', digest, size, content_type, created_at, sequence)
+FROM objects
 UNION ALL
-SELECT digest, size, content_type, name, created_at, unclaimed, names.sequence
+SELECT digest, size, content_type, name, created_at, unclaimed, names.sequence,
+    names.sum = row_sum('names', name, digest, names.sequence, unclaimed)
 FROM names JOIN objects USING (digest)
 ORDER BY 7
 """
-_OBJECT = "SELECT size, content_type, created_at FROM objects WHERE digest = ?"
-_NEWEST = "SELECT digest, sequence FROM objects WHERE sequence < ? ORDER BY sequence DESC LIMIT ?"
+_OBJECT = """
+SELECT size, content_type, created_at,
+    sum = row_sum('objects', digest, size, content_type, created_at, sequence)
+FROM objects WHERE digest = ?
+"""
+_NEWEST = """
+SELECT digest, sequence, sum = row_sum('objects', digest, size, content_type, created_at, sequence)
+FROM objects WHERE sequence < ? ORDER BY sequence DESC LIMIT ?
+"""
+_NAMES_OF = """
+SELECT name, sum = row_sum('names', name, digest, sequence, unclaimed)
+FROM names WHERE digest = ? ORDER BY sequence DESC
+"""
+_LINKS_OF = """
+SELECT provenance, sum = row_sum('links', run_id, node, port, digest, provenance)
+FROM links WHERE digest = ?
+"""
+_NAMED = """
+SELECT digest, sum = row_sum('names', name, digest, sequence, unclaimed)
+FROM names WHERE name = ? ORDER BY sequence DESC
+"""
+_LINKS = """
+SELECT digest, provenance, sum = row_sum('links', run_id, node, port, digest, provenance)
+FROM links
+"""
 _COUNT = """
 SELECT (SELECT count(*) FROM objects) + (SELECT count(*) FROM names) + (SELECT count(*) FROM links)
 """
 
 _encode = msgspec.msgpack.Encoder().encode
 _provenance = msgspec.msgpack.Decoder(Provenance)
+
+
+def _require(sound: object) -> None:
+    """The result of comparing a checksum, which is null where there is none."""
+    if sound != 1:
+        raise Broken("a row does not match its checksum")
 
 
 class Position(NamedTuple):
@@ -80,13 +126,21 @@ class Index:
     def __init__(self, path: Path | None) -> None:
         """Open the index at `path`; None: in memory, empty."""
         self._path = path
-        self._connection = connect(path, application=_APPLICATION, schema=_SCHEMA)
+        self._connection = connect(path, application=_APPLICATION, schema=_SCHEMA, former=_FORMER)
+        try:
+            if path is not None and path.stat().st_size <= _CHECKED_BYTES_MAX:  # rows that are gone, too
+                with database_errors(f"read {path}"):
+                    check_structure(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
         close_with(self, self._connection)
 
     def position(self) -> Position:
         """Where the index stands now: other processes move it too."""
-        found = self._rows(Position, "SELECT log, offset, damaged FROM position")
-        return found[0] if found else Position("", 0, 0)
+        query = "SELECT log, offset, damaged, sum = row_sum('position', log, offset, damaged) FROM position"
+        found = self._sound(tuple[str, int, int, int | None], query)
+        return Position(*found[0][:-1]) if found else Position("", 0, 0)
 
     def apply(self, records: Iterable[tuple[Record, int]], position: Position) -> None:
         """Take in records with their places in the log; afterwards the index stands at `position`."""
@@ -96,7 +150,8 @@ class Index:
                 for record, sequence in records:
                     self._take(record, sequence)
                 self._connection.execute("DELETE FROM position")
-                self._connection.execute("INSERT INTO position VALUES (?, ?, ?)", position)
+                told = row_sum("position", *position)
+                self._connection.execute("INSERT INTO position VALUES (?, ?, ?, ?)", (*position, told))
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -120,7 +175,7 @@ class Index:
             case Linked():
                 by = record.provenance
                 row = (by.run_id, by.node, by.port, record.digest, _encode(by))
-                execute("INSERT OR REPLACE INTO links VALUES (?, ?, ?, ?, ?)", row)
+                execute(_LINK, row)
                 if record.claims and record.name is not None:
                     execute(_CLAIM, (record.claims, record.name, record.digest))
             case Unlinked():
@@ -135,34 +190,40 @@ class Index:
 
     def record(self, digest: Digest) -> ArtifactRecord | None:
         """All that is known of one body."""
-        found = self._rows(tuple[int, str, float], _OBJECT, digest)
+        found = self._sound(tuple[int, str, float, int | None], _OBJECT, digest)
         if not found:
             return None
-        names = self._rows(
-            tuple[str], "SELECT name FROM names WHERE digest = ? ORDER BY sequence DESC", digest
+        names = self._sound(
+            tuple[str, int | None],
+            _NAMES_OF,
+            digest,
         )
-        links = self._rows(tuple[bytes], "SELECT provenance FROM links WHERE digest = ?", digest)
+        links = self._sound(
+            tuple[bytes, int | None],
+            _LINKS_OF,
+            digest,
+        )
         with database_errors(f"read {self._path}"):
-            provenance = [_provenance.decode(link) for (link,) in links]
-        size, content_type, created_at = found[0]
+            provenance = [_provenance.decode(link) for link, _ in links]
+        size, content_type, created_at, _ = found[0]
         return ArtifactRecord(
             digest=digest,
             size=size,
             content_type=content_type,
-            names=tuple(name for (name,) in names),
+            names=tuple(name for name, _ in names),
             created_at=created_at,
             provenance=tuple(sorted(provenance, key=lambda p: (p.created_at, p.run_id, p.node, p.port))),
         )
 
     def named(self, name: str) -> list[Digest]:
         """Bodies put under `name`, the newest first."""
-        query = "SELECT digest FROM names WHERE name = ? ORDER BY sequence DESC"
-        return [Digest(digest) for (digest,) in self._rows(tuple[str], query, name)]
+        query = _NAMED
+        return [Digest(digest) for digest, _ in self._sound(tuple[str, int | None], query, name)]
 
     def newest(self, limit: int, before: int = 2**63 - 1) -> list[tuple[Digest, int]]:
         """Up to `limit` bodies with their sequence, the newest first, older than sequence `before`."""
-        rows = self._rows(tuple[str, int], _NEWEST, before, limit)
-        return [(Digest(digest), sequence) for digest, sequence in rows]
+        rows = self._sound(tuple[str, int, int | None], _NEWEST, before, limit)
+        return [(Digest(digest), sequence) for digest, sequence, _ in rows]
 
     def knows(self, digest: Digest) -> bool:
         return bool(self._rows(tuple[int], "SELECT 1 FROM objects WHERE digest = ?", digest))
@@ -179,14 +240,31 @@ class Index:
         """The records of such a log."""
         with database_errors(f"read {self._path}"):
             for row in self._connection.execute(_PUTS):
-                digest, size, content_type, name, at, unclaimed, _ = row
+                digest, size, content_type, name, at, unclaimed, _, sound = row
+                _require(sound)
                 yield Put(digest, size, content_type, name, at, unclaimed)
-            for digest, provenance in self._connection.execute("SELECT digest, provenance FROM links"):
+            for digest, provenance, sound in self._connection.execute(_LINKS):
+                _require(sound)
                 yield Linked(digest, _provenance.decode(provenance))
+
+    def check(self) -> None:
+        """Raise Broken if anything in the file is not what was written. O(size of the file)."""
+        with database_errors(f"read {self._path}"):
+            check_structure(self._connection)
+        self.position()
+        for _ in self.dump():
+            pass
 
     def close(self) -> None:
         with database_errors(f"close {self._path}"):
             self._connection.close()
+
+    def _sound(self, kind: type[S], query: str, *arguments: str | int) -> list[S]:
+        """Rows whose last column says whether they match their checksums. Raises Broken."""
+        found = self._rows(kind, query, *arguments)
+        for row in found:
+            _require(row[-1])
+        return found
 
     def _rows(self, kind: type[T], query: str, *arguments: str | int) -> list[T]:
         with database_errors(f"read {self._path}"):

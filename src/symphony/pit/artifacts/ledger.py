@@ -56,6 +56,7 @@ class Ledger:
         self._lock = root / "records.lock"
         self._index_path = root / "index.db"
         self._index: Index | None = None
+        self._judge: Index | None = None
         self._read_only = False
         self._seen: tuple[int, int, int] | None = None
         self._pid = os.getpid()
@@ -87,6 +88,20 @@ class Ledger:
             with _broken_is_final():
                 return question(self._opened())
 
+    def judged(self, question: Callable[[Index], T]) -> T:
+        """As `ask`, by the log alone: for what cannot be undone a damaged index must not count.
+
+        The first call reads the whole log; `compact` and `close` forget it.
+        """
+        with self._mutex:
+            self._refresh()
+            with file_lock(self._lock, exclusive=not self._read_only), _broken_is_final():
+                self._catch_up(write=not self._read_only)
+                if self._judge is None:
+                    self._judge = Index(None)
+                self._read_log(self._judge, write=False)
+                return question(self._judge)
+
     def ensure(self) -> None:
         """Make the log if there is none. Must have happened before the first body is published."""
         with self._mutex:
@@ -100,12 +115,15 @@ class Ledger:
         with self._mutex, file_lock(self._lock, exclusive=True):
             self._check_fork()
             self._catch_up(write=True)
-            position, needed = self._opened().position(), self._opened().count()
-            if position.damaged or position.offset < _COMPACT_BYTES:
-                return
-            if sum(1 for _ in self._log.read(0)) > 2 * needed:
-                self._log.replace(self._opened().dump())
-                self._catch_up(write=True)
+            judge, self._judge = self._judge or Index(None), None
+            with closing(judge), _broken_is_final():
+                self._read_log(judge, write=False)
+                position, needed = judge.position(), judge.count()
+                if position.damaged or position.offset < _COMPACT_BYTES:
+                    return
+                if sum(1 for _ in self._log.read(0)) > 2 * needed:
+                    self._log.replace(judge.dump())
+                    self._catch_up(write=True)
 
     def close(self) -> None:
         """Close the files; the next use opens them again."""
@@ -167,11 +185,11 @@ class Ledger:
                 numbered = ((record, number) for number, record in enumerate(records))
                 self._opened().apply(numbered, Position("recovered", 0, 0))
         try:
-            self._read_log(write=write)
+            self._read_log(self._opened(), write=write)
         except Broken as error:
             self._discard_index(error)
             with _broken_is_final():
-                self._read_log(write=write)
+                self._read_log(self._opened(), write=write)
         self._seen = self._log.present()
 
     def _unlogged(self) -> list[Record]:
@@ -187,10 +205,10 @@ class Ledger:
             logger.warning("%s was missing: %d bodies found without it are kept", self._log.path, len(found))
         return [*known, *found]
 
-    def _read_log(self, *, write: bool) -> None:
+    def _read_log(self, index: Index, *, write: bool) -> None:
         if not self._log.id:
             return
-        index, size = self._opened(), (self._log.present() or (0, 0, 0))[2]
+        size = (self._log.present() or (0, 0, 0))[2]
         at = index.position()
         if at.log != self._log.id or at.offset > size:
             index.reset(self._log.id)
@@ -233,6 +251,9 @@ class Ledger:
 
     def _close(self) -> None:
         self._close_index()
+        if self._judge is not None:
+            self._judge.close()
+            self._judge = None
         self._log.close()
 
 

@@ -17,7 +17,14 @@ import msgspec
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import private_directory
-from symphony.pit.artifacts.database import Broken, close_with, connect, database_errors, set_aside
+from symphony.pit.artifacts.database import (
+    Broken,
+    check_structure,
+    close_with,
+    connect,
+    database_errors,
+    set_aside,
+)
 from symphony.pit.artifacts.failures import file_lock
 
 T = TypeVar("T")
@@ -38,10 +45,10 @@ class _Write(NamedTuple):
 class _Opened:
     """Two connections to one file: readers never wait for the writer."""
 
-    def __init__(self, path: Path, application: int, schema: str) -> None:
-        self.writer = connect(path, application=application, schema=schema)
+    def __init__(self, path: Path, application: int, schema: str, former: frozenset[int]) -> None:
+        self.writer = connect(path, application=application, schema=schema, former=former)
         try:
-            self.reader = connect(path, application=application, schema=schema)
+            self.reader = connect(path, application=application, schema=schema, former=former)
         except BaseException:
             self.writer.close()
             raise
@@ -58,9 +65,16 @@ class WriteBehind:
     """Thread-safe, several processes at once. `tidy` is run within each batch, after its writes."""
 
     def __init__(
-        self, path: Path, *, application: int, schema: str, tidy: Callable[[sqlite3.Connection], None]
+        self,
+        path: Path,
+        *,
+        application: int,
+        schema: str,
+        tidy: Callable[[sqlite3.Connection], None],
+        former: frozenset[int] = frozenset(),
     ) -> None:
         self._path, self._application, self._schema, self._tidy = path, application, schema, tidy
+        self._former = former
         self._opened: _Opened | None = None
         self._gave_up = False
         self._reading, self._writing = threading.Lock(), threading.Lock()
@@ -91,6 +105,19 @@ class WriteBehind:
                 logger.warning("the cache answers nothing: %s", error)
                 break
         return []
+
+    def check(self) -> None:
+        """Set the file aside if its structure is damaged. O(its size)."""
+        opened = self._open() if self._path.exists() else None
+        if opened is None:
+            return
+        try:
+            with self._reading, database_errors(f"read {self._path}"):
+                check_structure(opened.reader)
+        except Broken as error:
+            self._discard(opened, error)
+        except SymphonyError as error:
+            logger.warning("the cache answers nothing: %s", error)
 
     def write(self, statement: str, arguments: Sequence[Argument], size: int) -> bool:
         """Queue one statement of about `size` bytes; False if the queue is full: it is forgotten."""
@@ -211,11 +238,11 @@ class WriteBehind:
 
     def _open_or_renew(self) -> _Opened:
         try:
-            return _Opened(self._path, self._application, self._schema)
+            return _Opened(self._path, self._application, self._schema, self._former)
         except Broken as error:
             set_aside(self._path, error)
         try:
-            return _Opened(self._path, self._application, self._schema)
+            return _Opened(self._path, self._application, self._schema, self._former)
         except Broken as error:
             raise IoFailed(f"{self._path} is unusable even when made anew: {error}") from error
 

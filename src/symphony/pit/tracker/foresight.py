@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.cache import CONTENT, ENTRY, sound_content
 from symphony.pit.artifacts.content import FileState, content_digest
 from symphony.pit.artifacts.results import CacheEntry, all_held, entry_of
 from symphony.pit.tracker.execution import Executor
@@ -233,8 +235,10 @@ class ReadOnlyCache:
 
     def get(self, key: str) -> CacheEntry | None:
         """The result, if there is one; whether its bodies are there is not looked at."""
-        row = self._ask("SELECT body FROM entries WHERE key = ?", key)
-        return entry_of(row, all_held) if isinstance(row, bytes) else None
+        row = self._ask(ENTRY, key)
+        if row is None or not isinstance(row[0], bytes) or row_sum("entries", key, row[0]) != row[1]:
+            return None
+        return entry_of(row[0], all_held)
 
     def put(
         self,
@@ -254,13 +258,14 @@ class ReadOnlyCache:
 
     def recall(self, state: FileState) -> str | None:
         """A digest that was remembered."""
-        found = self._ask("SELECT digest FROM contents WHERE state = ?", ":".join(map(str, state)))
-        return found if isinstance(found, str) else None
+        text = ":".join(map(str, state))
+        row = self._ask(CONTENT, text)
+        return None if row is None else sound_content(text, (str(row[0]), row[1]))
 
     def remember(self, state: FileState, digest: str) -> None:
         """Nothing is remembered."""
 
-    def _ask(self, query: str, argument: str) -> object:
+    def _ask(self, query: str, argument: str) -> tuple[object, int | None] | None:
         try:
             db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
         except sqlite3.Error:
@@ -271,4 +276,4 @@ class ReadOnlyCache:
             return None
         finally:
             db.close()
-        return None if row is None else row[0]
+        return None if row is None else (row[0], row[1])

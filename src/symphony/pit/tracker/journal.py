@@ -17,6 +17,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from symphony.commons.checksums import row_sum
 from symphony.commons.filesystem import make_private, sync_directory
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import ChildDocument, Recorded
@@ -39,7 +40,6 @@ from symphony.pit.tracker.journal_rows import (
     meta_rows,
     put_meta,
     reading,
-    row_sum,
     rows,
     summed,
     upgrade,

@@ -9,7 +9,6 @@ when they are taken over.
 import os
 import sqlite3
 import struct
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.tracker.records import Record, decode_batch
 from symphony.workflow.files import WorkflowInvalid
@@ -108,15 +108,6 @@ def journal_errors(path: Path) -> Iterator[None]:
     except _UNREADABLE as error:
         told = error.message if isinstance(error, SymphonyError) else f"{type(error).__name__}: {error}"
         raise damaged(path, f"what it holds makes no sense ({told[:200]})") from error
-
-
-def row_sum(table: str, *fields: object) -> int:
-    """The checksum of a row: CRC-32, of zlib, over its table and fields. Bytes count as they are."""
-    found = zlib.crc32(table.encode())
-    for field in fields:
-        head = b"b" if isinstance(field, bytes) else repr(field).encode("utf-8", "surrogatepass")
-        found = zlib.crc32(field if isinstance(field, bytes) else b"", zlib.crc32(head + b"\0", found))
-    return found
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
