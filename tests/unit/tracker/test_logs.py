@@ -207,6 +207,10 @@ def test_what_is_printed_in_pieces_is_told_line_by_line() -> None:
             print("to stderr", "too", file=sys.stderr)
             print(", yet", flush=True)
             print("two\nlines")
+            sys.stdout.writelines(["th", "ree\n"])
+            sys.stdout.buffer.write("fö".encode())
+            sys.stdout.buffer.writelines([b"u", b"r\n"])
+            sys.stdout.buffer.flush()
             print("last", end="")
         print("not captured", end="")
     assert told.lines == [
@@ -215,6 +219,8 @@ def test_what_is_printed_in_pieces_is_told_line_by_line() -> None:
         ("stdout", "no end, yet"),
         ("stdout", "two"),
         ("stdout", "lines"),
+        ("stdout", "three"),
+        ("stdout", "föur"),
         ("stdout", "last"),
     ]
 

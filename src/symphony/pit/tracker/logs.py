@@ -357,8 +357,35 @@ class _Routed:
         present.write(text, self._stream)
         return len(text)
 
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    @property
+    def buffer(self) -> "BinaryIO | _RoutedBytes":
+        present = _capture.get()
+        return self._original.buffer if present is None else _RoutedBytes(present, self._stream)
+
     def __getattr__(self, name: str) -> object:
         return getattr(self._original, name)
+
+
+class _RoutedBytes:
+    """Stands in for the bytes below a stream, for one operator."""
+
+    def __init__(self, present: capture, stream: Literal["stdout", "stderr"]) -> None:
+        self._present, self._stream = present, stream
+
+    def write(self, body: bytes | bytearray | memoryview) -> int:
+        self._present.write(bytes(body).decode("utf-8", "replace"), self._stream)
+        return len(body)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Nothing is held back but the beginning of a line."""
 
 
 _installed = 0
