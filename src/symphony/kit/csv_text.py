@@ -7,9 +7,11 @@ needed.
 import codecs
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO, TypeAlias
 
@@ -28,6 +30,9 @@ COLUMNS_MAX: Final = 16_384
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARS: Final = 64 * 1024
 _SNIFF_ROWS: Final = 200
+_ZEROS_MAX: Final = 30
+_FORMULA: Final = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
+_SIGNED: Final = re.compile(r"[+-](?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
 Row: TypeAlias = tuple[int, list[str]]
 """The number of the line that a record begins in, from 1, and its fields."""
@@ -114,6 +119,8 @@ class Reading(AbstractContextManager[Table]):
     def _sample(self, stream: TextIO) -> str:
         try:
             sample = stream.read(_SAMPLE_CHARS)
+            while sample.endswith("\r") and (more := stream.read(1)):
+                sample += more  # the other half of a line end, or the next line's first character
         except UnicodeError as error:
             raise self._not_in_encoding(error) from error
         if "\0" in sample:
@@ -242,9 +249,10 @@ def _lines(sample: str, rest: TextIO, name: str) -> Iterator[str]:
 def sniffed(sample: str) -> str:
     """The delimiter that cuts most lines of `sample` into one and the same number of fields, above one.
 
-    A comma if none does.
+    Of several that do so equally well, a semicolon or a tab before a comma or a bar: commas also stand
+    in numbers and within texts. Then the one that makes more fields. A comma if none cuts.
     """
-    best = (0.0, 0, ",")
+    best = (0.0, False, 0, ",")
     for delimiter in DELIMITERS:
         if delimiter not in sample:
             continue
@@ -261,8 +269,9 @@ def sniffed(sample: str) -> str:
             counts = counts[:-1]  # it may be cut off
         usual = max(counts, key=counts.count, default=1)
         if usual > 1:
-            best = max(best, (counts.count(usual) / len(counts), usual, delimiter), key=lambda one: one[:2])
-    return best[2]
+            found = (counts.count(usual) / len(counts), delimiter in ";\t", usual, delimiter)
+            best = max(best, found, key=lambda one: one[:3])
+    return best[3]
 
 
 def _names(fields: Sequence[str]) -> list[str]:
@@ -288,11 +297,14 @@ def _after(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 class Writer:
     """Writes records as CSV to a text stream; lines end with a line feed.
 
-    Not `csv.writer`: with such lines it leaves a lone carriage return without quotes.
+    `guard`: an apostrophe comes before each text that a spreadsheet would take for a formula. Not
+    `csv.writer`: with such lines it leaves a lone carriage return without quotes.
     """
 
-    def __init__(self, stream: TextIO, columns: Sequence[str], delimiter: str) -> None:
-        self._stream, self._columns, self._delimiter = stream, columns, delimiter
+    def __init__(
+        self, stream: TextIO, columns: Sequence[str], delimiter: str, *, guard: bool = False
+    ) -> None:
+        self._stream, self._columns, self._delimiter, self._guard = stream, columns, delimiter, guard
 
     def head(self) -> None:
         """The names of the columns."""
@@ -301,6 +313,8 @@ class Writer:
     def _write(self, fields: Sequence[str]) -> None:
         if not fields:
             return
+        if self._guard:
+            fields = [f"'{text}" if _is_formula(text) else text for text in fields]
         special = ('"', "\n", "\r", self._delimiter)
         line = self._delimiter.join(
             '"' + text.replace('"', '""') + '"' if any(char in text for char in special) else text
@@ -323,6 +337,11 @@ class Writer:
             raise InputRefused(f"rows[{at}] is neither a map nor a list", hint="give records")
 
 
+def _is_formula(text: str) -> bool:
+    """Would a spreadsheet work this out? Source: OWASP, "CSV Injection". Plain numbers are none."""
+    return text[:1] in _FORMULA and text[:1] != "" and _SIGNED.fullmatch(text) is None
+
+
 def cell(value: Value) -> str:
     """A value as the text of one field: nothing for null, JSON for lists and maps."""
     if value is None:
@@ -333,9 +352,21 @@ def cell(value: Value) -> str:
         return "true" if value else "false"
     if isinstance(value, bytes):
         raise InputRefused("bytes cannot stand in a CSV file", hint="decode them, or leave the column out")
-    if isinstance(value, int | float):
-        return repr(value)
+    if isinstance(value, float):
+        return _positional(value)
+    if isinstance(value, int):
+        return str(value)
     return msgspec.json.encode(value).decode()
+
+
+def _positional(number: float) -> str:
+    """The shortest digits of `number`, without an exponent unless that takes very many zeros."""
+    text = repr(number)
+    _, _, exponent = text.partition("e")
+    if not exponent or not -_ZEROS_MAX <= int(exponent) <= _ZEROS_MAX:
+        return text
+    whole = format(Decimal(text), "f")
+    return whole if "." in whole else f"{whole}.0"
 
 
 def columns_of(rows: Sequence[Value]) -> list[str]:

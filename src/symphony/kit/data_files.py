@@ -11,6 +11,7 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_text_bounded, write_atomic
 from symphony.kit.documents import parse as parse_json
+from symphony.kit.documents import unfit
 from symphony.kit.errors import InputRefused
 from symphony.kit.fs import TEXT_BYTES_MAX, destination, make_parents
 from symphony.kit.tables import format_table
@@ -96,11 +97,14 @@ def _parsed(text: str, kind: str) -> Value:
         place = "" if first.line is None else f"line {first.line}, column {first.column}: "
         raise InputRefused(f"{place}{first.message}", hint=first.hint)
     try:
-        return to_value(_plain(document.tree))
+        value = to_value(_plain(document.tree))
     except (TypeError, ValueError) as error:
         raise InputRefused(
             str(error), hint="use texts, numbers, lists and maps with texts for keys"
         ) from error
+    if (wrong := unfit(value)) is not None:
+        raise InputRefused(f"it holds {wrong}", hint="split it")
+    return value
 
 
 def _plain(tree: object) -> object:

@@ -1,13 +1,14 @@
 """JSON: `json.*`."""
 
 import json
+import math
 import re
 
 import msgspec
 
 from symphony.commons.lines import column_number, line_number, lines_of
 from symphony.kit.errors import InputRefused
-from symphony.ports.values import Value
+from symphony.ports.values import VALUE_DEPTH_MAX, Value
 from symphony.sdk import Json, operator
 from symphony.workflow.documents.json_text import half_pair
 from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
@@ -53,7 +54,31 @@ def query(data: Json, expression: str) -> Json:
         raise InputRefused(f"input expression: {text}", hint="see jmespath.org for the language") from error
     except RecursionError:
         raise InputRefused("input expression is nested too deeply", hint="shorten it") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The library lets what Python says of a slice or of a function's arguments through.
+        raise InputRefused(f"input expression: {error}", hint="see jmespath.org for the language") from error
+    if (wrong := unfit(found)) is not None:
+        raise InputRefused(f"input expression gives {wrong}, which cannot travel between nodes",
+                           hint="select less, or convert it")  # fmt: skip
     return found
+
+
+def unfit(value: Value) -> str | None:
+    """What in `value`, read by a library, no value may be: too deep, beyond 64 bits, not finite."""
+    level: list[Value] = [value]
+    for depth in range(VALUE_DEPTH_MAX + 1):
+        below: list[Value] = []
+        for one in level:
+            if isinstance(one, list | dict):
+                if depth == VALUE_DEPTH_MAX:
+                    return f"something nested more than {VALUE_DEPTH_MAX} deep"
+                below += one if isinstance(one, list) else one.values()
+            elif isinstance(one, int) and not INTEGER_MIN <= one <= INTEGER_MAX:
+                return "an integer beyond 64 bits"
+            elif isinstance(one, float) and not math.isfinite(one):
+                return "a number that is not finite"
+        level = below
+    return None
 
 
 def _parsed(text: str, line: int) -> Value:
@@ -68,6 +93,8 @@ def _parsed(text: str, line: int) -> Value:
     if _LONG_NUMBER.search(text) and (number := _beyond_64_bits(value)) is not None:
         at = line_number(text, text.find(str(number)[:40])) + line
         raise InputRefused(f"input text, line {at}: an integer beyond 64 bits", hint="write it as a string")
+    if text.count("[") + text.count("{") > VALUE_DEPTH_MAX and (wrong := unfit(value)) is not None:
+        raise InputRefused(f"input text, line {line + 1}: {wrong}", hint="split it")
     return value
 
 

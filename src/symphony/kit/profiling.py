@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, TypedDict
 from symphony.kit.csv_text import Reading, Source
 from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
 from symphony.sdk import Context, operator
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 SAMPLE_MAX: Final = 10_000
 """Numbers kept of a column: up to so many, quantiles are exact."""
@@ -29,6 +30,9 @@ BLOCK_FIELDS: Final = 500_000
 BLOCK_CHARS: Final = 16 * 1024 * 1024
 _TEXT_SHOWN: Final = 60
 _NUMERIC: Final = ("integer", "number")
+_INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+"""What can be measured: more than `csv.read` turns into numbers, since nothing is written again."""
 _PLAIN: Final = r"[+-]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,18})?"
 _PLAIN_LINES: Final = re.compile(rf"{_PLAIN}(?:\n{_PLAIN})*", re.ASCII)
 """Lines that are numbers of moderate size, all of them."""
@@ -276,11 +280,19 @@ class _Column:
 
 
 def kinds_of(texts: Sequence[str]) -> Sequence[str]:
-    """What each text is by itself: a date, or as `kind_of` says."""
+    """What each text is by itself: a date, a number that can be measured, or as `kind_of` says."""
     lines = "\n".join(texts)
     if _PLAIN_LINES.fullmatch(lines) and lines.count("\n") == len(texts) - 1:
         return ["number" if "." in text else "integer" for text in texts]
-    return ["date" if _DATE.fullmatch(text) else kind_of(text) for text in texts]
+    return ["date" if _DATE.fullmatch(text) else _measured(text) for text in texts]
+
+
+def _measured(text: str) -> str:
+    if _INTEGER.fullmatch(text) and INTEGER_MIN <= int(text) <= INTEGER_MAX:
+        return "integer"
+    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return "number"
+    return kind_of(text)
 
 
 def _number(value: float, kind: str) -> str:

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypedDict
 
@@ -22,8 +23,10 @@ CHARS_MAX: Final = 128 * 1024 * 1024
 """Of all fields that are returned, together."""
 PROBLEMS_MAX: Final = 1_000
 _CHECK_EVERY: Final = 1024
-_INTEGER: Final = re.compile(r"[+-]?(?:0|[1-9][0-9]{0,18})", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
+_INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)?\.[0-9]+|-0", re.ASCII)
+_EXACT_MAX: Final = 2**53
+"""Up to here a double holds every integer."""
 _BOOLEANS: Final = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
 
 Ragged: TypeAlias = Literal["fail", "fill", "skip"]
@@ -79,11 +82,12 @@ def read(
     path: a CSV file; give this, `text` or `data`
     text: the table itself
     data: the table as bytes
-    delimiter: what stands between two fields; null finds out whether it is a comma, a semicolon, a
-        tab or a bar
+    delimiter: what stands between two fields; null finds out whether it is a semicolon, a tab, a comma
+        or a bar, and prefers a semicolon or a tab where a comma fits as well
     header: whether the first record names the columns
-    infer: turn a column whose every field is an integer, a number or true/false into such; numbers
-        with leading zeros stay texts
+    infer: turn a column whose every field is an integer, a number or true/false into such; a column
+        stays text where a number would not be the same when written again: leading zeros, a plus, an
+        exponent, more digits than 64 bits hold (zeros at the end of decimals do not count)
     missing: with `infer`, texts that stand for null
     limit: read so many records at most, up to 1,000,000
     ragged: what to do with a record that has too few or too many fields: fail, fill it with nulls
@@ -174,18 +178,36 @@ class Shaping:
 
 
 def kind_of(text: str) -> str:
-    """The narrowest type that one field's text can be: integer, number, boolean or string."""
-    if _INTEGER.fullmatch(text) and INTEGER_MIN <= int(text) <= INTEGER_MAX:
-        return "integer"
-    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
-        return "number"
+    """The narrowest type that keeps one field's text: integer, long, number, boolean or string.
+
+    A number can be written as it was but for zeros at the end of its decimals: no leading zeros, plus or
+    exponent, which phone numbers, codes and article numbers have, and no digits that would be lost. A
+    `long` is an integer that a double may not hold.
+    """
+    if _INTEGER.fullmatch(text):
+        value = int(text)
+        if abs(value) <= _EXACT_MAX:
+            return "integer"
+        return "long" if INTEGER_MIN <= value <= INTEGER_MAX else "string"
+    if _DECIMAL.fullmatch(text):
+        return "number" if _is_exact(text) else "string"
     return "boolean" if text in _BOOLEANS else "string"
 
 
+def _is_exact(decimal: str) -> bool:
+    """Does the double nearest to `decimal`, spelled in full, give its digits again?"""
+    if len(decimal) <= 16:  # up to 15 digits always survive: IEEE 754, binary64
+        return True
+    number = float(decimal)
+    return math.isfinite(number) and Decimal(repr(number)) == Decimal(decimal)
+
+
 def widest(kinds: set[str]) -> str:
-    """The type that fits fields of all `kinds`; `null` for none."""
+    """The type that fits fields of all `kinds`, as `kind_of` tells them; `null` for none."""
     if not kinds:
         return "null"
+    if kinds <= {"integer", "long"}:
+        return "integer"
     if len(kinds) == 1:
         return next(iter(kinds))
     return "number" if kinds == {"integer", "number"} else "string"
@@ -220,7 +242,11 @@ def _convert(records: list[list[Value]], at: int, missing: frozenset[str]) -> st
 
 @operator("csv.format", version="1.0.0", pure=True, output="text")
 def format_table(
-    rows: list[Value], columns: list[str] | None = None, delimiter: str = ",", header: bool = True
+    rows: list[Value],
+    columns: list[str] | None = None,
+    delimiter: str = ",",
+    header: bool = True,
+    guard: bool = False,
 ) -> str:
     r"""Make the text of a CSV file of records.
 
@@ -229,6 +255,8 @@ def format_table(
     columns: which, in order; null for all keys in order of first appearance
     delimiter: what stands between two fields
     header: whether the first line names the columns
+    guard: put an apostrophe before texts that a spreadsheet would take for formulas (=, +, -, @, also
+        their full-width forms, tab and carriage return at the beginning; plain numbers are none)
 
     Returns:
         text: lines that end with \n
@@ -236,7 +264,7 @@ def format_table(
     checked_delimiter(delimiter)
     stream = io.StringIO(newline="")
     names = columns if columns is not None else columns_of(rows)
-    writer = Writer(stream, names, delimiter)
+    writer = Writer(stream, names, delimiter, guard=guard)
     if header and names:
         writer.head()
     for at, row in enumerate(rows):
@@ -253,6 +281,7 @@ def write(
     delimiter: str = ",",
     header: bool = True,
     parents: bool = True,
+    guard: bool = False,
 ) -> WrittenTable:
     """Write records as a CSV file, durably and in one step: others see the old file or the whole new one.
 
@@ -266,6 +295,8 @@ def write(
     delimiter: what stands between two fields
     header: whether the first line names the columns
     parents: make missing folders
+    guard: put an apostrophe before texts that a spreadsheet would take for formulas (=, +, -, @, also
+        their full-width forms, tab and carriage return at the beginning; plain numbers are none)
 
     Returns:
         path: the absolute path
@@ -273,7 +304,7 @@ def write(
         rows: how many records
         digest: SHA-256 of the file
     """
-    body = format_table(rows, columns, delimiter, header).encode()
+    body = format_table(rows, columns, delimiter, header, guard).encode()
     target = destination(path, context)
     if parents:
         make_parents(target)

@@ -10,6 +10,9 @@ Value: TypeAlias = bool | int | float | str | bytes | list["Value"] | dict[str, 
 Digest = NewType("Digest", str)
 """SHA-256 of a body: 64 lower-case hexadecimal digits."""
 
+VALUE_DEPTH_MAX = 200
+"""Lists and maps nest at most this deep; files allow 100, expressions may wrap them further."""
+
 INLINE_BYTES_MAX = 32 * 1024
 """A value whose encoded size exceeds this travels as an `ArtifactRef`."""
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.artifacts.codec import (
-    DEPTH_MAX,
     body_of,
     decode_sealed,
     decode_value,
@@ -22,7 +21,7 @@ from symphony.pit.artifacts.codec import (
 from symphony.pit.artifacts.keys import cache_key
 from symphony.pit.artifacts.redaction import Redactor
 from symphony.pit.artifacts.sealed import Part, Sealed, SealedMap, SealedValue, hidden
-from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
+from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
 
 REF = ArtifactRef(digest=Digest("ab" * 32), size=7, content_type="text/plain", name="né", encoding="text")
 
@@ -172,7 +171,7 @@ def test_a_reference_counts_by_its_content_alone() -> None:
 
 
 DEEP: Value = None
-for _ in range(DEPTH_MAX):
+for _ in range(VALUE_DEPTH_MAX):
     DEEP = [DEEP]
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from symphony.commons.filesystem import PathEscapes
 from symphony.kit import csv_text
 from symphony.kit.csv_text import Reading, Source, sniffed
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
+from symphony.kit.tables import kind_of, widest
 
 
 def test_each_record_becomes_a_map_of_texts(run: Any) -> None:
@@ -32,22 +34,134 @@ def test_each_record_becomes_a_map_of_texts(run: Any) -> None:
         ("", ","),
         ('"x;y","z"\n"1;2;3","4"\n', ","),
         ("a,b", ","),
+        ("Preis, EUR;Gewicht, kg\n1,5;2,5\n3,25;4,75\n", ";"),  # a comma cuts as evenly, and more
+        ("1,5;2,5\n3,25;4,75\n5,0;6,5\n", ";"),
+        ("1,5\t2,5\t3,5\n3,25\t4,75\t1,0\n", "\t"),
+        ("a,b\nx;y,1\nz,2\n", ","),  # a semicolon here and there is none between columns
+        ("a|b,c|d\n1|2,3|4\n", "|"),
     ],
 )
 def test_the_delimiter_is_the_one_that_cuts_evenly(sample: str, delimiter: str) -> None:
     assert sniffed(sample) == delimiter
 
 
-def test_types_are_inferred_by_column_and_leading_zeros_stay_texts(run: Any) -> None:
-    text = "id,size,share,open,zip,empty,big\n1,-2,.5,true,01234,,9223372036854775808\n3,,2e3,false,1,,1\n"
+def test_types_are_inferred_by_column(run: Any) -> None:
+    text = "id,size,share,open,zip,empty,price\n1,-2,.5,true,01234,,12.50\n3,,2,false,1,,0.00\n"
     found = run("csv.read", text=text, infer=True)
     assert found["types"] == {
         "id": "integer", "size": "integer", "share": "number", "open": "boolean", "zip": "string",
-        "empty": "null", "big": "number",
+        "empty": "null", "price": "number",
     }  # fmt: skip
     assert found["rows"][1] == {
-        "id": 3, "size": None, "share": 2000.0, "open": False, "zip": "1", "empty": None, "big": 1.0
+        "id": 3, "size": None, "share": 2.0, "open": False, "zip": "1", "empty": None, "price": 0.0
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        ["12345678901234567890", "98765432109876543210"],  # beyond 64 bits
+        ["9223372036854775808"], ["-9223372036854775809"], ["1", "12345678901234567890"],
+        ["9007199254740993", "0.5"], ["0.5", "-9007199254740993"],  # a double would lose the last digit
+        ["+491701234567", "+14155550100"], ["+1"], ["+0.5"],
+        ["12E3", "34E5"], ["1e5"], ["2e3", "1"], ["1.5e-3"], ["1E400"],
+        ["007"], ["-01"], ["00"], ["00.5"], ["1.", "2."], ["-"], ["."], ["-."],
+        ["0.1000000000000000055511151231257827"], ["3.14159265358979323846"], ["1234567890123456.75"],
+        ["1_000"], ["1,000"], ["１２"], ["0x10"], ["inf"], ["nan"], ["1 "], [" 1"], ["--1"], ["1-2"],
+        ["true", "1"], ["yes", "no"],
+    ],
+)  # fmt: skip
+def test_a_column_stays_text_where_a_number_would_not_be_written_the_same(
+    run: Any, column: list[str]
+) -> None:
+    text = "a\n" + "".join(f'"{field}"\n' for field in column)
+    found = run("csv.read", text=text, infer=True)
+    assert found["types"] == {"a": "string"}
+    assert [row["a"] for row in found["rows"]] == column
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        (["9223372036854775807", "-9223372036854775808"], [2**63 - 1, -(2**63)]),
+        (["9007199254740993", "1"], [2**53 + 1, 1]),
+        (["9007199254740992", "0.5"], [2.0**53, 0.5]),
+        (["12.50", "3", "-0.10"], [12.5, 3.0, -0.1]),
+        (["0", "-7"], [0, -7]),
+        (["0.00001", "100000000000000.5"], [0.00001, 100000000000000.5]),
+    ],
+)
+def test_numbers_that_keep_their_digits_are_numbers(run: Any, column: list[str], values: list[float]) -> None:
+    found = run("csv.read", text="a\n" + "".join(f"{field}\n" for field in column), infer=True)
+    assert [row["a"] for row in found["rows"]] == values
+    assert [type(row["a"]) for row in found["rows"]] == list(map(type, values))
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.from_regex(r"[+-]?[0-9]{0,22}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,3})?", fullmatch=True),
+            st.integers().map(str),
+            st.floats(allow_nan=False).map(str),
+            st.decimals(allow_nan=False, allow_infinity=False).map(str),
+        ).filter(bool),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_what_is_read_as_numbers_has_the_value_that_was_written(column: list[str]) -> None:
+    kinds = {kind_of(field) for field in column}
+    if widest(kinds) in ("integer", "number"):
+        convert = int if widest(kinds) == "integer" else float
+        for field in column:
+            assert Fraction(field) == Fraction(repr(convert(field)))
+
+
+@pytest.mark.parametrize("at", range(65_530, 65_542))
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n", "\r\r", "\n\r"])
+def test_a_line_may_end_anywhere_also_where_the_sample_does(run: Any, at: int, end: str) -> None:
+    head = "a,b" + end
+    filler = "x" * (at - len(head) - 2)
+    found = run("csv.read", text=f"{head}{filler},1{end}3,4{end}5,6{end}")
+    assert [row["b"] for row in found["rows"]] == ["1", "4", "6"]
+
+
+def test_texts_that_a_spreadsheet_would_work_out_are_guarded_when_that_is_asked_for(run: Any) -> None:
+    texts = [
+        "=1+1",
+        "+A1",
+        "-cmd|' /C calc'!A0",
+        "@SUM(A1)",
+        "\t=1",
+        "\r=1",
+        "＝1",
+        "-1",
+        "+49 30",
+        "-1,5",
+        "a=b",
+        "",
+    ]
+    rows = [{"a": text} for text in texts]
+    assert run("csv.format", rows=rows)["text"] == run("csv.format", rows=rows, guard=False)["text"]
+    written = run("csv.format", rows=[*rows, {"a": -5}, {"a": -0.5}], guard=True, header=False)["text"]
+    guarded = [fields[0] for fields in csv.reader(io.StringIO(written, newline=""))]
+    expected = [f"'{text}" if text not in ("-1", "-1,5", "a=b", "") else text for text in texts]
+    assert guarded == [*expected, "-5", "-0.5"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1e-05, "0.00001"),
+        (1e16, "10000000000000000.0"),
+        (1.5e22, "15000000000000000000000.0"),
+        (1e300, "1e+300"),
+    ],
+)
+def test_numbers_are_written_without_an_exponent_where_that_is_short(
+    run: Any, number: float, text: str
+) -> None:
+    assert run("csv.format", rows=[{"a": number}], header=False)["text"] == f"{text}\n"
 
 
 def test_texts_that_stand_for_nothing_are_null_where_types_are_inferred(run: Any) -> None:

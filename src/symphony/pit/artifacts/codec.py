@@ -15,10 +15,7 @@ import msgspec
 
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts.sealed import Part, Sealed, SealedKind, SealedMap, SealedValue
-from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
-
-DEPTH_MAX = 200
-"""Lists and maps nest at most this deep; files allow 100, expressions may wrap them further."""
+from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
 
 _EXT_REF, _EXT_SEALED, _EXT_SEALED_MAP, _EXT_CONTENT = 1, 2, 3, 4
 _INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
@@ -50,7 +47,7 @@ def encode_value(value: StoredValue | SealedValue) -> bytes:
 
     Raises SerializationFailed, naming the place, for anything that is no value: integers beyond
     64 bits, NaN and infinities, keys that are no strings, lone surrogates, other types, and
-    nesting deeper than `DEPTH_MAX`.
+    nesting deeper than `VALUE_DEPTH_MAX`.
     """
     if type(value) is dict:
         # What most nodes give, a map of scalars, takes half the time without the calls of `_encoded`.
@@ -183,8 +180,8 @@ def _ready(value: object, depth: int, *, by_content: bool) -> object:
         if not math.isfinite(value):
             raise _Refused("a number that is not finite")
         return value
-    if depth >= DEPTH_MAX:
-        raise _Refused(f"nested more than {DEPTH_MAX} deep")
+    if depth >= VALUE_DEPTH_MAX:
+        raise _Refused(f"nested more than {VALUE_DEPTH_MAX} deep")
     if isinstance(value, dict) and kind is dict:
         return _ready_dict(value, depth, by_content)
     if isinstance(value, list) and kind is list:

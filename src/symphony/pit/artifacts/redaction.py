@@ -8,11 +8,10 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
-from symphony.pit.artifacts.codec import DEPTH_MAX
 from symphony.pit.artifacts.sealed import MASK, Part, Sealed, SealedKind, SealedMap, SealedValue
 from symphony.pit.artifacts.searching import Needle, Run, Text, between, covered, runs_in
 from symphony.pit.artifacts.spellings import LENGTH_MIN, spellings, utf8
-from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, StoredValue, Value
 
 _REST = -1
 _PASSES_MAX = 4
@@ -113,8 +112,8 @@ class Redactor:
             return (
                 Sealed(kind, tuple(self._segments(repr(value), runs_in_number))) if runs_in_number else value
             )
-        if depth >= DEPTH_MAX:
-            raise SerializationFailed(f"no value: it is nested more than {DEPTH_MAX} deep")
+        if depth >= VALUE_DEPTH_MAX:
+            raise SerializationFailed(f"no value: it is nested more than {VALUE_DEPTH_MAX} deep")
         return self._list(value, depth) if isinstance(value, list) else self._map(value, depth)
 
     def _leaf(self, text: str) -> str | Sealed:
