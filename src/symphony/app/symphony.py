@@ -24,7 +24,6 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
-from symphony.pit.tracker.bindings import same
 from symphony.pit.tracker.caching import Cache
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import record_children
@@ -37,7 +36,7 @@ from symphony.pit.tracker.limits import bounded
 from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
 from symphony.pit.tracker.outline import Outline
-from symphony.pit.tracker.reuse import Anew, Result, written
+from symphony.pit.tracker.reuse import Anew, Result, changed_inputs, written
 from symphony.pit.tracker.runs import Runs, end_escaped, end_orphans
 from symphony.pit.tracker.spending import Spending
 from symphony.pit.tracker.work import COMMAND
@@ -433,7 +432,7 @@ class Symphony:
         )
         for name in inputs or {}:
             bounded(bound[name], f"input {name}", self.config.symphony.value_mb << 20)
-        changed = frozenset(name for name, value in bound.items() if not same(job.inputs.get(name), value))
+        changed = changed_inputs(job.inputs, bound)
         new = self._prepared(meta, bound)
         engine, log = self._engine(old, MemoryStore())
         reuse = engine.reusable(records, Anew(first=first, inputs=changed))

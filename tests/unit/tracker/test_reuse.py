@@ -103,6 +103,35 @@ def test_an_input_that_stays_the_same_runs_nothing(tmp_path: Path) -> None:
     assert new.outputs == {"d": 3}
 
 
+MAPS = """
+name: maps
+inputs: {x: {type: json, default: {z: [{y: 1, b: 2}], a: 1}}, y: {type: any, default: 1}}
+nodes:
+  a: {operator: test.step, inputs: {name: a, value: "${{ inputs.x }}"}}
+  b: {operator: test.step, inputs: {name: b, value: "${{ inputs.y }}"}}
+outputs: {a: "${{ a.result }}", b: "${{ b.result }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "expected"),
+    [
+        ({"x": {"z": [{"y": 1, "b": 2}], "a": 1}, "y": 1}, []),
+        ({"x": {"a": 1, "z": [{"y": 1, "b": 2}]}}, ["a"]),
+        ({"x": {"z": [{"b": 2, "y": 1}], "a": 1}}, ["a"]),
+        ({"x": {"z": [{"y": 1, "b": 2}], "a": 1.0}}, ["a"]),
+        ({"y": 1.0}, ["b"]),
+    ],
+)
+def test_an_input_with_its_keys_in_another_order_is_another(
+    tmp_path: Path, inputs: dict[str, Value], expected: list[str]
+) -> None:
+    _, new, ran = twice(tmp_path, MAPS, inputs=inputs)
+    assert ran == expected
+    given = {"x": {"z": [{"y": 1, "b": 2}], "a": 1}, "y": 1} | inputs
+    assert repr(dict(new.outputs)) == repr({"a": given["x"], "b": given["y"]})
+
+
 def test_a_failed_run_is_run_to_its_end(tmp_path: Path) -> None:
     BROKEN.add("d")
     old, new, ran = twice(tmp_path, DIAMOND)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.codec import encode_value, value_digest
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Frame, Status
 from symphony.pit.tracker.execution import Executor
@@ -13,7 +13,7 @@ from symphony.pit.tracker.records import Code, Record, Reused, encode_reused, in
 from symphony.pit.tracker.recovery import SECRET_MISSING, recovering
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.sealing import Sealer
-from symphony.ports.values import ArtifactRef, StoredValue
+from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,13 @@ class Result:
         for port, value in self.outputs.items():
             if isinstance(value, ArtifactRef):
                 yield port, value
+
+
+def changed_inputs(before: Mapping[str, Value], after: Mapping[str, Value]) -> frozenset[str]:
+    """The inputs of a run whose values are others than `before`: in types and orders of keys, too."""
+    return frozenset(
+        name for name, value in after.items() if value_digest(before.get(name)) != value_digest(value)
+    )
 
 
 def written(result: Result, sealer: Sealer) -> bytes:
