@@ -72,6 +72,26 @@ def test_every_address_of_a_name_is_tried(fault: Callable[[str], Any]) -> None:
     assert "succeeded" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["usagenull", "usagefloat", "nulls", "parts", "quota"])
+def test_models_of_compatible_servers_answer(fault: Callable[[str], Any], model: str) -> None:
+    case = fault("model-answers-of-compatible-servers")
+    flow = (case.folder / "flow.yaml").read_text().replace("instrument: quota", f"instrument: {model}")
+    (case.folder / "flow.yaml").write_text(flow)
+    with _serving(case.folder / "llm.py", "log") as port:
+        settings = (case.folder / "config.toml").read_text().replace("18998", str(port))
+        case.home.mkdir(mode=0o700)
+        (case.home / "config.toml").write_text(settings)
+        result = case.run("flow.yaml")
+    asked = (case.folder / "log").read_text().splitlines()
+    assert len(asked) == 1
+    if model == "quota":
+        assert "model-unpaid" in str(result["error"])
+        assert "add credit" in str(result["error"])
+    else:
+        assert result["outputs"] == {"t": "ok"}
+
+
 def _python(script: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", script.name, *arguments],

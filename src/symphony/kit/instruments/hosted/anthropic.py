@@ -4,22 +4,34 @@ A JSON Schema goes in as the input of a tool that the model must use. Source: An
 reference, "Messages" and "Streaming messages".
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk
-from symphony.kit.instruments.hosted.openai import complaint_of
+from symphony.kit.instruments.hosted.reading import (
+    Fault,
+    Pieces,
+    count,
+    fault_in,
+    fields,
+    items,
+    raise_fault,
+    text_of,
+    tokens,
+    tree,
+    whole,
+    word,
+)
 from symphony.kit.instruments.hosted.wire import (
     FINISH_LENGTH,
     FINISH_STOP,
     URL_HINT,
     Answer,
     Broken,
-    Overloaded,
     Request,
     Tokens,
-    decoded,
     encoded,
 )
 from symphony.ports.models import ModelFailed
@@ -38,43 +50,15 @@ _FINISH = {
 _TEMPERATURE_MAX = 1.0
 
 
-class _Usage(msgspec.Struct, frozen=True):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-
-
-class _Block(msgspec.Struct, frozen=True):
+class _RawBlock(msgspec.Struct, frozen=True):
     type: str
-    text: str = ""
     input: msgspec.Raw = msgspec.Raw(b"")
 
 
-class _Message(msgspec.Struct, frozen=True):
-    content: list[_Block] = []
-    stop_reason: str | None = None
-    usage: _Usage = _Usage()
+class _RawMessage(msgspec.Struct, frozen=True):
+    """For the input of a tool as it was written: as a value it would lose its spelling."""
 
-
-class _Delta(msgspec.Struct, frozen=True):
-    type: str = ""
-    text: str = ""
-    partial_json: str = ""
-    stop_reason: str | None = None
-
-
-class _Fault(msgspec.Struct, frozen=True):
-    type: str = ""
-    message: str = ""
-
-
-class _Event(msgspec.Struct, frozen=True):
-    type: str
-    message: _Message | None = None
-    delta: _Delta = _Delta()
-    usage: _Usage | None = None
-    error: _Fault | None = None
+    content: list[_RawBlock]
 
 
 class Anthropic:
@@ -113,15 +97,14 @@ class Anthropic:
 
     def plain(self, body: bytes, ask: ChatAsk) -> Answer:
         """A message that came whole."""
-        found = decoded(body, _Message, "the answer")
-        if not found.content:
+        found = tree(body, "the answer")
+        raise_fault(found.get("error"))
+        content, stop = found.get("content"), word(found.get("stop_reason"))
+        if not content and stop is None:
             raise Broken("the answer holds no content", hint=URL_HINT)
-        _no_refusal(found.stop_reason)
-        if ask.schema is None:
-            text = "".join(block.text for block in found.content if block.type == "text")
-        else:
-            text = "".join(bytes(b.input).decode() for b in found.content if b.type == "tool_use")
-        return Answer(text=text, finish=_finish(found.stop_reason), tokens=_tokens(found.usage))
+        _no_refusal(stop)
+        text = text_of(content) if ask.schema is None else _input_of(body, content)
+        return Answer(text=whole(text), finish=_finish(stop), tokens=_tokens(fields(found.get("usage"))))
 
     def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> Request:
         """Not offered; the settings refuse it."""
@@ -131,9 +114,19 @@ class Anthropic:
         """Not offered."""
         raise ModelFailed("Anthropic has no embeddings", hint="use another provider")
 
-    def complaint(self, body: bytes) -> str:
-        """The message of an error."""
-        return complaint_of(body)
+    def fault(self, body: bytes) -> Fault:
+        """The error in a refusal."""
+        return fault_in(body)
+
+
+def _input_of(body: bytes, content: Value) -> str:
+    """The input of the tool that the model used."""
+    try:
+        blocks = msgspec.json.decode(body, type=_RawMessage).content
+        return "".join(bytes(block.input).decode() for block in blocks if block.type == "tool_use")
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        used = [fields(one) for one in items(content) if fields(one).get("type") == "tool_use"]
+        return "".join(json.dumps(block.get("input"), ensure_ascii=False) for block in used)
 
 
 class _Reading:
@@ -141,62 +134,60 @@ class _Reading:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._pieces: list[str] = []
+        self._pieces = Pieces()
         self._stop: str | None = None
-        self._usage = _Usage()
-        self._counted = self._done = False
+        self._usage: dict[str, Value] = {}
+        self._done = False
 
     def feed(self, data: str) -> str:
-        found = decoded(data, _Event, "an event of the stream")
-        match found.type:
-            case "message_start" if found.message is not None:
-                self._count(found.message.usage)
+        found = tree(data, "an event of the stream")
+        delta = fields(found.get("delta"))
+        match found.get("type"):
+            case "message_start":
+                self._count(fields(found.get("message")).get("usage"))
+            case "content_block_start" if not self._as_json:
+                block = fields(found.get("content_block"))
+                return self._pieces.add(text_of([dict(block)]))  # empty, from Anthropic itself
             case "content_block_delta":
-                return self._piece(found.delta)
+                return self._piece(delta)
             case "message_delta":
-                self._stop = found.delta.stop_reason or self._stop
-                if found.usage is not None:
-                    self._count(found.usage)
+                self._stop = word(delta.get("stop_reason")) or self._stop
+                self._count(found.get("usage"))
                 _no_refusal(self._stop)
             case "message_stop":
                 self._done = True
             case "error":
-                said = "" if found.error is None else found.error.message or found.error.type
-                raise Overloaded(f"the provider broke off: {said}", hint="try again later")
+                raise_fault(found.get("error") or "no reason is given")
         return ""  # pings, and events of later versions, which clients are asked to pass over
 
-    def _piece(self, delta: _Delta) -> str:
-        wanted = "input_json_delta" if self._as_json else "text_delta"
-        piece = "" if delta.type != wanted else delta.partial_json if self._as_json else delta.text
-        if piece:
-            self._pieces.append(piece)
-        return piece
+    def _piece(self, delta: Mapping[str, Value]) -> str:
+        wanted, field = ("input_json_delta", "partial_json") if self._as_json else ("text_delta", "text")
+        piece = word(delta.get(field)) if delta.get("type") == wanted else None
+        return "" if piece is None else self._pieces.add(piece)
 
-    def _count(self, told: _Usage) -> None:
+    def _count(self, told: Value) -> None:
         """Counts are cumulative, and a later event need not repeat what an earlier one said."""
-        before = self._usage
-        self._counted = True
-        self._usage = _Usage(
-            told.input_tokens if told.input_tokens is not None else before.input_tokens,
-            told.output_tokens if told.output_tokens is not None else before.output_tokens,
-            told.cache_read_input_tokens or before.cache_read_input_tokens,
-            told.cache_creation_input_tokens or before.cache_creation_input_tokens,
-        )
+        self._usage |= {name: one for name, one in fields(told).items() if count(one) is not None}
 
     @property
     def done(self) -> bool:
         return self._done
 
     def answer(self) -> Answer:
-        tokens = _tokens(self._usage) if self._counted and self._done else None
-        return Answer(text="".join(self._pieces), finish=_finish(self._stop), tokens=tokens)
+        return Answer(
+            text=self._pieces.text(),
+            finish=_finish(self._stop),
+            tokens=_tokens(self._usage) if self._done else None,
+        )
 
 
-def _tokens(usage: _Usage) -> Tokens:
+def _tokens(usage: Mapping[str, Value]) -> Tokens | None:
     """Anthropic counts what was read from its cache, and what went into it, apart from the rest."""
-    cached = usage.cache_read_input_tokens or 0
-    read = (usage.input_tokens or 0) + (usage.cache_creation_input_tokens or 0) + cached
-    return Tokens.told(read=read, written=usage.output_tokens or 0, cached=cached)
+    read, written = count(usage.get("input_tokens")), count(usage.get("output_tokens"))
+    cached = count(usage.get("cache_read_input_tokens")) or 0
+    if read is not None:
+        read += (count(usage.get("cache_creation_input_tokens")) or 0) + cached
+    return tokens(read, written, None, cached=cached)
 
 
 def _finish(reason: str | None) -> str:

@@ -1,5 +1,6 @@
 """What a node asks of a model: its inputs and configuration, checked once, for every provider. Pure."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -148,9 +149,8 @@ def _extra(config: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def _text_of(value: Value | Mapping[str, Value]) -> str:
-    import msgspec
-
-    return msgspec.json.encode(value).decode()
+    """About as it will be sent; what cannot be is told then."""
+    return json.dumps(value, default=str)
 
 
 def _wrong(message: str, hint: str) -> ModelFailed:

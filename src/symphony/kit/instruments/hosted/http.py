@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from symphony.commons.secrets import MASK
 from symphony.commons.settings import ModelConfig
+from symphony.kit.http_client import no_cookies
+from symphony.kit.instruments.hosted.reading import UNPAID, UNPAID_HINT, Fault
 from symphony.kit.instruments.hosted.retrying import RETRIED, retry_after_s
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,
@@ -31,6 +33,11 @@ BODY_BYTES_MAX = 64 * 1024 * 1024
 STREAM_BYTES_MAX = 64 * 1024 * 1024
 _ERROR_BYTES_MAX = 64 * 1024
 _STREAM, _JSON = "text/event-stream", "application/json"
+_ALSO_STREAMS = ("application/x-ndjson", "application/octet-stream", "text/plain")
+"""What some servers call a stream of events."""
+_PERHAPS_UNPAID = (400, 403, 429)
+_PIECES_AT_ONCE = 16
+"""Pieces and events that are read before others get their turn."""
 _LOCAL = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
@@ -38,11 +45,11 @@ class Connection:
     """One model's address. Use from one event loop; `close` it."""
 
     def __init__(
-        self, name: str, config: ModelConfig, url: str, clock: Clock, complaint: Callable[[bytes], str]
+        self, name: str, config: ModelConfig, url: str, clock: Clock, fault: Callable[[bytes], Fault]
     ) -> None:
-        """`complaint` finds the provider's words in the body of an error."""
+        """`fault` finds what the provider says in the body of an error."""
         self._name, self._config, self._url, self._clock = name, config, url.rstrip("/"), clock
-        self._complaint = complaint
+        self._fault = fault
         self._client: httpx2.AsyncClient | None = None
 
     async def close(self) -> None:
@@ -54,33 +61,50 @@ class Connection:
         """The body of the answer, at most 64 MiB. Raises Broken, Passing, ModelFailed."""
         async with self._answered(request) as response:
             self._expect(response, _JSON)
-            body = bytearray()
-            pieces = response.aiter_bytes()
-            while (piece := await self._next(pieces, started=True)) is not None:
-                body += piece
-                if len(body) > BODY_BYTES_MAX:
-                    raise self._too_large(BODY_BYTES_MAX)
-            return bytes(body)
+            return await self._body(response)
+
+    async def _body(self, response: "httpx2.Response") -> bytes:
+        body, number = bytearray(), 0
+        pieces = response.aiter_bytes()
+        while (piece := await self._next(pieces, started=True)) is not None:
+            body += piece
+            number += 1
+            if len(body) > BODY_BYTES_MAX:
+                raise self._too_large(BODY_BYTES_MAX)
+            if number % _PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return bytes(body)
 
     @contextlib.asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[str]]:
-        """The data of each server-sent event. Leaving the block closes the stream: the server notices.
+    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[str] | bytes]:
+        """The data of each server-sent event; or the body, from a server that answers whole all the same.
 
-        Raises as `whole`, here and while iterating.
+        Leaving the block closes the stream: the server notices. Raises as `whole`, here and while
+        iterating.
         """
         import httpx2
 
         async with self._answered(request) as response:
+            kind = _kind(response)
+            if kind == _JSON:
+                yield await self._body(response)
+                return
+            if kind in _ALSO_STREAMS:
+                response.headers["content-type"] = _STREAM
             self._expect(response, _STREAM)
-            yield self._events(aiter(httpx2.EventSource(response)))
+            response.encoding = "utf-8"  # as the standard has it, whatever the server says
+            yield self._events(aiter(httpx2.EventSource(response)), response)
 
-    async def _events(self, events: "AsyncIterator[httpx2.ServerSentEvent]") -> AsyncIterator[str]:
-        size, started = 0, False
-        while (event := await self._next(events, started=started)) is not None:
-            started = True
-            size += len(event.data)
-            if size > STREAM_BYTES_MAX:
+    async def _events(
+        self, events: "AsyncIterator[httpx2.ServerSentEvent]", response: "httpx2.Response"
+    ) -> AsyncIterator[str]:
+        number = 0
+        while (event := await self._next(events, started=number > 0)) is not None:
+            number += 1
+            if response.num_bytes_downloaded > STREAM_BYTES_MAX:  # events without data count, too
                 raise self._too_large(STREAM_BYTES_MAX)
+            if number % _PIECES_AT_ONCE == 0:
+                await asyncio.sleep(0)  # many small ones in one piece of the stream keep nobody waiting
             if event.data:
                 yield event.data
 
@@ -131,6 +155,7 @@ class Connection:
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
                 verify=self._url.startswith("https:"),  # else nothing is read from disk for it
                 trust_env=not self._url.startswith(_LOCAL),  # a proxy cannot reach this machine
+                cookies=no_cookies(),
             )
         return self._client
 
@@ -171,10 +196,13 @@ class Connection:
                             break
         except (TimeoutError, ModelFailed):
             pass  # the status alone says enough
-        words = self._complaint(bytes(body[:_ERROR_BYTES_MAX]))
-        said = shown(words.replace(secret, MASK) if secret else words)
+        fault = self._fault(bytes(body[:_ERROR_BYTES_MAX]))
+        said = shown(fault.words.replace(secret, MASK) if secret else fault.words)
         message = f"{self._at()} answered {status}{': ' + said if said else ''}"
-        if status in RETRIED or status >= 500:
+        told_to_wait = "retry-after" in response.headers
+        if (status == 402 and not told_to_wait) or (status in _PERHAPS_UNPAID and fault.unpaid):
+            return ModelFailed(message, code=UNPAID, hint=UNPAID_HINT)
+        if status in RETRIED or status >= 500 or status == 402:
             error = Overloaded(message, hint="try again later, or lower requests_per_minute of the model")
             error.asked_s = retry_after_s(response.headers.get("retry-after"), self._clock.now_s())
             return error
@@ -191,7 +219,7 @@ class Connection:
         return "look at the node's inputs and config, and at what the provider says"
 
     def _expect(self, response: "httpx2.Response", kind: str) -> None:
-        found = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        found = _kind(response)
         if found != kind:
             hint = "set stream = false if the server cannot stream; " if kind == _STREAM else ""
             raise Broken(f"{self._at()} answered with {found or 'no type'}, not {kind}", hint=hint + URL_HINT)
@@ -205,6 +233,11 @@ class Connection:
     def _too_large(self, limit: int) -> Broken:
         most = f"{limit // (1024 * 1024)} MiB" if limit else "1 MiB in one event"
         return Broken(f"{self._at()} sends more than {most}", hint="ask for less, or for fewer texts at once")
+
+
+def _kind(response: "httpx2.Response") -> str:
+    kind: str = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return _JSON if kind == "text/json" or kind.endswith("+json") else kind
 
 
 def _code(status: int) -> str:

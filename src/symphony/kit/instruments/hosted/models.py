@@ -1,5 +1,6 @@
 """Hosted models by id: limits, reservations, tries and usage around what a provider's wire says."""
 
+import asyncio
 import functools
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -31,6 +32,8 @@ from symphony.ports.values import Value
 T = TypeVar("T")
 
 _log = logger(__name__)
+_ASIDE_BYTES = 64 * 1024
+"""What is smaller takes less than a millisecond, and a thread as long."""
 _CUT_HINT = "try again; if it stays so, set stream = false"
 
 
@@ -108,7 +111,7 @@ class Hosted:
         self._currency, self._clock, self._chance, self._environment = currency, clock, chance, environment
         self._wire, url = wire_of(name, config)
         self._gate = Gate(config, clock)
-        self.connection = Connection(name, config, url, clock, self._wire.complaint)
+        self.connection = Connection(name, config, url, clock, self._wire.fault)
 
     async def invoke(
         self, inputs: Mapping[str, Value], config: Mapping[str, Value], caller: Caller
@@ -133,7 +136,9 @@ class Hosted:
         tally = Tally(self, most, caller)
         once = self._streamed if self.config.stream else self._plain
         answer = await self._persisting(tally, functools.partial(once, ask, tally))
-        value = None if ask.schema is None else _checked(answer, ask.schema)
+        value = None
+        if ask.schema is not None:
+            value = await aside(len(answer.text), functools.partial(_checked, answer, ask.schema))
         return {
             "text": answer.text,
             "json": value,
@@ -145,7 +150,11 @@ class Hosted:
         request = self._wire.chat(ask, streamed=False, key=self._key())
         body = await self.connection.whole(request)
         tally.begun()
-        answer = self._wire.plain(body, ask)
+        return await self._read(body, ask, tally)
+
+    async def _read(self, body: bytes, ask: ChatAsk, tally: "Tally") -> Answer:
+        """An answer that came whole."""
+        answer = await aside(len(body), functools.partial(self._wire.plain, body, ask))
         tally.ended(answer.tokens, answer.text)
         tally.told(answer.text)
         return answer
@@ -155,6 +164,8 @@ class Hosted:
         reading = self._wire.reading(ask)
         async with self.connection.stream(request) as events:
             tally.begun()
+            if isinstance(events, bytes):
+                return await self._read(events, ask, tally)
             async for data in events:
                 tally.told(reading.feed(data))
         if not reading.done:
@@ -181,7 +192,7 @@ class Hosted:
     async def _vectors(self, ask: EmbedAsk, texts: tuple[str, ...], tally: "Tally") -> list[list[float]]:
         body = await self.connection.whole(self._wire.embed(ask, texts, key=self._key()))
         tally.begun()
-        vectors, tokens = self._wire.vectors(body, len(texts))
+        vectors, tokens = await aside(len(body), functools.partial(self._wire.vectors, body, len(texts)))
         tally.ended(tokens, "")
         return vectors
 
@@ -245,6 +256,11 @@ class Hosted:
                 hint=f"set {name} again; perhaps it was copied with something around it",
             )
         return key
+
+
+async def aside(size: int, work: Callable[[], T]) -> T:
+    """What `work` returns: in a thread, if what it reads is large."""
+    return work() if size < _ASIDE_BYTES else await asyncio.to_thread(work)
 
 
 class Tally:

@@ -9,16 +9,29 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk
+from symphony.kit.instruments.hosted.reading import (
+    Fault,
+    Pieces,
+    fault_in,
+    fields,
+    items,
+    raise_fault,
+    text_of,
+    tokens,
+    tree,
+    whole,
+    word,
+)
+from symphony.kit.instruments.hosted.reading import count as _count
 from symphony.kit.instruments.hosted.schemas import closed
 from symphony.kit.instruments.hosted.wire import (
+    FINISH_LENGTH,
     FINISH_STOP,
     URL_HINT,
     Answer,
     Broken,
-    Overloaded,
     Request,
     Tokens,
-    decoded,
     encoded,
 )
 from symphony.ports.models import ModelFailed
@@ -29,52 +42,16 @@ KEY = "OPENAI_API_KEY"
 _DONE = "[DONE]"
 
 
-class _Details(msgspec.Struct, frozen=True):
-    cached_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct, frozen=True):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _Details | None = None
-
-
-class _Message(msgspec.Struct, frozen=True):
-    content: str | None = None
-    refusal: str | None = None
-
-
-class _Choice(msgspec.Struct, frozen=True):
-    message: _Message = _Message()
-    delta: _Message = _Message()
-    finish_reason: str | None = None
-
-
-class _Fault(msgspec.Struct, frozen=True):
-    message: str = ""
-    code: str | int | None = None
-    type: str | None = None
-
-
-class _Completion(msgspec.Struct, frozen=True):
-    choices: list[_Choice] = []
-    usage: _Usage | None = None
-    error: _Fault | str | None = None
-
-
 class _Vector(msgspec.Struct, frozen=True):
     index: int
     embedding: list[float]
 
 
 class _Embeddings(msgspec.Struct, frozen=True):
+    """Vectors as nearly all servers send them: read so, a large answer takes no longer than it must."""
+
     data: list[_Vector]
-    usage: _Usage | None = None
-
-
-class _Error(msgspec.Struct, frozen=True):
-    error: _Fault | str | None = None
-    message: str | None = None
+    usage: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class OpenAI:
@@ -112,19 +89,19 @@ class OpenAI:
 
     def plain(self, body: bytes, ask: ChatAsk) -> Answer:
         """A chat completion that came whole."""
-        found = decoded(body, _Completion, "the answer")
-        _no_fault(found.error)
-        if not found.choices:
+        found = tree(body, "the answer")
+        raise_fault(found.get("error"))
+        choices = items(found.get("choices"))
+        if not choices:
             raise Broken("the answer holds no choice", hint=URL_HINT)
-        choice = found.choices[0]
-        _no_refusal(choice.message.refusal)
-        if choice.message.content is None:
+        choice = fields(choices[0])
+        message = fields(choice.get("message"))
+        _no_refusal(word(message.get("refusal")))
+        content = message.get("content", choice.get("text"))
+        finish = word(choice.get("finish_reason")) or FINISH_STOP
+        if content is None and finish != FINISH_LENGTH:
             raise Broken("the answer holds no text", hint="does this model write text?")
-        return Answer(
-            text=choice.message.content,
-            finish=choice.finish_reason or FINISH_STOP,
-            tokens=_tokens(found.usage),
-        )
+        return Answer(text=whole(text_of(content)), finish=finish, tokens=_tokens(_usage(found)))
 
     def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> Request:
         """Embeddings of `texts`."""
@@ -134,90 +111,107 @@ class OpenAI:
 
     def vectors(self, body: bytes, count: int) -> tuple[list[list[float]], Tokens | None]:
         """Vectors by their indexes: the order in the body means nothing."""
-        found = decoded(body, _Embeddings, "the answer")
-        by_index = {one.index: one.embedding for one in found.data}
-        if len(found.data) != count or by_index.keys() != set(range(count)):
-            raise Broken(f"{len(found.data)} vectors came for {count} texts", hint=URL_HINT)
-        vectors = [by_index[at] for at in range(count)]
+        vectors, usage = _vectors(body, count)
         if len({len(vector) for vector in vectors}) != 1 or not vectors[0]:
             raise Broken("the vectors have different lengths, or none", hint="is this an embedding model?")
         if not all(math.isfinite(number) for vector in vectors for number in vector):
             raise Broken("a vector holds what is no finite number", hint="is this an embedding model?")
-        return vectors, _tokens(found.usage)
+        return vectors, _tokens({"completion_tokens": 0, **usage})
 
-    def complaint(self, body: bytes) -> str:
-        """The message of an error."""
-        return complaint_of(body)
+    def fault(self, body: bytes) -> Fault:
+        """The error in a refusal."""
+        return fault_in(body)
+
+
+def _vectors(body: bytes, count: int) -> tuple[list[list[float]], Mapping[str, Value]]:
+    """The vectors in the order of their texts, and the usage. Raises Broken."""
+    try:
+        found = msgspec.json.decode(body, type=_Embeddings)
+        given: list[tuple[int | None, list[float]]] = [(one.index, one.embedding) for one in found.data]
+        usage: Mapping[str, Value] = fields(msgspec.json.decode(found.usage))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        loose = tree(body, "the answer")
+        raise_fault(loose.get("error"))
+        entries = [fields(one) for one in items(loose.get("data"))]
+        given = [(_count(one.get("index")), _vector(one.get("embedding"))) for one in entries]
+        usage = _usage(loose)
+    if all(index is None for index, _ in given):  # then the order is that of the texts
+        given = [(at, vector) for at, (_, vector) in enumerate(given)]
+    by_index = dict(given)
+    if len(given) != count or by_index.keys() != set(range(count)):
+        raise Broken(f"{len(given)} vectors came for {count} texts", hint=URL_HINT)
+    return [by_index[at] for at in range(count)], usage
+
+
+def _vector(embedding: Value) -> list[float]:
+    """Numbers; some servers put a list of one vector where the vector belongs."""
+    if isinstance(embedding, list) and len(embedding) == 1 and isinstance(embedding[0], list):
+        embedding = embedding[0]
+    if not isinstance(embedding, list) or any(type(one) not in (int, float) for one in embedding):
+        raise Broken(
+            "an embedding is not what the interface promises: it is no list of numbers", hint=URL_HINT
+        )
+    return [float(number) for number in embedding if isinstance(number, int | float)]
 
 
 class _Reading:
     """A streamed chat completion."""
 
     def __init__(self) -> None:
-        self._pieces: list[str] = []
+        self._pieces = Pieces()
         self._refusal: list[str] = []
         self._finish: str | None = None
-        self._usage: _Usage | None = None
+        self._usage: Mapping[str, Value] = {}
 
     def feed(self, data: str) -> str:
-        if data == _DONE:
+        if data.strip() == _DONE:
             self._finish = self._finish or FINISH_STOP
             return ""
-        found = decoded(data, _Completion, "an event of the stream")
-        _no_fault(found.error)
-        self._usage = found.usage or self._usage
-        piece = ""
-        for choice in found.choices[:1]:
-            piece = choice.delta.content or ""
-            self._finish = choice.finish_reason or self._finish
-            if choice.delta.refusal:
-                self._refusal.append(choice.delta.refusal)
+        found = tree(data, "an event of the stream")
+        raise_fault(found.get("error"))
+        self._usage = _usage(found) or self._usage
+        choices = items(found.get("choices"))
+        if not choices:
+            return ""
+        choice = fields(choices[0])
+        delta = fields(choice.get("delta"))
+        self._finish = word(choice.get("finish_reason")) or self._finish
+        if refusal := word(delta.get("refusal")):
+            self._refusal.append(refusal)
         if self._finish and self._refusal:
             _no_refusal("".join(self._refusal))
-        if piece:
-            self._pieces.append(piece)
-        return piece
+        return self._pieces.add(text_of(delta.get("content", choice.get("text"))))
 
     @property
     def done(self) -> bool:
         return self._finish is not None
 
     def answer(self) -> Answer:
-        return Answer(text="".join(self._pieces), finish=self._finish or "", tokens=_tokens(self._usage))
-
-
-def complaint_of(body: bytes) -> str:
-    """The message in the body of an error, as OpenAI, Anthropic and many others shape it."""
-    text = body.decode("utf-8", "replace")
-    try:
-        found = msgspec.json.decode(body, type=_Error)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return text
-    if isinstance(found.error, _Fault):
-        return found.error.message
-    return found.error or found.message or text
+        return Answer(text=self._pieces.text(), finish=self._finish or "", tokens=_tokens(self._usage))
 
 
 def _headers(key: str | None) -> Mapping[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
-def _tokens(usage: _Usage | None) -> Tokens | None:
-    if usage is None:
+def _usage(found: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The counts, which some servers put into the choice or into a field of their own."""
+    choices = items(found.get("choices"))
+    choice = fields(choices[0]) if choices else {}
+    places = (found.get("usage"), fields(found.get("x_groq")).get("usage"), choice.get("usage"))
+    return next((usage for place in places if (usage := fields(place))), {})
+
+
+def _tokens(usage: Mapping[str, Value]) -> Tokens | None:
+    if not usage:
         return None
-    details = usage.prompt_tokens_details
-    return Tokens.told(
-        read=usage.prompt_tokens,
-        written=usage.completion_tokens,
-        cached=0 if details is None else details.cached_tokens or 0,
+    cached = _count(fields(usage.get("prompt_tokens_details")).get("cached_tokens"))
+    return tokens(
+        _count(usage.get("prompt_tokens", usage.get("input_tokens"))),
+        _count(usage.get("completion_tokens", usage.get("output_tokens"))),
+        _count(usage.get("total_tokens")),
+        cached=_count(usage.get("prompt_cache_hit_tokens")) if cached is None else cached,
     )
-
-
-def _no_fault(fault: _Fault | str | None) -> None:
-    """Some servers begin with 200 and then tell of an error."""
-    if fault is not None:
-        said = fault if isinstance(fault, str) else fault.message or str(fault.code or fault.type)
-        raise Overloaded(f"the provider broke off: {said}", hint="try again later")
 
 
 def _no_refusal(refusal: str | None) -> None:

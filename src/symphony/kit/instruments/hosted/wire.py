@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from symphony.commons.errors import SerializationFailed
 from symphony.commons.settings import ModelConfig
+from symphony.ipc.values import check_json
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk
 from symphony.ports.models import ModelFailed
 from symphony.ports.values import Value
 
-S = TypeVar("S", bound=msgspec.Struct)
+if TYPE_CHECKING:
+    from symphony.kit.instruments.hosted.reading import Fault
+
 FINISH_STOP, FINISH_LENGTH = "stop", "length"
 COUNT_MAX = 10**12
 
@@ -120,8 +124,8 @@ class Wire(Protocol):
         """`count` vectors in the order of their texts. Raises Broken."""
         ...
 
-    def complaint(self, body: bytes) -> str:
-        """The provider's own words in the body of an error, or as much of it as is text."""
+    def fault(self, body: bytes) -> "Fault":
+        """What the provider says in the body of an error, or as much of it as is text."""
         ...
 
 
@@ -135,23 +139,16 @@ def behind(name: str, config: ModelConfig) -> str:
 
 
 def encoded(body: Mapping[str, Value]) -> bytes:
-    """A request's body. Raises ModelFailed for what JSON cannot carry."""
+    """A request's body. Raises ModelFailed for what JSON cannot carry exactly."""
     try:
+        check_json(dict(body), "the request")
         return msgspec.json.encode(body)
-    except (TypeError, ValueError, UnicodeEncodeError) as error:
+    except (SerializationFailed, TypeError, ValueError, UnicodeEncodeError, RecursionError) as error:
         raise ModelFailed(
             f"the request cannot be written as JSON: {error}",
             code="type-mismatch",
             hint="texts must be Unicode without lone surrogates, and config plain values",
         ) from error
-
-
-def decoded(body: bytes | str, kind: type[S], what: str) -> S:
-    """A typed JSON body. Raises Broken."""
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Broken(f"{what} is not what the interface promises: {error}", hint=URL_HINT) from error
 
 
 URL_HINT = "is url the address of such an interface? It usually ends in /v1"
