@@ -12,6 +12,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony
+from symphony.pit.tracker.reading import Seen
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef, Value
 from symphony.sdk import Context, Operator
@@ -324,6 +325,29 @@ def test_a_file_that_changes_while_the_operator_runs_leaves_no_result(tmp_path: 
     nodes = {"a": {"operator": "test.slow", "inputs": {"file": str(file)}}}
     first, second = asyncio.run(twice(tmp_path / "home", [one], nodes, lambda: file.write_text("old")))
     assert (first.outputs["a"], second.outputs["a"]) == ("new", "old")
+
+
+def test_a_look_at_its_times_tells_of_a_settled_file_that_it_is_as_it_was(tmp_path: Path) -> None:
+    file, other, link = (tmp_path / name for name in ("a.txt", "b.txt", "link"))
+    for one in (file, other):
+        one.write_text("old")
+        os.utime(one, (1, 1))
+    link.symlink_to(file)
+    later_s = file.stat().st_ctime + 10
+
+    def lasting(change: Callable[[], object], began_s: float) -> bool:
+        seen = Seen(began_s)
+        seen.note(file)
+        seen.note(link)
+        change()
+        return seen.lasting()
+
+    assert lasting(lambda: None, later_s)
+    assert not lasting(lambda: None, later_s - 9), "it may change again without a trace"
+    assert not lasting(lambda: (file.write_text("new"), os.utime(file, (1, 1))), later_s)
+    assert not lasting(lambda: (link.unlink(), link.symlink_to(other)), later_s)
+    assert not lasting(lambda: other.replace(file), later_s)
+    assert not lasting(file.unlink, later_s)
 
 
 FOLDERS = """

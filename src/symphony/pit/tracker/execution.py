@@ -24,9 +24,10 @@ from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, too_late
 from symphony.pit.tracker.limits import VALUE_BYTES_MAX, bounded
-from symphony.pit.tracker.reading import changeable, contents_read, same_code, surroundings
+from symphony.pit.tracker.reading import Seen, contents_read, lasting, same_code, surroundings
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
+from symphony.pit.tracker.sizes import large, surely_small
 from symphony.pit.tracker.spending import Meter, Spending
 from symphony.pit.tracker.tokens import TokenStream
 from symphony.pit.tracker.work import COMMAND, Work, variables_read
@@ -34,7 +35,7 @@ from symphony.ports.arbiter import Arbiter
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, Provenance, StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.models import Models, Usage
-from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
+from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk import Context, LogSink
 from symphony.workflow.model import CommandNode
 
@@ -137,7 +138,7 @@ class Executor:
         """
         loop = asyncio.get_running_loop()
         check_inputs(work, inputs)
-        key = None
+        key, seen = None, Seen()
         config = None if asking is None else asking.config
         if (
             self.cache is not None
@@ -145,7 +146,7 @@ class Executor:
             and not any(map(self.sealer.holds_secret, inputs.values()))
             and not any(map(self.sealer.holds_secret, (asking.config if asking else settings(work)).values()))
         ):
-            key = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config)
+            key = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config, seen)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
                 found = await loop.run_in_executor(pool, self._taken, work, hit.outputs, node, inputs)
@@ -157,11 +158,11 @@ class Executor:
         else:
             plain = self.all_plain(inputs)
         returned = await self._call(work, plain, node, attempt, pool, asking)
-        if key is not None and (changeable(work) or not same_code(work)):
+        if key is not None and not (lasting(work, seen) and same_code(work)):
             again = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config)
             key = key if again == key and same_code(work) else None  # it may have read this or that
         outputs: Mapping[str, StoredValue]
-        if work.node.artifact is None and all(map(_surely_small, returned.values())):
+        if work.node.artifact is None and all(map(surely_small, returned.values())):
             outputs = check_outputs(work, returned)
         else:
             base = base if key is None else None  # the cache would keep it whole
@@ -349,10 +350,14 @@ class Executor:
         node: str,
         attempt: int,
         config: Mapping[str, StoredValue] | None,
+        files: Seen | None = None,
     ) -> str | None:
-        """What the node's result is cached under; None if it cannot be. `config` is a model's."""
+        """What the node's result is cached under; None if it cannot be.
+
+        `config` is a model's; `files` takes note of those that count.
+        """
         assert self.cache is not None
-        read = contents_read(work, inputs, self.cwd, self._plain, self.cache.content)
+        read = contents_read(work, inputs, self.cwd, self._plain, self.cache.content, files or Seen())
         around = surroundings(work, self.cwd, work.base or self.base, self.environment)
         if read is None or around is None:
             return None
@@ -414,7 +419,7 @@ class Executor:
         self, value: StoredValue, content_type: str | None = None, name: str | None = None
     ) -> StoredValue:
         """A reference if the value is large, else the value itself."""
-        if isinstance(value, ArtifactRef) or not _large(value):
+        if isinstance(value, ArtifactRef) or not large(value):
             return value
         return self._put(value, content_type, name)
 
@@ -572,23 +577,3 @@ def _artifact_name(work: Work) -> str | None:
 def settings(work: Work) -> dict[str, Value]:
     """What a node says under `config`, made ready by `Bindings.configured`."""
     return {name: template.value for name, template in work.config.items()}
-
-
-def _large(value: StoredValue) -> bool:
-    """Does the value's encoding exceed what travels inline?"""
-    if value is None or isinstance(value, bool | int | float | ArtifactRef):
-        return False
-    if isinstance(value, str | bytes):
-        return len(value) > INLINE_BYTES_MAX or (
-            isinstance(value, str)
-            and len(value) * 4 > INLINE_BYTES_MAX
-            and len(value.encode("utf-8", "replace")) > INLINE_BYTES_MAX
-        )
-    return bool(value) and len(encode_value(value)) > INLINE_BYTES_MAX
-
-
-def _surely_small(value: Value) -> bool:
-    """Can a look tell that the value travels inline?"""
-    if isinstance(value, str | bytes):
-        return len(value) * 4 <= INLINE_BYTES_MAX
-    return value is None or isinstance(value, bool | int | float)

@@ -5,10 +5,44 @@ from pathlib import Path
 
 import msgspec
 
+from symphony.commons.time import SystemClock
+from symphony.pit.artifacts.content import SETTLED_S
 from symphony.pit.tracker.work import Work
 from symphony.ports.values import StoredValue, Value
 from symphony.sdk.fingerprints import imports_unchanged, is_own, may_read_environment
 from symphony.sdk.paths import Find, PathsUnknown, path_finder
+
+
+class Seen:
+    """The files that a key is made of, as they were before they were read."""
+
+    def __init__(self, began_s: float | None = None) -> None:
+        """`began_s`: when the first of them is read, in seconds since the epoch; now."""
+        self._began_s = SystemClock().now_s() if began_s is None else began_s
+        self._files: dict[Path, tuple[int, ...] | None] = {}
+
+    def note(self, path: Path) -> None:
+        """Take note of a file."""
+        self._files[path] = _state(path)
+
+    def lasting(self) -> bool:
+        """Are they the same files, last changed well before the first was read?
+
+        If not, only their content can tell: times of files are coarse.
+        """
+        settled_ns = (self._began_s - SETTLED_S) * 1e9
+        return all(
+            state is not None and max(state[-2:]) < settled_ns and _state(path) == state
+            for path, state in self._files.items()
+        )
+
+
+def _state(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def contents_read(
@@ -17,12 +51,14 @@ def contents_read(
     cwd: Path,
     load: Callable[[StoredValue], Value],
     content: Callable[[Path], str | None],
+    seen: Seen,
 ) -> dict[str, list[str]] | None:
     """Digests of the files behind the paths in `inputs`, by input; defaults of inputs count too.
 
     Only of what is a function of its inputs and of such files: a model, or a pure operator. `load`
-    gives the value behind a reference, `content` a digest. None if it cannot be known what is
-    read: the type does not tell where the paths are, or one points to no regular file.
+    gives the value behind a reference, `content` a digest; `seen` takes note of the files. None if it
+    cannot be known what is read: the type does not tell where the paths are, or one points to no
+    regular file.
     """
     finders = _finders(work)
     ports = work.input_ports or {}
@@ -34,7 +70,7 @@ def contents_read(
             paths = list(dict.fromkeys(find(load(value))))
         except PathsUnknown:
             return None
-        digests = [_digest(path, cwd, content) for path in paths]
+        digests = [_digest(path, cwd, content, seen) for path in paths]
         if None in digests:
             return None
         if digests:
@@ -57,9 +93,9 @@ def surroundings(work: Work, cwd: Path, base: Path, environment: Mapping[str, st
     return {":cwd": str(cwd), ":base": str(base)}
 
 
-def changeable(work: Work) -> bool:
-    """May what the node reads change while it runs?"""
-    return bool(_finders(work)) or (work.operator is not None and work.operator.reads is not None)
+def lasting(work: Work, seen: Seen) -> bool:
+    """Can a look tell that what the node reads is as it was, also what its `reads` looked at?"""
+    return (work.operator is None or work.operator.reads is None) and seen.lasting()
 
 
 def same_code(work: Work) -> bool:
@@ -80,8 +116,9 @@ def _finders(work: Work) -> Mapping[str, Find]:
     return {name: find for name, find in finders.items() if find is not None}
 
 
-def _digest(path: str, cwd: Path, content: Callable[[Path], str | None]) -> str | None:
+def _digest(path: str, cwd: Path, content: Callable[[Path], str | None], seen: Seen) -> str | None:
     """Of the file that `path` names for the caller, and for a function that asks the process's folder."""
+    seen.note(cwd / path)
     digest = content(cwd / path)
     try:
         here = Path.cwd()
@@ -89,4 +126,5 @@ def _digest(path: str, cwd: Path, content: Callable[[Path], str | None]) -> str 
         return digest
     if digest is None or here == cwd or Path(path).is_absolute():
         return digest
+    seen.note(here / path)
     return f"{digest}+{content(here / path)}"

@@ -1,0 +1,24 @@
+"""Which values travel inline. Pure."""
+
+from symphony.pit.artifacts.codec import encode_value
+from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
+
+
+def large(value: StoredValue) -> bool:
+    """Does the value's encoding exceed what travels inline?"""
+    if value is None or isinstance(value, bool | int | float | ArtifactRef):
+        return False
+    if isinstance(value, str | bytes):
+        return len(value) > INLINE_BYTES_MAX or (
+            isinstance(value, str)
+            and len(value) * 4 > INLINE_BYTES_MAX
+            and len(value.encode("utf-8", "replace")) > INLINE_BYTES_MAX
+        )
+    return bool(value) and len(encode_value(value)) > INLINE_BYTES_MAX
+
+
+def surely_small(value: Value) -> bool:
+    """Can a look tell that the value travels inline?"""
+    if isinstance(value, str | bytes):
+        return len(value) * 4 <= INLINE_BYTES_MAX
+    return value is None or isinstance(value, bool | int | float)
