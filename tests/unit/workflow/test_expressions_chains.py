@@ -1,4 +1,4 @@
-"""Long sums are not nested, however the library reads them."""
+"""Long sums and ladders of conditions are not nested, however the library reads them."""
 
 import pytest
 
@@ -82,6 +82,33 @@ def test_what_is_nested_is_nested(text: str) -> None:
     assert (caught.value.problem_code, caught.value.message) == (
         "limit-exceeded", "the expression is nested too deeply",
     )  # fmt: skip
+
+
+def ladder(rungs: int, variable: str = "x.n") -> str:
+    return "".join(f"{variable} == {i} ? 'v{i}' : " for i in range(rungs)) + "'none'"
+
+
+@pytest.mark.parametrize("rungs", [8, 9, 31, 33, 40, 100, 180])
+def test_the_first_condition_that_is_true_decides_however_many_there_are(rungs: int) -> None:
+    for n in {0, 1, 7, rungs // 2, rungs - 1}:
+        assert value(ladder(rungs), {"n": n}) == f"v{n}"
+    assert value(ladder(rungs), {"n": -1}) == "none"
+
+
+def test_ladders_stand_anywhere() -> None:
+    assert value(f"[{ladder(40)}, {ladder(40)}]", {"n": 39}) == ["v39", "v39"]
+    assert value(f"{{{ladder(40)}: 1, 'k': {ladder(40)}}}", {"n": 2}) == {"v2": 1, "k": "v2"}
+    assert value(f"[1, 35].map(q, {ladder(40, 'q')})", {}) == ["v1", "v35"]
+    assert value(f"x.n > 1 ? ({ladder(40)}) : ({ladder(40)}) + '!'", {"n": 1}) == "v1!"
+    assert value("".join(f"x.n == {i} ? ({ladder(12)}) : " for i in range(12)) + "'q'", {"n": 3}) == "v3"
+
+
+def test_conditions_behind_the_first_true_one_are_not_heard() -> None:
+    good, bad = "x.n == 1 ? 'good' : ", "1 / x.n == 5 ? 'bad' : "
+    assert value(bad * 20 + good + bad * 20 + "'none'", {"n": 1}) == "good"
+    assert value("x.n == 0 ? 'zero' : " + bad * 40 + "'none'", {"n": 0}) == "zero"
+    with pytest.raises(ExpressionFailed, match="division by zero"):
+        value("x.n == 1 ? 'one' : " * 3 + bad + "x.n == 0 ? 'zero' : " * 40 + "'none'", {"n": 0})
 
 
 def test_the_order_of_doubles_is_never_changed() -> None:

@@ -14,7 +14,7 @@ from symphony.workflow.expressions.scan import Token, ends_operand, tokens
 GUARDS = ('""', "0", "[]", "0u", 'b""')
 """What can be added to a sum of texts, of integers, of lists, or of bytes, but never to doubles."""
 
-CHAINS_MAX = 16
+CHAINS_MAX = 8
 """So many sums are regrouped in one expression: each is checked by itself, which takes time."""
 _LONG = 8
 _LOOSE = "?:,|&<>=!"  # these end a sum; `!` stands in it only before an operand

@@ -30,6 +30,7 @@ from symphony.workflow.expressions.errors import (
     named,
     reworded,
 )
+from symphony.workflow.expressions.ladders import halved
 from symphony.workflow.expressions.moments import exact
 from symphony.workflow.expressions.nulls import repay
 from symphony.workflow.expressions.order import Orders
@@ -114,8 +115,8 @@ def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
 
 
 def _flattened(expression: Renamed, signature: _Signature) -> str:
-    """The type of an expression with long sums, which are regrouped in its text. Raises BadExpression."""
-    text = expression.text
+    """The type of an expression with long sums and ladders, regrouped in its text. Raises BadExpression."""
+    text = halved(expression.text)
     found = chains(text)
     if len(found) > CHAINS_MAX:
         found = ()
