@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from symphony.app import Symphony
+from symphony.commons.errors import SymphonyError
 from symphony.ports.runs import RunResult
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, Value
 from symphony.workflow import loads
@@ -318,3 +319,92 @@ def test_a_rerun_with_another_secret_is_refused_if_its_maker_must_not_run_twice(
     assert desk.written("made") == "x"
     ended(type_(desk, "runs", "rerun", "last", "--from", "make", token="another-Token-12"))
     assert desk.written() == desk.text.replace(TOKEN, "another-Token-12")
+
+
+async def test_a_rerun_with_another_secret_makes_elements_and_what_follows_again(desk: Desk) -> None:
+    (desk.folder / "ops.py").write_text(OPERATORS, encoding="utf-8")
+    flow = desk.folder / "flow.yaml"
+    counter = desk.folder / "made"
+    flow.write_text(
+        f"name: case\nenv: [TOKEN]\n{PAD}nodes:\n"
+        "  each:\n    for_each: [plain, secret, other]\n    operator: pure.make\n"
+        "    inputs:\n      text: \"${{ item == 'secret' ? env.TOKEN + inputs.pad : item }}\"\n"
+        f"      counter: '{counter}'\n"
+        f"  apart: {{operator: pure.make, inputs: {{text: apart, counter: '{counter}'}}}}\n"
+        "  one: {operator: debug.value, inputs: {value: '${{ each.result[1] }}'}}\n"
+        "  write: {operator: fs.write, inputs: {path: out, text: '${{ one.result }}'}}\n"
+        "outputs: {apart: '${{ apart.result }}'}\n",
+        encoding="utf-8",
+    )
+    async with Symphony.open(desk.home, operators=[desk.folder / "ops.py"]) as symphony:
+        first = await (await symphony.start(flow, cwd=desk.folder, cache=False)).result()
+        assert first.status == "succeeded", first.error
+        assert desk.written() == TOKEN + "x" * BIG
+        assert desk.written("made") == "xxxx"
+        again = await (
+            await symphony.rerun(first.run_id, first="write", environment={"TOKEN": "another-Token-12"})
+        ).result()
+    assert again.status == "succeeded", again.error
+    assert desk.written() == "another-Token-12" + "x" * BIG
+    assert desk.written("made") == "xxxxx"
+    assert leaks(desk.home) == leaks(desk.home, "another-Token-12") == []
+
+
+@pytest.mark.parametrize("inside", ["sub", "rounds"])
+async def test_a_rerun_with_another_secret_goes_into_what_holds_the_old_one(desk: Desk, inside: str) -> None:
+    (desk.folder / "inner.yaml").write_text(
+        "name: inner\ninputs: {given: {type: string}}\n"
+        "nodes: {again: {operator: text.join, inputs: {parts: ['${{ inputs.given }}', '!']}}}\n"
+        "outputs: {result: '${{ again.result }}'}\n",
+        encoding="utf-8",
+    )
+    shapes = {
+        "sub": f"{{workflow: inner.yaml, inputs: {{given: {PADDED}}}}}",
+        "rounds": f"{{control: loop, state: {{result: {PADDED}}}, next: {{result: add.result}},"
+        " body: {add: {operator: text.join, inputs: {parts: ['${{ state.result }}', '!']}}}, until: 'true'}",
+    }
+    flow = desk.folder / "flow.yaml"
+    flow.write_text(
+        f"name: case\nenv: [TOKEN]\n{PAD}nodes:\n  held: {shapes[inside]}\n"
+        "  write: {operator: fs.write, inputs: {path: out, text: '${{ held.result }}'}}\n",
+        encoding="utf-8",
+    )
+    async with desk.symphony() as symphony:
+        first = await (await symphony.start(flow, cwd=desk.folder)).result()
+        assert first.status == "succeeded", first.error
+        assert desk.written() == desk.text + "!"
+        (desk.folder / "out").unlink()
+        same = await (await symphony.rerun(first.run_id, first="write")).result()
+        assert same.status == "succeeded", same.error
+        assert desk.written() == desk.text + "!"
+        (desk.folder / "out").unlink()
+        other = await (
+            await symphony.rerun(first.run_id, first="write", environment={"TOKEN": "another-Token-12"})
+        ).result()
+        assert other.status == "succeeded", other.error
+    assert desk.written() == desk.text.replace(TOKEN, "another-Token-12") + "!"
+
+
+async def test_a_rerun_with_another_secret_repeats_nothing_inside_that_must_not_run_twice(desk: Desk) -> None:
+    (desk.folder / "ops.py").write_text(OPERATORS, encoding="utf-8")
+    (desk.folder / "inner.yaml").write_text(
+        "name: inner\ninputs: {given: {type: string}, counter: {type: string}}\nnodes:\n"
+        "  told: {operator: write.make, inputs: {text: plain, counter: '${{ inputs.counter }}'}}\n"
+        "  again: {operator: text.join, inputs: {parts: ['${{ inputs.given }}', '${{ told.result }}']}}\n"
+        "outputs: {result: '${{ again.result }}'}\n",
+        encoding="utf-8",
+    )
+    flow = desk.folder / "flow.yaml"
+    flow.write_text(
+        f"name: case\nenv: [TOKEN]\n{PAD}nodes:\n"
+        f"  sub: {{workflow: inner.yaml, inputs: {{given: {PADDED}, counter: '{desk.folder / 'made'}'}}}}\n"
+        "  write: {operator: fs.write, inputs: {path: out, text: '${{ sub.result }}'}}\n",
+        encoding="utf-8",
+    )
+    async with Symphony.open(desk.home, operators=[desk.folder / "ops.py"]) as symphony:
+        first = await (await symphony.start(flow, cwd=desk.folder)).result()
+        assert first.status == "succeeded", first.error
+        with pytest.raises(SymphonyError, match=r"sub\.told must not run twice") as refused:
+            await symphony.rerun(first.run_id, first="write", environment={"TOKEN": "another-Token-12"})
+    assert refused.value.code == "secret-missing"
+    assert desk.written("made") == "x"

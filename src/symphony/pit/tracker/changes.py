@@ -47,7 +47,7 @@ class Base:
         """`before` is the base of the round before, whose artifacts need not be loaded again."""
         self.body, self.spent, self._load = body, spent, load
         found = (value for value in state.values() if isinstance(value, ArtifactRef))
-        self._digests = {ref.digest: ref for ref in found if ref.size <= EXPANDED_BYTES_MAX}
+        self._digests = {ref.sealed or ref.digest: ref for ref in found if ref.size <= EXPANDED_BYTES_MAX}
         known = {} if before is None else before.loaded
         self.loaded: dict[Digest, bytes] = {
             digest: known[digest] for digest in self._digests if digest in known

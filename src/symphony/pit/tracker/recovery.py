@@ -1,10 +1,12 @@
 """Going on after a restart: values come back, people's decisions count, doubt is told."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed
+from symphony.pit.artifacts.sealed import SealedValue
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.changes import Base, restored, size_of
 from symphony.pit.tracker.core.machine import Do, Status
@@ -13,9 +15,17 @@ from symphony.pit.tracker.journal_rows import journal_errors
 from symphony.pit.tracker.records import Code, Record, instead_of, integer, usage_of
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.transitions import Transitions
+from symphony.ports.values import ArtifactRef, StoredValue
 
 IN_DOUBT = "in-doubt"
 SECRET_MISSING = "secret-missing"  # noqa: S105  (a code)
+
+
+class Closed(Protocol):
+    """Is told what cannot be opened: a slot's result, or what the graph inside it begins with."""
+
+    def finished(self, slot: int, error: SymphonyError) -> None: ...
+    def opened(self, slot: int, error: SymphonyError) -> None: ...
 
 
 def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
@@ -34,12 +44,12 @@ def recovering(
     replay: Replay,
     bindings: Bindings,
     executor: Executor,
-    closed: Callable[[int, SymphonyError], None] | None = None,
+    closed: Closed | None = None,
 ) -> Iterator[Record]:
     """The same, record by record: of each that is given, the values are there.
 
-    Values that cannot be opened, because a secret is not what it was, are told to `closed` with
-    their slot, and left out. Without it, or if others cannot do without them, SecretMissing is
+    Values that cannot be opened, because a secret is not what it was, are told to `closed` and
+    left out. Without it, or if others cannot do without them, SecretMissing is
     raised, and JournalFailed for records that make no sense.
     """
     with journal_errors(Path(f"{executor.run_id}.db")):
@@ -51,7 +61,7 @@ def _recovering(
     replay: Replay,
     bindings: Bindings,
     executor: Executor,
-    closed: Callable[[int, SymphonyError], None] | None,
+    closed: Closed | None,
 ) -> Iterator[Record]:
     missing: SymphonyError | None = None
     for record in recorded:
@@ -65,11 +75,15 @@ def _recovering(
         except SymphonyError as error:
             if closed is None or (error.code != SECRET_MISSING and missing is None):
                 raise
-            if error.code != SECRET_MISSING or record[0] == Code.OPENED:
+            if error.code != SECRET_MISSING:
                 raise missing or error from error
             missing = missing or error
-            bindings.values.put(slot, {})
-            closed(slot, error)
+            if record[0] == Code.OPENED:
+                _open(record, slot, bindings, _references_alone)
+                closed.opened(slot, error)
+            else:
+                bindings.values.put(slot, {})
+                closed.finished(slot, error)
         yield record
         code = Code(integer(record[0]))
         if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED, Code.CANCELLED):
@@ -96,17 +110,33 @@ def _restore(record: Record, slot: int, replay: Replay, bindings: Bindings, exec
     elif code is Code.FINISHED:
         bindings.derive(slot)
     elif code is Code.OPENED:
-        before = bindings.before(slot)
-        body = _whole(record[4], before)
-        change = record[4] if isinstance(record[4], list | tuple) else None
-        spent = 0 if before is None or change is None else before.spent + size_of(change)
-        bindings.enter(slot, executor.unseal(decode_sealed(body)), body, spent)
+        _open(record, slot, bindings, executor.unseal)
     elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
         told = instead_of(record)
         if told is not None:
             bindings.values.put(slot, executor.unseal(decode_sealed(told)))
         else:
             bindings.values.put(slot, bindings.instead(slot))
+
+
+def _open(
+    record: Record,
+    slot: int,
+    bindings: Bindings,
+    opened: Callable[[SealedValue], Mapping[str, StoredValue]],
+) -> None:
+    """The inputs or the state that a graph inside the slot begins with; `opened` opens sealed values."""
+    before = bindings.before(slot)
+    body = _whole(record[4], before)
+    change = record[4] if isinstance(record[4], list | tuple) else None
+    spent = 0 if before is None or change is None else before.spent + size_of(change)
+    bindings.enter(slot, opened(decode_sealed(body)), body, spent)
+
+
+def _references_alone(form: SealedValue) -> Mapping[str, StoredValue]:
+    """What stands in place of values that cannot be opened; a state's base needs its references."""
+    assert isinstance(form, dict)
+    return {name: value if isinstance(value, ArtifactRef) else None for name, value in form.items()}
 
 
 def go_on(

@@ -73,10 +73,12 @@ def reusable(
     `unknown-node`, and SecretMissing if such a node must not run again.
     """
     results: dict[int, Result] = {}
-    closed = _Closed(bindings)
+    closed = _Closed()
     for record in recovering(recorded, replay, bindings, executor, closed):
         slot = integer(record[1])
-        if record[0] == Code.FINISHED and slot not in closed.repeatable:
+        if record[0] == Code.FINISHED and not bindings.work(slot).repeatable:
+            closed.once.add(slot)
+        if record[0] == Code.FINISHED and slot not in closed.results:
             taken = None if record[5] is None else str(record[5])
             run = replay.cached.get(slot, executor.run_id)
             results[slot] = Result(outputs=dict(bindings.values.of(slot)), taken=taken, run=run)
@@ -89,20 +91,25 @@ def reusable(
 
 
 class _Closed:
-    """The slots whose results cannot be opened, and whether they may run again."""
+    """The slots whose results, or whose inputs, cannot be opened; and those that must not run twice."""
 
-    def __init__(self, bindings: Bindings) -> None:
-        self._bindings = bindings
-        self.repeatable: dict[int, bool] = {}
+    def __init__(self) -> None:
+        self.results: set[int] = set()
+        self.inputs: set[int] = set()
+        self.once: set[int] = set()
         self._why = ""
 
-    def __call__(self, slot: int, error: SymphonyError) -> None:
-        self.repeatable[slot] = self._bindings.work(slot).repeatable
+    def finished(self, slot: int, error: SymphonyError) -> None:
+        self.results.add(slot)
+        self._why = error.message
+
+    def opened(self, slot: int, error: SymphonyError) -> None:
+        self.inputs.add(slot)
         self._why = error.message
 
     def check(self, slot: int, name: str) -> None:
-        """Raise `secret-missing` if the slot would have to run again, and must not."""
-        if not self.repeatable.get(slot, True):
+        """Raise `secret-missing` if the slot has run and must not again."""
+        if slot in self.once:
             raise SymphonyError(
                 f"{name} must not run twice, and what it gave cannot be opened: {self._why}",
                 code=SECRET_MISSING,
@@ -118,7 +125,7 @@ class _Choice:
         self._anew: set[int] = set()  # slots that shall run anew, as a whole
         self._entered: set[int] = set()  # slots that something inside runs anew of
         self.taken: dict[str, Result] = {}
-        for slot in closed.repeatable:  # the lists of a fan-out follow from its elements
+        for slot in closed.results:  # the lists of a fan-out follow from its elements
             if (element := self._machine.element_of.get(slot)) is not None:
                 self._entered.add(element[0].slot)
 
@@ -152,7 +159,8 @@ class _Choice:
             if index in behind or index in seeds:
                 continue
             if index in open_:
-                self._closed.check(slot, self._machine.name(slot))
+                if slot in self._closed.results:
+                    self._closed.check(slot, self._machine.name(slot))
                 self._inside(slot)
             elif slot in self._results:
                 self.taken[self._machine.name(slot)] = self._results[slot]
@@ -175,11 +183,24 @@ class _Choice:
                 if self._sound(element) and element not in self._entered:
                     self.taken[self._machine.name(element)] = self._results[element]
                 else:
-                    self._closed.check(element, self._machine.name(element))
+                    if element in self._closed.results:
+                        self._closed.check(element, self._machine.name(element))
                     self._inside(element)
         for frame in self._frames.get(slot, ()):
-            if not self.visit(frame):
+            if slot in self._closed.inputs:
+                self._all_again(frame)
+            elif not self.visit(frame):
                 return  # the rounds after this one start from another state
+
+    def _all_again(self, frame: Frame) -> None:
+        """Nothing of the frame is taken: it begins with another secret. Raises `secret-missing`."""
+        for slot in range(frame.base, frame.base + len(frame.plan.nodes)):
+            group = self._machine.groups.get(slot)
+            elements = () if group is None else range(group.base, group.base + group.count)
+            for one in (slot, *elements):
+                self._closed.check(one, self._machine.name(one))
+                for inner in self._frames.get(one, ()):
+                    self._all_again(inner)
 
 
 def _behind(frame: Frame, starts: Iterable[int]) -> set[int]:
