@@ -47,7 +47,7 @@ def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
         return None
     code = source_digest(str(context.base / file), source)
     given = [inputs.get("arguments"), *_default_texts(source, str(inputs.get("function")))]
-    named = _files_named(given, dict.fromkeys((context.cwd, context.base, Path())))
+    named = _files_named(given, dict.fromkeys((context.cwd, context.base, Path().absolute())))
     if code is None or named is None or (context.environment and b"environment" in source):
         return None
     places = [str(context.cwd), str(context.base)]
@@ -74,7 +74,7 @@ def _files_named(value: Value, folders: Iterable[Path]) -> list[str] | None:
 
     None if a text names something that exists and is no regular file: what is read of it is not known.
     """
-    texts = dict.fromkeys(text for text in _texts(value) if len(text) <= _NAME_LENGTH_MAX)
+    texts = dict.fromkeys(text for text in _texts(value) if 0 < len(text) <= _NAME_LENGTH_MAX)
     found = []
     for place in dict.fromkeys(folder / text for text in texts for folder in folders):
         try:

@@ -9,6 +9,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.kit import operators
 from symphony.kit.errors import InputRefused
 from symphony.kit.python import PythonFailed, PythonNotLoaded
+from symphony.ports.values import Value
 
 SHAPES = """\
 from __future__ import annotations
@@ -152,3 +153,28 @@ def test_a_changed_file_is_loaded_anew_and_changes_the_key_of_the_cache(run: Any
         assert run("python.call", **inputs) == {"result": number}
         seen.add(reads(inputs, run.context()))
     assert len(seen) == 2
+
+
+def test_a_call_is_kept_by_the_files_that_its_arguments_name(run: Any, tmp_path: Path) -> None:
+    reads = operators()["python.call"].reads
+    assert reads is not None
+    (tmp_path / "f.py").write_text("def f(a, b='default.txt', *, c=['other.txt']):\n    return a\n")
+    (tmp_path / "folder").mkdir()
+
+    def told(*arguments: Value) -> str | None:
+        inputs: dict[str, Value] = {"file": "f.py", "function": "f", "arguments": {"a": [*arguments]}}
+        return reads(inputs, run.context())
+
+    for name, given in (
+        ("a.txt", "a.txt"), ("b.txt", {"deep": ["b.txt"]}), ("c.txt", {"c.txt": 1}),
+        ("d.txt", str(tmp_path / "d.txt")), ("default.txt", 1), ("other.txt", 1),
+    ):  # fmt: skip
+        absent = told(given)
+        (tmp_path / name).write_text("old")
+        old = told(given)
+        (tmp_path / name).write_text("new")
+        assert len({absent, old, told(given)}) == 3, name
+        assert None not in (absent, old)
+    assert told("", "no file", "a\0b", "x" * 10_000, 1, None) is not None
+    for folder in ("folder", ".", str(tmp_path)):
+        assert told(folder) is None, "what is read of a folder is not known"
