@@ -172,6 +172,7 @@ SYNTAX = [
     ("yaml", "a: ! 5", 1, 4, "tag"),
     ("yaml", "a: !!python/object/apply:os.system [x]", 1, 4, "tag"),
     ("yaml", "a: 1\n---\nb: 1", 2, 1, "second document"),
+    ("toml", "a = 1\nb = " + "9" * 5000, 2, 5, "too many digits"),
     ("yaml", "", 1, 1, "empty"),
     ("yaml", "# only a comment\n", 1, 1, "empty"),
     ("yaml", "ok: 1\na: \x01", 2, 4, "U+0001"),

@@ -9,6 +9,7 @@ from symphony.workflow.documents.toml_spots import Survey, survey
 from symphony.workflow.documents.tree import DEPTH_MAX, Document, Positions, SyntaxProblem, Tree, too_deep
 
 _WHERE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
+_LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z_])[0-9][0-9_]{4000,}")
 _TWICE: Final = ("overwrite", "twice", "redefine", "mutate", "Duplicate")
 _NULL_KEY: Final = "$null"
 
@@ -30,7 +31,9 @@ def parse(text: str) -> Document:
     except ValueError:
         # The only other thing that the reader raises: an integer of too many digits to convert.
         message, hint = "a number has too many digits", "write it as text"
-        raise SyntaxProblem("type-mismatch", message, hint) from None
+        found = _LONG_NUMBER.search(text)
+        position = surveyed.positions.at(found.start()) if found else None
+        raise SyntaxProblem("type-mismatch", message, hint, position) from None
     return Document(_with_nulls(tree), (), surveyed.positions)
 
 
