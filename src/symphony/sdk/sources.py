@@ -52,7 +52,10 @@ class Walk:
     def add(self, file: str, source: bytes, package: str, *, remembered: bool = True) -> None:
         """Take in a file and all that it imports; `remembered`: `source` is what was loaded for sure."""
         if not remembered:
-            self._look(Path(file))
+            try:
+                self._look(Path(file))
+            except OSError:  # gone since it was read
+                self._young = True
         waiting = [(file, source, package)]
         while waiting and self.known:
             file, source, package = waiting.pop()
@@ -214,7 +217,7 @@ def _version(top: str, spec: ModuleSpec) -> str:
     versions = _versions()
     for name in (_normal(top), *_named_inside(top)):
         if name in versions:
-            return f"{name} {versions[name]}"
+            return f"{name} {versions[name]} {_record(_infos()[name])}"
     import importlib.metadata
 
     names = sorted(set(_distributions().get(top, ())))
@@ -222,6 +225,15 @@ def _version(top: str, spec: ModuleSpec) -> str:
         return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
     file = None if spec.origin is None else _existing(Path(spec.origin))
     return "unknown" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@functools.cache
+def _record(folder: Path) -> str:
+    """A digest of the list of what was installed, with its digests: one version may be built twice."""
+    try:
+        return hashlib.sha256((folder / "RECORD").read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 @functools.cache

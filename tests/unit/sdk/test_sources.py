@@ -13,7 +13,7 @@ import pytest
 
 from symphony import operator
 from symphony.sdk import sources
-from symphony.sdk.fingerprints import code_digest, source_digest
+from symphony.sdk.fingerprints import code_digest, fingerprint, source_digest
 from symphony.sdk.imports import imports_of
 from symphony.sdk.loading import load_operators
 from symphony.sdk.sources import REQUIREMENTS, Walk
@@ -180,6 +180,36 @@ def test_without_a_file_what_has_no_digest_makes_it_unknown() -> None:
     assert code_digest(in_no_file("class B: pass\ndef f(x: int) -> int: return B()")) is None
 
 
+def imported(module: str) -> Callable[..., object]:
+    scope: dict[str, Any] = {}
+    exec(f"from {module} import f", scope)
+    found = scope["f"]
+    assert callable(found)
+    return found  # type: ignore[no-any-return]
+
+
+def test_code_whose_file_has_changed_since_or_is_gone_counts_for_this_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a process has loaded, and what its file holds when it is asked, may differ."""
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "rates_young.py"
+    module.write_text("def f(x: int) -> int:\n    return x\n")
+    young = imported("rates_young")
+    before = code_digest(young)
+    walk = Walk(loaded=True)
+    walk.add(str(module), module.read_bytes(), "", remembered=True)
+    assert before is not None
+    assert walk.digest() not in (None, before), "another process has another digest"
+    module.unlink()
+    assert code_digest(young) == before
+    (tmp_path / "rates_gone.py").write_text("def f(x: int) -> int:\n    return x\n")
+    gone = imported("rates_gone")
+    fingerprint(gone)
+    (tmp_path / "rates_gone.py").unlink()
+    assert code_digest(gone) is not None
+
+
 def test_an_operator_of_the_kit_counts_with_everything_that_ships() -> None:
     from symphony.kit import operators
 
@@ -233,19 +263,23 @@ def test_a_decorator_in_a_file_may_hold_what_has_no_digest(tmp_path: Path) -> No
     assert codes[0] == codes[1] != codes[2]
 
 
-def test_a_new_version_of_a_library_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_version_or_build_of_a_library_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Why Dagster did not take a file's digest for a version (issue 3680)."""
     place = tmp_path / "site-packages"
     written(place, {"rates_lib/__init__.py": "", "other_lib.py": ""})
     monkeypatch.syspath_prepend(place)
+    caches = (sources._infos, sources._versions, sources._named_inside, sources._roots, sources._record)
     seen = []
-    for version in ("1.0", "2.0"):
+    for version, build in (("1.0", "one"), ("1.0", "two"), ("2.0", "two")):
         for name in ("rates_lib", "dist_of_other"):
             shutil.rmtree(place / f"{name}-1.0.dist-info", ignore_errors=True)
-            written(place, {f"{name}-{version}.dist-info/top_level.txt": "other_lib\n"})
-        for cached in (sources._infos, sources._versions, sources._named_inside, sources._roots):
+            info = f"{name}-{version}.dist-info"
+            written(place, {f"{info}/top_level.txt": "other_lib\n", f"{info}/RECORD": f"x.py,{build},0\n"})
+        for cached in caches:
             cached.cache_clear()
         seen += [source_digest("/ops.py", text) for text in (b"import rates_lib", b"import other_lib")]
-    assert len(set(seen)) == 4
-    for cached in (sources._infos, sources._versions, sources._named_inside, sources._roots):
+    assert len(set(seen)) == 6
+    for cached in caches:
         cached.cache_clear()
