@@ -31,9 +31,9 @@ def value_text(value: StoredValue, path_of: PathOf) -> str:
             path = path_of(value.digest)
         except OSError:
             path = None
-        about = ", ".join(
-            p for p in (output.shown(value.name or ""), value.content_type, output.size(value.size)) if p
-        )
+        hidden = "secrets as ***" if value.sealed is not None else ""
+        parts = (output.shown(value.name or ""), value.content_type, output.size(value.size), hidden)
+        about = ", ".join(part for part in parts if part)
         return f"{output.shown(str(path)) if path is not None else 'artifact ' + value.digest}  ({about})"
     if isinstance(value, str):
         return output.brief(value, VALUE_COLUMNS_MAX)

@@ -226,6 +226,9 @@ def test_outputs_show_short_values_and_where_artifacts_lie() -> None:
         'list = [1.0, {"$bytes": "eA=="}]\n'
     )
     assert "artifact abab" in ending.outputs_text(run, lambda _: None)
+    assert "***" not in ending.outputs_text(run, lambda _: None)
+    masked = ArtifactRef(digest=Digest("ab" * 32), size=3, sealed=Digest("cd" * 32))
+    assert ending.value_text(masked, lambda _: None).endswith("3 B, secrets as ***)")
 
 
 def test_the_closing_line_counts_nodes_not_elements() -> None:
