@@ -43,6 +43,7 @@ class Redactor:
         kept = {n: v for n, v in secrets.items() if len(v.strip()) >= LENGTH_MIN and v not in names}
         self.ignored = tuple(sorted(name for name in secrets.keys() - kept.keys() if secrets[name].strip()))
         self._texts = [Needle(n, form, text) for n, v in kept.items() for form, text in spellings(v).items()]
+        self._of_lines = [needle for needle in self._texts if "\n" in needle.text]
         self._bodies = [Needle(n.name, n.form, utf8(n.text)) for n in self._texts]
         for name, value in kept.items():
             for form in _WIDE:
@@ -92,7 +93,8 @@ class Redactor:
 
     def settled(self, text: str) -> int:
         """How much of `text` is sure to hold no beginning of a secret that ends after it."""
-        return min((needle.begun(text) for needle in self._texts), default=len(text))
+        needles = self._of_lines if text.endswith("\n") else self._texts
+        return min((needle.begun(text) for needle in needles), default=len(text))
 
     def stretches(self, text: str) -> list[tuple[int, int]]:
         """Where secrets stand in `text`: those that touch or overlap as one."""
