@@ -16,6 +16,7 @@ from symphony import Symphony
 from symphony.pit.artifacts.codec import value_of
 from symphony.ports.values import ArtifactRef
 from symphony.testing import run, workflow
+from symphony.workflow.documents import format_named
 
 pytestmark = pytest.mark.slow
 
@@ -43,6 +44,12 @@ def in_worker(value: dict[str, Value]) -> dict[str, Value]:
 async def on_the_loop(value: dict[str, Value]) -> dict[str, Value]:
     """As it is, from the event loop."""
     return value
+
+
+@operator("order.text", version="1.0.0", pure=True)
+def text(text: str) -> str:
+    """As it is."""
+    return text
 
 
 @operator("order.many", version="1.0.0", pure=True)
@@ -125,6 +132,43 @@ nodes:
     after: [many, parsed]
   last: {operator: order.worker, inputs: {value: "${{ many.result[999] }}"}, after: [waits]}
 outputs: {parsed: "${{ parsed.result }}", listed: "${{ listed.result }}", last: "${{ last.result }}"}
+"""
+LOST = {
+    # From reports of other tools that lost the order of keys, by repository and number.
+    "apache/airflow 56561": {"C": 1, "B": 2, "A": 3},
+    "spinje/pflow 333": {"concepts": [{"title": "t", "core_idea": "c", "angle": "a", "why": "w"}] * 3},
+    "flyteorg/flyte 2924": {"x": {"c": {"b": 1, "a": [{"d": 1, "b": 2}]}, "a": 1}},
+    "uiri/toml 89": {"a": {"b": 1, "c": {"d": 2, "e": 3}, "f": 4}},
+    "dezhidki/Tommy 26": {"a": {"a": "foo", "b": {"c": 1, "b": 2, "a": 3}, "c": "bar"}},
+    "emancu/toml-rb 141": {"report": {"columns": {"name": "A", "age": 2, "id": 3}, "title": "x"}, "by": "me"},
+    "pallets/jinja 1933": {"e": "some", "b": "value", "a": "<b>", "d": "'", "c": ""},
+    "ansible/ansible 16707": {"host": "h", "port": 587, "user": "u", "domain": {"some": "e", "other": "o"}},
+    "pd4d10/json-viewer 36": {"16": {"id": 17}, "2": {"id": 3}, "23": {"id": 24}, "01": {"id": 1}},
+    "godotengine/godot 99852": {"b": 1000, "a": 200, "": 0, "é": -1, "Z": 1.0},
+    "clugg/sm-json 30": {"76561198034202275": "s", "76561198246607476": "b", "76561198121220486": "P"},
+}
+REPORTED = """\
+name: Reported
+inputs: {values: {type: json}}
+nodes:
+  made: {operator: order.worker, for_each: inputs.values, inputs: {value: "${{ item }}"}}
+  prompt: {operator: order.text, for_each: made.result, inputs: {text: "Say ${{ [item] }}"}}
+  keys: {operator: order.text, for_each: made.result, inputs: {text: "Of ${{ item.map(k, k) }}"}}
+  json: {operator: data.format, for_each: made.result, inputs: {data: "${{ item }}", format: json}}
+  yaml: {operator: data.format, for_each: made.result, inputs: {data: "${{ item }}", format: yaml}}
+  toml: {operator: data.format, for_each: made.result, inputs: {data: "${{ item }}", format: toml}}
+  page:
+    operator: text.render
+    for_each: made.result
+    inputs: {text: "{{ data | tojson }}", data: "${{ item }}"}
+outputs:
+  made: "${{ made.result }}"
+  prompt: "${{ prompt.result }}"
+  keys: "${{ keys.result }}"
+  page: "${{ page.text }}"
+  json: "${{ json.text }}"
+  yaml: "${{ yaml.text }}"
+  toml: "${{ toml.text }}"
 """
 KEPT = '{"zip":1,"name":{"y":[{"q":1,"a":2}],"b":null},"age":3}'
 
@@ -239,3 +283,26 @@ def test_keys_keep_their_order_in_memory_and_from_python() -> None:
         """)
     expected = {"same": given, "grown": [[1, {"a": 2, "z": 1}], [2, {"a": 2, "z": 1}]], "given": given}
     assert repr(dict(run(flow, {"given": given}).outputs)) == repr(expected)
+
+
+def test_orders_that_other_tools_lost_are_kept(tmp_path: Path) -> None:
+    place, values = Place(tmp_path, REPORTED), [*LOST.values()]
+    (tmp_path / "values.json").write_text(json.dumps(values), encoding="utf-8")
+    for status in ("succeeded", "cached"):
+        result = place.said(
+            "run", "w.yaml", "--operators", "operators.py", "--input-file", "values=values.json"
+        )
+        outputs, nodes = result["outputs"], result["nodes"]
+        assert isinstance(outputs, dict)
+        assert isinstance(nodes, dict)
+        for i, (report, value) in enumerate(LOST.items()):
+            assert {nodes[f"{name}[{i}]"]["status"] for name in ("made", "prompt", "keys", "toml")} == {
+                status
+            }
+            assert repr(outputs["made"][i]) == repr(value), report
+            assert outputs["prompt"][i] == f"Say [{json.dumps(value, ensure_ascii=False)}]", report
+            assert outputs["keys"][i] == f"Of {json.dumps(list(value), ensure_ascii=False)}", report
+            assert repr(json.loads(outputs["page"][i])) == repr(value), report
+            for name in ("json", "yaml", "toml"):
+                tree = format_named(name).parse(outputs[name][i].encode()).tree
+                assert repr(tree) == repr(value), (report, name)
