@@ -138,6 +138,23 @@ def test_macros_go_through_a_large_map_in_its_order() -> None:
     assert built == repr([sorted({key, "a"}) for key in list(large)[:300]])
 
 
+def test_macros_go_through_maps_of_very_many_shapes_in_one_order() -> None:
+    rng, columns = random.Random(7), [f"c{n}" for n in range(9)]
+    rows: list[Value] = [dict.fromkeys(rng.sample(columns, rng.randint(1, 9))) for _ in range(400)]
+    first: dict[frozenset[str], list[str]] = {}
+    for row in rows:
+        assert isinstance(row, dict)
+        first.setdefault(frozenset(row), list(row))  # nothing tells maps with the same keys apart here
+    for some in (rows[:100], rows):
+        expected = [first[frozenset(row)] for row in some]  # type: ignore[arg-type]
+        assert render("x.l.map(r, r.map(k, k))", l=some) == repr(expected)
+
+
+def test_one_map_is_gone_through_in_its_own_order_though_another_has_the_same_keys() -> None:
+    one, other = {"z": 1, "a": 2}, {"a": 3, "z": 4}
+    assert render("[x.l.map(k, k), x.r.map(k, k)]", l=one, r=other) == repr([["z", "a"], ["a", "z"]])
+
+
 @pytest.mark.parametrize(
     ("text", "built"),
     [

@@ -197,6 +197,9 @@ def _evaluate(text: str, data: Data, orders: Orders) -> object:
         program = _walking(text, variables, used, orders) if _WALK.search(text) else None
         result = (program or _program(text, variables)).eval(data=used)
         plain = result.plain_value()
+        if program is not None and isinstance(plain, str) and EvaluationFailed(plain).out_of_steps:
+            result = _program(text, variables).eval(data={name: used[name] for name, _ in variables})
+            plain = result.plain_value()
         repay(plain)
         if _MOMENT.search(text) or any(moment for _, moment in variables):
             plain = exact(result, plain)
@@ -212,14 +215,19 @@ def _walking(
 ) -> "cel.Expression | None":
     """The program whose macros go through maps in order, their orders put into `used`; None if none may."""
     lists = frozenset(name for name, value in used.items() if isinstance(value, list))
-    walking, walks = ordered_walks(text, lists, orders.builds_any)
-    if not walks:
+    maps = frozenset(name for name, value in used.items() if isinstance(value, dict))
+    if ordered_walks(text, lists, maps, False) is None:
         return None
+    found = ordered_walks(text, lists, maps, orders.sorts)
+    assert found is not None, "sorting takes no walk away"
+    more: dict[str, object] = {name: list(used[held]) for held, name in found.keys}  # type: ignore[call-overload]
+    if found.orders:
+        more[found.orders] = orders.walks
     try:
-        program = _program(walking, (*variables, (walks, False)))
+        program = _program(found.text, (*variables, *((name, False) for name in more)))
     except _ERRORS:  # the text itself is as deep as the library allows
         return None
-    used[walks] = orders.walks
+    used.update(more)
     return program
 
 

@@ -65,21 +65,24 @@ class Orders:
         return self._by_keys.get(frozenset(keys)) if self.listed else None
 
     @property
-    def walks(self) -> list[list[str]]:
-        """The orders in which macros go through maps: of the inputs, then of maps that are built."""
-        orders = [list(keys) for keys in self.listed if len(keys) > 1]
-        return [*orders, *sorted(map(sorted, self._built or ()))][:_WALKS_MAX]
+    def walks(self) -> dict[int, list[list[str]]]:
+        """The orders in which macros go through maps, by their sizes: of the inputs, then of built maps."""
+        found: dict[int, list[list[str]]] = {}
+        for keys in (*self.listed[:_WALKS_MAX], *sorted(map(sorted, self._built or ()))):
+            if len(keys) > 1:
+                found.setdefault(len(keys), []).append(list(keys))
+        return found
+
+    @property
+    def sorts(self) -> bool:
+        """Do `walks` not tell the keys of every map?"""
+        return self._built is None or len(self.listed) > _WALKS_MAX
 
     def walked(self, plain: object) -> object:
         """A map that the library gave, with its keys in the order in which a macro goes through it."""
         if not isinstance(plain, dict) or not all(isinstance(key, str) for key in plain):
             return plain
         return {key: plain[key] for key in self.of_keys(plain) or sorted(plain)}
-
-    @property
-    def builds_any(self) -> bool:
-        """Can the expression build maps with keys that its text does not tell?"""
-        return self._built is None
 
     def may_build(self, keys: Iterable[str]) -> bool:
         """Can a map with these keys be one that the expression built?"""

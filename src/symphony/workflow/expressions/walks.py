@@ -7,6 +7,7 @@ in a list of orders, a variable, and falls back to its own where none fits. Pure
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from symphony.workflow.expressions.order import Built
 from symphony.workflow.expressions.scan import Token, tokens
@@ -52,39 +53,57 @@ def _keys(found: Sequence[Token], pairs: Mapping[int, int], opening: int) -> fro
     return frozenset(keys)
 
 
-@lru_cache(maxsize=4_096)
-def ordered_walks(text: str, lists: frozenset[str], sorts: bool) -> tuple[str, str]:
-    """`text` with macros that go through maps in order, and the variable that it expects.
+class Walks(NamedTuple):
+    """A text whose macros go through maps in order, and the variables that it expects beside its own.
 
-    The variable is a list of lists of keys. `text` itself and no variable if no macro may go through
-    a map: `lists` are the variables that hold lists. With `sorts`, the keys of a map that are not in
-    the variable are sorted, if there are not very many.
+    `orders` is for what `Orders.walks` gives, empty if it is not needed. `keys` names the variables that
+    hold maps, each with the one that is to hold the list of its keys.
+    """
+
+    text: str
+    orders: str
+    keys: Sequence[tuple[str, str]]
+
+
+@lru_cache(maxsize=4_096)
+def ordered_walks(text: str, lists: frozenset[str], maps: frozenset[str], sorts: bool) -> Walks | None:
+    """`text` with macros that go through maps in order; None if none of its macros goes through one.
+
+    `lists` and `maps` are the variables that hold such. With `sorts`, the keys of a map whose order is
+    not known are sorted, if there are not very many.
     """
     found = tokens(text)
     pairs = bracket_pairs(found)
     name = "_1"
     while name in text:
         name += "1"
-    added, walk = list[tuple[int, str]](), _walk(name, sorts)
+    added, walk = list[tuple[int, int, str]](), _walk(name, sorts)
+    keys = dict[str, str]()
     for dot in range(1, len(found) - 2):
-        if found[dot + 1].text in _LISTING and is_macro(found, pairs, dot):
-            first = operand_start(found, pairs, dot - 1)
-            if not _is_list(found, pairs, first, dot - 1, lists):
-                added += ((found[first].start, "[dyn("), (found[dot].start, walk))
+        if found[dot + 1].text not in _LISTING or not is_macro(found, pairs, dot):
+            continue
+        first = operand_start(found, pairs, dot - 1)
+        start, end = found[first].start, found[dot].start
+        if first == dot - 1 and found[first].text in maps:
+            variable = keys.setdefault(found[first].text, f"{name}m{len(keys)}")
+            added.append((start, found[first].end, variable))
+        elif not _is_list(found, pairs, first, dot - 1, lists):
+            added += ((start, start, "[dyn("), (end, end, walk))
     if not added:
-        return text, ""
+        return None
     out, at = "", 0
-    for position, more in sorted(added, key=lambda one: one[0]):
-        out, at = out + text[at:position] + more, position
-    return out + text[at:], f"{name}o"
+    for start, end, more in sorted(added, key=lambda one: one[:2]):
+        out, at = out + text[at:start] + more, end
+    orders = f"{name}o" if any(more is walk for _, _, more in added) else ""
+    return Walks(out + text[at:], orders, tuple(keys.items()))
 
 
 def _walk(name: str, sorts: bool) -> str:
     """What stands behind an operand in brackets: it, or the keys of the map that it is."""
     orders, order, key, it = (f"{name}{letter}" for letter in "oikv")
-    fits = f"size({order}) == size({it}) && {order}.all({key}, {key} in {it})"
+    sized = f"size({it}) in {orders} ? {orders}[size({it})] : []"
     other = _sorted(it, name) if sorts else f"dyn({it})"
-    keys = f"({orders}.filter({order}, {fits}) + [{other}])[0]"
+    keys = f"(({sized}).filter({order}, {order}.all({key}, {key} in {it})) + [{other}])[0]"
     return f")].map({it}, type({it}) == map ? {keys} : {it})[0]"
 
 
