@@ -71,3 +71,54 @@ outputs: {{said: "${{{{ said.stdout }}}}", large: "${{{{ large.result }}}}"}}
     assert error.message == "***"
     files = [path for path in home.rglob("*") if path.is_file()]
     assert [path for path in files if KEY.encode() in path.read_bytes()] == []
+
+
+OPERATORS = """
+import sys
+from symphony import operator
+
+def say(text: str) -> str:
+    half = len(text) // 2
+    sys.stdout.write("x" * (65_536 - half) + text[:half])
+    sys.stdout.flush()
+    sys.stdout.write(text[half:] + "y\\n")
+    print("said", text, sep="=")
+    return text
+
+thread = operator("say.thread", version="1.0.0")(say)
+worker = operator("say.worker", version="1.0.0", cpu=True)(say)
+"""
+
+
+async def test_no_cut_lets_a_secret_into_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    token, home = "hunter2-hunter3-hunter4", tmp_path / "home"
+    monkeypatch.setenv("TOKEN", token)
+    (tmp_path / "ops.py").write_text(OPERATORS, encoding="utf-8")
+    long = "".join(
+        f"""  c{n}: {{command: 'head -c {n} /dev/zero | tr "\\\\0" x; printf %s "$T" | head -c 9; sleep 0; """
+        f"""printf %s "$T" | tail -c +10; echo y', inputs: {{t: "${{{{ env.TOKEN }}}}"}}}}\n"""
+        for n in (0, 65_520, 65_530, 65_536, 131_060)
+    )
+    flow = loads(
+        f"name: c\nenv: [TOKEN]\nnodes:\n{long}"
+        '  t: {operator: say.thread, inputs: {text: "${{ string(env.TOKEN) }}"}}\n'
+        '  w: {operator: say.worker, inputs: {text: "${{ string(env.TOKEN) }}"}}\n'
+        'outputs: {t: "${{ t.result }}", w: "${{ w.result }}", c: "${{ c131060.stdout }}"}\n',
+        "yaml",
+    )
+    async with Symphony.open(home, operators=[tmp_path / "ops.py"]) as symphony:
+        result = await (await symphony.start(flow, cwd=tmp_path)).result()
+        assert result.status == "succeeded", result.error
+        lines = {node: [line.text for line in symphony.runs.logs(result.run_id, node)] for node in flow.nodes}
+    assert result.outputs["t"] == result.outputs["w"] == token
+    half = "x" * (65_536 - len(token) // 2)
+    assert {node: "".join(texts) for node, texts in lines.items()} == {
+        **{f"c{n}": "x" * n + "***y" for n in (0, 65_520, 65_530, 65_536, 131_060)},
+        "t": f"{half}***ysaid=***",
+        "w": f"{half}***ysaid=***",
+    }
+    assert lines["t"][-1] == lines["w"][-1] == "said=***"
+    for path in home.rglob("*"):
+        body = path.read_bytes() if path.is_file() else b""
+        assert token.encode() not in body, path
+        assert token[4:].encode() not in body, path
