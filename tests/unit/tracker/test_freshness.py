@@ -16,7 +16,11 @@ from symphony.pit.tracker.reading import Seen
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef, Value
 from symphony.sdk import Context, Operator
+from symphony.testing import FakeModel
+from symphony.testing.models import Call, FakeModels
 from symphony.workflow import loads
+from symphony.workflow.catalog import Port
+from symphony.workflow.types import STRING, parse_type
 
 LARGE = 3_000
 """Paths of 20 characters that are beyond what travels inline."""
@@ -222,6 +226,33 @@ def test_elements_count_by_the_files_they_name(tmp_path: Path) -> None:
         twice(tmp_path / "home", [one], {"a": each}, lambda: (tmp_path / "b").write_text("new"))
     )
     assert (first.outputs["a"], second.outputs["a"]) == (["old", "old"], ["old", "new"])
+
+
+def test_a_model_that_takes_paths_is_asked_again_when_a_file_has_changed(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+
+    def told(call: Call) -> dict[str, Value]:
+        return {"text": texts(call.inputs["files"])}
+
+    ports = {"files": Port(type=parse_type("map[list[path]]"))}
+    model = FakeModel(told, told, told, inputs=ports, outputs={"text": Port(type=STRING)})
+    node = {"instrument": "m", "inputs": {"files": {"one": [str(file)]}}}
+    document = {"symphony": 1, "name": "t", "nodes": {"a": node}, "outputs": {"a": "${{ a.text }}"}}
+
+    async def whole() -> list[object]:
+        seen: list[object] = []
+        fakes = FakeModels({"m": model})
+        async with Symphony.open(
+            home=tmp_path / "home", models=fakes, catalog={"m": model.info("m")}
+        ) as symphony:
+            for text in ("old", "old", "new"):
+                file.write_text(text)
+                result = await (await symphony.start(loads(json.dumps(document), "json"))).result()
+                seen.append((result.outputs["a"], result.nodes["a"].status.value))
+        return seen
+
+    assert asyncio.run(whole()) == [("old", "succeeded"), ("old", "cached"), ("new", "succeeded")]
 
 
 # ---- large values are looked into ---------------------------------------------------------
