@@ -216,10 +216,11 @@ def _walking(
     """The program whose macros go through maps in order, their orders put into `used`; None if none may."""
     lists = frozenset(name for name, value in used.items() if isinstance(value, list))
     maps = frozenset(name for name, value in used.items() if isinstance(value, dict))
-    if ordered_walks(text, lists, maps, False) is None:
+    found = ordered_walks(text, lists, maps, False)
+    if found is not None and found.orders and orders.sorts:
+        found = ordered_walks(text, lists, maps, True)
+    if found is None:
         return None
-    found = ordered_walks(text, lists, maps, orders.sorts)
-    assert found is not None, "sorting takes no walk away"
     more: dict[str, object] = {name: list(used[held]) for held, name in found.keys}  # type: ignore[call-overload]
     if found.orders:
         more[found.orders] = orders.walks
