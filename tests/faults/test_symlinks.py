@@ -6,6 +6,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from symphony import run
+from symphony.workflow.files import WorkflowNotFound
+
 pytestmark = pytest.mark.slow
 Take: TypeAlias = Callable[[str], Any]
 
@@ -77,3 +80,6 @@ def test_a_link_that_leads_to_itself_is_no_workflow(fault: Take) -> None:
             done = case.symphony(command, name)
             assert done.returncode == 2, (command, name, done.stderr)
             assert "internal" not in done.stderr
+    for name in ("loop.yaml", "nowhere.yaml"):
+        with pytest.raises(WorkflowNotFound):
+            run(case.folder / name)

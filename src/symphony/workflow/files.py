@@ -1,5 +1,6 @@
 """Workflow files: read, checked, written. The only part of this package that touches a disk."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,7 +209,7 @@ class Resolver:
     def __init__(
         self, path: Path, above: tuple[Path, ...] = (), known: dict[Path, Reading | None] | None = None
     ) -> None:
-        self.path = path.resolve()
+        self.path = Path(os.path.realpath(path))  # which takes links that lead in a circle as they are
         self.above = (*above, self.path)
         self._known = known if known is not None else {}
 
