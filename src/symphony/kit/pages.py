@@ -2,9 +2,7 @@
 
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, TypedDict
 from urllib.parse import unquote, urlsplit
@@ -13,6 +11,9 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_text_bounded
 from symphony.commons.lines import lines_of, unified
 from symphony.kit.errors import InputRefused, Stopped
+from symphony.kit.html_tags import start_tags
+from symphony.kit.markdown import tokens_of
+from symphony.kit.slugs import Slugs
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
 from symphony.workflow.types import ANY, PortType
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 PASSAGE_CHARS_MIN, PASSAGE_CHARS_MAX = 100, 20_000
 _HTML: Final = (".html", ".htm", ".xhtml")
-_EXPLICIT: Final = re.compile(r"\s*\{[^{}]*#([\w:.-]+)[^{}]*\}\s*$")
 
 
 class Link(TypedDict):
@@ -194,29 +194,30 @@ def _wrong(target: str, name: str, base: str, anchors: dict[str, set[str]]) -> s
 # ---- Markdown -----------------------------------------------------------------------------
 
 
-def _tokens(text: str) -> "Sequence[Token]":
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark").enable("table").parse(text)
-
-
 def _of_markdown(text: str) -> tuple[list[Link], list[str]]:
     found: list[Link] = []
-    anchors: list[str] = []
-    tokens = _tokens(text)
-    for at, token in enumerate(tokens):
+    anchors: dict[str, None] = {}
+    slugs = Slugs()
+    heading = False
+    for token in tokens_of(text):
         line = token.map[0] + 1 if token.map else 1
         if token.type == "inline":
-            if at and tokens[at - 1].type == "heading_open":
-                anchors += _slugs(_plain(token.children or []), token.content, anchors)
-            found += _of_inline(token.children or [], line)
-        if token.type == "html_block":
+            children = token.children or []
+            if heading:
+                pictured = _plain(children, "text", "code_inline", "image")
+                anchors |= dict.fromkeys(
+                    slugs.of(_plain(children, "text", "code_inline"), token.content, pictured)
+                )
+            found += _of_inline(children, line)
+            for child in children:
+                if child.type == "html_inline":
+                    anchors |= dict.fromkeys(_of_html(child.content)[1])
+        elif token.type == "html_block":
             more, ids = _of_html(token.content, line)
-            found, anchors = found + more, anchors + ids
-        for child in token.children or []:
-            if child.type == "html_inline":
-                anchors += _of_html(child.content)[1]
-    return found, list(dict.fromkeys(anchors))
+            found += more
+            anchors |= dict.fromkeys(ids)
+        heading = token.type == "heading_open"
+    return found, list(anchors)
 
 
 def _of_inline(children: "Sequence[Token]", line: int) -> Iterator[Link]:
@@ -233,66 +234,35 @@ def _of_inline(children: "Sequence[Token]", line: int) -> Iterator[Link]:
             yield Link(target=str(child.attrGet("src") or ""), text=child.content, line=line, image=True)
         elif child.type == "html_inline":
             yield from _of_html(child.content, line)[0]
+            line += child.content.count("\n")
         elif child.type in ("text", "code_inline"):
             for _, _, texts in open_links:
                 texts.append(child.content)
 
 
-def _plain(children: "Sequence[Token]") -> str:
-    return "".join(child.content for child in children if child.type in ("text", "code_inline", "image"))
-
-
-def _slugs(heading: str, source: str, taken: Sequence[str]) -> list[str]:
-    """The anchors of a heading: GitHub's, Python-Markdown's, and one that it names itself."""
-    explicit = _EXPLICIT.search(source)
-    heading = _EXPLICIT.sub("", heading)
-    github = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-    ascii_only = unicodedata.normalize("NFKD", heading).encode("ascii", "ignore").decode()
-    python = re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", ascii_only).strip().lower())
-    found = [explicit[1]] if explicit else []
-    for slug, joint in ((github, "-"), (python, "_")):
-        copy = 1
-        unique = slug
-        while unique in taken:
-            unique = f"{slug}{joint}{copy}"
-            copy += 1
-        found.append(unique)
-    return found
+def _plain(children: "Sequence[Token]", *kinds: str) -> str:
+    return "".join(child.content for child in children if child.type in kinds)
 
 
 # ---- HTML ---------------------------------------------------------------------------------
 
-
-class _Reader(HTMLParser):
-    """Collects links and ids."""
-
-    def __init__(self, first_line: int) -> None:
-        super().__init__(convert_charrefs=True)
-        self._offset = first_line - 1
-        self.links: list[Link] = []
-        self.anchors: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """One tag with its attributes."""
-        given = dict(attrs)
-        line = self.getpos()[0] + self._offset
-        for key in ("id", "name") if tag == "a" else ("id",):
-            if given.get(key):
-                self.anchors.append(str(given[key]))
-        target = given.get("href") if tag in ("a", "link", "area") else None
-        source = given.get("src") if tag in ("img", "script", "iframe", "video", "audio", "source") else None
-        for found, image in ((target, False), (source, True)):
-            if found is not None:
-                self.links.append(
-                    Link(target=found.strip(), text=given.get("alt") or "", line=line, image=image)
-                )
+_TARGETS: Final = {
+    **dict.fromkeys(("a", "link", "area"), ("href", False)),
+    **dict.fromkeys(("img", "script", "iframe", "video", "audio", "source"), ("src", True)),
+}
 
 
 def _of_html(text: str, first_line: int = 1) -> tuple[list[Link], list[str]]:
-    reader = _Reader(first_line)
-    reader.feed(unified(text))
-    reader.close()
-    return reader.links, reader.anchors
+    links: list[Link] = []
+    anchors: list[str] = []
+    for tag in start_tags(unified(text)):
+        given = tag.attributes
+        anchors += [given[key] for key in (("id", "name") if tag.name == "a" else ("id",)) if given.get(key)]
+        attribute, image = _TARGETS.get(tag.name, ("", False))
+        if attribute in given:
+            line, alt = tag.line + first_line - 1, given.get("alt", "")
+            links.append(Link(target=given[attribute].strip(), text=alt, line=line, image=image))
+    return links, anchors
 
 
 # ---- passages -----------------------------------------------------------------------------
@@ -333,7 +303,7 @@ def passages(path: Path, context: Context, name: str = "", chars: int = 800) -> 
     return Passages(passages=found, texts=texts, problem=None)
 
 
-_HEADING: Final = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
+_HEADING: Final = re.compile(r"(#{1,6})(?:\s+|$)")
 _FENCE: Final = re.compile(r"\s{0,3}(`{3,}|~{3,})")
 
 
@@ -343,13 +313,12 @@ def _passages(text: str, chars: int) -> Iterator[tuple[int, str, str]]:
     held: list[str] = []
     began, size = 1, 0
     for line, block in _blocks(text):
-        heading = _HEADING.match(block) if "\n" not in block else None
+        heading = None if "\n" in block else _heading(block)
         if held and (heading or size + len(block) > chars):
             yield began, " › ".join(title for _, title in headings), "\n\n".join(held)
             held, size = [], 0
         if heading:
-            depth = len(heading[1])
-            headings = [*(one for one in headings if one[0] < depth), (depth, heading[2])]
+            headings = [*(one for one in headings if one[0] < heading[0]), heading]
             continue
         pieces = _cut(block, chars)
         for piece in pieces[:-1]:
@@ -359,6 +328,14 @@ def _passages(text: str, chars: int) -> Iterator[tuple[int, str, str]]:
         size += len(pieces[-1])
     if held:
         yield began, " › ".join(title for _, title in headings), "\n\n".join(held)
+
+
+def _heading(line: str) -> tuple[int, str] | None:
+    """Depth and title of a heading that begins with `#`; None for any other line."""
+    begin = _HEADING.match(line)
+    if begin is None:
+        return None
+    return len(begin[1]), line[begin.end() :].rstrip().rstrip("#").rstrip()
 
 
 def _blocks(text: str) -> Iterator[tuple[int, str]]:
@@ -371,7 +348,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
             held.append(line)
             fence = "" if mark and mark[1].startswith(fence) else fence
             continue
-        alone = _HEADING.match(line) is not None
+        alone = _heading(line) is not None
         if held and (alone or not line.strip()):
             yield began, "\n".join(held)
             held = []
@@ -388,9 +365,12 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 def _cut(block: str, chars: int) -> list[str]:
     """`block` in pieces of at most `chars`, cut at blanks where there are any."""
     pieces: list[str] = []
-    while len(block) > chars:
-        at = max(block.rfind(" ", 1, chars), block.rfind("\n", 1, chars))
-        at = at if at > 0 else chars
-        pieces.append(block[:at].rstrip())
-        block = block[at:].lstrip()
-    return [*pieces, block]
+    begin = 0
+    while len(block) - begin > chars:
+        at = max(block.rfind(" ", begin + 1, begin + chars), block.rfind("\n", begin + 1, begin + chars))
+        at = at if at > 0 else begin + chars
+        pieces.append(block[begin:at].rstrip())
+        while at < len(block) and block[at].isspace():
+            at += 1
+        begin = at
+    return [*pieces, block[begin:]]
