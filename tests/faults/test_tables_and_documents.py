@@ -56,3 +56,11 @@ def test_jmespath_step_zero_is_a_bad_input(fault: Take) -> None:
     error = fault("jmespath-step-zero").run("flow.yaml")["error"]
     assert error["code"] == "bad-input"
     assert "step" in error["message"]
+
+
+def test_template_seconds_not_held_are_held_now_and_so_is_memory(fault: Take) -> None:
+    case = fault("template-seconds-not-held")
+    busy = case.run("flow.yaml", timeout_s=50)
+    assert busy["error"]["code"] == "timeout"
+    assert busy["nodes"]["out"]["duration_ms"] < 20_000  # it went on for ever
+    assert case.run("allocation.yaml")["error"]["code"] == "limit-exceeded"

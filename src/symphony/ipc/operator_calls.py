@@ -45,8 +45,8 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
 class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     """Run an operator of an origin that is loaded. `id` ascends.
 
-    `fingerprint` is that of the code which the supervisor knows under the operator's name. All
-    from `run_id` on are the fields of the operator's context.
+    `fingerprint` is that of the code which the supervisor knows under the operator's name. From
+    `run_id` on come the fields of the operator's context, and at last how many MiB of memory it may use.
     """
 
     id: int
@@ -62,6 +62,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     environment: Mapping[str, str]
     config: Mapping[str, object] = {}
     allowed_hosts: tuple[str, ...] = ()
+    memory_mb: int | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

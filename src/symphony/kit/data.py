@@ -1,13 +1,14 @@
 """Lists: `data.*`. Expressions are CEL, as everywhere in a workflow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from symphony.kit.errors import InputRefused, Stopped
 from symphony.ports.values import Value
-from symphony.sdk import Context, operator
+from symphony.sdk import Bounds, Context, operator
+from symphony.sdk.bounds import extent
 from symphony.workflow.types import ANY, INTEGER, PortType
 
 if TYPE_CHECKING:
@@ -35,7 +36,27 @@ async def flatten(items: list[Value]) -> list[Value]:
     return flat
 
 
-@operator("data.map", version="1.0.0", pure=True)
+_STEPS_MAX = 200_000
+
+
+def _heavy(name: str) -> Bounds:
+    """Bounds of an operator whose expression is in the input `name`.
+
+    It is heavy if it runs over long lists, or uses macros, which run over all of an element, or the
+    methods of texts, on more than a little.
+    """
+
+    def heavy(inputs: Mapping[str, Value]) -> bool:
+        expression = inputs.get(name)
+        if not isinstance(expression, str):
+            return False
+        size = extent(inputs.get("items"), _STEPS_MAX)
+        return size * len(expression) * (100 if "(" in expression else 1) > 5 * _STEPS_MAX
+
+    return Bounds(heavy=heavy)
+
+
+@operator("data.map", version="1.0.0", pure=True, bounds=_heavy("expression"))
 def map_items(items: list[Value], expression: str, context: Context) -> list[Value]:
     """Compute a value for each element.
 
@@ -46,7 +67,7 @@ def map_items(items: list[Value], expression: str, context: Context) -> list[Val
     return [evaluate(item, index, None) for index, item in enumerate(items)]
 
 
-@operator("data.filter", version="1.0.0", pure=True)
+@operator("data.filter", version="1.0.0", pure=True, bounds=_heavy("condition"))
 def filter_items(items: list[Value], condition: str, context: Context) -> list[Value]:
     """Keep the elements for which a condition holds.
 
@@ -67,7 +88,7 @@ def filter_items(items: list[Value], condition: str, context: Context) -> list[V
     return kept
 
 
-@operator("data.reduce", version="1.0.0", pure=True)
+@operator("data.reduce", version="1.0.0", pure=True, bounds=_heavy("expression"))
 def reduce(items: list[Value], expression: str, context: Context, initial: Value = None) -> Value:
     """Compute one value from all elements, one after the other.
 
@@ -83,7 +104,7 @@ def reduce(items: list[Value], expression: str, context: Context, initial: Value
     return value
 
 
-@operator("data.group", version="1.0.0", pure=True)
+@operator("data.group", version="1.0.0", pure=True, bounds=_heavy("key"))
 def group(items: list[Value], key: str, context: Context) -> list[dict[str, Value]]:
     """Put the elements that have the same key together, in order of first appearance.
 

@@ -3,13 +3,15 @@
 import json
 import math
 import re
+from collections.abc import Mapping
 
 import msgspec
 
 from symphony.commons.lines import column_number, line_number, lines_of
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import VALUE_DEPTH_MAX, Value
-from symphony.sdk import Json, operator
+from symphony.sdk import Bounds, Json, operator
+from symphony.sdk.bounds import extent
 from symphony.workflow.documents.json_text import half_pair
 from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
@@ -33,12 +35,26 @@ def parse(text: str, lines: bool = False) -> Json:
     return [_parsed(line, number) for number, line in enumerate(lines_of(text)) if line.strip()]
 
 
-@operator("json.query", version="1.0.0", pure=True)
-def query(data: Json, expression: str) -> Json:
+_STEPS_MAX = 200_000
+
+
+def _heavy(inputs: Mapping[str, Value]) -> bool:
+    """Might the query take long, or give much more than it gets? Each part may double what there is."""
+    expression = inputs.get("expression")
+    if not isinstance(expression, str):
+        return False
+    doublings = sum(expression.count(mark) for mark in ",:&(")
+    size = extent(inputs.get("data"), _STEPS_MAX)
+    return doublings > 20 or size * (len(expression) + 1) * 2**doublings > _STEPS_MAX
+
+
+@operator("json.query", version="1.0.0", pure=True, bounds=Bounds(heavy=_heavy, seconds="seconds"))
+def query(data: Json, expression: str, seconds: float = 30.0) -> Json:  # noqa: ARG001  (its bounds hold it)
     """Select and reshape data with a JMESPath expression; null where nothing matches.
 
     data: what to look into
     expression: JMESPath, for instance people[?age > `20`].name
+    seconds: fail if it takes longer
     """
     import jmespath
     import jmespath.exceptions

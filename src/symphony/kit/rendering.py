@@ -13,9 +13,13 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_bounded
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped, TemplateFailed
 from symphony.ports.values import Value
-from symphony.sdk import Context, operator
+from symphony.sdk import Bounds, Context, operator
+from symphony.sdk.bounds import extent
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
+    from jinja2.nodes import Node
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
@@ -98,7 +102,69 @@ def _folders(base: Path, file: Path | None) -> list[Path]:
     return [base] if file is None else [file.parent, base]
 
 
-@operator("text.render", version="1.0.0", reads=_reads, output="text")
+CHEAP_TEXT_MAX = 1_000
+CHEAP_STEPS_MAX = 2_000_000
+_CHEAP_FILTERS = frozenset({
+    "capitalize", "cell", "code", "count", "d", "default", "e", "escape", "first", "float", "int", "join",
+    "last", "length", "list", "lower", "md", "round", "safe", "sort", "string", "title", "tojson", "trim",
+    "upper",
+})  # fmt: skip
+
+
+def _heavy(inputs: Mapping[str, Value]) -> bool:
+    """Might rendering take long, or much memory?
+
+    Not if the template is a short text that calls nothing and builds nothing up, and the data are so
+    small that its loops, each over as much as there is, come to few steps.
+    """
+    import jinja2
+    from jinja2 import nodes
+
+    text = inputs.get("text")
+    if not isinstance(text, str) or len(text) > CHEAP_TEXT_MAX:
+        return True
+    size = extent(inputs.get("data"), CHEAP_STEPS_MAX)
+    if len(text) * size > CHEAP_STEPS_MAX:
+        return True
+    try:
+        tree = jinja2.Environment().parse(text)  # noqa: S701  (nothing is rendered here)
+    except (jinja2.TemplateError, RecursionError):
+        return False
+    if next(tree.find_all(_costly(nodes)), None) is not None:
+        return True
+    if any(
+        one.name not in _CHEAP_FILTERS
+        or not all(isinstance(arg, nodes.Const) for arg in one.args)
+        or one.kwargs
+        for one in tree.find_all(nodes.Filter)
+    ):
+        return True
+    return bool(len(text) * size ** (1 + _loop_depth(tree)) > CHEAP_STEPS_MAX)
+
+
+def _costly(nodes: "ModuleType") -> "tuple[type[Node], ...]":
+    """What calls, repeats or builds up: only rendering tells how much."""
+    return (
+        nodes.Call, nodes.CallBlock, nodes.Macro, nodes.Include, nodes.Extends, nodes.Import,
+        nodes.FromImport, nodes.Assign, nodes.AssignBlock, nodes.With, nodes.FilterBlock,
+        nodes.Mul, nodes.Pow, nodes.Mod,
+    )  # fmt: skip
+
+
+def _loop_depth(node: "Node") -> int:
+    from jinja2 import nodes
+
+    below = max(map(_loop_depth, node.iter_child_nodes()), default=0)
+    return below + isinstance(node, nodes.For)
+
+
+@operator(
+    "text.render",
+    version="1.0.0",
+    reads=_reads,
+    bounds=Bounds(heavy=_heavy, seconds="seconds"),
+    output="text",
+)
 def render(
     context: Context,
     template: str | None = None,
@@ -120,10 +186,11 @@ def render(
     text: the template itself; give this or `template`
     escape: escape for HTML; auto does so if the template's name ends with .html, .xml or .svg,
         perhaps followed by .j2
-    seconds: fail if it takes longer
+    seconds: fail if it takes longer; a template that might is rendered in a process of its own, which
+        is then ended, and which may use 1 GiB of memory
 
     Returns:
-        text: what came out, up to 64 MiB
+        text: what came out, up to 64 Mi characters
     """
     if (template is None) == (text is None):
         raise InputRefused("text.render takes either template or text", hint="give one of the two inputs")
@@ -166,7 +233,7 @@ def _rendered(
                     "the text exceeds 64 Mi characters", hint="render less, or into several files"
                 )
             pieces.append(piece)
-    except SymphonyError:
+    except (SymphonyError, MemoryError):
         raise
     except jinja2.TemplateSyntaxError as error:
         place = f"{error.filename or error.name or INLINE}:{error.lineno}"

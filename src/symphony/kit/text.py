@@ -1,11 +1,13 @@
 """Text: `text.split`, `text.join`, `text.regex`. (`text.render` is in `rendering`.)"""
 
+import re
 import time
+from collections.abc import Mapping
 from typing import TypedDict
 
 from symphony.kit.errors import InputRefused, OutputTooLarge
 from symphony.ports.values import Value
-from symphony.sdk import operator
+from symphony.sdk import Bounds, operator
 
 MATCHES_MAX = 100_000
 PATTERN_LENGTH_MAX = 10_000
@@ -52,7 +54,27 @@ async def join(parts: list[str], separator: str = "") -> str:
     return separator.join(parts)
 
 
-@operator("text.regex", version="1.0.0", pure=True)
+_STEPS_MAX = 1_000_000
+_REPEATED_GROUP = re.compile(r"\)[*+?{]|\{[^0-9,]|\(\?(?![:=!iLmsux]|P?<)")
+"""A group that is repeated may try exponentially many ways; so may fuzzy and recursive patterns."""
+
+
+def _heavy(inputs: Mapping[str, Value]) -> bool:
+    """Might the search take long, or the replacements much memory? Not if each repetition, tried at each
+
+    place for each length of the others, makes few steps.
+    """
+    text, pattern, replace = (inputs.get(name) for name in ("text", "pattern", "replace"))
+    if not isinstance(text, str) or not isinstance(pattern, str) or _REPEATED_GROUP.search(pattern):
+        return True
+    size = len(text) + 1
+    repetitions = sum(pattern.count(mark) for mark in "*+{")
+    if isinstance(replace, str) and size * len(replace) > _STEPS_MAX:
+        return True
+    return size * len(pattern) > _STEPS_MAX or size ** max(repetitions, 1) * len(pattern) > _STEPS_MAX
+
+
+@operator("text.regex", version="1.0.0", pure=True, bounds=Bounds(heavy=_heavy, seconds="seconds"))
 def regex(
     text: str,
     pattern: str,

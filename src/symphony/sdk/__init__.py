@@ -1,6 +1,7 @@
 """All that the author of an operator imports. Light to import."""
 
 from symphony.sdk.annotations import Artifact, Embedding, Json
+from symphony.sdk.bounds import Bounds
 from symphony.sdk.context import Context, LogSink
 from symphony.sdk.errors import OperatorInvalid, OperatorsNotLoaded
 from symphony.sdk.loading import load_operators
@@ -8,6 +9,7 @@ from symphony.sdk.operators import DecoratedOperator, Operator, Reads, operator
 
 __all__ = [
     "Artifact",
+    "Bounds",
     "Context",
     "DecoratedOperator",
     "Embedding",

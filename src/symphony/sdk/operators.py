@@ -11,6 +11,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from symphony.ports.values import Value
 from symphony.sdk.annotations import Convert
+from symphony.sdk.bounds import Bounds
 from symphony.sdk.context import Context, LogSink
 from symphony.sdk.fingerprints import code_digest, fingerprint
 from symphony.sdk.paths import Find
@@ -46,8 +47,8 @@ class Operator:
     without a task of its own: it must never suspend), `task` (async), `thread` (sync).
     `reads`, for effect `read`: a text that changes whenever what the operator reads changes,
     which makes its result cacheable; None if it cannot tell. It runs in a thread. `cpu`: it
-    computes for long, and runs in a worker process. `paths` find the paths in those inputs that may
-    hold any; None: the types of the ports tell.
+    computes for long, and runs in a worker process, as calls do that are heavy by its `bounds`. `paths`
+    find the paths in those inputs that may hold any; None: the types of the ports tell.
     """
 
     info: OperatorInfo
@@ -57,6 +58,7 @@ class Operator:
     single_output: bool = True
     reads: Reads | None = None
     cpu: bool = False
+    bounds: Bounds | None = None
     paths: Mapping[str, Find] | None = None
 
     @property
@@ -138,6 +140,7 @@ def operator(
     idempotent: bool = False,
     inline: bool | None = None,
     cpu: bool = False,
+    bounds: Bounds | None = None,
     output: str = "result",
 ) -> Callable[[Callable[P, R]], DecoratedOperator[P, R]]:
     """Make an operator of a function, sync or async.
@@ -156,7 +159,9 @@ def operator(
 
     `cpu=True`, for a sync function that computes for long: it runs in a worker process, so that
     several cores work at once and it can be ended at any moment. So does every sync function in
-    a node with a `timeout`. Workers find a function by its file or module and its name.
+    a node with a `timeout`. Workers find a function by its file or module and its name. `bounds`, for a
+    sync function that runs what a workflow gives it, such as a template or a pattern: calls that are
+    heavy by its measure run in a worker process, within its time and memory.
 
     Raises OperatorInvalid, naming the function and the parameter, if the function does not suit.
     """
@@ -165,7 +170,7 @@ def operator(
     def decorate(function: Callable[P, R]) -> DecoratedOperator[P, R]:
         style = _style(function, inline)
         _check_names(function, name, version)
-        if cpu and style != "thread":
+        if (cpu or bounds is not None) and style != "thread":
             raise invalid(function, "only a sync function can be cpu", "write def in place of async def")
         if pure and (read or reads is not None):
             raise invalid(function, "it is declared pure and reading", "choose one of pure and read")
@@ -188,6 +193,7 @@ def operator(
             single_output=signature.single_output,
             reads=reads,
             cpu=cpu,
+            bounds=bounds,
             paths=signature.paths,
             original=function,
         )

@@ -22,7 +22,7 @@ from symphony.pit.tracker.apart import apart
 from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
-from symphony.pit.tracker.failures import NotStored, too_late
+from symphony.pit.tracker.failures import NotStored, bound_s, too_late
 from symphony.pit.tracker.limits import VALUE_BYTES_MAX, bounded
 from symphony.pit.tracker.reading import Seen, contents_read, lasting, same_code, surroundings
 from symphony.pit.tracker.records import ErrorTuple
@@ -206,10 +206,12 @@ class Executor:
 
     async def _in_worker(self, task: "Task", work: Work) -> Mapping[str, Value]:
         assert self.workers is not None
+        times_s = [limit for limit in (work.timeout_s, bound_s(work, task.inputs)) if limit is not None]
+        limit_s = min(times_s, default=None)
         try:
-            return await self.workers().call(task, self._sink(task.node), timeout_s=work.timeout_s)
+            return await self.workers().call(task, self._sink(task.node), timeout_s=limit_s)
         except TimeoutError as error:
-            raise too_late(work) from error
+            raise too_late(work, limit_s) from error
 
     async def _here(
         self,
@@ -252,7 +254,8 @@ class Executor:
         operator = work.operator
         if operator is None or operator.style != "thread" or self.workers is None:
             return None
-        if not operator.cpu and work.timeout_s is None:
+        bounds = operator.bounds if operator.bounds is not None and operator.bounds.heavy(inputs) else None
+        if not operator.cpu and work.timeout_s is None and bounds is None:
             return None
         from symphony.pit.workers import Task
         from symphony.sdk.origins import origin_of, source_of
@@ -267,7 +270,7 @@ class Executor:
             source=source_of(origin),
             operator=operator.info.name,
             fingerprint=operator.fingerprint,
-            listens=operator.context_name is not None,
+            listens=operator.context_name is not None and bounds is None,
             inputs=inputs,
             run_id=self.run_id,
             node=node,
@@ -277,6 +280,7 @@ class Executor:
             environment=self.environment,
             config=settings(work),
             allowed_hosts=self.allowed_hosts,
+            memory_mb=None if bounds is None else bounds.memory_mb,
         )
 
     def _sink(self, node: str) -> LogSink:

@@ -16,7 +16,9 @@ PATIENCE_S = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One call of an operator. `source`: of a file's origin. `listens`: it takes a context."""
+    """One call of an operator. `source`: of a file's origin. `listens`: it may end by itself when it is
+    cancelled, and has time for it. `memory_mb`: what it may use, in MiB.
+    """
 
     origin: Origin
     source: bytes | None
@@ -32,6 +34,7 @@ class Task:
     environment: Mapping[str, str]
     config: Mapping[str, Value] = field(default_factory=dict)
     allowed_hosts: tuple[str, ...] = ()
+    memory_mb: int | None = None
 
 
 def cores() -> int:
@@ -122,6 +125,7 @@ class Workers:
             environment=task.environment,
             config=task.config,
             allowed_hosts=task.allowed_hosts,
+            memory_mb=task.memory_mb,
         )
 
 

@@ -46,6 +46,7 @@ from symphony.ipc.operator_calls import (
     for_worker,
 )
 from symphony.pit.workers.channel import ChannelBroken, Parcel, Receiver
+from symphony.pit.workers.memory import memory_limited
 from symphony.sdk import Context, Operator
 from symphony.sdk.origins import load_origin
 from symphony.sdk.plain import to_value
@@ -99,7 +100,8 @@ class Server:
             arguments = dict(call.inputs)
             if operator.context_name is not None:
                 arguments[operator.context_name] = self._context(call)
-            outputs: dict[str, object] = {**operator.ports(operator.function(**arguments))}
+            with memory_limited(call.memory_mb, call.operator):
+                outputs: dict[str, object] = {**operator.ports(operator.function(**arguments))}
         except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
             answer: FromWorker = failure(call.id, error)
         else:
