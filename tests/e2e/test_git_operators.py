@@ -274,3 +274,19 @@ def test_paths_of_another_clone_are_not_taken_for_those_of_this_one(
     for name in ("git.diff", "git.changed_files"):
         for given in (ends, {}):
             assert repository.reads(name, **given) != clone.reads(name, **given)
+
+
+def test_attributes_that_say_how_to_compare_count_between_commits(repository: Folder) -> None:
+    (repository.path / "sub").mkdir()
+    repository.commit("one", **{"a": "1", "sub/b": "1", "sub/.gitattributes": ""})
+    repository.commit("two", **{"a": "2", "sub/b": "2"})
+    seen = []
+    for name, text in (
+        (".gitattributes", ""),
+        (".gitattributes", "a binary\n"),
+        ("sub/.gitattributes", "b binary\n"),
+    ):
+        (repository.path / name).write_text(text)
+        ends = {"base": "HEAD~1", "head": "HEAD"}
+        seen.append((repository.run("git.diff", **ends)["text"], repository.reads("git.diff", **ends)))
+    assert len({text for text, _ in seen}) == len({told for _, told in seen}) == 3

@@ -129,8 +129,8 @@ def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
         if git is None or (base := git.commit(str(inputs.get("base") or "HEAD"))) is None:
             return None
         if head is not None:
-            other = git.commit(str(head))
-            return None if other is None else f"{folder}:{base}..{other}"
+            other, attributes = git.commit(str(head)), git.attributes()
+            return None if other is None or attributes is None else f"{folder}:{base}..{other}+{attributes}"
         changes = git.ask_diff(base.partition(":")[0])
     try:
         others = "\0".join(_untracked(folder))

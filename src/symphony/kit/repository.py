@@ -5,12 +5,13 @@ import hashlib
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import read_bounded
 from symphony.kit import guarded_git
 from symphony.kit.errors import CommandNotStarted, GitFailed, InputRefused
 from symphony.kit.guarded_git import GuardedGit
@@ -27,6 +28,8 @@ _DIFF = (
     "--relative",
     "--ignore-submodules=dirty",
 )
+_ATTRIBUTES = ".gitattributes"
+_ATTRIBUTES_BYTES_MAX = 100 * 1024 * 1024
 _READS_TIMEOUT_S = 60
 
 
@@ -108,6 +111,25 @@ class RepositoryNow:
             return None
         bent = replaced + b"".join(map(self._part, ("shallow", "info/grafts", "info/attributes")))
         return f"{found.decode().strip()}:{name_of(place)}:{hashlib.sha256(bent).hexdigest()}"
+
+    def attributes(self) -> str | None:
+        """A digest of the files that say how to compare: tracked ones below the folder, and those above."""
+        listing = self.ask("ls-files", "-z")
+        if listing is None:
+            return None
+        folder, top = self.git.folder.resolve(), self.git.top
+        above = [one for one in (folder, *folder.parents) if top is not None and one.is_relative_to(top)]
+        below = [os.fsdecode(name) for name in listing.split(b"\0") if name.endswith(_ATTRIBUTES.encode())]
+        seen = hashlib.sha256()
+        for place in dict.fromkeys(
+            [*(one / _ATTRIBUTES for one in above), *(folder / name for name in below)]
+        ):
+            body = b""
+            with suppress(SymphonyError):
+                if not place.is_symlink():  # git follows none here
+                    body = read_bounded(place, _ATTRIBUTES_BYTES_MAX)
+            seen.update(hashlib.sha256(os.fsencode(place) + b"\0" + body).digest())
+        return seen.hexdigest()
 
     def _part(self, name: str) -> bytes:
         """A file of the repository; empty if it is not there."""
