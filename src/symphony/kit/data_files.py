@@ -16,6 +16,7 @@ from symphony.kit.errors import InputRefused
 from symphony.kit.fs import TEXT_BYTES_MAX, destination, make_parents
 from symphony.kit.tables import format_table
 from symphony.kit.tables import read as read_table
+from symphony.kit.toml_moments import with_texts
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
 from symphony.sdk.plain import to_value
@@ -91,6 +92,8 @@ def _parsed(text: str, kind: str) -> Value:
     from symphony.workflow.documents import format_named
     from symphony.workflow.documents import parse as parse_document
 
+    if kind == "toml":
+        text = with_texts(text)
     document = parse_document(text.encode(), format_named(kind))
     if document.problems:
         first = document.problems[0]
