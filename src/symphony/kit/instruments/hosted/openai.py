@@ -34,6 +34,7 @@ from symphony.kit.instruments.hosted.wire import (
     Tokens,
     encoded,
 )
+from symphony.kit.json_pieces import PIECE_BYTES
 from symphony.ports.models import ModelFailed
 from symphony.ports.values import Value
 
@@ -126,6 +127,8 @@ class OpenAI:
 def _vectors(body: bytes, count: int) -> tuple[list[list[float]], Mapping[str, Value]]:
     """The vectors in the order of their texts, and the usage. Raises Broken."""
     try:
+        if len(body) > PIECE_BYTES:
+            raise msgspec.DecodeError("large: it is read in pieces")
         found = msgspec.json.decode(body, type=_Embeddings)
         given: list[tuple[int | None, list[float]]] = [(one.index, one.embedding) for one in found.data]
         usage: Mapping[str, Value] = fields(msgspec.json.decode(found.usage))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from symphony.kit.errors import InputRefused
 from symphony.kit.instruments.hosted.retrying import RETRIED
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,
@@ -20,6 +21,7 @@ from symphony.kit.instruments.hosted.wire import (
     Tokens,
     shown,
 )
+from symphony.kit.json_pieces import PIECE_BYTES, parsed
 from symphony.ports.models import ModelFailed
 from symphony.ports.values import Value
 
@@ -48,9 +50,13 @@ def tree(body: bytes | str, what: str) -> Mapping[str, Value]:
 
     NaN, halves of characters and bytes that are no UTF-8 are let through: they may stand where nobody looks.
     """
+    found: Value
     try:
-        found: Value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        if len(body) <= PIECE_BYTES:
+            found = msgspec.json.decode(body)
+        else:  # in a thread, where it leaves others their turn
+            found = parsed(body if isinstance(body, str) else body.decode(), lambda: None)
+    except (InputRefused, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         found = _loosely(body, what, error)
     if not isinstance(found, dict):
         raise _not_promised(what, f"expected an object, got {type(found).__name__}")
