@@ -116,7 +116,11 @@ class Operator:
     def _value(self, port: str, returned: object) -> Value:
         try:
             return to_value(returned)
-        except (TypeError, ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise TypeError(
+                f"output {port} of {self.info.name} contains itself, or is nested too deeply"
+            ) from error
+        except (TypeError, ValueError) as error:
             raise TypeError(f"output {port} of {self.info.name}: {error}") from error
 
 

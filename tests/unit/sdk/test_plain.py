@@ -10,6 +10,7 @@ import fractions
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from symphony import operator
 from symphony.sdk.plain import to_value
 
 
@@ -109,6 +111,22 @@ REFUSED: list[object] = [
 def test_what_no_value_can_hold_is_refused(at: int) -> None:
     with pytest.raises(TypeError):
         to_value(REFUSED[at])
+
+
+def test_what_contains_itself_is_said_to() -> None:
+    endless: list[object] = []
+    endless.append({"again": endless})
+    one = operator("test.endless", version="1.0.0", pure=True)(giving(endless))
+    with pytest.raises(TypeError, match=r"output result of test\.endless contains itself"):
+        one.ports(endless)
+
+
+def giving(value: object) -> Callable[[], object]:
+    def give() -> object:
+        """Give it."""
+        return value
+
+    return give
 
 
 @pytest.mark.slow
