@@ -38,6 +38,10 @@ from symphony.workflow.templates.shell_text import filled, quoted
         ("python -c 'import sys' $[[ a ]]", "python -c 'import sys' 'v'"),
         ("sh -c 'echo $0' $[[ a ]]", "sh -c 'echo $0' 'v'"),
         ("sh $[[ a ]]", "sh 'v'"),
+        ("sh build.sh -c $[[ a ]]", "sh build.sh -c 'v'"),
+        ("read -r line < $[[ a ]]", "read -r line < 'v'"),
+        ("eval true > $[[ a ]]", "eval true > 'v'"),
+        ("docker run -v $[[ a ]]:/x", "docker run -v 'v':/x"),
     ],
 )
 def test_a_value_becomes_a_quoted_word(command: str, expected: str) -> None:
@@ -115,6 +119,7 @@ def test_a_value_becomes_a_quoted_word(command: str, expected: str) -> None:
                 "trap $[[ a ]] EXIT",
                 "sh -c $[[ a ]]",
                 "sudo bash -ec $[[ a ]]",
+                "bash -o pipefail +x -c $[[ a ]]",
                 "find . -exec /bin/sh -c $[[ a ]] ;",
                 "PS4=$[[ a ]] sh -x y",
                 "export ENV=$[[ a ]]",

@@ -83,8 +83,8 @@ def evaluated(command: str, end: int) -> str | None:
         return "after a variable is declared a number, a list or a reference"
     one = _open_at(command, end)
     word = one.word or ""
-    if one.redirect.endswith("&"):
-        return f"after {one.redirect.lstrip('&')}"
+    if one.redirect:  # the name of a file, or a descriptor
+        return f"after {one.redirect}" if one.redirect.endswith("&") else None
     if one.test is not None:
         inside = PLACEHOLDER.sub(" ", command[one.test :]).partition("]]")[0]
         return "in [[ … ]] with arithmetic or -v" if _ARITHMETIC_TEST.search(inside) else None
@@ -110,10 +110,17 @@ def _by_command(words: list[str], word: str) -> str | None:
         return f"after `{head}`"
     if head in ("test", "[", "printf") and ("-v" in (before, word) or before == "-R"):
         return f"after `{head} -v`"
-    shell = next((one for one in words if one.rpartition("/")[2] in _SHELLS), None)
-    if shell is not None and re.fullmatch(r"-[a-z]*c", before):
-        return f"after `{shell} -c`"
-    return None
+    return "after `sh -c`" if re.fullmatch(r"-[a-z]*c", before) and _is_shells(words) else None
+
+
+def _is_shells(words: list[str]) -> bool:
+    """Is the last of the words an option of a shell, not an argument of a script that it runs?"""
+    for at in range(len(words) - 2, -1, -1):
+        if words[at].rpartition("/")[2] in _SHELLS:
+            return True
+        if words[at][:1] not in ("-", "+") and words[at - 1][1:] not in ("o", "O"):
+            return False
+    return False
 
 
 def _open_at(command: str, end: int) -> _Open:
