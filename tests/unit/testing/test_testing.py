@@ -370,3 +370,17 @@ def test_threads_that_take_long_to_end_do_not_make_the_clock_jump() -> None:
     drive(leaves_a_thread(), clock)
     assert go_on.is_set()
     assert clock.monotonic_s() - began_s < 100
+
+
+def test_a_large_output_with_a_secret_is_given_as_it_is() -> None:
+    flow = workflow("""
+        name: Large
+        env: [TOKEN]
+        inputs: {pad: {type: string}}
+        nodes:
+          make: {operator: debug.value, inputs: {value: "${{ inputs.pad + env.TOKEN }}"}}
+        outputs: {made: "${{ make.result }}"}
+    """)
+    token, pad = "hunter2-hunter3", "x" * 40_000
+    outcome = run(flow, {"pad": pad}, environment={"TOKEN": token})
+    assert outcome.outputs == {"made": pad + token}
