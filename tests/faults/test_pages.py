@@ -139,16 +139,20 @@ def test_reading_a_page_takes_time_in_proportion_to_its_size(kind: str, tmp_path
         for name in ("p.md", "p.html"):
             (tmp_path / name).write_text(make(size))
         fastest = float("inf")
-        for _ in range(3):
-            begin = time.perf_counter()
+        for _ in range(2):
+            begin = time.process_time()  # what others use of the machine does not count
             for name in ("p.md", "p.html"):
                 pages.links(Path(name), context)
             pages.passages(Path("p.md"), context, chars=100)
-            fastest = min(fastest, time.perf_counter() - begin)
+            fastest = min(fastest, time.process_time() - begin)
         return fastest
 
     size = 1_000
-    while seconds(size) < 0.01 and size < 100_000:
+    while seconds(size) < 0.02 and size < 200_000:
         size *= 2
-    once, twice, fourfold = seconds(size), seconds(2 * size), seconds(4 * size)
-    assert fourfold < 10 * once, f"{kind}: {once:.3f}, {twice:.3f}, {fourfold:.3f} s; the square would be 16"
+    tries = []
+    for _ in range(3):  # a square is one in every try; noise is not
+        tries.append((seconds(size), seconds(2 * size), seconds(4 * size)))
+        if tries[-1][2] < 9 * tries[-1][0]:
+            return
+    pytest.fail(f"{kind}: {tries} s; the square would be 16")
