@@ -35,10 +35,13 @@ class RunHandle:
         live: LiveBus,
         *,
         unhidden: Sequence[str] = (),
+        marks: Mapping[str, str] = {},
     ) -> None:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
         self.unhidden = unhidden
         self.run_id, self._engine, self._task, self._log, self._live = run_id, engine, task, log, live
+        self.marks = marks
+        """What every process of the run carries in its environment."""
 
     def events(self) -> AsyncIterator[RunEvent]:
         """Every durable event from the start; ends with the run."""

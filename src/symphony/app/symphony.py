@@ -22,6 +22,7 @@ from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, ope
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
+from symphony.commons.marks import marks_of
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.caching import Cache
@@ -37,7 +38,7 @@ from symphony.pit.tracker.locks import RunLock
 from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
 from symphony.pit.tracker.outline import Outline
 from symphony.pit.tracker.reuse import Anew, Result, changed_inputs, written
-from symphony.pit.tracker.runs import Runs, end_escaped, end_orphans
+from symphony.pit.tracker.runs import Runs, end_escaped
 from symphony.pit.tracker.spending import Spending
 from symphony.pit.tracker.work import COMMAND
 from symphony.ports.artifacts import ArtifactStore, Provenance
@@ -387,7 +388,7 @@ class Symphony:
             meta = self.runs.meta(run_id)
             self._environment.update(environment or {})
             prepared = self._recalled(meta)
-            await asyncio.to_thread(end_orphans, run_id)
+            await asyncio.to_thread(self.runs.end_orphans, run_id)
             store = SqliteStore.own(self.runs.journal_path(run_id))
             undo.callback(store.close)
             recorded = list(store.records())
@@ -517,6 +518,7 @@ class Symphony:
             keys=self.config.key_names,
             allowed_hosts=(*self.config.http.allow, *prepared.meta.allow_hosts),
             value_bytes_max=self.config.symphony.value_mb << 20,
+            marks=marks_of(job.run_id, self.home),
             workers=self.workers,
         )
 
@@ -530,7 +532,7 @@ class Symphony:
         known: int = 0,
     ) -> RunHandle:
         engine, log = self._engine(prepared, store)
-        self._ran, job = True, prepared.job
+        self._ran, job, marks = True, prepared.job, marks_of(prepared.job.run_id, self.home)
 
         async def run() -> RunResult:
             following = self._followed(prepared, engine, known)
@@ -540,7 +542,7 @@ class Symphony:
                 return result
             finally:
                 if job.graph.runs(COMMAND):
-                    await asyncio.to_thread(end_escaped, job.run_id)
+                    await asyncio.to_thread(end_escaped, marks)
                 store.close()
                 log.close()
                 if lock is not None:
@@ -554,7 +556,7 @@ class Symphony:
         task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return RunHandle(job.run_id, engine, task, log, self.live, unhidden=prepared.unhidden)
+        return RunHandle(job.run_id, engine, task, log, self.live, unhidden=prepared.unhidden, marks=marks)
 
     def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
         """Draws a trace of the run while it goes on, if traces are wanted."""

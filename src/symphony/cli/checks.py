@@ -162,13 +162,14 @@ def check_disk(home: Path, free_bytes: int) -> Check:
 def check_processes(home: Path, clock: Clock) -> Check:
     """Is anything still running of runs that nobody owns any more?"""
     from symphony.app import Runs
-    from symphony.commons.processes import RUN_VARIABLE, holders
+    from symphony.commons.marks import RUN_VARIABLE, home_marks
+    from symphony.commons.processes import holders
 
     runs = Runs(home, clock, lambda _: None)
     known = set(runs.ids())
     left = {
         run_id: pids
-        for run_id, pids in holders(RUN_VARIABLE).items()
+        for run_id, pids in holders(RUN_VARIABLE, *home_marks(home)).items()
         if run_id in known and not runs.lock(run_id).held()
     }
     if not left:

@@ -126,7 +126,7 @@ def _abandon_stdout() -> None:
     """Keep the interpreter from trying, and failing, to flush stdout once more at its exit."""
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 1 if sys.stdout is None else sys.stdout.fileno())
         os.close(nowhere)
-    except OSError:
+    except (OSError, ValueError):
         pass

@@ -7,7 +7,9 @@ print must not move the cursor, colour the screen or rename the window.
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
@@ -136,6 +138,33 @@ def prepare() -> None:
             reconfigure(errors="backslashreplace")
 
 
+class _Results(TextIOWrapper):
+    """Takes what the main thread prints; threads that operators leave behind print to stderr."""
+
+    def write(self, text: str, /) -> int:
+        """Print."""
+        if threading.current_thread() is threading.main_thread() or sys.stderr is None:
+            return super().write(text)
+        return sys.stderr.write(text)
+
+
+def divert_descriptor() -> None:
+    """From now on results go out by a descriptor of our own; number 1 is another name for stderr.
+
+    For child processes and native code write to number 1, in the middle of what we print.
+    """
+    out = sys.stdout
+    try:
+        if out is None or out.fileno() != 1:
+            return  # it is somebody else's by now, such as a test's
+    except (AttributeError, OSError, ValueError):
+        return
+    out.flush()
+    own = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = TextIOWrapper(own, encoding=out.encoding, errors=out.errors, line_buffering=is_terminal(out))
+
+
 def colourful(stream: TextIO | None) -> bool:
     """May colours be written to `stream`? Honours NO_COLOR (https://no-color.org) and TERM=dumb."""
     return (
@@ -184,6 +213,12 @@ def say(text: str) -> None:
     """Print `text` (with its own newlines) as a result, to stdout."""
     if sys.stdout is not None:
         sys.stdout.write(text)
+
+
+def flush() -> None:
+    """Hand on what was printed. Raises OSError where it cannot be."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
 
 
 def say_bytes(body: bytes) -> None:

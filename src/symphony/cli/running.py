@@ -1,8 +1,9 @@
 """Driving one run to its end: the loop, the view, the signals. Shared by `run` and `runs resume`.
 
-Signals: the first Ctrl-C, SIGTERM or SIGHUP cancels the run, durably; the second ends this process
-and its children at once (what was acknowledged is safe: that is what the journal is for). A signal
-that was ignored when we were started, as `nohup` and background jobs of scripts do, stays ignored.
+Signals: the first Ctrl-C, SIGTERM or SIGHUP cancels the run, durably; the second, and any that comes
+before the run has begun or after it has ended, ends this process and its children at once (what was
+acknowledged is safe: that is what the journal is for). SIGQUIT always does. A signal that was ignored
+when we were started, as `nohup` and background jobs of scripts do, stays ignored.
 """
 
 import asyncio
@@ -11,15 +12,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final, Self, TypeVar
 
 from symphony.cli import exits, output
 from symphony.cli.watching import Handle, Lines, Silence, View
-from symphony.commons.processes import adopt_orphans, children, end_descendants, has_children
+from symphony.commons.processes import (
+    adopt_orphans,
+    children,
+    end_descendants,
+    has_children,
+    kill_descendants,
+)
 from symphony.ports.runs import RunEvent, RunResult, RunStatus
 
 S = TypeVar("S")
@@ -30,6 +37,7 @@ FIRST_DRAW_S: Final = 0.25
 DRAIN_S: Final = 2.0
 
 _NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+_KILLING: Final = ("SIGQUIT",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +91,18 @@ async def conduct(
     is left when this returns or raises, wherever it went.
     """
     began_s = time.monotonic()
-    async with _nothing_left(), opening as opened:
-        handle = await begin(opened)
-        with Signals(asyncio.get_running_loop(), handle.cancel, view.note) as signals:
-            result = await _watched(handle, view)
-        elapsed_s = time.monotonic() - began_s
-        events = [event async for event in handle.events()] if keep_events else []
-        outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, events=events)
-        after(opened, outcome)
+    output.divert_descriptor()
+    with Signals(asyncio.get_running_loop(), view.note) as signals:
+        async with _nothing_left(), opening as opened:
+            handle = await begin(opened)
+            os.environ.update(handle.marks)  # for what operators start in this process
+            with signals.cancelling(handle.cancel):
+                result = await _watched(handle, view)
+            elapsed_s = time.monotonic() - began_s
+            events = [event async for event in handle.events()] if keep_events else []
+            outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, events=events)
+            after(opened, outcome)
+            output.flush()  # what comes now may be cut short by a signal
     return outcome
 
 
@@ -181,51 +193,68 @@ async def _follow(handle: Handle, seen: list[RunEvent]) -> None:
 
 
 class Signals:
-    """The first signal asks `cancel`, the second kills. Restores what was there before."""
+    """What signals do while this is open; restores what was there before.
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, cancel: Callable[[], None], note: Callable[[str], None]
-    ) -> None:
-        self._loop, self._cancel, self._note = loop, cancel, note
+    Each kills, unless it is the first one while `cancelling` is open: that asks for the run's end.
+    So there is no moment at which a signal ends this process and leaves its children.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, note: Callable[[str], None]) -> None:
+        self._loop, self._note = loop, note
         self._before: dict[int, object] = {}
+        self._cancel: Callable[[], None] | None = None
         self.received: int | None = None
 
     def __enter__(self) -> Self:
-        for number in _heeded():
+        for number in (*_heeded(_NAMES), *_heeded(_KILLING)):
             self._before[number] = signal.getsignal(number)
-            try:
-                self._loop.add_signal_handler(number, self._first, number)
-            except NotImplementedError:  # Windows
-                signal.signal(number, lambda n, _: self._loop.call_soon_threadsafe(self._first, n))
+            signal.signal(number, kill_at_once)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._before.items():
-            if self.received is None:
-                self._unhook(number)
+            try:
+                self._loop.remove_signal_handler(number)
+            except NotImplementedError:  # Windows
+                pass
             signal.signal(number, before if callable(before) else signal.SIG_DFL)
 
-    def _first(self, number: int) -> None:
-        if self.received is not None:
-            return
-        self.received = number
-        for each in self._before:
-            self._unhook(each)
-            # Not through the loop: the second must work even if the loop is stuck.
-            signal.signal(each, kill_at_once)
-        self._cancel()
-        again = "; press Ctrl-C again to kill it at once" if number == signal.SIGINT else ""
+    @contextmanager
+    def cancelling(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """While this is open, the first signal calls `cancel`, on the loop."""
+        self._cancel, gentle = cancel, [number for number in _heeded(_NAMES) if number in self._before]
+        for number in gentle:
+            try:  # so that the loop wakes up, whichever thread the signal comes to
+                self._loop.add_signal_handler(number, self._first, number, None)
+            except NotImplementedError:
+                pass
+            # Not through the loop: the second one must work even if the loop is stuck.
+            signal.signal(number, self._first)
+        try:
+            yield
+        finally:
+            self._cancel = None
+            self._harden(gentle)
+
+    def _first(self, number: int, _: FrameType | None) -> None:
+        if self.received is None and self._cancel is not None:
+            self.received = number
+            self._harden(self._before)
+            self._loop.call_soon_threadsafe(self._ask, self._cancel)
+
+    def _ask(self, cancel: Callable[[], None]) -> None:
+        cancel()
+        again = "; press Ctrl-C again to kill it at once" if self.received == signal.SIGINT else ""
         self._note(f"cancelling the run{again}")
 
-    def _unhook(self, number: int) -> None:
-        try:
-            self._loop.remove_signal_handler(number)
-        except NotImplementedError:
-            pass
+    def _harden(self, numbers: Iterable[int]) -> None:
+        """From now on they kill. The loop keeps its handlers: to remove one leaves none for a moment."""
+        for number in numbers:
+            signal.signal(number, kill_at_once)
 
 
-def _heeded() -> list[int]:
-    numbers = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+def _heeded(names: Sequence[str]) -> list[int]:
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
 
 
@@ -237,18 +266,8 @@ def kill_at_once(number: int, _: FrameType | None) -> None:
         os.write(2, b"killed\n")
     except OSError:
         pass
-    _kill_children()
-    os._exit(exits.SIGNALLED + number)
-
-
-def _kill_children() -> None:
     try:
-        import psutil
-
-        for child in psutil.Process().children(recursive=True):
-            try:
-                child.kill()
-            except psutil.Error:
-                pass
+        kill_descendants()
     except Exception:  # noqa: BLE001, S110  (we are about to die: nothing may stand in the way)
         pass
+    os._exit(exits.SIGNALLED + number)

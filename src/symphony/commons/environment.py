@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
+from symphony.commons.marks import present_marks
+
 _VITAL: Final = frozenset({"PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS"})
 _LOADER: Final = ("LD_", "DYLD_")
 _PLAIN: Final = frozenset({"HOME", "LANG", "USER", "SHELL", "TERM", "TMPDIR", "PWD"})
@@ -50,5 +52,5 @@ def withholding(names: frozenset[str]) -> Iterator[None]:
 
 
 def inherited() -> dict[str, str]:
-    """This process's environment as a child process of the present node may have it."""
-    return without(os.environ, _withheld.get())
+    """This process's environment as a child process of the present node may have it, and the node's marks."""
+    return {**without(os.environ, _withheld.get()), **present_marks()}

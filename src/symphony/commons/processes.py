@@ -3,30 +3,36 @@
 Who leaves its group (a daemon, `setsid`) is found again in two ways: by a variable of its
 environment, which processes inherit, and on Linux by its descent, since a process may adopt the
 orphans among its descendants. Who does both, leaves and clears its environment, is found by
-descent alone.
+descent alone. Whatever is to end is looked for again and again, until nothing is found: a process
+may have been just about to start another.
 """
 
+import functools
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterable, Iterator
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from symphony.commons.marks import HOME_VARIABLE, Mark
+from symphony.commons.time import SystemClock
+
 if TYPE_CHECKING:
     import subprocess
 
-    import psutil
-
-RUN_VARIABLE: Final = "SYMPHONY_RUN_ID"
-NODE_VARIABLE: Final = "SYMPHONY_NODE"
-WORKER_VARIABLE: Final = "SYMPHONY_WORKER"
 
 GRACE_S: Final = 2.0
 """Between SIGTERM and SIGKILL."""
 
-_ROUNDS_MAX: Final = 5
+_PATIENCE_S: Final = 3.0
+"""After the grace: how long those are looked for that appear only now, or that nothing ends."""
+
+_POLL_S: Final = 0.02
+_FAST_POLL_S: Final = 0.001
+_QUIET_LOOKS: Final = 3
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
@@ -65,25 +71,26 @@ def reap_group(group: int) -> None:
     _reap(-group)
 
 
-def end_marked(*marks: tuple[str, str], sparing: tuple[str, str] | None = None) -> int:
+def end_marked(*marks: Mark, sparing: Mark | None = None) -> int:
     """End all whose environment holds every mark, a variable and its value.
 
-    Spared are this process, those it descends from, and those whose variable `sparing[0]` begins
-    with `sparing[1]`. SIGTERM, then SIGKILL after `GRACE_S`; gives how many there were. Blocks:
-    up to twice the grace if they do not go.
+    A process that says nothing of its home is of any. Spared are this process, those it descends
+    from, and those whose variable `sparing[0]` begins with `sparing[1]`. SIGTERM, then SIGKILL
+    after `GRACE_S`; gives how many there were. Blocks: up to twice the grace if they do not go.
     """
-    ended = 0
-    for _ in range(_ROUNDS_MAX):  # one that was just being started, or a child of one, may have been missed
-        found = marked(*marks)
-        if sparing is not None:
-            found = [pid for pid in found if not _has(pid, (sparing,), prefix=True)]
-        if not found:
-            break
-        ended += end_family(_known(found))
-    return ended
+    lineage: set[int] = set()
+
+    def find() -> set[int]:
+        found = {pid for pid in _pids() if _has(pid, marks)}
+        if found and not lineage:
+            lineage.update(_lineage())
+        found -= lineage
+        return found if sparing is None else {p for p in found if not _has(p, (sparing,), prefix=True)}
+
+    return _end(find)
 
 
-def marked(*marks: tuple[str, str]) -> list[int]:
+def marked(*marks: Mark) -> list[int]:
     """The processes whose environment, as it was when their program began, holds every mark.
 
     Neither this process nor those it descends from. Zombies have no environment.
@@ -92,11 +99,11 @@ def marked(*marks: tuple[str, str]) -> list[int]:
     return sorted(set(found) - _lineage()) if found else []
 
 
-def holders(name: str) -> dict[str, list[int]]:
+def holders(name: str, *marks: Mark) -> dict[str, list[int]]:
     """The processes that have the variable in their environment, by its value; as `marked` else."""
     found: dict[str, list[int]] = {}
     for pid in sorted(set(_pids()) - _lineage()):
-        for variable in _environment(pid).split("\0"):
+        for variable in _environment(pid).split("\0") if _has(pid, marks) else ():
             key, _, value = variable.partition("=")
             if key == name:
                 found.setdefault(value, []).append(pid)
@@ -157,47 +164,72 @@ def end_descendants(sparing: Collection[int] = ()) -> int:
     """End and reap all that is below this process, apart from the children `sparing` and theirs.
 
     Only for who is done with all its children. SIGTERM, then SIGKILL after `GRACE_S`; gives how
-    many there were.
+    many there were. Where this process adopts orphans, none escapes by leaving its parent.
     """
-    if not has_children():
-        return 0
-    found: list[psutil.Process] = []
-    for pid in children() - set(sparing):
-        found += [*_known([pid]), *descendants(pid)]
-    ended = end_family(found)
-    reap_children()
-    return ended
+    spared = frozenset(sparing)
+
+    def find() -> set[int]:
+        reap_children()
+        return below(os.getpid(), spared) if has_children() else set()
+
+    return _end(find, None if spared else has_children)
 
 
-def descendants(pid: int) -> "list[psutil.Process]":
-    """All that is below the process now; empty if it is gone."""
-    import psutil
+def kill_descendants() -> int:
+    """SIGKILL for all that is below this process, until nothing is. For who is about to end itself."""
 
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
-        return []
+    def find() -> set[int]:
+        reap_children()
+        return below(os.getpid()) if has_children() else set()
+
+    return _end(find, has_children, grace_s=0)
 
 
-def end_family(processes: "Collection[psutil.Process]") -> int:
-    """SIGTERM, `GRACE_S`, SIGKILL for those that are still there. Gives how many that were. Blocks.
+def end_below(pid: int) -> int:
+    """End all that is below the process `pid`; as `end_marked` else."""
+    return _end(lambda: below(pid))
 
-    A number that was given to another process meanwhile is not touched.
+
+def below(pid: int, sparing: Collection[int] = ()) -> set[int]:
+    """All that live below the process now, apart from its children `sparing` and theirs."""
+    found, parents = set[int](), [pid]
+    while parents:
+        for child in _children(parents.pop()):
+            if child not in found and child not in sparing:
+                found.add(child)
+                parents.append(child)
+    return {child for child in found if _lives(child)}
+
+
+def _end(
+    find: Callable[[], set[int]], more: Callable[[], bool] | None = None, *, grace_s: float = GRACE_S
+) -> int:
+    """End whatever `find` gives, until it gives nothing: SIGTERM for each, after `grace_s` SIGKILL.
+
+    `more` knows for certain whether anything may be left. Without it several looks must agree, for
+    one may miss a process that starts another and ends at that moment. Gives how many there were.
     """
-    import psutil
-
-    alive = []
-    for process in processes:
-        with suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                process.terminate()
-                alive.append(process)
-    _, stubborn = psutil.wait_procs(alive, timeout=GRACE_S)
-    for process in stubborn:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(stubborn, timeout=GRACE_S)
-    return len(alive)
+    now_s, pause = SystemClock.monotonic_s, threading.Event()
+    begun, seen, asked, quiet = now_s(), set[int](), set[int](), 0
+    while True:
+        found = find()
+        passed = now_s() - begun
+        if passed > grace_s + _PATIENCE_S:
+            return len(seen)
+        if found:
+            quiet = 0
+        elif more is None:
+            quiet += 1
+            if not seen or quiet >= _QUIET_LOOKS:
+                return len(seen)
+        elif not more():
+            return len(seen)
+        for pid in found if passed >= grace_s else found - asked:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL if passed >= grace_s else signal.SIGTERM)
+        seen |= found
+        asked |= found
+        pause.wait(_POLL_S if found and passed < grace_s else _FAST_POLL_S)
 
 
 def _reap(which: int) -> None:
@@ -206,14 +238,40 @@ def _reap(which: int) -> None:
             pass
 
 
-def _known(pids: Iterable[int]) -> "list[psutil.Process]":
+def _children(pid: int) -> list[int]:
+    """The children of a process, zombies too; none if it is gone."""
+    if _has_children_files():
+        found: list[int] = []
+        with suppress(OSError, ValueError):
+            for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  (as in `_pids`)
+                with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                    found += map(int, file.read().split())
+        return found
     import psutil
 
-    found = []
-    for pid in pids:
+    with suppress(psutil.Error):
+        return [child.pid for child in psutil.Process(pid).children()]
+    return []
+
+
+@functools.cache
+def _has_children_files() -> bool:
+    """Does the kernel list the children of a thread? Without that, all processes must be looked through."""
+    return Path(f"/proc/self/task/{threading.get_native_id()}/children").exists()
+
+
+def _lives(pid: int) -> bool:
+    """Is it there, and no zombie?"""
+    if sys.platform != "linux":
+        import psutil
+
         with suppress(psutil.Error):
-            found.append(psutil.Process(pid))
-    return found
+            return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return False
+    with suppress(OSError, IndexError):
+        stat = Path("/proc", str(pid), "stat").read_bytes()
+        return stat.rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    return False
 
 
 def _pids() -> Iterator[int]:
@@ -227,10 +285,14 @@ def _pids() -> Iterator[int]:
             yield int(name)
 
 
-def _has(pid: int, marks: Iterable[tuple[str, str]], *, prefix: bool = False) -> bool:
-    """Are all marks in the environment of `pid`?"""
+def _has(pid: int, marks: Iterable[Mark], *, prefix: bool = False) -> bool:
+    """Are all marks in the environment of `pid`? One without a home fits any: earlier versions told none."""
     environment, end = _environment(pid), "" if prefix else "\0"
-    return all(f"\0{name}={value}{end}" in environment for name, value in marks)
+    return all(
+        f"\0{name}={value}{end}" in environment
+        or (name == HOME_VARIABLE and environment and f"\0{name}=" not in environment)
+        for name, value in marks
+    )
 
 
 def _environment(pid: int) -> str:

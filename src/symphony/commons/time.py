@@ -82,8 +82,10 @@ class SortableIds:
             return head + hex(tail)[_TAIL_DIGITS]
         with self._beginning:
             if self._state is state:  # else another thread was here first
-                self._state = self._begun(min(max(int(now_s * 1000), end_ms), _TIME_MS_MAX))
-        return self.at(now_s)
+                self._state = self._begun(
+                    max(int(min(now_s * 1000, _TIME_MS_MAX)), min(end_ms, _TIME_MS_MAX))
+                )
+        return self.at(min(now_s, _TIME_MS_MAX / 1000))  # a clock beyond the year 10,889 counts as that
 
     def _begun(self, time_ms: int) -> tuple[int, str, Iterator[int]]:
         """Fresh random bits for a new millisecond: all but the last twelve digits stay for its length."""

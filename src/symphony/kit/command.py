@@ -1,14 +1,14 @@
 """The operator behind `command:` nodes: one shell command."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal, TypedDict
 
 import msgspec
 
 from symphony.commons.environment import inherited, variable_of
 from symphony.commons.lines import lines_of
-from symphony.commons.processes import NODE_VARIABLE, RUN_VARIABLE
+from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE, present_marks
 from symphony.ipc.lines import Lines
 from symphony.kit.errors import CommandFailed, CommandNotStarted
 from symphony.kit.processes import OnBytes, run_process
@@ -54,7 +54,7 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
         env=child_environment(environment, context),
         on_stdout=lines_to(context.log, "stdout"),
         on_stderr=lines_to(context.log, "stderr"),
-        marks=_marks(context),
+        thorough=True,
     )
     stderr = ended.stderr.decode("utf-8", "replace")
     if ended.exit_code != 0:
@@ -76,11 +76,11 @@ def child_environment(inputs: Mapping[str, Value], context: Context) -> dict[str
         if not variable or "=" in variable or "\0" in variable:
             raise CommandNotStarted(f"{name!r} cannot name a variable", hint="use letters, digits and _")
         given[variable] = _text(name, value)
-    return {**inherited(), **context.environment, **given, **dict(_marks(context))}
+    return {**inherited(), **context.environment, **given, **_marks(context), **present_marks()}
 
 
-def _marks(context: Context) -> Sequence[tuple[str, str]]:
-    return (RUN_VARIABLE, context.run_id), (NODE_VARIABLE, context.node)
+def _marks(context: Context) -> dict[str, str]:
+    return {RUN_VARIABLE: context.run_id, NODE_VARIABLE: context.node}
 
 
 def lines_to(log: LogSink, stream: Literal["stdout", "stderr"]) -> OnBytes:

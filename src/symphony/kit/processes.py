@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from symphony.commons.marks import present_marks
 from symphony.commons.processes import (
     GRACE_S,
     end_marked,
@@ -79,7 +80,7 @@ async def run_process(
     on_stdout: OnBytes | None = None,
     on_stderr: OnBytes | None = None,
     output_bytes_max: int = OUTPUT_BYTES_MAX,
-    marks: Sequence[tuple[str, str]] = (),
+    thorough: bool = False,
 ) -> Finished:
     """Run `argv` to its end in a session of its own, with empty stdin.
 
@@ -87,8 +88,8 @@ async def run_process(
     What the process leaves running in its group is ended when it ends; one that left the group
     and keeps the pipes open is waited for at most a second. When the caller is cancelled, once or
     more often, or output exceeds its bound, the whole group gets SIGTERM and, `GRACE_S` later,
-    SIGKILL, and is gone on return. Unless the process ends with 0, whoever left the group but
-    carries all of `marks`, variables of `env` that no other process has, is ended likewise.
+    SIGKILL, and is gone on return. If it is `thorough`, and unless the process ends with 0, whoever
+    left the group but carries the node's marks is ended likewise.
     Raises CommandNotStarted, OutputTooLarge.
     """
     process = await _start(argv, cwd, env)
@@ -105,10 +106,9 @@ async def run_process(
         for reader in readers:
             if reader.done():
                 reader.result()
-        if process.returncode == 0:
-            marks = ()
+        thorough = thorough and process.returncode != 0
     finally:
-        await _finish(process, readers, marks)
+        await _finish(process, readers, tuple(present_marks().items()) if thorough else ())
         out.end()
         err.end()
     assert process.returncode is not None

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from symphony.commons.environment import inherited
 from symphony.commons.errors import IoFailed, SerializationFailed, SymphonyError
+from symphony.commons.marks import unmarked
 from symphony.ipc.frames import FrameReader, FrameTooLarge
 from symphony.ipc.model_calls import (
     Answer,
@@ -83,7 +84,7 @@ class Child(asyncio.SubprocessProtocol):
         ends without a word or is not ready after `ready_s` seconds.
         """
         try:
-            await self._loop.subprocess_exec(lambda: self, *argv, env=inherited())
+            await self._loop.subprocess_exec(lambda: self, *argv, env=unmarked(inherited()))
             async with asyncio.timeout(ready_s):
                 await self._ready
         except TimeoutError:

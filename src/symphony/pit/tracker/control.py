@@ -7,7 +7,6 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.processes import RUN_VARIABLE, end_marked
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker import journal
 from symphony.pit.tracker.core.machine import Do
@@ -100,7 +99,7 @@ class Control:
         """Write what is asked into the journal of a run whose lock is held."""
         replay = self._check(run_id, request)  # again: it may have ended meanwhile
         if request.kind == "cancel":
-            end_marked((RUN_VARIABLE, run_id))
+            self._runs.end_orphans(run_id)
         store = SqliteStore.own(self._runs.journal_path(run_id))
         try:
             store.commit(_RECORDS[request.kind](replay, request, self._clock.now_s()))

@@ -5,7 +5,7 @@ import contextlib
 import contextvars
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from symphony.commons.environment import withholding
+from symphony.commons.marks import NODE_VARIABLE, marking
 from symphony.commons.raised import brief, told
 from symphony.pit.artifacts.codec import body_of, decode_sealed, encode_value, value_digest, value_of
 from symphony.pit.artifacts.keys import cache_key
@@ -107,6 +108,8 @@ class Executor:
     value_bytes_max: int = VALUE_BYTES_MAX
     """How large any one value may be."""
     threads: int = THREADS
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """What the processes of the run carry in their environment."""
     workers: "Callable[[], Workers] | None" = None
     """Where operators run that compute for long or have a timeout; made at first use."""
 
@@ -236,7 +239,7 @@ class Executor:
         async def called() -> Mapping[str, Value]:
             return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
 
-        with self.capture(self._sink(node)), withholding(self._withheld(work)):
+        with self.capture(self._sink(node)), self._around(work, node):
             if operator.style != "thread":
                 return await apart(called, node)
             context = contextvars.copy_context()
@@ -248,6 +251,12 @@ class Executor:
             except asyncio.CancelledError:
                 stopped = True
                 raise
+
+    @contextlib.contextmanager
+    def _around(self, work: Work, node: str) -> Iterator[None]:
+        """What processes that the node starts get in their environment, and what not."""
+        with withholding(self._withheld(work)), marking({**self.marks, NODE_VARIABLE: node}):
+            yield
 
     def _task(self, work: Work, inputs: Mapping[str, Value], node: str, attempt: int) -> "Task | None":
         """The call as a worker process takes it; None if it is not for a worker."""
@@ -273,6 +282,7 @@ class Executor:
             listens=operator.context_name is not None and bounds is None,
             inputs=inputs,
             run_id=self.run_id,
+            marks=self.marks,
             node=node,
             attempt=attempt,
             cwd=self.cwd,
@@ -370,7 +380,7 @@ class Executor:
         digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
         if work.operator is not None and work.operator.reads is not None:
             context = self._context(work, node, attempt, lambda: False)
-            with withholding(self._withheld(work)):
+            with self._around(work, node):
                 seen = work.operator.reads({k: self._plain(v) for k, v in inputs.items()}, context)
             if seen is None:
                 return None

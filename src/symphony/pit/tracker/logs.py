@@ -361,6 +361,12 @@ class _Routed:
         for line in lines:
             self.write(line)
 
+    def fileno(self) -> int:
+        """For programs that an operator starts: never the descriptor that results go out by."""
+        if _capture.get() is None:
+            return self._original.fileno()
+        return 1 if self._stream == "stdout" else 2
+
     @property
     def buffer(self) -> "BinaryIO | _RoutedBytes":
         present = _capture.get()

@@ -3,14 +3,15 @@
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.processes import RUN_VARIABLE, WORKER_VARIABLE, end_marked
+from symphony.commons.marks import WORKER_VARIABLE, marks_of
+from symphony.commons.processes import end_marked
 from symphony.pit.tracker import journal
 from symphony.pit.tracker.control import Control, Reached
 from symphony.pit.tracker.journal import JournalDamaged, Request, RunMeta
@@ -39,6 +40,7 @@ class Runs:
     """What is known of the runs under `home`; reads journals without owning them."""
 
     def __init__(self, home: Path, clock: Clock, unlink: Callable[[str], None]) -> None:
+        self._home = home
         self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
         self._control, self._unlink = Control(self, clock), unlink
 
@@ -171,10 +173,21 @@ class Runs:
         """
         replay = self.replay(run_id)
         if replay.ended is not None:
-            end_orphans(run_id)
+            self.end_orphans(run_id)
             return replay.ended[0]
         reached = self._control.ask(run_id, Request(kind="cancel"))
         return RunStatus.CANCELLED if reached is Reached.HERE else self.status(run_id)
+
+    def marks(self, run_id: str) -> dict[str, str]:
+        """What the processes of the run carry in their environment."""
+        return marks_of(run_id, self._home)
+
+    def end_orphans(self, run_id: str) -> int:
+        """End what a dead owner's nodes left running: processes that carry the run's marks. Gives how many.
+
+        SIGTERM, then SIGKILL after two seconds.
+        """
+        return end_marked(*self.marks(run_id).items())
 
     def pause(self, run_id: str) -> Reached:
         """Let nothing more begin; what runs ends. Raises SymphonyError `run-ended`, RunNotFound."""
@@ -258,14 +271,6 @@ def _fresh(meta: RunMeta) -> Replay:
     return Replay(plan, limit=meta.concurrency or CONCURRENCY)
 
 
-def end_orphans(run_id: str) -> int:
-    """End what a dead owner's nodes left running: processes that carry the run's id. Gives how many.
-
-    SIGTERM, then SIGKILL after two seconds.
-    """
-    return end_marked((RUN_VARIABLE, run_id))
-
-
-def end_escaped(run_id: str) -> int:
-    """The same at the end of a run, for its owner: its own workers, and all below them, are left to it."""
-    return end_marked((RUN_VARIABLE, run_id), sparing=(WORKER_VARIABLE, f"{os.getpid()}-"))
+def end_escaped(marks: Mapping[str, str]) -> int:
+    """End what a run left behind, for its owner: its own workers, and all below them, are left to it."""
+    return end_marked(*marks.items(), sparing=(WORKER_VARIABLE, f"{os.getpid()}-"))

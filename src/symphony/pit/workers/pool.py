@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from symphony.commons.marks import RUN_VARIABLE
 from symphony.ipc.operator_calls import Call, Origin
 from symphony.pit.workers.worker import READY_S, Output, Worker, uninterrupted
 from symphony.ports.values import Value
@@ -35,6 +36,7 @@ class Task:
     config: Mapping[str, Value] = field(default_factory=dict)
     allowed_hosts: tuple[str, ...] = ()
     memory_mb: int | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
 
 def cores() -> int:
@@ -96,7 +98,7 @@ class Workers:
         worker = Worker()
         self._all.add(worker)
         try:
-            await worker.start(task.run_id, ready_s=self._ready_s)
+            await worker.start({RUN_VARIABLE: task.run_id, **task.marks}, ready_s=self._ready_s)
         except BaseException:
             self._all.discard(worker)
             raise

@@ -20,9 +20,8 @@ from typing import Literal, NoReturn
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE
 from symphony.commons.processes import (
-    NODE_VARIABLE,
-    RUN_VARIABLE,
     adopt_orphans,
     die_with_parent,
     has_children,

@@ -18,13 +18,11 @@ from contextlib import suppress
 from typing import Final, Literal, TypeAlias, TypeVar
 
 from symphony.commons.errors import Detail, IoFailed, SymphonyError
+from symphony.commons.marks import WORKER_VARIABLE
 from symphony.commons.processes import (
     GRACE_S,
-    RUN_VARIABLE,
-    WORKER_VARIABLE,
     await_end,
-    descendants,
-    end_family,
+    end_below,
     end_marked,
     group_alive,
     signal_group,
@@ -90,8 +88,10 @@ class Worker:
 
     # ---- life -------------------------------------------------------------------------------
 
-    async def start(self, run_id: str, *, ready_s: float = READY_S) -> None:
-        """Start the process and wait until it takes calls; if that fails, it is gone.
+    async def start(self, marks: Mapping[str, str], *, ready_s: float = READY_S) -> None:
+        """Start the process, with `marks` in its environment, and wait until it takes calls.
+
+        If that fails, it is gone.
 
         Raises IoFailed if it cannot be started, WorkerDied if it ends or says nothing for `ready_s`.
         """
@@ -100,7 +100,7 @@ class Worker:
         self._loop.add_reader(self._connection.fileno(), self._receive)
         self._listen(out[0], "stdout")
         self._listen(err[0], "stderr")
-        environment = {**os.environ, RUN_VARIABLE: run_id, self.mark[0]: self.mark[1]}
+        environment = {**os.environ, **marks, self.mark[0]: self.mark[1]}
         threading.Thread(
             target=self._live, args=(environment, out[1], err[1]), name="symphony-worker", daemon=True
         ).start()
@@ -130,23 +130,27 @@ class Worker:
 
     async def _end(self, *, politely: bool) -> None:
         await asyncio.wait([self._started])  # there is nothing to end before
-        family = []
         if politely:
             self._hang_up()
         elif self._process is not None and self._status is None:
-            family = await asyncio.to_thread(descendants, self._process.pid)
+            # Held, it starts no more; what it has started is its own to the last, and found below it.
+            self._signal(signal.SIGSTOP, alone=True)
+            await asyncio.to_thread(end_below, self._process.pid)
             self._signal(signal.SIGTERM)
+            self._signal(signal.SIGCONT)
         await asyncio.wait([self._gone], timeout=GRACE_S)
         if not self._gone.done():
             self._signal(signal.SIGKILL)
             await asyncio.wait([self._gone])
-        if family:
-            await asyncio.to_thread(end_family, family)
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: int, *, alone: bool = False) -> None:
+        """Signal its group, or it alone."""
         with self._reaping:  # afterwards its number may be another's
             if self._process is not None and self._process.returncode is None:
-                signal_group(self._process.pid, number)
+                if alone:
+                    os.kill(self._process.pid, number)
+                else:
+                    signal_group(self._process.pid, number)
 
     # ---- work -------------------------------------------------------------------------------
 

@@ -1,0 +1,58 @@
+"""What a process that belongs to a run carries in its environment, so that it is found again. Light.
+
+Whoever starts a process below a node hands these variables on; most programs do so by themselves.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Final, TypeAlias
+
+RUN_VARIABLE: Final = "SYMPHONY_RUN_ID"
+NODE_VARIABLE: Final = "SYMPHONY_NODE"
+HOME_VARIABLE: Final = "SYMPHONY_RUN_HOME"
+WORKER_VARIABLE: Final = "SYMPHONY_WORKER"
+
+Mark: TypeAlias = tuple[str, str]
+"""A variable and its value."""
+
+
+def marks_of(run_id: str, home: Path | None) -> dict[str, str]:
+    """What the processes of a run carry: its id, and which home it is recorded in."""
+    return {RUN_VARIABLE: run_id, **dict(home_marks(home))}
+
+
+def home_marks(home: Path | None) -> tuple[Mark, ...]:
+    """What tells a home from its copies, and stays when it is renamed; nothing in memory."""
+    if home is None:
+        return ()
+    try:
+        status = home.stat()
+    except OSError:
+        return ()
+    return ((HOME_VARIABLE, f"{status.st_dev:x}-{status.st_ino:x}"),)
+
+
+def unmarked(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` for a process that serves several runs, and ends with who started it."""
+    marks = {RUN_VARIABLE, NODE_VARIABLE, HOME_VARIABLE}
+    return {name: value for name, value in environment.items() if name not in marks}
+
+
+_present: ContextVar[Mapping[str, str]] = ContextVar("symphony_marks", default={})  # noqa: B039  (never changed)
+
+
+@contextmanager
+def marking(marks: Mapping[str, str]) -> Iterator[None]:
+    """While this is open, `present_marks` are these, in this task and in threads run in its context."""
+    token = _present.set(marks)
+    try:
+        yield
+    finally:
+        _present.reset(token)
+
+
+def present_marks() -> Mapping[str, str]:
+    """What a process that is started for the present node carries."""
+    return _present.get()
