@@ -15,6 +15,7 @@ from symphony.commons.unicode import described
 from symphony.sdk.errors import OperatorsNotLoaded
 from symphony.sdk.fingerprints import remember
 from symphony.sdk.operators import Operator
+from symphony.sdk.sources import Walk
 
 _SOURCE_BYTES_MAX = 16 * 1024 * 1024
 
@@ -109,6 +110,7 @@ def _execute(file: Path, source: bytes) -> ModuleType:
     module.__spec__ = importlib.util.spec_from_loader(name, loader=None, origin=str(file))
     sys.modules[name] = module
     remember(name, source)
+    Walk(loaded=False).add(str(file), source, "")  # so that no compiled code older than its source is run
     try:
         exec(code, vars(module))  # noqa: S102  (trusted: the user named the file)
     except SymphonyError:

@@ -22,6 +22,7 @@ from symphony.commons.time import SystemClock
 from symphony.sdk.imports import Imports, imports_of
 
 FILES_MAX: Final = 1_000
+_WORD: Final = 0xFFFF_FFFF
 _BEGAN_S: Final = SystemClock().now_s()
 _PACKAGE: Final = Path(__file__).parents[1]
 _PARTS: Final = ("commons", "kit", "ports", "sdk", "workflow")
@@ -128,6 +129,8 @@ class Walk:
         try:
             source = file.read_bytes()
             self._look(file)
+            if _drop_stale_bytecode(file) and self._loaded and full in sys.modules:
+                self.known = False  # the old code may have been loaded
         except OSError:
             self.known = False
             return
@@ -139,6 +142,24 @@ class Walk:
 @functools.lru_cache(maxsize=FILES_MAX)
 def _imports(source: bytes, package: str) -> Imports:
     return imports_of(source, package)
+
+
+def _drop_stale_bytecode(file: Path) -> bool:
+    """Remove compiled code that is older than its source and that Python would take all the same.
+
+    Python compares whole seconds and sizes, so that it misses a change within the second of the first
+    import. True if there was such code.
+    """
+    with contextlib.suppress(OSError, NotImplementedError, ValueError):
+        compiled, status = Path(importlib.util.cache_from_source(str(file))), file.stat()
+        with compiled.open("rb") as body:
+            head = body.read(16)
+        flags, seconds, size = (int.from_bytes(head[at : at + 4], "little") for at in (4, 8, 12))
+        taken = not flags and (seconds, size) == (int(status.st_mtime) & _WORD, status.st_size & _WORD)
+        if taken and compiled.stat().st_mtime_ns < status.st_mtime_ns:
+            compiled.unlink()
+            return True
+    return False
 
 
 def _existing(origin: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import py_compile
 import sys
 from pathlib import Path
 
@@ -110,3 +111,17 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero"), tmp_path / "a\0b"):
         with pytest.raises(OperatorsNotLoaded, match="cannot be read"):
             load_operators(path)
+
+
+def test_a_module_that_changed_within_the_second_of_its_first_import_is_run_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = written(tmp_path, "X = 1\n", "beside_ops.py")
+    os.utime(module, ns=(10**18, 10**18))
+    compiled = py_compile.compile(str(module), doraise=True)
+    assert compiled is not None
+    os.utime(compiled, ns=(10**18 + 10**8, 10**18 + 10**8))
+    written(tmp_path, "X = 2\n", "beside_ops.py")
+    os.utime(module, ns=(10**18 + 2 * 10**8, 10**18 + 2 * 10**8))
+    load_operators(written(tmp_path, "import beside_ops\nassert beside_ops.X == 2\n" + GOOD))

@@ -1,5 +1,7 @@
 """The code that an operator's file runs: itself and all that it imports."""
 
+import os
+import py_compile
 import re
 import shutil
 import sys
@@ -283,3 +285,20 @@ def test_another_version_or_build_of_a_library_counts(
     assert len(set(seen)) == 6
     for cached in caches:
         cached.cache_clear()
+
+
+def test_a_change_within_the_second_of_the_first_import_is_run_and_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "rates_quick.py"
+    module.write_text("def f(x=1): return x\n")
+    os.utime(module, ns=(10**18, 10**18))
+    compiled = Path(py_compile.compile(str(module), doraise=True))  # type: ignore[arg-type]
+    os.utime(compiled, ns=(10**18 + 10**8, 10**18 + 10**8))
+    before = source_digest(str(tmp_path / "ops.py"), b"import rates_quick")
+    assert compiled.exists()
+    module.write_text("def f(x=2): return x\n")
+    os.utime(module, ns=(10**18 + 2 * 10**8, 10**18 + 2 * 10**8))
+    assert source_digest(str(tmp_path / "ops.py"), b"import rates_quick") != before
+    assert imported("rates_quick")() == 2
