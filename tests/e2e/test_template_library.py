@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -144,6 +145,23 @@ def test_a_changelog_is_drafted_from_the_commits_since_the_last_tag(desk: Desk) 
     assert entry.count("-->") == 2
     assert "very old" not in entry
     assert "No changes since HEAD" in desk.get("changelog-draft", since="HEAD")["entry"]
+
+
+@pytest.mark.parametrize("tag", ["v1--->", "v1--!><img/src=x>", "v1-->-->--", "v1>"])
+def test_nothing_that_git_says_ends_a_comment_of_a_changelog(desk: Desk, tag: str) -> None:
+    desk.git("init", "-q", "-b", "main")
+    desk.commit("one")
+    desk.git("tag", tag)
+    desk.commit("chore: sweep ---> <b>&lt;</b> --!> -->")
+    desk.commit("fix: `a` <script> ---> &amp;")
+    entry = desk.get("changelog-draft")["entry"]
+    comments = re.findall(r"<!--(.*?)--!?>", entry, re.DOTALL)
+    assert len(comments) == 2
+    assert "sweep" in comments[0]
+    assert tag.replace(">", "&gt;") in comments[1]
+    outside = re.sub(r"<!--.*?--!?>", "", entry, flags=re.DOTALL)
+    assert "sweep" not in outside
+    assert "- \\`a\\` \\<script\\> ---\\> \\&amp; (" in outside
 
 
 def test_a_changelog_needs_a_repository_and_a_revision_that_is_there(desk: Desk) -> None:

@@ -105,9 +105,9 @@ def _folders(base: Path, file: Path | None) -> list[Path]:
 CHEAP_TEXT_MAX = 1_000
 CHEAP_STEPS_MAX = 2_000_000
 _CHEAP_FILTERS = frozenset({
-    "capitalize", "cell", "code", "count", "d", "default", "e", "escape", "first", "float", "int", "join",
-    "last", "length", "list", "lower", "md", "round", "safe", "sort", "string", "title", "tojson", "trim",
-    "upper",
+    "capitalize", "cell", "code", "comment", "count", "d", "default", "e", "escape", "first", "float", "int",
+    "join", "last", "length", "list", "lower", "md", "round", "safe", "sort", "string", "title", "tojson",
+    "trim", "upper",
 })  # fmt: skip
 
 
@@ -178,8 +178,9 @@ def render(
     The template sees `data` and, if that is a map, its keys as names. It may include and extend
     templates from its own folder and the workflow's. It is sandboxed: it reaches nothing but
     the data, and an unknown name is an error. Lines that hold only a tag leave no empty line. Of
-    Jinja2's filters there are three more: `md` writes a text so that Markdown shows it as it is, on
-    one line; `code` makes a code span of it; `cell` lets a code span stand in a table.
+    Jinja2's filters there are four more: `md` writes a text so that Markdown shows it as it is, on
+    one line; `code` makes a code span of it; `cell` lets a code span stand in a table;
+    `comment` lets a text stand in a comment of HTML.
 
     template: a file, relative to the folder of the workflow
     data: what to fill in
@@ -297,7 +298,8 @@ def _environment(
         keep_trailing_newline=True,
         cache_size=0,
     )
-    made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell, pprint=_printed)
+    made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell, comment=html_comment)
+    made.filters["pprint"] = _printed
     made.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return made
 
@@ -307,7 +309,7 @@ def _printed(value: object) -> str:
     return pformat(value, sort_dicts=False)
 
 
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?[0-9A-Za-z]+;))")
 
 
 def markdown_text(value: object) -> str:
@@ -328,3 +330,8 @@ def markdown_code(value: object) -> str:
 def markdown_cell(value: object) -> str:
     """Markdown without the bars that would end a cell of a table; for what `code` made."""
     return str(value).replace("|", "\\|")
+
+
+def html_comment(value: object) -> str:
+    """`value` without what ends a comment of HTML: every end has a `>` in it."""
+    return str(value).replace(">", "&gt;")
