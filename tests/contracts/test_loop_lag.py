@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from symphony import Symphony
 from symphony.commons.settings import ModelConfig
 from symphony.kit import operators
 from symphony.kit.instruments.hosted.models import HostedModels
-from symphony.sdk import Context
+from symphony.ports.values import Value
+from symphony.sdk import Context, Json, operator
 from symphony.testing import FakeClock
 
 pytestmark = pytest.mark.slow
@@ -168,3 +170,23 @@ async def test_the_loop_goes_on_while_a_model_answers(tmp_path: Path, port: int,
         assert await times_idle(lambda: models.invoke("m", asked, {})) < TIMES_IDLE  # type: ignore[arg-type]
     finally:
         await models.close()
+
+
+@operator("lag.big", version="1.0.0")
+async def big() -> Json:
+    """Much, at once."""
+    return BIG
+
+
+BIG: Value = [[n, [n]] for n in range(200_000)]
+
+
+async def test_the_loop_goes_on_while_what_an_async_operator_returned_is_made_a_value(tmp_path: Path) -> None:
+    (tmp_path / "flow.yaml").write_text("name: Big\nnodes: {a: {operator: lag.big}}\n")
+    async with Symphony.open(home=tmp_path / "home", operators=[big]) as symphony:
+
+        async def run() -> None:
+            result = await (await symphony.start(tmp_path / "flow.yaml", {})).result()
+            assert result.status == "succeeded"
+
+        assert await times_idle(run) < TIMES_IDLE

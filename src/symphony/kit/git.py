@@ -173,6 +173,10 @@ async def log(
         ends = (start,) if base is None else (start, f"^{await git.commit(base) or start}")
         arguments = (form, f"--max-count={limit}", *_period(since, until), *ends, "--", ".")
         listing = await git.ask("log", "-z", "--encoding=UTF-8", *arguments)
+    return await asyncio.to_thread(_logged, listing)
+
+
+def _logged(listing: bytes) -> Log:
     fields = repository.name_of(listing).split("\0")
     return Log(commits=[_commit(fields[at : at + 7]) for at in range(0, len(fields) - 6, 7)])
 
@@ -240,7 +244,9 @@ async def diff(
         ends = await _ends(git, base, head)
         text = await git.ask_diff(f"--unified={max(lines, 0)}", *ends, *names)
         listing = await git.ask_diff("--raw", "--numstat", "-z", *ends, *names)
-    return Diff(text=text.decode("utf-8", "replace"), files=_changes(listing, folder))
+    return await asyncio.to_thread(
+        lambda: Diff(text=text.decode("utf-8", "replace"), files=_changes(listing, folder))
+    )
 
 
 @operator("git.changed_files", version="1.0.0", reads=_reads_diff)
@@ -265,9 +271,14 @@ async def changed_files(
     async with repository.opened(folder) as git:
         ends = await _ends(git, base, head)
         listing = await git.ask_diff("--raw", "--numstat", "-z", *ends, "--", ".")
+    return await asyncio.to_thread(_changed, listing, folder, untracked=untracked and head is None)
+
+
+def _changed(listing: bytes, folder: Path, *, untracked: bool) -> ChangedFiles:
+    """What differs, and which of it is there: a look at each file, so not on the loop."""
     files = _changes(listing, folder)
-    if untracked and head is None:
-        files += [_change(folder, name, "untracked") for name in await asyncio.to_thread(_untracked, folder)]
+    if untracked:
+        files += [_change(folder, name, "untracked") for name in _untracked(folder)]
     files.sort(key=lambda change: change["name"])
     there = [folder / change["name"] for change in files if change["status"] != "deleted"]
     return ChangedFiles(paths=[path for path in there if path.is_symlink() or not path.is_dir()], files=files)
@@ -303,7 +314,6 @@ async def churn(
     commits: how many commits were looked at
     found: whether there is a repository
     """
-    history = _History()
     arguments = ("--format=%x01%ct%x1f%ae", f"--max-count={max_commits}", *_period(since, None))
     async with AsyncExitStack() as stack:
         try:
@@ -315,8 +325,16 @@ async def churn(
             return ChurnReport(files=[], commits=0, found=False)
         if start is None:
             return ChurnReport(files=[], commits=0, found=True)
-        history.read(await git.ask(*_NUMBERS, *arguments, start, "--", "."))
-        there = None if gone else set(repository.names_of(await git.ask(*_tree(start))))
+        listing = await git.ask(*_NUMBERS, *arguments, start, "--", ".")
+        tree = None if gone else await git.ask(*_tree(start))
+    return await asyncio.to_thread(_churned, listing, tree, patterns, limit)
+
+
+def _churned(listing: bytes, tree: bytes | None, patterns: list[str], limit: int) -> ChurnReport:
+    """The counts in a history, which may be long. `tree`: the names that are still there."""
+    history = _History()
+    history.read(listing)
+    there = None if tree is None else set(repository.names_of(tree))
     wanted = matcher(patterns)
     files = [
         counts.report(name)

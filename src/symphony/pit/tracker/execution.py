@@ -28,7 +28,7 @@ from symphony.pit.tracker.limits import VALUE_BYTES_MAX, bounded
 from symphony.pit.tracker.reading import Seen, contents_read, lasting, same_code, surroundings
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
-from symphony.pit.tracker.sizes import large, surely_small
+from symphony.pit.tracker.sizes import large, quickly_told, surely_small
 from symphony.pit.tracker.spending import Meter, Spending
 from symphony.pit.tracker.tokens import TokenStream
 from symphony.pit.tracker.work import COMMAND, Work, variables_read
@@ -237,7 +237,10 @@ class Executor:
         arguments = self.arguments(work, inputs, node, attempt, lambda: stopped)
 
         async def called() -> Mapping[str, Value]:
-            return operator.ports(await operator.function(**arguments))  # type: ignore[misc]
+            returned: object = await operator.function(**arguments)  # type: ignore[misc]
+            if quickly_told(returned):
+                return operator.ports(returned)
+            return await asyncio.get_running_loop().run_in_executor(pool, operator.ports, returned)
 
         with self.capture(self._sink(node)), self._around(work, node):
             if operator.style != "thread":

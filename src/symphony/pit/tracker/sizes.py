@@ -22,3 +22,18 @@ def surely_small(value: Value) -> bool:
     if isinstance(value, str | bytes):
         return len(value) * 4 <= INLINE_BYTES_MAX
     return value is None or isinstance(value, bool | int | float)
+
+
+def quickly_told(returned: object) -> bool:
+    """Is what an operator returned no more than a few scalars, alone or in one map or list?
+
+    Then it is made a value at once; else in a thread, for a look at each element may take long.
+    """
+    if isinstance(returned, dict | list | tuple):
+        inner = returned.values() if isinstance(returned, dict) else returned
+        return len(returned) <= _FEW and all(type(one) in _SCALARS for one in inner)
+    return type(returned) in _SCALARS
+
+
+_FEW = 32
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
