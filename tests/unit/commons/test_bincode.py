@@ -24,9 +24,9 @@ from symphony.commons.bincode import (
     Codec,
     Finite,
     Nanoseconds,
-    Ordered,
     Plain,
 )
+from symphony.commons.bincode.hints import Ordered
 from symphony.commons.errors import SerializationFailed
 
 _PROFILE = os.environ.get("SYMPHONY_HYPOTHESIS", "default")

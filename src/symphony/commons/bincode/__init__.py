@@ -15,7 +15,7 @@ Pure: no I/O.
 | `list[T]`, `tuple[T, ...]` | count as u64, then the elements |
 | `tuple[A, B]`, dataclass, msgspec struct | the fields in order |
 | `dict[str, T]`, `Mapping[str, T]` | count as u64, then pairs sorted by key (a BTreeMap) |
-| `Ordered[T]`, and `dict[str, Plain]` | count as u64, then pairs as they follow each other (a Vec of pairs) |
+| `hints.Ordered[T]`, and `dict[str, Plain]` | count as u64, then pairs in their order (a Vec of pairs) |
 | `Enum`, `Literal` | its index as u32 |
 | `A | B` of dataclasses or structs | the index as u32, then the fields |
 | `Plain` | u32 index among null, bool, i64, finite f64, text, bytes, list, map (ordered); then the value |
@@ -38,7 +38,6 @@ from symphony.commons.bincode.hints import (
     U64,
     Finite,
     Nanoseconds,
-    Ordered,
     Plain,
     UuidText,
 )
@@ -59,7 +58,6 @@ __all__ = [
     "Codec",
     "Finite",
     "Nanoseconds",
-    "Ordered",
     "Plain",
     "UuidText",
 ]

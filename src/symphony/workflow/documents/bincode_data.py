@@ -13,7 +13,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from symphony.commons.bincode import U32, BincodeInvalid, Codec, Ordered, Plain
+from symphony.commons.bincode import U32, BincodeInvalid, Codec, Plain
+from symphony.commons.bincode.hints import Ordered
 from symphony.commons.errors import SerializationFailed
 from symphony.workflow.documents.tree import (
     DEPTH_MAX,
