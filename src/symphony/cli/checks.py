@@ -54,6 +54,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
             _guarded("settings", check_settings),
             _guarded("file system", lambda: check_file_system(home, mounts())),
             _guarded("disk", lambda: check_disk(home, shutil.disk_usage(_nearest(home)).free)),
+            _guarded("records", lambda: check_records(home, clock)),
             _guarded("processes", lambda: check_processes(home, clock)),
         ]
     checks += [
@@ -177,6 +178,19 @@ def check_processes(home: Path, clock: Clock) -> Check:
     told = "; ".join(f"{' '.join(map(str, pids))} of run {run_id}" for run_id, pids in left.items())
     fix = f"`symphony runs resume {next(iter(left))}` goes on with it; `symphony runs cancel` ends them"
     return Check(name="processes", verdict="warning", found=f"still running: {told}", fix=fix)
+
+
+def check_records(home: Path, clock: Clock) -> Check:
+    """Is anything damaged that the home has recorded? Artifacts are left to `symphony fsck`."""
+    from symphony.app.damage import examine_home
+
+    found = examine_home(home, clock, bodies=False)
+    if not found.damages:
+        number = output.count(found.looked_at.get("journal", 0), "journal")
+        return Check(name="records", verdict="ok", found=f"{number}, the cache and the index are sound")
+    first = found.damages[0]
+    more = f"; {output.count(len(found.damages) - 1, 'more')}" if len(found.damages) > 1 else ""
+    return Check(name="records", verdict="failed", found=first.problem + more, fix=first.fix)
 
 
 def check_clock(now_s: float, newest_s: float) -> Check:

@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "init": "Begin: a small workflow and a home for its runs.",
     "trust": "Let the settings of a working tree count, as they are now.",
     "doctor": "Check this machine and say how to repair what is wrong.",
+    "fsck": "Look for damage in the home: every journal, the cache, every artifact.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help: a test holds them equal to the modules' own."""

@@ -12,8 +12,9 @@ from symphony.cli import options, output
 def command(as_json: bool) -> int:
     """Check this machine and say how to repair what is wrong.
 
-    Looks at Python, SQLite, the home (writable, on a local disk, with room), processes that killed
-    runs left behind, the clock, the embedding model and git. Ends with 1 if anything must be repaired.
+    Looks at Python, SQLite, the home (writable, on a local disk, with room), what it has recorded,
+    processes that killed runs left behind, the clock, the embedding model and git.
+    Ends with 1 if anything must be repaired.
     """
     from symphony.app import Symphony
     from symphony.cli import checks, exits

@@ -38,7 +38,7 @@ CREATE TABLE entries (
     key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX entries_oldest ON entries (used, size);
-CREATE TABLE operators (operator TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE operators (operator TEXT PRIMARY KEY, sum INTEGER) WITHOUT ROWID;
 CREATE TABLE totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL, uses INTEGER NOT NULL);
 INSERT INTO totals VALUES (0, 0, 0);
 CREATE TRIGGER entry_added AFTER INSERT ON entries
@@ -136,7 +136,8 @@ class ResultCache:
             if not known and self._operators is not None:
                 self._operators.add(operator)
         if not known:
-            self._file.write("INSERT OR IGNORE INTO operators VALUES (?)", (operator,), 100)
+            row = (operator, row_sum("operators", operator))
+            self._file.write("INSERT OR IGNORE INTO operators VALUES (?, ?)", row, 100)
         told = row_sum("entries", key, body)
         self._file.write(_PUT, (key, len(body), body, told), len(body) + 200)
 

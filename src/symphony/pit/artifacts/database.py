@@ -24,6 +24,20 @@ _BROKEN = frozenset(
     }
 )
 _BUSY_MS = 10_000
+SUMMED = {
+    "entries": "SELECT 1 FROM entries WHERE sum IS NOT row_sum('entries', key, body) "
+    "OR size IS NOT length(body) LIMIT 1",
+    "operators": "SELECT 1 FROM operators WHERE sum IS NOT row_sum('operators', operator) LIMIT 1",
+    "contents": "SELECT 1 FROM contents WHERE sum IS NOT row_sum('contents', state, digest) LIMIT 1",
+    "position": "SELECT 1 FROM position WHERE sum IS NOT row_sum('position', log, offset, damaged) LIMIT 1",
+    "objects": "SELECT 1 FROM objects WHERE sum IS NOT "
+    "row_sum('objects', digest, size, content_type, created_at, sequence) LIMIT 1",
+    "names": "SELECT 1 FROM names WHERE sum IS NOT "
+    "row_sum('names', name, digest, sequence, unclaimed) LIMIT 1",
+    "links": "SELECT 1 FROM links WHERE sum IS NOT "
+    "row_sum('links', run_id, node, port, digest, provenance) LIMIT 1",
+}
+"""By table, of the cache and the index, a row that does not match its checksum."""
 
 logger = logging.getLogger(__name__)
 

@@ -19,6 +19,7 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.filesystem import make_private, sync_directory
+from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.documents import ChildDocument, Recorded
 from symphony.pit.tracker.journal_rows import (
@@ -44,12 +45,12 @@ from symphony.pit.tracker.journal_rows import (
     summed,
     upgrade,
 )
-from symphony.pit.tracker.records import Record, decode_batch, encode_batch
+from symphony.pit.tracker.records import Code, Record, decode_batch, decode_reused, encode_batch
 
 __all__ = [
     "FORMAT", "Buffer", "Fenced", "JournalDamaged", "JournalFailed", "JournalNewer", "JournalStore",
-    "MemoryStore", "Request", "RunMeta", "SqliteStore", "Writer", "is_asked", "read_all", "read_meta",
-    "read_run", "remove", "request",
+    "MemoryStore", "Request", "RunMeta", "SqliteStore", "Writer", "examine", "is_asked", "read_all",
+    "read_meta", "read_run", "remove", "request",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ logger = logging.getLogger(__name__)
 BATCH_MAX = 1024
 BATCH_AGE_S = 0.005
 _SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
+_WITH_VALUES = (Code.FINISHED, Code.OPENED, Code.ENDED)
 _APPEND = """
 INSERT INTO batches (seq, epoch, body, sum)
 SELECT ?, ?, ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
@@ -323,6 +325,22 @@ def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
     with reading(path) as db:
         checked(path, db)
         return _meta(path, db), [record for _, record in batch_records(path, db)]
+
+
+def examine(path: Path) -> tuple[RunMeta, list[Record]]:
+    """As `read_run`, of all that is in a journal, also what seldom is read; leaves no file beside it."""
+    with reading(path, quiet=True) as db:
+        checked(path, db)
+        meta, records = _meta(path, db), [record for _, record in batch_records(path, db)]
+        decode_sealed(meta.inputs)
+        for record in records:
+            if len(record) > 4 and isinstance(record[4], bytes) and record[0] in _WITH_VALUES:
+                decode_sealed(record[4])
+        for _, body in rows(path, db, "reuse"):
+            decode_reused(body)  # type: ignore[arg-type]  # anything else raises, too
+        for _, body in rows(path, db, "asked"):
+            msgspec.msgpack.decode(body, type=Request)  # type: ignore[call-overload]
+        return meta, records
 
 
 def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:

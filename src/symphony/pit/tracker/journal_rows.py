@@ -110,11 +110,12 @@ def journal_errors(path: Path) -> Iterator[None]:
         raise damaged(path, f"what it holds makes no sense ({told[:200]})") from error
 
 
-def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
-    """A connection to a journal that exists. Raises JournalFailed."""
+def connect(path: Path, *, read_only: bool = False, quiet: bool = False) -> sqlite3.Connection:
+    """A connection to a journal that exists; a `quiet` one makes no file beside it. Raises JournalFailed."""
     uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
-    if read_only and not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists():
-        uri += "&immutable=1"  # SQLite would want to write beside it, and nobody else can either
+    quiet = quiet or not os.access(path.parent, os.W_OK)
+    if read_only and quiet and not path.with_name(f"{path.name}-wal").exists():
+        uri += "&immutable=1"  # SQLite would want to write beside it, and nobody writes just now
     try:
         return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False)
     except sqlite3.Error as error:
@@ -122,9 +123,9 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path, *, quiet: bool = False) -> Iterator[sqlite3.Connection]:
     """A connection that sees one state of the journal throughout. Raises as `journal_errors`."""
-    db = connect(path, read_only=True)
+    db = connect(path, read_only=True, quiet=quiet)
     try:
         with journal_errors(path):
             db.execute("BEGIN")
@@ -147,9 +148,18 @@ def check_format(path: Path, db: sqlite3.Connection) -> None:
             f"the journal {path.name} has format {number}; this version knows formats up to {FORMAT}",
             hint="use the version of symphony that wrote it, or a later one; `symphony fsck` tells whether "
             "the file is damaged instead",
+            details={"sound": _told_format(db, number)},
         )
     if number >= 3 and not _summed(db, "meta"):
         raise damaged(path, "its rows have no checksums, as those of its format have")
+
+
+def _told_format(db: sqlite3.Connection, number: int) -> bool:
+    """Does the row that tells the format match its checksum, if it has one?"""
+    if not _summed(db, "meta"):
+        return True
+    (told,) = db.execute("SELECT sum FROM meta WHERE key = 'format'").fetchone()
+    return bool(told == row_sum("meta", "format", number))
 
 
 def checked(path: Path, db: sqlite3.Connection) -> None:

@@ -234,11 +234,7 @@ class Runs:
 
     def _replayed(self, run_id: str) -> tuple[RunMeta, Replay]:
         meta, records = self._recorded(run_id)
-        with journal_errors(self.journal_path(run_id)):
-            replay = _fresh(meta)
-            for record in records:
-                replay.apply(record)
-        return meta, replay
+        return meta, replay_of(self.journal_path(run_id), meta, records)
 
     def _recorded(self, run_id: str) -> tuple[RunMeta, Sequence[Record]]:
         self._require(run_id)
@@ -264,6 +260,15 @@ def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
     at = int(begins, 16) / 1000 if re.fullmatch("[0-9a-f]{12}", begins) else path.stat().st_mtime
     told = RunError(code=error.code, message=error.message, hint=error.hint)
     return RunSummary(run_id=run_id, workflow="", status=RunStatus.DAMAGED, started_at=at, error=told)
+
+
+def replay_of(path: Path, meta: RunMeta, records: Sequence[Record]) -> Replay:
+    """What the records of the journal `path` say. Raises JournalFailed if they make no sense."""
+    with journal_errors(path):
+        replay = _fresh(meta)
+        for record in records:
+            replay.apply(record)
+        return replay
 
 
 def _fresh(meta: RunMeta) -> Replay:

@@ -1,0 +1,164 @@
+"""Looks for damage in a home: journals, the cache, the artifacts, their log and index. Changes nothing."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from symphony.commons.checksums import row_sum
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.database import SUMMED, Broken, check_structure, database_errors
+from symphony.pit.artifacts.objects import CHUNK_BYTES, ObjectFiles
+from symphony.pit.artifacts.records import Gone, Linked, Put, RecordLog, Unlinked
+from symphony.pit.tracker.journal import JournalDamaged, JournalNewer, examine
+from symphony.pit.tracker.runs import Runs, replay_of
+from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing
+from symphony.ports.clock import Clock
+from symphony.ports.values import Digest
+
+Kind: TypeAlias = Literal["journal", "cache", "index", "log", "artifact"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """One thing that is damaged: a run by its id, a body by its digest, or a file by its path."""
+
+    kind: Kind
+    name: str
+    problem: str
+    fix: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Examined:
+    """What was looked at, by kind, and what is damaged."""
+
+    looked_at: dict[Kind, int] = field(default_factory=dict)
+    damages: list[Damage] = field(default_factory=list)
+
+
+def examine_home(home: Path, clock: Clock, *, bodies: bool = True) -> Examined:
+    """Look at everything in `home`; with `bodies` every artifact is read and compared with its digest.
+
+    Raises IoFailed where something may not be read.
+    """
+    found = Examined()
+    _journals(Runs(home, clock, lambda _: None), found)
+    artifacts = home / "artifacts"
+    for kind, name in (("cache", "cache.db"), ("index", "index.db")):
+        _database(artifacts / name, "cache" if kind == "cache" else "index", found)
+    referred = _log(artifacts / "records.log", found)
+    if bodies:
+        _bodies(ObjectFiles(artifacts), referred, found)
+    return found
+
+
+def _journals(runs: Runs, found: Examined) -> None:
+    for run_id in runs.ids():
+        found.looked_at["journal"] = found.looked_at.get("journal", 0) + 1
+        try:
+            path = runs.journal_path(run_id)
+            replay_of(path, *examine(path))
+        except JournalDamaged as error:
+            if runs.journal_path(run_id).exists():  # else it was deleted meanwhile
+                told = Damage(kind="journal", name=run_id, problem=error.message, fix=error.hint or "")
+                found.damages.append(told)
+        except JournalNewer as error:
+            if not error.details.get("sound", True):
+                problem = f"the journal of run {run_id} is damaged: its format is not what was written"
+                fix = f"restore {runs.journal_path(run_id)} from a copy"
+                found.damages.append(Damage(kind="journal", name=run_id, problem=problem, fix=fix))
+        except SymphonyError as error:
+            told = Damage(kind="journal", name=run_id, problem=error.message, fix=error.hint or "")
+            found.damages.append(told)
+
+
+def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> None:
+    """A file that can be made anew: its structure and its rows."""
+    if not path.is_file():
+        return
+    found.looked_at[kind] = 1
+    quiet = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    try:
+        with database_errors(f"read {path}"):
+            uri = f"{path.absolute().as_uri()}?mode=ro{quiet}"
+            with closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
+                db.create_function("row_sum", -1, row_sum, deterministic=True)
+                check_structure(db)
+                for table, query in SUMMED.items():
+                    if _has_sums(db, table) and db.execute(query).fetchone() is not None:
+                        raise Broken(f"a row of `{table}` does not match its checksum")
+    except Broken as why:
+        fix = "nothing to do: it is made anew" if kind == "index" else "`symphony cache clear` makes it anew"
+        found.damages.append(Damage(kind=kind, name=str(path), problem=f"{path} is damaged: {why}", fix=fix))
+
+
+def _has_sums(db: sqlite3.Connection, table: str) -> bool:
+    return any(row[1] == "sum" for row in db.execute(f"PRAGMA table_info({table})"))
+
+
+def _log(path: Path, found: Examined) -> dict[Digest, str]:
+    """The lines of the log; the bodies that runs refer to, each with one of the runs."""
+    referred: dict[Digest, dict[str, None]] = {}
+    if not path.is_file():
+        return {}
+    found.looked_at["log"] = 1
+    log, damaged, torn = RecordLog(path), 0, 0
+    with closing(log):
+        log.attach(write=False)
+        for number, read in enumerate(log.read(0)):
+            torn = torn + 1 if read.record is None else 0
+            damaged += read.record is None
+            if read.record is None and number == 0:
+                torn = 0
+            match read.record:
+                case Linked(digest=digest, provenance=by):
+                    referred.setdefault(digest, {})[by.run_id] = None
+                case Unlinked(run_id=run_id):
+                    for runs in referred.values():
+                        runs.pop(run_id, None)
+                case Gone(digest=digest):
+                    referred.pop(digest, None)
+                case Put():
+                    pass
+    if damaged - torn:
+        found.damages.append(
+            Damage(
+                kind="log",
+                name=str(path),
+                problem=f"{path} has {damaged - torn} damaged lines: names and origins of artifacts are lost",
+                fix="restore it from a copy; until then no artifact is deleted",
+            )
+        )
+    return {digest: next(iter(runs)) for digest, runs in referred.items() if runs}
+
+
+def _bodies(objects: ObjectFiles, referred: dict[Digest, str], found: Examined) -> None:
+    present = set[Digest]()
+    for stored in objects.all():
+        present.add(stored.digest)
+        found.looked_at["artifact"] = found.looked_at.get("artifact", 0) + 1
+        if why := _wrong(objects, stored.digest):
+            fix = "restore it from a copy; what made it can make it again with `symphony runs rerun`"
+            by = f", which run {referred[stored.digest]} refers to," if stored.digest in referred else ""
+            problem = f"artifact {stored.digest}{by} {why}"
+            found.damages.append(Damage(kind="artifact", name=stored.digest, problem=problem, fix=fix))
+    for digest in referred.keys() - present:
+        if objects.stat(digest) is None:
+            problem = f"artifact {digest}, which run {referred[digest]} refers to, is not there"
+            fix = f"restore it from a copy, or make it again with `symphony runs rerun {referred[digest]}`"
+            found.damages.append(Damage(kind="artifact", name=digest, problem=problem, fix=fix))
+
+
+def _wrong(objects: ObjectFiles, digest: Digest) -> str:
+    """What is wrong with a body; nothing if it is gone, as it was pruned meanwhile."""
+    try:
+        with objects.stream(digest) as stream:
+            while stream.read(CHUNK_BYTES):
+                pass
+    except ArtifactMissing:
+        return ""
+    except ArtifactCorrupt:
+        return "is not what was stored"
+    return ""
