@@ -141,3 +141,38 @@ def test_a_repository_that_git_refuses_to_read_is_reported(fault: Any) -> None:
     assert isinstance(problems := found["problems"], list)
     assert [one["name"] for one in problems] == ["broken"]
     assert "bad config" in problems[0]["message"]
+
+
+SHAPES = {
+    "a linked working tree": "git -C r worktree add -q ../there -b other",
+    "a shallow clone": 'git clone -q --depth 1 "file://$PWD/r" there',
+    "a sparse clone": "git clone -q --no-checkout r there; cd there; git sparse-checkout init --cone;"
+    "git sparse-checkout set d; git checkout -q main",
+    "a clone that shares objects": "git -C r pack-refs --all; git clone -q --shared r there",
+    "line ends as on Windows": "git clone -q -c core.autocrlf=true r there",
+    "a folder apart": "git clone -q --separate-git-dir=apart r there",
+    "a submodule": "git init -q top; ln -s top/s there;"
+    'git -C top -c protocol.file.allow=always submodule add -q "$PWD/r" s',
+    "digests of another kind": "mv r there",
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_repositories_of_every_shape_are_read_as_git_reads_them(shape: str, fault: Any) -> None:
+    case = fault("git-nested-tag")
+    kind = "sha256" if "digests" in shape else "sha1"
+    case.sh(
+        f"git init -q -b main --object-format={kind} r; cd r; mkdir d; printf '1\\n2\\n' > d/f.txt;"
+        f"echo t > t.txt; git add -A; {COMMIT}; cd ..; {SHAPES[shape]}"
+    )
+    there = case.folder / "there"
+    context = SimpleNamespace(cwd=there, cancelled=lambda: False)
+    functions = {name: one.function for name, one in operators().items()}
+    assert asyncio.run(functions["git.changed_files"](context=context))["files"] == []
+    (there / "d" / "f.txt").write_text("1\n3\n")
+    changed = asyncio.run(functions["git.changed_files"](context=context))
+    assert [(one["name"], one["added"], one["deleted"]) for one in changed["files"]] == [("d/f.txt", 1, 1)]
+    log = asyncio.run(functions["git.log"](context=context))
+    assert [one["subject"] for one in log["commits"]] == ["one"]
+    found = functions["fs.glob"](context=context, root=Path(), gitignore=True)
+    assert [one["name"] for one in found["items"]] == ["d/f.txt", "t.txt"]
