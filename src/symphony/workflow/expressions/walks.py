@@ -108,12 +108,13 @@ def _walk(name: str, sorts: bool) -> str:
 
 
 def _sorted(it: str, name: str) -> str:
-    """CEL that sorts the texts that are the keys of the map `it`, each by how many are less. Quadratic."""
+    """CEL that sorts the keys of the map `it`, if all have one type, by how many are less. Quadratic."""
     key, less, pairs, pair, number = (f"{name}{letter}" for letter in "jlpqn")
     ranks = f"{it}.map({key}, [dyn({key}), size({it}.filter({less}, {less} < {key}))])"
     numbers = f"{list(range(_SORTED_MAX))}.filter({number}, {number} < size({it}))"
     picked = f"{numbers}.map({number}, {pairs}.filter({pair}, {pair}[1] == {number})[0][0])"
-    sortable = f"size({it}) <= {_SORTED_MAX} && {it}.all({key}, type({key}) == string)"
+    alike = f"{it}.all({key}, {it}.all({less}, type({less}) == type({key})))"
+    sortable = f"size({it}) <= {_SORTED_MAX} && {alike}"
     return f"{sortable} ? dyn([{ranks}].map({pairs}, {picked})[0]) : dyn({it})"
 
 
