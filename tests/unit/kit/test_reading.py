@@ -24,7 +24,7 @@ PYTHON = (
 JUNIT = '<testsuite name="s"><testcase classname="c" name="{}"/></testsuite>'
 
 SAMPLES: dict[str, tuple[str, str, str]] = {
-    "code.census": ("a.py", "# TODO: one\n", "# TODO: two\n"),
+    "code.census": ("a.py", "# SPDX-License-Identifier: MIT\n", "# SPDX-License-Identifier: ISC\n"),
     "code.shapes": ("a.py", PYTHON.format("result"), PYTHON.format("-result")),
     "code.symbols": ("a.py", "def one(): pass\n", "def two(): pass\n"),
     "csv.profile": ("a.csv", "a\n1\n2\n", "a\n1\n3\n"),
