@@ -9,10 +9,8 @@ import asyncio
 import functools
 import ipaddress
 import socket
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +18,9 @@ from symphony.commons.errors import SymphonyError
 from symphony.kit.hosts import Address, Allowed, address_of
 
 if TYPE_CHECKING:
+    import ssl
+    from http.cookiejar import CookieJar
+
     import httpx2
 
 CONNECT_S: Final = 2.5
@@ -55,15 +56,17 @@ async def client(seconds: float) -> "AsyncIterator[httpx2.AsyncClient]":
 
 
 @functools.cache
-def _trusted() -> ssl.SSLContext:
+def _trusted() -> "ssl.SSLContext":
     """Whom to believe. Reading the authorities takes as long as a hundred small requests."""
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)
 
 
-def no_cookies() -> CookieJar:
+def no_cookies() -> "CookieJar":
     """A jar that takes none and gives none."""
+    from http.cookiejar import CookieJar, DefaultCookiePolicy  # slow to import
+
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 

@@ -88,3 +88,18 @@ def test_only_a_schema_that_names_every_key_is_closed() -> None:
     assert not closed({"type": "object", "properties": {"a": {}}, "additionalProperties": False})
     assert not closed({"type": "array", "items": {"type": "object"}})
     assert closed({"type": "array", "items": whole})
+
+
+@given(st.lists(values, max_size=6))
+def test_items_are_unique_if_no_two_of_them_are_allowed_as_each_other(items: list[Value]) -> None:
+    alike = any(
+        mismatch(one, {"const": other}) is None for at, one in enumerate(items) for other in items[:at]
+    )
+    assert (mismatch(items, {"type": "array", "uniqueItems": True}) is not None) == alike
+
+
+def test_many_items_are_found_unique_in_linear_time() -> None:
+    """Each with each would be 20 billion comparisons."""
+    items: list[Value] = [{"n": number} for number in range(200_000)]
+    assert mismatch(items, {"uniqueItems": True}) is None
+    assert mismatch([*items, {"n": 7.0}], {"uniqueItems": True}) == "it[200000] stands there twice"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -122,7 +123,7 @@ class Connection:
     @contextlib.asynccontextmanager
     async def _answered(self, request: Request) -> "AsyncIterator[httpx2.Response]":
         """The response to `request`, its head read and its status good."""
-        client = self._open()
+        client = self._client or await self._opened()
         headers = {
             **request.headers,
             "Content-Type": _JSON,
@@ -146,14 +147,16 @@ class Connection:
         finally:
             await response.aclose()
 
-    def _open(self) -> "httpx2.AsyncClient":
-        if self._client is None:
-            import httpx2
+    async def _opened(self) -> "httpx2.AsyncClient":
+        import httpx2
 
+        # Else nothing is read from disk for it. It takes as long as many requests: not on the loop.
+        verify = await asyncio.to_thread(_trusted) if self._url.startswith("https:") else False
+        if self._client is None:
             self._client = httpx2.AsyncClient(
                 timeout=httpx2.Timeout(None, connect=self._config.connect_timeout),
                 limits=httpx2.Limits(max_connections=None, max_keepalive_connections=20),
-                verify=self._url.startswith("https:"),  # else nothing is read from disk for it
+                verify=verify,
                 trust_env=not self._url.startswith(_LOCAL),  # a proxy cannot reach this machine
                 cookies=no_cookies(),
             )
@@ -233,6 +236,13 @@ class Connection:
     def _too_large(self, limit: int) -> Broken:
         most = f"{limit // (1024 * 1024)} MiB" if limit else "1 MiB in one event"
         return Broken(f"{self._at()} sends more than {most}", hint="ask for less, or for fewer texts at once")
+
+
+def _trusted() -> ssl.SSLContext:
+    """Whom to believe, as the environment has it."""
+    import httpx2
+
+    return httpx2.create_ssl_context()
 
 
 def _kind(response: "httpx2.Response") -> str:

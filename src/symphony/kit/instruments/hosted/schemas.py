@@ -5,7 +5,7 @@ rather than passed over: a schema that seems to be checked and is not would be w
 """
 
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 
 from symphony.ports.values import Value
 
@@ -146,9 +146,11 @@ def _list_mismatch(value: list[Value], schema: Mapping[str, Value], place: str) 
     if why := _size_mismatch(len(value), schema, "Items", f"{place or 'it'} has {len(value)} items"):
         return why
     if schema.get("uniqueItems") is True:
+        seen: set[Hashable] = set()
         for at, one in enumerate(value):
-            if any(_same(one, other) for other in value[:at]):
+            if (known := _known_as(one)) in seen:
                 return f"{place or 'it'}[{at}] stands there twice"
+            seen.add(known)
     items = schema.get("items", True)
     found = (mismatch(item, items, f"{place}[{at}]") for at, item in enumerate(value))
     return next((why for why in found if why), None)
@@ -178,6 +180,15 @@ def _size_mismatch(size: int, schema: Mapping[str, Value], what: str, said: str)
 
 def _number(value: Value) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _known_as(value: Value) -> Hashable:
+    """Equal for values that are the `_same`, and different for others: for sets."""
+    if isinstance(value, list):
+        return "list", tuple(map(_known_as, value))
+    if isinstance(value, dict):
+        return "map", frozenset((key, _known_as(item)) for key, item in value.items())
+    return isinstance(value, bool), value
 
 
 def _same(one: Value, other: Value) -> bool:
