@@ -15,6 +15,7 @@ import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
+from symphony import Symphony
 from symphony.commons.errors import SymphonyError
 from symphony.commons.time import SystemClock
 from symphony.kit import http, operators
@@ -326,6 +327,22 @@ def test_a_wait_beyond_the_patience_shows_the_answer_and_no_timeout(
     assert len(httpserver.log) == 2
 
 
+async def test_a_wait_beyond_the_nodes_own_timeout_shows_the_answer_and_no_timeout(
+    httpserver: HTTPServer, tmp_path: Path
+) -> None:
+    httpserver.expect_request("/").respond_with_data("slow", status=429, headers={"Retry-After": "20"})
+    url = f"http://localhost:{httpserver.port}/"
+    (tmp_path / "flow.yaml").write_text(
+        f"name: Ask\nnodes: {{a: {{operator: http.get, timeout: 10s, inputs: {{url: '{url}'}}}}}}\n"
+    )
+    async with Symphony.open(home=tmp_path / "home") as symphony:
+        allowed = [f"localhost:{httpserver.port}"]
+        run = await symphony.start(tmp_path / "flow.yaml", {}, allow_hosts=allowed)
+        result = await run.result()
+    assert "status 429: slow" in str(result.error)
+    assert len(httpserver.log) == 1
+
+
 def test_a_server_that_hangs_after_it_refused_is_told_with_what_it_said(
     ask: Ask, httpserver: HTTPServer
 ) -> None:
@@ -349,6 +366,8 @@ def test_a_server_that_hangs_after_it_refused_is_told_with_what_it_said(
         assert ask("http.get", "/b", seconds=0.5, fail=False)["text"] == "busy"
     finally:
         held.set()
+    while len(httpserver.log) < 4:  # what is late is not to be heard in the next test
+        continue
 
 
 @pytest.mark.parametrize(

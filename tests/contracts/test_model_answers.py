@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from symphony.commons.deadline import within
 from symphony.commons.settings import ModelConfig
 from symphony.kit.instruments.hosted import reading
 from symphony.kit.instruments.hosted.models import HostedModels
@@ -338,6 +339,17 @@ async def test_what_passes_is_asked_again(
 ) -> None:
     server.script += [Answers(status, {**JSON, **headers}, json.dumps(body).encode()), Says(("ok",))]
     assert (await make().invoke("m", {"prompt": "hi"}, {}))["text"] == "ok"
+
+
+@pytest.mark.parametrize("told", ["45", None])
+async def test_a_wait_beyond_the_nodes_own_timeout_shows_what_the_provider_said(
+    make: Make, server: ModelServer, told: str | None
+) -> None:
+    headers = JSON if told is None else {**JSON, "Retry-After": told}
+    server.script += [Answers(429, headers, b'{"error": "slow down"}')] * 3
+    with within(40 if told else 0.0), pytest.raises(ModelFailed, match="answered 429: slow down"):
+        await make().invoke("m", {"prompt": "hi"}, {})
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from symphony.commons.deadline import left_s
 from symphony.commons.errors import Detail, SerializationFailed
 from symphony.commons.time import SystemClock
 from symphony.ipc.values import check_json
@@ -286,13 +287,14 @@ async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
     attempts = limits.retries + 1 if asked.method in _REPEATABLE else 1
     loop = asyncio.get_running_loop()
     end, last = loop.time() + limits.seconds, None
+    patience = min(end, loop.time() + left_s())
     for attempt in range(1, attempts + 1):
         delay_s = min(0.2 * 2.0**attempt, 10.0)
         try:
             async with asyncio.timeout_at(end):
                 reply = await _followed(asked, allowed, limits)
         except Unanswered:
-            if attempt == attempts or loop.time() + delay_s >= end:
+            if attempt == attempts or loop.time() + delay_s >= patience:
                 raise
         except TimeoutError:
             if last is not None and not limits.fail:
@@ -302,7 +304,7 @@ async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
             last = reply
             told_s = asked_wait_s(reply.headers.get("retry-after"), _now_s(reply))
             delay_s = delay_s if told_s is None else told_s
-            too_late = delay_s > RETRY_AFTER_MAX_S or loop.time() + delay_s >= end
+            too_late = delay_s > RETRY_AFTER_MAX_S or loop.time() + delay_s >= patience
             if attempt == attempts or reply.status not in _AGAIN or too_late:
                 return reply
         await asyncio.sleep(delay_s)

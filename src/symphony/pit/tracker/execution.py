@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
+from symphony.commons.deadline import within
 from symphony.commons.environment import withholding
 from symphony.commons.marks import NODE_VARIABLE, marking
 from symphony.commons.raised import brief, told
@@ -199,7 +200,8 @@ class Executor:
             limit = asyncio.timeout(work.timeout_s)
             try:
                 async with limit:
-                    return await self._here(work, inputs, node, attempt, pool, asking)
+                    with within(work.timeout_s):
+                        return await self._here(work, inputs, node, attempt, pool, asking)
             except TimeoutError as error:
                 if limit.expired():
                     raise too_late(work) from error

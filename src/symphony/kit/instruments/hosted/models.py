@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from symphony.commons.deadline import left_s
 from symphony.commons.logging import logger
 from symphony.commons.settings import ModelConfig
 from symphony.kit.instruments.hosted import anthropic, openai, prices, schemas
@@ -211,6 +212,8 @@ class Hosted:
                     if tally.seen or attempt > self.config.retries:
                         raise
                     wait_s = delay_s(attempt, error.asked_s, self._chance.random())
+                    if wait_s >= left_s():
+                        raise
                     _log.warning(
                         "model is asked again",
                         model=self.name,

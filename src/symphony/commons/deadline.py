@@ -1,0 +1,25 @@
+"""Until when the attempt of a node may go on, for those inside it who would wait."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from math import inf
+
+_end: ContextVar[float] = ContextVar("_end", default=inf)
+
+
+@contextlib.contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """What runs inside ends at the latest in so many seconds; None: nobody says."""
+    end = inf if seconds is None else asyncio.get_running_loop().time() + seconds
+    token = _end.set(min(end, _end.get()))
+    try:
+        yield
+    finally:
+        _end.reset(token)
+
+
+def left_s() -> float:
+    """Seconds that are left, infinitely many if nobody says. Whoever waits longer only hides why."""
+    return _end.get() - asyncio.get_running_loop().time()
