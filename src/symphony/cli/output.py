@@ -162,7 +162,7 @@ def divert_descriptor() -> None:
     out.flush()
     own = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    sys.stdout = TextIOWrapper(own, encoding=out.encoding, errors=out.errors, line_buffering=is_terminal(out))
+    sys.stdout = _Results(own, encoding=out.encoding, errors=out.errors, line_buffering=is_terminal(out))
 
 
 def colourful(stream: TextIO | None) -> bool:

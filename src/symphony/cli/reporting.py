@@ -1,10 +1,12 @@
 """What `run` and `runs resume` print when the run has ended."""
 
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from symphony.cli import ending, failures, output, spelling, timeline
+from symphony.commons.errors import SymphonyError
 from symphony.ports.runs import RunStatus
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ class Report:
         if self.chart and outcome.events:
             self._chart(symphony, outcome)
         output.note(ending.closing_text(run, outcome.elapsed_s, page))
-        if self.resumable and (words := ending.advice(run)):
+        if gone := _record_gone(symphony, run.run_id):
+            output.note(gone)
+        elif self.resumable and (words := ending.advice(run)):
             output.note(words)
 
     def _chart(self, symphony: "Symphony", outcome: "Outcome") -> None:
@@ -48,10 +52,21 @@ class Report:
         from symphony.pit.tracker.outline import Outline
         from symphony.workflow import Workflow
 
-        if symphony.home is None:  # no journal tells it
-            outline = Outline(self.workflow or Workflow(name=""))
-        else:
-            outline = Insight(symphony.runs).outline(outcome.result.run_id)
+        outline = Outline(self.workflow or Workflow(name=""))
+        if symphony.home is not None:
+            # Somebody may have moved or removed the home meanwhile: what happened is in memory, too.
+            with suppress(SymphonyError, OSError):
+                outline = Insight(symphony.runs).outline(outcome.result.run_id)
         seen = timeline.Seen(History(outcome.events), outline)
         if text := timeline.text(seen, timeline.look(sys.stderr, rows_max=_ROWS_MAX)):
             output.note(text.rstrip("\n"))
+
+
+def _record_gone(symphony: "Symphony", run_id: str) -> str:
+    """What to say where the home was moved or removed while the run went on; else empty."""
+    if symphony.home is None or symphony.runs.journal_path(run_id).exists():
+        return ""
+    return (
+        f"note: the record of this run is no longer in {output.shown(str(symphony.home))}: "
+        "if the folder was moved, name it with SYMPHONY_HOME to see the run again"
+    )

@@ -93,7 +93,9 @@ def retain_logs(runs: Runs, keep: Keep, now_s: float) -> int:
 
     Logs of runs that go on, wait or may be resumed stay. Whatever fails is left for the next time.
     """
-    logs = sorted(_logs(runs), key=lambda one: one.changed_s, reverse=True)
+    logs: list[_Log] = []
+    with contextlib.suppress(OSError):
+        logs = sorted(_logs(runs), key=lambda one: one.changed_s, reverse=True)
     size, removed = 0, 0
     for number, log in enumerate(logs):
         size += log.size

@@ -1,0 +1,113 @@
+"""Errors of others in words: one word for the code, text that can be shown, no secret in any part."""
+
+import asyncio
+import concurrent.futures
+import enum
+from collections.abc import Callable
+
+import pytest
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.raised import HINT_CHARS_MAX, MESSAGE_CHARS_MAX, brief, contained, is_interrupt, told
+
+
+class Level(enum.StrEnum):
+    BAD = "bad-level"
+
+
+class Nasty:
+    def __str__(self) -> str:
+        raise KeyboardInterrupt
+
+
+def error(**parts: object) -> SymphonyError:
+    made = SymphonyError("said")
+    for name, value in parts.items():
+        setattr(made, name, value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("no-table", "no-table"), ("Pool.exhausted", "Pool.exhausted"), (Level.BAD, "bad-level"),
+        (404, "404"),
+        (None, "operator-failed"), ("", "operator-failed"), ("two words", "operator-failed"),
+        ("a\nb", "operator-failed"), ("\x1b[31m", "operator-failed"), ("é", "operator-failed"),
+        ("x" * 200, "operator-failed"), (["a"], "operator-failed"), (Nasty(), "operator-failed"),
+        ("\ud800", "operator-failed"),
+    ],
+)  # fmt: skip
+def test_a_code_is_one_word(code: object, expected: str) -> None:
+    assert told(error(code=code)).code == expected
+
+
+@pytest.mark.parametrize(
+    "text", [7, b"\xff", ["a"], {"a": object()}, Nasty(), "\ud800", "\x1b[2J\x00", "a\r\nb"]
+)
+@pytest.mark.parametrize("part", ["message", "hint"])
+def test_message_and_hint_are_text_that_can_be_written_down(part: str, text: object) -> None:
+    found = brief(told(error(**{part: text})), str)
+    for said in (found.message, found.hint or ""):
+        said.encode()
+    assert "\x1b" not in (found.hint or "")
+    assert "\x00" not in (found.hint or "")
+
+
+def test_a_hint_keeps_its_first_ten_lines_and_a_message_eight_thousand_characters() -> None:
+    found = brief(told(error(message="m" * 100_000, hint="\n".join(map(str, range(300))))), str)
+    assert len(found.message) == MESSAGE_CHARS_MAX
+    assert found.hint == "0\n1\n2\n3\n4\n5\n6\n7\n8\n9 …"
+    long = brief(told(error(hint="h" * 5_000)), str).hint
+    assert long == "h" * HINT_CHARS_MAX + " …"
+    assert brief(told(error(hint=" \n ")), str).hint is None
+
+
+@pytest.mark.parametrize("before", [HINT_CHARS_MAX - 4, MESSAGE_CHARS_MAX - 4, 0])
+def test_a_secret_at_the_cut_is_hidden_before_it(before: int) -> None:
+    secret = "c0rrect-horse"
+    text = "x" * before + secret
+    found = brief(told(error(code=secret, message=text, hint=text)), lambda said: said.replace(secret, "***"))
+    assert found.code == "operator-failed"
+    assert "c0rr" not in f"{found.message} {found.hint}"
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        StopIteration(), StopIteration(Nasty()), SystemExit(3), SystemExit(Nasty()), GeneratorExit(),
+        KeyboardInterrupt(), asyncio.CancelledError(), concurrent.futures.CancelledError(),
+        BaseExceptionGroup("g", [KeyboardInterrupt(), BaseExceptionGroup("h", [SystemExit(1)])]),
+    ],
+)  # fmt: skip
+def test_what_would_harm_more_than_its_attempt_is_contained(raised: BaseException) -> None:
+    made = contained(raised)
+    assert isinstance(made, SymphonyError)
+    assert made.code == "operator-failed"
+    assert made.__cause__ is raised
+
+
+@pytest.mark.parametrize("raised", [ValueError("x"), TimeoutError(), StopAsyncIteration(), error()])
+def test_ordinary_errors_stay_what_they_are(raised: Exception) -> None:
+    assert contained(raised) is raised
+
+
+def test_a_group_tells_what_is_in_it() -> None:
+    group = ExceptionGroup("two", [ValueError("one"), ExceptionGroup("in", [KeyError("two")])])
+    assert "ValueError: one" in told(group).message
+    assert "KeyError: 'two'" in told(group).message
+
+
+def raises() -> None:
+    raise KeyboardInterrupt
+
+
+def group() -> None:
+    raise BaseExceptionGroup("g", [KeyboardInterrupt()])
+
+
+@pytest.mark.parametrize("act", [raises, group])
+def test_a_keyboard_interrupt_that_code_raises_itself_is_no_ctrl_c(act: Callable[[], None]) -> None:
+    with pytest.raises(BaseException) as caught:
+        act()
+    assert not is_interrupt(caught.value)
