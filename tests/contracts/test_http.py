@@ -5,6 +5,7 @@ import gzip
 import json
 import socket
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from ipaddress import ip_address
@@ -157,6 +158,23 @@ def test_every_address_of_a_name_is_tried_in_turn(ask: Ask, httpserver: HTTPServ
     with pytest.raises(HttpFailed, match=r"127\.0\.0\.9: .*, nor to ::1: "):
         ask("http.get", "/", retries=0)
     assert len(httpserver.log) == 1
+
+
+@pytest.mark.slow
+def test_an_address_that_says_nothing_leaves_time_for_the_others(
+    ask: Ask, httpserver: HTTPServer, names: Names
+) -> None:
+    httpserver.expect_request("/").respond_with_data("here")
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.socket())
+        silent.bind(("127.0.0.9", httpserver.port))
+        silent.listen(0)
+        for _ in range(4):  # the queue is full then, and the kernel passes over whoever comes
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.9", httpserver.port))
+        names["localhost"] = ["127.0.0.9", "127.0.0.1"]
+        assert ask("http.get", "/", retries=0, seconds=4)["text"] == "here"
 
 
 def test_an_address_that_is_not_allowed_is_refused_though_another_one_would_answer(

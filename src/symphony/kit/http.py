@@ -429,7 +429,7 @@ async def _once(
         try:
             made = open_client.build_request(
                 asked.method, url.copy_with(host=address), headers=headers, content=asked.body,
-                extensions={"sni_hostname": url.host}, timeout=patience(limits.seconds, last=left == 0),
+                extensions={"sni_hostname": url.host}, timeout=patience(limits.seconds, left=left),
             )  # fmt: skip
             response = await open_client.send(made, stream=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:

@@ -70,12 +70,12 @@ def no_cookies() -> "CookieJar":
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
-def patience(seconds: float, *, last: bool) -> "httpx2.Timeout":
-    """How long to wait for one address: others are to have their turn."""
+def patience(seconds: float, *, left: int) -> "httpx2.Timeout":
+    """How long to wait for one address: the `left` others are to have their turn."""
     import httpx2
 
     whole = max(seconds, 0.001)
-    return httpx2.Timeout(whole, connect=whole if last else min(CONNECT_S, whole / 2))
+    return httpx2.Timeout(whole, connect=min(CONNECT_S, whole / (left + 1)) if left else whole)
 
 
 async def resolved(url: "httpx2.URL", allowed: Allowed) -> list[str]:
