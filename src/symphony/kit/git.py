@@ -230,6 +230,9 @@ async def diff(
 ) -> Diff:
     """Compare two commits, or a commit and the working tree.
 
+    Filters and drivers that the repository configures are not run: files of Git LFS are compared as
+    pointers in commits, and as they are in the working tree.
+
     path: a folder inside the repository; the comparison is limited to it
     base: what to compare with
     head: what to compare; null for the working tree as it is, without untracked files
