@@ -1,5 +1,6 @@
 """No value is larger than the settings allow, whatever path it is made on; the error says which and where."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -170,3 +171,38 @@ def test_a_value_takes_at_least_what_is_in_it(value: Value, size: int) -> None:
     with pytest.raises(ValueTooLarge, match="it is larger"):
         bounded(value, "it", size - 1)
     bounded(7, "it", 0)
+
+
+@operator("limits.huge", version="1.0.0", pure=True)
+async def huge(size: int) -> list[int]:
+    """Something large, on the loop."""
+    return list(range(size))
+
+
+async def test_what_is_very_large_is_stored_beside_the_loop_and_arrives(tmp_path: Path) -> None:
+    workflow = loads(
+        b"""
+name: huge
+nodes:
+  a: {operator: limits.huge, inputs: {size: 700000}}
+  b: {operator: limits.count, inputs: {value: "${{ a.result }}"}}
+outputs: {n: "${{ b.result }}"}
+""",
+        "yaml",
+    )
+    async with Symphony.open(tmp_path, operators=[huge, count]) as symphony:
+        handle = await symphony.start(workflow)
+        assert (await handle.result()).outputs == {"n": 700_000}
+        assert (await (await symphony.rerun(handle.run_id, first="b")).result()).outputs == {"n": 700_000}
+
+
+async def test_a_run_is_cancelled_while_something_very_large_is_stored(tmp_path: Path) -> None:
+    workflow = loads(b"{name: huge, nodes: {a: {operator: limits.huge, inputs: {size: 3000000}}}}", "yaml")
+    async with Symphony.open(tmp_path, operators=[huge]) as symphony:
+        handle = await symphony.start(workflow)
+        while not handle.progress().slowest:  # noqa: ASYNC110  (its task stores what it gave)
+            await asyncio.sleep(0)
+        handle.cancel()
+        result = await handle.result()
+        assert result.status is RunStatus.CANCELLED
+        assert result.nodes["a"].status == "cancelled"

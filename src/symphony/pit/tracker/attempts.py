@@ -2,12 +2,12 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 
 from symphony.commons.raised import contained
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
-from symphony.pit.tracker.execution import Asking, Executor
+from symphony.pit.tracker.execution import Asking, Executor, Finished
 from symphony.pit.tracker.failures import NotStored
 from symphony.pit.tracker.recording import Recorder
 from symphony.pit.tracker.spending import Meter
@@ -17,6 +17,7 @@ from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work, retry_delay_s
 from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
+from symphony.ports.values import StoredValue, Value
 
 
 class Attempts:
@@ -67,9 +68,23 @@ class Attempts:
     def launch(self, slot: int, work: Work) -> None:
         """Begin an attempt in a task of its own."""
         attempt = self._machine.attempts[slot]
-        self._unwanted.discard(slot)
         self._transitions.started(slot, attempt)
-        task = self._loop.create_task(self._execute(slot, work, attempt), name=self._machine.name(slot))
+        self._begin(slot, self._execute(slot, work, attempt))
+
+    def store(
+        self,
+        slot: int,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        returned: Mapping[str, Value],
+        started: float,
+    ) -> None:
+        """Store what an inline operator returned, in a thread: so much would hold up everything else."""
+        self._begin(slot, self._store(slot, work, inputs, returned, started))
+
+    def _begin(self, slot: int, work: Coroutine[None, None, None]) -> None:
+        self._unwanted.discard(slot)
+        task = self._loop.create_task(work, name=self._machine.name(slot))
         self._tasks[slot] = task
         self._unbegun.add(slot)
         task.add_done_callback(self._done)
@@ -144,23 +159,43 @@ class Attempts:
                 work, inputs, self._machine.name(slot), attempt, self._pool,
                 self._asking(slot, work, meter), base=self._bindings.base(slot),
             )  # fmt: skip
-            del self._tasks[slot]
-            if self._machine.frame(slot).stopping is not None:
-                self._transitions.cancelled(slot, finished.usage)
-            else:
-                self._transitions.finished(slot, finished, started)
-        except asyncio.CancelledError as error:
-            self._tasks.pop(slot, None)
-            if self._alive() and slot in self._unwanted:
-                self._transitions.cancelled(slot, _used(meter))
-            elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
-                self._transitions.failed(slot, contained(error), started, usage=_used(meter))
-        except NotStored as error:
-            self._tasks.pop(slot, None)
+            self._finished(slot, finished, started)
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
+            self._unfinished(slot, error, started, _used(meter))
+
+    async def _store(
+        self,
+        slot: int,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        returned: Mapping[str, Value],
+        started: float,
+    ) -> None:
+        self._unbegun.discard(slot)
+        name, store = self._machine.name(slot), self._executor.store_outputs
+        try:
+            outputs = await self._loop.run_in_executor(self._pool, store, work, returned, name, inputs)
+            self._finished(slot, Finished(outputs), started)
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001
+            self._unfinished(slot, error, started, None)
+
+    def _finished(self, slot: int, finished: Finished, started: float) -> None:
+        del self._tasks[slot]
+        if self._machine.frame(slot).stopping is not None:
+            self._transitions.cancelled(slot, finished.usage)
+        else:
+            self._transitions.finished(slot, finished, started)
+
+    def _unfinished(self, slot: int, error: BaseException, started: float, used: Usage | None) -> None:
+        self._tasks.pop(slot, None)
+        if isinstance(error, NotStored):
             self._transitions.halt(error.why)
-        except Exception as error:  # noqa: BLE001  (an operator may raise anything)
-            self._tasks.pop(slot, None)
-            self._transitions.failed(slot, error, started, usage=_used(meter))
+        elif not isinstance(error, asyncio.CancelledError):
+            self._transitions.failed(slot, error, started, usage=used)
+        elif self._alive() and slot in self._unwanted:
+            self._transitions.cancelled(slot, used)
+        elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
+            self._transitions.failed(slot, contained(error), started, usage=used)
 
     def _asking(self, slot: int, work: Work, meter: Meter | None) -> Asking | None:
         return None if meter is None else Asking(meter, self._bindings.config(slot, work))

@@ -165,7 +165,6 @@ class Engine:
         self._steering = Steering(replay, bindings, transitions, clock)
         self._nesting = Nesting(replay, bindings, transitions, self._timers, clock, self.job.cwd)
         self._waits = Waits(replay, bindings, transitions, self._timers, clock, self._answers)
-        self._inline = Inline(self.machine, bindings, self._executor, transitions, clock)
         self._attempts = Attempts(
             self.machine,
             bindings,
@@ -177,6 +176,9 @@ class Engine:
             self._going,
             self.feed.tell,
             self._bug,
+        )
+        self._inline = Inline(
+            self.machine, bindings, self._executor, transitions, clock, self._attempts.store
         )
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:

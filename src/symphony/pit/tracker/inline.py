@@ -4,7 +4,7 @@ This is the hot path of a run with many small nodes. Every shortcut below gives 
 way round: what is checked, sealed, stored and recorded does not depend on who does it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.raised import contained
@@ -19,13 +19,26 @@ from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 
+APART_BYTES = 1 << 20
+"""Outputs that are larger are stored in a thread."""
+
 
 class Inline:
-    """Runs slots whose operators are inline; `run` reports the end before it returns."""
+    """Runs slots whose operators are inline; `run` reports the end before it returns.
+
+    What is very large is handed to `store`, which reports later (see `Attempts.store`).
+    """
 
     def __init__(
-        self, machine: Machine, bindings: Bindings, executor: Executor, transitions: Transitions, clock: Clock
+        self,
+        machine: Machine,
+        bindings: Bindings,
+        executor: Executor,
+        transitions: Transitions,
+        clock: Clock,
+        store: "Callable[[int, Work, Mapping[str, StoredValue], Mapping[str, Value], float], None]",
     ) -> None:
+        self._store = store
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._transitions, self._now, self._inputs = transitions, clock.now_s, bindings.inputs
         self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
@@ -48,7 +61,10 @@ class Inline:
                 or work.node.artifact is not None
                 or len(body := encode_value(outputs)) > INLINE_BYTES_MAX
             ):
-                outputs, body = self._ready(slot, work, inputs, returned)
+                ready = self._ready(slot, work, inputs, returned, started)
+                if ready is None:
+                    return
+                outputs, body = ready
         except NotStored as error:
             self._transitions.halt(error.why)
             return
@@ -85,9 +101,14 @@ class Inline:
         )
 
     def _ready(
-        self, slot: int, work: Work, inputs: Mapping[str, StoredValue], returned: dict[str, Value]
-    ) -> tuple[Mapping[str, StoredValue], bytes]:
-        """The outputs as others see them, and as the journal holds them."""
+        self,
+        slot: int,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        returned: dict[str, Value],
+        started: float,
+    ) -> tuple[Mapping[str, StoredValue], bytes] | None:
+        """The outputs as others see them, and as the journal holds them; None if they are stored apart."""
         if work.node.artifact is None:
             made = check_outputs(work, returned)
             body = encode_value(self._executor.seal_all(made))
@@ -96,6 +117,9 @@ class Inline:
             self._executor.bound_outputs(made, self._machine.name(slot))
             if self._bindings.grows(slot, body):
                 return made, body
+            if len(body) > APART_BYTES:
+                self._store(slot, work, inputs, made, started)
+                return None
         stored = self._executor.store_outputs(work, returned, self._machine.name(slot), inputs)
         outputs = check_outputs(work, stored)
         return outputs, encode_value(self._executor.seal_all(outputs))
