@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_bounded
+from symphony.commons.lines import lines_of
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped, TemplateFailed
 from symphony.ports.values import Value
 from symphony.sdk import Bounds, Context, operator
@@ -178,9 +179,10 @@ def render(
     The template sees `data` and, if that is a map, its keys as names. It may include and extend
     templates from its own folder and the workflow's. It is sandboxed: it reaches nothing but
     the data, and an unknown name is an error. Lines that hold only a tag leave no empty line. Of
-    Jinja2's filters there are four more: `md` writes a text so that Markdown shows it as it is, on
+    Jinja2's filters there are five more: `md` writes a text so that Markdown shows it as it is, on
     one line; `code` makes a code span of it; `cell` lets a code span stand in a table;
-    `comment` lets a text stand in a comment of HTML.
+    `comment` lets a text stand in a comment of HTML; `lines`
+    gives the lines of a text.
 
     template: a file, relative to the folder of the workflow
     data: what to fill in
@@ -299,7 +301,7 @@ def _environment(
         cache_size=0,
     )
     made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell, comment=html_comment)
-    made.filters["pprint"] = _printed
+    made.filters.update(lines=lambda value: lines_of(str(value)), pprint=_printed)
     made.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return made
 

@@ -164,3 +164,11 @@ def test_a_file_that_now_stands_before_another_one_counts(run: Any, tmp_path: Pa
     before = reads({"template": "t/main.txt"}, run.context())
     (tmp_path / "t" / "part.txt").write_text("new")
     assert reads({"template": "t/main.txt"}, run.context()) != before
+
+
+def test_text_from_outside_is_made_fit_for_where_it_stands(run: Any) -> None:
+    text = "{{ t | comment }}\n{{ t | md }}\n{% for l in t | lines %}[{{ l }}]{% endfor %}"
+    shown = run("text.render", text=text, data={"t": "a --> &lt; b\rc\u2028d\r\ne"})["text"]
+    assert shown.split("\n", 1)[0].startswith("a --&gt; &lt; b\rc")
+    assert "a --\\> \\&lt; b c d e" in shown
+    assert shown.endswith("[a --> &lt; b][c\u2028d][e]")
