@@ -17,6 +17,8 @@ from symphony.ports.values import Value
 
 ACCEPTED_CODINGS: Final = "gzip, deflate"
 _TEXTUAL: Final = ("text/", "application/json", "application/xml", "application/javascript")
+_PACKINGS: Final = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "dcb", "dcz")
+"""Known codings; what else stands in that header, such as a character set, packs nothing."""
 _PIECE: Final = 64 * 1024
 _UNPACKED_PIECE: Final = 1024 * 1024
 _GZIP_BITS, _ZLIB_BITS, _RAW_BITS = 16 + zlib.MAX_WBITS, zlib.MAX_WBITS, -zlib.MAX_WBITS
@@ -67,12 +69,15 @@ def content_of(
     body: bytes | bytearray, *, content_type: str, charset: str | None, coding: str, most: int, stop: Stop
 ) -> Content:
     """The content of a body as it came. Raises Unpackable, and OutputTooLarge above `most` bytes."""
+    odd = [name for name in _codings(coding) if name not in ("identity", *_PACKINGS)]
+    remarks = tuple(f"says that it is packed with {name[:40]!r}, which is not known" for name in odd)
     body = unpacked(body, coding, most, stop)
     kind = content_type.lower().partition(";")[0].strip()
     is_json = kind in ("application/json", "text/json") or kind.endswith("+json")
     if body and not (is_json or kind.startswith(_TEXTUAL) or kind.endswith("+xml")):
-        return Content(data=bytes(body))
-    text, remarks = decoded(body, charset, stop)
+        return Content(data=bytes(body), remarks=remarks)
+    text, more = decoded(body, charset, stop)
+    remarks += more
     if not (is_json and text):
         return Content(text=text, remarks=remarks)
     try:
@@ -109,9 +114,7 @@ def decoded(body: bytes | bytearray, charset: str | None, stop: Stop) -> tuple[s
 
 def unpacked(body: bytes | bytearray, coding: str, most: int, stop: Stop) -> bytes | bytearray:
     """A body without its content codings (RFC 9110, 8.4). Raises Unpackable, OutputTooLarge."""
-    codings = [
-        one for one in (name.strip().lower() for name in coding.split(",")) if one not in ("", "identity")
-    ]
+    codings = [name for name in _codings(coding) if name in _PACKINGS]
     if len(codings) > 2 and body:
         raise Unpackable("it is packed more than twice")
     for name in reversed(codings if body else []):
@@ -120,7 +123,7 @@ def unpacked(body: bytes | bytearray, coding: str, most: int, stop: Stop) -> byt
         elif name == "deflate":  # meant as zlib's format, sent by some as what is inside it
             bits = _ZLIB_BITS if body[0] & 0x0F == 8 and int.from_bytes(body[:2]) % 31 == 0 else _RAW_BITS
         else:
-            raise Unpackable(f"it is packed with {name[:40]!r}, which was not asked for")
+            raise Unpackable(f"it is packed with {name!r}, which was not asked for")
         grown = bytearray()
         for piece in _inflated(body, bits):
             grown += piece
@@ -129,6 +132,10 @@ def unpacked(body: bytes | bytearray, coding: str, most: int, stop: Stop) -> byt
                 raise OutputTooLarge(f"it has more than {most:,} bytes", hint="raise max_bytes")
         body = grown
     return body
+
+
+def _codings(coding: str) -> list[str]:
+    return [name for name in (one.strip().lower() for one in coding.split(",")) if name]
 
 
 def _inflated(packed: bytes | bytearray, bits: int) -> Iterator[bytes]:

@@ -450,6 +450,7 @@ async def test_an_answer_is_taken_for_what_it_means(joined: Join, answer: str, r
     ("answer", "number", "why"),
     [
         ('{"jsonrpc":"2.0","id":1}', -32603, "no answer"),
+        ('{"jsonrpc":"2.0","id":"1"}', -32603, "no answer"),
         ('{"jsonrpc":"2.0","id":1,"error":null}', -32603, "neither"),
         ('{"jsonrpc":"2.0","id":1,"result":null,"error":{"code":-1,"message":"no"}}', -1, "no"),
         ('{"jsonrpc":"2.0","id":1,"result":5,"error":{"code":-1,"message":"no"}}', -1, "no"),

@@ -6,6 +6,7 @@ import zlib
 import pytest
 
 from symphony.kit.http_bodies import Content, content_of
+from symphony.kit.retry_after import asked_wait_s
 
 
 def content(
@@ -67,3 +68,35 @@ def test_any_other_character_set_is_read_as_utf_8_and_told(charset: str) -> None
     found = content("café-abc".encode(), charset=charset)
     assert found.text == "café-abc"
     assert charset in found.remarks[0]
+
+
+@pytest.mark.parametrize("coding", ["UTF-8", "none", "binary", "x" * 100])
+def test_a_coding_that_is_none_packs_nothing_and_is_told(coding: str) -> None:
+    found = content(b'{"a": 1}', kind="application/json", coding=coding)
+    assert found.json == {"a": 1}
+    assert coding[:40].lower() in found.remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("Fri, 31 Dec 1999 23:59:59 GMT", 86_399.0),
+        ("Friday, 31-Dec-99 23:59:59 GMT", 86_399.0),
+        ("Fri Dec 31 23:59:59 1999", 86_399.0),
+        ("Thu, 30 Dec 1999 23:59:59 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("120", 120.0),
+        (" 0 ", 0.0),
+        ("2.5", 2.5),
+        ("-5", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        ("1e999", float("inf")),
+        ("Fri, 99 Foo 1999", None),
+    ],
+)
+def test_retry_after_is_read_as_rfc_9110_has_it(header: str | None, seconds: float | None) -> None:
+    """The first, and 120, are the samples of section 10.2.3; the three forms those of 5.6.7."""
+    midnight_before_s = 946_598_400.0  # 1999-12-31T00:00:00Z
+    assert asked_wait_s(header, midnight_before_s) == seconds
