@@ -132,7 +132,7 @@ def private_directory(folder: Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """As `private_directory`. Raises OSError."""
+    """Make `folder` and the parents that it lacks, each with mode 0700. Raises OSError."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError:

@@ -4,6 +4,7 @@ A clock may be wrong and a wait may end after the year 9999, where calendars end
 told as the nearest one that can be.
 """
 
+import math
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,7 +19,7 @@ _NS_MAX: Final = (1 << 63) - 1
 
 def within(epoch_s: float) -> float:
     """The nearest moment that calendars have; the epoch for what is no number."""
-    if epoch_s != epoch_s:
+    if math.isnan(epoch_s):
         return 0.0
     return min(max(epoch_s, FIRST_S), LAST_S)
 
@@ -32,12 +33,12 @@ def later(now_s: float, seconds: float) -> float:
 
 
 def utc(epoch_s: float) -> datetime:
-    """In UTC."""
+    """The moment in UTC, or the nearest one that calendars have."""
     return datetime.fromtimestamp(within(epoch_s), UTC)
 
 
 def local(epoch_s: float) -> datetime:
-    """In the local time zone; in UTC at the very ends of the calendar."""
+    """The moment in the local time zone; in UTC at the very ends of the calendar."""
     try:
         return datetime.fromtimestamp(within(epoch_s)).astimezone()
     except (OverflowError, OSError, ValueError):
@@ -45,10 +46,10 @@ def local(epoch_s: float) -> datetime:
 
 
 def iso(epoch_s: float) -> str:
-    """ISO 8601, UTC, with milliseconds: `2026-01-31T12:00:00.000Z`."""
+    """The moment as ISO 8601 in UTC, with milliseconds: `2026-01-31T12:00:00.000Z`."""
     return utc(epoch_s).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def nanoseconds(epoch_s: float) -> int:
-    """As 63 bits hold them: from the epoch to the year 2262."""
+    """Nanoseconds since the epoch, at least 0 and at most what 63 bits hold (the year 2262)."""
     return min(max(int(within(epoch_s) * _NS), 0), _NS_MAX)

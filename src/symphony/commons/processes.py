@@ -100,7 +100,10 @@ def marked(*marks: Mark) -> list[int]:
 
 
 def holders(name: str, *marks: Mark) -> dict[str, list[int]]:
-    """The processes that have the variable in their environment, by its value; as `marked` else."""
+    """The processes whose environment holds the variable `name` and every mark, by the value of `name`.
+
+    Neither this process nor those it descends from.
+    """
     found: dict[str, list[int]] = {}
     for pid in sorted(set(_pids()) - _lineage()):
         for variable in _environment(pid).split("\0") if _has(pid, marks) else ():
@@ -167,26 +170,25 @@ def end_descendants(sparing: Collection[int] = ()) -> int:
     many there were. Where this process adopts orphans, none escapes by leaving its parent.
     """
     spared = frozenset(sparing)
-
-    def find() -> set[int]:
-        reap_children()
-        return below(os.getpid(), spared) if has_children() else set()
-
-    return _end(find, None if spared else has_children)
+    return _end(lambda: _reaped_descendants(spared), None if spared else has_children)
 
 
 def kill_descendants() -> int:
     """SIGKILL for all that is below this process, until nothing is. For who is about to end itself."""
+    return _end(_reaped_descendants, has_children, grace_s=0)
 
-    def find() -> set[int]:
-        reap_children()
-        return below(os.getpid()) if has_children() else set()
 
-    return _end(find, has_children, grace_s=0)
+def _reaped_descendants(sparing: Collection[int] = ()) -> set[int]:
+    """What lives below this process, apart from the children `sparing` and theirs; the dead are reaped."""
+    reap_children()
+    return below(os.getpid(), sparing) if has_children() else set()
 
 
 def end_below(pid: int) -> int:
-    """End all that is below the process `pid`; as `end_marked` else."""
+    """End all that is below the process `pid`: SIGTERM, then SIGKILL after `GRACE_S`; gives how many.
+
+    Blocks: up to twice the grace if they do not go.
+    """
     return _end(lambda: below(pid))
 
 
@@ -286,7 +288,7 @@ def _pids() -> Iterator[int]:
 
 
 def _has(pid: int, marks: Iterable[Mark], *, prefix: bool = False) -> bool:
-    """Are all marks in the environment of `pid`? One without a home fits any: earlier versions told none."""
+    """Are all marks in the environment of `pid`? One without a home fits any: earlier versions set none."""
     environment, end = _environment(pid), "" if prefix else "\0"
     return all(
         f"\0{name}={value}{end}" in environment

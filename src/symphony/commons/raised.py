@@ -1,4 +1,4 @@
-"""What code that is not ours raised, made such that it can be told. Pure."""
+"""What code that is not ours raised, put into words that can be shown and recorded. Pure."""
 
 import re
 import signal
@@ -21,7 +21,7 @@ _RAISE: Final = opmap["RAISE_VARARGS"]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ErrorText:
     """An error in words: the code one short word, the rest text that UTF-8 can carry."""
 
     code: str
@@ -29,28 +29,28 @@ class Told:
     hint: str | None = None
 
 
-def told(error: BaseException) -> Told:
+def error_text(error: BaseException) -> ErrorText:
     """`error` in words, whatever its author put into it: code, message and hint of a SymphonyError.
 
     A code that is no word becomes `operator-failed`.
     """
     if not isinstance(error, SymphonyError):
-        return Told(OPERATOR_FAILED, sound(described(error)))
+        return ErrorText(OPERATOR_FAILED, sound(described(error)))
     code, message, hint = _text(error, "code") or "", _text(error, "message"), _text(error, "hint")
     if message is None:  # a subclass that never called our constructor
         message = described(error)
-    return Told(
+    return ErrorText(
         code if _CODE.fullmatch(code) else OPERATOR_FAILED,
         sound(message),
         None if hint is None else sound(hint),
     )
 
 
-def brief(error: Told, masked: Callable[[str], str]) -> Told:
-    """Such as people read it: secrets taken out by `masked`, then cut, the hint to ten lines."""
+def brief(error: ErrorText, masked: Callable[[str], str]) -> ErrorText:
+    """`error` as people read it: secrets taken out by `masked`, then cut, the hint to ten lines."""
     code = error.code if masked(error.code) == error.code else OPERATOR_FAILED
     hint = None if error.hint is None else _advice(masked(error.hint))
-    return Told(code, masked(error.message)[:MESSAGE_CHARS_MAX], hint)
+    return ErrorText(code, masked(error.message)[:MESSAGE_CHARS_MAX], hint)
 
 
 def contained(error: BaseException) -> Exception:

@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 
 from symphony.sdk.plain import to_value
 from symphony.sdk.sources import Walk, own_digest, ships
@@ -144,7 +144,7 @@ def _function_mark(function: object, seen: set[int]) -> object:
     source = _source(function, code)
     taken: list[object] = []
     if source is None or "<locals>" in function.__qualname__:
-        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        cells = [_content(cell) for cell in function.__closure__ or ()]
         defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
         taken = [_mark(one, seen) for one in (*cells, *defaults)]
     if source is not None:
@@ -153,6 +153,14 @@ def _function_mark(function: object, seen: set[int]) -> object:
         return digest, taken
     named = {name: function.__globals__[name] for name in _names(code) if name in function.__globals__}
     return _code_digest(code), taken, [(name, _mark(named[name], seen)) for name in sorted(named)]
+
+
+def _content(cell: CellType) -> object:
+    """What a function took from the one around it. Raises _CodeUnknown for a name that has no value yet."""
+    try:
+        return cell.cell_contents
+    except ValueError:
+        raise _CodeUnknown from None
 
 
 def _wrappers_mark(function: object, inner: object, seen: set[int]) -> list[object]:
@@ -171,10 +179,10 @@ def _wrappers_mark(function: object, inner: object, seen: set[int]) -> list[obje
             marks.append(_code_digest(code) if source is None else _walk(function, source).digest())
             for cell in function.__closure__ or ():
                 try:
-                    marks.append(_mark(cell.cell_contents, seen))
-                except (_CodeUnknown, ValueError):  # ValueError: an empty cell
+                    marks.append(_mark(_content(cell), seen))
+                except _CodeUnknown:
                     if not told:
-                        raise _CodeUnknown from None
+                        raise
         function = getattr(function, "__wrapped__", inner)
     return marks
 

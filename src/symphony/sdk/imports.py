@@ -64,14 +64,12 @@ def _above(package: str, level: int, name: str) -> str:
 
 
 def _called(node: ast.Call) -> str:
-    function = node.func
-    return (
-        function.id
-        if isinstance(function, ast.Name)
-        else function.attr
-        if isinstance(function, ast.Attribute)
-        else ""
-    )
+    """The last name of what is called: `import_module` for `importlib.import_module(…)`; else empty."""
+    match node.func:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+        case _:
+            return ""
 
 
 def _literal(node: ast.Call, package: str) -> str | None:

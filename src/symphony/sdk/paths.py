@@ -35,7 +35,10 @@ class PathsUnknown(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Spot:
-    """Where paths may stand: `find` is for values of the `kinds`; `choices` are texts that are no paths."""
+    """Where paths may stand: `find` gives those in values of the `kinds`.
+
+    Other scalars than texts hold none; of other texts, lists and maps nobody knows: PathsUnknown.
+    """
 
     kinds: tuple[type, ...]
     find: Find

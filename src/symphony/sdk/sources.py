@@ -54,7 +54,7 @@ class Walk:
         """Take in a file and all that it imports; `remembered`: `source` is what was loaded for sure."""
         if not remembered:
             try:
-                self._look(Path(file))
+                self._note_age(Path(file))
             except OSError:  # gone since it was read
                 self._young = True
         waiting = [(file, source, package)]
@@ -115,7 +115,8 @@ class Walk:
                 for file in sorted(Path(folder).glob("*.py")):
                     yield from self._module(f"{name[:-2]}.{file.stem}", beside)
 
-    def _look(self, file: Path) -> None:
+    def _note_age(self, file: Path) -> None:
+        """Remember if `file` changed since this process began. Raises OSError."""
         if self._loaded:
             status = file.stat()
             self._young |= max(status.st_mtime, status.st_ctime) >= _BEGAN_S
@@ -128,7 +129,7 @@ class Walk:
             return
         try:
             source = file.read_bytes()
-            self._look(file)
+            self._note_age(file)
             if _drop_stale_bytecode(file) and self._loaded and full in sys.modules:
                 self.known = False  # the old code may have been loaded
         except OSError:

@@ -8,7 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.raised import HINT_CHARS_MAX, MESSAGE_CHARS_MAX, brief, contained, is_interrupt, told
+from symphony.commons.raised import (
+    HINT_CHARS_MAX,
+    MESSAGE_CHARS_MAX,
+    brief,
+    contained,
+    error_text,
+    is_interrupt,
+)
 
 
 class Level(enum.StrEnum):
@@ -39,7 +46,7 @@ def error(**parts: object) -> SymphonyError:
     ],
 )  # fmt: skip
 def test_a_code_is_one_word(code: object, expected: str) -> None:
-    assert told(error(code=code)).code == expected
+    assert error_text(error(code=code)).code == expected
 
 
 @pytest.mark.parametrize(
@@ -47,7 +54,7 @@ def test_a_code_is_one_word(code: object, expected: str) -> None:
 )
 @pytest.mark.parametrize("part", ["message", "hint"])
 def test_message_and_hint_are_text_that_can_be_written_down(part: str, text: object) -> None:
-    found = brief(told(error(**{part: text})), str)
+    found = brief(error_text(error(**{part: text})), str)
     for said in (found.message, found.hint or ""):
         said.encode()
     assert "\x1b" not in (found.hint or "")
@@ -55,19 +62,21 @@ def test_message_and_hint_are_text_that_can_be_written_down(part: str, text: obj
 
 
 def test_a_hint_keeps_its_first_ten_lines_and_a_message_eight_thousand_characters() -> None:
-    found = brief(told(error(message="m" * 100_000, hint="\n".join(map(str, range(300))))), str)
+    found = brief(error_text(error(message="m" * 100_000, hint="\n".join(map(str, range(300))))), str)
     assert len(found.message) == MESSAGE_CHARS_MAX
     assert found.hint == "0\n1\n2\n3\n4\n5\n6\n7\n8\n9 …"
-    long = brief(told(error(hint="h" * 5_000)), str).hint
+    long = brief(error_text(error(hint="h" * 5_000)), str).hint
     assert long == "h" * HINT_CHARS_MAX + " …"
-    assert brief(told(error(hint=" \n ")), str).hint is None
+    assert brief(error_text(error(hint=" \n ")), str).hint is None
 
 
 @pytest.mark.parametrize("before", [HINT_CHARS_MAX - 4, MESSAGE_CHARS_MAX - 4, 0])
 def test_a_secret_at_the_cut_is_hidden_before_it(before: int) -> None:
     secret = "c0rrect-horse"
     text = "x" * before + secret
-    found = brief(told(error(code=secret, message=text, hint=text)), lambda said: said.replace(secret, "***"))
+    found = brief(
+        error_text(error(code=secret, message=text, hint=text)), lambda said: said.replace(secret, "***")
+    )
     assert found.code == "operator-failed"
     assert "c0rr" not in f"{found.message} {found.hint}"
 
@@ -94,8 +103,8 @@ def test_ordinary_errors_stay_what_they_are(raised: Exception) -> None:
 
 def test_a_group_tells_what_is_in_it() -> None:
     group = ExceptionGroup("two", [ValueError("one"), ExceptionGroup("in", [KeyError("two")])])
-    assert "ValueError: one" in told(group).message
-    assert "KeyError: 'two'" in told(group).message
+    assert "ValueError: one" in error_text(group).message
+    assert "KeyError: 'two'" in error_text(group).message
 
 
 def raises() -> None:

@@ -150,6 +150,15 @@ def test_what_a_function_took_from_the_one_that_made_it_counts() -> None:
     assert code_digest(made_with(object())) is None
 
 
+def test_a_function_that_names_what_has_no_value_yet_has_no_digest() -> None:
+    def use() -> object:
+        return later
+
+    assert code_digest(use) is None
+    later = 1
+    assert code_digest(use) is not None
+
+
 def in_no_file(text: str) -> Callable[..., object]:
     scope: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(text, "<nowhere>", "exec"), scope)

@@ -77,14 +77,14 @@ class Several:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A map with text keys: sorted by key, or `ordered` as it is. Of plain values it is always the latter."""
+    """A map with text keys: sorted, or, if `ordered`, in its own order, which maps of plain values keep."""
 
     item: "Shape"
     ordered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class AsItIs:
+class KeepsOrder:
     """Marks a map that keeps the order of its keys."""
 
 
@@ -143,7 +143,7 @@ UuidText: TypeAlias = Annotated[str, Unique(text=True)]
 Plain: TypeAlias = Annotated[object, Anything()]
 
 T = TypeVar("T")
-Ordered: TypeAlias = Annotated[dict[str, T], AsItIs()]
+Ordered: TypeAlias = Annotated[dict[str, T], KeepsOrder()]
 
 _SIMPLE: Final[Mapping[object, Shape]] = {
     bool: Flag(),
@@ -177,7 +177,7 @@ class _Reader:
             if mark is not None:
                 return mark
             shape = self.shape(arguments[0])
-            if isinstance(shape, Pairs) and any(isinstance(mark, AsItIs) for mark in arguments[1:]):
+            if isinstance(shape, Pairs) and any(isinstance(mark, KeepsOrder) for mark in arguments[1:]):
                 return Pairs(shape.item, ordered=True)
             return shape
         if origin is typing.Union or origin is types.UnionType:

@@ -16,7 +16,7 @@ import msgspec
 from symphony.commons.deadline import within
 from symphony.commons.environment import withholding
 from symphony.commons.marks import NODE_VARIABLE, marking
-from symphony.commons.raised import brief, told
+from symphony.commons.raised import brief, error_text
 from symphony.pit.artifacts.codec import body_of, decode_sealed, encode_value, value_digest, value_of
 from symphony.pit.artifacts.keys import cache_key
 from symphony.pit.artifacts.sealed import SealedValue, hidden
@@ -582,7 +582,7 @@ class Executor:
 
     def error_of(self, error: BaseException) -> ErrorTuple:
         """An error as it may be written down."""
-        plain = brief(told(error), self.sealer.mask)
+        plain = brief(error_text(error), self.sealer.mask)
         return plain.code, plain.message, plain.hint
 
 

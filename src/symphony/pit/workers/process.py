@@ -27,7 +27,7 @@ from symphony.commons.processes import (
     has_children,
     reap_children,
 )
-from symphony.commons.raised import contained, told
+from symphony.commons.raised import contained, error_text
 from symphony.ipc.operator_calls import (
     Call,
     Done,
@@ -167,7 +167,7 @@ class Server:
 
 def failure(number: int, error: BaseException) -> Failed:
     """What an operator raised, as a message."""
-    plain = told(contained(error))
+    plain = error_text(contained(error))
     failed = Failed(id=number, code=plain.code, message=plain.message, hint=plain.hint)
     if not isinstance(error, SymphonyError):
         return failed
