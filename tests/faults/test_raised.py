@@ -104,3 +104,63 @@ def test_ctrl_c_ends_a_program_whose_operator_holds_the_loop(tmp_path: Path, wai
     assert process.returncode == -signal.SIGINT, err
     assert "KeyboardInterrupt" in err
     assert "went on" not in out
+
+
+FORKING = """
+import os, sys
+from symphony import operator
+
+{decorator}
+{style} forks() -> int:
+    if (pid := os.fork()) == 0:
+        {child}
+    os.waitpid(pid, 0)
+    return 1
+"""
+CHILDREN = ["return 2", "raise ValueError('child')", "sys.exit(3)", "next(iter([]))"]
+
+
+@pytest.mark.parametrize("child", CHILDREN)
+@pytest.mark.parametrize(
+    ("style", "how"),
+    [("def", "read=True"), ("def", "cpu=True"), ("async def", "read=True"), ("async def", "inline=False")],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_copy_of_the_process_that_an_operator_forks_off_ends_with_the_operator(
+    tmp_path: Path, style: str, how: str, child: str
+) -> None:
+    decorator = f'@operator("forks", version="1.0.0", {how})'
+    (tmp_path / "ops.py").write_text(FORKING.format(decorator=decorator, style=style, child=child))
+    flow = "name: F\nnodes: {n: {operator: forks}}\noutputs: {n: '${{ n.result }}'}\n"
+    (tmp_path / "flow.yaml").write_text(flow)
+    result = Fault(tmp_path, tmp_path / "home").run("flow.yaml", "--operators", "ops.py", timeout_s=20)
+    assert result["outputs"] == {"n": 1}
+
+
+STOPPING = """
+import asyncio, sys
+from symphony import operator
+
+@operator("stops", version="1.0.0")
+async def stops() -> int:
+    {act}
+    await asyncio.sleep(0.1)
+    return 1
+"""
+
+
+@pytest.mark.parametrize(
+    "act",
+    ["asyncio.get_running_loop().call_soon(sys.exit, 0)", "[task.cancel() for task in asyncio.all_tasks()]"],
+)
+def test_an_operator_that_stops_the_event_loop_ends_no_program_as_if_all_were_well(
+    tmp_path: Path, act: str
+) -> None:
+    (tmp_path / "ops.py").write_text(STOPPING.format(act=act))
+    (tmp_path / "flow.yaml").write_text("name: F\nnodes: {n: {operator: stops}}\n")
+    done = Fault(tmp_path, tmp_path / "home").symphony(
+        "run", "flow.yaml", "--operators", "ops.py", "--json", timeout_s=20
+    )
+    assert done.returncode == 1
+    assert "operator-failed" in done.stdout
+    assert "Traceback" not in done.stderr

@@ -20,6 +20,7 @@ from typing import Final, Self, TypeVar
 
 from symphony.cli import exits, output
 from symphony.cli.watching import Handle, Lines, Silence, View
+from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import (
     adopt_orphans,
     children,
@@ -27,6 +28,7 @@ from symphony.commons.processes import (
     has_children,
     kill_descendants,
 )
+from symphony.commons.unicode import described
 from symphony.ports.runs import RunEvent, RunResult, RunStatus
 
 S = TypeVar("S")
@@ -68,9 +70,19 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 
 def drive(work: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """Run `work` on a loop of our own."""
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        return runner.run(_awaited(work))
+    """Run `work` on a loop of our own.
+
+    Raises SymphonyError `operator-failed` if code of others ended the loop under the run.
+    """
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(_awaited(work))
+    except (SystemExit, asyncio.CancelledError) as error:  # by a callback; by cancelling all tasks
+        raise SymphonyError(
+            f"an operator stopped the event loop, and so the run: {described(error)}",
+            code="operator-failed",
+            hint="symphony runs resume goes on; an operator may only end itself",
+        ) from error
 
 
 async def _awaited(work: Callable[[], Awaitable[Outcome]]) -> Outcome:

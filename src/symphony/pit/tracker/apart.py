@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Final, TypeVar
 
+from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
 
 T = TypeVar("T")
@@ -41,10 +42,13 @@ async def apart(work: Callable[[], Awaitable[T]], name: str) -> T:
 
 async def _outcome(work: Callable[[], Awaitable[T]]) -> tuple[tuple[T, ...], Exception | None]:
     _inside.set(True)
+    before = generation()
     try:
         return (await work(),), None
     except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
         return (), contained(error)
+    finally:
+        end_copy(before)
 
 
 async def _end(task: "asyncio.Task[T]") -> None:

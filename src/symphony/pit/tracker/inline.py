@@ -7,6 +7,7 @@ way round: what is checked, sealed, stored and recorded does not depend on who d
 from collections.abc import Callable, Mapping
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.bindings import Bindings
@@ -87,12 +88,15 @@ class Inline:
         if operator.context_name is not None:
             attempt, name = self._machine.attempts[slot], self._machine.name(slot)
             arguments = self._executor.arguments(work, inputs, name, attempt, lambda: False)
-        coroutine = operator.function(**arguments)
+        before = generation()
         try:
+            coroutine = operator.function(**arguments)
             with self._capture(lambda text, stream: self._log(self._machine.name(slot), text, stream)):
                 coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
             return operator.ports(stop.value)
+        finally:
+            end_copy(before)
         coroutine.close()  # type: ignore[attr-defined]
         raise SymphonyError(
             f"{operator.info.name} suspended though it is inline",

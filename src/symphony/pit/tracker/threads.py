@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import ParamSpec, TypeVar
 
+from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
 
 P = ParamSpec("P")
@@ -35,11 +36,14 @@ class DaemonThreads(Executor):
                 future.cancel()
             if not future.set_running_or_notify_cancel():
                 return
+            before = generation()
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001  (it belongs to who waits)
+                end_copy(before)
                 future.set_exception(contained(error))
             else:
+                end_copy(before)
                 future.set_result(result)
 
         with self._lock:

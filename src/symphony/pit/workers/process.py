@@ -20,6 +20,7 @@ from typing import Literal, NoReturn
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.forks import end_copy, generation
 from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE
 from symphony.commons.processes import (
     adopt_orphans,
@@ -94,6 +95,7 @@ class Server:
 
     def _perform(self, call: Call) -> FromWorker:
         os.environ[RUN_VARIABLE], os.environ[NODE_VARIABLE] = call.run_id, call.node
+        before = generation()
         try:
             operator = self._operator(call)
             arguments = dict(call.inputs)
@@ -105,6 +107,7 @@ class Server:
             answer: FromWorker = failure(call.id, error)
         else:
             answer = Done(id=call.id, outputs=outputs)
+        end_copy(before)
         for stream in (sys.stdout, sys.stderr):
             with suppress(BaseException):  # the operator may have closed it, or put another in its place
                 stream.flush()
