@@ -88,6 +88,9 @@ def test_churn_follows_renames_and_forgets_what_is_gone(repository: Folder) -> N
     assert len(repository.run("git.churn", gone=True)["files"]) == 4
     assert [one["name"] for one in repository.run("git.churn", patterns=["n*"])["files"]] == ["new.py"]
     assert repository.run("git.churn", max_commits=1)["files"][0]["commits"] == 1
+    assert [repository.run("git.churn", max_commits=most)["complete"] for most in (1, 100)] == [False, True]
+    newest = repository.run("git.log", limit=1)["commits"][0]
+    assert (found["commit"], found["at"]) == (newest["id"], newest["at"])
     assert repository.run("git.churn", limit=0)["files"] == []
 
 
@@ -148,7 +151,8 @@ def test_a_repository_without_commits_is_no_error(repository: Folder) -> None:
     (repository.path / "a").write_text("x\n")
     repository.git("add", "a")
     assert repository.run("git.log") == {"commits": []}
-    assert repository.run("git.churn") == {"files": [], "commits": 0, "found": True}
+    nothing = {"files": [], "commits": 0, "complete": True, "commit": None, "at": None}
+    assert repository.run("git.churn") == {**nothing, "found": True}
     assert [one["status"] for one in repository.run("git.changed_files")["files"]] == ["added"]
     assert repository.run("git.diff")["files"][0]["name"] == "a"
     with pytest.raises(InputRefused):
@@ -159,7 +163,8 @@ def test_a_folder_that_is_no_repository_is_an_error_unless_allowed(folder: Folde
     for name in ("git.log", "git.diff", "git.changed_files", "git.churn"):
         with pytest.raises(NotARepository):
             folder.run(name)
-    assert folder.run("git.churn", missing_ok=True) == {"files": [], "commits": 0, "found": False}
+    nothing = {"files": [], "commits": 0, "complete": True, "commit": None, "at": None}
+    assert folder.run("git.churn", missing_ok=True) == {**nothing, "found": False}
 
 
 def test_without_git_the_error_says_so(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

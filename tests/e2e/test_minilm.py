@@ -67,7 +67,10 @@ def cosine(first: list[float], second: list[float]) -> float:
 def test_tokens_are_those_that_the_model_was_trained_with() -> None:
     table = json.loads(Path(__file__).with_name("minilm_tokens.json").read_text())
     tokenizer = WordPiece.from_text(read_verified(locate(), VOCABULARY).decode())
-    assert [tokenizer.encode(text) for text, _ in table] == [ids for _, ids in table]
+    for text, ids in table:  # of long texts it holds the beginning
+        found = [number for window in tokenizer.windows(text) for number in window[1:-1]]
+        assert found[: len(ids) - 2] == ids[1:-1]
+        assert len(found) == len(ids) - 2 or len(ids) == 256
 
 
 def test_vectors_have_384_numbers_and_length_1(model: MiniLM) -> None:
@@ -89,12 +92,6 @@ def test_a_text_has_the_same_vector_alone_and_in_company(model: MiniLM) -> None:
     texts = ["short", "a rather longer text " * 20, "short"]
     vectors = model.invoke({"texts": [*texts]}, {}, lambda: False)["vectors"]
     assert vectors == [model.embed(text) for text in texts]
-
-
-def test_only_the_first_tokens_count_and_the_number_is_a_setting(model: MiniLM) -> None:
-    start = "a " * 254
-    assert model.embed(start + "beginning") == model.embed(start + "completely different words")
-    assert model.embed("one two three four", tokens_max=4) == model.embed("one two nine", tokens_max=4)
 
 
 @pytest.mark.parametrize(
@@ -172,3 +169,10 @@ async def test_unknown_arguments_are_refused() -> None:
     _, said = await child.communicate()
     assert child.returncode == 2
     assert b"usage" in said
+
+
+def test_texts_that_differ_only_after_the_first_window_have_different_vectors(model: MiniLM) -> None:
+    head = "value = compute(first, second, third)\n" * 60
+    first, second = model.embed(head + "return value"), model.embed(head + "raise LookupError(name)")
+    assert 0.9 < cosine(first, second) < 0.9999
+    assert first == model.embed(head + "return value")

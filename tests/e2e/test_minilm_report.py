@@ -105,8 +105,8 @@ def test_hostile_names_and_broken_files_are_reported_and_do_no_harm(report: Repo
     assert "&lt;script&gt;alert(1)&amp;.py:2" in html
     assert "http" not in html.replace("http-equiv", "")
     markdown = report.body(result, "report_markdown")
-    assert "| 1.000 | `other` | `b\\|'c.py:2` | `total` | `päck age/<script>alert(1)&.py:2` |" in markdown
-    assert "In the newest 1 commit:" in markdown
+    assert "| = | `other` in `b\\|'c.py:2`<br>`total` in `päck age/<script>alert(1)&.py:2` |" in markdown
+    assert "In 1 commit." in markdown
     assert "- `broken.py:1`: " in markdown
 
 
@@ -125,3 +125,37 @@ def test_a_second_run_embeds_only_what_changed(report: Report, tmp_path: Path) -
     assert statuses(changed, "symbols") == {"cached": 3, "succeeded": 1}
     (repository / "m3.py").write_text(COPY)  # but for its names, what m2.py holds
     assert statuses(report.run(repository), "embed") == {"cached": 4}
+
+
+def test_the_report_says_what_is_the_same_and_shows_what_differs(report: Report, tmp_path: Path) -> None:
+    repository = tmp_path / "code"
+    repository.mkdir()
+    long = "".join(f"    if items[{at}] > {at}:\n        result += items[{at}] * {at}\n" for at in range(40))
+    for name, end in (("a", "return result * 2"), ("b", "raise LookupError(items)")):
+        head = f'def {name}(items):\n    """Documented."""\n    result = 0\n'
+        (repository / f"{name}.py").write_text(f"{head}{long}    {end}\n")
+    for name in ("x", "y", "z"):
+        (repository / f"{name}.py").write_text(COPY.replace("other", name))
+    methods = "".join(f"    def {name}(self, a): ...\n" for name in ("one", "two", "three"))
+    interface = f"class {{0}}(Base):\n{methods}"
+    (repository / "i.py").write_text(
+        "".join(interface.format(f"{name}") + "    x = 1\n" * 4 for name in "PQ")
+    )
+    git(repository, "init")
+    git(repository, "add", "--all")
+    git(repository, "commit", "--message", "first")
+    result = report.run(repository)
+    assert result["outputs"]["near_duplicates"] == 2  # three copies are one group; outlines are none
+    html, markdown = (report.body(result, f"report_{kind}") for kind in ("html", "markdown"))
+    assert "| = | `x` in `x.py:2`<br>`y` in `y.py:2`<br>`z` in `z.py:2` |" in markdown
+    assert "| 0.9" in markdown  # what differs after the first window is not the same
+    assert "1.000" not in markdown + html
+    assert '<span class="removed">-     return result * 2' in html
+    assert '<span class="added">+     raise LookupError(items)' in html
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repository, capture_output=True, text=True, check=True
+    ).stdout
+    assert head[:12] in html
+    assert head[:12] in markdown
+    assert 'href="#duplicates"' in html
+    assert "approximate" in html

@@ -27,6 +27,7 @@ class Symbol(TypedDict):
     public: bool
     nested: bool
     decorators: list[str]
+    overload: bool
     source: str
 
 
@@ -61,9 +62,10 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
         kinds: only these: function, method, class; empty for all
     Returns:
         symbols: maps of file, name, qualified_name, kind, line, end_line, lines, signature,
-            documented (has a docstring), summary (its first line), public (no part of the name is
-            private, not inside a function, and in __all__ if there is one), nested (inside a
-            function), decorators, and source (without decorators, at the margin)
+            documented (has a docstring; overloads and setters count with what they belong to),
+            summary (its first line), public (no part of the name is private, not inside a function,
+            and in __all__ if there is one), nested (inside a function), decorators, overload (a stub
+            of typing.overload), and source (without decorators, at the margin)
         problems: maps of file, line and message
         lines: how many lines the file has
         documented: whether the module has a docstring
@@ -97,6 +99,7 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
             public=one.public,
             nested=one.nested,
             decorators=list(one.decorators),
+            overload=one.overload,
             source=one.source,
         )
         for one in module.definitions

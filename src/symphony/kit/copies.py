@@ -1,5 +1,6 @@
 """What embeddings compare to find copied code: `code.shapes`."""
 
+import hashlib
 from pathlib import Path
 from typing import TypedDict
 
@@ -19,6 +20,7 @@ class Item(TypedDict):
     line: int
     end_line: int
     source: str
+    digest: str
 
 
 class Shapes(TypedDict):
@@ -30,12 +32,13 @@ class Shapes(TypedDict):
 
 @operator("code.shapes", version="1.0.0", pure=True)
 def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> Shapes:
-    """Give the functions, methods and classes of a Python file as texts that tell copies.
+    """Give the functions, methods and plain classes of a Python file as texts that tell copies.
 
     In the texts, parameters and local variables have canonical names; the function's own name,
     docstrings, comments and annotations are gone. A copy whose identifiers were renamed has the
-    same text, an edited one a similar text. Of a class its outline counts, without the bodies of
-    its methods; a function inside a function counts as part of it. A file that cannot be parsed
+    same text, an edited one a similar text. Of a class its bases and attributes count; one with
+    methods is left out, for its methods are items themselves. A function inside a function counts as
+    part of it. A file that cannot be parsed
     has no items: `code.symbols` says why.
 
     Args:
@@ -44,7 +47,8 @@ def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
             know the path
         min_lines: leave out what has fewer lines of code; docstrings and comments do not count
     Returns:
-        items: maps of file, name (with its class), kind, line, end_line and source
+        items: maps of file, name (with its class), kind, line, end_line, source and digest (SHA-256 of
+            the text: what has the same one is a copy but for its names)
         texts: one for each item, to be embedded
     """
     from symphony.kit.python_source import SourceProblem, read_source
@@ -67,6 +71,7 @@ def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
                 line=one.line,
                 end_line=one.end_line,
                 source=one.source,
+                digest=hashlib.sha256(one.shape.encode("utf-8", "surrogatepass")).hexdigest(),
             )
             for one in kept
         ],

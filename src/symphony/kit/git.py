@@ -97,7 +97,10 @@ class ChurnReport(TypedDict):
 
     files: list[Churn]
     commits: int
+    complete: bool
     found: bool
+    commit: str | None
+    at: str | None
 
 
 def _reads_revision(inputs: Mapping[str, Value], context: Context) -> str | None:
@@ -301,7 +304,8 @@ async def churn(
 ) -> ChurnReport:
     """Count how often each file changed, most often first; a renamed file keeps its history.
 
-    Merges count by the commits they merge. Where git detects no rename, history begins there.
+    Merges count by the commits they merge. Where git detects no rename, history begins there; where a
+    file was renamed on one branch and changed on another, its counts are approximate.
 
     path: a folder inside the repository; only files below it count
     revision: the branch, tag or commit to look at
@@ -315,7 +319,10 @@ async def churn(
     files: maps of name (relative to the folder), commits, added, deleted (lines), authors and
         last_change
     commits: how many commits were looked at
+    complete: whether no older ones were left out
     found: whether there is a repository
+    commit: the commit that the revision names; null if there is none yet
+    at: when it was made
     """
     arguments = ("--format=%x01%ct%x1f%ae", f"--max-count={max_commits}", *_period(since, None))
     async with AsyncExitStack() as stack:
@@ -325,16 +332,24 @@ async def churn(
         except GitFailed:
             if not missing_ok:
                 raise
-            return ChurnReport(files=[], commits=0, found=False)
+            return ChurnReport(**{**_NO_CHURN, "found": False})
         if start is None:
-            return ChurnReport(files=[], commits=0, found=True)
+            return _NO_CHURN
+        at = (await git.ask("show", "--no-patch", "--format=%at", start)).decode("ascii", "replace")
         listing = await git.ask(*_NUMBERS, *arguments, start, "--", ".")
         tree = None if gone else await git.ask(*_tree(start))
-    return await asyncio.to_thread(_churned, listing, tree, patterns, limit)
+    files, commits = await asyncio.to_thread(_churned, listing, tree, patterns, limit)
+    return ChurnReport(
+        files=files, commits=commits, complete=commits < max_commits, found=True, commit=start,
+        at=repository.moment(at),
+    )  # fmt: skip
 
 
-def _churned(listing: bytes, tree: bytes | None, patterns: list[str], limit: int) -> ChurnReport:
-    """The counts in a history, which may be long. `tree`: the names that are still there."""
+_NO_CHURN = ChurnReport(files=[], commits=0, complete=True, found=True, commit=None, at=None)
+
+
+def _churned(listing: bytes, tree: bytes | None, patterns: list[str], limit: int) -> tuple[list[Churn], int]:
+    """The counts in a history, which may be long, and its commits. `tree`: the names that are still there."""
     history = _History()
     history.read(listing)
     there = None if tree is None else set(repository.names_of(tree))
@@ -345,7 +360,7 @@ def _churned(listing: bytes, tree: bytes | None, patterns: list[str], limit: int
         if (there is None or name in there) and (wanted is None or wanted.fullmatch(name))
     ]
     files.sort(key=lambda one: (-one["commits"], -one["added"] - one["deleted"], one["name"]))
-    return ChurnReport(files=files[: max(limit, 0)], commits=history.commits, found=True)
+    return files[: max(limit, 0)], history.commits
 
 
 _NUMBERS = (

@@ -6,7 +6,7 @@ import threading
 import tokenize
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symphony.commons.lines import line_number, unified
 from symphony.kit.shapes import Definition, shape
@@ -39,6 +39,8 @@ class Defined:
     nested: bool
     decorators: tuple[str, ...]
     source: str
+    overload: bool = False
+    """Is it a stub of `typing.overload`, whose implementation stands elsewhere?"""
     shape: str = ""
     """Its text without what copies change, if asked for."""
 
@@ -70,7 +72,7 @@ def read_source(body: bytes, *, shapes: bool = False) -> Module:
     count = len(lines) - (not lines[-1])
     try:
         tree = _parsed(text)
-        found = tuple(_definitions(tree, lines, shapes))
+        found = tuple(_documented(list(_definitions(tree, lines, shapes))))
         return Module(found, ast.get_docstring(tree), count)
     except SyntaxError as error:
         raise SourceProblem(error.msg, error.lineno, count) from None
@@ -125,6 +127,25 @@ def _definitions(tree: ast.Module, lines: Sequence[str], shapes: bool) -> Iterat
             push(_inner(statement), scope)
 
 
+def _documented(found: list[Defined]) -> Iterator[Defined]:
+    """With one docstring for what is one thing to its readers.
+
+    Overloads count with their implementation, the setter and deleter of a property with its getter.
+    """
+    told: dict[str, str] = {}
+    for one in found:
+        if one.docstring is not None:
+            told.setdefault(one.qualified_name, one.docstring)
+    overloaded = {one.qualified_name for one in found if one.overload}
+    for one in found:
+        joined = one.qualified_name in overloaded or any(
+            decorator in (f"{one.name}.setter", f"{one.name}.deleter") for decorator in one.decorators
+        )
+        yield (
+            replace(one, docstring=told.get(one.qualified_name)) if joined and one.docstring is None else one
+        )
+
+
 def _inner(statement: ast.stmt) -> list[ast.stmt]:
     """The statements inside an `if`, `try`, `with`, loop or `match`."""
     inner: list[ast.stmt] = []
@@ -138,6 +159,7 @@ def _defined(node: Definition, scope: _Scope, lines: Sequence[str], shapes: bool
     kind = "class" if isinstance(node, ast.ClassDef) else "method" if scope.in_class else "function"
     end = node.end_lineno or node.lineno
     public = scope.public and not scope.nested and _public(node.name, scope)
+    decorators = tuple(_text(decorator) for decorator in node.decorator_list)
     return Defined(
         name=node.name,
         qualified_name=".".join((*scope.names, node.name)),
@@ -148,7 +170,8 @@ def _defined(node: Definition, scope: _Scope, lines: Sequence[str], shapes: bool
         docstring=ast.get_docstring(node),
         public=public,
         nested=scope.nested,
-        decorators=tuple(_text(decorator) for decorator in node.decorator_list),
+        decorators=decorators,
+        overload=any(decorator.rpartition(".")[2] == "overload" for decorator in decorators),
         source=_source(node, lines[node.lineno - 1 : end]),
         shape=_shape(node) if shapes else "",
     )

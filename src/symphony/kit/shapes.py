@@ -2,8 +2,9 @@
 
 Parameters and local variables get the names a, b, c, … in order of appearance; the function's
 own name, its docstring, comments, annotations and layout go. What stays is what it does: the
-calls, attributes, operators and constants. Of a class its outline stays: bases, attributes, and
-its methods with their parameters but without their bodies, which are compared by themselves.
+calls, attributes, operators and constants. A class without methods is its bases and attributes. One
+with methods has no shape: its methods are compared by themselves, and outlines agree wherever two
+classes implement one interface.
 
 Renaming identifiers away before comparing is the classical way to find copies of the second
 kind: B. Baker, "On Finding Duplication and Near-Duplication in Large Software Systems", 1995.
@@ -22,23 +23,24 @@ _NOTHING: list[ast.stmt] = [ast.Expr(ast.Constant(...))]
 
 
 def shape(node: Definition) -> str:
-    """The comparable text of `node`, which is left as it was.
+    """The comparable text of `node`, which is left as it was; nothing for a class with methods.
 
     Raises RecursionError for code nested beyond what Python itself can print.
     """
+    if isinstance(node, ast.ClassDef) and _has_methods(node):
+        return ""
     changes = _of_class(node) if isinstance(node, ast.ClassDef) else _of_function(node)
     with _changed(changes):
         return ast.unparse(node)
 
 
+def _has_methods(node: ast.ClassDef) -> bool:
+    return any(isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) for part in ast.walk(node))
+
+
 def _of_class(node: ast.ClassDef) -> list[_Change]:
     changes: list[_Change] = [(node, "name", "C"), (node, "body", _without_docstring(node) or _NOTHING)]
-    for inner in node.body:
-        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-            changes.append((inner, "body", _NOTHING))
-            changes += _annotations(inner)
-        elif isinstance(inner, ast.ClassDef):
-            changes.append((inner, "body", _NOTHING))
+    changes += [(inner, "body", _NOTHING) for inner in node.body if isinstance(inner, ast.ClassDef)]
     return changes
 
 

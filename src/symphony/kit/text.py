@@ -2,9 +2,11 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import TypedDict
 
+from symphony.commons.lines import lines_of
 from symphony.kit.errors import InputRefused, OutputTooLarge
 from symphony.ports.values import Value
 from symphony.sdk import Bounds, operator
@@ -19,6 +21,77 @@ class Matches(TypedDict):
     found: bool
     matches: list[dict[str, Value]]
     text: str
+
+
+class DiffLine(TypedDict):
+    """A line of a difference; `kind` is same, removed or added."""
+
+    kind: str
+    text: str
+
+
+class Difference(TypedDict):
+    """What `text.diff` returns."""
+
+    lines: list[DiffLine]
+    removed: int
+    added: int
+    text: str
+
+
+LINES_CHEAP_MAX = 2_000
+
+
+def _long(inputs: Mapping[str, Value]) -> bool:
+    """Are there so many lines that comparing them may take long?"""
+    texts = [one for one in (inputs.get("first"), inputs.get("second")) if isinstance(one, str)]
+    return (
+        sum(map(len, texts)) > 64 * LINES_CHEAP_MAX
+        or sum(len(lines_of(one)) for one in texts) > LINES_CHEAP_MAX
+    )
+
+
+@operator("text.diff", version="1.0.0", pure=True, bounds=Bounds(heavy=_long, seconds="seconds"))
+def diff(
+    first: str,
+    second: str,
+    first_name: str = "first",
+    second_name: str = "second",
+    context_lines: int = 3,
+    seconds: float = 30.0,  # noqa: ARG001  (its bounds hold it)
+) -> Difference:
+    """Compare two texts line by line.
+
+    first: the text before
+    second: the text after
+    first_name: what the unified form calls the first
+    second_name: what it calls the second
+    context_lines: how many lines that are the same it shows around each change
+    seconds: fail if it takes longer
+
+    Returns:
+        lines: all lines of both, in order: maps of kind (same, removed or added) and text
+        removed: how many lines only the first has
+        added: how many lines only the second has
+        text: the difference in unified form; empty if the texts are the same
+    """
+    import difflib
+
+    before, after = lines_of(first), lines_of(second)
+    found: list[DiffLine] = []
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for kind, low, high, start, end in matcher.get_opcodes():
+        if kind == "equal":
+            found += [DiffLine(kind="same", text=text) for text in before[low:high]]
+            continue
+        found += [DiffLine(kind="removed", text=text) for text in before[low:high]]
+        found += [DiffLine(kind="added", text=text) for text in after[start:end]]
+    unified = difflib.unified_diff(
+        before, after, first_name, second_name, lineterm="", n=max(context_lines, 0)
+    )  # fmt: skip
+    text = "".join(f"{line}\n" for line in unified)
+    counts = Counter(line["kind"] for line in found)
+    return Difference(lines=found, removed=counts["removed"], added=counts["added"], text=text)
 
 
 @operator("text.split", version="1.0.0", pure=True)

@@ -25,12 +25,22 @@ THRESHOLD = 0.93
 """Default of `vector.near_duplicates`, for `minilm` over `code.shapes`: docs/explanation/embeddings.md."""
 
 
+class Alike(TypedDict):
+    """Vectors of which each is near another: two, or more that are connected."""
+
+    positions: list[int]
+    items: list[Value]
+    score: float
+
+
 class Pairs(TypedDict):
     """What `vector.near_duplicates` returns."""
 
     items: list[dict[str, Value]]
     groups: list[list[int]]
     total: int
+    alike: list[Alike]
+    alike_total: int
 
 
 class Nearest(TypedDict):
@@ -56,11 +66,14 @@ def near_duplicates(
         vectors: the vectors, all of one length
         items: what each vector stands for, to appear beside it in the pairs
         threshold: the least cosine similarity of a pair, in [-1, 1]
-        limit: how many pairs at most
+        limit: how many pairs at most, and how many groups in `alike`
     Returns:
         items: maps of a and b (positions, a < b), score, first and second (the items, if given)
         groups: the positions that the listed pairs connect, as sorted lists, the largest first
         total: how many pairs reach the threshold, listed or not
+        alike: what all these pairs, listed or not, connect: maps of positions, items (if given) and
+            score (of the closest pair), the closest first
+        alike_total: how many such groups there are
     """
     import numpy as np
 
@@ -69,6 +82,7 @@ def near_duplicates(
         raise InputRefused("input threshold must lie between -1 and 1", hint="try 0.9")
     matrix = _unit(vectors, "vectors")
     best = _Best(_checked_limit("limit", limit), threshold)
+    connected = _Connected(len(matrix), best.threshold)
     for start in range(0, len(matrix), BLOCK):
         rows = matrix[start : start + BLOCK]
         for other in range(start, len(matrix), BLOCK):
@@ -78,12 +92,16 @@ def near_duplicates(
             if other == start:
                 scores[np.tril_indices(len(rows))] = -2.0
             best.take(scores, start, other)
+            connected.take(scores, start, other)
     pairs = [
         _pair(a, b, score, items)
         for score, a, b in zip(best.scores.tolist(), best.rows.tolist(), best.columns.tolist(), strict=True)
     ]
     groups = _groups(list(zip(best.rows.tolist(), best.columns.tolist(), strict=True)))
-    return Pairs(items=pairs, groups=groups, total=best.total)
+    alike = connected.groups(items)
+    return Pairs(
+        items=pairs, groups=groups, total=best.total, alike=alike[:limit], alike_total=len(alike)
+    )  # fmt: skip
 
 
 @operator("vector.search", version="1.0.0", pure=True)
@@ -131,6 +149,60 @@ def search(
         else:
             each += [[] for _ in block]
     return Nearest(items=each[0] if each else [], each=each)
+
+
+class _Connected:
+    """Which positions the pairs that reach the threshold connect, block by block.
+
+    Labels sink to the least of what a position is connected with until none sinks any more.
+    """
+
+    def __init__(self, count: int, threshold: float) -> None:
+        import numpy as np
+
+        self._threshold = threshold
+        self._labels: Indices = np.arange(count)
+        self._scores: Scores = np.full(count, -2.0)
+        """The highest score of each position so far."""
+
+    def take(self, scores: "Matrix", row: int, column: int) -> None:
+        """Take in a block of scores whose corner is (`row`, `column`)."""
+        import numpy as np
+
+        if not scores.size or scores.max() < self._threshold - 10**-DIGITS:
+            return
+        found = np.round(scores.astype(np.float64), DIGITS)
+        a, b = np.nonzero(found >= self._threshold)
+        reached = found[a, b]
+        a, b = a + row, b + column
+        np.maximum.at(self._scores, a, reached)
+        np.maximum.at(self._scores, b, reached)
+        labels = self._labels
+        while True:
+            least = np.minimum(labels[a], labels[b])
+            before = labels.copy()
+            np.minimum.at(labels, before[a], least)  # a whole group sinks with its label
+            np.minimum.at(labels, before[b], least)
+            while not np.array_equal(labels, labels[labels]):
+                labels[:] = labels[labels]
+            if np.array_equal(labels, before):
+                return
+
+    def groups(self, items: list[Value] | None) -> list[Alike]:
+        """Positions with others of their label, the closest groups first."""
+        members: dict[int, list[int]] = {}
+        for position, label in enumerate(self._labels.tolist()):
+            members.setdefault(label, []).append(position)
+        found = [
+            Alike(
+                positions=group,
+                items=[] if items is None else [items[at] for at in group],
+                score=float(self._scores[group].max()),
+            )
+            for group in members.values()
+            if len(group) > 1
+        ]
+        return sorted(found, key=lambda one: (-one["score"], -len(one["positions"]), one["positions"]))
 
 
 class _Best:

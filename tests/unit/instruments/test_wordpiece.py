@@ -25,7 +25,8 @@ TOKENIZER = WordPiece(VOCABULARY)
 
 
 def tokens(text: str, tokens_max: int = 256) -> list[str]:
-    return [VOCABULARY[number] for number in TOKENIZER.encode(text, tokens_max=tokens_max)][1:-1]
+    windows = TOKENIZER.windows(text, tokens_max=tokens_max)
+    return [VOCABULARY[number] for window in windows for number in window[1:-1]]
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,13 @@ def test_words_are_normalised_and_split(text: str, expected: list[str]) -> None:
 
 
 @given(st.text(max_size=60), st.integers(3, TOKENS_MAX))
-def test_any_text_gives_marks_around_at_most_so_many_tokens(text: str, tokens_max: int) -> None:
-    ids = TOKENIZER.encode(text, tokens_max=tokens_max)
-    assert ids[0] == 2
-    assert ids[-1] == 3
-    assert len(ids) <= tokens_max
-    assert ids[:-1] == TOKENIZER.encode(text, tokens_max=TOKENS_MAX)[: len(ids) - 1]
+def test_any_text_is_whole_in_as_few_windows_as_can_hold_it(text: str, tokens_max: int) -> None:
+    windows = TOKENIZER.windows(text, tokens_max=tokens_max)
+    assert all((window[0], window[-1]) == (2, 3) and len(window) <= tokens_max for window in windows)
+    assert max(map(len, windows)) - min(map(len, windows)) <= 1
+    [whole] = TOKENIZER.windows(text, tokens_max=TOKENS_MAX)
+    assert [number for window in windows for number in window[1:-1]] == whole[1:-1]
+    assert len(windows) == max(1, -(-(len(whole) - 2) // (tokens_max - 2)))
 
 
 def test_the_fast_way_for_ascii_agrees_with_the_general_one() -> None:
@@ -80,15 +82,16 @@ def test_the_fast_way_for_ascii_agrees_with_the_general_one() -> None:
     assert list(words(text)) == list(words(text + " é"))[:-1]
 
 
-def test_a_long_text_is_cut_and_only_its_beginning_read() -> None:
-    assert len(TOKENIZER.encode("run " * 10_000_000, tokens_max=256)) == 256
+def test_of_a_very_long_text_only_the_beginning_is_read() -> None:
+    read = sum(len(window) - 2 for window in TOKENIZER.windows("run " * 10_000_000, tokens_max=256))
+    assert read == CHARACTERS_MAX // len("run ")
     assert tokens(" " * CHARACTERS_MAX + "run") == []
 
 
 @pytest.mark.parametrize("tokens_max", [-1, 2, 513])
 def test_a_length_out_of_range_is_refused(tokens_max: int) -> None:
     with pytest.raises(ValueError, match="3 to 512"):
-        TOKENIZER.encode("a", tokens_max=tokens_max)
+        TOKENIZER.windows("a", tokens_max=tokens_max)
 
 
 def test_a_vocabulary_without_marks_is_refused() -> None:
@@ -97,5 +100,5 @@ def test_a_vocabulary_without_marks_is_refused() -> None:
 
 
 def test_a_vocabulary_file_has_one_token_a_line() -> None:
-    assert WordPiece.from_text("\n".join(VOCABULARY) + "\n").encode("low") == [2, 10, 3]
-    assert WordPiece.from_text("\n".join(VOCABULARY)).encode("é") == WordPiece(VOCABULARY).encode("é")
+    assert WordPiece.from_text("\n".join(VOCABULARY) + "\n").windows("low") == [[2, 10, 3]]
+    assert WordPiece.from_text("\n".join(VOCABULARY)).windows("é") == WordPiece(VOCABULARY).windows("é")

@@ -157,3 +157,66 @@ def test_a_file_that_is_not_there_fails_and_one_too_large_does_not(run: Any, tmp
     with (tmp_path / "big.py").open("wb") as file:
         file.truncate(4 * 1024 * 1024 + 1)
     assert "4 MiB" in run("code.symbols", path="big.py")["problems"][0]["message"]
+
+
+OVERLOADED = b'''
+from typing import overload
+import typing as t
+class Store:
+    @overload
+    def get(self, key: str) -> str: ...
+    @t.overload
+    def get(self, key: int) -> int: ...
+    def get(self, key):
+        """Documented here, where it belongs."""
+        return key
+    @property
+    def size(self):
+        """How much."""
+    @size.setter
+    def size(self, value):
+        self.value = value
+    @overload
+    def put(self, key: str) -> None:
+        """Documented at the stub."""
+    @overload
+    def put(self, key: int) -> None: ...
+    def put(self, key): ...
+    @overload
+    def drop(self, key: str) -> None: ...
+    def drop(self, key): ...
+def size(value): ...
+'''
+
+
+def test_overloads_count_with_their_implementation_and_setters_with_their_property() -> None:
+    found = read_source(OVERLOADED).definitions
+    told = [
+        (one.qualified_name, one.overload, one.docstring is not None) for one in found if one.kind != "class"
+    ]
+    assert told == [
+        ("Store.get", True, True), ("Store.get", True, True), ("Store.get", False, True),
+        ("Store.size", False, True), ("Store.size", False, True),
+        ("Store.put", True, True), ("Store.put", True, True), ("Store.put", False, True),
+        ("Store.drop", True, False), ("Store.drop", False, False),
+        ("size", False, False),
+    ]  # fmt: skip
+
+
+def test_a_class_with_methods_has_no_shape_for_its_methods_have(run: Any, tmp_path: Path) -> None:
+    plain = "    one: int = 1\n    two: int = 2\n    three: int = 3\n    four: int = 4\n"
+    method = "    def a(self, x):\n        y = x\n        y += 1\n        y += 2\n        return y\n"
+    source = f"class Plain:\n{plain}\nclass Busy(Base):\n{plain}{method}"
+    (tmp_path / "a.py").write_text(source)
+    found = run("code.shapes", path="a.py", min_lines=4)
+    assert [item["name"] for item in found["items"]] == ["Plain", "Busy.a"]
+
+
+def test_what_differs_only_in_names_has_one_digest(run: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text(
+        "def f(a):\n    b = a\n    return b + 1\n\ndef g(x):\n    y = x\n    return y + 1\n"
+    )
+    first, second = run("code.shapes", path="a.py", min_lines=2)["items"]
+    assert first["digest"] == second["digest"]
+    (tmp_path / "a.py").write_text("def f(a):\n    b = a\n    return b + 2\n")
+    assert run("code.shapes", path="a.py", min_lines=2)["items"][0]["digest"] != first["digest"]

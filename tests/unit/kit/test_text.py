@@ -1,5 +1,7 @@
 """text.split, text.join, text.regex."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,3 +72,15 @@ def test_an_exploding_pattern_is_stopped() -> None:
 def test_a_malformed_pattern_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(InputRefused, match="input"):
         text.regex("a", **options)  # type: ignore[arg-type]
+
+
+def test_a_difference_has_all_lines_of_both_texts_in_order(run: Any) -> None:
+    found = run("text.diff", first="a\nb\nc\n", second="a\nB\nc\nd\n")
+    assert [(line["kind"], line["text"]) for line in found["lines"]] == [
+        ("same", "a"), ("removed", "b"), ("added", "B"), ("same", "c"), ("added", "d"),
+    ]  # fmt: skip
+    assert (found["removed"], found["added"]) == (1, 2)
+    assert found["text"].startswith("--- first\n+++ second\n@@ -1,3 +1,4 @@\n")
+    assert run("text.diff", first="x\x0cy", second="x\x0cy") == {
+        "lines": [{"kind": "same", "text": "x\x0cy"}], "removed": 0, "added": 0, "text": "",
+    }  # fmt: skip

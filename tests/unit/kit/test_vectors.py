@@ -63,8 +63,35 @@ def test_pairs_carry_their_items_and_form_groups(run: Any) -> None:
     assert found["groups"] == [[0, 2, 4], [1, 3]]
 
 
+@pytest.mark.parametrize("block", [3, 7, 2048])
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.7, 0.9])
+@pytest.mark.parametrize("seed", range(4))
+def test_what_pairs_connect_is_one_group_whether_they_are_listed_or_not(
+    run: Any, monkeypatch: pytest.MonkeyPatch, block: int, threshold: float, seed: int
+) -> None:
+    monkeypatch.setattr(vectors, "BLOCK", block)
+    points = cloud(40, seed=seed)
+    groups = [{at} for at in range(len(points))]
+    for _, a, b in by_hand(points, threshold):
+        first, second = (next(group for group in groups if at in group) for at in (a, b))
+        if first is not second:
+            first |= second
+            groups.remove(second)
+    expected = sorted(sorted(group) for group in groups if len(group) > 1)
+    found = run("vector.near_duplicates", vectors=points, threshold=threshold, limit=1_000)
+    assert sorted(one["positions"] for one in found["alike"]) == expected
+    assert found["alike_total"] == len(expected)
+    scores = [one["score"] for one in found["alike"]]
+    assert scores == sorted(scores, reverse=True)
+    if expected:
+        assert found["alike"][0]["score"] == found["items"][0]["score"]
+    one = run("vector.near_duplicates", vectors=points, threshold=threshold, limit=1, items=list(range(40)))
+    assert one["alike"] == [{**group, "items": group["positions"]} for group in found["alike"][:1]]
+    assert one["alike_total"] == len(expected)
+
+
 def test_few_zero_and_extreme_vectors_are_no_trouble(run: Any) -> None:
-    nothing = {"items": [], "groups": [], "total": 0}
+    nothing = {"items": [], "groups": [], "total": 0, "alike": [], "alike_total": 0}
     for points in ([], [[1.0]], [[], []], [[0.0, 0.0], [0.0, 0.0]]):
         assert run("vector.near_duplicates", vectors=points) == nothing
     assert run("vector.near_duplicates", vectors=[[1e300, 1e300], [1e-300, 1e-300]])["total"] == 1

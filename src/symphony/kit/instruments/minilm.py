@@ -53,11 +53,21 @@ class MiniLM:
         return cls(locate(models))
 
     def embed(self, text: str, *, tokens_max: int = TOKENS_DEFAULT) -> list[float]:
-        """The vector of `text`: 384 finite numbers, Euclidean length 1 (to 1e-6)."""
-        ids = np.array([self._tokens.encode(text, tokens_max=tokens_max)], dtype=np.int64)
-        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        (hidden,) = self._session.run(["last_hidden_state"], feeds)
-        pooled = hidden[0].mean(axis=0, dtype=np.float64)  # no padding, so every token counts
+        """The vector of `text`: 384 finite numbers, Euclidean length 1 (to 1e-6).
+
+        What is longer than `tokens_max` is read in windows, and the mean is that of the tokens of all:
+        two texts that differ anywhere in their first 65,536 characters have different vectors.
+        """
+        windows = self._tokens.windows(text, tokens_max=tokens_max)
+        total = np.zeros(DIMENSIONS)
+        for window in windows:
+            ids = np.array([window], dtype=np.int64)
+            feeds = {
+                "input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)
+            }  # fmt: skip
+            (hidden,) = self._session.run(["last_hidden_state"], feeds)
+            total += hidden[0].sum(axis=0, dtype=np.float64)  # no padding, so every token counts
+        pooled = total / sum(map(len, windows))
         unit = pooled / max(float(np.linalg.norm(pooled)), 1e-12)
         # Seven decimals are beyond float32 at this size, and shorter where vectors become JSON.
         vector: list[float] = unit.round(7).tolist()
@@ -66,7 +76,7 @@ class MiniLM:
     def invoke(
         self, inputs: Mapping[str, Value], config: Mapping[str, Value], cancelled: Callable[[], bool]
     ) -> dict[str, Value]:
-        """Ports `texts` → `vectors`. `config` may set `max_tokens`, 3 to 512.
+        """Ports `texts` → `vectors`. `config` may set `max_tokens`, the length of a window, 3 to 512.
 
         Stops early, with an incomplete result, once `cancelled()`. Raises ModelFailed
         (`type-mismatch`, `unknown-port`) for wrong inputs or configuration.

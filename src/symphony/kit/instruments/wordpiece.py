@@ -16,12 +16,13 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 TOKENS_MAX = 512
 """Positions that the model knows."""
 
 CHARACTERS_MAX = 65_536
-"""Only this much of a text is looked at; far more than 512 tokens of any real text."""
+"""Only this much of a text is looked at: some 20,000 tokens."""
 
 WORD_CHARACTERS_MAX = 100
 """Longer words are unknown, as in the original."""
@@ -52,21 +53,18 @@ class WordPiece:
         """From a vocabulary file: one token a line, ids count from 0."""
         return cls(text.split("\n")[:-1] if text.endswith("\n") else text.split("\n"))
 
-    def encode(self, text: str, *, tokens_max: int = 256) -> list[int]:
-        """Ids of `text` between the start and end marks, cut off at `tokens_max` (3..512) in all.
+    def windows(self, text: str, *, tokens_max: int = 256) -> list[list[int]]:
+        """Ids of `text` in windows of at most `tokens_max` (3..512), each between start and end marks.
 
+        There are as few windows as can hold the text (at least one), and they are about equally long.
         Raises ValueError if `tokens_max` is out of range.
         """
         if not 3 <= tokens_max <= TOKENS_MAX:
             raise ValueError(f"tokens_max must be from 3 to {TOKENS_MAX}, not {tokens_max}")
-        ids = [self._start]
-        for word in words(text[:CHARACTERS_MAX]):
-            ids += self._cut(word)
-            if len(ids) >= tokens_max:
-                del ids[tokens_max - 1 :]
-                break
-        ids.append(self._end)
-        return ids
+        ids = [number for word in words(text[:CHARACTERS_MAX]) for number in self._cut(word)]
+        count = max(1, -(-len(ids) // (tokens_max - 2)))
+        edges = [len(ids) * at // count for at in range(count + 1)]
+        return [[self._start, *ids[low:high], self._end] for low, high in pairwise(edges)]
 
     def _pieces(self, word: str) -> tuple[int, ...]:
         """Greedy longest match from the left; a word with any unknown rest is unknown as a whole."""
