@@ -162,7 +162,7 @@ outputs: {n: "${{ b.result }}"}
         ("é" * 10, 20),
         (b"x" * 10, 10),
         (["x" * 4, [b"y" * 4]], 13),
-        ({"abc": "d" * 6, "e": 1}, 13),
+        ({"abc": "d" * 6, "e": 1}, 15),
     ],
 )
 def test_a_value_takes_at_least_what_is_in_it(value: Value, size: int) -> None:

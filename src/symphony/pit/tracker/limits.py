@@ -2,11 +2,16 @@
 
 from typing import Final
 
+import msgspec
+
 from symphony.commons.errors import SymphonyError
 from symphony.ports.values import ArtifactRef
 
 VALUE_BYTES_MAX: Final = 256 << 20
 """Unless the settings say otherwise."""
+
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class ValueTooLarge(SymphonyError):
@@ -25,7 +30,7 @@ class ValueTooLarge(SymphonyError):
 def bounded(value: object, what: str, most: int) -> None:
     """Raise ValueTooLarge if `value` takes more than `most` bytes; `what` names it, node and all.
 
-    Counted is what its encoding takes at least: texts and bytes as they are, anything else one byte.
+    Counted is what its encoding takes; texts and bytes as they are.
     """
     if type(value) in (bool, int, float, type(None), ArtifactRef):
         return
@@ -34,9 +39,16 @@ def bounded(value: object, what: str, most: int) -> None:
 
 
 def fits(value: object, most: int) -> bool:
-    """Does the value take at most `most` bytes? Looks no further than it must."""
+    """Does the value take at most `most` bytes?"""
     if isinstance(value, str | bytes):
         return _size(value, most) <= most
+    try:
+        return len(_encode(value)) <= most  # ten times as fast as a look at each part
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return _fits(value, most)  # references, or what is no value, as others will say
+
+
+def _fits(value: object, most: int) -> bool:
     left, stack = most, [value]
     while stack:
         item = stack.pop()

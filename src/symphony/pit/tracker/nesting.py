@@ -109,7 +109,8 @@ class Nesting:
     def _state_after(self, frame: Frame, loop: Loop) -> dict[str, StoredValue]:
         level = self._bindings.inside(frame)
         after = {name: level.kept(template, level.element) for name, template in loop.next.items()}
-        self._bound_state(frame.parent, after)
+        made = {name: value for name, value in after.items() if loop.next[name].bare is None}
+        self._bound_state(frame.parent, made)  # the others were looked at where they were made
         return {**level.values.state, **after}
 
     def _bound_state(self, slot: int, state: Mapping[str, StoredValue]) -> None:
