@@ -97,7 +97,7 @@ class JsonCodec:
             if type(payload) not in _TO_JSON:
                 raise _foreign(payload)
             (made, free), fields = _TO_JSON[type(payload)], astuple(payload)
-            if not _NAMES.issuperset(map(type, (*heads, *fields[:free], *fields[free + 1 :]))):
+            if not _FIXED.issuperset(map(type, (*heads, *fields[:free], *fields[free + 1 :]))):
                 raise _unsendable(TypeError("a name, a time or a number is of another type"))
             if values.is_json(fields[free]) and (made is not _JsonRequest or values.is_json(fields[2])):
                 body = self._encode(_JsonEnvelope(header, made(*fields)))
@@ -133,8 +133,8 @@ _DOLLAR, _BACKSLASH = b"$\\"
 """As numbers, for which bytes are searched ten times as fast as for bytes."""
 
 
-_NAMES = frozenset({str, int, float, type(None)})
-"""Types of the fields that are not free; of others the encoder would make text."""
+_FIXED = frozenset({str, int, float, type(None)})
+"""What fields of fixed types may hold; other types, such as dates, the encoder would turn into text."""
 
 
 class _JsonHeader(MessageHeader, frozen=True, array_like=False, gc=False): ...

@@ -4,6 +4,7 @@ import asyncio
 import enum
 import json
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import date, timedelta
@@ -494,6 +495,22 @@ async def test_a_batch_whose_answers_leave_one_out_does_not_wait_for_it(joined: 
     assert [isinstance(one, RpcError) and "leaves this" in one.message for one in (first, third)] == [
         True
     ] * 2
+
+
+async def test_the_answers_to_a_batch_take_time_by_their_number_and_not_by_its_square(joined: Join) -> None:
+    def answered(heard: Any) -> bytes:
+        return (
+            json.dumps([{"jsonrpc": "2.0", "id": one["id"], "result": 0} for one in heard]).encode() + b"\n"
+        )
+
+    peer = Peer(LineFraming(), spec)
+    await joined(Scripted(answered), peer)
+    took_s: list[float] = []
+    for size in (400, 8_000):
+        begun = time.process_time()
+        assert await peer.batch([("m", None)] * size) == [0] * size
+        took_s.append(time.process_time() - begun)
+    assert took_s[1] < 60 * took_s[0]
 
 
 async def test_an_error_that_cannot_be_sent_is_answered_in_other_words(joined: Join) -> None:

@@ -284,9 +284,11 @@ class Peer(asyncio.Protocol):
     def _left_out(self, said: Sequence[Message]) -> None:
         """The answers to a batch come in one array: what that leaves out will hardly come."""
         for one in said:
-            if isinstance(one, Success | Failure) and (number := _number(one.id)) is not None:
-                rest = self._batches.pop(number, range(0))
-                self._doubt(rest, messages.AnswerBroken("to a batch leaves this request out"))
+            number = _number(one.id) if isinstance(one, Success | Failure) else None
+            if number is not None and (asked := self._batches.get(number)) is not None:
+                for other in asked:  # so that the batch is looked at once, not for each of its answers
+                    self._batches.pop(other, None)
+                self._doubt(asked, messages.AnswerBroken("to a batch leaves this request out"))
 
     def _doubt(self, numbers: Iterable[int], error: RpcError) -> None:
         """Give those of `numbers` that wait the rest of their time, and then `error`."""

@@ -69,9 +69,8 @@ def socket_path(name: str, config: TransportConfig) -> Path:
     if folder is None:
         from platformdirs import user_runtime_path
 
-        with (
-            warnings.catch_warnings()
-        ):  # without XDG_RUNTIME_DIR it tells every user which other folder it takes
+        with warnings.catch_warnings():
+            # Without XDG_RUNTIME_DIR the library tells every user which other folder it takes.
             warnings.simplefilter("ignore")
             folder = user_runtime_path("symphony", ensure_exists=False)
     return folder / f"{name}.shm"
