@@ -202,7 +202,8 @@ def test_a_signal_while_leftovers_of_an_ended_run_are_ended_leaves_nothing(
     except subprocess.TimeoutExpired:
         process.send_signal(number)
     process.communicate(timeout=PATIENCE_S)
-    assert process.returncode in (0, 128 + number)
+    # The last: on a slow machine the signal comes when all is ended and the interpreter itself is leaving.
+    assert process.returncode in (0, 128 + number, -number)
     assert stage.left() == []
 
 

@@ -215,13 +215,14 @@ def _walking(
 ) -> "cel.Expression | None":
     """The program whose macros go through maps in order, their orders put into `used`; None if none may."""
     lists = frozenset(name for name, value in used.items() if isinstance(value, list))
-    maps = frozenset(name for name, value in used.items() if isinstance(value, dict))
-    found = ordered_walks(text, lists, maps, False)
+    maps = {name: value for name, value in used.items() if isinstance(value, dict)}
+    names = frozenset(maps)
+    found = ordered_walks(text, lists, names, False)
     if found is not None and found.orders and orders.sorts:
-        found = ordered_walks(text, lists, maps, True)
+        found = ordered_walks(text, lists, names, True)
     if found is None:
         return None
-    more: dict[str, object] = {name: list(used[held]) for held, name in found.keys}  # type: ignore[call-overload]
+    more: dict[str, object] = {name: list(maps[held]) for held, name in found.keys}
     if found.orders:
         more[found.orders] = orders.walks
     try:

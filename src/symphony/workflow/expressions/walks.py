@@ -94,7 +94,7 @@ def ordered_walks(text: str, lists: frozenset[str], maps: frozenset[str], sorts:
     out, at = "", 0
     for start, end, more in sorted(added, key=lambda one: one[:2]):
         out, at = out + text[at:start] + more, end
-    orders = f"{name}o" if any(more is walk for _, _, more in added) else ""
+    orders = f"{name}o" if any(more == walk for _, _, more in added) else ""
     return Walks(out + text[at:], orders, tuple(keys.items()))
 
 
