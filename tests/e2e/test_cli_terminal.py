@@ -37,6 +37,8 @@ class Now:
 
 class Handle:
     run_id = "run-1"
+    marks = {}
+    unhidden = ()
     def __init__(self):
         self.stop = asyncio.Event()
         self.status = RunStatus.SUCCEEDED
@@ -65,6 +67,7 @@ class Handle:
             self.stop.set()
 
 class Opened:
+    home = None
     class artifacts:
         path = staticmethod(lambda digest: None)
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Final, Self, TypeVar
 
-from symphony.cli import exits, output
+from symphony.cli import exits, failures, output
 from symphony.cli.watching import Handle, Lines, Silence, View
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import (
@@ -107,6 +107,7 @@ async def conduct(
     with Signals(asyncio.get_running_loop(), view.note) as signals:
         async with _nothing_left(), opening as opened:
             handle = await begin(opened)
+            failures.warn_of_unhidden(handle.unhidden)
             os.environ.update(handle.marks)  # for what operators start in this process
             with signals.cancelling(handle.cancel):
                 result = await _watched(handle, view)

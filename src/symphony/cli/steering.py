@@ -45,15 +45,13 @@ def resume(
 
     Ends as `symphony run` does. Of a run that has ended it gives the result again.
     """
-    from symphony.cli import envfile, failures, opening
+    from symphony.cli import envfile, opening
 
     opened, environment = opening.opened(), envfile.environment(env_file)
     run_id = opened.runs.find(run)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
-        handle = await symphony.resume(run_id, retry=retry, skip=skip, environment=environment)
-        failures.warn_of_unhidden(handle.unhidden)
-        return handle
+        return await symphony.resume(run_id, retry=retry, skip=skip, environment=environment)
 
     return _conduct(opened, begin, f"run {run_id}", as_json=as_json, quiet=quiet)
 
@@ -82,7 +80,7 @@ def rerun(
     Nothing whose result is taken over runs again, commands neither. The workflow is the one that the
     old run recorded, and so are the inputs that you do not give. Ends as `symphony run` does.
     """
-    from symphony.cli import envfile, failures, given, opening
+    from symphony.cli import envfile, given, opening
     from symphony.workflow import loads
 
     opened, environment = opening.opened(), envfile.environment(env_file)
@@ -91,9 +89,7 @@ def rerun(
     values = given.changed_inputs(workflow, inputs)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
-        handle = await symphony.rerun(run_id, first=first, inputs=values, environment=environment)
-        failures.warn_of_unhidden(handle.unhidden)
-        return handle
+        return await symphony.rerun(run_id, first=first, inputs=values, environment=environment)
 
     return _conduct(opened, begin, workflow.name, as_json=as_json, quiet=quiet)
 

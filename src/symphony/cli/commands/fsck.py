@@ -33,6 +33,6 @@ def command(as_json: bool) -> int:
         looked = (
             ", ".join(output.count(n, kind) for kind, n in found.looked_at.items()) or "nothing to look at"
         )
-        told = output.count(len(found.damages), "damage") if found.damages else "nothing is damaged"
+        told = output.count(len(found.damages), "problem") if found.damages else "nothing is damaged"
         output.say(f"{output.shown(str(home))}: {looked}: {told}\n")
     return exits.FAILED if found.damages else exits.OK

@@ -79,12 +79,10 @@ def command(
         return 0
 
     async def begin(symphony: Symphony) -> "RunHandle":
-        handle = await symphony.start(
+        return await symphony.start(
             file, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency,
             environment=environment, budget=budget, allow_hosts=allow_hosts,
         )  # fmt: skip
-        failures.warn_of_unhidden(handle.unhidden)
-        return handle
 
     view = running.view_for(workflow.name, quiet=quiet)
     chart = not quiet and not as_json

@@ -108,9 +108,7 @@ def use(
     failures.warn(made.report, target or entry.path)
 
     async def begin(symphony: Symphony) -> "RunHandle":
-        handle = await symphony.start(target or made.workflow, {}, cwd=Path.cwd(), allow_hosts=allow_hosts)
-        failures.warn_of_unhidden(handle.unhidden)
-        return handle
+        return await symphony.start(target or made.workflow, {}, cwd=Path.cwd(), allow_hosts=allow_hosts)
 
     view = running.view_for(made.workflow.name, quiet=quiet)
     chart = not quiet and not as_json
