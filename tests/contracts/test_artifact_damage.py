@@ -146,3 +146,35 @@ def test_files_of_earlier_tables_are_filled_anew_without_a_word(
     cache.close()
     assert caplog.records == []
     assert not list(folder.glob("*.broken*"))
+
+
+def test_a_damaged_last_line_of_the_log_is_a_loss_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "artifacts"
+    filled_store(root).close()
+    log = root / "records.log"
+    body = log.read_bytes()
+    log.write_bytes(body[:-40] + bytes([body[-40] ^ 1]) + body[-39:])
+    (root / "index.db").unlink()
+    store = FileArtifacts(root)
+    list(store.records())
+    assert "has 1 damaged lines" in caplog.text
+    assert store.collect(min_age_s=-10).objects == 0
+    store.put(b"more", content_type="text/plain")
+    assert log.read_bytes().startswith(body[:-40])
+    store.close()
+
+
+@pytest.mark.parametrize("body", [b"", bytes(4096)], ids=["empty", "zeros"])
+def test_a_log_without_its_first_line_keeps_every_body(
+    body: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "artifacts"
+    filled_store(root).close()
+    (root / "records.log").write_bytes(body)
+    store = FileArtifacts(root)
+    assert store.collect(min_age_s=-10).objects == 0
+    list(store.records())
+    assert "damaged" in caplog.text
+    store.close()

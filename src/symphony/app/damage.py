@@ -104,14 +104,12 @@ def _log(path: Path, found: Examined) -> dict[Digest, str]:
     if not path.is_file():
         return {}
     found.looked_at["log"] = 1
-    log, damaged, torn = RecordLog(path), 0, 0
+    log, damaged = RecordLog(path), 0
     with closing(log):
         log.attach(write=False)
-        for number, read in enumerate(log.read(0)):
-            torn = torn + 1 if read.record is None else 0
-            damaged += read.record is None
-            if read.record is None and number == 0:
-                torn = 0
+        damaged += log.headless
+        for read in log.read(0):
+            damaged += read.record is None and read.whole  # a last line without an end was torn in a crash
             match read.record:
                 case Linked(digest=digest, provenance=by):
                     referred.setdefault(digest, {})[by.run_id] = None
@@ -122,12 +120,12 @@ def _log(path: Path, found: Examined) -> dict[Digest, str]:
                     referred.pop(digest, None)
                 case Put():
                     pass
-    if damaged - torn:
+    if damaged:
         found.damages.append(
             Damage(
                 kind="log",
                 name=str(path),
-                problem=f"{path} has {damaged - torn} damaged lines: names and origins of artifacts are lost",
+                problem=f"{path} has {damaged} damaged lines: names and origins of artifacts are lost",
                 fix="restore it from a copy; until then no artifact is deleted",
             )
         )

@@ -48,6 +48,7 @@ class FileArtifacts:
         self._objects = ObjectFiles(root)
         self._ledger = Ledger(root, self._recovered)
         self._ready = False
+        self._told = False
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
         self._unclaimed_mutex = threading.Lock()
 
@@ -100,6 +101,7 @@ class FileArtifacts:
 
     def find(self, digest_or_name: str) -> ArtifactRecord:
         """By digest, by a prefix of 8 or more digits, or the newest of a name, in this order."""
+        self._tell_damage()
         if PREFIX.fullmatch(digest_or_name):
             found = self._objects.starting_with(digest_or_name)
             if len(found) > 1:
@@ -113,6 +115,7 @@ class FileArtifacts:
 
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
         """Newest first: what was put last comes first, again if it was put again."""
+        self._tell_damage()
         before, left = 2**63 - 1, limit
         while left > 0:
             page = self._page(before)
@@ -174,6 +177,17 @@ class FileArtifacts:
         self._ledger.close()
 
     # -- within
+
+    def _tell_damage(self) -> None:
+        """Say, once, that not all is known."""
+        damaged = 0 if self._told else self._ledger.ask(lambda index: index.position().damaged)
+        if damaged:
+            self._told = True
+            logger.warning(
+                "%s has %d damaged lines: names and origins of artifacts may be missing (see symphony fsck)",
+                self.root / "records.log",
+                damaged,
+            )
 
     def _get_ready(self) -> None:
         if not self._ready:

@@ -158,12 +158,12 @@ class Index:
                     self._connection.execute("ROLLBACK")
                 raise
 
-    def reset(self, log: str) -> None:
-        """Forget everything; the log `log` is to be read from its start."""
+    def reset(self, log: str, damaged: int = 0) -> None:
+        """Forget everything; the log `log` is to be read from its start, `damaged` before that."""
         with database_errors(f"write {self._path}"):
             for table in ("objects", "names", "links"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # three constants
-        self.apply((), Position(log, 0, 0))
+        self.apply((), Position(log, 0, damaged))
 
     def _take(self, record: Record, sequence: int) -> None:
         execute = self._connection.execute

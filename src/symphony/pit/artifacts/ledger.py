@@ -211,21 +211,19 @@ class Ledger:
         size = (self._log.present() or (0, 0, 0))[2]
         at = index.position()
         if at.log != self._log.id or at.offset > size:
-            index.reset(self._log.id)
+            index.reset(self._log.id, damaged=int(self._log.headless))
             at = index.position()
         torn = 0
         lines = self._log.read(at.offset)
         while batch := list(islice(lines, _BATCH)):
-            # Damaged lines at the very end are a torn write; before sound ones, a loss.
-            sound = [(i, read.record, read.end) for i, read in enumerate(batch) if read.record is not None]
-            if not sound:
-                torn += len(batch)
-                continue
-            last, _, end = sound[-1]
-            at = Position(self._log.id, end, at.damaged + torn + _damaged(batch[:last]))
-            torn = len(batch) - last - 1
-            index.apply(((record, place) for _, record, place in sound), at)
-        if torn and write:
+            # A last line without an end is a torn write; a damaged one with an end is a loss.
+            whole = [read for read in batch if read.whole]
+            torn = len(batch) - len(whole)
+            if whole:
+                at = Position(self._log.id, whole[-1].end, at.damaged + _damaged(whole))
+                found = ((read.record, read.end) for read in whole if read.record is not None)
+                index.apply(found, at)
+        if torn and write and not self._log.headless:
             self._log.cut(at.offset)
 
     def _discard_index(self, why: Broken) -> None:

@@ -71,10 +71,11 @@ _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
 class Read(NamedTuple):
-    """One line read: its record, or None if it is damaged, and where it ends."""
+    """One line read: its record, or None if it is damaged, where it ends, and whether it has an end."""
 
     record: Record | None
     end: int
+    whole: bool = True
 
 
 def line_of(record: Record) -> bytes:
@@ -102,6 +103,7 @@ class RecordLog:
         self._fd = -1
         self._identity: tuple[int, int] | None = None
         self.id = ""
+        self.headless = False  # not even its first line is there: a new log always has that
 
     def present(self) -> tuple[int, int, int] | None:
         """Device, inode and size of the file now, or None: differs whenever there is something new."""
@@ -171,7 +173,7 @@ class RecordLog:
             if not chunk:
                 break
         if rest:
-            yield Read(None, offset + len(rest))
+            yield Read(None, offset + len(rest), whole=False)
 
     def cut(self, end: int) -> None:
         """Drop what lies behind `end`: a line that was torn when its writer died."""
@@ -194,6 +196,7 @@ class RecordLog:
         status = os.fstat(self._fd)
         self._identity = (status.st_dev, status.st_ino)
         first = next(self.read(0), None)
+        self.headless = first is None or not first.whole
         opened = first.record if first is not None else None
         # A log whose first line is damaged still has its records: it goes by its inode.
         self.id = opened.id if isinstance(opened, Opened) else f"inode-{status.st_ino}"
