@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
+from werkzeug.serving import WSGIRequestHandler
 
 from symphony import Symphony
 from symphony.commons.errors import SymphonyError
@@ -325,6 +326,18 @@ def test_retry_after_is_heeded_in_every_form(
     httpserver.expect_ordered_request("/").respond_with_data("good")
     assert ask("http.get", "/")["text"] == "good"
     assert slept == [0.0 if form == "past" else pytest.approx(20, abs=3)]
+
+
+def test_the_wait_that_an_error_tells_is_measured_with_the_clock_of_the_server(
+    ask: Ask, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there_s = int(SystemClock.now_s()) - 3_600  # an hour behind
+    monkeypatch.setattr(WSGIRequestHandler, "date_time_string", lambda _: formatdate(there_s, usegmt=True))
+    head = {"Retry-After": formatdate(there_s + 90, usegmt=True)}
+    httpserver.expect_request("/").respond_with_data("slow down", status=429, headers=head)
+    with pytest.raises(HttpFailed, match="slow down") as caught:
+        ask("http.get", "/")
+    assert caught.value.details["retry_after_s"] == 90
 
 
 @pytest.mark.parametrize("told", ["40", "date", "3600", "99999999999", None])

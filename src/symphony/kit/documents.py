@@ -106,7 +106,7 @@ def _parsed(text: str, line: int) -> Value:
         raise InputRefused(f"input text, line {line + 1}: nested too deeply", hint="split it") from None
     except UnicodeEncodeError as error:
         raise InputRefused(f"input text: {error.reason}", hint="give valid Unicode") from error
-    if _LONG_NUMBER.search(text) and (number := _beyond_64_bits(value)) is not None:
+    if _LONG_NUMBER.search(text) and (number := beyond_64_bits(value)) is not None:
         at = line_number(text, text.find(str(number)[:40])) + line
         raise InputRefused(f"input text, line {at}: an integer beyond 64 bits", hint="write it as a string")
     if text.count("[") + text.count("{") > VALUE_DEPTH_MAX and (wrong := unfit(value)) is not None:
@@ -114,7 +114,8 @@ def _parsed(text: str, line: int) -> Value:
     return value
 
 
-def _beyond_64_bits(value: Value) -> int | None:
+def beyond_64_bits(value: Value) -> int | None:
+    """The first integer in `value` that 64 bits cannot hold; None if there is none."""
     waiting = [value]
     while waiting:
         found = waiting.pop()

@@ -71,17 +71,17 @@ class GuardedGit:
 def opened(folder: Path) -> Iterator[GuardedGit]:
     """The repository that `folder` lies in. Raises NotARepository, GitFailed, InputRefused."""
     with stand_in() as place:
-        yield found(folder, place)
+        yield find(folder, place)
 
 
 @contextmanager
 def stand_in() -> Iterator[Path]:
-    """An empty folder that `found` may fill; it goes away."""
+    """An empty folder for `find` to fill; it is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="symphony-git-", ignore_cleanup_errors=True) as place:
         yield Path(place)
 
 
-def found(folder: Path, place: Path) -> GuardedGit:
+def find(folder: Path, place: Path) -> GuardedGit:
     """Find the repository that `folder` lies in, and fill `place` for it. Blocks."""
     if not folder.is_dir():
         raise InputRefused(f"{folder} is no folder", hint="give a folder inside a git repository")

@@ -77,7 +77,7 @@ def _attributes(text: str, at: int, found: dict[str, str]) -> int | None:
         if given is not None:
             at = given.end()
             quote = text[at : at + 1]
-            if quote in ('"', "'") and quote:
+            if quote in ('"', "'"):
                 closing = text.find(quote, at + 1)
                 if closing < 0:
                     return None

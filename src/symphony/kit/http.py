@@ -252,7 +252,7 @@ def _failure(asked: Asked, reply: "Reply", text: str) -> HttpFailed:
     said = " ".join(text[: 4 * _EXCERPT].split())[:_EXCERPT]
     details: dict[str, Detail] = {"status": reply.status}
     hint = "see what the server says; fail: false gives the answer all the same"
-    wait_s = asked_wait_s(reply.headers.get("retry-after"), SystemClock.now_s())
+    wait_s = asked_wait_s(reply.headers.get("retry-after"), _now_s(reply))
     if wait_s is not None and isfinite(wait_s):
         details["retry_after_s"] = wait_s
         hint = (
@@ -287,14 +287,14 @@ async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
     attempts = limits.retries + 1 if asked.method in _REPEATABLE else 1
     loop = asyncio.get_running_loop()
     end, last = loop.time() + limits.seconds, None
-    patience = min(end, loop.time() + left_s())
+    last_start = min(end, loop.time() + left_s())  # a try that begins later would be cut off
     for attempt in range(1, attempts + 1):
         delay_s = min(0.2 * 2.0**attempt, 10.0)
         try:
             async with asyncio.timeout_at(end):
                 reply = await _followed(asked, allowed, limits)
         except Unanswered:
-            if attempt == attempts or loop.time() + delay_s >= patience:
+            if attempt == attempts or loop.time() + delay_s >= last_start:
                 raise
         except TimeoutError:
             if last is not None and not limits.fail:
@@ -304,7 +304,7 @@ async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
             last = reply
             told_s = asked_wait_s(reply.headers.get("retry-after"), _now_s(reply))
             delay_s = delay_s if told_s is None else told_s
-            too_late = delay_s > RETRY_AFTER_MAX_S or loop.time() + delay_s >= patience
+            too_late = delay_s > RETRY_AFTER_MAX_S or loop.time() + delay_s >= last_start
             if attempt == attempts or reply.status not in _AGAIN or too_late:
                 return reply
         await asyncio.sleep(delay_s)
@@ -424,12 +424,12 @@ async def _once(
     if asked.content_type is not None:
         headers.setdefault("content-type", asked.content_type)
     refusals: list[str] = []
-    for left in range(len(addresses) - 1, -1, -1):
-        address = addresses[-1 - left]
+    for number, address in enumerate(addresses, start=1):
+        wait = patience(limits.seconds, left=len(addresses) - number)
         try:
             made = open_client.build_request(
                 asked.method, url.copy_with(host=address), headers=headers, content=asked.body,
-                extensions={"sni_hostname": url.host}, timeout=patience(limits.seconds, left=left),
+                extensions={"sni_hostname": url.host}, timeout=wait,
             )  # fmt: skip
             response = await open_client.send(made, stream=True)
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 2.5
 """Seconds for each address of a name but the last one."""
 PIECES_AT_ONCE: Final = 16
-"""Pieces of a body that are read before others get their turn."""
+"""Pieces or events of a body that are read before others get their turn."""
 
 
 class HttpFailed(SymphonyError):

@@ -12,17 +12,15 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from symphony.kit.documents import parse
+from symphony.commons.lines import column_number, line_number
+from symphony.kit.documents import beyond_64_bits, parse
 from symphony.kit.errors import InputRefused
-from symphony.ports.values import Value
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
+from symphony.ports.values import VALUE_DEPTH_MAX, Value
 
 Stop: TypeAlias = Callable[[], None]
 """Raises if nobody waits for the result any more."""
 
 PIECE_BYTES: Final = 64 * 1024
-DEPTH_MAX: Final = 200
-"""Of a value, as the artifact store has it."""
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{},]', re.DOTALL)
 _LONG_NUMBER: Final = re.compile(rb"\d{19}")
 _BLANKS: Final = b" \t\r\n"
@@ -39,9 +37,7 @@ _BRACKETS: Final = {b"[": b"]", b"{": b"}"}
 def parsed(text: str, stop: Stop) -> Value:
     """The value in `text`, as `json.parse` reads it. Raises InputRefused."""
     if len(text) <= PIECE_BYTES:
-        value = parse(text)
-        _check_depth(value)
-        return value
+        return parse(text)
     try:
         body = text.encode()
     except UnicodeEncodeError as error:
@@ -154,8 +150,8 @@ class _Cutting:
                     return
             elif token in _OPENING:
                 inner.append((body[start : start + 1], start))
-                if len(inner) + len(self.stack) > DEPTH_MAX:
-                    raise self._refused(start, f"nested more than {DEPTH_MAX} deep")
+                if len(inner) + len(self.stack) > VALUE_DEPTH_MAX:
+                    raise self._refused(start, f"nested more than {VALUE_DEPTH_MAX} deep")
             elif token != _QUOTE:
                 self.at = match.end()
                 if not inner:
@@ -234,7 +230,7 @@ class _Cutting:
         """Put the values of a piece to those before."""
         if not found:
             raise self._refused(start, "expected a value")
-        if _LONG_NUMBER.search(self.body, start, end) and _beyond_64_bits(found):
+        if _LONG_NUMBER.search(self.body, start, end) and beyond_64_bits(found) is not None:
             raise self._refused(start, "an integer beyond 64 bits")
         if isinstance(here.value, list) and isinstance(found, list):
             here.value += found
@@ -253,36 +249,8 @@ class _Cutting:
         return value
 
     def _refused(self, at: int, why: str) -> InputRefused:
-        before = self.body[: max(at, 0)]
-        row = before.count(b"\n") + 1
-        column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
+        before = self.body[: max(at, 0)].decode("utf-8", "replace")
+        row, column = line_number(before, len(before)), column_number(before, len(before))
         return InputRefused(
             f"input text, line {row}, column {column}: {why}", hint="see json.org for the language"
         )
-
-
-def _beyond_64_bits(value: Value) -> bool:
-    waiting = [value]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, list):
-            waiting += found
-        elif isinstance(found, dict):
-            waiting += found.values()
-        elif isinstance(found, int) and not INTEGER_MIN <= found <= INTEGER_MAX:
-            return True
-    return False
-
-
-def _check_depth(value: Value) -> None:
-    level: list[Value] = [value]
-    for _ in range(DEPTH_MAX + 1):
-        level = [
-            inner
-            for one in level
-            if isinstance(one, list | dict)
-            for inner in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not level:
-            return
-    raise InputRefused(f"input text: nested more than {DEPTH_MAX} deep", hint="split it")

@@ -81,7 +81,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryNow:
-    """Like `Repository`, but it blocks, and None stands for every error: for `reads` and threads."""
+    """A repository seen from one folder, for `reads`: its methods block and give None for every error."""
 
     git: GuardedGit
 
@@ -144,15 +144,15 @@ class RepositoryNow:
 async def opened(folder: Path) -> AsyncIterator[Repository]:
     """The repository that `folder` lies in. Raises NotARepository, GitFailed, InputRefused."""
     with guarded_git.stand_in() as place:
-        yield Repository(await asyncio.to_thread(guarded_git.found, folder, place))
+        yield Repository(await asyncio.to_thread(guarded_git.find, folder, place))
 
 
 @contextmanager
 def opened_now(folder: Path) -> Iterator[RepositoryNow | None]:
-    """Like `opened`, blocking, with None where there is none that can be read."""
+    """The repository that `folder` lies in; None where there is none that can be read. Blocks."""
     with guarded_git.stand_in() as place:
         try:
-            found = RepositoryNow(guarded_git.found(folder, place))
+            found = RepositoryNow(guarded_git.find(folder, place))
         except SymphonyError:
             found = None
         yield found

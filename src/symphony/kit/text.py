@@ -133,9 +133,9 @@ _REPEATED_GROUP = re.compile(r"\)[*+?{]|\{[^0-9,]|\(\?(?![:=!iLmsux]|P?<)")
 
 
 def _heavy(inputs: Mapping[str, Value]) -> bool:
-    """Might the search take long, or the replacements much memory? Not if each repetition, tried at each
+    """Might the search take long, or the replacements much memory?
 
-    place for each length of the others, makes few steps.
+    Not if few steps are made even when each repetition is tried at each place for each length of the others.
     """
     text, pattern, replace = (inputs.get(name) for name in ("text", "pattern", "replace"))
     if not isinstance(text, str) or not isinstance(pattern, str) or _REPEATED_GROUP.search(pattern):

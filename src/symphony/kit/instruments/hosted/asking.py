@@ -149,7 +149,7 @@ def _extra(config: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def _text_of(value: Value | Mapping[str, Value]) -> str:
-    """About as it will be sent; what cannot be is told then."""
+    """`value` roughly as it will be sent, to estimate its tokens; what JSON cannot carry is refused later."""
     return json.dumps(value, default=str)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from symphony.commons.secrets import MASK
 from symphony.commons.settings import ModelConfig
-from symphony.kit.http_client import no_cookies
+from symphony.kit.http_client import PIECES_AT_ONCE, no_cookies
 from symphony.kit.instruments.hosted.reading import UNPAID, UNPAID_HINT, Fault
 from symphony.kit.instruments.hosted.retrying import RETRIED, retry_after_s
 from symphony.kit.instruments.hosted.wire import (
@@ -37,8 +37,6 @@ _STREAM, _JSON = "text/event-stream", "application/json"
 _ALSO_STREAMS = ("application/x-ndjson", "application/octet-stream", "text/plain")
 """What some servers call a stream of events."""
 _PERHAPS_UNPAID = (400, 403, 429)
-_PIECES_AT_ONCE = 16
-"""Pieces and events that are read before others get their turn."""
 _LOCAL = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
@@ -72,7 +70,7 @@ class Connection:
             number += 1
             if len(body) > BODY_BYTES_MAX:
                 raise self._too_large(BODY_BYTES_MAX)
-            if number % _PIECES_AT_ONCE == 0:
+            if number % PIECES_AT_ONCE == 0:
                 await asyncio.sleep(0)
         return bytes(body)
 
@@ -104,7 +102,7 @@ class Connection:
             number += 1
             if response.num_bytes_downloaded > STREAM_BYTES_MAX:  # events without data count, too
                 raise self._too_large(STREAM_BYTES_MAX)
-            if number % _PIECES_AT_ONCE == 0:
+            if number % PIECES_AT_ONCE == 0:
                 await asyncio.sleep(0)  # many small ones in one piece of the stream keep nobody waiting
             if event.data:
                 yield event.data

@@ -5,6 +5,7 @@ Source: OpenAI API reference, "Chat" and "Embeddings".
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -53,6 +54,10 @@ class _Embeddings(msgspec.Struct, frozen=True):
 
     data: list[_Vector]
     usage: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_Given: TypeAlias = tuple[list[tuple[int | None, list[float]]], Mapping[str, Value]]
+"""Vectors, each with its index if it has one, and the usage."""
 
 
 class OpenAI:
@@ -126,24 +131,33 @@ class OpenAI:
 
 def _vectors(body: bytes, count: int) -> tuple[list[list[float]], Mapping[str, Value]]:
     """The vectors in the order of their texts, and the usage. Raises Broken."""
-    try:
-        if len(body) > PIECE_BYTES:
-            raise msgspec.DecodeError("large: it is read in pieces")
-        found = msgspec.json.decode(body, type=_Embeddings)
-        given: list[tuple[int | None, list[float]]] = [(one.index, one.embedding) for one in found.data]
-        usage: Mapping[str, Value] = fields(msgspec.json.decode(found.usage))
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        loose = tree(body, "the answer")
-        raise_fault(loose.get("error"))
-        entries = [fields(one) for one in items(loose.get("data"))]
-        given = [(_count(one.get("index")), _vector(one.get("embedding"))) for one in entries]
-        usage = _usage(loose)
+    # One that is large is read in pieces, which leaves other threads their turn.
+    found = None if len(body) > PIECE_BYTES else _as_promised(body)
+    given, usage = found if found is not None else _as_it_is(body)
     if all(index is None for index, _ in given):  # then the order is that of the texts
         given = [(at, vector) for at, (_, vector) in enumerate(given)]
     by_index = dict(given)
     if len(given) != count or by_index.keys() != set(range(count)):
         raise Broken(f"{len(given)} vectors came for {count} texts", hint=URL_HINT)
     return [by_index[at] for at in range(count)], usage
+
+
+def _as_promised(body: bytes) -> _Given | None:
+    """What a body holds that keeps to the interface; None for any other."""
+    try:
+        found = msgspec.json.decode(body, type=_Embeddings)
+        usage = fields(msgspec.json.decode(found.usage))
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+    return [(one.index, one.embedding) for one in found.data], usage
+
+
+def _as_it_is(body: bytes) -> _Given:
+    """What a body holds, however its server spells it. Raises Broken, and what `raise_fault` does."""
+    found = tree(body, "the answer")
+    raise_fault(found.get("error"))
+    entries = [fields(one) for one in items(found.get("data"))]
+    return [(_count(one.get("index")), _vector(one.get("embedding"))) for one in entries], _usage(found)
 
 
 def _vector(embedding: Value) -> list[float]:

@@ -114,9 +114,9 @@ def mismatch(value: Value, schema: Value, place: str = "") -> str | None:
     if names and not any(_TYPES[name](value) for name in names):
         return f"{where} is no {' or '.join(names)}"
     enum, any_of = schema.get("enum"), schema.get("anyOf")
-    if isinstance(enum, list) and not any(_same(value, one) for one in enum):
+    if isinstance(enum, list) and _identity(value) not in map(_identity, enum):
         return f"{where} is none of the values that are allowed"
-    if "const" in schema and not _same(value, schema["const"]):
+    if "const" in schema and _identity(value) != _identity(schema["const"]):
         return f"{where} is not the value that is asked for"
     if isinstance(any_of, list) and all(mismatch(value, part, place) for part in any_of):
         return f"{where} fits none of the alternatives"
@@ -148,7 +148,7 @@ def _list_mismatch(value: list[Value], schema: Mapping[str, Value], place: str) 
     if schema.get("uniqueItems") is True:
         seen: set[Hashable] = set()
         for at, one in enumerate(value):
-            if (known := _known_as(one)) in seen:
+            if (known := _identity(one)) in seen:
                 return f"{place or 'it'}[{at}] stands there twice"
             seen.add(known)
     items = schema.get("items", True)
@@ -182,19 +182,10 @@ def _number(value: Value) -> int | float | None:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _known_as(value: Value) -> Hashable:
-    """Equal for values that are the `_same`, and different for others: for sets."""
+def _identity(value: Value) -> Hashable:
+    """Equal for values that JSON holds to be equal, and only for those: 1 and 1.0 are, 1 and true are not."""
     if isinstance(value, list):
-        return "list", tuple(map(_known_as, value))
+        return "list", tuple(map(_identity, value))
     if isinstance(value, dict):
-        return "map", frozenset((key, _known_as(item)) for key, item in value.items())
+        return "map", frozenset((key, _identity(item)) for key, item in value.items())
     return isinstance(value, bool), value
-
-
-def _same(one: Value, other: Value) -> bool:
-    """Equal as JSON: 1 and 1.0 are, 1 and true are not."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
