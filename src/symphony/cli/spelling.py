@@ -155,7 +155,7 @@ def report(found: ValidationReport) -> dict[str, JSON]:
 
 
 def refusal(code: str, message: str, hint: str) -> dict[str, JSON]:
-    """The same for what is no problem of a workflow: bad usage, a file that is not there."""
+    """What is printed with `--json` for an error outside of any workflow: bad usage, a missing file."""
     only: dict[str, JSON] = {
         "code": code, "place": "", "message": message, "hint": hint, "line": None, "column": None
     }  # fmt: skip

@@ -21,7 +21,10 @@ def deliver(body: bytes, target: Path | None, *, binary: bool = False) -> None:
 
 
 def deliver_stream(stream: BinaryIO, target: Path | None, *, binary: bool | None = None) -> None:
-    """The same for a stream of any length; `binary` None means: look at its beginning."""
+    """Write all of `stream` to `target`, or to stdout; with `binary` None its beginning tells what it is.
+
+    Raises OSError, or BadUsage for binary to a terminal.
+    """
     if target is not None:
         _write(stream, target)
         return

@@ -172,7 +172,7 @@ def in_range(minimum: float | None = None, maximum: float | None = None) -> Rule
 
 
 def _at(place: str, failure: ValidationFailed) -> ValidationFailed:
-    """The same failure, seen from one level further out."""
+    """`failure` with `place` before the place that it names."""
     problems = failure.details.get("problems")
     if isinstance(problems, list):
         return _joined([_at(place, _of_problem(problem)) for problem in problems])

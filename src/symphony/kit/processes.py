@@ -19,10 +19,10 @@ from symphony.commons.processes import (
 from symphony.kit.errors import CommandNotStarted, OutputTooLarge
 
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024
-"""Of stdout and of stderr, each."""
+"""How much stdout may hold, and how much stderr."""
 
 LEFTOVER_GRACE_S = 0.5
-"""The same for what an ended process leaves running in its group."""
+"""Between SIGTERM and SIGKILL for what an ended process leaves running in its group."""
 
 _CHUNK_BYTES = 64 * 1024
 _POLL_S = 0.01
@@ -146,7 +146,7 @@ async def _until_exit(process: asyncio.subprocess.Process, readers: list[asyncio
 
 
 async def _exit(process: asyncio.subprocess.Process) -> None:
-    """Like `wait()`, which some loops hold back until the pipes are closed as well."""
+    """Wait for the process itself: `wait()` of some loops also waits until its pipes are closed."""
     while process.returncode is None:
         waiting = asyncio.get_running_loop().create_task(process.wait())
         try:

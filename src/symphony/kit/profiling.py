@@ -17,7 +17,7 @@ from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 SAMPLE_MAX: Final = 10_000
 """Numbers kept of a column: up to so many, quantiles are exact."""
 SAMPLE_TOTAL: Final = 2_000_000
-"""The same for all columns together: the wider the table, the smaller each sample."""
+"""Numbers kept of all columns together: the wider the table, the smaller each sample."""
 DISTINCT_KEPT: Final = 4_096
 """Up to so many different values are counted; beyond, estimated within about 2 %."""
 COUNTED_MAX: Final = 2_000

@@ -8,7 +8,7 @@ from symphony.ipc.transports.connection import Connection
 
 
 class EnvelopeReceiver(Protocol):
-    """As `Receiver`, with envelopes."""
+    """Who hears what comes over a channel."""
 
     def received(self, envelope: MessageEnvelope) -> None:
         """The next message. A SymphonyError that it raises ends the connection and is told to the peer."""

@@ -82,7 +82,7 @@ class Compiler:
         return self._expression(bare(text))
 
     def transform(self, text: str) -> Template:
-        """The same where `value` is what an edge carries. Raises BadExpression."""
+        """CEL with or without `${{ }}`, in which `value` is what an edge carries. Raises BadExpression."""
         return self._expression(bare(text), value=True)
 
     def _string(self, text: str) -> Template:

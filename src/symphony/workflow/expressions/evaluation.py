@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Lookup: TypeAlias = Callable[[Read], Value]
 
 _Signature: TypeAlias = tuple[tuple[str, PortType, bool], ...]
-"""Of each variable its name, its type, and whether it may be null."""
+"""The variables of an expression: for each its name, its type, and whether it may be null."""
 
 _SHOWN = 80
 _ERRORS = (RuntimeError, TypeError, ValueError, OverflowError)

@@ -221,7 +221,7 @@ class _Numbers:
         return found
 
     def content(self, long: _Content) -> _Content:
-        """The same for the same `long` one, and hashed at once."""
+        """A short name for the content `long`: equal contents get one name, which is quick to hash."""
         return self._contents.setdefault(long, ("#", len(self._contents)))
 
 
@@ -239,7 +239,7 @@ class _Contents:
         self._known: dict[int, _Content] = {}  # by identity: parts of a result are asked for again
 
     def of(self, value: Value) -> _Content:
-        """Of a scalar itself, of flat lists and maps what they hold, of others a short name for that."""
+        """The content of `value`: a scalar itself, what a flat list or map holds, a short name for more."""
         inside: Sequence[Value]
         if isinstance(value, dict):
             shape, pick = self._numbers.shape(tuple(value))

@@ -49,7 +49,7 @@ class Children:
         self._seen = [0]  # shared with all below: many spellings of few files could multiply
 
     def begin(self, workflow: Workflow) -> "Children":
-        """The same, knowing that `workflow` is the one being looked at."""
+        """Note that `workflow` is being looked at, so that a reference back to it is found; gives itself."""
         self._above = (*self._above, workflow)
         return self
 

@@ -64,7 +64,7 @@ class Scope:
         self.compiler = Compiler(self.types, value=False)
 
     def seeing(self, *, item: PortType | None = None, value: PortType | None = None) -> "Scope":
-        """The same scope in which `item` and `index`, or `value`, exist too."""
+        """This scope with `item` and `index`, or `value`, in addition."""
         other = Scope(
             self.workflow, self.catalog, self.children, nodes=self.nodes, broken=self.broken,
             outer=self.outer, item=item or self.item, state=self.state, value=value or self.value,

@@ -26,7 +26,7 @@ from symphony.ports.models import ModelFailed
 from symphony.ports.values import Value
 
 LOOSE_BYTES_MAX = 4 * 1024 * 1024
-"""Of a body that is not quite JSON: it is read by a slower reader."""
+"""A body that is not quite JSON is read up to this size: the lenient reader is slower."""
 PARTS_OF_TEXT = ("text", "output_text", "input_text", None)
 _MARK = "\ufeff"
 
@@ -206,7 +206,7 @@ def fault_in(body: bytes) -> Fault:
 
 
 def _first(body: bytes) -> Fault | None:
-    """Of a list of errors, which one of Google's interfaces answers."""
+    """The first of a list of errors, such as one of Google's interfaces answers; None for anything else."""
     try:
         found: Value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
