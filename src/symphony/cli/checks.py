@@ -189,7 +189,7 @@ def check_records(home: Path, clock: Clock) -> Check:
         number = output.count(found.looked_at.get("journal", 0), "journal")
         return Check(name="records", verdict="ok", found=f"{number}, the cache and the index are sound")
     first = found.damages[0]
-    more = f"; {output.count(len(found.damages) - 1, 'more')}" if len(found.damages) > 1 else ""
+    more = f"; {len(found.damages) - 1:,} more" if len(found.damages) > 1 else ""
     return Check(name="records", verdict="failed", found=first.problem + more, fix=first.fix)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from symphony.cli import blocks, ending, exits, output, spelling
+from symphony.cli import blocks, checks, ending, exits, output, spelling
+from symphony.commons.time import SystemClock
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest
 from symphony.workflow.documents import packed
@@ -35,6 +36,18 @@ def result(status: RunStatus, **more: object) -> RunResult:
 )
 def test_control_characters_never_reach_the_terminal(text: str, safe: str) -> None:
     assert output.shown(text) == safe
+
+
+@pytest.mark.parametrize(("damaged", "more"), [(1, ""), (2, "; 1 more"), (3, "; 2 more")])
+def test_doctor_tells_the_first_damage_and_how_many_more_there_are(
+    damaged: int, more: str, tmp_path: Path
+) -> None:
+    (tmp_path / "journal").mkdir()
+    for number in range(damaged):
+        (tmp_path / "journal" / f"run-{number}.db").write_bytes(b"no journal")
+    found = checks.check_records(tmp_path, SystemClock())
+    assert found.verdict == "failed"
+    assert found.found.partition(";")[1:] == (("", "") if not more else (";", more[1:]))
 
 
 def test_text_is_cut_by_columns_not_by_characters() -> None:
