@@ -11,7 +11,7 @@ _end: ContextVar[float] = ContextVar("_end", default=inf)
 
 @contextlib.contextmanager
 def within(seconds: float | None) -> Iterator[None]:
-    """What runs inside ends at the latest in so many seconds; None: nobody says."""
+    """While this is open, at most `seconds` are left, fewer if less is left outside; None sets no limit."""
     end = inf if seconds is None else asyncio.get_running_loop().time() + seconds
     token = _end.set(min(end, _end.get()))
     try:
@@ -21,5 +21,8 @@ def within(seconds: float | None) -> Iterator[None]:
 
 
 def left_s() -> float:
-    """Seconds that are left, infinitely many if nobody says. Whoever waits longer only hides why."""
+    """Seconds that are left; infinity if there is no limit.
+
+    A longer wait would end in a timeout, which hides what was waited for.
+    """
     return _end.get() - asyncio.get_running_loop().time()

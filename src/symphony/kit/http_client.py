@@ -57,7 +57,7 @@ async def client(seconds: float) -> "AsyncIterator[httpx2.AsyncClient]":
 
 @functools.cache
 def _trusted() -> "ssl.SSLContext":
-    """Whom to believe. Reading the authorities takes as long as a hundred small requests."""
+    """The authorities that are trusted. To read them takes as long as a hundred small requests."""
     import httpx2
 
     return httpx2.create_ssl_context(trust_env=False)

@@ -41,7 +41,7 @@ class Repository:
 
     @property
     def folder(self) -> Path:
-        """Where from it is seen: names are relative to it."""
+        """The folder that the repository is seen from: names are relative to it."""
         return self.git.folder
 
     async def ask(self, *arguments: str) -> bytes:

@@ -237,7 +237,7 @@ class Connection:
 
 
 def _trusted() -> ssl.SSLContext:
-    """Whom to believe, as the environment has it."""
+    """The authorities that are trusted, SSL_CERT_FILE and SSL_CERT_DIR included."""
     import httpx2
 
     return httpx2.create_ssl_context()

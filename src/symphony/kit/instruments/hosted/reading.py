@@ -89,7 +89,7 @@ def items(value: Value) -> Sequence[Value]:
 
 
 def word(value: Value) -> str | None:
-    """A text that says something."""
+    """`value` if it is a text and not an empty one; else None."""
     return value if isinstance(value, str) and value else None
 
 
@@ -170,7 +170,7 @@ class Fault:
 
     @property
     def unpaid(self) -> bool:
-        """Does it want money?"""
+        """Does the provider refuse for lack of credit, or because of a limit on spending?"""
         said = self.words.lower()
         return bool(self.codes & _UNPAID_CODES) or any(words in said for words in _UNPAID_WORDS)
 
@@ -216,7 +216,10 @@ def _first(body: bytes) -> Fault | None:
 
 
 def raise_fault(error: Value) -> None:
-    """Some servers begin with 200 and then tell of an error; an empty field is none."""
+    """Raise the `error` of an answer of status 200, with which some servers begin before they fail.
+
+    An empty one is no error. Raises ModelFailed, or Overloaded for what may pass.
+    """
     fault = fault_of(error)
     if fault is None:
         return
