@@ -142,7 +142,7 @@ class _Results(TextIOWrapper):
     """Takes what the main thread prints; threads that operators leave behind print to stderr."""
 
     def write(self, text: str, /) -> int:
-        """Print."""
+        """Write `text`: from the main thread to stdout, from others to stderr."""
         if threading.current_thread() is threading.main_thread() or sys.stderr is None:
             return super().write(text)
         return sys.stderr.write(text)

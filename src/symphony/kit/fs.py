@@ -214,7 +214,7 @@ class _Walk:
     problems: list[Problem] = field(default_factory=list)
 
     def files(self, start: str = "") -> Iterator[str]:
-        """Those below the folder `start`."""
+        """The files below the folder `start`, but for those that are passed over."""
         folders = [start]
         while folders:
             folder = folders.pop()
@@ -236,7 +236,7 @@ class _Walk:
                     yield name
 
     def git_files(self) -> Iterator[str]:
-        """Those that git tracks or would add; all where it knows nothing."""
+        """The files that git tracks or would add; all where it knows nothing."""
         try:
             listing = files_below(Path(self.base), self._looked_into)
         except (NotARepository, GitMissing):

@@ -126,7 +126,7 @@ def _reads_tags(inputs: Mapping[str, Value], context: Context) -> str | None:
 
 
 def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """Both commits, or the first and a digest of all that differs from it; and the folder, told in paths."""
+    """The folder, with which paths begin, and both commits, or the first and a digest of what differs."""
     folder, head = _folder(inputs, context), inputs.get("head")
     with repository.opened_now(folder) as git:
         if git is None or (base := git.commit(str(inputs.get("base") or "HEAD"))) is None:

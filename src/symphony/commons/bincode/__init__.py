@@ -21,7 +21,7 @@ Pure: no I/O.
 | `Plain` | u32 index among null, bool, i64, finite f64, text, bytes, list, map (ordered); then the value |
 
 What is decoded is checked: lengths before anything is allocated, indices, UTF-8, the bytes of
-booleans, that no key stands twice, how deep it nests, and that nothing follows. The pairs of a map
+booleans, that no key is a duplicate, how deep it nests, and that nothing follows. The pairs of a map
 may come in any order, which is kept. Errors name the byte.
 """
 

@@ -212,6 +212,6 @@ class _Decoders:
             add(f"{begin} = at")
             self.value(Text(), key)
             with source.block(f"if {key} in {target}:"):
-                add(f"raise twice({begin}, {key})")
+                add(f"raise duplicate_key({begin}, {key})")
             self.value(shape.item, item)
             add(f"{target}[{key}] = {item}")

@@ -108,7 +108,7 @@ def bad_flag(at: int, flag: int, what: str) -> BincodeInvalid:
     return BincodeInvalid(f"{what} must be 0 or 1, not {flag}", at)
 
 
-def twice(at: int, key: str) -> BincodeInvalid:
+def duplicate_key(at: int, key: str) -> BincodeInvalid:
     """A map has the key that begins at byte `at` already."""
     error = BincodeInvalid(f"the key {key[:40]!r} stands twice", at)
     error.duplicate = True
@@ -299,7 +299,7 @@ def _read_pairs(data: bytes, at: int, size: int, room: int, count: int) -> tuple
                 raise beyond(at, length, size)
             key = data[start:end].decode()
             if key in pairs:
-                raise twice(at, key)
+                raise duplicate_key(at, key)
             at = end
             tag, length = _read_tag_length(data, at)
             if tag == 4:
