@@ -90,6 +90,15 @@ def test_a_listed_host_is_asked_and_what_it_answers_is_told(ask: Ask, httpserver
     assert ask("http.get", "/c")["text"] == "é"
 
 
+@pytest.mark.parametrize("written", ["flag", "a=x/y+z==&b", "sig=a%2fB;c", "x=1&x=2", "t=~!*'()", "=&&="])
+def test_a_query_in_the_address_arrives_as_it_was_written(
+    ask: Ask, httpserver: HTTPServer, written: str
+) -> None:
+    httpserver.expect_request("/q").respond_with_handler(lambda asked: Response(asked.query_string))
+    assert ask("http.get", f"/q?{written}")["text"] == written
+    assert ask("http.get", f"/q?{written}", query={"x": "a b"})["text"] == f"{written}&x=a+b"
+
+
 def test_nothing_is_asked_that_is_not_listed(ask: Ask, httpserver: HTTPServer) -> None:
     port = httpserver.port
     for hosts in ((), ("example.org",), (f"localhost:{port + 1}",), (f"*.localhost:{port}",)):

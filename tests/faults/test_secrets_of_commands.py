@@ -130,6 +130,27 @@ nodes:
     assert "value-of-my-key" not in text
 
 
+@pytest.mark.parametrize("name", ["LD_SDK_KEY", "LC_SECRET", "DYLD_TOKEN"])
+async def test_a_secret_called_like_a_variable_of_the_loader_or_the_locale_is_withheld_as_any_other(
+    name: str, seen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "value-listed")
+    monkeypatch.setenv("LC_TIME", "C")
+    flow = yaml(f"""
+name: case
+env: [{name}, LC_TIME]
+nodes:
+  files: {{operator: fs.glob, inputs: {{root: ".", patterns: ["*"], gitignore: true}}}}
+  none: {{command: 'printf %s "${{{name}-}}-$LC_TIME"'}}
+  one: {{command: 'printf %s "$X"', inputs: {{x: "${{{{ env.{name} }}}}"}}}}
+outputs: {{none: "${{{{ none.stdout }}}}", one: "${{{{ one.stdout }}}}"}}
+""")
+    assert await outputs_of(flow, seen.parent / "repository") == {"none": "-C", "one": "value-listed"}
+    text = seen.read_text(encoding="utf-8", errors="replace")
+    assert "LC_TIME=" in text
+    assert "value-listed" not in text
+
+
 async def test_an_operator_in_a_worker_has_the_listed_variables_in_its_context(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from symphony.commons.environment import is_plain, is_vital
+from symphony.commons.environment import is_needed
 from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.commons.settings import Config
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
@@ -75,7 +75,7 @@ def prepare(
         started_at=meta.created_at,
         limit=meta.concurrency or CONCURRENCY,
     )
-    short = (name for name in sealer.ignored if not (is_plain(name) or is_vital(name)))
+    short = (name for name in sealer.ignored if not is_needed(name))
     return Prepared(meta=meta, job=job, sealer=sealer, unhidden=tuple(short))
 
 

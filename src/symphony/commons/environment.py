@@ -15,6 +15,18 @@ from symphony.commons.marks import present_marks
 _VITAL: Final = frozenset({"PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS"})
 _LOADER: Final = ("LD_", "DYLD_")
 _PLAIN: Final = frozenset({"HOME", "LANG", "USER", "SHELL", "TERM", "TMPDIR", "PWD"})
+_LOADER_READS: Final = frozenset(
+    {
+        "LD_AUDIT", "LD_BIND_NOW", "LD_LIBRARY_PATH", "LD_PRELOAD", "DYLD_FALLBACK_FRAMEWORK_PATH",
+        "DYLD_FALLBACK_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES", "DYLD_LIBRARY_PATH",
+    }
+)  # fmt: skip
+_LOCALE: Final = frozenset(
+    {
+        "LC_ADDRESS", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_IDENTIFICATION", "LC_MEASUREMENT",
+        "LC_MESSAGES", "LC_MONETARY", "LC_NAME", "LC_NUMERIC", "LC_PAPER", "LC_TELEPHONE", "LC_TIME",
+    }
+)  # fmt: skip
 
 
 def variable_of(name: str) -> str:
@@ -28,13 +40,21 @@ def is_vital(variable: str) -> bool:
 
 
 def is_plain(variable: str) -> bool:
-    """Does every program expect to find it, and is it never a secret?"""
+    """Do programs expect something of their own in it?"""
     return variable in _PLAIN or variable.startswith("LC_")
+
+
+def is_needed(variable: str) -> bool:
+    """Would programs miss it, so that they get it, listed or not?
+
+    Others whose names only begin as the loader's and the locale's do, such as LD_SDK_KEY, may be secrets.
+    """
+    return variable in _VITAL or variable in _PLAIN or variable in _LOADER_READS or variable in _LOCALE
 
 
 def without(environment: Mapping[str, str], withheld: Collection[str]) -> dict[str, str]:
     """`environment` for a child process: `withheld` names are left out, unless programs need them."""
-    gone = {name for name in withheld if not (is_vital(name) or is_plain(name))}
+    gone = {name for name in withheld if not is_needed(name)}
     return {name: value for name, value in environment.items() if name not in gone}
 
 

@@ -328,16 +328,21 @@ def _late(asked: Asked, limits: Limits, last: "Reply | None") -> HttpFailed:
     )
 
 
+def _asked_url(asked: Asked) -> "httpx2.URL":
+    """The address with `query` behind what stands in it, which stays as it was written: it may be signed."""
+    url = _url(asked.url)
+    try:
+        added = urlencode(_pairs("query", asked.query)).encode("ascii")
+    except UnicodeEncodeError as error:
+        raise InputRefused(f"input query: {error}", hint="give valid Unicode") from error
+    return url.copy_with(query=b"&".join(part for part in (url.query, added) if part)) if added else url
+
+
 async def _followed(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
     """The answer after all redirects, each of which is checked anew."""
     import httpx2
 
-    url = _url(asked.url)
-    try:
-        url = url.copy_merge_params(urlencode(_pairs("query", asked.query)))
-    except UnicodeEncodeError as error:
-        raise InputRefused(f"input query: {error}", hint="give valid Unicode") from error
-    origin = url
+    url = origin = _asked_url(asked)
     async with client(limits.seconds) as open_client:
         for left in range(limits.redirects, -1, -1):
             reply = await _once(open_client, asked, url, allowed, limits)

@@ -113,6 +113,25 @@ def test_utf_16_that_was_taken_for_utf_8_is_masked() -> None:
         assert "h\0u\0n" not in redactor("hunter2!").mask(text)
 
 
+QUOTED = {
+    "encodeURIComponent": "k!y%20(a*b)~%2Fc%3D%3D%2Bd%26'e'%22%C3%A9",
+    "encodeURI": "k!y%20(a*b)~/c==+d&'e'%22%C3%A9",
+    "URLSearchParams": "k%21y+%28a*b%29%7E%2Fc%3D%3D%2Bd%26%27e%27%22%C3%A9",
+    "java.net.URLEncoder": "k%21y+%28a*b%29%7E%2Fc%3D%3D%2Bd%26%27e%27%22%C3%A9",
+    "a browser's address": "k!y%20(a*b)~/c==+d&'e'%22%C3%A9",
+    "lower case": "k!y%20(a*b)~%2fc%3d%3d%2bd%26'e'%22%c3%a9",
+}
+"""What other programs make of `k!y (a*b)~/c==+d&'e'"é` in an address."""
+
+
+@pytest.mark.parametrize("text", QUOTED.values(), ids=QUOTED.keys())
+def test_what_other_programs_quote_for_an_address_is_masked_whole(text: str) -> None:
+    secret = "k!y (a*b)~/c==+d&'e'\"é"
+    assert Redactor({"KEY": secret}).mask(f"/find?key={text}&more") == "/find?key=***&more"
+    redactor = Redactor({"KEY": secret})
+    assert redactor.unseal(redactor.seal(f"<{text}>")) == f"<{text}>"
+
+
 @pytest.mark.parametrize("width", [76, 64])
 def test_lines_of_base64_are_masked(width: int) -> None:
     key = "".join(random.Random(1).choices(string.ascii_letters, k=400))

@@ -39,6 +39,11 @@ def test_an_input_that_replaces_what_the_shell_works_by_is_refused(name: str) ->
     [
         "home", "lang", "LC_ALL", "lc-messages", "user", "shell", "term", "tmpdir", "pwd", "bashopts", "ps4",
         "cdpath", "globignore", "prompt_command", "pythonpath", "symphony_node", "symphony-run-id",
+        "ppid", "optind", "lineno", "random", "seconds", "_", "tz", "columns", "logname", "pager", "editor",
+        "https_proxy", "no-proxy", "git-dir", "git_work_tree", "git_ssh_command", "git_config_count",
+        "makeflags", "classpath", "java_tool_options", "pythonwarnings", "pythonhashseed", "xdg-config-home",
+        "ssl_cert_file", "tar_options", "bash_xtracefd", "symphony_home", "symphony_run_home",
+        "symphony__models__m__url",
     ],
 )  # fmt: skip
 def test_an_input_that_replaces_what_programs_expect_is_told_and_allowed(name: str) -> None:
@@ -47,7 +52,27 @@ def test_an_input_that_replaces_what_programs_expect_is_told_and_allowed(name: s
     assert warnings(report) == [("reserved-name", f"nodes.a.inputs.{name}")]
 
 
-@pytest.mark.parametrize("name", ["file", "paths", "my_path", "homes", "language", "old", "ldap", "envs"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "file",
+        "paths",
+        "my_path",
+        "homes",
+        "language",
+        "old",
+        "ldap",
+        "envs",
+        "git_token",
+        "git_author_name",
+        "lines",
+        "proxy",
+        "zone",
+        "node",
+        "java_home",
+        "symphony",
+    ],
+)
 def test_an_input_with_any_other_name_is_fine(name: str) -> None:
     report = report_of(f"{{command: 'true', inputs: {{{name}: x}}}}")
     assert places(report) + warnings(report) == []

@@ -14,6 +14,18 @@ LENGTH_MIN = 6
 
 _TEXTS_MAX = 100
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~")
+_COMPONENT = frozenset(_UNRESERVED | set(b"!*'()"))
+_PRINTED = frozenset(range(0x21, 0x7F))
+_LEFT_ALONE: Mapping[str, frozenset[int]] = {
+    "component": _COMPONENT,  # encodeURIComponent
+    "uri": _COMPONENT | frozenset(b";,/?:@&=+$#"),  # encodeURI
+    "form": (_UNRESERVED | frozenset(b"*")) - frozenset(b"~"),  # what browsers and Java send for a form
+    "pchar": _COMPONENT | frozenset(b"/:@&=+$,;"),  # a path, by RFC 3986
+    "query": _PRINTED
+    - frozenset(b'"<>#'),  # an address that was given whole, as browsers and clients send it
+    "path": _PRINTED - frozenset(b'"<>#?`{}^'),
+}
+"""The bytes that each way of quoting for addresses leaves as they are."""
 _SHELL_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_@%+=:,./-")
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 _GO = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -109,6 +121,18 @@ def _later(value: str) -> Iterator[tuple[str, str]]:
     if value.isascii():
         yield "wide", "\0".join(value)  # UTF-16 that was taken for UTF-8
     yield from _document(value)
+    yield from _addresses(value)
+
+
+def _addresses(value: str) -> Iterator[tuple[str, str]]:
+    """The ways of quoting a text for an address that leave more than the unreserved characters alone."""
+    body = utf8(value)
+    for name, plain in _LEFT_ALONE.items():
+        for case, digits in (("", "%%%02X"), ("-lower", "%%%02x")):
+            quoted = "".join(chr(b) if b in plain else digits % b for b in body)
+            yield f"percent-{name}-only{case}", quoted
+            if name in ("component", "form"):
+                yield f"plus-{name}-only{case}", quoted.replace("%20", "+")
 
 
 def _document(value: str) -> Iterator[tuple[str, str]]:
