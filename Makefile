@@ -10,6 +10,9 @@ SHELL := /bin/sh
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONDONTWRITEBYTECODE
 
 REPO ?= .
+# Whatever a folder is called: neither make nor the shell evaluates its name.
+override REPO := $(value REPO)
+export REPO
 VENV ?= .venv
 BIN := $(VENV)/bin
 MADE := $(VENV)/.made
@@ -30,7 +33,7 @@ help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 
 run: $(MADE)/models ## Report on the git repository REPO (default: this one)
-	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$(REPO)"
+	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$$REPO"
 
 models: $(MADE)/models ## Fetch and verify the embedding model
 	@:

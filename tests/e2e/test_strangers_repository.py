@@ -249,6 +249,23 @@ def test_a_file_that_leads_to_a_repository_elsewhere_brings_no_program(stranger:
     assert stranger.ran == []
 
 
+def test_a_working_tree_that_a_repository_claims_elsewhere_is_not_looked_at(stranger: Stranger) -> None:
+    elsewhere = stranger.tree.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "0.txt").write_text("private\n")
+    (elsewhere / "diary.txt").write_text("private\n")
+    stranger.repository()
+    stranger.git("config", "core.worktree", str(elsewhere))
+    assert [one["subject"] for one in stranger.run("git.log", stranger.tree)["commits"]] == ["2", "1"]
+    assert stranger.look().keys() == {"git.diff", "git.changed_files"}
+    named = [
+        Path(one).name for one in stranger.run("fs.glob", stranger.tree, root=".", gitignore=True)["paths"]
+    ]
+    assert named == ["0.txt", "1.txt", "2.txt", "3.txt", "new.md"]
+    stranger.git("config", "core.worktree", str(stranger.tree))
+    assert stranger.look() == {}
+
+
 def test_a_bare_repository_is_read_where_it_is_named_and_not_from_below(stranger: Stranger) -> None:
     source = stranger.repository(stranger.tree.parent / "source")
     stranger.git("clone", "-q", "--bare", str(source), "bare")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from symphony.cli import output
+from symphony.commons.environment import without
 from symphony.commons.errors import SymphonyError
 from symphony.ports.clock import Clock
 
@@ -224,7 +225,10 @@ def check_git() -> Check:
         return Check(
             name="git", verdict="warning", found="not found", fix="install git: the git.* operators need it"
         )
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=10, check=True)
+    told = subprocess.run(
+        [program, "--version"], env=without(os.environ, os.environ.keys()), capture_output=True, text=True,
+        timeout=10, check=True,
+    )  # fmt: skip
     return Check(name="git", verdict="ok", found=told.stdout.strip())
 
 

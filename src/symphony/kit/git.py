@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from symphony.commons.errors import SymphonyError
 from symphony.kit import repository
-from symphony.kit.errors import GitFailed, InputRefused
+from symphony.kit.errors import GitFailed, InputRefused, NotARepository
 from symphony.kit.git_listing import untracked_below
 from symphony.kit.globbing import matcher
 from symphony.kit.repository import Repository
@@ -406,6 +406,8 @@ def _untracked(folder: Path) -> list[str]:
 
 async def _ends(git: Repository, base: str, head: str | None) -> tuple[str, ...]:
     first = await git.commit(base) or await git.empty_tree()
+    if head is None and git.git.top is None:
+        raise NotARepository(f"{git.folder} is no working tree", hint="say `head`: two commits are compared")
     if head is None:
         return (first,)
     second = await git.commit(head)

@@ -93,6 +93,8 @@ def find(folder: Path, place: Path) -> GuardedGit:
         top = Path(_line(_asked(folder, (*finder, "rev-parse", "--show-toplevel"), env)))
     except GitFailed:  # in a bare repository, or in the folder that git keeps
         top = None
+    if top is not None and not folder.resolve().is_relative_to(top):
+        top = None  # `core.worktree` names a folder elsewhere, of which the repository has nothing to say
     _fill(place, _common(directory), settings, bare=top is None)
     pinned = [*_PINNED, *(f"{key}={settings[key]}" for key in sorted(_KEPT & settings.keys()))]
     env = {
