@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 _IMPORTERS = frozenset({"import_module", "__import__"})
-_LOADERS = frozenset({"spec_from_file_location", "SourceFileLoader", "run_path", "run_module", "load_source"})
+_LOADERS = frozenset(
+    {
+        "spec_from_file_location", "SourceFileLoader", "SourcelessFileLoader", "ExtensionFileLoader",
+        "run_path", "run_module", "load_source", "exec_module", "load_module", "resolve_name", "iter_modules",
+        "walk_packages", "entry_points", "iter_entry_points",
+    }
+)  # fmt: skip
+_RUNNERS = frozenset({"exec", "execfile", "compile"})
+"""Functions that run a text as code. Of others, such as `re.compile`, only the last name is the same."""
 _SEARCH_PATH = re.compile(rb"\bsys\s*\.\s*path\b|\baddsitedir\b|\bfrom\s+sys\s+import\b[^\n]*\bpath\b")
 
 
@@ -31,18 +39,23 @@ def imports_of(source: bytes, package: str) -> Imports:
         return Imports(frozenset())
     found: set[str] = set()
     dynamic = False
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             found.update(_from(node, package))
+            dynamic |= any(alias.asname and alias.name in _IMPORTERS | _LOADERS for alias in node.names)
         elif isinstance(node, ast.Call):
             name = _called(node)
             if name in _IMPORTERS:
                 literal = _literal(node, package)
                 dynamic |= literal is None
                 found.update(() if literal is None else (literal,))
-            dynamic |= name in _LOADERS
+            dynamic |= name in _LOADERS or (name in _RUNNERS and isinstance(node.func, ast.Name))
+        elif isinstance(node, ast.Name | ast.Attribute) and id(node) not in called:
+            # handed on under another name, such as `map(import_module, names)`
+            dynamic |= (node.id if isinstance(node, ast.Name) else node.attr) in _IMPORTERS | _LOADERS
     return Imports(frozenset(found), dynamic, _SEARCH_PATH.search(source) is not None)
 
 

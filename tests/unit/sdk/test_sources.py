@@ -105,11 +105,23 @@ def test_a_module_that_appears_later_counts(tmp_path: Path) -> None:
         "import runpy\nrunpy.run_path('other.py')",
         "def f():\n    import sys\n    sys.path.insert(0, 'elsewhere')\n    import rates_elsewhere",
         "import rates_dynamic",
+        "from importlib import import_module as load\nload('a')",
+        "import importlib\nlist(map(importlib.import_module, ['a', 'b']))",
+        "load = __import__\nload('a')",
+        "exec(open('other.py').read())",
+        "code = compile(open('other.py').read(), 'other.py', 'exec')",
+        "from importlib.metadata import entry_points\nentry_points(group='rates')",
+        "import pkgutil\npkgutil.resolve_name('a:b')",
     ],
 )
 def test_code_that_only_running_it_finds_is_unknown(text: str, tmp_path: Path) -> None:
     (tmp_path / "rates_dynamic.py").write_text("import importlib, os\nimportlib.import_module(os.name)")
     assert source_digest(str(tmp_path / "ops.py"), text.encode()) is None
+
+
+def test_functions_that_are_called_like_those_that_run_code_are_none(tmp_path: Path) -> None:
+    text = b"import re\nWORD = re.compile('x')\nclass A:\n    def exec(self): return self.exec()"
+    assert source_digest(str(tmp_path / "ops.py"), text) is not None
 
 
 def test_libraries_count_by_version_and_python_by_its_own(tmp_path: Path) -> None:
