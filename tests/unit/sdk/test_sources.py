@@ -7,6 +7,7 @@ import shutil
 import sys
 import tomllib
 import zipfile
+from code import InteractiveInterpreter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,7 @@ def test_a_function_that_names_what_has_no_value_yet_has_no_digest() -> None:
 
 def in_no_file(text: str) -> Callable[..., object]:
     scope: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(text, "<nowhere>", "exec"), scope)
+    InteractiveInterpreter(scope).runsource(text, "<nowhere>", "exec")
     found = scope["f"]
     assert callable(found)
     return found  # type: ignore[no-any-return]
@@ -205,7 +206,7 @@ def test_without_a_file_what_has_no_digest_makes_it_unknown() -> None:
 
 def imported(module: str) -> Callable[..., object]:
     scope: dict[str, Any] = {}
-    exec(f"from {module} import f", scope)
+    InteractiveInterpreter(scope).runsource(f"from {module} import f")
     found = scope["f"]
     assert callable(found)
     return found  # type: ignore[no-any-return]
