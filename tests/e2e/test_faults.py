@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony
+from symphony.pit.tracker.journal_rows import put_meta
 from symphony.ports.runs import RunStatus
 
 pytestmark = pytest.mark.slow
@@ -184,7 +185,7 @@ def test_a_stopped_owner_keeps_its_run_and_nothing_is_done_twice(place: Place) -
 def alter(journal: Path, version: int) -> None:
     db = sqlite3.connect(journal)
     with db:
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('format', ?)", (version,))
+        put_meta(db, "format", version)  # with its checksum, as every version from now on writes it
     db.close()
 
 

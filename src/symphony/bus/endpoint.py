@@ -10,6 +10,7 @@ from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Deliver, Subscription
 from symphony.bus.errors import RAISED, EndpointBusy
 from symphony.commons.errors import SymphonyError, ValidationFailed
+from symphony.commons.unicode import described, sound
 from symphony.ipc.envelope import (
     ErrorPayload,
     EventPayload,
@@ -197,7 +198,7 @@ class Endpoint:
             }
             return ErrorPayload(error.code, error.message, details or None, error.hint)
         _logger.error("a handler of %s failed", self.name, exc_info=error)
-        return ErrorPayload("handler-failed", f"{self.name!r} failed: {type(error).__name__}: {error}")
+        return ErrorPayload("handler-failed", f"{self.name!r} failed: {sound(described(error))}")
 
     def _reply(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> None:
         self._bus.send(self._answer(request, payload))

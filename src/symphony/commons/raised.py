@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.unicode import described, printable, sound
+from symphony.commons.unicode import described, grouped, printable, sound
 
 OPERATOR_FAILED: Final = "operator-failed"
 MESSAGE_CHARS_MAX: Final = 8_000
@@ -62,6 +62,8 @@ def contained(error: BaseException) -> Exception:
     import asyncio  # slow to import, and most users of this module never get here
     import concurrent.futures
 
+    if not _answers(error):
+        return SymphonyError(sound(described(error)), code=OPERATOR_FAILED)
     if isinstance(error, SystemExit):
         return _failed(error, f"it called sys.exit({_status(error)})", "return, or raise an error")
     if isinstance(error, asyncio.CancelledError | concurrent.futures.CancelledError):
@@ -74,6 +76,14 @@ def contained(error: BaseException) -> Exception:
     if is_interrupt(error):
         raise error
     return _failed(error, described(error), None)
+
+
+def _answers(error: BaseException) -> bool:
+    """Can the error be asked what it is? Its class may intercept any look at it, and raise."""
+    try:
+        return issubclass(error.__class__, BaseException)
+    except BaseException:  # noqa: BLE001  (it is the author's)
+        return False
 
 
 def _failed(cause: BaseException, message: str, hint: str | None) -> SymphonyError:
@@ -95,9 +105,22 @@ def is_interrupt(error: BaseException) -> bool:
     Only the main thread gets one, raised in the handler or, by Python's own handler, anywhere
     between two instructions: there the innermost instruction is no `raise`.
     """
-    if isinstance(error, BaseExceptionGroup):
-        return any(map(is_interrupt, error.exceptions))
-    if not isinstance(error, KeyboardInterrupt) or threading.current_thread() is not threading.main_thread():
+    left, seen = [error], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) not in seen:
+            if _is_ctrl_c(one):
+                return True
+            seen.add(id(one))
+            left.extend(grouped(one))
+    return False
+
+
+def _is_ctrl_c(error: BaseException) -> bool:
+    if (
+        not issubclass(type(error), KeyboardInterrupt)
+        or threading.current_thread() is not threading.main_thread()
+    ):
         return False
     innermost = _innermost(error.__traceback__)
     if innermost is None:  # it was made, and never raised

@@ -5,21 +5,33 @@ from typing import Final
 
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _GROUPED_MAX: Final = 5
+_DEPTH_MAX: Final = 3
 
 
-def described(error: BaseException) -> str:
-    """Kind and text of any error; the kind alone if its `__str__`, which is the author's, fails.
+def described(error: BaseException, depth: int = _DEPTH_MAX) -> str:
+    """Kind and text of any error; what its author's code does not give is left out.
 
-    Of a group, also those in it.
+    Of a group also the first of those in it, and of groups in it down to `depth`.
     """
-    kind = type(error).__name__
+    try:
+        kind = type(error).__name__
+    except BaseException:  # noqa: BLE001  (a metaclass may raise anything)
+        kind = "error"
     try:
         text = f"{kind}: {said}" if (said := f"{error}") else kind
     except BaseException:  # noqa: BLE001  (it may raise anything)
         text = kind
-    if isinstance(error, BaseExceptionGroup):
-        text += ": " + "; ".join(map(described, error.exceptions[:_GROUPED_MAX]))
+    if depth and (inner := grouped(error)):
+        text += ": " + "; ".join(described(one, depth - 1) for one in inner[:_GROUPED_MAX])
     return text
+
+
+def grouped(error: BaseException) -> tuple[BaseException, ...]:
+    """The errors that a group holds, none for other errors; whatever a subclass makes of its attributes."""
+    if not issubclass(type(error), BaseExceptionGroup):
+        return ()
+    inner: tuple[BaseException, ...] = vars(BaseExceptionGroup)["exceptions"].__get__(error)
+    return inner
 
 
 def printable(text: str) -> str:

@@ -107,6 +107,57 @@ def test_a_group_tells_what_is_in_it() -> None:
     assert "KeyError: 'two'" in error_text(group).message
 
 
+class Secretive(Exception):
+    """Raises whatever anybody asks it."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise SystemExit(name)
+
+
+def of_nameless() -> Exception:
+    """Of a class that raises whatever anybody asks it: not in the module, which pytest looks through."""
+
+    class Nameless(type):
+        def __getattribute__(cls, name: str) -> object:
+            raise SystemExit(name)
+
+    class OfNameless(Exception, metaclass=Nameless):
+        pass
+
+    return OfNameless("x")
+
+
+class Closed(ExceptionGroup[Exception]):
+    @property
+    def exceptions(self) -> tuple[Exception, ...]:  # type: ignore[override]
+        raise SystemExit
+
+
+def nested(depth: int, each: int) -> Exception:
+    error: Exception = ValueError("innermost")
+    for _ in range(depth):
+        error = ExceptionGroup("g", [error] * each)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (Secretive(), "Secretive"), (of_nameless(), "error: x"), (Closed("g", [ValueError("in")]), "in"),
+        (ExceptionGroup("g", [Secretive()]), "Secretive"), (nested(100_000, 1), "ExceptionGroup"),
+        (nested(60, 5), "ExceptionGroup"), (nested(2, 2), "ValueError: innermost"),
+    ],
+    ids=["attributes", "metaclass", "members", "member", "deep", "wide", "flat"],
+)  # fmt: skip
+def test_an_error_that_hides_what_it_is_is_put_into_words_all_the_same(raised: Exception, said: str) -> None:
+    made = contained(raised)
+    assert made is raised or type(made) is SymphonyError
+    text = error_text(made)
+    assert text.code == "operator-failed"
+    assert said in text.message
+    assert not is_interrupt(raised)
+
+
 def raises() -> None:
     raise KeyboardInterrupt
 

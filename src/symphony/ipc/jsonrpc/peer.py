@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.unicode import described, sound
 from symphony.ipc.frames import FrameTooLarge
 from symphony.ipc.jsonrpc import messages
 from symphony.ipc.jsonrpc.framing import Framing
@@ -367,7 +368,7 @@ class Peer(asyncio.Protocol):
         except SymphonyError as error:
             said = Failure(request.id, self._sayable(RpcError(messages.INTERNAL_ERROR, error.message)))
         except Exception as error:  # noqa: BLE001 a bug in one handler must not silence the others
-            why = RpcError(messages.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+            why = RpcError(messages.INTERNAL_ERROR, sound(described(error)))
             said = Failure(request.id, self._sayable(why))
         answer(said)
 
@@ -393,7 +394,7 @@ class Peer(asyncio.Protocol):
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._break(ConnectionLost(f"a handler of notifications broke: {type(error).__name__}: {error}"))
+            self._break(ConnectionLost(f"a handler of notifications broke: {described(error)}"))
         self._balance()
 
     def _balance(self) -> None:
