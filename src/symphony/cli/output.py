@@ -160,7 +160,7 @@ def divert_descriptor() -> None:
     except (AttributeError, OSError, ValueError):
         return
     out.flush()
-    own = os.fdopen(os.dup(1), "wb")
+    own = os.fdopen(os.dup(1), "wb", closefd=False)  # like that of Python's own stdout, it stays open
     os.dup2(2, 1)
     sys.stdout = _Results(own, encoding=out.encoding, errors=out.errors, line_buffering=is_terminal(out))
 

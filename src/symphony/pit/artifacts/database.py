@@ -99,12 +99,12 @@ def _make_private(path: Path) -> None:
 
 
 def close_with(owner: object, connection: sqlite3.Connection) -> None:
-    """Close `connection` when `owner` is forgotten without having been closed.
+    """Close `connection` when `owner` is forgotten without having been closed, at the latest at exit.
 
     Only in the process that opened it: a connection does not survive a fork, and closing it in the
     child would harm the parent.
     """
-    weakref.finalize(owner, _close_here, connection, os.getpid()).atexit = False
+    weakref.finalize(owner, _close_here, connection, os.getpid())
 
 
 def _close_here(connection: sqlite3.Connection, pid: int) -> None:
