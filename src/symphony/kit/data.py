@@ -1,5 +1,7 @@
 """Lists: `data.*`. Expressions are CEL, as everywhere in a workflow."""
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -50,10 +52,13 @@ def _heavy(name: str) -> Bounds:
         expression = inputs.get(name)
         if not isinstance(expression, str):
             return False
-        size = extent(inputs.get("items"), _STEPS_MAX)
-        return size * len(expression) * (100 if "(" in expression else 1) > 5 * _STEPS_MAX
+        return _is_much(extent(inputs.get("items"), _STEPS_MAX), expression)
 
     return Bounds(heavy=heavy)
+
+
+def _is_much(size: int, expression: str) -> bool:
+    return size * len(expression) * (100 if "(" in expression else 1) > 5 * _STEPS_MAX
 
 
 @operator("data.map", version="1.0.0", pure=True, bounds=_heavy("expression"))
@@ -88,7 +93,26 @@ def filter_items(items: list[Value], condition: str, context: Context) -> list[V
     return kept
 
 
-@operator("data.reduce", version="1.0.0", pure=True, bounds=_heavy("expression"))
+_CALLS = re.compile(r"\.\s*\w+\s*\(")
+
+
+def _builds_up(inputs: Mapping[str, Value]) -> bool:
+    """Like the others, or may `value` become longer by a factor with each element?"""
+    expression, items = inputs.get("expression"), inputs.get("items")
+    if not isinstance(expression, str) or not isinstance(items, list):
+        return False
+    size = extent([items, inputs.get("initial")], _STEPS_MAX)
+    if _is_much(size, expression):
+        return True
+    copies = expression.count("value")
+    if copies == 1 and _CALLS.search(expression):
+        copies = 2
+    elif not any(mark in expression for mark in "+[{("):
+        copies = 1
+    return len(items) * math.log2(max(copies, 1)) + math.log2(size) > math.log2(5 * _STEPS_MAX)
+
+
+@operator("data.reduce", version="1.0.0", pure=True, bounds=Bounds(heavy=_builds_up))
 def reduce(items: list[Value], expression: str, context: Context, initial: Value = None) -> Value:
     """Compute one value from all elements, one after the other.
 

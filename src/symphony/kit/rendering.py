@@ -20,7 +20,7 @@ from symphony.sdk.bounds import extent
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from jinja2.nodes import Node
+    from jinja2.nodes import Filter, Node
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
@@ -105,42 +105,50 @@ def _folders(base: Path, file: Path | None) -> list[Path]:
 
 CHEAP_TEXT_MAX = 1_000
 CHEAP_STEPS_MAX = 2_000_000
-_CHEAP_FILTERS = frozenset({
-    "capitalize", "cell", "code", "comment", "count", "d", "default", "e", "escape", "first", "float", "int",
-    "join", "last", "length", "list", "lower", "md", "round", "safe", "sort", "string", "title", "tojson",
-    "trim", "upper",
+_CHEAP_DATA_MAX = 100_000
+_GROWTH = 6
+"""So many times as long as a text may be what a filter makes of it: an escape for each character."""
+_KEEPING_FILTERS = frozenset({
+    "cell", "count", "d", "default", "first", "float", "int", "last", "length", "list", "round", "safe",
+    "sort", "trim",
 })  # fmt: skip
+_GROWING_FILTERS = frozenset({
+    "capitalize", "code", "comment", "e", "escape", "join", "lower", "md", "string", "title", "tojson",
+    "upper",
+})  # fmt: skip
+_CONSTANT_ARGUMENTS = frozenset({"d", "default", "join"})
 
 
 def _heavy(inputs: Mapping[str, Value]) -> bool:
     """Might rendering take long, or much memory?
 
     Not if the template is a short text that calls nothing and builds nothing up, and the data are so
-    small that its loops, each over as much as there is, come to few steps.
+    small that its loops, each over something in the data, come to few steps.
     """
     import jinja2
     from jinja2 import nodes
 
-    text = inputs.get("text")
+    text, data = inputs.get("text"), inputs.get("data")
     if not isinstance(text, str) or len(text) > CHEAP_TEXT_MAX:
         return True
-    size = extent(inputs.get("data"), CHEAP_STEPS_MAX)
-    if len(text) * size > CHEAP_STEPS_MAX:
+    size = extent(data, _CHEAP_DATA_MAX)
+    if size > _CHEAP_DATA_MAX or len(text) * size > CHEAP_STEPS_MAX:
         return True
     try:
         tree = jinja2.Environment().parse(text)  # noqa: S701  (nothing is rendered here)
     except (jinja2.TemplateError, RecursionError):
         return False
-    if next(tree.find_all(_costly(nodes)), None) is not None:
-        return True
-    if any(
-        one.name not in _CHEAP_FILTERS
-        or not all(isinstance(arg, nodes.Const) for arg in one.args)
-        or one.kwargs
-        for one in tree.find_all(nodes.Filter)
+    if next(tree.find_all(_costly(nodes)), None) is not None or any(
+        map(_costly_filter, tree.find_all(nodes.Filter))
     ):
         return True
-    return bool(len(text) * size ** (1 + _loop_depth(tree)) > CHEAP_STEPS_MAX)
+    ranges = [loop.iter for loop in tree.find_all(nodes.For)]
+    given = _literals(nodes)
+    if any(_growths(one) or isinstance(one, given) or any(one.find_all(given)) for one in ranges):
+        return True
+    return bool(
+        len(text) * size * _longest(data) ** _loop_depth(tree) * _GROWTH ** _growths(tree) > CHEAP_STEPS_MAX
+    )
 
 
 def _costly(nodes: "ModuleType") -> "tuple[type[Node], ...]":
@@ -152,11 +160,45 @@ def _costly(nodes: "ModuleType") -> "tuple[type[Node], ...]":
     )  # fmt: skip
 
 
+def _literals(nodes: "ModuleType") -> "tuple[type[Node], ...]":
+    """What a template itself may give a loop to go through."""
+    return nodes.Const, nodes.List, nodes.Tuple, nodes.Dict, nodes.Add
+
+
+def _costly_filter(found: "Filter") -> bool:
+    from jinja2 import nodes
+
+    if found.name not in _KEEPING_FILTERS | _GROWING_FILTERS or found.kwargs:
+        return True
+    constant = found.name in _CONSTANT_ARGUMENTS and all(isinstance(one, nodes.Const) for one in found.args)
+    return bool(found.args) and not constant
+
+
+def _growths(node: "Node") -> int:
+    """How many filters and joined texts, each inside the next, may make a text longer."""
+    from jinja2 import nodes
+
+    below = max(map(_growths, node.iter_child_nodes()), default=0)
+    grows = isinstance(node, nodes.Concat) or (
+        isinstance(node, nodes.Filter) and node.name in _GROWING_FILTERS
+    )
+    return below + grows
+
+
 def _loop_depth(node: "Node") -> int:
     from jinja2 import nodes
 
     below = max(map(_loop_depth, node.iter_child_nodes()), default=0)
     return below + isinstance(node, nodes.For)
+
+
+def _longest(value: Value) -> int:
+    """How many rounds a loop over something in `value` may have."""
+    if isinstance(value, list):
+        return max(len(value), *map(_longest, value), 1)
+    if isinstance(value, dict):
+        return max(len(value), *map(_longest, value.values()), *map(len, value), 1)
+    return len(value) if isinstance(value, str | bytes) else 1
 
 
 @operator(

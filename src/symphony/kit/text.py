@@ -1,5 +1,6 @@
 """Text: `text.split`, `text.join`, `text.regex`. (`text.render` is in `rendering`.)"""
 
+import math
 import re
 import time
 from collections import Counter
@@ -40,15 +41,24 @@ class Difference(TypedDict):
 
 
 LINES_CHEAP_MAX = 2_000
+_PAIRS_MAX = 2_000_000
 
 
 def _long(inputs: Mapping[str, Value]) -> bool:
-    """Are there so many lines that comparing them may take long?"""
+    """May comparing the lines take long?
+
+    `difflib` looks at every pair of equal lines for each stretch that it finds, of which there are at
+    most as many as lines: a thousand empty lines are a million pairs.
+    """
     texts = [one for one in (inputs.get("first"), inputs.get("second")) if isinstance(one, str)]
-    return (
-        sum(map(len, texts)) > 64 * LINES_CHEAP_MAX
-        or sum(len(lines_of(one)) for one in texts) > LINES_CHEAP_MAX
-    )
+    if sum(map(len, texts)) > 64 * LINES_CHEAP_MAX:
+        return True
+    counts = [Counter(lines_of(one)) for one in texts]
+    lines = [found.total() for found in counts]
+    if sum(lines) > LINES_CHEAP_MAX or len(counts) < 2:
+        return sum(lines) > LINES_CHEAP_MAX
+    pairs = sum(many * counts[1][line] for line, many in counts[0].items())
+    return pairs * min(lines) > _PAIRS_MAX
 
 
 @operator("text.diff", version="1.0.0", pure=True, bounds=Bounds(heavy=_long, seconds="seconds"))
@@ -128,23 +138,45 @@ async def join(parts: list[str], separator: str = "") -> str:
 
 
 _STEPS_MAX = 1_000_000
-_REPEATED_GROUP = re.compile(r"\)[*+?{]|\{[^0-9,]|\(\?(?![:=!iLmsux]|P?<)")
-"""A group that is repeated may try exponentially many ways; so may fuzzy and recursive patterns."""
+_CHEAP_PATTERN_MAX = 1_000
+_CHOICES_MAX = 20
+_COSTLY = re.compile(
+    r"""\)[*+{] | [*+?}]\{          # a group, or a repetition, that is repeated: exponentially many ways
+    | \{[^0-9,]                    # fuzzy
+    | \(\?(?! [ims]*: | [ims]+\) | P?<[A-Za-z_] )  # looks around, recursive, other flags
+    | \\[1-9gLX]                   # compares with what was found, which may be long""",
+    re.VERBOSE,
+)
+_FIXED = re.compile(r"\{[0-9]+\}")
+_LAST = re.compile(r"(?:[*+]|\{[0-9,]*\})[?+]?(?:\)\??)*$")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_BRACES = re.compile(r"\{[0-9,]+\}")
 
 
 def _heavy(inputs: Mapping[str, Value]) -> bool:
-    """Might the search take long, or the replacements much memory?
+    """Might the search take long, or the matches and replacements much memory?
 
-    Not if few steps are made even when each repetition is tried at each place for each length of the others.
+    At worst it begins at each place of the text, tries every length of each repetition that something
+    follows, and both sides of every choice. The lengths of some repetitions together are no longer than
+    the text; the last one takes what it finds.
     """
     text, pattern, replace = (inputs.get(name) for name in ("text", "pattern", "replace"))
-    if not isinstance(text, str) or not isinstance(pattern, str) or _REPEATED_GROUP.search(pattern):
+    if not isinstance(text, str) or not isinstance(pattern, str):
+        return True
+    if len(pattern) > _CHEAP_PATTERN_MAX or _COSTLY.search(pattern):
         return True
     size = len(text) + 1
-    repetitions = sum(pattern.count(mark) for mark in "*+{")
     if isinstance(replace, str) and size * len(replace) > _STEPS_MAX:
         return True
-    return size * len(pattern) > _STEPS_MAX or size ** max(repetitions, 1) * len(pattern) > _STEPS_MAX
+    braces = "".join(_BRACES.findall(pattern))
+    length = len(pattern) + sum(map(int, _NUMBER.findall(braces)))
+    varying = _LAST.sub("", _FIXED.sub("", pattern))
+    repetitions = sum(varying.count(mark) for mark in "*+{")
+    choices = pattern.count("?") - pattern.count("(?") + (pattern.count("|") if "(" in pattern else 0)
+    if size * length > _STEPS_MAX or choices > _CHOICES_MAX:
+        return True
+    ways: int = size ** (repetitions + 1) // math.factorial(repetitions + 1)
+    return max(ways, size) * length << choices > _STEPS_MAX
 
 
 @operator("text.regex", version="1.0.0", pure=True, bounds=Bounds(heavy=_heavy, seconds="seconds"))
