@@ -19,6 +19,7 @@ import msgspec
 
 from symphony.commons.errors import IoFailed
 from symphony.commons.lines import line_number
+from symphony.kit.encodings import encoding_named
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 
@@ -31,7 +32,7 @@ DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARS: Final = 64 * 1024
 _SNIFF_ROWS: Final = 200
 _ZEROS_MAX: Final = 30
-_FORMULA: Final = "=+-@\t\r\uff1d\uff0b\uff0d\uff20"
+_FORMULA: Final = "=+-@\t\r\n\uff1d\uff0b\uff0d\uff20"
 _SIGNED: Final = re.compile(r"[+-](?:[0-9]+(?:[.,][0-9]*)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 
 Row: TypeAlias = tuple[int, list[str]]
@@ -81,7 +82,7 @@ class Reading(AbstractContextManager[Table]):
         self, source: Source, *, delimiter: str | None = None, header: bool = True, encoding: str = "utf-8"
     ) -> None:
         self._source, self._delimiter, self._header = source, delimiter, header
-        self._encoding = _known_encoding(encoding)
+        self._encoding = encoding_named(encoding)
         self._stream: TextIO | None = None
         if delimiter is not None:
             checked_delimiter(delimiter)
@@ -124,11 +125,8 @@ class Reading(AbstractContextManager[Table]):
         except UnicodeError as error:
             raise self._not_in_encoding(error) from error
         if "\0" in sample:
-            raise InputRefused(
-                f"{self._source.name} is no text: it holds null characters",
-                hint="give a CSV file; for UTF-16 say encoding: utf-16",
-            )
-        return sample
+            raise _no_text(self._source.name)
+        return sample.removeprefix("\ufeff")  # a byte order mark
 
     def _rows(self, lines: Iterable[str], delimiter: str) -> Iterator[Row]:
         ending = _Ending(lines)
@@ -209,15 +207,11 @@ def checked_delimiter(delimiter: str) -> None:
         raise InputRefused("input delimiter must be one character", hint=r'for instance ";" or "\t"')
 
 
-def _known_encoding(encoding: str) -> str:
-    try:
-        name = codecs.lookup(encoding).name
-        "".encode(name)
-    except (LookupError, ValueError):
-        raise InputRefused(
-            f"input encoding: {encoding[:40]!r} is unknown", hint="write for instance utf-8 or latin-1"
-        ) from None
-    return "utf-8-sig" if name == "utf-8" else name  # which drops a byte order mark
+def _no_text(name: str) -> InputRefused:
+    return InputRefused(
+        f"{name} is no text: it holds null characters",
+        hint="give a CSV file; for UTF-16 say encoding: utf-16",
+    )
 
 
 def _lines(sample: str, rest: TextIO, name: str) -> Iterator[str]:
@@ -243,6 +237,8 @@ def _lines(sample: str, rest: TextIO, name: str) -> Iterator[str]:
                 f"{name}:{number}: the line has more than {LINE_CHARS_MAX:,} characters",
                 hint="give a CSV file, with a line for each record",
             )
+        if "\0" in line:
+            raise _no_text(f"{name}:{number}")
         yield line
 
 

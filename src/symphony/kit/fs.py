@@ -11,6 +11,7 @@ from typing import Literal, TypedDict
 from symphony.commons.errors import IoFailed
 from symphony.commons.filesystem import read_bounded, within, write_atomic
 from symphony.commons.lines import line_number
+from symphony.kit.encodings import encoding_named
 from symphony.kit.errors import GitFailed, GitMissing, InputRefused, NotARepository, OutputTooLarge, Stopped
 from symphony.kit.git_listing import Listing, files_below
 from symphony.kit.globbing import matcher
@@ -114,18 +115,16 @@ def read(path: Path, context: Context, encoding: str = "utf-8", max_bytes: int =
     max_bytes: the largest size accepted
     text: what it holds
     """
-    file = context.cwd / path
+    file, codec = context.cwd / path, encoding_named(encoding)
     body = read_bounded(file, max_bytes)
     try:
-        return body.decode(encoding)
+        return body.decode(codec)
     except UnicodeDecodeError as error:
         line = line_number(body, error.start)
         raise InputRefused(
             f"{file}:{line} is not {error.encoding}: {error.reason} (byte {error.start})",
             hint="say the file's encoding, for instance latin-1",
         ) from error
-    except LookupError as error:
-        raise InputRefused(f"input encoding: {error}", hint="write for instance utf-8 or latin-1") from error
 
 
 @operator("fs.write", version="1.0.0", idempotent=True)

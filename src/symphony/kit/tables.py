@@ -256,7 +256,7 @@ def format_table(
     delimiter: what stands between two fields
     header: whether the first line names the columns
     guard: put an apostrophe before texts that a spreadsheet would take for formulas (=, +, -, @, also
-        their full-width forms, tab and carriage return at the beginning; plain numbers are none)
+        their full-width forms, tab and line ends at the beginning; plain numbers are none)
 
     Returns:
         text: lines that end with \n
@@ -296,7 +296,7 @@ def write(
     header: whether the first line names the columns
     parents: make missing folders
     guard: put an apostrophe before texts that a spreadsheet would take for formulas (=, +, -, @, also
-        their full-width forms, tab and carriage return at the beginning; plain numbers are none)
+        their full-width forms, tab and line ends at the beginning; plain numbers are none)
 
     Returns:
         path: the absolute path

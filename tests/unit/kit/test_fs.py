@@ -208,8 +208,9 @@ def test_what_cannot_be_read_is_named(run: Any, tmp_path: Path) -> None:
         run("fs.read", path="a")
     with pytest.raises(FileTooLarge):
         run("fs.read", path="a", max_bytes=3)
-    with pytest.raises(InputRefused, match="encoding"):
-        run("fs.read", path="a", encoding="nope")
+    for encoding in ("nope", "base64", "punycode", "unicode_escape"):
+        with pytest.raises(InputRefused, match="encoding"):
+            run("fs.read", path="a", encoding=encoding)
     with pytest.raises(IoFailed):
         run("fs.read", path=".")
 

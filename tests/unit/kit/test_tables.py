@@ -134,6 +134,7 @@ def test_texts_that_a_spreadsheet_would_work_out_are_guarded_when_that_is_asked_
         "@SUM(A1)",
         "\t=1",
         "\r=1",
+        "\n=1",
         "＝1",
         "-1",
         "+49 30",
@@ -201,6 +202,19 @@ def test_old_line_ends_and_other_encodings_are_read(run: Any) -> None:
     assert run("csv.read", data="é;b\n1;2\n".encode("utf-16"), encoding="utf-16")["columns"] == ["é", "b"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32-le"])
+def test_a_byte_order_mark_belongs_to_no_column_in_any_encoding(run: Any, encoding: str) -> None:
+    data = "\ufeffa,b\n1,2\n".encode(encoding)
+    assert run("csv.read", data=data, encoding=encoding)["columns"] == ["a", "b"]
+
+
+def test_null_characters_are_no_text_wherever_they_stand(run: Any) -> None:
+    for rows in (1, 100_000):
+        body = b"a,b\n" + b"1,2\n" * rows + b"x\0y,3\n"
+        with pytest.raises(InputRefused, match="null characters"):
+            run("csv.read", data=body, limit=1_000_000)
+
+
 def test_what_is_not_in_the_encoding_is_told_by_its_line(run: Any) -> None:
     body = b"a,b\n" + b"1,2\n" * 10_000 + b"caf\xe9,3\n" + b"4,5\n" * 10_000
     with pytest.raises(InputRefused, match=r"input data:10002 is not utf-8"):
@@ -219,7 +233,15 @@ def test_what_is_no_table_is_refused(run: Any, tmp_path: Path) -> None:
         run("csv.read")
     with pytest.raises(InputRefused, match="one character"):
         run("csv.read", text="a", delimiter="::")
-    for encoding in ("klingon", "base64", "nul\0"):
+    for encoding in (
+        "klingon",
+        "base64",
+        "nul\0",
+        "punycode",
+        "idna",
+        "unicode_escape",
+        "Raw-Unicode-Escape",
+    ):
         with pytest.raises(InputRefused, match="encoding"):
             run("csv.read", text="a", encoding=encoding)
 
