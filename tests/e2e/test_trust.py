@@ -158,6 +158,27 @@ def test_a_home_of_another_user_is_passed_over_with_a_reason(
 
 
 @as_root
+@pytest.mark.parametrize("part", ["journal", "artifacts", "logs/runs"])
+def test_a_home_with_a_link_to_where_others_write_is_passed_over_with_a_reason(
+    part: str, symphony: Symphony, tree: Path, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    folder = home(tree)
+    (folder / part).parent.mkdir(exist_ok=True)
+    (folder / part).symlink_to(shared)
+    shared.chmod(0o777)
+    done = symphony("run", "w.yaml", "--quiet")
+    assert (done.returncode, done.stdout) == (0, "a = hello\n")
+    assert (
+        f"{folder} is not used as the home: its {part} leads to {shared}, and everybody may write"
+        in done.stderr
+    )
+    assert list(shared.iterdir()) == []
+    shared.chmod(0o700)
+    assert "is not used" not in symphony("run", "w.yaml", "--quiet").stderr
+
+
 def test_a_named_home_of_another_user_is_taken_with_a_warning(symphony: Symphony, tree: Path) -> None:
     place = home(tree)
     os.chown(place, STRANGER, STRANGER)

@@ -57,17 +57,21 @@ def examine_home(home: Path, clock: Clock, *, bodies: bool = True) -> Examined:
 def _journals(runs: Runs, found: Examined) -> None:
     for run_id in runs.ids():
         found.looked_at["journal"] = found.looked_at.get("journal", 0) + 1
+        path = runs.journal_path(run_id)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            told = Damage(kind="journal", name=run_id, problem=f"{path} is no regular file", fix=f"rm {path}")
+            found.damages.append(told)
+            continue
         try:
-            path = runs.journal_path(run_id)
             replay_of(path, *examine(path))
         except JournalDamaged as error:
-            if runs.journal_path(run_id).exists():  # else it was deleted meanwhile
+            if path.exists():  # else it was deleted meanwhile
                 told = Damage(kind="journal", name=run_id, problem=error.message, fix=error.hint or "")
                 found.damages.append(told)
         except JournalNewer as error:
             if not error.details.get("sound", True):
                 problem = f"the journal of run {run_id} is damaged: its format is not what was written"
-                fix = f"restore {runs.journal_path(run_id)} from a copy"
+                fix = f"restore {path} from a copy"
                 found.damages.append(Damage(kind="journal", name=run_id, problem=problem, fix=fix))
         except SymphonyError as error:
             told = Damage(kind="journal", name=run_id, problem=error.message, fix=error.hint or "")

@@ -58,7 +58,8 @@ def locate_home(given: Path | str | None = None, *, start: Path | None = None) -
 
     (the current directory), else the platform's user data directory. A `.symphony/` that belongs to
     somebody else, or that others may write to, is passed over with a warning, unless it is the
-    user's own: then `secure` mends it. A folder that is named is taken whoever owns it.
+    user's own: then `secure` mends it. So is one with a link inside to such a place. A folder that is
+    named is taken whoever owns it.
     """
     if given is not None:
         return Home(Path(given).expanduser().absolute(), "named")
@@ -69,12 +70,27 @@ def locate_home(given: Path | str | None = None, *, start: Path | None = None) -
         place = parent / FOLDER
         if not place.is_dir():
             continue
-        if (why := distrusted(place)) is None or (is_own(place) and not place.is_symlink()):
+        why = distrusted(place)
+        if why is None or (is_own(place) and not place.is_symlink()):
+            why = _led_astray(place)
+        if why is None:
             return Home(place, "tree")
         _tell_once(f"{place} is not used as the home: {why}; name it in SYMPHONY_HOME to use it all the same")
     import platformdirs
 
     return Home(Path(platformdirs.user_data_dir("symphony", appauthor=False)), "own")
+
+
+def _led_astray(place: Path) -> str | None:
+    """Why one of the links in a home leads to where others may read or change what is written; None if not.
+
+    A link to a folder of the user's own, such as one on a larger disk, is followed.
+    """
+    for name in (*sorted(_PARTS), "artifacts/objects", "logs/runs"):
+        part = place / name
+        if part.is_symlink() and part.exists() and (why := distrusted(part)) is not None:
+            return f"its {name} leads to {part.resolve()}, and {why}"
+    return None
 
 
 def secure(home: Home) -> None:
