@@ -24,13 +24,16 @@ from symphony.app.preparing import Prepared, prepare
 from symphony.pit.artifacts import MemoryArtifacts
 from symphony.pit.tracker.documents import ChildDocument
 from symphony.pit.tracker.engine import Engine
+from symphony.pit.tracker.evaluating import expression
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.journal import JournalFailed, MemoryStore, Request, RunMeta
 from symphony.pit.tracker.logs import capture
 from symphony.pit.tracker.records import Code, Record, integer
 from symphony.pit.tracker.replay import Replay
 from symphony.pit.tracker.reuse import Anew, written
+from symphony.pit.workers import Task
 from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.values import Value
 from symphony.workflow import dumps, loads
 from symphony.workflow.catalog import Catalog
 
@@ -262,11 +265,26 @@ class NoModels:
     async def close(self) -> None: ...
 
 
-def engine(prepared: Prepared, disk: Disk, clock: FastClock) -> Engine:
+class Elsewhere:
+    """Evaluates expressions as a worker does, after others have had a few turns."""
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+
+    async def call(self, task: Task, _output: object, *, timeout_s: float | None) -> Mapping[str, Value]:
+        for _ in range(self._rng.randrange(4)):
+            await asyncio.sleep(0)
+        return expression.ports(expression.function(**task.inputs))
+
+
+def engine(prepared: Prepared, disk: Disk, clock: FastClock, elsewhere: Elsewhere | None = None) -> Engine:
+    """With `elsewhere`, no expression is evaluated on the loop."""
     executor = Executor(
         run_id=prepared.meta.run_id, cwd=Path("/"), base=Path("/"), artifacts=MemoryArtifacts(clock.now_s),
         models=NoModels(),  # type: ignore[arg-type]  # no node asks one
         arbiter=AtOnce(), clock=clock, log=lambda *_: None, capture=capture, threads=2,
+        expressions=None if elsewhere is None else lambda: elsewhere,  # type: ignore[arg-type,return-value]
+        heavy_steps=-1,
     )  # fmt: skip
     return Engine(prepared.job, disk, executor, clock, 1)
 
@@ -300,7 +318,8 @@ class Story:
             self.lives += 1
             self.disk.room = self.rng.randrange(1, 40) if not self.calm and self.lives < 30 else None
             self.clock.set_by_s += 0.0 if self.calm else self.rng.choice([-9e6, -30.0, 0.0, 30.0, 9e6])
-            life = engine(self.prepared, self.disk, self.clock)
+            elsewhere = None if self.calm or self.seed % 2 else Elsewhere(self.rng)
+            life = engine(self.prepared, self.disk, self.clock, elsewhere)
             if not self.calm and self.rng.random() < 0.2:
                 self.ask(Request(kind="pause"))
             with contextlib.suppress(JournalFailed):

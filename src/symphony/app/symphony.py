@@ -18,6 +18,7 @@ from symphony.app.handle import RunHandle
 from symphony.app.home import config_of, locate_home, secure
 from symphony.app.live import LiveBus
 from symphony.app.models import AllModels, keys_of
+from symphony.app.pools import Pools
 from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, opened_outputs, prepare
 from symphony.app.tracing import TRACE_PATIENCE_S, follow, tracing_for
 from symphony.commons.errors import SymphonyError
@@ -58,7 +59,6 @@ from symphony.workflow.validation import validate
 if TYPE_CHECKING:
     from symphony.pit.artifacts import ResultCache
     from symphony.pit.tracker.forecast import Forecast
-    from symphony.pit.workers import Workers
 
 
 class InputInvalid(WorkflowInvalid):
@@ -88,7 +88,7 @@ class Symphony:
         self._clock = clock or SystemClock()
         self._models, self._more_models = models, catalog or {}
         self._environment: ChainMap[str, str] = ChainMap({}, os.environ)
-        self._workers: Workers | None = None
+        self._pools = Pools()
         self._tasks: set[asyncio.Task[RunResult]] = set()
         self._closing = contextlib.ExitStack()
         self._ran = False
@@ -146,8 +146,7 @@ class Symphony:
             await asyncio.wait(self._tasks)
         if self._ran:
             await self.live.close()
-        if self._workers is not None:
-            await self._workers.close()
+        await self._pools.close()
         if self._models is not None:
             await self._models.close()
         for name in ("artifacts", "cache"):
@@ -234,14 +233,6 @@ class Symphony:
         if self._models is None:
             self._models = AllModels(self.config, self.home, self._clock, self._environment)
         return self._models
-
-    def workers(self) -> "Workers":
-        """Processes for operators that compute for long or have a timeout, started when first used."""
-        if self._workers is None:
-            from symphony.pit.workers import Workers
-
-            self._workers = Workers()
-        return self._workers
 
     def prune(
         self,
@@ -519,7 +510,8 @@ class Symphony:
             allowed_hosts=(*self.config.http.allow, *prepared.meta.allow_hosts),
             value_bytes_max=self.config.symphony.value_mb << 20,
             marks=marks_of(job.run_id, self.home),
-            workers=self.workers,
+            workers=self._pools.operators,
+            expressions=self._pools.expressions,
         )
 
     def _launch(

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping
 
 from symphony.commons.raised import contained
+from symphony.pit.tracker.aside import END, Aside, Deferred
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.execution import Asking, Executor, Finished
@@ -32,6 +33,7 @@ class Attempts:
         machine: Machine,
         bindings: Bindings,
         executor: Executor,
+        aside: Aside,
         recorder: Recorder,
         transitions: Transitions,
         timers: Timers,
@@ -41,11 +43,14 @@ class Attempts:
         bug: Callable[[BaseException], None],
     ) -> None:
         self._machine, self._bindings, self._executor = machine, bindings, executor
+        self._aside = aside
         self._recorder, self._transitions, self._timers = recorder, transitions, timers
         self._clock, self._alive, self._tell, self._bug = clock, alive, tell, bug
         self._loop = asyncio.get_running_loop()
         self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
+        self._ended: set[asyncio.Task[None]] = set()  # such ones that are about to end
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
         self._unwanted: set[int] = set()  # slots that were told to stop
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
@@ -53,12 +58,17 @@ class Attempts:
     @property
     def pending(self) -> bool:
         """Is anything under way, or due at some moment?"""
-        if self._tasks:
+        if self._tasks or self._deferred:
             return True
         for slot in self._timers.slots:  # of slots that were cancelled meanwhile
             if self._machine.status[slot] >= Status.SUCCEEDED:
                 self._timers.cancel(slot)
         return bool(self._timers.slots)
+
+    @property
+    def busy(self) -> bool:
+        """Is anything under way?"""
+        return bool(self._tasks or self._deferred)
 
     @property
     def running(self) -> list[int]:
@@ -94,6 +104,36 @@ class Attempts:
             self._bug(error)
         self._transitions.woken.set()
 
+    def defer(self, slot: int, deferred: Deferred, again: Callable[[], None]) -> None:
+        """Make what was deferred in a task of its own, then do `again` what needed it."""
+        work = None if slot == END else self._bindings.work(slot)
+
+        async def make() -> None:
+            try:
+                await self._make(slot, work, deferred)
+            finally:
+                self._ended.discard(task)
+                mine = self._deferred.get(slot) is task  # else it is not wanted any more
+                if mine:
+                    del self._deferred[slot]
+            if mine and self._alive():
+                again()
+
+        task = self._loop.create_task(make(), name=f"expression of slot {slot}")
+        self._deferred[slot] = task
+        task.add_done_callback(self._done)
+
+    def undefer(self, slot: int) -> bool:
+        """What was deferred for the slot is not wanted any more. Was there anything?"""
+        task = self._deferred.pop(slot, None)
+        if task is None:
+            return False
+        self._ended.add(task)
+        task.add_done_callback(self._ended.discard)
+        task.cancel()
+        self._aside.forget(slot)
+        return True
+
     def retry_later(self, slot: int) -> None:
         """Report `retry_due` after the back-off of the slot's next attempt."""
         retry = self._bindings.work(slot).node.retry
@@ -118,6 +158,7 @@ class Attempts:
                 return
             del self._tasks[slot]  # a task that is cancelled before its first turn reports nothing
             self._unbegun.discard(slot)
+        self.undefer(slot)
         self._timers.cancel(slot)
         if self._machine.status[slot] < Status.SUCCEEDED:
             self._transitions.cancelled(slot)
@@ -126,6 +167,8 @@ class Attempts:
         """The journal has failed: nothing may go on."""
         for slot, task in self._tasks.items():
             self._end(slot, task)
+        for slot in list(self._deferred):
+            self.undefer(slot)
 
     def _end(self, slot: int, task: asyncio.Task[None]) -> None:
         self._unwanted.add(slot)
@@ -136,6 +179,7 @@ class Attempts:
         await self._timers.close()
         tasks = list(self._tasks.values())
         self.abort()
+        tasks += self._ended
         if tasks:
             await asyncio.wait(tasks)
 
@@ -151,13 +195,11 @@ class Attempts:
             if work.barrier:
                 await self._recorder.durable()
                 started = self._clock.now_s()
-            inputs = await self._bindings.loaded_inputs(slot, work, self._pool)
-            work = self._bindings.named(slot, work)
-            if work.model is None:
-                work = self._bindings.configured(slot, work)
+            await self._bindings.preload(slot, work, self._pool)
+            work, inputs, asking = await self._ready(slot, work, meter)
             finished = await self._executor.execute(
-                work, inputs, self._machine.name(slot), attempt, self._pool,
-                self._asking(slot, work, meter), base=self._bindings.base(slot),
+                work, inputs, self._machine.name(slot), attempt, self._pool, asking,
+                base=self._bindings.base(slot),
             )  # fmt: skip
             self._finished(slot, finished, started)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
@@ -196,6 +238,29 @@ class Attempts:
             self._transitions.cancelled(slot, used)
         elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
+
+    async def _ready(
+        self, slot: int, work: Work, meter: Meter | None
+    ) -> tuple[Work, dict[str, StoredValue], Asking | None]:
+        """The work with all of its expressions evaluated, heavy ones elsewhere."""
+        try:
+            while True:
+                await self._aside.rest()
+                try:
+                    with self._aside.at(slot):
+                        inputs = self._bindings.inputs(slot, work)
+                        ready = self._bindings.named(slot, work)
+                        if work.model is None:
+                            ready = self._bindings.configured(slot, ready)
+                        return ready, inputs, self._asking(slot, ready, meter)
+                except Deferred as deferred:
+                    await self._make(slot, work, deferred)
+        finally:
+            self._aside.forget(slot)
+
+    async def _make(self, slot: int, work: Work | None, deferred: Deferred) -> None:
+        name = "outputs" if slot == END else self._machine.name(slot)
+        await self._aside.make(slot, deferred, name, self._pool, work)
 
     def _asking(self, slot: int, work: Work, meter: Meter | None) -> Asking | None:
         return None if meter is None else Asking(meter, self._bindings.config(slot, work))

@@ -58,14 +58,30 @@ class Bindings:
 
     def made(self, template: Template, slot: int, what: str) -> Value:
         """The same for what is about to be used first. Raises ValueTooLarge too; `what` names it."""
+        if template.bare is None:
+            return self.values.plain(self.within(self.level(slot), template, self.element(slot), slot, what))
         value = self.render(template, slot)
-        self.bounded(value, slot, what)
+        self._bounded(value, slot, what)
         return value
 
-    def bounded(self, value: StoredValue, slot: int, what: str) -> None:
+    def within(self, level: Level, template: Template, element: Element, slot: int, what: str) -> StoredValue:
+        """`level.kept` for what is about to be used first. Raises ValueTooLarge too; `what` names it."""
+        try:
+            value = level.kept(template, element)
+        except ValueTooLarge as error:
+            raise ValueTooLarge(self._told(what, slot), self._executor.value_bytes_max) from error
+        aside = self.values.aside
+        passed_on = template.bare is not None and template.bare.kind != "node"
+        if not passed_on and not template.constant and (aside is None or not aside.made(template)):
+            self._bounded(value, slot, what)  # the others were looked at where they were made
+        return value
+
+    def _bounded(self, value: StoredValue, slot: int, what: str) -> None:
         """Raise ValueTooLarge for a value that is larger than any may be."""
-        node = "the workflow" if slot < 0 else self._machine.name(slot)
-        bounded(value, f"{what} of {node}", self._executor.value_bytes_max)
+        bounded(value, self._told(what, slot), self._executor.value_bytes_max)
+
+    def _told(self, what: str, slot: int) -> str:
+        return f"{what} of {'the workflow' if slot < 0 else self._machine.name(slot)}"
 
     def wanted(self, slot: int, work: Work) -> bool:
         """Do the node's `when` and one of its conditional edges hold?"""
@@ -114,37 +130,36 @@ class Bindings:
         level, element = self.level(slot), self.element(slot)
         out = {}
         for name, template in work.inputs.items():
-            out[name] = level.kept(template, element)
-            if template.bare is None and not template.constant:
-                self.bounded(out[name], slot, f"input {name}")
+            if template.bare is None:
+                out[name] = self.within(level, template, element, slot, f"input {name}")
+            else:
+                out[name] = level.kept(template, element)
         return out
 
-    async def loaded_inputs(self, slot: int, work: Work, pool: Pool) -> dict[str, StoredValue]:
-        """The same, with large values that expressions need loaded in a thread."""
+    async def preload(self, slot: int, work: Work, pool: Pool) -> None:
+        """Load in a thread the large values that the expressions of an attempt need."""
         level = self.level(slot)
         read = [*work.inputs.values(), *work.config.values()]
         if work.artifact_name is not None:
             read.append(work.artifact_name)
         await level.values.preload(read, level.slot_of, asyncio.get_running_loop(), pool)
-        return self.inputs(slot, work)
 
     def config(self, slot: int, work: Work) -> dict[str, StoredValue]:
         """What the node's configuration holds, once the inputs are loaded."""
         level, element = self.level(slot), self.element(slot)
-        out = {name: level.kept(template, element) for name, template in work.config.items()}
-        for name, value in out.items():
-            self.bounded(value, slot, f"config {name}")
-        return out
+        return {
+            name: self.within(level, template, element, slot, f"config {name}")
+            for name, template in work.config.items()
+        }
 
     def outputs(self, frame: Frame) -> dict[str, StoredValue]:
         """The outputs of the workflow that ran in `frame`, large ones as references. Raises as `render`."""
         level = self._levels[frame.number]
-        out: dict[str, StoredValue] = {}
-        for name, template in level.graph.outputs.items():
-            value = level.kept(template, level.element)
-            self.bounded(value, frame.parent, f"output {name}")
-            out[name] = self.kept(value, name, frame.parent)
-        return out
+        made = {
+            name: self.within(level, template, level.element, frame.parent, f"output {name}")
+            for name, template in level.graph.outputs.items()
+        }
+        return {name: self.kept(value, name, frame.parent) for name, value in made.items()}
 
     def declared(
         self, slot: int, work: Work, outputs: Mapping[str, StoredValue]
@@ -235,7 +250,10 @@ class Bindings:
                 code="type-mismatch",
                 hint="mend for_each, or give the node a `fallback`",
             )
-        given = {port: level.kept(template, element) for port, template in work.instead.items()}
+        given = {
+            port: self.within(level, template, element, slot, f"on_error.value.{port}")
+            for port, template in work.instead.items()
+        }
         for port, value in given.items():
             kind = work.output_types.get(port)
             if kind is not None and (why := mismatch(self.values.plain(value), kind)):
@@ -243,7 +261,6 @@ class Bindings:
                     f"on_error.value.{port}: {why}", code="type-mismatch", hint=f"{port} gives {kind}"
                 )
             if not work.instead[port].constant:
-                self.bounded(value, slot, f"on_error.value.{port}")
                 given[port] = self.kept(value, port, slot)
         return check_outputs(work, given)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.aside import END, Aside, Deferred
 from symphony.pit.tracker.attempts import Attempts
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
@@ -55,6 +56,7 @@ class Engine:
         started_at = iso(job.started_at) or ""
         self.load = executor.load
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.load)
+        self._aside = self.values.aside = Aside(executor)
         self._bindings = Bindings(job, self.machine, self.values, executor)
         self._failure: SymphonyError | None = None
         self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
@@ -101,6 +103,9 @@ class Engine:
             self._early.append(self.cancel)
         elif not self._ended and self.machine.root.stopping is None and not self.machine.done:
             self._transitions.cancel()
+        elif not self._ended and self._attempts.undefer(END):  # only the outputs were missing
+            self._end(cancelled=True)
+            self._transitions.woken.set()
 
     def pause(self) -> None:
         """Begin nothing more, let end what runs, then end with the status `paused`. Call on the loop."""
@@ -158,7 +163,7 @@ class Engine:
         """The parts that need the loop of the run."""
         self._recorder = Recorder(self._store, self.replay, self.feed, self._halt)
         self._transitions = Transitions(
-            self.machine, self._bindings, self._executor, self._recorder, self.clock
+            self.machine, self._bindings, self._executor, self._recorder, self.clock, self._aside
         )
         replay, bindings, transitions, clock = self.replay, self._bindings, self._transitions, self.clock
         self._timers = Timers(clock, self._bug)
@@ -169,6 +174,7 @@ class Engine:
             self.machine,
             bindings,
             self._executor,
+            self._aside,
             self._recorder,
             transitions,
             self._timers,
@@ -177,6 +183,7 @@ class Engine:
             self.feed.tell,
             self._bug,
         )
+        transitions.defer = self._attempts.defer
         self._inline = Inline(
             self.machine, bindings, self._executor, transitions, clock, self._attempts.store
         )
@@ -203,7 +210,7 @@ class Engine:
             if self._bugs:
                 raise self._bugs[0]
             for _ in range(_SLICE):
-                if not commands:
+                if not commands or self._aside.tired:
                     break
                 self._perform(commands.popleft())
             if not self._going():
@@ -224,7 +231,7 @@ class Engine:
         """Can nothing go on without a person? A pause does not wait for moments."""
         if self.machine.paused:
             self._status = RunStatus.PAUSED
-            return not self._attempts.running
+            return not self._attempts.busy
         self._status = RunStatus.RUNNING
         if self._attempts.pending or not self.machine.stuck():
             return False
@@ -234,10 +241,12 @@ class Engine:
     def _going(self) -> bool:
         return not self._ended and self._failure is None
 
-    def _end(self) -> None:
+    def _end(self, *, cancelled: bool = False) -> None:
         ended = self.machine.root.ended
         assert ended is not None
         status, body = _ENDS.get(ended, RunStatus.CANCELLED), None
+        if cancelled:
+            status = RunStatus.CANCELLED
         if status is RunStatus.SUCCEEDED:
             try:
                 self._outputs = self._bindings.outputs(self.machine.root)
@@ -255,6 +264,19 @@ class Engine:
     # ---- commands -------------------------------------------------------------------------
 
     def _perform(self, command: Command) -> None:
+        """Do what the machine wants, now or when the values are there that it takes long to make."""
+        slot, aside = command[1], self._aside
+        aside.enter(slot)
+        try:
+            self._do(command)
+        except Deferred as deferred:
+            self._attempts.defer(slot, deferred, lambda: self._transitions.push([command]))
+        else:
+            aside.forget(slot)
+        finally:
+            aside.leave()
+
+    def _do(self, command: Command) -> None:
         do, slot = command
         if do is _START:
             machine = self.machine
@@ -263,7 +285,10 @@ class Engine:
             elif machine.status[slot] == _RUNNING and not machine.paused:
                 work = self._bindings.work(slot)
                 if work.direct and not self._reuse:
-                    self._inline.run(slot, work)
+                    try:
+                        self._inline.run(slot, work)
+                    except Deferred:
+                        self._attempts.launch(slot, work)
                 else:
                     self._begin(slot, work)
             return
@@ -295,7 +320,7 @@ class Engine:
             self._transitions.reused(slot, decode_reused(body))
             return
         if work.direct or (work.direct_elements and slot in self.machine.element_of):
-            self._inline.run(slot, work)
+            self._run_inline(slot, work)
             return
         try:
             if slot not in self.machine.element_of:
@@ -316,13 +341,19 @@ class Engine:
             elif work.operator is None and work.model is None:
                 self._steering.merge(slot)
             elif work.inline and work.timeout_s is None:
-                self._inline.run(slot, work)
+                self._run_inline(slot, work)
             else:
                 self._attempts.launch(slot, work)
         except StorageFull as error:  # no failure of the node: it goes on when there is room
             self._halt(error)
         except SymphonyError as error:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
+
+    def _run_inline(self, slot: int, work: Work) -> None:
+        try:
+            self._inline.run(slot, work)
+        except Deferred:  # its inputs take a while, and may be large: so it does
+            self._attempts.launch(slot, work)
 
     # ---- journal --------------------------------------------------------------------------
 

@@ -25,14 +25,14 @@ from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, bound_s, too_late
-from symphony.pit.tracker.limits import VALUE_BYTES_MAX, bounded
+from symphony.pit.tracker.limits import HEAVY_STEPS, VALUE_BYTES_MAX, bounded
 from symphony.pit.tracker.reading import Seen, contents_read, lasting, same_code, surroundings
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
-from symphony.pit.tracker.sizes import large, quickly_told, surely_small
+from symphony.pit.tracker.sizes import large, quickly_seen, quickly_told, surely_small
 from symphony.pit.tracker.spending import Meter, Spending
 from symphony.pit.tracker.tokens import TokenStream
-from symphony.pit.tracker.work import COMMAND, Work, variables_read
+from symphony.pit.tracker.work import COMMAND, Work, artifact_name, settings, variables_read
 from symphony.ports.arbiter import Arbiter
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, ArtifactStore, Provenance, StorageFull
 from symphony.ports.clock import Clock
@@ -113,6 +113,10 @@ class Executor:
     """What the processes of the run carry in their environment."""
     workers: "Callable[[], Workers] | None" = None
     """Where operators run that compute for long or have a timeout; made at first use."""
+    expressions: "Callable[[], Workers] | None" = None
+    """Where heavy expressions are evaluated. Operators never keep them waiting."""
+    heavy_steps: int = HEAVY_STEPS
+    """An expression is heavy that may take more: a step is about a microsecond."""
 
     # ---- running --------------------------------------------------------------------------
 
@@ -141,15 +145,13 @@ class Executor:
         `base`: of the round that the node runs in; outputs that add little to it need no store.
         """
         loop = asyncio.get_running_loop()
-        check_inputs(work, inputs)
         key, seen = None, Seen()
         config = None if asking is None else asking.config
-        if (
-            self.cache is not None
-            and work.cacheable
-            and not any(map(self.sealer.holds_secret, inputs.values()))
-            and not any(map(self.sealer.holds_secret, (asking.config if asking else settings(work)).values()))
-        ):
+        if all(map(quickly_seen, inputs.values())):
+            may_keep = self._checked(work, inputs, config)
+        else:
+            may_keep = await loop.run_in_executor(pool, self._checked, work, inputs, config)
+        if may_keep:
             key = await loop.run_in_executor(pool, self.result_key, work, inputs, node, attempt, config, seen)
             hit = None if key is None else await loop.run_in_executor(pool, self._hit, key)
             if hit is not None:
@@ -181,6 +183,16 @@ class Executor:
                 key, operator=name, outputs=outputs, run_id=self.run_id, node=node, at=self.clock.now_s()
             )
         return Finished(outputs, usage=None if asking is None else asking.meter.total)
+
+    def _checked(
+        self, work: Work, inputs: Mapping[str, StoredValue], config: Mapping[str, StoredValue] | None
+    ) -> bool:
+        """May the result be kept for other runs? Raises `type-mismatch`."""
+        check_inputs(work, inputs)
+        if self.cache is None or not work.cacheable:
+            return False
+        read = (*inputs.values(), *(settings(work) if config is None else config).values())
+        return not any(map(self.sealer.holds_secret, read))
 
     async def _call(
         self,
@@ -487,7 +499,7 @@ class Executor:
         inputs: Mapping[str, StoredValue],
         base: Base | None,
     ) -> Mapping[str, StoredValue]:
-        declared, name = work.node.artifact, _artifact_name(work)
+        declared, name = work.node.artifact, artifact_name(work)
         port_of = declared.port or next(iter(returned), None) if declared else None
         out: dict[str, StoredValue] = {}
         for port, value in returned.items():
@@ -545,7 +557,7 @@ class Executor:
         declared = work.node.artifact
         assert declared is not None
         port = declared.port or next(iter(outputs))
-        ref = self._put(self._plain(outputs[port]), declared.content_type, _artifact_name(work))
+        ref = self._put(self._plain(outputs[port]), declared.content_type, artifact_name(work))
         self._link(work, ref, port, node, {})
         return {**outputs, port: ref}
 
@@ -584,15 +596,3 @@ class Executor:
         """An error as it may be written down."""
         plain = brief(error_text(error), self.sealer.mask)
         return plain.code, plain.message, plain.hint
-
-
-def _artifact_name(work: Work) -> str | None:
-    """What a node calls its artifact, made ready by `Bindings.named`."""
-    name = None if work.artifact_name is None else work.artifact_name.value
-    assert name is None or isinstance(name, str)
-    return name
-
-
-def settings(work: Work) -> dict[str, Value]:
-    """What a node says under `config`, made ready by `Bindings.configured`."""
-    return {name: template.value for name, template in work.config.items()}

@@ -10,6 +10,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
 from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.aside import Deferred
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.core.machine import Machine
@@ -66,6 +67,8 @@ class Inline:
                 if ready is None:
                     return
                 outputs, body = ready
+        except Deferred:
+            raise  # nothing has happened yet
         except NotStored as error:
             self._transitions.halt(error.why)
             return

@@ -9,6 +9,8 @@ from symphony.ports.values import ArtifactRef
 
 VALUE_BYTES_MAX: Final = 256 << 20
 """Unless the settings say otherwise."""
+HEAVY_STEPS: Final = 10_000
+"""What the loop evaluates itself: about so many microseconds at worst."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.aside import Deferred
 from symphony.pit.tracker.bindings import Bindings, truth
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.execution import Finished
@@ -37,13 +38,16 @@ class Nesting:
         self._replay, self._bindings, self._transitions = replay, bindings, transitions
         self._timers, self._clock, self._cwd = timers, clock, cwd
         self._machine: Machine = replay.machine
+        self._late: set[int] = set()  # loops whose time ended between two rounds
 
     def begin(self, slot: int, work: Work) -> None:
         """Begin an attempt: the first round, or the sub-workflow."""
         if work.loop is not None:
             level, element = self._bindings.level(slot), self._bindings.element(slot)
-            state = {name: level.kept(template, element) for name, template in work.loop.state.items()}
-            self._bound_state(slot, state)
+            state = {
+                name: self._bindings.within(level, template, element, slot, f"state {name}")
+                for name, template in work.loop.state.items()
+            }
             self._next_round(slot, work, work.loop, state, 0)
         else:
             workflow = self._bindings.level(slot).graph.below[self._machine.local(slot)].workflow
@@ -72,13 +76,21 @@ class Nesting:
             self._transitions.finished(slot, Finished(outputs), self._started(slot))
             return
         assert frame.round is not None
-        state = self._state_after(frame, work.loop)
-        done = work.loop.until is not None and self._until(frame, work.loop.until, state)
+        try:
+            self._round_ended(slot, work, work.loop, frame, frame.round + 1)
+        except Deferred:
+            raise  # the round is asked again
+        except BaseException:
+            self._bindings.leave(frame)
+            raise
         self._bindings.leave(frame)
-        if done:
-            self._finish(slot, work, state, frame.round + 1)
+
+    def _round_ended(self, slot: int, work: Work, loop: Loop, frame: Frame, rounds: int) -> None:
+        state = self._state_after(frame, loop)
+        if loop.until is not None and self._until(frame, loop.until, state):
+            self._finish(slot, work, state, rounds)
         else:
-            self._next_round(slot, work, work.loop, state, frame.round + 1)
+            self._next_round(slot, work, loop, state, rounds)
 
     # ---- inside ---------------------------------------------------------------------------
 
@@ -91,6 +103,9 @@ class Nesting:
             if not truth(around.render(loop.while_, element), "while"):
                 self._finish(slot, work, state, number)
                 return
+        if slot in self._late:  # it was over while the round ended
+            self._late.discard(slot)
+            raise too_late(work)
         if number >= loop.rounds_max:
             self._timers.cancel(slot)
             raise SymphonyError(
@@ -101,27 +116,30 @@ class Nesting:
         self._transitions.opened(slot, state, number)
 
     def _finish(self, slot: int, work: Work, state: Mapping[str, StoredValue], rounds: int) -> None:
+        if work.node.artifact is not None:
+            self._bindings.named(slot, work)  # before anything is kept
         self._timers.cancel(slot)
+        self._late.discard(slot)
         kept = {name: self._bindings.kept(value, name, slot) for name, value in state.items()}
         outputs = self._bindings.declared(slot, work, {**kept, "iterations": rounds})
         self._transitions.finished(slot, Finished(outputs), self._started(slot))
 
     def _state_after(self, frame: Frame, loop: Loop) -> dict[str, StoredValue]:
         level = self._bindings.inside(frame)
-        after = {name: level.kept(template, level.element) for name, template in loop.next.items()}
-        made = {name: value for name, value in after.items() if loop.next[name].bare is None}
-        self._bound_state(frame.parent, made)  # the others were looked at where they were made
+        after = {
+            name: self._bindings.within(level, template, level.element, frame.parent, f"state {name}")
+            for name, template in loop.next.items()
+        }
         return {**level.values.state, **after}
-
-    def _bound_state(self, slot: int, state: Mapping[str, StoredValue]) -> None:
-        for name, value in state.items():
-            self._bindings.bounded(value, slot, f"state {name}")
 
     def _until(self, frame: Frame, until: Template, state: Mapping[str, StoredValue]) -> bool:
         """`until` sees the body's ports and the state after this round."""
         level = self._bindings.inside(frame)
-        level.values.state = state
-        return truth(level.render(until, level.element), "until")
+        before, level.values.state = level.values.state, state
+        try:
+            return truth(level.render(until, level.element), "until")
+        finally:
+            level.values.state = before
 
     def _bound(self, slot: int, work: Work, workflow: Workflow) -> dict[str, StoredValue]:
         given = {
@@ -148,8 +166,12 @@ class Nesting:
 
     def _expire(self, slot: int) -> None:
         child = self._machine.children.get(slot)
-        if self._machine.status[slot] == Status.RUNNING and child is not None and child.ended is None:
+        if self._machine.status[slot] != Status.RUNNING or child is None:
+            return
+        if child.ended is None:
             self._transitions.expired(slot)
+        else:
+            self._late.add(slot)
 
     def _end(self, slot: int, frame: Frame) -> None:
         self._timers.cancel(slot)

@@ -35,5 +35,21 @@ def quickly_told(returned: object) -> bool:
     return type(returned) in _SCALARS
 
 
+def quickly_seen(value: StoredValue) -> bool:
+    """Can all of the value be looked at on the loop? Looks no further than `_MANY` elements."""
+    if not isinstance(value, list | dict):
+        return True
+    left, stack = _MANY, [value]
+    while stack:
+        item = stack.pop()
+        left -= len(item)
+        if left < 0:
+            return False
+        inside = item.values() if isinstance(item, dict) else item
+        stack += [part for part in inside if isinstance(part, list | dict)]
+    return True
+
+
+_MANY = 1_000
 _FEW = 32
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})

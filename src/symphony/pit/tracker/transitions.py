@@ -6,12 +6,14 @@ finds them in step.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.tracker.aside import Aside, Deferred
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.changes import Difference
 from symphony.pit.tracker.checking import check_outputs
@@ -41,12 +43,22 @@ _HOPELESS = frozenset({"budget-exceeded", "host-not-allowed", "model-key-missing
 class Transitions:
     """What may happen to a slot. `commands` collects what the machine wants done next.
 
-    `halt` stops the run where it is, for a reason outside of it.
+    `halt` stops the run where it is, for a reason outside of it. `defer` makes what the slot needs first,
+    and then goes on.
     """
 
+    defer: Callable[[int, Deferred, Callable[[], None]], None]
+
     def __init__(
-        self, machine: Machine, bindings: Bindings, executor: Executor, recorder: Recorder, clock: Clock
+        self,
+        machine: Machine,
+        bindings: Bindings,
+        executor: Executor,
+        recorder: Recorder,
+        clock: Clock,
+        aside: Aside,
     ) -> None:
+        self._aside = aside
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._record, self._record_result = recorder.record, recorder.record_result
         self._clock, self._now = clock, clock.now_s
@@ -143,7 +155,12 @@ class Transitions:
         body: bytes | None = None
         if self._machine.needs_value(slot, final=final):
             try:
-                body = self._stand_in(slot)
+                with self._aside.at(slot):
+                    body = self._stand_in(slot)
+            except Deferred as deferred:
+                again = partial(self.failed, slot, error, started, final=final, usage=usage)
+                self.defer(slot, deferred, again)
+                return
             except StorageFull as full:  # no failure of the node: it goes on when there is room
                 self.halt(full)
                 return
@@ -155,6 +172,7 @@ class Transitions:
                     why.hint,
                 )
                 ends = UNHANDLED
+        self._aside.forget(slot)
         self._bindings.forget(slot)
         record: Record = (Code.FAILED, slot, self._clock.now_s(), started, told, ends)
         self._record(with_instead(with_usage(record, usage), body))

@@ -313,7 +313,7 @@ def _through(compiler: Compiler, transform: str, read: Read) -> Template:
         assert callable(lookup)
         return inner.render(lambda r: lookup(read) if r.kind == "value" else lookup(r))
 
-    return Template(reads=reads, parts=part)
+    return Template(reads=reads, parts=part).through(inner, read)
 
 
 def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
@@ -333,6 +333,18 @@ def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
 def variables_read(work: Work) -> frozenset[str]:
     """The environment variables that the node's inputs read."""
     return frozenset(r.name for template in work.inputs.values() for r in template.reads if r.kind == "env")
+
+
+def artifact_name(work: Work) -> str | None:
+    """What a node calls its artifact, made ready by `Bindings.named`."""
+    name = None if work.artifact_name is None else work.artifact_name.value
+    assert name is None or isinstance(name, str)
+    return name
+
+
+def settings(work: Work) -> dict[str, Value]:
+    """What a node says under `config`, made ready by `Bindings.configured`."""
+    return {name: template.value for name, template in work.config.items()}
 
 
 def candidates(work: Work) -> Sequence[str]:

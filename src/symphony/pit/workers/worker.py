@@ -63,6 +63,8 @@ class WorkerDied(SymphonyError):
     """The process of an operator ended, or was ended from outside, before it had answered."""
 
     code = "worker-died"
+    status: int | None = None
+    """As `subprocess` gives it: of a signal, its number below zero."""
 
 
 class Worker:
@@ -336,7 +338,9 @@ class Worker:
     def _death(self) -> WorkerDied:
         # What it said while it worked is in the node's log; what it said before, nowhere else.
         said = "" if self.origins else self._said()
-        return WorkerDied(f"{_how(self._status, self._broken)}{said}", hint=_advice(self._status))
+        died = WorkerDied(f"{_how(self._status, self._broken)}{said}", hint=_advice(self._status))
+        died.status = self._status
+        return died
 
     def _said(self) -> str:
         said = self._words.strip()

@@ -10,6 +10,16 @@ from typing import TypeAlias
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions import celtypes
+from symphony.workflow.expressions.effort import (
+    LIGHT_STEPS,
+    Form,
+    Shape,
+    Sizes,
+    effort,
+    is_light,
+    least_chars,
+    shapes_of,
+)
 from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed, check
 from symphony.workflow.expressions.scan import Found, Read, references
 from symphony.workflow.expressions.splitting import bare, reference_in, split
@@ -26,9 +36,16 @@ _LITERALS: Mapping[str, bool | None] = {"true": True, "false": False, "null": No
 
 
 class Template:
-    """A value with its expressions compiled. `bare`: it is one reference and nothing else."""
+    """A value with its expressions compiled. `bare`: it is one reference and nothing else.
 
-    __slots__ = ("_parts", "_type", "bare", "constant", "reads", "value")
+    `source` and `form` say what it was compiled from, so that another process can compile it again;
+    `asks` are then the reads in the order in which that one has them.
+    """
+
+    __slots__ = (
+        "_carried", "_light", "_parts", "_shapes", "_type", "asks", "bare", "constant", "form", "reads",
+        "source", "value",
+    )  # fmt: skip
 
     def __init__(
         self, *, reads: Sequence[Read] = (), type: PortType | None = ANY, value: Value = None,
@@ -37,6 +54,48 @@ class Template:
         self.reads = tuple(reads) if len(reads) < 2 else tuple(dict.fromkeys(reads))
         self._type, self.value, self.bare, self._parts = type, value, bare, parts
         self.constant = bare is None and parts is None
+        self.asks = self.reads
+        self.source: Value = None
+        self.form: Form = "template"
+        self._carried: Read | None = None
+        self._shapes: tuple[Shape, ...] | None = None
+        self._light: bool | None = None
+
+    def made_of(self, source: Value, form: Form) -> "Template":
+        """Itself, with what it was compiled from."""
+        self.source, self.form = source, form
+        return self
+
+    def through(self, inner: "Template", carried: Read) -> "Template":
+        """Itself, which is `inner`, a transform, with the word `value` for what `carried` reads."""
+        self.asks = tuple(carried if read.kind == "value" else read for read in inner.reads)
+        self._carried = carried
+        return self.made_of(inner.source, inner.form)
+
+    def effort(self, values: Mapping[Read, Value], most: int, known: Sizes) -> int:
+        """About how many microseconds rendering takes at worst; a number above `most` if that is more.
+
+        `known` are sizes that have been measured, and are while the values live.
+        """
+        return effort(self._seen(), values, most, known)
+
+    @property
+    def light(self) -> bool:
+        """Does rendering take next to nothing where all that is read is numbers and short texts?"""
+        if self._light is None:
+            source = self.source
+            calls_nothing = isinstance(source, str) and len(source) <= LIGHT_STEPS and "(" not in source
+            self._light = calls_nothing or is_light(self._seen(), self.reads)
+        return self._light
+
+    def least_chars(self, values: Mapping[Read, Value]) -> int:
+        """How many characters, bytes or elements the result has at least, as far as that is known."""
+        return least_chars(self._seen(), values)
+
+    def _seen(self) -> tuple[Shape, ...]:
+        if self._shapes is None:
+            self._shapes = shapes_of(self.source, self.form, self._carried)
+        return self._shapes
 
     @property
     def type(self) -> PortType:
@@ -72,18 +131,19 @@ class Compiler:
     def template(self, value: Value) -> Template:
         """A nested value in which strings may hold `${{ … }}`. Raises BadExpression."""
         if isinstance(value, str):
-            return self._string(value)
+            return self._string(value).made_of(value, "template")
         if isinstance(value, list | dict) and _holds_expressions(value):
-            return self._list(value) if isinstance(value, list) else self._map(value)
+            made = self._list(value) if isinstance(value, list) else self._map(value)
+            return made.made_of(value, "template")
         return Template(value=value, type=None)
 
     def condition(self, text: str) -> Template:
         """CEL with or without `${{ }}`. Raises BadExpression."""
-        return self._expression(bare(text))
+        return self._expression(bare(text)).made_of(text, "condition")
 
     def transform(self, text: str) -> Template:
         """CEL with or without `${{ }}`, in which `value` is what an edge carries. Raises BadExpression."""
-        return self._expression(bare(text), value=True)
+        return self._expression(bare(text), value=True).made_of(text, "transform")
 
     def _string(self, text: str) -> Template:
         if "${{" not in text:
