@@ -9,6 +9,7 @@ import msgspec
 
 from symphony.commons.lines import column_number, line_number, lines_of
 from symphony.kit.errors import InputRefused
+from symphony.kit.jmespath_rules import search
 from symphony.ports.values import VALUE_DEPTH_MAX, Value
 from symphony.sdk import Bounds, Json, operator
 from symphony.sdk.bounds import extent
@@ -17,6 +18,7 @@ from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
 _LONG_NUMBER = re.compile(r"\d{19}")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 EXPRESSION_LENGTH_MAX = 4096
 
 
@@ -56,7 +58,6 @@ def query(data: Json, expression: str, seconds: float = 30.0) -> Json:  # noqa: 
     expression: JMESPath, for instance people[?age > `20`].name
     seconds: fail if it takes longer
     """
-    import jmespath
     import jmespath.exceptions
 
     if len(expression) > EXPRESSION_LENGTH_MAX:
@@ -64,7 +65,7 @@ def query(data: Json, expression: str, seconds: float = 30.0) -> Json:  # noqa: 
             f"input expression is longer than {EXPRESSION_LENGTH_MAX} characters", hint="shorten it"
         )
     try:
-        found: Value = jmespath.compile(expression).search(data)
+        found = search(expression, data)
     except jmespath.exceptions.JMESPathError as error:
         text = " ".join(str(error).split())
         raise InputRefused(f"input expression: {text}", hint="see jmespath.org for the language") from error
@@ -73,17 +74,28 @@ def query(data: Json, expression: str, seconds: float = 30.0) -> Json:  # noqa: 
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         # The library lets what Python says of a slice or of a function's arguments through.
         raise InputRefused(f"input expression: {error}", hint="see jmespath.org for the language") from error
-    if (wrong := unfit(found)) is not None:
+    wrong = unfit(found)
+    if wrong is None and _SURROGATE.search(expression) and _has_half_pair(found):
+        wrong = "half of a surrogate pair"
+    if wrong is not None:
         raise InputRefused(f"input expression gives {wrong}, which cannot travel between nodes",
                            hint="select less, or convert it")  # fmt: skip
     return found
 
 
-def unfit(value: Value) -> str | None:
+def _has_half_pair(value: Value) -> bool:
+    try:
+        msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def unfit(value: object) -> str | None:
     """What in `value`, read by a library, no value may be: too deep, beyond 64 bits, not finite."""
-    level: list[Value] = [value]
+    level: list[object] = [value]
     for depth in range(VALUE_DEPTH_MAX + 1):
-        below: list[Value] = []
+        below: list[object] = []
         for one in level:
             if isinstance(one, list | dict):
                 if depth == VALUE_DEPTH_MAX:
@@ -93,6 +105,8 @@ def unfit(value: Value) -> str | None:
                 return "an integer beyond 64 bits"
             elif isinstance(one, float) and not math.isfinite(one):
                 return "a number that is not finite"
+            elif not isinstance(one, str | int | float | bytes | None):  # what JMESPath makes of `&name`
+                return "an expression"
         level = below
     return None
 

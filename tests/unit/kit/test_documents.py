@@ -78,3 +78,42 @@ def test_a_query_that_wraps_its_data_too_deeply_is_a_bad_input(run: Any) -> None
     assert run("json.query", data=data, expression="@")["result"] == data
     with pytest.raises(InputRefused, match="nested more than 200 deep"):
         run("json.query", data=data, expression="[@]")
+
+
+@pytest.mark.parametrize(
+    ("expression", "data", "wanted"),
+    [
+        ("contains(@, `1`)", [True], False), ("contains(@, `true`)", [1], False),
+        ("contains(@, `1`)", [1.0], True), ("contains(@, `[1]`)", [[True]], False),
+        ("contains(@, `1`)", "x1", False), ("contains(@, '1')", "x1", True),
+        ("@ == `[1, {\"a\": 0}]`", [True, {"a": False}], False), ("@ == `[1]`", [1.0], True),
+        ("@ != `{\"a\": [1]}`", {"a": [True]}, True), ("[?@ == `1`]", [True, 1, "1"], [1]),
+    ],
+)  # fmt: skip
+def test_a_query_compares_as_json_does(run: Any, expression: str, data: Any, wanted: Any) -> None:
+    assert run("json.query", data=data, expression=expression)["result"] == wanted
+
+
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "-Infinity", "1_000", " 12 ", "١٢", "010", "+1", "1.", "0x10"]
+)
+def test_a_query_makes_no_number_of_what_json_spells_otherwise(run: Any, text: str) -> None:
+    assert run("json.query", data=text, expression="to_number(@)")["result"] is None
+
+
+def test_a_query_makes_numbers_of_texts_and_of_nothing_else(run: Any) -> None:
+    data = ["0", "-12", "1.50", "1e2", 7, 1.5, True, None, [], {}]
+    found = run("json.query", data=data, expression="map(&to_number(@), @)")["result"]
+    assert [repr(one) for one in found] == ["0", "-12", "1.5", "100.0", "7", "1.5", *["None"] * 4]
+
+
+@pytest.mark.parametrize(
+    "expression", ["&a", "[&a]", "{a: &@}", '`"\\ud800"`', '{"\\uDFFF": @}', '[`"\\ud83d"`]']
+)
+def test_what_a_query_makes_that_is_no_value_is_a_bad_input(run: Any, expression: str) -> None:
+    with pytest.raises(InputRefused, match="gives"):
+        run("json.query", data={}, expression=expression)
+
+
+def test_a_query_may_spell_a_surrogate_pair(run: Any) -> None:
+    assert run("json.query", data={}, expression='`"\\ud83d\\ude00"`')["result"] == "😀"
