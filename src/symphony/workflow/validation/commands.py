@@ -16,55 +16,61 @@ from symphony.workflow.types import ANY
 from symphony.workflow.validation.level import Level
 from symphony.workflow.validation.scope import Scope
 
-_MEANINGS: Final = """
-the shell sets it itself, so the input is lost: PPID OPTIND LINENO RANDOM SRANDOM SECONDS SHLVL HISTCMD
-the shell sets it itself, so the input is lost: EPOCHSECONDS EPOCHREALTIME BASHPID BASH_VERSION
-the shell sets it itself, so the input is lost: BASH_COMMAND BASH_SUBSHELL _
-bash takes its options from it: BASHOPTS BASH_COMPAT BASH_XTRACEFD
-the shell evaluates it for each line that `set -x` shows: PS4
-cd looks for folders in it: CDPATH
-bash leaves out files that match it: GLOBIGNORE EXECIGNORE
-bash runs it before each prompt: PROMPT_COMMAND
-`cd -` goes there: OLDPWD
-programs change their behaviour where it is set: POSIXLY_CORRECT COLUMNS
-programs tell the time by it: TZ TZDIR
-programs take it for the user's name: LOGNAME
-programs start what it names: EDITOR VISUAL PAGER BROWSER LESSOPEN LESSCLOSE RSYNC_RSH SSH_ASKPASS
-programs reach the network through it: HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY FTP_PROXY
-programs trust the certificates that it names: SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE
-programs look for their settings in it: XDG_CONFIG_HOME XDG_CONFIG_DIRS XDG_DATA_HOME CURL_HOME WGETRC
-programs look for their settings in it: NETRC
-the C library works by it: GCONV_PATH GLIBC_TUNABLES LOCPATH NLSPATH HOSTALIASES RES_OPTIONS LOCALDOMAIN
-Python loads modules from it: PYTHONPATH
-Python finds its library by it: PYTHONHOME
-Python runs the file first: PYTHONSTARTUP
-Python takes options from it: PYTHONINSPECT PYTHONWARNINGS PYTHONBREAKPOINT PYTHONOPTIMIZE PYTHONSAFEPATH
-Python takes options from it: PYTHONIOENCODING PYTHONUTF8 PYTHONUSERBASE PYTHONHASHSEED
-perl loads modules from it: PERL5LIB PERLLIB
-perl takes options from it: PERL5OPT PERL5DB PERLIO
-ruby loads modules from it: RUBYLIB GEM_HOME GEM_PATH BUNDLE_GEMFILE
-ruby takes options from it: RUBYOPT
-node loads modules from it: NODE_PATH
-node takes options from it: NODE_OPTIONS
-java loads classes from it: CLASSPATH
-java takes options from it: JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS
-make takes options from it: MAKEFLAGS MFLAGS MAKEFILES MAKELEVEL
-a program takes options from it: TAR_OPTIONS GREP_OPTIONS XZ_OPT XZ_DEFAULTS GZIP ZSTD_CLEVEL LS_OPTIONS
-git works on another repository, or otherwise: GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR
-git works on another repository, or otherwise: GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_CONFIG
-git works on another repository, or otherwise: GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_COUNT
-git works on another repository, or otherwise: GIT_CONFIG_PARAMETERS GIT_EXEC_PATH GIT_TEMPLATE_DIR
-git works on another repository, or otherwise: GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS
-git runs what it names: GIT_SSH GIT_SSH_COMMAND GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR
-git runs what it names: GIT_SEQUENCE_EDITOR GIT_ASKPASS GIT_PROXY_COMMAND
-Symphony sets it itself, so the input is lost: SYMPHONY_RUN_ID SYMPHONY_NODE SYMPHONY_RUN_HOME
-"""
-"""What shells and common programs make of variables: a reason and names in each line."""
-_HARMFUL: Final = {
-    name: why
-    for why, _, names in (line.partition(": ") for line in _MEANINGS.split("\n"))
-    for name in names.split()
+_MEANINGS: Final = {
+    "the shell sets it itself, so the input is lost": (
+        "PPID OPTIND LINENO RANDOM SRANDOM SECONDS SHLVL HISTCMD EPOCHSECONDS EPOCHREALTIME BASHPID "
+        "BASH_VERSION BASH_COMMAND BASH_SUBSHELL _"
+    ),
+    "bash takes its options from it": "BASHOPTS BASH_COMPAT BASH_XTRACEFD",
+    "the shell evaluates it for each line that `set -x` shows": "PS4",
+    "cd looks for folders in it": "CDPATH",
+    "bash leaves out files that match it": "GLOBIGNORE EXECIGNORE",
+    "bash runs it before each prompt": "PROMPT_COMMAND",
+    "`cd -` goes there": "OLDPWD",
+    "programs change their behaviour where it is set": "POSIXLY_CORRECT COLUMNS",
+    "programs tell the time by it": "TZ TZDIR",
+    "programs take it for the user's name": "LOGNAME",
+    "programs start what it names": "EDITOR VISUAL PAGER BROWSER LESSOPEN LESSCLOSE RSYNC_RSH SSH_ASKPASS",
+    "programs reach the network through it": "HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY FTP_PROXY",
+    "programs trust the certificates that it names": "SSL_CERT_FILE SSL_CERT_DIR CURL_CA_BUNDLE",
+    "programs look for their settings in it": (
+        "XDG_CONFIG_HOME XDG_CONFIG_DIRS XDG_DATA_HOME CURL_HOME WGETRC NETRC"
+    ),
+    "the C library works by it": (
+        "GCONV_PATH GLIBC_TUNABLES LOCPATH NLSPATH HOSTALIASES RES_OPTIONS LOCALDOMAIN"
+    ),
+    "Python loads modules from it": "PYTHONPATH",
+    "Python finds its library by it": "PYTHONHOME",
+    "Python runs the file first": "PYTHONSTARTUP",
+    "Python takes options from it": (
+        "PYTHONINSPECT PYTHONWARNINGS PYTHONBREAKPOINT PYTHONOPTIMIZE PYTHONSAFEPATH PYTHONIOENCODING "
+        "PYTHONUTF8 PYTHONUSERBASE PYTHONHASHSEED"
+    ),
+    "perl loads modules from it": "PERL5LIB PERLLIB",
+    "perl takes options from it": "PERL5OPT PERL5DB PERLIO",
+    "ruby loads modules from it": "RUBYLIB GEM_HOME GEM_PATH BUNDLE_GEMFILE",
+    "ruby takes options from it": "RUBYOPT",
+    "node loads modules from it": "NODE_PATH",
+    "node takes options from it": "NODE_OPTIONS",
+    "java loads classes from it": "CLASSPATH",
+    "java takes options from it": "JAVA_TOOL_OPTIONS JDK_JAVA_OPTIONS _JAVA_OPTIONS",
+    "make takes options from it": "MAKEFLAGS MFLAGS MAKEFILES MAKELEVEL",
+    "a program takes options from it": (
+        "TAR_OPTIONS GREP_OPTIONS XZ_OPT XZ_DEFAULTS GZIP ZSTD_CLEVEL LS_OPTIONS"
+    ),
+    "git works on another repository, or otherwise": (
+        "GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_COMMON_DIR GIT_OBJECT_DIRECTORY GIT_NAMESPACE GIT_CONFIG "
+        "GIT_CONFIG_GLOBAL GIT_CONFIG_SYSTEM GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS GIT_EXEC_PATH "
+        "GIT_TEMPLATE_DIR GIT_LITERAL_PATHSPECS GIT_GLOB_PATHSPECS"
+    ),
+    "git runs what it names": (
+        "GIT_SSH GIT_SSH_COMMAND GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS "
+        "GIT_PROXY_COMMAND"
+    ),
+    "Symphony sets it itself, so the input is lost": "SYMPHONY_RUN_ID SYMPHONY_NODE SYMPHONY_RUN_HOME",
 }
+"""What shells and common programs make of variables: the names by the reason."""
+_HARMFUL: Final = {name: why for why, names in _MEANINGS.items() for name in names.split()}
 _SYMPHONY: Final = "SYMPHONY_"
 
 
