@@ -91,10 +91,11 @@ def difference(base: bytes, body: bytes) -> Difference | None:
     """What gives `body` again with `base`, or None if it would take more than half of the room."""
     pieces: list[object] = [zlib.crc32(body)]
     used = at = to = 0
+    end = _common_end(base, body)
     while to < len(body):
         same = _common(base, at, body, to)
         at, to = at + same, to + same
-        skipped, put = _next(base, at, body, to)
+        skipped, put = _next(base, at, body, to, end)
         used += put + 16
         if used > len(body) // 2 or len(pieces) > 3 * _PIECES_MAX:
             return None
@@ -129,26 +130,32 @@ def _pieces(base: bytes, found: Sequence[object]) -> Iterator[bytes]:
 
 def _common(one: bytes, at: int, other: bytes, to: int) -> int:
     """How many bytes are the same from `at` and `to` on. Compares slices, which the machine does fast."""
-    same, most = 0, min(len(one) - at, len(other) - to)
-    while same < most:
-        size = min(_CHUNK, most - same)
-        if one[at + same : at + same + size] != other[to + same : to + same + size]:
-            while size > 1:
-                half = size // 2
-                if one[at + same : at + same + half] == other[to + same : to + same + half]:
-                    same, size = same + half, size - half
-                else:
-                    size = half
-            return same
-        same += size
-    return most
+    same, most, size = 0, min(len(one) - at, len(other) - to), _CHUNK
+    while size := min(size, most - same):
+        if one[at + same : at + same + size] == other[to + same : to + same + size]:
+            same += size
+        else:
+            size //= 2
+    return same
 
 
-def _next(base: bytes, at: int, body: bytes, to: int) -> tuple[int, int]:
+def _common_end(one: bytes, other: bytes) -> int:
+    """How many bytes are the same at the ends."""
+    same, most, size = 0, min(len(one), len(other)), _CHUNK
+    while size := min(size, most - same):
+        at, to = len(one) - same, len(other) - same
+        if one[at - size : at] == other[to - size : to]:
+            same += size
+        else:
+            size //= 2
+    return same
+
+
+def _next(base: bytes, at: int, body: bytes, to: int, end: int) -> tuple[int, int]:
     """How much of the base to skip, and of the body to put, until both go on alike.
 
     Lengths change at the head of a list or text, and pieces come in: a few bytes that are found again
-    near by tell where.
+    near by tell where. `end`: so many bytes are the same at the ends; a few are as good as none.
     """
     found_at = set[tuple[int, int]]()
     for skip in _SKIPS:
@@ -159,25 +166,11 @@ def _next(base: bytes, at: int, body: bytes, to: int) -> tuple[int, int]:
             found = other.find(anchor, second, second + _WINDOW)
             if found >= 0:
                 found_at.add((found - second, skip) if turned else (skip, found - second))
-    tail = _common_end(base, at, body, to)
+    tail = min(end, len(base) - at, len(body) - to)
+    tail = tail if tail >= _ANCHOR else 0
     best, most = (len(base) - at - tail, len(body) - to - tail), tail - (len(body) - to - tail)
     for skip, put in sorted(found_at):  # what is alike for the longest stretch is likely the same
         won = _common(base, at + skip, body, to + put) - put
         if won > most:
             best, most = (skip, put), won
     return best
-
-
-def _common_end(one: bytes, at: int, other: bytes, to: int) -> int:
-    """How many bytes are the same at the ends, not before `at` and `to`; a few are as good as none."""
-    most = min(len(one) - at, len(other) - to)
-    if not most or one[-min(most, _ANCHOR) :] != other[-min(most, _ANCHOR) :]:
-        return 0
-    low, high = min(most, _ANCHOR), most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[len(one) - middle :] == other[len(other) - middle :]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
