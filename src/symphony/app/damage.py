@@ -1,6 +1,7 @@
 """Looks for damage in a home: journals, the cache, the artifacts, their log and index. Changes nothing."""
 
 import sqlite3
+from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +47,8 @@ def examine_home(home: Path, clock: Clock, *, bodies: bool = True) -> Examined:
     found = Examined()
     _journals(Runs(home, clock, lambda _: None), found)
     artifacts = home / "artifacts"
-    for kind, name in (("cache", "cache.db"), ("index", "index.db")):
-        _database(artifacts / name, "cache" if kind == "cache" else "index", found)
+    _database(artifacts / "cache.db", "cache", found)
+    _database(artifacts / "index.db", "index", found)
     referred = _log(artifacts / "records.log", found)
     if bodies:
         _bodies(ObjectFiles(artifacts), referred, found)
@@ -105,6 +106,7 @@ def _has_sums(db: sqlite3.Connection, table: str) -> bool:
 def _log(path: Path, found: Examined) -> dict[Digest, str]:
     """The lines of the log; the bodies that runs refer to, each with one of the runs."""
     referred: dict[Digest, dict[str, None]] = {}
+    of_run = defaultdict[str, set[Digest]](set)
     if not path.is_file():
         return {}
     found.looked_at["log"] = 1
@@ -117,9 +119,10 @@ def _log(path: Path, found: Examined) -> dict[Digest, str]:
             match read.record:
                 case Linked(digest=digest, provenance=by):
                     referred.setdefault(digest, {})[by.run_id] = None
+                    of_run[by.run_id].add(digest)
                 case Unlinked(run_id=run_id):
-                    for runs in referred.values():
-                        runs.pop(run_id, None)
+                    for digest in of_run.pop(run_id, ()):
+                        referred.get(digest, {}).pop(run_id, None)
                 case Gone(digest=digest):
                     referred.pop(digest, None)
                 case Put():

@@ -193,16 +193,8 @@ class Index:
         found = self._sound(tuple[int, str, float, int | None], _OBJECT, digest)
         if not found:
             return None
-        names = self._sound(
-            tuple[str, int | None],
-            _NAMES_OF,
-            digest,
-        )
-        links = self._sound(
-            tuple[bytes, int | None],
-            _LINKS_OF,
-            digest,
-        )
+        names = self._sound(tuple[str, int | None], _NAMES_OF, digest)
+        links = self._sound(tuple[bytes, int | None], _LINKS_OF, digest)
         with database_errors(f"read {self._path}"):
             provenance = [_provenance.decode(link) for link, _ in links]
         size, content_type, created_at, _ = found[0]
@@ -217,8 +209,7 @@ class Index:
 
     def named(self, name: str) -> list[Digest]:
         """Bodies put under `name`, the newest first."""
-        query = _NAMED
-        return [Digest(digest) for digest, _ in self._sound(tuple[str, int | None], query, name)]
+        return [Digest(digest) for digest, _ in self._sound(tuple[str, int | None], _NAMED, name)]
 
     def newest(self, limit: int, before: int = 2**63 - 1) -> list[tuple[Digest, int]]:
         """Up to `limit` bodies with their sequence, the newest first, older than sequence `before`."""

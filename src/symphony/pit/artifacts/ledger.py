@@ -59,6 +59,7 @@ class Ledger:
         self._judge: Index | None = None
         self._read_only = False
         self._seen: tuple[int, int, int] | None = None
+        self._judge_seen: tuple[int, int, int] | None = None
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._waiting: deque[_Ticket] = deque()
@@ -95,11 +96,13 @@ class Ledger:
         """
         with self._mutex:
             self._refresh()
-            with file_lock(self._lock, exclusive=not self._read_only), _broken_is_final():
-                self._catch_up(write=not self._read_only)
-                if self._judge is None:
-                    self._judge = Index(None)
-                self._read_log(self._judge, write=False)
+            with _broken_is_final():
+                if self._judge is None or self._judge_seen != self._log.present():
+                    self._judge = self._judge or Index(None)
+                    with file_lock(self._lock, exclusive=not self._read_only):
+                        self._catch_up(write=not self._read_only)
+                        self._read_log(self._judge, write=False)
+                        self._judge_seen = self._seen
                 return question(self._judge)
 
     def ensure(self) -> None:
@@ -239,8 +242,8 @@ class Ledger:
     def _check_fork(self) -> None:
         if self._pid != os.getpid():
             # SQLite's connections do not survive a fork, and closing one here would harm the parent.
-            _abandoned.append(self._index)
-            self._index, self._pid, self._seen = None, os.getpid(), None
+            _abandoned.extend((self._index, self._judge))
+            self._index, self._judge, self._pid, self._seen = None, None, os.getpid(), None
 
     def _close_index(self) -> None:
         if self._index is not None:

@@ -15,7 +15,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.aside import Aside, Deferred
 from symphony.pit.tracker.bindings import Bindings
-from symphony.pit.tracker.changes import Difference
+from symphony.pit.tracker.changes import WHOLE_BYTES_MAX, Difference
 from symphony.pit.tracker.checking import check_outputs
 from symphony.pit.tracker.core.machine import Command, Machine
 from symphony.pit.tracker.execution import Executor, Finished
@@ -118,7 +118,9 @@ class Transitions:
         if now < started:  # the clock was set back
             now = started
         self._put(slot, outputs)
-        self._record_result(slot, now, started, self._change(slot, body))
+        # A difference is never taken of what is short: most nodes are spared the look for a round.
+        change = body if len(body) <= WHOLE_BYTES_MAX else self._change(slot, body)
+        self._record_result(slot, now, started, change)
         self.commands.extend(self._machine.finished(slot))
 
     def _change(self, slot: int, body: bytes) -> bytes | Difference:
