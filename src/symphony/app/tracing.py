@@ -63,13 +63,13 @@ class _Shape:
         self._outline, self._catalog = outline, catalog
 
     def kind(self, step: str) -> tuple[str, str]:
-        """As the outline says."""
+        """Its kind, and what it runs; `round` for one of a loop's."""
         if "#" in step.rpartition(".")[2]:
             return "round", ""
         return kind_of(self._outline.node(step))
 
     def before(self, step: str) -> Sequence[str]:
-        """As the outline says."""
+        """The steps of the same graph that it waited for."""
         return self._outline.before(step)
 
     def model(self, step: str) -> Model | None:

@@ -66,11 +66,11 @@ def content_digest(path: str | Path, memo: ContentMemo, *, now_s: Callable[[], f
         before = os.fstat(fd)
         if not stat.S_ISREG(before.st_mode):
             return None
-        state = _state(before)
+        state = state_of(before)
         if (known := memo.recall(state)) is not None:
             return known
         digest = _read(fd)
-        if _state(os.fstat(fd)) != state:
+        if state_of(os.fstat(fd)) != state:
             return None
         if max(before.st_mtime, before.st_ctime) < now_s() - SETTLED_S:
             memo.remember(state, digest)
@@ -81,7 +81,8 @@ def content_digest(path: str | Path, memo: ContentMemo, *, now_s: Callable[[], f
     return digest
 
 
-def _state(status: os.stat_result) -> FileState:
+def state_of(status: os.stat_result) -> FileState:
+    """The state that a file was in when `status` was asked for."""
     return FileState(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 

@@ -12,7 +12,7 @@ from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.levels import Level
-from symphony.pit.tracker.limits import ValueTooLarge, bounded, fits
+from symphony.pit.tracker.limits import ValueTooLarge, fits
 from symphony.pit.tracker.values import Element, Values
 from symphony.pit.tracker.work import CONSTANT, ITEM, Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
@@ -57,7 +57,10 @@ class Bindings:
         return self.level(slot).render(template, self.element(slot))
 
     def made(self, template: Template, slot: int, what: str) -> Value:
-        """The same for what is about to be used first. Raises ValueTooLarge too; `what` names it."""
+        """The value of a template that nobody has used before, named by `what`.
+
+        Raises as `render`, and ValueTooLarge.
+        """
         if template.bare is None:
             return self.values.plain(self.within(self.level(slot), template, self.element(slot), slot, what))
         value = self.render(template, slot)
@@ -78,7 +81,9 @@ class Bindings:
 
     def _bounded(self, value: StoredValue, slot: int, what: str) -> None:
         """Raise ValueTooLarge for a value that is larger than any may be."""
-        bounded(value, self._told(what, slot), self._executor.value_bytes_max)
+        most = self._executor.value_bytes_max
+        if not fits(value, most):
+            raise ValueTooLarge(self._told(what, slot), most)
 
     def _told(self, what: str, slot: int) -> str:
         return f"{what} of {'the workflow' if slot < 0 else self._machine.name(slot)}"

@@ -79,7 +79,7 @@ class Recorded:
         return self._known[place]
 
     def child(self, reference: str, /) -> "Recorded":
-        """The same for the references inside that workflow."""
+        """Finds the workflows that references inside the one that `reference` names lead to."""
         one = self._documents[self._references[reference]]
         return Recorded(self._documents, one.references, one.base, self._known)
 

@@ -66,7 +66,7 @@ class Level:
         return self.values.render(template, self.slot_of, element)
 
     def kept(self, template: Template, element: Element) -> StoredValue:
-        """The same, where one reference and nothing else stays a reference."""
+        """What `render` gives; a template that is one reference and nothing else stays a reference."""
         if template.bare is not None and template.bare.kind in ("port", "input", "state"):
             return self.values.stored(template.bare, self.slot_of)
         return self.render(template, element)

@@ -218,7 +218,7 @@ def follow_log(
     node: str | None = None,
     stream: Stream | None = None,
 ) -> Iterator[LogLine]:
-    """The same, and what is added, until nothing `going` says that more may come.
+    """Yield what `read_log` does, and what is added, until `going` says that nothing more comes.
 
     `wait` is called whenever there is nothing new. Survives that the file is begun anew.
     """

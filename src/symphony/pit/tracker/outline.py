@@ -24,7 +24,7 @@ class SubWorkflows(Protocol):
 
     def __call__(self, reference: str, /) -> Workflow | None: ...
     def child(self, reference: str, /) -> "SubWorkflows":
-        """The same for the names inside the workflow that `reference` names."""
+        """Finds what nodes inside the workflow name that `reference` names."""
         ...
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from symphony.commons.time import SystemClock
-from symphony.pit.artifacts.content import SETTLED_S
+from symphony.pit.artifacts.content import SETTLED_S, FileState, state_of
 from symphony.pit.tracker.work import Work
 from symphony.ports.values import StoredValue, Value
 from symphony.sdk.fingerprints import imports_unchanged, is_own, may_read_environment
@@ -19,7 +19,7 @@ class Seen:
     def __init__(self, began_s: float | None = None) -> None:
         """`began_s`: when the first of them is read, in seconds since the epoch; now."""
         self._began_s = SystemClock().now_s() if began_s is None else began_s
-        self._files: dict[Path, tuple[int, ...] | None] = {}
+        self._files: dict[Path, FileState | None] = {}
 
     def note(self, path: Path) -> None:
         """Take note of a file."""
@@ -32,17 +32,16 @@ class Seen:
         """
         settled_ns = (self._began_s - SETTLED_S) * 1e9
         return all(
-            state is not None and max(state[-2:]) < settled_ns and _state(path) == state
+            state is not None and max(state.mtime_ns, state.ctime_ns) < settled_ns and _state(path) == state
             for path, state in self._files.items()
         )
 
 
-def _state(path: Path) -> tuple[int, ...] | None:
+def _state(path: Path) -> FileState | None:
     try:
-        found = path.stat()
+        return state_of(path.stat())
     except (OSError, ValueError):
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def contents_read(

@@ -46,11 +46,11 @@ def recovering(
     executor: Executor,
     closed: Closed | None = None,
 ) -> Iterator[Record]:
-    """The same, record by record: of each that is given, the values are there.
+    """Apply records of earlier processes, one by one: of each that is given, the values are there.
 
     Values that cannot be opened, because a secret is not what it was, are told to `closed` and
-    left out. Without it, or if others cannot do without them, SecretMissing is
-    raised, and JournalFailed for records that make no sense.
+    left out. Raises SecretMissing without `closed`, or if others cannot do without such values,
+    and JournalFailed for records that make no sense.
     """
     with journal_errors(Path(f"{executor.run_id}.db")):
         yield from _recovering(recorded, replay, bindings, executor, closed)
@@ -73,10 +73,10 @@ def _recovering(
         try:
             _restore(record, slot, replay, bindings, executor)
         except SymphonyError as error:
-            if closed is None or (error.code != SECRET_MISSING and missing is None):
+            if error.code != SECRET_MISSING and missing is not None:
+                raise missing from error  # it follows from what could not be opened
+            if error.code != SECRET_MISSING or closed is None:
                 raise
-            if error.code != SECRET_MISSING:
-                raise missing or error from error
             missing = missing or error
             if record[0] == Code.OPENED:
                 _open(record, slot, bindings, _references_alone)

@@ -162,7 +162,10 @@ class Runs:
         *,
         stream: Stream | None = None,
     ) -> Iterator[LogLine]:
-        """The same, and what comes, until no process owns the run; `wait` is called between looks."""
+        """Yield what `logs` does, and what comes, until no process owns the run.
+
+        `wait` is called between looks.
+        """
         self.meta(run_id)
         return follow_log(self.log_path(run_id), self.lock(run_id).held, wait, node, stream)
 

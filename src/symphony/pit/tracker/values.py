@@ -55,7 +55,7 @@ class Values:
         iteration: int | None = None,
         base: Base | None = None,
     ) -> "Values":
-        """The same values as a graph inside sees them: with inputs of its own, or a loop's state."""
+        """These values as a graph inside sees them: with inputs of its own, or a loop's state."""
         other = copy.copy(self)
         if inputs is not None:
             other.inputs = inputs

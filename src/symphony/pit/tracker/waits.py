@@ -86,7 +86,7 @@ class Waits:
         self._transitions.finished(slot, Finished(outputs), self._started(slot), taken)
 
     def answer_with(self, slot: int, request: Request) -> None:
-        """The same, as it was asked for."""
+        """A person has decided: `request` says what."""
         self.answer(slot, approved=request.kind == "approve", by=request.by, comment=request.comment)
 
     # ---- inside ---------------------------------------------------------------------------

@@ -100,7 +100,7 @@ class Work:
     direct: bool = False
     """Inline, and nothing stands before it: no condition, no fan-out, no timeout."""
     direct_elements: bool = False
-    """The same for the elements of its fan-out: what stands before it was asked once, for all of them."""
+    """`direct` of the elements of its fan-out: what stands before it was asked once, for all of them."""
     typed_inputs: bool = True
     typed_outputs: bool = True
     """False if every port takes anything, so that there is nothing to check."""
