@@ -1,5 +1,6 @@
 """What is hidden, and what is said of secrets that are not."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,42 @@ async def test_no_cut_lets_a_secret_into_the_log(tmp_path: Path, monkeypatch: py
         body = path.read_bytes() if path.is_file() else b""
         assert token.encode() not in body, path
         assert token[4:].encode() not in body, path
+
+
+async def test_no_error_that_is_cut_shows_a_part_of_a_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, home = "hunter2-hunter3-hunter4", tmp_path / "home"
+    monkeypatch.setenv("TOKEN", token)
+    (tmp_path / "f.py").write_text("def f() -> int:\n    return 1\n", encoding="utf-8")
+    token_is, long, short = "${{ env.TOKEN }}", "0" * 190, "0" * 48
+    nodes: dict[str, dict[str, object]] = {
+        "end": {"command": f'printf "{long}%s" "$T" >&2; exit 1', "inputs": {"t": token_is}},
+        "begin": {"command": 'printf "%s%01990d" "$T" 0 >&2; exit 1', "inputs": {"t": token_is}},
+        "glob": {
+            "operator": "fs.glob",
+            "inputs": {"root": ".", "patterns": [f"/{short}{short[:15]}{token_is}"]},
+        },
+        "call": {
+            "operator": "python.call",
+            "inputs": {"file": str(tmp_path / "f.py"), "function": f"{short}{token_is}"},
+        },
+        "host": {"operator": "http.get", "inputs": {"url": f"x:{short}{short[:40]}{token_is}"}},
+        "wait": {"control": "delay", "until": f"'{short}' + env.TOKEN"},
+    }
+    document = {
+        "name": "c",
+        "env": ["TOKEN"],
+        "nodes": {n: {**v, "on_error": "skip"} for n, v in nodes.items()},
+    }
+    flow = loads(json.dumps(document), "json")
+    async with Symphony.open(home) as symphony:
+        handle = await symphony.start(flow, cwd=tmp_path)
+        result = await handle.result()
+    messages = {name: node.error.message for name, node in result.nodes.items() if node.error is not None}
+    assert messages.keys() == nodes.keys()
+    assert all("***" in message for message in messages.values()), messages
+    assert "unter" not in str(messages)
+    parts = (b"hunter2", b"hunter4")
+    files = [path for path in home.rglob("*") if path.is_file()]
+    assert [path for path in files if any(part in path.read_bytes() for part in parts)] == []

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final, TypedDict
 
+from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
 from symphony.commons.lines import lines_of
@@ -100,7 +101,7 @@ def census(
     """
     wrong = next((word for word in words if not _WORD.fullmatch(word)), None)
     if wrong is not None:
-        raise InputRefused(f"input words: {wrong[:40]!r} is no word", hint="use 2 to 30 letters")
+        raise InputRefused(f"input words: {beginning(wrong, 40)!r} is no word", hint="use 2 to 30 letters")
     name = name or path.as_posix()
     licence_file = _LICENCE_NAME.match(Path(name).name) is not None
     empty = Census(

@@ -6,6 +6,7 @@ from typing import Literal, TypedDict
 
 import msgspec
 
+from symphony.commons.cutting import beginning, ending
 from symphony.commons.environment import inherited, variable_of
 from symphony.commons.lines import lines_of
 from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE, present_marks
@@ -115,9 +116,9 @@ def _failed(exit_code: int, stderr: str) -> CommandFailed:
         if exit_code < 0
         else f"the command exited with {exit_code}"
     )
-    last = next((line.strip() for line in reversed(lines_of(stderr[-_TAIL:])) if line.strip()), "")
+    last = next((line.strip() for line in reversed(lines_of(ending(stderr, _TAIL))) if line.strip()), "")
     return CommandFailed(
-        f"{how}: {last[:200]}" if last else how,
-        details={"exit_code": exit_code, "stderr": stderr[-_TAIL:]},
+        f"{how}: {beginning(last, 200)}" if last else how,
+        details={"exit_code": exit_code, "stderr": ending(stderr, _TAIL)},
         hint="symphony runs logs shows all it printed",
     )

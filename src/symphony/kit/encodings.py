@@ -3,6 +3,7 @@
 import codecs
 from typing import Final
 
+from symphony.commons.cutting import beginning
 from symphony.kit.errors import InputRefused
 
 _NO_CHARACTER_SETS: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape"})
@@ -18,6 +19,6 @@ def encoding_named(name: str) -> str:
         found = ""
     if not found or found.replace("_", "-") in _NO_CHARACTER_SETS:
         raise InputRefused(
-            f"input encoding: {name[:40]!r} is unknown", hint="write for instance utf-8 or latin-1"
+            f"input encoding: {beginning(name, 40)!r} is unknown", hint="write for instance utf-8 or latin-1"
         )
     return found

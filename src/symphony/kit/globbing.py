@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from symphony.commons.cutting import beginning
 from symphony.kit.errors import InputRefused
 
 PATTERN_LENGTH_MAX: Final = 1000
@@ -54,7 +55,7 @@ def _translate(pattern: str) -> str:
     for number, text in enumerate(_expanded(pattern)):
         if number >= EXPANSIONS_MAX:
             raise InputRefused(
-                f"pattern {pattern[:80]} stands for more than {EXPANSIONS_MAX:,} patterns",
+                f"pattern {beginning(pattern, 80)} stands for more than {EXPANSIONS_MAX:,} patterns",
                 hint="use fewer braces, or *",
             )
         if text:
@@ -66,7 +67,7 @@ def _translate(pattern: str) -> str:
 
 def _refused(pattern: str) -> InputRefused:
     return InputRefused(
-        f"{pattern[:80]!r} is no pattern for paths below the root",
+        f"{beginning(pattern, 80)!r} is no pattern for paths below the root",
         hint="write a relative pattern, for instance src/**/*.py",
     )
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from symphony.commons.cutting import beginning
 from symphony.commons.environment import inherited
 from symphony.kit.errors import GitFailed, GitMissing, InputRefused, NotARepository
 
@@ -133,10 +134,10 @@ def failure(folder: Path, said: str) -> GitFailed:
         )
     if _LACKING.search(said):
         return GitFailed(
-            f"the repository of {folder} lacks objects that it would have to fetch: {text[:300]}",
+            f"the repository of {folder} lacks objects that it would have to fetch: {beginning(text, 300)}",
             hint="nothing is fetched here: run git fetch --refetch --no-filter in a terminal",
         )
-    return GitFailed(f"git in {folder}: {text[:500]}", hint="run the same in a terminal")
+    return GitFailed(f"git in {folder}: {beginning(text, 500)}", hint="run the same in a terminal")
 
 
 _LACKING: Final = re.compile(

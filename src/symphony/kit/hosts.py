@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -119,14 +120,14 @@ def _rule(pattern: str) -> Rule:
         try:
             return Rule(network=ipaddress.ip_network(text))
         except ValueError as error:
-            raise ValueError(f"{pattern[:80]!r}: {error}") from None
+            raise ValueError(f"{beginning(pattern, 80)!r}: {error}") from None
     if text.count(":") > 1 and not text.startswith("["):
         text = f"[{text}]"
     match = _PATTERN.fullmatch(text)
     port = int(match["port"]) if match and match["port"] else None
     if match is None or (port is not None and not 0 < port < 65_536):
         raise ValueError(
-            f"{pattern[:80]!r} is no host: write for instance api.example.org or *.example.com:8443"
+            f"{beginning(pattern, 80)!r} is no host: write for instance api.example.org or *.example.com:8443"
         )
     address = address_of(match["host"])
     if address is not None:
@@ -135,8 +136,9 @@ def _rule(pattern: str) -> Rule:
     host = host_name(match["host"].removeprefix("*."))
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
         raise ValueError(
-            f"{pattern[:80]!r} is no host: a * may stand only for all before a name, as in *.example.com"
+            f"{beginning(pattern, 80)!r} is no host: "
+            "a * may stand only for all before a name, as in *.example.com"
         )
     if below and "." not in host and host != "localhost":
-        raise ValueError(f"{pattern[:80]!r} would allow a whole top-level domain")
+        raise ValueError(f"{beginning(pattern, 80)!r} would allow a whole top-level domain")
     return Rule(host=host, below=below, port=port)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from symphony.commons.cutting import beginning
 from symphony.commons.deadline import left_s
 from symphony.commons.errors import Detail, SerializationFailed
 from symphony.commons.time import SystemClock
@@ -361,7 +362,7 @@ async def _followed(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
                 if not limits.fail:
                     return reply
                 raise HttpFailed(
-                    f"{_shown(str(url))} leads to {target[:200]!r}, which is no address",
+                    f"{_shown(str(url))} leads to {beginning(target, 200)!r}, which is no address",
                     details={"status": reply.status}, hint="redirects: 0 gives the redirect itself",
                 ) from error  # fmt: skip
             asked = _led_on(asked, reply.status, elsewhere=_place(url) != _place(origin))
@@ -398,7 +399,9 @@ def _url(text: str) -> "httpx2.URL":
             f"input url: {error}", hint="write for instance https://api.example.org/v1"
         ) from error
     if url.scheme not in ("http", "https") or not url.host:
-        raise InputRefused(f"input url: {text[:100]!r} is no http address", hint="begin with https://")
+        raise InputRefused(
+            f"input url: {beginning(text, 100)!r} is no http address", hint="begin with https://"
+        )
     if url.userinfo:
         raise InputRefused("input url holds a user or a password", hint="send them in a header, from env")
     return url
@@ -486,4 +489,4 @@ async def _bounded(response: "httpx2.Response", limits: Limits, asked: Asked, ur
 
 def _shown(url: str) -> str:
     """An address without its query, which may hold a secret."""
-    return url.partition("?")[0][:200]
+    return beginning(url.partition("?")[0], 200)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from symphony.commons.cutting import beginning
 from symphony.kit.errors import InputRefused, OutputTooLarge
 from symphony.kit.json_pieces import Stop, parsed
 from symphony.ports.values import Value
@@ -70,7 +71,9 @@ def content_of(
 ) -> Content:
     """The content of a body as it came. Raises Unpackable, and OutputTooLarge above `most` bytes."""
     odd = [name for name in _codings(coding) if name not in ("identity", *_PACKINGS)]
-    remarks = tuple(f"says that it is packed with {name[:40]!r}, which is not known" for name in odd)
+    remarks = tuple(
+        f"says that it is packed with {beginning(name, 40)!r}, which is not known" for name in odd
+    )
     body = unpacked(body, coding, most, stop)
     kind = content_type.lower().partition(";")[0].strip()
     is_json = kind in ("application/json", "text/json") or kind.endswith("+json")
@@ -96,7 +99,9 @@ def decoded(body: bytes | bytearray, charset: str | None, stop: Stop) -> tuple[s
         label = charset.strip().strip("\"'").lower().replace("_", "-")
         codec = CHARACTER_SETS.get(label, codec)
         if label not in CHARACTER_SETS:
-            remarks = (f"says that its characters are {charset[:40]!r}, which is not known: read as UTF-8",)
+            remarks = (
+                f"says that its characters are {beginning(charset, 40)!r}, which is not known: read as UTF-8",
+            )
     for mark, of_mark in _MARKS:
         if body.startswith(mark) and (of_mark == "utf-8" or codec in ("utf-8", "utf-16", of_mark)):
             codec, body = of_mark, body[len(mark) :]

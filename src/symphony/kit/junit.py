@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
+from symphony.commons.cutting import beginning
 from symphony.commons.filesystem import read_bounded
 from symphony.kit.errors import InputRefused
 from symphony.sdk import Context, operator
@@ -103,7 +104,9 @@ def _parsed(body: bytes, name: str, encoding: str | None) -> "Element":
         raise _not_xml(name, str(error)) from error
     root = builder.close()
     if root.tag.rpartition("}")[2] not in ("testsuites", "testsuite"):
-        raise InputRefused(f"{name} holds {root.tag[:40]}, not testsuites", hint="give results of tests")
+        raise InputRefused(
+            f"{name} holds {beginning(root.tag, 40)}, not testsuites", hint="give results of tests"
+        )
     return root
 
 

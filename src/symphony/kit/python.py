@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
 from symphony.commons.raised import is_interrupt
 from symphony.commons.unicode import described, sound
@@ -208,7 +209,8 @@ def _function(module: ModuleType, file: Path, name: str) -> Callable[..., object
     close = get_close_matches(name, own, n=1)
     known = f"it has {', '.join(own[:10])}" if own else "it has none"
     raise PythonNotLoaded(
-        f"{file} has no function {name[:60]!r}", hint=f"did you mean {close[0]}?" if close else known
+        f"{file} has no function {beginning(name, 60)!r}",
+        hint=f"did you mean {close[0]}?" if close else known,
     )
 
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony.commons.cutting import beginning, ending
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts.codec import decode_sealed, decode_value, encode_value, value_digest
 from symphony.pit.artifacts.redaction import Redactor, SecretMissing, unseal, variables
@@ -111,6 +112,19 @@ def test_utf_16_that_was_taken_for_utf_8_is_masked() -> None:
     for encoding in ("utf-16-le", "utf-16-be"):
         text = "x hunter2! y".encode(encoding).decode()
         assert "h\0u\0n" not in redactor("hunter2!").mask(text)
+
+
+@pytest.mark.parametrize("length", range(1, 30))
+def test_what_a_cut_has_left_of_a_secret_is_masked(length: int) -> None:
+    redactor = Redactor({"KEY": "abcabcabd-hunter2-XYZ"})
+    for cut in (beginning, ending):
+        text = cut("<abcabcabd-hunter2-XYZ>", length)
+        shown = redactor.mask_cut(f"it said {text!r}: no")
+        left = text.strip("…<>")
+        whole = "abcabcabd-hunter2-XYZ" in text
+        assert ("***" in shown) == (whole or len(left) >= 4), shown
+        assert whole or len(left) < 4 or left not in shown, shown
+    assert redactor.mask_cut("abcabca… and abca, …nter, 2-XYZ…") == "***… and abca, …nter, 2-XYZ…"
 
 
 QUOTED = {

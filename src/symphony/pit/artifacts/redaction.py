@@ -7,6 +7,7 @@ sealing replaces it by the variable's name, so that it can be put back from the 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 
+from symphony.commons.cutting import CUT
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.artifacts.sealed import MASK, Part, Sealed, SealedKind, SealedMap, SealedValue
 from symphony.pit.artifacts.searching import Needle, Run, Text, between, covered, runs_in
@@ -16,6 +17,7 @@ from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, StoredValue, Val
 _REST = -1
 _PASSES_MAX = 4
 """What is masked may read like a secret that has asterisks itself; after so many times nothing is shown."""
+_LEFT_MIN = 4
 _WIDE = ("utf-16-le", "utf-16-be")
 _NUMERIC = frozenset("0123456789.+-e")
 _NOTHING_IN = frozenset({type(None), bool, int, float})
@@ -62,6 +64,26 @@ class Redactor:
                 return text
             text = MASK.join(between(text, covered(runs)))
         return MASK if runs_in(text, self._texts) else text
+
+    def mask_cut(self, text: str) -> str:
+        """`text` with `***` in place of every secret, and of what a cut has left of one.
+
+        Where something was cut stands a mark; see `cutting`. Fewer than four characters are left alone.
+        """
+        text = self.mask(text)
+        if not self._texts or CUT not in text:
+            return text
+        first, *rest = text.split(CUT)
+        pieces = [first, *(self._without_end_of_secret(piece) for piece in rest)]
+        return CUT.join([*map(self._without_begun_secret, pieces[:-1]), pieces[-1]])
+
+    def _without_begun_secret(self, text: str) -> str:
+        at = min(needle.begun(text) for needle in self._texts)
+        return text[:at] + MASK if len(text) - at >= _LEFT_MIN else text
+
+    def _without_end_of_secret(self, text: str) -> str:
+        left = max(needle.ended(text) for needle in self._texts)
+        return MASK + text[left:] if left >= _LEFT_MIN else text
 
     def mask_bytes(self, body: bytes) -> bytes:
         """`body` with `***` in place of every secret."""

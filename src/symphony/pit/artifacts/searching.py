@@ -56,6 +56,11 @@ class Needle(Generic[Text]):
                 matched += 1  # never all of it: what is looked at is shorter
         return len(text) - matched
 
+    def ended(self, text: Text) -> int:
+        """How much of its beginning `text` has of the needle's end, but not of all of it."""
+        longest = min(len(self.text) - 1, len(text))
+        return next((n for n in range(longest, 0, -1) if text[:n] == self.text[-n:]), 0)
+
     def _period(self) -> int:
         return len(self.text) - self._all_borders()[-1]
 

@@ -594,5 +594,5 @@ class Executor:
 
     def error_of(self, error: BaseException) -> ErrorTuple:
         """An error as it may be written down."""
-        plain = brief(error_text(error), self.sealer.mask)
+        plain = brief(error_text(error), self.sealer.mask_cut)
         return plain.code, plain.message, plain.hint

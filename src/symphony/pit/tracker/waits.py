@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from symphony.commons import moments
+from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.bindings import Bindings
 from symphony.pit.tracker.core.machine import Machine, Status
@@ -102,7 +103,7 @@ class Waits:
             moment = datetime.fromisoformat(value)
         except ValueError:
             raise SymphonyError(
-                f"until gave {str(value)[:60]!r}, which is no moment",
+                f"until gave {beginning(str(value), 60)!r}, which is no moment",
                 code="type-mismatch",
                 hint='write timestamp("2030-01-01T00:00:00Z")',
             ) from None

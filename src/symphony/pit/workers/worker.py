@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, Literal, TypeAlias, TypeVar
 
+from symphony.commons.cutting import ending
 from symphony.commons.errors import Detail, IoFailed, SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE
 from symphony.commons.processes import (
@@ -248,7 +249,7 @@ class Worker:
 
         def take(text: str) -> None:
             if stream == "stderr":
-                self._words = f"{self._words}\n{text}"[-_LAST_WORDS_CHARS:]
+                self._words = ending(f"{self._words}\n{text}", _LAST_WORDS_CHARS)
             self._output(text, stream)
 
         self._pipes[pipe] = Lines(take)

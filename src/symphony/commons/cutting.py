@@ -1,0 +1,18 @@
+"""Texts that are cut, for people to read, with a mark where something is missing.
+
+Whoever takes secrets out of a text afterwards finds by the mark where one may have been cut in two.
+"""
+
+from typing import Final
+
+CUT: Final = "…"
+
+
+def beginning(text: str, length: int) -> str:
+    """At most `length` characters of `text`, and a mark if there are more."""
+    return text if len(text) <= length else text[:length] + CUT
+
+
+def ending(text: str, length: int) -> str:
+    """The last `length` characters of `text`, behind a mark if there are more."""
+    return text if len(text) <= length else CUT + text[-length:]
