@@ -86,6 +86,18 @@ def test_an_edge_and_an_input_inside_a_loop_replace_variables_as_well() -> None:
     assert places(report_of(loop)) == [("reserved-name", "nodes.a.body.c.inputs.ifs")]
 
 
+def test_variables_in_the_map_of_the_operator_command_are_checked_as_its_inputs_are() -> None:
+    given = "{operator: command, inputs: {command: 'true', environment: %s}}"
+    report = report_of(given % "{ld-preload: x, file: y, tz: z}")
+    assert places(report) == [("reserved-name", "nodes.a.inputs.environment.ld-preload")]
+    assert warnings(report) == [("reserved-name", "nodes.a.inputs.environment.tz")]
+    report = report_of(given % '"${{ inputs.all }}"', rest="inputs: {all: {type: any}}")
+    assert (places(report), warnings(report)) == ([], [("reserved-name", "nodes.a.inputs.environment")])
+    report = report_of(given % "{file: y}")
+    assert places(report) + warnings(report) == []
+    assert places(report_of("{operator: debug.value, inputs: {value: {path: x}}}")) == []
+
+
 def test_inputs_of_operators_may_be_called_as_they_like() -> None:
     assert places(report_of("{operator: fs.read, inputs: {path: notes.txt}}")) == []
 

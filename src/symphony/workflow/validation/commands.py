@@ -10,7 +10,7 @@ from typing import Final
 
 from symphony.commons.environment import is_needed, is_plain, is_vital, variable_of
 from symphony.workflow.expressions import BadExpression, split
-from symphony.workflow.model import CommandNode, DataEdge
+from symphony.workflow.model import CommandNode, DataEdge, OperatorNode
 from symphony.workflow.problems import child
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.level import Level
@@ -93,6 +93,21 @@ def check_command(level: Level, node: CommandNode, scope: Scope, name: str, fed:
             level.error("duplicate-name", at, message, "rename one of them")
         _replaced(level, key, variable, at)
     _withheld(level, node, scope, name, seen)
+
+
+def check_environment(level: Level, node: OperatorNode, name: str) -> None:
+    """Check the variables that a node `operator: command` is given in one map."""
+    if node.operator.partition("@")[0] != "command":
+        return
+    given, place = node.inputs["environment"], f"{child(level.place, name)}.inputs.environment"
+    if isinstance(given, dict):
+        for key in given:
+            _replaced(level, key, variable_of(key), f"{place}.{key}")
+    elif isinstance(given, str):
+        message = (
+            "what the variables are called comes from data: PATH or LD_PRELOAD among them changes what runs"
+        )
+        level.sheet.warnings.add("reserved-name", place, message, "name them in a map: {file: …}")
 
 
 def _replaced(level: Level, key: str, variable: str, at: str) -> None:

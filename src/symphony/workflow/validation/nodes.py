@@ -15,7 +15,7 @@ from symphony.workflow.model import (
 )
 from symphony.workflow.problems import child, did_you_mean
 from symphony.workflow.types import ANY, STRING, PortType, fits, list_of, mismatch
-from symphony.workflow.validation.commands import check_command
+from symphony.workflow.validation.commands import check_command, check_environment
 from symphony.workflow.validation.level import Level, required
 from symphony.workflow.validation.scope import Scope, port_hint
 
@@ -39,6 +39,8 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
                 _check_kind(level, name, node, scope, fed.get(name, ()))
             else:
                 known[node.operator] = expected
+        if isinstance(node, OperatorNode) and "environment" in node.inputs:
+            check_environment(level, node, name)
         _inputs(level, name, node, scope, expected)
         if expected:
             names = needed.get(id(expected))
