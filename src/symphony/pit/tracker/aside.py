@@ -53,8 +53,12 @@ class Aside:
         self._executor = executor
         self._active = executor.expressions is not None
         self.light = executor.heavy_steps >= LIGHT_STEPS  # or not even light ones are evaluated on the loop
-        self._slot: int | None = None
-        self._found: dict[int, dict[Key, tuple[Value, Exception | None]]] = {}
+        self.slot: int | None = None
+        """What is rendered is for this slot; None: it is made at once, for nobody would ask again."""
+        self.found: dict[int, dict[Key, tuple[Value, Exception | None]]] = {}
+        """What was made, or why there is none, by the slot that it is for."""
+        self.tired = False
+        """Has the loop evaluated so much in this turn that others should have theirs?"""
         self._spent = 0
         self._turn = asyncio.Event()
         self._sizes: Sizes = {}  # of what was measured in this turn
@@ -64,35 +68,21 @@ class Aside:
     @property
     def heeded(self) -> bool:
         """Is somebody there who would ask again?"""
-        return self._active and self._slot is not None
-
-    @property
-    def tired(self) -> bool:
-        """Has the loop evaluated so much in this turn that others should have theirs?"""
-        return self._spent > TURN_STEPS
+        return self._active and self.slot is not None
 
     async def rest(self) -> None:
         """Wait for a turn in which there is room for more."""
         while self.tired:
             await self._turn.wait()
 
-    def enter(self, slot: int) -> None:
-        """What is rendered from now on is for `slot`."""
-        self._slot = slot
-
-    def leave(self) -> None:
-        """What is rendered from now on is made at once."""
-        self._slot = None
-
     @contextmanager
     def at(self, slot: int) -> Iterator[None]:
         """A block that is for `slot`, and is entered again if it raises Deferred."""
-        outer = self._slot
-        self.enter(slot)
+        outer, self.slot = self.slot, slot
         try:
             yield
         finally:
-            self._slot = outer
+            self.slot = outer
 
     def render(self, template: Template, values: Mapping[Read, Value]) -> Value:
         """The template's value. Raises Deferred, ExpressionFailed, ValueTooLarge."""
@@ -112,17 +102,15 @@ class Aside:
 
     def made(self, template: Template) -> bool:
         """Has the template's value, or why there is none, been made elsewhere?"""
-        return (
-            bool(self._found) and self._slot is not None and id(template) in self._found.get(self._slot, ())
-        )
+        return bool(self.found) and self.slot is not None and id(template) in self.found.get(self.slot, ())
 
     def loaded(self, ref: ArtifactRef) -> Value:
         """A large stored value. Raises Deferred, ArtifactMissing, ArtifactCorrupt."""
         return self._given(f"{ref.encoding}:{ref.sealed or ref.digest}", ref, {})
 
     def _given(self, key: Key, what: ArtifactRef | Template, values: Mapping[Read, Value]) -> Value:
-        assert self._slot is not None
-        found = self._found.get(self._slot, {}).get(key)
+        assert self.slot is not None
+        found = self.found.get(self.slot, {}).get(key)
         if found is None:
             raise Deferred(key, what, values)
         value, error = found
@@ -135,9 +123,10 @@ class Aside:
             self._turn.clear()
             asyncio.get_running_loop().call_soon(self._rested)
         self._spent += steps
+        self.tired = self._spent > TURN_STEPS
 
     def _rested(self) -> None:
-        self._spent = 0
+        self._spent, self.tired = 0, False
         self._sizes.clear()
         self._turn.set()
 
@@ -163,12 +152,12 @@ class Aside:
             self._keep(slot, deferred.key, value, None)
 
     def _keep(self, slot: int, key: Key, value: Value, error: Exception | None) -> None:
-        self._found.setdefault(slot, {})[key] = (value, error)
+        self.found.setdefault(slot, {})[key] = (value, error)
 
     def forget(self, slot: int) -> None:
         """What was made for the slot has been used, or is not wanted any more."""
-        if self._found:
-            self._found.pop(slot, None)
+        if self.found:
+            self.found.pop(slot, None)
 
     async def _evaluated(
         self, template: Template, values: Mapping[Read, Value], node: str, timeout_s: float | None

@@ -205,12 +205,12 @@ class Engine:
 
     async def _drive(self) -> None:
         """Perform commands until the run has ended or nothing can go on without a person."""
-        commands, woken = self._transitions.commands, self._transitions.woken
+        commands, woken, aside = self._transitions.commands, self._transitions.woken, self._aside
         while self._going():
             if self._bugs:
                 raise self._bugs[0]
             for _ in range(_SLICE):
-                if not commands or self._aside.tired:
+                if not commands or aside.tired:
                     break
                 self._perform(commands.popleft())
             if not self._going():
@@ -265,16 +265,17 @@ class Engine:
 
     def _perform(self, command: Command) -> None:
         """Do what the machine wants, now or when the values are there that it takes long to make."""
-        slot, aside = command[1], self._aside
-        aside.enter(slot)
+        aside = self._aside
+        aside.slot = slot = command[1]
         try:
             self._do(command)
         except Deferred as deferred:
             self._attempts.defer(slot, deferred, lambda: self._transitions.push([command]))
         else:
-            aside.forget(slot)
+            if aside.found:
+                aside.forget(slot)
         finally:
-            aside.leave()
+            aside.slot = None
 
     def _do(self, command: Command) -> None:
         do, slot = command
