@@ -38,12 +38,12 @@ def symphony(tmp_path: Path, tree: Path) -> Symphony:
     """The command in the working tree, by a user without SYMPHONY_HOME."""
 
     def run(
-        *arguments: str, env: Mapping[str, str] | None = None, umask: int = -1
+        *arguments: str, env: Mapping[str, str] | None = None, umask: int = -1, cwd: Path = tree
     ) -> subprocess.CompletedProcess[str]:
         inherited = {name: value for name, value in os.environ.items() if name != "SYMPHONY_HOME"}
         return subprocess.run(
             [sys.executable, "-P", "-m", "symphony", *arguments],
-            cwd=tree,
+            cwd=cwd,
             env={**inherited, "XDG_DATA_HOME": str(tmp_path / "data"), **(env or {})},
             capture_output=True,
             text=True,
@@ -126,6 +126,21 @@ def test_whatever_stands_in_settings_that_do_not_count_a_run_succeeds(
     ran = symphony("run", "w.yaml", "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["outputs"] == {"a": "hello"}
+
+
+def test_no_name_in_a_working_tree_reaches_the_terminal_as_control_characters(
+    symphony: Symphony, tree: Path
+) -> None:
+    odd = tree / "odd\x1b[2J\u202e"
+    odd.mkdir()
+    home(odd, '["\\u001b]0;x\\u0007"]\nx = 1\n')
+    (odd / "symphony-templates").mkdir()
+    (odd / "symphony-templates").chmod(0o777)
+    for command in (["run", "../w.yaml"], ["template", "list"], ["models", "list"], ["doctor"], ["trust"]):
+        done = symphony(*command, cwd=odd)
+        said = done.stderr + done.stdout
+        assert "odd\\x1b[2J" in said
+        assert not {"\x1b", "\x07", "\u202e"} & set(said), command
 
 
 def test_a_named_home_counts_as_it_is(symphony: Symphony, tree: Path) -> None:

@@ -10,7 +10,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from symphony.commons.logging import Format
+from symphony.commons.logging import Format, on_one_line
 from symphony.commons.moments import iso
 from symphony.commons.secrets import MASK
 
@@ -70,9 +70,7 @@ def _with_record(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "E
 
 def _on_one_line(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":
     """No event may forge a second line, or move the cursor of a terminal; fields are shown quoted."""
-    text = str(event["event"])
-    shown = text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return {**event, "event": shown}
+    return {**event, "event": on_one_line(str(event["event"]))}
 
 
 def _without_secrets(_logger: "WrappedLogger", _name: str, event: "EventDict") -> "EventDict":

@@ -65,8 +65,15 @@ class Logger:
     def _log(self, level: int, event: str, fields: dict[str, object]) -> None:
         if self._inner.isEnabledFor(level):
             exc_info = sys.exc_info() if fields.pop("exc_info", False) else None
+            if not self._inner.hasHandlers():
+                event = on_one_line(event)  # Python prints it as it is, and logging is not set up yet
             # Arguments stay empty: a `%` in an event is a `%`.
             self._inner.log(level, event, exc_info=exc_info, extra={"fields": {**_fields.get(), **fields}})
+
+
+def on_one_line(text: str) -> str:
+    """`text` so that it cannot forge a second line or move the cursor of a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def logger(name: str) -> Logger:
