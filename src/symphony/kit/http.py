@@ -250,7 +250,7 @@ async def _answer(asked: Asked, context: Context, limits: Limits) -> Answer:
 
 
 def _failure(asked: Asked, reply: "Reply", text: str) -> HttpFailed:
-    said = " ".join(text[: 4 * _EXCERPT].split())[:_EXCERPT]
+    said = beginning(" ".join(beginning(text, 4 * _EXCERPT).split()), _EXCERPT)
     details: dict[str, Detail] = {"status": reply.status}
     hint = "see what the server says; fail: false gives the answer all the same"
     wait_s = asked_wait_s(reply.headers.get("retry-after"), _now_s(reply))
