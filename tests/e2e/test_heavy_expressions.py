@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 PATIENCE_S = 60.0
 TIMES_IDLE = 10
-ROUNDS = 4
+ROUNDS = 3
 """The best one counts: other programs disturb a single one."""
 FOREVER = "inputs.l.map(a, inputs.l.filter(b, b == a))"
 """Of so many elements as below it takes more than half a minute."""
@@ -40,7 +40,7 @@ def value(source: str) -> Mapping[str, object]:
 
 ONE = {"operator": "debug.value", "inputs": {"value": 1}}
 WORST: Mapping[str, tuple[Mapping[str, object], Mapping[str, Value]]] = {
-    "a filter": (value("${{ size(inputs.r.filter(r, r.id >= 0)) }}"), {"r": rows(30_000)}),
+    "a filter": (value("${{ size(inputs.r.filter(r, r.id >= 0)) }}"), {"r": rows(100_000)}),
     "a table": (value("${{ inputs.r.filter(r, r.id >= 0) }}"), {"r": rows(20_000)}),
     "a text": (value("so ${{ inputs.r }} it is"), {"r": rows(30_000)}),
     "a nest": (value(f"${{{{ size({FOREVER}) }}}}"), {"l": list(range(1_500))}),
@@ -50,7 +50,7 @@ WORST: Mapping[str, tuple[Mapping[str, object], Mapping[str, Value]]] = {
         {"s": "a" * 300_000, "t": "a" * 150_000},
     ),
     "matches": (value("${{ inputs.s.matches('(.{0,100}){9}b') }}"), {"s": "x" * 30_000}),
-    "when": ({"nodes": {"n": {**ONE, "when": "inputs.r.all(r, r.id >= 0)"}}}, {"r": rows(30_000)}),
+    "when": ({"nodes": {"n": {**ONE, "when": "inputs.r.all(r, r.id >= 0)"}}}, {"r": rows(100_000)}),
     "for_each": (
         {
             "nodes": {
