@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -171,13 +172,16 @@ async def test_memory_is_bounded_while_an_expression_grows(tmp_path: Path) -> No
 
 async def test_a_sum_that_is_too_large_is_refused_before_it_is_made(tmp_path: Path) -> None:
     summed = value("${{ " + " + ".join(["inputs.s"] * 300) + " }}")
-    given: Mapping[str, Value] = {"s": "x" * 1_000_000}
+    given: Mapping[str, Value] = {"s": "x" * 5_000_000}
     async with Symphony.open(tmp_path / "home", config=SMALL) as symphony:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         handle = await symphony.start(loads(document(summed, given), "json"), given)
         result = await handle.result()
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         assert not children(), "no worker was needed"
     assert result.error is not None
     assert result.error.message == "input value of n is larger than 16 MiB"
+    assert grown_kib < 500 * 1024  # the sum has 1,500 MB
 
 
 async def test_what_a_macro_makes_too_large_is_named_too(tmp_path: Path) -> None:

@@ -511,7 +511,8 @@ class Symphony:
             value_bytes_max=self.config.symphony.value_mb << 20,
             marks=marks_of(job.run_id, self.home),
             workers=self._pools.operators,
-            expressions=self._pools.expressions,
+            # Where time is not the machine's, a process of its own would be waited for in real time.
+            expressions=self._pools.expressions if isinstance(self._clock, SystemClock) else None,
         )
 
     def _launch(

@@ -384,3 +384,17 @@ def test_a_large_output_with_a_secret_is_given_as_it_is() -> None:
     token, pad = "hunter2-hunter3", "x" * 40_000
     outcome = run(flow, {"pad": pad}, environment={"TOKEN": token})
     assert outcome.outputs == {"made": pad + token}
+
+
+def test_an_expression_over_much_data_is_evaluated_at_once_and_delays_take_no_time() -> None:
+    heavy = workflow("""
+        name: heavy
+        inputs: {rows: {type: any}}
+        nodes:
+          n: {operator: debug.value, inputs: {value: "${{ size(inputs.rows.filter(r, r.id >= 0)) }}"}}
+          d: {control: delay, for: 1h}
+        outputs: {n: "${{ n.result }}"}
+        """)
+    outcome = run(heavy, {"rows": [{"id": i} for i in range(3_000)]})
+    outcome.assert_succeeded(n=3_000)
+    assert outcome.elapsed_s >= 3_600
