@@ -29,6 +29,32 @@ async def inline(size: int) -> list[str]:
     return ["x" * 1_000] * (size // 1_000)
 
 
+def shared(depth: int) -> list[Value]:
+    """A few small lists, each of which holds the one below ten times."""
+    made: list[Value] = ["x" * 1_000]
+    for _ in range(depth):
+        made = [made] * 10
+    return made
+
+
+@operator("limits.shared", version="1.0.0", pure=True)
+def shared_thread(depth: int) -> object:
+    """In a thread."""
+    return tuple(shared(depth)), {"a": shared(1)}
+
+
+@operator("limits.shared-inline", version="1.0.0", pure=True)
+async def shared_inline(depth: int) -> object:
+    """On the loop."""
+    return {"a": shared(depth)}
+
+
+@operator("limits.shared-text", version="1.0.0", pure=True)
+def shared_text(depth: int) -> list[str]:
+    """One text in many places."""
+    return ["x" * 1_000] * 10**depth
+
+
 @operator("limits.count", version="1.0.0", pure=True)
 def count(value: object) -> int:
     """How long it is."""
@@ -36,9 +62,12 @@ def count(value: object) -> int:
     return len(value)
 
 
+OPERATORS = [text, inline, count, shared_thread, shared_inline, shared_text]
+
+
 async def run(home: Path, nodes: str, inputs: Mapping[str, Value] | None = None) -> RunResult:
     workflow = loads(f"name: limits\ninputs: {{big: {{type: any, default: ''}}}}\n{nodes}".encode(), "yaml")
-    async with Symphony.open(home, operators=[text, inline, count], config=SMALL) as symphony:
+    async with Symphony.open(home, operators=OPERATORS, config=SMALL) as symphony:
         return await (await symphony.start(workflow, inputs)).result()
 
 
@@ -206,3 +235,15 @@ async def test_a_run_is_cancelled_while_something_very_large_is_stored(tmp_path:
         result = await handle.result()
         assert result.status is RunStatus.CANCELLED
         assert result.nodes["a"].status == "cancelled"
+
+
+@pytest.mark.parametrize("name", ["limits.shared", "limits.shared-inline", "limits.shared-text"])
+async def test_a_part_that_stands_in_many_places_counts_at_each_before_it_is_copied(
+    name: str, tmp_path: Path
+) -> None:
+    depth = 7 if name == "limits.shared-text" else 60  # no memory would hold what it stands for
+    result = await run(tmp_path / "home", f"nodes: {{n: {{operator: {name}, inputs: {{depth: {depth}}}}}}}")
+    assert result.error is not None
+    assert (result.error.code, result.error.message) == (
+        "limit-exceeded", "output result of n is larger than 1 MiB",
+    )  # fmt: skip

@@ -25,7 +25,7 @@ from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, bound_s, too_late
-from symphony.pit.tracker.limits import HEAVY_STEPS, VALUE_BYTES_MAX, bounded
+from symphony.pit.tracker.limits import HEAVY_STEPS, VALUE_BYTES_MAX, bounded, ports_of
 from symphony.pit.tracker.reading import Seen, contents_read, lasting, same_code, surroundings
 from symphony.pit.tracker.records import ErrorTuple
 from symphony.pit.tracker.sealing import NoSecrets, Sealer
@@ -250,18 +250,20 @@ class Executor:
         stopped = False
         arguments = self.arguments(work, inputs, node, attempt, lambda: stopped)
 
+        told = ports_of(operator, node, self.value_bytes_max)
+
         async def called() -> Mapping[str, Value]:
             returned: object = await operator.function(**arguments)  # type: ignore[misc]
             if quickly_told(returned):
-                return operator.ports(returned)
-            return await asyncio.get_running_loop().run_in_executor(pool, operator.ports, returned)
+                return told(returned)
+            return await asyncio.get_running_loop().run_in_executor(pool, told, returned)
 
         with self.capture(self._sink(node)), self._around(work, node):
             if operator.style != "thread":
                 return await apart(called, node)
             context = contextvars.copy_context()
             future = asyncio.get_running_loop().run_in_executor(
-                pool, lambda: context.run(lambda: operator.ports(operator.function(**arguments)))
+                pool, lambda: context.run(lambda: told(operator.function(**arguments)))
             )
             try:
                 return await future

@@ -1,11 +1,14 @@
 """How large a value may be: every path that makes one asks here, before it is written anywhere. Pure."""
 
+import contextlib
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.ports.values import ArtifactRef
+from symphony.ports.values import ArtifactRef, Value
+from symphony.sdk.operators import Operator
 
 VALUE_BYTES_MAX: Final = 256 << 20
 """Unless the settings say otherwise."""
@@ -14,6 +17,7 @@ HEAVY_STEPS: Final = 10_000
 
 
 _encode = msgspec.msgpack.Encoder().encode
+_HOLDERS: Final = frozenset({list, dict, tuple, set, frozenset})
 
 
 class ValueTooLarge(SymphonyError):
@@ -48,6 +52,46 @@ def fits(value: object, most: int) -> bool:
         return len(_encode(value)) <= most  # ten times as fast as a look at each part
     except (TypeError, ValueError, OverflowError, RecursionError):
         return _fits(value, most)  # references, or what is no value, as others will say
+
+
+def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dict[str, Value]]:
+    """What makes the outputs of `operator`, plain values, of what its function returned in `node`.
+
+    Each output is bounded later, at `most` bytes. All together are measured first, as they would be
+    written: a part that stands in many places is in memory once, but its copies are not. The function
+    raises ValueTooLarge, and what `Operator.ports` does.
+    """
+
+    def ports(returned: object) -> dict[str, Value]:
+        outputs = operator.info.outputs
+        if type(returned) in _HOLDERS or isinstance(returned, tuple):
+            with contextlib.suppress(RecursionError, RuntimeError):  # said below, in its own words
+                if _written(returned, {}) > most * max(1, len(outputs)):
+                    port = f"output {next(iter(outputs))} of" if len(outputs) == 1 else "what is returned by"
+                    raise ValueTooLarge(f"{port} {node}", most)
+        return operator.ports(returned)
+
+    return ports
+
+
+def _written(holder: object, sizes: dict[int, int]) -> int:
+    """At least so many bytes does `holder` take when written. O(what it holds in memory)."""
+    if (known := sizes.get(id(holder))) is not None:
+        return known
+    parts: Iterable[object] = ()
+    if isinstance(holder, dict):
+        parts = holder.values()
+    elif isinstance(holder, list | tuple | set | frozenset):
+        parts = holder
+    size = 1
+    for part in parts:
+        size += 1
+        if isinstance(part, str | bytes):
+            size += len(part)
+        elif type(part) in _HOLDERS:
+            size += _written(part, sizes)
+    sizes[id(holder)] = size
+    return size
 
 
 def _fits(value: object, most: int) -> bool:

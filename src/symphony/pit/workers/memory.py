@@ -26,7 +26,9 @@ def memory_limited(megabytes: int | None, operator: str) -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_AS, (wanted, hard))
     try:
         yield
-    except MemoryError:
+    except (MemoryError, SystemError) as error:
+        if not _out_of_memory(error):
+            raise
         raise SymphonyError(
             f"{operator} needs more than {megabytes:,} MiB of memory",
             code="limit-exceeded",
@@ -34,6 +36,13 @@ def memory_limited(megabytes: int | None, operator: str) -> Iterator[None]:
         ) from None
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _out_of_memory(error: BaseException | None) -> bool:
+    """Is it a MemoryError, or the SystemError that a native library makes of one?"""
+    while isinstance(error, SystemError):
+        error = error.__cause__ or error.__context__
+    return isinstance(error, MemoryError)
 
 
 def _address_space() -> int | None:
