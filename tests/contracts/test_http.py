@@ -466,16 +466,9 @@ def test_an_answer_that_is_too_large_is_cut_off_also_if_it_is_packed(
         ask("http.get", "/bomb", max_bytes=1_000_000)
 
 
-def test_what_is_cut_of_a_long_answer_is_marked(ask: Ask, httpserver: HTTPServer) -> None:
-    for number, body in enumerate(("x" * 301, "x " * 5_000)):
-        httpserver.expect_request(f"/{number}").respond_with_data(body, status=400)
-        with pytest.raises(HttpFailed, match=r"x ?…$"):
-            ask("http.get", f"/{number}")
-
-
 def test_a_failure_names_method_address_and_status_but_no_query(ask: Ask, httpserver: HTTPServer) -> None:
-    httpserver.expect_request("/x").respond_with_data("no such thing", status=404)
-    with pytest.raises(HttpFailed, match=r"GET .*/x: status 404: no such thing") as caught:
+    httpserver.expect_request("/x").respond_with_data("no such thing" * 99, status=404)
+    with pytest.raises(HttpFailed, match=r"GET .*/x: status 404: no such thing.{287}…$") as caught:
         ask("http.get", "/x", query={"token": "hunter2"})
     assert "hunter2" not in str(caught.value)
     assert caught.value.details == {"status": 404}
