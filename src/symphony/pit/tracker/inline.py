@@ -16,7 +16,7 @@ from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.failures import NotStored
-from symphony.pit.tracker.limits import ports_of
+from symphony.pit.tracker.limits import HOLDERS, ports_of
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
@@ -98,6 +98,8 @@ class Inline:
             with self._capture(lambda text, stream: self._log(self._machine.name(slot), text, stream)):
                 coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
+            if not isinstance(stop.value, HOLDERS):  # one value cannot hold another many times
+                return operator.ports(stop.value)
             name, most = self._machine.name(slot), self._executor.value_bytes_max
             return ports_of(operator, name, most)(stop.value)
         finally:

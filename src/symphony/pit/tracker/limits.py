@@ -17,7 +17,9 @@ HEAVY_STEPS: Final = 10_000
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_HOLDERS: Final = frozenset({list, dict, tuple, set, frozenset})
+HOLDERS: Final = (list, dict, tuple, set, frozenset)
+"""The types of what holds other values."""
+_HOLDERS: Final = frozenset(HOLDERS)
 
 
 class ValueTooLarge(SymphonyError):
@@ -81,7 +83,7 @@ def _written(holder: object, sizes: dict[int, int]) -> int:
     parts: Iterable[object] = ()
     if isinstance(holder, dict):
         parts = holder.values()
-    elif isinstance(holder, list | tuple | set | frozenset):
+    elif isinstance(holder, HOLDERS):
         parts = holder
     size = 1
     for part in parts:
