@@ -161,21 +161,59 @@ def _tokens(pattern: str) -> Iterator[str]:
     if pattern.startswith("/") or ".." in pattern.split("/"):
         raise _refused(pattern)
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
-    for i, part in enumerate(parts):
-        last = i == len(parts) - 1
-        if part == "**":
-            if i == 0 or parts[i - 1] != "**":  # two in a row would backtrack and mean the same
-                yield ".*" if last else "(?:.*/)?"
+    first, *runs = _runs(parts)
+    yield from _joined(first)
+    for i, run in enumerate(runs):
+        follows = i < len(runs) - 1
+        if first and i == 0:
+            yield "/"
+        if not run:
+            yield ".*"
+        elif follows:  # the leftmost place will do: a later one leaves less for what follows
+            yield f"(?>(?:[^/]*/)*?{''.join(_joined(run))}/)"
         else:
-            yield from _part(part)
-            if not last:
-                yield "/"
+            yield "(?:.*/)?"
+            yield from _joined(run)
     if pattern.endswith("/"):
         yield "/.*"
 
 
+def _runs(parts: Sequence[str]) -> list[list[str]]:
+    """The parts before, between and behind each `**`; two of these in a row mean the same as one."""
+    runs: list[list[str]] = [[]]
+    for i, part in enumerate(parts):
+        if part != "**":
+            runs[-1].append(part)
+        elif i == 0 or parts[i - 1] != "**":
+            runs.append([])
+    return runs
+
+
+def _joined(parts: Sequence[str]) -> Iterator[str]:
+    for i, part in enumerate(parts):
+        if i:
+            yield "/"
+        yield from _part(part)
+
+
 def _part(part: str) -> Iterator[str]:
-    """One part between slashes."""
+    """One part between slashes.
+
+    What stands between two stars is looked for once, from the left: it matches texts of one length, so
+    that a later place would leave less for what follows. Trying them all might take for ever.
+    """
+    first, *others = _chunks(part)
+    yield from first
+    for chunk in others[:-1]:
+        yield f"(?>[^/]*?{''.join(chunk)})"
+    if others:
+        yield "[^/]*"
+        yield from others[-1]
+
+
+def _chunks(part: str) -> list[list[str]]:
+    """What stands before, between and behind the stars of a part, a regular expression for each character."""
+    chunks: list[list[str]] = [[]]
     i = 0
     while i < len(part):
         char = part[i]
@@ -183,17 +221,18 @@ def _part(part: str) -> Iterator[str]:
         if char == "*":
             while part[i : i + 1] == "*":
                 i += 1
-            yield "[^/]*"
+            chunks.append([])
         elif char == "?":
-            yield "[^/]"
+            chunks[-1].append("[^/]")
         elif char == "\\" and i < len(part):
-            yield re.escape(part[i])
+            chunks[-1].append(re.escape(part[i]))
             i += 1
         elif char == "[" and (bracket := _bracket(part, i)) is not None:
             regex, i = bracket
-            yield regex
+            chunks[-1].append(regex)
         else:
-            yield re.escape(char)
+            chunks[-1].append(re.escape(char))
+    return chunks
 
 
 def _bracket(part: str, at: int) -> tuple[str, int] | None:

@@ -75,6 +75,14 @@ from symphony.kit.globbing import matcher
         ("{1..9..4}", ["1", "5", "9"], ["2"]),
         ("{1..}", ["{1..}"], ["1"]),
         ("{a,b}/", ["a/x", "b/x/y"], ["a", "c/x"]),
+        ("**/**", ["a", "a/b"], []),
+        ("a/**/**", ["a/b", "a/b/c"], ["a", "b/a"]),
+        ("**/**/**/*.py", ["a.py", "x/y/a.py"], ["a.pyc"]),
+        ("*ab*ab*", ["abab", "xaabxab"], ["ab", "abba"]),
+        ("*a*b", ["ab", "aab", "abb", "bab"], ["ba", "a"]),
+        ("**/a/**/b/**/c", ["a/b/c", "a/a/b/b/c/c", "x/a/y/b/z/c"], ["b/a/c", "a/c/b", "xa/b/c"]),
+        ("**/a*/*b/**/c*d", ["a/b/cd", "a1/a2/2b/x/c.d"], ["a1/x/b/cd"]),
+        ("**/a/**", ["a/x", "b/a/x/y"], ["a", "b/a"]),
     ],
 )
 def test_a_pattern_matches_whole_relative_names(pattern: str, matches: list[str], others: list[str]) -> None:
@@ -82,6 +90,22 @@ def test_a_pattern_matches_whole_relative_names(pattern: str, matches: list[str]
     assert compiled is not None
     assert [name for name in matches if not compiled.fullmatch(name)] == []
     assert [name for name in others if compiled.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("*a" * 40 + "b", "a" * 250),
+        ("[a-z]*" * 60 + "B", "a" * 250),
+        ("**/" + "*a" * 12 + "b", "a/" * 100 + "a" * 200),
+        ("**/a/" * 12 + "b", "a/" * 1_500 + "c"),
+        ("**/a*/**/*a/" * 6 + "b", "aa/" * 1_200 + "c"),
+    ],
+)
+def test_what_does_not_match_is_told_soon_however_many_stars_there_are(pattern: str, name: str) -> None:
+    compiled = matcher([pattern])  # the next line did not end: each star was tried with every length
+    assert compiled is not None
+    assert compiled.fullmatch(name) is None
 
 
 @pytest.mark.parametrize(
