@@ -9,9 +9,14 @@ _EXPRESSIONS_MAX = 2
 
 
 class Pools:
-    """Two pools, so that no operator keeps an expression waiting."""
+    """Two pools, so that no operator keeps an expression waiting.
 
-    def __init__(self) -> None:
+    `keep_warm`: processes wait for their next call. Where time is not the machine's, they must not: a
+    process that might speak at any moment would be waited for in real time.
+    """
+
+    def __init__(self, *, keep_warm: bool = True) -> None:
+        self._keep_warm = keep_warm
         self._operators: Workers | None = None
         self._expressions: Workers | None = None
 
@@ -20,7 +25,7 @@ class Pools:
         if self._operators is None:
             from symphony.pit.workers import Workers
 
-            self._operators = Workers()
+            self._operators = Workers(keep_warm=self._keep_warm)
         return self._operators
 
     def expressions(self) -> "Workers":

@@ -398,3 +398,23 @@ def test_an_expression_over_much_data_is_evaluated_at_once_and_delays_take_no_ti
     outcome = run(heavy, {"rows": [{"id": i} for i in range(3_000)]})
     outcome.assert_succeeded(n=3_000)
     assert outcome.elapsed_s >= 3_600
+
+
+@pytest.mark.slow
+def test_a_process_that_computed_keeps_no_delay_waiting(tmp_path: Path) -> None:
+    (tmp_path / "greeting.j2").write_text("{% for i in range(3) %}hi {% endfor %}")
+    program = (
+        "from symphony.testing import run, workflow\n"
+        "t = workflow('name: T\\nnodes:\\n"
+        "  a: {operator: text.render, inputs: {template: greeting.j2}}\\n"
+        "  d: {control: delay, for: 10d, after: [a]}\\n"
+        "  b: {operator: text.render, inputs: {template: greeting.j2}, after: [d]}\\n"
+        'outputs: {b: "${{ b.text }}"}\')\n'
+        "outcome = run(t)\n"
+        "outcome.assert_succeeded(b='hi hi hi ')\n"
+        "assert outcome.elapsed_s >= 864_000\n"
+    )
+    environment = {"HOME": str(tmp_path), "SYMPHONY_HOME": str(tmp_path / "home"), "PATH": "/bin:/usr/bin"}
+    command = [sys.executable, "-P", "-W", "error", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -49,9 +49,12 @@ def cores() -> int:
 class Workers:
     """Runs operators in processes that can be ended at any moment. Use from one loop; `close` it."""
 
-    def __init__(self, *, size: int | None = None, ready_s: float = READY_S) -> None:
-        """`size`: how many work at once, the number of cores if None. `ready_s`: time to start."""
-        self._size, self._ready_s = size or cores(), ready_s
+    def __init__(self, *, size: int | None = None, ready_s: float = READY_S, keep_warm: bool = True) -> None:
+        """`size`: how many work at once, the number of cores if None. `ready_s`: time to start.
+
+        `keep_warm`: processes wait for the next call; else each ends after its call.
+        """
+        self._size, self._ready_s, self._keep_warm = size or cores(), ready_s, keep_warm
         self._places = asyncio.Semaphore(self._size)
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
@@ -105,10 +108,10 @@ class Workers:
         return worker
 
     async def _give_back(self, worker: Worker) -> None:
-        if worker.usable and not self._closed:
+        if worker.usable and not self._closed and self._keep_warm:
             self._idle.append(worker)
             return
-        await worker.end()
+        await worker.end(politely=worker.usable)
         self._all.discard(worker)
 
     def _message(self, task: Task) -> Call:
