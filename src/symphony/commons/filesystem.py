@@ -172,7 +172,7 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
     what is no regular file: a pipe without a writer would never answer.
     """
     try:
-        with _open_regular(path) as stream:
+        with open_regular(path) as stream:
             return _read_to_limit(stream, path, limit_bytes)
     except OSError as error:
         raise IoFailed.of(error, f"read {path}") from error
@@ -192,7 +192,8 @@ def read_text_bounded(path: Path, limit_bytes: int) -> str:
         ) from None
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BinaryIO:
+    """The file at `path`, unbuffered. Raises OSError, also for a pipe, which would make it wait."""
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     # Without O_NONBLOCK, opening a pipe waits for its writer.
     number = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

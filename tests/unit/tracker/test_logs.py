@@ -1,6 +1,7 @@
 """Logs of runs: bounds, rotation, following, what tokens look like."""
 
 import contextvars
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +138,18 @@ def test_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     path.write_bytes(b'\xff\x00\n{"at":1,"node":"a","stream":"stdout","text":"ok"}\n{"at":')
     assert texts(path) == ["ok"]
+
+
+def test_a_pipe_in_place_of_a_log_makes_nobody_wait(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "run.jsonl"
+    path.parent.mkdir()
+    os.mkfifo(path)
+    log = log_at(path)
+    log("a", "lost", "stdout")
+    log.close()
+    for lines in (read_log(path), follow_log(path, lambda: False, lambda: None)):
+        with pytest.raises(OSError, match="not a regular file"):
+            list(lines)
 
 
 def test_tokens_are_one_line_until_somebody_else_speaks(tmp_path: Path) -> None:

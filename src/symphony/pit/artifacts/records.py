@@ -192,7 +192,7 @@ class RecordLog:
             if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
                 raise
             # A store that others own, or on a read-only medium, can be read all the same.
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         status = os.fstat(self._fd)
         self._identity = (status.st_dev, status.st_ino)
         first = next(self.read(0), None)

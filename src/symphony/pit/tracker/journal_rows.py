@@ -19,6 +19,7 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.commons.filesystem import open_regular
 from symphony.pit.tracker.records import Record, decode_batch
 from symphony.workflow.files import WorkflowInvalid
 
@@ -258,12 +259,12 @@ def _log_damage(path: Path) -> str | None:
     Call it within a transaction, so that SQLite has read the log.
     """
     try:
-        with path.with_name(f"{path.name}-wal").open("rb") as log:
+        with open_regular(path.with_name(f"{path.name}-wal")) as log:
             head = log.read(_WAL_HEADER)
             commits = _commits(log, head) if len(head) == _WAL_HEADER else []
             log.seek(0)
             again = log.read(_WAL_HEADER)
-        with path.with_name(f"{path.name}-shm").open("rb") as index:
+        with open_regular(path.with_name(f"{path.name}-shm")) as index:
             (valid,) = struct.unpack_from("=I", index.read(48), 16)
     except (OSError, struct.error):
         return None

@@ -47,7 +47,7 @@ class RunLock:
     def held(self) -> bool:
         """Does a living process own the run? Blocks for at most `_PATIENCE_S`."""
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return False
         try:

@@ -6,6 +6,7 @@ newest lines stay and two files are all there ever is.
 
 import contextlib
 import contextvars
+import io
 import os
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias
 
 import msgspec
 
-from symphony.commons.filesystem import make_private
+from symphony.commons.filesystem import make_private, open_regular
 from symphony.commons.unicode import sound
 from symphony.pit.tracker.tokens import Mask
 
@@ -164,7 +165,8 @@ class RunLog:
     def _open(self) -> TextIO:
         assert self._path is not None
         make_private(self._path.parent)
-        number = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe has no reader
+        number = os.open(self._path, flags, 0o600)
         self._size = os.fstat(number).st_size
         return os.fdopen(number, "a", encoding="utf-8", errors="replace")
 
@@ -207,7 +209,7 @@ def older(path: Path) -> Path:
 def read_log(path: Path, node: str | None = None, stream: Stream | None = None) -> Iterator[LogLine]:
     """The lines of a run, of one node and stream if they are named; damaged lines are passed over."""
     for file in (older(path), path):
-        with contextlib.suppress(FileNotFoundError), file.open("rb") as opened:
+        with contextlib.suppress(FileNotFoundError), io.BufferedReader(open_regular(file)) as opened:
             yield from _wanted(opened, node, stream)
 
 
@@ -266,7 +268,7 @@ class _Tail:
         """What has been added since the last call."""
         if self._file is None:
             try:
-                self._file = self._path.open("rb")
+                self._file = io.BufferedReader(open_regular(self._path))
             except FileNotFoundError:
                 return
         for raw in self._file:
