@@ -1,6 +1,7 @@
 """One suite over the journal in memory and the journal on disk, and what only the disk can show."""
 
 import contextlib
+import resource
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -175,3 +176,22 @@ def test_after_a_failed_commit_nothing_more_is_written() -> None:
     writer.close()
     assert told == []
     assert len(failures) == 1
+
+
+@pytest.mark.parametrize("room", [0, 8_000, 20_000, 30_000, 32_000, 33_000])
+def test_a_journal_for_which_there_is_no_room_is_refused_and_leaves_nothing(
+    tmp_path: Path, room: int
+) -> None:
+    path = tmp_path / "journal" / "r1.db"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))  # what does not fit is refused, as by a full disk
+    try:
+        store = SqliteStore.create(path, META)
+    except JournalFailed as error:
+        assert "r1.db" in error.message
+        assert list(path.parent.iterdir()) == []
+    else:
+        assert room > 32_768
+        store.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -10,6 +10,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -192,7 +193,7 @@ def read_text_bounded(path: Path, limit_bytes: int) -> str:
         ) from None
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> FileIO:
     """The file at `path`, unbuffered. Raises OSError, also for a pipe, which would make it wait."""
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     # Without O_NONBLOCK, opening a pipe waits for its writer.

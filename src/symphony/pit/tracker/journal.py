@@ -195,12 +195,14 @@ class SqliteStore:
             _fill(made, meta, reuse or {})
             made.rename(path)
             sync_directory(path.parent)
-            db = connect(path)
+            db = _connected(path)
         except (OSError, sqlite3.Error) as error:
             remove(made)
             remove(path)
             raise failure(path, error) from error
-        db.execute("PRAGMA synchronous=FULL")
+        except JournalFailed:
+            remove(path)
+            raise
         return cls(path, db, 1, 0)
 
     @classmethod
@@ -293,6 +295,17 @@ class SqliteStore:
             if self._asked is not None:
                 self._asked.close()
             self._db.close()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection whose commits are durable. The first look makes the files beside the journal."""
+    db = connect(path)
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
 
 
 def _fill(path: Path, meta: RunMeta, reuse: Mapping[str, bytes]) -> None:
