@@ -1,10 +1,8 @@
 """A template and its parameters: checking what is given, making a workflow of it. Pure."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import msgspec
 
@@ -13,6 +11,7 @@ from symphony.workflow.documents.tree import Tree
 from symphony.workflow.inputs import bad_path, beyond, expected, parse_value
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import Code, Problem, did_you_mean, shown
+from symphony.workflow.templates.patterns import difference
 from symphony.workflow.templates.places import (
     as_text,
     found_at,
@@ -22,9 +21,6 @@ from symphony.workflow.templates.places import (
 )
 from symphony.workflow.types import mismatch
 from symphony.workflow.values import spelled
-
-SUBJECT_CHARS_MAX: Final = 10_000
-"""Longer texts are not matched against a pattern: they do not fit one."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,10 +71,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         if self.pattern is None:
             return None
         for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and (
-                len(one) > SUBJECT_CHARS_MAX or re.fullmatch(self.pattern, one) is None
-            ):
-                return f"{shown(one)} does not match {self.pattern}"
+            if isinstance(one, str) and (why := difference(self.pattern, one)) is not None:
+                return f"{shown(one)} {why}"
         return None
 
 

@@ -1,6 +1,5 @@
 """Reads the template that a workflow document is, with everything that is wrong with it. Pure."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +12,7 @@ from symphony.workflow.model import NAME, InputSpec, Workflow
 from symphony.workflow.problems import Findings, Problem, child, did_you_mean, shown
 from symphony.workflow.schema import read_input
 from symphony.workflow.templates.model import Parameter, Template
+from symphony.workflow.templates.patterns import refusal
 from symphony.workflow.templates.places import (
     KEY,
     NOTHING,
@@ -24,7 +24,6 @@ from symphony.workflow.templates.places import (
 )
 from symphony.workflow.templates.shell_text import filled, names_in
 
-PATTERN_CHARS_MAX: Final = 1_000
 WIDGETS: Final = (
     "text", "multiline", "number", "slider", "checkbox", "select", "file", "folder", "list", "json"
 )  # fmt: skip
@@ -133,12 +132,8 @@ def _pattern(fields: Fields, tree: Tree, place: str, key: str) -> object:
     found = text(fields, tree, place, key)
     if not isinstance(found, str):
         return found
-    try:
-        if len(found) > PATTERN_CHARS_MAX:
-            raise ValueError(f"it is longer than {PATTERN_CHARS_MAX} characters")
-        re.compile(found)
-    except (ValueError, re.error, RecursionError) as error:
-        return fields.wrong(place, key, f"this is no pattern: {error}", "write a regular expression")
+    if (why := refusal(found)) is not None:
+        return fields.wrong(place, key, f"this is no pattern: {why}", "write a regular expression")
     return found
 
 
