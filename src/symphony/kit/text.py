@@ -14,6 +14,7 @@ from symphony.sdk import Bounds, operator
 
 MATCHES_MAX = 100_000
 PATTERN_LENGTH_MAX = 10_000
+JOINED_LENGTH_MAX = 256 * 1024 * 1024
 
 
 class Matches(TypedDict):
@@ -134,6 +135,12 @@ async def join(parts: list[str], separator: str = "") -> str:
     parts: the texts, in order
     separator: what stands between two of them
     """
+    length = sum(map(len, parts)) + len(separator) * max(len(parts) - 1, 0)
+    if length > JOINED_LENGTH_MAX:
+        raise OutputTooLarge(
+            f"the text would have {length:,} characters, more than {JOINED_LENGTH_MAX:,}",
+            hint="join less, or into several texts",
+        )
     return separator.join(parts)
 
 

@@ -44,6 +44,13 @@ async def test_texts_are_joined_with_a_separator_between() -> None:
     assert await text.join([]) == ""
 
 
+async def test_a_text_that_would_take_gigabytes_is_not_joined() -> None:
+    separator = "x" * 4_000_000
+    with pytest.raises(OutputTooLarge, match="11,996,003,000 characters"):
+        await text.join(["a"] * 3_000, separator=separator)
+    assert len(await text.join(["a"] * 20, separator=separator)) == 76_000_020
+
+
 def test_a_regular_expression_finds_groups_and_replaces() -> None:
     found = text.regex("x=1, yy=22", r"(?P<key>\w+)=(\d+)(!)?", replace=r"\2:\g<key>")
     assert found["found"] is True
