@@ -41,10 +41,11 @@ models: $(MADE)/models ## Fetch and verify the embedding model
 test: lint $(MADE)/models $(MADE)/smollm2 ## All that must hold: style, types, layers, every test (what CI runs)
 	@$(PYTEST) tests
 
-test-other: ## Style, types and the tests that start few processes, on the newest other CPython found here (or OTHER=/path/to/python3)
+test-other: ## Most tests on the newest other CPython found here, or OTHER=/path/to/python3
 	@other="$(OTHER)"; [ -n "$$other" ] || other=$$(tools/other-python.sh "$(BIN)/python"); \
 	if [ -z "$$other" ]; then echo "skipped: no second CPython from 3.11 on was found; name one with OTHER=/path/to/python3"; \
-	else $(MAKE) --no-print-directory VENV=.venv-other PYTHON="$$other" other; fi
+	else minor=$$("$$other" -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+	  $(MAKE) --no-print-directory VENV=.venv-$$minor PYTHON="$$other" other; fi
 
 .PHONY: test-other other
 other: lint $(MADE)/models $(MADE)/smollm2
@@ -87,7 +88,7 @@ lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
 	done
 
 clean: ## Remove .venv and everything else that was made
-	@rm -rf .venv .venv-other site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-* site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests examples benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 # --- the environment: one stamp a step, so that a second `make` costs nothing ---------------

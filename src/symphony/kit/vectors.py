@@ -169,7 +169,7 @@ class _Connected:
         """Take in a block of scores whose corner is (`row`, `column`)."""
         import numpy as np
 
-        if not scores.size or scores.max() < self._threshold - 10**-DIGITS:
+        if not scores.size or np.max(scores) < self._threshold - 10**-DIGITS:
             return
         found = np.round(scores.astype(np.float64), DIGITS)
         a, b = np.nonzero(found >= self._threshold)
@@ -190,6 +190,8 @@ class _Connected:
 
     def groups(self, items: list[Value] | None) -> list[Alike]:
         """Positions with others of their label, the closest groups first."""
+        import numpy as np
+
         members: dict[int, list[int]] = {}
         for position, label in enumerate(self._labels.tolist()):
             members.setdefault(label, []).append(position)
@@ -197,7 +199,7 @@ class _Connected:
             Alike(
                 positions=group,
                 items=[] if items is None else [items[at] for at in group],
-                score=float(self._scores[group].max()),
+                score=float(np.max(self._scores[group])),
             )
             for group in members.values()
             if len(group) > 1
