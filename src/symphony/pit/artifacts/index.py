@@ -40,25 +40,29 @@ CREATE TABLE links (
 CREATE INDEX links_of ON links (digest);
 """
 _PUT = """
-INSERT INTO objects VALUES (?1, ?2, ?3, ?4, ?5, row_sum('objects', ?1, ?2, ?3, ?4, ?5))
+INSERT INTO objects SELECT a, b, c, d, e, row_sum('objects', a, b, c, d, e)
+FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e) WHERE true
 ON CONFLICT (digest) DO UPDATE SET content_type = excluded.content_type, sequence = excluded.sequence,
 sum = row_sum('objects', digest, size, excluded.content_type, created_at, excluded.sequence)
 """
 _NAME = """
-INSERT INTO names VALUES (?1, ?2, ?3, ?4, row_sum('names', ?1, ?2, ?3, ?4)) ON CONFLICT (name, digest)
+INSERT INTO names SELECT a, b, c, d, row_sum('names', a, b, c, d)
+FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d) WHERE true
+ON CONFLICT (name, digest)
 DO UPDATE SET sequence = excluded.sequence, unclaimed = unclaimed + excluded.unclaimed,
 sum = row_sum('names', name, digest, excluded.sequence, unclaimed + excluded.unclaimed)
 """
 _CLAIM = """
-UPDATE names SET unclaimed = max(unclaimed - ?1, 0),
-sum = row_sum('names', name, digest, sequence, max(unclaimed - ?1, 0)) WHERE name = ?2 AND digest = ?3
+UPDATE names SET unclaimed = max(unclaimed - ?, 0),
+sum = row_sum('names', name, digest, sequence, max(unclaimed - ?, 0)) WHERE name = ? AND digest = ?
 """
 _LINK = """
-INSERT OR REPLACE INTO links VALUES (?1, ?2, ?3, ?4, ?5, row_sum('links', ?1, ?2, ?3, ?4, ?5))
+INSERT OR REPLACE INTO links SELECT a, b, c, d, e, row_sum('links', a, b, c, d, e)
+FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e)
 """
 _KEPT = """
-SELECT EXISTS (SELECT 1 FROM links WHERE digest = ?1)
-    OR EXISTS (SELECT 1 FROM names WHERE digest = ?1 AND unclaimed > 0)
+SELECT EXISTS (SELECT 1 FROM links WHERE digest = ?)
+    OR EXISTS (SELECT 1 FROM names WHERE digest = ? AND unclaimed > 0)
 """
 _PUTS = """
 SELECT digest, size, content_type, NULL, created_at, 1, sequence,
@@ -177,7 +181,7 @@ class Index:
                 row = (by.run_id, by.node, by.port, record.digest, _encode(by))
                 execute(_LINK, row)
                 if record.claims and record.name is not None:
-                    execute(_CLAIM, (record.claims, record.name, record.digest))
+                    execute(_CLAIM, (record.claims, record.claims, record.name, record.digest))
             case Unlinked():
                 execute("DELETE FROM links WHERE run_id = ?", (record.run_id,))
             case Gone():
@@ -221,7 +225,7 @@ class Index:
 
     def kept(self, digest: Digest) -> bool:
         """Does a run refer to it, or has somebody outside of any run named it?"""
-        return self._rows(tuple[int], _KEPT, digest) == [(1,)]
+        return self._rows(tuple[int], _KEPT, digest, digest) == [(1,)]
 
     def count(self) -> int:
         """How many records a log would need that says the same as the index."""
