@@ -11,12 +11,12 @@ _EXPRESSIONS_MAX = 2
 class Pools:
     """Two pools, so that no operator keeps an expression waiting.
 
-    `keep_warm`: processes wait for their next call. Where time is not the machine's, they must not: a
-    process that might speak at any moment would be waited for in real time.
+    `listen_idle`: the loop listens to processes that wait for their next call. Where time is not the
+    machine's, it must not: who might speak at any moment would be waited for in real time.
     """
 
-    def __init__(self, *, keep_warm: bool = True) -> None:
-        self._keep_warm = keep_warm
+    def __init__(self, *, listen_idle: bool = True) -> None:
+        self._listen_idle = listen_idle
         self._operators: Workers | None = None
         self._expressions: Workers | None = None
 
@@ -25,7 +25,7 @@ class Pools:
         if self._operators is None:
             from symphony.pit.workers import Workers
 
-            self._operators = Workers(keep_warm=self._keep_warm)
+            self._operators = Workers(listen_idle=self._listen_idle)
         return self._operators
 
     def expressions(self) -> "Workers":

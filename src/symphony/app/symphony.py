@@ -88,7 +88,7 @@ class Symphony:
         self._clock = clock or SystemClock()
         self._models, self._more_models = models, catalog or {}
         self._environment: ChainMap[str, str] = ChainMap({}, os.environ)
-        self._pools = Pools(keep_warm=isinstance(self._clock, SystemClock))
+        self._pools = Pools(listen_idle=isinstance(self._clock, SystemClock))
         self._tasks: set[asyncio.Task[RunResult]] = set()
         self._closing = contextlib.ExitStack()
         self._ran = False

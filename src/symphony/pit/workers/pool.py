@@ -49,12 +49,14 @@ def cores() -> int:
 class Workers:
     """Runs operators in processes that can be ended at any moment. Use from one loop; `close` it."""
 
-    def __init__(self, *, size: int | None = None, ready_s: float = READY_S, keep_warm: bool = True) -> None:
+    def __init__(
+        self, *, size: int | None = None, ready_s: float = READY_S, listen_idle: bool = True
+    ) -> None:
         """`size`: how many work at once, the number of cores if None. `ready_s`: time to start.
 
-        `keep_warm`: processes wait for the next call; else each ends after its call.
+        `listen_idle`: the loop also listens to processes that wait for their next call.
         """
-        self._size, self._ready_s, self._keep_warm = size or cores(), ready_s, keep_warm
+        self._size, self._ready_s, self._listen_idle = size or cores(), ready_s, listen_idle
         self._places = asyncio.Semaphore(self._size)
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
@@ -95,9 +97,9 @@ class Workers:
             await self._give_back(worker)
         for at, worker in enumerate(self._idle):
             if task.origin in worker.origins:
-                return self._idle.pop(at)
+                return self._idle.pop(at).wake()
         if self._idle:
-            return self._idle.pop()
+            return self._idle.pop().wake()
         worker = Worker()
         self._all.add(worker)
         try:
@@ -108,10 +110,12 @@ class Workers:
         return worker
 
     async def _give_back(self, worker: Worker) -> None:
-        if worker.usable and not self._closed and self._keep_warm:
+        if worker.usable and not self._closed:
+            if not self._listen_idle:
+                worker.rest()
             self._idle.append(worker)
             return
-        await worker.end(politely=worker.usable)
+        await worker.end()
         self._all.discard(worker)
 
     def _message(self, task: Task) -> Call:

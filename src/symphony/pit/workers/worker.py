@@ -15,7 +15,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Final, Literal, Self, TypeAlias, TypeVar
 
 from symphony.commons.cutting import ending
 from symphony.commons.errors import Detail, IoFailed, SymphonyError
@@ -154,6 +154,19 @@ class Worker:
                     os.kill(self._process.pid, number)
                 else:
                     signal_group(self._process.pid, number)
+
+    def rest(self) -> None:
+        """Listen no more until `wake`: what it says waits in its pipes. Its end is noticed all the same."""
+        for descriptor in (*self._pipes, self._connection.fileno()):
+            self._loop.remove_reader(descriptor)
+
+    def wake(self) -> Self:
+        """Listen again."""
+        if self._connection.fileno() >= 0:
+            self._loop.add_reader(self._connection.fileno(), self._receive)
+        for pipe in list(self._pipes):
+            self._loop.add_reader(pipe, self._read, pipe)
+        return self
 
     # ---- work -------------------------------------------------------------------------------
 
