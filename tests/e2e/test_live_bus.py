@@ -119,6 +119,7 @@ def test_watching_ends_when_the_process_of_the_run_is_killed(start: Start, tmp_p
     watch = start("runs", "watch", "last", "--json")
     lines_until(watch, "wait node.started")
     run.send_signal(signal.SIGKILL)
+    (tmp_path / "gate").touch()  # its command, which nobody ends any more, ends by itself
     watch.communicate(timeout=60)
     assert watch.returncode == 1
     assert tap.poll() is None, "it goes on, as the hub or without"

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -47,6 +48,14 @@ def echo(value: object, context: Context) -> dict[str, object]:
 @operator("w.double", version="1.0.0", cpu=True)
 def double(data: bytes) -> bytes:
     return data + data
+
+
+@operator("w.shared", version="1.0.0", cpu=True)
+def shared() -> object:
+    part = [1] * 10
+    for _ in range(60):
+        part = [part, part]
+    return part
 
 
 @operator("w.fail", version="1.0.0", cpu=True)
@@ -211,6 +220,15 @@ async def test_large_values_travel_whole(workers: Workers, task: Make) -> None:
     data = os.urandom(1024) * 20_000
     outputs = await workers.call(task("w.double", data=data), Printed(), timeout_s=None)
     assert outputs == {"result": data + data}
+
+
+async def test_what_would_be_too_large_is_refused_before_its_shared_parts_are_copied(
+    workers: Workers, task: Make
+) -> None:
+    made = replace(task("w.shared"), value_bytes_max=1 << 20)
+    with pytest.raises(SymphonyError, match=r"output result of n\[1\] is larger than 1 MiB") as caught:
+        await workers.call(made, Printed(), timeout_s=PATIENCE_S)
+    assert caught.value.code == "limit-exceeded"
 
 
 async def test_two_are_at_work_at_the_same_time_in_two_processes(

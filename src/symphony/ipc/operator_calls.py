@@ -46,7 +46,8 @@ class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     """Run an operator of an origin that is loaded. `id` ascends.
 
     `fingerprint` is that of the code which the supervisor knows under the operator's name. From
-    `run_id` on come the fields of the operator's context, and at last how many MiB of memory it may use.
+    `run_id` on come the fields of the operator's context, how many MiB of memory it may use,
+    and how many bytes what it returns may take.
     """
 
     id: int
@@ -63,6 +64,7 @@ class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     config: Mapping[str, object] = {}
     allowed_hosts: tuple[str, ...] = ()
     memory_mb: int | None = None
+    value_bytes_max: int = 2**63 - 1
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

@@ -17,9 +17,9 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.evaluating import expression
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.failures import too_late
-from symphony.pit.tracker.limits import ValueTooLarge
 from symphony.pit.tracker.work import Work
 from symphony.ports.values import ArtifactRef, Value
+from symphony.sdk.sizes import ValueTooLarge
 from symphony.workflow.expressions import Read, Template
 from symphony.workflow.expressions.effort import LIGHT_STEPS, Sizes
 

@@ -12,10 +12,11 @@ from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.job import Job
 from symphony.pit.tracker.levels import Level
-from symphony.pit.tracker.limits import ValueTooLarge, fits
+from symphony.pit.tracker.limits import fits
 from symphony.pit.tracker.values import Element, Values
 from symphony.pit.tracker.work import CONSTANT, ITEM, Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.sdk.sizes import ValueTooLarge
 from symphony.workflow.expressions import Template
 from symphony.workflow.types import STRING, mismatch
 

@@ -25,10 +25,10 @@ from symphony.pit.tracker.caching import Cache, CacheHit
 from symphony.pit.tracker.changes import Base
 from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.failures import NotStored, bound_s, too_late
-from symphony.pit.tracker.limits import HEAVY_STEPS, VALUE_BYTES_MAX, bounded, ports_of
+from symphony.pit.tracker.limits import HEAVY_STEPS, VALUE_BYTES_MAX, bounded
 from symphony.pit.tracker.reading import Seen, contents_read, lasting, same_code, surroundings
 from symphony.pit.tracker.records import ErrorTuple
-from symphony.pit.tracker.sealing import NoSecrets, Sealer
+from symphony.pit.tracker.sealing import SEALED, NoSecrets, Sealer
 from symphony.pit.tracker.sizes import large, quickly_seen, quickly_told, surely_small
 from symphony.pit.tracker.spending import Meter, Spending
 from symphony.pit.tracker.tokens import TokenStream
@@ -39,6 +39,7 @@ from symphony.ports.clock import Clock
 from symphony.ports.models import Models, Usage
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk import Context, LogSink
+from symphony.sdk.sizes import ports_of
 from symphony.workflow.model import CommandNode
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ _NO_WORKER = (
     "Define it at the top of a module, or of a file named as operators=[...]"
 )
 
-SEALED = "application/vnd.symphony.sealed"
-"""The content type of bodies in which secrets are sealed."""
 CONTENT_TYPES = {
     "text": "text/plain; charset=utf-8",
     "bytes": "application/octet-stream",
@@ -310,6 +309,7 @@ class Executor:
             config=settings(work),
             allowed_hosts=self.allowed_hosts,
             memory_mb=None if bounds is None else bounds.memory_mb,
+            value_bytes_max=self.value_bytes_max,
         )
 
     def _sink(self, node: str) -> LogSink:

@@ -16,11 +16,11 @@ from symphony.pit.tracker.checking import check_inputs, check_outputs
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.execution import Executor
 from symphony.pit.tracker.failures import NotStored
-from symphony.pit.tracker.limits import HOLDERS, ports_of
 from symphony.pit.tracker.transitions import Transitions
 from symphony.pit.tracker.work import Work
 from symphony.ports.clock import Clock
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
+from symphony.sdk.sizes import HOLDERS, ports_of
 
 APART_BYTES = 1 << 20
 """Outputs that are larger are stored in a thread."""

@@ -1,10 +1,13 @@
 """What keeps secrets out of everything that is written: the seam, and the one for runs without any."""
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from symphony.pit.artifacts.sealed import SealedValue
 from symphony.pit.tracker.tokens import Mask
 from symphony.ports.values import StoredValue
+
+SEALED: Final = "application/vnd.symphony.sealed"
+"""The content type of bodies in which secrets are sealed."""
 
 
 class Sealer(Protocol):

@@ -36,6 +36,7 @@ class Task:
     config: Mapping[str, Value] = field(default_factory=dict)
     allowed_hosts: tuple[str, ...] = ()
     memory_mb: int | None = None
+    value_bytes_max: int = 2**63 - 1
     marks: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -135,6 +136,7 @@ class Workers:
             config=task.config,
             allowed_hosts=task.allowed_hosts,
             memory_mb=task.memory_mb,
+            value_bytes_max=task.value_bytes_max,
         )
 
 

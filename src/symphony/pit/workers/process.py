@@ -50,6 +50,7 @@ from symphony.pit.workers.memory import memory_limited
 from symphony.sdk import Context, Operator
 from symphony.sdk.origins import load_origin
 from symphony.sdk.plain import to_value
+from symphony.sdk.sizes import ports_of
 
 OPERATORS_CHANGED = "operators-changed"
 _OOM_SCORE = "500"  # where memory runs out, the kernel should take a worker before its supervisor
@@ -102,7 +103,8 @@ class Server:
             if operator.context_name is not None:
                 arguments[operator.context_name] = self._context(call)
             with memory_limited(call.memory_mb, call.operator):
-                outputs: dict[str, object] = {**operator.ports(operator.function(**arguments))}
+                ports = ports_of(operator, call.node, call.value_bytes_max)
+                outputs: dict[str, object] = {**ports(operator.function(**arguments))}
         except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
             answer: FromWorker = failure(call.id, error)
         else:

@@ -1,0 +1,69 @@
+"""What an operator returned, measured before it is copied: shared parts are in memory only once. Pure."""
+
+import contextlib
+from collections.abc import Callable, Collection
+from typing import Final
+
+from symphony.commons.errors import SymphonyError
+from symphony.ports.values import Value
+from symphony.sdk.operators import Operator
+
+HOLDERS: Final = (list, dict, tuple, set, frozenset)
+"""The types of what holds other values."""
+_HOLDERS: Final = frozenset(HOLDERS)
+_SIZED: Final = _HOLDERS | {str, bytes}
+_MANY: Final = 32
+
+
+class ValueTooLarge(SymphonyError):
+    """A value is larger than any may be. It has not been written down."""
+
+    code = "limit-exceeded"
+
+    def __init__(self, what: str, most: int) -> None:
+        super().__init__(
+            f"{what} is larger than {most / (1 << 20):g} MiB",
+            details={"limit_bytes": most},
+            hint="hand on the path of a file instead, or raise `value_mb` under [symphony] in config.toml",
+        )
+
+
+def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dict[str, Value]]:
+    """What makes the outputs of `operator`, plain values, of what its function returned in `node`.
+
+    Each output is bounded later, at `most` bytes. All together are measured first, as they would be
+    written: a part that stands in many places is in memory once, but its copies are not. The function
+    raises ValueTooLarge, and what `Operator.ports` does.
+    """
+
+    def ports(returned: object) -> dict[str, Value]:
+        outputs = operator.info.outputs
+        if type(returned) in _HOLDERS or isinstance(returned, tuple):
+            with contextlib.suppress(RecursionError, RuntimeError):  # said below, in its own words
+                if _written(returned, {}) > most * max(1, len(outputs)):
+                    port = f"output {next(iter(outputs))} of" if len(outputs) == 1 else "what is returned by"
+                    raise ValueTooLarge(f"{port} {node}", most)
+        return operator.ports(returned)
+
+    return ports
+
+
+def _written(holder: object, sizes: dict[int, int]) -> int:
+    """At least so many bytes does `holder` take when written. O(what it holds in memory)."""
+    if (known := sizes.get(id(holder))) is not None:
+        return known
+    parts: Collection[object] = ()
+    if isinstance(holder, dict):
+        parts = holder.values()
+    elif isinstance(holder, HOLDERS):
+        parts = holder
+    size = 1 + len(parts)
+    if size > _MANY and _SIZED.isdisjoint(map(type, parts)):  # nine times as fast as a look at each
+        parts = ()
+    for part in parts:
+        if isinstance(part, str | bytes):
+            size += len(part)
+        elif type(part) in _HOLDERS:
+            size += _written(part, sizes)
+    sizes[id(holder)] = size
+    return size
