@@ -33,6 +33,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a command line in a folder with a home of its own; a failing test shows how each ended."""
     running: list[subprocess.Popen[str]] = []
     environment = os.environ | {"SYMPHONY_HOME": str(tmp_path / "home")}
+    environment.pop("PYTHONUNBUFFERED", None)  # what is to be seen at once is flushed
 
     def said(number: int) -> Path:
         return tmp_path / f"stderr-{number}.txt"
