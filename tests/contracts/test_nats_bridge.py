@@ -177,9 +177,11 @@ async def test_without_the_server_the_bus_goes_on_and_with_it_again_all_is_joine
     asking = await here.endpoint("asking")
     await there.endpoint("answering", lambda _: "yes")
     near = await asking.mailbox("news")
-    far = await (await there.endpoint("hearing")).mailbox("news")
+    hearing = await there.endpoint("hearing")
+    far = await hearing.mailbox("news")
+    await hearing.mailbox("only.beyond")  # "news" is wanted here, too: that tells nothing of the other bus
     state = await asking.mailbox("bus.beyond.*")
-    await wanted(there, "news")
+    await wanted(here, "only.beyond")
     await server.kill()
     assert (await came_to_be(state))[0] == "bus.beyond.away"
     await asking.publish("news", 1)
@@ -196,7 +198,7 @@ async def test_without_the_server_the_bus_goes_on_and_with_it_again_all_is_joine
                 break
             except SymphonyError:  # it is on its way back, too
                 await asyncio.sleep(0.02)
-    await wanted(here, "news")
+    await wanted(here, "only.beyond")
     await asking.publish("news", 2)
     assert await read(far, 1) == [2]
 
