@@ -47,10 +47,13 @@ test-other: ## Most tests on the newest other CPython found here, or OTHER=/path
 	else minor=$$("$$other" -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
 	  $(MAKE) --no-print-directory VENV=.venv-$$minor PYTHON="$$other" other; fi
 
+# asyncio of CPython 3.13.0 fails in writelines once a connection is lost, which the NATS client meets
+# now and then when a test kills its server: those tests run in `make test` alone.
+NOT_OTHER := --ignore tests/contracts/test_nats.py --ignore tests/contracts/test_nats_bridge.py
 .PHONY: test-other other
 other: lint $(MADE)/models $(MADE)/smollm2
 	@$(BIN)/python --version
-	@$(PYTEST) tests/unit tests/contracts tests/simulation
+	@$(PYTEST) $(NOT_OTHER) tests/unit tests/contracts tests/simulation
 
 lint: $(MADE)/dev ## Style, types and import contracts
 	@$(BIN)/ruff check --quiet .

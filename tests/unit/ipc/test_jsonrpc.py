@@ -505,12 +505,15 @@ async def test_the_answers_to_a_batch_take_time_by_their_number_and_not_by_its_s
 
     peer = Peer(LineFraming(), spec)
     await joined(Scripted(answered), peer)
-    took_s: list[float] = []
-    for size in (400, 8_000):
+
+    async def took_s(size: int) -> float:
         begun = time.process_time()
         assert await peer.batch([("m", None)] * size) == [0] * size
-        took_s.append(time.process_time() - begun)
-    assert took_s[1] < 60 * took_s[0]
+        return time.process_time() - begun
+
+    # The best of some rounds: what else the process does, such as collecting garbage, is no matter of ours.
+    few_s, many_s = [min([await took_s(size) for _ in range(4)]) for size in (400, 8_000)]
+    assert many_s < 60 * few_s
 
 
 async def test_an_error_that_cannot_be_sent_is_answered_in_other_words(joined: Join) -> None:
