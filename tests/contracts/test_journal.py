@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from symphony.pit.tracker.journal import (
+from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.store.journal import (
     FORMAT,
     Fenced,
     JournalFailed,
@@ -26,7 +27,6 @@ from symphony.pit.tracker.journal import (
     read_meta,
     request,
 )
-from symphony.pit.tracker.records import Code, Record
 
 CANCEL = Request(kind="cancel")
 META = RunMeta(run_id="r1", workflow=b"{}", source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0)

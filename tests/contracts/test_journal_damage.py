@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from symphony.pit.tracker.journal import (
+from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.store.journal import (
     JournalDamaged,
     JournalFailed,
     JournalNewer,
@@ -21,7 +22,6 @@ from symphony.pit.tracker.journal import (
     read_run,
     request,
 )
-from symphony.pit.tracker.records import Code, Record
 from symphony.workflow import dumps, loads
 
 OLD = Path(__file__).parents[1] / "data" / "homes" / "journal-2.tar.gz"

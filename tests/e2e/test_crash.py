@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony
-from symphony.pit.tracker.journal import JournalFailed
+from symphony.pit.tracker.store.journal import JournalFailed
 from symphony.ports.runs import RunResult
 
 pytestmark = pytest.mark.slow

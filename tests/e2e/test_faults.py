@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony
-from symphony.pit.tracker.journal_rows import put_meta
+from symphony.pit.tracker.store.journal_rows import put_meta
 from symphony.ports.runs import RunStatus
 
 pytestmark = pytest.mark.slow

@@ -12,9 +12,9 @@ import pytest
 from tests.faults.conftest import Fault
 
 from symphony.app import Symphony
-from symphony.pit.tracker.records import Code, Record
-from symphony.pit.tracker.replay import Replay
-from symphony.pit.tracker.structure import plan_of
+from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.store.structure import plan_of
 from symphony.ports.runs import RunStatus
 from symphony.testing import FakeClock
 from symphony.workflow import loads

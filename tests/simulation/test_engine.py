@@ -22,15 +22,15 @@ import pytest
 from symphony import Context, kit, operator
 from symphony.app.preparing import Prepared, prepare
 from symphony.pit.artifacts import MemoryArtifacts
-from symphony.pit.tracker.documents import ChildDocument
-from symphony.pit.tracker.engine import Engine
-from symphony.pit.tracker.evaluating import expression
-from symphony.pit.tracker.execution import Executor
-from symphony.pit.tracker.journal import JournalFailed, MemoryStore, Request, RunMeta
-from symphony.pit.tracker.logs import capture
-from symphony.pit.tracker.records import Code, Record, integer
-from symphony.pit.tracker.replay import Replay
-from symphony.pit.tracker.reuse import Anew, written
+from symphony.pit.tracker.core.records import Code, Record, integer
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.engine.engine import Engine
+from symphony.pit.tracker.engine.reuse import Anew, written
+from symphony.pit.tracker.nodes.evaluating import expression
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.store.documents import ChildDocument
+from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, Request, RunMeta
+from symphony.pit.tracker.store.logs import capture
 from symphony.pit.workers import Task
 from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.values import Value

@@ -11,8 +11,8 @@ import pytest
 
 from symphony.pit.tracker.core.machine import Command, Do, Status
 from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
-from symphony.pit.tracker.records import Code, Record, decode_batch, encode_batch
-from symphony.pit.tracker.replay import Replay
+from symphony.pit.tracker.core.records import Code, Record, decode_batch, encode_batch
+from symphony.pit.tracker.core.replay import Replay
 
 SEEDS = range(400)
 BRANCHES = ("true", "false")

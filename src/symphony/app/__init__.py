@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from symphony.app.home import find_home
     from symphony.app.symphony import InputInvalid, Symphony, run
     from symphony.pit.tracker.core.budget import Limits
-    from symphony.pit.tracker.locks import RunBusy
-    from symphony.pit.tracker.runs import RunNotFound, Runs
+    from symphony.pit.tracker.store.locks import RunBusy
+    from symphony.pit.tracker.store.runs import RunNotFound, Runs
 
 __all__ = [
     "InputInvalid",
@@ -27,9 +27,9 @@ _HOMES = {
     "symphony.app.handle": ("Progress", "RunHandle"),
     "symphony.app.home": ("find_home",),
     "symphony.app.symphony": ("InputInvalid", "Symphony", "run"),
-    "symphony.pit.tracker.locks": ("RunBusy",),
+    "symphony.pit.tracker.store.locks": ("RunBusy",),
     "symphony.pit.tracker.core.budget": ("Limits",),
-    "symphony.pit.tracker.runs": ("RunNotFound", "Runs"),
+    "symphony.pit.tracker.store.runs": ("RunNotFound", "Runs"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from symphony.app.preparing import Prepared
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
-from symphony.pit.tracker.caching import Cache
-from symphony.pit.tracker.execution import Executor
-from symphony.pit.tracker.forecast import Forecast, Past, forecast
-from symphony.pit.tracker.foresight import Foresight, ReadOnlyCache
-from symphony.pit.tracker.history import History
-from symphony.pit.tracker.insight import Insight
-from symphony.pit.tracker.outline import Outline
-from symphony.pit.tracker.runs import Runs
+from symphony.pit.tracker.insight.forecast import Forecast, Past, forecast
+from symphony.pit.tracker.insight.foresight import Foresight, ReadOnlyCache
+from symphony.pit.tracker.insight.history import History
+from symphony.pit.tracker.insight.outline import Outline
+from symphony.pit.tracker.insight.reader import Insight
+from symphony.pit.tracker.nodes.caching import Cache
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from symphony.app.live import LiveBus
-from symphony.pit.tracker.engine import Engine
-from symphony.pit.tracker.journal import Request
-from symphony.pit.tracker.logs import RunLog
+from symphony.pit.tracker.engine.engine import Engine
+from symphony.pit.tracker.store.journal import Request
+from symphony.pit.tracker.store.logs import RunLog
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
 from symphony.ports.values import ArtifactRef, Value
 

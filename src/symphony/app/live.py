@@ -16,7 +16,7 @@ from symphony.app import stream
 from symphony.commons.errors import SymphonyError
 from symphony.commons.time import random_bits
 from symphony.ipc.envelope import EventPayload
-from symphony.pit.tracker.feed import Feed
+from symphony.pit.tracker.engine.feed import Feed
 from symphony.ports.runs import RunEvent
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from symphony.commons.settings import Config
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.graphs import graph_of
-from symphony.pit.tracker.job import Job
-from symphony.pit.tracker.journal import RunMeta
-from symphony.pit.tracker.runs import CONCURRENCY
-from symphony.pit.tracker.sealing import NoSecrets, Sealer
-from symphony.pit.tracker.structure import plan_of
+from symphony.pit.tracker.nodes.graphs import graph_of
+from symphony.pit.tracker.nodes.job import Job
+from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
+from symphony.pit.tracker.store.journal import RunMeta
+from symphony.pit.tracker.store.runs import CONCURRENCY
+from symphony.pit.tracker.store.structure import plan_of
 from symphony.ports.values import StoredValue, Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from symphony.ipc.envelope import EventPayload, MessageEnvelope
-from symphony.pit.tracker.runs import Runs
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.runs import RunEvent, RunStatus
 from symphony.ports.values import Value
 

@@ -26,22 +26,22 @@ from symphony.commons.filesystem import private_directory
 from symphony.commons.marks import marks_of
 from symphony.commons.settings import Config
 from symphony.commons.time import SystemClock, new_run_id
-from symphony.pit.tracker.caching import Cache
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.documents import record_children
-from symphony.pit.tracker.engine import Engine
-from symphony.pit.tracker.execution import Executor, LogWriter
-from symphony.pit.tracker.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
-from symphony.pit.tracker.journal_rows import journal_errors
-from symphony.pit.tracker.keeping import ENDED, Keep, Pruned, foreseen, prune, retain_logs
-from symphony.pit.tracker.limits import bounded
-from symphony.pit.tracker.locks import RunLock
-from symphony.pit.tracker.logs import LogLimits, RunLog, capture, routed_streams
-from symphony.pit.tracker.outline import Outline
-from symphony.pit.tracker.reuse import Anew, Result, changed_inputs, written
-from symphony.pit.tracker.runs import Runs, end_escaped
-from symphony.pit.tracker.spending import Spending
-from symphony.pit.tracker.work import COMMAND
+from symphony.pit.tracker.engine.engine import Engine
+from symphony.pit.tracker.engine.reuse import Anew, Result, changed_inputs, written
+from symphony.pit.tracker.insight.outline import Outline
+from symphony.pit.tracker.nodes.caching import Cache
+from symphony.pit.tracker.nodes.execution import Executor, LogWriter
+from symphony.pit.tracker.nodes.limits import bounded
+from symphony.pit.tracker.nodes.spending import Spending
+from symphony.pit.tracker.nodes.work import COMMAND
+from symphony.pit.tracker.store.documents import record_children
+from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
+from symphony.pit.tracker.store.journal_rows import journal_errors
+from symphony.pit.tracker.store.keeping import ENDED, Keep, Pruned, foreseen, prune, retain_logs
+from symphony.pit.tracker.store.locks import RunLock
+from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture, routed_streams
+from symphony.pit.tracker.store.runs import Runs, end_escaped
 from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.clock import Clock
 from symphony.ports.models import Models
@@ -58,7 +58,7 @@ from symphony.workflow.validation import validate
 
 if TYPE_CHECKING:
     from symphony.pit.artifacts import ResultCache
-    from symphony.pit.tracker.forecast import Forecast
+    from symphony.pit.tracker.insight.forecast import Forecast
 
 
 class InputInvalid(WorkflowInvalid):

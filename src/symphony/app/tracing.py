@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from symphony.commons.settings import TracingConfig
-from symphony.pit.tracker.feed import Feed
-from symphony.pit.tracker.outline import Outline, kind_of
+from symphony.pit.tracker.engine.feed import Feed
+from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.ports.tracing import Model, RunAbout, Tracing
 from symphony.workflow.catalog import Catalog
 
@@ -29,7 +29,7 @@ def tracing_for(config: TracingConfig, variables: Mapping[str, str]) -> Tracing 
         return None
     try:
         from symphony import __version__
-        from symphony.pit.tracker.adapters.otel import OtelTracing
+        from symphony.pit.tracker.insight.adapters.otel import OtelTracing
 
         return OtelTracing(__version__, endpoint=config.endpoint)
     except ImportError:

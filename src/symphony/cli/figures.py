@@ -3,8 +3,8 @@
 import math
 
 from symphony.cli import output, spelling
-from symphony.pit.tracker.metrics import BOUNDS_S, Distribution, KindStats, Stats
-from symphony.pit.tracker.replay import usage_value
+from symphony.pit.tracker.core.replay import usage_value
+from symphony.pit.tracker.insight.metrics import BOUNDS_S, Distribution, KindStats, Stats
 
 
 def text(stats: Stats) -> str:

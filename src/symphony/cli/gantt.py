@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from symphony.cli import output
-from symphony.pit.tracker.history import History, Step, folded
-from symphony.pit.tracker.outline import Outline, settled
+from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.insight.history import History, Step
+from symphony.pit.tracker.insight.outline import Outline, settled
 from symphony.ports.runs import NodeStatus
 
 ROWS_MAX: Final = 40

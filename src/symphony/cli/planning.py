@@ -8,7 +8,7 @@ from symphony.cli import output, spelling
 from symphony.cli.drawing import detail_of
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.forecast import Forecast, Guess, PlannedNode
+    from symphony.pit.tracker.insight.forecast import Forecast, Guess, PlannedNode
     from symphony.ports.models import Estimate
     from symphony.ports.values import Value
     from symphony.workflow.model import Workflow

@@ -2,7 +2,7 @@
 
 from symphony.cli import listing, output, spelling
 from symphony.cli.failures import BadUsage
-from symphony.pit.tracker.keeping import Pruned
+from symphony.pit.tracker.store.keeping import Pruned
 from symphony.workflow.model import duration_s
 
 

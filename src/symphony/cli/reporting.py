@@ -47,9 +47,9 @@ class Report:
             output.note(words)
 
     def _chart(self, symphony: "Symphony", outcome: "Outcome") -> None:
-        from symphony.pit.tracker.history import History
-        from symphony.pit.tracker.insight import Insight
-        from symphony.pit.tracker.outline import Outline
+        from symphony.pit.tracker.insight.history import History
+        from symphony.pit.tracker.insight.outline import Outline
+        from symphony.pit.tracker.insight.reader import Insight
         from symphony.workflow import Workflow
 
         outline = Outline(self.workflow or Workflow(name=""))

@@ -50,7 +50,7 @@ def result(run: RunResult) -> dict[str, JSON]:
 
 def usage(used: Usage) -> dict[str, JSON]:
     """What models used; money as text, which loses nothing."""
-    from symphony.pit.tracker.replay import usage_value
+    from symphony.pit.tracker.core.replay import usage_value
 
     return values(usage_value(used))
 

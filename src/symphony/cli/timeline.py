@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from symphony.cli import gantt, output, spelling
-from symphony.pit.tracker.history import History, Step
-from symphony.pit.tracker.outline import Outline, kind_of, settled
-from symphony.pit.tracker.replay import usage_value
-from symphony.pit.tracker.summary import Summary, summarise
+from symphony.pit.tracker.core.replay import usage_value
+from symphony.pit.tracker.insight.history import History, Step
+from symphony.pit.tracker.insight.outline import Outline, kind_of, settled
+from symphony.pit.tracker.insight.summary import Summary, summarise
 from symphony.ports.models import Usage
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.journal import RunMeta
+    from symphony.pit.tracker.store.journal import RunMeta
 
 _NAMED_MAX = 5
 

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from symphony.pit.tracker.history import History
+from symphony.pit.tracker.insight.history import History
 from symphony.ports.runs import NodeResult, NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import Value
 

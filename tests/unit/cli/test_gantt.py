@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.cli import gantt, output, timeline
-from symphony.pit.tracker.history import History
-from symphony.pit.tracker.outline import Outline
-from symphony.pit.tracker.summary import summarise
+from symphony.pit.tracker.insight.history import History
+from symphony.pit.tracker.insight.outline import Outline
+from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.runs import RunEvent
 from symphony.ports.values import Value
 from symphony.workflow import Workflow

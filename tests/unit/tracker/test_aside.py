@@ -10,8 +10,8 @@ import pytest
 from symphony import RunResult, Symphony
 from symphony.app import symphony as app
 from symphony.app.pools import Pools
-from symphony.pit.tracker.evaluating import expression
-from symphony.pit.tracker.execution import Executor
+from symphony.pit.tracker.nodes.evaluating import expression
+from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.workers import Task
 from symphony.ports.runs import RunStatus
 from symphony.ports.values import Value

@@ -7,7 +7,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony
-from symphony.pit.tracker.transitions import Transitions
+from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.ports.runs import RunResult
 from symphony.workflow import loads
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.tracker.core.budget import Ledger, Limits
-from symphony.pit.tracker.records import Code, Record, decode_batch, encode_batch, usage_of, with_usage
+from symphony.pit.tracker.core.records import Code, Record, decode_batch, encode_batch, usage_of, with_usage
 from symphony.ports.models import Estimate, Usage
 
 money = st.decimals(min_value=0, max_value=10, places=6)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.tracker.changes import Base, difference, restored, size_of
+from symphony.pit.tracker.core.changes import Base, difference, restored, size_of
 
 encode = msgspec.msgpack.Encoder().encode
 ITEM = {"role": "user", "text": "words that are said in a conversation, some of them new each time"}

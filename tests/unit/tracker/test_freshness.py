@@ -12,7 +12,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony
-from symphony.pit.tracker.reading import Seen
+from symphony.pit.tracker.nodes.reading import Seen
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef, Value
 from symphony.sdk import Context, Operator

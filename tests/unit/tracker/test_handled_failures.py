@@ -8,7 +8,7 @@ import pytest
 from symphony import Context, operator, run
 from symphony.app import Symphony
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.tracker.records import Code, Record, instead_of, usage_of, with_instead, with_usage
+from symphony.pit.tracker.core.records import Code, Record, instead_of, usage_of, with_instead, with_usage
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.values import ArtifactRef

@@ -7,10 +7,11 @@ import pytest
 
 from symphony import Symphony, WorkflowBuilder, operator
 from symphony.cli import gantt
-from symphony.pit.tracker.history import INTERRUPTED, History, folded, parent_of
-from symphony.pit.tracker.metrics import measure
-from symphony.pit.tracker.outline import Outline, kind_of
-from symphony.pit.tracker.summary import summarise
+from symphony.pit.tracker.core.names import folded, parent_of
+from symphony.pit.tracker.insight.history import INTERRUPTED, History
+from symphony.pit.tracker.insight.metrics import measure
+from symphony.pit.tracker.insight.outline import Outline, kind_of
+from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunEvent
 from symphony.ports.values import Value

@@ -6,11 +6,11 @@ import json
 from symphony import operator
 from symphony.app import Symphony
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
-from symphony.pit.tracker.feed import Feed
-from symphony.pit.tracker.journal import MemoryStore
-from symphony.pit.tracker.recording import Recorder
-from symphony.pit.tracker.records import Code
-from symphony.pit.tracker.replay import LazyNodes, Replay
+from symphony.pit.tracker.core.records import Code
+from symphony.pit.tracker.core.replay import LazyNodes, Replay
+from symphony.pit.tracker.engine.feed import Feed
+from symphony.pit.tracker.engine.recording import Recorder
+from symphony.pit.tracker.store.journal import MemoryStore
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef
 from symphony.workflow import loads

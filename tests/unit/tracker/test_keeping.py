@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony, WorkflowBuilder, operator
-from symphony.pit.tracker.keeping import Keep, retain_logs
-from symphony.pit.tracker.logs import older
+from symphony.pit.tracker.store.keeping import Keep, retain_logs
+from symphony.pit.tracker.store.logs import older
 from symphony.ports.artifacts import ArtifactMissing
 from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.values import ArtifactRef

@@ -8,7 +8,7 @@ import pytest
 
 from symphony import RunResult, Symphony, operator
 from symphony.commons.settings import Config, SymphonyConfig
-from symphony.pit.tracker.limits import ValueTooLarge, bounded, fits
+from symphony.pit.tracker.nodes.limits import ValueTooLarge, bounded, fits
 from symphony.ports.runs import RunStatus
 from symphony.ports.values import Value
 from symphony.workflow import loads

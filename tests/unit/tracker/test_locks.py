@@ -12,7 +12,7 @@ import pytest
 
 from symphony.app import Symphony
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.tracker.locks import RunBusy, RunLock
+from symphony.pit.tracker.store.locks import RunBusy, RunLock
 from symphony.workflow import loads
 
 

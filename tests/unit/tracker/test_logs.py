@@ -14,7 +14,7 @@ from symphony import Symphony, operator
 from symphony.cli.transcript import Writer
 from symphony.ipc.lines import Lines
 from symphony.pit.artifacts.redaction import Redactor
-from symphony.pit.tracker.logs import (
+from symphony.pit.tracker.store.logs import (
     LogLimits,
     RunLog,
     capture,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony
-from symphony.pit.tracker.journal import SqliteStore, read_run
-from symphony.pit.tracker.records import Code
+from symphony.pit.tracker.core.records import Code
+from symphony.pit.tracker.store.journal import SqliteStore, read_run
 from symphony.ports.runs import RunStatus
 from symphony.ports.values import Value
 from symphony.workflow import Workflow, loads

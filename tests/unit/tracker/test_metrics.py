@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from symphony.pit.tracker.history import History
-from symphony.pit.tracker.metrics import BOUNDS_S, Distribution, Stats, exposition, measure
-from symphony.pit.tracker.outline import Outline
+from symphony.pit.tracker.insight.history import History
+from symphony.pit.tracker.insight.metrics import BOUNDS_S, Distribution, Stats, exposition, measure
+from symphony.pit.tracker.insight.outline import Outline
 from symphony.ports.runs import RunEvent
 from symphony.ports.values import Value
 from symphony.workflow import loads

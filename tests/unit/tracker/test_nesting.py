@@ -8,8 +8,8 @@ import pytest
 from symphony import Context, operator, run
 from symphony.app import Symphony
 from symphony.pit.artifacts import FileArtifacts
-from symphony.pit.tracker.journal import JournalFailed, SqliteStore
-from symphony.pit.tracker.records import Record
+from symphony.pit.tracker.core.records import Record
+from symphony.pit.tracker.store.journal import JournalFailed, SqliteStore
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef

@@ -8,7 +8,7 @@ from concurrent.futures import wait
 import pytest
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.threads import DaemonThreads
+from symphony.pit.tracker.nodes.threads import DaemonThreads
 
 
 def test_results_and_errors_come_back() -> None:
@@ -56,7 +56,7 @@ def test_after_shutdown_waiting_calls_are_cancelled_and_new_ones_refused() -> No
 @pytest.mark.slow
 def test_a_stuck_thread_does_not_keep_the_program_from_ending() -> None:
     program = (
-        "import threading; from symphony.pit.tracker.threads import DaemonThreads\n"
+        "import threading; from symphony.pit.tracker.nodes.threads import DaemonThreads\n"
         "DaemonThreads(1, 't').submit(threading.Event().wait); print('end')"
     )
     ended = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, timeout=30, check=True)

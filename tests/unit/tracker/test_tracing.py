@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 from symphony import Symphony, WorkflowBuilder, operator
 from symphony.app.tracing import tracing_for
 from symphony.commons.settings import TracingConfig
-from symphony.pit.tracker.adapters.otel import OtelTracing
+from symphony.pit.tracker.insight.adapters.otel import OtelTracing
 from symphony.ports.runs import RunEvent, RunResult
 from symphony.ports.tracing import Model, RunAbout
 from symphony.ports.values import Value

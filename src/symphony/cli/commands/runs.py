@@ -56,7 +56,7 @@ def show(run: str, as_json: bool) -> int:
     """Show one run: its nodes over time, what took long, its outputs, what went wrong."""
     from symphony.app import Symphony
     from symphony.cli import blocks, ending, listing, spelling, timeline
-    from symphony.pit.tracker.insight import Insight
+    from symphony.pit.tracker.insight.reader import Insight
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
@@ -171,8 +171,8 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
     from symphony.cli import figures, listing
     from symphony.cli.failures import BadUsage
     from symphony.commons.errors import SymphonyError
-    from symphony.pit.tracker import metrics
-    from symphony.pit.tracker.insight import Insight
+    from symphony.pit.tracker.insight import metrics
+    from symphony.pit.tracker.insight.reader import Insight
 
     if prometheus and as_json:
         raise BadUsage("--prometheus and --json are two formats", hint="see symphony runs stats --help")

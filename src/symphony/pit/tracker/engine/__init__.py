@@ -1,0 +1,1 @@
+"""The asyncio shell around the machine: it performs commands and records events."""

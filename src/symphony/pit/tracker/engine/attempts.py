@@ -1,0 +1,274 @@
+"""The attempts that are under way: a task for each."""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping
+
+from symphony.commons.raised import contained
+from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.engine.recording import Recorder
+from symphony.pit.tracker.engine.timers import Timers
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.aside import END, Aside, Deferred
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.execution import Asking, Executor, Finished
+from symphony.pit.tracker.nodes.failures import NotStored
+from symphony.pit.tracker.nodes.spending import Meter
+from symphony.pit.tracker.nodes.threads import DaemonThreads
+from symphony.pit.tracker.nodes.work import Work, retry_delay_s
+from symphony.ports.clock import Clock
+from symphony.ports.models import Usage
+from symphony.ports.values import StoredValue, Value
+
+
+class Attempts:
+    """Runs slots whose work takes a while; every end is reported before its task ends.
+
+    `alive` tells whether the engine still takes reports; `tell` gets what models write, by node;
+    `bug` gets what a task raises, which never may: its slot would stay unreported for ever.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        bindings: Bindings,
+        executor: Executor,
+        aside: Aside,
+        recorder: Recorder,
+        transitions: Transitions,
+        timers: Timers,
+        clock: Clock,
+        alive: Callable[[], bool],
+        tell: Callable[[str, str, float], None],
+        bug: Callable[[BaseException], None],
+    ) -> None:
+        self._machine, self._bindings, self._executor = machine, bindings, executor
+        self._aside = aside
+        self._recorder, self._transitions, self._timers = recorder, transitions, timers
+        self._clock, self._alive, self._tell, self._bug = clock, alive, tell, bug
+        self._loop = asyncio.get_running_loop()
+        self._pool = DaemonThreads(executor.threads, "symphony-op")
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
+        self._ended: set[asyncio.Task[None]] = set()  # such ones that are about to end
+        self._unbegun: set[int] = set()  # slots whose task has not had its first turn
+        self._unwanted: set[int] = set()  # slots that were told to stop
+        self._random = random.Random()  # noqa: S311  (jitter, not a secret)
+
+    @property
+    def pending(self) -> bool:
+        """Is anything under way, or due at some moment?"""
+        if self._tasks or self._deferred:
+            return True
+        for slot in self._timers.slots:  # of slots that were cancelled meanwhile
+            if self._machine.status[slot] >= Status.SUCCEEDED:
+                self._timers.cancel(slot)
+        return bool(self._timers.slots)
+
+    @property
+    def busy(self) -> bool:
+        """Is anything under way?"""
+        return bool(self._tasks or self._deferred)
+
+    @property
+    def running(self) -> list[int]:
+        """The slots with an attempt under way."""
+        return list(self._tasks)
+
+    def launch(self, slot: int, work: Work) -> None:
+        """Begin an attempt in a task of its own."""
+        attempt = self._machine.attempts[slot]
+        self._transitions.started(slot, attempt)
+        self._begin(slot, self._execute(slot, work, attempt))
+
+    def store(
+        self,
+        slot: int,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        returned: Mapping[str, Value],
+        started: float,
+    ) -> None:
+        """Store what an inline operator returned, in a thread: so much would hold up everything else."""
+        self._begin(slot, self._store(slot, work, inputs, returned, started))
+
+    def _begin(self, slot: int, work: Coroutine[None, None, None]) -> None:
+        self._unwanted.discard(slot)
+        task = self._loop.create_task(work, name=self._machine.name(slot))
+        self._tasks[slot] = task
+        self._unbegun.add(slot)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._bug(error)
+        self._transitions.woken.set()
+
+    def defer(self, slot: int, deferred: Deferred, again: Callable[[], None]) -> None:
+        """Make what was deferred in a task of its own, then do `again` what needed it."""
+        work = None if slot == END else self._bindings.work(slot)
+
+        async def make() -> None:
+            try:
+                await self._make(slot, work, deferred)
+            finally:
+                self._ended.discard(task)
+                mine = self._deferred.get(slot) is task  # else it is not wanted any more
+                if mine:
+                    del self._deferred[slot]
+            if mine and self._alive():
+                again()
+
+        task = self._loop.create_task(make(), name=f"expression of slot {slot}")
+        self._deferred[slot] = task
+        task.add_done_callback(self._done)
+
+    def undefer(self, slot: int) -> bool:
+        """What was deferred for the slot is not wanted any more. Was there anything?"""
+        task = self._deferred.pop(slot, None)
+        if task is None:
+            return False
+        self._ended.add(task)
+        task.add_done_callback(self._ended.discard)
+        task.cancel()
+        self._aside.forget(slot)
+        return True
+
+    def retry_later(self, slot: int) -> None:
+        """Report `retry_due` after the back-off of the slot's next attempt."""
+        retry = self._bindings.work(slot).node.retry
+        delay = (
+            0.0
+            if retry is None
+            else retry_delay_s(retry, self._machine.attempts[slot], self._random.random())
+        )
+
+        def due() -> None:
+            if self._machine.status[slot] == Status.RETRYING:
+                self._transitions.retry_due(slot)
+
+        self._timers.after(slot, delay, due)
+
+    def stop(self, slot: int) -> None:
+        """End the slot's work; it is reported as cancelled, by the attempt itself if there is one."""
+        task = self._tasks.get(slot)
+        if task is not None:
+            self._end(slot, task)
+            if slot not in self._unbegun:
+                return
+            del self._tasks[slot]  # a task that is cancelled before its first turn reports nothing
+            self._unbegun.discard(slot)
+        self.undefer(slot)
+        self._timers.cancel(slot)
+        if self._machine.status[slot] < Status.SUCCEEDED:
+            self._transitions.cancelled(slot)
+
+    def abort(self) -> None:
+        """The journal has failed: nothing may go on."""
+        for slot, task in self._tasks.items():
+            self._end(slot, task)
+        for slot in list(self._deferred):
+            self.undefer(slot)
+
+    def _end(self, slot: int, task: asyncio.Task[None]) -> None:
+        self._unwanted.add(slot)
+        task.cancel()
+
+    async def close(self) -> None:
+        """Stop everything and wait for it; nothing is reported if the engine takes no reports."""
+        await self._timers.close()
+        tasks = list(self._tasks.values())
+        self.abort()
+        tasks += self._ended
+        if tasks:
+            await asyncio.wait(tasks)
+
+    def release(self) -> None:
+        """Let the threads go: a stuck one must not hold the run."""
+        self._pool.shutdown()
+
+    async def _execute(self, slot: int, work: Work, attempt: int) -> None:
+        self._unbegun.discard(slot)
+        started = self._clock.now_s()
+        meter = None if work.model is None else self._meter(self._machine.name(slot))
+        try:
+            if work.barrier:
+                await self._recorder.durable()
+                started = self._clock.now_s()
+            await self._bindings.preload(slot, work, self._pool)
+            work, inputs, asking = await self._ready(slot, work, meter)
+            finished = await self._executor.execute(
+                work, inputs, self._machine.name(slot), attempt, self._pool, asking,
+                base=self._bindings.base(slot),
+            )  # fmt: skip
+            self._finished(slot, finished, started)
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
+            self._unfinished(slot, error, started, _used(meter))
+
+    async def _store(
+        self,
+        slot: int,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        returned: Mapping[str, Value],
+        started: float,
+    ) -> None:
+        self._unbegun.discard(slot)
+        name, store = self._machine.name(slot), self._executor.store_outputs
+        try:
+            outputs = await self._loop.run_in_executor(self._pool, store, work, returned, name, inputs)
+            self._finished(slot, Finished(outputs), started)
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001
+            self._unfinished(slot, error, started, None)
+
+    def _finished(self, slot: int, finished: Finished, started: float) -> None:
+        del self._tasks[slot]
+        if self._machine.frame(slot).stopping is not None:
+            self._transitions.cancelled(slot, finished.usage)
+        else:
+            self._transitions.finished(slot, finished, started)
+
+    def _unfinished(self, slot: int, error: BaseException, started: float, used: Usage | None) -> None:
+        self._tasks.pop(slot, None)
+        if isinstance(error, NotStored):
+            self._transitions.halt(error.why)
+        elif not isinstance(error, asyncio.CancelledError):
+            self._transitions.failed(slot, error, started, usage=used)
+        elif self._alive() and slot in self._unwanted:
+            self._transitions.cancelled(slot, used)
+        elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
+            self._transitions.failed(slot, contained(error), started, usage=used)
+
+    async def _ready(
+        self, slot: int, work: Work, meter: Meter | None
+    ) -> tuple[Work, dict[str, StoredValue], Asking | None]:
+        """The work with all of its expressions evaluated, heavy ones elsewhere."""
+        try:
+            while True:
+                await self._aside.rest()
+                try:
+                    with self._aside.at(slot):
+                        inputs = self._bindings.inputs(slot, work)
+                        ready = self._bindings.named(slot, work)
+                        if work.model is None:
+                            ready = self._bindings.configured(slot, ready)
+                        return ready, inputs, self._asking(slot, ready, meter)
+                except Deferred as deferred:
+                    await self._make(slot, work, deferred)
+        finally:
+            self._aside.forget(slot)
+
+    async def _make(self, slot: int, work: Work | None, deferred: Deferred) -> None:
+        name = "outputs" if slot == END else self._machine.name(slot)
+        await self._aside.make(slot, deferred, name, self._pool, work)
+
+    def _asking(self, slot: int, work: Work, meter: Meter | None) -> Asking | None:
+        return None if meter is None else Asking(meter, self._bindings.config(slot, work))
+
+    def _meter(self, node: str) -> Meter:
+        """For an attempt that asks a model."""
+        return self._executor.meter(node, lambda text: self._tell(node, text, self._clock.now_s()))
+
+
+def _used(meter: Meter | None) -> Usage | None:
+    return None if meter is None else meter.total

@@ -1,0 +1,59 @@
+"""What the engine decides itself, without an operator: fan-outs, branches and merges."""
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.bindings import Bindings, same, truth
+from symphony.pit.tracker.nodes.execution import Finished
+from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.store.structure import APPROVED, REJECTED
+from symphony.ports.clock import Clock
+from symphony.workflow.expressions import Template
+
+
+class Steering:
+    """Control nodes and fan-outs. What is raised here fails the slot for good."""
+
+    def __init__(self, replay: Replay, bindings: Bindings, transitions: Transitions, clock: Clock) -> None:
+        self._replay, self._bindings, self._transitions, self._clock = replay, bindings, transitions, clock
+
+    def expand(self, slot: int, template: Template) -> None:
+        """Make the slot a fan-out over the list that `template` gives."""
+        items = self._bindings.made(template, slot, "for_each")
+        if not isinstance(items, list):
+            raise SymphonyError(
+                f"for_each needs a list, not {type(items).__name__}",
+                code="type-mismatch",
+                hint="give it a list",
+            )
+        self._bindings.values.items[slot] = items
+        self._transitions.expanded(slot, len(items))
+
+    def gather(self, slot: int) -> None:
+        """All elements of the fan-out have ended: its outputs are their lists."""
+        self._bindings.bound_gathered(slot)
+        now, started = self._clock.now_s(), self._replay.started
+        first = min((started.get(s, now) for s in self._bindings.elements(slot)), default=now)
+        self._transitions.derived(slot, first, self._agreed(slot))
+
+    def _agreed(self, slot: int) -> str | None:
+        """An approval for each element lets on if every person approved."""
+        if self._bindings.work(slot).message is None:
+            return None
+        rows = map(self._bindings.values.of, self._bindings.elements(slot))
+        return APPROVED if all(row.get("approved") is True for row in rows) else REJECTED
+
+    def branch(self, slot: int, work: Work, chooser: Template) -> None:
+        """Take a branch."""
+        value = self._bindings.render(chooser, slot)
+        taken: str | None
+        if work.cases:
+            default = getattr(work.node, "default", None)
+            taken = next((case for case, expected in work.cases if same(expected, value)), default)
+        else:
+            taken = "true" if truth(value, "condition") else "false"
+        self._transitions.finished(slot, Finished({"taken": taken}), self._clock.now_s(), taken)
+
+    def merge(self, slot: int) -> None:
+        """Take the values of the candidate that was first."""
+        self._transitions.derived(slot, self._clock.now_s())

@@ -1,0 +1,407 @@
+"""Runs one workflow: performs the machine's commands until the run ends or waits for a person.
+
+Everything here runs on one event loop. `transitions` says what happened, `attempts` runs what
+takes a while, `steering` decides what needs no operator, `recovery` goes on after a restart.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
+from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.records import Record, decode_reused
+from symphony.pit.tracker.core.replay import Replay, iso
+from symphony.pit.tracker.engine.attempts import Attempts
+from symphony.pit.tracker.engine.branching import Steering
+from symphony.pit.tracker.engine.feed import Feed
+from symphony.pit.tracker.engine.inline import Inline
+from symphony.pit.tracker.engine.nesting import Nesting
+from symphony.pit.tracker.engine.recording import Recorder
+from symphony.pit.tracker.engine.recovery import go_on, recover
+from symphony.pit.tracker.engine.reuse import Anew, Result, reusable
+from symphony.pit.tracker.engine.timers import Timers
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.engine.waits import Waits
+from symphony.pit.tracker.nodes.aside import END, Aside, Deferred
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.job import Job
+from symphony.pit.tracker.nodes.values import Values
+from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, MemoryStore, Request
+from symphony.ports.artifacts import StorageFull
+from symphony.ports.clock import Clock
+from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
+from symphony.ports.values import StoredValue
+from symphony.workflow.model import SubWorkflowNode
+
+_SLICE = 256  # commands performed before the loop gets a turn
+_REQUESTS_EVERY_S = 0.25
+_ENDS = {Status.SUCCEEDED: RunStatus.SUCCEEDED, Status.FAILED: RunStatus.FAILED}
+_START, _RUNNING = Do.START, Status.RUNNING  # globals: see `core.machine`
+
+
+class Engine:
+    """One run in this process; `run` drives it to its end, `cancel` stops it."""
+
+    def __init__(self, job: Job, store: JournalStore, executor: Executor, clock: Clock, pid: int) -> None:
+        self.job, self.clock, self._store, self._executor, self._pid = job, clock, store, executor, pid
+        self.replay = Replay(job.plan, limit=job.limit)
+        self.machine: Machine = self.replay.machine
+        self.feed = Feed(job.plan, limit=job.limit)
+        started_at = iso(job.started_at) or ""
+        self.load = executor.load
+        self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.load)
+        self._aside = self.values.aside = Aside(executor)
+        self._bindings = Bindings(job, self.machine, self.values, executor)
+        self._failure: SymphonyError | None = None
+        self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
+        self._begun = False
+        self._reuse: Mapping[str, bytes] = {}
+        self._answers: dict[str, Request] = {}
+        self._early: list[Callable[[], None]] = []  # what was asked before the run began
+        self._bugs: list[BaseException] = []
+        self._ended = False
+        self._outputs: dict[str, StoredValue] = {}
+        self._status = RunStatus.RUNNING
+
+    # ---- from outside ---------------------------------------------------------------------
+
+    async def run(
+        self, recorded: Iterable[Record] = (), retry: Sequence[str] = (), skip: Sequence[str] = ()
+    ) -> RunResult:
+        """Run, or go on after `recorded`, until the run ends or waits for a person.
+
+        `retry` and `skip` name nodes in doubt. Raises JournalFailed, and StorageFull, if
+        the journal or an output cannot be written: what was acknowledged before stays.
+        """
+        self._assemble()
+        polling = asyncio.get_running_loop().create_task(self._poll_requests())
+        try:
+            self._start(list(recorded), retry, skip)
+            self._begun = True
+            for ask in self._early:
+                ask()
+            await self._drive()
+        finally:
+            polling.cancel()
+            await self._attempts.close()
+            await self._recorder.close()
+            self.finish()
+            self._attempts.release()
+        if self._failure is not None:
+            raise self._failure
+        return self.result()
+
+    def cancel(self) -> None:
+        """Cancel the run: durable, then running nodes are stopped. Call on the loop."""
+        if not self._begun:
+            self._early.append(self.cancel)
+        elif not self._ended and self.machine.root.stopping is None and not self.machine.done:
+            self._transitions.cancel()
+        elif not self._ended and self._attempts.undefer(END):  # only the outputs were missing
+            self._end(cancelled=True)
+            self._transitions.woken.set()
+
+    def pause(self) -> None:
+        """Begin nothing more, let end what runs, then end with the status `paused`. Call on the loop."""
+        if not self._begun:
+            self._early.append(self.pause)
+        elif self._going() and not self.machine.done and not self.machine.paused:
+            self._transitions.paused()
+
+    def answer(self, node: str, answer: Request) -> None:
+        """Answer what `node` asks, now or when it does; of a round or element the name may lack numbers.
+
+        What is answered in advance is forgotten with this process. Call on the loop.
+        """
+        self._answers[node] = answer
+        for name, slot in self.replay.waiting().items() if self._begun and self._going() else ():
+            if slot in self.replay.asked and node in (name, folded(name)):
+                self._waits.answer_with(slot, answer)
+
+    def reusable(self, recorded: Sequence[Record], anew: Anew) -> dict[str, Result]:
+        """What another run may take from the run `recorded`; this engine must not have run.
+
+        Raises SymphonyError `unknown-node`.
+        """
+        return reusable(recorded, self.replay, self._bindings, self._executor, self.job.graph, anew)
+
+    def finish(self) -> None:
+        """Nothing more will be run: events end."""
+        self._ended = True
+        self.feed.close()
+
+    def result(self) -> RunResult:
+        """The run as it stands."""
+        result = self.replay.result(self.job.run_id, self._status, dict(self._outputs))
+        return result if self._error is None else msgspec.structs.replace(result, error=self._error)
+
+    def counts(self) -> dict[NodeStatus, int]:
+        """How many nodes stand where, live; elements of fan-outs count, not their nodes."""
+        out: dict[NodeStatus, int] = {}
+        for slot in range(len(self.machine.status)):
+            if slot not in self.machine.groups:
+                status = self.replay.status(slot)
+                out[status] = out.get(status, 0) + 1
+        return out
+
+    def slowest(self, most: int = 5) -> list[tuple[str, float]]:
+        """The nodes that have been running longest: (name, seconds)."""
+        now = self.clock.now_s()
+        slots = self._attempts.running if self._begun else ()
+        running = sorted((self.replay.started.get(slot, now), slot) for slot in slots)
+        return [(self.machine.name(slot), max(0.0, now - at)) for at, slot in running[:most]]
+
+    # ---- start and end --------------------------------------------------------------------
+
+    def _assemble(self) -> None:
+        """The parts that need the loop of the run."""
+        self._recorder = Recorder(self._store, self.replay, self.feed, self._halt)
+        self._transitions = Transitions(
+            self.machine, self._bindings, self._executor, self._recorder, self.clock, self._aside
+        )
+        replay, bindings, transitions, clock = self.replay, self._bindings, self._transitions, self.clock
+        self._timers = Timers(clock, self._bug)
+        self._steering = Steering(replay, bindings, transitions, clock)
+        self._nesting = Nesting(replay, bindings, transitions, self._timers, clock, self.job.cwd)
+        self._waits = Waits(replay, bindings, transitions, self._timers, clock, self._answers)
+        self._attempts = Attempts(
+            self.machine,
+            bindings,
+            self._executor,
+            self._aside,
+            self._recorder,
+            transitions,
+            self._timers,
+            clock,
+            self._going,
+            self.feed.tell,
+            self._bug,
+        )
+        transitions.defer = self._attempts.defer
+        self._inline = Inline(
+            self.machine, bindings, self._executor, transitions, clock, self._attempts.store
+        )
+
+    def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
+        self._reuse = self._store.reuse()
+        if not recorded:
+            self._transitions.began(self._pid)
+            return
+        recover(recorded, self.replay, self._bindings, self._executor)
+        self.feed.publish(recorded)
+        self._transitions.resumed(self._pid)
+        go_on(self.replay, self._bindings, self._transitions, retry, skip)
+        for slot in list(self.replay.due):
+            self._waits.remind(slot)
+        for slot, frame in self.machine.children.items():
+            if self.machine.status[slot] == Status.RUNNING and frame.ended is None:
+                self._nesting.watch(slot, self._bindings.work(slot))
+
+    async def _drive(self) -> None:
+        """Perform commands until the run has ended or nothing can go on without a person."""
+        commands, woken, aside = self._transitions.commands, self._transitions.woken, self._aside
+        while self._going():
+            if self._bugs:
+                raise self._bugs[0]
+            for _ in range(_SLICE):
+                if not commands or aside.tired:
+                    break
+                self._perform(commands.popleft())
+            if not self._going():
+                break
+            if commands:
+                await asyncio.sleep(0)
+            elif self._rests():
+                await self._recorder.durable()
+                if await self._heed():
+                    continue
+                break
+            else:
+                woken.clear()
+                await woken.wait()
+        self._ended = True
+
+    def _rests(self) -> bool:
+        """Can nothing go on without a person? A pause does not wait for moments."""
+        if self.machine.paused:
+            self._status = RunStatus.PAUSED
+            return not self._attempts.busy
+        self._status = RunStatus.RUNNING
+        if self._attempts.pending or not self.machine.stuck():
+            return False
+        self._status = RunStatus.WAITING
+        return True
+
+    def _going(self) -> bool:
+        return not self._ended and self._failure is None
+
+    def _end(self, *, cancelled: bool = False) -> None:
+        ended = self.machine.root.ended
+        assert ended is not None
+        status, body = _ENDS.get(ended, RunStatus.CANCELLED), None
+        if cancelled:
+            status = RunStatus.CANCELLED
+        if status is RunStatus.SUCCEEDED:
+            try:
+                self._outputs = self._bindings.outputs(self.machine.root)
+                body = encode_value(self._executor.seal_all(self._outputs))
+            except SymphonyError as failure:
+                status = RunStatus.FAILED
+                code, message, hint = self._executor.error_of(failure)
+                self._error = RunError(code=code, message=message, hint=hint)
+        shown = (self._error or self.replay.run_error()) if status is RunStatus.FAILED else None
+        self._status = status
+        self._transitions.ended(status, body, shown)
+        self._recorder.flush()
+        self._ended = True
+
+    # ---- commands -------------------------------------------------------------------------
+
+    def _perform(self, command: Command) -> None:
+        """Do what the machine wants, now or when the values are there that it takes long to make."""
+        aside = self._aside
+        aside.slot = slot = command[1]
+        try:
+            self._do(command)
+        except Deferred as deferred:
+            self._attempts.defer(slot, deferred, lambda: self._transitions.push([command]))
+        else:
+            if aside.found:
+                aside.forget(slot)
+        finally:
+            aside.slot = None
+
+    def _do(self, command: Command) -> None:
+        do, slot = command
+        if do is _START:
+            machine = self.machine
+            if machine.frame(slot).stopping is not None:
+                self._attempts.stop(slot)
+            elif machine.status[slot] == _RUNNING and not machine.paused:
+                work = self._bindings.work(slot)
+                if work.direct and not self._reuse:
+                    try:
+                        self._inline.run(slot, work)
+                    except Deferred:
+                        self._attempts.launch(slot, work)
+                else:
+                    self._begin(slot, work)
+            return
+        match do:
+            case Do.RETRY:
+                self._attempts.retry_later(slot)
+            case Do.STOP:
+                self._attempts.stop(slot)
+            case Do.GATHER | Do.SETTLE:
+                if self.machine.status[slot] == Status.RUNNING:  # else it was cancelled meanwhile
+                    self._close(slot, do)
+            case Do.END:
+                self._end()
+
+    def _close(self, slot: int, do: Do) -> None:
+        """What ran inside the slot has ended."""
+        try:
+            if do is Do.GATHER:
+                self._steering.gather(slot)
+            else:
+                self._nesting.settle(slot, self._bindings.work(slot))
+        except StorageFull as error:  # no failure of the node: it goes on when there is room
+            self._halt(error)
+        except SymphonyError as error:
+            self._transitions.failed(slot, error, self.clock.now_s(), final=True)
+
+    def _begin(self, slot: int, work: Work) -> None:
+        if self._reuse and (body := self._reuse.get(self.machine.name(slot))) is not None:
+            self._transitions.reused(slot, decode_reused(body))
+            return
+        if work.direct or (work.direct_elements and slot in self.machine.element_of):
+            self._run_inline(slot, work)
+            return
+        try:
+            if slot not in self.machine.element_of:
+                if not self._bindings.wanted(slot, work):
+                    self._transitions.skipped(slot)
+                    return
+                if work.for_each is not None:
+                    self._steering.expand(slot, work.for_each)
+                    return
+            if work.branch is not None:
+                self._steering.branch(slot, work, work.branch)
+            elif work.loop is not None or isinstance(work.node, SubWorkflowNode):
+                self._nesting.begin(slot, work)
+            elif work.delay is not None:
+                self._waits.delay(slot, work, work.delay)
+            elif work.message is not None:
+                self._waits.ask(slot, work, work.message)
+            elif work.operator is None and work.model is None:
+                self._steering.merge(slot)
+            elif work.inline and work.timeout_s is None:
+                self._run_inline(slot, work)
+            else:
+                self._attempts.launch(slot, work)
+        except StorageFull as error:  # no failure of the node: it goes on when there is room
+            self._halt(error)
+        except SymphonyError as error:
+            self._transitions.failed(slot, error, self.clock.now_s(), final=True)
+
+    def _run_inline(self, slot: int, work: Work) -> None:
+        try:
+            self._inline.run(slot, work)
+        except Deferred:  # its inputs take a while, and may be large: so it does
+            self._attempts.launch(slot, work)
+
+    # ---- journal --------------------------------------------------------------------------
+
+    def _halt(self, error: SymphonyError) -> None:
+        """The journal or the store cannot be written: the run stays interrupted, ready to be resumed."""
+        self._failure = error
+        self._attempts.abort()
+        self._transitions.woken.set()
+
+    # ---- requests of other processes ------------------------------------------------------
+
+    def _bug(self, error: BaseException) -> None:
+        self._bugs.append(error)
+        self._transitions.woken.set()
+
+    async def _poll_requests(self) -> None:
+        if isinstance(self._store, MemoryStore):
+            return  # nobody else can reach it
+        while True:
+            await self.clock.sleep(_REQUESTS_EVERY_S)
+            try:
+                await self._heed()
+            except JournalFailed:
+                return  # the engine has been told, and ends
+            except Exception as error:  # noqa: BLE001  (a bug must end the run, not stall it)
+                self._bug(error)
+                return
+
+    async def _heed(self) -> bool:
+        """Do what other processes ask; a request is forgotten once what came of it is durable."""
+        asked = self._store.requests()
+        if not asked:
+            return False
+        for _, request in asked:
+            self._answer(request)
+        await self._recorder.durable()
+        self._store.settled([number for number, _ in asked])
+        return True
+
+    def _answer(self, request: Request) -> None:
+        """Do what is asked, if the run still stands so that it means something."""
+        match request.kind:
+            case "cancel":
+                self.cancel()
+            case "pause":
+                self.pause()
+            case "approve" | "reject":
+                slot = self.replay.waiting().get(request.node or "")
+                if self._going() and slot is not None and slot in self.replay.asked:
+                    self._waits.answer_with(slot, request)

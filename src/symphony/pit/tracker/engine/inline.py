@@ -1,0 +1,136 @@
+"""Pure async operators that cannot suspend: driven to their end on the loop, without a task.
+
+This is the hot path of a run with many small nodes. Every shortcut below gives the same as the
+way round: what is checked, sealed, stored and recorded does not depend on who does it.
+"""
+
+from collections.abc import Callable, Mapping
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.forks import end_copy, generation
+from symphony.commons.raised import contained
+from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.core.machine import Machine
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.aside import Deferred
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.failures import NotStored
+from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.clock import Clock
+from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
+from symphony.sdk.sizes import HOLDERS, ports_of
+
+APART_BYTES = 1 << 20
+"""Outputs that are larger are stored in a thread."""
+
+
+class Inline:
+    """Runs slots whose operators are inline; `run` reports the end before it returns.
+
+    What is very large is handed to `store`, which reports later (see `Attempts.store`).
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        bindings: Bindings,
+        executor: Executor,
+        transitions: Transitions,
+        clock: Clock,
+        store: "Callable[[int, Work, Mapping[str, StoredValue], Mapping[str, Value], float], None]",
+    ) -> None:
+        self._store = store
+        self._machine, self._bindings, self._executor = machine, bindings, executor
+        self._transitions, self._now, self._inputs = transitions, clock.now_s, bindings.inputs
+        self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
+
+    def run(self, slot: int, work: Work) -> None:
+        """One attempt, from its inputs to its record."""
+        started = self._now()
+        try:
+            inputs = self._inputs(slot, work)
+            if work.config:
+                work = self._bindings.configured(slot, work)
+            if work.artifact_name is not None:
+                work = self._bindings.named(slot, work)
+            outputs: Mapping[str, StoredValue]
+            outputs = returned = self._called(slot, work, inputs)
+            # Encoded once: the same bytes tell that nothing is large, and are what is recorded.
+            if (
+                self._secrets
+                or work.typed_outputs
+                or work.node.artifact is not None
+                or len(body := encode_value(outputs)) > INLINE_BYTES_MAX
+            ):
+                ready = self._ready(slot, work, inputs, returned, started)
+                if ready is None:
+                    return
+                outputs, body = ready
+        except Deferred:
+            raise  # nothing has happened yet
+        except NotStored as error:
+            self._transitions.halt(error.why)
+            return
+        except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
+            self._transitions.failed(slot, contained(error), started)
+            return
+        self._transitions.gave(slot, outputs, body, started)
+
+    def _called(self, slot: int, work: Work, inputs: dict[str, StoredValue]) -> dict[str, Value]:
+        """What the operator returns, as plain values by port. Raises whatever it raises."""
+        operator = work.operator
+        assert operator is not None
+        if work.typed_inputs:
+            check_inputs(work, inputs)
+        for value in inputs.values():
+            if type(value) is ArtifactRef:
+                inputs = {**self._executor.loaded(work, inputs)}
+                break
+        arguments: Mapping[str, object] = inputs
+        if operator.context_name is not None:
+            attempt, name = self._machine.attempts[slot], self._machine.name(slot)
+            arguments = self._executor.arguments(work, inputs, name, attempt, lambda: False)
+        before = generation()
+        try:
+            coroutine = operator.function(**arguments)
+            with self._capture(lambda text, stream: self._log(self._machine.name(slot), text, stream)):
+                coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
+        except StopIteration as stop:
+            if not isinstance(stop.value, HOLDERS):  # one value cannot hold another many times
+                return operator.ports(stop.value)
+            name, most = self._machine.name(slot), self._executor.value_bytes_max
+            return ports_of(operator, name, most)(stop.value)
+        finally:
+            end_copy(before)
+        coroutine.close()  # type: ignore[attr-defined]
+        raise SymphonyError(
+            f"{operator.info.name} suspended though it is inline",
+            code="operator-suspended",
+            hint="declare it with inline=False",
+        )
+
+    def _ready(
+        self,
+        slot: int,
+        work: Work,
+        inputs: Mapping[str, StoredValue],
+        returned: dict[str, Value],
+        started: float,
+    ) -> tuple[Mapping[str, StoredValue], bytes] | None:
+        """The outputs as others see them, and as the journal holds them; None if they are stored apart."""
+        if work.node.artifact is None:
+            made = check_outputs(work, returned)
+            body = encode_value(self._executor.seal_all(made))
+            if len(body) <= INLINE_BYTES_MAX:
+                return made, body
+            self._executor.bound_outputs(made, self._machine.name(slot))
+            if self._bindings.grows(slot, body):
+                return made, body
+            if len(body) > APART_BYTES:
+                self._store(slot, work, inputs, made, started)
+                return None
+        stored = self._executor.store_outputs(work, returned, self._machine.name(slot), inputs)
+        outputs = check_outputs(work, stored)
+        return outputs, encode_value(self._executor.seal_all(outputs))

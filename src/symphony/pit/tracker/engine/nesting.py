@@ -1,0 +1,181 @@
+"""Graphs inside nodes: the rounds of loops, and sub-workflows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.machine import Frame, Machine, Status
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.engine.timers import Timers
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.aside import Deferred
+from symphony.pit.tracker.nodes.bindings import Bindings, truth
+from symphony.pit.tracker.nodes.execution import Finished
+from symphony.pit.tracker.nodes.failures import too_late
+from symphony.pit.tracker.nodes.work import Loop, Work
+from symphony.ports.clock import Clock
+from symphony.ports.values import StoredValue
+from symphony.workflow.expressions import Template
+from symphony.workflow.inputs import bind_inputs
+from symphony.workflow.model import Workflow
+
+
+class Nesting:
+    """Opens the graphs inside slots, and settles the slots when these have ended.
+
+    What is raised here fails the slot. `cwd` is where `path` inputs resolve.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        bindings: Bindings,
+        transitions: Transitions,
+        timers: Timers,
+        clock: Clock,
+        cwd: Path,
+    ) -> None:
+        self._replay, self._bindings, self._transitions = replay, bindings, transitions
+        self._timers, self._clock, self._cwd = timers, clock, cwd
+        self._machine: Machine = replay.machine
+        self._late: set[int] = set()  # loops whose time ended between two rounds
+
+    def begin(self, slot: int, work: Work) -> None:
+        """Begin an attempt: the first round, or the sub-workflow."""
+        if work.loop is not None:
+            level, element = self._bindings.level(slot), self._bindings.element(slot)
+            state = {
+                name: self._bindings.within(level, template, element, slot, f"state {name}")
+                for name, template in work.loop.state.items()
+            }
+            self._next_round(slot, work, work.loop, state, 0)
+        else:
+            workflow = self._bindings.level(slot).graph.below[self._machine.local(slot)].workflow
+            self._transitions.opened(slot, self._bound(slot, work, workflow))
+        self.watch(slot, work)
+
+    def watch(self, slot: int, work: Work) -> None:
+        """Mind the timeout of what runs inside the slot. After a restart it has its full time again."""
+        if work.timeout_s is not None and slot in self._machine.children:
+            self._timers.after(slot, work.timeout_s, lambda: self._expire(slot))
+
+    def settle(self, slot: int, work: Work) -> None:
+        """The graph inside has ended: go on with the next round, or report how the slot ended."""
+        frame = self._machine.children[slot]
+        if frame.ended is Status.CANCELLED:  # another element of the same fan-out has failed
+            self._end(slot, frame)
+            self._transitions.cancelled(slot)
+            return
+        if frame.ended is not Status.SUCCEEDED:
+            self._end(slot, frame)
+            self._transitions.failed(slot, self._why(frame, work), self._started(slot))
+            return
+        if work.loop is None:
+            outputs = self._bindings.declared(slot, work, self._bindings.outputs(frame))
+            self._end(slot, frame)
+            self._transitions.finished(slot, Finished(outputs), self._started(slot))
+            return
+        assert frame.round is not None
+        try:
+            self._round_ended(slot, work, work.loop, frame, frame.round + 1)
+        except Deferred:
+            raise  # the round is asked again
+        except BaseException:
+            self._bindings.leave(frame)
+            raise
+        self._bindings.leave(frame)
+
+    def _round_ended(self, slot: int, work: Work, loop: Loop, frame: Frame, rounds: int) -> None:
+        state = self._state_after(frame, loop)
+        if loop.until is not None and self._until(frame, loop.until, state):
+            self._finish(slot, work, state, rounds)
+        else:
+            self._next_round(slot, work, loop, state, rounds)
+
+    # ---- inside ---------------------------------------------------------------------------
+
+    def _next_round(
+        self, slot: int, work: Work, loop: Loop, state: Mapping[str, StoredValue], number: int
+    ) -> None:
+        if loop.while_ is not None:
+            element = self._bindings.element(slot)
+            around = self._bindings.level(slot).around(state, number, element)
+            if not truth(around.render(loop.while_, element), "while"):
+                self._finish(slot, work, state, number)
+                return
+        if slot in self._late:  # it was over while the round ended
+            self._late.discard(slot)
+            raise too_late(work)
+        if number >= loop.rounds_max:
+            self._timers.cancel(slot)
+            raise SymphonyError(
+                f"the loop has not come to its end in {loop.rounds_max:,} rounds",
+                code="loop-limit",
+                hint="raise max_iterations, or look at the loop's condition",
+            )
+        self._transitions.opened(slot, state, number)
+
+    def _finish(self, slot: int, work: Work, state: Mapping[str, StoredValue], rounds: int) -> None:
+        if work.node.artifact is not None:
+            self._bindings.named(slot, work)  # before anything is kept
+        self._timers.cancel(slot)
+        self._late.discard(slot)
+        kept = {name: self._bindings.kept(value, name, slot) for name, value in state.items()}
+        outputs = self._bindings.declared(slot, work, {**kept, "iterations": rounds})
+        self._transitions.finished(slot, Finished(outputs), self._started(slot))
+
+    def _state_after(self, frame: Frame, loop: Loop) -> dict[str, StoredValue]:
+        level = self._bindings.inside(frame)
+        after = {
+            name: self._bindings.within(level, template, level.element, frame.parent, f"state {name}")
+            for name, template in loop.next.items()
+        }
+        return {**level.values.state, **after}
+
+    def _until(self, frame: Frame, until: Template, state: Mapping[str, StoredValue]) -> bool:
+        """`until` sees the body's ports and the state after this round."""
+        level = self._bindings.inside(frame)
+        before, level.values.state = level.values.state, state
+        try:
+            return truth(level.render(until, level.element), "until")
+        finally:
+            level.values.state = before
+
+    def _bound(self, slot: int, work: Work, workflow: Workflow) -> dict[str, StoredValue]:
+        given = {
+            name: self._bindings.values.plain(value)
+            for name, value in self._bindings.inputs(slot, work).items()
+        }
+        bound, problems = bind_inputs(workflow, given, cwd=self._cwd)
+        if problems:
+            first = problems[0]
+            raise SymphonyError(
+                f"{work.name}: {first.place}: {first.message}", code="input-invalid", hint=first.hint
+            )
+        return {name: self._bindings.kept(value, name, slot) for name, value in bound.items()}
+
+    def _why(self, frame: Frame, work: Work) -> SymphonyError:
+        """What failed the slot whose graph failed: the innermost failure, told once."""
+        if frame.failed is None:
+            return too_late(work)
+        error = self._replay.failure(frame.failed)
+        inner = self._machine.children.get(frame.failed)
+        deeper = inner is not None and inner.failed is not None  # its message names the node already
+        message = error.message if deeper else f"{error.node}: {error.message}"
+        return SymphonyError(message, code=error.code, hint=error.hint)
+
+    def _expire(self, slot: int) -> None:
+        child = self._machine.children.get(slot)
+        if self._machine.status[slot] != Status.RUNNING or child is None:
+            return
+        if child.ended is None:
+            self._transitions.expired(slot)
+        else:
+            self._late.add(slot)
+
+    def _end(self, slot: int, frame: Frame) -> None:
+        self._timers.cancel(slot)
+        self._bindings.leave(frame)
+
+    def _started(self, slot: int) -> float:
+        return self._replay.started.get(slot, self._clock.now_s())

@@ -1,0 +1,119 @@
+"""Writes a run's records: remembered at once, committed in groups, told when they are durable."""
+
+import asyncio
+from collections.abc import Callable
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.changes import Difference
+from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.engine.feed import Feed
+from symphony.pit.tracker.store.journal import (
+    BATCH_AGE_S,
+    Buffer,
+    JournalFailed,
+    JournalStore,
+    MemoryStore,
+    Writer,
+)
+
+_FINISHED = Code.FINISHED
+
+
+class Recorder:
+    """The journal as a running engine uses it. Make it on the run's loop; every call is from there.
+
+    `failed` is called, on the loop, if the journal cannot be written any more, and by `halt`.
+    """
+
+    def __init__(
+        self, store: JournalStore, replay: Replay, feed: Feed, failed: Callable[[SymphonyError], None]
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._replay, self._feed, self._failed = replay, feed, failed
+        self._waiting: set[asyncio.Future[None]] = set()
+        self._error: JournalFailed | None = None
+        kind = Buffer if isinstance(store, MemoryStore) else Writer
+        self._writer = kind(store, self._committed, self._journal_failed)
+        self._flushing: asyncio.TimerHandle | None = None
+        self._joining: list[asyncio.Future[None]] = []  # of those, who wait for the next commit
+
+    def record(self, record: Record) -> None:
+        """Remember the record; it becomes durable with the next commit."""
+        self._replay.note(record)
+        self._writer.append(record)
+        if self._flushing is None:
+            self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
+
+    def record_result(self, slot: int, at: float, started: float, body: bytes | Difference) -> None:
+        """Remember, as `record` does, outputs made just now, past all that only other records may hold.
+
+        Four calls fewer than `record`: a twentieth of what a small node takes.
+        """
+        self._replay.seq += 1
+        self._replay.note_result(slot, at, started)
+        self._writer.append((_FINISHED, slot, at, started, body, None, None))
+        if self._flushing is None:
+            self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
+
+    def flush(self) -> None:
+        """Hand what was recorded to the writer now."""
+        self._writer.flush()
+
+    async def durable(self) -> None:
+        """Return once everything recorded so far is durable. Raises JournalFailed if it cannot be."""
+        if self._error is not None:
+            raise self._error
+        reached: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.add(reached)
+        reached.add_done_callback(self._waiting.discard)
+        if not self._joining:
+            # One turn of the loop lets others join the same commit: that is what makes it a group.
+            self._loop.call_soon(self._commit)
+        self._joining.append(reached)
+        await reached
+
+    def _commit(self) -> None:
+        joined, self._joining = self._joining, []
+
+        def settle() -> None:
+            for reached in joined:
+                if not reached.done():
+                    reached.set_result(None)
+
+        # One call wakes the whole group: every call from a thread costs a write to a pipe.
+        self._writer.barrier(lambda: self._call(settle))
+        self._writer.flush()
+
+    def halt(self, why: SymphonyError) -> None:
+        """Stop the run where it is: what is recorded stays, and nothing more is reported."""
+        self._failed(why)
+
+    async def close(self) -> None:
+        """Commit what is left and end the writer's thread."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+        await self._loop.run_in_executor(None, self._writer.close)
+
+    def _flush_late(self) -> None:
+        self._flushing = None
+        self._writer.flush()
+
+    def _call(self, what: Callable[[], object]) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(what)
+
+    def _committed(self, records: list[Record]) -> None:
+        """In the writer's thread: tell subscribers, on the loop."""
+        if records:
+            self._call(lambda: self._feed.publish(records))
+
+    def _journal_failed(self, error: JournalFailed) -> None:
+        def tell() -> None:
+            self._error = error
+            self._failed(error)
+            for waiting in list(self._waiting):
+                if not waiting.done():
+                    waiting.set_exception(error)
+
+        self._call(tell)

@@ -1,0 +1,185 @@
+"""Going on after a restart: values come back, people's decisions count, doubt is told."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.pit.artifacts.codec import decode_sealed
+from symphony.pit.artifacts.sealed import SealedValue
+from symphony.pit.tracker.core.changes import Base, restored, size_of
+from symphony.pit.tracker.core.machine import Do, Status
+from symphony.pit.tracker.core.records import Code, Record, instead_of, integer, usage_of
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.store.journal_rows import journal_errors
+from symphony.ports.values import ArtifactRef, StoredValue
+
+IN_DOUBT = "in-doubt"
+SECRET_MISSING = "secret-missing"  # noqa: S105  (a code)
+
+
+class Closed(Protocol):
+    """Is told what cannot be opened: a slot's result, or what the graph inside it begins with."""
+
+    def finished(self, slot: int, error: SymphonyError) -> None: ...
+    def opened(self, slot: int, error: SymphonyError) -> None: ...
+
+
+def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
+    """Apply the records of earlier processes: the machine and the values are where they were."""
+    try:
+        for _ in recovering(recorded, replay, bindings, executor):
+            pass
+    except SymphonyError as error:
+        if error.code == SECRET_MISSING:
+            error.hint = f"{error.hint}; with another value: symphony runs rerun {executor.run_id}"
+        raise
+
+
+def recovering(
+    recorded: Sequence[Record],
+    replay: Replay,
+    bindings: Bindings,
+    executor: Executor,
+    closed: Closed | None = None,
+) -> Iterator[Record]:
+    """Apply records of earlier processes, one by one: of each that is given, the values are there.
+
+    Values that cannot be opened, because a secret is not what it was, are told to `closed` and
+    left out. Raises SecretMissing without `closed`, or if others cannot do without such values,
+    and JournalFailed for records that make no sense.
+    """
+    with journal_errors(Path(f"{executor.run_id}.db")):
+        yield from _recovering(recorded, replay, bindings, executor, closed)
+
+
+def _recovering(
+    recorded: Sequence[Record],
+    replay: Replay,
+    bindings: Bindings,
+    executor: Executor,
+    closed: Closed | None,
+) -> Iterator[Record]:
+    missing: SymphonyError | None = None
+    for record in recorded:
+        slot = integer(record[1])
+        inner = replay.machine.children.get(slot)
+        replay.apply(record)
+        if (usage := usage_of(record)) is not None:
+            executor.spending.recall(usage)
+        try:
+            _restore(record, slot, replay, bindings, executor)
+        except SymphonyError as error:
+            if error.code != SECRET_MISSING and missing is not None:
+                raise missing from error  # it follows from what could not be opened
+            if error.code != SECRET_MISSING or closed is None:
+                raise
+            missing = missing or error
+            if record[0] == Code.OPENED:
+                _open(record, slot, bindings, _references_alone)
+                closed.opened(slot, error)
+            else:
+                bindings.values.put(slot, {})
+                closed.finished(slot, error)
+        yield record
+        code = Code(integer(record[0]))
+        if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED, Code.CANCELLED):
+            bindings.leave(inner)
+        if code in (Code.FINISHED, Code.FAILED, Code.CANCELLED):
+            bindings.forget(slot)
+
+
+def _whole(told: object, base: Base | None) -> bytes:
+    """The bytes that a record holds, or tells the difference of from the state of its round."""
+    if isinstance(told, bytes):
+        return told
+    if base is None or not isinstance(told, list | tuple):
+        raise SerializationFailed("a journal record holds no values where they must stand")
+    return restored(base.whole, told)
+
+
+def _restore(record: Record, slot: int, replay: Replay, bindings: Bindings, executor: Executor) -> None:
+    """The values that a record brings."""
+    code = Code(integer(record[0]))
+    if code is Code.FINISHED and record[4] is not None:
+        body = _whole(record[4], bindings.base(slot))
+        bindings.values.put(slot, executor.unseal(decode_sealed(body)))
+    elif code is Code.FINISHED:
+        bindings.derive(slot)
+    elif code is Code.OPENED:
+        _open(record, slot, bindings, executor.unseal)
+    elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
+        told = instead_of(record)
+        if told is not None:
+            bindings.values.put(slot, executor.unseal(decode_sealed(told)))
+        else:
+            bindings.values.put(slot, bindings.instead(slot))
+
+
+def _open(
+    record: Record,
+    slot: int,
+    bindings: Bindings,
+    opened: Callable[[SealedValue], Mapping[str, StoredValue]],
+) -> None:
+    """The inputs or the state that a graph inside the slot begins with; `opened` opens sealed values."""
+    before = bindings.before(slot)
+    body = _whole(record[4], before)
+    change = record[4] if isinstance(record[4], list | tuple) else None
+    spent = 0 if before is None or change is None else before.spent + size_of(change)
+    bindings.enter(slot, opened(decode_sealed(body)), body, spent)
+
+
+def _references_alone(form: SealedValue) -> Mapping[str, StoredValue]:
+    """What stands in place of values that cannot be opened; a state's base needs its references."""
+    assert isinstance(form, dict)
+    return {name: value if isinstance(value, ArtifactRef) else None for name, value in form.items()}
+
+
+def go_on(
+    replay: Replay, bindings: Bindings, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]
+) -> None:
+    """What was decided happens, what is in doubt waits, and all that is outstanding is to be done."""
+    machine = replay.machine
+    _decide(replay, transitions, retry, skip)
+    for command in list(machine.outstanding()):
+        doubtful = command.do is Do.START and not bindings.work(command.slot).repeatable
+        if doubtful and command.slot in replay.announced:
+            _doubt(replay, transitions, command.slot)
+    # Asking once, after all decisions, gives everything once.
+    transitions.commands.clear()
+    transitions.push(machine.outstanding())
+
+
+def _decide(replay: Replay, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]) -> None:
+    machine = replay.machine
+    waiting = {
+        machine.name(slot): slot
+        for slot, status in enumerate(machine.status)
+        if status == Status.WAITING or (status == Status.RUNNING and slot in replay.announced)
+    }
+    for name in (*retry, *skip):
+        if name not in waiting:
+            raise SymphonyError(
+                f"node {name!r} waits for no decision",
+                code="not-waiting",
+                hint=f"waiting: {', '.join(waiting) or 'none'}",
+            )
+        slot = waiting[name]
+        if machine.status[slot] == Status.RUNNING:
+            _doubt(replay, transitions, slot)
+        if name in skip:
+            transitions.skipped(slot)
+        else:
+            transitions.again(slot)
+
+
+def _doubt(replay: Replay, transitions: Transitions, slot: int) -> None:
+    """A node that must not be repeated was in flight when its process died."""
+    name = replay.machine.name(slot)
+    message = "it had begun when its process died, and it is not known whether it finished"
+    hint = f"look, then resume with --retry {name} or --skip {name}"
+    transitions.suspended(slot, (IN_DOUBT, message, hint))

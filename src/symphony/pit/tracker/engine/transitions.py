@@ -1,0 +1,267 @@
+"""The events of a run as they happen: each is recorded, told to the machine, and its values kept.
+
+Between two awaits the machine, the values and the journal's buffer change together, so a crash
+finds them in step.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.tracker.core.changes import WHOLE_BYTES_MAX, Difference
+from symphony.pit.tracker.core.machine import Command, Machine
+from symphony.pit.tracker.core.records import (
+    UNHANDLED,
+    Code,
+    ErrorTuple,
+    Record,
+    Reused,
+    with_instead,
+    with_usage,
+)
+from symphony.pit.tracker.engine.recording import Recorder
+from symphony.pit.tracker.nodes.aside import Aside, Deferred
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.checking import check_outputs
+from symphony.pit.tracker.nodes.execution import Executor, Finished
+from symphony.ports.artifacts import StorageFull
+from symphony.ports.clock import Clock
+from symphony.ports.models import Usage
+from symphony.ports.runs import RunError, RunStatus
+from symphony.ports.values import StoredValue
+
+_FINISHED = Code.FINISHED  # Python 3.11 takes 0.1 µs to look up a member of an enum, and 0.01 for a global
+_HOPELESS = frozenset({"budget-exceeded", "host-not-allowed", "model-key-missing"})
+"""Codes of failures that the same process meets again, however often it tries."""
+
+
+class Transitions:
+    """What may happen to a slot. `commands` collects what the machine wants done next.
+
+    `halt` stops the run where it is, for a reason outside of it. `defer` makes what the slot needs first,
+    and then goes on.
+    """
+
+    defer: Callable[[int, Deferred, Callable[[], None]], None]
+
+    def __init__(
+        self,
+        machine: Machine,
+        bindings: Bindings,
+        executor: Executor,
+        recorder: Recorder,
+        clock: Clock,
+        aside: Aside,
+    ) -> None:
+        self._aside = aside
+        self._machine, self._bindings, self._executor = machine, bindings, executor
+        self._record, self._record_result = recorder.record, recorder.record_result
+        self._clock, self._now = clock, clock.now_s
+        self.halt = recorder.halt
+        self._put = bindings.values.held.__setitem__
+        self.commands: deque[Command] = deque()
+        self.woken = asyncio.Event()
+
+    def push(self, commands: Iterable[Command]) -> None:
+        """More to do: the engine wakes up."""
+        self.commands.extend(commands)
+        self.woken.set()
+
+    def began(self, pid: int) -> None:
+        """The run begins in process `pid`."""
+        self._record((Code.BEGUN, 0, self._clock.now_s(), pid))
+        self.push(self._machine.begin())
+
+    def resumed(self, pid: int) -> None:
+        """Process `pid` goes on with the run."""
+        self._record((Code.RESUMED, 0, self._clock.now_s(), pid))
+        self.push(self._machine.proceed())
+
+    def started(self, slot: int, attempt: int) -> None:
+        """An attempt that takes a while begins."""
+        self._record((Code.STARTED, slot, self._clock.now_s(), attempt))
+
+    def finished(self, slot: int, finished: Finished, started: float, taken: str | None = None) -> None:
+        """The slot's work gave outputs; those of a wrong type make it a failure."""
+        try:
+            outputs = check_outputs(self._bindings.work(slot), finished.outputs)
+            body = encode_value(self._executor.seal_all(outputs))
+        except SymphonyError as error:
+            self.failed(slot, error, started, usage=finished.usage)
+            return
+        now = max(started, self._clock.now_s())
+        self._bindings.forget(slot)
+        record: Record = (
+            _FINISHED,
+            slot,
+            now,
+            started,
+            self._change(slot, body),
+            taken,
+            finished.cached_from,
+        )
+        self._put(slot, outputs)
+        self._record(with_usage(record, finished.usage))
+        self.push(self._machine.finished(slot, taken))
+
+    def gave(self, slot: int, outputs: Mapping[str, StoredValue], body: bytes, started: float) -> None:
+        """The slot's work gave outputs that have been checked; `body` is what is recorded of them.
+
+        For the engine itself, between two commands: it is awake, so nobody wakes it.
+        """
+        now = self._now()
+        if now < started:  # the clock was set back
+            now = started
+        self._put(slot, outputs)
+        # A difference is never taken of what is short: most nodes are spared the look for a round.
+        change = body if len(body) <= WHOLE_BYTES_MAX else self._change(slot, body)
+        self._record_result(slot, now, started, change)
+        self.commands.extend(self._machine.finished(slot))
+
+    def _change(self, slot: int, body: bytes) -> bytes | Difference:
+        """Outputs as they are recorded: within a loop's round what is new in them, if that is little."""
+        base = self._bindings.base(slot)
+        return (base and base.difference(body)) or body
+
+    def reused(self, slot: int, result: Reused) -> None:
+        """The slot's result is taken from another run."""
+        self._bindings.values.put(slot, self._executor.unseal(decode_sealed(result.outputs)))
+        now = self._clock.now_s()
+        self._record((Code.FINISHED, slot, now, now, result.outputs, result.taken, result.run))
+        self.push(self._machine.finished(slot, result.taken))
+
+    def derived(self, slot: int, started: float, taken: str | None = None) -> None:
+        """The slot's outputs follow from others: they are not recorded but derived again."""
+        self._bindings.derive(slot)
+        self._record((Code.FINISHED, slot, self._clock.now_s(), started, None, taken, None))
+        self.push(self._machine.finished(slot, taken))
+
+    def failed(
+        self,
+        slot: int,
+        error: BaseException,
+        started: float,
+        *,
+        final: bool = False,
+        usage: Usage | None = None,
+    ) -> None:
+        """An attempt failed, after its models used `usage`; `final` forbids another one."""
+        told = self._executor.error_of(error)
+        final = final or told[0] in _HOPELESS
+        ends = int(final)
+        body: bytes | None = None
+        if self._machine.needs_value(slot, final=final):
+            try:
+                with self._aside.at(slot):
+                    body = self._stand_in(slot)
+            except Deferred as deferred:
+                again = partial(self.failed, slot, error, started, final=final, usage=usage)
+                self.defer(slot, deferred, again)
+                return
+            except StorageFull as full:  # no failure of the node: it goes on when there is room
+                self.halt(full)
+                return
+            except SymphonyError as why:
+                code, message, _ = told
+                told = (
+                    code,
+                    f"{message}; on_error gives no value: {self._executor.error_of(why)[1]}",
+                    why.hint,
+                )
+                ends = UNHANDLED
+        self._aside.forget(slot)
+        self._bindings.forget(slot)
+        record: Record = (Code.FAILED, slot, self._clock.now_s(), started, told, ends)
+        self._record(with_instead(with_usage(record, usage), body))
+        self.push(self._machine.failed(slot, final=bool(ends), handled=ends != UNHANDLED))
+
+    def _stand_in(self, slot: int) -> bytes | None:
+        """Put the values of `on_error` in place of outputs; as recorded, if they do not stand in the file."""
+        values = self._bindings.instead(slot)
+        self._put(slot, values)
+        if all(template.constant for template in self._bindings.work(slot).instead.values()):
+            return None
+        return encode_value(self._executor.seal_all(values))
+
+    def skipped(self, slot: int) -> None:
+        """A condition did not hold, or a person skipped the node."""
+        self._record((Code.SKIPPED, slot, self._clock.now_s(), None))
+        self.push(self._machine.skipped(slot))
+
+    def expanded(self, slot: int, count: int) -> None:
+        """The slot becomes a fan-out of `count` elements."""
+        self._record((Code.EXPANDED, slot, self._clock.now_s(), count))
+        self.push(self._machine.expanded(slot, count))
+
+    def opened(self, slot: int, given: Mapping[str, StoredValue], round_: int | None = None) -> None:
+        """The slot runs the graph inside it, with a workflow's inputs or, in a round, a loop's state.
+
+        Of a state what is new since the round before is recorded, if that is little. Large values of
+        a state that is recorded whole go to the store. Raises as `Bindings.kept`.
+        """
+        body = encode_value(self._executor.seal_all(given))
+        before = self._bindings.before(slot) if round_ else None
+        change, spent = (None, 0) if before is None else before.change(body)
+        if change is None and round_ is not None:
+            given = {name: self._bindings.kept(value, name, slot) for name, value in given.items()}
+            body = encode_value(self._executor.seal_all(given))
+        self._record((Code.OPENED, slot, self._clock.now_s(), round_, change or body))
+        commands = self._machine.opened(slot, round_)
+        self._bindings.enter(slot, given, body, spent)
+        self.push(commands)
+
+    def expired(self, slot: int) -> None:
+        """The graph inside the slot took longer than its timeout."""
+        self._record((Code.EXPIRED, slot, self._clock.now_s()))
+        self.push(self._machine.expired(slot))
+
+    def parked(self, slot: int, until: float) -> None:
+        """The slot only waits, until the moment `until`, epoch seconds."""
+        self._record((Code.PARKED, slot, self._clock.now_s(), until))
+        self.push(self._machine.parked(slot))
+
+    def asked(self, slot: int, question: str, until: float | None) -> None:
+        """A person is asked, and has time until the moment `until`."""
+        self._record((Code.ASKED, slot, self._clock.now_s(), self._executor.sealer.mask(question), until))
+        self.push(self._machine.suspended(slot))
+
+    def paused(self) -> None:
+        """Somebody paused the run: nothing begins any more."""
+        self._record((Code.PAUSED, 0, self._clock.now_s()))
+        self.push(self._machine.pause())
+
+    def retry_due(self, slot: int) -> None:
+        """The back-off before the next attempt is over."""
+        self._record((Code.RETRY_DUE, slot, self._clock.now_s()))
+        self.push(self._machine.retry_due(slot))
+
+    def suspended(self, slot: int, why: ErrorTuple) -> None:
+        """The slot waits for a person."""
+        self._record((Code.SUSPENDED, slot, self._clock.now_s(), why))
+        self.push(self._machine.suspended(slot))
+
+    def again(self, slot: int) -> None:
+        """A person wants the waiting slot tried again."""
+        self._record((Code.AGAIN, slot, self._clock.now_s()))
+        self.push(self._machine.again(slot))
+
+    def cancelled(self, slot: int, usage: Usage | None = None) -> None:
+        """The slot's work has been stopped, after its models used `usage`."""
+        self._bindings.forget(slot)
+        self._record(with_usage((Code.CANCELLED, slot, self._clock.now_s()), usage))
+        self.push(self._machine.cancelled(slot))
+
+    def cancel(self) -> None:
+        """Somebody cancelled the run."""
+        self._record((Code.CANCEL, 0, self._clock.now_s()))
+        self.push(self._machine.cancel())
+
+    def ended(self, status: RunStatus, body: bytes | None, error: RunError | None) -> None:
+        """The run has ended; `body` holds its outputs."""
+        told = None if error is None else msgspec.structs.asdict(error)
+        self._record((Code.ENDED, 0, self._clock.now_s(), str(status), body, told))

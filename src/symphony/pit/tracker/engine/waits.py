@@ -1,0 +1,137 @@
+"""Delays and approvals: slots that wait for a moment or for a person, across restarts."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from symphony.commons import moments
+from symphony.commons.cutting import beginning
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.engine.timers import Timers
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.execution import Finished
+from symphony.pit.tracker.nodes.failures import too_late
+from symphony.pit.tracker.nodes.work import Delay, Work
+from symphony.pit.tracker.store.journal import Request
+from symphony.pit.tracker.store.structure import APPROVED, REJECTED
+from symphony.ports.clock import Clock
+from symphony.ports.values import Value
+from symphony.workflow.expressions import Template, as_text
+
+
+class Waits:
+    """Slots that wait. What is raised here fails the slot.
+
+    A moment that has been recorded counts by the wall clock, so that the time during which no
+    process ran counts too. While a process runs, `for` is measured by the clock that never jumps;
+    after a restart what is left is never more than the whole, however the wall clock was set.
+
+    `answers` are those given before anybody asked, by node.
+    """
+
+    def __init__(
+        self,
+        replay: Replay,
+        bindings: Bindings,
+        transitions: Transitions,
+        timers: Timers,
+        clock: Clock,
+        answers: Mapping[str, Request],
+    ) -> None:
+        self._replay, self._bindings, self._transitions = replay, bindings, transitions
+        self._timers, self._clock, self._answers = timers, clock, answers
+        self._machine: Machine = replay.machine
+
+    def delay(self, slot: int, work: Work, delay: Delay) -> None:
+        """Wait, or go on waiting after a restart."""
+        until = self._replay.due.get(slot)
+        if until is None:
+            until = self._moment(slot, delay)
+            self._transitions.parked(slot, until)
+        if delay.for_s is not None:
+            left = min(delay.for_s, until - self._clock.now_s())
+            if work.timeout_s is not None and work.timeout_s < left:
+                self._timers.after(slot, work.timeout_s, lambda: self._too_long(slot, work))
+            else:
+                self._timers.after(slot, left, lambda: self._over(slot))
+        elif work.timeout_s is not None and self._started(slot) + work.timeout_s < until:
+            self._timers.at(slot, self._started(slot) + work.timeout_s, lambda: self._too_long(slot, work))
+        else:
+            self._timers.at(slot, until, lambda: self._over(slot))
+
+    def ask(self, slot: int, work: Work, message: Template) -> None:
+        """Ask a person; the run goes on without the slot meanwhile."""
+        question = as_text(self._bindings.made(message, slot, "message"))
+        until = None if work.timeout_s is None else moments.later(self._clock.now_s(), work.timeout_s)
+        self._transitions.asked(slot, question, until)
+        self.remind(slot)
+        name = self._machine.name(slot)
+        known = self._answers.get(name) or self._answers.get(folded(name))
+        if known is not None and self._machine.status[slot] == Status.WAITING:
+            self.answer_with(slot, known)
+
+    def remind(self, slot: int) -> None:
+        """Mind until when a person that has been asked may answer."""
+        until = self._replay.due.get(slot)
+        if until is not None and self._machine.status[slot] == Status.WAITING:
+            self._timers.at(slot, until, lambda: self._unanswered(slot))
+
+    def answer(self, slot: int, *, approved: bool, by: str | None, comment: str | None) -> None:
+        """A person has decided."""
+        self._timers.cancel(slot)
+        outputs: dict[str, Value] = {"approved": approved, "by": by, "comment": comment}
+        taken = APPROVED if approved else REJECTED
+        self._transitions.finished(slot, Finished(outputs), self._started(slot), taken)
+
+    def answer_with(self, slot: int, request: Request) -> None:
+        """A person has decided: `request` says what."""
+        self.answer(slot, approved=request.kind == "approve", by=request.by, comment=request.comment)
+
+    # ---- inside ---------------------------------------------------------------------------
+
+    def _moment(self, slot: int, delay: Delay) -> float:
+        if delay.until is None:
+            assert delay.for_s is not None
+            return moments.later(self._clock.now_s(), delay.for_s)
+        value = self._bindings.render(delay.until, slot)
+        try:
+            if not isinstance(value, str):
+                raise ValueError
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise SymphonyError(
+                f"until gave {beginning(str(value), 60)!r}, which is no moment",
+                code="type-mismatch",
+                hint='write timestamp("2030-01-01T00:00:00Z")',
+            ) from None
+        return moments.within((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+    def _over(self, slot: int) -> None:
+        if self._machine.status[slot] == Status.RUNNING:
+            self._transitions.finished(slot, Finished({}), self._started(slot))
+
+    def _too_long(self, slot: int, work: Work) -> None:
+        if self._machine.status[slot] == Status.RUNNING:
+            self._transitions.failed(slot, too_late(work), self._started(slot))
+
+    def _unanswered(self, slot: int) -> None:
+        """Nobody answered in time: what `on_timeout` says happens."""
+        if self._machine.status[slot] != Status.WAITING:
+            return
+        work = self._bindings.work(slot)
+        what = getattr(work.node, "on_timeout", None) or "fail"
+        if what != "fail":
+            self.answer(slot, approved=what == "approve", by=None, comment=None)
+            return
+        error = SymphonyError(
+            f"nobody answered within {work.node.timeout}",
+            code="timeout",
+            hint="answer with symphony runs approve or reject, or raise timeout",
+        )
+        self._transitions.failed(slot, error, self._started(slot))
+
+    def _started(self, slot: int) -> float:
+        return self._replay.started.get(slot, self._clock.now_s())

@@ -1,0 +1,1 @@
+"""What is seen of runs, made from their journals alone."""

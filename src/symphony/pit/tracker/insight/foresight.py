@@ -1,0 +1,279 @@
+"""Which results a run would find in the cache, and what it would change; found out without running it.
+
+Nodes are looked at in order. A node whose result is in the cache gives its outputs to those after it;
+one that would have to run leaves them unknown.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from symphony.commons.checksums import row_sum
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.cache import CONTENT, ENTRY, sound_content
+from symphony.pit.artifacts.content import FileState, content_digest
+from symphony.pit.artifacts.results import CacheEntry, all_held, entry_of
+from symphony.pit.tracker.insight.forecast import Past, PlannedNode, Reuse
+from symphony.pit.tracker.insight.outline import Outline, kind_of
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.job import Job
+from symphony.pit.tracker.nodes.values import Element, Values
+from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.models import Estimate
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.workflow.expressions import Read, Template
+from symphony.workflow.graph import topological_order
+from symphony.workflow.model import CommandNode, ControlNode
+
+_ELEMENTS_MAX = 2_000
+_SHOWN_CHARS = 80
+_NEVER = ("run", "state", "iteration")
+"""What expressions may read that nobody knows before the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of a node: whether it would run, why, and its outputs if they are there."""
+
+    reuse: Reuse
+    why: str = ""
+    outputs: Mapping[str, StoredValue] | None = None
+
+
+class Foresight:
+    """Looks at one job. `executor` has the cache to look into, `trusted` operators may look at the world."""
+
+    def __init__(self, job: Job, executor: Executor, outline: Outline, past: Past) -> None:
+        self._job, self._executor, self._outline, self._past = job, executor, outline, past
+        self._index = job.plan.index
+        self._values = Values(job.inputs, job.environment, job.run_id, "", executor.load)
+        self._known: set[str] = set()
+
+    def nodes(self) -> dict[str, PlannedNode]:
+        """Every node, in the workflow's order."""
+        found: dict[str, PlannedNode] = {}
+        for name in topological_order(self._job.workflow):
+            work = self._job.graph.works[self._index[name]]
+            seen = self._look(work)
+            if seen.outputs is not None:
+                self._values.put(self._index[name], seen.outputs)
+                self._known.add(name)
+            kind, runs = kind_of(work.node)
+            found[name] = PlannedNode(
+                name=name, kind=kind, runs=runs, reuse=seen.reuse, why=seen.why,
+                effects=() if seen.reuse in ("reused", "skipped") else self._effects(work),
+                guess=self._past.guess(self._outline, name), usage=self._usage(work),
+            )  # fmt: skip
+        return {name: found[name] for name in self._job.workflow.nodes}
+
+    # ---- results that are there -----------------------------------------------------------
+
+    def _look(self, work: Work) -> _Seen:
+        if not work.node.enabled:
+            return _Seen("skipped", "it is not enabled", {})
+        try:
+            return self._look_closer(work)
+        except (SymphonyError, OSError) as error:
+            return _Seen("unknown", str(error)[:200])
+
+    def _look_closer(self, work: Work) -> _Seen:
+        if work.conditions:
+            return _Seen("unknown", "its edges have conditions")
+        if work.when is not None:
+            if missing := self._missing(work.when):
+                return _Seen("unknown", f"its condition depends on {missing}")
+            if not self._render(work.when, None):
+                return _Seen("skipped", "its condition does not hold", {})
+        if work.operator is None and work.model is None:
+            return _Seen("runs", "")
+        if self._executor.cache is None or not work.cacheable:
+            return _Seen("runs", "it is never reused" if self._executor.cache is not None else "")
+        if work.operator is not None and work.operator.reads is not None and not _trusted(work):
+            return _Seen("unknown", "its own function must look whether anything has changed")
+        templates = [*work.inputs.values(), *([] if work.for_each is None else [work.for_each])]
+        templates += work.config.values() if work.model is not None else ()
+        for template in templates:
+            if missing := self._missing(template):
+                return _Seen("unknown", f"its inputs depend on {missing}")
+        if work.for_each is None:
+            hit = self._hit(work, None)
+            return _Seen("runs") if hit is None else _Seen("reused", f"run {hit.run_id}", hit.outputs)
+        return self._elements(work, work.for_each)
+
+    def _elements(self, work: Work, each: Template) -> _Seen:
+        items = self._render(each, None)
+        if not isinstance(items, list):
+            return _Seen("unknown", "for_each gives no list")
+        hits = [self._hit(work, (item, at)) for at, item in enumerate(items[:_ELEMENTS_MAX])]
+        held = [hit for hit in hits if hit is not None]
+        if len(held) == len(items):
+            ports = {p: [self._values.plain(h.outputs.get(p)) for h in held] for p in work.output_types}
+            return _Seen("reused", f"{len(items):,} elements", ports)
+        beyond = " of the first" if len(items) > _ELEMENTS_MAX else " of"
+        told = f"{len(held):,}{beyond} {len(hits):,} elements"
+        return _Seen("partly" if held else "runs", told if held else f"{len(items):,} elements")
+
+    def _hit(self, work: Work, element: Element) -> CacheEntry | None:
+        inputs: dict[str, StoredValue] = {}
+        for name, template in work.inputs.items():
+            if template.bare is not None and template.bare.kind == "port":
+                inputs[name] = self._values.stored(template.bare, self._slot_of)
+            else:
+                inputs[name] = self._render(template, element)
+        if any(map(self._executor.sealer.holds_secret, inputs.values())):
+            return None
+        config: dict[str, StoredValue] = {}
+        if work.model is not None:
+            config = {name: self._render(template, element) for name, template in work.config.items()}
+        if any(map(self._executor.sealer.holds_secret, config.values())):
+            return None
+        asked = None if work.model is None else config
+        key = self._executor.result_key(work, inputs, work.name, 1, asked)
+        cache = self._executor.cache
+        found = None if key is None or cache is None else cache.get(key)
+        if not isinstance(found, CacheEntry):
+            return None
+        return found if all(self._there(value) for value in found.outputs.values()) else None
+
+    def _there(self, value: StoredValue) -> bool:
+        return not isinstance(value, ArtifactRef) or self._executor.artifacts.path(value.digest) is not None
+
+    def _render(self, template: Template, element: Element) -> Value:
+        return self._values.render(template, self._slot_of, element)
+
+    def _slot_of(self, name: str) -> int:
+        return self._index[name]
+
+    def _missing(self, template: Template) -> str | None:
+        """What the template reads and nobody knows before the run."""
+        return next((_called(read) for read in template.reads if self._hidden(read)), None)
+
+    def _hidden(self, read: Read) -> bool:
+        if read.kind in ("port", "node"):
+            return read.name not in self._known
+        return read.kind in _NEVER
+
+    # ---- effects and usage ----------------------------------------------------------------
+
+    def _effects(self, work: Work) -> tuple[str, ...]:
+        """What the node would do to the world, in words, with what is known of its inputs."""
+        node = work.node
+        if isinstance(node, CommandNode):
+            return (f"runs: {_brief(node.command)}",)
+        if isinstance(node, ControlNode):
+            inside = self._job.graph.below.get(self._index[work.name])
+            asks = (f"asks: {_brief(node.message or 'to approve')}",) if node.control == "approval" else ()
+            return asks + (() if inside is None else _inside(inside.works))
+        if work.model is not None:
+            return (f"asks the model {work.model}",)
+        inner = self._job.graph.below.get(self._index[work.name])
+        if inner is not None:
+            return _inside(inner.works)
+        if work.operator is None or work.operator.info.effect != "write":
+            return ()
+        told = [f"{n}={_brief(str(v))}" for n, v in self._constants(work).items() if isinstance(v, str | int)]
+        return (f"{work.operator.info.name} {' '.join(told)}".strip(),)
+
+    def _constants(self, work: Work) -> dict[str, Value]:
+        """The inputs that are known now and are no secret."""
+        found: dict[str, Value] = {}
+        for name, template in work.inputs.items():
+            if self._missing(template) or any(r.kind in ("item", "index") for r in template.reads):
+                continue
+            try:
+                value = self._render(template, None)
+            except SymphonyError:
+                continue
+            if not self._executor.sealer.holds_secret(value):
+                found[name] = value
+        return found
+
+    def _usage(self, work: Work) -> Estimate | None:
+        if work.model is None:
+            return None
+        try:
+            return self._executor.models.estimate(work.model, self._constants(work), {})
+        except SymphonyError:
+            return None
+
+
+def _inside(works: Sequence[Work]) -> tuple[str, ...]:
+    """What nodes of an inner graph may do; their inputs are not known."""
+    told = []
+    for work in works:
+        if isinstance(work.node, CommandNode):
+            told.append(f"{work.name} runs: {_brief(work.node.command)}")
+        elif work.model is not None:
+            told.append(f"{work.name} asks the model {work.model}")
+        elif work.operator is not None and work.operator.info.effect == "write":
+            told.append(f"{work.name}: {work.operator.info.name}")
+        elif isinstance(work.node, ControlNode) and work.node.control == "approval":
+            told.append(f"{work.name} asks: {_brief(work.node.message or 'to approve')}")
+    return tuple(told)
+
+
+def _called(read: Read) -> str:
+    return read.name if read.kind in ("port", "node") else f"{read.kind}.{read.name}".rstrip(".")
+
+
+def _brief(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
+
+
+def _trusted(work: Work) -> bool:
+    """Is it one of the kit's, whose look at the world is known to change nothing?"""
+    return work.operator is not None and work.operator.function.__module__.startswith("symphony.kit.")
+
+
+class ReadOnlyCache:
+    """The cache of results as it lies on disk; looking into it changes nothing, not even its ages."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, key: str) -> CacheEntry | None:
+        """The result, if there is one; whether its bodies are there is not looked at."""
+        row = self._ask(ENTRY, key)
+        if row is None or not isinstance(row[0], bytes) or row_sum("entries", key, row[0]) != row[1]:
+            return None
+        return entry_of(row[0], all_held)
+
+    def put(
+        self,
+        key: str,
+        *,
+        operator: str,
+        outputs: Mapping[str, StoredValue],
+        run_id: str,
+        node: str,
+        at: float,
+    ) -> None:
+        """Nothing is kept."""
+
+    def content(self, path: Path) -> str | None:
+        """The digest of a file, known or made now."""
+        return content_digest(path, self)
+
+    def recall(self, state: FileState) -> str | None:
+        """A digest that was remembered."""
+        text = ":".join(map(str, state))
+        row = self._ask(CONTENT, text)
+        return None if row is None else sound_content(text, (str(row[0]), row[1]))
+
+    def remember(self, state: FileState, digest: str) -> None:
+        """Nothing is remembered."""
+
+    def _ask(self, query: str, argument: str) -> tuple[object, int | None] | None:
+        try:
+            db = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
+        except sqlite3.Error:
+            return None
+        try:
+            row = db.execute(query, (argument,)).fetchone()
+        except sqlite3.Error:
+            return None
+        finally:
+            db.close()
+        return None if row is None else (row[0], row[1])

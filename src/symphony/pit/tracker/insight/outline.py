@@ -1,0 +1,106 @@
+"""Which node of a workflow a step of its run is, and what it waited for. Pure."""
+
+from typing import Literal, TypeAlias, assert_never
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.insight.history import Step
+from symphony.pit.tracker.store.structure import SubWorkflows
+from symphony.ports.runs import NodeStatus
+from symphony.workflow.graph import Graph, dependencies
+from symphony.workflow.model import (
+    CommandNode,
+    ControlNode,
+    InstrumentNode,
+    Node,
+    OperatorNode,
+    SubWorkflowNode,
+    Workflow,
+)
+
+Kind: TypeAlias = Literal["operator", "instrument", "command", "control", "workflow", "unknown"]
+
+
+class Outline:
+    """A workflow with the bodies of its loops and, as far as `resolve` gives them, its sub-workflows."""
+
+    def __init__(self, workflow: Workflow, resolve: SubWorkflows | None = None) -> None:
+        self.workflow = workflow
+        self._resolvers: dict[str, SubWorkflows | None] = {"": resolve}
+        self._scopes: dict[str, Workflow | None] = {"": workflow}
+        self._graphs: dict[str, Graph] = {}
+        self._before: dict[str, tuple[str, ...]] = {}
+
+    def node(self, step: str) -> Node | None:
+        """The node behind a step's full name; None where it is not known."""
+        head, _, last = folded(step).rpartition(".")
+        scope = self._scope(head)
+        return None if scope is None else scope.nodes.get(last)
+
+    def before(self, step: str) -> tuple[str, ...]:
+        """Full names of the steps in the same graph that it waited for."""
+        prefix, dot, _ = step.rpartition(".")
+        names = self._names_before(folded(step))
+        return tuple(f"{prefix}{dot}{name}" for name in names) if dot else names
+
+    def _names_before(self, path: str) -> tuple[str, ...]:
+        found = self._before.get(path)
+        if found is None:
+            head, _, last = path.rpartition(".")
+            scope = self._scope(head)
+            known = scope is not None and last in scope.nodes
+            found = dependencies(self._graph(head, scope), last) if scope is not None and known else ()
+            self._before[path] = found
+        return found
+
+    def _graph(self, head: str, scope: Workflow) -> Graph:
+        if head not in self._graphs:
+            self._graphs[head] = Graph.of(scope)
+        return self._graphs[head]
+
+    def _scope(self, path: str) -> Workflow | None:
+        """The graph inside the node at `path`; the whole workflow for an empty one."""
+        if path not in self._scopes:
+            self._scopes[path] = self._inside(path, self.node(path))
+        return self._scopes[path]
+
+    def _inside(self, path: str, node: Node | None) -> Workflow | None:
+        resolve = self._resolvers.get(path.rpartition(".")[0])
+        if isinstance(node, ControlNode) and node.body is not None:
+            self._resolvers[path] = resolve
+            return Workflow(name=path, nodes=node.body)
+        if isinstance(node, SubWorkflowNode) and resolve is not None:
+            try:
+                found = resolve(node.workflow)
+                self._resolvers[path] = None if found is None else resolve.child(node.workflow)
+            except SymphonyError:  # the file was changed or moved since: what it held is not known
+                return None
+            return found
+        return None
+
+
+def settled(step: Step, node: Node | None) -> NodeStatus:
+    """How the step counts: a failure that its node handles counts as what `on_error` makes of it."""
+    if step.status is not NodeStatus.FAILED or node is None:
+        return step.status
+    handled = {"skip": NodeStatus.SKIPPED, "value": NodeStatus.SUCCEEDED, "fallback": NodeStatus.SUCCEEDED}
+    return handled.get(node.on_error.action, NodeStatus.FAILED)
+
+
+def kind_of(node: Node | None) -> tuple[Kind, str]:
+    """What kind of node it is, and what it runs: an operator's name, a model's id, a control's kind."""
+    match node:
+        case None:
+            return "unknown", ""
+        case OperatorNode():
+            return "operator", node.operator.partition("@")[0]
+        case InstrumentNode():
+            return "instrument", node.instrument.partition("@")[0]
+        case CommandNode():
+            return "command", "command"
+        case ControlNode():
+            return "control", node.control
+        case SubWorkflowNode():
+            return "workflow", node.workflow
+        case _:
+            assert_never(node)

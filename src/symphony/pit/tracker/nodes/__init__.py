@@ -1,0 +1,1 @@
+"""What one node does: its bindings, its attempt, its values and what they cost."""

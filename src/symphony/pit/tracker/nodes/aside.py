@@ -1,0 +1,226 @@
+"""Heavy expressions, evaluated in worker processes while the loop goes on.
+
+Who renders a template on the loop gets its value at once if that is cheap. Otherwise `Deferred` is
+raised, through whatever was about to use the value: nothing has happened yet, for every expression of
+a command is rendered before the command changes anything. The value is then made elsewhere and kept
+for the slot, the command is performed again, and comes further.
+"""
+
+import asyncio
+import signal
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor as Pool
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.nodes.evaluating import expression
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.failures import too_late
+from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.values import ArtifactRef, Value
+from symphony.sdk.sizes import ValueTooLarge
+from symphony.workflow.expressions import Read, Template
+from symphony.workflow.expressions.effort import LIGHT_STEPS, Sizes
+
+if TYPE_CHECKING:
+    from symphony.pit.workers import Task
+
+TURN_STEPS: Final = 20_000
+"""What the loop evaluates before others have a turn."""
+MEMORY_PER_VALUE: Final = 8
+"""How much memory an expression may take, by the size that a value may have."""
+MEMORY_MB_MIN: Final = 1_024
+END: Final = -1
+"""The slot of the workflow's own outputs."""
+_RESULT: Final = "the result of an expression"
+
+Key: TypeAlias = int | str
+
+
+class Deferred(BaseException):
+    """A value that is asked for takes long to make. No failure: ask again when it is there."""
+
+    def __init__(self, key: Key, what: "ArtifactRef | Template", values: Mapping[Read, Value]) -> None:
+        super().__init__(key)
+        self.key, self.what, self.values = key, what, values
+
+
+class Aside:
+    """The values that are made elsewhere, by slot. Use from the run's loop."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._active = executor.expressions is not None
+        self.light = executor.heavy_steps >= LIGHT_STEPS  # or not even light ones are evaluated on the loop
+        self.slot: int | None = None
+        """What is rendered is for this slot; None: it is made at once, for nobody would ask again."""
+        self.found: dict[int, dict[Key, tuple[Value, Exception | None]]] = {}
+        """What was made, or why there is none, by the slot that it is for."""
+        self.tired = False
+        """Has the loop evaluated so much in this turn that others should have theirs?"""
+        self._spent = 0
+        self._turn = asyncio.Event()
+        self._sizes: Sizes = {}  # of what was measured in this turn
+
+    # ---- rendering --------------------------------------------------------------------------
+
+    @property
+    def heeded(self) -> bool:
+        """Is somebody there who would ask again?"""
+        return self._active and self.slot is not None
+
+    async def rest(self) -> None:
+        """Wait for a turn in which there is room for more."""
+        while self.tired:
+            await self._turn.wait()
+
+    @contextmanager
+    def at(self, slot: int) -> Iterator[None]:
+        """A block that is for `slot`, and is entered again if it raises Deferred."""
+        outer, self.slot = self.slot, slot
+        try:
+            yield
+        finally:
+            self.slot = outer
+
+    def render(self, template: Template, values: Mapping[Read, Value]) -> Value:
+        """The template's value. Raises Deferred, ExpressionFailed, ValueTooLarge."""
+        if self.made(template):
+            return self._given(id(template), template, values)
+        most = self._executor.value_bytes_max
+        if template.least_chars(values) > most:
+            raise ValueTooLarge(_RESULT, most)
+        if not self.heeded:
+            return template.render(values.__getitem__)
+        most = self._executor.heavy_steps
+        steps = template.effort(values, most, self._sizes)
+        self._spend(min(steps, most))
+        if steps <= most:
+            return template.render(values.__getitem__)
+        return self._given(id(template), template, values)  # it lives as long as the run
+
+    def made(self, template: Template) -> bool:
+        """Has the template's value, or why there is none, been made elsewhere?"""
+        return bool(self.found) and self.slot is not None and id(template) in self.found.get(self.slot, ())
+
+    def loaded(self, ref: ArtifactRef) -> Value:
+        """A large stored value. Raises Deferred, ArtifactMissing, ArtifactCorrupt."""
+        return self._given(f"{ref.encoding}:{ref.sealed or ref.digest}", ref, {})
+
+    def _given(self, key: Key, what: ArtifactRef | Template, values: Mapping[Read, Value]) -> Value:
+        assert self.slot is not None
+        found = self.found.get(self.slot, {}).get(key)
+        if found is None:
+            raise Deferred(key, what, values)
+        value, error = found
+        if error is not None:
+            raise error
+        return value
+
+    def _spend(self, steps: int) -> None:
+        if not self._spent and steps:
+            self._turn.clear()
+            asyncio.get_running_loop().call_soon(self._rested)
+        self._spent += steps
+        self.tired = self._spent > TURN_STEPS
+
+    def _rested(self) -> None:
+        self._spent, self.tired = 0, False
+        self._sizes.clear()
+        self._turn.set()
+
+    # ---- elsewhere --------------------------------------------------------------------------
+
+    async def make(self, slot: int, deferred: Deferred, node: str, pool: Pool, work: Work | None) -> None:
+        """Make what was deferred, and keep it, or why there is none, for `slot`.
+
+        It has as long as the node that `work` does has for an attempt. When cancelled, nothing goes on.
+        """
+        timeout_s = None if work is None else work.timeout_s
+        try:
+            if isinstance(deferred.what, ArtifactRef):
+                loop = asyncio.get_running_loop()
+                value = await loop.run_in_executor(pool, self._executor.load, deferred.what)
+            else:
+                value = await self._evaluated(deferred.what, deferred.values, node, timeout_s)
+        except TimeoutError as error:
+            self._keep(slot, deferred.key, None, error if work is None else too_late(work))
+        except Exception as error:  # noqa: BLE001  (it is raised where the value is asked for)
+            self._keep(slot, deferred.key, None, error)
+        else:
+            self._keep(slot, deferred.key, value, None)
+
+    def _keep(self, slot: int, key: Key, value: Value, error: Exception | None) -> None:
+        self.found.setdefault(slot, {})[key] = (value, error)
+
+    def forget(self, slot: int) -> None:
+        """What was made for the slot has been used, or is not wanted any more."""
+        if self.found:
+            self.found.pop(slot, None)
+
+    async def _evaluated(
+        self, template: Template, values: Mapping[Read, Value], node: str, timeout_s: float | None
+    ) -> Value:
+        from symphony.pit.workers import WorkerDied
+
+        assert self._executor.expressions is not None
+        task = self._task(template, values, node)
+        try:
+            given = await self._executor.expressions().call(task, _nowhere, timeout_s=timeout_s)
+        except WorkerDied as error:
+            if error.status == -signal.SIGABRT:  # so the library ends where it finds no memory
+                raise _needs_memory(task) from error
+            raise
+        except SymphonyError as error:
+            if "limit_bytes" in error.details:
+                raise ValueTooLarge(_RESULT, self._executor.value_bytes_max) from error
+            if error.code == ValueTooLarge.code:
+                raise _needs_memory(task) from error
+            raise
+        return given["result"]
+
+    def _task(self, template: Template, values: Mapping[Read, Value], node: str) -> "Task":
+        from symphony.pit.workers import Task
+        from symphony.sdk.origins import origin_of
+
+        origin = origin_of(expression)
+        assert origin is not None
+        executor = self._executor
+        return Task(
+            origin=origin,
+            source=None,
+            operator=expression.info.name,
+            fingerprint=expression.fingerprint,
+            listens=False,
+            inputs={
+                "source": template.source,
+                "form": template.form,
+                "values": [values[read] for read in template.asks],
+                "most": executor.value_bytes_max,
+            },
+            run_id=executor.run_id,
+            node=node,
+            attempt=1,
+            cwd=executor.cwd,
+            base=executor.base,
+            environment={},
+            memory_mb=self._memory_mb,
+            marks=executor.marks,
+        )
+
+    @property
+    def _memory_mb(self) -> int:
+        return max(MEMORY_MB_MIN, MEMORY_PER_VALUE * (self._executor.value_bytes_max >> 20))
+
+
+def _needs_memory(task: "Task") -> SymphonyError:
+    return SymphonyError(
+        f"an expression needs more than {task.memory_mb:,} MiB of memory",
+        code=ValueTooLarge.code,
+        hint="give it less, or compute it in an operator",
+    )
+
+
+def _nowhere(text: str, stream: str) -> None:
+    """Expressions print nothing."""

@@ -1,0 +1,340 @@
+"""What the expressions of each slot see, and the values that follow from others."""
+
+import asyncio
+import dataclasses
+from collections.abc import Mapping
+from concurrent.futures import Executor as Pool
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.changes import Base
+from symphony.pit.tracker.core.machine import Frame, Machine, Status
+from symphony.pit.tracker.nodes.checking import check_outputs
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.job import Job
+from symphony.pit.tracker.nodes.limits import fits
+from symphony.pit.tracker.nodes.scope import Level
+from symphony.pit.tracker.nodes.values import Element, Values
+from symphony.pit.tracker.nodes.work import CONSTANT, ITEM, Work, candidates
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.sdk.sizes import ValueTooLarge
+from symphony.workflow.expressions import Template
+from symphony.workflow.types import STRING, mismatch
+
+_NOTHING: Mapping[str, StoredValue] = {}
+
+
+class Bindings:
+    """Renders templates in the scope of a slot, and derives values that follow from others."""
+
+    def __init__(self, job: Job, machine: Machine, values: Values, executor: Executor) -> None:
+        self._machine, self.values, self._executor = machine, values, executor
+        self._levels: dict[int, Level] = {0: Level(job.graph, 0, machine, values)}  # by frame
+        self._root = job.graph.works
+        self._bases: dict[int, Base] = {}  # by the slot of the loop: its latest round's
+
+    def level(self, slot: int) -> Level:
+        """The level that a slot stands on."""
+        return self._levels[self._machine.frame(slot).number]
+
+    def work(self, slot: int) -> Work:
+        """The work of a slot; an element has its fan-out's."""
+        if slot < len(self._root):  # the nodes of the workflow itself have the first slots
+            return self._root[slot]
+        return self.level(slot).graph.works[self._machine.local(slot)]
+
+    def element(self, slot: int) -> Element:
+        """What `item` and `index` are for a slot."""
+        found = self._machine.element_of.get(slot)
+        if found is None:
+            return self.level(slot).element
+        group, index = found
+        items = self.values.items.get(group.slot)
+        if items is None:  # after a restart: the list is derived again
+            items = self.values.items[group.slot] = self._items_again(group.slot, group.count)
+        return items[index], index
+
+    def render(self, template: Template, slot: int) -> Value:
+        """The template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""
+        return self.level(slot).render(template, self.element(slot))
+
+    def made(self, template: Template, slot: int, what: str) -> Value:
+        """The value of a template that nobody has used before, named by `what`.
+
+        Raises as `render`, and ValueTooLarge.
+        """
+        if template.bare is None:
+            return self.values.plain(self.within(self.level(slot), template, self.element(slot), slot, what))
+        value = self.render(template, slot)
+        self._bounded(value, slot, what)
+        return value
+
+    def within(self, level: Level, template: Template, element: Element, slot: int, what: str) -> StoredValue:
+        """`level.kept` for what is about to be used first. Raises ValueTooLarge too; `what` names it."""
+        try:
+            value = level.kept(template, element)
+        except ValueTooLarge as error:
+            raise ValueTooLarge(self._told(what, slot), self._executor.value_bytes_max) from error
+        aside = self.values.aside
+        passed_on = template.bare is not None and template.bare.kind != "node"
+        if not passed_on and not template.constant and (aside is None or not aside.made(template)):
+            self._bounded(value, slot, what)  # the others were looked at where they were made
+        return value
+
+    def _bounded(self, value: StoredValue, slot: int, what: str) -> None:
+        """Raise ValueTooLarge for a value that is larger than any may be."""
+        most = self._executor.value_bytes_max
+        if not fits(value, most):
+            raise ValueTooLarge(self._told(what, slot), most)
+
+    def _told(self, what: str, slot: int) -> str:
+        return f"{what} of {'the workflow' if slot < 0 else self._machine.name(slot)}"
+
+    def wanted(self, slot: int, work: Work) -> bool:
+        """Do the node's `when` and one of its conditional edges hold?"""
+        if work.conditions and not any(self._holds(slot, source, c) for source, c in work.conditions):
+            return False
+        return work.when is None or truth(self.render(work.when, slot), "when")
+
+    def named(self, slot: int, work: Work) -> Work:
+        """The work with its artifact's name evaluated. Raises as `render`, and `type-mismatch`."""
+        if work.artifact_name is None or work.artifact_name.constant:
+            return work
+        name = self.made(work.artifact_name, slot, "artifact.name")
+        if not isinstance(name, str):
+            raise SymphonyError(
+                f"artifact.name gave {type(name).__name__}, not a string",
+                code="type-mismatch",
+                hint='put text around it, such as "report-${{ item }}", or use string(x)',
+            )
+        shown = self._executor.sealer.mask(name)  # names are for everybody
+        return dataclasses.replace(work, artifact_name=Template(value=shown, type=STRING))
+
+    def configured(self, slot: int, work: Work) -> Work:
+        """The work with the expressions in its `config` evaluated. Raises as `render`."""
+        if all(template.constant for template in work.config.values()):
+            return work
+        config = {
+            key: Template(value=self.made(one, slot, f"config {key}"), type=None)
+            for key, one in work.config.items()
+        }
+        return dataclasses.replace(work, config=config)
+
+    def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
+        """What the node's inputs hold: bare references stay references."""
+        if work.wired is not None:
+            base, held = self._machine.frame(slot).base, self.values.held
+            out: dict[str, StoredValue] = {}
+            for name, source, port, constant in work.wired:
+                if source >= 0:
+                    out[name] = held.get(base + source, _NOTHING).get(port)
+                elif source == CONSTANT:
+                    out[name] = constant
+                else:
+                    element = self.element(slot)
+                    out[name] = None if element is None else element[0 if source == ITEM else 1]
+            return out
+        level, element = self.level(slot), self.element(slot)
+        out = {}
+        for name, template in work.inputs.items():
+            if template.bare is None:
+                out[name] = self.within(level, template, element, slot, f"input {name}")
+            else:
+                out[name] = level.kept(template, element)
+        return out
+
+    async def preload(self, slot: int, work: Work, pool: Pool) -> None:
+        """Load in a thread the large values that the expressions of an attempt need."""
+        level = self.level(slot)
+        read = [*work.inputs.values(), *work.config.values()]
+        if work.artifact_name is not None:
+            read.append(work.artifact_name)
+        await level.values.preload(read, level.slot_of, asyncio.get_running_loop(), pool)
+
+    def config(self, slot: int, work: Work) -> dict[str, StoredValue]:
+        """What the node's configuration holds, once the inputs are loaded."""
+        level, element = self.level(slot), self.element(slot)
+        return {
+            name: self.within(level, template, element, slot, f"config {name}")
+            for name, template in work.config.items()
+        }
+
+    def outputs(self, frame: Frame) -> dict[str, StoredValue]:
+        """The outputs of the workflow that ran in `frame`, large ones as references. Raises as `render`."""
+        level = self._levels[frame.number]
+        made = {
+            name: self.within(level, template, level.element, frame.parent, f"output {name}")
+            for name, template in level.graph.outputs.items()
+        }
+        return {name: self.kept(value, name, frame.parent) for name, value in made.items()}
+
+    def declared(
+        self, slot: int, work: Work, outputs: Mapping[str, StoredValue]
+    ) -> Mapping[str, StoredValue]:
+        """Outputs that no operator made, with the one that the node calls its artifact in the store.
+
+        Raises as `named`, and StorageFull.
+        """
+        if work.node.artifact is None:
+            return outputs
+        return self._executor.keep_declared(self.named(slot, work), outputs, self._machine.name(slot))
+
+    def kept(self, value: StoredValue, name: str, slot: int) -> StoredValue:
+        """The value, or a reference if it is large: `name` of what runs in `slot`, the run if -1."""
+        return self._executor.keep_output(name, value, "" if slot < 0 else self._machine.name(slot))
+
+    # ---- graphs inside nodes --------------------------------------------------------------
+
+    def base(self, slot: int) -> Base | None:
+        """What the state is recorded as of the round that the slot runs in, if it runs in one."""
+        return None if slot < len(self._root) else self.level(slot).values.base
+
+    def grows(self, slot: int, body: bytes) -> bool:
+        """Is little new in the outputs `body` of the slot, beside the state of its round?"""
+        base = self.base(slot)
+        return base is not None and base.difference(body) is not None
+
+    def before(self, slot: int) -> Base | None:
+        """What the loop's latest state is recorded as."""
+        return self._bases.get(slot)
+
+    def forget(self, slot: int) -> None:
+        """The loop has ended."""
+        self._bases.pop(slot, None)
+
+    def enter(self, slot: int, given: Mapping[str, StoredValue], body: bytes = b"", spent: int = 0) -> None:
+        """The frame below `slot` has been opened: `given` are a workflow's inputs or a loop's state.
+
+        `body`: what a state is recorded as, `spent` as in `changes.Base`.
+        """
+        frame = self._machine.children.get(slot)
+        if frame is None:
+            return  # the run is being cancelled
+        here, element = self.level(slot), self.element(slot)
+        graph = here.graph.below[self._machine.local(slot)]
+        if frame.round is None:
+            level = Level(graph, frame.base, self._machine, self.values.inside(inputs=given))
+        else:
+            artifacts, before = self._executor.artifacts, self._bases.get(slot)
+            base = Base(
+                body, given, lambda ref: artifacts.get(ref.sealed or ref.digest), spent=spent, before=before
+            )
+            self._bases[slot] = base
+            values = here.values.inside(state=given, iteration=frame.round, base=base)
+            level = Level(graph, frame.base, self._machine, values, outer=here, element=element)
+        self._levels[frame.number] = level
+
+    def inside(self, frame: Frame) -> Level:
+        """The level of a frame that was entered and not left."""
+        return self._levels[frame.number]
+
+    def leave(self, frame: Frame) -> None:
+        """Nothing will read the values of this frame any more."""
+        if self._levels.pop(frame.number, None) is not None:
+            for slot in range(frame.base, frame.base + len(frame.plan.nodes)):
+                self.values.held.pop(slot, None)
+                self.values.items.pop(slot, None)
+                for element in self.elements(slot) if slot in self._machine.groups else ():
+                    self.values.held.pop(element, None)
+
+    # ---- values that follow from others ---------------------------------------------------
+
+    def derive(self, slot: int) -> None:
+        """Values that follow from others: a fan-out's lists, what a merge chose."""
+        if slot in self._machine.groups:
+            self._gather(slot)
+        else:
+            chosen = self._machine.chosen.get(slot)
+            source = self._shown(chosen) if chosen is not None else self._first_success(slot)
+            self.values.put(slot, self.values.of(source))
+
+    def instead(self, slot: int) -> dict[str, StoredValue]:
+        """What `on_error: {value: …}` gives in place of outputs. Raises as `render`, and `type-mismatch`."""
+        work, level, element = self.work(slot), self.level(slot), self.element(slot)
+        if work.for_each is not None and slot not in self._machine.element_of:
+            raise SymphonyError(
+                "it stands for an element, and there is no list of elements",
+                code="type-mismatch",
+                hint="mend for_each, or give the node a `fallback`",
+            )
+        given = {
+            port: self.within(level, template, element, slot, f"on_error.value.{port}")
+            for port, template in work.instead.items()
+        }
+        for port, value in given.items():
+            kind = work.output_types.get(port)
+            if kind is not None and (why := mismatch(self.values.plain(value), kind)):
+                raise SymphonyError(
+                    f"on_error.value.{port}: {why}", code="type-mismatch", hint=f"{port} gives {kind}"
+                )
+            if not work.instead[port].constant:
+                given[port] = self.kept(value, port, slot)
+        return check_outputs(work, given)
+
+    def elements(self, slot: int) -> range:
+        """The slots of a fan-out's elements."""
+        group = self._machine.groups[slot]
+        return range(group.base, group.base + group.count)
+
+    def bound_gathered(self, slot: int) -> None:
+        """Raise ValueTooLarge if the lists that a fan-out's elements make are larger than a value may be.
+
+        Nothing is loaded for that: a stored value says its size.
+        """
+        most = self._executor.value_bytes_max
+        rows = [self.values.of(element) for element in self.elements(slot)]
+        for port in self.work(slot).output_types:
+            column = [row.get(port) for row in rows]
+            stored = sum(value.size for value in column if isinstance(value, ArtifactRef))
+            others = [value for value in column if not isinstance(value, ArtifactRef)]
+            if stored > most or not fits(others, most - stored):
+                raise ValueTooLarge(f"output {port} of {self._machine.name(slot)}", most)
+
+    def _gather(self, slot: int) -> None:
+        ports = self.work(slot).output_types
+        rows = [self.values.of(element) for element in self.elements(slot)]
+        self.values.put(slot, {port: [self.values.plain(row.get(port)) for row in rows] for port in ports})
+
+    def _shown(self, slot: int) -> int:
+        """The slot whose values others see in place of the slot's: its fallback's if that stood in."""
+        return self.level(slot).slot_of(self._machine.node(slot).name)
+
+    def _first_success(self, slot: int) -> int:
+        slot_of = self.level(slot).slot_of
+        slots = [slot_of(name) for name in candidates(self.work(slot))]
+        return next(slot for slot in slots if self._machine.status[slot] == Status.SUCCEEDED)
+
+    def _holds(self, slot: int, source: str, condition: Template) -> bool:
+        """A conditional edge holds if its source and all it reads succeeded and it is true."""
+        slot_of = self.level(slot).slot_of
+        names = [source, *(read.name for read in condition.reads if read.kind in ("port", "node"))]
+        if any(self._machine.status[slot_of(name)] != Status.SUCCEEDED for name in names):
+            return False
+        return truth(self.render(condition, slot), "the edge's when")
+
+    def _items_again(self, slot: int, count: int) -> list[Value]:
+        template = self.work(slot).for_each
+        assert template is not None
+        rendered = self.render(template, slot)
+        if not isinstance(rendered, list) or len(rendered) != count:
+            raise SymphonyError(
+                "for_each gives another list than before the restart",
+                code="not-repeatable",
+                hint="restore the environment of the first start, or run anew",
+            )
+        return rendered
+
+
+def truth(value: Value, what: str) -> bool:
+    """A condition's result. Raises SymphonyError `type-mismatch` if it is neither true nor false."""
+    if isinstance(value, bool):
+        return value
+    raise SymphonyError(
+        f"{what} gave {type(value).__name__}, not true or false",
+        code="type-mismatch",
+        hint="compare the value, for instance x > 0",
+    )
+
+
+def same(expected: Value, value: Value) -> bool:
+    """Equal as values: 1, 1.0 and true all differ."""
+    return type(expected) is type(value) and expected == value

@@ -1,0 +1,46 @@
+"""How nodes fail on account of the engine, not of what their operators raise. Pure."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.artifacts import StorageFull
+from symphony.ports.values import Value
+
+
+class NotStored(Exception):
+    """A node has done its work, and there is no room for what it gave: no failure of the node."""
+
+    def __init__(self, why: StorageFull) -> None:
+        super().__init__(str(why))
+        self.why = why
+
+
+_GRACE_S = 0.25
+"""An operator that keeps to its own time has so long to say it better than we can."""
+
+
+def bound_s(work: Work, inputs: Mapping[str, Value]) -> float | None:
+    """How long a call in a worker may take by the operator's own bounds."""
+    operator = work.operator
+    if operator is None or operator.bounds is None or operator.bounds.seconds is None:
+        return None
+    port = operator.info.inputs.get(operator.bounds.seconds)
+    default = None if port is None or port.default is msgspec.UNSET else port.default
+    time_s = operator.bounds.time_s(inputs, default)
+    return None if time_s is None else max(time_s, 0.0) + _GRACE_S
+
+
+def too_late(work: Work, limit_s: float | None = None) -> SymphonyError:
+    """An attempt, a delay or a graph inside the node took longer than its `timeout`.
+
+    Of a call in a worker, `limit_s` is the time that it had.
+    """
+    operator = work.operator
+    if operator is not None and operator.bounds is not None and limit_s not in (None, work.timeout_s):
+        late = f"{operator.info.name} took longer than {limit_s - _GRACE_S:g} s"
+        return SymphonyError(late, code="timeout", hint="give it less to do, or raise its `seconds`")
+    late = f"it took longer than {work.node.timeout}"
+    return SymphonyError(late, code="timeout", hint="raise timeout, or retry")

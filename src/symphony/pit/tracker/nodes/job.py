@@ -1,0 +1,34 @@
+"""What is to run: a workflow made ready, its inputs, where it was called. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from symphony.pit.tracker.core.plan import Plan
+from symphony.pit.tracker.nodes.graphs import Graph
+from symphony.ports.values import Value
+from symphony.workflow.model import Workflow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to run: the workflow made ready, its inputs, where it was called."""
+
+    run_id: str
+    graph: Graph
+    inputs: Mapping[str, Value]
+    environment: Mapping[str, str]
+    cwd: Path
+    base: Path
+    started_at: float
+    limit: int = 64
+
+    @property
+    def workflow(self) -> Workflow:
+        """The workflow itself."""
+        return self.graph.workflow
+
+    @property
+    def plan(self) -> Plan:
+        """Its plan."""
+        return self.graph.plan

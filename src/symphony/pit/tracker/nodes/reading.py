@@ -1,0 +1,129 @@
+"""The files that a node's inputs point to: a cached result depends on what they hold."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from symphony.commons.time import SystemClock
+from symphony.pit.artifacts.content import SETTLED_S, FileState, state_of
+from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.values import StoredValue, Value
+from symphony.sdk.fingerprints import imports_unchanged, is_own, may_read_environment
+from symphony.sdk.paths import Find, PathsUnknown, path_finder
+
+
+class Seen:
+    """The files that a key is made of, as they were before they were read."""
+
+    def __init__(self, began_s: float | None = None) -> None:
+        """`began_s`: when the first of them is read, in seconds since the epoch; now."""
+        self._began_s = SystemClock().now_s() if began_s is None else began_s
+        self._files: dict[Path, FileState | None] = {}
+
+    def note(self, path: Path) -> None:
+        """Take note of a file."""
+        self._files[path] = _state(path)
+
+    def lasting(self) -> bool:
+        """Are they the same files, last changed well before the first was read?
+
+        If not, only their content can tell: times of files are coarse.
+        """
+        settled_ns = (self._began_s - SETTLED_S) * 1e9
+        return all(
+            state is not None and max(state.mtime_ns, state.ctime_ns) < settled_ns and _state(path) == state
+            for path, state in self._files.items()
+        )
+
+
+def _state(path: Path) -> FileState | None:
+    try:
+        return state_of(path.stat())
+    except (OSError, ValueError):
+        return None
+
+
+def contents_read(
+    work: Work,
+    inputs: Mapping[str, StoredValue],
+    cwd: Path,
+    load: Callable[[StoredValue], Value],
+    content: Callable[[Path], str | None],
+    seen: Seen,
+) -> dict[str, list[str]] | None:
+    """Digests of the files behind the paths in `inputs`, by input; defaults of inputs count too.
+
+    Only of what is a function of its inputs and of such files: a model, or a pure operator. `load`
+    gives the value behind a reference, `content` a digest; `seen` takes note of the files. None if it
+    cannot be known what is read: the type does not tell where the paths are, or one points to no
+    regular file.
+    """
+    finders = _finders(work)
+    ports = work.input_ports or {}
+    found: dict[str, list[str]] = {}
+    for name, find in finders.items():
+        default = ports[name].default if name in ports else None
+        value = inputs.get(name, None if default is msgspec.UNSET else default)
+        try:
+            paths = list(dict.fromkeys(find(load(value))))
+        except PathsUnknown:
+            return None
+        digests = [_digest(path, cwd, content, seen) for path in paths]
+        if None in digests:
+            return None
+        if digests:
+            found[name] = [digest for digest in digests if digest is not None]
+    return found
+
+
+def surroundings(work: Work, cwd: Path, base: Path, environment: Mapping[str, str]) -> dict[str, str] | None:
+    """The folders that a result may depend on; None if it may depend on listed variables of the environment.
+
+    Those who get a Context see the folders. Operators of the kit make nothing of them but files to read.
+    """
+    operator = work.operator
+    if operator is None or is_own(operator.function):
+        return {}
+    if operator.context_name is None:
+        return {":cwd": str(cwd)} if _finders(work) else {}
+    if environment and may_read_environment(operator.function):
+        return None
+    return {":cwd": str(cwd), ":base": str(base)}
+
+
+def lasting(work: Work, seen: Seen) -> bool:
+    """Can a look tell that what the node reads is as it was, also what its `reads` looked at?"""
+    return (work.operator is None or work.operator.reads is None) and seen.lasting()
+
+
+def same_code(work: Work) -> bool:
+    """Did a worker, should the node have run in one, import what this process has imported?"""
+    operator = work.operator
+    if operator is None or not (operator.cpu or work.timeout_s is not None):
+        return True
+    return imports_unchanged(operator.function)
+
+
+def _finders(work: Work) -> Mapping[str, Find]:
+    operator = work.operator
+    if operator is not None and operator.info.effect != "pure":
+        return {}  # its `reads` says what it reads
+    if operator is not None and operator.paths is not None:
+        return operator.paths
+    finders = {name: path_finder(port.type) for name, port in (work.input_ports or {}).items()}
+    return {name: find for name, find in finders.items() if find is not None}
+
+
+def _digest(path: str, cwd: Path, content: Callable[[Path], str | None], seen: Seen) -> str | None:
+    """Of the file that `path` names for the caller, and for a function that asks the process's folder."""
+    seen.note(cwd / path)
+    digest = content(cwd / path)
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder is gone: nothing relative can be opened
+        return digest
+    if digest is None or here == cwd or Path(path).is_absolute():
+        return digest
+    seen.note(here / path)
+    return f"{digest}+{content(here / path)}"

@@ -1,0 +1,72 @@
+"""What the expressions of one running graph see: its nodes, and those around a loop's body."""
+
+from collections.abc import Mapping
+
+from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.nodes.graphs import Graph
+from symphony.pit.tracker.nodes.values import Element, Values
+from symphony.ports.values import StoredValue, Value
+from symphony.workflow.expressions import Template
+
+_NO_NAMES: Mapping[str, int] = {}
+
+
+class Level:
+    """One frame of the machine, as expressions see it. A loop's body also sees the level around it.
+
+    `element` is the element of the fan-out that the frame runs for, if it does.
+    """
+
+    __slots__ = ("_index", "_machine", "_nodes", "base", "element", "graph", "outer", "values")
+
+    def __init__(
+        self,
+        graph: Graph,
+        base: int,
+        machine: Machine,
+        values: Values,
+        *,
+        outer: "Level | None" = None,
+        element: Element = None,
+    ) -> None:
+        self.graph, self.base, self.values, self.outer, self.element = graph, base, values, outer, element
+        self._machine = machine
+        self._index, self._nodes = graph.plan.index, graph.plan.nodes
+
+    def around(self, state: Mapping[str, StoredValue], iteration: int, element: Element) -> "Level":
+        """This level with a loop's state, as the loop's `while` sees it: before its body has run."""
+        inner = Level(
+            self.graph,
+            self.base,
+            self._machine,
+            self.values.inside(state=state, iteration=iteration),
+            outer=self,
+            element=element,
+        )
+        inner._index = _NO_NAMES
+        return inner
+
+    def slot_of(self, name: str) -> int:
+        """The slot whose values a reader of `name` gets: its fallback's if that stood in."""
+        index = self._index.get(name)
+        if index is None:
+            assert self.outer is not None  # validation has resolved every name
+            return self.outer.slot_of(name)
+        spare, slot = self._nodes[index].fallback, self.base + index
+        if (
+            spare is not None
+            and slot not in self.values.held
+            and self._machine.status[self.base + spare] == Status.SUCCEEDED
+        ):
+            return self.base + spare
+        return slot
+
+    def render(self, template: Template, element: Element) -> Value:
+        """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt."""
+        return self.values.render(template, self.slot_of, element)
+
+    def kept(self, template: Template, element: Element) -> StoredValue:
+        """What `render` gives; a template that is one reference and nothing else stays a reference."""
+        if template.bare is not None and template.bare.kind in ("port", "input", "state"):
+            return self.values.stored(template.bare, self.slot_of)
+        return self.render(template, element)

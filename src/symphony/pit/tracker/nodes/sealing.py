@@ -1,0 +1,71 @@
+"""What keeps secrets out of everything that is written: the seam, and the one for runs without any."""
+
+from typing import Final, Protocol
+
+from symphony.pit.artifacts.sealed import SealedValue
+from symphony.pit.tracker.core.masking import Mask
+from symphony.ports.values import StoredValue
+
+SEALED: Final = "application/vnd.symphony.sealed"
+"""The content type of bodies in which secrets are sealed."""
+
+
+class Sealer(Protocol):
+    """Keeps secrets out of everything that is written. False if there are none to look for."""
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The variables whose values are not hidden, being too short."""
+        ...
+
+    def __bool__(self) -> bool: ...
+    def seal(self, value: StoredValue) -> SealedValue: ...
+    def unseal(self, form: SealedValue) -> StoredValue: ...
+    def mask(self, text: str) -> str: ...
+    def mask_cut(self, text: str) -> str: ...
+    def holds_secret(self, value: StoredValue) -> bool: ...
+    def stream(self) -> Mask: ...
+
+
+class NoSecrets:
+    """The sealer of a run without secrets."""
+
+    ignored: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Nothing to look for."""
+        return False
+
+    def seal(self, value: StoredValue) -> SealedValue:
+        """As it is."""
+        return value  # type: ignore[return-value]  # every stored value is a sealed value
+
+    def unseal(self, form: SealedValue) -> StoredValue:
+        """As it is."""
+        return form  # type: ignore[return-value]  # nothing was sealed
+
+    def mask(self, text: str) -> str:
+        """As it is."""
+        return text
+
+    def mask_cut(self, text: str) -> str:
+        """As it is."""
+        return text
+
+    def holds_secret(self, value: StoredValue) -> bool:
+        """Never."""
+        return False
+
+    def stream(self) -> "Mask":
+        """Hides nothing."""
+        return _NoMask()
+
+
+class _NoMask:
+    idle = True
+
+    def feed(self, text: str) -> str:
+        return text
+
+    def finish(self) -> str:
+        return ""

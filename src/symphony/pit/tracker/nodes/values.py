@@ -1,0 +1,171 @@
+"""The values of one run: what each slot's ports hold, and how expressions find them."""
+
+import asyncio
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor as Pool
+from typing import TYPE_CHECKING
+
+from symphony.pit.tracker.core.changes import Base
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.workflow.expressions import Read, Template
+from symphony.workflow.expressions.effort import SHORT
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.nodes.aside import Aside
+
+_LOADED_BYTES_MAX = 64 * 1024 * 1024
+LOADED_AT_ONCE_MAX = 1 << 20
+"""A stored value that is larger is loaded in a thread before an expression sees it."""
+
+_SCALARS = frozenset({type(None), bool, int, float})
+
+SlotOf = Callable[[str], int]
+Element = tuple[Value, int] | None
+
+
+class Values:
+    """Ports by slot; large ones by reference, loaded when an expression needs them."""
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Value],
+        environment: Mapping[str, str],
+        run_id: str,
+        started_at: str,
+        load: Callable[[ArtifactRef], Value],
+    ) -> None:
+        self.held: dict[int, Mapping[str, StoredValue]] = {}
+        self.items: dict[int, list[Value]] = {}
+        self.state: Mapping[str, StoredValue] = {}
+        self.iteration: int | None = None
+        self.base: Base | None = None  # what the state of the innermost round is recorded as
+        self.inputs: Mapping[str, StoredValue] = inputs
+        self.aside: Aside | None = None  # where what is heavy is evaluated
+        self._environment, self._load = environment, load
+        self._run: dict[str, Value] = {"id": run_id, "started_at": started_at}
+        self._loaded: dict[str, Value] = {}
+        self._loaded_bytes = [0]  # shared with the graphs inside
+
+    def inside(
+        self,
+        *,
+        inputs: Mapping[str, StoredValue] | None = None,
+        state: Mapping[str, StoredValue] | None = None,
+        iteration: int | None = None,
+        base: Base | None = None,
+    ) -> "Values":
+        """These values as a graph inside sees them: with inputs of its own, or a loop's state."""
+        other = copy.copy(self)
+        if inputs is not None:
+            other.inputs = inputs
+        other.state, other.iteration = state or {}, iteration
+        other.base = base or self.base
+        return other
+
+    def put(self, slot: int, outputs: Mapping[str, StoredValue]) -> None:
+        """The slot's ports from now on."""
+        self.held[slot] = outputs
+
+    def of(self, slot: int) -> Mapping[str, StoredValue]:
+        """The slot's ports; none if it was skipped."""
+        return self.held.get(slot, {})
+
+    def stored(self, read: Read, slot_of: SlotOf) -> StoredValue:
+        """What a bare reference gives, large values by reference."""
+        if read.kind == "port":
+            return self.of(slot_of(read.name)).get(read.port)
+        if read.kind == "input":
+            return self.inputs.get(read.name)
+        if read.kind == "state":
+            return self.state.get(read.name)
+        return self._lookup(read, slot_of, None)
+
+    def plain(self, value: StoredValue) -> Value:
+        """The value itself, loaded if it is a reference."""
+        if not isinstance(value, ArtifactRef):
+            return value
+        key = _key(value)
+        if key not in self._loaded:
+            if self._loaded_bytes[0] + value.size > _LOADED_BYTES_MAX:
+                self._loaded.clear()
+                self._loaded_bytes[0] = 0
+            self._loaded[key] = self._load(value)
+            self._loaded_bytes[0] += value.size
+        return self._loaded[key]
+
+    def render(self, template: Template, slot_of: SlotOf, element: Element) -> Value:
+        """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt.
+
+        On the loop of a run also Deferred, ValueTooLarge.
+        """
+        if template.constant:
+            return template.value
+        if template.bare is not None:
+            return self._lookup(template.bare, slot_of, element)
+        if self.aside is None:
+            return template.render(lambda read: self._lookup(read, slot_of, element))
+        if len(template.reads) == 1:  # most expressions are short, of one small value: no more is asked
+            value = self._lookup(template.reads[0], slot_of, element)
+            small = type(value) in _SCALARS or (type(value) is str and len(value) <= SHORT)
+            if small and template.light and self.aside.light:
+                return template.render(lambda _: value)
+            return self.aside.render(template, {template.reads[0]: value})
+        values = {read: self._lookup(read, slot_of, element) for read in template.reads}
+        return self.aside.render(template, values)
+
+    def _seen(self, value: StoredValue) -> Value:
+        """The value itself, as an expression sees it. Raises Deferred for a large one that is not loaded."""
+        if (
+            self.aside is not None
+            and isinstance(value, ArtifactRef)
+            and value.size > LOADED_AT_ONCE_MAX
+            and self.aside.heeded
+            and _key(value) not in self._loaded
+        ):
+            return self.aside.loaded(value)
+        return self.plain(value)
+
+    def _lookup(self, read: Read, slot_of: SlotOf, element: Element) -> Value:
+        match read.kind:
+            case "port":
+                return self._seen(self.of(slot_of(read.name)).get(read.port))
+            case "input":
+                return self._seen(self.inputs.get(read.name))
+            case "state":
+                return self._seen(self.state.get(read.name))
+            case "iteration":
+                return self.iteration
+            case "item":
+                return None if element is None else element[0]
+            case "index":
+                return None if element is None else element[1]
+            case "node":
+                return {port: self._seen(value) for port, value in self.of(slot_of(read.name)).items()}
+            case "run":
+                return self._run.get(read.name)
+            case "env":
+                return self._environment.get(read.name)
+        return None
+
+    async def preload(
+        self, templates: Iterable[Template], slot_of: SlotOf, loop: asyncio.AbstractEventLoop, pool: Pool
+    ) -> None:
+        """Load in a thread what rendering `templates` would load on the loop."""
+        for template in templates:
+            if template.bare is not None or template.constant:
+                continue
+            for read in template.reads:
+                if read.kind in ("input", "state"):
+                    held = self.stored(read, slot_of)
+                    if isinstance(held, ArtifactRef):
+                        await loop.run_in_executor(pool, self.plain, held)
+                if read.kind not in ("port", "node"):
+                    continue
+                for port, value in self.of(slot_of(read.name)).items():
+                    if isinstance(value, ArtifactRef) and read.port in ("", port):
+                        await loop.run_in_executor(pool, self.plain, value)
+
+
+def _key(ref: ArtifactRef) -> str:
+    return f"{ref.encoding}:{ref.sealed or ref.digest}"

@@ -1,0 +1,1 @@
+"""What a run leaves behind: its journal, lock, logs and requests, and how long they are kept."""

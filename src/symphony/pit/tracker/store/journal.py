@@ -1,0 +1,510 @@
+"""The journal of one run: append-only, group commit, fenced. One SQLite file for each run.
+
+A commit is one blob row that holds every record buffered since the last one, so that a chain
+of effects pays one fsync a step and a wide graph one for many. The event loop only appends to
+a list; one writer thread encodes, commits and reports back.
+"""
+
+import logging
+import os
+import queue
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from symphony.commons.checksums import row_sum
+from symphony.commons.filesystem import make_private, sync_directory
+from symphony.pit.artifacts.codec import decode_sealed
+from symphony.pit.tracker.core.budget import Limits
+from symphony.pit.tracker.core.records import Code, Record, decode_batch, decode_reused, encode_batch
+from symphony.pit.tracker.store.documents import ChildDocument, Recorded
+from symphony.pit.tracker.store.journal_rows import (
+    FORMAT,
+    PAGE_BYTES,
+    SCHEMA,
+    Fenced,
+    JournalDamaged,
+    JournalFailed,
+    JournalNewer,
+    batch_records,
+    batches,
+    check_format,
+    checked,
+    connect,
+    damaged,
+    failure,
+    journal_errors,
+    meta_rows,
+    put_meta,
+    reading,
+    rows,
+    summed,
+    upgrade,
+)
+
+__all__ = [
+    "FORMAT", "Buffer", "Fenced", "JournalDamaged", "JournalFailed", "JournalNewer", "JournalStore",
+    "MemoryStore", "Request", "RunMeta", "SqliteStore", "Writer", "examine", "is_asked", "read_all",
+    "read_meta", "read_run", "remove", "request",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+BATCH_MAX = 1024
+BATCH_AGE_S = 0.005
+_SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
+_WITH_VALUES = (Code.FINISHED, Code.OPENED, Code.ENDED)
+_APPEND = """
+INSERT INTO batches (seq, epoch, body, sum)
+SELECT ?, ?, ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
+"""
+
+
+class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a run from its start: enough to resume it anywhere."""
+
+    run_id: str
+    workflow: bytes
+    """The document as canonical JSON."""
+    source: str | None
+    """The file it came from."""
+    inputs: bytes
+    """The bound inputs, an encoded map of values."""
+    cwd: str
+    base: str
+    created_at: float
+    operators: tuple[str, ...] = ()
+    cache: bool = True
+    concurrency: int | None = None
+    version: str = ""
+    budget: Limits | None = None
+    """The strictest of all that was said at the start."""
+    variables: tuple[str, ...] = ()
+    """Names of the listed environment variables that were set: a resume needs them too."""
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts that this run may ask, beside those of the configuration."""
+    children: tuple[ChildDocument, ...] = ()
+    """The sub-workflows, as they were at the start."""
+    references: Mapping[str, int] = {}
+    """Which of them the workflow's own `workflow:` nodes mean."""
+    rerun_of: str | None = None
+    """The run whose results this one reuses."""
+
+    def recorded(self) -> Recorded:
+        """Finds the sub-workflows."""
+        return Recorded(self.children, self.references, self.base)
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What another process asks of the run's owner. `node`, `by`, `comment`: of an answer."""
+
+    kind: Literal["cancel", "pause", "approve", "reject"]
+    node: str | None = None
+    by: str | None = None
+    comment: str | None = None
+
+
+Committed = Callable[[list[Record]], None]
+"""Called in the writer's thread after each commit, in order, with the records committed."""
+
+
+class JournalStore(Protocol):
+    """Where batches go. Every adapter passes tests/contracts/test_journal.py."""
+
+    def commit(self, records: list[Record]) -> None:
+        """Make the records durable. Raises `Fenced` or `JournalFailed`."""
+        ...
+
+    def records(self) -> Iterator[Record]: ...
+    def requests(self) -> list[tuple[int, Request]]:
+        """What other processes ask of the run's owner, by number, the oldest first."""
+        ...
+
+    def settled(self, numbers: Sequence[int]) -> None:
+        """What was asked under these numbers has been done, durably: forget it."""
+        ...
+
+    def reuse(self) -> Mapping[str, bytes]:
+        """The results of another run that this one takes, by the nodes' full names."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class MemoryStore:
+    """A journal that forgets: for `--memory` and tests. It commits at once, in the caller's thread."""
+
+    def __init__(self) -> None:
+        self.batches: list[bytes] = []
+
+    def commit(self, records: list[Record]) -> None:
+        """Keep the batch, encoded as the real one does."""
+        self.batches.append(encode_batch(records))
+
+    def records(self) -> Iterator[Record]:
+        """Everything committed, in order."""
+        for body in self.batches:
+            yield from decode_batch(body)
+
+    def requests(self) -> list[tuple[int, Request]]:
+        """Nobody else can reach a run in memory."""
+        return []
+
+    def settled(self, numbers: Sequence[int]) -> None:
+        """Nothing was asked."""
+
+    def reuse(self) -> Mapping[str, bytes]:
+        """There is no other run."""
+        return {}
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+class SqliteStore:
+    """One run's file. `create` makes it, `own` takes it over with a new fencing epoch.
+
+    WAL with synchronous=FULL: a commit is one fsync and survives a power cut.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, epoch: int, seq: int) -> None:
+        """`seq` is the number of the last batch."""
+        self.path, self._db, self._epoch, self._seq = path, connection, epoch, seq
+        self._lock = threading.Lock()
+        self._asked: sqlite3.Connection | None = None  # of its own: who looks must not wait for a commit
+        self._told: set[int] = set()
+
+    @classmethod
+    def create(cls, path: Path, meta: RunMeta, reuse: Mapping[str, bytes] | None = None) -> "SqliteStore":
+        """A new journal, durable with its meta data and the results to reuse when this returns.
+
+        It is there as a whole or not at all. Raises JournalFailed, leaving nothing behind;
+        FileExistsError if there is one.
+        """
+        make_private(path.parent)
+        if path.exists():
+            raise FileExistsError(path)
+        made = path.with_name(f"{path.name}.new")
+        try:
+            os.close(os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+            _fill(made, meta, reuse or {})
+            made.rename(path)
+            sync_directory(path.parent)
+            db = _connected(path)
+        except (OSError, sqlite3.Error) as error:
+            remove(made)
+            remove(path)
+            raise failure(path, error) from error
+        except JournalFailed:
+            remove(path)
+            raise
+        return cls(path, db, 1, 0)
+
+    @classmethod
+    def own(cls, path: Path) -> "SqliteStore":
+        """Take over an existing journal: whoever wrote to it before is fenced from now on.
+
+        Everything in it is checked before. Raises JournalFailed.
+        """
+        with reading(path) as look:  # to close a connection that may write would fold a damaged log in
+            checked(path, look)
+        db = connect(path)
+        try:
+            with journal_errors(path):
+                db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
+                with db:
+                    db.execute("BEGIN IMMEDIATE")
+                    check_format(path, db)
+                    last = max((seq for seq, _ in batches(path, db)), default=0)
+                    epoch = meta_rows(path, db).get("epoch")
+                    if type(epoch) is not int:
+                        raise damaged(path, "it does not say who owns it")
+                    upgrade(db)
+                    put_meta(db, "epoch", epoch + 1)
+        except BaseException:
+            db.close()
+            raise
+        return cls(path, db, epoch + 1, last)
+
+    def commit(self, records: list[Record]) -> None:
+        """One durable row, only while the epoch is still ours."""
+        body, seq = encode_batch(records), self._seq + 1
+        row = (seq, self._epoch, body)
+        try:
+            with self._lock, self._db:
+                done = self._db.execute(_APPEND, (*row, row_sum("batches", *row), self._epoch)).rowcount
+        except sqlite3.Error as error:
+            raise failure(self.path, error) from error
+        if done != 1:
+            raise Fenced(f"another process has taken over the run in {self.path.name}")
+        self._seq = seq
+
+    def records(self) -> Iterator[Record]:
+        """Everything committed, in order."""
+        for _, record in batch_records(self.path, self._db):
+            yield record
+
+    def requests(self) -> list[tuple[int, Request]]:
+        """The requests of other processes, the oldest first. Damaged ones are told in the log, once."""
+        try:
+            if self._asked is None:
+                self._asked = connect(self.path, read_only=True)
+            found = self._asked.execute("SELECT id, body, sum FROM asked ORDER BY id").fetchall()
+        except sqlite3.OperationalError:
+            return []  # busy: the next look finds them
+        except sqlite3.Error as error:
+            raise failure(self.path, error) from error
+        out = list[tuple[int, Request]]()
+        for number, body, told in found:
+            try:
+                if row_sum("asked", number, body) != told:
+                    raise ValueError("it does not match its checksum")
+                out.append((int(number), msgspec.msgpack.decode(body, type=Request)))
+            except (ValueError, TypeError, msgspec.MsgspecError) as error:
+                if number not in self._told:
+                    logger.warning("a request to run %s is damaged, ask again: %s", self.path.stem, error)
+                    self._told.add(number)
+        return out
+
+    def settled(self, numbers: Sequence[int]) -> None:
+        """Forget these requests."""
+        try:
+            with self._lock, self._db:
+                self._db.executemany("DELETE FROM asked WHERE id = ?", [(number,) for number in numbers])
+        except sqlite3.OperationalError:
+            pass  # busy: they are found again, and mean nothing any more
+
+    def reuse(self) -> Mapping[str, bytes]:
+        """What was given at the creation."""
+        with self._lock, journal_errors(self.path):
+            found = dict[str, bytes]()
+            for name, body in rows(self.path, self._db, "reuse"):
+                if not isinstance(body, bytes):
+                    raise damaged(self.path, "a result to reuse is no bytes")
+                found[str(name)] = body
+            return found
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and release it."""
+        with self._lock:
+            if self._asked is not None:
+                self._asked.close()
+            self._db.close()
+
+
+def _connected(path: Path) -> sqlite3.Connection:
+    """A connection whose commits are durable. The first look makes the files beside the journal."""
+    db = connect(path)
+    try:
+        db.execute("PRAGMA synchronous=FULL")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _fill(path: Path, meta: RunMeta, reuse: Mapping[str, bytes]) -> None:
+    """A whole journal in the empty file `path`, durable."""
+    db = connect(path)
+    try:
+        db.executescript(f"PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
+        db.executescript(SCHEMA)
+        with db:
+            put_meta(db, "run", msgspec.msgpack.encode(meta))
+            put_meta(db, "epoch", 1)
+            put_meta(db, "format", FORMAT)
+            given = [(name, body, row_sum("reuse", name, body)) for name, body in reuse.items()]
+            db.executemany("INSERT INTO reuse VALUES (?, ?, ?)", given)
+        db.execute("PRAGMA journal_mode=WAL")
+    finally:
+        db.close()
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def read_meta(path: Path) -> RunMeta:
+    """The meta data of a journal, without owning it. Raises JournalFailed."""
+    with reading(path) as db:
+        return _meta(path, db)
+
+
+def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
+    """The meta data of a journal and every committed record, checked. Raises JournalFailed."""
+    with reading(path) as db:
+        checked(path, db)
+        return _meta(path, db), [record for _, record in batch_records(path, db)]
+
+
+def examine(path: Path) -> tuple[RunMeta, list[Record]]:
+    """As `read_run`, of all that is in a journal, also what seldom is read; leaves no file beside it."""
+    with reading(path, quiet=True) as db:
+        checked(path, db)
+        meta, records = _meta(path, db), [record for _, record in batch_records(path, db)]
+        decode_sealed(meta.inputs)
+        for record in records:
+            if len(record) > 4 and isinstance(record[4], bytes) and record[0] in _WITH_VALUES:
+                decode_sealed(record[4])
+        for _, body in rows(path, db, "reuse"):
+            decode_reused(body)  # type: ignore[arg-type]  # anything else raises, too
+        for _, body in rows(path, db, "asked"):
+            msgspec.msgpack.decode(body, type=Request)  # type: ignore[call-overload]
+        return meta, records
+
+
+def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
+    """Committed records with the row they came from, of rows after `since`. Raises JournalFailed."""
+    with reading(path) as db:
+        checked(path, db)
+        return list(batch_records(path, db, since))
+
+
+def _meta(path: Path, db: sqlite3.Connection) -> RunMeta:
+    body = meta_rows(path, db).get("run")
+    if not isinstance(body, bytes):
+        raise damaged(path, "it holds no run")
+    return msgspec.msgpack.decode(body, type=RunMeta)
+
+
+def remove(path: Path) -> None:
+    """Delete a journal and what SQLite keeps beside it, as far as they are there. Raises OSError."""
+    for suffix in ("-wal", "-shm", ""):
+        path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+
+
+def request(path: Path, what: Request) -> int:
+    """Leave a request for the owner of a run, durably; its number. Raises JournalFailed."""
+    db = connect(path)
+    try:
+        with journal_errors(path):
+            check_format(path, db)
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                body = msgspec.msgpack.encode(what)
+                if not summed(db):  # its owner is of an earlier version
+                    db.execute("CREATE TABLE IF NOT EXISTS asked "
+                               "(id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL)")  # fmt: skip
+                    return int(db.execute("INSERT INTO asked (body) VALUES (?)", (body,)).lastrowid or 0)
+                number = int(db.execute("INSERT INTO asked (body) VALUES (?)", (body,)).lastrowid or 0)
+                told = row_sum("asked", number, body)
+                db.execute("UPDATE asked SET sum = ? WHERE id = ?", (told, number))
+                return number
+    finally:
+        db.close()
+
+
+def is_asked(path: Path, number: int) -> bool:
+    """Has the request not been settled yet? Raises JournalFailed."""
+    db = connect(path, read_only=True)
+    try:
+        return db.execute("SELECT 1 FROM asked WHERE id = ?", (number,)).fetchone() is not None
+    except sqlite3.Error as error:
+        raise failure(path, error) from error
+    finally:
+        db.close()
+
+
+class Buffer:
+    """Gathers the records of one run and who waits for them; `flush` commits them.
+
+    Only the event loop's thread calls its methods. After a failed commit nothing else is written,
+    and no barrier is reached any more.
+    """
+
+    def __init__(
+        self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]
+    ) -> None:
+        self._store, self._committed, self._failed = store, committed, failed
+        self._buffer: list[Record] = []
+        self._waiters: list[Callable[[], None]] = []
+        self._error: JournalFailed | None = None
+
+    @property
+    def pending(self) -> int:
+        """Records in the buffer, not yet handed over."""
+        return len(self._buffer)
+
+    def append(self, record: Record) -> None:
+        """Buffer a record; it rides in the next commit."""
+        self._buffer.append(record)
+        if len(self._buffer) >= BATCH_MAX:
+            self.flush()
+
+    def barrier(self, reached: Callable[[], None]) -> None:
+        """Call `reached`, in the thread that commits, once all that was appended is durable."""
+        self._waiters.append(reached)
+
+    def flush(self) -> None:
+        """Commit at once, in this thread."""
+        records, self._buffer = self._buffer, []
+        waiters, self._waiters = self._waiters, []
+        self._commit(records, waiters)
+
+    def close(self) -> None:
+        """Commit what is left."""
+        self.flush()
+
+    def _commit(self, records: list[Record], waiters: list[Callable[[], None]]) -> None:
+        if self._error is not None:
+            return
+        try:
+            if records:
+                self._store.commit(records)
+        except JournalFailed as error:
+            self._error = error
+            self._failed(error)
+            return
+        self._committed(records)
+        for reached in waiters:
+            reached()
+
+
+class Writer(Buffer):
+    """A buffer that commits in a thread of its own."""
+
+    def __init__(
+        self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]
+    ) -> None:
+        super().__init__(store, committed, failed)
+        self._queue: queue.SimpleQueue[tuple[list[Record], list[Callable[[], None]]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._interval = sys.getswitchinterval()
+        self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._thread.start()
+
+    def flush(self) -> None:
+        """Hand the buffer over now."""
+        if self._buffer or self._waiters:
+            self._queue.put((self._buffer, self._waiters))
+            self._buffer, self._waiters = [], []
+
+    def close(self) -> None:
+        """Commit what is left and end the thread. Blocks until it has."""
+        self.flush()
+        self._queue.put(None)
+        self._thread.join()
+        sys.setswitchinterval(self._interval)
+
+    def _write(self) -> None:
+        ending = False
+        while not ending:
+            item = self._queue.get()
+            records: list[Record] = []
+            waiters: list[Callable[[], None]] = []
+            while True:  # drain all there is: one commit serves everybody who waits
+                if item is None:
+                    ending = True
+                else:
+                    records += item[0]
+                    waiters += item[1]
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            self._commit(records, waiters)

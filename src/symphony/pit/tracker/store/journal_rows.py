@@ -1,0 +1,298 @@
+"""The rows of a journal's file: their format, their checksums, and how damage is told.
+
+Each row carries a CRC-32 of its table, its key and its content, numbers of batches have no gaps,
+and `checked` compares the file's structure with itself: so that whatever is read is what was
+written, or an error that names the run. Journals before format 3 have no checksums; they get them
+when they are taken over.
+"""
+
+import os
+import sqlite3
+import struct
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from symphony.commons.checksums import row_sum
+from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.commons.filesystem import open_regular
+from symphony.pit.tracker.core.records import Record, decode_batch
+from symphony.workflow.files import WorkflowInvalid
+
+FORMAT = 3
+"""The version of the journal's format.
+
+1 had no record kinds after `ENDED` and other requests, 2 no checksums.
+"""
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, sum INTEGER) WITHOUT ROWID;
+CREATE TABLE batches (seq INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER);
+CREATE TABLE asked (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, sum INTEGER);
+CREATE TABLE reuse (name TEXT PRIMARY KEY, body BLOB NOT NULL, sum INTEGER) WITHOUT ROWID;
+"""
+_LATER = """
+CREATE TABLE IF NOT EXISTS asked (id INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL, sum INTEGER);
+CREATE TABLE IF NOT EXISTS reuse (name TEXT PRIMARY KEY, body BLOB NOT NULL, sum INTEGER) WITHOUT ROWID;
+"""
+_KEYS = {"meta": "key, value", "batches": "seq, epoch, body", "asked": "id, body", "reuse": "name, body"}
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT,
+                     sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_ERROR})  # fmt: skip
+_UNREADABLE = (
+    SerializationFailed, WorkflowInvalid, msgspec.MsgspecError, ValueError, TypeError, LookupError,
+    AttributeError, AssertionError, ArithmeticError, RuntimeError,
+)  # fmt: skip
+"""What decoding raises on bytes that are not what they should be."""
+_WAL_HEADER, _FRAME_HEADER = 32, 24
+PAGE_BYTES = 4096
+_PAGES = frozenset(512 << shift for shift in range(8))
+
+
+class JournalFailed(SymphonyError):
+    """The journal could not be written: nothing after the last commit is acknowledged."""
+
+    code = "journal-failed"
+
+
+class JournalNewer(JournalFailed):
+    """A later version of Symphony wrote the journal."""
+
+    code = "journal-newer"
+
+
+class JournalDamaged(JournalFailed, SerializationFailed):
+    """What is in the journal is not what was written. Nothing of it may be acted upon."""
+
+
+class Fenced(JournalFailed):
+    """Another process has taken over the run; this one must not write any more."""
+
+    code = "journal-fenced"
+
+
+def damaged(path: Path, why: str) -> JournalDamaged:
+    """The error for a damaged journal: names the run, and what can be done."""
+    run_id = path.stem
+    return JournalDamaged(
+        f"the journal of run {run_id} ({path.name}) is damaged: {why}",
+        details={"path": str(path), "run_id": run_id},
+        hint=f"restore {path} from a copy (keep what lies beside it, -wal and -shm), or give the run up "
+        f"with `symphony runs delete --damaged {run_id}`; `symphony fsck` looks at the whole home",
+    )
+
+
+def failure(path: Path, error: Exception) -> JournalFailed:
+    """What SQLite or the system says, as ours."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # A text that is not UTF-8 comes without a code.
+    if isinstance(error, sqlite3.DatabaseError) and (primary in _DAMAGE or "decode" in str(error)):
+        return damaged(path, str(error))
+    return JournalFailed(
+        f"the journal {path.name} cannot be used: {error}",
+        hint="check that the disk has space and that the home is writable",
+        details={"path": str(path)},
+    )
+
+
+@contextmanager
+def journal_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors, and those of decoding what a journal holds, as JournalFailed and JournalDamaged."""
+    try:
+        yield
+    except JournalFailed:
+        raise
+    except sqlite3.Error as error:
+        raise failure(path, error) from error
+    except _UNREADABLE as error:
+        told = error.message if isinstance(error, SymphonyError) else f"{type(error).__name__}: {error}"
+        raise damaged(path, f"what it holds makes no sense ({told[:200]})") from error
+
+
+def connect(path: Path, *, read_only: bool = False, quiet: bool = False) -> sqlite3.Connection:
+    """A connection to a journal that exists; a `quiet` one makes no file beside it. Raises JournalFailed."""
+    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
+    quiet = quiet or not os.access(path.parent, os.W_OK)
+    if read_only and quiet and not path.with_name(f"{path.name}-wal").exists():
+        uri += "&immutable=1"  # SQLite would want to write beside it, and nobody writes just now
+    try:
+        return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise failure(path, error) from error
+
+
+@contextmanager
+def reading(path: Path, *, quiet: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection that sees one state of the journal throughout. Raises as `journal_errors`."""
+    db = connect(path, read_only=True, quiet=quiet)
+    try:
+        with journal_errors(path):
+            db.execute("BEGIN")
+            check_format(path, db)
+            yield db
+    finally:
+        db.close()
+
+
+def check_format(path: Path, db: sqlite3.Connection) -> None:
+    """Raises JournalNewer for a journal that a later version wrote; JournalDamaged if that is unclear."""
+    if db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,):
+        raise damaged(path, "it is empty")
+    row = db.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    number = 1 if row is None else row[0]
+    if type(number) is not int or number < 1:
+        raise damaged(path, "it does not say its format")
+    if number > FORMAT:
+        raise JournalNewer(
+            f"the journal {path.name} has format {number}; this version knows formats up to {FORMAT}",
+            hint="use the version of symphony that wrote it, or a later one; `symphony fsck` tells whether "
+            "the file is damaged instead",
+            details={"sound": _told_format(db, number)},
+        )
+    if number >= 3 and not _summed(db, "meta"):
+        raise damaged(path, "its rows have no checksums, as those of its format have")
+
+
+def _told_format(db: sqlite3.Connection, number: int) -> bool:
+    """Does the row that tells the format match its checksum, if it has one?"""
+    if not _summed(db, "meta"):
+        return True
+    (told,) = db.execute("SELECT sum FROM meta WHERE key = 'format'").fetchone()
+    return bool(told == row_sum("meta", "format", number))
+
+
+def checked(path: Path, db: sqlite3.Connection) -> None:
+    """Compare the structure of the file, and of its write-ahead log, with itself. Raises JournalDamaged.
+
+    SQLite reads past a page that says it has fewer rows than it had, and past a log whose middle is
+    broken. O(size of the file).
+    """
+    ((found, *_),) = db.execute("PRAGMA quick_check(1)").fetchall()
+    if found != "ok":
+        raise damaged(path, str(found).replace("\n", " "))
+    if why := _log_damage(path):
+        raise damaged(path, why)
+
+
+def rows(path: Path, db: sqlite3.Connection, table: str, where: str = "") -> Iterator[tuple[object, ...]]:
+    """The rows of a table in order of their keys, each compared with its checksum.
+
+    Raises JournalDamaged. A journal of an early format may lack the table.
+    """
+    columns = _columns(db, table)
+    if not columns and table in ("asked", "reuse"):
+        return
+    summed = "sum" in columns
+    fields = _KEYS[table] + (", sum" if summed else "")
+    query = f"SELECT {fields} FROM {table} {where} ORDER BY 1"  # noqa: S608  (constants)
+    for row in db.execute(query):
+        if summed and row_sum(table, *row[:-1]) != row[-1]:
+            raise damaged(path, f"a row of `{table}` ({str(row[0])[:60]!r}) does not match its checksum")
+        yield row[:-1] if summed else row
+
+
+def meta_rows(path: Path, db: sqlite3.Connection) -> Mapping[str, object]:
+    """What is known of the run from its start, by key."""
+    return {str(key): value for key, value in rows(path, db, "meta")}
+
+
+def batch_records(path: Path, db: sqlite3.Connection, since: int = 0) -> Iterator[tuple[int, Record]]:
+    """Committed records with the row they came from, of rows after `since`. Raises JournalDamaged."""
+    with journal_errors(path):
+        for seq, body in batches(path, db, since):
+            for record in decode_batch(body):
+                yield seq, record
+
+
+def batches(path: Path, db: sqlite3.Connection, since: int = 0) -> Iterator[tuple[int, bytes]]:
+    """What was committed together, by number, after `since`. Raises JournalDamaged."""
+    expected = since + 1
+    for seq, _, body in rows(path, db, "batches", f"WHERE seq > {since:d}"):
+        if seq != expected:
+            raise damaged(path, f"row {expected} of `batches` is missing")
+        if not isinstance(body, bytes):
+            raise damaged(path, f"row {expected} of `batches` holds no bytes")
+        yield expected, body
+        expected += 1
+
+
+def upgrade(db: sqlite3.Connection) -> None:
+    """Bring a journal of an earlier format to this one. Within a transaction of the caller's."""
+    for statement in _LATER.split(";"):
+        db.execute(statement)
+    for table, fields in _KEYS.items():
+        if not _summed(db, table):
+            db.execute(f"ALTER TABLE {table} ADD COLUMN sum INTEGER")
+            key = fields.partition(",")[0]
+            found = db.execute(f"SELECT {fields} FROM {table}").fetchall()  # noqa: S608  (constants)
+            for row in found:
+                query = f"UPDATE {table} SET sum = ? WHERE {key} = ?"  # noqa: S608
+                db.execute(query, (row_sum(table, *row), row[0]))
+    put_meta(db, "format", FORMAT)
+
+
+def put_meta(db: sqlite3.Connection, key: str, value: bytes | int) -> None:
+    """One row of what is known of the run."""
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?, ?)", (key, value, row_sum("meta", key, value)))
+
+
+def summed(db: sqlite3.Connection) -> bool:
+    """Does the journal have checksums?"""
+    return _summed(db, "meta")
+
+
+def _summed(db: sqlite3.Connection, table: str) -> bool:
+    return "sum" in _columns(db, table)
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [str(row[1]) for row in db.execute(f"PRAGMA table_info({table})")]
+
+
+def _log_damage(path: Path) -> str | None:
+    """What is wrong with the write-ahead log that `path` has, if anything is.
+
+    SQLite takes a log up to the first frame whose checksum is wrong, as a power cut leaves it. Each
+    commit is synced before the next begins: if two stand behind that frame, they were once durable.
+    Call it within a transaction, so that SQLite has read the log.
+    """
+    try:
+        with open_regular(path.with_name(f"{path.name}-wal")) as log:
+            head = log.read(_WAL_HEADER)
+            commits = _commits(log, head) if len(head) == _WAL_HEADER else []
+            log.seek(0)
+            again = log.read(_WAL_HEADER)
+        with open_regular(path.with_name(f"{path.name}-shm")) as index:
+            (valid,) = struct.unpack_from("=I", index.read(48), 16)
+    except (OSError, struct.error):
+        return None
+    if again == head and sum(number > valid for number in commits) >= 2:
+        return "its write-ahead log is broken in the middle"
+    return None
+
+
+def _commits(log: BinaryIO, head: bytes) -> list[int]:
+    """The numbers, from 1, of the frames that end a transaction, of the log's current generation."""
+    size = struct.unpack_from(">I", head, 8)[0]
+    if size not in _PAGES:
+        size = PAGE_BYTES
+    frames = list[bytes]()
+    while len(frame := log.read(_FRAME_HEADER)) == _FRAME_HEADER:
+        frames.append(frame)
+        log.seek(size, os.SEEK_CUR)
+    if not frames:
+        return []
+    # Frames with another salt than an intact head are left over from an earlier generation.
+    salt = head[16:24] if _intact(head) else Counter(frame[8:16] for frame in frames).most_common(1)[0][0]
+    return [n for n, frame in enumerate(frames, 1) if frame[8:16] == salt and frame[4:8] != bytes(4)]
+
+
+def _intact(head: bytes) -> bool:
+    order = ">" if head[3] & 1 else "<"
+    first = second = 0
+    for one, other in struct.iter_unpack(f"{order}II", head[:24]):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + other + first) & 0xFFFFFFFF
+    return struct.pack(">II", first, second) == head[24:]

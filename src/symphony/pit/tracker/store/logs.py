@@ -1,0 +1,416 @@
+"""What nodes print: lines in the files of a run, bounded, and the capture of `print` in operators.
+
+A run's log is `RUN.jsonl`; when it is full it becomes `RUN.1.jsonl` and a new one begins, so that the
+newest lines stay and two files are all there ever is.
+"""
+
+import contextlib
+import contextvars
+import io
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, TextIO, TypeAlias
+
+import msgspec
+
+from symphony.commons.filesystem import make_private, open_regular
+from symphony.commons.unicode import sound
+from symphony.pit.tracker.core.masking import Mask
+
+Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
+"""`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
+Sink: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
+_LINE_CHARS_MAX = 64 * 1024
+_TAIL_CHARS = 400
+_encoder = msgspec.json.Encoder()
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that a node printed, or one piece of what a model said; `at` is epoch seconds."""
+
+    at: float
+    node: str
+    stream: Stream
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLimits:
+    """Bytes on disk, of one node and of the whole run.
+
+    A node that has had its share is cut off, a run that has had its own loses its oldest lines.
+    """
+
+    node_bytes: int = 16 * 1024 * 1024
+    run_bytes: int = 128 * 1024 * 1024
+
+
+class RunLog:
+    """Appends lines to a run's file; opened at the first line. Thread-safe, not durable.
+
+    `mask` hides secrets in a text; `masks` makes one that does so over all that a node prints to a
+    stream, so that a secret in two pieces is found too. A log that cannot be written must not fail
+    the run: it stops, and says so once on stderr.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        now_s: Callable[[], float],
+        mask: Callable[[str], str],
+        limits: LogLimits | None = None,
+        masks: Callable[[], Mask] | None = None,
+    ) -> None:
+        self._masks = masks
+        self._under_way: dict[tuple[str, Stream], _Unfinished] = {}
+        self._path, self._now_s, self._mask = path, now_s, mask
+        self._limits = limits or LogLimits()
+        self._lock = threading.Lock()
+        self._file: TextIO | None = None
+        self._size = 0
+        self._by_node: dict[str, int] = {}
+        self._tails: dict[str, str] = {}
+        self._broken = path is None
+
+    def __call__(self, node: str, text: str, stream: Stream) -> None:
+        """Write the lines of `text`, or a piece of what a model says."""
+        if not text:
+            return
+        with self._lock:
+            if stream == "tokens":
+                lines = [self._mask(text)]
+                self._tails[node] = (self._tails.get(node, "") + lines[0])[-_TAIL_CHARS:]
+            elif self._masks is None:
+                lines = self._mask(text).split("\n")
+            else:
+                lines = self._masked(node, text, stream, self._masks)
+            self._append(node, lines, stream)
+
+    def _masked(self, node: str, text: str, stream: Stream, masks: Callable[[], Mask]) -> list[str]:
+        """The lines that can be shown by now: what may be the start of a secret is held back."""
+        unfinished = self._under_way.pop((node, stream), None) or _Unfinished(masks())
+        lines = unfinished.feed(text)
+        if not unfinished.empty:
+            self._under_way[node, stream] = unfinished
+        return lines
+
+    def _append(self, node: str, lines: Iterable[str], stream: Stream) -> None:
+        if self._broken:
+            return
+        try:
+            for line in lines:
+                for at in range(0, len(line) or 1, _LINE_CHARS_MAX):
+                    self._write(node, line[at : at + _LINE_CHARS_MAX], stream)
+            if self._file is not None:
+                self._file.flush()
+        except OSError as error:
+            self._broken = True
+            self._release()
+            if sys.__stderr__ is not None:
+                sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
+
+    def tail(self, node: str) -> str:
+        """The last that a model said for `node`, at most 400 characters; empty if nothing."""
+        return self._tails.get(node, "")
+
+    def close(self) -> None:
+        """Write what was held back, and release the file."""
+        with self._lock:
+            for (node, stream), unfinished in self._under_way.items():
+                self._append(node, unfinished.finish(), stream)
+            self._under_way.clear()
+            self._release()
+
+    def _release(self) -> None:
+        """What is still buffered may find the disk full: that must not fail the run either."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
+
+    def _write(self, node: str, line: str, stream: Stream) -> None:
+        had = self._by_node.get(node, 0)
+        if had > self._limits.node_bytes:
+            return
+        entry = self._entry(node, line, stream)
+        if had + len(entry) > self._limits.node_bytes:
+            said = f"… the log of this node ends here: it holds {self._limits.node_bytes:,} bytes"
+            entry = self._entry(node, said, "stderr")
+            self._by_node[node] = self._limits.node_bytes + 1
+        else:
+            self._by_node[node] = had + len(entry)
+        self._room_for(len(entry)).write(entry)
+        self._size += len(entry)
+
+    def _entry(self, node: str, text: str, stream: Stream) -> str:
+        line = LogLine(at=self._now_s(), node=node, stream=stream, text=sound(text))
+        return _encoder.encode(line).decode() + "\n"
+
+    def _room_for(self, size: int) -> TextIO:
+        """The open file, a new one if the present one is full."""
+        if self._file is None:
+            self._file = self._open()
+        if self._size and self._size + size > self._limits.run_bytes // 2:
+            assert self._path is not None
+            self._file.close()
+            self._path.replace(older(self._path))
+            self._file = self._open()
+        return self._file
+
+    def _open(self) -> TextIO:
+        assert self._path is not None
+        make_private(self._path.parent)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe has no reader
+        number = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(number).st_size
+        return os.fdopen(number, "a", encoding="utf-8", errors="replace")
+
+
+class _Unfinished:
+    """What one node has printed to one stream and cannot be shown yet."""
+
+    def __init__(self, mask: Mask) -> None:
+        self._mask, self._line = mask, ""
+
+    @property
+    def empty(self) -> bool:
+        """Is nothing held back?"""
+        return not self._line and self._mask.idle
+
+    def feed(self, text: str) -> list[str]:
+        """The next lines in, without the end of the last; those that can be shown out.
+
+        A very long last line may be a piece of one that goes on: nothing is taken to end it.
+        """
+        goes_on = len(text) - text.rfind("\n") > _LINE_CHARS_MAX
+        self._line += self._mask.feed(text if goes_on else text + "\n")
+        *lines, self._line = self._line.split("\n")
+        if len(self._line) >= _LINE_CHARS_MAX:
+            lines.append(self._line)
+            self._line = ""
+        return lines
+
+    def finish(self) -> list[str]:
+        """All that was held back."""
+        rest = (self._line + self._mask.finish()).removesuffix("\n")
+        return rest.split("\n") if rest else []
+
+
+def older(path: Path) -> Path:
+    """Where the lines go that were written before the file at `path` was begun."""
+    return path.with_name(f"{path.stem}.1{path.suffix}")
+
+
+def read_log(path: Path, node: str | None = None, stream: Stream | None = None) -> Iterator[LogLine]:
+    """The lines of a run, of one node and stream if they are named; damaged lines are passed over."""
+    for file in (older(path), path):
+        with contextlib.suppress(FileNotFoundError), io.BufferedReader(open_regular(file)) as opened:
+            yield from _wanted(opened, node, stream)
+
+
+def follow_log(
+    path: Path,
+    going: Callable[[], bool],
+    wait: Callable[[], None],
+    node: str | None = None,
+    stream: Stream | None = None,
+) -> Iterator[LogLine]:
+    """Yield what `read_log` does, and what is added, until `going` says that nothing more comes.
+
+    `wait` is called whenever there is nothing new. Survives that the file is begun anew.
+    """
+    tails = [_Tail(older(path)), _Tail(path)]
+    try:
+        while True:
+            more = going()  # asked before reading: what was written until then is never missed
+            found = False
+            if tails[-1].moved():  # its last lines are now under the older name
+                tails[0].close()
+                tails = [tails[-1], _Tail(path)]
+            for tail in tails:
+                for line in _wanted(tail.lines(), node, stream):
+                    found = True
+                    yield line
+            if not more and not found:
+                return
+            if not found:
+                wait()
+    finally:
+        for tail in tails:
+            tail.close()
+
+
+class _Tail:
+    """A file that grows, read line by line; an unfinished last line waits for its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._rest = b""
+
+    def moved(self) -> bool:
+        """Is another file now where this one was opened?"""
+        if self._file is None:
+            return False
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        here = os.fstat(self._file.fileno())
+        return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
+
+    def lines(self) -> Iterator[bytes]:
+        """What has been added since the last call."""
+        if self._file is None:
+            try:
+                self._file = io.BufferedReader(open_regular(self._path))
+            except FileNotFoundError:
+                return
+        for raw in self._file:
+            if raw.endswith(b"\n"):
+                yield self._rest + raw
+                self._rest = b""
+            else:
+                self._rest += raw
+
+    def close(self) -> None:
+        """Release the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+_decoder = msgspec.json.Decoder(LogLine)
+
+
+def _wanted(lines: Iterable[bytes], node: str | None, stream: Stream | None) -> Iterator[LogLine]:
+    for raw in lines:
+        try:
+            line = _decoder.decode(raw)
+        except msgspec.MsgspecError:
+            continue
+        if (node is None or _within(line.node, node)) and (stream is None or line.stream == stream):
+            yield line
+
+
+def _within(name: str, node: str) -> bool:
+    """Is the step `name` the node itself, one of its elements or rounds, or something inside it?"""
+    return name == node or (name.startswith(node) and name[len(node)] in "[#.")
+
+
+_printing = threading.Lock()  # one for all: it is held for moments, and a lock for each node costs more
+
+
+class capture:
+    """Give `sink` what the code inside prints, in this task and in threads run in its context.
+
+    `sink` gets whole lines, however many writes they came in; one that does not end, in pieces.
+    """
+
+    __slots__ = ("_closed", "_lines", "_sink", "_token")
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._lines: dict[Literal["stdout", "stderr"], str] | None = None  # made when something is printed
+        self._closed = False
+
+    def __enter__(self) -> None:
+        self._token = _capture.set(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        _capture.reset(self._token)
+        self._closed = True
+        if self._lines is not None:
+            for stream in self._lines:
+                self.write("", stream)
+
+    def write(self, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """Take a piece of what is printed; after the end of the code inside, at once."""
+        with _printing:
+            if self._lines is None:
+                self._lines = {"stdout": "", "stderr": ""}
+            lines, newline, rest = (self._lines[stream] + text).rpartition("\n")
+            if rest and (self._closed or len(rest) >= _LINE_CHARS_MAX):
+                lines, newline, rest = f"{lines}{newline}{rest}", "\n", ""
+            self._lines[stream] = rest
+        if newline and (told := lines.rstrip("\n")):
+            self._sink(told, stream)
+
+
+_capture: contextvars.ContextVar[capture | None] = contextvars.ContextVar("symphony_capture", default=None)
+
+
+class _Routed:
+    """Stands in for `sys.stdout` or `sys.stderr`: what operators print goes to their node's log."""
+
+    def __init__(self, original: TextIO, stream: Literal["stdout", "stderr"]) -> None:
+        self._original, self._stream = original, stream
+
+    def write(self, text: str) -> int:
+        present = _capture.get()
+        if present is None:
+            return self._original.write(text)
+        present.write(text, self._stream)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def fileno(self) -> int:
+        """For programs that an operator starts: never the descriptor that results go out by."""
+        if _capture.get() is None:
+            return self._original.fileno()
+        return 1 if self._stream == "stdout" else 2
+
+    @property
+    def buffer(self) -> "BinaryIO | _RoutedBytes":
+        present = _capture.get()
+        return self._original.buffer if present is None else _RoutedBytes(present, self._stream)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._original, name)
+
+
+class _RoutedBytes:
+    """Stands in for the bytes below a stream, for one operator."""
+
+    def __init__(self, present: capture, stream: Literal["stdout", "stderr"]) -> None:
+        self._present, self._stream = present, stream
+
+    def write(self, body: bytes | bytearray | memoryview) -> int:
+        self._present.write(bytes(body).decode("utf-8", "replace"), self._stream)
+        return len(body)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        """Nothing is held back but the beginning of a line."""
+
+
+_installed = 0
+
+
+@contextlib.contextmanager
+def routed_streams() -> Iterator[None]:
+    """While this is open, `capture` takes what operators print. Nests."""
+    global _installed
+    originals = sys.stdout, sys.stderr
+    if _installed == 0:
+        sys.stdout = _Routed(sys.stdout, "stdout")
+        sys.stderr = _Routed(sys.stderr, "stderr")
+    _installed += 1
+    try:
+        yield
+    finally:
+        _installed -= 1
+        if _installed == 0:
+            sys.stdout, sys.stderr = originals

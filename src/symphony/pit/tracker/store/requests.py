@@ -1,0 +1,145 @@
+"""Steering a run from outside: its owner is asked, or the journal written where there is none. Blocking."""
+
+import os
+import threading
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.core.machine import Do
+from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.store import journal
+from symphony.pit.tracker.store.journal import Request, SqliteStore
+from symphony.pit.tracker.store.locks import RunBusy
+from symphony.pit.tracker.store.structure import APPROVED, REJECTED
+from symphony.ports.clock import Clock
+from symphony.ports.runs import RunStatus
+from symphony.ports.values import Value
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.store.runs import Runs
+
+OWNER_ANSWERS_S = 3.0
+_LOOK_EVERY_S = 0.05
+
+
+class Reached(Enum):
+    """Where a request was done."""
+
+    HERE = "here"  # nobody owned the run: it is in the journal
+    OWNER = "owner"  # the owner has done it
+    LEFT = "left"  # the owner has it, durably, but has not come to it yet
+
+
+class Control:
+    """Cancels, pauses and answers."""
+
+    def __init__(self, runs: "Runs", clock: Clock) -> None:
+        self._runs, self._clock = runs, clock
+
+    def ask(self, run_id: str, request: Request) -> Reached:
+        """See to it that `request` is done; durable when this returns.
+
+        Raises SymphonyError `run-ended`, `not-waiting`, RunNotFound, JournalFailed.
+        """
+        self._check(run_id, request)
+        path, lock = self._runs.journal_path(run_id), self._runs.lock(run_id)
+        number, left = None, OWNER_ANSWERS_S
+        while True:
+            try:
+                lock.acquire(os.getpid())
+            except RunBusy:
+                if number is None:
+                    number = journal.request(path, request)
+                elif not journal.is_asked(path, number):
+                    return Reached.OWNER
+                elif left <= 0:
+                    return Reached.LEFT
+                threading.Event().wait(_LOOK_EVERY_S)
+                left -= _LOOK_EVERY_S
+                continue
+            try:
+                if number is not None and self._was_done(run_id, request, number):
+                    return Reached.OWNER
+                self._here(run_id, request, number)
+                return Reached.HERE
+            finally:
+                lock.release()
+
+    def _was_done(self, run_id: str, request: Request, number: int) -> bool:
+        """Has the owner done it, and let go of the run since? It may have ended before it noted so."""
+        if not journal.is_asked(self._runs.journal_path(run_id), number):
+            return True
+        ended = self._runs.replay(run_id).ended
+        return request.kind == "cancel" and ended is not None and ended[0] is RunStatus.CANCELLED
+
+    def _check(self, run_id: str, request: Request) -> Replay:
+        replay = self._runs.replay(run_id)
+        if replay.ended is not None:
+            raise SymphonyError(
+                f"the run has ended: {replay.ended[0]}",
+                code="run-ended",
+                hint=f"to run it anew: symphony runs rerun {run_id}",
+            )
+        if request.node is not None:
+            waiting = replay.waiting()
+            if waiting.get(request.node) not in replay.asked:
+                asked = [name for name, slot in waiting.items() if slot in replay.asked]
+                raise SymphonyError(
+                    f"node {request.node!r} asks nobody now",
+                    code="not-waiting",
+                    hint=f"these ask: {', '.join(asked)}" if asked else "no node of the run asks anybody",
+                )
+        return replay
+
+    def _here(self, run_id: str, request: Request, number: int | None) -> None:
+        """Write what is asked into the journal of a run whose lock is held."""
+        replay = self._check(run_id, request)  # again: it may have ended meanwhile
+        if request.kind == "cancel":
+            self._runs.end_orphans(run_id)
+        store = SqliteStore.own(self._runs.journal_path(run_id))
+        try:
+            store.commit(_RECORDS[request.kind](replay, request, self._clock.now_s()))
+            if number is not None:
+                store.settled([number])
+        finally:
+            store.close()
+
+
+def _pause(_: Replay, __: Request, now: float) -> list[Record]:
+    return [(Code.PAUSED, 0, now)]
+
+
+def _answer(replay: Replay, request: Request, now: float) -> list[Record]:
+    slot = replay.waiting()[request.node or ""]
+    approved = request.kind == "approve"
+    outputs: dict[str, Value] = {"approved": approved, "by": request.by, "comment": request.comment}
+    body = encode_value(outputs)
+    taken = APPROVED if approved else REJECTED
+    return [(Code.FINISHED, slot, now, replay.started.get(slot, now), body, taken, None)]
+
+
+def _cancel(replay: Replay, _: Request, now: float) -> list[Record]:
+    """Everything is stopped at once: nothing runs without an owner."""
+    records: list[Record] = [(Code.CANCEL, 0, now)]
+    replay.apply(records[0])
+    while not replay.machine.done:
+        stops = [command for command in replay.machine.outstanding() if command.do is Do.STOP]
+        assert stops  # else the machine would have ended
+        for command in stops:
+            record: Record = (Code.CANCELLED, command.slot, now)
+            replay.apply(record)
+            records.append(record)
+    records.append((Code.ENDED, 0, now, str(RunStatus.CANCELLED), None, None))
+    return records
+
+
+_RECORDS: dict[str, Callable[[Replay, Request, float], list[Record]]] = {
+    "cancel": _cancel,
+    "pause": _pause,
+    "approve": _answer,
+    "reject": _answer,
+}

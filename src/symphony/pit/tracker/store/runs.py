@@ -1,0 +1,284 @@
+"""The runs under a home: their journals, locks and logs, seen from any process. Blocking."""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from symphony.commons.errors import SymphonyError
+from symphony.commons.marks import WORKER_VARIABLE, marks_of
+from symphony.commons.processes import end_marked
+from symphony.pit.tracker.core.records import Record
+from symphony.pit.tracker.core.replay import Replay, shown_outputs
+from symphony.pit.tracker.store import journal
+from symphony.pit.tracker.store.journal import JournalDamaged, Request, RunMeta
+from symphony.pit.tracker.store.journal_rows import journal_errors
+from symphony.pit.tracker.store.locks import RunLock
+from symphony.pit.tracker.store.logs import LogLine, Stream, follow_log, older, read_log
+from symphony.pit.tracker.store.requests import Control, Reached
+from symphony.pit.tracker.store.structure import plan_of
+from symphony.ports.clock import Clock
+from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.workflow import loads
+
+CONCURRENCY = 64
+"""Nodes that run at once unless a run says otherwise."""
+_DONE = (NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED)
+
+
+class RunNotFound(SymphonyError):
+    """No run has this id, or several begin with it."""
+
+    code = "run-not-found"
+
+
+class Runs:
+    """What is known of the runs under `home`; reads journals without owning them."""
+
+    def __init__(self, home: Path, clock: Clock, unlink: Callable[[str], None]) -> None:
+        self._home = home
+        self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
+        self._control, self._unlink = Control(self, clock), unlink
+
+    def journal_path(self, run_id: str) -> Path:
+        """The run's journal."""
+        return self._journals / f"{run_id}.db"
+
+    def lock(self, run_id: str) -> RunLock:
+        """The run's lock."""
+        return RunLock(self._locks / f"{run_id}.lock")
+
+    def log_path(self, run_id: str) -> Path:
+        """The run's log of what nodes printed."""
+        return self._logs / f"{run_id}.jsonl"
+
+    def ids(self) -> list[str]:
+        """Every run, newest first: ids sort by time."""
+        with contextlib.suppress(FileNotFoundError):
+            return sorted((p.stem for p in self._journals.glob("*.db")), reverse=True)
+        return []
+
+    def find(self, run_id_or_prefix: str) -> str:
+        """The full id; `last` is the newest. Raises RunNotFound."""
+        ids = self.ids()
+        found = ids[:1] if run_id_or_prefix == "last" else [i for i in ids if i.startswith(run_id_or_prefix)]
+        if len(found) == 1 or run_id_or_prefix in found:
+            return run_id_or_prefix if run_id_or_prefix in found else found[0]
+        if not found:
+            raise RunNotFound(f"there is no run {run_id_or_prefix!r}", hint="see symphony runs list")
+        raise RunNotFound(f"{len(found)} runs begin with {run_id_or_prefix!r}", hint="give more characters")
+
+    def meta(self, run_id: str) -> RunMeta:
+        """What was recorded at the start. Raises RunNotFound, JournalFailed."""
+        self._require(run_id)
+        return journal.read_meta(self.journal_path(run_id))
+
+    def list(
+        self,
+        *,
+        limit: int = 20,
+        status: RunStatus | None = None,
+        passed_over: Callable[[SymphonyError], object] = lambda _: None,
+    ) -> "list[RunSummary]":
+        """The newest runs, damaged ones too; others that cannot be read are told to `passed_over`."""
+        out: list[RunSummary] = []
+        for run_id in self.ids():
+            try:
+                summary = self.summary(run_id)
+            except JournalDamaged as error:
+                summary = _damaged(run_id, self.journal_path(run_id), error)
+            except SymphonyError as error:
+                passed_over(error)
+                continue
+            if status is None or summary.status is status:
+                out.append(summary)
+            if len(out) >= limit:
+                break
+        return out
+
+    def summary(self, run_id: str) -> RunSummary:
+        """One line about a run."""
+        meta, replay = self._replayed(run_id)
+        status = self._status(run_id, replay)
+        nodes = replay.machine.root.plan.nodes
+        done = sum(replay.status(slot) in _DONE for slot in range(len(nodes)))
+        with journal_errors(self.journal_path(run_id)):
+            workflow = str(msgspec.json.decode(meta.workflow)["name"])
+        return RunSummary(
+            run_id=run_id,
+            workflow=workflow,
+            status=status,
+            started_at=meta.created_at,
+            finished_at=replay.ended_at,
+            nodes_total=len(nodes),
+            nodes_done=done,
+            error=replay.ended[2] if replay.ended else None,
+            owner_pid=replay.owner if status is RunStatus.RUNNING else None,
+        )
+
+    def status(self, run_id: str) -> RunStatus:
+        """Where the run stands. Raises RunNotFound, JournalFailed."""
+        return self._status(run_id, self._replayed(run_id)[1])
+
+    def result(self, run_id: str) -> RunResult:
+        """The run as it stands, secrets hidden."""
+        _, replay = self._replayed(run_id)
+        with journal_errors(self.journal_path(run_id)):
+            outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
+        result = replay.result(run_id, self._status(run_id, replay), outputs)
+        if replay.ended is not None and replay.ended[2] is not None:
+            return msgspec.structs.replace(result, error=replay.ended[2])
+        return result
+
+    def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
+        """Every durable event with a `seq` after `since`."""
+        meta, records = self._recorded(run_id)
+        with journal_errors(self.journal_path(run_id)):
+            replay = _fresh(meta)
+            found = []
+            for record in records:
+                replay.apply(record)
+                event = replay.event(record)
+                if event.seq > since:
+                    found.append(event)
+        yield from found
+
+    def logs(
+        self, run_id: str, node: str | None = None, *, stream: Stream | None = None
+    ) -> Iterator[LogLine]:
+        """What nodes printed and models said, of one node or one stream if they are named."""
+        self.meta(run_id)
+        return read_log(self.log_path(run_id), node, stream)
+
+    def follow_logs(
+        self,
+        run_id: str,
+        wait: Callable[[], None],
+        node: str | None = None,
+        *,
+        stream: Stream | None = None,
+    ) -> Iterator[LogLine]:
+        """Yield what `logs` does, and what comes, until no process owns the run.
+
+        `wait` is called between looks.
+        """
+        self.meta(run_id)
+        return follow_log(self.log_path(run_id), self.lock(run_id).held, wait, node, stream)
+
+    def cancel(self, run_id: str) -> RunStatus:
+        """Ask the owner to cancel; without an owner the run is cancelled here and now.
+
+        Gives the status known at once: `running` while the owner still has to act.
+        """
+        replay = self.replay(run_id)
+        if replay.ended is not None:
+            self.end_orphans(run_id)
+            return replay.ended[0]
+        reached = self._control.ask(run_id, Request(kind="cancel"))
+        return RunStatus.CANCELLED if reached is Reached.HERE else self.status(run_id)
+
+    def marks(self, run_id: str) -> dict[str, str]:
+        """What the processes of the run carry in their environment."""
+        return marks_of(run_id, self._home)
+
+    def end_orphans(self, run_id: str) -> int:
+        """End what a dead owner's nodes left running: processes that carry the run's marks. Gives how many.
+
+        SIGTERM, then SIGKILL after two seconds.
+        """
+        return end_marked(*self.marks(run_id).items())
+
+    def pause(self, run_id: str) -> Reached:
+        """Let nothing more begin; what runs ends. Raises SymphonyError `run-ended`, RunNotFound."""
+        return self._control.ask(run_id, Request(kind="pause"))
+
+    def answer(
+        self, run_id: str, node: str, *, approved: bool, by: str | None = None, comment: str | None = None
+    ) -> Reached:
+        """Answer what the approval `node` asks; durable when this returns.
+
+        Raises SymphonyError `not-waiting`, `run-ended`, RunNotFound.
+        """
+        kind: Literal["approve", "reject"] = "approve" if approved else "reject"
+        return self._control.ask(run_id, Request(kind=kind, node=node, by=by, comment=comment))
+
+    def delete(self, run_id: str, *, damaged: bool = False) -> None:
+        """Remove a run that nobody owns: its journal, log and references. Raises RunBusy.
+
+        One whose journal is damaged only with `damaged`; else JournalFailed.
+        """
+        try:
+            self._recorded(run_id)
+        except JournalDamaged:
+            if not damaged:
+                raise
+        lock = self.lock(run_id)
+        lock.acquire(os.getpid())
+        try:
+            self._unlink(run_id)
+            journal.remove(self.journal_path(run_id))
+            self.log_path(run_id).unlink(missing_ok=True)
+            older(self.log_path(run_id)).unlink(missing_ok=True)
+            lock.path.unlink(missing_ok=True)
+        finally:
+            lock.release()
+
+    def records(self, run_id: str) -> Sequence[Record]:
+        """Everything that is recorded of the run, in order. Raises JournalFailed."""
+        return self._recorded(run_id)[1]
+
+    def replay(self, run_id: str) -> Replay:
+        """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""
+        return self._replayed(run_id)[1]
+
+    def _replayed(self, run_id: str) -> tuple[RunMeta, Replay]:
+        meta, records = self._recorded(run_id)
+        return meta, replay_of(self.journal_path(run_id), meta, records)
+
+    def _recorded(self, run_id: str) -> tuple[RunMeta, Sequence[Record]]:
+        self._require(run_id)
+        return journal.read_run(self.journal_path(run_id))
+
+    def _require(self, run_id: str) -> None:
+        if not self.journal_path(run_id).is_file():
+            raise RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
+
+    def _status(self, run_id: str, replay: Replay) -> RunStatus:
+        if replay.ended is not None:
+            return replay.ended[0]
+        if self.lock(run_id).held():
+            return RunStatus.RUNNING if replay.seq else RunStatus.PENDING
+        if replay.machine.paused:
+            return RunStatus.PAUSED
+        return RunStatus.WAITING if replay.seq and replay.machine.stuck() else RunStatus.INTERRUPTED
+
+
+def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
+    """What can be said of a run whose journal says nothing that counts."""
+    begins = run_id.replace("-", "")[:12]  # of a UUID of version 7: milliseconds
+    at = int(begins, 16) / 1000 if re.fullmatch("[0-9a-f]{12}", begins) else path.stat().st_mtime
+    told = RunError(code=error.code, message=error.message, hint=error.hint)
+    return RunSummary(run_id=run_id, workflow="", status=RunStatus.DAMAGED, started_at=at, error=told)
+
+
+def replay_of(path: Path, meta: RunMeta, records: Sequence[Record]) -> Replay:
+    """What the records of the journal `path` say. Raises JournalFailed if they make no sense."""
+    with journal_errors(path):
+        replay = _fresh(meta)
+        for record in records:
+            replay.apply(record)
+        return replay
+
+
+def _fresh(meta: RunMeta) -> Replay:
+    plan = plan_of(loads(meta.workflow, "json"), meta.recorded())
+    return Replay(plan, limit=meta.concurrency or CONCURRENCY)
+
+
+def end_escaped(marks: Mapping[str, str]) -> int:
+    """End what a run left behind, for its owner: its own workers, and all below them, are left to it."""
+    return end_marked(*marks.items(), sparing=(WORKER_VARIABLE, f"{os.getpid()}-"))
