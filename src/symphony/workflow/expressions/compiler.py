@@ -104,6 +104,12 @@ class Template:
             self._type = type_of(self.value)
         return self._type
 
+    @property
+    def inside(self) -> "Sequence[Template] | Mapping[str, Template] | None":
+        """The elements of a list or map in which expressions stand, each a template; None of all else."""
+        parts = self._parts
+        return parts.items if isinstance(parts, _List | _Map) else None
+
     def render(self, lookup: Lookup) -> Value:
         """The value, with what `lookup` gives for each read. Raises ExpressionFailed."""
         if self._parts is not None:

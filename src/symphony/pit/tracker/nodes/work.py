@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog, Port
@@ -79,6 +80,8 @@ class Work:
     inputs: Mapping[str, Template]
     wired: tuple[Wire, ...] | None = None
     """For an inline node: its inputs, if each needs no expression."""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """Where each input comes from, with the numbers of nodes in place of their names."""
     config: Mapping[str, Template]
     input_ports: Mapping[str, Port] | None = None
     output_types: Mapping[str, PortType] = field(default_factory=dict)
@@ -138,11 +141,12 @@ def works_of(
     transforms = _transforms(workflow)
     conditions = _conditions(workflow, compiler)
     nodes = workflow.nodes
-    sources = {name: i for i, (name, node) in enumerate(nodes.items()) if node.on_error.fallback is None}
+    numbers = {name: i for i, (name, node) in enumerate(nodes.items()) if node.on_error.fallback is None}
+    sources = Sources(numbers)
     return tuple(
         _work(
-            name, node, transforms.get(name, {}), conditions.get(name, ()), sources, compiler, catalog,
-            operators, base,
+            name, node, transforms.get(name, {}), conditions.get(name, ()), numbers, sources, compiler,
+            catalog, operators, base,
         )
         for name, node in nodes.items()
     )  # fmt: skip
@@ -177,7 +181,8 @@ def _work(
     node: Node,
     edges: Mapping[str, tuple[DataEdge, str | None]],
     conditions: tuple[tuple[str, Template], ...],
-    sources: Mapping[str, int],
+    numbers: Mapping[str, int],
+    sources: Sources,
     compiler: Compiler,
     catalog: Catalog,
     operators: Mapping[str, Operator],
@@ -205,7 +210,8 @@ def _work(
         model=model,
         version=version,
         inputs=inputs,
-        wired=_wired(inputs, sources) if inline else None,
+        wired=_wired(inputs, numbers) if inline else None,
+        sources={entry: sources.of(template) for entry, template in inputs.items()},
         config={key: compiler.template(value) for key, value in node.config.items()},
         input_ports=ports[0],
         output_types={k: p.type for k, p in ports[1].items()},
@@ -234,14 +240,14 @@ def _work(
     )
 
 
-def _wired(inputs: Mapping[str, Template], sources: Mapping[str, int]) -> tuple[Wire, ...] | None:
+def _wired(inputs: Mapping[str, Template], numbers: Mapping[str, int]) -> tuple[Wire, ...] | None:
     wires = []
     for name, template in inputs.items():
         read = template.bare
         if template.constant:
             wires.append(Wire(name, CONSTANT, "", template.value))
-        elif read is not None and read.kind == "port" and read.name in sources:
-            wires.append(Wire(name, sources[read.name], read.port, None))
+        elif read is not None and read.kind == "port" and read.name in numbers:
+            wires.append(Wire(name, numbers[read.name], read.port, None))
         elif read is not None and read.kind in ("item", "index"):
             wires.append(Wire(name, ITEM if read.kind == "item" else INDEX, "", None))
         else:

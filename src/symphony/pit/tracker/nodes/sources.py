@@ -1,0 +1,100 @@
+"""Where the value of an input comes from, resolved when the plan is made: nothing is looked up by name. Pure.
+
+A reference to a node of the same level that has no fallback becomes the number of that node; lists and
+maps of such references and of constants keep their form. All else stays a template to be rendered.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from symphony.ports.values import Value
+from symphony.workflow.expressions import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value without expressions."""
+
+    value: Value
+
+
+class PortRead(NamedTuple):
+    """Port `port` of node `node` of the same graph: of slot `base + node`, null if it holds none.
+
+    The node has no fallback, which might stand in.
+    """
+
+    node: int
+    port: str
+
+
+@dataclass(frozen=True, slots=True)
+class ElementRead:
+    """The item of an element of a fan-out (`part` 0), or its index (1)."""
+
+    part: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A template that is rendered with names looked up."""
+
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class ListMade:
+    """A list whose elements are known one by one; `ports` are its elements if all are `PortRead`."""
+
+    template: Template
+    items: "tuple[Source, ...]"
+    ports: tuple[PortRead, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class MapMade:
+    """A map whose values are known one by one."""
+
+    template: Template
+    items: "Mapping[str, Source]"
+
+
+Source: TypeAlias = Constant | PortRead | ElementRead | ListMade | MapMade | Rendered
+
+
+class Sources:
+    """Resolves the templates of one graph. `numbers` gives the nodes without a fallback."""
+
+    def __init__(self, numbers: Mapping[str, int]) -> None:
+        self._numbers = numbers
+        self._known: dict[int, Source] = {}  # by the template, which lives as long as the graph
+        self._held: list[Template] = []
+
+    def of(self, template: Template) -> Source:
+        """Where the template's value comes from."""
+        found = self._known.get(id(template))
+        if found is None:
+            found = self._known[id(template)] = self._made(template)
+            self._held.append(template)
+        return found
+
+    def _made(self, template: Template) -> Source:
+        if template.constant:
+            return Constant(template.value)
+        read = template.bare
+        if read is not None:
+            number = self._numbers.get(read.name) if read.kind == "port" else None
+            if number is not None:
+                return PortRead(number, read.port)
+            if read.kind in ("item", "index"):
+                return ElementRead(0 if read.kind == "item" else 1)
+            return Rendered(template)
+        inside = template.inside
+        if isinstance(inside, Mapping):
+            return MapMade(template, {key: self.of(item) for key, item in inside.items()})
+        if inside is None:
+            return Rendered(template)
+        items = tuple(map(self.of, inside))
+        ports = tuple([item for item in items if type(item) is PortRead])
+        return ListMade(template, items, ports if len(ports) == len(items) else None)
