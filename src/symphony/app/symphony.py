@@ -35,7 +35,7 @@ from symphony.pit.tracker.nodes.execution import Executor, LogWriter
 from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
-from symphony.pit.tracker.store.documents import record_children
+from symphony.pit.tracker.store.documents import record_children, recorded_form
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.keeping import ENDED, Keep, Pruned, foreseen, prune, retain_logs
@@ -50,7 +50,7 @@ from symphony.ports.tracing import Tracing
 from symphony.ports.values import Value
 from symphony.sdk import Operator, load_operators
 from symphony.workflow.catalog import Catalog, ModelInfo
-from symphony.workflow.files import Resolver, WorkflowInvalid, check_file, dumps
+from symphony.workflow.files import Resolver, WorkflowInvalid, check_file
 from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
 from symphony.workflow.problems import ValidationReport
@@ -326,7 +326,7 @@ class Symphony:
         children, references = record_children(model, resolver)
         meta = RunMeta(
             run_id=new_run_id(),
-            workflow=dumps(model, "json"),
+            workflow=recorded_form(model),
             source=source,
             inputs=b"",
             cwd=str(here),

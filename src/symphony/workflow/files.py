@@ -187,14 +187,15 @@ def _sound(reading: Reading, path: Path | None) -> Workflow:
     return reading.workflow
 
 
-def dumps(workflow: Workflow, format: str, *, compressed: bool = False) -> bytes:
+def dumps(workflow: Workflow, format: str, *, compressed: bool = False, derived: bool = True) -> bytes:
     """The canonical document in one of `FORMATS`, packed with Zstandard if `compressed`.
 
-    JSON shows derived edges too. Reading it back gives an equal workflow. Raises UnknownFormat,
-    and SerializationFailed if the workflow holds what is no value.
+    JSON shows derived edges too, unless `derived` is false: they are most of a large document, and
+    only programs that read no expressions need them. Reading it back gives an equal workflow.
+    Raises UnknownFormat, and SerializationFailed if the workflow holds what is no value.
     """
     kind = format_named(format)
-    body = kind.write(write_tree(workflow, derived=kind.derived_edges, binary=kind.binary))
+    body = kind.write(write_tree(workflow, derived=derived and kind.derived_edges, binary=kind.binary))
     return packed(body) if compressed else body
 
 

@@ -10,6 +10,11 @@ from symphony.workflow.files import Resolver
 from symphony.workflow.model import ControlNode, Node, SubWorkflowNode, Workflow
 
 
+def recorded_form(workflow: Workflow) -> bytes:
+    """The canonical JSON of a workflow, as a run's journal keeps it: without the edges that are derived."""
+    return dumps(workflow, "json", derived=False)
+
+
 class ChildDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One sub-workflow: its canonical JSON, the folder of its file, and whom its nodes refer to.
 
@@ -39,7 +44,7 @@ def record_children(
                 found.append(None)
                 inner = visit(below, beside.child(reference))
                 found[places[path]] = ChildDocument(
-                    document=dumps(below, "json"), base=str(path.parent), references=inner
+                    document=recorded_form(below), base=str(path.parent), references=inner
                 )
             references[reference] = places[path]
         return references
