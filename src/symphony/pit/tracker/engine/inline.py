@@ -60,7 +60,7 @@ class Inline:
             # Encoded once: the same bytes tell that nothing is large, and are what is recorded.
             if (
                 self._secrets
-                or work.typed_outputs
+                or work.output_checks
                 or work.node.artifact is not None
                 or len(body := encode_value(outputs)) > INLINE_BYTES_MAX
             ):

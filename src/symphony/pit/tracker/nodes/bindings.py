@@ -247,7 +247,7 @@ class Bindings:
             source = self._shown(chosen) if chosen is not None else self._first_success(slot)
             self.values.put(slot, self.values.of(source))
 
-    def instead(self, slot: int) -> dict[str, StoredValue]:
+    def instead(self, slot: int) -> Mapping[str, StoredValue]:
         """What `on_error: {value: …}` gives in place of outputs. Raises as `render`, and `type-mismatch`."""
         work, level, element = self.work(slot), self.level(slot), self.element(slot)
         if work.for_each is not None and slot not in self._machine.element_of:

@@ -6,34 +6,33 @@ from typing import TypeVar
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.nodes.work import Work
 from symphony.ports.values import StoredValue, Value
-from symphony.workflow.types import mismatch
 
 V = TypeVar("V", Value, StoredValue)
 
 
 def check_inputs(work: Work, inputs: Mapping[str, StoredValue]) -> None:
     """Raises SymphonyError `type-mismatch` for a value that its port does not take."""
+    checks = work.input_checks
     for name, value in inputs.items():
-        port = None if work.input_ports is None else work.input_ports.get(name)
-        if port is not None and (why := mismatch(value, port.type)):
-            raise SymphonyError(
-                f"input {name}: {why}", code="type-mismatch", hint=f"{name} takes {port.type}"
-            )
+        check = checks.get(name)
+        if check is not None and (why := check(value)) is not None:
+            kind = (work.input_ports or {})[name].type
+            raise SymphonyError(f"input {name}: {why}", code="type-mismatch", hint=f"{name} takes {kind}")
 
 
-def check_outputs(work: Work, outputs: Mapping[str, V]) -> dict[str, V]:
-    """Outputs of the declared types, integers in ports of numbers made doubles.
+def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:
+    """Outputs of the declared types, integers in ports of numbers made doubles: a copy where there are any.
 
     Raises SymphonyError `type-mismatch`.
     """
-    checked = dict(outputs)
+    checks, checked = work.output_checks, outputs
     for name, value in outputs.items():
-        kind = work.output_types.get(name)
-        if kind is None or kind.kind == "any":
+        check = checks.get(name)
+        if check is None:
             continue
-        if kind.kind == "number" and isinstance(value, int) and not isinstance(value, bool):
-            checked[name] = _double(name, value)
-        elif why := mismatch(value, kind):
+        if type(value) is int and work.output_types[name].kind == "number":
+            checked = {**checked, name: _double(name, value)}
+        elif (why := check(value)) is not None:
             raise SymphonyError(
                 f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration"
             )

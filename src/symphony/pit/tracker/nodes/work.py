@@ -9,6 +9,7 @@ from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog, Port
+from symphony.workflow.checks import Check, check_of
 from symphony.workflow.expressions import Compiler, Read, Template
 from symphony.workflow.expressions.celtypes import TIMESTAMP
 from symphony.workflow.model import (
@@ -85,6 +86,9 @@ class Work:
     config: Mapping[str, Template]
     input_ports: Mapping[str, Port] | None = None
     output_types: Mapping[str, PortType] = field(default_factory=dict)
+    input_checks: Mapping[str, Check] = field(default_factory=dict)
+    output_checks: Mapping[str, Check] = field(default_factory=dict)
+    """Of the ports that do not take anything."""
     when: Template | None = None
     for_each: Template | None = None
     conditions: tuple[tuple[str, Template], ...] = ()
@@ -105,7 +109,6 @@ class Work:
     direct_elements: bool = False
     """`direct` of the elements of its fan-out: what stands before it was asked once, for all of them."""
     typed_inputs: bool = True
-    typed_outputs: bool = True
     """False if every port takes anything, so that there is nothing to check."""
     barrier: bool = False
     """Changes the outside world: its start is durable before it begins."""
@@ -215,6 +218,8 @@ def _work(
         config={key: compiler.template(value) for key, value in node.config.items()},
         input_ports=ports[0],
         output_types={k: p.type for k, p in ports[1].items()},
+        input_checks={k: check_of(p.type) for k, p in (ports[0] or {}).items()},
+        output_checks={k: check_of(p.type) for k, p in ports[1].items() if p.type.kind != "any"},
         when=None if node.when is None else compiler.condition(node.when),
         for_each=None if each is None else _each(each, compiler),
         conditions=conditions,
@@ -232,7 +237,6 @@ def _work(
         direct=direct,
         direct_elements=inline and each is not None and node.timeout is None,
         typed_inputs=_typed(ports[0] or {}),
-        typed_outputs=_typed(ports[1]),
         barrier=effect == "write",
         repeatable=effect != "write" or idempotent,
         timeout_s=None if node.timeout is None else duration_s(node.timeout),

@@ -1,0 +1,117 @@
+"""Port types compiled to checks, which say what `types.mismatch` says in a fraction of its time. Pure.
+
+A check only ever accepts by itself: what it does not know at once is left to `mismatch`, so that
+there is one place that words what is wrong.
+"""
+
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from math import isfinite
+from typing import TypeAlias
+
+from symphony.ports.values import StoredValue
+from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN, PortType, mismatch
+
+Check: TypeAlias = Callable[[StoredValue], str | None]
+"""Why a value does not fit, as half a sentence, or None if it fits."""
+
+_NONE = type(None)
+_EXACT: dict[str, frozenset[type]] = {
+    "string": frozenset({str}),
+    "path": frozenset({str}),
+    "boolean": frozenset({bool}),
+    "bytes": frozenset({bytes}),
+    "artifact": frozenset({str, bytes}),
+    "any": frozenset({_NONE, bool, str, bytes, list, dict}),
+    "json": frozenset({_NONE, bool, str, list, dict}),
+}
+"""By the kind of a type: what fits whatever its value is."""
+_NUMBERS: dict[str, frozenset[type]] = {
+    "integer": frozenset({int}),
+    "number": frozenset({int, float}),
+    "any": frozenset({int, float}),
+    "json": frozenset({int, float}),
+}
+"""By the kind of a type: what fits within the bounds of numbers."""
+
+
+@lru_cache(maxsize=1024)
+def check_of(kind: PortType) -> Check:
+    """The check of a port's type. Make it once for each port."""
+    exact, numbers = _types_of(kind)
+    if kind.kind == "enum":
+        return _enum_check(kind)
+    if kind.kind in ("list", "map", "embedding"):
+        return _holder_check(kind)
+    if not numbers:
+
+        def by_type(value: StoredValue) -> str | None:
+            return None if type(value) in exact else mismatch(value, kind)
+
+        return by_type
+    floats = float in numbers
+
+    def with_numbers(value: StoredValue) -> str | None:
+        if type(value) is int:
+            if INTEGER_MIN <= value <= INTEGER_MAX:
+                return None
+        elif type(value) in exact or (floats and type(value) is float and isfinite(value)):
+            return None
+        return mismatch(value, kind)
+
+    return with_numbers
+
+
+def _types_of(kind: PortType) -> tuple[frozenset[type], frozenset[type]]:
+    exact = _EXACT.get(kind.kind, frozenset())
+    return exact | {_NONE} if kind.optional else exact, _NUMBERS.get(kind.kind, frozenset())
+
+
+def _enum_check(kind: PortType) -> Check:
+    choices = frozenset(kind.choices)
+
+    def one_of(value: StoredValue) -> str | None:
+        return None if type(value) is str and value in choices else mismatch(value, kind)
+
+    return one_of
+
+
+def _holder_check(kind: PortType) -> Check:
+    """Of lists, maps and embeddings."""
+    item = kind.item or PortType("number" if kind.kind == "embedding" else "any")
+    parts = _parts_fit(item, anything=item.kind == "any" and kind.kind != "map")
+    if kind.kind == "map":
+
+        def map_of(value: StoredValue) -> str | None:
+            return None if type(value) is dict and parts(value.values()) else mismatch(value, kind)
+
+        return map_of
+
+    def list_of(value: StoredValue) -> str | None:
+        return None if type(value) is list and parts(value) else mismatch(value, kind)
+
+    return list_of
+
+
+def _parts_fit(item: PortType, *, anything: bool) -> Callable[[Collection[StoredValue]], bool]:
+    """Do all elements surely fit? Most lists hold one type, which a look at the set of types tells."""
+    if anything:
+        return lambda _: True
+    exact, numbers = _types_of(item)
+    check = check_of(item)
+    floats = float in numbers
+
+    def fit(parts: Collection[StoredValue]) -> bool:
+        if not parts:
+            return True
+        kinds = set(map(type, parts))
+        if kinds <= exact:
+            return True
+        if numbers and len(kinds) == 1:
+            if int in kinds:
+                return min(parts) >= INTEGER_MIN and max(parts) <= INTEGER_MAX  # type: ignore[type-var,operator]
+            if floats and float in kinds:
+                return all(map(isfinite, parts))  # type: ignore[arg-type]
+        return not any(map(check, parts))
+
+    return fit
