@@ -1,13 +1,12 @@
 """What is said when a run has ended: outputs, counts, what went wrong, how to go on."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from symphony.cli import blocks, output, spelling
 from symphony.ports.models import Usage
-from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus
+from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
@@ -48,7 +47,7 @@ def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.Page) -> 
     word = output.paint(str(run.status), "bold", colour, on=page.colours)
     took = "" if elapsed_s is None else f" in {output.duration(elapsed_s)}"
     used = "" if run.usage is None else f"; {usage_text(run.usage)}"
-    return f"{word}{took}: {counts_of(run.nodes)}{used}; run {run.run_id}"
+    return f"{word}{took}: {counts_text(run.counts)}{used}; run {run.run_id}"
 
 
 def usage_text(usage: Usage) -> str:
@@ -61,15 +60,14 @@ def usage_text(usage: Usage) -> str:
     return ", ".join(parts) + (" (estimated)" if usage.estimated else "")
 
 
-def counts_of(nodes: Mapping[str, NodeResult]) -> str:
-    """`12 nodes (4 cached, 1 skipped)`. `parse[3]` and `loop#2.step` are parts of nodes."""
-    found = Counter(outcome.status for name, outcome in nodes.items() if "[" not in name and "." not in name)
+def counts_text(counts: Mapping[NodeStatus, int]) -> str:
+    """`12 nodes (4 cached, 1 skipped)`."""
     parts = [
         f"{number:,} {status}"
-        for status, number in sorted(found.items())
+        for status, number in sorted(counts.items())
         if status is not NodeStatus.SUCCEEDED
     ]
-    return output.count(found.total(), "node") + (f" ({', '.join(parts)})" if parts else "")
+    return output.count(sum(counts.values()), "node") + (f" ({', '.join(parts)})" if parts else "")
 
 
 def error_text(run: RunResult, page: blocks.Page) -> str:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Self, TypeVar
 
@@ -46,10 +46,10 @@ _KILLING: Final = ("SIGQUIT",)
 class Outcome:
     """How a run ended here. `stopped_by` is the signal that this process got, if any."""
 
-    result: RunResult
+    result: RunResult = field(repr=False)  # asyncio spells what its main task gave, twice
     elapsed_s: float
     stopped_by: int | None
-    events: Sequence[RunEvent] = ()
+    events: Sequence[RunEvent] = field(default=(), repr=False)
     """All that happened, where that was asked for."""
 
     @property

@@ -75,6 +75,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Mapping[str, StoredValue] = {}
     error: RunError | None = None
     nodes: Mapping[str, NodeResult] = {}
+    counts: Mapping[NodeStatus, int] = {}
+    """How many of the workflow's own nodes stand where; elements, rounds and inner nodes do not count."""
     usage: Usage | None = None
     """What models used in the whole run."""
 

@@ -341,8 +341,39 @@ class Replay:
         error = self.run_error() if status is RunStatus.FAILED else None
         total = sum(self.usage.values(), Usage()) if self.usage else None
         return RunResult(
-            run_id=run_id, status=status, outputs=outputs, error=error, nodes=LazyNodes(self), usage=total
+            run_id=run_id,
+            status=status,
+            outputs=outputs,
+            error=error,
+            nodes=LazyNodes(self),
+            counts=self.counts(),
+            usage=total,
         )
+
+    def counts(self) -> dict[NodeStatus, int]:
+        """How many of the workflow's own nodes stand where."""
+        own = len(self.machine.root.plan.nodes)  # the root's slots come first
+        return self._counted(self.machine.status[:own], sum(map(self.cached.__contains__, range(own))))
+
+    def standing(self) -> dict[NodeStatus, int]:
+        """How many slots stand where; elements of fan-outs count, not their nodes.
+
+        O(slots), of which 100,000 take 0.2 ms, and O(fan-outs).
+        """
+        out = self._counted(self.machine.status, len(self.cached))
+        for slot in self.machine.groups:
+            out[self.status(slot)] -= 1
+        return {status: number for status, number in out.items() if number}
+
+    @staticmethod
+    def _counted(slots: bytearray, hits: int) -> dict[NodeStatus, int]:
+        """Slots by what people see of them; `hits` of them, which succeeded, were cached."""
+        out = dict.fromkeys(NodeStatus, 0)
+        for status, shown in _NODE_STATUS.items():
+            out[shown] += slots.count(status)
+        out[NodeStatus.CACHED] += hits
+        out[NodeStatus.SUCCEEDED] -= hits
+        return {status: number for status, number in out.items() if number}
 
 
 class LazyNodes(Mapping[str, NodeResult]):
@@ -368,7 +399,7 @@ class LazyNodes(Mapping[str, NodeResult]):
         return len(self._nodes)
 
     def __repr__(self) -> str:
-        return repr(self._nodes)
+        return "<nodes of a run>"  # asyncio spells the results of tasks: no moment to make 100,000 nodes
 
 
 def usage_value(usage: Usage) -> dict[str, Value]:

@@ -143,12 +143,7 @@ class Engine:
 
     def counts(self) -> dict[NodeStatus, int]:
         """How many nodes stand where, live; elements of fan-outs count, not their nodes."""
-        out: dict[NodeStatus, int] = {}
-        for slot in range(len(self.machine.status)):
-            if slot not in self.machine.groups:
-                status = self.replay.status(slot)
-                out[status] = out.get(status, 0) + 1
-        return out
+        return self.replay.standing()
 
     def slowest(self, most: int = 5) -> list[tuple[str, float]]:
         """The nodes that have been running longest: (name, seconds)."""
