@@ -31,8 +31,9 @@ from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.reuse import Anew, Result, changed_inputs, written
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
-from symphony.pit.tracker.nodes.execution import Executor, LogWriter
+from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.limits import bounded
+from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
 from symphony.pit.tracker.store.documents import record_children, recorded_form

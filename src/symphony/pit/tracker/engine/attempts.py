@@ -10,8 +10,9 @@ from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.aside import END, Aside, Deferred
+from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.bindings import Bindings
-from symphony.pit.tracker.nodes.execution import Asking, Executor, Finished
+from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.threads import DaemonThreads
@@ -196,11 +197,8 @@ class Attempts:
                 await self._recorder.durable()
                 started = self._clock.now_s()
             await self._bindings.preload(slot, work, self._pool)
-            work, inputs, asking = await self._ready(slot, work, meter)
-            finished = await self._executor.execute(
-                work, inputs, self._machine.name(slot), attempt, self._pool, asking,
-                base=self._bindings.base(slot),
-            )  # fmt: skip
+            ready = await self._ready(slot, work, attempt, meter)
+            finished = await self._executor.execute(ready, self._pool)
             self._finished(slot, finished, started)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
             self._unfinished(slot, error, started, _used(meter))
@@ -214,9 +212,10 @@ class Attempts:
         started: float,
     ) -> None:
         self._unbegun.discard(slot)
-        name, store = self._machine.name(slot), self._executor.store_outputs
+        attempt = NodeAttempt(work, inputs, self._machine.name(slot), self._machine.attempts[slot])
+        store = self._executor.store.store_outputs
         try:
-            outputs = await self._loop.run_in_executor(self._pool, store, work, returned, name, inputs)
+            outputs = await self._loop.run_in_executor(self._pool, store, attempt, returned)
             self._finished(slot, Finished(outputs), started)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001
             self._unfinished(slot, error, started, None)
@@ -239,10 +238,9 @@ class Attempts:
         elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
 
-    async def _ready(
-        self, slot: int, work: Work, meter: Meter | None
-    ) -> tuple[Work, dict[str, StoredValue], Asking | None]:
-        """The work with all of its expressions evaluated, heavy ones elsewhere."""
+    async def _ready(self, slot: int, work: Work, attempt: int, meter: Meter | None) -> NodeAttempt:
+        """The attempt with all of its expressions evaluated, heavy ones elsewhere."""
+        name, base = self._machine.name(slot), self._bindings.base(slot)
         try:
             while True:
                 await self._aside.rest()
@@ -252,7 +250,8 @@ class Attempts:
                         ready = self._bindings.named(slot, work)
                         if work.model is None:
                             ready = self._bindings.configured(slot, ready)
-                        return ready, inputs, self._asking(slot, ready, meter)
+                        config = None if meter is None else self._bindings.config(slot, ready)
+                        return NodeAttempt(ready, inputs, name, attempt, base, config, meter)
                 except Deferred as deferred:
                     await self._make(slot, work, deferred)
         finally:
@@ -261,9 +260,6 @@ class Attempts:
     async def _make(self, slot: int, work: Work | None, deferred: Deferred) -> None:
         name = "outputs" if slot == END else self._machine.name(slot)
         await self._aside.make(slot, deferred, name, self._pool, work)
-
-    def _asking(self, slot: int, work: Work, meter: Meter | None) -> Asking | None:
-        return None if meter is None else Asking(meter, self._bindings.config(slot, work))
 
     def _meter(self, node: str) -> Meter:
         """For an attempt that asks a model."""

@@ -54,8 +54,8 @@ class Engine:
         self.machine: Machine = self.replay.machine
         self.feed = Feed(job.plan, limit=job.limit)
         started_at = iso(job.started_at) or ""
-        self.load = executor.load
-        self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.load)
+        self.load = executor.store.load
+        self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.store.load)
         self._aside = self.values.aside = Aside(executor)
         self._bindings = Bindings(job, self.machine, self.values, executor)
         self._failure: SymphonyError | None = None
@@ -245,7 +245,7 @@ class Engine:
         if status is RunStatus.SUCCEEDED:
             try:
                 self._outputs = self._bindings.outputs(self.machine.root)
-                body = encode_value(self._executor.seal_all(self._outputs))
+                body = encode_value(self._executor.store.seal_all(self._outputs))
             except SymphonyError as failure:
                 status = RunStatus.FAILED
                 code, message, hint = self._executor.error_of(failure)

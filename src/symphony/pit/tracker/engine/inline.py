@@ -13,6 +13,7 @@ from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.aside import Deferred
+from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
 from symphony.pit.tracker.nodes.execution import Executor
@@ -86,12 +87,11 @@ class Inline:
             check_inputs(work, inputs)
         for value in inputs.values():
             if type(value) is ArtifactRef:
-                inputs = {**self._executor.loaded(work, inputs)}
+                inputs = {**self._executor.store.loaded(work, inputs)}
                 break
         arguments: Mapping[str, object] = inputs
         if operator.context_name is not None:
-            attempt, name = self._machine.attempts[slot], self._machine.name(slot)
-            arguments = self._executor.arguments(work, inputs, name, attempt, lambda: False)
+            arguments = self._executor.contexts.arguments(self._attempt(slot, work, inputs), inputs, never)
         before = generation()
         try:
             coroutine = operator.function(**arguments)
@@ -122,15 +122,18 @@ class Inline:
         """The outputs as others see them, and as the journal holds them; None if they are stored apart."""
         if work.node.artifact is None:
             made = check_outputs(work, returned)
-            body = encode_value(self._executor.seal_all(made))
+            body = encode_value(self._executor.store.seal_all(made))
             if len(body) <= INLINE_BYTES_MAX:
                 return made, body
-            self._executor.bound_outputs(made, self._machine.name(slot))
+            self._executor.store.bound_outputs(made, self._machine.name(slot))
             if self._bindings.grows(slot, body):
                 return made, body
             if len(body) > APART_BYTES:
                 self._store(slot, work, inputs, made, started)
                 return None
-        stored = self._executor.store_outputs(work, returned, self._machine.name(slot), inputs)
+        stored = self._executor.store.store_outputs(self._attempt(slot, work, inputs), returned)
         outputs = check_outputs(work, stored)
-        return outputs, encode_value(self._executor.seal_all(outputs))
+        return outputs, encode_value(self._executor.store.seal_all(outputs))
+
+    def _attempt(self, slot: int, work: Work, inputs: Mapping[str, StoredValue]) -> NodeAttempt:
+        return NodeAttempt(work, inputs, self._machine.name(slot), self._machine.attempts[slot])

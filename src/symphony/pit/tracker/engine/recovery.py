@@ -106,15 +106,15 @@ def _restore(record: Record, slot: int, replay: Replay, bindings: Bindings, exec
     code = Code(integer(record[0]))
     if code is Code.FINISHED and record[4] is not None:
         body = _whole(record[4], bindings.base(slot))
-        bindings.values.put(slot, executor.unseal(decode_sealed(body)))
+        bindings.values.put(slot, executor.store.unseal(decode_sealed(body)))
     elif code is Code.FINISHED:
         bindings.derive(slot)
     elif code is Code.OPENED:
-        _open(record, slot, bindings, executor.unseal)
+        _open(record, slot, bindings, executor.store.unseal)
     elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
         told = instead_of(record)
         if told is not None:
-            bindings.values.put(slot, executor.unseal(decode_sealed(told)))
+            bindings.values.put(slot, executor.store.unseal(decode_sealed(told)))
         else:
             bindings.values.put(slot, bindings.instead(slot))
 

@@ -34,7 +34,7 @@ class Result:
 
     def kept(self, executor: Executor) -> "Result":
         """The result with large values in the store: rounds of loops hold their own."""
-        outputs = {port: executor.keep_large(value) for port, value in self.outputs.items()}
+        outputs = {port: executor.store.keep_large(value) for port, value in self.outputs.items()}
         return replace(self, outputs=outputs)
 
     def references(self) -> Iterator[tuple[str, ArtifactRef]]:

@@ -26,9 +26,10 @@ from symphony.pit.tracker.core.records import (
 )
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.nodes.aside import Aside, Deferred
+from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.checking import check_outputs
-from symphony.pit.tracker.nodes.execution import Executor, Finished
+from symphony.pit.tracker.nodes.execution import Executor
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
@@ -90,7 +91,7 @@ class Transitions:
         """The slot's work gave outputs; those of a wrong type make it a failure."""
         try:
             outputs = check_outputs(self._bindings.work(slot), finished.outputs)
-            body = encode_value(self._executor.seal_all(outputs))
+            body = encode_value(self._executor.store.seal_all(outputs))
         except SymphonyError as error:
             self.failed(slot, error, started, usage=finished.usage)
             return
@@ -130,7 +131,7 @@ class Transitions:
 
     def reused(self, slot: int, result: Reused) -> None:
         """The slot's result is taken from another run."""
-        self._bindings.values.put(slot, self._executor.unseal(decode_sealed(result.outputs)))
+        self._bindings.values.put(slot, self._executor.store.unseal(decode_sealed(result.outputs)))
         now = self._clock.now_s()
         self._record((Code.FINISHED, slot, now, now, result.outputs, result.taken, result.run))
         self.push(self._machine.finished(slot, result.taken))
@@ -186,7 +187,7 @@ class Transitions:
         self._put(slot, values)
         if all(template.constant for template in self._bindings.work(slot).instead.values()):
             return None
-        return encode_value(self._executor.seal_all(values))
+        return encode_value(self._executor.store.seal_all(values))
 
     def skipped(self, slot: int) -> None:
         """A condition did not hold, or a person skipped the node."""
@@ -204,12 +205,12 @@ class Transitions:
         Of a state what is new since the round before is recorded, if that is little. Large values of
         a state that is recorded whole go to the store. Raises as `Bindings.kept`.
         """
-        body = encode_value(self._executor.seal_all(given))
+        body = encode_value(self._executor.store.seal_all(given))
         before = self._bindings.before(slot) if round_ else None
         change, spent = (None, 0) if before is None else before.change(body)
         if change is None and round_ is not None:
             given = {name: self._bindings.kept(value, name, slot) for name, value in given.items()}
-            body = encode_value(self._executor.seal_all(given))
+            body = encode_value(self._executor.store.seal_all(given))
         self._record((Code.OPENED, slot, self._clock.now_s(), round_, change or body))
         commands = self._machine.opened(slot, round_)
         self._bindings.enter(slot, given, body, spent)

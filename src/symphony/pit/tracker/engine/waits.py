@@ -11,8 +11,8 @@ from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import Bindings
-from symphony.pit.tracker.nodes.execution import Finished
 from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import Delay, Work
 from symphony.pit.tracker.store.journal import Request

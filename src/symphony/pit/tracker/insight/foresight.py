@@ -16,6 +16,7 @@ from symphony.pit.artifacts.content import FileState, content_digest
 from symphony.pit.artifacts.results import CacheEntry, all_held, entry_of
 from symphony.pit.tracker.insight.forecast import Past, PlannedNode, Reuse
 from symphony.pit.tracker.insight.outline import Outline, kind_of
+from symphony.pit.tracker.nodes.attempt import NodeAttempt
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.values import Element, Values
@@ -47,7 +48,7 @@ class Foresight:
     def __init__(self, job: Job, executor: Executor, outline: Outline, past: Past) -> None:
         self._job, self._executor, self._outline, self._past = job, executor, outline, past
         self._index = job.plan.index
-        self._values = Values(job.inputs, job.environment, job.run_id, "", executor.load)
+        self._values = Values(job.inputs, job.environment, job.run_id, "", executor.store.load)
         self._known: set[str] = set()
 
     def nodes(self) -> dict[str, PlannedNode]:
@@ -129,7 +130,7 @@ class Foresight:
         if any(map(self._executor.sealer.holds_secret, config.values())):
             return None
         asked = None if work.model is None else config
-        key = self._executor.result_key(work, inputs, work.name, 1, asked)
+        key = self._executor.result_keys.key(NodeAttempt(work, inputs, work.name, 1, config=asked))
         cache = self._executor.cache
         found = None if key is None or cache is None else cache.get(key)
         if not isinstance(found, CacheEntry):

@@ -141,7 +141,7 @@ class Aside:
         try:
             if isinstance(deferred.what, ArtifactRef):
                 loop = asyncio.get_running_loop()
-                value = await loop.run_in_executor(pool, self._executor.load, deferred.what)
+                value = await loop.run_in_executor(pool, self._executor.store.load, deferred.what)
             else:
                 value = await self._evaluated(deferred.what, deferred.values, node, timeout_s)
         except TimeoutError as error:

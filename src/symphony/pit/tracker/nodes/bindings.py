@@ -176,11 +176,11 @@ class Bindings:
         """
         if work.node.artifact is None:
             return outputs
-        return self._executor.keep_declared(self.named(slot, work), outputs, self._machine.name(slot))
+        return self._executor.store.keep_declared(self.named(slot, work), outputs, self._machine.name(slot))
 
     def kept(self, value: StoredValue, name: str, slot: int) -> StoredValue:
         """The value, or a reference if it is large: `name` of what runs in `slot`, the run if -1."""
-        return self._executor.keep_output(name, value, "" if slot < 0 else self._machine.name(slot))
+        return self._executor.store.keep_output(name, value, "" if slot < 0 else self._machine.name(slot))
 
     # ---- graphs inside nodes --------------------------------------------------------------
 

@@ -117,6 +117,11 @@ class Work:
     timeout_s: float | None = None
     cacheable: bool = False
 
+    @property
+    def runs(self) -> str:
+        """The name of the operator or model behind the node; empty if there is none."""
+        return self.model or ("" if self.operator is None else self.operator.info.name)
+
     def templates(self) -> Iterator[Template]:
         """Every expression of the node itself, compiled."""
         single = (self.when, self.for_each, self.branch, self.message, self.artifact_name)

@@ -1,0 +1,49 @@
+"""One attempt of a node: what it is given, and what it gave. Values only."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from symphony.pit.tracker.core.changes import Base
+from symphony.pit.tracker.nodes.spending import Meter
+from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.models import Usage
+from symphony.ports.values import StoredValue
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAttempt:
+    """One attempt: its work with all expressions evaluated, its inputs, the node's full name.
+
+    `number` counts the node's attempts from 1. `base` is of the round that the node runs in; outputs
+    that add little to it need no store. If the node asks a model, `config` is the model's and `meter`
+    counts what it uses; an operator finds its configuration in `work`.
+    """
+
+    work: Work
+    inputs: Mapping[str, StoredValue]
+    node: str
+    number: int
+    base: Base | None = None
+    config: Mapping[str, StoredValue] | None = None
+    meter: Meter | None = None
+
+    def whole(self) -> "NodeAttempt":
+        """The attempt without `base`: its outputs must make sense without a round."""
+        return replace(self, base=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a node gave, and what its models used; `cached_from` is the run that a cache hit came from."""
+
+    outputs: Mapping[str, StoredValue]
+    cached_from: str | None = None
+    usage: Usage | None = None
+
+
+def never() -> bool:
+    """For attempts that nobody can cancel while their code runs."""
+    return False
+
+
+Cancelled = Callable[[], bool]

@@ -1,0 +1,151 @@
+"""One call of a node's operator or model: here, in a thread, or in a worker process."""
+
+import asyncio
+import contextvars
+import warnings
+from collections.abc import Mapping
+from concurrent.futures import Executor as Pool
+from typing import TYPE_CHECKING
+
+from symphony.commons.deadline import within
+from symphony.commons.environment import withholding
+from symphony.pit.tracker.nodes.apart import apart
+from symphony.pit.tracker.nodes.attempt import NodeAttempt
+from symphony.pit.tracker.nodes.contexts import Contexts
+from symphony.pit.tracker.nodes.failures import bound_s, too_late
+from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.sizes import quickly_told
+from symphony.pit.tracker.nodes.spending import Meter
+from symphony.pit.tracker.nodes.storing import ValueStore
+from symphony.pit.tracker.nodes.work import Work, settings
+from symphony.ports.values import Value
+from symphony.sdk.sizes import ports_of
+
+if TYPE_CHECKING:
+    from symphony.pit.workers import Task
+
+_NO_WORKER = (
+    "runs in a thread, where it shares one core and cannot be ended: another process cannot find it. "
+    "Define it at the top of a module, or of a file named as operators=[...]"
+)
+
+
+class Calls:
+    """Calls operators and models within the attempt's time. Use from the run's loop."""
+
+    def __init__(self, resources: Resources, store: ValueStore, contexts: Contexts) -> None:
+        self._resources, self._store, self._contexts = resources, store, contexts
+
+    async def call(self, attempt: NodeAttempt, plain: Mapping[str, Value], pool: Pool) -> Mapping[str, Value]:
+        """One call within its time; `plain` are the attempt's inputs, loaded.
+
+        Raises SymphonyError `timeout`, and whatever the operator raises.
+        """
+        resources, work, node = self._resources, attempt.work, attempt.node
+        resource = work.runs or node
+        await resources.arbiter.acquire(resources.run_id, node, resource)
+        try:
+            if (task := self._task(attempt, plain)) is not None:
+                return await self._in_worker(task, work)
+            limit = asyncio.timeout(work.timeout_s)
+            try:
+                async with limit:
+                    with within(work.timeout_s):
+                        return await self._here(attempt, plain, pool)
+            except TimeoutError as error:
+                if limit.expired():
+                    raise too_late(work) from error
+                raise
+        finally:
+            resources.arbiter.release(resources.run_id, node, resource)
+
+    async def _in_worker(self, task: "Task", work: Work) -> Mapping[str, Value]:
+        assert self._resources.workers is not None
+        times_s = [limit for limit in (work.timeout_s, bound_s(work, task.inputs)) if limit is not None]
+        limit_s = min(times_s, default=None)
+        try:
+            sink = self._contexts.sink(task.node)
+            return await self._resources.workers().call(task, sink, timeout_s=limit_s)
+        except TimeoutError as error:
+            raise too_late(work, limit_s) from error
+
+    async def _here(
+        self, attempt: NodeAttempt, plain: Mapping[str, Value], pool: Pool
+    ) -> Mapping[str, Value]:
+        """In this process: a model's answer, a coroutine, or a thread."""
+        work, node, loop = attempt.work, attempt.node, asyncio.get_running_loop()
+        if work.model is not None:
+            assert attempt.config is not None
+            assert attempt.meter is not None
+            config = await loop.run_in_executor(pool, self._store.all_plain, attempt.config)
+            with withholding(self._contexts.withheld(work)):
+                return await self._ask(work.model, plain, config, attempt.meter)
+        operator = work.operator
+        assert operator is not None
+        stopped = False
+        arguments = self._contexts.arguments(attempt, plain, lambda: stopped)
+        told = ports_of(operator, node, self._resources.value_bytes_max)
+
+        async def called() -> Mapping[str, Value]:
+            returned: object = await operator.function(**arguments)  # type: ignore[misc]
+            if quickly_told(returned):
+                return told(returned)
+            return await loop.run_in_executor(pool, told, returned)
+
+        with self._resources.capture(self._contexts.sink(node)), self._contexts.around(work, node):
+            if operator.style != "thread":
+                return await apart(called, node)
+            context = contextvars.copy_context()
+            future = loop.run_in_executor(
+                pool, lambda: context.run(lambda: told(operator.function(**arguments)))
+            )
+            try:
+                return await future
+            except asyncio.CancelledError:
+                stopped = True
+                raise
+
+    async def _ask(
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], meter: Meter
+    ) -> Mapping[str, Value]:
+        try:
+            return await apart(lambda: self._resources.models.invoke(model, inputs, config, meter), model)
+        finally:
+            meter.close()
+
+    def _task(self, attempt: NodeAttempt, plain: Mapping[str, Value]) -> "Task | None":
+        """The call as a worker process takes it; None if it is not for a worker."""
+        resources, work, node = self._resources, attempt.work, attempt.node
+        operator = work.operator
+        if operator is None or operator.style != "thread" or resources.workers is None:
+            return None
+        bounds = operator.bounds if operator.bounds is not None and operator.bounds.heavy(plain) else None
+        if not operator.cpu and work.timeout_s is None and bounds is None:
+            return None
+        from symphony.pit.workers import Task
+        from symphony.sdk.origins import origin_of, source_of
+
+        origin = origin_of(operator)
+        if origin is None:
+            resources.log(node, f"{operator.info.name} {_NO_WORKER}", "stderr")
+            warnings.warn(f"{operator.info.name} {_NO_WORKER}", RuntimeWarning, stacklevel=1)
+            return None
+        return Task(
+            origin=origin,
+            source=source_of(origin),
+            operator=operator.info.name,
+            fingerprint=operator.fingerprint,
+            listens=operator.context_name is not None and bounds is None,
+            inputs=plain,
+            run_id=resources.run_id,
+            marks=resources.marks,
+            node=node,
+            attempt=attempt.number,
+            cwd=resources.cwd,
+            base=work.base or resources.base,
+            environment=resources.environment,
+            config=settings(work),
+            allowed_hosts=resources.allowed_hosts,
+            memory_mb=None if bounds is None else bounds.memory_mb,
+            value_bytes_max=resources.value_bytes_max,
+        )

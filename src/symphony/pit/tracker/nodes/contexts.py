@@ -1,0 +1,79 @@
+"""What an operator may know of its run, and what the processes that it starts get."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from symphony.commons.environment import withholding
+from symphony.commons.marks import NODE_VARIABLE, marking
+from symphony.pit.tracker.nodes.attempt import Cancelled, NodeAttempt
+from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.work import COMMAND, Work, settings, variables_read
+from symphony.ports.values import StoredValue
+from symphony.sdk import Context, LogSink
+from symphony.workflow.model import CommandNode
+
+
+class Contexts:
+    """Makes the arguments and the surroundings of operators. Thread-safe."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def arguments(
+        self, attempt: NodeAttempt, plain: Mapping[str, StoredValue], cancelled: Cancelled
+    ) -> dict[str, object]:
+        """What the attempt's operator is called with; `plain` are its inputs, loaded."""
+        work, operator = attempt.work, attempt.work.operator
+        assert operator is not None
+        arguments: dict[str, object] = dict(plain)
+        if isinstance(work.node, CommandNode):
+            arguments = {COMMAND: work.node.command, "environment": dict(plain)}
+        if operator.context_name is not None:
+            arguments[operator.context_name] = self.context(attempt, cancelled)
+        return arguments
+
+    def context(self, attempt: NodeAttempt, cancelled: Cancelled) -> Context:
+        """What the attempt's operator may know of the run."""
+        resources, work = self._resources, attempt.work
+        return Context(
+            run_id=resources.run_id,
+            node=attempt.node,
+            attempt=attempt.number,
+            cwd=resources.cwd,
+            base=work.base or resources.base,
+            log=self.sink(attempt.node),
+            cancelled=cancelled,
+            environment=self._shown_variables(work),
+            allowed_hosts=resources.allowed_hosts,
+            config=settings(work),
+        )
+
+    def sink(self, node: str) -> LogSink:
+        """Takes what the node prints."""
+        write = self._resources.log
+
+        def log(text: str, stream: Literal["stdout", "stderr"]) -> None:
+            write(node, text, stream)
+
+        return log
+
+    @contextlib.contextmanager
+    def around(self, work: Work, node: str) -> Iterator[None]:
+        """What processes that the node starts get in their environment, and what not."""
+        with withholding(self.withheld(work)), marking({**self._resources.marks, NODE_VARIABLE: node}):
+            yield
+
+    def withheld(self, work: Work) -> frozenset[str]:
+        """The variables that child processes of a node do not inherit."""
+        secret = self._resources.keys.union(self._resources.environment)
+        command = work.operator is not None and work.operator.info.name == COMMAND
+        return secret - variables_read(work) if command else secret
+
+    def _shown_variables(self, work: Work) -> Mapping[str, str]:
+        """The listed variables that a node may look at: a command those that its inputs read."""
+        environment = self._resources.environment
+        if work.operator is None or work.operator.info.name != COMMAND:
+            return environment
+        read = variables_read(work)
+        return {name: value for name, value in environment.items() if name in read}

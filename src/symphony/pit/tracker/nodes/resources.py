@@ -1,0 +1,65 @@
+"""What lies outside a run and its nodes use: stores, models, clock, logs, limits. Values only."""
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from symphony.pit.tracker.nodes.caching import Cache
+from symphony.pit.tracker.nodes.limits import HEAVY_STEPS, VALUE_BYTES_MAX
+from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
+from symphony.pit.tracker.nodes.spending import Spending
+from symphony.ports.arbiter import Arbiter
+from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.clock import Clock
+from symphony.ports.models import Models
+
+if TYPE_CHECKING:
+    from symphony.pit.workers import Workers
+
+THREADS = min(32, (os.cpu_count() or 1) * 4)
+
+
+class LogWriter(Protocol):
+    """Takes what nodes print and models say."""
+
+    def __call__(self, node: str, text: str, stream: Literal["stdout", "stderr", "tokens"]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Everything outside the run that its nodes use."""
+
+    run_id: str
+    cwd: Path
+    base: Path
+    artifacts: ArtifactStore
+    models: Models
+    arbiter: Arbiter
+    clock: Clock
+    log: LogWriter
+    cache: Cache | None = None
+    sealer: Sealer = field(default_factory=NoSecrets)
+    spending: Spending = field(default_factory=Spending)
+    capture: Callable[
+        [Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]
+    ]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """The listed variables, also those that the process itself does not have."""
+    keys: frozenset[str] = frozenset()
+    """Variables that hold keys of models."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that operators may ask over HTTP."""
+    value_bytes_max: int = VALUE_BYTES_MAX
+    """How large any one value may be."""
+    threads: int = THREADS
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """What the processes of the run carry in their environment."""
+    workers: "Callable[[], Workers] | None" = None
+    """Where operators run that compute for long or have a timeout; made at first use."""
+    expressions: "Callable[[], Workers] | None" = None
+    """Where heavy expressions are evaluated. Operators never keep them waiting."""
+    heavy_steps: int = HEAVY_STEPS
+    """An expression is heavy that may take more: a step is about a microsecond."""

@@ -1,0 +1,194 @@
+"""Values of a run in the artifact store and out of it: large ones by reference, secrets sealed."""
+
+import contextlib
+from collections.abc import Mapping
+
+import msgspec
+
+from symphony.pit.artifacts.codec import body_of, decode_sealed, encode_value, value_digest, value_of
+from symphony.pit.artifacts.sealed import SealedValue, hidden
+from symphony.pit.tracker.nodes.attempt import NodeAttempt
+from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
+from symphony.pit.tracker.nodes.failures import NotStored
+from symphony.pit.tracker.nodes.limits import bounded
+from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.sealing import SEALED
+from symphony.pit.tracker.nodes.sizes import large
+from symphony.pit.tracker.nodes.work import Work, artifact_name
+from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, StorageFull
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+
+CONTENT_TYPES = {
+    "text": "text/plain; charset=utf-8",
+    "bytes": "application/octet-stream",
+    "msgpack": "application/msgpack",
+}
+
+
+class ValueStore:
+    """Stores, loads and seals the values of one run. Thread-safe."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._artifacts, self._sealer = resources.artifacts, resources.sealer
+
+    # ---- loading --------------------------------------------------------------------------
+
+    def load(self, ref: ArtifactRef) -> Value:
+        """The value behind a reference, verified, secrets put back. Raises SecretMissing too."""
+        if ref.sealed is None:
+            return value_of(self._artifacts.get(ref.digest), ref.encoding)
+        value = self._sealer.unseal(decode_sealed(self._artifacts.get(ref.sealed)))
+        assert not isinstance(value, ArtifactRef)
+        return value
+
+    def plain(self, value: StoredValue) -> Value:
+        """The value itself, loaded if it is a reference."""
+        return self.load(value) if isinstance(value, ArtifactRef) else value
+
+    def all_plain(self, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
+        """The values themselves, by name."""
+        return {name: self.plain(value) for name, value in inputs.items()}
+
+    def loaded(self, work: Work, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
+        """The inputs as values, those loaded now checked against their ports: a reference cannot be.
+
+        Raises SymphonyError `type-mismatch`.
+        """
+        plain = self.all_plain(inputs)
+        check_inputs(work, {k: plain[k] for k, v in inputs.items() if isinstance(v, ArtifactRef)})
+        return plain
+
+    # ---- storing --------------------------------------------------------------------------
+
+    def keep_large(
+        self, value: StoredValue, content_type: str | None = None, name: str | None = None
+    ) -> StoredValue:
+        """A reference if the value is large, else the value itself."""
+        if isinstance(value, ArtifactRef) or not large(value):
+            return value
+        return self._put(value, content_type, name)
+
+    def _put(self, value: Value, content_type: str | None, name: str | None) -> ArtifactRef:
+        """Store a value. One with secrets has two bodies: people see `***`, the run opens the sealed one."""
+        form, sealed = self._sealer.seal(value), None
+        if form is not value:
+            sealed = self._artifacts.put(encode_value(form), content_type=SEALED).digest
+            masked = hidden(form)
+            assert not isinstance(masked, ArtifactRef)
+            value = masked
+        body, encoding, _ = body_of(value)
+        kind = content_type or CONTENT_TYPES[encoding]
+        ref = self._artifacts.put(body, content_type=kind, name=name, encoding=encoding)
+        return ref if sealed is None else msgspec.structs.replace(ref, sealed=sealed)
+
+    def store_outputs(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Mapping[str, StoredValue]:
+        """Outputs with large and declared ones in the artifact store, linked to where they came from.
+
+        Those that add little to the attempt's `base` stay as they are. Raises NotStored where there is
+        no room.
+        """
+        checked = check_outputs(attempt.work, returned)
+        self.bound_outputs(checked, attempt.node)
+        try:
+            return self._store_each(attempt, checked)
+        except StorageFull as error:
+            raise NotStored(error) from error
+
+    def bound_outputs(self, outputs: Mapping[str, StoredValue], node: str) -> None:
+        """Raise ValueTooLarge for an output of `node` that no value may be as large as."""
+        for port, value in outputs.items():
+            bounded(value, f"output {port} of {node}", self._resources.value_bytes_max)
+
+    def _store_each(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Mapping[str, StoredValue]:
+        base, declared = attempt.base, attempt.work.node.artifact
+        name = artifact_name(attempt.work)
+        port_of = declared.port or next(iter(returned), None) if declared else None
+        out: dict[str, StoredValue] = {}
+        for port, value in returned.items():
+            if declared is not None and port == port_of:
+                out[port] = self._put(value, declared.content_type, name)
+            elif base is not None and base.difference(encode_value(self._sealer.seal(value))) is not None:
+                out[port] = value
+            else:
+                out[port] = self.keep_large(value)
+            ref = out[port]
+            if isinstance(ref, ArtifactRef):
+                self._link(attempt.work, ref, port, attempt.node, attempt.inputs)
+        return out
+
+    def take_over(
+        self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue]
+    ) -> Mapping[str, StoredValue]:
+        """Results of an earlier run as this run's: they stay when that one is deleted.
+
+        The artifact has the name that this run gives it. Raises NotStored where there is no room.
+        """
+        if attempt.work.node.artifact is not None:
+            return self.store_outputs(attempt, self.all_plain(outputs))
+        for port, value in outputs.items():
+            if isinstance(value, ArtifactRef):
+                self._link(attempt.work, value, port, attempt.node, attempt.inputs)
+        return outputs
+
+    def _link(
+        self, work: Work, ref: ArtifactRef, port: str, node: str, inputs: Mapping[str, StoredValue]
+    ) -> None:
+        provenance = Provenance(
+            run_id=self._resources.run_id,
+            node=node,
+            port=port,
+            operator=work.runs or "output",
+            version=work.version,
+            model=work.model,
+            created_at=self._resources.clock.now_s(),
+            inputs={k: value_digest(v) for k, v in inputs.items() if not self._sealer.holds_secret(v)},
+        )
+        self._artifacts.link(ref, provenance)
+
+    def keep_declared(
+        self, work: Work, outputs: Mapping[str, StoredValue], node: str
+    ) -> Mapping[str, StoredValue]:
+        """Outputs that no operator made, with the one that `work` declares in the store under its name.
+
+        Raises StorageFull where there is no room.
+        """
+        declared = work.node.artifact
+        assert declared is not None
+        port = declared.port or next(iter(outputs))
+        ref = self._put(self.plain(outputs[port]), declared.content_type, artifact_name(work))
+        self._link(work, ref, port, node, {})
+        return {**outputs, port: ref}
+
+    def keep_output(self, name: str, value: StoredValue, node: str = "") -> StoredValue:
+        """An output of a workflow as it is recorded: a large one in the store, linked to the run.
+
+        `node` is the sub-workflow's, or the loop's whose state the value is.
+        """
+        kept = self.keep_large(value)
+        if isinstance(kept, ArtifactRef):
+            made = Provenance(
+                run_id=self._resources.run_id, node=node, port=name, operator="output", version="",
+                created_at=self._resources.clock.now_s(),
+            )  # fmt: skip
+            self._artifacts.link(kept, made)
+        return kept
+
+    # ---- secrets --------------------------------------------------------------------------
+
+    def seal_all(self, outputs: Mapping[str, StoredValue]) -> SealedValue:
+        """The outputs as they may be written down."""
+        return {name: self._sealer.seal(value) for name, value in outputs.items()}
+
+    def unseal(self, form: SealedValue) -> dict[str, StoredValue]:
+        """Recorded outputs as they were. Raises SecretMissing if a secret is not what it was.
+
+        That includes large ones: a run does not find out in its middle that it cannot open them.
+        """
+        assert isinstance(form, dict)
+        values = {name: self._sealer.unseal(value) for name, value in form.items()}
+        for value in values.values():
+            if isinstance(value, ArtifactRef) and value.sealed is not None:
+                with contextlib.suppress(ArtifactMissing, ArtifactCorrupt):  # told to whoever reads it
+                    self.load(value)
+        return values
