@@ -19,8 +19,8 @@ sys.path.insert(0, str(HERE))  # beside `python -P`
 import results as files  # noqa: E402
 
 ALL = (
-    "validation", "engine", "effects", "memory", "startup", "embedding", "artifacts", "ipc", "bus",
-    "bus_peers", "bus_nats", "sync",
+    "validation", "engine", "effects", "small_runs", "memory", "startup", "embedding", "artifacts", "ipc",
+    "bus", "bus_peers", "bus_nats", "sync",
 )  # fmt: skip
 LIMIT_S = 300
 _UNITS = ("ms", "s", "us", "bytes")

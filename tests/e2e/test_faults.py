@@ -142,7 +142,7 @@ class JumpingClock:
 @pytest.mark.parametrize("leaps_s", [(86_400.0,), (-86_400.0,), (86_400.0, -172_800.0)])
 async def test_a_clock_that_jumps_changes_no_outcome(place: Place, leaps_s: tuple[float, ...]) -> None:
     async with Symphony.open(place.home) as symphony:
-        symphony._clock = JumpingClock(*leaps_s)  # type: ignore[assignment]  # as the real one
+        symphony.parts.clock = JumpingClock(*leaps_s)  # type: ignore[assignment]  # as the real one
         handle = await symphony.start(place.folder / "w.yaml", {"effects": str(place.effects)})
         result = await handle.result()
         events = [event async for event in handle.events()]

@@ -194,7 +194,7 @@ def workflow(value: int) -> Workflow:
 
 async def ran(tracing: OtelTracing | None, value: int, home: Path | None = None) -> RunResult:
     symphony = Symphony.open(home, memory=home is None, operators=[flaky])
-    symphony.__dict__["tracing"] = tracing
+    symphony.parts.trace_to(tracing)
     async with symphony:
         return await (await symphony.start(workflow(value))).result()
 

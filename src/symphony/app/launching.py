@@ -1,0 +1,355 @@
+"""Begins runs: new ones, those that go on, and those that take over results of others."""
+
+import asyncio
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from symphony.app.handle import RunHandle
+from symphony.app.models import keys_of
+from symphony.app.parts import Parts
+from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, opened_outputs, prepare
+from symphony.app.tracing import TRACE_PATIENCE_S, follow
+from symphony.commons.filesystem import private_directory
+from symphony.commons.marks import marks_of
+from symphony.commons.time import SystemClock, new_run_id
+from symphony.pit.tracker.core.budget import Limits
+from symphony.pit.tracker.engine.engine import Engine
+from symphony.pit.tracker.engine.reuse import Anew, Result, changed_inputs, written
+from symphony.pit.tracker.insight.outline import Outline
+from symphony.pit.tracker.nodes.caching import Cache
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.limits import bounded
+from symphony.pit.tracker.nodes.resources import LogWriter
+from symphony.pit.tracker.nodes.spending import Spending
+from symphony.pit.tracker.nodes.work import COMMAND
+from symphony.pit.tracker.store.documents import record_children, recorded_form
+from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
+from symphony.pit.tracker.store.journal_rows import journal_errors
+from symphony.pit.tracker.store.keeping import ENDED
+from symphony.pit.tracker.store.locks import RunLock
+from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
+from symphony.pit.tracker.store.runs import end_escaped
+from symphony.ports.artifacts import ArtifactStore, Provenance
+from symphony.ports.runs import RunResult
+from symphony.ports.values import Value
+from symphony.sdk import load_operators
+from symphony.workflow.catalog import Catalog
+from symphony.workflow.files import Resolver, WorkflowInvalid, check_file
+from symphony.workflow.inputs import bind_inputs
+from symphony.workflow.model import Workflow
+from symphony.workflow.problems import ValidationReport
+from symphony.workflow.validation import validate
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.insight.forecast import Forecast
+
+
+class InputInvalid(WorkflowInvalid):
+    """Inputs that the workflow does not take; `report` holds every problem."""
+
+    code = "input-invalid"
+
+
+class Launcher:
+    """Begins the runs of one Symphony, and owns their tasks. Its methods raise as those of `Symphony`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._tasks: set[asyncio.Task[RunResult]] = set()
+        self.ran = False
+        """Has any run begun?"""
+
+    async def stop(self) -> None:
+        """Cancel every run of this process, and wait until they have let go."""
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def plan(
+        self,
+        workflow: Workflow | Path | str,
+        inputs: Mapping[str, Value] | None = None,
+        *,
+        cwd: Path | None = None,
+        cache: bool = True,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Forecast":
+        """What a run would do. Nothing runs, nothing is written."""
+        from symphony.app.foreseeing import foresee
+
+        parts = self._parts
+        prepared = self.prepared(workflow, inputs, cwd, cache, environment=environment)
+        at = parts.home if parts.home is not None and parts.home.is_dir() else None
+        executor = functools.partial(self._executor, prepared, lambda *_: None)
+        return foresee(prepared, at, executor, parts.clock)
+
+    def prepared(
+        self,
+        workflow: Workflow | Path | str,
+        inputs: Mapping[str, Value] | None,
+        cwd: Path | None = None,
+        cache: bool = True,
+        concurrency: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        budget: Limits | None = None,
+        allow_hosts: Sequence[str] = (),
+    ) -> Prepared:
+        """Check everything that a new run needs."""
+        source, base, model, resolver = self._checked(workflow)
+        here = (cwd or Path.cwd()).absolute()
+        bound, problems = bind_inputs(model, inputs or {}, cwd=here)
+        if problems:
+            raise InputInvalid(ValidationReport(errors=problems), source)
+        config = self._parts.config
+        for name, value in bound.items():
+            bounded(value, f"input {name}", config.symphony.value_mb << 20)
+        check_hosts((*config.http.allow, *allow_hosts))
+        self._parts.environment.update(environment or {})
+        children, references = record_children(model, resolver)
+        meta = RunMeta(
+            run_id=new_run_id(),
+            workflow=recorded_form(model),
+            source=source,
+            inputs=b"",
+            cwd=str(here),
+            base=str(base),
+            created_at=self._parts.clock.now_s(),
+            operators=self._parts.files,
+            cache=cache and config.symphony.cache,
+            concurrency=concurrency or config.symphony.concurrency,
+            budget=limits_of(model, config).strictest(budget or Limits()),
+            children=children,
+            references=references,
+            allow_hosts=tuple(allow_hosts),
+        )
+        return self._prepared(meta, bound)
+
+    def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
+        """Make the journal, then run: the run is durable when this returns."""
+        meta, lock = prepared.meta, None
+        store: JournalStore = MemoryStore()
+        with contextlib.ExitStack() as undo:
+            if self._parts.home is not None:
+                private_directory(self._parts.home)
+                lock = self._parts.runs.lock(meta.run_id)
+                lock.acquire(os.getpid())
+                undo.callback(lock.release)
+                store = SqliteStore.create(self._parts.runs.journal_path(meta.run_id), meta, reuse)
+                undo.callback(store.close)
+            handle = self._launch(prepared, store, lock, lambda engine: engine.run())
+            undo.pop_all()
+            return handle
+
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        retry: Sequence[str] = (),
+        skip: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> RunHandle:
+        """Go on with a run."""
+        run_id = self._parts.runs.find(run_id)
+        lock = self._parts.runs.lock(run_id)
+        lock.acquire(os.getpid())
+        with contextlib.ExitStack() as undo:
+            undo.callback(lock.release)
+            meta = self._parts.runs.meta(run_id)
+            self._parts.environment.update(environment or {})
+            prepared = self._recalled(meta)
+            await asyncio.to_thread(self._parts.runs.end_orphans, run_id)
+            store = SqliteStore.own(self._parts.runs.journal_path(run_id))
+            undo.callback(store.close)
+            recorded = list(store.records())
+            if self._parts.runs.status(run_id) in ENDED:
+                return self._ended(run_id, prepared)
+            handle = self._launch(
+                prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), known=len(recorded)
+            )
+            undo.pop_all()
+            return handle
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        first: str | None = None,
+        inputs: Mapping[str, Value] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> RunHandle:
+        """Begin a new run that reuses results of another."""
+        run_id = self._parts.runs.find(run_id)
+        lock = self._parts.runs.lock(run_id)
+        lock.acquire(os.getpid())
+        try:
+            self._parts.environment.update(environment or {})
+            old = self._recalled(self._parts.runs.meta(run_id))
+            records = self._parts.runs.records(run_id)
+        finally:
+            lock.release()
+        job = old.job
+        bound, problems = bind_inputs(job.workflow, {**job.inputs, **(inputs or {})}, cwd=job.cwd)
+        if problems:
+            raise InputInvalid(ValidationReport(errors=problems), old.meta.source)
+        meta = msgspec.structs.replace(
+            old.meta, run_id=new_run_id(), created_at=self._parts.clock.now_s(), rerun_of=run_id
+        )
+        for name in inputs or {}:
+            bounded(bound[name], f"input {name}", self._parts.config.symphony.value_mb << 20)
+        changed = changed_inputs(job.inputs, bound)
+        new = self._prepared(meta, bound)
+        engine, log = self._engine(old, MemoryStore())
+        reuse = engine.reusable(records, Anew(first=first, inputs=changed))
+        log.close()
+        for name, result in reuse.items():
+            self._keep(meta, name, result)
+        return self.begin(new, {name: written(result, new.sealer) for name, result in reuse.items()})
+
+    def _keep(self, meta: RunMeta, name: str, result: Result) -> None:
+        """Claim the artifacts in a reused result, so that deleting the old run leaves them."""
+        for port, ref in result.references():
+            provenance = Provenance(
+                run_id=meta.run_id, node=name, port=port, operator="", version="", created_at=meta.created_at
+            )
+            self._parts.artifacts.link(ref, provenance)
+
+    def _checked(self, workflow: Workflow | Path | str) -> tuple[str | None, Path, Workflow, Resolver]:
+        if isinstance(workflow, Workflow):
+            resolver = Resolver(Path.cwd() / "workflow")
+            report = validate(workflow, self._parts.catalog, resolve=resolver)
+            if not report.ok:
+                raise WorkflowInvalid(report)
+            return None, Path.cwd(), workflow, resolver
+        path = Path(workflow)
+        resolver = Resolver(path)
+        model, report = check_file(path, self._parts.catalog, resolver)
+        if model is None or not report.ok:
+            raise WorkflowInvalid(report, str(path))
+        return str(path.absolute()), resolver.path.parent, model, resolver
+
+    def _prepared(
+        self,
+        meta: RunMeta,
+        inputs: Mapping[str, Value] | None = None,
+    ) -> Prepared:
+        """The run with the operators that its files define, besides those of this Symphony."""
+        files = [file for file in meta.operators if file not in self._parts.files]
+        given = [one for file in files for one in load_operators(Path(file))]
+        operators = {**self._parts.operators, **{one.info.name: one for one in given}}
+        catalog = Catalog(
+            operators={name: one.info for name, one in operators.items()}, models=self._parts.catalog.models
+        )
+        keys = keys_of(self._parts.config, self._parts.environment)
+        return prepare(meta, catalog, operators, self._parts.environment, inputs, keys=keys)
+
+    def _recalled(self, meta: RunMeta) -> Prepared:
+        """The run that is recorded. Raises JournalFailed for what makes no sense."""
+        with journal_errors(self._parts.runs.journal_path(meta.run_id)):
+            return self._prepared(meta)
+
+    def _engine(self, prepared: Prepared, store: JournalStore) -> tuple[Engine, RunLog]:
+        job, sealer, logs = prepared.job, prepared.sealer, self._parts.config.logs
+        log = RunLog(
+            None if self._parts.home is None else self._parts.runs.log_path(job.run_id),
+            self._parts.clock.now_s,
+            sealer.mask,
+            LogLimits(node_bytes=logs.node_mb * 1024 * 1024, run_bytes=logs.run_mb * 1024 * 1024),
+            sealer.stream if sealer else None,
+        )
+        cache = self._parts.cache if prepared.meta.cache and self._parts.home is not None else None
+        executor = self._executor(prepared, log, cache, self._parts.artifacts)
+        return Engine(job, store, executor, self._parts.clock, os.getpid()), log
+
+    def _executor(
+        self, prepared: Prepared, log: LogWriter, cache: Cache | None, artifacts: ArtifactStore
+    ) -> Executor:
+        job = prepared.job
+        return Executor(
+            run_id=job.run_id,
+            cwd=job.cwd,
+            base=job.base,
+            artifacts=artifacts,
+            models=self._parts.models,
+            arbiter=AtOnce(),
+            clock=self._parts.clock,
+            log=log,
+            cache=cache,
+            sealer=prepared.sealer,
+            spending=Spending(prepared.meta.budget, currency=self._parts.config.budget.currency),
+            capture=capture,
+            environment=job.environment,
+            keys=self._parts.config.key_names,
+            allowed_hosts=(*self._parts.config.http.allow, *prepared.meta.allow_hosts),
+            value_bytes_max=self._parts.config.symphony.value_mb << 20,
+            marks=marks_of(job.run_id, self._parts.home),
+            workers=self._parts.pools.operators,
+            # Where time is not the machine's, a process of its own would be waited for in real time.
+            expressions=self._parts.pools.expressions if isinstance(self._parts.clock, SystemClock) else None,
+        )
+
+    def _launch(
+        self,
+        prepared: Prepared,
+        store: JournalStore,
+        lock: RunLock | None,
+        begin: "Callable[[Engine], object]",
+        *,
+        known: int = 0,
+    ) -> RunHandle:
+        engine, log = self._engine(prepared, store)
+        self.ran, job, marks = True, prepared.job, marks_of(prepared.job.run_id, self._parts.home)
+
+        async def run() -> RunResult:
+            following = self._followed(prepared, engine, known)
+            try:
+                result = await begin(engine)  # type: ignore[misc]  # `begin` gives `Engine.run`'s coroutine
+                assert isinstance(result, RunResult)
+                return result
+            finally:
+                if job.graph.runs(COMMAND):
+                    await asyncio.to_thread(end_escaped, marks)
+                store.close()
+                log.close()
+                if lock is not None:
+                    lock.release()
+                if following is not None:
+                    await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
+                    following.cancel()
+                await self._parts.live.ended(job.run_id)
+
+        self._parts.live.begin(job.run_id, engine.feed)
+        task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return RunHandle(
+            job.run_id, engine, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
+        )
+
+    def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
+        """Draws a trace of the run while it goes on, if traces are wanted."""
+        tracing = self._parts.tracing
+        if tracing is None:
+            return None
+        outline = Outline(prepared.job.workflow, prepared.meta.recorded())
+        work = follow(tracing, prepared.job.run_id, outline, engine.feed, self._parts.catalog, known=known)
+        return asyncio.get_running_loop().create_task(work, name=f"trace {prepared.job.run_id}")
+
+    def _ended(self, run_id: str, prepared: Prepared) -> RunHandle:
+        engine, log = self._engine(prepared, MemoryStore())
+        engine.finish()
+
+        async def known() -> RunResult:
+            result, ended = self._parts.runs.result(run_id), self._parts.runs.replay(run_id).ended
+            if ended is None or ended[1] is None:
+                return result
+            return msgspec.structs.replace(result, outputs=opened_outputs(ended[1], prepared.sealer))
+
+        task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
+        return RunHandle(run_id, engine, task, log, self._parts.live)

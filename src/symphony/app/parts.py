@@ -1,0 +1,162 @@
+"""What the runs of one Symphony are made of: settings, operators, stores, models, the bus.
+
+Each part is made when it is first asked for, and `close` ends those that were made.
+"""
+
+import asyncio
+import os
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from symphony.app.beyond import beyond_of
+from symphony.app.live import LiveBus
+from symphony.app.models import AllModels
+from symphony.app.pools import Pools
+from symphony.app.tracing import TRACE_PATIENCE_S, tracing_for
+from symphony.commons.errors import SymphonyError
+from symphony.commons.filesystem import private_directory
+from symphony.commons.settings import Config
+from symphony.commons.time import SystemClock
+from symphony.pit.tracker.store.keeping import Keep, retain_logs
+from symphony.pit.tracker.store.runs import Runs
+from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.clock import Clock
+from symphony.ports.models import Models
+from symphony.ports.tracing import Tracing
+from symphony.sdk import Operator
+from symphony.workflow.catalog import Catalog, ModelInfo
+
+if TYPE_CHECKING:
+    from symphony.pit.artifacts import ResultCache
+
+
+class Parts:
+    """The parts of one Symphony. Settings are read when they are first needed."""
+
+    def __init__(
+        self,
+        home: Path | None,
+        operators: Sequence[Operator],
+        files: Sequence[str],
+        settings: Callable[[], Config],
+        *,
+        clock: Clock | None = None,
+        models: Models | None = None,
+        catalog: Mapping[str, ModelInfo] | None = None,
+    ) -> None:
+        """Without a `home` everything is kept in memory; `files` are those that define `operators`."""
+        self.home, self.files = home, tuple(files)
+        self.clock = clock or SystemClock()
+        self.environment: ChainMap[str, str] = ChainMap({}, os.environ)
+        self.pools = Pools(listen_idle=isinstance(self.clock, SystemClock))
+        self._settings, self._given = settings, tuple(operators)
+        self._models, self._more_models = models, catalog or {}
+        self._tracing: Tracing | None = None
+        self._traces_known = False
+        self._stores: list[Callable[[], None]] = []  # what closes those that were made
+
+    @cached_property
+    def config(self) -> Config:
+        """All settings. Raises ConfigInvalid, IoFailed."""
+        return self._settings()
+
+    @cached_property
+    def operators(self) -> Mapping[str, Operator]:
+        """Every operator by name; given ones replace the kit's."""
+        from symphony import kit
+
+        return {**kit.operators(), **{one.info.name: one for one in self._given}}
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What workflows may name."""
+        from symphony import kit
+
+        models = dict(kit.models())
+        if self.config.models:
+            from symphony.kit.instruments.hosted.catalog import configured
+
+            models |= configured(self.config.models)
+        models |= self._more_models
+        return Catalog(
+            operators={name: one.info for name, one in self.operators.items()},
+            models=models,
+            keys=self.config.key_names,
+        )
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """Where traces of runs go, if anywhere."""
+        if not self._traces_known:
+            self.trace_to(tracing_for(self.config.tracing, os.environ))
+        return self._tracing
+
+    def trace_to(self, tracing: Tracing | None) -> None:
+        """Draw traces there, in place of where the settings say. It is closed with the rest."""
+        self._traces_known, self._tracing = True, tracing
+
+    @cached_property
+    def artifacts(self) -> ArtifactStore:
+        """Where large and declared values go."""
+        from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+
+        if self.home is None:
+            return MemoryArtifacts(self.clock.now_s)
+        private_directory(self.home)
+        made = FileArtifacts(self.home / "artifacts")
+        self._stores.append(made.close)
+        return made
+
+    @cached_property
+    def cache(self) -> "ResultCache":
+        """Results of earlier runs. Raises SymphonyError in memory, where there are none."""
+        from symphony.pit.artifacts import ResultCache
+
+        if self.home is None:
+            raise SymphonyError("a Symphony in memory caches nothing", code="no-home", hint="give it a home")
+        made = ResultCache(private_directory(private_directory(self.home) / "artifacts") / "cache.db")
+        self._stores.append(made.close)
+        return made
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The runs under the home."""
+        if self.home is None:
+            raise SymphonyError(
+                "a Symphony in memory keeps no runs", code="no-home", hint="open it with a home"
+            )
+        return Runs(self.home, self.clock, self.artifacts.unlink_run)
+
+    @property
+    def models(self) -> Models:
+        """Models by id, their processes started when first used."""
+        if self._models is None:
+            self._models = AllModels(self.config, self.home, self.clock, self.environment)
+        return self._models
+
+    @cached_property
+    def live(self) -> LiveBus:
+        """The bus of the home; in memory, of this process alone."""
+        return LiveBus(self.home, lambda: beyond_of(self.config.bus, self.environment))
+
+    async def close(self, *, ran: bool) -> None:
+        """End what was made. Has anything `ran`? Then the bus is left and old logs are thinned out."""
+        if ran:
+            await self.live.close()
+        await self.pools.close()
+        if self._models is not None:
+            await self._models.close()
+        for close in self._stores:
+            close()
+        if self._tracing is not None:
+            await asyncio.to_thread(self._tracing.close, TRACE_PATIENCE_S)
+        if self.home is not None and ran:
+            await asyncio.to_thread(self._retain_logs)
+
+    def _retain_logs(self) -> None:
+        logs = self.config.logs
+        keep = Keep(days=logs.keep_days, runs=logs.keep_runs, megabytes=logs.max_mb)
+        retain_logs(self.runs, keep, self.clock.now_s())
