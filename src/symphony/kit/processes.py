@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
+from symphony.commons.children import PIPE, ChildProcess, start_child
 from symphony.commons.marks import present_marks
 from symphony.commons.processes import (
     GRACE_S,
@@ -16,6 +17,7 @@ from symphony.commons.processes import (
     reap_group,
     signal_group,
 )
+from symphony.commons.waiting import uninterrupted
 from symphony.kit.errors import CommandNotStarted, OutputTooLarge
 
 OUTPUT_BYTES_MAX = 64 * 1024 * 1024
@@ -27,7 +29,6 @@ LEFTOVER_GRACE_S = 0.5
 _CHUNK_BYTES = 64 * 1024
 _POLL_S = 0.01
 _POLL_MAX_S = 0.1
-_WAIT_S = 0.2
 _DRAIN_S = 1.0
 
 OnBytes: TypeAlias = Callable[[bytes], None]
@@ -42,34 +43,61 @@ class Finished:
     stderr: bytes
 
 
-@dataclass(slots=True)
 class _Stream:
-    """What one pipe brought. `seen` is told each chunk, and b"" at the end."""
+    """What one pipe brings, from the first byte on. `seen` is told each chunk, and b"" at the end."""
 
-    name: str
-    seen: OnBytes | None
-    limit: int
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
+    def __init__(self, name: str, pipe: IO[bytes] | None, seen: OnBytes | None, limit: int) -> None:
+        assert pipe is not None
+        self.chunks: list[bytes] = []
+        self._name, self._pipe, self._seen, self._limit = name, pipe, seen, limit
+        self._size = 0
+        self._loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = self._loop.create_future()
+        """Done at the end of the pipe, or with what made an end of reading."""
+        os.set_blocking(pipe.fileno(), False)
+        self._loop.add_reader(pipe.fileno(), self._read)
 
-    async def read(self, reader: asyncio.StreamReader) -> None:
-        while chunk := await reader.read(_CHUNK_BYTES):
-            self.size += len(chunk)
-            if self.size > self.limit:
-                raise OutputTooLarge(
-                    f"{self.name} exceeds {self.limit // (1024 * 1024)} MiB",
-                    hint="write to a file and hand its path on",
-                )
-            self.chunks.append(chunk)
-            if self.seen is not None:
-                self.seen(chunk)
-        self.end()
+    def _read(self) -> None:
+        try:
+            chunk = os.read(self._pipe.fileno(), _CHUNK_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            chunk = b""
+        try:
+            self._take(chunk)
+        except Exception as error:  # noqa: BLE001  (it belongs to who waits)
+            self._release()
+            self.ended.set_exception(error)
+            self.ended.exception()  # nobody may be waiting any more
 
-    def end(self) -> None:
-        """Tell that nothing more comes; once."""
-        if self.seen is not None:
-            self.seen(b"")
-            self.seen = None
+    def _take(self, chunk: bytes) -> None:
+        if not chunk:
+            self.close()
+            return
+        self._size += len(chunk)
+        if self._size > self._limit:
+            raise OutputTooLarge(
+                f"{self._name} exceeds {self._limit // (1024 * 1024)} MiB",
+                hint="write to a file and hand its path on",
+            )
+        self.chunks.append(chunk)
+        if self._seen is not None:
+            self._seen(chunk)
+
+    def close(self) -> None:
+        """Read no more, though somebody may still hold the other end; tell that nothing more comes, once."""
+        self._release()
+        seen, self._seen = self._seen, None
+        if seen is not None:
+            seen(b"")
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+    def _release(self) -> None:
+        if not self._pipe.closed:
+            self._loop.remove_reader(self._pipe.fileno())
+            self._pipe.close()
 
 
 async def run_process(
@@ -93,35 +121,29 @@ async def run_process(
     Raises CommandNotStarted, OutputTooLarge.
     """
     process = await _start(argv, cwd, env)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    out = _Stream("stdout", on_stdout, output_bytes_max)
-    err = _Stream("stderr", on_stderr, output_bytes_max)
-    loop = asyncio.get_running_loop()
-    readers = [loop.create_task(out.read(process.stdout)), loop.create_task(err.read(process.stderr))]
+    out = _Stream("stdout", process.stdout, on_stdout, output_bytes_max)
+    err = _Stream("stderr", process.stderr, on_stderr, output_bytes_max)
     try:
-        await _until_exit(process, readers)
+        await _until_exit(process, (out, err))
         await _end_group(process, LEFTOVER_GRACE_S)
-        await asyncio.wait(readers, timeout=_DRAIN_S)
-        for reader in readers:
-            if reader.done():
-                reader.result()
+        await asyncio.wait((out.ended, err.ended), timeout=_DRAIN_S)
+        for stream in (out, err):
+            if stream.ended.done():
+                stream.ended.result()
         thorough = thorough and process.returncode != 0
     finally:
-        await _finish(process, readers, tuple(present_marks().items()) if thorough else ())
-        out.end()
-        err.end()
+        try:
+            await _finish(process, tuple(present_marks().items()) if thorough else ())
+        finally:
+            out.close()
+            err.close()
     assert process.returncode is not None
     return Finished(process.returncode, b"".join(out.chunks), b"".join(err.chunks))
 
 
-async def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
+async def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> ChildProcess:
     try:
-        return await asyncio.create_subprocess_exec(
-            *argv, cwd=cwd, env=env, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe,
-            start_new_session=True,
-        )  # fmt: skip
+        return await start_child(argv, cwd=cwd, env=env, stdout=PIPE, stderr=PIPE, new_session=True)
     except (OSError, ValueError) as error:
         reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         hint = None
@@ -132,30 +154,16 @@ async def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> asyn
         raise CommandNotStarted(f"{argv[0]} cannot be started: {reason}", hint=hint) from error
 
 
-async def _until_exit(process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]]) -> None:
-    """Return when the process has ended; raise at once what a reader raises."""
-    ended = asyncio.get_running_loop().create_task(_exit(process))
-    try:
-        waiting: set[asyncio.Task[None]] = {ended, *readers}
-        while not ended.done():
-            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-    finally:
-        ended.cancel()
+async def _until_exit(process: ChildProcess, streams: Sequence[_Stream]) -> None:
+    """Return when the process has ended; raise at once what a stream raises."""
+    waiting: set[asyncio.Future[None]] = {process.ended, *(stream.ended for stream in streams)}
+    while not process.ended.done():
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for future in done:
+            future.result()
 
 
-async def _exit(process: asyncio.subprocess.Process) -> None:
-    """Wait for the process itself: `wait()` of some loops also waits until its pipes are closed."""
-    while process.returncode is None:
-        waiting = asyncio.get_running_loop().create_task(process.wait())
-        try:
-            await asyncio.wait([waiting], timeout=_WAIT_S)
-        finally:
-            waiting.cancel()
-
-
-async def _end_group(process: asyncio.subprocess.Process, grace_s: float) -> None:
+async def _end_group(process: ChildProcess, grace_s: float) -> None:
     """End what is left of the group: SIGTERM, a grace, SIGKILL. A cancellation cuts the grace short."""
     if not signal_group(process.pid, signal.SIGTERM):
         return
@@ -168,35 +176,20 @@ async def _end_group(process: asyncio.subprocess.Process, grace_s: float) -> Non
         signal_group(process.pid, signal.SIGKILL)
 
 
-async def _finish(
-    process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]], marks: Sequence[tuple[str, str]]
-) -> None:
-    """Leave neither process nor reader behind, however often the caller is cancelled meanwhile."""
+async def _finish(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> None:
+    """Leave nobody behind, however often the caller is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     if process.returncode is None:
         try:
             await _end_group(process, GRACE_S)
         except asyncio.CancelledError as error:  # the group has got its SIGKILL by now
             cancelled = error
-    for reader in readers:
-        reader.cancel()
-    ending = asyncio.get_running_loop().create_task(_all_gone(process, readers, marks))
-    while not ending.done():
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    transport = getattr(process, "_transport", None)
-    if transport is not None:  # a pipe that someone else still holds is not closed otherwise
-        transport.close()
-    reap_group(process.pid)
+    try:
+        await uninterrupted(process.ended)
+        if marks:
+            thread = asyncio.get_running_loop().create_task(asyncio.to_thread(end_marked, *marks))
+            await uninterrupted(thread)
+    finally:
+        reap_group(process.pid)
     if cancelled is not None:
         raise cancelled
-
-
-async def _all_gone(
-    process: asyncio.subprocess.Process, readers: list[asyncio.Task[None]], marks: Sequence[tuple[str, str]]
-) -> None:
-    await asyncio.gather(_exit(process), *readers, return_exceptions=True)
-    if marks:  # only now: who waits for a child of ours must not take its status from the loop
-        await asyncio.to_thread(end_marked, *marks)

@@ -5,11 +5,12 @@ The child calls `connect("stdio:")`, its parent `spawn`. What the child prints g
 
 import asyncio
 import os
-from asyncio.subprocess import Process
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from symphony.commons.children import ChildProcess, start_child
 from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.commons.waiting import uninterrupted
 from symphony.ipc import own_streams
 from symphony.ipc.transports.config import TransportConfig
 from symphony.ipc.transports.connection import Connection
@@ -43,7 +44,7 @@ class Spawned(NamedTuple):
     """A child process, and the connection to it."""
 
     connection: Connection
-    process: Process
+    process: ChildProcess
 
 
 async def connect(config: TransportConfig) -> Connection:
@@ -68,13 +69,13 @@ async def spawn(
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     try:
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdin=theirs_in, stdout=theirs_out, env=environment and dict(environment)
-        )
-    except OSError as error:
+        process = await start_child(argv, stdin=theirs_in, stdout=theirs_out, env=environment)
+    except BaseException as error:
         os.close(ours_in)
         os.close(ours_out)
-        raise ConnectFailed(f"cannot start {argv[0]}: {error.strerror or error}") from error
+        if isinstance(error, OSError):
+            raise ConnectFailed(f"cannot start {argv[0]}: {error.strerror or error}") from error
+        raise
     finally:
         os.close(theirs_in)
         os.close(theirs_out)
@@ -91,9 +92,8 @@ async def spawn(
         await join(parent.protocol(), ours_in, ours_out)
         return Spawned(await opened, process)
     except BaseException:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        process.kill()
+        await uninterrupted(process.ended)
         raise
 
 

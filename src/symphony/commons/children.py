@@ -1,0 +1,189 @@
+"""Starts programs, and notices their end, while the event loop goes on.
+
+The call that starts a program returns only when the program has taken its place, so a thread makes
+it. That thread lives as long as this process: Linux ends a child that asked to die with its parent
+when the thread that started it ends.
+"""
+
+import asyncio
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from symphony.commons.processes import await_end, signal_group
+from symphony.commons.waiting import uninterrupted
+
+PIPE: Final = subprocess.PIPE
+NOTHING: Final = subprocess.DEVNULL
+
+
+class ChildProcess:
+    """A program that was started. Use it from the event loop that was running then."""
+
+    def __init__(self, process: subprocess.Popen[bytes], *, held: bool = False) -> None:
+        """`held`: its number stays its own after its end, until `reap`."""
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done once it has ended. Shield it where the waiting may be cancelled."""
+        self._process, self._held = process, held
+        self._loop = asyncio.get_running_loop()
+        self._descriptor: int | None = None
+        if sys.platform == "linux":
+            with suppress(OSError):  # no descriptors left, or forbidden by the sandbox
+                self._descriptor = os.pidfd_open(process.pid)
+        if self._descriptor is not None:
+            self._loop.add_reader(self._descriptor, self._has_ended)
+        else:
+            threading.Thread(target=self._wait, name="symphony-child", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its number; also that of its group, if it leads one."""
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, -N if signal N ended it; None until that has been taken."""
+        return self._process.returncode
+
+    @property
+    def stdin(self) -> IO[bytes] | None:
+        """Our end of the pipe to it, unbuffered and blocking."""
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes] | None:
+        """Our end of the pipe from its standard output, unbuffered and blocking."""
+        return self._process.stdout
+
+    @property
+    def stderr(self) -> IO[bytes] | None:
+        """Our end of the pipe from its standard error, unbuffered and blocking."""
+        return self._process.stderr
+
+    async def wait(self) -> int:
+        """Wait until it has ended; its exit status."""
+        await asyncio.shield(self.ended)
+        return self.reap()
+
+    def reap(self) -> int:
+        """Take its exit status. Only once it has ended."""
+        assert self.ended.done()
+        return self._process.wait()
+
+    def send_signal(self, number: int) -> None:
+        """Signal it, and nobody else who has got its number meanwhile."""
+        if self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def _wait(self) -> None:
+        await_end(self._process)
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._has_ended)
+
+    def _has_ended(self) -> None:
+        if self._descriptor is not None:
+            self._loop.remove_reader(self._descriptor)
+            os.close(self._descriptor)
+            self._descriptor = None
+        if not self._held:
+            self._process.wait()
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+async def start_child(
+    argv: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int | None = NOTHING,
+    stdout: int | None = None,
+    stderr: int | None = None,
+    pass_fds: Sequence[int] = (),
+    new_session: bool = False,
+    held: bool = False,
+) -> ChildProcess:
+    """Start a program: the arguments are those of `subprocess.Popen`, `held` that of `ChildProcess`.
+
+    It inherits standard output and error unless they are given. When the caller is cancelled
+    meanwhile, the program is gone on return, with its group if it has a session of its own.
+    Raises OSError and ValueError as `subprocess.Popen` does.
+    """
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            argv, cwd=cwd, env=env, stdin=stdin, stdout=stdout, stderr=stderr, bufsize=0,
+            pass_fds=pass_fds, start_new_session=new_session,
+        )  # fmt: skip
+
+    starting = asyncio.wrap_future(_starter().call(start))
+    try:
+        return ChildProcess(await uninterrupted(starting), held=held)
+    except asyncio.CancelledError:
+        if not starting.cancelled() and starting.exception() is None:
+            await _undone(starting.result(), group=new_session)
+        raise
+
+
+async def _undone(process: subprocess.Popen[bytes], *, group: bool) -> None:
+    child = ChildProcess(process)
+    if group:
+        signal_group(child.pid, signal.SIGKILL)
+    child.kill()
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
+    await uninterrupted(child.ended)
+
+
+class _Starter:
+    """One thread, of the process that made it, which makes one call after the other."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="symphony-starter", daemon=True).start()
+
+    def call(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> "Future[subprocess.Popen[bytes]]":
+        """What `start` gives or raises, once its turn has come."""
+        future: Future[subprocess.Popen[bytes]] = Future()
+
+        def make() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                process = start()
+            except BaseException as error:  # noqa: BLE001  (it belongs to who waits)
+                future.set_exception(error)
+            else:
+                future.set_result(process)
+
+        self._calls.put(make)
+        return future
+
+    def _work(self) -> None:
+        while True:
+            self._calls.get()()
+
+
+_made: _Starter | None = None
+
+
+def _starter() -> _Starter:
+    global _made
+    if _made is None or _made.owner != os.getpid():  # a forked copy has no threads
+        _made = _Starter()
+    return _made
