@@ -70,7 +70,8 @@ crash: $(MADE)/dev $(MADE)/models ## Kill real runs KILLS times (default 1000) a
 bench: $(MADE)/dev $(MADE)/models ## Measure against the budgets; writes benchmarks/RESULTS.md
 	@$(BIN)/python -P benchmarks/run.py
 
-bench-peers: $(MADE)/project $(MADE)/peers ## The same graphs on Hamilton, LangGraph and DBOS, in turn with ours
+bench-peers: $(MADE)/project $(MADE)/peers ## The same work on Hamilton, LangGraph and DBOS, in turn with ours
+	@$(BIN)/python -P benchmarks/peers/everyday.py $(PEERS)/bin/python
 	@$(BIN)/python -P benchmarks/peers/run.py $(PEERS)/bin/python
 
 docs: $(MADE)/dev ## Build the documentation into site/

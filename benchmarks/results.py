@@ -1,4 +1,4 @@
-"""RESULTS.md: two parts, each rewritten by its own command, and what the figures depend on."""
+"""RESULTS.md: three parts, each rewritten by its own command, and what the figures depend on."""
 
 import os
 import platform
@@ -11,15 +11,16 @@ from symphony.commons.time import SystemClock
 
 HERE = Path(__file__).resolve().parent
 FILE = HERE / "RESULTS.md"
-OURS, PEERS = "# Results of the benchmarks", "# Beside other engines"
+WHOLE, OURS, PEERS = "# Whole processes", "# Results of the benchmarks", "# Beside other engines"
 """The headings of the parts, in their order."""
 
 
 def write(part: str, text: str, file: Path = FILE) -> None:
-    """Put `text` under the heading `part`, keeping the other part as it stands."""
+    """Put `text` under the heading `part`, keeping the other parts as they stand."""
     parts = read(file) | {part: text.strip()}
     file.write_text(
-        "\n\n".join(f"{heading}\n\n{parts[heading]}" for heading in (OURS, PEERS) if heading in parts) + "\n",
+        "\n\n".join(f"{heading}\n\n{parts[heading]}" for heading in (WHOLE, OURS, PEERS) if heading in parts)
+        + "\n",
         encoding="utf-8",
     )
 

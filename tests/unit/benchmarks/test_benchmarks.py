@@ -121,3 +121,47 @@ def test_every_way_between_processes_is_measured(module, tmp_path, monkeypatch):
     assert len(found) == 25
     waited = [one for one in found if "trip" in one.what or "one way" in one.what]
     assert all(one.measured > 0 for one in waited)
+
+
+def written_works(written):
+    return {
+        "layers": written.layers(3, 6, 5),
+        "fan-out": written.fan_out(20),
+        "commands": written.commands(2),
+        "texts": written.layers(2, 3, 1, "text", 1_000),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["layers", "fan-out", "commands", "texts"])
+def test_work_as_people_write_it_gives_what_every_engine_must_give(module, name, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER / "peers"))
+    written, symphony = module("written"), module("whole_symphony")
+    work = written_works(written)[name]
+    work.save(tmp_path / "graph.json")
+    took = symphony.way()(written.load(tmp_path / "graph.json"), tmp_path)
+    assert str(took.gave) == str(work.expected())
+    assert min(took.prepare_s, took.run_s) > 0
+
+
+@pytest.mark.slow
+def test_a_whole_process_is_measured_from_the_command_to_its_end(module, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER / "peers"))
+    everyday, written = module("everyday"), module("written")
+    ways = [
+        everyday.Way(name, "all", first=name == "again", budget_s=100.0) for name in ("Symphony", "again")
+    ]
+    task = everyday.Task("a fan-out", lambda _: written.fan_out(10), ways)
+    text = everyday.report([task], everyday.rounds([task], 1, 1, ""), ["- Cores: 2"])
+    assert "| Symphony | all | 10 |" in text
+    assert text.count("holds") + text.count("missed") == 2
+
+
+def test_a_whole_process_with_a_wrong_answer_is_no_figure(module, monkeypatch):
+    monkeypatch.syspath_prepend(str(FOLDER / "peers"))
+    everyday, written = module("everyday"), module("written")
+    said = everyday.Process('{"gave": 3, "prepare_s": 1, "run_s": 1}', 1.0, 1.0, 1.0)
+    monkeypatch.setattr(everyday, "_process", lambda *_: said)
+    task = everyday.Task("a fan-out", lambda _: written.fan_out(10), (everyday.others(1, 1, 1)))
+    with pytest.raises(RuntimeError, match="Hamilton gave"):
+        everyday.measured(task, task.ways[0], "python")
