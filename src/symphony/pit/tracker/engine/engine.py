@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
+from symphony.commons.collector import seldom_collected
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
@@ -79,10 +80,14 @@ class Engine:
         `retry` and `skip` name nodes in doubt. Raises JournalFailed, and StorageFull, if
         the journal or an output cannot be written: what was acknowledged before stays.
         """
+        with seldom_collected:
+            return await self._run(list(recorded), retry, skip)
+
+    async def _run(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> RunResult:
         self._assemble()
         polling = asyncio.get_running_loop().create_task(self._poll_requests())
         try:
-            self._start(list(recorded), retry, skip)
+            self._start(recorded, retry, skip)
             self._begun = True
             for ask in self._early:
                 ask()
