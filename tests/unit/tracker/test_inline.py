@@ -1,10 +1,14 @@
 """Inline operators: the short way gives the same as the long one. And what is made or waited for late."""
 
 import asyncio
+import gc
 import json
+import sys
+from types import FrameType
 
 from symphony import operator
 from symphony.app import Symphony
+from symphony.commons.collector import SELDOM
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
 from symphony.pit.tracker.core.records import Code
 from symphony.pit.tracker.core.replay import LazyNodes, Replay
@@ -104,3 +108,55 @@ def test_nodes_that_are_made_late_are_those_made_at_once() -> None:
     late = LazyNodes(replay)
     assert (list(late), len(late), dict(late)) == (["a", "b"], 2, replay.nodes())
     assert late["a"].duration_ms == 1000.0
+
+
+@operator("test.thresholds", version="1.0.0", pure=True)
+async def thresholds() -> list[int]:
+    """How often Python looks for cycles now."""
+    return [*gc.get_threshold()]
+
+
+def test_cycles_are_looked_for_seldom_while_a_run_goes_on() -> None:
+    before = gc.get_threshold()
+    document = {"symphony": 1, "name": "t", "nodes": {"a": node("test.thresholds")},
+                "outputs": {"now": "${{ a.result }}"}}  # fmt: skip
+
+    async def run() -> RunResult:
+        async with Symphony.open(memory=True, operators=[thresholds]) as symphony:
+            return await (await symphony.start(loads(json.dumps(document), "json"))).result()
+
+    found = asyncio.run(run()).outputs["now"]
+    assert found == [*SELDOM]
+    assert gc.get_threshold() == before
+
+
+def test_references_in_a_list_are_not_looked_up_by_name_while_the_run_goes_on() -> None:
+    """The same count of look-ups, and of texts that are split, for few and for many nodes."""
+
+    def counted(count: int) -> int:
+        nodes = {f"a{i}": node("debug.value", value=i) for i in range(3)}
+        listed = ["${{ a0.result }}", "${{ a1.result }}", "${{ a2.result }}", 4]
+        nodes |= {f"b{i}": node("debug.value", value={"all": listed}) for i in range(count)}
+        calls = 0
+
+        def trace(frame: FrameType, event: str, _: object) -> None:
+            nonlocal calls
+            calls += event == "call" and frame.f_code.co_filename.endswith(("/scope.py", "/splitting.py"))
+
+        async def run() -> None:
+            nonlocal calls
+            async with Symphony.open(memory=True) as symphony:
+                document = json.dumps({"symphony": 1, "name": "t", "nodes": nodes})
+                handle = await symphony.start(loads(document, "json"))
+                calls = 0
+                sys.setprofile(trace)
+                try:
+                    result = await handle.result()
+                finally:
+                    sys.setprofile(None)
+                assert result.status == "succeeded"
+
+        asyncio.run(run())
+        return calls
+
+    assert counted(40) == counted(5)

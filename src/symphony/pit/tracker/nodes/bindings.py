@@ -8,19 +8,19 @@ from concurrent.futures import Executor as Pool
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
+from symphony.pit.tracker.nodes.assembling import NOTHING, assembled
 from symphony.pit.tracker.nodes.checking import check_outputs
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import fits
 from symphony.pit.tracker.nodes.scope import Level
+from symphony.pit.tracker.nodes.sources import Constant, ElementRead, PortRead, Rendered
 from symphony.pit.tracker.nodes.values import Element, Values
-from symphony.pit.tracker.nodes.work import CONSTANT, ITEM, Work, candidates
+from symphony.pit.tracker.nodes.work import Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
 from symphony.workflow.expressions import Template
 from symphony.workflow.types import STRING, mismatch
-
-_NOTHING: Mapping[str, StoredValue] = {}
 
 
 class Bindings:
@@ -121,26 +121,31 @@ class Bindings:
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
         """What the node's inputs hold: bare references stay references."""
-        if work.wired is not None:
-            base, held = self._machine.frame(slot).base, self.values.held
-            out: dict[str, StoredValue] = {}
-            for name, source, port, constant in work.wired:
-                if source >= 0:
-                    out[name] = held.get(base + source, _NOTHING).get(port)
-                elif source == CONSTANT:
-                    out[name] = constant
-                else:
-                    element = self.element(slot)
-                    out[name] = None if element is None else element[0 if source == ITEM else 1]
-            return out
-        level, element = self.level(slot), self.element(slot)
-        out = {}
-        for name, template in work.inputs.items():
-            if template.bare is None:
-                out[name] = self.within(level, template, element, slot, f"input {name}")
+        base, held = self._machine.frame(slot).base, self.values.held
+        out: dict[str, StoredValue] = {}
+        for name, source in work.sources.items():
+            if type(source) is PortRead:
+                node, port = source
+                out[name] = held.get(base + node, NOTHING).get(port)
+            elif type(source) is Constant:
+                out[name] = source.value
+            elif type(source) is ElementRead:
+                element = self.element(slot)
+                out[name] = None if element is None else element[source.part]
+            elif type(source) is Rendered:
+                out[name] = self._rendered(source.template, slot, name)
             else:
-                out[name] = level.kept(template, element)
+                element = self.element(slot) if source.ports is None else None
+                made = assembled(source, base, held, element, self._executor.value_bytes_max)
+                out[name] = self._rendered(source.template, slot, name) if made is None else made
         return out
+
+    def _rendered(self, template: Template, slot: int, name: str) -> StoredValue:
+        """An input that is no more than looked up, or is computed."""
+        level, element = self.level(slot), self.element(slot)
+        if template.bare is not None:
+            return level.kept(template, element)
+        return self.within(level, template, element, slot, f"input {name}")
 
     async def preload(self, slot: int, work: Work, pool: Pool) -> None:
         """Load in a thread the large values that the expressions of an attempt need."""

@@ -1,17 +1,19 @@
 """Where the value of an input comes from, resolved when the plan is made: nothing is looked up by name. Pure.
 
 A reference to a node of the same level that has no fallback becomes the number of that node; lists and
-maps of such references and of constants keep their form. All else stays a template to be rendered.
+maps of such references, of constants, and of what an element of a fan-out is, keep their form. All else
+stays a template to be rendered.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, final
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions import Template
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Constant:
     """A value without expressions."""
@@ -19,6 +21,7 @@ class Constant:
     value: Value
 
 
+@final
 class PortRead(NamedTuple):
     """Port `port` of node `node` of the same graph: of slot `base + node`, null if it holds none.
 
@@ -29,6 +32,7 @@ class PortRead(NamedTuple):
     port: str
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class ElementRead:
     """The item of an element of a fan-out (`part` 0), or its index (1)."""
@@ -36,6 +40,7 @@ class ElementRead:
     part: int
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A template that is rendered with names looked up."""
@@ -43,6 +48,7 @@ class Rendered:
     template: Template
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class ListMade:
     """A list whose elements are known one by one; `ports` are its elements if all are `PortRead`."""
@@ -52,12 +58,14 @@ class ListMade:
     ports: tuple[PortRead, ...] | None
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class MapMade:
     """A map whose values are known one by one."""
 
     template: Template
     items: "Mapping[str, Source]"
+    ports: None = None
 
 
 Source: TypeAlias = Constant | PortRead | ElementRead | ListMade | MapMade | Rendered
@@ -91,10 +99,18 @@ class Sources:
                 return ElementRead(0 if read.kind == "item" else 1)
             return Rendered(template)
         inside = template.inside
-        if isinstance(inside, Mapping):
-            return MapMade(template, {key: self.of(item) for key, item in inside.items()})
         if inside is None:
             return Rendered(template)
+        if isinstance(inside, Mapping):
+            parts = {key: self.of(item) for key, item in inside.items()}
+            return Rendered(template) if _names_in(parts.values()) else MapMade(template, parts)
         items = tuple(map(self.of, inside))
+        if _names_in(items):
+            return Rendered(template)
         ports = tuple([item for item in items if type(item) is PortRead])
         return ListMade(template, items, ports if len(ports) == len(items) else None)
+
+
+def _names_in(items: Iterable[Source]) -> bool:
+    """Must a name be looked up for one of them?"""
+    return any(type(item) is Rendered for item in items)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.ports.values import Value
@@ -54,21 +53,6 @@ class Delay:
     until: Template | None
 
 
-CONSTANT, ITEM, INDEX = -1, -2, -3
-
-
-class Wire(NamedTuple):
-    """An input without an expression: port `port` of the node with number `source`, a constant,
-
-    or of an element of a fan-out its item or index.
-    """
-
-    name: str
-    source: int  # without a fallback, which might stand in; or one of the three below
-    port: str
-    constant: Value
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One node, ready to run. `conditions`: of its conditional edges, one must hold."""
@@ -79,8 +63,6 @@ class Work:
     model: str | None = None
     version: str = ""
     inputs: Mapping[str, Template]
-    wired: tuple[Wire, ...] | None = None
-    """For an inline node: its inputs, if each needs no expression."""
     sources: Mapping[str, Source] = field(default_factory=dict)
     """Where each input comes from, with the numbers of nodes in place of their names."""
     config: Mapping[str, Template]
@@ -153,8 +135,8 @@ def works_of(
     sources = Sources(numbers)
     return tuple(
         _work(
-            name, node, transforms.get(name, {}), conditions.get(name, ()), numbers, sources, compiler,
-            catalog, operators, base,
+            name, node, transforms.get(name, {}), conditions.get(name, ()), sources, compiler, catalog,
+            operators, base,
         )
         for name, node in nodes.items()
     )  # fmt: skip
@@ -189,7 +171,6 @@ def _work(
     node: Node,
     edges: Mapping[str, tuple[DataEdge, str | None]],
     conditions: tuple[tuple[str, Template], ...],
-    numbers: Mapping[str, int],
     sources: Sources,
     compiler: Compiler,
     catalog: Catalog,
@@ -218,7 +199,6 @@ def _work(
         model=model,
         version=version,
         inputs=inputs,
-        wired=_wired(inputs, numbers) if inline else None,
         sources={entry: sources.of(template) for entry, template in inputs.items()},
         config={key: compiler.template(value) for key, value in node.config.items()},
         input_ports=ports[0],
@@ -247,21 +227,6 @@ def _work(
         timeout_s=None if node.timeout is None else duration_s(node.timeout),
         cacheable=node.cache == "auto" and _cacheable(operator, model),
     )
-
-
-def _wired(inputs: Mapping[str, Template], numbers: Mapping[str, int]) -> tuple[Wire, ...] | None:
-    wires = []
-    for name, template in inputs.items():
-        read = template.bare
-        if template.constant:
-            wires.append(Wire(name, CONSTANT, "", template.value))
-        elif read is not None and read.kind == "port" and read.name in numbers:
-            wires.append(Wire(name, numbers[read.name], read.port, None))
-        elif read is not None and read.kind in ("item", "index"):
-            wires.append(Wire(name, ITEM if read.kind == "item" else INDEX, "", None))
-        else:
-            return None
-    return tuple(wires)
 
 
 def _typed(ports: Mapping[str, Port]) -> bool:
