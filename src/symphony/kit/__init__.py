@@ -13,7 +13,7 @@ __all__ = ["catalog", "models", "operators"]
 
 _MODULES = (
     "census", "code", "command", "copies", "data", "data_files", "debug", "documents", "fs", "git", "http",
-    "issues", "junit", "pages", "profiling", "python", "rendering", "tables", "text", "vectors",
+    "issues", "junit", "pages", "profiling", "python", "rendering", "survey", "tables", "text", "vectors",
 )  # fmt: skip
 """Those that define operators."""
 

@@ -1,18 +1,22 @@
 """Source code: `code.symbols`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from symphony.commons.filesystem import FileTooLarge, read_bounded
 from symphony.kit.errors import InputRefused
 from symphony.sdk import Context, operator
 
+if TYPE_CHECKING:
+    from symphony.kit.python_source import Defined, Module
+
 SOURCE_BYTES_MAX = 4 * 1024 * 1024
 
 
-class Symbol(TypedDict):
-    """One function, method or class; lines count from 1."""
+class BareSymbol(TypedDict):
+    """One function, method or class, without its source; lines count from 1."""
 
     file: str
     name: str
@@ -28,6 +32,11 @@ class Symbol(TypedDict):
     nested: bool
     decorators: list[str]
     overload: bool
+
+
+class Symbol(BareSymbol):
+    """One function, method or class with its source."""
+
     source: str
 
 
@@ -48,7 +57,7 @@ class Symbols(TypedDict):
     documented: bool
 
 
-@operator("code.symbols", version="1.0.0", pure=True)
+@operator("code.symbols", version="1.0.0", pure=True, cpu=True)
 def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] = ()) -> Symbols:
     """List the functions, methods and classes of a Python file, in order of their lines.
 
@@ -70,43 +79,61 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
         lines: how many lines the file has
         documented: whether the module has a docstring
     """
-    from symphony.kit.python_source import SourceProblem, read_source
-
     unknown = sorted(set(kinds) - {"function", "method", "class"})
     if unknown:
         raise InputRefused(f"input kinds: {unknown[0]!r} is no kind", hint="use function, method, class")
     name = name or path.as_posix()
+    module = parsed(context.cwd / path, name)
+    if isinstance(module, Unparsed):
+        return Symbols(symbols=[], problems=[module.problem], lines=module.lines, documented=False)
+    return Symbols(
+        symbols=[
+            Symbol(**bare_symbol(one, name), source=one.source)
+            for one in module.definitions
+            if not kinds or one.kind in kinds
+        ],
+        problems=[],
+        lines=module.lines,
+        documented=module.docstring is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Unparsed:
+    """A file that is no source code, and how many lines it has."""
+
+    problem: Problem
+    lines: int
+
+
+def parsed(file: Path, name: str, *, shapes: bool = False) -> "Module | Unparsed":
+    """The definitions in `file`, which is called `name`. Raises IoFailed if it cannot be read."""
+    from symphony.kit.python_source import SourceProblem, read_source
+
     try:
-        body = read_bounded(context.cwd / path, SOURCE_BYTES_MAX)
-        module = read_source(body)
+        return read_source(read_bounded(file, SOURCE_BYTES_MAX), shapes=shapes)
     except FileTooLarge:
         message = f"the file has more than {SOURCE_BYTES_MAX // (1024 * 1024)} MiB"
-        return _broken(Problem(file=name, line=None, message=message), 0)
+        return Unparsed(Problem(file=name, line=None, message=message), 0)
     except SourceProblem as problem:
-        return _broken(Problem(file=name, line=problem.line, message=problem.message), problem.lines)
-    found = [
-        Symbol(
-            file=name,
-            name=one.name,
-            qualified_name=one.qualified_name,
-            kind=one.kind,
-            line=one.line,
-            end_line=one.end_line,
-            lines=one.end_line - one.line + 1,
-            signature=one.signature,
-            documented=one.docstring is not None,
-            summary=(one.docstring or "").strip().split("\n", 1)[0].strip(),
-            public=one.public,
-            nested=one.nested,
-            decorators=list(one.decorators),
-            overload=one.overload,
-            source=one.source,
-        )
-        for one in module.definitions
-        if not kinds or one.kind in kinds
-    ]
-    return Symbols(symbols=found, problems=[], lines=module.lines, documented=module.docstring is not None)
+        return Unparsed(Problem(file=name, line=problem.line, message=problem.message), problem.lines)
 
 
-def _broken(problem: Problem, lines: int) -> Symbols:
-    return Symbols(symbols=[], problems=[problem], lines=lines, documented=False)
+def bare_symbol(one: "Defined", file: str) -> BareSymbol:
+    """A definition as operators give it."""
+    return BareSymbol(
+        file=file,
+        name=one.name,
+        qualified_name=one.qualified_name,
+        kind=one.kind,
+        line=one.line,
+        end_line=one.end_line,
+        lines=one.end_line - one.line + 1,
+        signature=one.signature,
+        documented=one.docstring is not None,
+        summary=(one.docstring or "").strip().split("\n", 1)[0].strip(),
+        public=one.public,
+        nested=one.nested,
+        decorators=list(one.decorators),
+        overload=one.overload,
+    )

@@ -2,13 +2,14 @@
 
 import hashlib
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from symphony.commons.filesystem import FileTooLarge, read_bounded
+from symphony.kit.code import Unparsed, parsed
 from symphony.kit.errors import InputRefused
 from symphony.sdk import Context, operator
 
-SOURCE_BYTES_MAX = 4 * 1024 * 1024
+if TYPE_CHECKING:
+    from symphony.kit.python_source import Module
 
 
 class Item(TypedDict):
@@ -30,7 +31,7 @@ class Shapes(TypedDict):
     texts: list[str]
 
 
-@operator("code.shapes", version="1.0.0", pure=True)
+@operator("code.shapes", version="1.0.0", pure=True, cpu=True)
 def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> Shapes:
     """Give the functions, methods and plain classes of a Python file as texts that tell copies.
 
@@ -51,21 +52,26 @@ def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
             the text: what has the same one is a copy but for its names)
         texts: one for each item, to be embedded
     """
-    from symphony.kit.python_source import SourceProblem, read_source
+    check_min_lines(min_lines)
+    module = parsed(context.cwd / path, name, shapes=True)
+    return Shapes(items=[], texts=[]) if isinstance(module, Unparsed) else shapes_in(module, name, min_lines)
 
+
+def check_min_lines(min_lines: int) -> None:
+    """Raise InputRefused for a number that lets through what has no shape."""
     if min_lines < 2:  # what is too deep to be printed has one line, an empty one
         raise InputRefused("input min_lines must be at least 2", hint="try 5")
-    try:
-        module = read_source(read_bounded(context.cwd / path, SOURCE_BYTES_MAX), shapes=True)
-    except (FileTooLarge, SourceProblem):
-        return Shapes(items=[], texts=[])
+
+
+def shapes_in(module: "Module", file: str, min_lines: int) -> Shapes:
+    """What to compare of a module that was read with its shapes."""
     # What stands inside a function is compared as part of it.
     outer = [one for one in module.definitions if not one.nested]
-    kept = [one for one in outer if len(one.shape.split("\n")) >= min_lines]
+    kept = [one for one in outer if one.shape.count("\n") + 1 >= min_lines]
     return Shapes(
         items=[
             Item(
-                file=name,
+                file=file,
                 name=one.qualified_name,
                 kind=one.kind,
                 line=one.line,

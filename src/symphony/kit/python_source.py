@@ -42,7 +42,7 @@ class Defined:
     overload: bool = False
     """Is it a stub of `typing.overload`, whose implementation stands elsewhere?"""
     shape: str = ""
-    """Its text without what copies change, if asked for."""
+    """Its text without what copies change, if asked for; nothing for what stands inside a function."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ def _defined(node: Definition, scope: _Scope, lines: Sequence[str], shapes: bool
         decorators=decorators,
         overload=any(decorator.rpartition(".")[2] == "overload" for decorator in decorators),
         source=_source(node, lines[node.lineno - 1 : end]),
-        shape=_shape(node) if shapes else "",
+        shape=_shape(node) if shapes and not scope.nested else "",
     )
 
 

@@ -35,7 +35,7 @@ def shape(node: Definition) -> str:
 
 
 def _has_methods(node: ast.ClassDef) -> bool:
-    return any(isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) for part in ast.walk(node))
+    return any(isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) for part in _parts(node))
 
 
 def _of_class(node: ast.ClassDef) -> list[_Change]:
@@ -48,7 +48,7 @@ def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[_Change]:
     changes: list[_Change] = [(node, "name", "f"), (node, "body", _without_docstring(node) or _NOTHING)]
     places: list[tuple[int, int, ast.AST, str, str]] = []
     local: set[str] = set()
-    for part in ast.walk(node):
+    for part in _parts(node):
         if isinstance(part, ast.Name):
             places.append((part.lineno, part.col_offset, part, "id", part.id))
             if isinstance(part.ctx, ast.Store):
@@ -66,6 +66,27 @@ def _of_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[_Change]:
         if name in local and name not in _KEPT:
             changes.append((part, field, names.setdefault(name, _short(len(names)))))
     return changes
+
+
+_LEAVES = frozenset({
+    "ctx", "op", "ops", "id", "attr", "lineno", "col_offset", "end_lineno", "end_col_offset", "kind",
+    "type_comment",
+})  # fmt: skip
+"""What a node has that is no part with names in it."""
+
+
+def _parts(node: ast.AST) -> list[ast.AST]:
+    """As `ast.walk`, in its order, without contexts and operators: half the nodes of a tree."""
+    found = [node]
+    for one in found:  # which grows
+        for name, value in one.__dict__.items():
+            if name in _LEAVES:
+                continue
+            if isinstance(value, ast.AST):
+                found.append(value)
+            elif type(value) is list:
+                found += [item for item in value if isinstance(item, ast.AST)]
+    return found
 
 
 def _annotations(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Change]:

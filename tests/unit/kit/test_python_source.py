@@ -1,5 +1,6 @@
-"""code.symbols, and the reader of Python source behind it."""
+"""code.symbols, code.shapes and code.survey, and the reader of Python source behind it."""
 
+import ast
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.commons.errors import IoFailed
+from symphony.kit import operators
 from symphony.kit.errors import InputRefused
 from symphony.kit.python_source import SourceProblem, read_source
+from symphony.kit.shapes import _parts
 
 EXAMPLE = b'''"""About it."""
 __all__ = ["Shape", "load"]
@@ -220,3 +223,30 @@ def test_what_differs_only_in_names_has_one_digest(run: Any, tmp_path: Path) -> 
     assert first["digest"] == second["digest"]
     (tmp_path / "a.py").write_text("def f(a):\n    b = a\n    return b + 2\n")
     assert run("code.shapes", path="a.py", min_lines=2)["items"][0]["digest"] != first["digest"]
+
+
+def test_a_survey_gives_what_symbols_and_shapes_give_but_for_the_sources_of_symbols(
+    run: Any, tmp_path: Path
+) -> None:
+    files = {"a.py": EXAMPLE, "broken.py": b"x = 1\ndef f(:\n", "long.py": Path(__file__).read_bytes()}
+    for name, body in files.items():
+        (tmp_path / name).write_bytes(body)
+        symbols = run("code.symbols", path=name, name=f"src/{name}")
+        shapes = run("code.shapes", path=name, name=f"src/{name}", min_lines=3)
+        bare = [{key: value for key, value in one.items() if key != "source"} for one in symbols["symbols"]]
+        found = run("code.survey", path=name, name=f"src/{name}", min_lines=3)
+        assert found == {**symbols, **shapes, "symbols": bare}
+    assert run("code.survey", path="a.py")["symbols"][0]["file"] == "a.py"
+    with pytest.raises(InputRefused, match="min_lines"):
+        run("code.survey", path="a.py", min_lines=1)
+
+
+@pytest.mark.parametrize("name", ["code.shapes", "code.survey", "code.symbols"])
+def test_what_parses_source_runs_on_all_cores(name: str) -> None:
+    assert operators()[name].cpu
+
+
+def test_the_parts_of_a_tree_come_in_the_order_of_the_standard_walk() -> None:
+    left_out = (ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+    tree = ast.parse(Path(__file__).read_bytes())
+    assert _parts(tree) == [one for one in ast.walk(tree) if not isinstance(one, left_out)]

@@ -27,6 +27,7 @@ SAMPLES: dict[str, tuple[str, str, str]] = {
     "code.census": ("a.py", "# SPDX-License-Identifier: MIT\n", "# SPDX-License-Identifier: ISC\n"),
     "code.shapes": ("a.py", PYTHON.format("result"), PYTHON.format("-result")),
     "code.symbols": ("a.py", "def one(): pass\n", "def two(): pass\n"),
+    "code.survey": ("a.py", PYTHON.format("result"), PYTHON.format("-result")),
     "csv.profile": ("a.csv", "a\n1\n2\n", "a\n1\n3\n"),
     "csv.read": ("a.csv", "a\n1\n", "a\n2\n"),
     "data.read": ("a.json", "[1]", "[2]"),
