@@ -34,6 +34,7 @@ class Now:
     counts = {NodeStatus.RUNNING: 1, NodeStatus.SUCCEEDED: 3}
     slowest = [("embed \\x1b]0;evil\\x07", 1.5)]
     saying = {"embed": "tokens \\x1b]0;evil\\x07"}
+    failed, failures, latest = 0, (), ()
 
 class Handle:
     run_id = "run-1"
@@ -46,6 +47,8 @@ class Handle:
         yield RunEvent(seq=1, type="node.started", at=0.0, node="embed")
         await self.stop.wait()
         yield RunEvent(seq=2, type="node.cancelled", at=0.0, node="embed")
+    async def ended(self):
+        await self.stop.wait()
     def progress(self):
         return Now()
     async def result(self):

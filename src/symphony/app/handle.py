@@ -1,9 +1,9 @@
 """A run in this process, for whoever started it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from symphony.app.live import LiveBus
 from symphony.pit.tracker.engine.engine import Engine
@@ -11,6 +11,8 @@ from symphony.pit.tracker.store.journal import Request
 from symphony.pit.tracker.store.logs import RunLog
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
 from symphony.ports.values import ArtifactRef, Value
+
+FAILURES_SHOWN: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +23,12 @@ class Progress:
     slowest: Sequence[tuple[str, float]]
     saying: Mapping[str, str] = field(default_factory=dict)
     """Of those, the last that their models said."""
+    failed: int = 0
+    """Attempts that failed."""
+    failures: Sequence[RunEvent] = ()
+    """The first few of these."""
+    latest: Sequence[RunEvent] = ()
+    """The last few results, the newest last."""
 
 
 class RunHandle:
@@ -43,9 +51,20 @@ class RunHandle:
         self.marks = marks
         """What every process of the run carries in its environment."""
 
-    def events(self) -> AsyncIterator[RunEvent]:
+    def events(self) -> AsyncGenerator[RunEvent, None]:
         """Every durable event from the start; ends with the run."""
         return self._live.follow(self.run_id, self._engine.feed)
+
+    def notable(self, after: int = 0) -> AsyncIterator[RunEvent]:
+        """Of the durable events after number `after` failures, further tries, and what befell the run.
+
+        Of very many the first 1,000. Whoever wants no more than that spares the others being told.
+        """
+        return self._engine.feed.notable(after)
+
+    async def ended(self) -> None:
+        """Return when nothing more happens in this process; raises nothing."""
+        await self._engine.feed.ended()
 
     async def live(self) -> AsyncIterator[RunEvent]:
         """The same, and between them what models write, as `node.tokens`, from now on.
@@ -53,20 +72,31 @@ class RunHandle:
         Tokens are not durable, and void if their attempt fails.
         """
         feed = self._engine.feed
-        at, told = 0, feed.told
-        while True:
-            events, tokens = await feed.news(at, told)
-            if not events and not tokens:
-                return
-            at, told = at + len(events), feed.told
-            for event in (*tokens, *events):
-                yield event
+        told = feed.told
+        with feed.reader() as reader:
+            while True:
+                events, tokens = reader.take(), feed.live_since(told)
+                told = feed.told
+                for event in (*tokens, *events):
+                    yield event
+                if feed.told == told and feed.count == reader.at:
+                    if feed.closed:
+                        return
+                    await feed.news()
 
     def progress(self) -> Progress:
         """How it stands now, without waiting."""
         slowest = self._engine.slowest()
         saying = {name: said for name, _ in slowest if (said := self._log.tail(name))}
-        return Progress(counts=self._engine.counts(), slowest=slowest, saying=saying)
+        feed = self._engine.feed
+        return Progress(
+            counts=self._engine.counts(),
+            slowest=slowest,
+            saying=saying,
+            failed=feed.failed,
+            failures=feed.failures(FAILURES_SHOWN),
+            latest=feed.latest(),
+        )
 
     async def result(self) -> RunResult:
         """Wait for the end. Raises JournalFailed if the run could not be recorded."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,7 +16,7 @@ from symphony.app import stream
 from symphony.commons.errors import SymphonyError
 from symphony.commons.time import random_bits
 from symphony.ipc.envelope import EventPayload
-from symphony.pit.tracker.engine.feed import Feed
+from symphony.pit.tracker.engine.feed import Feed, Reader
 from symphony.ports.runs import RunEvent
 
 if TYPE_CHECKING:
@@ -93,23 +93,27 @@ class LiveBus:
         finally:
             del self._runs[run_id]
 
-    async def follow(self, run_id: str, feed: Feed) -> AsyncIterator[RunEvent]:
+    async def follow(self, run_id: str, feed: Feed) -> AsyncGenerator[RunEvent, None]:
         """Every event of a run of this process from its start, live while it goes on."""
         run = self._runs.get(run_id)
-        if run is None:
-            for event in feed.after(0):
-                yield event
-            return
+        with feed.reader() as reader:
+            if run is None:
+                for event in reader.take():
+                    yield event
+                return
 
-        async def recorded(seen: int) -> tuple[bool, Sequence[RunEvent]]:
-            return run.going, feed.after(seen)
+            async def recorded(seen: int) -> tuple[bool, Sequence[RunEvent]]:
+                going = run.going
+                reader.skip_to(seen)
+                return going, reader.take()
 
-        box = await run.mailbox(self._here())
-        try:
-            async for event in stream.follow(box, recorded):
-                yield event
-        finally:
-            run.leave(box)
+            box = await run.mailbox(self._here())
+            try:
+                async for event in stream.follow(box, recorded):
+                    reader.skip_to(event.seq)
+                    yield event
+            finally:
+                run.leave(box)
 
     async def close(self) -> None:
         """Leave the bus; what was published arrives."""
@@ -219,25 +223,25 @@ class _Told:
         await self._ready.wait()
         endpoint = await bus.endpoint(stream.topic(self._run_id), capabilities=["run"])
         try:
-            at = await self._interest(bus)
-            self._heard = True
-            self._known.set()
-            await self._publish(bus, endpoint, at)
+            with await self._interest(bus) as reader:
+                self._heard = True
+                self._known.set()
+                await self._publish(bus, endpoint, reader)
         finally:
             self._known.set()
             await endpoint.close()
 
-    async def _interest(self, bus: "Bus") -> int:
-        """Wait until somebody listens; the number of events that need not be published."""
+    async def _interest(self, bus: "Bus") -> Reader:
+        """Wait until somebody listens; reads the events that must be published."""
         if bus.wants_below(stream.topic(self._run_id)):
-            return 0
+            return self._feed.reader()
         self._known.set()
-        wanted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        wanted: asyncio.Future[Reader] = asyncio.get_running_loop().create_future()
 
         def look() -> None:
             # At once: whoever has just come reads next what is recorded until now.
             if not wanted.done() and bus.wants_below(stream.topic(self._run_id)):
-                wanted.set_result(self._feed.count())
+                wanted.set_result(self._feed.reader(self._feed.count))
 
         stop = bus.when_interest_changes(look)
         try:
@@ -245,18 +249,19 @@ class _Told:
         finally:
             stop()
 
-    async def _publish(self, bus: "Bus", endpoint: "Endpoint", at: int) -> None:
+    async def _publish(self, bus: "Bus", endpoint: "Endpoint", reader: Reader) -> None:
         prefix = stream.topic(self._run_id)
-        while found := await self._feed.since(at, _BATCH):
+
+        def wanted(kind: str) -> bool:
+            return bus.wants(f"{prefix}.{kind}")
+
+        while (found := await reader.next(_BATCH, wanted)) is not None:
             for event in found:
                 name = f"{prefix}.{event.type}"
-                if not bus.wants(name):
-                    continue
                 value = stream.value_of(event)
                 try:
                     if not endpoint.try_publish(name, value, message_type=event.type):
                         await endpoint.publish(name, value, message_type=event.type)
                 except SymphonyError as error:  # it does not travel: whoever watches reads it from the record
                     logger.debug("event %d of %s is not on the bus: %s", event.seq, self._run_id, error)
-            at += len(found)
             await asyncio.sleep(0)  # those who listen here take them now

@@ -46,12 +46,11 @@ async def follow(
     workflow = outline.workflow
     about = RunAbout(run_id=run_id, workflow=workflow.name, version=workflow.version, known=known)
     trace = tracing.run(about, _Shape(outline, catalog))
-    at = 0
     try:
-        while found := await feed.since(at):
-            for event in found:
-                trace.add(event)
-            at += len(found)
+        with feed.reader() as reader:
+            while (found := await reader.next()) is not None:
+                for event in found:
+                    trace.add(event)
     finally:
         trace.end()
 

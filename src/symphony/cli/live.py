@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Self
 
@@ -43,22 +42,21 @@ class Board:
         self.counts: Mapping[NodeStatus, int] = {}
         self.slowest: Sequence[tuple[str, float]] = ()
         self.saying: Mapping[str, str] = {}
-        self._failures: list[str] = []
+        self._failures: Sequence[RunEvent] = ()
         self._failed = 0
-        self._latest: deque[str] = deque(maxlen=_LATEST_MAX)
+        self._latest: Sequence[RunEvent] = ()
 
-    def add(self, event: RunEvent) -> None:
-        """Remember what is worth a row."""
-        if event.type == "node.failed":
-            self._failed += 1
-            if len(self._failures) < _FAILURES_MAX:
-                self._failures.append(line_of(event) or "")
-        elif event.type in ("node.finished", "node.cached"):
-            self._latest.append(line_of(event) or "")
-
-    def see(self, progress: Progress) -> None:
-        """Take the present counts and running nodes."""
+    def see(self, progress: Progress) -> bool:
+        """Take the present state. Has anything changed but the time that things take?"""
+        before = self._state()
         self.counts, self.slowest, self.saying = progress.counts, progress.slowest, progress.saying
+        self._failures, self._failed = progress.failures[:_FAILURES_MAX], progress.failed
+        self._latest = progress.latest[-_LATEST_MAX:]
+        return self._state() != before
+
+    def _state(self) -> tuple[object, ...]:
+        names = [name for name, _ in self.slowest]
+        return self.counts, names, self.saying, self._failed, [event.seq for event in self._latest]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = options.ascii_only
@@ -76,8 +74,8 @@ class Board:
         self, spare: int, width: int, signs: Mapping[NodeStatus, str]
     ) -> Iterator[tuple[str, str, str]]:
         """At most `spare` rows of text, time and style: what runs, what failed, what is done."""
-        failures = self._failures[: spare // 4]
-        latest = list(self._latest)[: spare // 6]
+        failures = [line_of(event) or "" for event in self._failures[: spare // 4]]
+        latest = [line_of(event) or "" for event in self._latest[: spare // 6]]
         room = min(ROWS_MAX, max(1, spare - len(failures) - len(latest) - 2))
         rows = shown = 0
         for name, seconds in self.slowest:

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Self, TypeVar
@@ -34,6 +34,8 @@ from symphony.ports.runs import RunEvent, RunResult, RunStatus
 S = TypeVar("S")
 
 DRAW_EVERY_S: Final = 0.125
+CLOCK_EVERY_S: Final = 1.0
+"""How often the tree is drawn while nothing but time has changed."""
 FIRST_DRAW_S: Final = 0.25
 """A run that is shorter than this never pays for the live view."""
 DRAIN_S: Final = 2.0
@@ -112,7 +114,10 @@ async def conduct(
             with signals.cancelling(handle.cancel):
                 result = await _watched(handle, view)
             elapsed_s = time.monotonic() - began_s
-            events = [event async for event in handle.events()] if keep_events else []
+            events: list[RunEvent] = []
+            if keep_events:
+                with suppress(SymphonyError):  # somebody has moved the home meanwhile
+                    events = [event async for event in handle.events()]
             outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, events=events)
             after(opened, outcome)
             output.flush()  # what comes now may be cut short by a signal
@@ -172,37 +177,30 @@ class Tree:
 
     async def watch(self, handle: Handle) -> None:
         """Draw until the run ends; the tree is then gone and the cursor back."""
-        early: list[RunEvent] = []
-        following = asyncio.get_running_loop().create_task(_follow(handle, early), name="view-events")
+        ending = asyncio.get_running_loop().create_task(handle.ended(), name="view")
         try:
-            await asyncio.wait({following}, timeout=FIRST_DRAW_S)
-            if not following.done():
-                await self._draw(handle, following, early)
-            following.result()  # raises what broke it
+            await asyncio.wait({ending}, timeout=FIRST_DRAW_S)
+            if not ending.done():
+                await self._draw(handle, ending)
         finally:
             self._note = output.note
-            following.cancel()
+            ending.cancel()
 
-    async def _draw(self, handle: Handle, following: asyncio.Task[None], seen: list[RunEvent]) -> None:
+    async def _draw(self, handle: Handle, ending: asyncio.Task[None]) -> None:
         await asyncio.to_thread(importlib.import_module, "symphony.cli.live")
         from symphony.cli import live
 
         board = live.Board(self._title, handle.run_id)
         with live.Screen(board) as screen:
             self._note = screen.note
-            while not following.done():
-                for event in seen:
-                    board.add(event)
-                seen.clear()
-                board.see(handle.progress())
-                # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
-                await asyncio.to_thread(screen.draw)
-                await asyncio.wait({following}, timeout=DRAW_EVERY_S)
-
-
-async def _follow(handle: Handle, seen: list[RunEvent]) -> None:
-    async for event in handle.events():
-        seen.append(event)  # noqa: PERF401  (the board takes them while they come)
+            drawn_s = 0.0
+            while not ending.done():
+                now_s = time.monotonic()
+                if board.see(handle.progress()) or now_s - drawn_s >= CLOCK_EVERY_S:
+                    drawn_s = now_s
+                    # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
+                    await asyncio.to_thread(screen.draw)
+                await asyncio.wait({ending}, timeout=DRAW_EVERY_S)
 
 
 class Signals:

@@ -1,7 +1,8 @@
 """Watching a run: what a view needs of it, and the plain lines that a pipe gets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Final, Protocol, TypeGuard
 
 from symphony.cli import output
@@ -34,6 +35,21 @@ class Progress(Protocol):
         """Of those, the last that their models said."""
         ...
 
+    @property
+    def failed(self) -> int:
+        """Attempts that failed."""
+        ...
+
+    @property
+    def failures(self) -> Sequence[RunEvent]:
+        """The first few of these."""
+        ...
+
+    @property
+    def latest(self) -> Sequence[RunEvent]:
+        """The last few results, the newest last."""
+        ...
+
 
 class Handle(Protocol):
     """A run in this process, as `symphony.app` gives it."""
@@ -44,7 +60,9 @@ class Handle(Protocol):
     def marks(self) -> Mapping[str, str]: ...
     @property
     def unhidden(self) -> Sequence[str]: ...
-    def events(self) -> AsyncIterator[RunEvent]: ...
+    def events(self) -> AsyncGenerator[RunEvent, None]: ...
+    def notable(self, after: int = 0) -> AsyncIterator[RunEvent]: ...
+    async def ended(self) -> None: ...
     def progress(self) -> Progress: ...
     async def result(self) -> RunResult: ...
     def cancel(self) -> None: ...
@@ -85,11 +103,20 @@ class Lines:
         self._write(text)
 
     async def watch(self, handle: Handle) -> None:
-        """Print events until the run ends."""
+        """Print events until the run ends; once there are many, only what it has room for is made."""
         summaries = asyncio.get_running_loop().create_task(self._summarise(handle))
+        seen = 0
         try:
-            async for event in handle.events():
-                self.add(event)
+            async with aclosing(handle.events()) as events:
+                async for event in events:
+                    self.add(event)
+                    seen = event.seq
+                    if not self._left:
+                        break
+            if self._failures_left and not self._left:
+                async for event in handle.notable(seen):
+                    self.add(event)
+            await handle.ended()
         finally:
             summaries.cancel()
 

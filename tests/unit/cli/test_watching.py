@@ -1,7 +1,7 @@
 """Views of a run: lines for pipes, the live tree for terminals, following from elsewhere."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -23,6 +23,9 @@ class Now:
     counts: dict[NodeStatus, int]
     slowest: Sequence[tuple[str, float]] = ()
     saying: Mapping[str, str] = field(default_factory=dict)
+    failed: int = 0
+    failures: Sequence[RunEvent] = ()
+    latest: Sequence[RunEvent] = ()
 
 
 @pytest.mark.parametrize(
@@ -61,6 +64,44 @@ def test_lines_are_bounded_but_failures_come_through_for_longer() -> None:
     assert len(lines) == LINES_MAX + 1 + FAILURES_MAX + 1
 
 
+@dataclass
+class Long:
+    """A run of very many results and some failures, which notes how much of it was asked for."""
+
+    results: int
+    failures: int
+    run_id: str = "run-1"
+    marks: Mapping[str, str] = field(default_factory=dict)
+    unhidden: Sequence[str] = ()
+    made: int = 0
+
+    async def events(self) -> AsyncGenerator[RunEvent, None]:
+        for number in range(1, self.results + 1):
+            self.made += 1
+            yield RunEvent(seq=number, type="node.finished", at=0.0, node=f"n{number}")
+
+    async def notable(self, after: int = 0) -> AsyncGenerator[RunEvent, None]:
+        for number in range(after, after + self.failures):
+            yield RunEvent(seq=number + 1, type="node.failed", at=0.0, node=f"bad{number}")
+
+    async def ended(self) -> None: ...
+    def progress(self) -> Now:
+        return Now({})
+
+    async def result(self) -> RunResult:
+        return RunResult(run_id="run-1", status=RunStatus.SUCCEEDED)
+
+    def cancel(self) -> None: ...
+
+
+async def test_once_there_is_room_only_for_failures_no_other_event_is_asked_for() -> None:
+    lines: list[str] = []
+    run = Long(results=100_000, failures=3)
+    await Lines(lines.append).watch(run)
+    assert run.made == LINES_MAX
+    assert [line.partition(":")[0] for line in lines[-3:]] == ["bad200", "bad201", "bad202"]
+
+
 def test_progress_is_counts_and_the_longest_running_node() -> None:
     now = Now({NodeStatus.PENDING: 1_200, NodeStatus.SUCCEEDED: 3, NodeStatus.RUNNING: 0}, [("embed", 11.23)])
     assert progress_line(now) == "3 succeeded, 1,200 pending; longest running: embed, 11.2 s"
@@ -78,15 +119,29 @@ def drawn(board: Board, *, width: int = 60, height: int = 20, encoding: str = "u
     return raw.getvalue().decode(encoding)
 
 
+def now() -> Now:
+    error: Value = {"code": "x", "message": "m" * 300}
+    return Now(
+        {NodeStatus.SUCCEEDED: 2, NodeStatus.RUNNING: 40},
+        [(f"node{i}", 40.0 - i) for i in range(40)],
+        failed=9,
+        failures=[event("node.failed", f"bad{number}", error=error) for number in range(4)],
+        latest=[event("node.finished", "files", duration_ms=12)],
+    )
+
+
 def board() -> Board:
     made = Board("Report \x1b[2J", "run-1")
-    made.see(
-        Now({NodeStatus.SUCCEEDED: 2, NodeStatus.RUNNING: 40}, [(f"node{i}", 40.0 - i) for i in range(40)])
-    )
-    made.add(event("node.finished", "files", duration_ms=12))
-    for number in range(9):
-        made.add(event("node.failed", f"bad{number}", error={"code": "x", "message": "m" * 300}))
+    assert made.see(now()), "there is something to draw"
     return made
+
+
+def test_the_tree_is_not_drawn_anew_for_what_only_takes_longer() -> None:
+    made, later = board(), now()
+    later.slowest = [(name, seconds + 1) for name, seconds in later.slowest]
+    assert not made.see(later)
+    later.latest = [RunEvent(seq=2, type="node.finished", at=1.0, node="files")]
+    assert made.see(later)
 
 
 def test_the_tree_shows_counts_the_slowest_nodes_and_failures() -> None:

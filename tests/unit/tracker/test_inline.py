@@ -91,7 +91,8 @@ def test_a_node_reads_null_of_one_that_was_skipped() -> None:
 def test_those_who_wait_for_the_disk_together_share_a_commit() -> None:
     async def run() -> int:
         plan, store = make_plan([PlanNode("a")], [()]), MemoryStore()
-        recorder = Recorder(store, Replay(plan, limit=1), Feed(plan, limit=1), lambda error: None)
+        replay = Replay(plan, limit=1)
+        recorder = Recorder(store, replay, Feed(replay, store.records), lambda error: None)
         recorder.record((Code.BEGUN, 0, 1.0, 1))
         await asyncio.gather(*(recorder.durable() for _ in range(10)))
         committed = len(store.batches)

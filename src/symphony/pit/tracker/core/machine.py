@@ -160,7 +160,7 @@ class Machine:
         """An attempt failed. `final` forbids another one; without `handled`, `on_failure` is not heeded."""
         self._expect(slot, Status.RUNNING, Status.WAITING)
         self._release(slot)
-        if self._tried_again(slot, final=final):
+        if self.tried_again(slot, final=final):
             self.status[slot] = Status.RETRYING
             self._out.append(Command(Do.RETRY, slot))
             self.children.pop(slot, None)  # the next attempt begins with a frame of its own
@@ -170,10 +170,11 @@ class Machine:
 
     def needs_value(self, slot: int, *, final: bool = False) -> bool:
         """Would a value stand in for the slot's outputs if it failed now?"""
-        over = self._frame[slot].stopping is None and not self._tried_again(slot, final=final)
+        over = self._frame[slot].stopping is None and not self.tried_again(slot, final=final)
         return over and self.node(slot).on_failure is OnFailure.VALUE
 
-    def _tried_again(self, slot: int, *, final: bool) -> bool:
+    def tried_again(self, slot: int, *, final: bool) -> bool:
+        """Would another attempt follow if the slot failed now?"""
         over = final or self._frame[slot].stopping is not None or slot in self.groups
         return not over and self.attempts[slot] < self.node(slot).attempts
 

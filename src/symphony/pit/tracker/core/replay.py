@@ -40,7 +40,7 @@ _NODE_STATUS = {
     Status.SKIPPED: NodeStatus.SKIPPED,
     Status.CANCELLED: NodeStatus.CANCELLED,
 }
-_EVENTS = {
+_EVENTS: dict[object, str] = {
     Code.BEGUN: "run.started",
     Code.RESUMED: "run.resumed",
     Code.STARTED: "node.started",
@@ -79,6 +79,8 @@ class Replay:
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
         self.due: dict[int, float] = {}  # until when slots wait, for a moment or for a person
         self.asked: dict[int, str] = {}  # what people are asked
+        self.retried: set[int] = set()  # numbers of the failures after which another attempt followed
+        self.causes: dict[int, ErrorTuple] = {}  # by number, of records whose slot failed before
         self.begun_at: float | None = None
         self.ended_at: float | None = None
         self.owner = 0
@@ -188,21 +190,19 @@ class Replay:
             self.started[slot] = number(record[3])
         if code in (Code.FAILED, Code.SKIPPED, Code.CANCELLED):
             self.finished[slot] = at
-        error = (
-            error_of(record[4])
-            if code == Code.FAILED
-            else error_of(record[3])
-            if code in (Code.SKIPPED, Code.SUSPENDED)
-            else None
-        )
+        error = _error_in(code, record)
         if error is not None:
             self.errors[slot] = error
+        elif code in (Code.SKIPPED, Code.SUSPENDED) and slot in self.errors:
+            self.causes[self.seq] = self.errors[slot]
+        if code == Code.FAILED and self.machine.tried_again(slot, final=bool(record[5])):
+            self.retried.add(self.seq)
 
-    def event(self, record: Record) -> RunEvent:
-        """The record as people see it. Call it right after `apply` or `note`."""
+    def event(self, record: Record, seq: int) -> RunEvent:
+        """The record with number `seq`, which was noted some time before, as people see it."""
         code, slot, at = Code(integer(record[0])), integer(record[1]), number(record[2])
         data: dict[str, Value] = {}
-        kind = _EVENTS.get(code, "node.cached" if code is Code.FINISHED and record[6] else "node.finished")
+        kind = type_of(record)
         if code is Code.STARTED:
             data["attempt"] = integer(record[3])
         elif code is Code.FINISHED:
@@ -212,7 +212,7 @@ class Replay:
             }
         elif code is Code.FAILED:
             data["duration_ms"] = round(max(0.0, at - number(record[3])) * 1000, 3)
-            data["final"] = Status(self.machine.status[slot]) is not Status.RETRYING
+            data["final"] = seq not in self.retried
         elif code is Code.EXPANDED:
             data["count"] = integer(record[3])
         elif code is Code.OPENED and record[3] is not None:
@@ -225,11 +225,11 @@ class Replay:
             data["status"] = str(record[3])
         if (usage := usage_of(record)) is not None:
             data["usage"] = usage_value(usage)
-        error = self.errors.get(slot) if code in (Code.FAILED, Code.SKIPPED, Code.SUSPENDED) else None
+        error = _error_in(code, record) or self.causes.get(seq)
         if error is not None:
             data["error"] = {"code": error[0], "message": error[1]}
         name = None if code in _SLOTLESS else self.machine.name(slot)
-        return RunEvent(seq=self.seq, type=kind, at=at, node=name, data=data)
+        return RunEvent(seq=seq, type=kind, at=at, node=name, data=data)
 
     def status(self, slot: int) -> NodeStatus:
         """Where a slot stands, as people see it."""
@@ -400,6 +400,18 @@ class LazyNodes(Mapping[str, NodeResult]):
 
     def __repr__(self) -> str:
         return "<nodes of a run>"  # asyncio spells the results of tasks: no moment to make 100,000 nodes
+
+
+def type_of(record: Record) -> str:
+    """The type of the event that a record is."""
+    found = _EVENTS.get(record[0])
+    return found or ("node.cached" if record[6] else "node.finished")
+
+
+def _error_in(code: object, record: Record) -> ErrorTuple | None:
+    if code == Code.FAILED:
+        return error_of(record[4])
+    return error_of(record[3]) if code in (Code.SKIPPED, Code.SUSPENDED) else None
 
 
 def usage_value(usage: Usage) -> dict[str, Value]:

@@ -53,7 +53,7 @@ class Engine:
         self.job, self.clock, self._store, self._executor, self._pid = job, clock, store, executor, pid
         self.replay = Replay(job.plan, limit=job.limit)
         self.machine: Machine = self.replay.machine
-        self.feed = Feed(job.plan, limit=job.limit)
+        self.feed = Feed(self.replay, store.records)
         started_at = iso(job.started_at) or ""
         self.load = executor.store.load
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.store.load)

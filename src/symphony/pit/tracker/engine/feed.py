@@ -1,85 +1,197 @@
-"""The durable events of one run, for whoever subscribes in this process."""
+"""The durable events of one run, for whoever subscribes in this process.
+
+Records go in as they become durable, and are kept only for those who have yet to read them: a run
+that nobody watches keeps none, whatever its length. Who comes later reads from the journal what has
+happened before. Events are made of records when somebody wants them.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final, Self
 
-from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.core.records import Record
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.replay import Replay, type_of
 from symphony.ports.runs import RunEvent
 
 TOKENS = "node.tokens"
 """A piece of a model's answer, in `data["text"]`. Its `seq` is that of the last durable event."""
 LIVE_MAX = 1000
+NOTABLE_MAX: Final = 1000
+LATEST_MAX: Final = 3
+_FINISHED = Code.FINISHED
+_NOTABLE: Final = frozenset({
+    Code.BEGUN, Code.RESUMED, Code.PAUSED, Code.CANCEL, Code.ENDED, Code.FAILED, Code.RETRY_DUE,
+})  # fmt: skip
 
 
 class Feed:
-    """Records go in as they become durable; events are made of them when somebody asks.
+    """What has become durable of a run whose `replay` knows at least as much.
 
-    Beside them stand live events: pieces of answers, for whoever watches now, kept nowhere.
+    `recorded` gives all durable records from the first. Beside them stand live events: pieces of
+    answers, for whoever watches now, kept nowhere.
     """
 
-    def __init__(self, plan: Plan, *, limit: int) -> None:
-        self._replay = Replay(plan, limit=limit)
-        self._events: list[RunEvent] = []
+    def __init__(self, replay: Replay, recorded: Callable[[], Iterable[Record]]) -> None:
+        self._replay, self._recorded = replay, recorded
+        self.count = 0  # how many events there are by now
+        self._held: deque[Record] = deque()  # the last of them, as far as readers have yet to take them
+        self._readers: set[Reader] = set()
+        self._notable: list[tuple[int, Record]] = []
+        self.failed = 0  # attempts
+        self._latest: deque[tuple[int, Record]] = deque(maxlen=LATEST_MAX)
         self._live: deque[RunEvent] = deque(maxlen=LIVE_MAX)
         self.told = 0  # how many live events there ever were
-        self._untold: list[Record] = []
         self._news = asyncio.Event()
-        self._closed = False
+        self._ended = asyncio.Event()
 
     def publish(self, records: Sequence[Record]) -> None:
         """These have become durable. Call it on the loop."""
-        self._untold += records
+        for seq, record in enumerate(records, self.count + 1):
+            code = record[0]
+            if code != _FINISHED and code in _NOTABLE:
+                self.failed += code == Code.FAILED
+                if len(self._notable) < NOTABLE_MAX:
+                    self._notable.append((seq, record))
+        places = (at for at in range(len(records) - 1, -1, -1) if records[at][0] == _FINISHED)
+        last = list(islice(places, LATEST_MAX))
+        self._latest.extend((self.count + at + 1, records[at]) for at in reversed(last))
+        self.count += len(records)
+        if self._readers:
+            self._held.extend(records)
         self._news.set()
 
     def tell(self, node: str, text: str, at: float) -> None:
         """A model has written `text` for `node`. Only who watches now will see it."""
-        event = RunEvent(seq=self._replay.seq, type=TOKENS, at=at, node=node, data={"text": text})
+        event = RunEvent(seq=self.count, type=TOKENS, at=at, node=node, data={"text": text})
         self._live.append(event)
         self.told += 1
         self._news.set()
 
     def close(self) -> None:
         """Nothing more will come."""
-        self._closed = True
+        self._ended.set()
         self._news.set()
 
-    async def news(self, at: int, told: int) -> tuple[Sequence[RunEvent], Sequence[RunEvent]]:
-        """Durable events from index `at` on, and live ones after the first `told`; waits for one.
-
-        Both are empty when the run has ended. Who is slower than 1,000 live events misses some.
-        """
-        while not self._untold and len(self._events) <= at and self.told <= told and not self._closed:
-            self._news.clear()
-            await self._news.wait()
-        missed = max(0, len(self._live) - (self.told - told))
-        return self._up_to_date()[at:], list(self._live)[missed:]
-
-    async def since(self, at: int, most: int | None = None) -> Sequence[RunEvent]:
-        """Events from index `at` on, at most so many; waits for one; empty when the run has ended."""
-        while not self._untold and len(self._events) <= at and not self._closed:
-            self._news.clear()
-            await self._news.wait()
-        return self._up_to_date()[at : None if most is None else at + most]
-
-    def after(self, seq: int) -> Sequence[RunEvent]:
-        """Events after number `seq`, without waiting."""
-        return self._up_to_date()[seq:]
+    @property
+    def kept(self) -> int:
+        """How many records are kept for readers."""
+        return len(self._held)
 
     @property
     def closed(self) -> bool:
         """Has the run ended?"""
-        return self._closed
+        return self._ended.is_set()
 
-    def count(self) -> int:
-        """How many events there are by now."""
-        return len(self._up_to_date())
+    async def ended(self) -> None:
+        """Return when the run has ended here."""
+        await self._ended.wait()
 
-    def _up_to_date(self) -> list[RunEvent]:
-        untold, self._untold = self._untold, []
-        for record in untold:
-            self._replay.apply(record)
-            self._events.append(self._replay.event(record))
-        return self._events
+    def reader(self, at: int = 0) -> "Reader":
+        """One who reads from event number `at` + 1 on. Use it as a context manager."""
+        return Reader(self, at)
+
+    def live_since(self, told: int) -> Sequence[RunEvent]:
+        """Live events after the first `told`. Those more than 1,000 back are gone."""
+        missed = max(0, len(self._live) - (self.told - told))
+        return list(self._live)[missed:]
+
+    def latest(self) -> list[RunEvent]:
+        """The last few results, the newest last."""
+        return [self._replay.event(record, seq) for seq, record in self._latest]
+
+    def failures(self, most: int) -> list[RunEvent]:
+        """The first failures."""
+        found = (one for one in self._notable if one[1][0] == Code.FAILED)
+        return [self._replay.event(record, seq) for seq, record in islice(found, most)]
+
+    async def notable(self, after: int) -> AsyncIterator[RunEvent]:
+        """Failures, further tries, and what befell the run itself, after event number `after`.
+
+        Of very many the first 1,000. Ends with the run.
+        """
+        at = 0
+        while True:
+            while at < len(self._notable):
+                seq, record = self._notable[at]
+                at += 1
+                if seq > after:
+                    yield self._replay.event(record, seq)
+            if self.closed:
+                return
+            await self.news()
+
+    async def news(self) -> None:
+        """Wait until something is published, told, or the run ends."""
+        self._news.clear()
+        await self._news.wait()
+
+    # ---- for readers ----------------------------------------------------------------------
+
+    def enter(self, reader: "Reader") -> None:
+        """Keep from now on what the reader has not read."""
+        first = self.count - len(self._held)
+        if reader.at < first:  # it comes late: what the others did not need is read back, once
+            self._held = deque(islice(self._recorded(), reader.at, self.count))
+        self._readers.add(reader)
+
+    def leave(self, reader: "Reader") -> None:
+        """Nothing is kept for the reader any more."""
+        self._readers.discard(reader)
+        self.trim()
+
+    def trim(self) -> None:
+        """Let go of what every reader has taken."""
+        kept = self.count - min((reader.at for reader in self._readers), default=self.count)
+        while len(self._held) > kept:
+            self._held.popleft()
+
+    def events(self, after: int, most: int | None, wanted: Callable[[str], bool] | None) -> list[RunEvent]:
+        """Of the records after number `after`, at most so many, the events of wanted types."""
+        skipped = after - (self.count - len(self._held))
+        taken = islice(self._held, skipped, None if most is None else skipped + most)
+        event = self._replay.event
+        return [
+            event(record, seq)
+            for seq, record in enumerate(taken, after + 1)
+            if wanted is None or wanted(type_of(record))
+        ]
+
+
+class Reader:
+    """Reads the events of a run in order; `at` is the number of the last that it has read."""
+
+    def __init__(self, feed: Feed, at: int) -> None:
+        self._feed, self.at = feed, min(at, feed.count)
+        feed.enter(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._feed.leave(self)
+
+    def skip_to(self, seq: int) -> None:
+        """Events up to number `seq` were heard of elsewhere."""
+        if seq > self.at:
+            self.at = min(seq, self._feed.count)
+            self._feed.trim()
+
+    def take(
+        self, most: int | None = None, wanted: Callable[[str], bool] | None = None
+    ) -> Sequence[RunEvent]:
+        """What has come since, without waiting; of at most so many events those of wanted types."""
+        found = self._feed.events(self.at, most, wanted)
+        self.skip_to(self._feed.count if most is None else self.at + most)
+        return found
+
+    async def next(
+        self, most: int | None = None, wanted: Callable[[str], bool] | None = None
+    ) -> Sequence[RunEvent] | None:
+        """What comes next, as `take` gives it; None when the run has ended and all was read."""
+        while self._feed.count <= self.at:
+            if self._feed.closed:
+                return None
+            await self._feed.news()
+        return self.take(most, wanted)

@@ -245,9 +245,10 @@ class SqliteStore:
         self._seq = seq
 
     def records(self) -> Iterator[Record]:
-        """Everything committed, in order."""
-        for _, record in batch_records(self.path, self._db):
-            yield record
+        """Everything committed, in order; of a store that is closed, too."""
+        with reading(self.path, quiet=True) as db:
+            for _, record in batch_records(self.path, db):
+                yield record
 
     def requests(self) -> list[tuple[int, Request]]:
         """The requests of other processes, the oldest first. Damaged ones are told in the log, once."""

@@ -142,7 +142,7 @@ class Runs:
             found = []
             for record in records:
                 replay.apply(record)
-                event = replay.event(record)
+                event = replay.event(record, replay.seq)
                 if event.seq > since:
                     found.append(event)
         yield from found
