@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from symphony.commons.collector import seldom_collected
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
 from symphony.workflow.catalog import Catalog
@@ -136,6 +137,11 @@ def _format_of(path: Path, body: bytes) -> Format:
 
 def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> Reading:
     """`read` for a document in memory."""
+    with seldom_collected:
+        return _reading(body, kind, nodes_max)
+
+
+def _reading(body: bytes, kind: Format, nodes_max: int) -> Reading:
     document = parse(body, kind)
     if not document.readable:
         return Reading(None, document.problems, positions=document.positions)

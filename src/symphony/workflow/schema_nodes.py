@@ -37,6 +37,7 @@ from symphony.workflow.model import (
     SubWorkflowNode,
 )
 from symphony.workflow.problems import child, shown
+from symphony.workflow.schema_usual import Kinds, Usual, all_legal, usual_nodes
 from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 CONTROL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -77,10 +78,11 @@ def read_nodes(tree: Tree, place: str, fields: Fields) -> dict[str, Node] | None
     fields.depth += 1
     nodes: dict[str, Node] = {}
     prefix = f"{place}."
+    legal, usual = all_legal(found), usual_in(fields)
     for name, raw in found.items():
-        legal = fields.legal_node(name, place)
-        node = _node(fields, raw, prefix + name)
-        if node is None or not legal:
+        good = legal or fields.legal_node(name, place)
+        node = usual(raw) or read_node(fields, raw, prefix + name)
+        if node is None or not good:
             fields.broken.add(name)
         else:
             nodes[name] = node
@@ -93,7 +95,13 @@ def _parted(place: str) -> tuple[str, str]:
     return around, key
 
 
-def _node(fields: Fields, tree: Tree, place: str) -> Node | None:
+def usual_in(fields: Fields) -> Usual:
+    """Reads nodes of which nothing is unusual, where `fields` stands now."""
+    return usual_nodes(fields, _KINDS, _OPTIONS)
+
+
+def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
+    """The node that `tree` spells, whatever it says; None, reported, if it spells none."""
     if type(tree) is not dict:
         fields.wrong(place, "", f"a node must be a map, not {shown(tree)}", "write {operator: NAME, …}")
         return None
@@ -381,7 +389,7 @@ def _step(fields: Fields, tree: Tree, index: int, names: frozenset[str | None]) 
     return made
 
 
-_KINDS: Final[Mapping[str, tuple[Reader, type[Node]]]] = {
+_KINDS: Final[Kinds] = {
     "operator": (filled_text, OperatorNode),
     "instrument": (filled_text, InstrumentNode),
     "control": (choice(*CONTROL_KEYS), ControlNode),

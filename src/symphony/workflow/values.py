@@ -20,23 +20,21 @@ def plain(tree: Tree, room: int, marker: str = "$") -> bool:
     `marker`: what no key may begin with, since it has a meaning; empty in binary formats.
     """
     kind = type(tree)
+    if isinstance(tree, list) and room > 0:
+        for item in tree:
+            inner = type(item)
+            if inner is str or (inner is int and INTEGER_MIN <= item <= INTEGER_MAX):
+                continue  # a call takes longer than all the rest
+            if not plain(item, room - 1, marker):
+                return False
+        return True
     if kind is str or kind is bool or tree is None:
         return True
     if kind is int:
         return INTEGER_MIN <= tree <= INTEGER_MAX  # type: ignore[operator]  # mypy does not know `type(x) is`
     if kind is float:
         return isfinite(tree)  # type: ignore[arg-type]  # as above
-    if room <= 0:
-        return False
-    if isinstance(tree, list):
-        for item in tree:
-            kind = type(item)
-            if kind is str or (kind is int and INTEGER_MIN <= item <= INTEGER_MAX):
-                continue  # a call takes longer than all the rest
-            if not plain(item, room - 1, marker):
-                return False
-        return True
-    if isinstance(tree, dict):
+    if isinstance(tree, dict) and room > 0:
         for key, item in tree.items():
             if type(key) is not str or (marker and key[:1] == marker):
                 return False
