@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from symphony import RunResult, Symphony
-from symphony.app import symphony as app
+from symphony.app import launching
 from symphony.app.pools import Pools
 from symphony.pit.tracker.nodes.evaluating import expression
 from symphony.pit.tracker.nodes.execution import Executor
@@ -169,7 +169,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Elsewhere:
     """From now on no expression is evaluated on the loop."""
     made = Elsewhere()
     monkeypatch.setattr(Pools, "expressions", lambda _: made)
-    monkeypatch.setattr(app, "Executor", partial(Executor, heavy_steps=-1))
+    monkeypatch.setattr(launching, "Executor", partial(Executor, heavy_steps=-1))
     return made
 
 
