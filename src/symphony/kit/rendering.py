@@ -5,13 +5,12 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
-from pprint import pformat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_bounded
-from symphony.commons.lines import lines_of
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped, TemplateFailed
 from symphony.ports.values import Value
 from symphony.sdk import Bounds, Context, operator
@@ -21,13 +20,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from jinja2.nodes import Filter, Node
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    from symphony.kit.sandbox import Sandbox
 
 TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
-TEXT_LENGTH_MAX = 64 * 1024 * 1024
-POWER_MAX = 1000
 INLINE = "<text>"
 _TEMPLATES_MAX = 1_000
+_SOURCES_KEPT = 64
+_SHORT = 64 * 1024
+"""A template of so many characters is remembered."""
 
 _MARKUP = re.compile(r"\.(html?|xhtml|xml|svg)(\.(j2|jinja2?))?$", re.IGNORECASE)
 _USES_OTHERS = re.compile(r"\{%[-+]?\s*(include|extends|import|from)\b")
@@ -58,7 +59,8 @@ def _used(body: bytes, folders: list[Path]) -> dict[str, bytes | None] | None:
     waiting, found = [body], dict[str, bytes | None]()
     while waiting:
         source = waiting.pop().decode("utf-8", "replace")
-        for name in _named(source) if _USES_OTHERS.search(source) else ():
+        named = _named if len(source) <= _SHORT else _named.__wrapped__
+        for name in named(source) if _USES_OTHERS.search(source) else ():
             if name is None:
                 return None
             if name in found:
@@ -71,6 +73,7 @@ def _used(body: bytes, folders: list[Path]) -> dict[str, bytes | None] | None:
     return found
 
 
+@lru_cache(maxsize=_SOURCES_KEPT)
 def _named(source: str) -> list[str | None]:
     """The names that a template uses; None among them for one that is not written out."""
     import jinja2
@@ -106,6 +109,7 @@ def _folders(base: Path, file: Path | None) -> list[Path]:
 CHEAP_TEXT_MAX = 1_000
 CHEAP_STEPS_MAX = 2_000_000
 _CHEAP_DATA_MAX = 100_000
+_EFFORTS_KEPT = 256
 _GROWTH = 6
 """So many times as long as a text may be what a filter makes of it: an escape for each character."""
 _KEEPING_FILTERS = frozenset({
@@ -125,30 +129,41 @@ def _heavy(inputs: Mapping[str, Value]) -> bool:
     Not if the template is a short text that calls nothing and builds nothing up, and the data are so
     small that its loops, each over something in the data, come to few steps.
     """
-    import jinja2
-    from jinja2 import nodes
-
     text, data = inputs.get("text"), inputs.get("data")
     if not isinstance(text, str) or len(text) > CHEAP_TEXT_MAX:
         return True
     size = extent(data, _CHEAP_DATA_MAX)
     if size > _CHEAP_DATA_MAX or len(text) * size > CHEAP_STEPS_MAX:
         return True
+    effort = _effort(text)
+    if effort is None:
+        return True
+    loops, growths = effort
+    return bool(len(text) * size * _longest(data) ** loops * _GROWTH**growths > CHEAP_STEPS_MAX)
+
+
+@lru_cache(maxsize=_EFFORTS_KEPT)
+def _effort(text: str) -> tuple[int, int] | None:
+    """How deep the loops of a short template are nested, and what makes texts longer.
+
+    None if only rendering tells what it takes. Of one that cannot be parsed, nothing is rendered.
+    """
+    import jinja2
+    from jinja2 import nodes
+
     try:
         tree = jinja2.Environment().parse(text)  # noqa: S701  (nothing is rendered here)
     except (jinja2.TemplateError, RecursionError):
-        return False
+        return 0, 0
     if next(tree.find_all(_costly(nodes)), None) is not None or any(
         map(_costly_filter, tree.find_all(nodes.Filter))
     ):
-        return True
+        return None
     ranges = [loop.iter for loop in tree.find_all(nodes.For)]
     given = _literals(nodes)
     if any(_growths(one) or isinstance(one, given) or any(one.find_all(given)) for one in ranges):
-        return True
-    return bool(
-        len(text) * size * _longest(data) ** _loop_depth(tree) * _GROWTH ** _growths(tree) > CHEAP_STEPS_MAX
-    )
+        return None
+    return _loop_depth(tree), _growths(tree)
 
 
 def _costly(nodes: "ModuleType") -> "tuple[type[Node], ...]":
@@ -251,11 +266,14 @@ def render(
         if context.cancelled():
             raise Stopped("text.render was cancelled")
 
-    return _rendered(_environment(context.base, file, escaped, check), file, text, data, check)
+    from symphony.kit.sandbox import sandbox
+
+    made = sandbox(_folders(context.base, file), escaped=escaped, check=check)
+    return _rendered(made, file, text, data, check)
 
 
 def _rendered(
-    environment: "ImmutableSandboxedEnvironment",
+    environment: "Sandbox",
     file: Path | None,
     text: str | None,
     data: Value,
@@ -263,12 +281,14 @@ def _rendered(
 ) -> str:
     import jinja2
 
+    from symphony.kit.sandbox import TEXT_LENGTH_MAX
+
     names = {**data, "data": data} if isinstance(data, dict) else {"data": data}
     pieces: list[str] = []
     length = 0
     try:
         loaded = (
-            environment.get_template(file.name) if file is not None else environment.from_string(text or "")
+            environment.get_template(file.name) if file is not None else environment.template_of(text or "")
         )
         for piece in loaded.generate(names):
             check()
@@ -304,78 +324,3 @@ def _line(error: BaseException, file: Path | None) -> str:
         return INLINE if file is None else str(file)
     name = INLINE if inner[-1].filename in ("<template>", "<unknown>") else inner[-1].filename
     return f"{name}:{inner[-1].lineno}"
-
-
-def _environment(
-    base: Path, file: Path | None, escaped: bool, check: Callable[[], None]
-) -> "ImmutableSandboxedEnvironment":
-    """A sandbox whose calls and look-ups also watch the clock, and whose numbers stay small."""
-    import jinja2
-    from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        intercepted_binops = frozenset({"*", "**"})
-
-        def call(self, *args: Any, **kwargs: Any) -> Any:
-            check()
-            return super().call(*args, **kwargs)
-
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-            check()
-            sizes = [len(x) for x in (left, right) if isinstance(x, str | bytes | list | tuple)]
-            times = [x for x in (left, right) if isinstance(x, int)]
-            if sizes and times and sizes[0] * times[0] > TEXT_LENGTH_MAX:
-                raise SecurityError("the product is too large")
-            if operator == "**" and (abs(left) > POWER_MAX or abs(right) > POWER_MAX):
-                raise SecurityError(f"a power of numbers beyond {POWER_MAX}")
-            if len(times) == 2 and max(abs(times[0]), abs(times[1])) > 2**63:
-                raise SecurityError("an integer beyond 64 bits")
-            return super().call_binop(context, operator, left, right)
-
-    made = Sandbox(
-        loader=jinja2.FileSystemLoader(_folders(base, file)),
-        autoescape=escaped,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        cache_size=0,
-    )
-    made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell, comment=html_comment)
-    made.filters.update(lines=lambda value: lines_of(str(value)), pprint=_printed)
-    made.policies["json.dumps_kwargs"] = {"sort_keys": False}
-    return made
-
-
-def _printed(value: object) -> str:
-    """Jinja2's own filter `pprint`, but for the order of keys, which stays."""
-    return pformat(value, sort_dicts=False)
-
-
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?[0-9A-Za-z]+;))")
-
-
-def markdown_text(value: object) -> str:
-    """`value` so that Markdown, in a table too, shows it as it is: on one line, its marks escaped."""
-    return _MARKS.sub(r"\\\1", " ".join(str(value).split()))
-
-
-def markdown_code(value: object) -> str:
-    """`value` as a code span on one line, whatever backquotes it holds."""
-    text = " ".join(str(value).split())
-    if not text:
-        return ""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence, room = "`" * (longest + 1), " " if text[0] == "`" or text[-1] == "`" else ""
-    return f"{fence}{room}{text}{room}{fence}"
-
-
-def markdown_cell(value: object) -> str:
-    """Markdown without the bars that would end a cell of a table; for what `code` made."""
-    return str(value).replace("|", "\\|")
-
-
-def html_comment(value: object) -> str:
-    """`value` without what ends a comment of HTML: every end has a `>` in it."""
-    return str(value).replace(">", "&gt;")

@@ -1,0 +1,160 @@
+"""The sandbox that templates are rendered in. Loads Jinja2.
+
+What a template compiles to is kept by the digest of its text: in a fan-out, compiling takes many times
+as long as rendering.
+"""
+
+import marshal
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from pprint import pformat
+from types import CodeType
+from typing import Any, Final, TypeAlias
+
+import jinja2
+from jinja2.bccache import Bucket, BytecodeCache
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from symphony.commons.lines import lines_of
+
+TEXT_LENGTH_MAX: Final = 64 * 1024 * 1024
+POWER_MAX: Final = 1000
+KEPT_MAX: Final = 256
+"""So many compiled templates are kept, the latest used ones."""
+KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
+"""Of all of them together."""
+
+Key: TypeAlias = tuple[str, str]
+"""The digests of a template's place and of its text."""
+
+
+class CompiledTemplates(BytecodeCache):
+    """Compiled templates by digest, bounded in number and size, for any thread."""
+
+    def __init__(self, *, most: int = KEPT_MAX, bytes_most: int = KEPT_BYTES_MAX) -> None:
+        self._most, self._bytes_most = most, bytes_most
+        self._kept: OrderedDict[Key, tuple[CodeType, int]] = OrderedDict()
+        self._bytes = 0
+        self._changing = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Put the code into `bucket`, if it is kept."""
+        key = bucket.key, bucket.checksum
+        with self._changing:
+            if (found := self._kept.get(key)) is not None:
+                self._kept.move_to_end(key)
+                bucket.code = found[0]
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code in `bucket`; those that were used least lately make room."""
+        assert bucket.code is not None
+        key, size = (bucket.key, bucket.checksum), len(marshal.dumps(bucket.code))
+        with self._changing:
+            _, before = self._kept.pop(key, (None, 0))
+            self._kept[key] = bucket.code, size
+            self._bytes += size - before
+            while len(self._kept) > self._most or self._bytes > self._bytes_most:
+                _, (_, gone) = self._kept.popitem(last=False)
+                self._bytes -= gone
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """A sandbox whose calls and look-ups also watch the clock, and whose numbers stay small."""
+
+    intercepted_binops = frozenset({"*", "**"})
+    check: Callable[[], None]
+    """Raises if rendering must end."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What a template calls."""
+        self.check()
+        return super().call(*args, **kwargs)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """What it multiplies."""
+        self.check()
+        sizes = [len(x) for x in (left, right) if isinstance(x, str | bytes | list | tuple)]
+        times = [x for x in (left, right) if isinstance(x, int)]
+        if sizes and times and sizes[0] * times[0] > TEXT_LENGTH_MAX:
+            raise SecurityError("the product is too large")
+        if operator == "**" and (abs(left) > POWER_MAX or abs(right) > POWER_MAX):
+            raise SecurityError(f"a power of numbers beyond {POWER_MAX}")
+        if len(times) == 2 and max(abs(times[0]), abs(times[1])) > 2**63:
+            raise SecurityError("an integer beyond 64 bits")
+        return super().call_binop(context, operator, left, right)
+
+    def template_of(self, text: str) -> jinja2.Template:
+        """As `from_string`, which never looks for what is kept."""
+        kept = self.bytecode_cache
+        assert kept is not None
+        bucket = kept.get_bucket(self, "", None, text)
+        if bucket.code is None:
+            bucket.code = self.compile(text)
+            kept.set_bucket(bucket)
+        return self.template_class.from_code(self, bucket.code, self.make_globals(None), None)
+
+
+def sandbox(folders: Sequence[Path], *, escaped: bool, check: Callable[[], None]) -> Sandbox:
+    """One for one rendering. `folders` are where templates are looked for; `check` raises to end it."""
+    made = _parent(escaped).overlay(loader=jinja2.FileSystemLoader(folders))
+    made.check = check
+    return made
+
+
+@cache
+def _parent(escaped: bool) -> Sandbox:
+    """What all renderings share, and nothing changes."""
+    made = Sandbox(
+        autoescape=escaped,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        cache_size=0,
+        bytecode_cache=CompiledTemplates(),
+    )
+    made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell, comment=html_comment)
+    made.filters.update(lines=lambda value: lines_of(str(value)), pprint=_printed)
+    made.policies["json.dumps_kwargs"] = {"sort_keys": False}
+    return made
+
+
+def _printed(value: object) -> str:
+    """Jinja2's own filter `pprint`, but for the order of keys, which stays."""
+    return pformat(value, sort_dicts=False)
+
+
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?[0-9A-Za-z]+;))")
+
+
+def markdown_text(value: object) -> str:
+    """`value` so that Markdown, in a table too, shows it as it is: on one line, its marks escaped."""
+    return _MARKS.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def markdown_code(value: object) -> str:
+    """`value` as a code span on one line, whatever backquotes it holds."""
+    text = " ".join(str(value).split())
+    if not text:
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence, room = "`" * (longest + 1), " " if text[0] == "`" or text[-1] == "`" else ""
+    return f"{fence}{room}{text}{room}{fence}"
+
+
+def markdown_cell(value: object) -> str:
+    """Markdown without the bars that would end a cell of a table; for what `code` made."""
+    return str(value).replace("|", "\\|")
+
+
+def html_comment(value: object) -> str:
+    """`value` without what ends a comment of HTML: every end has a `>` in it."""
+    return str(value).replace(">", "&gt;")
