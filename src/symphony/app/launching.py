@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
 from symphony.pit.tracker.store.documents import record_children, recorded_form
-from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
+from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, remove
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.keeping import ENDED
 from symphony.pit.tracker.store.locks import RunLock
@@ -48,6 +48,8 @@ from symphony.workflow.validation import validate
 
 if TYPE_CHECKING:
     from symphony.pit.tracker.insight.forecast import Forecast
+
+Made = TypeVar("Made")
 
 
 class InputInvalid(WorkflowInvalid):
@@ -131,17 +133,19 @@ class Launcher:
         )
         return self._prepared(meta, bound)
 
-    def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
+    async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
         """Make the journal, then run: the run is durable when this returns."""
         meta, lock = prepared.meta, None
         store: JournalStore = MemoryStore()
         with contextlib.ExitStack() as undo:
             if self._parts.home is not None:
                 private_directory(self._parts.home)
-                lock = self._parts.runs.lock(meta.run_id)
+                path, lock = self._parts.runs.journal_path(meta.run_id), self._parts.runs.lock(meta.run_id)
                 lock.acquire(os.getpid())
                 undo.callback(lock.release)
-                store = SqliteStore.create(self._parts.runs.journal_path(meta.run_id), meta, reuse)
+                store = await _in_thread(
+                    lambda: SqliteStore.create(path, meta, reuse), lambda made: _forget(made, path)
+                )
                 undo.callback(store.close)
             handle = self._launch(prepared, store, lock, lambda engine: engine.run())
             undo.pop_all()
@@ -165,11 +169,12 @@ class Launcher:
             self._parts.environment.update(environment or {})
             prepared = self._recalled(meta)
             await asyncio.to_thread(self._parts.runs.end_orphans, run_id)
-            store = SqliteStore.own(self._parts.runs.journal_path(run_id))
-            undo.callback(store.close)
-            recorded = list(store.records())
             if self._parts.runs.status(run_id) in ENDED:
                 return self._ended(run_id, prepared)
+            path = self._parts.runs.journal_path(run_id)
+            store = await _in_thread(lambda: SqliteStore.own(path), SqliteStore.close)
+            undo.callback(store.close)
+            recorded = list(store.records())
             handle = self._launch(
                 prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), known=len(recorded)
             )
@@ -210,7 +215,7 @@ class Launcher:
         log.close()
         for name, result in reuse.items():
             self._keep(meta, name, result)
-        return self.begin(new, {name: written(result, new.sealer) for name, result in reuse.items()})
+        return await self.begin(new, {name: written(result, new.sealer) for name, result in reuse.items()})
 
     def _keep(self, meta: RunMeta, name: str, result: Result) -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them."""
@@ -315,7 +320,7 @@ class Launcher:
             finally:
                 if job.graph.runs(COMMAND):
                     await asyncio.to_thread(end_escaped, marks)
-                store.close()
+                store.close()  # it is closed already, unless the engine never came to it
                 log.close()
                 if lock is not None:
                     lock.release()
@@ -353,3 +358,21 @@ class Launcher:
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
         return RunHandle(run_id, engine, task, log, self._parts.live)
+
+
+async def _in_thread(call: Callable[[], Made], undo: Callable[[Made], object]) -> Made:
+    """What `call` makes in a thread. Whoever is cancelled meanwhile waits for it, and has it undone."""
+    making = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait({making})
+        if not making.cancelled() and making.exception() is None:
+            undo(making.result())
+        raise
+
+
+def _forget(store: JournalStore, path: Path) -> None:
+    """Of a run that nobody heard of nothing stays."""
+    store.close()
+    remove(path)

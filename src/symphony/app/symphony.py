@@ -204,7 +204,7 @@ class Symphony:
             budget=budget,
             allow_hosts=allow_hosts,
         )
-        return self._launcher.begin(prepared)
+        return await self._launcher.begin(prepared)
 
     def plan(
         self,

@@ -8,14 +8,8 @@ from symphony.pit.tracker.core.changes import Difference
 from symphony.pit.tracker.core.records import Code, Record
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.feed import Feed
-from symphony.pit.tracker.store.journal import (
-    BATCH_AGE_S,
-    Buffer,
-    JournalFailed,
-    JournalStore,
-    MemoryStore,
-    Writer,
-)
+from symphony.pit.tracker.store.journal import JournalFailed, JournalStore
+from symphony.pit.tracker.store.writers import BATCH_AGE_S
 
 _FINISHED = Code.FINISHED
 
@@ -33,8 +27,8 @@ class Recorder:
         self._replay, self._feed, self._failed = replay, feed, failed
         self._waiting: set[asyncio.Future[None]] = set()
         self._error: JournalFailed | None = None
-        kind = Buffer if isinstance(store, MemoryStore) else Writer
-        self._writer = kind(store, self._committed, self._journal_failed)
+        self._store = store
+        self._writer = store.writer(self._committed, self._journal_failed)
         self._flushing: asyncio.TimerHandle | None = None
         self._joining: list[asyncio.Future[None]] = []  # of those, who wait for the next commit
 
@@ -90,10 +84,19 @@ class Recorder:
         self._failed(why)
 
     async def close(self) -> None:
-        """Commit what is left and end the writer's thread."""
+        """Commit what is left and close the journal, where it is written: that may take a while."""
         if self._flushing is not None:
             self._flushing.cancel()
-        await self._loop.run_in_executor(None, self._writer.close)
+        closed: asyncio.Future[None] = self._loop.create_future()
+
+        def finished() -> None:
+            try:
+                self._store.close()
+            finally:
+                self._call(lambda: None if closed.done() else closed.set_result(None))
+
+        self._writer.finish(finished)
+        await closed
 
     def _flush_late(self) -> None:
         self._flushing = None

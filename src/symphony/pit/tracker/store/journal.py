@@ -5,47 +5,48 @@ of effects pays one fsync a step and a wide graph one for many. The event loop o
 a list; one writer thread encodes, commits and reports back.
 """
 
+import contextlib
 import logging
-import os
-import queue
 import sqlite3
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
 
 from symphony.commons.checksums import row_sum
-from symphony.commons.filesystem import make_private, sync_directory
+from symphony.commons.filesystem import make_private
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import Code, Record, decode_batch, decode_reused, encode_batch
 from symphony.pit.tracker.store.documents import ChildDocument, Recorded
 from symphony.pit.tracker.store.journal_rows import (
     FORMAT,
-    PAGE_BYTES,
-    SCHEMA,
     Fenced,
     JournalDamaged,
     JournalFailed,
     JournalNewer,
     batch_records,
     batches,
+    blank,
     check_format,
     checked,
     connect,
     damaged,
     failure,
     journal_errors,
+    looked,
     meta_rows,
+    packed,
     put_meta,
     reading,
     rows,
     summed,
     upgrade,
+    write_new,
 )
+from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, Writer
 
 __all__ = [
     "FORMAT", "Buffer", "Fenced", "JournalDamaged", "JournalFailed", "JournalNewer", "JournalStore",
@@ -55,9 +56,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-BATCH_MAX = 1024
-BATCH_AGE_S = 0.005
-_SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
 _WITH_VALUES = (Code.FINISHED, Code.OPENED, Code.ENDED)
 _APPEND = """
 INSERT INTO batches (seq, epoch, body, sum)
@@ -109,10 +107,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     comment: str | None = None
 
 
-Committed = Callable[[list[Record]], None]
-"""Called in the writer's thread after each commit, in order, with the records committed."""
-
-
 class JournalStore(Protocol):
     """Where batches go. Every adapter passes tests/contracts/test_journal.py."""
 
@@ -131,6 +125,10 @@ class JournalStore(Protocol):
 
     def reuse(self) -> Mapping[str, bytes]:
         """The results of another run that this one takes, by the nodes' full names."""
+        ...
+
+    def writer(self, committed: Committed, failed: Failed) -> Buffer:
+        """What gathers records and commits them here."""
         ...
 
     def close(self) -> None: ...
@@ -162,6 +160,10 @@ class MemoryStore:
         """There is no other run."""
         return {}
 
+    def writer(self, committed: Committed, failed: Failed) -> Buffer:
+        """One that commits in the caller's thread."""
+        return Buffer(self, committed, failed)
+
     def close(self) -> None:
         """Nothing to release."""
 
@@ -178,6 +180,7 @@ class SqliteStore:
         self._lock = threading.Lock()
         self._asked: sqlite3.Connection | None = None  # of its own: who looks must not wait for a commit
         self._told: set[int] = set()
+        self._ended = False
 
     @classmethod
     def create(cls, path: Path, meta: RunMeta, reuse: Mapping[str, bytes] | None = None) -> "SqliteStore":
@@ -191,10 +194,7 @@ class SqliteStore:
             raise FileExistsError(path)
         made = path.with_name(f"{path.name}.new")
         try:
-            os.close(os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
-            _fill(made, meta, reuse or {})
-            made.rename(path)
-            sync_directory(path.parent)
+            write_new(made, path, image(meta, reuse or {}))
             db = _connected(path)
         except (OSError, sqlite3.Error) as error:
             remove(made)
@@ -242,7 +242,7 @@ class SqliteStore:
             raise failure(self.path, error) from error
         if done != 1:
             raise Fenced(f"another process has taken over the run in {self.path.name}")
-        self._seq = seq
+        self._seq, self._ended = seq, any(record[0] == Code.ENDED for record in records)
 
     def records(self) -> Iterator[Record]:
         """Everything committed, in order; of a store that is closed, too."""
@@ -290,11 +290,22 @@ class SqliteStore:
                 found[str(name)] = body
             return found
 
+    def writer(self, committed: Committed, failed: Failed) -> Buffer:
+        """One that commits in a thread of its own."""
+        return Writer(self, committed, failed)
+
     def close(self) -> None:
-        """Fold the write-ahead log into the file and release it."""
+        """Fold the write-ahead log into the file and release it. Blocking.
+
+        A run that has ended needs no such log any more, and whoever reads it shall make none.
+        """
         with self._lock:
             if self._asked is not None:
                 self._asked.close()
+            if self._ended:
+                with contextlib.suppress(sqlite3.Error):  # somebody reads it: it stays as it is
+                    self._db.executescript("PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE;")
+                self._ended = False
             self._db.close()
 
 
@@ -309,36 +320,30 @@ def _connected(path: Path) -> sqlite3.Connection:
     return db
 
 
-def _fill(path: Path, meta: RunMeta, reuse: Mapping[str, bytes]) -> None:
-    """A whole journal in the empty file `path`, durable."""
-    db = connect(path)
-    try:
-        db.executescript(f"PRAGMA page_size={PAGE_BYTES}; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;")
-        db.executescript(SCHEMA)
-        with db:
-            put_meta(db, "run", msgspec.msgpack.encode(meta))
-            put_meta(db, "epoch", 1)
-            put_meta(db, "format", FORMAT)
-            given = [(name, body, row_sum("reuse", name, body)) for name, body in reuse.items()]
-            db.executemany("INSERT INTO reuse VALUES (?, ?, ?)", given)
-        db.execute("PRAGMA journal_mode=WAL")
-    finally:
-        db.close()
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def image(meta: RunMeta, reuse: Mapping[str, bytes]) -> bytes:
+    """The file of a new journal. Raises sqlite3.Error for what cannot be stored."""
+    with contextlib.closing(blank()) as db:
+        put_meta(db, "run", msgspec.msgpack.encode(meta))
+        put_meta(db, "epoch", 1)
+        put_meta(db, "format", FORMAT)
+        given = [(name, body, row_sum("reuse", name, body)) for name, body in reuse.items()]
+        db.executemany("INSERT INTO reuse VALUES (?, ?, ?)", given)
+        return packed(db)
 
 
 def read_meta(path: Path) -> RunMeta:
     """The meta data of a journal, without owning it. Raises JournalFailed."""
-    with reading(path) as db:
-        return _meta(path, db)
+    return looked(path, lambda db: _meta(path, db))
 
 
 def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
     """The meta data of a journal and every committed record, checked. Raises JournalFailed."""
-    with reading(path) as db:
+
+    def look(db: sqlite3.Connection) -> tuple[RunMeta, list[Record]]:
         checked(path, db)
         return _meta(path, db), [record for _, record in batch_records(path, db)]
+
+    return looked(path, look)
 
 
 def examine(path: Path) -> tuple[RunMeta, list[Record]]:
@@ -359,9 +364,12 @@ def examine(path: Path) -> tuple[RunMeta, list[Record]]:
 
 def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
     """Committed records with the row they came from, of rows after `since`. Raises JournalFailed."""
-    with reading(path) as db:
+
+    def look(db: sqlite3.Connection) -> list[tuple[int, Record]]:
         checked(path, db)
         return list(batch_records(path, db, since))
+
+    return looked(path, look)
 
 
 def _meta(path: Path, db: sqlite3.Connection) -> RunMeta:
@@ -400,112 +408,8 @@ def request(path: Path, what: Request) -> int:
 
 def is_asked(path: Path, number: int) -> bool:
     """Has the request not been settled yet? Raises JournalFailed."""
-    db = connect(path, read_only=True)
-    try:
+
+    def look(db: sqlite3.Connection) -> bool:
         return db.execute("SELECT 1 FROM asked WHERE id = ?", (number,)).fetchone() is not None
-    except sqlite3.Error as error:
-        raise failure(path, error) from error
-    finally:
-        db.close()
 
-
-class Buffer:
-    """Gathers the records of one run and who waits for them; `flush` commits them.
-
-    Only the event loop's thread calls its methods. After a failed commit nothing else is written,
-    and no barrier is reached any more.
-    """
-
-    def __init__(
-        self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]
-    ) -> None:
-        self._store, self._committed, self._failed = store, committed, failed
-        self._buffer: list[Record] = []
-        self._waiters: list[Callable[[], None]] = []
-        self._error: JournalFailed | None = None
-
-    @property
-    def pending(self) -> int:
-        """Records in the buffer, not yet handed over."""
-        return len(self._buffer)
-
-    def append(self, record: Record) -> None:
-        """Buffer a record; it rides in the next commit."""
-        self._buffer.append(record)
-        if len(self._buffer) >= BATCH_MAX:
-            self.flush()
-
-    def barrier(self, reached: Callable[[], None]) -> None:
-        """Call `reached`, in the thread that commits, once all that was appended is durable."""
-        self._waiters.append(reached)
-
-    def flush(self) -> None:
-        """Commit at once, in this thread."""
-        records, self._buffer = self._buffer, []
-        waiters, self._waiters = self._waiters, []
-        self._commit(records, waiters)
-
-    def close(self) -> None:
-        """Commit what is left."""
-        self.flush()
-
-    def _commit(self, records: list[Record], waiters: list[Callable[[], None]]) -> None:
-        if self._error is not None:
-            return
-        try:
-            if records:
-                self._store.commit(records)
-        except JournalFailed as error:
-            self._error = error
-            self._failed(error)
-            return
-        self._committed(records)
-        for reached in waiters:
-            reached()
-
-
-class Writer(Buffer):
-    """A buffer that commits in a thread of its own."""
-
-    def __init__(
-        self, store: JournalStore, committed: Committed, failed: Callable[[JournalFailed], None]
-    ) -> None:
-        super().__init__(store, committed, failed)
-        self._queue: queue.SimpleQueue[tuple[list[Record], list[Callable[[], None]]] | None] = (
-            queue.SimpleQueue()
-        )
-        self._interval = sys.getswitchinterval()
-        self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
-        self._thread.start()
-
-    def flush(self) -> None:
-        """Hand the buffer over now."""
-        if self._buffer or self._waiters:
-            self._queue.put((self._buffer, self._waiters))
-            self._buffer, self._waiters = [], []
-
-    def close(self) -> None:
-        """Commit what is left and end the thread. Blocks until it has."""
-        self.flush()
-        self._queue.put(None)
-        self._thread.join()
-        sys.setswitchinterval(self._interval)
-
-    def _write(self) -> None:
-        ending = False
-        while not ending:
-            item = self._queue.get()
-            records: list[Record] = []
-            waiters: list[Callable[[], None]] = []
-            while True:  # drain all there is: one commit serves everybody who waits
-                if item is None:
-                    ending = True
-                else:
-                    records += item[0]
-                    waiters += item[1]
-                try:
-                    item = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-            self._commit(records, waiters)
+    return looked(path, look)

@@ -10,16 +10,16 @@ import os
 import sqlite3
 import struct
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SerializationFailed, SymphonyError
-from symphony.commons.filesystem import open_regular
+from symphony.commons.filesystem import open_regular, sync_directory
 from symphony.pit.tracker.core.records import Record, decode_batch
 from symphony.workflow.files import WorkflowInvalid
 
@@ -49,6 +49,8 @@ _UNREADABLE = (
 _WAL_HEADER, _FRAME_HEADER = 32, 24
 PAGE_BYTES = 4096
 _PAGES = frozenset(512 << shift for shift in range(8))
+_VERSIONS, _WITH_LOG = slice(18, 20), b"\x02\x02"  # https://www.sqlite.org/fileformat.html, 1.3.3
+Found = TypeVar("Found")
 
 
 class JournalFailed(SymphonyError):
@@ -134,6 +136,58 @@ def reading(path: Path, *, quiet: bool = False) -> Iterator[sqlite3.Connection]:
             yield db
     finally:
         db.close()
+
+
+def looked(path: Path, look: Callable[[sqlite3.Connection], Found]) -> Found:
+    """What `look` finds in one state of the journal. Raises as `reading`.
+
+    A journal that nobody writes is read without SQLite's files beside it, which it would leave there:
+    reading changes nothing. Where somebody begins to write meanwhile, it is looked at once more.
+    """
+    before = _untouched(path)
+    if before is not None:
+        with suppress(JournalFailed), reading(path, quiet=True) as db:
+            found = look(db)
+            if _untouched(path) == before:
+                return found
+    with reading(path) as db:
+        return look(db)
+
+
+def _untouched(path: Path) -> tuple[int, int, int] | None:
+    """Which file it is and how it stands, if nobody writes it, and nobody was killed while he did."""
+    if any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal")):
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def blank() -> sqlite3.Connection:
+    """An empty journal in memory, to be filled and `packed`."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    db.executescript(f"PRAGMA page_size={PAGE_BYTES}; {SCHEMA}")
+    return db
+
+
+def packed(db: sqlite3.Connection) -> bytes:
+    """The file that holds what is in memory, as one with a write-ahead log."""
+    body = bytearray(db.serialize())
+    body[_VERSIONS] = _WITH_LOG
+    return bytes(body)
+
+
+def write_new(made: Path, path: Path, body: bytes) -> None:
+    """The file `path`, durable, whole or not there at all; `made` is its name until then. Raises OSError."""
+    number = os.open(made, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(number, "wb") as file:
+        file.write(body)
+        file.flush()
+        os.fsync(number)
+    made.rename(path)
+    sync_directory(path.parent)
 
 
 def check_format(path: Path, db: sqlite3.Connection) -> None:

@@ -1,0 +1,131 @@
+"""Gather the records of a run and commit them in groups, in the loop's thread or another."""
+
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+from symphony.pit.tracker.core.records import Record
+from symphony.pit.tracker.store.journal_rows import JournalFailed
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.store.journal import JournalStore
+
+BATCH_MAX = 1024
+BATCH_AGE_S = 0.005
+_SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
+
+Committed: TypeAlias = Callable[[list[Record]], None]
+"""Called in the thread that commits after each commit, in order, with the records committed."""
+Failed: TypeAlias = Callable[[JournalFailed], None]
+"""Called there when a commit has failed; nothing follows it."""
+Reached: TypeAlias = Callable[[], None]
+
+
+class Buffer:
+    """Gathers the records of one run and who waits for them; `flush` commits them.
+
+    Only the event loop's thread calls its methods. After a failed commit nothing else is written,
+    and no barrier is reached any more.
+    """
+
+    def __init__(self, store: "JournalStore", committed: Committed, failed: Failed) -> None:
+        self._store, self._committed, self._failed = store, committed, failed
+        self._buffer: list[Record] = []
+        self._waiters: list[Reached] = []
+        self._error: JournalFailed | None = None
+
+    @property
+    def pending(self) -> int:
+        """Records in the buffer, not yet handed over."""
+        return len(self._buffer)
+
+    def append(self, record: Record) -> None:
+        """Buffer a record; it rides in the next commit."""
+        self._buffer.append(record)
+        if len(self._buffer) >= BATCH_MAX:
+            self.flush()
+
+    def barrier(self, reached: Reached) -> None:
+        """Call `reached`, in the thread that commits, once all that was appended is durable."""
+        self._waiters.append(reached)
+
+    def flush(self) -> None:
+        """Commit at once, in this thread."""
+        records, self._buffer = self._buffer, []
+        waiters, self._waiters = self._waiters, []
+        self._commit(records, waiters)
+
+    def finish(self, finished: Reached) -> None:
+        """Commit what is left, then call `finished` in the thread that commits, whether it failed or not."""
+        self.flush()
+        finished()
+
+    def close(self) -> None:
+        """Commit what is left. Blocks until that is done."""
+        done = threading.Event()
+        self.finish(done.set)
+        done.wait()
+
+    def _commit(self, records: list[Record], waiters: list[Reached]) -> None:
+        if self._error is not None:
+            return
+        try:
+            if records:
+                self._store.commit(records)
+        except JournalFailed as error:
+            self._error = error
+            self._failed(error)
+            return
+        self._committed(records)
+        for reached in waiters:
+            reached()
+
+
+class Writer(Buffer):
+    """A buffer that commits in a thread of its own."""
+
+    def __init__(self, store: "JournalStore", committed: Committed, failed: Failed) -> None:
+        super().__init__(store, committed, failed)
+        self._queue: queue.SimpleQueue[tuple[list[Record], list[Reached]] | Reached] = queue.SimpleQueue()
+        self._interval = sys.getswitchinterval()
+        self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
+        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        self._thread.start()
+
+    def flush(self) -> None:
+        """Hand the buffer over now."""
+        if self._buffer or self._waiters:
+            self._queue.put((self._buffer, self._waiters))
+            self._buffer, self._waiters = [], []
+
+    def finish(self, finished: Reached) -> None:
+        """Commit what is left, then call `finished`: the last thing that the thread does."""
+        self.flush()
+        self._queue.put(finished)
+
+    def close(self) -> None:
+        """Commit what is left and end the thread. Blocks until it has."""
+        super().close()
+        self._thread.join()
+
+    def _write(self) -> None:
+        finished: Reached | None = None
+        while finished is None:
+            item = self._queue.get()
+            records: list[Record] = []
+            waiters: list[Reached] = []
+            while True:  # drain all there is: one commit serves everybody who waits
+                if isinstance(item, tuple):
+                    records += item[0]
+                    waiters += item[1]
+                else:
+                    finished = item
+                try:
+                    item = self._queue.get_nowait()
+                except queue.Empty:
+                    break
+            self._commit(records, waiters)
+        sys.setswitchinterval(self._interval)
+        finished()
