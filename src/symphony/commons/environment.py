@@ -5,11 +5,11 @@ processes do not get them, except for names that every program expects to find.
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
 from typing import Final
 
+from symphony.commons.contexts import Setting
 from symphony.commons.marks import present_marks
 
 _VITAL: Final = frozenset({"PATH", "IFS", "ENV", "BASH_ENV", "SHELLOPTS"})
@@ -61,14 +61,9 @@ def without(environment: Mapping[str, str], withheld: Collection[str]) -> dict[s
 _withheld: ContextVar[frozenset[str]] = ContextVar("symphony_withheld", default=frozenset())
 
 
-@contextmanager
-def withholding(names: frozenset[str]) -> Iterator[None]:
+def withholding(names: frozenset[str]) -> Setting[frozenset[str]]:
     """While this is open, `inherited` leaves `names` out, in this task and in threads run in its context."""
-    token = _withheld.set(names)
-    try:
-        yield
-    finally:
-        _withheld.reset(token)
+    return Setting(_withheld, names)
 
 
 def inherited() -> dict[str, str]:

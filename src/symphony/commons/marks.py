@@ -3,11 +3,12 @@
 Whoever starts a process below a node hands these variables on; most programs do so by themselves.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, TypeAlias
+
+from symphony.commons.contexts import Setting
 
 RUN_VARIABLE: Final = "SYMPHONY_RUN_ID"
 NODE_VARIABLE: Final = "SYMPHONY_NODE"
@@ -43,14 +44,9 @@ def unmarked(environment: Mapping[str, str]) -> dict[str, str]:
 _present: ContextVar[Mapping[str, str]] = ContextVar("symphony_marks", default={})  # noqa: B039  (never changed)
 
 
-@contextmanager
-def marking(marks: Mapping[str, str]) -> Iterator[None]:
+def marking(marks: Mapping[str, str]) -> Setting[Mapping[str, str]]:
     """While this is open, `present_marks` are these, in this task and in threads run in its context."""
-    token = _present.set(marks)
-    try:
-        yield
-    finally:
-        _present.reset(token)
+    return Setting(_present, marks)
 
 
 def present_marks() -> Mapping[str, str]:

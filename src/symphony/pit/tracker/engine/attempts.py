@@ -196,8 +196,14 @@ class Attempts:
             if work.barrier:
                 await self._recorder.durable()
                 started = self._clock.now_s()
-            await self._bindings.preload(slot, work, self._pool)
-            ready = await self._ready(slot, work, attempt, meter)
+            if self._bindings.must_load(slot, work):
+                await self._bindings.preload(slot, work, self._pool)
+            try:  # nearly always at once, without a coroutine
+                ready = None if self._aside.tired else self._prepared(slot, work, attempt, meter)
+            except Deferred:
+                ready = None
+            if ready is None:
+                ready = await self._ready(slot, work, attempt, meter)
             finished = await self._executor.execute(ready, self._pool)
             self._finished(slot, finished, started)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
@@ -240,22 +246,26 @@ class Attempts:
 
     async def _ready(self, slot: int, work: Work, attempt: int, meter: Meter | None) -> NodeAttempt:
         """The attempt with all of its expressions evaluated, heavy ones elsewhere."""
-        name, base = self._machine.name(slot), self._bindings.base(slot)
         try:
             while True:
                 await self._aside.rest()
                 try:
-                    with self._aside.at(slot):
-                        inputs = self._bindings.inputs(slot, work)
-                        ready = self._bindings.named(slot, work)
-                        if work.model is None:
-                            ready = self._bindings.configured(slot, ready)
-                        config = None if meter is None else self._bindings.config(slot, ready)
-                        return NodeAttempt(ready, inputs, name, attempt, base, config, meter)
+                    return self._prepared(slot, work, attempt, meter)
                 except Deferred as deferred:
                     await self._make(slot, work, deferred)
         finally:
             self._aside.forget(slot)
+
+    def _prepared(self, slot: int, work: Work, attempt: int, meter: Meter | None) -> NodeAttempt:
+        """The attempt with all of its expressions evaluated. Raises Deferred."""
+        with self._aside.at(slot):
+            inputs = self._bindings.inputs(slot, work)
+            ready = self._bindings.named(slot, work)
+            if work.model is None:
+                ready = self._bindings.configured(slot, ready)
+            config = None if meter is None else self._bindings.config(slot, ready)
+        name, base = self._machine.name(slot), self._bindings.base(slot)
+        return NodeAttempt(ready, inputs, name, attempt, base, config, meter)
 
     async def _make(self, slot: int, work: Work | None, deferred: Deferred) -> None:
         name = "outputs" if slot == END else self._machine.name(slot)

@@ -26,8 +26,10 @@ async def apart(work: Callable[[], Awaitable[T]], name: str) -> T:
     loop = asyncio.get_running_loop()
     _contain_tasks(loop)
     task = loop.create_task(_outcome(work), name=f"{name} (apart)")
+    ended: asyncio.Future[None] = loop.create_future()
+    task.add_done_callback(lambda _: None if ended.done() else ended.set_result(None))
     try:
-        await asyncio.wait([task])
+        await ended  # as `asyncio.wait` would, at a third of its price
     except asyncio.CancelledError:
         await _end(task)
         raise

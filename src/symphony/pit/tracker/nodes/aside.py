@@ -8,9 +8,9 @@ for the slot, the command is performed again, and comes further.
 
 import asyncio
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
-from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from symphony.commons.errors import SymphonyError
@@ -75,14 +75,9 @@ class Aside:
         while self.tired:
             await self._turn.wait()
 
-    @contextmanager
-    def at(self, slot: int) -> Iterator[None]:
+    def at(self, slot: int) -> "_At":
         """A block that is for `slot`, and is entered again if it raises Deferred."""
-        outer, self.slot = self.slot, slot
-        try:
-            yield
-        finally:
-            self.slot = outer
+        return _At(self, slot)
 
     def render(self, template: Template, values: Mapping[Read, Value]) -> Value:
         """The template's value. Raises Deferred, ExpressionFailed, ValueTooLarge."""
@@ -212,6 +207,21 @@ class Aside:
     @property
     def _memory_mb(self) -> int:
         return max(MEMORY_MB_MIN, MEMORY_PER_VALUE * (self._executor.value_bytes_max >> 20))
+
+
+class _At:
+    __slots__ = ("_aside", "_outer", "_slot")
+
+    def __init__(self, aside: Aside, slot: int) -> None:
+        self._aside, self._slot = aside, slot
+
+    def __enter__(self) -> None:
+        self._outer, self._aside.slot = self._aside.slot, self._slot
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._aside.slot = self._outer
 
 
 def _needs_memory(task: "Task") -> SymphonyError:

@@ -14,7 +14,7 @@ from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import fits
 from symphony.pit.tracker.nodes.scope import Level
-from symphony.pit.tracker.nodes.sources import Constant, ElementRead, PortRead, Rendered
+from symphony.pit.tracker.nodes.sources import Constant, ElementRead, ListMade, PortRead, Rendered
 from symphony.pit.tracker.nodes.values import Element, Values
 from symphony.pit.tracker.nodes.work import Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
@@ -146,6 +146,20 @@ class Bindings:
         if template.bare is not None:
             return level.kept(template, element)
         return self.within(level, template, element, slot, f"input {name}")
+
+    def must_load(self, slot: int, work: Work) -> bool:
+        """May expressions of an attempt need stored values, so that `preload` has something to do?"""
+        base, held = self._machine.frame(slot).base, self.values.held
+        for source in work.sources.values():
+            if type(source) is ListMade and source.ports is not None:
+                read = (held.get(base + node, NOTHING).get(port) for node, port in source.ports)
+                if any(type(value) is ArtifactRef for value in read):
+                    return True
+            elif type(source) not in (PortRead, Constant, ElementRead):
+                return True
+        return not all(template.constant for template in work.config.values()) or (
+            work.artifact_name is not None and not work.artifact_name.constant
+        )
 
     async def preload(self, slot: int, work: Work, pool: Pool) -> None:
         """Load in a thread the large values that the expressions of an attempt need."""

@@ -47,6 +47,8 @@ class Calls:
         try:
             if (task := self._task(attempt, plain)) is not None:
                 return await self._in_worker(task, work)
+            if work.timeout_s is None:
+                return await self._here(attempt, plain, pool)
             limit = asyncio.timeout(work.timeout_s)
             try:
                 async with limit:

@@ -1,9 +1,10 @@
 """What an operator may know of its run, and what the processes that it starts get."""
 
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from types import TracebackType
 from typing import Literal
 
+from symphony.commons.contexts import Setting
 from symphony.commons.environment import withholding
 from symphony.commons.marks import NODE_VARIABLE, marking
 from symphony.pit.tracker.nodes.attempt import Cancelled, NodeAttempt
@@ -58,11 +59,10 @@ class Contexts:
 
         return log
 
-    @contextlib.contextmanager
-    def around(self, work: Work, node: str) -> Iterator[None]:
+    def around(self, work: Work, node: str) -> "_Around":
         """What processes that the node starts get in their environment, and what not."""
-        with withholding(self.withheld(work)), marking({**self._resources.marks, NODE_VARIABLE: node}):
-            yield
+        marks = {**self._resources.marks, NODE_VARIABLE: node}
+        return _Around(withholding(self.withheld(work)), marking(marks))
 
     def withheld(self, work: Work) -> frozenset[str]:
         """The variables that child processes of a node do not inherit."""
@@ -77,3 +77,22 @@ class Contexts:
             return environment
         read = variables_read(work)
         return {name: value for name, value in environment.items() if name in read}
+
+
+class _Around:
+    """Both are open while this is."""
+
+    __slots__ = ("_marked", "_withheld")
+
+    def __init__(self, withheld: Setting[frozenset[str]], marked: Setting[Mapping[str, str]]) -> None:
+        self._withheld, self._marked = withheld, marked
+
+    def __enter__(self) -> None:
+        self._withheld.__enter__()
+        self._marked.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._marked.__exit__(kind, error, traceback)
+        self._withheld.__exit__(kind, error, traceback)
