@@ -51,6 +51,59 @@ def derived_edges(workflow: Workflow) -> tuple[Edge, ...]:
     return tuple(edges)
 
 
+def derived_ends(workflow: Workflow) -> dict[str, list[str]] | None:
+    """Where derived edges begin, by where they end, as documents spell both: `NODE` or `NODE.PORT`.
+
+    The same as of `derived_edges`, without a value for each. None if the workflow has explicit
+    edges or fallbacks, whose edges must be compared with the others.
+    """
+    if workflow.edges:
+        return None
+    ends: dict[str, list[str]] = {}
+    known: dict[str, str] = {}
+    closely: Known = {}
+    for name, node in workflow.nodes.items():
+        for entry, value in node.inputs.items():
+            begin = _bare_ends(value, known)
+            if begin is None:
+                begin = [_end(*pair) for pair in ports_read(value, closely)]
+            if begin:
+                ends[f"{name}.{entry}"] = begin
+        if node.on_error.fallback is not None:
+            return None
+        if node.after or _has_more(node):
+            joined = {at for value in node.inputs.values() for at, _ in ports_read(value, closely)}
+            joined.update(text.partition(".")[0] for text in node.after)
+            begin = [*dict.fromkeys(node.after), *(s for s in other_sources(node) if s not in joined)]
+            if begin:
+                ends[name] = begin
+    return ends
+
+
+def _end(node: str, port: str) -> str:
+    return node if port == _ALL_PORTS else f"{node}.{port}"
+
+
+def _bare_ends(value: Value, known: dict[str, str]) -> list[str] | None:
+    """The ports that a text, or the texts of a list, read; None if any is more than one bare reference."""
+    ends: list[str] = []
+    for text in value if isinstance(value, list) else (value,):
+        if isinstance(text, str):
+            if "${{" not in text:
+                continue
+            end = known.get(text)
+            if end is None:
+                node, _, port = (end := text[4:-3]).partition(".")
+                named = node.isidentifier() and port.isidentifier() and text.isascii()
+                if not named or text != f"${{{{ {end} }}}}" or node in RESERVED or port in RESERVED:
+                    return None
+                known[text] = end
+            ends.append(end)
+        elif isinstance(text, list | dict):
+            return None
+    return list(dict.fromkeys(ends)) if len(ends) > 1 else ends
+
+
 def sources(node: Node, known: Known) -> set[str]:
     """The nodes that `node` names in its expressions and in `after`: where its derived edges begin."""
     found = {source for value in node.inputs.values() for source, _ in ports_read(value, known)}

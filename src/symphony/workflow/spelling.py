@@ -5,9 +5,11 @@ from operator import attrgetter, itemgetter
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import astuple
 
 from symphony.ports.values import Value
-from symphony.workflow.documents.tree import Tree
+from symphony.workflow.derived import derived_ends
+from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.graph import all_edges
 from symphony.workflow.model import (
     FAIL,
@@ -20,13 +22,14 @@ from symphony.workflow.model import (
     InputSpec,
     InstrumentNode,
     Node,
+    NodeOptions,
     OnError,
     OperatorNode,
     Retry,
     SubWorkflowNode,
     Workflow,
 )
-from symphony.workflow.values import spelled, unspelled
+from symphony.workflow.values import plain, spelled, unspelled
 
 Spell: TypeAlias = Callable[[Value], Tree]
 
@@ -44,7 +47,10 @@ _PLAIN: Final = (
 )
 _plain_of = attrgetter(*_PLAIN)
 _DEFAULTS: Final = _plain_of(OperatorNode(operator=""))
-_ends = itemgetter("to", "from")
+_BESIDES_INPUTS: Final = slice(1, len(NodeOptions.__struct_fields__))
+_USUAL: Final = astuple(OperatorNode(operator=""))[_BESIDES_INPUTS]
+"""All options but `inputs`, which come first, of a node that says nothing else."""
+_ends: Final = itemgetter("to", "from")
 _KINDS: Final[Mapping[type[Node], str]] = {
     OperatorNode: "operator",
     InstrumentNode: "instrument",
@@ -86,8 +92,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
     out["nodes"] = {name: write_node(node, spell) for name, node in workflow.nodes.items()}
     edges = [write_edge(edge) for edge in workflow.edges]
     if derived:
-        more = all_edges(workflow)[len(workflow.edges) :]
-        edges += sorted(map(write_edge, more), key=_ends)
+        edges += _derived(workflow)
     if edges:
         out["edges"] = edges
     if workflow.outputs:
@@ -99,13 +104,33 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
     return out
 
 
+def _derived(workflow: Workflow) -> list[dict[str, Tree]]:
+    """The edges that come from shorthands, by their ends."""
+    ends = None if workflow.edges else derived_ends(workflow)
+    if ends is None:
+        more = all_edges(workflow)[len(workflow.edges) :]
+        return sorted(map(write_edge, more), key=_ends)
+    return [
+        {"from": source, "to": target, "derived": True}
+        for target in sorted(ends)
+        for source in sorted(ends[target])
+    ]
+
+
 def _budget(budget: Budget) -> dict[str, Tree]:
     limits = {"money": budget.money, "tokens": budget.tokens, "calls": budget.calls}
     return {key: limit for key, limit in limits.items() if limit is not None}
 
 
 def _named(values: Mapping[str, Value], spell: Spell) -> dict[str, Tree]:
-    """A map whose keys are names: they are never doubled."""
+    """A map whose keys are names: they are never doubled. Copied only where a value is spelled otherwise."""
+    marker = "" if spell is unspelled else "$"
+    if type(values) is dict:
+        for value in values.values():
+            if type(value) is not str and not plain(value, DEPTH_MAX, marker):
+                break
+        else:
+            return values
     return {name: value if type(value) is str else spell(value) for name, value in values.items()}
 
 
@@ -129,6 +154,10 @@ def _input(spec: InputSpec, spell: Spell) -> Tree:
 def write_node(node: Node, spell: Spell = spelled) -> dict[str, Tree]:
     """One node: its kind first, then what it does, then the rest; values as `spell` has them."""
     kind = _KINDS[type(node)]
+    fields = astuple(node)
+    if fields[_BESIDES_INPUTS] == _USUAL and kind != "control":
+        inputs, what = fields[0], fields[-1]
+        return {kind: what, "inputs": _named(inputs, spell)} if inputs else {kind: what}
     out: dict[str, Tree] = {kind: getattr(node, kind)}
     if kind == "control":
         assert isinstance(node, ControlNode)
