@@ -5,6 +5,7 @@ programs count. `str.splitlines` has more ends, such as form feeds, U+0085 and U
 """
 
 import re
+from itertools import accumulate
 from typing import Final
 
 _END: Final = re.compile(r"\r\n|\r|\n")
@@ -29,7 +30,9 @@ def unified(text: str) -> str:
 
 def line_starts(text: str) -> list[int]:
     """Where each line of `text` begins."""
-    return [0, *(found.end() for found in _END.finditer(text))]
+    if "\r" in text:
+        return [0, *(found.end() for found in _END.finditer(text))]
+    return [*accumulate((len(line) + 1 for line in text.split("\n")[:-1]), initial=0)]
 
 
 def line_number(text: str | bytes, at: int) -> int:

@@ -12,9 +12,19 @@ from contextlib import suppress
 
 import msgspec
 
+from symphony.commons.collector import seldom_collected
 from symphony.commons.lines import column_number, line_number
 from symphony.workflow.documents.json_reader import JsonReader
-from symphony.workflow.documents.tree import RECURSION_USUAL, Document, Positions, Spot, SyntaxProblem, Tree
+from symphony.workflow.documents.json_spots import TooDear, lazy_spot
+from symphony.workflow.documents.tree import (
+    RECURSION_USUAL,
+    Document,
+    Position,
+    Positions,
+    Spot,
+    SyntaxProblem,
+    Tree,
+)
 
 _ESCAPE = re.compile(
     r"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -30,11 +40,27 @@ def parse(text: str) -> Document:
         try:
             tree = msgspec.json.decode(text)
             if not _dropped(text, tree):
-                return Document(tree, (), Positions(text, lambda: _spots(text)))
+                return Document(tree, (), Located(text))
         except (msgspec.MsgspecError, RecursionError, ValueError):
             pass  # our own reader says what is wrong, and where
     reader = JsonReader(text).read()
     return Document(reader.root, tuple(reader.findings.found), Positions(text, lambda: reader.spot))
+
+
+class Located(Positions):
+    """Finds places one by one, until it would be cheaper to find all."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, lambda: lazy_spot(text))
+
+    def of(self, place: str) -> Position:
+        """As every `Positions` does."""
+        with seldom_collected:
+            try:
+                return super().of(place)
+            except TooDear:
+                self.begin_with(_spots(self.text))
+                return super().of(place)
 
 
 def _spots(text: str) -> Spot:

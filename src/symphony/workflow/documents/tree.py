@@ -42,12 +42,16 @@ class Spot:
             spot = self.inside[key] = Spot(at)
         return spot
 
+    def below(self, key: str | int) -> "Spot | None":
+        """The spot of `key` inside, if it is there."""
+        return None if self.inside is None else self.inside.get(key)
+
 
 class Positions:
     """Where places stand in a text. The spots are made at the first question: most never come."""
 
     def __init__(self, text: str, spots: Callable[[], Spot]) -> None:
-        self._text, self._spots = text, spots
+        self.text, self._spots = text, spots
         self._root: Spot | None = None
         self._starts: list[int] | None = None
 
@@ -58,10 +62,14 @@ class Positions:
         _, spot = _deepest(self._root, place or None, {})
         return self.at(spot.at)
 
+    def begin_with(self, root: Spot) -> None:
+        """Look from `root` from now on."""
+        self._root = root
+
     def at(self, offset: int) -> Position:
         """Line and column of a character."""
         if self._starts is None:
-            self._starts = line_starts(self._text)
+            self._starts = line_starts(self.text)
         line = bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
@@ -76,12 +84,10 @@ def _deepest(
     if place is None:
         return 0, spot
     best = len(place) + 1, spot
-    if spot.inside is None:
-        return best
     if (spot, len(place)) in known:
         return known[spot, len(place)]
     for head, tail in _heads(place):
-        below = spot.inside.get(head)
+        below = spot.below(head)
         if below is not None:
             best = min(best, _deepest(below, tail, known), key=lambda found: found[0])
             if best[0] == 0:
