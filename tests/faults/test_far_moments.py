@@ -14,10 +14,11 @@ from tests.faults.conftest import Fault
 from symphony.app import Symphony
 from symphony.pit.tracker.core.records import Code, Record
 from symphony.pit.tracker.core.replay import Replay
-from symphony.pit.tracker.store.structure import plan_of
+from symphony.pit.tracker.core.structure import plan_of
 from symphony.ports.runs import RunStatus
 from symphony.testing import FakeClock
 from symphony.workflow import loads
+from symphony.workflow.compiled import Compiled
 
 FAR = "999999999999d"
 WAITS = {
@@ -67,7 +68,7 @@ def test_a_run_that_waits_beyond_the_calendar_is_shown_cancelled_and_listed(
 @pytest.mark.parametrize("record", [(Code.PARKED, 0, 1.0, 8.64e16), (Code.ASKED, 0, 1.0, "ok?", 8.64e16)])
 def test_a_far_moment_that_was_recorded_before_is_shown(record: Record) -> None:
     text = "name: Far\nnodes: {gate: {control: approval, message: 'ok?'}}\n"
-    replay = Replay(plan_of(loads(text, "yaml")), limit=1)
+    replay = Replay(plan_of(loads(text, "yaml"), None, Compiled), limit=1)
     replay.apply((Code.BEGUN, 0, 1.0, 1))
     replay.apply(record)
     assert replay.event(record).data["until"] == "9999-12-31T23:59:59.000Z"

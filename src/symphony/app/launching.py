@@ -13,7 +13,17 @@ import msgspec
 from symphony.app.handle import RunHandle
 from symphony.app.models import keys_of
 from symphony.app.parts import Parts
-from symphony.app.preparing import AtOnce, Prepared, check_hosts, limits_of, opened_outputs, prepare
+from symphony.app.preparing import (
+    AtOnce,
+    Prepared,
+    PreparedWorkflow,
+    check_hosts,
+    limits_of,
+    opened_outputs,
+    prepare,
+    prepared_workflow,
+    recalled,
+)
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.filesystem import private_directory
 from symphony.commons.marks import marks_of
@@ -28,7 +38,6 @@ from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
-from symphony.pit.tracker.store.documents import record_children, recorded_form
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, remove
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.keeping import ENDED
@@ -40,11 +49,11 @@ from symphony.ports.runs import RunResult
 from symphony.ports.values import Value
 from symphony.sdk import load_operators
 from symphony.workflow.catalog import Catalog
-from symphony.workflow.files import Resolver, WorkflowInvalid, check_file
+from symphony.workflow.files import Resolver, WorkflowInvalid, checked_file
 from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
 from symphony.workflow.problems import ValidationReport
-from symphony.workflow.validation import validate
+from symphony.workflow.validation import check
 
 if TYPE_CHECKING:
     from symphony.pit.tracker.insight.forecast import Forecast
@@ -76,7 +85,7 @@ class Launcher:
 
     def plan(
         self,
-        workflow: Workflow | Path | str,
+        workflow: Workflow | Path | str | PreparedWorkflow,
         inputs: Mapping[str, Value] | None = None,
         *,
         cwd: Path | None = None,
@@ -94,7 +103,7 @@ class Launcher:
 
     def prepared(
         self,
-        workflow: Workflow | Path | str,
+        workflow: Workflow | Path | str | PreparedWorkflow,
         inputs: Mapping[str, Value] | None,
         cwd: Path | None = None,
         cache: bool = True,
@@ -104,34 +113,34 @@ class Launcher:
         allow_hosts: Sequence[str] = (),
     ) -> Prepared:
         """Check everything that a new run needs."""
-        source, base, model, resolver = self._checked(workflow)
+        ready = workflow if isinstance(workflow, PreparedWorkflow) else self.ready(workflow)
         here = (cwd or Path.cwd()).absolute()
-        bound, problems = bind_inputs(model, inputs or {}, cwd=here)
+        bound, problems = bind_inputs(ready.workflow, inputs or {}, cwd=here)
         if problems:
-            raise InputInvalid(ValidationReport(errors=problems), source)
+            raise InputInvalid(ValidationReport(errors=problems), ready.source)
         config = self._parts.config
         for name, value in bound.items():
             bounded(value, f"input {name}", config.symphony.value_mb << 20)
         check_hosts((*config.http.allow, *allow_hosts))
         self._parts.environment.update(environment or {})
-        children, references = record_children(model, resolver)
         meta = RunMeta(
             run_id=new_run_id(),
-            workflow=recorded_form(model),
-            source=source,
+            workflow=ready.document,
+            source=ready.source,
             inputs=b"",
             cwd=str(here),
-            base=str(base),
+            base=str(ready.base),
             created_at=self._parts.clock.now_s(),
             operators=self._parts.files,
             cache=cache and config.symphony.cache,
             concurrency=concurrency or config.symphony.concurrency,
-            budget=limits_of(model, config).strictest(budget or Limits()),
-            children=children,
-            references=references,
+            budget=limits_of(ready.workflow, config).strictest(budget or Limits()),
+            children=ready.children.documents,
+            references=ready.children.references,
             allow_hosts=tuple(allow_hosts),
         )
-        return self._prepared(meta, bound)
+        keys = keys_of(config, self._parts.environment)
+        return prepare(meta, ready.graph, ready.variables, self._parts.environment, bound, keys=keys)
 
     async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
         """Make the journal, then run: the run is durable when this returns."""
@@ -225,19 +234,19 @@ class Launcher:
             )
             self._parts.artifacts.link(ref, provenance)
 
-    def _checked(self, workflow: Workflow | Path | str) -> tuple[str | None, Path, Workflow, Resolver]:
+    def ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
+        """Check a workflow and make it ready. Raises WorkflowInvalid, WorkflowNotFound."""
+        parts = self._parts
         if isinstance(workflow, Workflow):
-            resolver = Resolver(Path.cwd() / "workflow")
-            report = validate(workflow, self._parts.catalog, resolve=resolver)
-            if not report.ok:
-                raise WorkflowInvalid(report)
-            return None, Path.cwd(), workflow, resolver
-        path = Path(workflow)
-        resolver = Resolver(path)
-        model, report = check_file(path, self._parts.catalog, resolver)
-        if model is None or not report.ok:
-            raise WorkflowInvalid(report, str(path))
-        return str(path.absolute()), resolver.path.parent, model, resolver
+            source, resolver = None, Resolver(Path.cwd() / "workflow")
+            found = check(workflow, parts.catalog, resolve=resolver)
+        else:
+            path = Path(workflow)
+            source, resolver = str(path.absolute()), Resolver(path)
+            found = checked_file(path, parts.catalog, resolver)
+        if found.workflow is None or not found.report.ok:
+            raise WorkflowInvalid(found.report, None if source is None else str(workflow))
+        return prepared_workflow(found, source, resolver, parts.catalog, parts.operators)
 
     def _prepared(
         self,
@@ -252,7 +261,7 @@ class Launcher:
             operators={name: one.info for name, one in operators.items()}, models=self._parts.catalog.models
         )
         keys = keys_of(self._parts.config, self._parts.environment)
-        return prepare(meta, catalog, operators, self._parts.environment, inputs, keys=keys)
+        return recalled(meta, catalog, operators, self._parts.environment, inputs, keys=keys)
 
     def _recalled(self, meta: RunMeta) -> Prepared:
         """The run that is recorded. Raises JournalFailed for what makes no sense."""

@@ -7,23 +7,28 @@ from pathlib import Path
 
 import msgspec
 
+from symphony.commons.collector import uncollected
 from symphony.commons.environment import is_needed
 from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.commons.settings import Config
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.nodes.graphs import graph_of
+from symphony.pit.tracker.core.structure import plan_of
+from symphony.pit.tracker.nodes.graphs import Graph, graph_of
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
+from symphony.pit.tracker.store.documents import Recorded, record_children, recorded_form
 from symphony.pit.tracker.store.journal import RunMeta
 from symphony.pit.tracker.store.runs import CONCURRENCY
-from symphony.pit.tracker.store.structure import plan_of
 from symphony.ports.values import StoredValue, Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog
-from symphony.workflow.files import loads
+from symphony.workflow.compiled import Compilation
+from symphony.workflow.files import Resolver, loads
 from symphony.workflow.model import Workflow
+from symphony.workflow.problems import ValidationReport
+from symphony.workflow.validation import Checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +42,80 @@ class Prepared:
     """Variables whose values are too short to be hidden."""
 
 
-def prepare(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PreparedWorkflow:
+    """A workflow that was checked, compiled and planned once, for any number of runs of one `Symphony`.
+
+    Nothing of a run is in it, and no run changes it: templates and plans keep only what is the same
+    for every run. Lists and maps that stand in the workflow reach operators as they are, though: where
+    `holds_values` says that there are such, an operator that changes what it is given would change it
+    for later runs too. `source` is the file it came from, `base` the folder beside which it resolves
+    paths, `document` what a journal keeps, `children` its sub-workflows, `variables` those that it and
+    they list under `env`.
+    """
+
+    source: str | None
+    base: Path
+    workflow: Workflow
+    report: ValidationReport
+    document: bytes
+    children: Recorded
+    graph: Graph
+    variables: tuple[str, ...]
+
+    @property
+    def holds_values(self) -> bool:
+        """Does a list or a map without expressions stand in it, which runs would share?"""
+        return self.graph.holds_values()
+
+
+def prepared_workflow(
+    found: Checked,
+    source: str | None,
+    resolver: Resolver,
+    catalog: Catalog,
+    operators: Mapping[str, Operator],
+) -> PreparedWorkflow:
+    """What was found valid, made ready for runs. `resolver` has seen its sub-workflows."""
+    workflow, compilation = found.workflow, found.compilation
+    assert workflow is not None
+    with uncollected():
+        document = recorded_form(workflow)
+        known: dict[int, Workflow] = {}
+        documents, references = record_children(workflow, resolver, known)
+        if source is None:  # made in code: what its author does to its lists and maps is nothing to a run
+            workflow, compilation = loads(document, "json"), Compilation()
+        base = Path.cwd() if source is None else resolver.path.parent
+        children = Recorded(documents, references, str(base), known)
+        graph = _graph(workflow, children, catalog, operators, compilation)
+    return PreparedWorkflow(
+        source=source,
+        base=base,
+        workflow=workflow,
+        report=found.report,
+        document=document,
+        children=children,
+        graph=graph,
+        variables=_listed(workflow, children),
+    )
+
+
+def _graph(
+    workflow: Workflow,
+    children: Recorded,
+    catalog: Catalog,
+    operators: Mapping[str, Operator],
+    compilation: Compilation,
+) -> Graph:
+    plan = plan_of(workflow, children, compilation.of)
+    return graph_of(workflow, plan, catalog, operators, children, compilation)
+
+
+def _listed(workflow: Workflow, children: Recorded) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*workflow.env, *(name for child in children.all() for name in child.env))))
+
+
+def recalled(
     meta: RunMeta,
     catalog: Catalog,
     operators: Mapping[str, Operator],
@@ -46,14 +124,29 @@ def prepare(
     *,
     keys: Mapping[str, str],
 ) -> Prepared:
-    """Make a run ready from what is recorded of it, or about to be; `inputs` are those of a new run.
+    """Make a run ready from what is recorded of it; for the rest see `prepare`. Raises BadExpression too."""
+    with uncollected():
+        workflow, children = loads(meta.workflow, "json"), meta.recorded()
+        graph = _graph(workflow, children, catalog, operators, Compilation())
+        graph.ready()
+        return prepare(meta, graph, _listed(workflow, children), environment, inputs, keys=keys)
 
-    `environment` holds the variables that the workflow and its sub-workflows list. `keys` are those
-    of models: kept out of the home as well, though no node may read them. Raises BadExpression, and
-    SecretMissing if a variable is gone.
+
+def prepare(
+    meta: RunMeta,
+    graph: Graph,
+    listed: Iterable[str],
+    environment: Mapping[str, str],
+    inputs: Mapping[str, Value] | None = None,
+    *,
+    keys: Mapping[str, str],
+) -> Prepared:
+    """Make a run ready; `inputs` are those of a new one, else they are recorded.
+
+    `environment` holds the variables, of which the workflow and its sub-workflows list some. `keys` are
+    those of models: kept out of the home as well, though no node may read them. Raises SecretMissing if
+    a variable is gone.
     """
-    workflow, children = loads(meta.workflow, "json"), meta.recorded()
-    listed = dict.fromkeys((*workflow.env, *(name for child in children.all() for name in child.env)))
     variables = {name: environment[name] for name in listed if name in environment}
     sealer = _sealer({**keys, **variables})
     if inputs is None:
@@ -64,10 +157,9 @@ def prepare(
     else:
         body = encode_value(sealer.seal(dict(inputs)))
         meta = msgspec.structs.replace(meta, inputs=body, variables=tuple(variables))
-    plan = plan_of(workflow, children)
     job = Job(
         run_id=meta.run_id,
-        graph=graph_of(workflow, plan, catalog, operators, children),
+        graph=graph,
         inputs=inputs,
         environment=variables,
         cwd=Path(meta.cwd),

@@ -12,6 +12,7 @@ from symphony.app.home import config_of, locate_home, secure
 from symphony.app.launching import InputInvalid, Launcher
 from symphony.app.live import LiveBus
 from symphony.app.parts import Parts
+from symphony.app.preparing import PreparedWorkflow
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.store.keeping import ENDED, Pruned, foreseen, prune
@@ -174,9 +175,17 @@ class Symphony:
 
     # ---- running --------------------------------------------------------------------------
 
+    def prepare(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
+        """Check a workflow once, for `plan` and for any number of runs: `start(prepare("flow.yaml"))`.
+
+        Its file and those of its sub-workflows are not read again. Blocking. Raises WorkflowInvalid,
+        WorkflowNotFound.
+        """
+        return self._launcher.ready(workflow)
+
     async def start(
         self,
-        workflow: Workflow | Path | str,
+        workflow: Workflow | Path | str | PreparedWorkflow,
         inputs: Mapping[str, Value] | None = None,
         *,
         cwd: Path | None = None,
@@ -187,6 +196,8 @@ class Symphony:
         allow_hosts: Sequence[str] = (),
     ) -> RunHandle:
         """Check everything, then begin a run; it is durable when this returns.
+
+        What `prepare` gave is not looked at again.
 
         `cwd`: where paths and commands resolve. `environment`: in place of the process's, for
         the names that the workflow lists under `env`, and from now on for the keys of models.
@@ -208,7 +219,7 @@ class Symphony:
 
     def plan(
         self,
-        workflow: Workflow | Path | str,
+        workflow: Workflow | Path | str | PreparedWorkflow,
         inputs: Mapping[str, Value] | None = None,
         *,
         cwd: Path | None = None,

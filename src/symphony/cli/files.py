@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from symphony.cli.failures import Refused
 
 if TYPE_CHECKING:
+    from symphony.app import Symphony
+    from symphony.app.preparing import PreparedWorkflow
     from symphony.workflow.catalog import Catalog
     from symphony.workflow.model import Workflow
     from symphony.workflow.problems import ValidationReport
@@ -20,6 +22,16 @@ def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport
     if workflow is None or not report.ok:
         raise Refused(report, path)
     return workflow, report
+
+
+def prepared(path: Path, opened: "Symphony") -> "PreparedWorkflow":
+    """The workflow in `path`, ready to be run. Raises Refused if it has errors."""
+    from symphony.workflow import WorkflowInvalid
+
+    try:
+        return opened.prepare(path)
+    except WorkflowInvalid as error:
+        raise Refused(error.report, path) from None
 
 
 def catalog_with(operators: Sequence[Path]) -> "Catalog":

@@ -2,6 +2,8 @@
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Final
 
@@ -9,6 +11,18 @@ SELDOM: Final = (20_000, 10, 10)
 """New objects before a look at them, and such looks before one at older objects, twice."""
 
 _lock = threading.Lock()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """A block that makes much that stays: one full look for cycles in it costs as much as all its work."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _Seldom:

@@ -4,10 +4,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from symphony.commons.collector import seldom_collected
+from symphony.commons.collector import seldom_collected, uncollected
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
 from symphony.workflow.catalog import Catalog
@@ -30,6 +31,9 @@ from symphony.workflow.model import NODES_MAX, Workflow
 from symphony.workflow.problems import Findings, Problem, ValidationReport
 from symphony.workflow.schema import read_tree
 from symphony.workflow.spelling import write_tree
+
+if TYPE_CHECKING:
+    from symphony.workflow.validation import Checked
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".msgpack", ".bincode")
 
@@ -274,17 +278,27 @@ def check_file(
     The workflow is what could be read; run it only if the report is ok. `resolver` has then seen
     every sub-workflow as it was checked. Raises WorkflowNotFound, UnknownFormat.
     """
-    path = Path(path)
-    reading = read(path)
-    if reading.workflow is None:
-        return None, ValidationReport(errors=reading.problems)
-    from symphony.workflow.validation import validate
+    found = checked_file(path, catalog, resolver)
+    return found.workflow, found.report
 
-    found = validate(
-        reading.workflow, catalog, resolve=resolver or Resolver(path), broken=reading.broken, source=str(path)
-    )
-    found = msgspec.structs.replace(found, errors=(*found.errors, *_of_template(reading)))
-    return reading.workflow, checked(reading, found)
+
+def checked_file(
+    path: Path | str, catalog: Catalog | None = None, resolver: Resolver | None = None
+) -> "Checked":
+    """`check_file`, with what was worked out on the way: a run is prepared from that."""
+    from symphony.workflow.compiled import Compilation
+    from symphony.workflow.validation import Checked, check
+
+    path = Path(path)
+    with uncollected():
+        reading = read(path)
+        if reading.workflow is None:
+            return Checked(None, ValidationReport(errors=reading.problems), Compilation())
+        resolve = resolver or Resolver(path)
+        made = check(reading.workflow, catalog, resolve=resolve, broken=reading.broken, source=str(path))
+        errors = (*made.report.errors, *_of_template(reading))
+        report = checked(reading, msgspec.structs.replace(made.report, errors=errors))
+        return Checked(reading.workflow, report, made.compilation)
 
 
 def _of_template(reading: Reading) -> tuple[Problem, ...]:

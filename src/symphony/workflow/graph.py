@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.derived import Known, derived_edges, edge_key, quietly, sources
-from symphony.workflow.expressions import condition_reads
-from symphony.workflow.model import ConditionalEdge, DataEdge, Edge, Workflow
+from symphony.workflow.compiled import Compiled
+from symphony.workflow.derived import derived_edges, edge_key
+from symphony.workflow.model import Edge, Workflow
 
 
 class GraphCyclic(SymphonyError):
@@ -35,7 +35,7 @@ def all_edges(workflow: Workflow) -> tuple[Edge, ...]:
     for each fallback, and for each node that other expressions of a node read. Expressions that
     cannot be read give none: validation reports them.
     """
-    derived = derived_edges(workflow)
+    derived = derived_edges(Compiled(workflow))
     if not workflow.edges:
         return derived
     explicit = {edge_key(edge) for edge in workflow.edges}
@@ -58,16 +58,12 @@ class Graph:
         A conditional edge waits for what its condition reads, and whoever reads a node that has
         a fallback waits for the fallback too.
         """
-        names = tuple(workflow.nodes)
-        index = {name: i for i, name in enumerate(names)}
-        known: Known = {}
-        before = [
-            {index[source] for source in sources(node, known) if source in index}
-            for node in workflow.nodes.values()
-        ]
-        for edge in workflow.edges:
+        compiled = Compiled(workflow)
+        names, index = compiled.names, compiled.index
+        before = [set(_sources(compiled, number)) for number in range(len(names))]
+        for edge, template in zip(workflow.edges, compiled.edges, strict=True):
             if edge.source in index and edge.target in index:
-                read = quietly(condition_reads, _condition(edge))
+                read = () if template is None else template.reads
                 more = (r.name for r in read if r.kind in ("port", "node"))
                 before[index[edge.target]].update(index[n] for n in (edge.source, *more) if n in index)
         for name, node in workflow.nodes.items():
@@ -89,7 +85,7 @@ class Graph:
         return cls._linked(names, index, before)
 
     @classmethod
-    def _linked(cls, names: tuple[str, ...], index: dict[str, int], before: list[set[int]]) -> "Graph":
+    def _linked(cls, names: tuple[str, ...], index: Mapping[str, int], before: list[set[int]]) -> "Graph":
         after: list[list[int]] = [[] for _ in names]
         for target, waits_for in enumerate(before):
             for source in waits_for:
@@ -107,11 +103,15 @@ class Graph:
 Graphed: TypeAlias = Workflow | Graph
 
 
-def _condition(edge: Edge) -> str:
-    """The expression on an edge; `true` where it has none."""
-    if isinstance(edge, ConditionalEdge):
-        return edge.when
-    return (isinstance(edge, DataEdge) and edge.transform) or "true"
+def _sources(compiled: Compiled, number: int) -> Iterator[int]:
+    """The nodes that a node names in its expressions and in `after`: where its derived edges begin."""
+    index = compiled.index
+    for pairs in compiled.nodes[number].reads:
+        yield from (source for source, _, _ in pairs if source >= 0)
+    for text in compiled.workflow.nodes[compiled.names[number]].after:
+        if (source := text.partition(".")[0]) in index:
+            yield index[source]
+    yield from (index[name] for name in compiled.others(number) if name in index)
 
 
 def _unknown(name: str) -> NodeUnknown:

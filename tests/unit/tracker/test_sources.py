@@ -14,6 +14,7 @@ from symphony.ports.values import Value
 from symphony.sdk import Operator, operator
 from symphony.workflow import loads
 from symphony.workflow.catalog import Catalog
+from symphony.workflow.compiled import Compiled
 
 
 @operator("take", version="1.0.0", pure=True)
@@ -31,7 +32,7 @@ def source(text: str, more: str = "") -> Source:
 """
     operators: dict[str, Operator] = {"take": take}
     catalog = Catalog(operators={"take": take.info})
-    works = works_of(loads(f"name: w\nnodes:{nodes}", "yaml"), catalog, operators)
+    works = works_of(Compiled(loads(f"name: w\nnodes:{nodes}", "yaml")), catalog, operators)
     return works[3].sources["value"]
 
 

@@ -64,13 +64,14 @@ def command(
     environment = envfile.environment(env_file)
     budget = budgeting.limits(budgets)
     opened = opening.opened(operators, memory=memory)
-    workflow, report = files.checked(file, opened.catalog)
+    prepared = files.prepared(file, opened)
+    workflow = prepared.workflow
     values = given.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
-    failures.warn(report, file)
+    failures.warn(prepared.report, file)
     if dry_run:
         from symphony.cli import planning
 
-        plan = opened.plan(file, values, cwd=Path.cwd(), cache=not no_cache, environment=environment)
+        plan = opened.plan(prepared, values, cwd=Path.cwd(), cache=not no_cache, environment=environment)
         if as_json:
             output.say_json(planning.plan_document(workflow, values, plan))
         else:
@@ -80,7 +81,7 @@ def command(
 
     async def begin(symphony: Symphony) -> "RunHandle":
         return await symphony.start(
-            file, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency,
+            prepared, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency,
             environment=environment, budget=budget, allow_hosts=allow_hosts,
         )  # fmt: skip
 

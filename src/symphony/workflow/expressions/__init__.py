@@ -1,6 +1,6 @@
 """Expressions: `${{ … }}` in values and CEL in conditions, found, typed and evaluated."""
 
-from symphony.workflow.expressions.compiler import Compiler, Template, as_text, type_of
+from symphony.workflow.expressions.compiler import Compiler, Splitter, Template, as_text, type_of
 from symphony.workflow.expressions.errors import BadExpression, ExpressionFailed
 from symphony.workflow.expressions.evaluation import Lookup
 from symphony.workflow.expressions.scan import LENGTH_MAX, Read, scan
@@ -13,6 +13,7 @@ __all__ = [
     "ExpressionFailed",
     "Lookup",
     "Read",
+    "Splitter",
     "Template",
     "as_text",
     "bare",

@@ -6,6 +6,7 @@ A value that is one bare reference never enters CEL: large values pass by refere
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from symphony.ports.values import Value
@@ -20,6 +21,7 @@ from symphony.workflow.expressions.effort import (
     least_chars,
     shapes_of,
 )
+from symphony.workflow.expressions.errors import BadExpression
 from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed, check
 from symphony.workflow.expressions.scan import Found, Read, references
 from symphony.workflow.expressions.splitting import bare, reference_in, split
@@ -32,34 +34,45 @@ not in scope."""
 Part: TypeAlias = Callable[[Lookup], Value]
 
 _NULL_TYPE = PortType("any", optional=True)
+_SCALARS = frozenset({type(None), bool, int, float})
 _LITERALS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
-class Template:
-    """A value with its expressions compiled. `bare`: it is one reference and nothing else.
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is found out of a template when it is first asked for, and what few have."""
 
-    `source` and `form` say what it was compiled from, so that another process can compile it again;
-    `asks` are then the reads in the order in which that one has them.
+    asks: tuple[Read, ...] | None = None
+    carried: Read | None = None
+    shapes: tuple[Shape, ...] | None = None
+    light: bool | None = None
+
+
+_NO_FACTS = _Facts()
+
+
+class Template:
+    """A value with its expressions split and ready to render. `bare`: it is one reference and nothing else.
+
+    `source` and `form` say what it was compiled from, so that another process can compile it again.
+    `error` is why it cannot be used, if it cannot: `type_in` and `render` raise it.
     """
 
     __slots__ = (
-        "_carried", "_light", "_parts", "_shapes", "_type", "asks", "bare", "constant", "form", "reads",
-        "source", "value",
+        "_facts", "_parts", "_reads", "_type", "bare", "constant", "error", "form", "source", "value",
     )  # fmt: skip
 
     def __init__(
-        self, *, reads: Sequence[Read] = (), type: PortType | None = ANY, value: Value = None,
-        bare: Read | None = None, parts: Part | None = None,
+        self, *, reads: Sequence[Read] | None = None, type: PortType | None = ANY, value: Value = None,
+        bare: Read | None = None, parts: Part | None = None, error: BadExpression | None = None,
+        source: Value = None,
     ) -> None:  # fmt: skip
-        self.reads = tuple(reads) if len(reads) < 2 else tuple(dict.fromkeys(reads))
-        self._type, self.value, self.bare, self._parts = type, value, bare, parts
-        self.constant = bare is None and parts is None
-        self.asks = self.reads
-        self.source: Value = None
+        self._reads = reads
+        self._type, self.value, self.bare, self._parts, self.error = type, value, bare, parts, error
+        self.constant = bare is None and parts is None and error is None
+        self.source = source
         self.form: Form = "template"
-        self._carried: Read | None = None
-        self._shapes: tuple[Shape, ...] | None = None
-        self._light: bool | None = None
+        self._facts = _NO_FACTS
 
     def made_of(self, source: Value, form: Form) -> "Template":
         """Itself, with what it was compiled from."""
@@ -68,9 +81,25 @@ class Template:
 
     def through(self, inner: "Template", carried: Read) -> "Template":
         """Itself, which is `inner`, a transform, with the word `value` for what `carried` reads."""
-        self.asks = tuple(carried if read.kind == "value" else read for read in inner.reads)
-        self._carried = carried
+        asks = tuple(carried if read.kind == "value" else read for read in inner.reads)
+        self._facts = _Facts(asks=asks, carried=carried)
         return self.made_of(inner.source, inner.form)
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """What its expressions read, each once, in order; of parts that cannot be used, nothing."""
+        reads = self._reads
+        if type(reads) is tuple:
+            return reads
+        if reads is None:
+            reads = [read for item in _items(self.inside) for read in item.reads]
+        self._reads = found = tuple(dict.fromkeys(reads))
+        return found
+
+    @property
+    def asks(self) -> tuple[Read, ...]:
+        """The reads in the order in which another process has them that compiles the source again."""
+        return self.reads if self._facts.asks is None else self._facts.asks
 
     def effort(self, values: Mapping[Read, Value], most: int, known: Sizes) -> int:
         """About how many microseconds rendering takes at worst; a number above `most` if that is more.
@@ -82,27 +111,87 @@ class Template:
     @property
     def light(self) -> bool:
         """Does rendering take next to nothing where all that is read is numbers and short texts?"""
-        if self._light is None:
+        facts = self._facts
+        if facts.light is None:
             source = self.source
-            calls_nothing = isinstance(source, str) and len(source) <= LIGHT_STEPS and "(" not in source
-            self._light = calls_nothing or is_light(self._seen(), self.reads)
-        return self._light
+            light = isinstance(source, str) and len(source) <= LIGHT_STEPS and "(" not in source
+            light = light or is_light(self._seen(), self.reads)
+            facts = self._facts = replace(self._facts, light=light)
+        return facts.light is True
 
     def least_chars(self, values: Mapping[Read, Value]) -> int:
         """How many characters, bytes or elements the result has at least, as far as that is known."""
         return least_chars(self._seen(), values)
 
     def _seen(self) -> tuple[Shape, ...]:
-        if self._shapes is None:
-            self._shapes = shapes_of(self.source, self.form, self._carried)
-        return self._shapes
+        facts = self._facts
+        if facts.shapes is None:
+            facts = self._facts = replace(facts, shapes=shapes_of(self.source, self.form, facts.carried))
+        return facts.shapes or ()
 
     @property
     def type(self) -> PortType:
-        """The type of what `render` gives."""
+        """The type of what `render` gives, in the scope that it was compiled for."""
         if self._type is None:
             self._type = type_of(self.value)
         return self._type
+
+    def type_in(self, types: Types) -> PortType:
+        """The type of what `render` gives where `types` says what is read. Raises BadExpression."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        if self.bare is not None:
+            kind = _typed(self.bare, types)
+            return STRING if kind == celtypes.TIMESTAMP else kind
+        parts = self._parts
+        if isinstance(parts, Program):
+            return check(parts.expression, {read: _typed(read, types) for read in parts.expression.names})
+        if isinstance(parts, _Text):
+            for part in parts.parts:
+                if isinstance(part, Template):
+                    part.type_in(types)
+            return STRING
+        if isinstance(parts, _List | _Map):
+            kind = _common([item.type_in(types) for item in _items(parts.items)])
+            return PortType("list" if isinstance(parts, _List) else "map", kind)
+        return self.type
+
+    def fix(self, types: Types) -> "Template":
+        """Itself, for a scope in which `types` says what is read. Raises BadExpression."""
+        if not self.constant:
+            self._type = self.type_in(types)
+            parts = self._parts
+            if isinstance(parts, Program):
+                parts.kinds = {read: _typed(read, types) for read in parts.expression.names}
+            elif isinstance(parts, _Text):
+                for part in parts.parts:
+                    if isinstance(part, Template):
+                        part.fix(types)
+            else:
+                for item in _items(self.inside):
+                    item.fix(types)
+        return self
+
+    def ready(self) -> None:
+        """Compile what is otherwise compiled when it is first rendered. Raises BadExpression."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        parts = self._parts
+        if isinstance(parts, Program):
+            parts.ready()
+        elif isinstance(parts, _Text):
+            for part in parts.parts:
+                if isinstance(part, Template):
+                    part.ready()
+        elif parts is not None:
+            for item in _items(self.inside):
+                item.ready()
+
+    @property
+    def elements(self) -> "tuple[Sequence[Template], Sequence[Template]] | None":
+        """Of a list, the elements with expressions, and the constants; None of all else."""
+        parts = self._parts
+        return (parts.varying, parts.constants) if isinstance(parts, _List) else None
 
     @property
     def inside(self) -> "Sequence[Template] | Mapping[str, Template] | None":
@@ -111,18 +200,147 @@ class Template:
         return parts.items if isinstance(parts, _List | _Map) else None
 
     def render(self, lookup: Lookup) -> Value:
-        """The value, with what `lookup` gives for each read. Raises ExpressionFailed."""
+        """The value, with what `lookup` gives for each read. Raises ExpressionFailed, BadExpression."""
         if self._parts is not None:
             return self._parts(lookup)
+        if self.error is not None:
+            raise self.error.with_traceback(None)
         return self.value if self.bare is None else lookup(self.bare)
 
-    def misfit(self, target: PortType) -> str | None:
-        """Why the value can never fit a port of type `target`, or None if it may."""
+    def misfit(self, target: PortType, types: Types | None = None) -> str | None:
+        """Why the value can never fit a port of type `target`, or None if it may.
+
+        `types` says what is read; without it, what the template was compiled for. Raises BadExpression.
+        """
         if self.constant:
             return mismatch(self.value, target)
         if isinstance(self._parts, _List | _Map):
-            return self._parts.misfit(target)
-        return None if fits(self.type, target) else f"{self.type} does not fit {target}"
+            return self._parts.misfit(target, types)
+        kind = self.type if types is None else self.type_in(types)
+        return None if fits(kind, target) else f"{kind} does not fit {target}"
+
+
+def _typed(read: Read, types: Types) -> PortType:
+    kind = types(read) or ANY
+    return celtypes.TIMESTAMP if read.kind == "run" and read.name == "started_at" else kind
+
+
+def _items(inside: Sequence[Template] | Mapping[str, Template] | None) -> Sequence[Template]:
+    return () if inside is None else list(inside.values()) if isinstance(inside, Mapping) else inside
+
+
+class Splitter:
+    """Splits the values of one scope into templates, once each; what they read need not be known.
+
+    Equal texts give the same template. What is wrong with an expression stands in its template.
+    `value`: the word `value` is what an edge carries (as in a `transform`), not a node.
+    """
+
+    def __init__(self, *, value: bool = False) -> None:
+        self._value = value
+        self.bare: list[Template] = []
+        """Every text that is one reference and nothing else."""
+        self._texts: dict[str, Template] = {}
+        self._conditions: dict[str, Template] = {}
+
+    def template(self, value: Value) -> Template:
+        """A nested value in which strings may hold `${{ … }}`."""
+        if type(value) is str:
+            return self._texts.get(value) or self._text(value)
+        if type(value) is list:
+            return self._list(value)
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, list | dict) and _holds_expressions(value):
+            return self._list(value) if isinstance(value, list) else self._map(value)
+        return Template(reads=(), value=value, type=None)
+
+    def condition(self, text: str) -> Template:
+        """CEL with or without `${{ }}`."""
+        found = self._conditions.get(text)
+        if found is None:
+            found = self._conditions[text] = self._cel(text, False).made_of(text, "condition")
+        return found
+
+    def transform(self, text: str) -> Template:
+        """CEL with or without `${{ }}`, in which `value` is what an edge carries."""
+        return self._cel(text, True).made_of(text, "transform")
+
+    def _cel(self, text: str, value: bool) -> Template:
+        try:
+            return self._expression(bare(text), value)
+        except BadExpression as error:
+            return Template(reads=(), error=error)
+
+    def _text(self, text: str) -> Template:
+        if "${{" not in text:
+            return Template(reads=(), value=text, type=STRING, source=text)
+        read = reference_in(text)
+        if read is not None:
+            found = Template(reads=(read,), bare=read, source=text)
+        else:
+            found = self._string(text).made_of(text, "template")
+        self._texts[text] = found
+        if found.bare is not None:
+            self.bare.append(found)
+        return found
+
+    def _string(self, text: str) -> Template:
+        try:
+            parts = split(text)
+        except BadExpression as error:
+            return Template(reads=(), error=error)
+        if len(parts) == 1 and parts[0][0]:
+            return self._cel_part(parts[0][1])
+        if not any(is_expression for is_expression, _ in parts):
+            return Template(reads=(), value="".join(part for _, part in parts), type=STRING)
+        made = [self._cel_part(part) if is_expression else part for is_expression, part in parts]
+        templates = [part for part in made if isinstance(part, Template)]
+        sound = all(part.error is None for part in templates)
+        reads = [read for part in templates for read in part.reads] if sound else []
+        return Template(reads=reads, type=STRING, parts=_Text(made))
+
+    def _cel_part(self, text: str) -> Template:
+        try:
+            return self._expression(text, False)
+        except BadExpression as error:
+            return Template(reads=(), error=error)
+
+    def _list(self, value: list[Value]) -> Template:
+        try:
+            known: list[Template | None] = [*map(self._texts.get, value)]  # type: ignore[arg-type]  # no other value is a key
+        except TypeError:  # lists and maps inside
+            known = [None] * len(value)
+        if all(known) and known:
+            items: list[Template] = known  # type: ignore[assignment]  # none of them is None
+            return Template(parts=_List(items, items, ()), source=value)
+        if not any(known) and not _holds_expressions(value):
+            return Template(reads=(), value=value, type=None)
+        items = [
+            one or (Template(reads=(), value=e, type=None) if type(e) in _SCALARS else self.template(e))
+            for one, e in zip(known, value, strict=True)
+        ]
+        varying = [item for item in items if not item.constant]
+        constants = [item for item in items if item.constant] if len(varying) < len(items) else []
+        if not varying:
+            return Template(reads=(), value=[item.value for item in items], type=None)
+        return Template(parts=_List(items, varying, constants), source=value)
+
+    def _map(self, value: dict[str, Value]) -> Template:
+        items = {key: self.template(item) for key, item in value.items()}
+        if all(item.constant for item in items.values()):
+            return Template(reads=(), value={key: item.value for key, item in items.items()}, type=None)
+        return Template(parts=_Map(items), source=value)
+
+    def _expression(self, text: str, value: bool) -> Template:
+        word = text.strip()
+        if word in _LITERALS:
+            return Template(reads=(), value=_LITERALS[word], type=None)
+        found = references(text, value or self._value)
+        if len(found) == 1 and _is_whole(text, found[0]):
+            return Template(reads=(found[0].read,), bare=found[0].read)
+        expression = Renamed(text, found)
+        return Template(reads=tuple(expression.names), parts=Program(expression))
 
 
 class Compiler:
@@ -136,71 +354,15 @@ class Compiler:
 
     def template(self, value: Value) -> Template:
         """A nested value in which strings may hold `${{ … }}`. Raises BadExpression."""
-        if isinstance(value, str):
-            return self._string(value).made_of(value, "template")
-        if isinstance(value, list | dict) and _holds_expressions(value):
-            made = self._list(value) if isinstance(value, list) else self._map(value)
-            return made.made_of(value, "template")
-        return Template(value=value, type=None)
+        return Splitter(value=self._value).template(value).fix(self._types)
 
     def condition(self, text: str) -> Template:
         """CEL with or without `${{ }}`. Raises BadExpression."""
-        return self._expression(bare(text)).made_of(text, "condition")
+        return Splitter(value=self._value).condition(text).fix(self._types)
 
     def transform(self, text: str) -> Template:
         """CEL with or without `${{ }}`, in which `value` is what an edge carries. Raises BadExpression."""
-        return self._expression(bare(text), value=True).made_of(text, "transform")
-
-    def _string(self, text: str) -> Template:
-        if "${{" not in text:
-            return Template(value=text, type=STRING)
-        read = reference_in(text)
-        if read is not None:
-            return self._bare(read)
-        parts = split(text)
-        if len(parts) == 1 and parts[0][0]:
-            return self._expression(parts[0][1])
-        if not any(is_expression for is_expression, _ in parts):
-            return Template(value="".join(part for _, part in parts), type=STRING)
-        made = [self._expression(part) if is_expression else part for is_expression, part in parts]
-        reads = [read for part in made if isinstance(part, Template) for read in part.reads]
-        return Template(reads=reads, type=STRING, parts=_Text(made))
-
-    def _list(self, value: list[Value]) -> Template:
-        items = [self.template(item) for item in value]
-        if all(item.constant for item in items):
-            return Template(value=[item.value for item in items], type=None)
-        reads = [read for item in items for read in item.reads]
-        kind = PortType("list", _common([item.type for item in items]))
-        return Template(reads=reads, type=kind, parts=_List(items))
-
-    def _map(self, value: dict[str, Value]) -> Template:
-        items = {key: self.template(item) for key, item in value.items()}
-        if all(item.constant for item in items.values()):
-            return Template(value={key: item.value for key, item in items.items()}, type=None)
-        reads = [read for item in items.values() for read in item.reads]
-        kind = PortType("map", _common([i.type for i in items.values()]))
-        return Template(reads=reads, type=kind, parts=_Map(items))
-
-    def _bare(self, read: Read) -> Template:
-        kind = self._type(read)
-        return Template(reads=(read,), type=STRING if kind == celtypes.TIMESTAMP else kind, bare=read)
-
-    def _expression(self, text: str, *, value: bool = False) -> Template:
-        word = text.strip()
-        if word in _LITERALS:
-            return Template(value=_LITERALS[word], type=None)
-        found = references(text, value or self._value)
-        if len(found) == 1 and _is_whole(text, found[0]):
-            return self._bare(found[0].read)
-        expression = Renamed(text, found)
-        types = {read: self._type(read) for read in expression.names}
-        kind = check(expression, types)
-        return Template(reads=tuple(types), type=kind, parts=Program(expression, types))
-
-    def _type(self, read: Read) -> PortType:
-        kind = self._types(read) or ANY
-        return celtypes.TIMESTAMP if read.kind == "run" and read.name == "started_at" else kind
+        return Splitter(value=self._value).transform(text).fix(self._types)
 
 
 def _is_whole(text: str, found: Found) -> bool:
@@ -236,22 +398,24 @@ class _Text:
 
 
 class _List:
-    __slots__ = ("items",)
+    __slots__ = ("constants", "items", "varying")
 
-    def __init__(self, items: Sequence[Template]) -> None:
-        self.items = items
+    def __init__(
+        self, items: Sequence[Template], varying: Sequence[Template], constants: Sequence[Template]
+    ) -> None:
+        self.items, self.varying, self.constants = items, varying, constants
 
     def __call__(self, lookup: Lookup) -> Value:
         return [item.render(lookup) for item in self.items]
 
-    def misfit(self, target: PortType) -> str | None:
+    def misfit(self, target: PortType, types: Types | None) -> str | None:
         """Why the first element that cannot fit does not."""
         if target.kind in ("any", "json"):
             return None
         if target.kind not in ("list", "embedding"):
             return f"a list does not fit {target}"
         item = target.item or (PortType("number") if target.kind == "embedding" else ANY)
-        whys = ((i, one.misfit(item)) for i, one in enumerate(self.items))
+        whys = ((i, one.misfit(item, types)) for i, one in enumerate(self.items))
         return next((f"element {i}: {why}" for i, why in whys if why), None)
 
 
@@ -264,14 +428,14 @@ class _Map:
     def __call__(self, lookup: Lookup) -> Value:
         return {key: item.render(lookup) for key, item in self.items.items()}
 
-    def misfit(self, target: PortType) -> str | None:
+    def misfit(self, target: PortType, types: Types | None) -> str | None:
         """Why the first element that cannot fit does not."""
         if target.kind in ("any", "json"):
             return None
         if target.kind != "map":
             return f"a map does not fit {target}"
         item = target.item or ANY
-        whys = ((key, one.misfit(item)) for key, one in self.items.items())
+        whys = ((key, one.misfit(item, types)) for key, one in self.items.items())
         return next((f"key {key!r}: {why}" for key, why in whys if why), None)
 
 

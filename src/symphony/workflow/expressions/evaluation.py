@@ -1,7 +1,8 @@
 """CEL's checker and evaluator, behind expressions whose references have become variables.
 
-Each expression is compiled twice: with declared types, to check it and to learn its type, and,
-when it is first evaluated, with dynamic variables, because any port may turn out to be null.
+Each expression is compiled with declared types, to check it and to learn its type, and, when it is
+first evaluated, with dynamic variables, because any port may turn out to be null. Where nothing is
+declared, the two are one.
 """
 
 import re
@@ -37,7 +38,7 @@ from symphony.workflow.expressions.order import Orders
 from symphony.workflow.expressions.scan import Found, Read, tokens
 from symphony.workflow.expressions.staging import Data, EvaluationFailed, NotStaged, Stage, is_large, stage
 from symphony.workflow.expressions.walks import built_maps, ordered_walks
-from symphony.workflow.types import PortType
+from symphony.workflow.types import ANY, PortType
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
@@ -53,6 +54,7 @@ _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _MOMENT = re.compile(r"timestamp|duration", re.IGNORECASE)
 _WALK = re.compile(r"\.\s*(?:map|filter)\s*\(")
 _NULL = re.compile(r"\bnull\b")
+_DYNAMIC = frozenset({"any", "json", "artifact", celtypes.TIMESTAMP.kind})
 _MAYBE_NULL = ("port", "item", "state", "value")
 
 
@@ -102,10 +104,7 @@ def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
     try:
         kind = _checked(expression.text, signature)
     except _ERRORS as error:
-        message, line, column = first_error(str(error))
-        if "recursion" not in message.lower():
-            raise _refused(expression, message, expression.position(line, column)) from None
-        kind = _flattened(expression, signature)
+        kind, _ = _flattened(expression, signature, error)
     found = celtypes.to_port(kind)
     if found is None:
         message = f"the result is {kind.lower()}, which is no value that can travel between nodes"
@@ -114,16 +113,22 @@ def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
     return found
 
 
-def _flattened(expression: Renamed, signature: _Signature) -> str:
-    """The type of an expression with long sums and ladders, regrouped in its text. Raises BadExpression."""
+def _flattened(expression: Renamed, signature: _Signature, error: Exception) -> tuple[str, str]:
+    """The type of an expression that `error` refuses for its depth, and its text with long sums and ladders
+
+    regrouped. Raises BadExpression, also where it is refused for something else.
+    """
+    message, line, column = first_error(str(error))
+    if "recursion" not in message.lower():
+        raise _refused(expression, message, expression.position(line, column)) from None
     text = halved(expression.text)
     found = chains(text)
     if len(found) > CHAINS_MAX:
         found = ()
     try:
         kind = _checked(regrouped(text, found, {}), signature)
-    except _ERRORS as error:
-        raise _refused(expression, first_error(str(error))[0], None) from None
+    except _ERRORS as again:
+        raise _refused(expression, first_error(str(again))[0], None) from None
     around: dict[int, tuple[str, str]] = {}
     for number, chain in enumerate(found):
         fitting = (guard for guard in GUARDS if _fits(text, found, number, guard, signature))
@@ -132,8 +137,7 @@ def _flattened(expression: Renamed, signature: _Signature) -> str:
             raise BadExpression(DOUBLES, problem_code="limit-exceeded", hint="add them up in an operator")
         if guard == GUARDS[0] and _fits(text, found, number, GUARDS[1], signature):  # of a dynamic type
             around[number] = unless_doubles(text, chain)
-    expression.text = regrouped(text, found, around)
-    return kind
+    return kind, regrouped(text, found, around)
 
 
 def _fits(text: str, found: Sequence[Chain], number: int, guard: str, signature: _Signature) -> bool:
@@ -154,8 +158,14 @@ def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression
 
 @lru_cache(maxsize=16_384)
 def _checked(text: str, signature: _Signature) -> str:
+    if all(kind.kind in _DYNAMIC for _, kind, _ in signature):  # as it will be evaluated
+        return str(_program(text, _variables(signature)).return_type())
     environment = _checker(signature, _NULL.search(text) is not None)
     return str(environment.compile(text).return_type())
+
+
+def _variables(signature: _Signature) -> tuple[tuple[str, bool], ...]:
+    return tuple(sorted((name, kind == celtypes.TIMESTAMP) for name, kind, _ in signature))
 
 
 @lru_cache(maxsize=1024)
@@ -245,22 +255,39 @@ def _evaluate_part(text: str, data: Data, orders: Orders) -> object:
 
 
 class Program:
-    """An expression ready to be evaluated."""
+    """An expression ready to be evaluated. `kinds`: what its references are, where that is known."""
 
-    __slots__ = ("_expression", "_kinds", "_stage", "_staged")
+    __slots__ = ("_ready", "_stage", "_staged", "_text", "expression", "kinds")
 
-    def __init__(self, expression: Renamed, types: Mapping[Read, PortType]) -> None:
-        self._expression = expression
-        self._kinds = tuple((read, name, types[read]) for read, name in expression.names.items())
+    def __init__(self, expression: Renamed) -> None:
+        self.expression = expression
+        self.kinds: Mapping[Read, PortType] = {}
+        self._text = expression.text
+        self._ready = False
         self._staged = _MACRO.search(expression.text) is None  # nothing to take apart
         self._stage: Stage | None = None
 
+    def ready(self) -> None:
+        """Compile it for evaluation, which happens once. Raises BadExpression."""
+        if not self._ready:
+            signature = tuple((name, self._kind(read), True) for read, name in self.expression.names.items())
+            try:
+                _program(self._text, _variables(signature))
+            except _ERRORS as error:
+                _, self._text = _flattened(self.expression, signature, error)
+            self._ready = True
+
+    def _kind(self, read: Read) -> PortType:
+        moment = read.kind == "run" and read.name == "started_at"
+        return celtypes.TIMESTAMP if moment else self.kinds.get(read, ANY)
+
     def __call__(self, lookup: Lookup) -> Value:
-        """The value, with what `lookup` gives for each read. Raises ExpressionFailed."""
-        values = [(name, kind, lookup(read)) for read, name, kind in self._kinds]
+        """The value, with what `lookup` gives for each read. Raises ExpressionFailed, BadExpression."""
+        self.ready()
+        values = [(name, self._kind(read), lookup(read)) for read, name in self.expression.names.items()]
         try:
             data = {name: celtypes.given(value, kind) for name, kind, value in values}
-            orders = Orders([value for _, _, value in values], built_maps(self._expression.text))
+            orders = Orders([value for _, _, value in values], built_maps(self._text))
             return orders.restore(celtypes.to_value(self._run(data, orders)))
         except EvaluationFailed as error:
             raise self._failed(reworded(error.message)) from None
@@ -272,7 +299,7 @@ class Program:
     def _run(self, data: Data, orders: Orders) -> object:
         parts = self._parts() if is_large(list(data.values())) else None
         if parts is None:
-            return _evaluate(self._expression.text, data, orders)
+            return _evaluate(self._text, data, orders)
         try:
             return parts.run(data, lambda text, used: _evaluate_part(text, used, orders))
         except (EvaluationFailed, NotStaged) as staged:
@@ -283,7 +310,7 @@ class Program:
     def _whole(self, data: Data, staged: EvaluationFailed | NotStaged, orders: Orders) -> object:
         """All at once: what failed in parts may stand behind a condition that is false."""
         try:
-            return _evaluate(self._expression.text, data, orders)
+            return _evaluate(self._text, data, orders)
         except EvaluationFailed as error:
             if error.out_of_steps and isinstance(staged, EvaluationFailed):
                 raise staged from None
@@ -291,11 +318,11 @@ class Program:
 
     def _parts(self) -> Stage | None:
         if not self._staged:
-            self._stage, self._staged = stage(self._expression.text, self._expression.prefix + "m"), True
+            self._stage, self._staged = stage(self._text, self.expression.prefix + "m"), True
         return self._stage
 
     def _failed(self, message: str) -> ExpressionFailed:
-        original = " ".join(self._expression.original.split())
+        original = " ".join(self.expression.original.split())
         shown = original if len(original) <= _SHOWN else original[:_SHOWN] + "…"
         hint = hint_for(message, "check the values that the expression reads")
-        return ExpressionFailed(f"{self._expression.spoken(message)} in `{shown}`", hint=hint)
+        return ExpressionFailed(f"{self.expression.spoken(message)} in `{shown}`", hint=hint)

@@ -88,20 +88,20 @@ _OPEN, _CLOSE = "([{", ")]}"
 _MESSAGE = "{"
 MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 
-_BARE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\.([A-Za-z_][A-Za-z0-9_]*)\s*", re.ASCII)
+_BLANKS = " \t\n\r\f\v"
+_NO_NODES = _ROOTS | _ALONE | _WORDS | {"value"}
 
 
 def plain_reference(text: str) -> Read | None:
     """The short path: what `NODE.PORT` or `inputs.NAME` reads, None for any other text."""
-    match = _BARE.fullmatch(text)
-    if match is None or match[2] in _LITERALS or len(text) > LENGTH_MAX:
+    root, _, name = text.strip(_BLANKS).partition(".")
+    if not (root.isidentifier() and name.isidentifier() and text.isascii()):
         return None
-    root, name = match[1], match[2]
+    if name in _LITERALS or len(text) > LENGTH_MAX:
+        return None
     if root == "inputs":
         return Read("input", name)
-    if root in _ROOTS or root in _ALONE or root in _WORDS or root == "value":
-        return None
-    return Read("port", root, name)
+    return None if root in _NO_NODES else Read("port", root, name)
 
 
 def string_end(text: str, start: int) -> int:

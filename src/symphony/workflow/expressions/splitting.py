@@ -97,9 +97,9 @@ def bare(text: str) -> str:
 
 def reference_in(text: str) -> Read | None:
     """What a string reads that is exactly `${{ NODE.PORT }}` or `${{ inputs.NAME }}`, else None."""
-    if not text.startswith(_OPEN) or not text.endswith(_CLOSE):
+    if text[:3] != _OPEN or text[-2:] != _CLOSE:
         return None
-    return plain_reference(text[len(_OPEN) : -len(_CLOSE)])
+    return plain_reference(text[3:-2])
 
 
 def strings(value: Value) -> Iterator[str]:

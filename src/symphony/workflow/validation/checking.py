@@ -1,11 +1,13 @@
 """Validation of a whole workflow: every problem at once."""
 
-import gc
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import msgspec
 
+from symphony.commons.collector import uncollected
 from symphony.workflow.catalog import Catalog
+from symphony.workflow.compiled import Compilation
 from symphony.workflow.model import EDGES_MAX, NODES_MAX, Workflow
 from symphony.workflow.problems import ValidationReport, child
 from symphony.workflow.types import ANY
@@ -17,6 +19,19 @@ from symphony.workflow.validation.nodes import check_nodes
 from symphony.workflow.validation.scope import Scope, output_ports
 from symphony.workflow.validation.structure import check_structure
 from symphony.workflow.validation.warnings import warn
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A workflow that was looked at: what was found, and all that was worked out on the way.
+
+    `workflow` is None if nothing could be read. `compilation` has the compiled form of the workflow
+    and of every sub-workflow that was looked at.
+    """
+
+    workflow: Workflow | None
+    report: ValidationReport
+    compilation: Compilation
 
 
 def validate(
@@ -33,13 +48,18 @@ def validate(
     read; a workflow made in code is also checked for what reading would have refused. `source`
     names the file in messages.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # one full collection in the middle costs as much as all checks together
-    try:
-        return _validated(workflow, _or_builtin(catalog), resolve, broken, source)
-    finally:
-        if collecting:
-            gc.enable()
+    return check(workflow, catalog, resolve=resolve, broken=broken, source=source).report
+
+
+def check(
+    workflow: Workflow, catalog: Catalog | None = None, *, resolve: Resolve | None = None,
+    broken: Collection[str] | None = None, source: str | None = None,
+) -> Checked:  # fmt: skip
+    """`validate`, and what it worked out: a run is prepared from that."""
+    compilation = Compilation()
+    with uncollected():
+        report = _validated(workflow, _or_builtin(catalog), resolve, broken, source, compilation)
+    return Checked(workflow, report, compilation)
 
 
 def _or_builtin(catalog: Catalog | None) -> Catalog:
@@ -52,9 +72,9 @@ def _or_builtin(catalog: Catalog | None) -> Catalog:
 
 def _validated(
     workflow: Workflow, catalog: Catalog, resolve: Resolve | None, broken: Collection[str] | None,
-    source: str | None,
+    source: str | None, compilation: Compilation,
 ) -> ValidationReport:  # fmt: skip
-    children = Children(catalog, resolve, output_ports, _check)
+    children = Children(catalog, resolve, output_ports, _check, compilation)
     if broken is not None:
         return _check(workflow, children.begin(workflow), broken, source)
     problems, broken = check_structure(workflow)
@@ -73,7 +93,8 @@ def _check(
         _too_many(sheet, "nodes", len(workflow.nodes), NODES_MAX, source)
     else:
         try:
-            scope = Scope(workflow, children.catalog, children, broken=broken)
+            compiled = children.compilation.of(workflow)
+            scope = Scope(workflow, children.catalog, children, compiled, broken=broken)
             _check_meaning(Level(sheet, scope, "nodes"), source)
         except TooManyProblems:
             pass
@@ -85,10 +106,10 @@ def _check_meaning(level: Level, source: str | None) -> None:
     check_nodes(level, fed_inputs(level) if workflow.edges else {})
     if workflow.edges:
         check_edges(level)
-    read = list[str]()
+    read = list[int]()
     edges = sheet.edges
-    for name, value in workflow.outputs.items():
-        level.value(value, ANY, level.scope, read, child("outputs", name))
+    for name, template in level.scope.compiled.outputs.items():
+        level.value(template, ANY, level.scope, read, child("outputs", name))
     _wait_for_fallbacks(level)
     cyclic = check_cycles(level)
     if sheet.nodes > NODES_MAX:
@@ -107,12 +128,13 @@ def _too_many(sheet: Sheet, what: str, count: int, most: int, source: str | None
 def _wait_for_fallbacks(level: Level) -> None:
     """Who reads a node that has a fallback waits for the fallback too."""
     spares = {
-        name: node.on_error.fallback
-        for name, node in level.scope.nodes.items()
+        number: node.on_error.fallback
+        for number, node in enumerate(level.scope.nodes.values())
         if node.on_error.fallback is not None
     }
     if not spares:
         return
-    for name, sources in level.before.items():
+    for number, sources in enumerate(level.before):
+        name = level.names[number]
         more = [spares[s] for s in dict.fromkeys(sources) if s in spares and spares[s] != name]
-        sources.extend(spare for spare in more if level.exists(spare))
+        sources.extend(level.number(spare) for spare in more if level.exists(spare))

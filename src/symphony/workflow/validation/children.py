@@ -8,6 +8,7 @@ import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.workflow.catalog import Catalog, Port
+from symphony.workflow.compiled import Compilation
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import Code, ValidationReport
 from symphony.workflow.validation.errors import WorkflowRecursive
@@ -35,13 +36,19 @@ Check: TypeAlias = Callable[["Workflow", "Children"], ValidationReport]
 class Children:
     """The sub-workflows of one workflow, each looked at once.
 
-    `outputs` gives a sub-workflow's output ports, `check` validates it (None: nobody asks).
+    `outputs` gives a sub-workflow's output ports, `check` validates it (None: nobody asks);
+    `compilation` has the compiled form of each.
     """
 
     def __init__(
-        self, catalog: Catalog, resolve: Resolve | None, outputs: Outputs, check: Check | None
+        self,
+        catalog: Catalog,
+        resolve: Resolve | None,
+        outputs: Outputs,
+        check: Check | None,
+        compilation: Compilation | None = None,
     ) -> None:
-        self.catalog = catalog
+        self.catalog, self.compilation = catalog, compilation or Compilation()
         self.recursive = self.too_deep = False
         self._resolve, self._outputs, self._check = resolve, outputs, check
         self._known: dict[str, Child] = {}
@@ -88,7 +95,8 @@ class Children:
         return self._inside(reference, found)
 
     def _inside(self, reference: str, found: Workflow) -> Child:
-        below = Children(self.catalog, self._below(reference), self._outputs, self._check)
+        resolve = self._below(reference)
+        below = Children(self.catalog, resolve, self._outputs, self._check, self.compilation)
         below._above, below._seen = (*self._above, found), self._seen
         inputs = {name: _input_port(spec) for name, spec in found.inputs.items()}
         report = ValidationReport() if self._check is None else self._check(found, below)

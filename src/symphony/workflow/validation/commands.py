@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from symphony.commons.environment import is_needed, is_plain, is_vital, variable_of
-from symphony.workflow.expressions import BadExpression, split
+from symphony.workflow.expressions import BadExpression, Template, split
 from symphony.workflow.model import CommandNode, DataEdge, OperatorNode
 from symphony.workflow.problems import child
 from symphony.workflow.types import ANY
@@ -140,7 +140,7 @@ def _withheld(level: Level, node: CommandNode, scope: Scope, name: str, given: C
     ]
     if not named:
         return
-    read = set(_read(level, node, scope, name))
+    read = set(_read(level, scope, name))
     for one in named:
         if one in read:
             continue
@@ -159,17 +159,19 @@ def _mentions(text: str, name: str) -> bool:
     return re.search(rf"(?<![A-Za-z0-9_]){word}(?![A-Za-z0-9_])", text) is not None
 
 
-def _read(level: Level, node: CommandNode, scope: Scope, name: str) -> Iterator[str]:
+def _read(level: Level, scope: Scope, name: str) -> Iterator[str]:
     """The variables that the inputs of a node read."""
-    for value in node.inputs.values():
-        try:
-            yield from (read.name for read in scope.compiler.template(value).reads if read.kind == "env")
-        except BadExpression:
-            continue  # reported where the input is checked
-    for edge in level.sheet.workflow.edges:
-        if isinstance(edge, DataEdge) and edge.target == name and edge.transform is not None:
-            try:
-                reads = scope.seeing(value=ANY).compiler.transform(edge.transform).reads
-            except BadExpression:
-                continue
-            yield from (read.name for read in reads if read.kind == "env")
+    compiled = scope.compiled
+    for template in compiled.nodes[compiled.index[name]].inputs.values():
+        yield from _variables(template, scope)
+    for edge, transform in zip(level.sheet.workflow.edges, compiled.edges, strict=False):
+        if isinstance(edge, DataEdge) and edge.target == name and transform is not None:
+            yield from _variables(transform, scope.seeing(value=ANY))
+
+
+def _variables(template: Template, scope: Scope) -> Iterator[str]:
+    try:
+        template.type_in(scope.types)
+    except BadExpression:
+        return  # reported where the input is checked
+    yield from (read.name for read in template.reads if read.kind == "env")

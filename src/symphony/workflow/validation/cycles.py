@@ -19,10 +19,10 @@ def check_cycles(level: Level) -> bool:
     left = None if _in_order(before) else _left_over(before)
     if not left:
         return False
-    inside = {name: [s for s in before[name] if s in left] for name in before if name in left}
+    inside = {node: [s for s in before[node] if s in left] for node in sorted(left)}
     for component in _components(inside):
         if len(component) > 1 or component[0] in inside[component[0]]:
-            path = _path(component, inside)
+            path = [level.names[node] for node in _path(component, inside)]
             shown = path if len(path) <= _SHOWN else [*path[: _SHOWN - 1], "…", path[-1]]
             text = " -> ".join(shown)
             more = len(component) - (len(path) - 1)
@@ -33,44 +33,35 @@ def check_cycles(level: Level) -> bool:
     return True
 
 
-def _in_order(before: Mapping[str, Sequence[str]]) -> bool:
+def _in_order(before: Sequence[Sequence[int]]) -> bool:
     """Does every node wait only for nodes declared above it? Then there is no cycle."""
-    seen: set[str] = set()
-    for name, sources in before.items():
-        if sources and not seen.issuperset(sources):
-            return False
-        seen.add(name)
-    return True
+    return not any(sources and max(sources) >= node for node, sources in enumerate(before))
 
 
-def _left_over(before: Mapping[str, Sequence[str]]) -> set[str]:
+def _left_over(before: Sequence[Sequence[int]]) -> set[int]:
     """The nodes that are in a cycle or behind one."""
-    waiting: dict[str, int] = {}
-    after: dict[str, list[str]] = {}
-    ready: deque[str] = deque()
-    for name, sources in before.items():
-        known = [source for source in sources if source in before]
-        waiting[name] = len(known)
-        for source in known:
-            after.setdefault(source, []).append(name)
-        if not known:
-            ready.append(name)
-    done = 0
-    while ready:
-        done += 1
-        for target in after.get(ready.popleft(), ()):
+    waiting = [0] * len(before)
+    after: list[list[int]] = [[] for _ in before]
+    for node, sources in enumerate(before):
+        for source in sources:
+            if source >= 0:
+                waiting[node] += 1
+                after[source].append(node)
+    ready = [node for node, count in enumerate(waiting) if not count]
+    for node in ready:  # which grows
+        for target in after[node]:
             waiting[target] -= 1
             if not waiting[target]:
                 ready.append(target)
-    return {name for name, count in waiting.items() if count} if done < len(before) else set()
+    return {node for node, count in enumerate(waiting) if count}
 
 
-def _components(before: Mapping[str, Sequence[str]]) -> list[list[str]]:
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    held: set[str] = set()
-    found: list[list[str]] = []
+def _components(before: Mapping[int, Sequence[int]]) -> list[list[int]]:
+    index: dict[int, int] = {}
+    low: dict[int, int] = {}
+    stack: list[int] = []
+    held: set[int] = set()
+    found: list[list[int]] = []
     for root in before:
         if root in index:
             continue
@@ -98,19 +89,19 @@ def _components(before: Mapping[str, Sequence[str]]) -> list[list[str]]:
     return found
 
 
-def _popped(stack: list[str], held: set[str], last: str) -> list[str]:
-    component: list[str] = []
+def _popped(stack: list[int], held: set[int], last: int) -> list[int]:
+    component: list[int] = []
     while not component or component[-1] != last:
         component.append(stack.pop())
         held.discard(component[-1])
     return component
 
 
-def _path(component: Sequence[str], before: Mapping[str, Sequence[str]]) -> list[str]:
+def _path(component: Sequence[int], before: Mapping[int, Sequence[int]]) -> list[int]:
     """The shortest cycle through the component's first declared node, in the direction of flow."""
     members = set(component)
     start = next(name for name in before if name in members)
-    towards: dict[str, str] = {}  # node -> the next one on the way to start
+    towards: dict[int, int] = {}  # node -> the next one on the way to start
     queue = deque([start])
     while queue and start not in towards:
         name = queue.popleft()

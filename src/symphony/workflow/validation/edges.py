@@ -1,6 +1,6 @@
 """Checks of explicit edges."""
 
-from symphony.workflow.expressions import BadExpression
+from symphony.workflow.expressions import BadExpression, Template
 from symphony.workflow.model import ConditionalEdge, ControlEdge, DataEdge
 from symphony.workflow.problems import child
 from symphony.workflow.types import ANY, PortType, fits
@@ -21,6 +21,7 @@ def fed_inputs(level: Level) -> dict[str, set[str]]:
 def check_edges(level: Level) -> None:
     """Check every explicit edge of the workflow; who waits for whom is noted."""
     given: set[tuple[str, str]] = set()
+    templates = level.scope.compiled.edges
     for i, edge in enumerate(level.sheet.workflow.edges):
         if not isinstance(edge, ConditionalEdge) and edge.derived:
             continue
@@ -31,31 +32,35 @@ def check_edges(level: Level) -> None:
                 sound = False
         level.sheet.edges += 1
         if not sound:
-            if isinstance(edge, ConditionalEdge):
-                level.boolean(edge.when, level.scope, [], child(place, "when"))
+            if isinstance(edge, ConditionalEdge) and (when := templates[i]) is not None:
+                level.boolean(when, level.scope, [], child(place, "when"))
             continue
-        before = level.before.get(edge.target, [])
-        before.append(edge.source)
+        target = level.number(edge.target)
+        before = level.before[target] if target >= 0 else []
+        before.append(level.number(edge.source))
         match edge:
             case DataEdge():
-                _data(level, edge, place, given)
+                _data(level, edge, templates[i], before, place, given)
             case ControlEdge(branch=str(branch)):
                 check_branch(level, edge.source, branch, child(place, "from"))
-            case ConditionalEdge():
-                level.boolean(edge.when, level.scope, before, child(place, "when"))
+            case ConditionalEdge() if (when := templates[i]) is not None:
+                level.boolean(when, level.scope, before, child(place, "when"))
 
 
-def _data(level: Level, edge: DataEdge, place: str, given: set[tuple[str, str]]) -> None:
+def _data(
+    level: Level, edge: DataEdge, transform: Template | None, before: list[int], place: str,
+    given: set[tuple[str, str]],
+) -> None:  # fmt: skip
     kind = _output_type(level, edge, place)
     target = _input_type(level, edge, place, given)
-    if edge.transform is not None:
+    if transform is not None:
         try:
-            template = level.scope.seeing(value=kind or ANY).compiler.transform(edge.transform)
+            made = transform.type_in(level.scope.seeing(value=kind or ANY).types)
         except BadExpression as error:
             level.bad(error, child(place, "transform"))
             return
-        level.reads(template.reads, level.before.get(edge.target, []))
-        kind = template.type if kind is not None else None
+        level.reads(transform.reads, before)
+        kind = made if kind is not None else None
     if kind is not None and target is not None and not fits(kind, target):
         message = f"{kind} does not fit {target}"
         level.error(

@@ -6,15 +6,16 @@ import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
+from symphony.workflow.compiled import OUTSIDE
 from symphony.workflow.expressions import BadExpression, Read, Template
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
-from symphony.workflow.types import ANY, STRING, PortType, fits, mismatch
+from symphony.workflow.types import ANY, PortType, fits, mismatch
 from symphony.workflow.validation.scope import Scope
 
 _SMALL = 2**53
+_BOOLEAN = PortType("boolean", optional=True)
 _PLAIN = frozenset({bool, int, float, str, type(None)})
-_NO_PORTS = frozenset({"true", "false", "null", "in"})  # words of CEL
 
 
 class TooManyProblems(Exception):
@@ -33,16 +34,24 @@ class Sheet:
 
 
 class Level:
-    """The nodes of the workflow or of a loop's body. `before`: for each node, whom it waits for."""
+    """The nodes of the workflow or of a loop's body.
+
+    `before`: for each node, by number, the numbers of those it waits for; OUTSIDE for one that could
+    not be read.
+    """
 
     def __init__(self, sheet: Sheet, scope: Scope, place: str) -> None:
         self.sheet, self.scope, self.place = sheet, scope, place
-        self.before: dict[str, list[str]] = {name: [] for name in scope.nodes}
+        self.names, self._index = scope.compiled.names, scope.compiled.index
+        self.before: list[list[int]] = [[] for _ in self.names]
         self.outward: dict[str, None] = {}
-        self._types: dict[str, dict[str, PortType]] = {}
-        self._by_operator: dict[str, dict[str, PortType]] = {}
-        self._fits: dict[tuple[int, int], bool] = {}
-        self._pairs: dict[str, tuple[str, str]] = {}
+        self._types: dict[str, Mapping[str, PortType]] = {}
+        self._by_operator: dict[str, Mapping[str, PortType]] = {}
+        self._sound: dict[int, tuple[PortType, set[Template]]] = {}  # by the identity of a type
+
+    def number(self, name: str) -> int:
+        """The number of a node of this level."""
+        return self._index.get(name, OUTSIDE)
 
     def error(self, code: Code, place: str, message: str, hint: str) -> None:
         """Note an error. Raises TooManyProblems when the report is full."""
@@ -65,82 +74,52 @@ class Level:
         hint = did_you_mean(name, self.scope.nodes, "name a node of the same level")
         self.error("unknown-node", place, f"there is no node {name!r}", hint)
 
-    def bare(self, value: Value, target: PortType, before: list[str]) -> bool:
+    def bare(self, template: Template, target: PortType) -> bool:
         """The short path: is it one sound, fitting reference, or a list of these and of plain values?
 
-        False: look closely. No tokenizer: what stands between the braces is looked up as it is.
+        False: look closely. What was found once is not looked at again.
         """
-        if type(value) is str:
-            found = self._reference(value, target)
-            if found is None:
-                return False
-            self._note([found], before)
+        held = self._sound.get(id(target))
+        if held is None:
+            held = self._sound[id(target)] = (target, set())
+        if template in held[1]:
             return True
-        if type(value) is not list:
-            return False
-        item = ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
-        if item is None:
-            return False
-        pairs: list[tuple[str, str] | None] = [None] * len(value)
-        if item.kind == "any":
-            try:  # one look for each element; only what is new needs more than that
-                pairs = [*map(self._pairs.get, value)]  # type: ignore[arg-type]  # no other value is a key
-            except TypeError:
-                return False  # lists and maps inside
-        if None in pairs and not self._complete(pairs, value, item):
-            return False
-        self._note(pairs, before)
-        return True
-
-    def _complete(self, pairs: list[tuple[str, str] | None], value: list[Value], item: PortType) -> bool:
-        """Fill in what the elements of a list refer to. Is every one of them sound and fitting?"""
-        for at, pair in enumerate(pairs):
-            if pair is not None:
-                continue
-            element = value[at]
-            if type(element) is str and "${{" in element:
-                pairs[at] = self._reference(element, item)
-                if pairs[at] is None:
-                    return False
-            elif type(element) is int and item.kind == "any" and -_SMALL < element < _SMALL:
-                continue
-            elif type(element) not in _PLAIN or mismatch(element, item):
+        of_list = template.elements
+        if of_list is not None:
+            kind = ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
+            if kind is None:
                 return False
+            varying, constants = of_list
+            known = self._sound.get(id(kind))
+            left = varying if known is None else [item for item in varying if item not in known[1]]
+            for item in left:
+                if not self.bare(item, kind):
+                    return False
+            return not constants or all(_is_plain(item, kind) for item in constants)
+        if template.constant:
+            return _is_plain(template, target)
+        if not self._fits(template.bare, target):
+            return False
+        held[1].add(template)
         return True
 
-    def _note(self, pairs: Sequence[tuple[str, str] | None], before: list[str]) -> None:
-        """Note what one input reads: each port once, however often it is named."""
-        nodes = [pair[0] for pair in dict.fromkeys(pairs) if pair is not None]
-        if "inputs" in nodes:
-            self.sheet.used_inputs.update(pair[1] for pair in pairs if pair and pair[0] == "inputs")
-            nodes = [name for name in nodes if name != "inputs"]
-        before += nodes
-        self.sheet.edges += len(nodes)
+    def _fits(self, read: Read | None, target: PortType) -> bool:
+        """Is it a reference to an input, or to a port of this level, that fits?"""
+        if read is None:
+            return False
+        if read.kind == "port":
+            types = self._types.get(read.name) or self._types_of(read.name)
+            kind = None if types is None else types.get(read.port)
+        elif read.kind == "input":
+            spec = self.sheet.workflow.inputs.get(read.name)
+            kind = None if spec is None else spec.type
+            self.sheet.used_inputs.add(read.name)
+        else:
+            return False
+        return kind is not None and (kind is target or fits(kind, target))
 
-    def _reference(self, text: str, target: PortType) -> tuple[str, str] | None:
-        """Node (or `inputs`) and port that a text refers to, if it is known and fits."""
-        if text[:3] != "${{" or text[-2:] != "}}" or "-" in text:  # in CEL a dash is a minus
-            return None
-        name, _, port = text[3:-2].strip().partition(".")
-        ports = self._types.get(name) or self._types_of(name)
-        kind = None if ports is None else ports.get(port)
-        if kind is None:
-            return None
-        if kind is not target and target.kind != "any" and kind.kind != "any":
-            pair = id(kind), id(target)  # both live as long as this level
-            good = self._fits.get(pair)
-            if good is None:
-                good = self._fits[pair] = fits(kind, target)
-            if not good:
-                return None
-        found = self._pairs[text] = name, port
-        return found
-
-    def _types_of(self, name: str) -> dict[str, PortType] | None:
-        """The types of a node's ports that an expression can name; None if it is no such node."""
-        if name == "inputs":
-            self._types[name] = {key: spec.type for key, spec in self.sheet.workflow.inputs.items()}
-            return self._types[name]
+    def _types_of(self, name: str) -> Mapping[str, PortType] | None:
+        """The types of a node's ports; None if it is no node of this level, or they are not known."""
         node = self.scope.nodes.get(name)
         if node is None:
             return None
@@ -150,52 +129,53 @@ class Level:
             ports = self.scope.outputs(name)
             if ports is None:
                 return None
-            types = {port: found.type for port, found in ports.items() if port not in _NO_PORTS}
+            types = {port: found.type for port, found in ports.items()}
             if same is not None:
                 self._by_operator[same] = types
         self._types[name] = types
         return types
 
     def value(
-        self, value: Value, target: PortType, scope: Scope, before: list[str], place: str
+        self, template: Template, target: PortType, scope: Scope, before: list[int], place: str
     ) -> PortType | None:
         """Check a value that may hold expressions; its type, None if it is not sound."""
-        if isinstance(value, str) and "${{" not in value:
-            if target.kind not in ("any", "string", "path"):
-                self.misfit(mismatch(value, target), target, place)
-            return STRING
         try:
-            template = scope.compiler.template(value)
+            kind = template.type_in(scope.types)
         except BadExpression as error:
             self.bad(error, place)
             return None
         self.sheet.edges += self.reads(template.reads, before)
-        self.misfit(template.misfit(target) or _beyond(value), target, place)
-        return template.type
+        if template.constant:
+            self.misfit(mismatch(template.value, target) or _beyond(template.value), target, place)
+        elif template.inside is not None:
+            self.misfit(template.misfit(target, scope.types) or _beyond(template.source), target, place)
+        elif not fits(kind, target):
+            self.misfit(f"{kind} does not fit {target}", target, place)
+        return kind
 
     def misfit(self, why: str | None, target: PortType, place: str) -> None:
         """Note that a value does not fit, if there is a reason."""
         if why:
             self.error("type-mismatch", place, why, f"give {_article(str(target))}")
 
-    def condition(self, text: str, scope: Scope, before: list[str], place: str) -> Template | None:
+    def condition(self, template: Template, scope: Scope, before: list[int], place: str) -> PortType | None:
         """Check CEL of any type; None if it is not sound."""
         try:
-            template = scope.compiler.condition(text)
+            kind = template.type_in(scope.types)
         except BadExpression as error:
             self.bad(error, place)
             return None
         self.reads(template.reads, before)
-        return template
+        return kind
 
-    def boolean(self, text: str, scope: Scope, before: list[str], place: str) -> None:
+    def boolean(self, template: Template, scope: Scope, before: list[int], place: str) -> None:
         """Check CEL that must give true or false."""
-        template = self.condition(text, scope, before, place)
-        if template is not None and not fits(template.type, PortType("boolean", optional=True)):
-            message = f"the condition gives {_article(str(template.type))}, not true or false"
+        kind = self.condition(template, scope, before, place)
+        if kind is not None and kind is not _BOOLEAN and not fits(kind, _BOOLEAN):
+            message = f"the condition gives {_article(str(kind))}, not true or false"
             self.error("type-mismatch", place, message, "compare: for instance x > 0, or x != ''")
 
-    def reads(self, reads: Sequence[Read], before: list[str]) -> int:
+    def reads(self, reads: Sequence[Read], before: list[int]) -> int:
         """Note what is read; how many of it are ports of nodes."""
         count = 0
         for read in reads:
@@ -204,10 +184,18 @@ class Level:
             elif read.kind in ("port", "node"):
                 count += 1
                 if self.scope.level_of(read.name) is self.scope:
-                    before.append(read.name)
+                    before.append(self.number(read.name))
                 else:
                     self.outward[read.name] = None
         return count
+
+
+def _is_plain(template: Template, target: PortType) -> bool:
+    """Is a constant a scalar that fits?"""
+    value = template.value
+    if type(value) is int and target.kind == "any" and -_SMALL < value < _SMALL:
+        return True
+    return type(value) in _PLAIN and not mismatch(value, target)
 
 
 def _beyond(value: Value) -> str | None:

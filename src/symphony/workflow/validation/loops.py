@@ -1,6 +1,6 @@
 """Checks of loops: a level of nodes of its own inside a node."""
 
-from symphony.workflow.model import ControlNode
+from symphony.workflow.compiled import LoopParts
 from symphony.workflow.problems import did_you_mean
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.cycles import check_cycles
@@ -11,14 +11,15 @@ from symphony.workflow.validation.scope import Scope
 DEPTH_MAX = 32
 
 
-def check_loop(level: Level, name: str, loop: ControlNode, place: str, scope: Scope) -> None:
+def check_loop(level: Level, name: str, place: str, scope: Scope) -> None:
     """Check a loop's state, body and conditions; what they read outside, the loop waits for.
 
     `scope` is the loop's own: that of its level, with `item` where it runs for each element.
     """
-    before = level.before[name]
-    for key, value in (loop.state or {}).items():
-        level.value(value, ANY, scope, before, f"{place}.state.{key}")
+    before, parts = level.before[level.number(name)], level.scope.loop(name)
+    assert parts is not None  # it is a loop
+    for key, template in parts.state.items():
+        level.value(template, ANY, scope, before, f"{place}.state.{key}")
     depth, outer = 0, scope.outer
     while outer is not None:
         depth, outer = depth + 1, outer.outer
@@ -27,35 +28,31 @@ def check_loop(level: Level, name: str, loop: ControlNode, place: str, scope: Sc
             "limit-exceeded", place, f"loops are nested at most {DEPTH_MAX} deep", "use sub-workflows"
         )
         return
-    inner = Level(level.sheet, scope.inside(loop), f"{place}.body")
+    inner = Level(level.sheet, scope.inside(parts), f"{place}.body")
     check_nodes(inner)
-    _next(inner, loop, place)
-    if loop.while_ is not None:
-        first = Scope(  # tested before the body has run: its ports are not there
-            scope.workflow, scope.catalog, scope.children, nodes={}, outer=scope,
-            item=inner.scope.item, state=inner.scope.state,
-        )  # fmt: skip
+    _next(inner, parts, place)
+    if parts.while_ is not None:
+        first = scope.before_body(inner.scope)
         tested = Level(level.sheet, first, place)
-        tested.boolean(loop.while_, first, [], f"{place}.while")
+        tested.boolean(parts.while_, first, [], f"{place}.while")
         inner.outward.update(tested.outward)
-    if loop.until is not None:
-        inner.boolean(loop.until, inner.scope, [], f"{place}.until")
+    if parts.until is not None:
+        inner.boolean(parts.until, inner.scope, [], f"{place}.until")
     check_cycles(inner)
     for source in inner.outward:
         if level.scope.level_of(source) is level.scope:
-            before.append(source)
+            before.append(level.number(source))
         else:
             level.outward[source] = None
 
 
-def _next(inner: Level, loop: ControlNode, place: str) -> None:
-    state = loop.state or {}
-    for key, value in (loop.next or {}).items():
+def _next(inner: Level, loop: LoopParts, place: str) -> None:
+    for key, template in loop.next.items():
         where = f"{place}.next.{key}"
-        if key not in state:
-            hint = did_you_mean(key, state, "declare it, with its first value, under `state`")
+        if key not in loop.state:
+            hint = did_you_mean(key, loop.state, "declare it, with its first value, under `state`")
             inner.error("unknown-port", where, f"the loop has no state {key!r}", hint)
-        if isinstance(value, str):
-            inner.condition(value, inner.scope, [], where)
+        if template.form == "condition":
+            inner.condition(template, inner.scope, [], where)
         else:
-            inner.value(value, ANY, inner.scope, [], where)
+            inner.value(template, ANY, inner.scope, [], where)

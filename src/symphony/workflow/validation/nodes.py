@@ -3,8 +3,9 @@
 import re
 from collections.abc import Collection, Mapping
 
-from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
+from symphony.workflow.compiled import More, Parts
+from symphony.workflow.expressions import Template
 from symphony.workflow.model import (
     CommandNode,
     ControlNode,
@@ -20,6 +21,7 @@ from symphony.workflow.validation.level import Level, required
 from symphony.workflow.validation.scope import Scope, port_hint
 
 _NONE: Mapping[str, Collection[str]] = {}
+_NO_MORE = More()
 _MOMENT = re.compile(r"\s*\d{4}-\d\d-\d\d[Tt ]\d\d:")  # a bare timestamp, which is no CEL
 
 
@@ -28,20 +30,21 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
     needed: dict[int, tuple[str, ...]] = {}
     level.sheet.nodes += len(level.scope.nodes)
     known: dict[str, Mapping[str, Port]] = {}
-    for name, node in level.scope.nodes.items():
-        scope = level.scope
+    for number, (name, node) in enumerate(level.scope.nodes.items()):
+        scope, parts, before = level.scope, level.scope.compiled.nodes[number], level.before[number]
+        more = parts.more
         expected = known.get(node.operator) if type(node) is OperatorNode else None
-        if node.for_each is not None:
-            scope = _for_each(level, name, node)
+        if more is not None and more.for_each is not None:
+            scope = _for_each(level, name, more.for_each, before)
         if expected is None:
             expected = level.scope.inputs_of(node)
             if type(node) is not OperatorNode or expected is None:
-                _check_kind(level, name, node, scope, fed.get(name, ()))
+                _check_kind(level, name, node, scope, more, fed.get(name, ()))
             else:
                 known[node.operator] = expected
         if isinstance(node, OperatorNode) and "environment" in node.inputs:
             check_environment(level, node, name)
-        _inputs(level, name, node, scope, expected)
+        _inputs(level, name, parts, before, scope, expected)
         if expected:
             names = needed.get(id(expected))
             if names is None:
@@ -53,18 +56,20 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
                     level.error(
                         "missing-input", place, f"the input {missing!r} is missing", f"give it {kind}"
                     )
-        if node.when is not None:
-            level.boolean(node.when, level.scope, level.before[name], f"{child(level.place, name)}.when")
+        if more is not None and more.when is not None:
+            level.boolean(more.when, level.scope, before, f"{child(level.place, name)}.when")
         if node.after:
-            _after(level, name, node)
+            _after(level, name, node, before)
         if node.on_error.action != "fail" or node.artifact is not None or node.config:
-            _options(level, name, node, scope)
+            _options(level, name, node, more or _NO_MORE, before, scope)
 
 
-def _inputs(level: Level, name: str, node: Node, scope: Scope, expected: Mapping[str, Port] | None) -> None:
-    """The short path first: a bare reference that is sound, or a plain text for a text port."""
-    before = level.before[name]
-    for key, value in node.inputs.items():
+def _inputs(
+    level: Level, name: str, parts: Parts, before: list[int], scope: Scope,
+    expected: Mapping[str, Port] | None,
+) -> None:  # fmt: skip
+    """The short path first: references that are sound, and plain values."""
+    for (key, template), pairs in zip(parts.inputs.items(), parts.reads, strict=True):
         target = ANY
         if expected is not None:
             port = expected.get(key)
@@ -73,12 +78,16 @@ def _inputs(level: Level, name: str, node: Node, scope: Scope, expected: Mapping
                 level.error("unknown-port", place, f"there is no input {key!r}", port_hint(key, expected))
             else:
                 target = port.type
-        if level.bare(value, target, before):
-            continue
-        level.value(value, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
+        if level.bare(template, target):
+            before += [pair[0] for pair in pairs]
+            level.sheet.edges += len(pairs)
+        else:
+            level.value(template, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
 
 
-def _check_kind(level: Level, name: str, node: Node, scope: Scope, fed: Collection[str]) -> None:
+def _check_kind(
+    level: Level, name: str, node: Node, scope: Scope, more: More | None, fed: Collection[str]
+) -> None:
     place = child(level.place, name)
     match node:
         case OperatorNode() | InstrumentNode():
@@ -92,7 +101,7 @@ def _check_kind(level: Level, name: str, node: Node, scope: Scope, fed: Collecti
         case CommandNode():
             check_command(level, node, scope, name, fed)
         case ControlNode():
-            _control(level, name, node, place, scope)
+            _control(level, name, node, more or _NO_MORE, place, scope)
 
 
 def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place: str) -> None:
@@ -109,15 +118,13 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
         level.error("unknown-model", place, f"unknown model {node.instrument}: {why}", hint)
 
 
-def _for_each(level: Level, name: str, node: Node) -> Scope:
+def _for_each(level: Level, name: str, each: Template, before: list[int]) -> Scope:
     """The scope of a node's inputs, with `item`."""
     place = f"{child(level.place, name)}.for_each"
-    kind: PortType | None
-    if isinstance(node.for_each, list):
-        kind = level.value(node.for_each, list_of(ANY), level.scope, level.before[name], place)
+    if each.form == "condition":
+        kind = level.condition(each, level.scope, before, place)
     else:
-        template = level.condition(node.for_each or "", level.scope, level.before[name], place)
-        kind = None if template is None else template.type
+        kind = level.value(each, list_of(ANY), level.scope, before, place)
     if kind is None or kind.kind in ("any", "json"):
         return level.scope.seeing(item=ANY)
     if kind.kind == "embedding":
@@ -151,36 +158,37 @@ def check_branch(level: Level, source: str, branch: str, place: str) -> None:
         level.error("unknown-port", place, f"the branch {source} has no {branch!r}", hint)
 
 
-def _after(level: Level, name: str, node: Node) -> None:
+def _after(level: Level, name: str, node: Node, before: list[int]) -> None:
     place = f"{child(level.place, name)}.after"
-    nodes, before = level.scope.nodes, level.before[name]
+    index = level.scope.compiled.index
     for i, after in enumerate(node.after):
-        if after in nodes:  # the short path: no branch
-            before.append(after)
+        number = index.get(after)
+        if number is not None:  # the short path: no branch
+            before.append(number)
             continue
         source, dot, branch = after.partition(".")
         if not level.exists(source):
             level.unknown_node(source, child(place, i))
             continue
-        before.append(source)
+        before.append(level.number(source))
         if dot:
             check_branch(level, source, branch, child(place, i))
     level.sheet.edges += len(set(node.after))
 
 
-def _options(level: Level, name: str, node: Node, scope: Scope) -> None:
-    place, before = child(level.place, name), level.before[name]
-    for key, value in node.config.items():
-        level.value(value, ANY, scope, before, f"{place}.config.{key}")
-    ports = level.scope.run_outputs(node)
+def _options(level: Level, name: str, node: Node, more: More, before: list[int], scope: Scope) -> None:
+    place = child(level.place, name)
+    for key, template in more.config.items():
+        level.value(template, ANY, scope, before, f"{place}.config.{key}")
+    ports = level.scope.run_outputs(node, more.loop)
     if node.on_error.action == "value":
-        _error_value(level, node.on_error.value, ports, scope, before, f"{place}.on_error.value")
+        _error_value(level, more.instead, ports, scope, before, f"{place}.on_error.value")
     elif node.on_error.fallback is not None:
         _fallback(level, name, node.on_error.fallback, f"{place}.on_error.fallback")
     artifact = node.artifact
-    if artifact is None:
+    if artifact is None or more.artifact_name is None:
         return
-    level.value(artifact.name, STRING, scope, before, f"{place}.artifact.name")
+    level.value(more.artifact_name, STRING, scope, before, f"{place}.artifact.name")
     if ports is None:
         return
     if artifact.port is not None and artifact.port not in ports:
@@ -192,10 +200,10 @@ def _options(level: Level, name: str, node: Node, scope: Scope) -> None:
 
 
 def _error_value(
-    level: Level, values: Mapping[str, Value], ports: Mapping[str, Port] | None, scope: Scope,
-    before: list[str], place: str,
+    level: Level, values: Mapping[str, Template], ports: Mapping[str, Port] | None, scope: Scope,
+    before: list[int], place: str,
 ) -> None:  # fmt: skip
-    for key, value in values.items():
+    for key, template in values.items():
         target = ANY
         if ports is not None:
             if key not in ports:
@@ -204,7 +212,7 @@ def _error_value(
                 )
                 continue
             target = ports[key].type
-        level.value(value, target, scope, before, child(place, key))
+        level.value(template, target, scope, before, child(place, key))
 
 
 def _fallback(level: Level, name: str, spare: str, place: str) -> None:
@@ -212,8 +220,8 @@ def _fallback(level: Level, name: str, spare: str, place: str) -> None:
         level.unknown_node(spare, place)
         return
     level.sheet.edges += 1
-    if spare in level.before:
-        level.before[spare].append(name)
+    if spare in level.scope.nodes:
+        level.before[level.number(spare)].append(level.number(name))
     offered, needed = level.scope.outputs(spare), level.scope.outputs(name)
     if offered is None or needed is None:
         return
@@ -226,40 +234,40 @@ def _fallback(level: Level, name: str, spare: str, place: str) -> None:
             level.error("type-mismatch", place, message, "a fallback offers ports of the same types")
 
 
-def _control(level: Level, name: str, node: ControlNode, place: str, scope: Scope) -> None:
-    before = level.before[name]
+def _control(level: Level, name: str, node: ControlNode, more: More, place: str, scope: Scope) -> None:
+    before = level.before[level.number(name)]
     match node.control:
         case "branch":
-            if node.condition is not None:
-                level.boolean(node.condition, scope, before, f"{place}.condition")
-            if node.switch is not None:
-                _switch(level, node, before, place, scope)
+            if more.condition is not None:
+                level.boolean(more.condition, scope, before, f"{place}.condition")
+            if more.switch is not None:
+                _switch(level, node, more.switch, before, place, scope)
         case "delay" if node.until is not None and _MOMENT.match(node.until):
             message = f"{node.until} is not an expression that gives a timestamp"
             level.error(
                 "type-mismatch", f"{place}.until", message, f'write timestamp("{node.until.strip()}")'
             )
-        case "delay" if node.until is not None:
-            template = level.condition(node.until, scope, before, f"{place}.until")
-            if template is not None and template.type.kind not in ("any", "json", "string", "timestamp"):
-                message = f"`until` needs a timestamp, not {template.type}"
+        case "delay" if more.until is not None:
+            kind = level.condition(more.until, scope, before, f"{place}.until")
+            if kind is not None and kind.kind not in ("any", "json", "string", "timestamp"):
+                message = f"`until` needs a timestamp, not {kind}"
                 level.error(
                     "type-mismatch", f"{place}.until", message, 'write timestamp("2030-01-01T00:00:00Z")'
                 )
-        case "approval" if node.message is not None:
-            level.value(node.message, STRING, scope, before, f"{place}.message")
+        case "approval" if more.message is not None:
+            level.value(more.message, STRING, scope, before, f"{place}.message")
         case "loop":
             from symphony.workflow.validation.loops import check_loop
 
-            check_loop(level, name, node, place, scope)
+            check_loop(level, name, place, scope)
 
 
-def _switch(level: Level, node: ControlNode, before: list[str], place: str, scope: Scope) -> None:
-    template = level.condition(node.switch or "", scope, before, f"{place}.switch")
+def _switch(
+    level: Level, node: ControlNode, switch: Template, before: list[int], place: str, scope: Scope
+) -> None:
+    kind = level.condition(switch, scope, before, f"{place}.switch")
     for case, value in (node.cases or {}).items():
-        why = None if template is None else mismatch(value, template.type)
-        if why and template is not None and not (template.type.kind == "number" and isinstance(value, int)):
+        why = None if kind is None else mismatch(value, kind)
+        if why and kind is not None and not (kind.kind == "number" and isinstance(value, int)):
             message = f"this case can never match: {why}"
-            level.error(
-                "type-mismatch", f"{place}.cases.{case}", message, f"the switch gives {template.type}"
-            )
+            level.error("type-mismatch", f"{place}.cases.{case}", message, f"the switch gives {kind}")

@@ -3,12 +3,11 @@
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
-from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
-from symphony.workflow.expressions import BadExpression, Compiler, Read
+from symphony.workflow.compiled import Compiled, LoopParts
+from symphony.workflow.expressions import BadExpression, Read, Splitter, Template
 from symphony.workflow.model import (
     CommandNode,
-    ControlNode,
     InstrumentNode,
     Node,
     OperatorNode,
@@ -49,42 +48,39 @@ class Scope:
     """One level of nodes with what their expressions may read; a loop's body is a level inside."""
 
     def __init__(
-        self, workflow: Workflow, catalog: Catalog, children: Children, *,
-        nodes: Mapping[str, Node] | None = None, broken: Collection[str] = (), outer: "Scope | None" = None,
+        self, workflow: Workflow, catalog: Catalog, children: Children, compiled: Compiled, *,
+        broken: Collection[str] = (), outer: "Scope | None" = None,
         item: PortType | None = None, state: Mapping[str, PortType] | None = None,
         value: PortType | None = None,
     ) -> None:  # fmt: skip
-        self.workflow, self.catalog, self.children = workflow, catalog, children
-        self.nodes = workflow.nodes if nodes is None else nodes
+        self.workflow, self.catalog, self.children, self.compiled = workflow, catalog, children, compiled
+        self.nodes = compiled.workflow.nodes
         self.broken, self.outer = frozenset(broken), outer
         self.item, self.state, self.value = item, state, value
         self._outputs: dict[str, Ports | None] = {}
         self._lists: dict[str, Ports] = {}
         self._operators: dict[str, OperatorInfo | str] = {}
-        self.compiler = Compiler(self.types, value=False)
 
     def seeing(self, *, item: PortType | None = None, value: PortType | None = None) -> "Scope":
         """This scope with `item` and `index`, or `value`, in addition."""
         other = Scope(
-            self.workflow, self.catalog, self.children, nodes=self.nodes, broken=self.broken,
+            self.workflow, self.catalog, self.children, self.compiled, broken=self.broken,
             outer=self.outer, item=item or self.item, state=self.state, value=value or self.value,
         )  # fmt: skip
         other._outputs, other._lists = self._outputs, self._lists
         return other
 
-    def inside(self, loop: ControlNode) -> "Scope":
+    def inside(self, loop: LoopParts) -> "Scope":
         """The scope of a loop's body. An outermost loop's state has a type where every round keeps it."""
-        first = loop.state or {}
         if self.outer is not None:  # each level would be tried again for each round of those around it
-            state = dict.fromkeys(first, ANY)
+            state = dict.fromkeys(loop.state, ANY)
         else:
-            state = {name: _type_or_any(self.compiler, value) for name, value in first.items()}
+            state = {name: self._type_or_any(template) for name, template in loop.state.items()}
         while True:
             inner = Scope(
-                self.workflow, self.catalog, self.children, nodes=loop.body or {}, outer=self,
-                item=self.item, state=state,
-            )  # fmt: skip
-            after = {name: inner._next_type(value) for name, value in (loop.next or {}).items()}
+                self.workflow, self.catalog, self.children, loop.body, outer=self, item=self.item, state=state
+            )
+            after = {name: inner._next_type(template) for name, template in loop.next.items()}
             changed = [
                 name for name in state if state[name] != ANY and after.get(name, state[name]) != state[name]
             ]
@@ -92,13 +88,27 @@ class Scope:
                 return inner
             state = {**state, **dict.fromkeys(changed, ANY)}
 
-    def _next_type(self, value: Value) -> PortType:
-        if not isinstance(value, str):
+    def before_body(self, inner: "Scope") -> "Scope":
+        """The scope of a loop's `while`, tested before the body has run: its ports are not there."""
+        return Scope(
+            self.workflow, self.catalog, self.children, Compiled(Workflow(name="none")), outer=self,
+            item=inner.item, state=inner.state,
+        )  # fmt: skip
+
+    def _next_type(self, template: Template) -> PortType:
+        if template.form != "condition":
             return ANY
         try:
-            return self.compiler.condition(value).type
+            return template.type_in(self.types)
         except BadExpression:
             return ANY
+
+    def _type_or_any(self, template: Template) -> PortType:
+        try:
+            kind = template.type_in(self.types)
+        except BadExpression:
+            return ANY
+        return ANY if kind.kind in ("list", "map") or kind.optional else kind
 
     def level_of(self, name: str) -> "Scope | None":
         """The innermost level that has a node of this name."""
@@ -113,12 +123,17 @@ class Scope:
             return self._outputs[name]
         self._outputs[name] = None  # a merge that waits for itself: reported as a cycle
         node = self.nodes.get(name)
-        found = self._outputs[name] = None if node is None else self.outputs_of(node)
+        found = self._outputs[name] = None if node is None else self.outputs_of(node, self.loop(name))
         return found
 
-    def outputs_of(self, node: Node) -> Ports | None:
+    def loop(self, name: str) -> LoopParts | None:
+        """The expressions of a node of this level that is a loop."""
+        more = self.compiled.nodes[self.compiled.index[name]].more
+        return None if more is None else more.loop
+
+    def outputs_of(self, node: Node, loop: LoopParts | None = None) -> Ports | None:
         """The output ports of `node` as others see it: lists, where it runs for each element."""
-        ports = self.run_outputs(node)
+        ports = self.run_outputs(node, loop)
         if node.for_each is None or ports is None:
             return ports
         key = node.operator if isinstance(node, OperatorNode) else ""
@@ -131,8 +146,8 @@ class Scope:
             self._lists[key] = lists
         return lists
 
-    def run_outputs(self, node: Node) -> Ports | None:
-        """The output ports of one run of `node`."""
+    def run_outputs(self, node: Node, loop: LoopParts | None = None) -> Ports | None:
+        """The output ports of one run of `node`; `loop` are its expressions if it is a loop."""
         match node:
             case OperatorNode() | InstrumentNode():
                 info = self.info(node)
@@ -150,7 +165,7 @@ class Scope:
                 return {}
             case "merge":
                 return self._merged([after.partition(".")[0] for after in node.after])
-        inner = self.inside(node)
+        inner = self.inside(loop or LoopParts(node, Splitter()))
         return {
             **{name: Port(type=kind) for name, kind in (inner.state or {}).items()},
             "iterations": Port(type=INTEGER),
@@ -275,14 +290,6 @@ def _listed(names: Collection[str]) -> str:
     return ", ".join(shown) + (", …" if len(names) > 8 else "")
 
 
-def _type_or_any(compiler: Compiler, value: Value) -> PortType:
-    try:
-        kind = compiler.template(value).type
-    except BadExpression:
-        return ANY
-    return ANY if kind.kind in ("list", "map") or kind.optional else kind
-
-
 def port_types(
     workflow: Workflow, catalog: Catalog, resolve: Resolve | None = None, *,
     item: PortType | None = None, state: Mapping[str, PortType] | None = None, value: PortType | None = None,
@@ -293,16 +300,18 @@ def port_types(
     and `index` exist if `item` is given, `state` and `iteration` if `state` is, `value` if it is.
     """
     children = Children(catalog, resolve, output_ports, None).begin(workflow)
-    return Scope(workflow, catalog, children, item=item, state=state, value=value).types
+    compiled = children.compilation.of(workflow)
+    return Scope(workflow, catalog, children, compiled, item=item, state=state, value=value).types
 
 
 def output_ports(workflow: Workflow, children: Children) -> Ports:
     """The output ports that a workflow has where it is a sub-workflow."""
-    compiler = Scope(workflow, children.catalog, children).compiler
+    compiled = children.compilation.of(workflow)
+    scope = Scope(workflow, children.catalog, children, compiled)
     ports: dict[str, Port] = {}
-    for name, value in workflow.outputs.items():
+    for name, template in compiled.outputs.items():
         try:
-            kind = compiler.template(value).type
+            kind = template.type_in(scope.types)
         except BadExpression:
             kind = ANY
         ports[name] = Port(type=kind)
@@ -318,5 +327,5 @@ def node_ports(
     """
     workflow = workflow or Workflow(name="node")
     children = Children(catalog, resolve, output_ports, None).begin(workflow)
-    scope = Scope(workflow, catalog, children)
+    scope = Scope(workflow, catalog, children, children.compilation.of(workflow))
     return scope.inputs_of(node), scope.outputs_of(node)

@@ -2,23 +2,24 @@
 
 from collections import deque
 
-from symphony.workflow.expressions import BadExpression, bare
+from symphony.workflow.expressions import Template
 from symphony.workflow.model import ConditionalEdge, ControlNode, Node
 from symphony.workflow.problems import child
 from symphony.workflow.validation.level import Level
 
 
-def warn(level: Level, in_outputs: set[str], *, cyclic: bool) -> None:
+def warn(level: Level, in_outputs: set[int], *, cyclic: bool) -> None:
     """Add the warnings of a workflow; `in_outputs` are the nodes that its outputs read."""
     findings, workflow = level.sheet.warnings, level.sheet.workflow
     for name in workflow.inputs:
         if name not in level.sheet.used_inputs and not level.scope.broken:
             hint = "remove it, or read it as inputs." + name
             findings.add("unused-input", child("inputs", name), f"nothing reads the input {name!r}", hint)
-    if len(level.before) + len(level.scope.broken) > 1:
-        read: set[str] = set().union(*level.before.values())
-        for name, sources in level.before.items():
-            if not sources and name not in read and name not in in_outputs and not level.scope.broken:
+    if len(level.before) > 1 and not level.scope.broken:
+        read: set[int] = set().union(*level.before)
+        for node, sources in enumerate(level.before):
+            if not sources and node not in read and node not in in_outputs:
+                name = level.names[node]
                 message, hint = f"{name} has no edges and is in no output", "connect it, or remove it"
                 findings.add("orphan", child("nodes", name), message, hint)
     if not cyclic:
@@ -30,46 +31,46 @@ def warn(level: Level, in_outputs: set[str], *, cyclic: bool) -> None:
 
 def _never(level: Level) -> dict[str, str]:
     """Nodes that can never run, and why; those switched off on purpose are not among them."""
-    nodes = level.scope.nodes
-    conditional = {(e.source, e.target) for e in level.sheet.workflow.edges if isinstance(e, ConditionalEdge)}
-    dead = {name: "it is switched off" for name, node in nodes.items() if not node.enabled}
+    names, nodes = level.names, list(level.scope.nodes.values())
+    dead = {number: "it is switched off" for number, node in enumerate(nodes) if not node.enabled}
     off = set(dead)
-    for name, node in nodes.items():
+    for number, node in enumerate(nodes):
         if node.when is None and not node.after:
             continue
-        why = _on_its_own(node, level) if name not in dead else None
+        why = _on_its_own(number, node, level) if number not in dead else None
         if why:
-            dead[name] = why
+            dead[number] = why
     if not dead:
         return {}
-    after: dict[str, set[str]] = {}
-    for name, sources in level.before.items():
+    conditional = {(e.source, e.target) for e in level.sheet.workflow.edges if isinstance(e, ConditionalEdge)}
+    after: dict[int, dict[int, None]] = {}
+    for number, sources in enumerate(level.before):
         for source in sources:
-            after.setdefault(source, set()).add(name)
+            after.setdefault(source, {})[number] = None
     queue = deque(dead)
     while queue:
         source = queue.popleft()
         for target in after.get(source, ()):
-            if target in dead or target not in nodes or (source, target) in conditional:
+            if target in dead or (names[source], names[target]) in conditional:
                 continue
             if _needs_one(nodes[target]) and any(before not in dead for before in level.before[target]):
                 continue
-            if not _needs_one(nodes[target]) and nodes[source].on_error.fallback == target:
-                dead[target] = f"it stands in for {source}, which never runs"
+            if not _needs_one(nodes[target]) and nodes[source].on_error.fallback == names[target]:
+                dead[target] = f"it stands in for {names[source]}, which never runs"
             elif source in level.before[target] and not _only_spare(level, source, target):
-                dead[target] = f"it waits for {source}, which never runs"
+                dead[target] = f"it waits for {names[source]}, which never runs"
             else:
                 continue
             queue.append(target)
-    return {name: dead[name] for name in nodes if name in dead and name not in off}
+    return {names[number]: dead[number] for number in sorted(dead) if number not in off}
 
 
-def _only_spare(level: Level, source: str, target: str) -> bool:
+def _only_spare(level: Level, source: int, target: int) -> bool:
     """Does `target` wait for `source` because it may stand in for another?"""
     return any(
-        level.scope.nodes[name].on_error.fallback == source
-        for name in level.before[target]
-        if name in level.scope.nodes
+        level.scope.nodes[level.names[number]].on_error.fallback == level.names[source]
+        for number in level.before[target]
+        if number >= 0
     )
 
 
@@ -77,8 +78,10 @@ def _needs_one(node: Node) -> bool:
     return node.join == "any" or (isinstance(node, ControlNode) and node.control == "merge")
 
 
-def _on_its_own(node: Node, level: Level) -> str | None:
-    if node.when is not None and _constant(node.when) is False:
+def _on_its_own(number: int, node: Node, level: Level) -> str | None:
+    compiled = level.scope.compiled
+    more = compiled.nodes[number].more
+    if more is not None and _constant(more.when) is False:
         return "its condition is always false"
     taken: dict[str, set[str]] = {}
     for text in node.after:
@@ -89,7 +92,8 @@ def _on_its_own(node: Node, level: Level) -> str | None:
         if not isinstance(other, ControlNode) or other.control != "branch":
             continue
         taken.setdefault(source, set()).add(branch)
-        decided = None if other.condition is None else _constant(other.condition)
+        chooser = compiled.nodes[compiled.index[source]].more
+        decided = None if chooser is None else _constant(chooser.condition)
         if (
             decided is not None
             and branch in ("true", "false")
@@ -104,8 +108,6 @@ def _on_its_own(node: Node, level: Level) -> str | None:
     return None
 
 
-def _constant(text: str) -> bool | None:
-    try:
-        return {"true": True, "false": False}.get(bare(text).strip())
-    except BadExpression:
-        return None
+def _constant(template: Template | None) -> bool | None:
+    value = template.value if template is not None and template.constant else None
+    return value if isinstance(value, bool) else None

@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import NamedTuple
+
+import msgspec
 
 
 class Join(IntEnum):
@@ -22,8 +25,7 @@ class OnFailure(IntEnum):
     FALLBACK = 3
 
 
-@dataclass(frozen=True, slots=True)
-class PlanNode:
+class PlanNode(msgspec.Struct, frozen=True):
     """One node. `attempts` counts all tries; `concurrency` bounds the elements of a fan-out.
 
     `candidates` are the nodes that a merge chooses from; if none are named, all before it.
@@ -40,8 +42,7 @@ class PlanNode:
     candidates: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """An edge to `target`. `branch`: only if the source took it. `soft`: how the source ended
 
     does not decide whether the target begins (its conditions do). `spare`: the target is the
@@ -81,18 +82,24 @@ def make_plan(
     gates: dict[int, list[int]] = {}
     kept: list[tuple[Link, ...]] = []
     plain: list[tuple[int, ...] | None] = []
+    waits = [node.join is Join.ALL and not node.candidates for node in nodes]
     for source, outgoing in enumerate(links):
         distinct = tuple(dict.fromkeys(outgoing))
+        ordinary = True
         for link in distinct:
-            incoming[link.target] += 1
-            if link.spare:
-                spare_for.setdefault(link.target, []).append(source)
-            elif nodes[link.target].candidates and source not in nodes[link.target].candidates:
-                gates.setdefault(link.target, []).append(source)
+            target, branch, soft, spare = link
+            incoming[target] += 1
+            if waits[target] and branch is None and not soft and not spare:
+                continue
+            ordinary = (
+                ordinary and branch is None and not soft and not spare and nodes[target].join is Join.ALL
+            )
+            if spare:
+                spare_for.setdefault(target, []).append(source)
+            elif nodes[target].candidates and source not in nodes[target].candidates:
+                gates.setdefault(target, []).append(source)
         kept.append(distinct)
-        ordinary = all(k.branch is None and not k.soft and not k.spare for k in distinct)
-        ordinary = ordinary and all(nodes[k.target].join is Join.ALL for k in distinct)
-        plain.append(tuple(k.target for k in distinct) if ordinary else None)
+        plain.append(tuple([link.target for link in distinct]) if ordinary else None)
     for target in spare_for:  # how it ends decides about others
         plain[target] = None
     return Plan(

@@ -2,11 +2,11 @@
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.structure import APPROVED, REJECTED
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import Bindings, same, truth
 from symphony.pit.tracker.nodes.work import Work
-from symphony.pit.tracker.store.structure import APPROVED, REJECTED
 from symphony.ports.clock import Clock
 from symphony.workflow.expressions import Template
 

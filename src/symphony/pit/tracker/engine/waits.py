@@ -9,6 +9,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.structure import APPROVED, REJECTED
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.attempt import Finished
@@ -16,7 +17,6 @@ from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import Delay, Work
 from symphony.pit.tracker.store.journal import Request
-from symphony.pit.tracker.store.structure import APPROVED, REJECTED
 from symphony.ports.clock import Clock
 from symphony.ports.values import Value
 from symphony.workflow.expressions import Template, as_text

@@ -4,8 +4,8 @@ from typing import Literal, TypeAlias, assert_never
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.structure import SubWorkflows
 from symphony.pit.tracker.insight.history import Step
-from symphony.pit.tracker.store.structure import SubWorkflows
 from symphony.ports.runs import NodeStatus
 from symphony.workflow.graph import Graph, dependencies
 from symphony.workflow.model import (

@@ -1,9 +1,10 @@
 """What the expressions of each slot see, and the values that follow from others."""
 
 import asyncio
-import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
+
+import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.changes import Base
@@ -107,7 +108,7 @@ class Bindings:
                 hint='put text around it, such as "report-${{ item }}", or use string(x)',
             )
         shown = self._executor.sealer.mask(name)  # names are for everybody
-        return dataclasses.replace(work, artifact_name=Template(value=shown, type=STRING))
+        return msgspec.structs.replace(work, artifact_name=Template(value=shown, type=STRING))
 
     def configured(self, slot: int, work: Work) -> Work:
         """The work with the expressions in its `config` evaluated. Raises as `render`."""
@@ -117,7 +118,7 @@ class Bindings:
             key: Template(value=self.made(one, slot, f"config {key}"), type=None)
             for key, one in work.config.items()
         }
-        return dataclasses.replace(work, config=config)
+        return msgspec.structs.replace(work, config=config)
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
         """What the node's inputs hold: bare references stay references."""

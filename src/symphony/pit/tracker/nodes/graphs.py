@@ -1,18 +1,19 @@
 """The graphs of a run made ready: the workflow's own, the bodies of loops, the sub-workflows."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.nodes.work import Work, type_of_read, works_of
+from symphony.pit.tracker.nodes.work import Work, works_of
 from symphony.pit.tracker.store.documents import Recorded
-from symphony.pit.tracker.store.structure import body_of
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog
-from symphony.workflow.expressions import Compiler, Template
-from symphony.workflow.model import ControlNode, SubWorkflowNode, Workflow
+from symphony.workflow.compiled import Compilation, Compiled
+from symphony.workflow.expressions import Template
+from symphony.workflow.model import SubWorkflowNode, Workflow
 from symphony.workflow.types import ANY
 
 
@@ -35,10 +36,29 @@ class Graph:
                 found |= inner.inputs_read(i)
         return found
 
+    def holds_values(self) -> bool:
+        """Does a list or map without expressions stand somewhere in it?"""
+        mine = (*self.outputs.values(), *(t for work in self.works for t in work.templates()))
+        return any(map(_holds, mine)) or any(graph.holds_values() for graph in self.below.values())
+
+    def ready(self) -> None:
+        """Compile every expression that no validation has looked at. Raises BadExpression."""
+        for template in (*self.outputs.values(), *(t for work in self.works for t in work.templates())):
+            template.ready()
+        for graph in self.below.values():
+            graph.ready()
+
     def runs(self, operator: str) -> bool:
         """Does any node, here or inside, run this operator?"""
         mine = any(work.operator is not None and work.operator.info.name == operator for work in self.works)
         return mine or any(graph.runs(operator) for graph in self.below.values())
+
+
+def _holds(template: Template) -> bool:
+    if template.constant:
+        return isinstance(template.value, list | dict)
+    inside = template.inside
+    return any(map(_holds, inside.values() if isinstance(inside, Mapping) else inside or ()))
 
 
 def graph_of(
@@ -47,38 +67,41 @@ def graph_of(
     catalog: Catalog,
     operators: Mapping[str, Operator],
     children: Recorded | None = None,
+    compilation: Compilation | None = None,
 ) -> Graph:
-    """The graph of a valid workflow and all inside it. Raises BadExpression.
+    """The graph of a valid workflow and all inside it.
 
-    `plan` is the workflow's, made with the same `children`.
+    `plan` is the workflow's, made with the same `children`; `compilation` has what is compiled already.
     """
-    return _Making(catalog, operators).graph(workflow, plan, children, None)
+    made = _Making(catalog, operators, compilation or Compilation())
+    return made.graph(made.compiled(workflow), plan, children, None)
 
 
 class _Making:
-    def __init__(self, catalog: Catalog, operators: Mapping[str, Operator]) -> None:
+    def __init__(self, catalog: Catalog, operators: Mapping[str, Operator], compilation: Compilation) -> None:
         self._catalog, self._operators = catalog, operators
-        self._compiler = Compiler(type_of_read, value=False)
+        self.compiled = compilation.of
         self._known: dict[int, Graph] = {}
 
-    def graph(self, workflow: Workflow, plan: Plan, children: Recorded | None, base: Path | None) -> Graph:
-        works = list(works_of(workflow, self._catalog, self._operators, base))
+    def graph(self, compiled: Compiled, plan: Plan, children: Recorded | None, base: Path | None) -> Graph:
+        works = list(works_of(compiled, self._catalog, self._operators, base))
         below: dict[int, Graph] = {}
         for i, inner in plan.below.items():
-            work = works[i]
-            if isinstance(work.node, ControlNode):
-                below[i] = self.graph(body_of(work.name, work.node), inner, children, base)
+            work, more = works[i], compiled.nodes[i].more
+            if more is not None and more.loop is not None:
+                below[i] = self.graph(more.loop.body, inner, children, base)
             elif isinstance(work.node, SubWorkflowNode) and children is not None:
                 below[i] = self._child(work.node.workflow, inner, children)
                 ports = dict.fromkeys(below[i].outputs, ANY)
-                works[i] = dataclasses.replace(work, output_types=ports)
-        outputs = {name: self._compiler.template(value) for name, value in workflow.outputs.items()}
-        return Graph(workflow=workflow, plan=plan, works=tuple(works), outputs=outputs, below=below)
+                works[i] = msgspec.structs.replace(work, output_types=ports)
+        return Graph(
+            workflow=compiled.workflow, plan=plan, works=tuple(works), outputs=compiled.outputs, below=below
+        )
 
     def _child(self, reference: str, plan: Plan, children: Recorded) -> Graph:
         """A sub-workflow that several nodes run is made ready once: its plan tells."""
         if id(plan) not in self._known:
             found, inside = children(reference), children.child(reference)
             assert found is not None  # its plan came from there
-            self._known[id(plan)] = self.graph(found, plan, inside, inside.base)
+            self._known[id(plan)] = self.graph(self.compiled(found), plan, inside, inside.base)
         return self._known[id(plan)]

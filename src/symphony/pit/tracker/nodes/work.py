@@ -1,15 +1,19 @@
 """What each node does, made ready once for a run: compiled inputs, conditions, operator, limits."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog, Port
 from symphony.workflow.checks import Check, check_of
-from symphony.workflow.expressions import Compiler, Read, Template
+from symphony.workflow.compiled import Compiled, LoopParts, More, Parts
+from symphony.workflow.expressions import Read, Template
 from symphony.workflow.expressions.celtypes import TIMESTAMP
 from symphony.workflow.model import (
     CommandNode,
@@ -20,10 +24,9 @@ from symphony.workflow.model import (
     Node,
     OperatorNode,
     Retry,
-    Workflow,
     duration_s,
 )
-from symphony.workflow.types import ANY, PortType
+from symphony.workflow.types import ANY, STRING, PortType
 
 COMMAND = "command"
 ROUNDS_MAX = 1_000
@@ -53,8 +56,7 @@ class Delay:
     until: Template | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One node, ready to run. `conditions`: of its conditional edges, one must hold."""
 
     name: str
@@ -63,13 +65,13 @@ class Work:
     model: str | None = None
     version: str = ""
     inputs: Mapping[str, Template]
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, Source] = {}
     """Where each input comes from, with the numbers of nodes in place of their names."""
-    config: Mapping[str, Template]
+    config: Mapping[str, Template] = {}
     input_ports: Mapping[str, Port] | None = None
-    output_types: Mapping[str, PortType] = field(default_factory=dict)
-    input_checks: Mapping[str, Check] = field(default_factory=dict)
-    output_checks: Mapping[str, Check] = field(default_factory=dict)
+    output_types: Mapping[str, PortType] = {}
+    input_checks: Mapping[str, Check] = {}
+    output_checks: Mapping[str, Check] = {}
     """Of the ports that do not take anything."""
     when: Template | None = None
     for_each: Template | None = None
@@ -80,7 +82,7 @@ class Work:
     message: Template | None = None
     """What an approval asks."""
     artifact_name: Template | None = None
-    instead: Mapping[str, Template] = field(default_factory=dict)
+    instead: Mapping[str, Template] = {}
     """What `on_error: {value: …}` gives in place of outputs, by port."""
     base: Path | None = None
     """The folder of the file that the node stands in, if it is not the run's."""
@@ -120,25 +122,98 @@ class Work:
             yield from (t for t in (self.loop.while_, self.loop.until) if t is not None)
 
 
+class _Target(NamedTuple):
+    """What stands behind nodes that run the same: the operator or model, and its ports."""
+
+    operator: Operator | None
+    model: str | None
+    version: str
+    input_ports: Mapping[str, Port] | None
+    output_types: Mapping[str, PortType]
+    input_checks: Mapping[str, Check]
+    output_checks: Mapping[str, Check]
+    typed_inputs: bool
+    effect: str
+    idempotent: bool
+    inline: bool
+    cacheable: bool
+
+    @classmethod
+    def made(
+        cls, operator: Operator | None, model: str | None, version: str,
+        given: Mapping[str, Port] | None, gives: Mapping[str, Port],
+    ) -> "_Target":  # fmt: skip
+        """What stands behind, with what follows from it."""
+        info = None if operator is None else operator.info
+        effect = "read" if model is not None else "pure" if info is None else info.effect
+        return cls(
+            operator=operator,
+            model=model,
+            version=version,
+            input_ports=given,
+            output_types={k: p.type for k, p in gives.items()},
+            input_checks={k: check_of(p.type) for k, p in (given or {}).items()},
+            output_checks={k: check_of(p.type) for k, p in gives.items() if p.type.kind != "any"},
+            typed_inputs=_typed(given or {}),
+            effect=effect,
+            idempotent=info is None or info.idempotent,
+            inline=operator is not None and operator.style == "inline" and effect == "pure",
+            cacheable=_cacheable(operator, model),
+        )
+
+
+class _Targets:
+    """Finds what stands behind nodes: most of them run the same few operators."""
+
+    def __init__(self, catalog: Catalog, operators: Mapping[str, Operator]) -> None:
+        self._catalog, self._operators = catalog, operators
+        self._known: dict[str, _Target] = {}
+
+    def of(self, node: Node) -> _Target:
+        """What stands behind a node."""
+        if not isinstance(node, OperatorNode):
+            return self._made(node)
+        found = self._known.get(node.operator)
+        if found is None:
+            found = self._known[node.operator] = self._made(node)
+        return found
+
+    def _made(self, node: Node) -> _Target:
+        match node:
+            case OperatorNode():
+                operator = self._operators[node.operator.partition("@")[0]]
+                info = operator.info
+                return _Target.made(operator, None, info.version, info.inputs, info.outputs)
+            case CommandNode():
+                operator = self._operators[COMMAND]
+                return _Target.made(operator, None, operator.info.version, None, operator.info.outputs)
+            case InstrumentNode():
+                model = node.instrument.partition("@")[0]
+                known = self._catalog.models[model]
+                return _Target.made(None, model, known.version, known.inputs, known.outputs)
+            case ControlNode(control="loop"):
+                ports = {name: Port(type=ANY) for name in (*(node.state or {}), "iterations")}
+                return _Target.made(None, None, "", None, ports)
+        return _Target.made(None, None, "", None, _CONTROL_PORTS.get(getattr(node, "control", ""), {}))
+
+
 def works_of(
-    workflow: Workflow, catalog: Catalog, operators: Mapping[str, Operator], base: Path | None = None
+    compiled: Compiled, catalog: Catalog, operators: Mapping[str, Operator], base: Path | None = None
 ) -> tuple[Work, ...]:
-    """The work of every node, in the workflow's order. Raises BadExpression.
+    """The work of every node, in the workflow's order.
 
     `base`: the folder where the templates and modules of a sub-workflow resolve.
     """
-    compiler = Compiler(type_of_read, value=False)
-    transforms = _transforms(workflow)
-    conditions = _conditions(workflow, compiler)
-    nodes = workflow.nodes
+    transforms, conditions = _transforms(compiled), _conditions(compiled)
+    nodes = compiled.workflow.nodes
     numbers = {name: i for i, (name, node) in enumerate(nodes.items()) if node.on_error.fallback is None}
-    sources = Sources(numbers)
+    sources, targets = Sources(numbers), _Targets(catalog, operators)
     return tuple(
         _work(
-            name, node, transforms.get(name, {}), conditions.get(name, ()), sources, compiler, catalog,
-            operators, base,
+            name, node, compiled.nodes[number], transforms.get(name, {}), conditions.get(name, ()), sources,
+            targets.of(node), base,
         )
-        for name, node in nodes.items()
+        for number, (name, node) in enumerate(nodes.items())
     )  # fmt: skip
 
 
@@ -149,92 +224,96 @@ def type_of_read(read: Read) -> PortType:
     return TIMESTAMP if read.kind == "run" and read.name == "started_at" else ANY
 
 
-def _transforms(workflow: Workflow) -> dict[str, dict[str, tuple[DataEdge, str | None]]]:
-    """Explicit data edges by target and input."""
-    out: dict[str, dict[str, tuple[DataEdge, str | None]]] = {}
-    for edge in workflow.edges:
+def _transforms(compiled: Compiled) -> dict[str, dict[str, tuple[DataEdge, Template | None]]]:
+    """Explicit data edges with their transforms, by target and input."""
+    out: dict[str, dict[str, tuple[DataEdge, Template | None]]] = {}
+    for edge, transform in zip(compiled.workflow.edges, compiled.edges, strict=True):
         if isinstance(edge, DataEdge):
-            out.setdefault(edge.target, {})[edge.input] = (edge, edge.transform)
+            out.setdefault(edge.target, {})[edge.input] = (edge, transform)
     return out
 
 
-def _conditions(workflow: Workflow, compiler: Compiler) -> dict[str, tuple[tuple[str, Template], ...]]:
+def _conditions(compiled: Compiled) -> dict[str, tuple[tuple[str, Template], ...]]:
     out: dict[str, list[tuple[str, Template]]] = {}
-    for edge in workflow.edges:
-        if isinstance(edge, ConditionalEdge):
-            out.setdefault(edge.target, []).append((edge.source, compiler.condition(edge.when)))
+    for edge, when in zip(compiled.workflow.edges, compiled.edges, strict=True):
+        if isinstance(edge, ConditionalEdge) and when is not None:
+            out.setdefault(edge.target, []).append((edge.source, when))
     return {target: tuple(found) for target, found in out.items()}
 
 
 def _work(
     name: str,
     node: Node,
-    edges: Mapping[str, tuple[DataEdge, str | None]],
+    parts: Parts,
+    edges: Mapping[str, tuple[DataEdge, Template | None]],
     conditions: tuple[tuple[str, Template], ...],
     sources: Sources,
-    compiler: Compiler,
-    catalog: Catalog,
-    operators: Mapping[str, Operator],
+    target: _Target,
     base: Path | None,
 ) -> Work:
-    operator, model, version, ports = _target(node, catalog, operators)
-    inputs = {entry: compiler.template(value) for entry, value in node.inputs.items()}
-    for entry, (edge, transform) in edges.items():
-        read = Read("port", edge.source, edge.output)
-        inputs[entry] = (
-            Template(reads=(read,), bare=read) if transform is None else _through(compiler, transform, read)
-        )
-    info = None if operator is None else operator.info
-    effect = "read" if model is not None else "pure" if info is None else info.effect
-    idempotent = node.idempotent if node.idempotent is not None else info is None or info.idempotent
-    control = node if isinstance(node, ControlNode) else None
-    chooser = None if control is None else control.condition or control.switch
-    each = node.for_each
-    inline = operator is not None and operator.style == "inline" and effect == "pure"
-    direct = inline and not conditions and (node.when, each, node.timeout) == (None, None, None)
-    return Work(
+    inputs, more = parts.inputs, parts.more
+    if edges:
+        inputs = {**inputs, **{entry: _carried(edge, through) for entry, (edge, through) in edges.items()}}
+    inline, timeout_s = target.inline, None if node.timeout is None else duration_s(node.timeout)
+    work = Work(
         name=name,
         node=node,
-        operator=operator,
-        model=model,
-        version=version,
+        operator=target.operator,
+        model=target.model,
+        version=target.version,
         inputs=inputs,
         sources={entry: sources.of(template) for entry, template in inputs.items()},
-        config={key: compiler.template(value) for key, value in node.config.items()},
-        input_ports=ports[0],
-        output_types={k: p.type for k, p in ports[1].items()},
-        input_checks={k: check_of(p.type) for k, p in (ports[0] or {}).items()},
-        output_checks={k: check_of(p.type) for k, p in ports[1].items() if p.type.kind != "any"},
-        when=None if node.when is None else compiler.condition(node.when),
-        for_each=None if each is None else _each(each, compiler),
+        input_ports=target.input_ports,
+        output_types=target.output_types,
+        input_checks=target.input_checks,
+        output_checks=target.output_checks,
         conditions=conditions,
-        branch=None if chooser is None else compiler.condition(chooser),
-        loop=_loop(control, compiler) if control is not None and control.control == "loop" else None,
-        delay=_delay(control, compiler) if control is not None and control.control == "delay" else None,
-        message=compiler.template(control.message or f"{name}: go on?")
-        if control is not None and control.control == "approval"
-        else None,
-        artifact_name=None if node.artifact is None else compiler.template(node.artifact.name),
-        instead={port: compiler.template(value) for port, value in node.on_error.value.items()},
         base=base,
-        cases=tuple((control.cases or {}).items()) if control is not None else (),
         inline=inline,
-        direct=direct,
-        direct_elements=inline and each is not None and node.timeout is None,
-        typed_inputs=_typed(ports[0] or {}),
-        barrier=effect == "write",
-        repeatable=effect != "write" or idempotent,
-        timeout_s=None if node.timeout is None else duration_s(node.timeout),
-        cacheable=node.cache == "auto" and _cacheable(operator, model),
+        direct=inline and not conditions and more is None and timeout_s is None,
+        typed_inputs=target.typed_inputs,
+        barrier=target.effect == "write",
+        repeatable=target.effect != "write"
+        or (target.idempotent if node.idempotent is None else node.idempotent),
+        timeout_s=timeout_s,
+        cacheable=target.cacheable and node.cache == "auto",
     )
+    return work if more is None else _with_more(work, more)
+
+
+def _with_more(work: Work, more: More) -> Work:
+    """The work with the expressions that stand beside its inputs, and what a control needs."""
+    node = work.node
+    control = node if isinstance(node, ControlNode) else None
+    free = work.inline and work.timeout_s is None
+    message = more.message
+    if control is not None and control.control == "approval" and message is None:
+        message = Template(reads=(), value=f"{work.name}: go on?", type=STRING)
+    return msgspec.structs.replace(
+        work,
+        config=more.config,
+        when=more.when,
+        for_each=more.for_each,
+        branch=more.condition or more.switch,
+        loop=None if more.loop is None or control is None else _loop(control, more.loop),
+        delay=_delay(control, more.until) if control is not None and control.control == "delay" else None,
+        message=message,
+        artifact_name=more.artifact_name,
+        instead=more.instead,
+        cases=tuple((control.cases or {}).items()) if control is not None else (),
+        direct=free and not work.conditions and more.when is None and more.for_each is None,
+        direct_elements=free and more.for_each is not None,
+    )
+
+
+def _carried(edge: DataEdge, transform: Template | None) -> Template:
+    """An input that an edge gives."""
+    read = Read("port", edge.source, edge.output)
+    return Template(reads=(read,), bare=read) if transform is None else _through(transform, read)
 
 
 def _typed(ports: Mapping[str, Port]) -> bool:
     return any(port.type.kind != "any" for port in ports.values())
-
-
-def _each(each: str | list[Value], compiler: Compiler) -> Template:
-    return compiler.condition(each) if isinstance(each, str) else compiler.template(each)
 
 
 def _cacheable(operator: Operator | None, model: str | None) -> bool:
@@ -245,48 +324,22 @@ def _cacheable(operator: Operator | None, model: str | None) -> bool:
     return operator.info.effect == "pure" or operator.reads is not None
 
 
-def _loop(loop: ControlNode, compiler: Compiler) -> Loop:
+def _loop(loop: ControlNode, parts: LoopParts) -> Loop:
     return Loop(
-        state={key: compiler.template(value) for key, value in (loop.state or {}).items()},
-        next={
-            key: compiler.condition(value) if isinstance(value, str) else compiler.template(value)
-            for key, value in (loop.next or {}).items()
-        },
-        while_=None if loop.while_ is None else compiler.condition(loop.while_),
-        until=None if loop.until is None else compiler.condition(loop.until),
+        state=parts.state,
+        next=parts.next,
+        while_=parts.while_,
+        until=parts.until,
         rounds_max=ROUNDS_MAX if loop.max_iterations is None else loop.max_iterations,
     )
 
 
-def _delay(delay: ControlNode, compiler: Compiler) -> Delay:
-    return Delay(
-        for_s=None if delay.for_ is None else duration_s(delay.for_),
-        until=None if delay.until is None else compiler.condition(delay.until),
-    )
+def _delay(delay: ControlNode, until: Template | None) -> Delay:
+    return Delay(for_s=None if delay.for_ is None else duration_s(delay.for_), until=until)
 
 
-def _target(
-    node: Node, catalog: Catalog, operators: Mapping[str, Operator]
-) -> tuple[Operator | None, str | None, str, tuple[Mapping[str, Port] | None, Mapping[str, Port]]]:
-    """The operator or model behind a node, its version, and its ports."""
-    if isinstance(node, OperatorNode):
-        operator = operators[node.operator.partition("@")[0]]
-        return operator, None, operator.info.version, (operator.info.inputs, operator.info.outputs)
-    if isinstance(node, CommandNode):
-        operator = operators[COMMAND]
-        return operator, None, operator.info.version, (None, operator.info.outputs)
-    if isinstance(node, InstrumentNode):
-        model = node.instrument.partition("@")[0]
-        info = catalog.models[model]
-        return None, model, info.version, (info.inputs, info.outputs)
-    if isinstance(node, ControlNode) and node.control == "loop":
-        return None, None, "", (None, {name: Port(type=ANY) for name in (*(node.state or {}), "iterations")})
-    return None, None, "", (None, _CONTROL_PORTS.get(getattr(node, "control", ""), {}))
-
-
-def _through(compiler: Compiler, transform: str, read: Read) -> Template:
-    """An input that is a data edge's value seen through its `transform`."""
-    inner = compiler.transform(transform)
+def _through(inner: Template, read: Read) -> Template:
+    """An input that is a data edge's value seen through its transform `inner`."""
     reads = tuple(read if r.kind == "value" else r for r in inner.reads)
 
     def part(lookup: object) -> Value:

@@ -27,9 +27,12 @@ class ChildDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record_children(
-    workflow: Workflow, resolver: Resolver
+    workflow: Workflow, resolver: Resolver, known: dict[int, Workflow] | None = None
 ) -> tuple[tuple[ChildDocument, ...], Mapping[str, int]]:
-    """Every document below a valid workflow, each once, and the workflow's own references."""
+    """Every document below a valid workflow, each once, and the workflow's own references.
+
+    `known` gets the workflow of each document, by its place.
+    """
     found: list[ChildDocument | None] = []
     places: dict[Path, int] = {}
 
@@ -41,6 +44,8 @@ def record_children(
             assert below is not None
             if path not in places:
                 places[path] = len(found)
+                if known is not None:
+                    known[len(found)] = below
                 found.append(None)
                 inner = visit(below, beside.child(reference))
                 found[places[path]] = ChildDocument(
@@ -71,26 +76,26 @@ class Recorded:
         base: str,
         known: dict[int, Workflow] | None = None,
     ) -> None:
-        self._documents, self._references, self.base = documents, references, Path(base)
+        self.documents, self.references, self.base = tuple(documents), references, Path(base)
         self._known = {} if known is None else known
 
     def __call__(self, reference: str, /) -> Workflow | None:
         """The workflow that `reference` names; the same object each time."""
-        place = self._references.get(reference)
+        place = self.references.get(reference)
         if place is None:
             return None
         if place not in self._known:
-            self._known[place] = loads(self._documents[place].document, "json")
+            self._known[place] = loads(self.documents[place].document, "json")
         return self._known[place]
 
     def child(self, reference: str, /) -> "Recorded":
         """Finds the workflows that references inside the one that `reference` names lead to."""
-        one = self._documents[self._references[reference]]
-        return Recorded(self._documents, one.references, one.base, self._known)
+        one = self.documents[self.references[reference]]
+        return Recorded(self.documents, one.references, one.base, self._known)
 
     def all(self) -> Iterator[Workflow]:
         """Every recorded sub-workflow."""
-        for place, one in enumerate(self._documents):
+        for place, one in enumerate(self.documents):
             if place not in self._known:
                 self._known[place] = loads(one.document, "json")
             yield self._known[place]

@@ -11,10 +11,10 @@ from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.core.machine import Do
 from symphony.pit.tracker.core.records import Code, Record
 from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.structure import APPROVED, REJECTED
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.journal import Request, SqliteStore
 from symphony.pit.tracker.store.locks import RunBusy
-from symphony.pit.tracker.store.structure import APPROVED, REJECTED
 from symphony.ports.clock import Clock
 from symphony.ports.runs import RunStatus
 from symphony.ports.values import Value

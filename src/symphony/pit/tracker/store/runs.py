@@ -14,16 +14,17 @@ from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import Replay, shown_outputs
+from symphony.pit.tracker.core.structure import plan_of
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.journal import JournalDamaged, Request, RunMeta
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.locks import RunLock
 from symphony.pit.tracker.store.logs import LogLine, Stream, follow_log, older, read_log
 from symphony.pit.tracker.store.requests import Control, Reached
-from symphony.pit.tracker.store.structure import plan_of
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
 from symphony.workflow import loads
+from symphony.workflow.compiled import Compiled
 
 CONCURRENCY = 64
 """Nodes that run at once unless a run says otherwise."""
@@ -275,7 +276,7 @@ def replay_of(path: Path, meta: RunMeta, records: Sequence[Record]) -> Replay:
 
 
 def _fresh(meta: RunMeta) -> Replay:
-    plan = plan_of(loads(meta.workflow, "json"), meta.recorded())
+    plan = plan_of(loads(meta.workflow, "json"), meta.recorded(), Compiled)
     return Replay(plan, limit=meta.concurrency or CONCURRENCY)
 
 

@@ -1,0 +1,222 @@
+"""A workflow as the machine's plan: which node waits for which, and what a failure means. Pure."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
+from symphony.workflow.model import (
+    FAIL,
+    ConditionalEdge,
+    ControlEdge,
+    ControlNode,
+    Node,
+    SubWorkflowNode,
+    Workflow,
+)
+
+APPROVED, REJECTED = "approved", "rejected"
+"""The branches of an approval: whoever only waits for it goes on if it was approved."""
+
+_ON_FAILURE = {
+    "fail": OnFailure.FAIL,
+    "skip": OnFailure.SKIP,
+    "value": OnFailure.VALUE,
+    "fallback": OnFailure.FALLBACK,
+}
+
+
+class SubWorkflows(Protocol):
+    """Finds the workflows that nodes of kind `workflow` name."""
+
+    def __call__(self, reference: str, /) -> Workflow | None: ...
+    def child(self, reference: str, /) -> "SubWorkflows":
+        """Finds what nodes inside the workflow name that `reference` names."""
+        ...
+
+
+class Level(Protocol):
+    """The nodes of a workflow or of a loop's body, with what they read as numbers."""
+
+    @property
+    def workflow(self) -> Workflow:
+        """The nodes themselves."""
+        ...
+
+    @property
+    def index(self) -> Mapping[str, int]:
+        """The numbers of the nodes by their names."""
+        ...
+
+    def sources(self, number: int) -> Collection[int]:
+        """The nodes of the level that the inputs of a node read."""
+        ...
+
+    def others(self, number: int) -> Sequence[str]:
+        """The nodes that a node reads outside of its inputs."""
+        ...
+
+    def edge_reads(self, at: int) -> Sequence[str]:
+        """The nodes that the condition or transform of an explicit edge reads."""
+        ...
+
+    def body(self, number: int) -> "Level | None":
+        """The body of a node that is a loop."""
+        ...
+
+
+def plan_of(workflow: Workflow, children: SubWorkflows | None, level_of: Callable[[Workflow], Level]) -> Plan:
+    """The plan of a valid workflow, with the bodies of its loops and its sub-workflows.
+
+    `children` finds the sub-workflows; without it there must be none. `level_of` gives the nodes of
+    each with what they read. O(V + E) of all of them.
+    """
+    return _Planning(level_of).plan_of(workflow, children)
+
+
+class _Planning:
+    def __init__(self, level_of: Callable[[Workflow], Level]) -> None:
+        self._level_of = level_of
+        self._known: dict[int, Plan] = {}
+
+    def plan_of(self, workflow: Workflow, children: SubWorkflows | None) -> Plan:
+        return self._plan(self._level_of(workflow), children)
+
+    def _plan(self, level: Level, children: SubWorkflows | None) -> Plan:
+        index = level.index
+        nodes = [_plan_node(name, node, index) for name, node in level.workflow.nodes.items()]
+        below = {
+            number: plan
+            for number, node in enumerate(level.workflow.nodes.values())
+            if isinstance(node, ControlNode | SubWorkflowNode)
+            and (plan := self._below(number, node, level, children)) is not None
+        }
+        return make_plan(nodes, _links(level, nodes), below)
+
+    def _below(self, number: int, node: Node, level: Level, children: SubWorkflows | None) -> Plan | None:
+        """The plan inside a node. A sub-workflow that several nodes run is planned once."""
+        body = level.body(number)
+        if body is not None:
+            return self._plan(body, children)
+        if not isinstance(node, SubWorkflowNode) or children is None:
+            return None
+        found = children(node.workflow)
+        if found is None:
+            return None
+        if id(found) not in self._known:
+            self._known[id(found)] = self.plan_of(found, children.child(node.workflow))
+        return self._known[id(found)]
+
+
+def _links(level: Level, nodes: Sequence[PlanNode]) -> list[tuple[Link, ...]]:
+    """The links of each node: of explicit edges first, then of those that follow from other things."""
+    links: list[dict[Link, None]] = [{} for _ in nodes]
+    hard = [Link(target) for target in range(len(nodes))]
+    branches = _explicit(level, links, hard)
+    workflow = level.workflow
+    for target, node in enumerate(workflow.nodes.values()):
+        link = hard[target]
+        for source in level.sources(target):
+            links[source][link] = None
+        if node.after:
+            for text in dict.fromkeys(node.after):
+                name, _, branch = text.partition(".")
+                branches |= _control(level, links, name, target, branch or None)
+        for name in level.others(target):
+            if name in level.index:
+                links[level.index[name]][link] = None
+    for at, edge in enumerate(workflow.edges):
+        if not isinstance(edge, ConditionalEdge):  # a transform may read more than the edge carries
+            for name in level.edge_reads(at):
+                if name != edge.source:
+                    branches |= _control(level, links, name, level.index[edge.target], None)
+    for source, target in branches:  # `after: [x.true]` says more than a plain edge
+        links[source].pop(hard[target], None)
+    if workflow.edges:
+        _without_soft(links, hard)
+    for i, planned in enumerate(nodes):
+        if planned.fallback is not None:
+            links[i].pop(hard[planned.fallback], None)
+            links[i][Link(planned.fallback, spare=True)] = None
+    return [tuple(outgoing) for outgoing in links]
+
+
+def _explicit(level: Level, links: Sequence[dict[Link, None]], hard: Sequence[Link]) -> set[tuple[int, int]]:
+    """Add the links of the explicit edges; those that depend on a branch, as source and target."""
+    branches: set[tuple[int, int]] = set()
+    index = level.index
+    for at, edge in enumerate(level.workflow.edges):
+        if edge.source not in index:
+            continue
+        source, target = index[edge.source], index[edge.target]
+        if isinstance(edge, ConditionalEdge):
+            links[source][Link(target, soft=True)] = None
+            for name in level.edge_reads(at):
+                if name in index:
+                    links[index[name]][Link(target, soft=True)] = None
+        elif isinstance(edge, ControlEdge):
+            branches |= _control(level, links, edge.source, target, edge.branch)
+        else:
+            links[source][hard[target]] = None
+    return branches
+
+
+def _control(
+    level: Level, links: Sequence[dict[Link, None]], name: str, target: int, branch: str | None
+) -> set[tuple[int, int]]:
+    """Add the link of a control edge; source and target if it depends on a branch.
+
+    An approval is like a branch for those that wait for it without looking at its ports: a
+    rejection must not let through what it was asked about.
+    """
+    source = level.index.get(name)
+    if source is None:
+        return set()
+    if branch is None and _asks(level, name, target):
+        branch = APPROVED
+    links[source][Link(target, branch=branch)] = None
+    return set() if branch is None else {(source, target)}
+
+
+def _asks(level: Level, name: str, target: int) -> bool:
+    """Is `name` an approval, at whose ports the node `target` does not look?"""
+    node = level.workflow.nodes[name]
+    if not isinstance(node, ControlNode) or node.control != "approval":
+        return False
+    if name in level.others(target) or level.index[name] in level.sources(target):
+        return False
+    spare = node.on_error.fallback
+    return spare is None or level.index.get(spare) != target
+
+
+def _without_soft(links: Sequence[dict[Link, None]], hard: Sequence[Link]) -> None:
+    """A hard edge makes a soft one to the same node superfluous."""
+    for outgoing in links:
+        for link in list(outgoing):
+            if link.soft and hard[link.target] in outgoing:
+                del outgoing[link]
+
+
+def _plan_node(name: str, node: Node, index: Mapping[str, int]) -> PlanNode:
+    if node.on_error is FAIL and node.join == "all" and not node.after:  # most nodes
+        attempts = node.retry.attempts if node.retry else 1
+        return PlanNode(
+            name,
+            attempts=attempts,
+            priority=node.priority,
+            concurrency=node.concurrency,
+            enabled=node.enabled,
+        )
+    merge = isinstance(node, ControlNode) and node.control == "merge"
+    return PlanNode(
+        name=name,
+        join=Join.FIRST if merge else Join.ANY if node.join == "any" else Join.ALL,
+        attempts=node.retry.attempts if node.retry else 1,
+        on_failure=_ON_FAILURE[node.on_error.action],
+        fallback=index[node.on_error.fallback] if node.on_error.fallback else None,
+        priority=node.priority,
+        concurrency=node.concurrency,
+        enabled=node.enabled,
+        candidates=frozenset(index[after.partition(".")[0]] for after in node.after)
+        if merge
+        else frozenset(),
+    )

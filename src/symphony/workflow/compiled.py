@@ -1,0 +1,264 @@
+"""A level of nodes with every expression split once, and what each node reads as numbers. Pure.
+
+The first stage after reading: validation types these templates, edges and plans are made of these
+numbers, a run renders these templates. Nothing here depends on a catalogue, and nothing is refused:
+what is wrong with an expression stands in its template.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from operator import attrgetter
+from typing import Final, TypeAlias
+
+import msgspec
+
+from symphony.ports.values import Value
+from symphony.workflow.expressions import Read, Splitter, Template
+from symphony.workflow.model import ConditionalEdge, ControlNode, DataEdge, Node, Workflow
+
+Pairs: TypeAlias = tuple[tuple[int, str, str], ...]
+"""What one input reads of nodes, each once: the node's number, its name, and the port or `*`."""
+
+ALL_PORTS: Final = "*"
+OUTSIDE: Final = -1
+"""The number of a node that is none of the level."""
+
+_NONE: Mapping[str, Template] = {}
+_NO_PAIRS: Pairs = ()
+_more_of = attrgetter("when", "for_each", "config", "artifact", "on_error.value")
+_NO_MORE: tuple[object, ...] = (None, None, {}, None, {})
+
+
+def has_more(node: Node) -> bool:
+    """Has a node expressions beside its inputs? Most do not."""
+    return type(node) is ControlNode or _more_of(node) != _NO_MORE
+
+
+class Parts(msgspec.Struct, eq=False):
+    """The expressions of one node. `more` holds what few nodes have."""
+
+    inputs: Mapping[str, Template]
+    more: "More | None" = None
+    reads: Sequence[Pairs] = ()
+    """For each input what it reads of nodes."""
+
+
+class More(msgspec.Struct, kw_only=True, eq=False):
+    """The expressions of a node beside its inputs."""
+
+    when: Template | None = None
+    for_each: Template | None = None
+    config: Mapping[str, Template] = _NONE
+    instead: Mapping[str, Template] = _NONE
+    """What `on_error: {value: …}` gives, by port."""
+    artifact_name: Template | None = None
+    condition: Template | None = None
+    switch: Template | None = None
+    until: Template | None = None
+    """A delay's moment."""
+    message: Template | None = None
+    loop: "LoopParts | None" = None
+
+    def templates(self) -> Iterator[Template]:
+        """All but those of a loop, in the order in which they are named."""
+        if self.when is not None:
+            yield self.when
+        if self.for_each is not None:
+            yield self.for_each
+        yield from self.config.values()
+        yield from self.instead.values()
+        for one in (self.artifact_name, self.condition, self.switch, self.until, self.message):
+            if one is not None:
+                yield one
+
+
+class LoopParts:
+    """The expressions of a loop. Its body is compiled when it is first asked for: loops may nest deeply."""
+
+    def __init__(self, loop: ControlNode, outside: Splitter) -> None:
+        self._loop = loop
+        self.state: Mapping[str, Template] = {
+            key: outside.template(value) for key, value in (loop.state or {}).items()
+        }
+        self.while_ = None if loop.while_ is None else outside.condition(loop.while_)
+        """Tested before the body has run: it sees what is outside."""
+
+    @cached_property
+    def body(self) -> "Compiled":
+        """The body's level."""
+        return Compiled(Workflow(name="body", nodes=self._loop.body or {}))
+
+    @cached_property
+    def next(self) -> Mapping[str, Template]:
+        """The state of the next round; it sees the body."""
+        inside = self.body.splitter
+        return {
+            key: inside.condition(value) if isinstance(value, str) else inside.template(value)
+            for key, value in (self._loop.next or {}).items()
+        }
+
+    @cached_property
+    def until(self) -> Template | None:
+        """The end condition; it sees the body."""
+        return None if self._loop.until is None else self.body.splitter.condition(self._loop.until)
+
+
+class Compiled:
+    """One level: the nodes of a workflow, or of a loop's body."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+        self.names = tuple(workflow.nodes)
+        self.index: Mapping[str, int] = {name: number for number, name in enumerate(self.names)}
+        self.splitter = Splitter()
+        template, more = self.splitter.template, has_more
+        self.nodes: Sequence[Parts] = [
+            Parts(
+                {name: template(value) for name, value in node.inputs.items()},
+                self._more(node) if more(node) else None,
+            )
+            for node in workflow.nodes.values()
+        ]
+        self.outputs = self._templates(workflow.outputs)
+        self.edges: Sequence[Template | None] = [self._edge(edge) for edge in workflow.edges]
+        """For each explicit edge its condition or transform."""
+        self._others: dict[int, tuple[str, ...]] = {}
+        self._pairs: dict[Template, tuple[int, str, str]] = {}
+        self._resolve()
+
+    def _resolve(self) -> None:
+        """Find the numbers of what is read: of each bare reference once, of all else each time."""
+        index, pairs = self.index, self._pairs
+        for template in self.splitter.bare:
+            read = template.bare
+            if read is not None and read.kind in ("port", "node"):
+                pairs[template] = (index.get(read.name, OUTSIDE), read.name, read.port or ALL_PORTS)
+        known, of = pairs.get, self._pairs_of
+        for parts in self.nodes:
+            reads: list[Pairs] = []
+            for template in parts.inputs.values():
+                if template.constant:
+                    reads.append(_NO_PAIRS)
+                elif template.bare is not None:
+                    pair = known(template)
+                    reads.append(_NO_PAIRS if pair is None else (pair,))
+                else:
+                    reads.append(of(template))
+            parts.reads = reads
+
+    def sources(self, number: int) -> Collection[int]:
+        """The nodes of the level that the inputs of a node read."""
+        reads = self.nodes[number].reads
+        if len(reads) == 1:
+            return [source for source, _, _ in reads[0] if source >= 0]
+        return [source for pairs in reads for source, _, _ in pairs if source >= 0]
+
+    def edge_reads(self, at: int) -> Sequence[str]:
+        """The nodes that the condition or transform of an explicit edge reads."""
+        template = self.edges[at]
+        return () if template is None else _nodes(template.reads)
+
+    def body(self, number: int) -> "Compiled | None":
+        """The body of a node that is a loop."""
+        more = self.nodes[number].more
+        return None if more is None or more.loop is None else more.loop.body
+
+    def others(self, number: int) -> Sequence[str]:
+        """The nodes that a node reads outside of its inputs, by name, each once."""
+        more = self.nodes[number].more
+        if more is None:
+            return ()
+        found = self._others.get(number)
+        if found is None:
+            reads = [read for template in more.templates() for read in template.reads]
+            if more.loop is not None:
+                reads += _loop_reads(more.loop)
+            found = self._others[number] = _nodes(reads)
+        return found
+
+    def _pairs_of(self, template: Template) -> Pairs:
+        """What a template reads of nodes."""
+        elements = template.elements
+        if elements is not None:
+            found = [*map(self._pairs.get, elements[0])]
+            if all(found):
+                return tuple(dict.fromkeys(found))  # type: ignore[arg-type]  # none of them is None
+        index = self.index
+        return tuple(
+            dict.fromkeys(
+                (index.get(read.name, OUTSIDE), read.name, read.port or ALL_PORTS)
+                for read in template.reads
+                if read.kind in ("port", "node")
+            )
+        )
+
+    def _templates(self, values: Mapping[str, Value] | None) -> Mapping[str, Template]:
+        return {key: self.splitter.template(value) for key, value in values.items()} if values else _NONE
+
+    def _condition(self, text: str | None) -> Template | None:
+        return None if text is None else self.splitter.condition(text)
+
+    def _edge(self, edge: object) -> Template | None:
+        if isinstance(edge, ConditionalEdge):
+            return self.splitter.condition(edge.when)
+        if isinstance(edge, DataEdge) and edge.transform is not None:
+            return self.splitter.transform(edge.transform)
+        return None
+
+    def _more(self, node: Node) -> More:
+        each, artifact = node.for_each, node.artifact
+        more = More(
+            when=self._condition(node.when),
+            for_each=self._condition(each)
+            if isinstance(each, str)
+            else None
+            if each is None
+            else self.splitter.template(each),
+            config=self._templates(node.config),
+            instead=self._templates(node.on_error.value),
+            artifact_name=None if artifact is None else self.splitter.template(artifact.name),
+        )
+        if isinstance(node, ControlNode):
+            more.condition, more.switch = self._condition(node.condition), self._condition(node.switch)
+            if node.message is not None:
+                more.message = self.splitter.template(node.message)
+            if node.control == "loop":
+                more.loop = LoopParts(node, self.splitter)
+            else:
+                more.until = self._condition(node.until)
+        return more
+
+
+def _nodes(reads: Iterable[Read]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(read.name for read in reads if read.kind in ("port", "node")))
+
+
+def _loop_reads(loop: LoopParts) -> list[Read]:
+    """What a loop and the nodes of its body read of the nodes outside."""
+    reads = [read for template in loop.state.values() for read in template.reads]
+    if loop.while_ is not None:
+        reads += loop.while_.reads
+    inner: list[Read] = []
+    if loop.until is not None:
+        inner += loop.until.reads
+    for template in loop.next.values():
+        inner += template.reads
+    for number, parts in enumerate(loop.body.nodes):
+        for template in parts.inputs.values():
+            inner += template.reads
+        inner += [Read("node", name) for name in loop.body.others(number)]
+    return reads + [read for read in inner if read.name not in loop.body.index]
+
+
+class Compilation:
+    """The compiled form of workflows, each made once, whoever asks."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Compiled] = {}  # by identity: a Compiled holds its workflow
+
+    def of(self, workflow: Workflow) -> Compiled:
+        """The compiled form of `workflow`."""
+        found = self._known.get(id(workflow))
+        if found is None:
+            found = self._known[id(workflow)] = Compiled(workflow)
+        return found
