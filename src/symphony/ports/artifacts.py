@@ -70,12 +70,19 @@ class ArtifactStore(Protocol):
     """Bytes by content. Every adapter passes tests/contracts/test_artifact_store.py.
 
     Blocking and thread-safe: the engine calls it from worker threads. A body is durable when
-    `put` returns. Reads are verified: a body that no longer matches its digest raises
-    `ArtifactCorrupt`; one that is not there, `ArtifactMissing`.
+    `put` returns, or, without `durable`, when `settle` does, which serves many bodies and links
+    at once; this process may read it in between. Reads are verified: a body that no longer matches
+    its digest raises `ArtifactCorrupt`; one that is not there, `ArtifactMissing`.
     """
 
     def put(
-        self, body: bytes, *, content_type: str, name: str | None = None, encoding: str = "bytes"
+        self,
+        body: bytes,
+        *,
+        content_type: str,
+        name: str | None = None,
+        encoding: str = "bytes",
+        durable: bool = True,
     ) -> ArtifactRef: ...
     def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef: ...
     def get(self, digest: Digest) -> bytes: ...
@@ -96,8 +103,12 @@ class ArtifactStore(Protocol):
         """Newest first."""
         ...
 
-    def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
+    def link(self, ref: ArtifactRef, provenance: Provenance, *, durable: bool = True) -> None:
         """Record that a run refers to `ref`, its sealed body included, and how it came to be."""
+        ...
+
+    def settle(self) -> None:
+        """Return once all that was put and linked before is durable. Raises StorageFull, IoFailed."""
         ...
 
     def unlink_run(self, run_id: str) -> None:

@@ -92,7 +92,7 @@ def test_those_who_wait_for_the_disk_together_share_a_commit() -> None:
     async def run() -> int:
         plan, store = make_plan([PlanNode("a")], [()]), MemoryStore()
         replay = Replay(plan, limit=1)
-        recorder = Recorder(store, replay, Feed(replay, store.records), lambda error: None)
+        recorder = Recorder(store, replay, Feed(replay, store.records), lambda error: None, lambda: None)
         recorder.record((Code.BEGUN, 0, 1.0, 1))
         await asyncio.gather(*(recorder.durable() for _ in range(10)))
         committed = len(store.batches)

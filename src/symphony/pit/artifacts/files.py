@@ -4,7 +4,7 @@ import hashlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +14,7 @@ import msgspec
 from symphony.pit.artifacts.failures import file_lock
 from symphony.pit.artifacts.ledger import Ledger
 from symphony.pit.artifacts.objects import ObjectFiles, Staged, Stored
-from symphony.pit.artifacts.records import Gone, Linked, Put, Unlinked
+from symphony.pit.artifacts.records import Gone, Linked, Put, Record, Unlinked
 from symphony.pit.artifacts.rules import (
     MIN_AGE_S,
     PREFIX,
@@ -23,10 +23,16 @@ from symphony.pit.artifacts.rules import (
     check_labels,
     missing,
 )
+from symphony.pit.artifacts.unsettled import Unsettled
 from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance
 from symphony.ports.values import ArtifactRef, Digest
 
 logger = logging.getLogger(__name__)
+
+SOON_BYTES_MAX = 1 << 20
+"""Larger bodies are always synced at once: sharing the sync would gain nothing, and they wait in memory."""
+UNSETTLED_BYTES_MAX = 16 << 20
+"""Bodies that wait for a sync hold no more memory than that; then who puts the next one syncs."""
 
 _PAGE = 100
 _RECOVERED = "recovered"
@@ -35,7 +41,8 @@ _RECOVERED = "recovered"
 class FileArtifacts:
     """`symphony.ports.artifacts.ArtifactStore` in a directory, made at the first `put`.
 
-    A body is durable when `put` returns, its name too; a link when `link` returns. Bodies stay
+    A body is durable when `put` returns, its name too, a link when `link` returns, or all of them when
+    `settle` returns, for which they are synced together and logged in one piece. Bodies stay
     until `collect` finds them old and unreferenced. Under `root`:
     `objects/ab/cdef…` (0444, never changed), `tmp/` (bodies being written), `records.log` (names,
     types, provenance and references: the truth), `index.db` (made of it, may be deleted at any
@@ -51,15 +58,24 @@ class FileArtifacts:
         self._told = False
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
         self._unclaimed_mutex = threading.Lock()
+        self._unsettled = Unsettled(self._write)
 
     def put(
-        self, body: bytes, *, content_type: str, name: str | None = None, encoding: str = "bytes"
+        self,
+        body: bytes,
+        *,
+        content_type: str,
+        name: str | None = None,
+        encoding: str = "bytes",
+        durable: bool = True,
     ) -> ArtifactRef:
-        """Store a body; cheap if it is there already and intact."""
+        """Store a body; cheap if it is there already and intact. Without `durable`, `settle` syncs it."""
         check_labels(name, content_type)
         self._get_ready()
         digest = Digest(hashlib.sha256(body).hexdigest())
-        if not self._refreshed(digest, len(body), name, content_type):
+        if not durable and len(body) <= SOON_BYTES_MAX:
+            self._put_soon(digest, body, name, content_type)
+        elif not self._refreshed(digest, len(body), name, content_type):
             self._objects.require_room(len(body))
             with self._objects.staged() as staged:
                 self._objects.fill(staged, body)
@@ -127,23 +143,33 @@ class FileArtifacts:
             if len(page) < _PAGE:
                 return
 
-    def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
-        """Record durably that a run refers to `ref`: its body now stays until `unlink_run`.
+    def link(self, ref: ArtifactRef, provenance: Provenance, *, durable: bool = True) -> None:
+        """Record that a run refers to `ref`: its body now stays until `unlink_run`.
 
-        Linking again is harmless. Raises ArtifactMissing if the body is not there.
+        Linking again is harmless. Without `durable`, `settle` makes the record durable. Raises
+        ArtifactMissing if the body is not there.
         """
         if ref.sealed is not None:
-            self.link(ArtifactRef(digest=ref.sealed, size=0), provenance)
+            self.link(ArtifactRef(digest=ref.sealed, size=0), provenance, durable=durable)
         if self._objects.stat(ref.digest) is None:
             raise missing(ref.digest)
+        if not durable:
+            self._unsettled.add(Linked(ref.digest, provenance, ref.name, self._claimed(ref)))
+            return
+        self.settle()  # the log keeps the order: a body is known before a run refers to it
         with self._sharing():
             if self._objects.stat(ref.digest) is None:  # collected just now
                 raise missing(ref.digest)
             linked = Linked(ref.digest, provenance, ref.name, self._claimed(ref))
             self._ledger.append(linked, durable=True)
 
+    def settle(self) -> None:
+        """Make durable all that was put and linked before without being so. Other processes see it then."""
+        self._unsettled.settle()
+
     def unlink_run(self, run_id: str) -> None:
         """Forget what a run refers to. Unknown runs are no error."""
+        self.settle()
         if self.root.is_dir():
             self._ledger.append(Unlinked(run_id), durable=True)
 
@@ -157,6 +183,7 @@ class FileArtifacts:
         if not self.root.is_dir():
             return Collected(0, 0)
         self._get_ready()
+        self.settle()
         self._objects.clear_strays()
         if damaged := self._ledger.judged(lambda index: index.position().damaged):
             logger.warning("%s has %d damaged lines: nothing is deleted", self.root / "records.log", damaged)
@@ -173,13 +200,15 @@ class FileArtifacts:
         return total
 
     def close(self) -> None:
-        """Close what is open; the next use opens it again."""
+        """Settle, and close what is open; the next use opens it again."""
+        self.settle()
         self._ledger.close()
 
     # -- within
 
     def _tell_damage(self) -> None:
-        """Say, once, that not all is known."""
+        """Say, once, that not all is known. What this process has put is known."""
+        self.settle()
         damaged = 0 if self._told else self._ledger.ask(lambda index: index.position().damaged)
         if damaged:
             self._told = True
@@ -200,6 +229,37 @@ class FileArtifacts:
         """Keep collections out. Any number of writers may share."""
         with file_lock(self.root / "collect.lock", exclusive=False):
             yield
+
+    def _put_soon(self, digest: Digest, body: bytes, name: str | None, content_type: str) -> None:
+        """Write a body where it belongs, for a later sync."""
+        if digest not in self._unsettled:
+            if self._objects.intact(digest, len(body)):
+                self._objects.touch(digest, sync=False)
+            else:
+                self._place(digest, body)
+        found = self._objects.stat(digest)
+        put = Put(digest, len(body), content_type, name, found.changed_at if found else 0.0)
+        if name is not None:
+            self._count_unclaimed(name, digest)
+        self._unsettled.add(put, digest, body)
+        if self._unsettled.size > UNSETTLED_BYTES_MAX:
+            self.settle()
+
+    def _place(self, digest: Digest, body: bytes) -> None:
+        self._objects.require_room(len(body))
+        with self._objects.staged() as staged:
+            self._objects.fill(staged, body)
+            self._objects.seal(staged, sync=False)
+            self._objects.publish(staged, digest, sync=False)
+
+    def _write(self, bodies: Mapping[Digest, bytes], records: Sequence[Record]) -> None:
+        """Sync bodies, then log what is known of them: what the log names is on the disk."""
+        with self._sharing():
+            for digest, body in bodies.items():
+                if self._objects.stat(digest) is None:  # collected in between
+                    self._place(digest, body)
+            self._objects.sync(bodies)
+            self._ledger.append(*records, durable=True)
 
     def _refreshed(self, digest: Digest, size: int, name: str | None, content_type: str) -> bool:
         """Was an intact body there already? Then it counts as put now."""
@@ -223,8 +283,11 @@ class FileArtifacts:
     def _log_put(self, digest: Digest, size: int, name: str | None, content_type: str, at: float) -> None:
         self._ledger.append(Put(digest, size, content_type, name, at), durable=name is not None)
         if name is not None:
-            with self._unclaimed_mutex:
-                self._unclaimed[name, digest] += 1
+            self._count_unclaimed(name, digest)
+
+    def _count_unclaimed(self, name: str, digest: Digest) -> None:
+        with self._unclaimed_mutex:
+            self._unclaimed[name, digest] += 1
 
     def _claimed(self, ref: ArtifactRef) -> int:
         """How often this store itself has put what is now linked: that name is a run's, not a person's."""

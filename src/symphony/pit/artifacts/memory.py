@@ -49,9 +49,15 @@ class MemoryArtifacts:
         self._mutex = threading.RLock()
 
     def put(
-        self, body: bytes, *, content_type: str, name: str | None = None, encoding: str = "bytes"
+        self,
+        body: bytes,
+        *,
+        content_type: str,
+        name: str | None = None,
+        encoding: str = "bytes",
+        durable: bool = True,
     ) -> ArtifactRef:
-        """Store a body."""
+        """Store a body. Nothing here is `durable`."""
         check_labels(name, content_type)
         digest = Digest(hashlib.sha256(body).hexdigest())
         with self._mutex:
@@ -122,7 +128,7 @@ class MemoryArtifacts:
             newest = list(self._entries)[::-1][: max(limit, 0)]
             return iter([self._record(digest) for digest in newest])
 
-    def link(self, ref: ArtifactRef, provenance: Provenance) -> None:
+    def link(self, ref: ArtifactRef, provenance: Provenance, *, durable: bool = True) -> None:
         """Record that a run refers to `ref`. Raises ArtifactMissing."""
         if ref.sealed is not None:
             self.link(ArtifactRef(digest=ref.sealed, size=0), provenance)
@@ -133,6 +139,9 @@ class MemoryArtifacts:
             entry.links[provenance.run_id, provenance.node, provenance.port] = provenance
             if ref.name is not None and (claimed := self._unclaimed.pop((ref.name, ref.digest), 0)):
                 entry.names[ref.name] -= claimed
+
+    def settle(self) -> None:
+        """Nothing waits."""
 
     def unlink_run(self, run_id: str) -> None:
         """Forget what a run refers to."""

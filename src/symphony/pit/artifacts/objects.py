@@ -1,7 +1,8 @@
 """Bodies as files named by their digest: `objects/ab/cdef…`, written once, never changed.
 
 Only files: what is known about the bodies is in `records`, who may delete them in `files`.
-A body is written to `tmp/`, fsynced, renamed to its place, and the directory fsynced.
+A body is written to `tmp/`, fsynced, renamed to its place, and the directory fsynced; or renamed first,
+and many files and directories fsynced together.
 """
 
 import fcntl
@@ -10,7 +11,9 @@ import io
 import logging
 import os
 import stat
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -25,6 +28,7 @@ CHUNK_BYTES = 1 << 20
 SPARE_BYTES = 16 << 20
 """Room that bodies leave on the disk, so that journals and indexes can still be written."""
 
+_SYNCS_AT_ONCE = 16
 _CHECK_SPACE_EVERY = 64 << 20
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -42,7 +46,7 @@ class Stored(NamedTuple):
 
 
 class Staged:
-    """A body on its way: a locked temporary file, durable once `seal` has returned."""
+    """A body on its way: a locked temporary file, durable once `seal` has synced it."""
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path, self._fd = path, fd
@@ -54,9 +58,10 @@ class Staged:
             view = view[os.write(self._fd, view) :]
         self.size += len(chunk)
 
-    def seal(self) -> None:
+    def seal(self, *, sync: bool) -> None:
         os.fchmod(self._fd, 0o400)
-        os.fsync(self._fd)
+        if sync:
+            os.fsync(self._fd)
 
     def now_s(self) -> float:
         return os.fstat(self._fd).st_mtime
@@ -92,12 +97,12 @@ class ObjectFiles:
         with io_errors(f"store a body in {self._objects}"):
             staged.write(body)
 
-    def seal(self, staged: Staged) -> None:
+    def seal(self, staged: Staged, *, sync: bool = True) -> None:
         with io_errors(f"store a body in {self._objects}"):
-            staged.seal()
+            staged.seal(sync=sync)
 
-    def publish(self, staged: Staged, digest: Digest) -> None:
-        """Move a sealed body to its place; durable on return."""
+    def publish(self, staged: Staged, digest: Digest, *, sync: bool = True) -> None:
+        """Move a sealed body to its place; with `sync` durable on return."""
         target = self._place(digest)
         with io_errors(f"store a body in {self._objects}"):
             try:
@@ -105,7 +110,21 @@ class ObjectFiles:
             except FileNotFoundError:
                 self.prepare()
                 staged.path.rename(target)
-            sync_directory(target.parent)
+            if sync:
+                sync_directory(target.parent)
+
+    def sync(self, digests: Collection[Digest]) -> None:
+        """Make objects in their places durable. At once, since the disk serves many syncs in one go."""
+        with io_errors(f"store a body in {self._objects}"):
+            places = [self._place(digest) for digest in digests]
+            folders = list({place.parent for place in places})
+            if len(places) == 1:
+                _sync_file(places[0])
+                sync_directory(folders[0])
+                return
+            with ThreadPoolExecutor(min(_SYNCS_AT_ONCE, len(places) or 1)) as pool:
+                deque(pool.map(_sync_file, places), 0)
+                deque(pool.map(sync_directory, folders), 0)
 
     def touch(self, digest: Digest, *, sync: bool) -> bool:
         """Mark an object as just written, and durable with `sync`; False if it is not there."""
@@ -296,6 +315,14 @@ class ObjectFiles:
             os.close(fd)
             raise corrupt(digest, "something else than a file is in its place")
         return io.FileIO(fd, "rb")
+
+
+def _sync_file(place: Path) -> None:
+    fd = os.open(place, _READ)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class _Verifying(io.RawIOBase):

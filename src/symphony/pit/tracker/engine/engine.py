@@ -161,7 +161,9 @@ class Engine:
 
     def _assemble(self) -> None:
         """The parts that need the loop of the run."""
-        self._recorder = Recorder(self._store, self.replay, self.feed, self._halt)
+        self._recorder = Recorder(
+            self._store, self.replay, self.feed, self._halt, self._executor.artifacts.settle
+        )
         self._transitions = Transitions(
             self.machine, self._bindings, self._executor, self._recorder, self.clock, self._aside
         )

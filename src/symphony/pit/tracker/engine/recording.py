@@ -21,14 +21,20 @@ class Recorder:
     """
 
     def __init__(
-        self, store: JournalStore, replay: Replay, feed: Feed, failed: Callable[[SymphonyError], None]
+        self,
+        store: JournalStore,
+        replay: Replay,
+        feed: Feed,
+        failed: Callable[[SymphonyError], None],
+        settle: Callable[[], None],
     ) -> None:
+        """`settle` makes the bodies durable that records may refer to; it is called before each commit."""
         self._loop = asyncio.get_running_loop()
         self._replay, self._feed, self._failed = replay, feed, failed
         self._waiting: set[asyncio.Future[None]] = set()
         self._error: JournalFailed | None = None
         self._store = store
-        self._writer = store.writer(self._committed, self._journal_failed)
+        self._writer = store.writer(self._committed, self._journal_failed, settle)
         self._flushing: asyncio.TimerHandle | None = None
         self._joining: list[asyncio.Future[None]] = []  # of those, who wait for the next commit
 

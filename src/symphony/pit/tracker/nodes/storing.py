@@ -26,7 +26,11 @@ CONTENT_TYPES = {
 
 
 class ValueStore:
-    """Stores, loads and seals the values of one run. Thread-safe."""
+    """Stores, loads and seals the values of one run. Thread-safe.
+
+    What it stores is durable before the record that refers to it: the run's recorder settles the
+    artifact store before each commit.
+    """
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -73,13 +77,13 @@ class ValueStore:
         """Store a value. One with secrets has two bodies: people see `***`, the run opens the sealed one."""
         form, sealed = self._sealer.seal(value), None
         if form is not value:
-            sealed = self._artifacts.put(encode_value(form), content_type=SEALED).digest
+            sealed = self._artifacts.put(encode_value(form), content_type=SEALED, durable=False).digest
             masked = hidden(form)
             assert not isinstance(masked, ArtifactRef)
             value = masked
         body, encoding, _ = body_of(value)
         kind = content_type or CONTENT_TYPES[encoding]
-        ref = self._artifacts.put(body, content_type=kind, name=name, encoding=encoding)
+        ref = self._artifacts.put(body, content_type=kind, name=name, encoding=encoding, durable=False)
         return ref if sealed is None else msgspec.structs.replace(ref, sealed=sealed)
 
     def store_outputs(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Mapping[str, StoredValue]:
@@ -144,7 +148,7 @@ class ValueStore:
             created_at=self._resources.clock.now_s(),
             inputs={k: value_digest(v) for k, v in inputs.items() if not self._sealer.holds_secret(v)},
         )
-        self._artifacts.link(ref, provenance)
+        self._artifacts.link(ref, provenance, durable=False)
 
     def keep_declared(
         self, work: Work, outputs: Mapping[str, StoredValue], node: str
@@ -171,7 +175,7 @@ class ValueStore:
                 run_id=self._resources.run_id, node=node, port=name, operator="output", version="",
                 created_at=self._resources.clock.now_s(),
             )  # fmt: skip
-            self._artifacts.link(kept, made)
+            self._artifacts.link(kept, made, durable=False)
         return kept
 
     # ---- secrets --------------------------------------------------------------------------

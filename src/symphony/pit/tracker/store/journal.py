@@ -46,7 +46,7 @@ from symphony.pit.tracker.store.journal_rows import (
     upgrade,
     write_new,
 )
-from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, Writer
+from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, Settle, Writer
 
 __all__ = [
     "FORMAT", "Buffer", "Fenced", "JournalDamaged", "JournalFailed", "JournalNewer", "JournalStore",
@@ -127,8 +127,8 @@ class JournalStore(Protocol):
         """The results of another run that this one takes, by the nodes' full names."""
         ...
 
-    def writer(self, committed: Committed, failed: Failed) -> Buffer:
-        """What gathers records and commits them here."""
+    def writer(self, committed: Committed, failed: Failed, settle: Settle) -> Buffer:
+        """What gathers records and commits them here, each time after `settle`."""
         ...
 
     def close(self) -> None: ...
@@ -160,9 +160,9 @@ class MemoryStore:
         """There is no other run."""
         return {}
 
-    def writer(self, committed: Committed, failed: Failed) -> Buffer:
+    def writer(self, committed: Committed, failed: Failed, settle: Settle) -> Buffer:
         """One that commits in the caller's thread."""
-        return Buffer(self, committed, failed)
+        return Buffer(self, committed, failed, settle)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -290,9 +290,9 @@ class SqliteStore:
                 found[str(name)] = body
             return found
 
-    def writer(self, committed: Committed, failed: Failed) -> Buffer:
+    def writer(self, committed: Committed, failed: Failed, settle: Settle) -> Buffer:
         """One that commits in a thread of its own."""
-        return Writer(self, committed, failed)
+        return Writer(self, committed, failed, settle)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it. Blocking.

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.store.journal_rows import JournalFailed
 
@@ -21,17 +22,26 @@ Committed: TypeAlias = Callable[[list[Record]], None]
 Failed: TypeAlias = Callable[[JournalFailed], None]
 """Called there when a commit has failed; nothing follows it."""
 Reached: TypeAlias = Callable[[], None]
+Settle: TypeAlias = Callable[[], None]
+"""Makes durable what is stored elsewhere. Where it raises SymphonyError, the journal has failed."""
+
+
+def _nothing() -> None:
+    """Nothing is stored elsewhere."""
 
 
 class Buffer:
     """Gathers the records of one run and who waits for them; `flush` commits them.
 
     Only the event loop's thread calls its methods. After a failed commit nothing else is written,
-    and no barrier is reached any more.
+    and no barrier is reached any more. `settle` is called before each commit: it makes durable the
+    bodies that records may refer to.
     """
 
-    def __init__(self, store: "JournalStore", committed: Committed, failed: Failed) -> None:
-        self._store, self._committed, self._failed = store, committed, failed
+    def __init__(
+        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = _nothing
+    ) -> None:
+        self._store, self._committed, self._failed, self._settle = store, committed, failed, settle
         self._buffer: list[Record] = []
         self._waiters: list[Reached] = []
         self._error: JournalFailed | None = None
@@ -73,8 +83,11 @@ class Buffer:
             return
         try:
             if records:
+                self._settle()
                 self._store.commit(records)
-        except JournalFailed as error:
+        except SymphonyError as error:
+            if not isinstance(error, JournalFailed):
+                error = JournalFailed(error.message, details=error.details, hint=error.hint)
             self._error = error
             self._failed(error)
             return
@@ -86,8 +99,10 @@ class Buffer:
 class Writer(Buffer):
     """A buffer that commits in a thread of its own."""
 
-    def __init__(self, store: "JournalStore", committed: Committed, failed: Failed) -> None:
-        super().__init__(store, committed, failed)
+    def __init__(
+        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = _nothing
+    ) -> None:
+        super().__init__(store, committed, failed, settle)
         self._queue: queue.SimpleQueue[tuple[list[Record], list[Reached]] | Reached] = queue.SimpleQueue()
         self._interval = sys.getswitchinterval()
         self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)

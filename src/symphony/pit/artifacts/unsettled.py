@@ -1,0 +1,53 @@
+"""Bodies and records of a store that are written but not durable yet: one sync makes many of them so."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from symphony.pit.artifacts.records import Record
+from symphony.ports.values import Digest
+
+Write: TypeAlias = Callable[[Mapping[Digest, bytes], Sequence[Record]], None]
+"""Makes bodies and records durable, the bodies first. If it raises, nothing counts as written."""
+
+
+class Unsettled:
+    """Thread-safe. What a `settle` in another thread is writing just now, `settle` waits for."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._bodies: dict[Digest, bytes] = {}
+        self._records: list[Record] = []
+        self._mutex = threading.Lock()
+        self._settling = threading.Lock()
+        self.size = 0
+        """Bytes of the bodies that wait."""
+
+    def __contains__(self, digest: Digest) -> bool:
+        return digest in self._bodies
+
+    def add(self, record: Record, digest: Digest | None = None, body: bytes = b"") -> None:
+        """Remember a record, and with `digest` the body that it is about."""
+        with self._mutex:
+            self._records.append(record)
+            if digest is not None and digest not in self._bodies:
+                self._bodies[digest] = body
+                self.size += len(body)
+
+    def settle(self) -> None:
+        """Return once all that was added before is durable. Raises what `write` raises, losing nothing."""
+        with self._settling:
+            with self._mutex:
+                bodies, self._bodies = self._bodies, {}
+                records, self._records = self._records, []
+                self.size = 0
+            if not records:
+                return
+            try:
+                self._write(bodies, records)
+            except BaseException:
+                with self._mutex:
+                    self._bodies = bodies | self._bodies
+                    self._records[:0] = records
+                    self.size = sum(map(len, self._bodies.values()))
+                raise
