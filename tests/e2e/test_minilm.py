@@ -12,6 +12,8 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from symphony.kit import instruments
@@ -92,6 +94,50 @@ def test_a_text_has_the_same_vector_alone_and_in_company(model: MiniLM) -> None:
     texts = ["short", "a rather longer text " * 20, "short"]
     vectors = model.invoke({"texts": [*texts]}, {}, lambda: False)["vectors"]
     assert vectors == [model.embed(text) for text in texts]
+
+
+def test_vectors_are_bit_for_bit_those_of_one_caller_with_two_threads_within_operators(
+    model: MiniLM,
+) -> None:
+    """As all were made until the texts of a call were spread over threads."""
+    code = Path(__file__).read_text()
+    texts = ["", "short", code, *code.split("\n\n\n"), "a rather longer text " * 20, "short"]
+    tokens = WordPiece.from_text(read_verified(locate(), VOCABULARY).decode())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = 2, 1
+    session = onnxruntime.InferenceSession(
+        read_verified(locate(), WEIGHTS), options, providers=["CPUExecutionProvider"]
+    )
+
+    def before(text: str) -> list[float]:
+        windows, total = tokens.windows(text, tokens_max=256), np.zeros(384)
+        for window in windows:
+            ids = np.array([window], dtype=np.int64)
+            feeds = {
+                "input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)
+            }  # fmt: skip
+            total += session.run(["last_hidden_state"], feeds)[0][0].sum(axis=0, dtype=np.float64)
+        pooled = total / sum(map(len, windows))
+        unit = pooled / max(float(np.linalg.norm(pooled)), 1e-12)
+        return [float(number) for number in unit.round(7)]
+
+    expected = [before(text) for text in texts]
+    for threads in (1, 2):
+        some = MiniLM(locate(), threads=threads)
+        assert some.invoke({"texts": [*texts]}, {}, lambda: False) == {"vectors": expected}
+    for text, vector in zip(texts, expected, strict=True):
+        assert model.invoke({"texts": [text]}, {}, lambda: False) == {"vectors": [vector]}
+
+
+def test_a_cancelled_call_embeds_no_further_text(model: MiniLM) -> None:
+    asked: list[int] = []
+
+    def cancelled() -> bool:
+        asked.append(1)
+        return len(asked) > 3
+
+    assert len(model.invoke({"texts": ["one"] * 100}, {}, cancelled)["vectors"]) == 3  # type: ignore[arg-type]
+    assert model.invoke({"texts": ["one"]}, {}, lambda: True) == {"vectors": []}
 
 
 @pytest.mark.parametrize(
