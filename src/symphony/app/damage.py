@@ -12,8 +12,9 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.database import SUMMED, Broken, check_structure, database_errors
 from symphony.pit.artifacts.objects import CHUNK_BYTES, ObjectFiles
 from symphony.pit.artifacts.records import Gone, Linked, Put, RecordLog, Unlinked
+from symphony.pit.tracker.store.following import replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalNewer, examine
-from symphony.pit.tracker.store.runs import Runs, replay_of
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing
 from symphony.ports.clock import Clock
 from symphony.ports.values import Digest

@@ -40,10 +40,9 @@ from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, remove
 from symphony.pit.tracker.store.journal_rows import journal_errors
-from symphony.pit.tracker.store.keeping import ENDED
 from symphony.pit.tracker.store.locks import RunLock
 from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
-from symphony.pit.tracker.store.runs import end_escaped
+from symphony.pit.tracker.store.runs import ENDED, end_escaped
 from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.runs import RunResult
 from symphony.ports.values import Value
@@ -73,6 +72,7 @@ class Launcher:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._tasks: set[asyncio.Task[RunResult]] = set()
+        self._writing: asyncio.Future[None] | None = None
         self.ran = False
         """Has any run begun?"""
 
@@ -82,6 +82,8 @@ class Launcher:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
 
     def plan(
         self,
@@ -332,6 +334,7 @@ class Launcher:
                 store.close()  # it is closed already, unless the engine never came to it
                 log.close()
                 if lock is not None:
+                    self._remember(prepared.meta, engine)
                     lock.release()
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
@@ -345,6 +348,13 @@ class Launcher:
         return RunHandle(
             job.run_id, engine, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
         )
+
+    def _remember(self, meta: RunMeta, engine: Engine) -> None:
+        """Lists know the run that has ended; this is written beside whatever comes next."""
+        runs = self._parts.runs
+        runs.ended(meta, engine.replay)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.get_running_loop().run_in_executor(None, runs.flush)
 
     def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
         """Draws a trace of the run while it goes on, if traces are wanted."""

@@ -160,3 +160,4 @@ class Parts:
         logs = self.config.logs
         keep = Keep(days=logs.keep_days, runs=logs.keep_runs, megabytes=logs.max_mb)
         retain_logs(self.runs, keep, self.clock.now_s())
+        self.runs.close()

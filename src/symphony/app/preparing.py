@@ -19,8 +19,8 @@ from symphony.pit.tracker.nodes.graphs import Graph, graph_of
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.store.documents import Recorded, record_children, recorded_form
+from symphony.pit.tracker.store.following import CONCURRENCY
 from symphony.pit.tracker.store.journal import RunMeta
-from symphony.pit.tracker.store.runs import CONCURRENCY
 from symphony.ports.values import StoredValue, Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog

@@ -15,9 +15,9 @@ from symphony.app.parts import Parts
 from symphony.app.preparing import PreparedWorkflow
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.store.keeping import ENDED, Pruned, foreseen, prune
+from symphony.pit.tracker.store.keeping import Pruned, foreseen, prune
 from symphony.pit.tracker.store.logs import routed_streams
-from symphony.pit.tracker.store.runs import Runs
+from symphony.pit.tracker.store.runs import ENDED, Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.models import Models

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from symphony.ports.runs import RunEvent, RunResult, RunStatus
+from symphony.ports.runs import RunEvent, RunStatus
 
 EVERY_S: Final = 0.2
 _GOING: Final = (RunStatus.PENDING, RunStatus.RUNNING)
@@ -14,7 +14,7 @@ class Journal(Protocol):
     """What is read of the runs."""
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]: ...
-    def result(self, run_id: str) -> RunResult: ...
+    def status(self, run_id: str) -> RunStatus: ...
 
 
 def pause() -> None:
@@ -35,7 +35,7 @@ def events(
     The status is read before the events: what happened until then is never missed.
     """
     while True:
-        going = follow and runs.result(run_id).status in _GOING
+        going = follow and runs.status(run_id) in _GOING
         for event in runs.events(run_id, since):
             since = event.seq
             yield event

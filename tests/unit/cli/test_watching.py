@@ -182,10 +182,10 @@ class Journal:
     steps: list[tuple[RunStatus, list[RunEvent]]]
     seen: list[RunEvent] = field(default_factory=list)
 
-    def result(self, run_id: str) -> RunResult:
+    def status(self, run_id: str) -> RunStatus:
         status, fresh = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
         self.seen += [e for e in fresh if e not in self.seen]
-        return RunResult(run_id=run_id, status=status)
+        return status
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
         return iter([e for e in self.seen if e.seq > since])

@@ -122,9 +122,34 @@ def _prepare(connection: sqlite3.Connection, application: int, schema: str, form
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     if marked == 0:
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
-            raise Broken("it belongs to another application")
-        connection.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA application_id={application}; COMMIT;")
+        _fill(connection, application, schema)
+
+
+def _fill(connection: sqlite3.Connection, application: int, schema: str) -> None:
+    """Make the tables in an empty file, unless another process has just done so."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        if connection.execute("PRAGMA application_id").fetchone() != (application,):
+            if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
+                raise Broken("it belongs to another application")
+            for statement in _statements(schema):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA application_id={application}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: `executescript` would end the transaction that it is in."""
+    statement = ""
+    for piece in script.split(";")[:-1]:
+        statement += f"{piece};"
+        if sqlite3.complete_statement(statement):  # a trigger has semicolons inside
+            yield statement
+            statement = ""
 
 
 def _emptied(connection: sqlite3.Connection, former: frozenset[int]) -> int:

@@ -9,12 +9,10 @@ from pathlib import Path
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.store.locks import RunBusy
 from symphony.pit.tracker.store.logs import older
-from symphony.pit.tracker.store.runs import RunNotFound, Runs
+from symphony.pit.tracker.store.runs import ENDED, RunNotFound, Runs
 from symphony.ports.artifacts import ArtifactStore, Collected
 from symphony.ports.runs import RunStatus, RunSummary
 
-ENDED = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
-"""Runs that nothing can go on with. All others are kept whatever their age."""
 NOTHING = Collected(0, 0)
 _DAY_S = 86_400.0
 
@@ -55,11 +53,9 @@ def prunable(
 
     What cannot be read is not deleted either: it is told to `passed_over`.
     """
-    for run_id in runs.ids()[keep:]:
-        try:
-            found = runs.summary(run_id)
-        except SymphonyError as error:
-            passed_over(error)
+    for _, found in runs.summaries(runs.ids()[keep:]):
+        if isinstance(found, SymphonyError):
+            passed_over(found)
             continue
         ended = found.finished_at
         if found.status in statuses and found.status in ENDED and ended is not None and ended < before_s:

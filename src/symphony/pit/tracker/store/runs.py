@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,8 +15,9 @@ from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import Replay, shown_outputs
-from symphony.pit.tracker.core.structure import plan_of
 from symphony.pit.tracker.store import journal
+from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
+from symphony.pit.tracker.store.following import RunReader, replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, Request, RunMeta
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.locks import RunLock
@@ -23,11 +25,13 @@ from symphony.pit.tracker.store.logs import LogLine, Stream, follow_log, older, 
 from symphony.pit.tracker.store.requests import Control, Reached
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
-from symphony.workflow import loads
-from symphony.workflow.compiled import Compiled
 
-CONCURRENCY = 64
-"""Nodes that run at once unless a run says otherwise."""
+READERS_MAX = 4
+"""Runs that are followed at once without being read from the start again."""
+ENDED = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
+"""Runs that nothing can go on with."""
+INDEX = "ended.index"
+_MANY = 500
 _DONE = (NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED)
 
 
@@ -44,6 +48,9 @@ class Runs:
         self._home = home
         self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
         self._control, self._unlink = Control(self, clock), unlink
+        self._index = EndedRuns(self._journals / INDEX)
+        self._readers: dict[str, RunReader] = {}
+        self._reading = threading.Lock()
 
     def journal_path(self, run_id: str) -> Path:
         """The run's journal."""
@@ -85,45 +92,104 @@ class Runs:
         status: RunStatus | None = None,
         passed_over: Callable[[SymphonyError], object] = lambda _: None,
     ) -> "list[RunSummary]":
-        """The newest runs, damaged ones too; others that cannot be read are told to `passed_over`."""
+        """The newest runs, damaged ones too; others that cannot be read are told to `passed_over`.
+
+        Journals of ended runs are read only where the index does not know them as they are now.
+        """
         out: list[RunSummary] = []
-        for run_id in self.ids():
-            try:
-                summary = self.summary(run_id)
-            except JournalDamaged as error:
-                summary = _damaged(run_id, self.journal_path(run_id), error)
-            except SymphonyError as error:
-                passed_over(error)
+        for run_id, found in self.summaries(self.ids()):
+            if isinstance(found, JournalDamaged):
+                summary = _damaged(run_id, self.journal_path(run_id), found)
+            elif isinstance(found, SymphonyError):
+                passed_over(found)
                 continue
+            else:
+                summary = found
             if status is None or summary.status is status:
                 out.append(summary)
             if len(out) >= limit:
                 break
         return out
 
+    def summaries(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunSummary | SymphonyError]]:
+        """One line about each of these runs, or why there is none."""
+        try:
+            for at in range(0, len(run_ids), _MANY):
+                some = run_ids[at : at + _MANY]
+                rows = self._index.find(some)
+                for run_id in some:
+                    yield run_id, self._summary(run_id, rows.get(run_id))
+        finally:
+            self._index.flush()
+
+    def _summary(self, run_id: str, row: EndedRun | None) -> RunSummary | SymphonyError:
+        try:
+            if row is not None and row.stamp == stamp_of(self.journal_path(run_id)):
+                return row.summary
+            return self._read_summary(run_id)
+        except FileNotFoundError:
+            return _not_found(run_id)
+        except SymphonyError as error:
+            return error
+
     def summary(self, run_id: str) -> RunSummary:
-        """One line about a run."""
+        """One line about a run. Raises RunNotFound, JournalFailed."""
+        ((_, found),) = self.summaries([run_id])
+        if isinstance(found, SymphonyError):
+            raise found
+        return found
+
+    def _read_summary(self, run_id: str) -> RunSummary:
+        """From the journal; that of an ended run goes into the index."""
+        self._require(run_id)
+        stamp = stamp_of(self.journal_path(run_id))
         meta, replay = self._replayed(run_id)
-        status = self._status(run_id, replay)
-        nodes = replay.machine.root.plan.nodes
-        done = sum(replay.status(slot) in _DONE for slot in range(len(nodes)))
         with journal_errors(self.journal_path(run_id)):
-            workflow = str(msgspec.json.decode(meta.workflow)["name"])
-        return RunSummary(
-            run_id=run_id,
-            workflow=workflow,
-            status=status,
-            started_at=meta.created_at,
-            finished_at=replay.ended_at,
-            nodes_total=len(nodes),
-            nodes_done=done,
-            error=replay.ended[2] if replay.ended else None,
-            owner_pid=replay.owner if status is RunStatus.RUNNING else None,
-        )
+            found = summary_of(meta, replay, self._status(run_id, replay))
+        if replay.ended is not None:
+            self._index.add(EndedRun(stamp, found))
+        return found
+
+    def ended(self, meta: RunMeta, replay: Replay) -> None:
+        """The run has ended in this process, and its journal is closed: lists know it from now on.
+
+        Durable after `flush`.
+        """
+        if replay.ended is not None:
+            with contextlib.suppress(OSError):  # somebody has moved the home meanwhile
+                stamp = stamp_of(self.journal_path(meta.run_id))
+                self._index.add(EndedRun(stamp, summary_of(meta, replay, replay.ended[0])))
+
+    def flush(self) -> None:
+        """Write what lists are to know of runs that have `ended` here."""
+        if self._journals.is_dir():
+            self._index.flush()
+
+    def close(self) -> None:
+        """Let go of the index; it is opened again when it is needed."""
+        if self._journals.is_dir():
+            self._index.close()
 
     def status(self, run_id: str) -> RunStatus:
-        """Where the run stands. Raises RunNotFound, JournalFailed."""
-        return self._status(run_id, self._replayed(run_id)[1])
+        """Where the run stands; asked again and again, it reads only what is new.
+
+        Raises RunNotFound, JournalFailed.
+        """
+        row = self._index.find([run_id]).get(run_id)
+        with contextlib.suppress(FileNotFoundError):
+            if row is not None and row.stamp == stamp_of(self.journal_path(run_id)):
+                return row.summary.status
+        return self._status(run_id, self._reader(run_id).replay())
+
+    def _reader(self, run_id: str) -> RunReader:
+        """Of the runs that were looked at last, each has a reader."""
+        self._require(run_id)
+        with self._reading:
+            reader = self._readers.pop(run_id, None) or RunReader(self.journal_path(run_id))
+            self._readers[run_id] = reader
+            for old in [*self._readers][:-READERS_MAX]:
+                del self._readers[old]
+            return reader
 
     def result(self, run_id: str) -> RunResult:
         """The run as it stands, secrets hidden."""
@@ -136,17 +202,8 @@ class Runs:
         return result
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
-        """Every durable event with a `seq` after `since`."""
-        meta, records = self._recorded(run_id)
-        with journal_errors(self.journal_path(run_id)):
-            replay = _fresh(meta)
-            found = []
-            for record in records:
-                replay.apply(record)
-                event = replay.event(record, replay.seq)
-                if event.seq > since:
-                    found.append(event)
-        yield from found
+        """Every durable event with a `seq` after `since`; who asks again has only what is new read."""
+        yield from self._reader(run_id).events(since)
 
     def logs(
         self, run_id: str, node: str | None = None, *, stream: Stream | None = None
@@ -221,6 +278,8 @@ class Runs:
         lock.acquire(os.getpid())
         try:
             self._unlink(run_id)
+            self._readers.pop(run_id, None)
+            self._index.forget(run_id)
             journal.remove(self.journal_path(run_id))
             self.log_path(run_id).unlink(missing_ok=True)
             older(self.log_path(run_id)).unlink(missing_ok=True)
@@ -246,7 +305,7 @@ class Runs:
 
     def _require(self, run_id: str) -> None:
         if not self.journal_path(run_id).is_file():
-            raise RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
+            raise _not_found(run_id)
 
     def _status(self, run_id: str, replay: Replay) -> RunStatus:
         if replay.ended is not None:
@@ -266,18 +325,28 @@ def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
     return RunSummary(run_id=run_id, workflow="", status=RunStatus.DAMAGED, started_at=at, error=told)
 
 
-def replay_of(path: Path, meta: RunMeta, records: Sequence[Record]) -> Replay:
-    """What the records of the journal `path` say. Raises JournalFailed if they make no sense."""
-    with journal_errors(path):
-        replay = _fresh(meta)
-        for record in records:
-            replay.apply(record)
-        return replay
+def _not_found(run_id: str) -> RunNotFound:
+    return RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
 
 
-def _fresh(meta: RunMeta) -> Replay:
-    plan = plan_of(loads(meta.workflow, "json"), meta.recorded(), Compiled)
-    return Replay(plan, limit=meta.concurrency or CONCURRENCY)
+class _Named(msgspec.Struct):
+    name: str
+
+
+def summary_of(meta: RunMeta, replay: Replay, status: RunStatus) -> RunSummary:
+    """One line about a run that stands so."""
+    counts = replay.counts()
+    return RunSummary(
+        run_id=meta.run_id,
+        workflow=msgspec.json.decode(meta.workflow, type=_Named).name,
+        status=status,
+        started_at=meta.created_at,
+        finished_at=replay.ended_at,
+        nodes_total=sum(counts.values()),
+        nodes_done=sum(counts.get(one, 0) for one in _DONE),
+        error=replay.ended[2] if replay.ended else None,
+        owner_pid=replay.owner if status is RunStatus.RUNNING else None,
+    )
 
 
 def end_escaped(marks: Mapping[str, str]) -> int:

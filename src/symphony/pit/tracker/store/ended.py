@@ -1,0 +1,170 @@
+"""What lists say of runs that have ended: a row for each, so that nobody opens their journals. Blocking.
+
+Derived data. A row counts while the files of its journal are those that it was made of, by size and
+time of change, and it matches its checksum; a run without such a row is looked up in its journal, and
+gets one. The file itself is made anew when it is damaged, missing or of another version.
+"""
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from symphony.commons.checksums import row_sum
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.database import Broken, close_with, connect, database_errors, set_aside
+from symphony.ports.runs import RunSummary
+
+logger = logging.getLogger(__name__)
+
+_APPLICATION: Final = 0x53594531  # "SYE1"
+_SCHEMA: Final = """
+CREATE TABLE ended
+  (run_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, summary BLOB NOT NULL, sum INTEGER NOT NULL);
+"""
+_MANY: Final = 500
+_summary: Final = msgspec.msgpack.Decoder(RunSummary)
+
+
+def stamp_of(journal: Path) -> str:
+    """What tells whether a journal was written to: size and time of change of its files. Raises OSError."""
+    found = journal.stat()
+    told = f"{found.st_size}:{found.st_mtime_ns}"
+    try:
+        log = journal.with_name(f"{journal.name}-wal").stat()
+    except FileNotFoundError:
+        return told
+    # An empty log is one that somebody made who has read the journal.
+    return f"{told}:{log.st_size}:{log.st_mtime_ns}" if log.st_size else told
+
+
+class EndedRun(msgspec.Struct, frozen=True):
+    """One row. `stamp` is that of the journal from which the summary was made."""
+
+    stamp: str
+    summary: RunSummary
+
+
+class EndedRuns:
+    """The rows, in the file `path`, which is made when there is something to write.
+
+    Whatever is wrong with it costs time, never an answer: no method raises. Usable from any thread and
+    by several processes at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._db: sqlite3.Connection | None = None
+        self._pending: deque[EndedRun] = deque()
+        self.statements = 0  # how many rows or groups of rows were asked for or written
+
+    def find(self, run_ids: Sequence[str]) -> Mapping[str, EndedRun]:
+        """The sound rows of these runs. Whether their stamps still hold is for the caller to see."""
+        added = {one.summary.run_id: one for one in list(self._pending)}
+        out = {run_id: added[run_id] for run_id in run_ids if run_id in added}
+        with self._lock:
+            for at in range(0, len(run_ids), _MANY):
+                some = run_ids[at : at + _MANY]
+                places = ", ".join("?" * len(some))
+                query = f"SELECT run_id, stamp, summary, sum FROM ended WHERE run_id IN ({places})"  # noqa: S608
+                for row in self._do(query, [some], make=False):
+                    if (found := _row(row)) is not None:
+                        out[found.summary.run_id] = found
+        return out
+
+    def add(self, row: EndedRun) -> None:
+        """Keep a row, from the next `flush` on for good."""
+        self._pending.append(row)
+
+    def flush(self) -> None:
+        """Write what was added."""
+        with self._lock:
+            self._write()
+
+    def forget(self, run_id: str) -> None:
+        """The run has been deleted."""
+        with self._lock:
+            self._write()
+            self._do("DELETE FROM ended WHERE run_id = ?", [(run_id,)], make=False)
+
+    def close(self) -> None:
+        """Write what was added, and let go of the file."""
+        self.flush()
+        with self._lock:
+            db, self._db = self._db, None
+            if db is not None:
+                db.close()
+
+    def _write(self) -> None:
+        given = list[Sequence[object]]()
+        while self._pending:
+            given.append(_fields(self._pending.popleft()))
+        if given:
+            self._do("INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?)", given, make=True)
+
+    def _do(
+        self, query: str, given: Sequence[Sequence[object]], *, make: bool
+    ) -> Iterable[tuple[object, ...]]:
+        """The rows that a query gives, or none; in one transaction for all that are given."""
+        for _ in range(2):
+            try:
+                with database_errors(f"use {self._path}"):
+                    if self._db is None:
+                        if not make and not self._path.is_file():
+                            return []
+                        self._db = connect(self._path, application=_APPLICATION, schema=_SCHEMA)
+                        close_with(self, self._db)
+                    self.statements += 1
+                    return self._run(self._db, query, given)
+            except Broken as why:
+                self._let_go()
+                try:
+                    set_aside(self._path, why)
+                except SymphonyError:
+                    return []
+            except (SymphonyError, OSError) as error:  # busy, full or not ours to write
+                logger.debug("the index of ended runs is not used: %s", error)
+                return []
+        return []
+
+    @staticmethod
+    def _run(
+        db: sqlite3.Connection, query: str, given: Sequence[Sequence[object]]
+    ) -> Iterable[tuple[object, ...]]:
+        if len(given) == 1:
+            return db.execute(query, given[0]).fetchall()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            db.executemany(query, given)
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            raise
+        return []
+
+    def _let_go(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+
+def _fields(row: EndedRun) -> tuple[object, ...]:
+    fields = (row.summary.run_id, row.stamp, msgspec.msgpack.encode(row.summary))
+    return (*fields, row_sum("ended", *fields))
+
+
+def _row(row: tuple[object, ...]) -> EndedRun | None:
+    *fields, told = row
+    run_id, stamp, body = fields
+    if row_sum("ended", *fields) != told or not isinstance(stamp, str) or not isinstance(body, bytes):
+        return None
+    try:
+        summary = _summary.decode(body)
+    except msgspec.MsgspecError:
+        return None
+    return EndedRun(stamp, summary) if summary.run_id == run_id else None
