@@ -16,6 +16,7 @@ from symphony.workflow.documents.tree import (
     Tree,
     too_deep,
 )
+from symphony.workflow.documents.yaml_quick import Unusual, built, spots_of
 from symphony.workflow.problems import Findings, child, shown
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -52,6 +53,23 @@ def scalar(text: str) -> bool | int | float | str | None:
 
 def parse(text: str) -> Document:
     """The one document in `text`. Raises SyntaxProblem."""
+    return quickly(text) or closely(text)
+
+
+def quickly(text: str) -> Document | None:
+    """The document, if nothing about it is unusual."""
+    parser = _LOADER(_ended(text))
+    try:
+        tree, offsets = built(parser, scalar)
+    except (Unusual, yaml.YAMLError):
+        return None
+    finally:
+        parser.dispose()
+    return Document(tree, (), Positions(text, lambda: spots_of(tree, offsets)))
+
+
+def closely(text: str) -> Document:
+    """The document, with everything that is wrong. Raises SyntaxProblem."""
     builder = _Builder(text)
     try:
         builder.build(yaml.parse(_ended(text), Loader=_LOADER))
