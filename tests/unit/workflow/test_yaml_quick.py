@@ -111,7 +111,7 @@ def test_what_must_be_reported_is_left_to_the_close_builder(text: str) -> None:
         "a: {b: [1, two, 3.0, null, ~, 'x', \"y\"]}\n# end\n",
         "- 1\n- [a, {b: c}]\n",
         "x",
-        "--- {a: |\n  b\n}",
+        "---\na: |\n  b\n",
         "&a {b: &c 1}\n...\n",
         "[" * 99 + "]" * 99,
     ],
