@@ -1,13 +1,15 @@
 """Notices when code of others has forked this process: a copy must not go on as if it were us."""
 
 import os
+from typing import Final
 
-_generation = 0
+GENERATION: Final = [0]
+"""One number: how often the present process was forked off on its way here."""
 
 
 def generation() -> int:
     """How often the present process was forked off on its way here."""
-    return _generation
+    return GENERATION[0]
 
 
 def end_copy(before: int) -> None:
@@ -16,13 +18,12 @@ def end_copy(before: int) -> None:
     The copy shares sockets, journals and the event loop's state with us: what its operator returns
     is for nobody.
     """
-    if _generation != before:
+    if GENERATION[0] != before:
         os._exit(0)
 
 
 def _forked() -> None:
-    global _generation
-    _generation += 1
+    GENERATION[0] += 1
 
 
 if hasattr(os, "register_at_fork"):

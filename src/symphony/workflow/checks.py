@@ -62,6 +62,26 @@ def check_of(kind: PortType) -> Check:
     return with_numbers
 
 
+def plain_of(kind: PortType) -> Callable[[object], bool]:
+    """Tells by a look what fits `kind` as it is: not all that does, and of lists and maps none.
+
+    Nor an integer in a port of numbers, which becomes a double.
+    """
+    exact, numbers = _types_of(kind)
+    exact = exact - {list, dict}
+    choices = frozenset(kind.choices)
+    integers, floats = int in numbers and kind.kind != "number", float in numbers
+
+    def plain(value: object) -> bool:
+        if type(value) is int:
+            return integers and INTEGER_MIN <= value <= INTEGER_MAX
+        if type(value) is float:
+            return floats and isfinite(value)
+        return type(value) in exact or (type(value) is str and value in choices)
+
+    return plain
+
+
 def _types_of(kind: PortType) -> tuple[frozenset[type], frozenset[type]]:
     exact = _EXACT.get(kind.kind, frozenset())
     return exact | {_NONE} if kind.optional else exact, _NUMBERS.get(kind.kind, frozenset())

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from symphony.ports.values import ArtifactRef, Digest, StoredValue
-from symphony.workflow.checks import check_of
+from symphony.workflow.checks import check_of, plain_of
 from symphony.workflow.types import SCALARS, PortType, mismatch, parse_type
 
 SCALAR_TYPES = st.builds(PortType, st.sampled_from(SCALARS), optional=st.booleans())
@@ -59,3 +59,18 @@ def test_a_check_is_the_same_for_values_nested_in_lists_of_its_type(
     plain = [value for value in values if not isinstance(value, ArtifactRef)]
     agrees = kind.kind == "any" or not any(map(check, plain))
     assert (check_of(whole)(plain) is None) is agrees
+
+
+@given(TYPES, VALUES)
+@example(parse_type("number"), 1)
+@example(parse_type("any"), 2**63)
+@example(parse_type("string?"), None)
+def test_what_fits_as_it_is_fits_and_is_neither_held_apart_nor_made_a_double(
+    kind: PortType, value: StoredValue
+) -> None:
+    if plain_of(kind)(value):
+        assert mismatch(value, kind) is None
+        assert not isinstance(value, list | dict | ArtifactRef)
+        assert kind.kind != "number" or type(value) is not int
+    elif type(value) in (str, bool, float) and kind.kind in ("string", "any", "boolean", "number"):
+        assert mismatch(value, kind) is not None

@@ -65,6 +65,17 @@ def encode_value(value: StoredValue | SealedValue) -> bytes:
     return _encoded(value, by_content=False)
 
 
+def encode_plain(value: dict[str, Value]) -> bytes:
+    """As `encode_value`, of a map of which every value is known to be null, a boolean, a 64-bit integer,
+
+    a finite number, a string or bytes.
+    """
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:  # the long way words what is wrong
+        return _encoded({**value}, by_content=False)
+
+
 def decode_value(body: bytes) -> StoredValue:
     """The value of bytes made by `encode_value`.
 

@@ -59,6 +59,8 @@ class Engine:
         self.values = Values(job.inputs, job.environment, job.run_id, started_at, executor.store.load)
         self._aside = self.values.aside = Aside(executor)
         self._bindings = Bindings(job, self.machine, self.values, executor)
+        self._works = job.graph.works  # of the workflow's own nodes, which have the first slots
+        self._nodes = len(self._works)
         self._failure: SymphonyError | None = None
         self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
         self._begun = False
@@ -268,9 +270,13 @@ class Engine:
     def _perform(self, command: Command) -> None:
         """Do what the machine wants, now or when the values are there that it takes long to make."""
         aside = self._aside
-        aside.slot = slot = command[1]
+        do, slot = command
+        aside.slot = slot
         try:
-            self._do(command)
+            if do is _START:
+                self._start_attempt(slot)
+            else:
+                self._do(do, slot)
         except Deferred as deferred:
             self._attempts.defer(slot, deferred, lambda: self._transitions.push([command]))
         else:
@@ -279,22 +285,21 @@ class Engine:
         finally:
             aside.slot = None
 
-    def _do(self, command: Command) -> None:
-        do, slot = command
-        if do is _START:
-            machine = self.machine
-            if machine.frame(slot).stopping is not None:
-                self._attempts.stop(slot)
-            elif machine.status[slot] == _RUNNING and not machine.paused:
-                work = self._bindings.work(slot)
-                if work.direct and not self._reuse:
-                    try:
-                        self._inline.run(slot, work)
-                    except Deferred:
-                        self._attempts.launch(slot, work)
-                else:
-                    self._begin(slot, work)
-            return
+    def _start_attempt(self, slot: int) -> None:
+        machine = self.machine
+        if machine.frame(slot).stopping is not None:
+            self._attempts.stop(slot)
+        elif machine.status[slot] == _RUNNING and not machine.paused:
+            work = self._works[slot] if slot < self._nodes else self._bindings.work(slot)
+            if work.direct and not self._reuse:
+                try:
+                    self._inline.run(slot, work)
+                except Deferred:
+                    self._attempts.launch(slot, work)
+            else:
+                self._begin(slot, work)
+
+    def _do(self, do: Do, slot: int) -> None:
         match do:
             case Do.RETRY:
                 self._attempts.retry_later(slot)

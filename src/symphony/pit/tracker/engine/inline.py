@@ -7,9 +7,9 @@ way round: what is checked, sealed, stored and recorded does not depend on who d
 from collections.abc import Callable, Mapping
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.forks import end_copy, generation
+from symphony.commons.forks import GENERATION, end_copy
 from symphony.commons.raised import contained
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.codec import encode_plain, encode_value
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.aside import Deferred
@@ -45,6 +45,7 @@ class Inline:
         self._store = store
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._transitions, self._now, self._inputs = transitions, clock.now_s, bindings.inputs
+        self._gave = transitions.gave
         self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
 
     def run(self, slot: int, work: Work) -> None:
@@ -56,19 +57,11 @@ class Inline:
                 work = self._bindings.configured(slot, work)
             if work.artifact_name is not None:
                 work = self._bindings.named(slot, work)
-            outputs: Mapping[str, StoredValue]
-            outputs = returned = self._called(slot, work, inputs)
+            returned = self._called(slot, work, inputs)
             # Encoded once: the same bytes tell that nothing is large, and are what is recorded.
-            if (
-                self._secrets
-                or work.output_checks
-                or work.node.artifact is not None
-                or len(body := encode_value(outputs)) > INLINE_BYTES_MAX
-            ):
-                ready = self._ready(slot, work, inputs, returned, started)
-                if ready is None:
-                    return
-                outputs, body = ready
+            made = self._plainly(work, returned) or self._ready(slot, work, inputs, returned, started)
+            if made is None:
+                return
         except Deferred:
             raise  # nothing has happened yet
         except NotStored as error:
@@ -77,10 +70,19 @@ class Inline:
         except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
             self._transitions.failed(slot, contained(error), started)
             return
-        self._transitions.gave(slot, outputs, body, started)
+        self._gave(slot, made[0], made[1], started)
 
-    def _called(self, slot: int, work: Work, inputs: dict[str, StoredValue]) -> dict[str, Value]:
-        """What the operator returns, as plain values by port. Raises whatever it raises."""
+    def _plainly(self, work: Work, returned: object) -> tuple[dict[str, Value], bytes] | None:
+        """What `_ready` gives, of one small value that suits its port as it is; None of all else."""
+        result = work.result
+        if result is None or self._secrets or not result.fits(returned):
+            return None
+        outputs: dict[str, Value] = {result.port: returned}  # type: ignore[dict-item]  # `fits` says so
+        body = encode_plain(outputs)
+        return (outputs, body) if len(body) <= INLINE_BYTES_MAX else None
+
+    def _called(self, slot: int, work: Work, inputs: dict[str, StoredValue]) -> object:
+        """What the operator returns. Raises whatever it raises."""
         operator = work.operator
         assert operator is not None
         if work.typed_inputs:
@@ -92,18 +94,17 @@ class Inline:
         arguments: Mapping[str, object] = inputs
         if operator.context_name is not None:
             arguments = self._executor.contexts.arguments(self._attempt(slot, work, inputs), inputs, never)
-        before = generation()
+        before = GENERATION[0]
         try:
             coroutine = operator.function(**arguments)
             with self._capture(lambda text, stream: self._log(self._machine.name(slot), text, stream)):
                 coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
-            if not isinstance(stop.value, HOLDERS):  # one value cannot hold another many times
-                return operator.ports(stop.value)
-            name, most = self._machine.name(slot), self._executor.value_bytes_max
-            return ports_of(operator, name, most)(stop.value)
+            returned: object = stop.value
+            return returned
         finally:
-            end_copy(before)
+            if GENERATION[0] != before:
+                end_copy(before)
         coroutine.close()  # type: ignore[attr-defined]
         raise SymphonyError(
             f"{operator.info.name} suspended though it is inline",
@@ -111,15 +112,27 @@ class Inline:
             hint="declare it with inline=False",
         )
 
+    def _outputs(self, slot: int, work: Work, found: object) -> dict[str, Value]:
+        """What the operator returned, as plain values by port. Raises whatever making them raises."""
+        operator, before = work.operator, GENERATION[0]
+        assert operator is not None
+        try:
+            if not isinstance(found, HOLDERS):  # one value cannot hold another many times
+                return operator.ports(found)
+            return ports_of(operator, self._machine.name(slot), self._executor.value_bytes_max)(found)
+        finally:
+            end_copy(before)
+
     def _ready(
         self,
         slot: int,
         work: Work,
         inputs: Mapping[str, StoredValue],
-        returned: dict[str, Value],
+        found: object,
         started: float,
     ) -> tuple[Mapping[str, StoredValue], bytes] | None:
         """The outputs as others see them, and as the journal holds them; None if they are stored apart."""
+        returned = self._outputs(slot, work, found)
         if work.node.artifact is None:
             made = check_outputs(work, returned)
             body = encode_value(self._executor.store.seal_all(made))

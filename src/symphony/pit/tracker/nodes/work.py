@@ -1,6 +1,6 @@
 """What each node does, made ready once for a run: compiled inputs, conditions, operator, limits."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog, Port
-from symphony.workflow.checks import Check, check_of
+from symphony.workflow.checks import Check, check_of, plain_of
 from symphony.workflow.compiled import Compiled, LoopParts, More, Parts
 from symphony.workflow.expressions import Read, Template
 from symphony.workflow.expressions.celtypes import TIMESTAMP
@@ -56,6 +56,13 @@ class Delay:
     until: Template | None
 
 
+class PlainResult(NamedTuple):
+    """The only output of an operator: its port, and what tells by a look that a value fits it as it is."""
+
+    port: str
+    fits: Callable[[object], bool]
+
+
 class Work(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One node, ready to run. `conditions`: of its conditional edges, one must hold."""
 
@@ -73,6 +80,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     input_checks: Mapping[str, Check] = {}
     output_checks: Mapping[str, Check] = {}
     """Of the ports that do not take anything."""
+    result: PlainResult | None = None
+    """Of an operator with one output that is no artifact."""
     when: Template | None = None
     for_each: Template | None = None
     conditions: tuple[tuple[str, Template], ...] = ()
@@ -132,6 +141,7 @@ class _Target(NamedTuple):
     output_types: Mapping[str, PortType]
     input_checks: Mapping[str, Check]
     output_checks: Mapping[str, Check]
+    result: PlainResult | None
     typed_inputs: bool
     effect: str
     idempotent: bool
@@ -154,6 +164,7 @@ class _Target(NamedTuple):
             output_types={k: p.type for k, p in gives.items()},
             input_checks={k: check_of(p.type) for k, p in (given or {}).items()},
             output_checks={k: check_of(p.type) for k, p in gives.items() if p.type.kind != "any"},
+            result=None if operator is None or not operator.single_output else _result(gives),
             typed_inputs=_typed(given or {}),
             effect=effect,
             idempotent=info is None or info.idempotent,
@@ -267,6 +278,7 @@ def _work(
         output_types=target.output_types,
         input_checks=target.input_checks,
         output_checks=target.output_checks,
+        result=target.result if node.artifact is None else None,
         conditions=conditions,
         base=base,
         inline=inline,
@@ -310,6 +322,12 @@ def _carried(edge: DataEdge, transform: Template | None) -> Template:
     """An input that an edge gives."""
     read = Read("port", edge.source, edge.output)
     return Template(reads=(read,), bare=read) if transform is None else _through(transform, read)
+
+
+def _result(gives: Mapping[str, Port]) -> PlainResult | None:
+    for name, port in gives.items():
+        return PlainResult(name, plain_of(port.type)) if len(gives) == 1 else None
+    return None
 
 
 def _typed(ports: Mapping[str, Port]) -> bool:

@@ -305,18 +305,17 @@ def _within(name: str, node: str) -> bool:
 _printing = threading.Lock()  # one for all: it is held for moments, and a lock for each node costs more
 
 
-class capture:
+class capture(msgspec.Struct):
     """Give `sink` what the code inside prints, in this task and in threads run in its context.
 
     `sink` gets whole lines, however many writes they came in; one that does not end, in pieces.
+    A struct, because one is made for every node.
     """
 
-    __slots__ = ("_closed", "_lines", "_sink", "_token")
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._lines: dict[Literal["stdout", "stderr"], str] | None = None  # made when something is printed
-        self._closed = False
+    sink: Sink
+    _lines: dict[Literal["stdout", "stderr"], str] | None = None  # made when something is printed
+    _closed: bool = False
+    _token: "contextvars.Token[capture | None] | None" = None
 
     def __enter__(self) -> None:
         self._token = _capture.set(self)
@@ -324,6 +323,7 @@ class capture:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        assert self._token is not None
         _capture.reset(self._token)
         self._closed = True
         if self._lines is not None:
@@ -340,7 +340,7 @@ class capture:
                 lines, newline, rest = f"{lines}{newline}{rest}", "\n", ""
             self._lines[stream] = rest
         if newline and (told := lines.rstrip("\n")):
-            self._sink(told, stream)
+            self.sink(told, stream)
 
 
 _capture: contextvars.ContextVar[capture | None] = contextvars.ContextVar("symphony_capture", default=None)
