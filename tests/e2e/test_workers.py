@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -15,6 +16,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import marked
 from symphony.pit.workers import Task, WorkerDied, Workers, cores
 from symphony.pit.workers import pool as pool_module
+from symphony.pit.workers.channel import Parcel
 from symphony.ports.values import Value
 from symphony.sdk import load_operators
 from symphony.sdk.origins import origin_of, source_of
@@ -104,6 +106,22 @@ def burn(rounds: int) -> int:
     for number in range(rounds):
         found = (found * 31 + number) % 65_521
     return found
+
+
+@operator("w.short", version="1.0.0", pure=True, cpu=True)
+def short(number: int, folder: Path, how: str) -> int:
+    """Return the number, unless `how` says otherwise."""
+    (folder / "begun").open("a").write(f"{number}\\n")
+    print(f"line {number}")
+    os.write(2, b"native %d" % number)
+    match how:
+        case "dies": os.kill(os.getpid(), signal.SIGSEGV)
+        case "leaves": subprocess.Popen(["sleep", "600"])
+        case "sleeps": time.sleep(600)
+        case "waits":
+            while len(set((folder / "begun").read_text().split())) < 60:
+                time.sleep(0.002)
+    return number
 
 
 @operator("w.meets", version="1.0.0", cpu=True)
@@ -353,6 +371,128 @@ async def test_waiting_for_a_free_worker_costs_no_time_of_the_call(task: Make, t
     calls = [workers.call(task("w.double", data=b"x"), Printed(), timeout_s=10.0) for _ in range(30)]
     assert len(await asyncio.gather(*calls)) == 30
     assert time.monotonic() - began < PATIENCE_S
+    await workers.close()
+
+
+async def short_calls(
+    workers: Workers, task: Make, folder: Path, how: dict[int, str], **options: float
+) -> list[object]:
+    """Sixty short calls at once, of an operator whose time is known; each gives its number or its error."""
+    await workers.call(
+        replace(task("w.short", number=0, folder=str(folder), how=""), repeatable=True),
+        Printed(),
+        timeout_s=None,
+    )
+    calls = [
+        workers.call(
+            replace(task("w.short", number=n, folder=str(folder), how=how.get(n, "")), repeatable=True),
+            Printed(),
+            timeout_s=options.get("timeout_s"),
+        )
+        for n in range(60)
+    ]
+    async with asyncio.timeout(PATIENCE_S):
+        given = await asyncio.gather(*calls, return_exceptions=True)
+    return [one if isinstance(one, BaseException) else one["result"] for one in given]
+
+
+def times_begun(folder: Path) -> list[int]:
+    """How often each of the sixty began, the first call of all aside."""
+    begun = (folder / "begun").read_text().split()[1:]
+    return [begun.count(str(n)) for n in range(60)]
+
+
+async def test_short_calls_travel_several_to_a_message(
+    workers: Workers, task: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, send = [0], Parcel.send
+
+    def counted(parcel: Parcel, connection: socket.socket) -> None:
+        sent[0] += 1
+        send(parcel, connection)
+
+    monkeypatch.setattr(Parcel, "send", counted)
+    assert await short_calls(workers, task, tmp_path, {}) == list(range(60))
+    assert sent[0] < 30
+    assert times_begun(tmp_path) == [1] * 60
+
+
+async def test_each_short_call_gets_the_lines_that_it_printed(
+    workers: Workers, task: Make, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        outputs = [Printed() for _ in range(60)]
+        made = [
+            replace(task("w.short", number=n, folder=str(tmp_path), how=""), repeatable=True)
+            for n in range(60)
+        ]
+        calls = [workers.call(one, out, timeout_s=None) for one, out in zip(made, outputs, strict=True)]
+        await asyncio.gather(*calls)
+        for number, output in enumerate(outputs):
+            assert sorted(output.lines) == [("stderr", f"native {number}"), ("stdout", f"line {number}")]
+
+
+async def test_a_death_among_short_calls_fails_the_one_that_ran(
+    workers: Workers, task: Make, tmp_path: Path
+) -> None:
+    given = await short_calls(workers, task, tmp_path, {7: "dies", 40: "dies"})
+    assert [n for n, one in enumerate(given) if isinstance(one, WorkerDied)] == [7, 40]
+    assert [one for one in given if not isinstance(one, WorkerDied)] == [
+        n for n in range(60) if n not in (7, 40)
+    ]
+    assert times_begun(tmp_path) == [1] * 60
+
+
+async def test_a_process_left_by_a_short_call_touches_no_other(
+    workers: Workers, task: Make, tmp_path: Path
+) -> None:
+    assert await short_calls(workers, task, tmp_path, {9: "leaves"}) == list(range(60))
+    assert times_begun(tmp_path) == [1] * 60
+    assert len(left(task("w.short"))) <= 2, "nothing but workers"
+
+
+async def test_a_timeout_among_short_calls_ends_the_one_that_runs(
+    workers: Workers, task: Make, tmp_path: Path
+) -> None:
+    given = await short_calls(workers, task, tmp_path, {5: "sleeps"}, timeout_s=1.0)
+    assert [n for n, one in enumerate(given) if isinstance(one, TimeoutError)] == [5]
+    assert [one for one in given if not isinstance(one, TimeoutError)] == [n for n in range(60) if n != 5]
+    assert times_begun(tmp_path) == [1] * 60
+
+
+async def test_a_call_that_turns_out_long_holds_up_none_behind_it(
+    workers: Workers, task: Make, tmp_path: Path
+) -> None:
+    """It ends only once all others have begun."""
+    assert await short_calls(workers, task, tmp_path, {3: "waits"}) == list(range(60))
+
+
+async def test_a_cancelled_call_that_waits_in_a_worker_never_begins(
+    task: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symphony.pit.workers.worker.GRACE_S", 0.3)
+    workers, printed = Workers(size=1), Printed()
+
+    def begin(number: int, how: str = "") -> "asyncio.Task[object]":
+        made = replace(task("w.short", number=number, folder=str(tmp_path), how=how), repeatable=True)
+        return asyncio.get_running_loop().create_task(workers.call(made, printed, timeout_s=None))
+
+    await begin(0)
+    first, second, third, fourth, fifth = begin(1, "sleeps"), begin(2), begin(3), begin(4, "sleeps"), begin(5)
+    async with asyncio.timeout(PATIENCE_S):
+        await printed.until("line 1")
+        third.cancel()
+        await asyncio.wait([third])
+        first.cancel()
+        assert await second == {"result": 2}
+        await printed.until("line 4")
+        fourth.cancel()
+        assert await fifth == {"result": 5}
+        await asyncio.wait([first, third, fourth])
+    assert first.cancelled()
+    assert third.cancelled()
+    assert fourth.cancelled()
+    assert (tmp_path / "begun").read_text().split() == ["0", "1", "2", "4", "5"]
     await workers.close()
 
 

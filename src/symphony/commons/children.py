@@ -28,14 +28,19 @@ NOTHING: Final = subprocess.DEVNULL
 class ChildProcess:
     """A program that was started. Use it from the event loop that was running then."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, held: bool = False) -> None:
-        """`held`: its number stays its own after its end, until `reap`."""
+    def __init__(
+        self, process: subprocess.Popen[bytes], *, held: bool = False, by_thread: bool = False
+    ) -> None:
+        """`held`: its number stays its own after its end, until `reap`.
+
+        `by_thread`: a thread waits for its end, and the loop listens to nothing.
+        """
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done once it has ended. Shield it where the waiting may be cancelled."""
         self._process, self._held = process, held
         self._loop = asyncio.get_running_loop()
         self._descriptor: int | None = None
-        if sys.platform == "linux":
+        if sys.platform == "linux" and not by_thread:
             with suppress(OSError):  # no descriptors left, or forbidden by the sandbox
                 self._descriptor = os.pidfd_open(process.pid)
         if self._descriptor is not None:
@@ -115,8 +120,9 @@ async def start_child(
     pass_fds: Sequence[int] = (),
     new_session: bool = False,
     held: bool = False,
+    by_thread: bool = False,
 ) -> ChildProcess:
-    """Start a program: the arguments are those of `subprocess.Popen`, `held` that of `ChildProcess`.
+    """Start a program: the arguments are those of `subprocess.Popen`, the last two of `ChildProcess`.
 
     It inherits standard output and error unless they are given. When the caller is cancelled
     meanwhile, the program is gone on return, with its group if it has a session of its own.
@@ -131,7 +137,7 @@ async def start_child(
 
     starting = asyncio.wrap_future(_starter().call(start))
     try:
-        return ChildProcess(await uninterrupted(starting), held=held)
+        return ChildProcess(await uninterrupted(starting), held=held, by_thread=by_thread)
     except asyncio.CancelledError:
         if not starting.cancelled() and starting.exception() is None:
             await _undone(starting.result(), group=new_session)

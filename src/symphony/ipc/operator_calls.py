@@ -1,7 +1,9 @@
 """What a worker's process and its supervisor say to each other: MessagePack. No I/O.
 
 The supervisor begins with `Setup`, which the worker answers with `Ready`. Then each `Load` gets
-`Loaded` or a `Failed`, and each `Call` gets one `Done` or `Failed` with its id.
+`Loaded` or a `Failed`, and each `Call` one `Done` or `Failed` with its id, in the order in which they
+were sent. `Recall` takes those back that have not begun, which `Recalled` counts: they are the last
+that were sent. After an answer that is not `alone` the worker begins nothing more.
 """
 
 from collections.abc import Mapping
@@ -30,9 +32,13 @@ Origin: TypeAlias = ModuleOrigin | FileOrigin
 
 
 class Setup(msgspec.Struct, frozen=True, tag="setup"):
-    """Where the worker finds modules: the supervisor's own import path."""
+    """Where the worker finds modules: the supervisor's own import path.
+
+    `mark` is what it writes to standard output and to standard error after each call.
+    """
 
     path: list[str]
+    mark: bytes
 
 
 class Load(msgspec.Struct, frozen=True, tag="load"):
@@ -73,6 +79,10 @@ class Stop(msgspec.Struct, frozen=True, tag="stop"):
     id: int
 
 
+class Recall(msgspec.Struct, frozen=True, tag="recall"):
+    """Begin none of the calls that wait: they are for others."""
+
+
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
     """The worker takes calls."""
 
@@ -82,10 +92,11 @@ class Loaded(msgspec.Struct, frozen=True, tag="loaded"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done", kw_only=True):
-    """The output ports of call `id`. `alone`: it left no process running."""
+    """The output ports of call `id`, and what it took. `alone`: it left no process running."""
 
     id: int
     outputs: dict[str, object]
+    seconds: float = 0.0
     alone: bool = True
 
 
@@ -100,8 +111,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", kw_only=True):
     alone: bool = True
 
 
-ToWorker: TypeAlias = Setup | Load | Call | Stop
-FromWorker: TypeAlias = Ready | Loaded | Done | Failed
+class Recalled(msgspec.Struct, frozen=True, tag="recalled"):
+    """The last `count` calls that were sent have not begun, and never will here."""
+
+    count: int
+
+
+ToWorker: TypeAlias = Setup | Load | Call | Stop | Recall
+FromWorker: TypeAlias = Ready | Loaded | Done | Failed | Recalled
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

@@ -1,5 +1,6 @@
 """What code an operator is made of, as digests: one file's, and that of all it runs."""
 
+import functools
 import hashlib
 import inspect
 import sys
@@ -33,7 +34,12 @@ def fingerprint(function: Callable[..., object]) -> str:
     if not isinstance(code, CodeType):
         return hashlib.sha256(repr(type(function)).encode()).hexdigest()
     source = _source(plain, code)
-    return _code_digest(code) if source is None else hashlib.sha256(source).hexdigest()
+    return _code_digest(code) if source is None else _source_digest(source)
+
+
+@functools.lru_cache(256)
+def _source_digest(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()
 
 
 def code_digest(function: Callable[..., object]) -> str | None:

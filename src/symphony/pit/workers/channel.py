@@ -11,7 +11,7 @@ import socket
 import tempfile
 from collections import deque
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.ipc.frames import FrameReader, frame
@@ -39,6 +39,13 @@ class Parcel:
         self.frame = frame(body if len(body) <= INLINE_BYTES_MAX else b"")
         if len(body) > INLINE_BYTES_MAX:
             self._file = _unnamed(body)
+
+    @classmethod
+    def framed(cls, frames: bytes) -> Self:
+        """One or more messages that are frames already."""
+        parcel = cls(b"")
+        parcel.frame = frames
+        return parcel
 
     @property
     def descriptors(self) -> list[int]:

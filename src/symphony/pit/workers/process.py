@@ -8,6 +8,7 @@ itself and its process group at once.
 import faulthandler
 import os
 import queue
+import select
 import signal
 import socket
 import sys
@@ -29,6 +30,7 @@ from symphony.commons.processes import (
     reap_children,
 )
 from symphony.commons.raised import contained, error_text
+from symphony.commons.time import SystemClock
 from symphony.ipc.operator_calls import (
     Call,
     Done,
@@ -39,6 +41,8 @@ from symphony.ipc.operator_calls import (
     Loaded,
     Origin,
     Ready,
+    Recall,
+    Recalled,
     Setup,
     Stop,
     ToWorker,
@@ -61,6 +65,10 @@ class Server:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._sending = threading.Lock()
+        self._mark = b""
+        self._outputs = (os.dup(1), os.dup(2))  # an operator may close or replace its own
+        self._closing = False
         self._inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._operators: dict[Origin, dict[str, Operator]] = {}
         self._stopped: set[int] = set()
@@ -70,21 +78,25 @@ class Server:
         """Serve until the supervisor hangs up."""
         threading.Thread(target=self._read, name="calls", daemon=True).start()
         while (message := self._inbox.get()) is not None:
-            self._busy = True
-            self._answer(message)
-            self._busy = False
+            if not self._closing:  # else what the last call left running is about to be ended with us
+                self._busy = True
+                self._answer(message)
+                self._busy = False
 
     def _answer(self, message: ToWorker) -> None:
         match message:
             case Setup():
-                sys.path[:] = message.path
+                sys.path[:], self._mark = message.path, message.mark
                 self._send(Ready())
             case Load():
                 self._send(self._load(message))
             case Call():
-                self._send(self._perform(message))
+                answer = self._perform(message)
+                self._write_marks()
+                self._closing = not answer.alone
+                self._send(answer)
                 self._stopped.discard(message.id)
-            case Stop():
+            case Stop() | Recall():
                 raise AssertionError
 
     def _load(self, message: Load) -> FromWorker:
@@ -94,7 +106,7 @@ class Server:
             return failure(0, error)
         return Loaded()
 
-    def _perform(self, call: Call) -> FromWorker:
+    def _perform(self, call: Call) -> Done | Failed:
         os.environ[RUN_VARIABLE], os.environ[NODE_VARIABLE] = call.run_id, call.node
         before = generation()
         try:
@@ -104,11 +116,13 @@ class Server:
                 arguments[operator.context_name] = self._context(call)
             with memory_limited(call.memory_mb, call.operator):
                 ports = ports_of(operator, call.node, call.value_bytes_max)
+                begun_s = SystemClock.monotonic_s()
                 outputs: dict[str, object] = {**ports(operator.function(**arguments))}
+                seconds = SystemClock.monotonic_s() - begun_s
         except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
-            answer: FromWorker = failure(call.id, error)
+            answer: Done | Failed = failure(call.id, error)
         else:
-            answer = Done(id=call.id, outputs=outputs)
+            answer = Done(id=call.id, outputs=outputs, seconds=seconds)
         end_copy(before)
         for stream in (sys.stdout, sys.stderr):
             with suppress(BaseException):  # the operator may have closed it, or put another in its place
@@ -147,11 +161,37 @@ class Server:
             assert isinstance(message, Done | Failed)
             parcel = Parcel(encode(failure(message.id, error)))
         try:
-            parcel.send(self._connection)
+            with self._sending:
+                parcel.send(self._connection)
         except ChannelBroken:
             _leave()
         finally:
             parcel.close()
+
+    def _write_marks(self) -> None:
+        """Say on both outputs that what comes next is another call's."""
+        for output in self._outputs:
+            with suppress(OSError, ValueError):  # an operator may have closed whatever it found
+                while True:
+                    try:
+                        os.write(output, self._mark)
+                        break
+                    except BlockingIOError:  # it may have changed how they are written, too
+                        select.select([], [output], [])
+
+    def _recall(self) -> None:
+        """Give back the calls that wait."""
+        kept, count = list[ToWorker | None](), 0
+        with suppress(queue.Empty):
+            while True:
+                message = self._inbox.get_nowait()
+                if isinstance(message, Call):
+                    count += 1
+                else:
+                    kept.append(message)
+        for other in kept:
+            self._inbox.put(other)
+        self._send(Recalled(count))
 
     def _read(self) -> None:
         receiver = Receiver(self._connection)
@@ -161,6 +201,8 @@ class Server:
                     message = for_worker(body)
                     if isinstance(message, Stop):
                         self._stopped.add(message.id)
+                    elif isinstance(message, Recall):
+                        self._recall()
                     else:
                         self._inbox.put(message)
         except (OSError, SymphonyError) as error:

@@ -1,8 +1,6 @@
 """One worker's process, seen from its supervisor: start, load, ask, stop. Never restarts itself.
 
-A thread of its own starts the process and waits for its end: so the process dies with us (Linux
-ties that to the thread that started it), and its end is seen on every loop and platform. All else
-happens on the event loop.
+It may be asked several things at once, which it does one after the other, in order.
 """
 
 import asyncio
@@ -10,41 +8,41 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final, Literal, Self, TypeAlias, TypeVar
+from typing import Final, Protocol
 
+from symphony.commons.children import ChildProcess, start_child
 from symphony.commons.cutting import ending
 from symphony.commons.errors import Detail, IoFailed, SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE
 from symphony.commons.processes import (
     GRACE_S,
-    await_end,
     end_below,
     end_marked,
     group_alive,
     signal_group,
 )
-from symphony.ipc.lines import Lines
+from symphony.commons.waiting import uninterrupted
 from symphony.ipc.operator_calls import (
-    Call,
     Done,
     Failed,
     FromWorker,
     Load,
     Origin,
+    Recall,
+    Recalled,
     Setup,
     Stop,
     ToWorker,
     encode,
     from_worker,
-    ports_of,
 )
 from symphony.pit.workers.channel import ChannelBroken, Parcel, Receiver
-from symphony.ports.values import Value
+from symphony.pit.workers.printed import Output, Printed
 
 READY_S: Final = 60.0
 _PROGRAM: Final = "symphony.pit.workers.process"
@@ -55,9 +53,8 @@ _CHUNK_BYTES: Final = 64 * 1024
 _PIPE_CHUNKS_MAX: Final = 20
 _LAST_WORDS_CHARS: Final = 2_000
 
-R = TypeVar("R")
-
-Output: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
+_RECALL_S: Final = 0.2
+"""What a worker has to give back calls: it does so at once, unless native code stops all its threads."""
 
 
 class WorkerDied(SymphonyError):
@@ -68,26 +65,72 @@ class WorkerDied(SymphonyError):
     """As `subprocess` gives it: of a signal, its number below zero."""
 
 
-class Worker:
-    """A worker process. `start` it once; use it from one event loop, for one call at a time."""
+class Question:
+    """What a worker is asked: it answers one after the other, in order.
 
-    def __init__(self) -> None:
+    `reply` gets the answer, as bytes where it is large, or the worker that is to be made ready for the
+    question. `limit_s` is how long it may take; `late` is called when that is over, counted from when
+    its turn came.
+    """
+
+    limit_s: float | None = None
+
+    def __init__(self, output: Output | None = None) -> None:
+        self.output = output
+        self.reply: asyncio.Future[FromWorker | memoryview | Worker] = (
+            asyncio.get_running_loop().create_future()
+        )
+
+    def late(self) -> None:
+        """The time for an answer is over."""
+
+
+class Supervisor(Protocol):
+    """Who is told what becomes of the questions of a worker."""
+
+    def answered(self, worker: "Worker", question: Question, answer: FromWorker | memoryview) -> None:
+        """It has its reply."""
+
+    def returned(self, worker: "Worker", questions: Sequence[Question]) -> None:
+        """They have not begun, and are not the worker's any more."""
+
+    def lost(self, worker: "Worker", questions: Sequence[Question]) -> None:
+        """The process ended before it answered; the first one may have begun."""
+
+    def gone(self, worker: "Worker") -> None:
+        """Nothing of the process is left."""
+
+
+class Worker:
+    """A worker process. `start` it once; use it from one event loop."""
+
+    def __init__(self, supervisor: Supervisor, *, rests: bool = False) -> None:
+        """`rests`: there are times when the loop is not to listen to it."""
+        self._rests = rests
         self.mark = (WORKER_VARIABLE, f"{os.getpid()}-{secrets.token_hex(8)}")
         self.origins: set[Origin] = set()
+        self.reserved = False
+        """Is somebody about to ask it something that must be alone?"""
+        self.asked: deque[Question] = deque()
+        """What it has not answered; it works on the first."""
+        self.since_s = 0.0
+        """When the first one's turn came, by the loop's clock."""
+        self.ended_by_us = False
+        """Is what it has not answered no fault of the first one?"""
+        self._supervisor = supervisor
         self._loop = asyncio.get_running_loop()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._reaping = threading.Lock()
-        self._started: asyncio.Future[None] = self._loop.create_future()
+        self._process: ChildProcess | None = None
         self._gone: asyncio.Future[None] = self._loop.create_future()
-        self._reply: asyncio.Future[bytes | memoryview] | None = None
+        self._waiting: dict[Question, asyncio.Future[None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._recalling = False
         self._status: int | None = None
         self._broken: str | None = None
-        self._ending = False
-        self._output: Output = _nowhere
         self._words = ""
         self._connection, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self._receiver = Receiver(self._connection)
-        self._pipes: dict[int, Lines] = {}
+        self._end_mark = f"\0{secrets.token_hex(8)}\n".encode()
+        self._pipes: dict[int, Printed] = {}
 
     # ---- life -------------------------------------------------------------------------------
 
@@ -98,19 +141,10 @@ class Worker:
 
         Raises IoFailed if it cannot be started, WorkerDied if it ends or says nothing for `ready_s`.
         """
-        out, err = os.pipe(), os.pipe()
-        self._connection.setblocking(False)
-        self._loop.add_reader(self._connection.fileno(), self._receive)
-        self._listen(out[0], "stdout")
-        self._listen(err[0], "stderr")
-        environment = {**os.environ, **marks, self.mark[0]: self.mark[1]}
-        threading.Thread(
-            target=self._live, args=(environment, out[1], err[1]), name="symphony-worker", daemon=True
-        ).start()
         try:
             async with asyncio.timeout(ready_s):
-                await asyncio.shield(self._started)
-                await self._ask(Setup(sys.path))
+                await self._begin({**os.environ, **marks, self.mark[0]: self.mark[1]})
+                await self._ask(Setup(sys.path, self._end_mark))
         except TimeoutError:
             await self.end()
             raise WorkerDied(f"a worker was not ready after {ready_s:g} s{self._said()}") from None
@@ -118,26 +152,53 @@ class Worker:
             await self.end()
             raise
 
+    async def _begin(self, environment: Mapping[str, str]) -> None:
+        out, err = os.pipe(), os.pipe()
+        self._connection.setblocking(False)
+        self._loop.add_reader(self._connection.fileno(), self._receive)
+        self._listen(out[0], Printed("stdout", self._end_mark))
+        self._listen(err[0], Printed("stderr", self._end_mark, self._hear))
+        argv = [sys.executable, "-P", "-m", _PROGRAM, str(self._theirs.fileno()), str(os.getpid())]
+        try:
+            self._process = await start_child(
+                argv, env=environment, stdout=out[1], stderr=err[1], pass_fds=[self._theirs.fileno()],
+                new_session=True, held=True, by_thread=self._rests,
+            )  # fmt: skip
+        except OSError as error:
+            raise IoFailed.of(error, f"start a worker with {sys.executable}") from error
+        finally:
+            self._theirs.close()
+            os.close(out[1])
+            os.close(err[1])
+        self._process.ended.add_done_callback(self._ended)
+
+    @property
+    def started(self) -> bool:
+        """Has its process begun?"""
+        return self._process is not None
+
     @property
     def usable(self) -> bool:
         """May it be asked?"""
-        return not self._ending and self._broken is None and self._status is None
+        return not self.ended_by_us and self._status is None and self._connection.fileno() >= 0
 
     async def end(self, *, politely: bool = False) -> None:
         """End it and all it started, and wait until they are gone. Not cut short by cancellation.
 
         `politely`: it is idle, so it may leave by itself first. Else SIGTERM, `GRACE_S`, SIGKILL.
         """
-        self._ending = True
+        self.ended_by_us = self.ended_by_us or self.usable  # else it broke by itself
         await uninterrupted(self._loop.create_task(self._end(politely=politely)))
 
     async def _end(self, *, politely: bool) -> None:
-        await asyncio.wait([self._started])  # there is nothing to end before
+        if self._process is None:
+            self._left()
+            return
         if politely:
             self._hang_up()
-        elif self._process is not None and self._status is None:
+        elif self._status is None:
             # Held, it starts no more; what it has started is its own to the last, and found below it.
-            self._signal(signal.SIGSTOP, alone=True)
+            self._process.send_signal(signal.SIGSTOP)
             await asyncio.to_thread(end_below, self._process.pid)
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)
@@ -146,27 +207,22 @@ class Worker:
             self._signal(signal.SIGKILL)
             await asyncio.wait([self._gone])
 
-    def _signal(self, number: int, *, alone: bool = False) -> None:
-        """Signal its group, or it alone."""
-        with self._reaping:  # afterwards its number may be another's
-            if self._process is not None and self._process.returncode is None:
-                if alone:
-                    os.kill(self._process.pid, number)
-                else:
-                    signal_group(self._process.pid, number)
+    def _signal(self, number: int) -> None:
+        """Signal its group: until its status has been taken, its number is nobody else's."""
+        if self._process is not None and self._process.returncode is None:
+            signal_group(self._process.pid, number)
 
     def rest(self) -> None:
         """Listen no more until `wake`: what it says waits in its pipes. Its end is noticed all the same."""
         for descriptor in (*self._pipes, self._connection.fileno()):
             self._loop.remove_reader(descriptor)
 
-    def wake(self) -> Self:
+    def wake(self) -> None:
         """Listen again."""
         if self._connection.fileno() >= 0:
             self._loop.add_reader(self._connection.fileno(), self._receive)
         for pipe in list(self._pipes):
             self._loop.add_reader(pipe, self._read, pipe)
-        return self
 
     # ---- work -------------------------------------------------------------------------------
 
@@ -184,89 +240,146 @@ class Worker:
             raise
         self.origins.add(origin)
 
-    async def call(self, call: Call, output: Output, *, patience_s: float) -> dict[str, Value]:
-        """The output ports; `output` sees the lines it prints, those before its end before this returns.
-
-        When cancelled, the operator is told, and has `patience_s` to end; else its process is
-        ended, and gone on return. Raises what the operator raises, as SymphonyError; WorkerDied.
-        """
-        self._output = output
-        try:
-            answer = await self._ask(call)
-            assert isinstance(answer, Done)
-            return ports_of(answer)
-        except asyncio.CancelledError:
-            await self._stop(call.id, patience_s)
-            raise
-        finally:
-            self._output = _nowhere
-
-    async def _ask(self, message: ToWorker) -> FromWorker:
-        """Send, and wait for the answer. Whoever is cancelled meanwhile finds the rest in `_reply`."""
-        self._reply = None
+    async def _ask(self, message: ToWorker) -> None:
+        """Ask what is no call. Raises what it answers with, and WorkerDied."""
         parcel = await asyncio.to_thread(lambda: Parcel(encode(message)))
-        if self._status is not None or self._broken is not None:
-            raise self._death()
-        self._reply = self._loop.create_future()
+        if not self.usable:
+            parcel.close()
+            raise self.death()
+        question = Question()
+        self.send([question], parcel)
+        answer = await question.reply
+        if isinstance(answer, Failed):
+            raise raised(answer)
+
+    def send(self, questions: Sequence[Question], parcel: Parcel) -> None:
+        """Ask what the parcel holds. What becomes of it, the supervisor is told."""
+        idle = not self.asked
+        self.asked.extend(questions)
+        for question in questions:
+            if question.output is not None:
+                for printed in self._pipes.values():
+                    printed.expect(question, question.output)
+        if idle:
+            self._turn()
         try:
             parcel.send(self._connection)
         except ChannelBroken as error:
-            await self.end()
-            raise self._death() from error
+            self._break(str(error))
         finally:
             parcel.close()
-        body = await asyncio.shield(self._reply)
-        answer = from_worker(body) if isinstance(body, bytes) else await asyncio.to_thread(from_worker, body)
-        if isinstance(answer, Done | Failed) and not answer.alone:
-            self._ending = True  # what it left running goes with it
-        if isinstance(answer, Failed):
-            details: Mapping[str, Detail] = answer.details  # type: ignore[assignment]  # they were such
-            raise SymphonyError(answer.message, code=answer.code, hint=answer.hint, details=details)
-        return answer
 
-    async def _stop(self, number: int, patience_s: float) -> None:
-        """Bring the call to an end: nicely if it listens."""
-        if self._reply is None:
-            return  # it was not sent yet
-        if patience_s > 0 and not self._reply.done():
-            parcel = Parcel(encode(Stop(number)))
-            with suppress(ChannelBroken):
-                parcel.send(self._connection)
-                waiting = asyncio.wait([self._reply], timeout=patience_s)
-                await uninterrupted(self._loop.create_task(waiting))
-        if not self._reply.done():
+    def recall(self) -> None:
+        """Have it give back what it has not begun."""
+        if not self._recalling and len(self.asked) > 1:
+            self._recalling = True
+            self._tell(Recall())
+
+    @property
+    def recalling(self) -> bool:
+        """Will it give back calls? Until it has, it is asked nothing."""
+        return self._recalling
+
+    async def give_up(self, question: Question, number: int, patience_s: float) -> None:
+        """Bring the call `number` to an end, nicely if it has patience; on return nothing of it is left.
+
+        Not cut short by cancellation.
+        """
+        await uninterrupted(self._loop.create_task(self._give_up(question, number, patience_s)))
+
+    async def _give_up(self, question: Question, number: int, patience_s: float) -> None:
+        if question not in self.asked:
+            return
+        over = self._waiting.setdefault(question, self._loop.create_future())
+        if self.asked[0] is not question:
+            self.recall()
+            await asyncio.wait([over], timeout=_RECALL_S)
+        elif patience_s > 0:
+            self._tell(Stop(number))
+            await asyncio.wait([over], timeout=patience_s)
+        if not over.done():
             await self.end()
+
+    def _tell(self, message: ToWorker) -> None:
+        parcel = Parcel(encode(message))
+        with suppress(ChannelBroken):
+            parcel.send(self._connection)
+        parcel.close()
+
+    def _turn(self) -> None:
+        """It is the first one's turn."""
+        self.since_s = self._loop.time()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.asked and self.asked[0].limit_s is not None:
+            self._timer = self._loop.call_later(self.asked[0].limit_s, self.asked[0].late)
 
     # ---- what arrives -----------------------------------------------------------------------
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
+        """Take what has arrived; may there be more?"""
         try:
             bodies = self._receiver.receive()
+            for body in bodies or ():
+                self._take(body)
         except BlockingIOError:
-            return
-        except (OSError, ChannelBroken) as error:
-            self._broken = str(error)
-            bodies = None
+            return False
+        except (OSError, SymphonyError) as error:
+            self._break(str(error))
+            return False
         if bodies is None:
-            self._hang_up()
-            # Mostly it is about to end; if it only closed the connection, it is of no use any more.
-            self._loop.call_later(_PIPES_S, self._signal, signal.SIGKILL)
+            self._break(None)
+        return bodies is not None
+
+    def _break(self, reason: str | None) -> None:
+        if self._broken is None and reason is not None:
+            self._broken = reason
+        self._hang_up()
+        # Mostly it is about to end; if it only closed the connection, it is of no use any more.
+        self._loop.call_later(_PIPES_S, self._signal, signal.SIGKILL)
+
+    def _take(self, body: bytes | memoryview) -> None:
+        answer = from_worker(body) if isinstance(body, bytes) else body
+        if isinstance(answer, Recalled):
+            self._take_back(answer.count)
             return
-        for body in bodies:
-            self._drain()
-            if self._reply is not None and not self._reply.done():
-                self._reply.set_result(body)
+        if not self.asked:
+            return
+        question = self.asked[0]
+        self._drain(question)
+        self.asked.popleft()
+        alone = not isinstance(answer, Done | Failed) or answer.alone
+        if not alone:
+            self.ended_by_us = True  # what it left running goes with it
+        self._turn()
+        self._over(question)
+        if not question.reply.done():
+            question.reply.set_result(answer)
+        self._supervisor.answered(self, question, answer)
+        if not alone and self.asked:  # none of them begins any more
+            self._take_back(len(self.asked))
 
-    def _listen(self, pipe: int, stream: Literal["stdout", "stderr"]) -> None:
+    def _take_back(self, count: int) -> None:
+        self._recalling = False
+        questions = [self.asked.pop() for _ in range(count)][::-1]
+        for printed in self._pipes.values():
+            printed.recall(count)
+        for question in questions:
+            self._over(question)
+        self._supervisor.returned(self, questions)
+
+    def _over(self, question: Question) -> None:
+        if self._waiting and (waiting := self._waiting.pop(question, None)) is not None:
+            waiting.set_result(None)
+
+    def _listen(self, pipe: int, printed: Printed) -> None:
         os.set_blocking(pipe, False)
-
-        def take(text: str) -> None:
-            if stream == "stderr":
-                self._words = ending(f"{self._words}\n{text}", _LAST_WORDS_CHARS)
-            self._output(text, stream)
-
-        self._pipes[pipe] = Lines(take)
+        self._pipes[pipe] = printed
         self._loop.add_reader(pipe, self._read, pipe)
+
+    def _hear(self, text: str) -> None:
+        self._words = ending(f"{self._words}\n{text}", _LAST_WORDS_CHARS)
 
     def _read(self, pipe: int) -> bool:
         """Hand on what is in the pipe now; may there be more?"""
@@ -281,14 +394,16 @@ class Worker:
             del self._pipes[pipe]
         return bool(chunk)
 
-    def _drain(self) -> None:
+    def _drain(self, question: Question | None) -> None:
         """Hand on what was printed before the answer: no more than a pipe holds, should it go on for ever."""
-        for pipe in list(self._pipes):
+        for pipe, printed in list(self._pipes.items()):
             for _ in range(_PIPE_CHUNKS_MAX):
+                if question is not None and question.output is not None and not printed.expects(question):
+                    break
                 if not self._read(pipe):
                     break
-            if pipe in self._pipes:
-                self._pipes[pipe].feed(b"")
+            if question is None or printed.expects(question):
+                printed.end_call()
 
     def _hang_up(self) -> None:
         if self._connection.fileno() >= 0:
@@ -296,50 +411,33 @@ class Worker:
             self._connection.close()
             self._receiver.close()
 
-    # ---- the thread -------------------------------------------------------------------------
+    # ---- its end ----------------------------------------------------------------------------
 
-    def _live(self, environment: Mapping[str, str], out: int, err: int) -> None:
-        """Start the process, wait for its end, and end what it leaves behind."""
-        argv = [sys.executable, "-P", "-m", _PROGRAM, str(self._theirs.fileno()), str(os.getpid())]
-        try:
-            process = subprocess.Popen(
-                argv, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                pass_fds=[self._theirs.fileno()], start_new_session=True,
-            )  # fmt: skip
-        except OSError as error:
-            self._tell(self._not_started, error)
-            return
-        finally:
-            self._theirs.close()
-            os.close(out)
-            os.close(err)
-        self._process = process
-        self._tell(self._begun)
-        await_end(process)
-        _end_rest(process.pid)
-        with self._reaping:
-            status = process.wait()
-        self._tell(self._exited, status)
-        end_marked(self.mark)
-        self._tell(self._left)
+    def _ended(self, _: object) -> None:
+        """The process has ended: a thread ends what it leaves behind."""
+        threading.Thread(target=self._clear, name="symphony-worker", daemon=True).start()
 
-    def _tell(self, what: Callable[..., None], *arguments: object) -> None:
+    def _clear(self) -> None:
+        assert self._process is not None
+        _end_rest(self._process.pid)
         with suppress(RuntimeError):  # the loop is closed: nobody asks any more
-            self._loop.call_soon_threadsafe(what, *arguments)
+            self._loop.call_soon_threadsafe(self._exited)
+        end_marked(self.mark)
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._left)
 
-    def _begun(self) -> None:
-        self._started.set_result(None)
-
-    def _not_started(self, error: OSError) -> None:
-        self._started.set_exception(IoFailed.of(error, f"start a worker with {sys.executable}"))
-        self._left()
-
-    def _exited(self, status: int) -> None:
-        self._status = status
-        self._drain()
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(self._death())
-            self._reply.exception()  # nobody may be waiting any more
+    def _exited(self) -> None:
+        assert self._process is not None
+        self._status = self._process.reap()
+        while self._connection.fileno() >= 0 and self._receive():
+            pass  # what it answered before
+        self._drain(None)
+        questions = list(self.asked)
+        self.asked.clear()
+        self._turn()
+        for question in questions:
+            self._over(question)
+        self._supervisor.lost(self, questions)
 
     def _left(self) -> None:
         self._hang_up()
@@ -347,9 +445,12 @@ class Worker:
             self._loop.remove_reader(pipe)
             os.close(pipe)
         self._pipes.clear()
-        self._gone.set_result(None)
+        if not self._gone.done():
+            self._gone.set_result(None)
+            self._supervisor.gone(self)
 
-    def _death(self) -> WorkerDied:
+    def death(self) -> WorkerDied:
+        """The error for what it was working on."""
         # What it said while it worked is in the node's log; what it said before, nowhere else.
         said = "" if self.origins else self._said()
         died = WorkerDied(f"{_how(self._status, self._broken)}{said}", hint=_advice(self._status))
@@ -359,6 +460,12 @@ class Worker:
     def _said(self) -> str:
         said = self._words.strip()
         return f"; it said: {said}" if said else ""
+
+
+def raised(failed: Failed) -> SymphonyError:
+    """What the operator, or loading it, raised."""
+    details: Mapping[str, Detail] = failed.details  # type: ignore[assignment]  # they were such
+    return SymphonyError(failed.message, code=failed.code, hint=failed.hint, details=details)
 
 
 def _how(status: int | None, broken: str | None) -> str:
@@ -391,20 +498,3 @@ def _end_rest(group: int) -> None:
         pause.wait(_POLL_S)
         waited_s += _POLL_S
     signal_group(group, signal.SIGKILL)
-
-
-def _nowhere(text: str, stream: str) -> None:
-    """Between calls: a thread that an operator left behind may print."""
-
-
-async def uninterrupted(task: asyncio.Task[R]) -> R:
-    """Wait for `task` to its end however often the caller is cancelled, and then raise that."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return task.result()

@@ -149,5 +149,6 @@ class Calls:
             config=settings(work),
             allowed_hosts=resources.allowed_hosts,
             memory_mb=None if bounds is None else bounds.memory_mb,
+            repeatable=operator.info.effect != "write",
             value_bytes_max=resources.value_bytes_max,
         )
