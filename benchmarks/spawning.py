@@ -13,6 +13,7 @@ import asyncio
 import os
 import statistics
 import subprocess
+import tempfile
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -20,20 +21,25 @@ from time import perf_counter
 
 from measuring import Figure, line, seconds
 
-from symphony import operator
 from symphony.cli.running import new_loop
 from symphony.kit.processes import run_process
 from symphony.pit.workers import Task, Workers
+from symphony.sdk import Operator, load_operators
 from symphony.sdk.origins import origin_of, source_of
 
 TRUE = ("/bin/sh", "-c", "true")
 AT_ONCE = 64
 
 
+OPERATORS = '''
+from symphony import operator
+
+
 @operator("bench.square", version="1.0.0", pure=True, cpu=True)
 def square(number: int) -> int:
     """A square."""
     return number * number
+'''
 
 
 def plain(number: int) -> int:
@@ -85,11 +91,23 @@ def bare(count: int) -> float:
         return seconds(lambda: list(threads.map(one, range(count))))
 
 
+def loaded() -> Operator:
+    """The operator, of a file as users name one: a worker cannot find those of the main program."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "square.py")
+        file.write_text(OPERATORS)
+        return load_operators(file)[0]
+
+
 async def elements(calls: int) -> float:
     """Seconds of so many calls of the operator in worker processes that are warm."""
+    square = loaded()
     origin = origin_of(square)
     assert origin is not None
     workers, source = Workers(size=2), source_of(origin)
+
+    def nowhere(text: str, stream: str) -> None:
+        """It prints nothing."""
 
     async def call(number: int) -> None:
         task = Task(
@@ -97,7 +115,7 @@ async def elements(calls: int) -> float:
             listens=False, inputs={"number": number}, run_id="r", node="n", attempt=1, cwd=Path.cwd(),
             base=Path.cwd(), environment={}, repeatable=True,
         )  # fmt: skip
-        await workers.call(task, lambda text, stream: None, timeout_s=None)
+        await workers.call(task, nowhere, timeout_s=None)
 
     try:
         await together(64, AT_ONCE, call)
