@@ -119,6 +119,26 @@ def test_log_lists_commits_newest_first(repository: Folder) -> None:
     assert [one["id"] for one in repository.run("git.log", revision="HEAD~1")["commits"]] == [first]
 
 
+def test_the_log_of_a_whole_repository_has_merges_and_empty_commits_that_of_a_folder_only_what_touched_it(
+    repository: Folder,
+) -> None:
+    (repository.path / "sub").mkdir()
+    repository.commit("one", **{"sub/a": "1"})
+    repository.git("checkout", "-qb", "side")
+    repository.commit("two", **{"sub/a": "2"})
+    repository.git("checkout", "-q", "main")
+    repository.git("commit", "-q", "--allow-empty", "-m", "nothing")
+    repository.git("merge", "-q", "--no-ff", "-m", "merged", "side")
+
+    def subjects(**inputs: Any) -> list[str]:
+        return sorted(one["subject"] for one in repository.run("git.log", **inputs)["commits"])
+
+    assert subjects() == subjects(path=str(repository.path)) == ["merged", "nothing", "one", "two"]
+    assert subjects(path="sub") == ["one", "two"]
+    churned = repository.run("git.churn")
+    assert (churned["files"][0]["commits"], churned["complete"]) == (2, True)
+
+
 def test_diff_and_changed_files_see_the_working_tree(repository: Folder) -> None:
     repository.commit("one", a=LINES, b="b\n", c="c\n")
     (repository.path / "b").unlink()

@@ -148,7 +148,7 @@ def _folder(inputs: Mapping[str, Value], context: Context) -> Path:
     return context.cwd / str(inputs.get("path") or ".")
 
 
-@operator("git.log", version="1.0.0", reads=_reads_revision)
+@operator("git.log", version="1.1.0", reads=_reads_revision)
 async def log(
     context: Context,
     path: Path = Path(),
@@ -159,6 +159,9 @@ async def log(
     base: str | None = None,
 ) -> Log:
     """List the commits that touch a folder, newest first.
+
+    Of the folder of a whole repository all commits are listed, merges and those without changes too. Of
+    one inside it, those that changed it, without merges that only took over what one side had.
 
     path: a folder inside the repository
     revision: the branch, tag or commit to start from
@@ -174,14 +177,22 @@ async def log(
             return Log(commits=[])
         form = "--format=" + "%x00".join(("%H", "%P", "%an", "%ae", "%at", "%s", "%b"))
         ends = (start,) if base is None else (start, f"^{await git.commit(base) or start}")
-        arguments = (form, f"--max-count={limit}", *_period(since, until), *ends, "--", ".")
+        arguments = (form, f"--max-count={limit}", *_period(since, until), *ends, *git.limits())
         listing = await git.ask("log", "-z", "--encoding=UTF-8", *arguments)
     return await asyncio.to_thread(_logged, listing)
 
 
 def _logged(listing: bytes) -> Log:
-    fields = repository.name_of(listing).split("\0")
-    return Log(commits=[_commit(fields[at : at + 7]) for at in range(0, len(fields) - 6, 7)])
+    fields = iter(repository.name_of(listing).split("\0"))
+    return Log(
+        commits=[
+            Commit(
+                id=number.strip(), parents=parents.split(), author=author, email=email,
+                at=repository.moment(at), subject=subject, body=body.rstrip("\n"),
+            )
+            for number, parents, author, email, at, subject, body in zip(*[fields] * 7, strict=False)
+        ]
+    )  # fmt: skip
 
 
 @operator("git.tags", version="1.0.0", reads=_reads_tags)
@@ -290,13 +301,13 @@ def _changed(listing: bytes, folder: Path, *, untracked: bool) -> ChangedFiles:
     return ChangedFiles(paths=[path for path in there if path.is_symlink() or not path.is_dir()], files=files)
 
 
-@operator("git.churn", version="1.0.0", reads=_reads_revision)
+@operator("git.churn", version="1.1.0", reads=_reads_revision)
 async def churn(
     context: Context,
     path: Path = Path(),
     revision: str = "HEAD",
     since: str | None = None,
-    max_commits: int = 10_000,
+    max_commits: int = 100_000,
     patterns: list[str] = [],  # noqa: B006
     limit: int = 100_000,
     gone: bool = False,
@@ -384,19 +395,6 @@ def _moment(text: str) -> str:
         return text
     day, minutes, seconds, zone = date.groups()
     return f"{day}T{minutes or '00:00'}{seconds or ':00'}{zone or 'Z'}"
-
-
-def _commit(fields: list[str]) -> Commit:
-    number, parents, author, email, at, subject, body = fields
-    return Commit(
-        id=number.strip(),
-        parents=parents.split(),
-        author=author,
-        email=email,
-        at=repository.moment(at),
-        subject=subject,
-        body=body.rstrip("\n"),
-    )
 
 
 def _untracked(folder: Path) -> list[str]:

@@ -74,6 +74,15 @@ class Repository:
             ) from None
         return found.decode().strip()
 
+    def limits(self) -> tuple[str, ...]:
+        """What limits a history to the folder; nothing for a whole repository.
+
+        With a path git compares the trees of each commit with its parents', which takes several times as
+        long as listing them.
+        """
+        top = self.git.top
+        return () if top is None or os.path.realpath(self.folder) == os.fspath(top) else ("--", ".")
+
     async def empty_tree(self) -> str:
         """git's name for a tree without files, which is what comes before the first commit."""
         return (await self.ask("hash-object", "-t", "tree", os.devnull)).decode().strip()
