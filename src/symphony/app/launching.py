@@ -334,7 +334,7 @@ class Launcher:
                 store.close()  # it is closed already, unless the engine never came to it
                 log.close()
                 if lock is not None:
-                    self._remember(prepared.meta, engine)
+                    self._remember(prepared, engine)
                     lock.release()
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
@@ -349,10 +349,10 @@ class Launcher:
             job.run_id, engine, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
         )
 
-    def _remember(self, meta: RunMeta, engine: Engine) -> None:
+    def _remember(self, prepared: Prepared, engine: Engine) -> None:
         """Lists know the run that has ended; this is written beside whatever comes next."""
         runs = self._parts.runs
-        runs.ended(meta, engine.replay)
+        runs.ended(prepared.meta, prepared.job.workflow.name, engine.replay)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().run_in_executor(None, runs.flush)
 

@@ -12,6 +12,7 @@ from symphony.ports.runs import RunStatus
 if TYPE_CHECKING:
     from symphony.app import Symphony
     from symphony.cli.running import Outcome
+    from symphony.pit.tracker.core.structure import SubWorkflows
     from symphony.workflow import Workflow
 
 _ROWS_MAX = 12
@@ -21,13 +22,15 @@ _ROWS_MAX = 12
 class Report:
     """How to report: JSON, whether a run can be resumed afterwards, how it went as a chart.
 
-    The chart needs the outcome's events; `workflow` is what ran, where the home does not tell.
+    The chart needs the outcome's events; `workflow` is what ran, where the home does not tell. With
+    `children`, which finds its sub-workflows, the home is not asked.
     """
 
     as_json: bool
     resumable: bool = True
     chart: bool = False
     workflow: "Workflow | None" = None
+    children: "SubWorkflows | None" = None
 
     def after(self, symphony: "Symphony", outcome: "Outcome") -> None:
         """Results to stdout; what happened and how to go on to stderr."""
@@ -52,8 +55,8 @@ class Report:
         from symphony.pit.tracker.insight.reader import Insight
         from symphony.workflow import Workflow
 
-        outline = Outline(self.workflow or Workflow(name=""))
-        if symphony.home is not None:
+        outline = Outline(self.workflow or Workflow(name=""), self.children)
+        if symphony.home is not None and self.children is None:
             # Somebody may have moved or removed the home meanwhile: what happened is in memory, too.
             with suppress(SymphonyError, OSError):
                 outline = Insight(symphony.runs).outline(outcome.result.run_id)

@@ -145,20 +145,20 @@ class Runs:
         stamp = stamp_of(self.journal_path(run_id))
         meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
-            found = summary_of(meta, replay, self._status(run_id, replay))
+            found = summary_of(meta, _name_of(meta), replay, self._status(run_id, replay))
         if replay.ended is not None:
             self._index.add(EndedRun(stamp, found))
         return found
 
-    def ended(self, meta: RunMeta, replay: Replay) -> None:
+    def ended(self, meta: RunMeta, workflow: str, replay: Replay) -> None:
         """The run has ended in this process, and its journal is closed: lists know it from now on.
 
-        Durable after `flush`.
+        `workflow` is the name. Durable after `flush`.
         """
         if replay.ended is not None:
             with contextlib.suppress(OSError):  # somebody has moved the home meanwhile
                 stamp = stamp_of(self.journal_path(meta.run_id))
-                self._index.add(EndedRun(stamp, summary_of(meta, replay, replay.ended[0])))
+                self._index.add(EndedRun(stamp, summary_of(meta, workflow, replay, replay.ended[0])))
 
     def flush(self) -> None:
         """Write what lists are to know of runs that have `ended` here."""
@@ -333,12 +333,16 @@ class _Named(msgspec.Struct):
     name: str
 
 
-def summary_of(meta: RunMeta, replay: Replay, status: RunStatus) -> RunSummary:
-    """One line about a run that stands so."""
+def _name_of(meta: RunMeta) -> str:
+    return msgspec.json.decode(meta.workflow, type=_Named).name
+
+
+def summary_of(meta: RunMeta, workflow: str, replay: Replay, status: RunStatus) -> RunSummary:
+    """One line about a run, of the workflow of that name, that stands so."""
     counts = replay.counts()
     return RunSummary(
         run_id=meta.run_id,
-        workflow=msgspec.json.decode(meta.workflow, type=_Named).name,
+        workflow=workflow,
         status=status,
         started_at=meta.created_at,
         finished_at=replay.ended_at,
