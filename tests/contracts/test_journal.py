@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.contracts.segmented import added, owned_segment
 
 from symphony.pit.tracker.core.records import Code, Record
 from symphony.pit.tracker.store.journal import (
@@ -38,8 +39,12 @@ def plain(records: object) -> list[list[object]]:
     return [list(record) for record in records]
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=["memory", "disk", "segment"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JournalStore]:
+    if request.param == "segment":
+        with owned_segment(tmp_path) as segment:
+            yield added(segment, META)
+        return
     made: JournalStore = MemoryStore()
     if request.param == "disk":
         made = SqliteStore.create(tmp_path / "journal" / "r1.db", META)
@@ -61,7 +66,7 @@ def test_an_empty_journal_has_no_records_and_no_requests(store: JournalStore) ->
 def test_a_writer_commits_in_order_and_tells_when_it_is_durable(store: JournalStore) -> None:
     told: list[Record] = []
     reached = threading.Event()
-    writer = Writer(store, told.extend, lambda error: None)
+    writer = store.writer(told.extend, lambda error: None, lambda: None)
     for record in RECORDS:
         writer.append(record)
     writer.barrier(reached.set)

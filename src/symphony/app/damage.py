@@ -12,6 +12,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.database import SUMMED, Broken, check_structure, database_errors
 from symphony.pit.artifacts.objects import CHUNK_BYTES, ObjectFiles
 from symphony.pit.artifacts.records import Gone, Linked, Put, RecordLog, Unlinked
+from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.following import replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalNewer, examine
 from symphony.pit.tracker.store.runs import Runs
@@ -67,7 +68,7 @@ def _journals(runs: Runs, found: Examined) -> None:
         try:
             replay_of(path, *examine(path))
         except JournalDamaged as error:
-            if path.exists():  # else it was deleted meanwhile
+            if runs.has(run_id):  # else it was deleted meanwhile
                 told = Damage(kind="journal", name=run_id, problem=error.message, fix=error.hint or "")
                 found.damages.append(told)
         except JournalNewer as error:
@@ -78,6 +79,21 @@ def _journals(runs: Runs, found: Examined) -> None:
         except SymphonyError as error:
             told = Damage(kind="journal", name=run_id, problem=error.message, fix=error.hint or "")
             found.damages.append(told)
+    _segments(runs, found)
+
+
+def _segments(runs: Runs, found: Examined) -> None:
+    """What is wrong with segments of which every run can be listed."""
+    known = {one.name for one in found.damages}
+    for segment in segments.segments(runs.journal_path("any").parent):
+        try:
+            segments.examine(segment)
+        except JournalNewer:
+            pass
+        except SymphonyError as error:
+            if segment.stem not in known and segment.exists():
+                told = Damage(kind="journal", name=segment.stem, problem=error.message, fix=error.hint or "")
+                found.damages.append(told)
 
 
 def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> None:

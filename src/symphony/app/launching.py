@@ -6,11 +6,12 @@ import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from symphony.app.handle import RunHandle
+from symphony.app.journals import Owned, in_thread
 from symphony.app.models import keys_of
 from symphony.app.parts import Parts
 from symphony.app.preparing import (
@@ -25,7 +26,6 @@ from symphony.app.preparing import (
     recalled,
 )
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
-from symphony.commons.filesystem import private_directory
 from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.budget import Limits
@@ -38,11 +38,11 @@ from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
-from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore, remove
+from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
 from symphony.pit.tracker.store.journal_rows import journal_errors
-from symphony.pit.tracker.store.locks import RunLock
 from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
 from symphony.pit.tracker.store.runs import ENDED, end_escaped
+from symphony.pit.tracker.store.sharing import SegmentStore
 from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.runs import RunResult
 from symphony.ports.values import Value
@@ -57,7 +57,8 @@ from symphony.workflow.validation import check
 if TYPE_CHECKING:
     from symphony.pit.tracker.insight.forecast import Forecast
 
-Made = TypeVar("Made")
+INDEX_AFTER_S: Final = 0.5
+"""So long after a run has ended the index of ended runs is written, or at the end of the session."""
 
 
 class InputInvalid(WorkflowInvalid):
@@ -72,7 +73,8 @@ class Launcher:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._tasks: set[asyncio.Task[RunResult]] = set()
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: asyncio.TimerHandle | None = None
+        self._written: asyncio.Future[None] | None = None
         self.ran = False
         """Has any run begun?"""
 
@@ -83,7 +85,9 @@ class Launcher:
         if self._tasks:
             await asyncio.wait(self._tasks)
         if self._writing is not None:
-            await asyncio.wait({self._writing})
+            self._writing.cancel()
+        if self._written is not None:
+            await asyncio.wait({self._written})
 
     def plan(
         self,
@@ -146,21 +150,17 @@ class Launcher:
 
     async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
         """Make the journal, then run: the run is durable when this returns."""
-        meta, lock = prepared.meta, None
         store: JournalStore = MemoryStore()
-        with contextlib.ExitStack() as undo:
-            if self._parts.home is not None:
-                private_directory(self._parts.home)
-                path, lock = self._parts.runs.journal_path(meta.run_id), self._parts.runs.lock(meta.run_id)
-                lock.acquire(os.getpid())
-                undo.callback(lock.release)
-                store = await _in_thread(
-                    lambda: SqliteStore.create(path, meta, reuse), lambda made: _forget(made, path)
-                )
-                undo.callback(store.close)
-            handle = self._launch(prepared, store, lock, lambda engine: engine.run())
-            undo.pop_all()
-            return handle
+        owned: Owned | None = None
+        if self._parts.journals is not None:
+            store, owned = await self._parts.journals.create(prepared.meta, reuse)
+        try:
+            return self._launch(prepared, store, owned, lambda engine: engine.run())
+        except BaseException:
+            store.close()
+            if owned is not None:
+                owned.release()
+            raise
 
     async def resume(
         self,
@@ -183,7 +183,7 @@ class Launcher:
             if self._parts.runs.status(run_id) in ENDED:
                 return self._ended(run_id, prepared)
             path = self._parts.runs.journal_path(run_id)
-            store = await _in_thread(lambda: SqliteStore.own(path), SqliteStore.close)
+            store = await in_thread(lambda: SqliteStore.own(path), SqliteStore.close)
             undo.callback(store.close)
             recorded = list(store.records())
             handle = self._launch(
@@ -314,7 +314,7 @@ class Launcher:
         self,
         prepared: Prepared,
         store: JournalStore,
-        lock: RunLock | None,
+        owned: Owned | None,
         begin: "Callable[[Engine], object]",
         *,
         known: int = 0,
@@ -333,9 +333,9 @@ class Launcher:
                     await asyncio.to_thread(end_escaped, marks)
                 store.close()  # it is closed already, unless the engine never came to it
                 log.close()
-                if lock is not None:
-                    self._remember(prepared, engine)
-                    lock.release()
+                if owned is not None:
+                    self._remember(prepared, engine, store)
+                    owned.release()
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
                     following.cancel()
@@ -349,12 +349,16 @@ class Launcher:
             job.run_id, engine, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
         )
 
-    def _remember(self, prepared: Prepared, engine: Engine) -> None:
-        """Lists know the run that has ended; this is written beside whatever comes next."""
-        runs = self._parts.runs
-        runs.ended(prepared.meta, prepared.job.workflow.name, engine.replay)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.get_running_loop().run_in_executor(None, runs.flush)
+    def _remember(self, prepared: Prepared, engine: Engine, store: JournalStore) -> None:
+        """Lists know the run that has ended; this is written soon, together with others."""
+        stamp = store.stamp() if isinstance(store, SegmentStore) else None
+        self._parts.runs.ended(prepared.meta, prepared.job.workflow.name, engine.replay, stamp)
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().call_later(INDEX_AFTER_S, self._write)
+
+    def _write(self) -> None:
+        self._writing = None
+        self._written = asyncio.get_running_loop().run_in_executor(None, self._parts.runs.flush)
 
     def _followed(self, prepared: Prepared, engine: Engine, known: int) -> "asyncio.Task[None] | None":
         """Draws a trace of the run while it goes on, if traces are wanted."""
@@ -377,21 +381,3 @@ class Launcher:
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
         return RunHandle(run_id, engine, task, log, self._parts.live)
-
-
-async def _in_thread(call: Callable[[], Made], undo: Callable[[Made], object]) -> Made:
-    """What `call` makes in a thread. Whoever is cancelled meanwhile waits for it, and has it undone."""
-    making = asyncio.get_running_loop().run_in_executor(None, call)
-    try:
-        return await asyncio.shield(making)
-    except asyncio.CancelledError:
-        await asyncio.wait({making})
-        if not making.cancelled() and making.exception() is None:
-            undo(making.result())
-        raise
-
-
-def _forget(store: JournalStore, path: Path) -> None:
-    """Of a run that nobody heard of nothing stays."""
-    store.close()
-    remove(path)

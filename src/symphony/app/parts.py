@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symphony.app.beyond import beyond_of
+from symphony.app.journals import Journals
 from symphony.app.live import LiveBus
 from symphony.app.models import AllModels
 from symphony.app.pools import Pools
@@ -52,6 +53,7 @@ class Parts:
         self.clock = clock or SystemClock()
         self.environment: ChainMap[str, str] = ChainMap({}, os.environ)
         self.pools = Pools(listen_idle=isinstance(self.clock, SystemClock))
+        self.journals = None if home is None else Journals(home, lambda: self.runs, os.getpid())
         self._settings, self._given = settings, tuple(operators)
         self._models, self._more_models = models, catalog or {}
         self._tracing: Tracing | None = None
@@ -144,6 +146,8 @@ class Parts:
 
     async def close(self, *, ran: bool) -> None:
         """End what was made. Has anything `ran`? Then the bus is left and old logs are thinned out."""
+        if self.journals is not None:
+            await self.journals.close()
         if ran:
             await self.live.close()
         await self.pools.close()

@@ -67,7 +67,7 @@ class Report:
 
 def _record_gone(symphony: "Symphony", run_id: str) -> str:
     """What to say where the home was moved or removed while the run went on; else empty."""
-    if symphony.home is None or symphony.runs.journal_path(run_id).exists():
+    if symphony.home is None or symphony.runs.has(run_id):
         return ""
     return (
         f"note: the record of this run is no longer in {output.shown(str(symphony.home))}: "

@@ -1,6 +1,7 @@
 """Writes a run's records: remembered at once, committed in groups, told when they are durable."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 
 from symphony.commons.errors import SymphonyError
@@ -29,7 +30,7 @@ class Recorder:
         settle: Callable[[], None],
     ) -> None:
         """`settle` makes the bodies durable that records may refer to; it is called before each commit."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self._replay, self._feed, self._failed = replay, feed, failed
         self._waiting: set[asyncio.Future[None]] = set()
         self._error: JournalFailed | None = None
@@ -109,11 +110,13 @@ class Recorder:
         self._writer.flush()
 
     def _call(self, what: Callable[[], object]) -> None:
-        if not self._loop.is_closed():
+        if threading.get_ident() == self._thread:
+            self._loop.call_soon(what)  # nobody must be woken
+        elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(what)
 
     def _committed(self, records: list[Record]) -> None:
-        """In the writer's thread: tell subscribers, on the loop."""
+        """Tell subscribers, on the loop."""
         if records:
             self._call(lambda: self._feed.publish(records))
 

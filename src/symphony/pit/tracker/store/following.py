@@ -61,7 +61,7 @@ class RunReader:
 
     def _look(self) -> tuple[Replay, Sequence[Record]]:
         """The replay with all that is recorded by now, and what of it is new."""
-        found = self._path.stat()
+        found = journal.file_of(self._path).stat()
         if (found.st_dev, found.st_ino) != self._file:  # another file stands in its place
             self._replay, self._row, self._file = None, 0, (found.st_dev, found.st_ino)
         try:

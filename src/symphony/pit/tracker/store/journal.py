@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,10 +20,12 @@ from symphony.commons.filesystem import make_private
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import Code, Record, decode_batch, decode_reused, encode_batch
+from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.documents import ChildDocument, Recorded
 from symphony.pit.tracker.store.journal_rows import (
     FORMAT,
     Fenced,
+    Found,
     JournalDamaged,
     JournalFailed,
     JournalNewer,
@@ -209,8 +211,9 @@ class SqliteStore:
     def own(cls, path: Path) -> "SqliteStore":
         """Take over an existing journal: whoever wrote to it before is fenced from now on.
 
-        Everything in it is checked before. Raises JournalFailed.
+        Everything in it is checked before. A run in a segment gets a file of its own. Raises JournalFailed.
         """
+        segments.move_out(path)
         with reading(path) as look:  # to close a connection that may write would fold a damaged log in
             checked(path, look)
         db = connect(path)
@@ -333,7 +336,7 @@ def image(meta: RunMeta, reuse: Mapping[str, bytes]) -> bytes:
 
 def read_meta(path: Path) -> RunMeta:
     """The meta data of a journal, without owning it. Raises JournalFailed."""
-    return looked(path, lambda db: _meta(path, db))
+    return _looked(path, lambda db: _meta(path, db))
 
 
 def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
@@ -343,12 +346,13 @@ def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
         checked(path, db)
         return _meta(path, db), [record for _, record in batch_records(path, db)]
 
-    return looked(path, look)
+    return _looked(path, look)
 
 
 def examine(path: Path) -> tuple[RunMeta, list[Record]]:
     """As `read_run`, of all that is in a journal, also what seldom is read; leaves no file beside it."""
-    with reading(path, quiet=True) as db:
+
+    def look(db: sqlite3.Connection) -> tuple[RunMeta, list[Record]]:
         checked(path, db)
         meta, records = _meta(path, db), [record for _, record in batch_records(path, db)]
         decode_sealed(meta.inputs)
@@ -361,6 +365,12 @@ def examine(path: Path) -> tuple[RunMeta, list[Record]]:
             msgspec.msgpack.decode(body, type=Request)  # type: ignore[call-overload]
         return meta, records
 
+    with _lifted(path) as db:
+        if db is not None:
+            return look(db)
+    with reading(path, quiet=True) as db:
+        return look(db)
+
 
 def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
     """Committed records with the row they came from, of rows after `since`. Raises JournalFailed."""
@@ -370,7 +380,7 @@ def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
             checked(path, db)
         return list(batch_records(path, db, since))
 
-    return looked(path, look)
+    return _looked(path, look)
 
 
 def _meta(path: Path, db: sqlite3.Connection) -> RunMeta:
@@ -380,14 +390,48 @@ def _meta(path: Path, db: sqlite3.Connection) -> RunMeta:
     return msgspec.msgpack.decode(body, type=RunMeta)
 
 
-def remove(path: Path) -> None:
-    """Delete a journal and what SQLite keeps beside it, as far as they are there. Raises OSError."""
+def file_of(path: Path) -> Path:
+    """The file that holds the run: its own, `path`, also if there is none at all; or a segment."""
+    place = segments.find(path)
+    return path if place is None else place.segment
+
+
+def _looked(path: Path, look: Callable[[sqlite3.Connection], Found]) -> Found:
+    """What `look` finds in one state of the journal, wherever that is. Raises as `reading`."""
+    with _lifted(path) as db:
+        if db is not None:
+            return look(db)
+    return looked(path, look)
+
+
+@contextlib.contextmanager
+def _lifted(path: Path) -> Iterator[sqlite3.Connection | None]:
+    """The journal of a run in a segment, in memory; None for a run with a file of its own."""
+    db = segments.lifted(path)
+    if db is None:
+        yield None
+        return
+    with contextlib.closing(db), journal_errors(path):
+        yield db
+
+
+def remove(path: Path) -> Path | None:
+    """Delete a journal and what SQLite keeps beside it, as far as they are there.
+
+    What a segment holds of the run goes first: a file hides it. Gives the segment if that was its last
+    run. Raises OSError, JournalFailed.
+    """
+    emptied = None if segments.is_segment(path) else segments.erase(path)
     for suffix in ("-wal", "-shm", ""):
         path.with_name(f"{path.name}{suffix}").unlink(missing_ok=True)
+    return emptied
 
 
 def request(path: Path, what: Request) -> int:
     """Leave a request for the owner of a run, durably; its number. Raises JournalFailed."""
+    left = segments.ask(path, msgspec.msgpack.encode(what))
+    if left is not None:
+        return left
     db = connect(path)
     try:
         with journal_errors(path):
@@ -413,4 +457,4 @@ def is_asked(path: Path, number: int) -> bool:
     def look(db: sqlite3.Connection) -> bool:
         return db.execute("SELECT 1 FROM asked WHERE id = ?", (number,)).fetchone() is not None
 
-    return looked(path, look)
+    return _looked(path, look)

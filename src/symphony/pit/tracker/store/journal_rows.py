@@ -11,9 +11,9 @@ import sqlite3
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 import msgspec
 
@@ -138,19 +138,27 @@ def reading(path: Path, *, quiet: bool = False) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def looked(path: Path, look: Callable[[sqlite3.Connection], Found]) -> Found:
-    """What `look` finds in one state of the journal. Raises as `reading`.
+class Opening(Protocol):
+    """Opens a file for reading; `quiet`: without making files beside it."""
 
-    A journal that nobody writes is read without SQLite's files beside it, which it would leave there:
+    def __call__(
+        self, path: Path, /, *, quiet: bool = False
+    ) -> AbstractContextManager[sqlite3.Connection]: ...
+
+
+def looked(path: Path, look: Callable[[sqlite3.Connection], Found], opening: Opening = reading) -> Found:
+    """What `look` finds in one state of the file. Raises as `opening`.
+
+    A file that nobody writes is read without SQLite's files beside it, which it would leave there:
     reading changes nothing. Where somebody begins to write meanwhile, it is looked at once more.
     """
     before = _untouched(path)
     if before is not None:
-        with suppress(JournalFailed), reading(path, quiet=True) as db:
+        with suppress(JournalFailed), opening(path, quiet=True) as db:
             found = look(db)
             if _untouched(path) == before:
                 return found
-    with reading(path) as db:
+    with opening(path) as db:
         return look(db)
 
 
@@ -198,15 +206,20 @@ def check_format(path: Path, db: sqlite3.Connection) -> None:
     number = 1 if row is None else row[0]
     if type(number) is not int or number < 1:
         raise damaged(path, "it does not say its format")
-    if number > FORMAT:
-        raise JournalNewer(
-            f"the journal {path.name} has format {number}; this version knows formats up to {FORMAT}",
-            hint="use the version of symphony that wrote it, or a later one; `symphony fsck` tells whether "
-            "the file is damaged instead",
-            details={"sound": _told_format(db, number)},
-        )
+    check_later(path, number, FORMAT, lambda: _told_format(db, number))
     if number >= 3 and not _summed(db, "meta"):
         raise damaged(path, "its rows have no checksums, as those of its format have")
+
+
+def check_later(path: Path, number: int, known: int, sound: Callable[[], bool] = lambda: True) -> None:
+    """Raises JournalNewer for a format later than the `known` one; is what tells the format `sound`?"""
+    if number > known:
+        raise JournalNewer(
+            f"the journal {path.name} has format {number}; this version knows formats up to {known}",
+            hint="use the version of symphony that wrote it, or a later one; `symphony fsck` tells whether "
+            "the file is damaged instead",
+            details={"sound": sound()},
+        )
 
 
 def _told_format(db: sqlite3.Connection, number: int) -> bool:

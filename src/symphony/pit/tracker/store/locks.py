@@ -2,8 +2,11 @@
 
 import fcntl
 import os
+import struct
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import make_private
@@ -19,45 +22,160 @@ class RunBusy(SymphonyError):
 
 
 class RunLock:
-    """The operating system's lock on a run: whoever holds it owns the run; it dies with its holder."""
+    """The operating system's lock on a run: whoever holds it owns the run; it dies with its holder.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    The lock is a file of the run's, and for a run in a segment also a byte of the segment's lock: its
+    owner there holds that byte alone (`SegmentLock`).
+    """
+
+    def __init__(self, path: Path, within: "Callable[[], LockedByte | None]" = lambda: None) -> None:
+        """`within` gives the byte of a run that is in a segment."""
+        self.path, self._within = path, within
         self._fd: int | None = None
+        self._byte: int | None = None
 
     def acquire(self, pid: int) -> None:
-        """Raises RunBusy if another living process holds it. Blocks for at most `_PATIENCE_S`."""
+        """Raises RunBusy if another living process holds it. Blocks for at most twice `_PATIENCE_S`."""
+        self.acquire_file(pid)
+        try:
+            byte = self._within()
+            if byte is not None:
+                self._byte = byte.acquire()
+        except BaseException:
+            self.release()
+            raise
+
+    def acquire_file(self, pid: int) -> None:
+        """The file alone: of a run that is new, or whose byte this process holds already. Raises RunBusy."""
         make_private(self.path.parent)
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not _taken(fd, fcntl.LOCK_EX):
-            owner = _owner(fd)
+        try:
+            _take(fd, lambda: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BaseException:
             os.close(fd)
-            who = f"process {owner}" if owner else "another process"  # it has not written its id yet
-            raise RunBusy(f"{who} owns the run", hint="wait for it, or cancel the run")
+            raise
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{pid}\n".encode(), 0)
         self._fd = fd
 
     def release(self) -> None:
         """Give the run free."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
+        for fd in (self._byte, self._fd):
+            if fd is not None:
+                os.close(fd)
+        self._fd = self._byte = None
 
     def held(self) -> bool:
         """Does a living process own the run? Blocks for at most `_PATIENCE_S`."""
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
+            pass
+        else:
+            try:
+                if not _taken(fd, lambda: fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)):
+                    return True
+            finally:
+                os.close(fd)
+        byte = self._within()
+        return byte is not None and byte.held()
+
+
+class LockedByte(NamedTuple):
+    """A byte of a segment's lock file: that of a run, by its number, or 0, that of the segment."""
+
+    path: Path
+    number: int
+
+    def acquire(self) -> int:
+        """The file in which it is locked now; closing that gives it free. Raises RunBusy."""
+        fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            _take(fd, lambda: _lock_byte(fd, self.number))
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def held(self) -> bool:
+        """Does a living process hold it? Blocks for at most `_PATIENCE_S`."""
+        try:
+            fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
             return False
         try:
-            return not _taken(fd, fcntl.LOCK_SH)
+            return not _taken(fd, lambda: _ask_byte(fd, self.number))
         finally:
             os.close(fd)
 
 
-def _taken(fd: int, kind: int) -> bool:
-    """Take the lock if no living process owns it.
+class SegmentLock:
+    """The lock of a segment's owner: on the segment, and on each of its runs that the owner drives."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    def acquire(self, pid: int) -> None:
+        """Own the segment. Raises RunBusy."""
+        make_private(self.path.parent)
+        self._fd = LockedByte(self.path, 0).acquire()
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{pid}\n".encode(), 0)
+
+    def take(self, number: int) -> None:
+        """Own the run of this number, too. Raises RunBusy."""
+        assert self._fd is not None
+        fd = self._fd
+        _take(fd, lambda: _lock_byte(fd, number))
+
+    def free(self, number: int) -> None:
+        """Let the run of this number go."""
+        if self._fd is not None:
+            _lock_byte(self._fd, number, fcntl.F_UNLCK)
+
+    def release(self) -> None:
+        """Give everything free."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def segments_can_be_locked() -> bool:
+    """Does this system have locks on bytes that belong to an open file, not to a process?"""
+    return _SET_LOCK is not None
+
+
+_SET_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
+_GET_LOCK: int | None = getattr(fcntl, "F_OFD_GETLK", None)
+_LOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, process (0: of the open file)
+_FIRST_BYTE = 1 << 20  # far behind what the file says of its owner
+
+
+def _lock_byte(fd: int, number: int, kind: int = fcntl.F_WRLCK) -> None:
+    """Raises OSError if another has it."""
+    assert _SET_LOCK is not None
+    fcntl.fcntl(fd, _SET_LOCK, _LOCK.pack(kind, os.SEEK_SET, _FIRST_BYTE + number, 1, 0))
+
+
+def _ask_byte(fd: int, number: int) -> None:
+    """Raises OSError if somebody has it. Nothing is locked for asking."""
+    assert _GET_LOCK is not None
+    wanted = _LOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _FIRST_BYTE + number, 1, 0)
+    if _LOCK.unpack(fcntl.fcntl(fd, _GET_LOCK, wanted))[0] != fcntl.F_UNLCK:
+        raise BlockingIOError
+
+
+def _take(fd: int, take: Callable[[], object]) -> None:
+    """Raises RunBusy if a living process owns what `take` takes."""
+    if not _taken(fd, take):
+        owner = _owner(fd)
+        who = f"process {owner}" if owner else "another process"  # it has not written its id yet
+        raise RunBusy(f"{who} owns the run", hint="wait for it, or cancel the run")
+
+
+def _taken(fd: int, take: Callable[[], object]) -> bool:
+    """Take the lock, by `take`, if no living process owns it.
 
     It can outlive its owner for a moment: a child that the owner was just starting shares it until
     that becomes another program, and who asks whether it is held holds it while asking.
@@ -65,7 +183,7 @@ def _taken(fd: int, kind: int) -> bool:
     pause = threading.Event()
     for _ in range(round(_PATIENCE_S / _POLL_S)):
         try:
-            fcntl.flock(fd, kind | fcntl.LOCK_NB)
+            take()
         except OSError:
             if _alive(_owner(fd)):
                 return False

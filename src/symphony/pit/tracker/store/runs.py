@@ -15,12 +15,12 @@ from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import Replay, shown_outputs
-from symphony.pit.tracker.store import journal
+from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.following import RunReader, replay_of
-from symphony.pit.tracker.store.journal import JournalDamaged, Request, RunMeta
+from symphony.pit.tracker.store.journal import JournalDamaged, JournalFailed, Request, RunMeta
 from symphony.pit.tracker.store.journal_rows import journal_errors
-from symphony.pit.tracker.store.locks import RunLock
+from symphony.pit.tracker.store.locks import LockedByte, RunLock
 from symphony.pit.tracker.store.logs import LogLine, Stream, follow_log, older, read_log
 from symphony.pit.tracker.store.requests import Control, Reached
 from symphony.ports.clock import Clock
@@ -58,17 +58,37 @@ class Runs:
 
     def lock(self, run_id: str) -> RunLock:
         """The run's lock."""
-        return RunLock(self._locks / f"{run_id}.lock")
+        return RunLock(self._locks / f"{run_id}.lock", lambda: self._byte(run_id))
+
+    def segment_lock(self, segment: Path) -> Path:
+        """The lock of a segment's owner, and of its runs."""
+        return self._locks / f"{segment.stem}.lock"
+
+    def _byte(self, run_id: str) -> LockedByte | None:
+        try:
+            place = segments.find(self.journal_path(run_id))
+        except JournalFailed:
+            return None  # whoever wants more of the run is told
+        return None if place is None else LockedByte(self.segment_lock(place.segment), place.number)
 
     def log_path(self, run_id: str) -> Path:
         """The run's log of what nodes printed."""
         return self._logs / f"{run_id}.jsonl"
 
     def ids(self) -> list[str]:
-        """Every run, newest first: ids sort by time."""
-        with contextlib.suppress(FileNotFoundError):
-            return sorted((p.stem for p in self._journals.glob("*.db")), reverse=True)
-        return []
+        """Every run, newest first: ids sort by time. A segment that cannot be read is listed as such."""
+        found = set[str]()
+        for path in self._journals.glob("*.db"):
+            try:
+                found.update(segments.names(path) if segments.is_segment(path) else (path.stem,))
+            except JournalFailed:
+                found.add(path.stem)
+        return sorted(found, reverse=True)
+
+    def has(self, run_id: str) -> bool:
+        """Is there a run, or a segment, of exactly this name? Raises JournalFailed if that cannot be said."""
+        path = self.journal_path(run_id)
+        return path.is_file() or segments.find(path) is not None
 
     def find(self, run_id_or_prefix: str) -> str:
         """The full id; `last` is the newest. Raises RunNotFound."""
@@ -117,14 +137,31 @@ class Runs:
             for at in range(0, len(run_ids), _MANY):
                 some = run_ids[at : at + _MANY]
                 rows = self._index.find(some)
+                inside = segments.stamps(self._journals) if len(some) > 1 else None
                 for run_id in some:
-                    yield run_id, self._summary(run_id, rows.get(run_id))
+                    yield run_id, self._summary(run_id, rows.get(run_id), inside)
         finally:
             self._index.flush()
 
-    def _summary(self, run_id: str, row: EndedRun | None) -> RunSummary | SymphonyError:
+    def _stamp(self, run_id: str, inside: Mapping[str, str] | None = None) -> str:
+        """What changes whenever the run's journal does, by `inside` if a segment holds it.
+
+        Raises FileNotFoundError, JournalFailed.
+        """
+        path = self.journal_path(run_id)
         try:
-            if row is not None and row.stamp == stamp_of(self.journal_path(run_id)):
+            return stamp_of(path)
+        except FileNotFoundError:
+            found = segments.stamp(path) if inside is None else inside.get(run_id)
+            if found is None:
+                raise
+            return found
+
+    def _summary(
+        self, run_id: str, row: EndedRun | None, inside: Mapping[str, str] | None
+    ) -> RunSummary | SymphonyError:
+        try:
+            if row is not None and row.stamp == self._stamp(run_id, inside):
                 return row.summary
             return self._read_summary(run_id)
         except FileNotFoundError:
@@ -142,7 +179,7 @@ class Runs:
     def _read_summary(self, run_id: str) -> RunSummary:
         """From the journal; that of an ended run goes into the index."""
         self._require(run_id)
-        stamp = stamp_of(self.journal_path(run_id))
+        stamp = self._stamp(run_id)
         meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             found = summary_of(meta, _name_of(meta), replay, self._status(run_id, replay))
@@ -150,14 +187,14 @@ class Runs:
             self._index.add(EndedRun(stamp, found))
         return found
 
-    def ended(self, meta: RunMeta, workflow: str, replay: Replay) -> None:
+    def ended(self, meta: RunMeta, workflow: str, replay: Replay, stamp: str | None = None) -> None:
         """The run has ended in this process, and its journal is closed: lists know it from now on.
 
-        `workflow` is the name. Durable after `flush`.
+        `workflow` is the name, `stamp` that of a journal in a segment. Durable after `flush`.
         """
         if replay.ended is not None:
             with contextlib.suppress(OSError):  # somebody has moved the home meanwhile
-                stamp = stamp_of(self.journal_path(meta.run_id))
+                stamp = stamp or stamp_of(self.journal_path(meta.run_id))
                 self._index.add(EndedRun(stamp, summary_of(meta, workflow, replay, replay.ended[0])))
 
     def flush(self) -> None:
@@ -177,7 +214,7 @@ class Runs:
         """
         row = self._index.find([run_id]).get(run_id)
         with contextlib.suppress(FileNotFoundError):
-            if row is not None and row.stamp == stamp_of(self.journal_path(run_id)):
+            if row is not None and row.stamp == self._stamp(run_id):
                 return row.summary.status
         return self._status(run_id, self._reader(run_id).replay())
 
@@ -280,7 +317,10 @@ class Runs:
             self._unlink(run_id)
             self._readers.pop(run_id, None)
             self._index.forget(run_id)
-            journal.remove(self.journal_path(run_id))
+            emptied = journal.remove(self.journal_path(run_id))
+            if emptied is not None and not LockedByte(self.segment_lock(emptied), 0).held():
+                journal.remove(emptied)
+                self.segment_lock(emptied).unlink(missing_ok=True)
             self.log_path(run_id).unlink(missing_ok=True)
             older(self.log_path(run_id)).unlink(missing_ok=True)
             lock.path.unlink(missing_ok=True)
@@ -304,7 +344,7 @@ class Runs:
         return journal.read_run(self.journal_path(run_id))
 
     def _require(self, run_id: str) -> None:
-        if not self.journal_path(run_id).is_file():
+        if not self.has(run_id):
             raise _not_found(run_id)
 
     def _status(self, run_id: str, replay: Replay) -> RunStatus:

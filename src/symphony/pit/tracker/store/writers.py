@@ -18,7 +18,7 @@ BATCH_AGE_S = 0.005
 _SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
 
 Committed: TypeAlias = Callable[[list[Record]], None]
-"""Called in the thread that commits after each commit, in order, with the records committed."""
+"""Called after each commit, in order, with what was committed: in the thread that commits or on the loop."""
 Failed: TypeAlias = Callable[[JournalFailed], None]
 """Called there when a commit has failed; nothing follows it."""
 Reached: TypeAlias = Callable[[], None]
@@ -26,7 +26,7 @@ Settle: TypeAlias = Callable[[], None]
 """Makes durable what is stored elsewhere. Where it raises SymphonyError, the journal has failed."""
 
 
-def _nothing() -> None:
+def nothing() -> None:
     """Nothing is stored elsewhere."""
 
 
@@ -39,7 +39,7 @@ class Buffer:
     """
 
     def __init__(
-        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = _nothing
+        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = nothing
     ) -> None:
         self._store, self._committed, self._failed, self._settle = store, committed, failed, settle
         self._buffer: list[Record] = []
@@ -100,7 +100,7 @@ class Writer(Buffer):
     """A buffer that commits in a thread of its own."""
 
     def __init__(
-        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = _nothing
+        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = nothing
     ) -> None:
         super().__init__(store, committed, failed, settle)
         self._queue: queue.SimpleQueue[tuple[list[Record], list[Reached]] | Reached] = queue.SimpleQueue()

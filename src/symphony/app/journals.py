@@ -1,0 +1,138 @@
+"""Where the runs of one session are recorded: each in a file of its own, or many in a segment."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+
+from symphony.commons.filesystem import private_directory
+from symphony.commons.time import new_run_id
+from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, RunMeta, SqliteStore, remove
+from symphony.pit.tracker.store.locks import SegmentLock, segments_can_be_locked
+from symphony.pit.tracker.store.runs import Runs
+from symphony.pit.tracker.store.segments import segment_path
+from symphony.pit.tracker.store.sharing import Segment, SegmentStore
+
+OWN_FILES: Final = 4
+"""The first runs of a session get files of their own: few would not be worth a segment."""
+Made = TypeVar("Made")
+
+
+class Owned(Protocol):
+    """What says that this process owns a run."""
+
+    def release(self) -> None:
+        """Give the run free."""
+        ...
+
+
+class Journals:
+    """Makes the journals of new runs; the run is durable, and owned by this process, when one is given."""
+
+    def __init__(self, home: Path, runs: Callable[[], Runs], pid: int) -> None:
+        self._home, self._runs, self._pid = home, runs, pid
+        self._made = 0
+        self.segment: Segment | None = None
+        """The one that new runs go into."""
+        self._full: list[Segment] = []
+        self._opening = asyncio.Lock()
+
+    async def create(
+        self, meta: RunMeta, reuse: Mapping[str, bytes] | None = None
+    ) -> tuple[JournalStore, Owned]:
+        """The journal of a new run, and what its ownership hangs on. Raises JournalFailed."""
+        self._made += 1
+        if self._made <= OWN_FILES or reuse or not segments_can_be_locked():
+            return await self._own_file(meta, reuse or {})
+        store = await self._shared(meta)
+        return store, store
+
+    async def close(self) -> None:
+        """Let go of the segments. No run of them goes on."""
+        segments = [*self._full, *([] if self.segment is None else [self.segment])]
+        self.segment, self._full = None, []
+        for segment in segments:
+            await asyncio.to_thread(segment.close)
+
+    async def _own_file(self, meta: RunMeta, reuse: Mapping[str, bytes]) -> tuple[JournalStore, Owned]:
+        private_directory(self._home)
+        runs = self._runs()
+        path, lock = runs.journal_path(meta.run_id), runs.lock(meta.run_id)
+        lock.acquire_file(self._pid)
+        try:
+            store = await in_thread(
+                lambda: SqliteStore.create(path, meta, reuse), lambda made: _forget(made, path)
+            )
+        except BaseException:
+            lock.release()
+            raise
+        return store, lock
+
+    async def _shared(self, meta: RunMeta) -> SegmentStore:
+        segment = self.segment
+        if segment is None or segment.full:
+            async with self._opening:
+                segment = self.segment
+                if segment is None or segment.full:
+                    segment = await self._next()
+        loop = asyncio.get_running_loop()
+        durable: asyncio.Future[None] = loop.create_future()
+
+        def done(error: JournalFailed | None) -> None:
+            if error is None:
+                durable.set_result(None)
+            else:
+                durable.set_exception(error)
+
+        store = segment.add(meta, done)
+        try:
+            await asyncio.shield(durable)
+        except BaseException:
+            if not durable.done():  # cancelled: of a run that nobody heard of nothing stays
+                await asyncio.wait({durable})
+            with contextlib.suppress(JournalFailed):
+                await asyncio.to_thread(remove, store.path)
+            store.release()
+            raise
+        return store
+
+    async def _next(self) -> Segment:
+        """A new segment; full ones go when nothing of theirs goes on."""
+        if self.segment is not None:
+            self._full.append(self.segment)
+            self.segment = None
+        for idle in [one for one in self._full if one.idle]:
+            self._full.remove(idle)
+            await asyncio.to_thread(idle.close)
+        private_directory(self._home)
+        runs, name = self._runs(), new_run_id()
+        folder = runs.journal_path(name).parent
+        lock = SegmentLock(runs.segment_lock(segment_path(folder, name)))
+        loop = asyncio.get_running_loop()
+
+        def post(told: Callable[[], None]) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(told)
+
+        made = await in_thread(lambda: Segment.create(folder, name, lock, runs.lock, post), Segment.close)
+        self.segment = made
+        return made
+
+
+async def in_thread(call: Callable[[], Made], undo: Callable[[Made], object]) -> Made:
+    """What `call` makes in a thread. Whoever is cancelled meanwhile waits for it, and has it undone."""
+    making = asyncio.get_running_loop().run_in_executor(None, call)
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait({making})
+        if not making.cancelled() and making.exception() is None:
+            undo(making.result())
+        raise
+
+
+def _forget(store: JournalStore, path: Path) -> None:
+    """Of a run that nobody heard of nothing stays."""
+    store.close()
+    remove(path)

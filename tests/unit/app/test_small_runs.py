@@ -1,0 +1,169 @@
+"""Many small runs in one session: what they cost the disk, and that each is a run like any other."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from symphony import operator
+from symphony.app import RunBusy, Symphony, journals
+from symphony.pit.tracker.store import segments
+from symphony.ports.runs import RunStatus
+from symphony.workflow import loads
+from symphony.workflow.model import Workflow
+
+TEXT = (
+    b"{name: w, nodes: {a: {operator: small.step, inputs: {value: 1}}, "
+    b"b: {operator: small.step, inputs: {value: '${{ a.result }}'}}, "
+    b"c: {operator: small.step, inputs: {value: '${{ b.result }}'}}}, outputs: {last: '${{ c.result }}'}}"
+)
+ASKING = b"{name: w, nodes: {a: {operator: small.step}, ask: {control: approval, message: go?, after: [a]}}}"
+DONE: Counter[str] = Counter()
+
+
+@operator("small.step", version="1.0.0")
+async def step(value: int = 0) -> int:
+    """Count that it was done."""
+    DONE["step"] += 1
+    return value + 1
+
+
+@pytest.fixture
+async def symphony(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Symphony]:
+    """A session whose runs all go into a segment."""
+    monkeypatch.setattr(journals, "OWN_FILES", 0)
+    DONE.clear()
+    async with Symphony.open(tmp_path, operators=[step]) as opened:
+        yield opened
+
+
+async def ran(symphony: Symphony, what: Workflow) -> str:
+    handle = await symphony.start(what)
+    result = await handle.result()
+    assert result.status is RunStatus.SUCCEEDED
+    assert result.outputs == {"last": 4}
+    return handle.run_id
+
+
+def files(home: Path) -> list[Path]:
+    """What is in the home, apart from the bus that comes and goes, and the index of ended runs."""
+    return sorted(path for path in home.rglob("*") if not path.name.startswith(("bus.", "ended.")))
+
+
+def commits(symphony: Symphony) -> int:
+    assert symphony.parts.journals is not None
+    segment = symphony.parts.journals.segment
+    return 0 if segment is None else segment.commits
+
+
+async def test_a_run_of_three_effects_is_five_commits_at_most(symphony: Symphony) -> None:
+    what = loads(TEXT, "yaml")
+    await ran(symphony, what)
+    before = commits(symphony)
+    for _ in range(5):
+        await ran(symphony, what)
+    # One when it is made, and one before each effect; the end goes with nothing else.
+    assert commits(symphony) - before <= 5 * 6
+
+
+async def test_runs_at_once_share_their_commits(symphony: Symphony) -> None:
+    what = loads(TEXT, "yaml")
+    await ran(symphony, what)
+    before = commits(symphony)
+    await asyncio.gather(*(ran(symphony, what) for _ in range(100)))
+    assert commits(symphony) - before < 100
+
+
+async def test_small_runs_make_no_files_of_their_own(symphony: Symphony, tmp_path: Path) -> None:
+    what = loads(TEXT, "yaml")
+    await ran(symphony, what)
+    before = files(tmp_path)
+    ids = await asyncio.gather(*(ran(symphony, what) for _ in range(20)))
+    assert files(tmp_path) == before
+    assert set(ids) < set(symphony.runs.ids())
+
+
+async def test_the_first_runs_of_a_session_have_files_of_their_own(
+    symphony: Symphony, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "OWN_FILES", 2)
+    ids = [await ran(symphony, loads(TEXT, "yaml")) for _ in range(3)]
+    assert [symphony.runs.journal_path(run_id).exists() for run_id in ids] == [True, True, False]
+
+
+async def test_a_full_segment_is_followed_by_another_and_let_go(
+    symphony: Symphony, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "RUNS_MAX", 3)
+    ids = {await ran(symphony, loads(TEXT, "yaml")) for _ in range(8)}
+    assert set(symphony.runs.ids()) == ids
+    assert len(segments.segments(tmp_path / "journal")) == 3
+    assert len(list((tmp_path / "journal").glob("*-wal"))) == 1
+
+
+async def test_a_run_in_a_segment_is_shown_and_deleted_as_any_other(symphony: Symphony) -> None:
+    run_id = await ran(symphony, loads(TEXT, "yaml"))
+    other = await ran(symphony, loads(TEXT, "yaml"))
+    assert symphony.runs.summary(run_id).status is RunStatus.SUCCEEDED
+    assert symphony.runs.result(run_id).outputs == {"last": 4}
+    assert [event.type for event in symphony.runs.events(run_id)][-1] == "run.finished"
+    again = await symphony.resume(run_id)
+    assert (await again.result()).outputs == {"last": 4}
+    assert DONE["step"] == 6
+    symphony.runs.delete(run_id)
+    assert symphony.runs.ids() == [other]
+
+
+async def test_a_run_in_a_segment_that_waits_is_resumed_in_a_file_of_its_own(symphony: Symphony) -> None:
+    handle = await symphony.start(loads(ASKING, "yaml"))
+    other = await ran(symphony, loads(TEXT, "yaml"))
+    assert (await handle.result()).status is RunStatus.WAITING
+    path = symphony.runs.journal_path(handle.run_id)
+    assert not path.exists()
+    assert symphony.runs.status(handle.run_id) is RunStatus.WAITING
+    symphony.runs.answer(handle.run_id, "ask", approved=True)
+    assert path.exists()
+    again = await symphony.resume(handle.run_id)
+    assert (await again.result()).status is RunStatus.SUCCEEDED
+    assert DONE["step"] == 4
+    assert set(symphony.runs.ids()) == {handle.run_id, other}
+
+
+async def test_a_run_in_a_segment_that_goes_on_is_owned(symphony: Symphony) -> None:
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    @operator("small.held", version="1.0.0")
+    async def held() -> int:
+        """Wait."""
+        begun.set()
+        await let_go.wait()
+        return 1
+
+    async with Symphony.open(symphony.home, operators=[held]) as own:
+        handle = await own.start(loads(b"{name: w, nodes: {a: {operator: small.held}}}", "yaml"))
+        await begun.wait()
+        assert symphony.runs.status(handle.run_id) is RunStatus.RUNNING
+        with pytest.raises(RunBusy):
+            await symphony.resume(handle.run_id)
+        with pytest.raises(RunBusy):
+            symphony.runs.delete(handle.run_id)
+        let_go.set()
+        assert (await handle.result()).status is RunStatus.SUCCEEDED
+
+
+async def test_a_rerun_reuses_what_a_segment_holds(symphony: Symphony) -> None:
+    run_id = await ran(symphony, loads(TEXT, "yaml"))
+    handle = await symphony.rerun(run_id)
+    assert (await handle.result()).outputs == {"last": 4}
+    assert DONE["step"] == 3
+
+
+async def test_events_of_a_run_in_a_segment_are_told_while_it_goes_on_and_after(symphony: Symphony) -> None:
+    handle = await symphony.start(loads(TEXT, "yaml"))
+    live = [event async for event in handle.events()]
+    await handle.result()
+    later = [event async for event in handle.events()]
+    assert [event.seq for event in live] == [event.seq for event in later] == list(range(1, len(live) + 1))
+    assert live[-1].type == "run.finished"
