@@ -13,6 +13,11 @@ SELDOM: Final = (20_000, 10, 10)
 _lock = threading.Lock()
 
 
+def keep_all() -> None:
+    """Never again look for cycles among what there is: for a program of its own, once it is made ready."""
+    gc.freeze()
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """A block that makes much that stays: one full look for cycles in it costs as much as all its work."""

@@ -60,11 +60,14 @@ def command(
     """
     from symphony.app import Symphony
     from symphony.cli import budgeting, envfile, failures, files, given, opening, reporting, running
+    from symphony.commons import collector
 
     environment = envfile.environment(env_file)
     budget = budgeting.limits(budgets)
-    opened = opening.opened(operators, memory=memory)
-    prepared = files.prepared(file, opened)
+    with collector.uncollected():
+        opened = opening.opened(operators, memory=memory)
+        prepared = files.prepared(file, opened)
+        collector.keep_all()
     workflow = prepared.workflow
     values = given.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
     failures.warn(prepared.report, file)

@@ -5,7 +5,7 @@ maps of such references, of constants, and of what an element of a fan-out is, k
 stays a template to be rendered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, final
 
@@ -49,8 +49,7 @@ class Rendered:
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ListMade:
+class ListMade(NamedTuple):
     """A list whose elements are known one by one; `ports` are its elements if all are `PortRead`."""
 
     template: Template
@@ -76,16 +75,29 @@ class Sources:
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
         self._numbers = numbers
-        self._known: dict[int, Source] = {}  # by the template, which lives as long as the graph
-        self._held: list[Template] = []
+        self._known: dict[Template, Source] = {}  # of those that are met again: references and constants
 
     def of(self, template: Template) -> Source:
         """Where the template's value comes from."""
-        found = self._known.get(id(template))
+        if template.elements is not None:
+            return self._list(template)
+        found = self._known.get(template)
         if found is None:
-            found = self._known[id(template)] = self._made(template)
-            self._held.append(template)
+            found = self._known[template] = self._made(template)
         return found
+
+    def _list(self, template: Template) -> Source:
+        inside = template.inside
+        assert isinstance(inside, Sequence)
+        items = [*map(self._known.get, inside)]
+        if not all(items):
+            items = [one or self.of(item) for one, item in zip(items, inside, strict=True)]
+        types = set(map(type, items))
+        if Rendered in types:
+            return Rendered(template)
+        found: tuple[Source, ...] = tuple(items)  # type: ignore[arg-type]  # all are there
+        ports = found if len(types) == 1 and PortRead in types else None
+        return ListMade(template, found, ports)  # type: ignore[arg-type]  # all are ports
 
     def _made(self, template: Template) -> Source:
         if template.constant:
@@ -99,18 +111,8 @@ class Sources:
                 return ElementRead(0 if read.kind == "item" else 1)
             return Rendered(template)
         inside = template.inside
-        if inside is None:
-            return Rendered(template)
         if isinstance(inside, Mapping):
             parts = {key: self.of(item) for key, item in inside.items()}
-            return Rendered(template) if _names_in(parts.values()) else MapMade(template, parts)
-        items = tuple(map(self.of, inside))
-        if _names_in(items):
-            return Rendered(template)
-        ports = tuple([item for item in items if type(item) is PortRead])
-        return ListMade(template, items, ports if len(ports) == len(items) else None)
-
-
-def _names_in(items: Iterable[Source]) -> bool:
-    """Must a name be looked up for one of them?"""
-    return any(type(item) is Rendered for item in items)
+            if not any(type(part) is Rendered for part in parts.values()):
+                return MapMade(template, parts)
+        return Rendered(template)
