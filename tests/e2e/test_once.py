@@ -1,8 +1,10 @@
-"""The files of a workflow are opened once and decoded once, from the command line to the end of its run.
+"""What a run needs is worked out once: files are opened and decoded once, expressions compiled once.
 
-Counted where the file is opened and where libraries decode, in the process that runs it.
+Counted where the file is opened, where libraries decode and compile and where edges are made, in the
+process that runs it.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +104,107 @@ def test_a_run_opens_each_of_its_files_once_and_decodes_it_once(
     assert ran.returncode == 0, ran.stderr
     assert "unused" in ran.stderr  # a warning, which has a place in the file
     assert ran.stderr.splitlines()[-1] == "COUNTED 2 2", ran.stderr
+
+
+COMPILING: Final = '''
+import json, pathlib, sys
+from cel_expr_python import cel
+
+texts, edges, links = [], [], []
+made = cel.NewEnv
+
+
+class Counted:
+    """An environment that notes what it compiles."""
+
+    def __init__(self, **given):
+        self._environment = made(**given)
+
+    def compile(self, text, **given):
+        texts.append(text)
+        return self._environment.compile(text, **given)
+
+
+cel.NewEnv = Counted
+
+import symphony.pit.tracker.core.structure as structure
+import symphony.workflow.derived as derived
+
+
+def noting(kind, found):
+    def noted(*args, **given):
+        found.append(kind.__name__)
+        return kind(*args, **given)
+    return noted
+
+
+derived.DataEdge, derived.ControlEdge = noting(derived.DataEdge, edges), noting(derived.ControlEdge, edges)
+structure.Link = noting(structure.Link, links)
+
+from symphony.cli.main import main
+
+place, *arguments = sys.argv[1:]
+sys.argv[1:] = arguments
+try:
+    main()
+finally:
+    found = {"compiled": texts, "edges": len(edges), "links": len(links)}
+    pathlib.Path(place).write_text(json.dumps(found))
+'''
+
+
+def counted(folder: Path, *arguments: str) -> dict[str, object]:
+    """What the process of a command with these arguments compiled, and how many edges it made."""
+    place = folder / "counts.json"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", COMPILING, str(place), *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        env={"SYMPHONY_HOME": str(folder / "home"), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(place.read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def layers(folder: Path, *, when: str) -> Path:
+    """Twelve nodes that each read four others, with a condition of their own."""
+    nodes: dict[str, object] = {
+        f"a{i}": {"operator": "debug.value", "inputs": {"value": i}} for i in range(4)
+    }
+    for i in range(12):
+        reads = [f"${{{{ a{j}.result }}}}" for j in range(4)]
+        nodes[f"b{i}"] = {
+            "operator": "debug.value",
+            "inputs": {"value": reads},
+            "when": when.format(i=i),
+        }
+    path = folder / "flow.json"
+    document = {"symphony": 1, "name": "once", "inputs": {"n": {"type": "integer", "default": 90}}}
+    path.write_text(json.dumps({**document, "nodes": nodes}))
+    return path
+
+
+def test_an_expression_on_what_may_be_anything_is_compiled_once(tmp_path: Path) -> None:
+    compiled = counted(tmp_path, "run", str(layers(tmp_path, when="a1.result + {i} < 100")))["compiled"]
+    assert isinstance(compiled, list)
+    assert len(compiled) == len(set(compiled)) == 12
+
+
+def test_a_typed_expression_is_compiled_to_check_it_and_to_evaluate_it(tmp_path: Path) -> None:
+    compiled = counted(tmp_path, "run", str(layers(tmp_path, when="inputs.n + {i} < 200")))["compiled"]
+    assert isinstance(compiled, list)
+    assert len(set(compiled)) == 12
+    assert len(compiled) == 24
+
+
+def test_validation_compiles_each_expression_once(tmp_path: Path) -> None:
+    compiled = counted(tmp_path, "validate", str(layers(tmp_path, when="inputs.n + {i} < 200")))["compiled"]
+    assert isinstance(compiled, list)
+    assert len(compiled) == len(set(compiled)) == 12
+
+
+def test_a_run_makes_no_edges_and_one_link_for_each_node(tmp_path: Path) -> None:
+    found = counted(tmp_path, "run", str(layers(tmp_path, when="a1.result + {i} < 100")))
+    assert found["edges"] == 0
+    assert found["links"] == 16  # shared by all that lead to the node
