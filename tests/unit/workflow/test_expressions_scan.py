@@ -14,7 +14,7 @@ from symphony.workflow.expressions import (
     split,
     value_reads,
 )
-from symphony.workflow.expressions.scan import MACROS_DEEP_MAX
+from symphony.workflow.expressions.scan import MACROS_DEEP_MAX, _Scanner, plain_references, tokens
 from symphony.workflow.types import ANY
 
 
@@ -308,3 +308,28 @@ def test_every_reference_that_was_written_is_found_and_no_other(made: Made) -> N
         assert set(reads(text)) == expected
     except BadExpression as error:
         assert "macros" in error.message
+
+
+WORDS = st.sampled_from(
+    ["a", "b-c", "inputs", "state", "run", "env", "nodes", "item", "index", "iteration", "value", "google",
+     "true", "null", "in", "int", "x1", ".", ". ", ".x", ".y.z", ".true", "1", "2.5", "1e5", "3u", "0x1F",
+     "4.",
+     " ", "&&", "||", "==", "!=", "<", ">", "+", "-", "*", "/", "//", "!", "%", "?", ":", "(", ")", "'s'"]
+)  # fmt: skip
+
+
+@given(st.lists(WORDS, max_size=12).map("".join))
+def test_the_short_path_finds_what_the_scanner_finds(text: str) -> None:
+    found = plain_references(text)
+    if found is not None:
+        assert found == _Scanner(tokens(text), False).run()
+
+
+def test_common_conditions_take_the_short_path() -> None:
+    for text in (
+        "a.x > 1",
+        "a.x == inputs.n && item.size < 3",
+        "index % 2 == 0 || state.done",
+        "run.id != a",
+    ):
+        assert plain_references(text)

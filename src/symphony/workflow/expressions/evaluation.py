@@ -160,7 +160,7 @@ def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression
 def _checked(text: str, signature: _Signature) -> str:
     if all(kind.kind in _DYNAMIC for _, kind, _ in signature):  # as it will be evaluated
         return str(_program(text, _variables(signature)).return_type())
-    environment = _checker(signature, _NULL.search(text) is not None)
+    environment = _checker(signature, "null" in text and _NULL.search(text) is not None)
     return str(environment.compile(text).return_type())
 
 
@@ -264,7 +264,8 @@ class Program:
         self.kinds: Mapping[Read, PortType] = {}
         self._text = expression.text
         self._ready = False
-        self._staged = _MACRO.search(expression.text) is None  # nothing to take apart
+        text = expression.text
+        self._staged = "(" not in text or _MACRO.search(text) is None  # nothing to take apart
         self._stage: Stage | None = None
 
     def ready(self) -> None:

@@ -5,6 +5,7 @@ checker of the CEL library has the last word on everything else.
 """
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -139,7 +140,44 @@ def references(text: str, value: bool = False) -> tuple[Found, ...]:
             problem_code="limit-exceeded",
             hint="compute large values in an operator",
         )
-    return _Scanner(tokens(text), value).run()
+    found = None if value else plain_references(text)
+    return _Scanner(tokens(text), value).run() if found is None else found
+
+
+_PLAIN = re.compile(
+    r"(?:\s*(?:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*|\d+(?:\.\d+)?\b(?!\.)|&&|\|\||[<>=!]=|[<>+*%-]))+\s*", re.ASCII
+)
+_CHAIN = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
+_NAMED: Mapping[str, ReadKind] = {"inputs": "input", "state": "state", "run": "run", "env": "env"}
+
+
+def plain_references(text: str) -> tuple[Found, ...] | None:
+    """The short path for names, numbers and operators alone, without brackets: what the scanner finds.
+
+    None for any other text, and where something is wrong.
+    """
+    if "(" in text or _PLAIN.fullmatch(text) is None:
+        return None
+    found: list[Found] = []
+    for match in _CHAIN.finditer(text):
+        root, dot, rest = match[0].partition(".")
+        if root in _WORDS:
+            continue
+        name = rest.partition(".")[0]
+        start = match.start()
+        if name in _LITERALS or root in ("nodes", "google"):
+            return None
+        if root in _NAMED:
+            if not dot:
+                return None
+            read = Read(_NAMED[root], name)
+        elif root in _ALONE:
+            found.append(Found(Read(root), start, start + len(root)))  # type: ignore[arg-type]  # in _ALONE
+            continue
+        else:
+            read = Read("port", root, name) if dot else Read("node", root)
+        found.append(Found(read, start, start + len(root) + len(dot) + len(name)))
+    return tuple(found)
 
 
 def scan(text: str, *, value: bool = False) -> tuple[Read, ...]:
