@@ -37,6 +37,7 @@ class _Decoders:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.functions: dict[Shape, str] = {}
+        self.inlined: set[Record] = set()
 
     def function(self, shape: Shape) -> str:
         known = self.functions.get(shape)
@@ -104,7 +105,12 @@ class _Decoders:
         add(f"tag = {source.unpacker('I')}(data, at)[0]")
         for at, record in enumerate(shape.records):
             with source.block(f"if tag == {at}:"):
-                add(f"return {self.function(record)}(data, at + 4, size, room)")
+                if record.recursive or record in self.inlined:
+                    add(f"return {self.function(record)}(data, at + 4, size, room)")
+                else:  # the first time it stands where it is used
+                    self.inlined.add(record)
+                    add("at += 4")
+                    self._record(record)
         add(f"raise truncated(size) if at >= size else bad_tag(at, tag, {len(shape.records)})")
 
     def value(self, shape: Shape, target: str) -> None:

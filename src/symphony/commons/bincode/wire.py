@@ -181,6 +181,8 @@ def write_plain(value: object, parts: Parts, room: int) -> None:
                 body = item.encode()
                 parts.append(_TEXT[len(body)])
                 parts.append(body)
+            elif type(item) is int and _INTEGER_MIN <= item <= _INTEGER_MAX:
+                parts.append(_tag_integer(2, item))
             else:
                 write_plain(item, parts, room - 1)
     else:
@@ -228,7 +230,7 @@ def _plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
             raise BincodeInvalid(f"a double must be finite, not {number}", at + 4)
         return number, at + 12
     if tag == 7:
-        return _read_pairs(data, at + 4, size, room, length)
+        return read_pairs(data, at + 4, size, room)
     if tag == 6:
         return _read_list(data, at, size, room, length)
     return _read_rare(data, at, size, tag, length)
@@ -270,6 +272,9 @@ def _read_list(data: bytes, at: int, size: int, room: int, count: int) -> tuple[
                     raise beyond(at + 4, length, size)
                 add(data[start:end].decode())
                 at = end
+            elif tag == 2 and length <= _INTEGER_MAX:
+                add(length)
+                at += 12
             else:
                 item, at = _plain(data, at, size, room - 1)
                 add(item)
@@ -280,10 +285,7 @@ def _read_list(data: bytes, at: int, size: int, room: int, count: int) -> tuple[
 
 def read_pairs(data: bytes, at: int, size: int, room: int) -> tuple[dict[str, object], int]:
     """The map of plain values whose count stands at byte `at`, and where it ends. Raises BincodeInvalid."""
-    return _read_pairs(data, at, size, room, _read_length(data, at)[0])
-
-
-def _read_pairs(data: bytes, at: int, size: int, room: int, count: int) -> tuple[dict[str, object], int]:
+    (count,) = _read_length(data, at)
     if room <= 0:
         raise too_deep(at)
     if count > (size - at - 8) // _PAIR_BYTES_MIN:
@@ -309,6 +311,8 @@ def _read_pairs(data: bytes, at: int, size: int, room: int, count: int) -> tuple
                     raise beyond(at + 4, length, size)
                 pairs[key] = data[start:end].decode()
                 at = end
+            elif tag == 6:
+                pairs[key], at = _read_list(data, at, size, room - 1, length)
             else:
                 pairs[key], at = _plain(data, at, size, room - 1)
     except FAILURES as error:

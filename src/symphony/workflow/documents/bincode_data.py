@@ -128,6 +128,10 @@ def write(tree: Tree) -> bytes:
 
 
 def _node_data(tree: dict[str, Plain]) -> _NodeData:
+    if len(tree) == 2:  # most have a kind, then inputs, and nothing else
+        first, second = tree
+        if first in _KINDS and second == "inputs":
+            return _KINDS[first](tree[first], tree[second], None)  # type: ignore[arg-type]  # the codec checks them
     more = dict(tree)
     kind = next(key for key in more if key in _KINDS)
     what, inputs = more.pop(kind), more.pop("inputs", None)
