@@ -52,7 +52,7 @@ _ABOUT: Final[Mapping[str, Mapping[str, str]]] = {
         "on_error": "What a failure means: fail, skip, {value: {PORT: …}} or {fallback: NODE}.",
         "idempotent": "May it be run again after a crash?",
         "priority": "The greater, the sooner among those that are ready.",
-        "cache": "off: never take an earlier result.",
+        "cache": "auto: earlier results, unless it is quicker to run again. on: always. off: never.",
         "artifact": "Keep the output under a name.",
         "description": "What it does.",
         "position": "Where editors draw it: [x, y].",

@@ -91,7 +91,7 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_error: OnError = FAIL
     idempotent: bool | None = None
     priority: int = 0
-    cache: Literal["auto", "off"] = "auto"
+    cache: Literal["auto", "on", "off"] = "auto"
     artifact: ArtifactSpec | None = None
     description: str = ""
     position: tuple[float | int, float | int] | None = None

@@ -409,7 +409,7 @@ _OPTIONS: Final[Mapping[str, Reader]] = {
     "on_error": _on_error,
     "idempotent": boolean,
     "priority": whole,
-    "cache": choice("auto", "off"),
+    "cache": choice("auto", "on", "off"),
     "artifact": _artifact,
     "description": text,
     "position": _position,

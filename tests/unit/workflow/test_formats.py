@@ -75,7 +75,7 @@ _options = {
     | st.builds(OnError, action=st.just("fallback"), fallback=_names),
     "idempotent": st.none() | st.booleans(),
     "priority": st.integers(-(2**63), 2**63 - 1),
-    "cache": st.sampled_from(["auto", "off"]),
+    "cache": st.sampled_from(["auto", "on", "off"]),
     "artifact": st.none()
     | st.builds(ArtifactSpec, name=_filled, content_type=st.none() | _filled, port=st.none() | _names),
     "description": _texts,

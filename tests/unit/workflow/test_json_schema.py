@@ -80,7 +80,7 @@ WRONG: list[dict[str, object]] = [
     with_node(), with_node(operator="a", command="b"), with_node(operator=""), with_node(operator="a", x=1),
     with_node(operator="a", timeout="5"), with_node(operator="a", timeout="9" * 13 + "s"),
     with_node(operator="a", retry={"attempts": 0}), with_node(operator="a", retry={"backoff": "slow"}),
-    with_node(operator="a", cache="on"), with_node(operator="a", on_error="stop"),
+    with_node(operator="a", cache="always"), with_node(operator="a", on_error="stop"),
     with_node(operator="a", on_error={}), with_node(operator="a", on_error={"value": {}, "fallback": "b"}),
     with_node(operator="a", concurrency=2), with_node(operator="a", after=["a.b.c"]),
     with_node(operator="a", position=[1]), with_node(operator="a", artifact={}),

@@ -4,10 +4,11 @@ A cache may forget, so nothing here is durable, and nothing that goes wrong with
 reaches a run: it is logged, and results are computed again.
 """
 
+import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from symphony.pit.artifacts.results import (
     entry_of,
     row_of,
 )
-from symphony.pit.artifacts.write_behind import WriteBehind
+from symphony.pit.artifacts.write_behind import Write, WriteBehind
 from symphony.ports.values import ArtifactRef, StoredValue
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ _FORMER = frozenset({0x53594301})
 SCHEMA = """
 CREATE TABLE entries (
     key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER
-) WITHOUT ROWID;
+);
 CREATE INDEX entries_oldest ON entries (used, size);
 CREATE TABLE operators (operator TEXT PRIMARY KEY, sum INTEGER) WITHOUT ROWID;
 CREATE TABLE totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL, uses INTEGER NOT NULL);
@@ -50,12 +51,18 @@ BEGIN UPDATE totals SET entries = entries - 1, bytes = bytes - old.size; END;
 CREATE TABLE contents (id INTEGER PRIMARY KEY, state TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, sum INTEGER);
 """
 _PUT = """
-INSERT INTO entries VALUES (?, ?, (SELECT uses FROM totals), ?, ?) ON CONFLICT (key)
+INSERT INTO entries (key, size, used, body, sum)
+VALUES (?, ?, (SELECT uses FROM totals), ?, ?) ON CONFLICT (key)
 DO UPDATE SET size = excluded.size, used = excluded.used, body = excluded.body, sum = excluded.sum
 """
 ENTRY = "SELECT body, sum FROM entries WHERE key = ?"
+_ENTRIES = "SELECT key, body, sum FROM entries WHERE key IN (SELECT value FROM json_each(?))"
 CONTENT = "SELECT digest, sum FROM contents WHERE state = ?"
-_USE = "UPDATE entries SET used = (SELECT uses FROM totals) WHERE key = ?"
+_USE = """
+UPDATE entries SET used = (SELECT uses FROM totals) WHERE key IN (SELECT value FROM json_each(?))
+"""
+_DROP = "DELETE FROM entries WHERE key IN (SELECT value FROM json_each(?))"
+_OPERATOR = "INSERT OR IGNORE INTO operators VALUES (?, ?)"
 _OLDEST = "DELETE FROM entries WHERE key IN (SELECT key FROM entries ORDER BY used, key LIMIT ?)"
 
 
@@ -94,24 +101,45 @@ class ResultCache:
 
     def get(self, key: str) -> CacheEntry | None:
         """The result, or None; also None if a body that it refers to is gone."""
+        return self.get_many([key]).get(key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        """What `get` gives for each of `keys` that has a result: one query for all of them."""
         with self._mutex:
-            body = self._recent.get(key)
-        if body is None:
-            found = self._file.read(tuple[bytes, int | None], ENTRY, key)
-            if not found:
-                return None
-            ((body, told),) = found
-            if row_sum("entries", key, body) != told:
-                logger.warning("a cached result was damaged and is computed again")
-                self._file.write("DELETE FROM entries WHERE key = ?", (key,), 100)
-                return None
-            self._file.write(_USE, (key,), 100)
-        entry = entry_of(body, self._holds)
-        if entry is None:
+            bodies = {key: body for key in keys if (body := self._recent.get(key)) is not None}
+        unseen = [key for key in keys if key not in bodies]
+        gone: list[str] = []
+        if unseen:
+            bodies |= self._read(unseen, gone)
+        entries: dict[str, CacheEntry] = {}
+        for key, body in bodies.items():
+            entry = entry_of(body, self._holds)
+            if entry is None:
+                gone.append(key)
+            else:
+                entries[key] = entry
+        if gone:
             with self._mutex:
-                self._recent.drop(key)
-            self._file.write("DELETE FROM entries WHERE key = ?", (key,), 100)
-        return entry
+                for key in gone:
+                    self._recent.drop(key)
+            self._write_keys(_DROP, gone)
+        return entries
+
+    def _read(self, keys: Sequence[str], damaged: list[str]) -> dict[str, bytes]:
+        """Entries of the file, marked as used; the keys of those that are damaged go to `damaged`."""
+        bodies: dict[str, bytes] = {}
+        for key, body, told in self._file.read(tuple[str, bytes, int | None], _ENTRIES, json.dumps(keys)):
+            if row_sum("entries", key, body) == told:
+                bodies[key] = body
+            else:
+                logger.warning("a cached result was damaged and is computed again")
+                damaged.append(key)
+        if bodies:
+            self._write_keys(_USE, list(bodies))
+        return bodies
+
+    def _write_keys(self, statement: str, keys: list[str]) -> None:
+        self._file.write(statement, (json.dumps(keys),), 100 * len(keys))
 
     def put(
         self,
@@ -127,19 +155,24 @@ class ResultCache:
 
         Raises SerializationFailed for what is no value.
         """
-        body = row_of(operator, outputs, run_id, node, at)
-        if len(body) > self._bytes_max // 4:
-            return
-        known = self.has_any(operator)
+        entry = CacheEntry(operator=operator, outputs=outputs, run_id=run_id, node=node, created_at=at)
+        self.put_many([(key, entry)])
+
+    def put_many(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
+        """Keep results under their keys, as `put` does; they go to the file in one transaction."""
+        rows = [(key, entry.operator, row_of(entry)) for key, entry in entries]
+        kept = [row for row in rows if len(row[2]) <= self._bytes_max // 4]
+        new = {operator for _, operator, _ in kept if not self.has_any(operator)}
         with self._mutex:
-            self._recent.put(key, body)
-            if not known and self._operators is not None:
-                self._operators.add(operator)
-        if not known:
-            row = (operator, row_sum("operators", operator))
-            self._file.write("INSERT OR IGNORE INTO operators VALUES (?, ?)", row, 100)
-        told = row_sum("entries", key, body)
-        self._file.write(_PUT, (key, len(body), body, told), len(body) + 200)
+            for key, _, body in kept:
+                self._recent.put(key, body)
+            if self._operators is not None:
+                self._operators |= new
+        writes = [Write(_OPERATOR, (name, row_sum("operators", name)), 100) for name in sorted(new)]
+        for key, _, body in kept:
+            row = (key, len(body), body, row_sum("entries", key, body))
+            writes.append(Write(_PUT, row, len(body) + 200))
+        self._file.write_all(writes)
 
     def clear(self) -> int:
         """Forget all results and give back their room; how many there were. Digests of files stay.

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -63,6 +63,14 @@ class Cache(Protocol):
         """
         ...
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        """What `get` gives for each of `keys` that has a result."""
+        ...
+
+    def put_many(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
+        """Keep results under their keys, as `put` does."""
+        ...
+
     def content(self, path: Path) -> str | None:
         """`content.content_digest` of a file, remembered."""
         ...
@@ -89,10 +97,10 @@ _decoder = msgspec.msgpack.Decoder(_Row)
 _encoder = msgspec.msgpack.Encoder()
 
 
-def row_of(operator: str, outputs: Mapping[str, StoredValue], run_id: str, node: str, at: float) -> bytes:
+def row_of(entry: CacheEntry) -> bytes:
     """The bytes of an entry. Raises SerializationFailed."""
-    values = {port: encode_value(value) for port, value in outputs.items()}
-    return _encoder.encode(_Row(operator, run_id, node, at, values))
+    values = {port: encode_value(value) for port, value in entry.outputs.items()}
+    return _encoder.encode(_Row(entry.operator, entry.run_id, entry.node, entry.created_at, values))
 
 
 def entry_of(body: bytes, holds: Callable[[ArtifactRef], bool]) -> CacheEntry | None:
@@ -179,15 +187,17 @@ class MemoryCache:
 
     def get(self, key: str) -> CacheEntry | None:
         """The result, or None; also None if a body that it refers to is gone."""
+        return self.get_many([key]).get(key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        """What `get` gives for each of `keys` that has a result."""
         with self._mutex:
-            body = self._entries.get(key)
-        if body is None:
-            return None
-        entry = entry_of(body, self._holds)
-        if entry is None:
-            with self._mutex:
+            bodies = {key: body for key in keys if (body := self._entries.get(key)) is not None}
+        entries = {key: entry_of(body, self._holds) for key, body in bodies.items()}
+        with self._mutex:
+            for key in (key for key, entry in entries.items() if entry is None):
                 self._entries.drop(key)
-        return entry
+        return {key: entry for key, entry in entries.items() if entry is not None}
 
     def put(
         self,
@@ -200,12 +210,17 @@ class MemoryCache:
         at: float,
     ) -> None:
         """Keep a result. Raises SerializationFailed for what is no value."""
-        body = row_of(operator, outputs, run_id, node, at)
-        if len(body) > self._bytes_max // 4:
-            return
+        entry = CacheEntry(operator=operator, outputs=outputs, run_id=run_id, node=node, created_at=at)
+        self.put_many([(key, entry)])
+
+    def put_many(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
+        """Keep results under their keys, as `put` does."""
+        rows = [(key, entry.operator, row_of(entry)) for key, entry in entries]
         with self._mutex:
-            self._entries.put(key, body)
-            self._operators.add(operator)
+            for key, operator, body in rows:
+                if len(body) <= self._bytes_max // 4:
+                    self._entries.put(key, body)
+                    self._operators.add(operator)
 
     def clear(self) -> int:
         """Forget all results; how many there were."""

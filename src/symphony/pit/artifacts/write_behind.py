@@ -36,7 +36,9 @@ _GATHER_S = 0.02
 logger = logging.getLogger(__name__)
 
 
-class _Write(NamedTuple):
+class Write(NamedTuple):
+    """One statement to be run, of about `size` bytes."""
+
     statement: str
     arguments: Sequence[Argument]
     size: int
@@ -79,7 +81,7 @@ class WriteBehind:
         self._gave_up = False
         self._reading, self._writing = threading.Lock(), threading.Lock()
         self._opening = threading.Lock()
-        self._queue: deque[_Write] = deque()
+        self._queue: deque[Write] = deque()
         self._queued_bytes = 0
         self._busy = False
         self._stopping = False
@@ -121,15 +123,21 @@ class WriteBehind:
 
     def write(self, statement: str, arguments: Sequence[Argument], size: int) -> bool:
         """Queue one statement of about `size` bytes; False if the queue is full: it is forgotten."""
+        return self.write_all([Write(statement, arguments, size)])
+
+    def write_all(self, writes: Sequence[Write]) -> bool:
+        """Queue statements for one commit, as `write` does: all of them, or none where there is no room."""
+        size = sum(write.size for write in writes)
         with self._changed:
             if self._stopping or self._gave_up or self._queued_bytes + size > QUEUE_BYTES_MAX:
                 return False
-            self._queue.append(_Write(statement, arguments, size))
+            waking = not self._queue
+            self._queue.extend(writes)
             self._queued_bytes += size
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="symphony-cache", daemon=True)
                 self._thread.start()
-            if len(self._queue) == 1:
+            if waking and self._queue:
                 self._changed.notify_all()
         return True
 
@@ -195,7 +203,7 @@ class WriteBehind:
                     self._busy = False
                     self._changed.notify_all()
 
-    def _commit(self, batch: list[_Write]) -> None:
+    def _commit(self, batch: list[Write]) -> None:
         for _ in range(2):
             opened = self._open()
             if opened is None:
@@ -210,7 +218,7 @@ class WriteBehind:
                 logger.warning("%d results were not cached: %s", len(batch), error)
                 break
 
-    def _transact(self, connection: sqlite3.Connection, batch: list[_Write]) -> None:
+    def _transact(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             for write in batch:

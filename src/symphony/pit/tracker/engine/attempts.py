@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from symphony.commons.raised import contained
 from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.engine.batches import Batches
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
@@ -50,6 +51,7 @@ class Attempts:
         self._loop = asyncio.get_running_loop()
         self._pool = DaemonThreads(executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._batches = Batches(machine, bindings, executor, transitions, self._pool, bug)
         self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
         self._ended: set[asyncio.Task[None]] = set()  # such ones that are about to end
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
@@ -59,7 +61,7 @@ class Attempts:
     @property
     def pending(self) -> bool:
         """Is anything under way, or due at some moment?"""
-        if self._tasks or self._deferred:
+        if self.busy:
             return True
         for slot in self._timers.slots:  # of slots that were cancelled meanwhile
             if self._machine.status[slot] >= Status.SUCCEEDED:
@@ -69,12 +71,25 @@ class Attempts:
     @property
     def busy(self) -> bool:
         """Is anything under way?"""
-        return bool(self._tasks or self._deferred)
+        return bool(self._tasks or self._deferred or self._batches.busy)
 
     @property
     def running(self) -> list[int]:
         """The slots with an attempt under way."""
-        return list(self._tasks)
+        return [*self._tasks, *self._batches.slots]
+
+    def gather(self, slot: int, work: Work) -> None:
+        """Begin an attempt of a short operator with the next batch, or alone if it does not suit one."""
+        try:
+            suits = self._batches.add(slot, work)
+        except Deferred:  # its inputs take a while
+            suits = False
+        if not suits:
+            self.launch(slot, work)
+
+    def flush(self) -> None:
+        """What has gathered begins."""
+        self._batches.flush()
 
     def launch(self, slot: int, work: Work) -> None:
         """Begin an attempt in a task of its own."""
@@ -152,6 +167,8 @@ class Attempts:
 
     def stop(self, slot: int) -> None:
         """End the slot's work; it is reported as cancelled, by the attempt itself if there is one."""
+        if self._batches.stop(slot):
+            return
         task = self._tasks.get(slot)
         if task is not None:
             self._end(slot, task)
@@ -166,6 +183,7 @@ class Attempts:
 
     def abort(self) -> None:
         """The journal has failed: nothing may go on."""
+        self._batches.abort()
         for slot, task in self._tasks.items():
             self._end(slot, task)
         for slot in list(self._deferred):

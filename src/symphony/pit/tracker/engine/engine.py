@@ -217,6 +217,7 @@ class Engine:
                 if not commands or aside.tired:
                     break
                 self._perform(commands.popleft())
+            self._attempts.flush()
             if not self._going():
                 break
             if commands:
@@ -350,6 +351,8 @@ class Engine:
                 self._steering.merge(slot)
             elif work.inline and work.timeout_s is None:
                 self._run_inline(slot, work)
+            elif work.short:
+                self._attempts.gather(slot, work)
             else:
                 self._attempts.launch(slot, work)
         except StorageFull as error:  # no failure of the node: it goes on when there is room

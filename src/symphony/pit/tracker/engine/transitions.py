@@ -110,8 +110,17 @@ class Transitions:
         self._record(with_usage(record, finished.usage))
         self.push(self._machine.finished(slot, taken))
 
-    def gave(self, slot: int, outputs: Mapping[str, StoredValue], body: bytes, started: float) -> None:
+    def gave(
+        self,
+        slot: int,
+        outputs: Mapping[str, StoredValue],
+        body: bytes,
+        started: float,
+        cached_from: str | None = None,
+    ) -> None:
         """The slot's work gave outputs that have been checked; `body` is what is recorded of them.
+
+        `cached_from` is the run that a cache hit came from.
 
         For the engine itself, between two commands: it is awake, so nobody wakes it.
         """
@@ -121,7 +130,10 @@ class Transitions:
         self._put(slot, outputs)
         # A difference is never taken of what is short: most nodes are spared the look for a round.
         change = body if len(body) <= WHOLE_BYTES_MAX else self._change(slot, body)
-        self._record_result(slot, now, started, change)
+        if cached_from is None:
+            self._record_result(slot, now, started, change)
+        else:
+            self._record((_FINISHED, slot, now, started, change, None, cached_from))
         self.commands.extend(self._machine.finished(slot))
 
     def _change(self, slot: int, body: bytes) -> bytes | Difference:

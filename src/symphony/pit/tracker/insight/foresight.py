@@ -132,8 +132,7 @@ class Foresight:
         asked = None if work.model is None else config
         key = self._executor.result_keys.key(NodeAttempt(work, inputs, work.name, 1, config=asked))
         cache = self._executor.cache
-        found = None if key is None or cache is None else cache.get(key)
-        if not isinstance(found, CacheEntry):
+        if key is None or cache is None or (found := cache.get_many([key]).get(key)) is None:
             return None
         return found if all(self._there(value) for value in found.outputs.values()) else None
 
@@ -241,16 +240,12 @@ class ReadOnlyCache:
             return None
         return entry_of(row[0], all_held)
 
-    def put(
-        self,
-        key: str,
-        *,
-        operator: str,
-        outputs: Mapping[str, StoredValue],
-        run_id: str,
-        node: str,
-        at: float,
-    ) -> None:
+    def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        """The results that there are, by key."""
+        found = {key: self.get(key) for key in keys}
+        return {key: entry for key, entry in found.items() if entry is not None}
+
+    def put_many(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
         """Nothing is kept."""
 
     def content(self, path: Path) -> str | None:

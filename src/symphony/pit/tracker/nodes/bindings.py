@@ -162,6 +162,16 @@ class Bindings:
             work.artifact_name is not None and not work.artifact_name.constant
         )
 
+    def at_hand(self, slot: int, work: Work) -> bool:
+        """Is all that the attempt's expressions read in memory, so that they may be evaluated at once?"""
+        if not self.must_load(slot, work):
+            return True
+        level = self.level(slot)
+        read = [*work.inputs.values(), *work.config.values()]
+        if work.artifact_name is not None:
+            read.append(work.artifact_name)
+        return not level.values.lacks(read, level.slot_of)
+
     async def preload(self, slot: int, work: Work, pool: Pool) -> None:
         """Load in a thread the large values that the expressions of an attempt need."""
         level = self.level(slot)

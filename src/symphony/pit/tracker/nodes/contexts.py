@@ -20,6 +20,7 @@ class Contexts:
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
+        self._secret = resources.keys.union(resources.environment)
 
     def arguments(
         self, attempt: NodeAttempt, plain: Mapping[str, StoredValue], cancelled: Cancelled
@@ -66,7 +67,7 @@ class Contexts:
 
     def withheld(self, work: Work) -> frozenset[str]:
         """The variables that child processes of a node do not inherit."""
-        secret = self._resources.keys.union(self._resources.environment)
+        secret = self._secret
         command = work.operator is not None and work.operator.info.name == COMMAND
         return secret - variables_read(work) if command else secret
 

@@ -86,8 +86,8 @@ class Executor(Resources):
             # What the cache keeps is kept whole.
             stored = attempt if key is None or attempt.base is None else attempt.whole()
             outputs = await in_thread(pool, self.store.store_outputs, stored, returned)
-        if key is not None:
-            self.hits.keep(key, attempt, outputs)
+        if key is not None and (entry := self.hits.entry(attempt, outputs)) is not None:
+            self.hits.keep([(key, entry)])
         return Finished(outputs, usage=None if attempt.meter is None else attempt.meter.total)
 
     def _checked(self, attempt: NodeAttempt) -> bool:

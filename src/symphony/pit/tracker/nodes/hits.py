@@ -1,9 +1,9 @@
 """Results of earlier runs: looked up before a node runs, kept after it has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
-from symphony.pit.tracker.nodes.caching import CacheHit
 from symphony.pit.tracker.nodes.keys import ResultKeys
 from symphony.pit.tracker.nodes.reading import Seen, lasting, same_code
 from symphony.pit.tracker.nodes.resources import Resources
@@ -28,14 +28,22 @@ class Hits:
     def find(self, key: str, attempt: NodeAttempt) -> Finished | None:
         """The result under `key`, made this run's. Raises NotStored where there is no room for that."""
         assert self._resources.cache is not None
-        hit = self._resources.cache.get(key)
-        if hit is None or not self._whole(hit):
-            return None
-        return Finished(self._store.take_over(attempt, hit.outputs), hit.run_id)
+        hit = self.look([key]).get(key)
+        return None if hit is None else self.take(hit, attempt)
 
-    def _whole(self, hit: CacheHit) -> bool:
-        holds = self._resources.artifacts.holds
-        return all(holds(value) for value in hit.outputs.values() if isinstance(value, ArtifactRef))
+    def look(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        """The results that there are under `keys`, whole."""
+        assert self._resources.cache is not None
+        found, holds = self._resources.cache.get_many(keys), self._resources.artifacts.holds
+        return {
+            key: hit
+            for key, hit in found.items()
+            if all(holds(value) for value in hit.outputs.values() if isinstance(value, ArtifactRef))
+        }
+
+    def take(self, hit: CacheEntry, attempt: NodeAttempt) -> Finished:
+        """A result of an earlier run as the attempt's. Raises NotStored where there is no room for that."""
+        return Finished(self._store.take_over(attempt, hit.outputs), hit.run_id)
 
     def still(self, key: str, attempt: NodeAttempt, seen: Seen) -> str | None:
         """The key, if all that it is made of is what it was before the attempt; else None.
@@ -51,12 +59,17 @@ class Hits:
         """Can a look tell that `still` gives the key?"""
         return lasting(attempt.work, seen) and same_code(attempt.work)
 
-    def keep(self, key: str, attempt: NodeAttempt, outputs: Mapping[str, StoredValue]) -> None:
-        """Keep what the attempt gave for other runs, unless there is a secret in it."""
+    def entry(self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue]) -> CacheEntry | None:
+        """What the attempt gave as other runs may take it; None if there is a secret in it."""
         resources = self._resources
-        if resources.cache is None or any(map(resources.sealer.holds_secret, outputs.values())):
-            return
-        resources.cache.put(
-            key, operator=attempt.work.runs, outputs=outputs, run_id=resources.run_id, node=attempt.node,
-            at=resources.clock.now_s(),
+        if any(map(resources.sealer.holds_secret, outputs.values())):
+            return None
+        return CacheEntry(
+            operator=attempt.work.runs, outputs=outputs, run_id=resources.run_id, node=attempt.node,
+            created_at=resources.clock.now_s(),
         )  # fmt: skip
+
+    def keep(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
+        """Keep results under their keys for other runs."""
+        if self._resources.cache is not None:
+            self._resources.cache.put_many(entries)

@@ -1,5 +1,9 @@
 """The key that a node's result is kept under: it changes whenever the result may."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
 from symphony.pit.artifacts.codec import value_digest
 from symphony.pit.artifacts.keys import cache_key
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
@@ -7,7 +11,18 @@ from symphony.pit.tracker.nodes.contexts import Contexts
 from symphony.pit.tracker.nodes.reading import Seen, contents_read, surroundings
 from symphony.pit.tracker.nodes.resources import Resources
 from symphony.pit.tracker.nodes.storing import ValueStore
-from symphony.pit.tracker.nodes.work import settings
+from symphony.pit.tracker.nodes.work import Work, settings
+
+
+class Shared(NamedTuple):
+    """What the keys of one operator or model have in common: its code, and digests of where it runs."""
+
+    code: str
+    places: Mapping[str, str]
+
+
+Known: TypeAlias = dict[tuple[str, Path | None], Shared | None]
+"""What keys that are made at one moment have in common, by operator and folder of its file."""
 
 
 class ResultKeys:
@@ -16,21 +31,20 @@ class ResultKeys:
     def __init__(self, resources: Resources, store: ValueStore, contexts: Contexts) -> None:
         self._resources, self._store, self._contexts = resources, store, contexts
 
-    def key(self, attempt: NodeAttempt, files: Seen | None = None) -> str | None:
+    def key(self, attempt: NodeAttempt, files: Seen | None = None, known: Known | None = None) -> str | None:
         """What the attempt's result is cached under; None if it cannot be.
 
-        `files` takes note of those that count.
+        `files` takes note of those that count; `known` of what other keys of this moment share.
         """
         resources, store, work, inputs = self._resources, self._store, attempt.work, attempt.inputs
         assert resources.cache is not None
-        read = contents_read(
-            work, inputs, resources.cwd, store.plain, resources.cache.content, files or Seen()
-        )
-        around = surroundings(work, resources.cwd, work.base or resources.base, resources.environment)
-        if read is None or around is None:
+        content, seen = resources.cache.content, files or Seen()
+        read = contents_read(work, inputs, resources.cwd, store.plain, content, seen)
+        shared = None if read is None else self._shared(work, known)
+        if read is None or shared is None:
             return None
         digests = {name: value_digest(value) for name, value in inputs.items()}
-        digests |= {name: value_digest(place) for name, place in around.items()}
+        digests |= shared.places
         digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
         if work.operator is not None and work.operator.reads is not None:
             context = self._contexts.context(attempt, never)
@@ -39,14 +53,29 @@ class ResultKeys:
             if looked_at is None:
                 return None
             digests[":reads"] = value_digest(looked_at)
-        fingerprint = (
+        told = settings(work) if attempt.config is None else store.all_plain(attempt.config)
+        return cache_key(work.runs, work.version, shared.code, told, digests)
+
+    def _shared(self, work: Work, known: Known | None) -> Shared | None:
+        """What keys of the work have in common with others; None if there can be none."""
+        at = (work.runs, work.base)
+        if known is not None and at in known:
+            return known[at]
+        found = self._shared_anew(work)
+        if known is not None:
+            known[at] = found
+        return found
+
+    def _shared_anew(self, work: Work) -> Shared | None:
+        resources = self._resources
+        around = surroundings(work, resources.cwd, work.base or resources.base, resources.environment)
+        if around is None:
+            return None
+        code = (
             resources.models.fingerprint(work.model)
             if work.model
             else work.operator.code
             if work.operator
             else ""
         )
-        if fingerprint is None:
-            return None
-        told = settings(work) if attempt.config is None else store.all_plain(attempt.config)
-        return cache_key(work.runs, work.version, fingerprint, told, digests)
+        return None if code is None else Shared(code, {k: value_digest(v) for k, v in around.items()})

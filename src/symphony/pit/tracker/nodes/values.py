@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor as Pool
 from typing import TYPE_CHECKING
 
@@ -148,23 +148,32 @@ class Values:
                 return self._environment.get(read.name)
         return None
 
+    def lacks(self, templates: Iterable[Template], slot_of: SlotOf) -> bool:
+        """Would `preload` load anything?"""
+        return any(True for _ in self._missing(templates, slot_of))
+
     async def preload(
         self, templates: Iterable[Template], slot_of: SlotOf, loop: asyncio.AbstractEventLoop, pool: Pool
     ) -> None:
         """Load in a thread what rendering `templates` would load on the loop."""
+        for ref in self._missing(templates, slot_of):
+            await loop.run_in_executor(pool, self.plain, ref)
+
+    def _missing(self, templates: Iterable[Template], slot_of: SlotOf) -> Iterator[ArtifactRef]:
+        """The stored values that rendering `templates` would load."""
         for template in templates:
             if template.bare is not None or template.constant:
                 continue
             for read in template.reads:
+                held: Iterable[StoredValue] = ()
                 if read.kind in ("input", "state"):
-                    held = self.stored(read, slot_of)
-                    if isinstance(held, ArtifactRef):
-                        await loop.run_in_executor(pool, self.plain, held)
-                if read.kind not in ("port", "node"):
-                    continue
-                for port, value in self.of(slot_of(read.name)).items():
-                    if isinstance(value, ArtifactRef) and read.port in ("", port):
-                        await loop.run_in_executor(pool, self.plain, value)
+                    held = (self.stored(read, slot_of),)
+                elif read.kind in ("port", "node"):
+                    ports = self.of(slot_of(read.name))
+                    held = ports.values() if read.port == "" else (ports.get(read.port),)
+                for value in held:
+                    if isinstance(value, ArtifactRef) and _key(value) not in self._loaded:
+                        yield value
 
 
 def _key(ref: ArtifactRef) -> str:

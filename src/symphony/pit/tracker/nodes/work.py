@@ -109,6 +109,10 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """May be run again when it was cut off half-way."""
     timeout_s: float | None = None
     cacheable: bool = False
+    cached_always: bool = False
+    """`cacheable`, also where it is quicker to run again."""
+    short: bool = False
+    """May be called in a batch with others: a pure function in a thread, without a timeout."""
 
     @property
     def runs(self) -> str:
@@ -146,7 +150,11 @@ class _Target(NamedTuple):
     effect: str
     idempotent: bool
     inline: bool
+    short: bool
+    keepable: bool
+    """Can results be kept at all?"""
     cacheable: bool
+    """Are they, if the node does not say so?"""
 
     @classmethod
     def made(
@@ -169,7 +177,10 @@ class _Target(NamedTuple):
             effect=effect,
             idempotent=info is None or info.idempotent,
             inline=operator is not None and operator.style == "inline" and effect == "pure",
-            cacheable=_cacheable(operator, model),
+            short=_short(operator),
+            keepable=_keepable(operator, model),
+            # What is done at once is cheaper to run than to look up.
+            cacheable=_keepable(operator, model) and (operator is None or operator.style != "inline"),
         )
 
 
@@ -265,7 +276,11 @@ def _work(
     inputs, more = parts.inputs, parts.more
     if edges:
         inputs = {**inputs, **{entry: _carried(edge, through) for entry, (edge, through) in edges.items()}}
-    inline, timeout_s = target.inline, None if node.timeout is None else duration_s(node.timeout)
+    always = node.cache == "on" and target.keepable
+    inline, timeout_s = (
+        target.inline and not always,
+        None if node.timeout is None else duration_s(node.timeout),
+    )
     work = Work(
         name=name,
         node=node,
@@ -288,7 +303,9 @@ def _work(
         repeatable=target.effect != "write"
         or (target.idempotent if node.idempotent is None else node.idempotent),
         timeout_s=timeout_s,
-        cacheable=target.cacheable and node.cache == "auto",
+        cacheable=always or (target.cacheable and node.cache != "off"),
+        cached_always=always,
+        short=target.short and timeout_s is None,
     )
     return work if more is None else _with_more(work, more)
 
@@ -334,11 +351,19 @@ def _typed(ports: Mapping[str, Port]) -> bool:
     return any(port.type.kind != "any" for port in ports.values())
 
 
-def _cacheable(operator: Operator | None, model: str | None) -> bool:
-    if model is not None:
-        return True
-    if operator is None or operator.style == "inline":
-        return False  # cheaper to run than to look up
+def _short(operator: Operator | None) -> bool:
+    """Is it a function that can be taken to be short until it shows that it is not?"""
+    return (
+        operator is not None
+        and operator.style == "thread"
+        and operator.info.effect == "pure"
+        and not operator.cpu
+    )
+
+
+def _keepable(operator: Operator | None, model: str | None) -> bool:
+    if operator is None:
+        return model is not None
     return operator.info.effect == "pure" or operator.reads is not None
 
 

@@ -1,0 +1,209 @@
+"""Attempts of short operators gather here, and go to threads in batches.
+
+What is ready in one turn of the loop goes together, as much of one operator as fits in
+`measures.BATCH_S`. A batch runs its members one after the other; those behind one that turns out
+slow are taken back and go to another thread.
+"""
+
+import asyncio
+import contextvars
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor as Pool
+from functools import partial
+
+from symphony.pit.tracker.core.machine import Machine
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.attempt import NodeAttempt
+from symphony.pit.tracker.nodes.batch import Batch, Ended, Member
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.failures import NotStored
+from symphony.pit.tracker.nodes.measures import SAMPLES_MIN, SLOW_BATCH_S, SLOW_S, Pace, Worth
+from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.values import ArtifactRef
+
+
+class Batches:
+    """Runs slots whose operators are short. Use from the run's loop.
+
+    `alive` tells whether the engine still takes reports, `bug` gets what never may be raised.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        bindings: Bindings,
+        executor: Executor,
+        transitions: Transitions,
+        pool: Pool,
+        bug: Callable[[BaseException], None],
+    ) -> None:
+        self._machine, self._bindings, self._executor = machine, bindings, executor
+        self._transitions, self._pool, self._bug = transitions, pool, bug
+        self._loop = asyncio.get_running_loop()
+        self._members: dict[int, Member] = {}
+        self._gathered: dict[str, list[Member]] = {}  # by operator
+        self._paces: dict[str, Pace] = {}
+        self._worths: dict[int, Worth] = {}  # by the slot of a fan-out
+        self._always = Worth(always=True)
+        self._active: set[Batch] = set()
+        self._watching: asyncio.TimerHandle | None = None
+
+    @property
+    def slots(self) -> list[int]:
+        """The slots with an attempt that gathers or is under way."""
+        return list(self._members)
+
+    @property
+    def busy(self) -> bool:
+        """Is anything under way?"""
+        return bool(self._members)
+
+    def add(self, slot: int, work: Work) -> bool:
+        """Begin an attempt with the next batch; False if it does not suit one. Raises Deferred."""
+        if not self._bindings.at_hand(slot, work):
+            return False
+        attempt, error = self._attempt(slot, work)
+        if attempt is not None and self._heavy(attempt):
+            return False
+        self._transitions.started(slot, self._machine.attempts[slot])
+        if attempt is None:
+            assert error is not None
+            self._transitions.failed(slot, error, self._executor.clock.now_s())
+            return True
+        member = self._members[slot] = Member(slot, attempt, self._worth(slot, work))
+        self._gathered.setdefault(work.runs, []).append(member)
+        return True
+
+    def _worth(self, slot: int, work: Work) -> Worth:
+        """The measure of the slot's fan-out; of what is called a few times, all results are kept."""
+        element = self._machine.element_of.get(slot)
+        if element is None or work.cached_always or element[0].count < SAMPLES_MIN:
+            return self._always
+        worth = self._worths.get(element[0].slot)
+        if worth is None:
+            worth = self._worths[element[0].slot] = Worth()
+        return worth
+
+    def _attempt(self, slot: int, work: Work) -> tuple[NodeAttempt | None, Exception | None]:
+        """The attempt with its expressions evaluated, or why there is none. Raises Deferred."""
+        try:
+            inputs = self._bindings.inputs(slot, work)
+            if work.artifact_name is not None:
+                work = self._bindings.named(slot, work)
+            if work.config:
+                work = self._bindings.configured(slot, work)
+        except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
+            return None, error
+        number, base = self._machine.attempts[slot], self._bindings.base(slot)
+        return NodeAttempt(work, inputs, self._machine.name(slot), number, base), None
+
+    def _heavy(self, attempt: NodeAttempt) -> bool:
+        """Is the call for a worker process, by the operator's own bounds?"""
+        operator = attempt.work.operator
+        if operator is None or operator.bounds is None:
+            return False
+        plain = {k: v for k, v in attempt.inputs.items() if not isinstance(v, ArtifactRef)}
+        return len(plain) != len(attempt.inputs) or operator.bounds.heavy(plain)
+
+    def flush(self) -> None:
+        """What has gathered goes to threads."""
+        gathered, self._gathered = self._gathered, {}
+        for operator, members in gathered.items():
+            self._submit(operator, [member for member in members if not member.stopped])
+
+    def _submit(self, operator: str, members: Sequence[Member]) -> None:
+        pace = self._paces.setdefault(operator, Pace())
+        context, size = contextvars.copy_context(), pace.size
+        for at in range(0, len(members), size):
+            batch = Batch(self._executor, context, deque(members[at : at + size]))
+            if self._active:
+                batch.alone = False
+                for other in self._active:
+                    other.alone = False
+            self._active.add(batch)
+            future = self._loop.run_in_executor(self._pool, batch.run)
+            future.add_done_callback(partial(self._back, batch, pace))
+        self._go_on_watching()
+
+    def _back(self, batch: Batch, pace: Pace, future: "asyncio.Future[None]") -> None:
+        """A thread has ended with a batch."""
+        self._active.discard(batch)
+        try:
+            if not future.cancelled():
+                future.result()
+                if batch.done:
+                    pace.note(batch.took_s, batch.done, batch.worked_s, alone=batch.alone)
+            self._report(batch)
+        except BaseException as error:  # noqa: BLE001  (a bug must end the run, not stall it)
+            self._bug(error)
+
+    def _go_on_watching(self) -> None:
+        if self._watching is None and self._active:
+            self._watching = self._loop.call_later(SLOW_S, self._watch)
+
+    def _watch(self) -> None:
+        """What a slow member holds up is reported, or goes to another thread."""
+        self._watching, now = None, time.monotonic()
+        try:
+            for batch in list(self._active):
+                if batch.since_s is None or batch.began_s is None:
+                    continue  # it waits for a thread
+                if now - batch.since_s < SLOW_S and now - batch.began_s < SLOW_BATCH_S:
+                    continue
+                if batch.left:
+                    self._pass_on(batch, now)
+                if batch.ended:
+                    batch.keep()
+                    self._report(batch)
+        except BaseException as error:  # noqa: BLE001
+            self._bug(error)
+        self._go_on_watching()
+
+    def _pass_on(self, batch: Batch, now: float) -> None:
+        """Members that have not begun go to other threads."""
+        members = [member for member in batch.take_back() if not member.stopped]
+        if members and batch.began_s is not None:
+            operator = members[0].attempt.work.runs
+            self._paces.setdefault(operator, Pace()).note(now - batch.began_s, batch.done + 1)
+            self._submit(operator, members)
+
+    def _report(self, batch: Batch) -> None:
+        """Report every member that has ended since the last time."""
+        while batch.ended:
+            self._told(batch.ended.popleft())
+        self._transitions.woken.set()
+
+    def _told(self, ended: Ended) -> None:
+        member, slot, gave = ended.member, ended.member.slot, ended.gave
+        if member.stopped:
+            return
+        del self._members[slot]
+        if isinstance(gave, NotStored):
+            self._transitions.halt(gave.why)
+        elif isinstance(gave, Exception):
+            self._transitions.failed(slot, gave, ended.started)
+        elif self._machine.frame(slot).stopping is not None:
+            self._transitions.cancelled(slot)
+        else:
+            self._transitions.gave(slot, gave.outputs, gave.body, ended.started, gave.cached_from)
+
+    def stop(self, slot: int) -> bool:
+        """End the slot's attempt, if it has one here: a call under way ends in its own time, unheard."""
+        member = self._members.pop(slot, None)
+        if member is None:
+            return False
+        member.stopped = True
+        self._transitions.cancelled(slot)
+        return True
+
+    def abort(self) -> None:
+        """Nothing is reported any more."""
+        for member in self._members.values():
+            member.stopped = True
+        self._members.clear()
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None

@@ -1,0 +1,223 @@
+"""Attempts of short operators that go to a thread together, and come back together.
+
+What each attempt does is what `execution` does of it alone: its own context, log and errors, its own
+key, and its own time. Only the ways are shared: to the thread and back, to the cache and back.
+"""
+
+import contextvars
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from symphony.commons.forks import end_copy, generation
+from symphony.commons.raised import contained
+from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.results import CacheEntry
+from symphony.pit.tracker.nodes.attempt import NodeAttempt
+from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.keys import Known
+from symphony.pit.tracker.nodes.measures import Kept, Worth
+from symphony.pit.tracker.nodes.reading import Seen
+from symphony.pit.tracker.nodes.sizes import surely_small
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.sdk.sizes import ports_of
+
+T = TypeVar("T")
+
+_NO_FILES = Seen(0.0)
+"""Of attempts without a key."""
+
+
+@dataclass(slots=True, eq=False)
+class Member:
+    """One attempt of a batch. `stopped`: nobody wants its result any more."""
+
+    slot: int
+    attempt: NodeAttempt
+    worth: Worth
+    stopped: bool = False
+    key: str | None = None
+    seen: Seen = _NO_FILES
+    hit: CacheEntry | None = None
+    asks_alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gave:
+    """What a member gave: outputs that have been checked, `body` as the journal holds them."""
+
+    outputs: Mapping[str, StoredValue]
+    body: bytes
+    cached_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a member ended, and when it began."""
+
+    member: Member
+    started: float
+    gave: Gave | Exception
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """Members in the order in which they are called; `run` calls them, in a thread.
+
+    Whoever takes a member out of `waiting` or `looked_up` has it alone: taking one is atomic, so that
+    the loop may take back what a slow member holds up.
+    """
+
+    executor: Executor
+    context: contextvars.Context
+    waiting: deque[Member]
+    looked_up: deque[Member] = field(default_factory=deque)
+    ended: deque[Ended] = field(default_factory=deque)
+    kept: deque[Kept] = field(default_factory=deque)
+    _known: Known = field(default_factory=dict)
+    since_s: float | None = None
+    """When the thread began with what it does now, by `time.monotonic`; None: it has not begun."""
+    began_s: float | None = None
+    """When it began with the first member."""
+    took_s: float = 0.0
+    """How long it took for all of them; `worked_s` of that it had the processor."""
+    worked_s: float = 0.0
+    done: int = 0
+    """How many members it ended."""
+    alone: bool = True
+    """Was no other batch under way meanwhile? Others make it take longer than it has to."""
+
+    @property
+    def left(self) -> bool:
+        """Are there members that have not begun?"""
+        return bool(self.waiting or self.looked_up)
+
+    def take_back(self) -> list[Member]:
+        """The members that have not begun; the thread ends after the one that it is at."""
+        out: list[Member] = []
+        for part in (self.looked_up, self.waiting):
+            while (member := _next(part)) is not None:
+                out.append(member)
+        return out
+
+    def run(self) -> None:
+        """Call every member, one after the other. Members end in `ended`; raises nothing of theirs."""
+        self.began_s, worked_s = time.monotonic(), time.thread_time()
+        while (member := _next(self.waiting)) is not None:
+            self.since_s = time.monotonic()
+            if member.stopped or self._ended(member, self._look_up):
+                continue
+            self.looked_up.append(member)
+        self._ask()
+        while (member := _next(self.looked_up)) is not None:
+            self.since_s = time.monotonic()
+            if not member.stopped:
+                self._ended(member, self._result)
+        self.keep()
+        self.took_s, self.worked_s = time.monotonic() - self.began_s, time.thread_time() - worked_s
+
+    def keep(self) -> None:
+        """Hand the results that other runs may take to the cache, in one transaction."""
+        entries = []
+        while (entry := _next(self.kept)) is not None:
+            entries.append(entry)
+        if entries:
+            self.executor.hits.keep(entries)
+
+    def _ended(self, member: Member, step: "Callable[[Member], Gave | None]") -> bool:
+        """Has the step, or what it raised, ended the member?"""
+        started, before = self.executor.clock.now_s(), generation()
+        try:
+            gave: Gave | Exception | None = step(member)
+        except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
+            gave = contained(error)
+        finally:
+            end_copy(before)
+        if gave is None:
+            return False
+        self.ended.append(Ended(member, started, gave))
+        self.done += 1
+        return True
+
+    def _look_up(self, member: Member) -> Gave | None:
+        """The member's inputs are checked, and its key is made. Raises `type-mismatch`."""
+        attempt, executor = member.attempt, self.executor
+        if attempt.work.typed_inputs:
+            check_inputs(attempt.work, attempt.inputs)
+        if not member.worth.cheap and executor.hits.may_keep(attempt):
+            member.seen = Seen()
+            member.key = executor.result_keys.key(attempt, member.seen, self._known)
+        return None
+
+    def _ask(self) -> None:
+        """One query for all keys."""
+        keyed = [member for member in list(self.looked_up) if member.key is not None]
+        if not keyed:
+            return
+        try:
+            found = self.executor.hits.look([member.key for member in keyed if member.key is not None])
+        except Exception:  # noqa: BLE001  (each asks for itself, and fails for itself)
+            for member in keyed:
+                member.asks_alone = True
+            return
+        for member in keyed:
+            member.hit = found.get(member.key or "")
+
+    def _result(self, member: Member) -> Gave:
+        """An earlier run's result, or what a call gives."""
+        attempt = member.attempt
+        if member.asks_alone and member.key is not None:
+            member.hit = self.executor.hits.look([member.key]).get(member.key)
+        if member.hit is not None:
+            taken = self.executor.hits.take(member.hit, attempt)
+            return self._gave(check_outputs(attempt.work, taken.outputs), taken.cached_from)
+        began = time.perf_counter()
+        returned = self._call(member)
+        member.worth.note(time.perf_counter() - began)
+        key = None if member.key is None else self.executor.hits.still(member.key, attempt, member.seen)
+        outputs: Mapping[str, StoredValue]
+        if attempt.work.node.artifact is None and all(map(surely_small, returned.values())):
+            outputs = check_outputs(attempt.work, returned)
+        else:
+            # What the cache keeps is kept whole.
+            stored = attempt if key is None or attempt.base is None else attempt.whole()
+            outputs = check_outputs(attempt.work, self.executor.store.store_outputs(stored, returned))
+        gave = self._gave(outputs, None)
+        if key is not None and not member.worth.cheap:
+            entry = self.executor.hits.entry(attempt, outputs)
+            if entry is not None:
+                self.kept.extend(member.worth.kept((key, entry)))
+        return gave
+
+    def _gave(self, outputs: Mapping[str, StoredValue], cached_from: str | None) -> Gave:
+        return Gave(outputs, encode_value(self.executor.store.seal_all(outputs)), cached_from)
+
+    def _call(self, member: Member) -> dict[str, Value]:
+        """What the member's operator returns, by port, called in a context of its own."""
+        attempt, executor = member.attempt, self.executor
+        plain: Mapping[str, StoredValue] = attempt.inputs
+        for value in plain.values():
+            if type(value) is ArtifactRef:
+                plain = executor.store.loaded(attempt.work, plain)
+                break
+        operator, node = attempt.work.operator, attempt.node
+        assert operator is not None
+        arguments = executor.contexts.arguments(attempt, plain, lambda: member.stopped)
+        told = ports_of(operator, node, executor.value_bytes_max)
+
+        def call() -> dict[str, Value]:
+            with executor.capture(executor.contexts.sink(node)), executor.contexts.around(attempt.work, node):
+                return told(operator.function(**arguments))
+
+        return self.context.copy().run(call)
+
+
+def _next(part: deque[T]) -> T | None:
+    """The first of the part, taken out; None if there is none. Atomic."""
+    try:
+        return part.popleft()
+    except IndexError:
+        return None

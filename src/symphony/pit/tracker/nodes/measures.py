@@ -1,0 +1,81 @@
+"""What calls of short operators take, and what follows from it: how many go together, what is kept."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from symphony.pit.artifacts.results import CacheEntry
+
+BATCH_S = 0.005
+"""A batch is to take about so long."""
+BATCH_MAX = 256
+SLOW_S = 0.02
+"""A member that takes longer does not hold up those behind it in its batch."""
+SLOW_BATCH_S = 0.1
+"""Nor do many together that take so long."""
+CHEAP_S = 100e-6
+"""To make a key, to look it up and to keep a result takes about as long: what is quicker is not kept."""
+SAMPLES_MIN = 16
+"""So many calls tell whether the others are quick, too."""
+_NEW_SHARE = 0.25
+
+Kept: TypeAlias = tuple[str, CacheEntry]
+"""A result and its key."""
+
+
+@dataclass(slots=True)
+class Pace:
+    """How long an operator takes for one attempt in a batch, all told: a moving mean, in seconds.
+
+    Batches that run at once take the processor from each other. What they took is then too much, and
+    counts only if it is less than was thought; smaller batches would be more of them, and take longer yet.
+    """
+
+    mean_s: float | None = None
+
+    def note(self, took_s: float, attempts: int, worked_s: float = 0.0, *, alone: bool = True) -> None:
+        """So many attempts took so long together, and the processor for `worked_s` of that."""
+        each = took_s / attempts
+        if self.mean_s is not None and not alone and each > self.mean_s:
+            each = max(worked_s / attempts, self.mean_s)
+        self.mean_s = each if self.mean_s is None else self.mean_s + _NEW_SHARE * (each - self.mean_s)
+
+    @property
+    def size(self) -> int:
+        """How many attempts go together: one, until one has been measured."""
+        if self.mean_s is None:
+            return 1
+        return max(1, min(BATCH_MAX, int(BATCH_S / max(self.mean_s, 1e-9))))
+
+
+@dataclass(slots=True)
+class Worth:
+    """Whether results of one fan-out are worth keeping, by what its calls took.
+
+    Until that is known they are held back. Several threads may use it: a sample or a cheap result that is
+    lost between two of them changes no result.
+    """
+
+    always: bool = False
+    """Are results kept however quick the calls are?"""
+    calls: int = 0
+    took_s: float = 0.0
+    cheap: bool = False
+    """It is quicker to run again than to look up."""
+    held: list[Kept] = field(default_factory=list)
+
+    def note(self, took_s: float) -> None:
+        """A call took so long."""
+        self.calls += 1
+        self.took_s += took_s
+        self.cheap = not self.always and self.calls >= SAMPLES_MIN and self.took_s < CHEAP_S * self.calls
+
+    def kept(self, result: Kept) -> list[Kept]:
+        """What to keep now that there is this result, too."""
+        if self.always:
+            return [result]
+        held, self.held = [*self.held, result], []
+        if self.took_s >= CHEAP_S * max(self.calls, SAMPLES_MIN):
+            return held
+        if self.calls < SAMPLES_MIN:
+            self.held = held
+        return []
