@@ -1,11 +1,11 @@
 """Edges that nobody wrote: they come from expressions, `after` and fallbacks. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from symphony.ports.values import Value
 from symphony.workflow.compiled import ALL_PORTS, Compiled, has_more
 from symphony.workflow.fields import RESERVED
-from symphony.workflow.model import ControlEdge, DataEdge, Edge, Workflow
+from symphony.workflow.model import FAIL, ControlEdge, DataEdge, Edge, Workflow
 
 
 def derived_edges(compiled: Compiled) -> tuple[Edge, ...]:
@@ -52,16 +52,16 @@ def derived_ends(workflow: Workflow) -> dict[str, list[str]] | None:
     known: dict[str, str] = {}
     compiled: Compiled | None = None
     for number, (name, node) in enumerate(workflow.nodes.items()):
-        if node.on_error.fallback is not None:
-            return None
         for at, (entry, value) in enumerate(node.inputs.items()):
-            begin = _bare_ends(value, known)
+            begin = _bare_ends(value if isinstance(value, list) else (value,), known)
             if begin is None:
                 compiled = compiled or Compiled(workflow)
                 begin = [_end(source, port) for _, source, port in compiled.nodes[number].reads[at]]
             if begin:
                 ends[f"{name}.{entry}"] = begin
-        begin = [*dict.fromkeys(node.after)]
+        if node.on_error is not FAIL and node.on_error.fallback is not None:
+            return None
+        begin = [*dict.fromkeys(node.after)] if node.after else []
         if has_more(node):
             compiled = compiled or Compiled(workflow)
             joined = {source for pairs in compiled.nodes[number].reads for _, source, _ in pairs}
@@ -76,15 +76,15 @@ def _end(node: str, port: str) -> str:
     return node if port == ALL_PORTS else f"{node}.{port}"
 
 
-def _bare_ends(value: Value, known: dict[str, str]) -> list[str] | None:
-    """The ports that a text, or the texts of a list, read; None if any is more than one bare reference."""
+def _bare_ends(values: Iterable[Value], known: dict[str, str]) -> list[str] | None:
+    """The ports that `values` read, each once; None if any is more than one bare reference."""
     ends: list[str] = []
-    for text in value if isinstance(value, list) else (value,):
+    for text in values:
         if isinstance(text, str):
-            if "${{" not in text:
-                continue
             end = known.get(text)
             if end is None:
+                if "${{" not in text:
+                    continue
                 node, _, port = (end := text[4:-3]).partition(".")
                 named = node.isidentifier() and port.isidentifier() and text.isascii()
                 if not named or text != f"${{{{ {end} }}}}" or node in RESERVED or port in RESERVED:

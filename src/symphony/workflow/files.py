@@ -205,7 +205,8 @@ def dumps(workflow: Workflow, format: str, *, compressed: bool = False, derived:
     Raises UnknownFormat, and SerializationFailed if the workflow holds what is no value.
     """
     kind = format_named(format)
-    body = kind.write(write_tree(workflow, derived=derived and kind.derived_edges, binary=kind.binary))
+    with seldom_collected:
+        body = kind.write(write_tree(workflow, derived=derived and kind.derived_edges, binary=kind.binary))
     return packed(body) if compressed else body
 
 

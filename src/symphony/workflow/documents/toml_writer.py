@@ -13,6 +13,7 @@ from typing import Final, TypeGuard
 from symphony.workflow.documents.tree import Tree
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
+_quoted: Final = json.JSONEncoder(ensure_ascii=False).encode
 _INDENT: Final = "    "
 _COLUMNS: Final = 100
 
@@ -99,4 +100,4 @@ def _key(key: str) -> str:
 
 def _text(text: str) -> str:
     """In quotes. JSON escapes all that TOML does, but for one character."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return _quoted(text).replace("\x7f", "\\u007f")

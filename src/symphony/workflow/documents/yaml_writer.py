@@ -135,6 +135,7 @@ def _text(text: str) -> str:
             return text
         if '"' in text or "\\" in text:
             return "'" + text.replace("'", "''") + "'"
+        return f'"{text}"'
     return '"' + "".join(char if _stands(char) else _escape(char) for char in text) + '"'
 
 
