@@ -7,6 +7,7 @@ from symphony.bus.bus import Beyond, Bus
 from symphony.bus.core.registry import Pulse
 from symphony.bus.hub import Hub
 from symphony.bus.membership import Membership
+from symphony.commons.backoff import backoff_s
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.transports import TransportConfig, connect
 from symphony.ipc.transports.errors import AddressInUse
@@ -98,18 +99,20 @@ class Joined:
             await member.close()
 
     async def _stay(self) -> None:
-        wait_s = AGAIN_MIN_S
+        tries = 0
         while self._hub is None:
             if self._member is not None:
                 await self._member.over()
                 self._member = None
             try:
                 await self.enter()
-                wait_s = AGAIN_MIN_S
+                tries = 0
             except SymphonyError:
                 await self._leave()
-                await self.bus.clock.sleep(wait_s * (0.5 + self._jitter() / 2))
-                wait_s = min(AGAIN_MAX_S, wait_s * 2)
+                tries += 1
+                jitter = 0.5 + self._jitter() / 2
+                wait_s = backoff_s(tries, base_s=AGAIN_MIN_S, cap_s=AGAIN_MAX_S, jitter=jitter)
+                await self.bus.clock.sleep(wait_s)
 
 
 async def join(

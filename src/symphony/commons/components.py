@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Protocol, TypeAlias
 
 import msgspec
 
+from symphony.commons.backoff import backoff_s
 from symphony.commons.errors import ValidationFailed
 
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(gt=0, le=86_400 * 365)]
@@ -77,15 +78,18 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def delay_s(self, attempt: int, random: float = 1.0) -> float:
         """Seconds to wait after try `attempt` (from 1) failed; capped at `max_s`.
 
-        With `jitter` the wait is that times `random`, in [0, 1], which the caller draws ("full
-        jitter": M. Brooker, "Exponential Backoff And Jitter", AWS blog, 2015).
+        With `jitter` the wait is that times `random`, in [0, 1], which the caller draws.
         Raises ValidationFailed if `attempt` is below 1.
         """
         if attempt < 1:
             raise ValidationFailed(f"attempts count from 1, not {attempt}")
-        factor = {"constant": 1.0, "linear": float(attempt), "exponential": 2.0 ** min(attempt - 1, 64)}
-        delay = min(self.initial_s * factor[self.backoff], self.max_s)
-        return delay * random if self.jitter else delay
+        return backoff_s(
+            attempt,
+            base_s=self.initial_s,
+            cap_s=self.max_s,
+            growth=self.backoff,
+            jitter=random if self.jitter else 1.0,
+        )
 
 
 class ComponentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

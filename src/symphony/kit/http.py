@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from symphony.commons.backoff import backoff_s
 from symphony.commons.cutting import beginning
 from symphony.commons.deadline import left_s
 from symphony.commons.errors import Detail, SerializationFailed
@@ -290,7 +291,7 @@ async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
     end, last = loop.time() + limits.seconds, None
     last_start = min(end, loop.time() + left_s())  # a try that begins later would be cut off
     for attempt in range(1, attempts + 1):
-        delay_s = min(0.2 * 2.0**attempt, 10.0)
+        delay_s = backoff_s(attempt, base_s=0.4, cap_s=10.0)
         try:
             async with asyncio.timeout_at(end):
                 reply = await _followed(asked, allowed, limits)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.pit.pool.core import PART_BYTES_MAX, PART_ITEMS_MAX, Elementwise, Restarts, joined, parts
+from symphony.pit.pool.core import PART_BYTES_MAX, PART_ITEMS_MAX, Elementwise, joined, parts
 from symphony.ports.values import Value
 
 RULE = Elementwise("texts", "vectors")
@@ -39,16 +39,3 @@ def test_what_cannot_be_split_travels_whole(inputs: dict[str, Value]) -> None:
 def test_an_output_that_is_no_list_becomes_one_when_joined() -> None:
     assert joined([{"vectors": 1}, {"vectors": [2]}], RULE) == {"vectors": [1, 2]}
     assert joined([{"vectors": 1}], None) == {"vectors": 1}
-
-
-def test_restarts_wait_longer_after_each_death_up_to_ten_seconds() -> None:
-    restarts = Restarts()
-    waits = []
-    for _ in range(12):
-        waits.append(restarts.delay_s())
-        restarts.died()
-    assert waits[:6] == pytest.approx([0, 0, 0.1, 0.2, 0.4, 0.8])
-    assert waits[-1] == 10.0
-    assert restarts.deaths == 12
-    restarts.worked()
-    assert restarts.delay_s() == 0.0

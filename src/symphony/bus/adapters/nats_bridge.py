@@ -30,6 +30,7 @@ from symphony.bus.core.topics import covers, has_wildcard
 from symphony.bus.endpoint import OWN_TOPICS
 from symphony.bus.errors import EndpointBusy, EndpointTaken, EndpointUnknown
 from symphony.bus.membership import REFUSED
+from symphony.commons.backoff import backoff_s
 from symphony.commons.errors import SymphonyError
 from symphony.ipc import CODECS, EventPayload, MessageEnvelope, RequestPayload
 
@@ -119,7 +120,7 @@ class Bridge:
         return True
 
     async def _stay(self) -> None:
-        again_s = self.config.again_s
+        tries, base_s = 0, self.config.again_s
         while not self._closing.is_set():  # the library may keep a cancellation to itself
             session = Session(self)
             try:
@@ -127,9 +128,10 @@ class Bridge:
             except SymphonyError as error:
                 await session.stop()
                 self._away(error)
+                tries += 1
                 if not self._closing.is_set():
-                    await self.bus.clock.sleep(again_s)
-                again_s = min(AGAIN_MAX_S, again_s * 2)
+                    wait_s = backoff_s(tries, base_s=base_s, cap_s=max(base_s, AGAIN_MAX_S))
+                    await self.bus.clock.sleep(wait_s)
                 continue
             except BaseException:
                 await session.stop()
@@ -137,7 +139,7 @@ class Bridge:
             self._here(session)
             if self._closing.is_set():
                 return
-            again_s = self.config.again_s
+            tries = 0
             why = await session.over()
             self._session = None
             await session.stop()

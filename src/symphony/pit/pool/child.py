@@ -1,12 +1,14 @@
 """One model's process, seen from its parent: start, ask, cancel, stop. Never restarts itself.
 
-Built on transports and their callbacks: there is no task to own, forget or cancel.
+Built on callbacks: there is no task to own, forget or cancel.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO
 
+from symphony.commons.children import PIPE
 from symphony.commons.environment import inherited
 from symphony.commons.errors import IoFailed, SerializationFailed, SymphonyError
 from symphony.commons.marks import unmarked
@@ -23,6 +25,7 @@ from symphony.ipc.model_calls import (
     unpack_from_child,
     unpack_values,
 )
+from symphony.pit.processes import SupervisedProcess
 from symphony.ports.models import ModelFailed, ModelUnavailable
 from symphony.ports.values import Value
 
@@ -32,25 +35,7 @@ CANCEL_S = 10.0
 STOP_S = 2.0
 _PIPES_S = 0.5
 _STDERR_BYTES_MAX = 4096
-
-
-@runtime_checkable
-class _Pipe(Protocol):
-    """A transport that can be written to; uvloop's derive from no class of asyncio's."""
-
-    def write(self, data: bytes) -> None: ...
-    def close(self) -> None: ...
-
-
-@runtime_checkable
-class _Process(Protocol):
-    """A subprocess transport."""
-
-    def get_pid(self) -> int: ...
-    def get_returncode(self) -> int | None: ...
-    def get_pipe_transport(self, fd: int) -> object: ...
-    def kill(self) -> None: ...
-    def close(self) -> None: ...
+_CHUNK_BYTES = 256 * 1024
 
 
 class ChildDied(SymphonyError):
@@ -59,60 +44,68 @@ class ChildDied(SymphonyError):
     code = "model-failed"
 
 
-class Child(asyncio.SubprocessProtocol):
+class Child:
     """A running model process. `start` it once; use it from one event loop."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._loop = asyncio.get_running_loop()
+        self._process = SupervisedProcess(exited=self._exited, gone=self._left)
         self._frames = FrameReader()
         self._errors = bytearray()
         self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._gone: asyncio.Future[None] = self._loop.create_future()
         self._calls: dict[int, asyncio.Future[Answer]] = {}
         self._abandoned: dict[int, asyncio.TimerHandle] = {}
         self._ids = 0
-        self._transport: _Process | None = None
-        self._killer: asyncio.TimerHandle | None = None
+        self._stdin: asyncio.WriteTransport | None = None
+        self._outputs: dict[int, IO[bytes]] = {}
+        self._errors_from: IO[bytes] | None = None
         self._broken: str | None = None
         self._deaf = False
 
     async def start(self, argv: Sequence[str], *, ready_s: float = READY_S) -> None:
-        """Start the process and wait until its model is loaded; if that fails, it is killed.
+        """Start the process and wait until its model is loaded; if that fails, it is gone.
 
         Raises ModelUnavailable if the program is missing or the child refuses; ChildDied if it
         ends without a word or is not ready after `ready_s` seconds.
         """
         try:
-            await self._loop.subprocess_exec(lambda: self, *argv, env=unmarked(inherited()))
-            async with asyncio.timeout(ready_s):
+            async with self._process.readying(ready_s):
+                await self._process.start(
+                    argv, env=unmarked(inherited()), stdin=PIPE, stdout=PIPE, stderr=PIPE
+                )
+                await self._listen()
                 await self._ready
         except TimeoutError:
-            self.kill()
-            await self.stopped()
             late = f"model {self._name} was not ready after {ready_s:g} s{self._last_words()}"
             raise ChildDied(late) from None
         except OSError as error:
             why = IoFailed.of(error, f"start {argv[0]}")
             raise ModelUnavailable(f"model {self._name}: {why.message}") from error
-        except BaseException:
-            self.kill()
-            raise
+
+    async def _listen(self) -> None:
+        stdin, *outputs = self._process.pipes()
+        for pipe in outputs:
+            os.set_blocking(pipe.fileno(), False)
+            self._outputs[pipe.fileno()] = pipe
+            self._loop.add_reader(pipe.fileno(), self._read, pipe)
+        self._errors_from = outputs[1]
+        self._stdin, _ = await self._loop.connect_write_pipe(lambda: _Watch(self._lost), stdin)
 
     @property
     def alive(self) -> bool:
         """May it be asked?"""
-        return not self.ended and not self._deaf and self._broken is None and self._killer is None
+        return not self.ended and not self._deaf and self._broken is None and not self._process.doomed
 
     @property
     def ended(self) -> bool:
         """Is there no process, any more or yet?"""
-        return self._transport is None or self._gone.done()
+        return self._process.over
 
     @property
     def pid(self) -> int | None:
         """Its process id."""
-        return None if self._transport is None else self._transport.get_pid()
+        return self._process.pid
 
     async def call(self, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> dict[str, Value]:
         """Ask the model. Cancelling the task tells the child to stop, and does not wait for it.
@@ -143,43 +136,44 @@ class Child(asyncio.SubprocessProtocol):
 
     def retire(self) -> None:
         """Let it end: it does when its stdin closes; after 2 s it is killed."""
-        if self.ended or self._killer is not None:
+        if self.ended or self._process.doomed:
             return
-        self._killer = self._loop.call_later(STOP_S, self.kill)
-        if (stdin := self._stdin()) is not None:
-            stdin.close()
+        self._process.kill_after(STOP_S)
+        if self._stdin is not None:
+            self._stdin.close()
 
     async def stopped(self) -> None:
         """Wait until the process, if it ever began, has ended; `retire` or `kill` it first."""
-        if self._transport is not None:
-            await asyncio.shield(self._gone)
+        await self._process.wait()
 
     def kill(self) -> None:
         """End it at once."""
-        if self._transport is not None and self._transport.get_returncode() is None:
-            try:
-                self._transport.kill()
-            except ProcessLookupError:
-                pass  # it ended by itself in this moment
+        self._process.kill()
 
     def _write(self, data: bytes) -> None:
-        if (stdin := self._stdin()) is not None:
-            stdin.write(data)
+        if self._stdin is not None:
+            self._stdin.write(data)
 
-    def _stdin(self) -> _Pipe | None:
-        stdin = self._transport.get_pipe_transport(0) if self._transport is not None else None
-        return stdin if isinstance(stdin, _Pipe) else None
+    # What the process tells.
 
-    # What the transport tells.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = _process(transport)
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if fd == 2:
+    def _read(self, pipe: IO[bytes]) -> bool:
+        """Take what is in the pipe now; may there be more?"""
+        try:
+            data = os.read(pipe.fileno(), _CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._close(pipe)
+            if pipe is not self._errors_from:
+                self._lost()
+        elif pipe is self._errors_from:
             self._errors += data
             del self._errors[:-_STDERR_BYTES_MAX]
-            return
+        else:
+            self._take(data)
+        return bool(data)
+
+    def _take(self, data: bytes) -> None:
         try:
             for body in self._frames.feed(data):
                 self._received(unpack_from_child(body))
@@ -187,20 +181,35 @@ class Child(asyncio.SubprocessProtocol):
             self._broken = error.message
             self.kill()
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd != 2:  # without stdin or stdout it is of no use, even if it lives on
-            self._deaf = True
-            if self._killer is None:
-                # Mostly it is about to end. Killing asks for its exit status, and if that has come
-                # just now, takes it away from the loop's own watcher.
-                self._killer = self._loop.call_later(_PIPES_S, self.kill)
+    def _lost(self) -> None:
+        """Without stdin or stdout it is of no use, even if it lives on. Mostly it is about to end."""
+        self._deaf = True
+        self._process.kill_after(_PIPES_S)
 
-    def process_exited(self) -> None:
-        # Its pipes usually close with it; someone it started may hold them open.
-        self._loop.call_later(_PIPES_S, self._end)
+    def _close(self, pipe: IO[bytes]) -> None:
+        if self._outputs.pop(pipe.fileno(), None) is not None:
+            self._loop.remove_reader(pipe.fileno())
+            pipe.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
+    def _exited(self, _: int) -> None:
+        for pipe in list(self._outputs.values()):
+            while pipe.fileno() in self._outputs and self._read(pipe):
+                pass  # what it said before
+        for timer in self._abandoned.values():
+            timer.cancel()
+        self._abandoned.clear()
+        if not self._ready.done():
+            self._ready.set_exception(self._death())
+            self._ready.exception()  # nobody may be waiting any more
+        for call in self._calls.values():
+            if not call.done():
+                call.set_exception(self._death())
+
+    def _left(self) -> None:
+        for pipe in list(self._outputs.values()):
+            self._close(pipe)
+        if self._stdin is not None:
+            self._stdin.close()
 
     def _received(self, message: Ready | Refused | Answer | Failure) -> None:
         match message:
@@ -224,26 +233,8 @@ class Child(asyncio.SubprocessProtocol):
         else:
             reply.set_exception(ModelFailed(message.message, code=message.code, hint=message.hint))
 
-    def _end(self) -> None:
-        if self._gone.done():
-            return
-        self._gone.set_result(None)
-        for timer in (*self._abandoned.values(), self._killer):
-            if timer is not None:
-                timer.cancel()
-        self._abandoned.clear()
-        if not self._ready.done():
-            self._ready.set_exception(self._death())
-        for call in self._calls.values():
-            if not call.done():
-                call.set_exception(self._death())
-        if not self._ready.cancelled():
-            self._ready.exception()  # nobody may be waiting any more
-        if self._transport is not None:
-            self._transport.close()
-
     def _death(self) -> ChildDied:
-        status = None if self._transport is None else self._transport.get_returncode()
+        status = self._process.status
         how = "" if status is None else f" (signal {-status})" if status < 0 else f" (exit status {status})"
         why = f": {self._broken}" if self._broken is not None else ""
         return ChildDied(f"the process of model {self._name} ended{how}{why}{self._last_words()}")
@@ -253,6 +244,12 @@ class Child(asyncio.SubprocessProtocol):
         return f"; it said: {said}" if said else ""
 
 
-def _process(transport: object) -> _Process:
-    assert isinstance(transport, _Process)
-    return transport
+class _Watch(asyncio.BaseProtocol):
+    """Tells when nobody reads a pipe any more."""
+
+    def __init__(self, lost: Callable[[], None]) -> None:
+        self._lost = lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The other side is gone, or we closed it."""
+        self._lost()

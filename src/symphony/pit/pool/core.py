@@ -1,4 +1,4 @@
-"""What the pool decides: how a long input is split, and how long to wait before a restart. Pure."""
+"""What the pool decides: how a long input is split. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,6 @@ from symphony.ports.values import Value
 PART_ITEMS_MAX = 32
 PART_BYTES_MAX = 1024 * 1024
 """A part of a split input is closed once its texts reach this, so frames stay small."""
-
-RESTART_BASE_S = 0.1
-RESTART_CAP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +63,3 @@ def joined(outputs: Sequence[Mapping[str, Value]], rule: Elementwise | None) -> 
             every.extend(piece if isinstance(piece, list) else [piece])
         whole[rule.output] = every
     return whole
-
-
-class Restarts:
-    """How long to wait before a dead process is started again.
-
-    The first death in a row costs nothing, then the wait doubles from 0.1 s up to 10 s.
-    """
-
-    def __init__(self) -> None:
-        self._deaths = 0
-
-    @property
-    def deaths(self) -> int:
-        """Deaths since it last worked."""
-        return self._deaths
-
-    def died(self) -> None:
-        """The process ended without being asked to."""
-        self._deaths += 1
-
-    def worked(self) -> None:
-        """A call was answered."""
-        self._deaths = 0
-
-    def delay_s(self) -> float:
-        """Seconds to wait before the next start."""
-        if self._deaths <= 1:
-            return 0.0
-        return min(RESTART_CAP_S, RESTART_BASE_S * 2.0 ** min(self._deaths - 2, 16))

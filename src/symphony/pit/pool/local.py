@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 
 from symphony.pit.pool.child import READY_S, Child, ChildDied
-from symphony.pit.pool.core import ChildSpec, Restarts, joined, parts
+from symphony.pit.pool.core import ChildSpec, joined, parts
+from symphony.pit.processes import Restarts
 from symphony.ports.clock import Clock
 from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, ModelUnavailable, Usage
 from symphony.ports.values import Value

@@ -9,23 +9,15 @@ import secrets
 import signal
 import socket
 import sys
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
-from symphony.commons.children import ChildProcess, start_child
 from symphony.commons.cutting import ending
 from symphony.commons.errors import Detail, IoFailed, SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE
-from symphony.commons.processes import (
-    GRACE_S,
-    end_below,
-    end_marked,
-    group_alive,
-    signal_group,
-)
+from symphony.commons.processes import GRACE_S
 from symphony.commons.waiting import uninterrupted
 from symphony.ipc.operator_calls import (
     Done,
@@ -41,14 +33,13 @@ from symphony.ipc.operator_calls import (
     encode,
     from_worker,
 )
+from symphony.pit.processes import SupervisedProcess
 from symphony.pit.workers.channel import ChannelBroken, Parcel, Receiver
 from symphony.pit.workers.printed import Output, Printed
 
 READY_S: Final = 60.0
 _PROGRAM: Final = "symphony.pit.workers.process"
 _PIPES_S: Final = 0.5
-_REST_GRACE_S: Final = 0.5
-_POLL_S: Final = 0.02
 _CHUNK_BYTES: Final = 64 * 1024
 _PIPE_CHUNKS_MAX: Final = 20
 _LAST_WORDS_CHARS: Final = 2_000
@@ -106,8 +97,6 @@ class Worker:
 
     def __init__(self, supervisor: Supervisor, *, rests: bool = False) -> None:
         """`rests`: there are times when the loop is not to listen to it."""
-        self._rests = rests
-        self.mark = (WORKER_VARIABLE, f"{os.getpid()}-{secrets.token_hex(8)}")
         self.origins: set[Origin] = set()
         self.reserved = False
         """Is somebody about to ask it something that must be alone?"""
@@ -119,12 +108,12 @@ class Worker:
         """Is what it has not answered no fault of the first one?"""
         self._supervisor = supervisor
         self._loop = asyncio.get_running_loop()
-        self._process: ChildProcess | None = None
-        self._gone: asyncio.Future[None] = self._loop.create_future()
+        self._process = SupervisedProcess(
+            exited=self._exited, gone=self._left, variable=WORKER_VARIABLE, unheard=rests
+        )
         self._waiting: dict[Question, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._recalling = False
-        self._status: int | None = None
         self._broken: str | None = None
         self._words = ""
         self._connection, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -142,15 +131,11 @@ class Worker:
         Raises IoFailed if it cannot be started, WorkerDied if it ends or says nothing for `ready_s`.
         """
         try:
-            async with asyncio.timeout(ready_s):
-                await self._begin({**os.environ, **marks, self.mark[0]: self.mark[1]})
+            async with self._process.readying(ready_s):
+                await self._begin({**os.environ, **marks})
                 await self._ask(Setup(sys.path, self._end_mark))
         except TimeoutError:
-            await self.end()
             raise WorkerDied(f"a worker was not ready after {ready_s:g} s{self._said()}") from None
-        except BaseException:
-            await self.end()
-            raise
 
     async def _begin(self, environment: Mapping[str, str]) -> None:
         out, err = os.pipe(), os.pipe()
@@ -160,27 +145,25 @@ class Worker:
         self._listen(err[0], Printed("stderr", self._end_mark, self._hear))
         argv = [sys.executable, "-P", "-m", _PROGRAM, str(self._theirs.fileno()), str(os.getpid())]
         try:
-            self._process = await start_child(
-                argv, env=environment, stdout=out[1], stderr=err[1], pass_fds=[self._theirs.fileno()],
-                new_session=True, held=True, by_thread=self._rests,
-            )  # fmt: skip
+            await self._process.start(
+                argv, env=environment, stdout=out[1], stderr=err[1], pass_fds=[self._theirs.fileno()]
+            )
         except OSError as error:
             raise IoFailed.of(error, f"start a worker with {sys.executable}") from error
         finally:
             self._theirs.close()
             os.close(out[1])
             os.close(err[1])
-        self._process.ended.add_done_callback(self._ended)
 
     @property
     def started(self) -> bool:
         """Has its process begun?"""
-        return self._process is not None
+        return self._process.started
 
     @property
     def usable(self) -> bool:
         """May it be asked?"""
-        return not self.ended_by_us and self._status is None and self._connection.fileno() >= 0
+        return not self.ended_by_us and self._process.status is None and self._connection.fileno() >= 0
 
     async def end(self, *, politely: bool = False) -> None:
         """End it and all it started, and wait until they are gone. Not cut short by cancellation.
@@ -188,29 +171,7 @@ class Worker:
         `politely`: it is idle, so it may leave by itself first. Else SIGTERM, `GRACE_S`, SIGKILL.
         """
         self.ended_by_us = self.ended_by_us or self.usable  # else it broke by itself
-        await uninterrupted(self._loop.create_task(self._end(politely=politely)))
-
-    async def _end(self, *, politely: bool) -> None:
-        if self._process is None:
-            self._left()
-            return
-        if politely:
-            self._hang_up()
-        elif self._status is None:
-            # Held, it starts no more; what it has started is its own to the last, and found below it.
-            self._process.send_signal(signal.SIGSTOP)
-            await asyncio.to_thread(end_below, self._process.pid)
-            self._signal(signal.SIGTERM)
-            self._signal(signal.SIGCONT)
-        await asyncio.wait([self._gone], timeout=GRACE_S)
-        if not self._gone.done():
-            self._signal(signal.SIGKILL)
-            await asyncio.wait([self._gone])
-
-    def _signal(self, number: int) -> None:
-        """Signal its group: until its status has been taken, its number is nobody else's."""
-        if self._process is not None and self._process.returncode is None:
-            signal_group(self._process.pid, number)
+        await self._process.end(self._hang_up if politely else None, grace_s=GRACE_S)
 
     def rest(self) -> None:
         """Listen no more until `wake`: what it says waits in its pipes. Its end is noticed all the same."""
@@ -337,7 +298,7 @@ class Worker:
             self._broken = reason
         self._hang_up()
         # Mostly it is about to end; if it only closed the connection, it is of no use any more.
-        self._loop.call_later(_PIPES_S, self._signal, signal.SIGKILL)
+        self._process.kill_after(_PIPES_S)
 
     def _take(self, body: bytes | memoryview) -> None:
         answer = from_worker(body) if isinstance(body, bytes) else body
@@ -413,22 +374,7 @@ class Worker:
 
     # ---- its end ----------------------------------------------------------------------------
 
-    def _ended(self, _: object) -> None:
-        """The process has ended: a thread ends what it leaves behind."""
-        threading.Thread(target=self._clear, name="symphony-worker", daemon=True).start()
-
-    def _clear(self) -> None:
-        assert self._process is not None
-        _end_rest(self._process.pid)
-        with suppress(RuntimeError):  # the loop is closed: nobody asks any more
-            self._loop.call_soon_threadsafe(self._exited)
-        end_marked(self.mark)
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._left)
-
-    def _exited(self) -> None:
-        assert self._process is not None
-        self._status = self._process.reap()
+    def _exited(self, status: int) -> None:
         while self._connection.fileno() >= 0 and self._receive():
             pass  # what it answered before
         self._drain(None)
@@ -441,20 +387,20 @@ class Worker:
 
     def _left(self) -> None:
         self._hang_up()
+        self._theirs.close()
         for pipe in list(self._pipes):
             self._loop.remove_reader(pipe)
             os.close(pipe)
         self._pipes.clear()
-        if not self._gone.done():
-            self._gone.set_result(None)
-            self._supervisor.gone(self)
+        self._supervisor.gone(self)
 
     def death(self) -> WorkerDied:
         """The error for what it was working on."""
         # What it said while it worked is in the node's log; what it said before, nowhere else.
         said = "" if self.origins else self._said()
-        died = WorkerDied(f"{_how(self._status, self._broken)}{said}", hint=_advice(self._status))
-        died.status = self._status
+        status = self._process.status
+        died = WorkerDied(f"{_how(status, self._broken)}{said}", hint=_advice(status))
+        died.status = status
         return died
 
     def _said(self) -> str:
@@ -486,15 +432,3 @@ def _advice(status: int | None) -> str:
     if status is not None and status < 0:
         return "a fault in native code: symphony runs logs shows where it was"
     return "an operator must return or raise, not end its process"
-
-
-def _end_rest(group: int) -> None:
-    """End what an ended leader left in its group; its number is still its own."""
-    if not group_alive(group):
-        return
-    signal_group(group, signal.SIGTERM)
-    pause, waited_s = threading.Event(), 0.0
-    while waited_s < _REST_GRACE_S and group_alive(group):
-        pause.wait(_POLL_S)
-        waited_s += _POLL_S
-    signal_group(group, signal.SIGKILL)

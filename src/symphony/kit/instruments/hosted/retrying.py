@@ -1,9 +1,9 @@
 """When to ask again, and how long to wait before. Pure.
 
-Sources: RFC 9110, section 10.2.3 (Retry-After); M. Brooker, "Exponential Backoff And Jitter",
-AWS blog, 2015 (full jitter).
+Source: RFC 9110, section 10.2.3 (Retry-After).
 """
 
+from symphony.commons.backoff import backoff_s
 from symphony.kit.retry_after import asked_wait_s
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -28,5 +28,5 @@ def delay_s(attempt: int, asked_s: float | None, jitter: float) -> float:
     What the server asked for is the least; on top comes full jitter, so that many callers who
     were told the same time do not all come back at once.
     """
-    spread = min(BASE_S * 2.0 ** min(attempt - 1, 30), CAP_S) * jitter
+    spread = backoff_s(attempt, base_s=BASE_S, cap_s=CAP_S, jitter=jitter)
     return min((asked_s or 0.0) + spread, CAP_S)

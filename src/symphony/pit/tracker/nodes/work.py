@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from symphony.commons.backoff import backoff_s
 from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.ports.values import Value
 from symphony.sdk import Operator
@@ -395,15 +396,15 @@ def _through(inner: Template, read: Read) -> Template:
 def retry_delay_s(retry: Retry, attempt: int, jitter: float) -> float:
     """Seconds to wait after failed attempt `attempt` (1-based).
 
-    `jitter`, in [0, 1], is drawn by the caller. Full jitter: M. Brooker, "Exponential Backoff And
-    Jitter", AWS blog, 2015.
+    `jitter`, in [0, 1], is drawn by the caller.
     """
-    base = duration_s(retry.initial)
-    factor = {"constant": 1.0, "linear": float(attempt), "exponential": 2.0 ** min(attempt - 1, 60)}[
-        retry.backoff
-    ]
-    delay = min(base * factor, duration_s(retry.max) if retry.max else 86_400.0)
-    return delay * jitter if retry.jitter else delay
+    return backoff_s(
+        attempt,
+        base_s=duration_s(retry.initial),
+        cap_s=duration_s(retry.max) if retry.max else 86_400.0,
+        growth=retry.backoff,
+        jitter=jitter if retry.jitter else 1.0,
+    )
 
 
 def variables_read(work: Work) -> frozenset[str]:
