@@ -25,6 +25,7 @@ from symphony.app.preparing import (
     prepared_workflow,
     recalled,
 )
+from symphony.app.remembering import Remembered
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
@@ -73,6 +74,7 @@ class Launcher:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._tasks: set[asyncio.Task[RunResult]] = set()
+        self.remembered = Remembered()
         self._writing: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
         self.ran = False
@@ -237,7 +239,10 @@ class Launcher:
             self._parts.artifacts.link(ref, provenance)
 
     def ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
-        """Check a workflow and make it ready. Raises WorkflowInvalid, WorkflowNotFound."""
+        """Check a workflow and make it ready, or recall that. Raises WorkflowInvalid, WorkflowNotFound."""
+        return self.remembered.get(workflow, self._made_ready)
+
+    def _made_ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
         parts = self._parts
         if isinstance(workflow, Workflow):
             source, resolver = None, Resolver(Path.cwd() / "workflow")
