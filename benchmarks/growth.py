@@ -1,0 +1,115 @@
+"""How does the time of one thing grow when there is twice and four times as much of it?
+
+Question: milliseconds of CPU at n, 2n and 4n, and 4n over n: about 4 where the time grows with the
+size, 16 where it grows with its square.
+Size: each curve's own; median of 5.
+Budget: 4n over n at most 6: caches of the processor and noise take their part.
+
+A curve is one function, decorated with `curve`: it gets the size and gives what is timed. Run:
+python benchmarks/growth.py [WORD ...]; prints one JSON line. Words choose curves by their names.
+"""
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import graphs
+from measuring import Figure, line
+
+from symphony.workflow import dumps, loads
+from symphony.workflow.documents import format_named
+from symphony.workflow.files import read_bytes
+
+RATIO_MAX = 6.0
+Timed = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One thing whose growth is measured; `make` gives what is timed at a size."""
+
+    what: str
+    size: int
+    make: Callable[[int], Timed]
+
+
+CURVES: list[Curve] = []
+
+
+def curve(what: str, size: int) -> Callable[[Callable[[int], Timed]], Callable[[int], Timed]]:
+    """Have the function measured at `size`, twice and four times that."""
+
+    def kept(make: Callable[[int], Timed]) -> Callable[[int], Timed]:
+        CURVES.append(Curve(what, size, make))
+        return make
+
+    return kept
+
+
+def cpu_ms(timed: Timed, times: int = 5) -> float:
+    """Median milliseconds of CPU, of the whole process."""
+    took = []
+    for _ in range(times):
+        began = time.process_time()
+        kept = timed()
+        took.append(time.process_time() - began)
+        del kept
+    return statistics.median(took) * 1000
+
+
+def figures(words: list[str]) -> list[Figure]:
+    """Every curve that has one of the words in its name; all without words."""
+    out = []
+    for one in CURVES:
+        if words and not any(word in one.what for word in words):
+            continue
+        took = [cpu_ms(one.make(one.size * times)) for times in (1, 2, 4)]
+        out += [
+            Figure(f"{one.what}, {one.size * times:,}", ms, "ms")
+            for times, ms in zip((1, 2, 4), took, strict=True)
+        ]
+        out.append(Figure(f"{one.what}, 4n over n", took[2] / took[0], "x", RATIO_MAX))
+    return out
+
+
+# Workflow files.
+
+
+@curve("read JSON, nodes with two references", 1_000)
+def read_json(nodes: int) -> Timed:
+    """A document without derived edges, as people write it and journals keep it."""
+    body = dumps(loads(graphs.spread(nodes, 2 * nodes), "json"), "json", derived=False)
+    return lambda: loads(body, "json")
+
+
+@curve("write JSON with derived edges, nodes with two references", 1_000)
+def write_json(nodes: int) -> Timed:
+    """A document that other programs read."""
+    workflow = loads(graphs.spread(nodes, 2 * nodes), "json")
+    return lambda: dumps(workflow, "json")
+
+
+@curve("read YAML, nodes with two references", 500)
+def read_yaml(nodes: int) -> Timed:
+    """A document as people write it."""
+    body = dumps(loads(graphs.spread(nodes, 2 * nodes), "json"), "yaml")
+    return lambda: loads(body, "yaml")
+
+
+@curve("locate a problem in every tenth node of JSON", 1_000)
+def locate(nodes: int) -> Timed:
+    """Line and column of many places, asked from the last to the first."""
+    body = dumps(loads(graphs.spread(nodes, 2 * nodes), "json"), "json", derived=False)
+    places = [f"nodes.n{i}.inputs.value" for i in range(nodes - 1, 0, -10)]
+
+    def timed() -> object:
+        reading = read_bytes(body, format_named("json"))
+        return [reading.locate(place) for place in places]
+
+    return timed
+
+
+if __name__ == "__main__":
+    print(line("growth", "n, 2n and 4n of each", figures(sys.argv[1:])))
