@@ -48,6 +48,24 @@ def dense(nodes: int, edges: int) -> str:
     return _document("dense", made)
 
 
+def control(nodes: int, edges: int) -> str:
+    """Nodes that wait for earlier ones by `after`, `edges` in all, spread as evenly as goes."""
+    left, made = edges, {}
+    for i in range(nodes):
+        take = min(i, -(-left // (nodes - i)))
+        left -= take
+        stride = i // take if take else 1
+        made[f"n{i}"] = {**_node(i), "after": [f"n{i - 1 - k * stride}" for k in range(take)]}
+    return _document("control", made)
+
+
+def conditions(nodes: int) -> str:
+    """Nodes that begin if a condition of their own holds, which reads an input."""
+    made = {f"n{i}": {**_node(i), "when": f"inputs.n > {i}"} for i in range(nodes)}
+    inputs = {"n": {"type": "integer", "default": 0}}
+    return json.dumps({"symphony": 1, "name": "conditions", "inputs": inputs, "nodes": made})
+
+
 def chain(nodes: int) -> str:
     """Each node passes on what the one before it gave."""
     return _made("chain", nodes, 1)

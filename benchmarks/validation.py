@@ -3,8 +3,9 @@
 Question: milliseconds of `validate` with all checks; milliseconds to dump and to read, and the size,
 by format.
 Size: 10,000 nodes with 50,000 bare references, spread evenly and dense in the first nodes (median
-of 5, each on a freshly read workflow); 1,000 nodes with 2,000 references (median of 7).
-Budget: validation 50 ms (design: 100 ms). Dump and read: a fifth of the design's figures for JSON,
+of 5, each on a freshly read workflow), with 50,000 control edges, and with a condition of its own for
+each; 1,000 nodes with 2,000 references (median of 7).
+Budget: validation 50 ms (design: 100 ms), of conditions 300 ms, half of which the CEL library takes. Dump and read: a fifth of the design's figures for JSON,
 pretty JSON and MessagePack; Bincode 4 and 8 ms (a codec in Python; the design's 3 and 4 ms are
 Rust's). Sizes are the design's. YAML and TOML are only measured.
 Peer: what takes nothing but the same tree: `json` of the standard library for JSON, msgspec for
@@ -23,6 +24,7 @@ import msgspec
 from measuring import Figure, line, seconds
 
 from symphony.workflow import Workflow, builtin_catalog, dumps, loads, validate
+from symphony.workflow.expressions import evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ def validation_ms(document: str, times: int) -> float:
     catalog = builtin_catalog()
     took = []
     for _ in range(times):
+        evaluation._checked.cache_clear()  # conditions that were checked before are remembered
         workflow = loads(document, "json")
         took.append(seconds(lambda workflow=workflow: validate(workflow, catalog)))
     if not validate(loads(document, "json"), catalog).ok:
@@ -100,6 +103,11 @@ def figures(nodes: int, edges: int, small: int, times: int) -> list[Figure]:
         Figure(f"validate, references {name}", validation_ms(make(nodes, edges), times), "ms", 50, 100)
         for name, make in (("spread", graphs.spread), ("dense", graphs.dense))
     ]
+    out.append(
+        Figure("validate, control edges", validation_ms(graphs.control(nodes, edges), times), "ms", 50, 100)
+    )
+    took = validation_ms(graphs.conditions(nodes), times)
+    out.append(Figure("validate, distinct conditions", took, "ms", 300, None))
     workflow = loads(graphs.spread(small, 2 * small), "json")
     for format in BUDGETS:
         out += format_figures(workflow, format, times + 2)

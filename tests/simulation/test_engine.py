@@ -20,7 +20,7 @@ from zlib import crc32
 import pytest
 
 from symphony import Context, kit, operator
-from symphony.app.preparing import Prepared, prepare
+from symphony.app.preparing import Prepared, recalled
 from symphony.pit.artifacts import MemoryArtifacts
 from symphony.pit.tracker.core.records import Code, Record, integer
 from symphony.pit.tracker.core.replay import Replay
@@ -253,7 +253,7 @@ def made(seed: int) -> Prepared:
         inputs=b"", cwd="/", base="/", created_at=0.0, children=children, references=everybody, concurrency=3,
     )  # fmt: skip
     infos = {name: one.info for name, one in OPERATORS.items()}
-    return prepare(meta, Catalog(operators=infos, models={}), OPERATORS, {}, {"x": 1}, keys={})
+    return recalled(meta, Catalog(operators=infos, models={}), OPERATORS, {}, {"x": 1}, keys={})
 
 
 class AtOnce:

@@ -188,8 +188,8 @@ class Template:
                 item.ready()
 
     @property
-    def elements(self) -> "tuple[Sequence[Template], Sequence[Template]] | None":
-        """Of a list, the elements with expressions, and the constants; None of all else."""
+    def elements(self) -> "tuple[Sequence[Template], Sequence[Value]] | None":
+        """Of a list, the elements with expressions, and the values of the others; None of all else."""
         parts = self._parts
         return (parts.varying, parts.constants) if isinstance(parts, _List) else None
 
@@ -311,19 +311,33 @@ class Splitter:
             known: list[Template | None] = [*map(self._texts.get, value)]  # type: ignore[arg-type]  # no other value is a key
         except TypeError:  # lists and maps inside
             known = [None] * len(value)
-        if all(known) and known:
-            items: list[Template] = known  # type: ignore[assignment]  # none of them is None
-            return Template(parts=_List(items, items, ()), source=value)
+        if all(known):
+            if not known:
+                return Template(reads=(), value=value, type=None)
+            found: list[Template] = known  # type: ignore[assignment]  # none of them is None
+            return Template(parts=_List(found, found, ()), source=value)
         if not any(known) and not _holds_expressions(value):
             return Template(reads=(), value=value, type=None)
-        items = [
-            one or (Template(reads=(), value=e, type=None) if type(e) in _SCALARS else self.template(e))
-            for one, e in zip(known, value, strict=True)
-        ]
-        varying = [item for item in items if not item.constant]
-        constants = [item for item in items if item.constant] if len(varying) < len(items) else []
+        scalars = list[Value]()
+        for at, one in enumerate(known):
+            if one is None:
+                element = value[at]
+                if type(element) is str and "${{" in element:
+                    known[at] = self._texts.get(element) or self._text(element)
+                elif type(element) in _SCALARS:
+                    scalars.append(element)
+                else:
+                    known[at] = self.template(element)
+        varying = [one for one in known if one is not None and not one.constant]
+        if len(varying) == len(known):
+            return Template(parts=_List(varying, varying, ()), source=value)
         if not varying:
-            return Template(reads=(), value=[item.value for item in items], type=None)
+            value = [element if one is None else one.value for one, element in zip(known, value, strict=True)]
+            return Template(reads=(), value=value, type=None)
+        if len(varying) + len(scalars) == len(known):
+            return Template(parts=_List(None, varying, scalars, known), source=value)
+        items = [one or _constant(element) for one, element in zip(known, value, strict=True)]
+        constants = [item.value for item in items if item.constant]
         return Template(parts=_List(items, varying, constants), source=value)
 
     def _map(self, value: dict[str, Value]) -> Template:
@@ -341,6 +355,10 @@ class Splitter:
             return Template(reads=(found[0].read,), bare=found[0].read)
         expression = Renamed(text, found)
         return Template(reads=tuple(expression.names), parts=Program(expression))
+
+
+def _constant(value: Value) -> Template:
+    return Template(reads=(), value=value, type=None)
 
 
 class Compiler:
@@ -398,12 +416,26 @@ class _Text:
 
 
 class _List:
-    __slots__ = ("constants", "items", "varying")
+    """A list; `varying` are its elements with expressions, `constants` the values of the others."""
+
+    __slots__ = ("_items", "_known", "constants", "varying")
 
     def __init__(
-        self, items: Sequence[Template], varying: Sequence[Template], constants: Sequence[Template]
+        self,
+        items: Sequence[Template] | None,
+        varying: Sequence[Template],
+        constants: Sequence[Value],
+        known: Sequence[Template | None] = (),
     ) -> None:
-        self.items, self.varying, self.constants = items, varying, constants
+        self._items, self._known, self.varying, self.constants = items, known, varying, constants
+
+    @property
+    def items(self) -> Sequence[Template]:
+        """The template of each element. Those of scalars are made when they are first asked for."""
+        if self._items is None:
+            constants = iter(self.constants)
+            self._items = [one or _constant(next(constants)) for one in self._known]
+        return self._items
 
     def __call__(self, lookup: Lookup) -> Value:
         return [item.render(lookup) for item in self.items]

@@ -1,6 +1,6 @@
 """One level of nodes under validation: what is found, and who depends on whom."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -47,6 +47,9 @@ class Level:
         self.outward: dict[str, None] = {}
         self._types: dict[str, Mapping[str, PortType]] = {}
         self._by_operator: dict[str, Mapping[str, PortType]] = {}
+        self._kinds: dict[Template, PortType] = {}
+        self._inputs: set[Template] = set()
+        self._looked = False
         self._sound: dict[int, tuple[PortType, set[Template]]] = {}  # by the identity of a type
 
     def number(self, name: str) -> int:
@@ -77,46 +80,59 @@ class Level:
     def bare(self, template: Template, target: PortType) -> bool:
         """The short path: is it one sound, fitting reference, or a list of these and of plain values?
 
-        False: look closely. What was found once is not looked at again.
+        False: look closely. What each reference is was looked up once, for all that refer to it.
         """
-        held = self._sound.get(id(target))
-        if held is None:
-            held = self._sound[id(target)] = (target, set())
-        if template in held[1]:
-            return True
-        of_list = template.elements
-        if of_list is not None:
+        elements = template.elements
+        if elements is not None:
             kind = ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
             if kind is None:
                 return False
-            varying, constants = of_list
-            known = self._sound.get(id(kind))
-            left = varying if known is None else [item for item in varying if item not in known[1]]
-            for item in left:
-                if not self.bare(item, kind):
-                    return False
-            return not constants or all(_is_plain(item, kind) for item in constants)
+            varying, constants = elements
+            if not self._sound_for(kind).issuperset(varying):
+                return False
+            if constants and not all(_is_plain(value, kind) for value in constants):
+                return False
+            if not self._inputs.isdisjoint(varying):
+                self.sheet.used_inputs.update(self._inputs_of(varying))
+            return True
         if template.constant:
-            return _is_plain(template, target)
-        if not self._fits(template.bare, target):
+            return _is_plain(template.value, target)
+        if template not in self._sound_for(target):
             return False
-        held[1].add(template)
+        if template in self._inputs:
+            self.sheet.used_inputs.update(self._inputs_of((template,)))
         return True
 
-    def _fits(self, read: Read | None, target: PortType) -> bool:
-        """Is it a reference to an input, or to a port of this level, that fits?"""
-        if read is None:
-            return False
-        if read.kind == "port":
-            types = self._types.get(read.name) or self._types_of(read.name)
-            kind = None if types is None else types.get(read.port)
-        elif read.kind == "input":
-            spec = self.sheet.workflow.inputs.get(read.name)
-            kind = None if spec is None else spec.type
-            self.sheet.used_inputs.add(read.name)
-        else:
-            return False
-        return kind is not None and (kind is target or fits(kind, target))
+    def _inputs_of(self, templates: Iterable[Template]) -> Iterator[str]:
+        return (t.bare.name for t in templates if t in self._inputs and t.bare is not None)
+
+    def _sound_for(self, target: PortType) -> set[Template]:
+        """The bare references of this level that fit a port of a type."""
+        held = self._sound.get(id(target))
+        if held is None:
+            if not self._looked:
+                self._look()
+            fitting = {id(kind): fits(kind, target) for kind in self._kinds.values()}
+            found = {template for template, kind in self._kinds.items() if fitting[id(kind)]}
+            held = self._sound[id(target)] = (target, found)
+        return held[1]
+
+    def _look(self) -> None:
+        """Look up what each bare reference to an input, or to a port of this level, is."""
+        self._looked = True
+        types, given = self._types, self.sheet.workflow.inputs
+        for template in self.scope.compiled.splitter.bare:
+            read = template.bare
+            assert read is not None
+            kind: PortType | None = None
+            if read.kind == "port":
+                ports = types.get(read.name) or self._types_of(read.name)
+                kind = None if ports is None else ports.get(read.port)
+            elif read.kind == "input" and read.name in given:
+                kind = given[read.name].type
+                self._inputs.add(template)
+            if kind is not None:
+                self._kinds[template] = kind
 
     def _types_of(self, name: str) -> Mapping[str, PortType] | None:
         """The types of a node's ports; None if it is no node of this level, or they are not known."""
@@ -190,9 +206,8 @@ class Level:
         return count
 
 
-def _is_plain(template: Template, target: PortType) -> bool:
+def _is_plain(value: Value, target: PortType) -> bool:
     """Is a constant a scalar that fits?"""
-    value = template.value
     if type(value) is int and target.kind == "any" and -_SMALL < value < _SMALL:
         return True
     return type(value) in _PLAIN and not mismatch(value, target)
