@@ -14,13 +14,17 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import graphs
 from measuring import Figure, line
 
+from symphony.app import Symphony
+from symphony.app.preparing import prepared_workflow
 from symphony.workflow import dumps, loads
 from symphony.workflow.documents import format_named
-from symphony.workflow.files import read_bytes
+from symphony.workflow.files import Resolver, read_bytes
+from symphony.workflow.validation import check
 
 RATIO_MAX = 6.0
 Timed = Callable[[], object]
@@ -109,6 +113,36 @@ def locate(nodes: int) -> Timed:
         return [reading.locate(place) for place in places]
 
     return timed
+
+
+def made_ready(document: str) -> Timed:
+    """Check, compile and plan a workflow that has been read."""
+    workflow, symphony = loads(document, "json"), Symphony.open(memory=True)
+    resolver = Resolver(Path("here.json"))
+
+    def timed() -> object:
+        found = check(workflow, symphony.catalog, resolve=resolver)
+        return prepared_workflow(found, "here.json", resolver, symphony.catalog, symphony.operators)
+
+    return timed
+
+
+@curve("make a workflow ready, list references", 1_250)
+def ready_references(nodes: int) -> Timed:
+    """Nodes with five references each."""
+    return made_ready(graphs.spread(nodes, 5 * (nodes - 3)))
+
+
+@curve("make a workflow ready, control edges", 1_250)
+def ready_control(nodes: int) -> Timed:
+    """Nodes that wait for five others each."""
+    return made_ready(graphs.control(nodes, 5 * (nodes - 3)))
+
+
+@curve("make a workflow ready, conditions", 1_250)
+def ready_conditions(nodes: int) -> Timed:
+    """Nodes with a condition of their own; what the CEL library found is remembered."""
+    return made_ready(graphs.conditions(nodes))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 Question: milliseconds of `validate` with all checks; milliseconds to dump and to read, and the size,
 by format.
 Size: 10,000 nodes with 50,000 bare references, spread evenly and dense in the first nodes (median
-of 5, each on a freshly read workflow), with 50,000 control edges, and with a condition of its own for
-each; 1,000 nodes with 2,000 references (median of 7).
-Budget: validation 50 ms (design: 100 ms), of conditions 300 ms, half of which the CEL library takes. Dump and read: a fifth of the design's figures for JSON,
-pretty JSON and MessagePack; Bincode 4 and 8 ms (a codec in Python; the design's 3 and 4 ms are
-Rust's). Sizes are the design's. YAML and TOML are only measured.
+of 5, each on a freshly read workflow), with 50,000 control edges, and with a condition of its own
+for each; 1,000 nodes with 2,000 references (median of 7).
+Budget: validation 50 ms (design: 100 ms), of conditions 300 ms, half of which the CEL library takes.
+Dump and read: a fifth of the design's figures for JSON, pretty JSON and MessagePack; Bincode 4 and
+8 ms (a codec in Python; the design's 3 and 4 ms are Rust's). Sizes are the design's. YAML and TOML
+are only measured.
 Peer: what takes nothing but the same tree: `json` of the standard library for JSON, msgspec for
 MessagePack and Bincode, in turn with ours.
 
