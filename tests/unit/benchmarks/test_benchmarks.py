@@ -145,6 +145,15 @@ def test_work_as_people_write_it_gives_what_every_engine_must_give(module, name,
 
 
 @pytest.mark.slow
+def test_work_as_people_write_it_is_measured_in_every_way(module, monkeypatch):
+    engine, written = module("engine"), module("written")
+    ways = {name: way for name, way in engine.ELEMENTS.items() if way.key != "on"}
+    figures = engine.as_written("20 elements", written.fan_out(20), 1, ways)
+    assert [one.what for one in figures] == ["20 elements: def", "20 elements: def, cache: off"]
+    assert all(one.measured > 0 and one.peer for one in figures)
+
+
+@pytest.mark.slow
 def test_a_whole_process_is_measured_from_the_command_to_its_end(module, monkeypatch):
     monkeypatch.syspath_prepend(str(FOLDER / "peers"))
     everyday, written = module("everyday"), module("written")
