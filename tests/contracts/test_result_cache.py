@@ -1,4 +1,4 @@
-"""What every cache of results keeps to: one suite over the file and memory."""
+"""What the cache of results keeps to."""
 
 import hashlib
 import os
@@ -9,25 +9,24 @@ from pathlib import Path
 import pytest
 
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.artifacts import Cache, CacheEntry, MemoryCache, ResultCache
+from symphony.pit.artifacts import CacheEntry, ResultCache
 from symphony.pit.artifacts.cache import SCHEMA, FileMemo
 from symphony.pit.artifacts.content import FileState
 from symphony.pit.artifacts.write_behind import WriteBehind
 from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
 
 REF = ArtifactRef(digest=Digest("a" * 64), size=100_000, content_type="text/plain", name="n", encoding="text")
-Make = Callable[..., Cache]
+Make = Callable[..., ResultCache]
 
 
-@pytest.fixture(params=["file", "memory"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
-    made: list[Cache] = []
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    made: list[ResultCache] = []
 
-    def maker(*, bytes_max: int = 1 << 20, holds: Callable[[ArtifactRef], bool] = lambda _: True) -> Cache:
-        if request.param == "file":
-            made.append(ResultCache(tmp_path / "deep" / "cache.db", bytes_max=bytes_max, holds=holds))
-        else:
-            made.append(MemoryCache(bytes_max=bytes_max, holds=holds))
+    def maker(
+        *, bytes_max: int = 1 << 20, holds: Callable[[ArtifactRef], bool] = lambda _: True
+    ) -> ResultCache:
+        made.append(ResultCache(tmp_path / "deep" / "cache.db", bytes_max=bytes_max, holds=holds))
         return made[-1]
 
     yield maker
@@ -39,7 +38,7 @@ def entry(value: StoredValue = 1, operator: str = "text.split") -> CacheEntry:
     return CacheEntry(operator=operator, outputs={"result": value}, run_id="r", node="n[3]", created_at=2.5)
 
 
-def put(cache: Cache, key: str, found: CacheEntry) -> None:
+def put(cache: ResultCache, key: str, found: CacheEntry) -> None:
     cache.put(
         key,
         operator=found.operator,

@@ -233,6 +233,11 @@ async def test_a_message_of_64_mib_arrives_and_a_byte_more_is_refused(place: Pla
     assert await other.receive() == b"still there"
 
 
+def unsent_bytes(one: Connection) -> int:
+    """Bytes written here that the operating system has not taken yet."""
+    return one._gathered_bytes + (one._link.get_write_buffer_size() if one._link else 0)
+
+
 async def test_a_sender_waits_while_the_reader_sleeps_and_memory_stays_bounded(place: Place) -> None:
     limit = 64 * 1024
     one, other = await place.pair(buffer_bytes=limit)
@@ -247,14 +252,14 @@ async def test_a_sender_waits_while_the_reader_sleeps_and_memory_stays_bounded(p
                 break
             sent += 1
         assert sent < 10_000, "nothing pushes back"
-    assert one.unsent_bytes <= limit * 5 // 4 + 2 * len(body)
+    assert unsent_bytes(one) <= limit * 5 // 4 + 2 * len(body)
     waiting = [asyncio.ensure_future(one.send(b"%d" % i)) for i in range(5)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     assert [await other.receive() for _ in range(sent)] == [body] * sent
     assert [await other.receive() for _ in range(5)] == [b"%d" % i for i in range(5)]
     await asyncio.gather(*waiting)
-    assert one.unsent_bytes == 0
+    assert unsent_bytes(one) == 0
 
 
 async def test_a_receiver_that_holds_back_makes_the_sender_wait_and_loses_nothing(place: Place) -> None:
@@ -400,7 +405,7 @@ async def test_who_has_not_the_token_gets_no_connection(place: Place, token: Sec
         await place.connect(token=token)
     await until(lambda: place.refusals)
     assert place.accepted.empty()
-    assert listener.connections == 0
+    assert not listener._connections
 
 
 async def test_more_connections_than_allowed_are_turned_away(place: Place) -> None:
@@ -433,7 +438,7 @@ async def test_who_says_nothing_is_dropped(place: Place) -> None:
     silent.connection_made(link)
     await silent.closed()
     assert "no handshake within 0.02 s" in place.refusals[0].message
-    assert listener.connections == 0
+    assert not listener._connections
 
 
 class Silence(asyncio.Transport):
@@ -487,7 +492,7 @@ async def test_closing_a_listener_closes_its_connections(place: Place) -> None:
     for end in ends:
         with pytest.raises(ConnectionClosed):
             await end.receive()
-    assert listener.connections == 0
+    assert not listener._connections
 
 
 @pytest.mark.parametrize("place", ["memory", "unix", "shm"], indirect=True)

@@ -184,7 +184,7 @@ async def test_ten_thousand_connections_leave_nothing_behind(world: World, stack
         async with asyncio.TaskGroup() as tasks:
             for _ in range(20):
                 tasks.create_task(come_and_go(times // 20))
-        while listener.connections:  # noqa: ASYNC110  no event
+        while listener._connections:  # noqa: ASYNC110  no event
             await asyncio.sleep(0.01)
         gc.collect()
 

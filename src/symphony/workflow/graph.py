@@ -6,7 +6,7 @@ by where the workflow declares them, so that every answer is the same every time
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -73,18 +73,6 @@ class Graph:
         return cls._linked(names, index, before)
 
     @classmethod
-    def from_pairs(cls, names: tuple[str, ...], pairs: Iterable[tuple[str, str]]) -> "Graph":
-        """The graph of those nodes with an edge for each (source, target). Raises NodeUnknown."""
-        index = {name: i for i, name in enumerate(names)}
-        before: list[set[int]] = [set() for _ in names]
-        for source, target in pairs:
-            for name in (source, target):
-                if name not in index:
-                    raise _unknown(name)
-            before[index[target]].add(index[source])
-        return cls._linked(names, index, before)
-
-    @classmethod
     def _linked(cls, names: tuple[str, ...], index: Mapping[str, int], before: list[set[int]]) -> "Graph":
         after: list[list[int]] = [[] for _ in names]
         for target, waits_for in enumerate(before):
@@ -138,24 +126,6 @@ def dependencies(workflow: Graphed, node: str) -> tuple[str, ...]:
     """The nodes that `node` waits for directly. Raises NodeUnknown."""
     graph = _graph(workflow)
     return tuple(graph.names[i] for i in graph.before[graph.number(node)])
-
-
-def dependents(workflow: Graphed, node: str) -> tuple[str, ...]:
-    """The nodes that wait for `node` directly. Raises NodeUnknown."""
-    graph = _graph(workflow)
-    return tuple(graph.names[i] for i in graph.after[graph.number(node)])
-
-
-def ancestors(workflow: Graphed, node: str) -> frozenset[str]:
-    """Every node that `node` waits for, directly or not. Raises NodeUnknown."""
-    graph = _graph(workflow)
-    return frozenset(graph.names[i] for i in _reached(graph.before, graph.number(node)))
-
-
-def descendants(workflow: Graphed, node: str) -> frozenset[str]:
-    """Every node that waits for `node`, directly or not. Raises NodeUnknown."""
-    graph = _graph(workflow)
-    return frozenset(graph.names[i] for i in _reached(graph.after, graph.number(node)))
 
 
 def _reached(links: tuple[tuple[int, ...], ...], start: int) -> set[int]:
@@ -230,45 +200,6 @@ def critical_path(workflow: Graphed, durations_s: Mapping[str, float] | None = N
         path.append(graph.names[at])
         at = via[at]
     return tuple(reversed(path))
-
-
-def paths(workflow: Graphed, source: str, target: str, *, limit: int = 1_000) -> Iterator[tuple[str, ...]]:
-    """At most `limit` paths from `source` to `target`, in order of declaration, no node twice in any.
-
-    Only nodes that lead to `target` are entered, so that in a graph without cycles the first
-    path takes O(V + E) and every further one at most O(V · neighbours). Raises NodeUnknown.
-    """
-    graph = _graph(workflow)
-    start, end = graph.number(source), graph.number(target)
-    useful = _reached(graph.before, end) | {end}
-    if start == end:
-        yield (source,)
-        return
-    if start not in useful or limit < 1:
-        return
-    given, path, inside = 0, [start], {start}
-    ways = [iter(graph.after[start])]
-    while ways:
-        step = next(ways[-1], None)
-        if step is None:
-            ways.pop()
-            inside.discard(path.pop())
-        elif step == end:
-            yield tuple(graph.names[i] for i in (*path, end))
-            given += 1
-            if given >= limit:
-                return
-        elif step in useful and step not in inside:
-            path.append(step)
-            inside.add(step)
-            ways.append(iter(graph.after[step]))
-
-
-def would_create_cycle(workflow: Graphed, source: str, target: str) -> bool:
-    """Would an edge from `source` to `target` close a cycle? Raises NodeUnknown."""
-    graph = _graph(workflow)
-    start, end = graph.number(source), graph.number(target)
-    return start == end or start in _reached(graph.after, end)
 
 
 def find_cycle(workflow: Graphed) -> tuple[str, ...] | None:

@@ -4,9 +4,22 @@ import hashlib
 import os
 from pathlib import Path
 
-from symphony.pit.artifacts.content import FileState, MemoryMemo, content_digest
+from symphony.pit.artifacts.content import FileState, content_digest
 
 LATER_S = 10_000_000_000.0
+
+
+class MemoryMemo:
+    """A memo for as long as the test lasts."""
+
+    def __init__(self) -> None:
+        self._digests: dict[FileState, str] = {}
+
+    def recall(self, state: FileState) -> str | None:
+        return self._digests.get(state)
+
+    def remember(self, state: FileState, digest: str) -> None:
+        self._digests[state] = digest
 
 
 class CountingMemo(MemoryMemo):

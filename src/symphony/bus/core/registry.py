@@ -71,10 +71,6 @@ class Registry:
         """Is there an endpoint that serves this type?"""
         return message_type in self._serving
 
-    def capable(self, capability: str) -> list[str]:
-        """Names of those who can, in the order in which they came."""
-        return [entry.name for entry in self._entries.values() if capability in entry.capabilities]
-
     def entries(self) -> Iterable[Entry]:
         """All, in the order in which they came."""
         return tuple(self._entries.values())

@@ -141,11 +141,6 @@ class Connection(asyncio.Protocol):
         """Why the connection broke; None while it has not, or when it ended as it should."""
         return self._error
 
-    @property
-    def unsent_bytes(self) -> int:
-        """Bytes written here that the operating system has not taken yet."""
-        return self._gathered_bytes + (self._link.get_write_buffer_size() if self._link else 0)
-
     def try_send(self, body: bytes) -> bool:
         """Send `body` if there is room; False, and nothing done, if the peer must read first.
 

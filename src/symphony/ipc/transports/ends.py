@@ -80,11 +80,6 @@ class Listener:
         self._stopping: list[Callable[[], Awaitable[None]]] = []
         self._closed = False
 
-    @property
-    def connections(self) -> int:
-        """How many there are now, those that are still greeting included."""
-        return len(self._connections)
-
     def protocol(self) -> Connection:
         """For the event loop: the next connection."""
         connection = Connection(

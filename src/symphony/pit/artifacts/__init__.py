@@ -10,28 +10,24 @@ if TYPE_CHECKING:
     from symphony.pit.artifacts.cache import ResultCache
     from symphony.pit.artifacts.files import FileArtifacts
     from symphony.pit.artifacts.memory import MemoryArtifacts
-    from symphony.pit.artifacts.results import Cache, CacheEntry, CacheSize, MemoryCache
+    from symphony.pit.artifacts.results import CacheEntry, CacheSize
     from symphony.ports.artifacts import Collected
 
 _MODULES = {
-    "Cache": "results",
     "CacheEntry": "results",
     "CacheSize": "results",
     "Collected": "files",
     "FileArtifacts": "files",
     "MemoryArtifacts": "memory",
-    "MemoryCache": "results",
     "ResultCache": "cache",
 }
 
 __all__ = [
-    "Cache",
     "CacheEntry",
     "CacheSize",
     "Collected",
     "FileArtifacts",
     "MemoryArtifacts",
-    "MemoryCache",
     "ResultCache",
 ]
 

@@ -28,26 +28,13 @@ class FileState(NamedTuple):
 
 
 class ContentMemo(Protocol):
-    """Remembers digests of files. Two implementations: `cache.ResultCache.memo`, `MemoryMemo`."""
+    """Remembers digests of files."""
 
     def recall(self, state: FileState) -> str | None:
         """The digest of the file that was in this state, if it is known."""
         ...
 
     def remember(self, state: FileState, digest: str) -> None: ...
-
-
-class MemoryMemo:
-    """A memo for as long as the process lives. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._digests: dict[FileState, str] = {}
-
-    def recall(self, state: FileState) -> str | None:
-        return self._digests.get(state)
-
-    def remember(self, state: FileState, digest: str) -> None:
-        self._digests[state] = digest
 
 
 def content_digest(path: str | Path, memo: ContentMemo, *, now_s: Callable[[], float] = _now_s) -> str | None:

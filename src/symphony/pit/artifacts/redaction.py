@@ -85,14 +85,6 @@ class Redactor:
         left = max(needle.ended(text) for needle in self._texts)
         return MASK + text[left:] if left >= _LEFT_MIN else text
 
-    def mask_bytes(self, body: bytes) -> bytes:
-        """`body` with `***` in place of every secret."""
-        for _ in range(_PASSES_MAX):
-            if not (runs := runs_in(body, self._bodies)):
-                return body
-            body = MASK.encode().join(between(body, covered(runs)))
-        return MASK.encode() if runs_in(body, self._bodies) else body
-
     def stream(self) -> "StreamMask":
         """A masker for text that comes in pieces: it finds secrets across their borders too."""
         return StreamMask(self)
