@@ -47,6 +47,8 @@ import tomllib
 import msgspec
 import yaml
 
+from symphony.commons.bincode import Codec
+
 files, mark, *words = sys.argv[1:]
 counted = {"opened": 0, "decoded": 0}
 
@@ -77,6 +79,8 @@ tomllib.loads = counting(tomllib.loads)
 json.loads = counting(json.loads)
 msgspec.json.decode = counting(msgspec.json.decode)
 msgspec.msgpack.decode = counting(msgspec.msgpack.decode)
+bincode = Codec.decode
+Codec.decode = lambda codec, body: counting(lambda whole: bincode(codec, whole))(body)
 
 from symphony.cli.main import main
 
@@ -88,8 +92,13 @@ finally:
 """
 
 
-@pytest.mark.parametrize("words", [(), ("--memory",), ("--json",), ("--dry-run",)], ids=" ".join)
-@pytest.mark.parametrize("format_", ["yaml", "json", "toml", "msgpack"])
+@pytest.mark.parametrize(
+    ("format_", "words"),
+    [
+        *((one, ()) for one in ("yaml", "json", "toml", "msgpack", "bincode")),
+        *(("json", words) for words in (("--memory",), ("--json",), ("--dry-run",))),
+    ],
+)
 def test_a_run_opens_each_of_its_files_once_and_decodes_it_once(
     format_: str, words: tuple[str, ...], tmp_path: Path
 ) -> None:
