@@ -18,7 +18,7 @@ from symphony.pit.artifacts.codec import (
     value_digest,
     value_of,
 )
-from symphony.pit.artifacts.keys import cache_key
+from symphony.pit.artifacts.keys import KeyBeginning, cache_key
 from symphony.pit.artifacts.redaction import Redactor
 from symphony.pit.artifacts.sealed import Part, Sealed, SealedMap, SealedValue, hidden
 from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
@@ -274,6 +274,20 @@ def test_a_body_in_an_unknown_or_wrong_encoding_is_refused() -> None:
     ):
         with pytest.raises(SerializationFailed, match=words):
             value_of(body, encoding)
+
+
+def test_a_key_is_made_of_one_list_whoever_begins_it() -> None:
+    parts: list[Value] = [2, "op", "1.0.0", "f", {"a": 1, "b": [2]}, {"x": "d1", "y": "d2"}]
+    key = hashlib.sha256(encode_value(parts)).hexdigest()
+    assert cache_key("op", "1.0.0", "f", {"b": [2], "a": 1}, {"y": "d2", "x": "d1"}) == key
+    beginning = KeyBeginning("op", "1.0.0", "f", {"a": 1, "b": [2]})
+    assert [beginning.key({"x": "d1", "y": "d2"}) for _ in range(2)] == [key, key]
+
+
+@pytest.mark.parametrize("value", [None, True, False, 0, -1, 2**63 - 1, -(2**63)])
+def test_a_scalar_has_the_digest_of_its_bytes(value: Value) -> None:
+    inner = hashlib.sha256(encode_value(value)).hexdigest()
+    assert value_digest(value) == hashlib.sha256(f"msgpack:{inner}".encode()).hexdigest()
 
 
 def test_a_key_changes_with_each_part_and_not_with_the_order_of_names() -> None:

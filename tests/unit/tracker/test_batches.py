@@ -283,3 +283,27 @@ def test_one_long_call_tells_that_results_are_worth_keeping() -> None:
     assert worth.kept(("a", entry)) == []
     worth.note(1.0)
     assert worth.kept(("b", entry)) == [("a", entry), ("b", entry)]
+
+
+def test_results_that_are_all_cached_are_taken_without_a_hop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hops = Counter[str]()
+    submit = DaemonThreads.submit
+
+    def submitted(self: DaemonThreads, *arguments: object, **named: object) -> "Future[object]":
+        hops["all"] += 1
+        return submit(self, *arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(DaemonThreads, "submit", submitted)
+    counts = []
+    for elements in (1_000, 3_000):
+        nodes: dict[str, object] = {
+            "a": fan_out("test.count", list(range(elements)), {"number": "${{ item }}"}, cache="on")
+        }
+        ran(nodes, tmp_path)
+        hops.clear()
+        result = ran(nodes, tmp_path)[0]
+        assert str(result.nodes[f"a[{elements - 1}]"].status) == "cached"
+        counts.append(hops["all"])
+    assert counts[1] <= counts[0] + 64, "only the first ones go to threads, until all of a batch are found"

@@ -115,7 +115,10 @@ def value_digest(value: StoredValue) -> str:
     reference. A reference inside a list or map counts by its content too, but such a list
     differs from the same one with the value itself inside. Raises as `encode_value`.
     """
-    if isinstance(value, ArtifactRef):
+    kind = type(value)
+    if value is None or kind is bool or (kind is int and _INTEGER_MIN <= value <= _INTEGER_MAX):  # type: ignore[operator]
+        encoding, digest = "msgpack", hashlib.sha256(_encode(value)).hexdigest()  # the way below, shorter
+    elif isinstance(value, ArtifactRef):
         encoding, digest = value.encoding, str(value.sealed or value.digest)
     else:
         text = isinstance(value, str | bytes)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from symphony.pit.artifacts.codec import encode_value
 from symphony.ports.values import Value
 
+_LIST_OF_SIX = b"\x96"
+"""How a list of six parts begins: what is hashed is the list, encoded."""
 _SCHEME = 2
 """Raised whenever results of earlier versions of Symphony must not be found any more."""
 
@@ -25,8 +27,24 @@ def cache_key(
     `config`, as in the digests of inputs, that of keys has.
     Raises SerializationFailed if `config` holds something that is no value.
     """
-    parts: Value = [_SCHEME, operator, version, fingerprint, _by_name(config), _by_name(inputs)]
-    return hashlib.sha256(encode_value(parts)).hexdigest()
+    return KeyBeginning(operator, version, fingerprint, config).key(inputs)
+
+
+class KeyBeginning:
+    """What keys with the same operator, version, fingerprint and configuration have in common.
+
+    Raises as `cache_key`, which see.
+    """
+
+    def __init__(self, operator: str, version: str, fingerprint: str, config: Mapping[str, Value]) -> None:
+        parts: tuple[Value, ...] = (_SCHEME, operator, version, fingerprint, _by_name(config))
+        self._hashed = hashlib.sha256(_LIST_OF_SIX + b"".join(map(encode_value, parts)))
+
+    def key(self, inputs: Mapping[str, str]) -> str:
+        """The key with the digests of inputs, by name."""
+        hashed = self._hashed.copy()
+        hashed.update(encode_value(_by_name(inputs)))
+        return hashed.hexdigest()
 
 
 def _by_name(parts: Mapping[str, Value]) -> Value:

@@ -60,8 +60,9 @@ def entry_of(body: bytes, holds: Callable[[ArtifactRef], bool]) -> CacheEntry | 
         outputs = {port: decode_value(value) for port, value in row.outputs.items()}
     except (msgspec.DecodeError, SerializationFailed):
         return None
-    if not all(holds(ref) for value in outputs.values() for ref in references(value)):
-        return None
+    for value in outputs.values():
+        if isinstance(value, ArtifactRef | list | dict) and not all(map(holds, references(value))):
+            return None
     return CacheEntry(
         operator=row.operator, outputs=outputs, run_id=row.run_id, node=row.node, created_at=row.created_at
     )

@@ -16,11 +16,13 @@ from functools import partial
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
-from symphony.pit.tracker.nodes.batch import Batch, Ended, Member
+from symphony.pit.tracker.nodes.batch import Batch, Member
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.measures import SAMPLES_MIN, SLOW_BATCH_S, SLOW_S, Pace, Worth
+from symphony.pit.tracker.nodes.reading import reads_files
+from symphony.pit.tracker.nodes.sizes import quickly_hashed
 from symphony.pit.tracker.nodes.work import Work
 from symphony.ports.values import ArtifactRef
 
@@ -48,6 +50,7 @@ class Batches:
         self._paces: dict[str, Pace] = {}
         self._worths: dict[int, Worth] = {}  # by the slot of a fan-out
         self._always = Worth(always=True)
+        self._files: dict[str, bool] = {}  # by operator: may its inputs name files?
         self._active: set[Batch] = set()
         self._watching: asyncio.TimerHandle | None = None
 
@@ -117,6 +120,8 @@ class Batches:
     def _submit(self, operator: str, members: Sequence[Member]) -> None:
         pace = self._paces.setdefault(operator, Pace())
         context, size = contextvars.copy_context(), pace.size
+        if pace.found:
+            members = self._taken(members, pace, context)
         for at in range(0, len(members), size):
             batch = Batch(self._executor, context, deque(members[at : at + size]))
             if self._active:
@@ -135,10 +140,36 @@ class Batches:
             if not future.cancelled():
                 future.result()
                 if batch.done:
+                    pace.found = batch.found == batch.done
                     pace.note(batch.took_s, batch.done, batch.worked_s, alone=batch.alone)
             self._report(batch)
         except BaseException as error:  # noqa: BLE001  (a bug must end the run, not stall it)
             self._bug(error)
+
+    def _taken(self, members: Sequence[Member], pace: Pace, context: contextvars.Context) -> list[Member]:
+        """Take results from the cache at once; the members that have none there.
+
+        Where the last ones were all found, a way to a thread costs as much as the look.
+        """
+        batch, others = Batch(self._executor, context, deque()), list[Member]()
+        for member in members:
+            (batch.waiting if self._quick(member.attempt) else others).append(member)
+        batch.look_up()
+        batch.take_hits()
+        others += batch.take_back()
+        pace.found = not others
+        self._report(batch)
+        return others
+
+    def _quick(self, attempt: NodeAttempt) -> bool:
+        """Can the loop make the attempt's key, and take its result?"""
+        work = attempt.work
+        if work.node.artifact is not None or self._executor.cache is None:
+            return False
+        files = self._files.get(work.runs)
+        if files is None:
+            files = self._files[work.runs] = reads_files(work)
+        return not files and all(map(quickly_hashed, attempt.inputs.values()))
 
     def _go_on_watching(self) -> None:
         if self._watching is None and self._active:
@@ -176,19 +207,19 @@ class Batches:
             self._told(batch.ended.popleft())
         self._transitions.woken.set()
 
-    def _told(self, ended: Ended) -> None:
-        member, slot, gave = ended.member, ended.member.slot, ended.gave
+    def _told(self, member: Member) -> None:
+        slot, error = member.slot, member.error
         if member.stopped:
             return
         del self._members[slot]
-        if isinstance(gave, NotStored):
-            self._transitions.halt(gave.why)
-        elif isinstance(gave, Exception):
-            self._transitions.failed(slot, gave, ended.started)
+        if isinstance(error, NotStored):
+            self._transitions.halt(error.why)
+        elif error is not None:
+            self._transitions.failed(slot, error, member.started)
         elif self._machine.frame(slot).stopping is not None:
             self._transitions.cancelled(slot)
         else:
-            self._transitions.gave(slot, gave.outputs, gave.body, ended.started, gave.cached_from)
+            self._transitions.gave(slot, member.outputs, member.body, member.started, member.cached_from)
 
     def stop(self, slot: int) -> bool:
         """End the slot's attempt, if it has one here: a call under way ends in its own time, unheard."""

@@ -1,7 +1,8 @@
 """One attempt of a node: what it is given, and what it gave. Values only."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
 
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.nodes.spending import Meter
@@ -10,8 +11,7 @@ from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue
 
 
-@dataclass(frozen=True, slots=True)
-class NodeAttempt:
+class NodeAttempt(msgspec.Struct, frozen=True):
     """One attempt: its work with all expressions evaluated, its inputs, the node's full name.
 
     `number` counts the node's attempts from 1. `base` is of the round that the node runs in; outputs
@@ -29,11 +29,10 @@ class NodeAttempt:
 
     def whole(self) -> "NodeAttempt":
         """The attempt without `base`: its outputs must make sense without a round."""
-        return replace(self, base=None)
+        return msgspec.structs.replace(self, base=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True):
     """What a node gave, and what its models used; `cached_from` is the run that a cache hit came from."""
 
     outputs: Mapping[str, StoredValue]

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import msgspec
+
 from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
 from symphony.pit.artifacts.codec import encode_value
@@ -31,9 +33,12 @@ _NO_FILES = Seen(0.0)
 """Of attempts without a key."""
 
 
-@dataclass(slots=True, eq=False)
-class Member:
-    """One attempt of a batch. `stopped`: nobody wants its result any more."""
+class Member(msgspec.Struct, eq=False):
+    """One attempt of a batch, and how it ended: with `outputs` or an `error`.
+
+    `stopped`: nobody wants its result any more. `outputs` have been checked, and `body` is what the journal
+    holds of them; `cached_from` is the run that they were taken from.
+    """
 
     slot: int
     attempt: NodeAttempt
@@ -43,24 +48,11 @@ class Member:
     seen: Seen = _NO_FILES
     hit: CacheEntry | None = None
     asks_alone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Gave:
-    """What a member gave: outputs that have been checked, `body` as the journal holds them."""
-
-    outputs: Mapping[str, StoredValue]
-    body: bytes
+    started: float = 0.0
+    outputs: Mapping[str, StoredValue] = {}
+    body: bytes = b""
     cached_from: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a member ended, and when it began."""
-
-    member: Member
-    started: float
-    gave: Gave | Exception
+    error: Exception | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +67,7 @@ class Batch:
     context: contextvars.Context
     waiting: deque[Member]
     looked_up: deque[Member] = field(default_factory=deque)
-    ended: deque[Ended] = field(default_factory=deque)
+    ended: deque[Member] = field(default_factory=deque)
     kept: deque[Kept] = field(default_factory=deque)
     _known: Known = field(default_factory=dict)
     since_s: float | None = None
@@ -86,7 +78,8 @@ class Batch:
     """How long it took for all of them; `worked_s` of that it had the processor."""
     worked_s: float = 0.0
     done: int = 0
-    """How many members it ended."""
+    """How many members it ended; the results of `found` of them were taken from the cache."""
+    found: int = 0
     alone: bool = True
     """Was no other batch under way meanwhile? Others make it take longer than it has to."""
 
@@ -106,18 +99,29 @@ class Batch:
     def run(self) -> None:
         """Call every member, one after the other. Members end in `ended`; raises nothing of theirs."""
         self.began_s, worked_s = time.monotonic(), time.thread_time()
-        while (member := _next(self.waiting)) is not None:
-            self.since_s = time.monotonic()
-            if member.stopped or self._ended(member, self._look_up):
-                continue
-            self.looked_up.append(member)
-        self._ask()
+        self.look_up()
         while (member := _next(self.looked_up)) is not None:
             self.since_s = time.monotonic()
             if not member.stopped:
-                self._ended(member, self._result)
+                self._end(member, self._result)
         self.keep()
         self.took_s, self.worked_s = time.monotonic() - self.began_s, time.thread_time() - worked_s
+
+    def look_up(self) -> None:
+        """Check the inputs of every member, make their keys, and ask the cache for all of them."""
+        while (member := _next(self.waiting)) is not None:
+            self.since_s = time.monotonic()
+            if not member.stopped:
+                self._make_key(member)
+        self._ask()
+
+    def take_hits(self) -> None:
+        """End the members whose results the cache has, small ones all; the others still wait for a thread."""
+        for member in self.take_back():
+            if member.hit is None or any(isinstance(one, ArtifactRef) for one in member.hit.outputs.values()):
+                self.looked_up.append(member)
+            else:
+                self._end(member, self._result)
 
     def keep(self) -> None:
         """Hand the results that other runs may take to the cache, in one transaction."""
@@ -127,30 +131,33 @@ class Batch:
         if entries:
             self.executor.hits.keep(entries)
 
-    def _ended(self, member: Member, step: "Callable[[Member], Gave | None]") -> bool:
-        """Has the step, or what it raised, ended the member?"""
-        started, before = self.executor.clock.now_s(), generation()
+    def _end(self, member: Member, step: Callable[[Member], None]) -> None:
+        """The step, or what it raises, ends the member."""
+        member.started, before = self.executor.clock.now_s(), generation()
         try:
-            gave: Gave | Exception | None = step(member)
+            step(member)
         except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
-            gave = contained(error)
+            member.error = contained(error)
         finally:
             end_copy(before)
-        if gave is None:
-            return False
-        self.ended.append(Ended(member, started, gave))
         self.done += 1
-        return True
+        self.ended.append(member)
 
-    def _look_up(self, member: Member) -> Gave | None:
-        """The member's inputs are checked, and its key is made. Raises `type-mismatch`."""
+    def _make_key(self, member: Member) -> None:
+        """The member goes on, with a key if its result may be kept, or ends if an input has a wrong type."""
         attempt, executor = member.attempt, self.executor
-        if attempt.work.typed_inputs:
-            check_inputs(attempt.work, attempt.inputs)
-        if not member.worth.cheap and executor.hits.may_keep(attempt):
-            member.seen = Seen()
-            member.key = executor.result_keys.key(attempt, member.seen, self._known)
-        return None
+        try:
+            if attempt.work.typed_inputs:
+                check_inputs(attempt.work, attempt.inputs)
+            if not member.worth.cheap and executor.hits.may_keep(attempt):
+                member.seen = Seen()
+                member.key = executor.result_keys.key(attempt, member.seen, self._known)
+        except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
+            member.error, member.started = error, executor.clock.now_s()
+            self.done += 1
+            self.ended.append(member)
+        else:
+            self.looked_up.append(member)
 
     def _ask(self) -> None:
         """One query for all keys."""
@@ -166,14 +173,17 @@ class Batch:
         for member in keyed:
             member.hit = found.get(member.key or "")
 
-    def _result(self, member: Member) -> Gave:
-        """An earlier run's result, or what a call gives."""
+    def _result(self, member: Member) -> None:
+        """The member gets an earlier run's result, or what a call gives."""
         attempt = member.attempt
         if member.asks_alone and member.key is not None:
             member.hit = self.executor.hits.look([member.key]).get(member.key)
         if member.hit is not None:
             taken = self.executor.hits.take(member.hit, attempt)
-            return self._gave(check_outputs(attempt.work, taken.outputs), taken.cached_from)
+            member.cached_from = taken.cached_from
+            self.found += 1
+            self._give(member, check_outputs(attempt.work, taken.outputs))
+            return
         began = time.perf_counter()
         returned = self._call(member)
         member.worth.note(time.perf_counter() - began)
@@ -185,15 +195,15 @@ class Batch:
             # What the cache keeps is kept whole.
             stored = attempt if key is None or attempt.base is None else attempt.whole()
             outputs = check_outputs(attempt.work, self.executor.store.store_outputs(stored, returned))
-        gave = self._gave(outputs, None)
+        self._give(member, outputs)
         if key is not None and not member.worth.cheap:
             entry = self.executor.hits.entry(attempt, outputs)
             if entry is not None:
                 self.kept.extend(member.worth.kept((key, entry)))
-        return gave
 
-    def _gave(self, outputs: Mapping[str, StoredValue], cached_from: str | None) -> Gave:
-        return Gave(outputs, encode_value(self.executor.store.seal_all(outputs)), cached_from)
+    def _give(self, member: Member, outputs: Mapping[str, StoredValue]) -> None:
+        member.body = encode_value(self.executor.store.seal_all(outputs))
+        member.outputs = outputs
 
     def _call(self, member: Member) -> dict[str, Value]:
         """What the member's operator returns, by port, called in a context of its own."""

@@ -1,6 +1,6 @@
 """The cache of results as the executor needs it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from symphony.pit.artifacts.results import CacheEntry
 class Cache(Protocol):
     """Results of earlier runs, by key."""
 
-    def get_many(self, keys: Sequence[str]) -> Mapping[str, CacheEntry]:
+    def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
         """Results by those of `keys` that have one."""
         ...
 

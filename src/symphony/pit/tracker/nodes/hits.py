@@ -22,6 +22,8 @@ class Hits:
         """May the attempt's result be kept for other runs, and taken from them? No secret is."""
         if self._resources.cache is None or not attempt.work.cacheable:
             return False
+        if not self._resources.sealer:
+            return True
         config = settings(attempt.work) if attempt.config is None else attempt.config
         return not any(map(self._resources.sealer.holds_secret, (*attempt.inputs.values(), *config.values())))
 
@@ -35,11 +37,13 @@ class Hits:
         """The results that there are under `keys`, whole."""
         assert self._resources.cache is not None
         found, holds = self._resources.cache.get_many(keys), self._resources.artifacts.holds
-        return {
-            key: hit
+        gone = [
+            key
             for key, hit in found.items()
-            if all(holds(value) for value in hit.outputs.values() if isinstance(value, ArtifactRef))
-        }
+            for value in hit.outputs.values()
+            if isinstance(value, ArtifactRef) and not holds(value)
+        ]
+        return {key: hit for key, hit in found.items() if key not in gone} if gone else found
 
     def take(self, hit: CacheEntry, attempt: NodeAttempt) -> Finished:
         """A result of an earlier run as the attempt's. Raises NotStored where there is no room for that."""
@@ -62,7 +66,7 @@ class Hits:
     def entry(self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue]) -> CacheEntry | None:
         """What the attempt gave as other runs may take it; None if there is a secret in it."""
         resources = self._resources
-        if any(map(resources.sealer.holds_secret, outputs.values())):
+        if resources.sealer and any(map(resources.sealer.holds_secret, outputs.values())):
             return None
         return CacheEntry(
             operator=attempt.work.runs, outputs=outputs, run_id=resources.run_id, node=attempt.node,

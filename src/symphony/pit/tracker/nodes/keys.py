@@ -5,20 +5,25 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from symphony.pit.artifacts.codec import value_digest
-from symphony.pit.artifacts.keys import cache_key
+from symphony.pit.artifacts.keys import KeyBeginning, cache_key
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
 from symphony.pit.tracker.nodes.contexts import Contexts
-from symphony.pit.tracker.nodes.reading import Seen, contents_read, surroundings
+from symphony.pit.tracker.nodes.reading import Seen, contents_read, reads_files, surroundings
 from symphony.pit.tracker.nodes.resources import Resources
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.work import Work, settings
 
 
 class Shared(NamedTuple):
-    """What the keys of one operator or model have in common: its code, and digests of where it runs."""
+    """What keys of one operator or model have in common: its code and where it runs.
+
+    `beginning` is there if its configuration is the same for all, `files` tells whether inputs may be paths.
+    """
 
     code: str
     places: Mapping[str, str]
+    files: bool
+    beginning: KeyBeginning | None
 
 
 Known: TypeAlias = dict[tuple[str, Path | None], Shared | None]
@@ -38,14 +43,17 @@ class ResultKeys:
         """
         resources, store, work, inputs = self._resources, self._store, attempt.work, attempt.inputs
         assert resources.cache is not None
-        content, seen = resources.cache.content, files or Seen()
-        read = contents_read(work, inputs, resources.cwd, store.plain, content, seen)
-        shared = None if read is None else self._shared(work, known)
-        if read is None or shared is None:
+        shared = self._shared(work, known)
+        if shared is None:
             return None
         digests = {name: value_digest(value) for name, value in inputs.items()}
         digests |= shared.places
-        digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
+        if shared.files:
+            content, seen = resources.cache.content, files or Seen()
+            read = contents_read(work, inputs, resources.cwd, store.plain, content, seen)
+            if read is None:
+                return None
+            digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
         if work.operator is not None and work.operator.reads is not None:
             context = self._contexts.context(attempt, never)
             with self._contexts.around(work, attempt.node):
@@ -53,6 +61,8 @@ class ResultKeys:
             if looked_at is None:
                 return None
             digests[":reads"] = value_digest(looked_at)
+        if shared.beginning is not None and not work.config:
+            return shared.beginning.key(digests)
         told = settings(work) if attempt.config is None else store.all_plain(attempt.config)
         return cache_key(work.runs, work.version, shared.code, told, digests)
 
@@ -78,4 +88,9 @@ class ResultKeys:
             if work.operator
             else ""
         )
-        return None if code is None else Shared(code, {k: value_digest(v) for k, v in around.items()})
+        if code is None:
+            return None
+        places = {name: value_digest(place) for name, place in around.items()}
+        plain = work.operator is not None
+        beginning = KeyBeginning(work.runs, work.version, code, {}) if plain else None
+        return Shared(code, places, reads_files(work), beginning)

@@ -31,6 +31,8 @@ class Pace:
     """
 
     mean_s: float | None = None
+    found: bool = False
+    """Were the results of all the last ones taken from the cache?"""
 
     def note(self, took_s: float, attempts: int, worked_s: float = 0.0, *, alone: bool = True) -> None:
         """So many attempts took so long together, and the processor for `worked_s` of that."""

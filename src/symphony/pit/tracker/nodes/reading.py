@@ -17,12 +17,14 @@ class Seen:
     """The files that a key is made of, as they were before they were read."""
 
     def __init__(self, began_s: float | None = None) -> None:
-        """`began_s`: when the first of them is read, in seconds since the epoch; now."""
-        self._began_s = SystemClock().now_s() if began_s is None else began_s
+        """`began_s`: when the first of them is read, in seconds since the epoch; when it is noted."""
+        self._began_s = began_s
         self._files: dict[Path, FileState | None] = {}
 
     def note(self, path: Path) -> None:
-        """Take note of a file."""
+        """Take note of a file that is about to be read."""
+        if self._began_s is None:
+            self._began_s = SystemClock().now_s()
         self._files[path] = _state(path)
 
     def lasting(self) -> bool:
@@ -30,6 +32,8 @@ class Seen:
 
         If not, only their content can tell: times of files are coarse.
         """
+        if self._began_s is None:
+            return True
         settled_ns = (self._began_s - SETTLED_S) * 1e9
         return all(
             state is not None and max(state.mtime_ns, state.ctime_ns) < settled_ns and _state(path) == state
@@ -75,6 +79,11 @@ def contents_read(
         if digests:
             found[name] = [digest for digest in digests if digest is not None]
     return found
+
+
+def reads_files(work: Work) -> bool:
+    """May paths be among the inputs of the work?"""
+    return bool(_finders(work))
 
 
 def surroundings(work: Work, cwd: Path, base: Path, environment: Mapping[str, str]) -> dict[str, str] | None:

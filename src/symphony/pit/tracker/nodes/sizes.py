@@ -35,6 +35,14 @@ def quickly_told(returned: object) -> bool:
     return type(returned) in _SCALARS
 
 
+def quickly_hashed(value: StoredValue) -> bool:
+    """Can the loop make a digest of the value: is it a scalar or a short text, or a few of them?"""
+    if isinstance(value, list | dict):
+        inner = value.values() if isinstance(value, dict) else value
+        return len(value) <= _FEW and all(type(one) in _NUMBERS for one in inner)
+    return not isinstance(value, str | bytes) or len(value) <= _SHORT
+
+
 def quickly_seen(value: StoredValue) -> bool:
     """Can all of the value be looked at on the loop? Looks no further than `_MANY` elements."""
     if not isinstance(value, list | dict):
@@ -52,4 +60,6 @@ def quickly_seen(value: StoredValue) -> bool:
 
 _MANY = 1_000
 _FEW = 32
+_SHORT = 4_096
+_NUMBERS = frozenset({type(None), bool, int, float})
 _SCALARS = frozenset({type(None), bool, int, float, str, bytes})
