@@ -149,7 +149,7 @@ def as_written(name: str, work: written.Work, times: int, ways: Mapping[str, Way
     floor = statistics.median(single)
     return [
         Figure(
-            f"{name}: {title}; peer commits each row",
+            f"{name}: {title}",
             statistics.median(took[title]),
             "µs",
             way.budget_us,
