@@ -80,6 +80,10 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     """What models used in the whole run."""
 
+    def __repr__(self) -> str:
+        """Short, whatever the run gave: asyncio spells what tasks return, each time it looks for a signal."""
+        return f"<run {self.run_id} {self.status}: {len(self.outputs)} outputs>"
+
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One line of `runs list`. `started_at` and `finished_at` are seconds since the epoch."""

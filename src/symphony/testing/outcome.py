@@ -9,7 +9,7 @@ from symphony.ports.runs import NodeResult, NodeStatus, RunEvent, RunResult, Run
 from symphony.ports.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outcome:
     """How a run ended. `outputs` are whole values, artifacts read; `elapsed_s` is the test clock's time."""
 
@@ -17,6 +17,10 @@ class Outcome:
     outputs: Mapping[str, Value]
     events: Sequence[RunEvent]
     elapsed_s: float
+
+    def __repr__(self) -> str:
+        """Short, whatever the run gave: asyncio spells what tasks return."""
+        return f"<outcome of {self.result!r}>"
 
     @property
     def status(self) -> RunStatus:

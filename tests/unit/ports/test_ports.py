@@ -27,6 +27,8 @@ from symphony.ports.data import (
 from symphony.ports.editing import BufferId, EditInvalid, TextEdit, TextEditingPort
 from symphony.ports.extensions import ExtensionManifest
 from symphony.ports.prevalidation import PreValidationFailed, PreValidationPort
+from symphony.ports.runs import NodeResult, RunResult, RunStatus
+from symphony.testing.outcome import Outcome
 
 MODULES = [
     importlib.import_module(f"symphony.ports.{module.name}")
@@ -203,3 +205,20 @@ def test_the_manifest_of_the_design_is_a_manifest() -> None:
     )
     assert manifest.configuration["api_key"].secret
     assert manifest.resources.memory_limit == "2GB"
+
+
+def test_a_result_is_spelled_in_a_few_words_however_much_the_run_gave() -> None:
+    given = {f"port{i}": ["text" * 100] * 100 for i in range(100)}
+
+    class Unmade(dict[str, NodeResult]):
+        """Nodes that nobody may look at."""
+
+        def __repr__(self) -> str:
+            raise AssertionError
+
+        __len__ = __iter__ = __repr__  # type: ignore[assignment]
+
+    result = RunResult(run_id="run-1", status=RunStatus.SUCCEEDED, outputs=given, nodes=Unmade())
+    assert repr(result) == "<run run-1 succeeded: 100 outputs>"
+    outcome = Outcome(result=result, outputs=given, events=(), elapsed_s=0.0)
+    assert repr(outcome) == "<outcome of <run run-1 succeeded: 100 outputs>>"
