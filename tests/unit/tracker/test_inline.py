@@ -161,3 +161,38 @@ def test_references_in_a_list_are_not_looked_up_by_name_while_the_run_goes_on() 
         return calls
 
     assert counted(40) == counted(5)
+
+
+def test_an_element_that_picks_its_own_from_a_list_costs_the_same_however_long_the_list_is() -> None:
+    """The evaluator, which copies what it reads, is not asked; nor is the list looked through again."""
+
+    def counted(count: int) -> int:
+        nodes = {
+            "r": node("debug.value", value=list(range(count))),
+            "each": {"for_each": "r.result", **node("debug.value", value="${{ r.result[index] }}")},
+        }
+        read = 0
+
+        def trace(frame: FrameType, event: str, _: object) -> None:
+            nonlocal read
+            read += event == "call" and frame.f_code.co_filename.endswith(("/celtypes.py", "/evaluation.py"))
+
+        async def run() -> RunResult:
+            async with Symphony.open(memory=True) as symphony:
+                document = {
+                    "symphony": 1,
+                    "name": "t",
+                    "nodes": nodes,
+                    "outputs": {"out": "${{ each.result }}"},
+                }
+                handle = await symphony.start(loads(json.dumps(document), "json"))
+                sys.setprofile(trace)
+                try:
+                    return await handle.result()
+                finally:
+                    sys.setprofile(None)
+
+        assert asyncio.run(run()).outputs["out"] == list(range(count))
+        return read
+
+    assert counted(400) == counted(100)

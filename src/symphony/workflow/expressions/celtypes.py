@@ -97,7 +97,7 @@ def given(value: Value, kind: PortType) -> object:
     The library cuts texts and bytes at a NUL; inside a protobuf wrapper they stay whole.
     Integers that stand for numbers become doubles.
     """
-    if kind.kind in _NUMERIC and _has_numbers(kind):
+    if kind.kind in _NUMERIC and has_numbers(kind):
         value = _as_doubles(value, kind)
     elif kind.kind == "timestamp" and isinstance(value, str):
         return datetime.fromisoformat(value)
@@ -108,8 +108,9 @@ _NUMERIC = ("number", "embedding", "list", "map")
 
 
 @lru_cache(maxsize=1024)
-def _has_numbers(kind: PortType) -> bool:
-    return kind.kind in ("number", "embedding") or (kind.item is not None and _has_numbers(kind.item))
+def has_numbers(kind: PortType) -> bool:
+    """Do integers in values of this type become doubles?"""
+    return kind.kind in ("number", "embedding") or (kind.item is not None and has_numbers(kind.item))
 
 
 def _as_doubles(value: Value, kind: PortType) -> Value:
@@ -125,20 +126,28 @@ def _as_doubles(value: Value, kind: PortType) -> Value:
     return value
 
 
+_NUMBERS = frozenset({type(None), bool, int, float})
+
+
 def whole(value: object) -> object:
     """`value`, or a copy of it in which texts and bytes with a NUL are wrapped.
 
     Raises ValueError for a key with a NUL, which has no such form, and beyond `DEPTH_MAX`.
     """
-    return _copied(value) if _is_cut(value) else value
+    return _copied(value) if is_cut(value) else value
 
 
-def _is_cut(value: object) -> bool:
-    """Would the library lose a part of the value, or refuse one that it gave itself?"""
+def is_cut(value: object) -> bool:
+    """Would the library lose a part of the value, or refuse one that it gave itself?
+
+    Raises ValueError beyond `DEPTH_MAX`.
+    """
     level = [value]
     for _ in range(DEPTH_MAX):
         below: list[object] = []
         for item in level:
+            if type(item) is list and _NUMBERS.issuperset(map(type, item)):
+                continue
             match item:
                 case str():
                     if "\0" in item:

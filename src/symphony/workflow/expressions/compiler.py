@@ -23,6 +23,7 @@ from symphony.workflow.expressions.effort import (
 )
 from symphony.workflow.expressions.errors import BadExpression
 from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed, check
+from symphony.workflow.expressions.picking import Pick, pick_of
 from symphony.workflow.expressions.scan import Found, Read, references
 from symphony.workflow.expressions.splitting import bare, reference_in, split
 from symphony.workflow.types import ANY, INTEGER, STRING, PortType, fits, mismatch
@@ -46,6 +47,7 @@ class _Facts:
     carried: Read | None = None
     shapes: tuple[Shape, ...] | None = None
     light: bool | None = None
+    pick: tuple[Pick | None] | None = None
 
 
 _NO_FACTS = _Facts()
@@ -107,6 +109,15 @@ class Template:
         `known` are sizes that have been measured, and are while the values live.
         """
         return effort(self._seen(), values, most, known)
+
+    @property
+    def pick(self) -> Pick | None:
+        """The part of one value that it is, if it is no more."""
+        facts = self._facts
+        if facts.pick is None:
+            found = pick_of(self._parts) if isinstance(self._parts, Program) else None
+            facts = self._facts = replace(facts, pick=(found,))
+        return None if facts.pick is None else facts.pick[0]
 
     @property
     def light(self) -> bool:

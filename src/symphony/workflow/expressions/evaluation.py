@@ -282,6 +282,10 @@ class Program:
         moment = read.kind == "run" and read.name == "started_at"
         return celtypes.TIMESTAMP if moment else self.kinds.get(read, ANY)
 
+    def makes_doubles(self, read: Read) -> bool:
+        """Do integers in what is read stand for numbers, so that they become doubles?"""
+        return celtypes.has_numbers(self._kind(read))
+
     def __call__(self, lookup: Lookup) -> Value:
         """The value, with what `lookup` gives for each read. Raises ExpressionFailed, BadExpression."""
         self.ready()

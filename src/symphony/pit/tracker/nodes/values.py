@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from symphony.pit.tracker.core.changes import Base
 from symphony.ports.values import ArtifactRef, StoredValue, Value
-from symphony.workflow.expressions import Read, Template
+from symphony.workflow.expressions import Read, Template, celtypes
 from symphony.workflow.expressions.effort import SHORT
+from symphony.workflow.expressions.picking import NotPicked, Pick, picked
 
 if TYPE_CHECKING:
     from symphony.pit.tracker.nodes.aside import Aside
@@ -18,6 +19,7 @@ _LOADED_BYTES_MAX = 64 * 1024 * 1024
 LOADED_AT_ONCE_MAX = 1 << 20
 """A stored value that is larger is loaded in a thread before an expression sees it."""
 
+_SOUND_MAX = 16
 _SCALARS = frozenset({type(None), bool, int, float})
 
 SlotOf = Callable[[str], int]
@@ -46,6 +48,7 @@ class Values:
         self._run: dict[str, Value] = {"id": run_id, "started_at": started_at}
         self._loaded: dict[str, Value] = {}
         self._loaded_bytes = [0]  # shared with the graphs inside
+        self._sound: dict[int, tuple[Value, bool]] = {}  # does the evaluator take it as it is? By identity
 
     def inside(
         self,
@@ -103,6 +106,12 @@ class Values:
             return template.value
         if template.bare is not None:
             return self._lookup(template.bare, slot_of, element)
+        pick = template.pick
+        if pick is not None:
+            try:
+                return self._picked(pick, slot_of, element)
+            except NotPicked:
+                pass
         if self.aside is None:
             return template.render(lambda read: self._lookup(read, slot_of, element))
         if len(template.reads) == 1:  # most expressions are short, of one small value: no more is asked
@@ -113,6 +122,30 @@ class Values:
             return self.aside.render(template, {template.reads[0]: value})
         values = {read: self._lookup(read, slot_of, element) for read in template.reads}
         return self.aside.render(template, values)
+
+    def _picked(self, pick: Pick, slot_of: SlotOf, element: Element) -> Value:
+        """The part that a template is, as rendering gives it. Raises NotPicked, and Deferred."""
+        value = self._lookup(pick.read, slot_of, element)
+        if not isinstance(value, list | dict):
+            raise NotPicked
+        if not self._sound_whole(value, lasts=pick.read.kind != "item"):
+            raise NotPicked
+        return picked(pick, value, lambda read: self._lookup(read, slot_of, element))
+
+    def _sound_whole(self, value: Value, *, lasts: bool) -> bool:
+        """Does the evaluator take the value as it is? Looked at once, if others will read it: it `lasts`."""
+        known = self._sound.get(id(value))
+        if known is not None:
+            return known[1]
+        try:
+            sound = not celtypes.is_cut(value)
+        except ValueError:
+            sound = False
+        if lasts:
+            if len(self._sound) == _SOUND_MAX:
+                del self._sound[next(iter(self._sound))]
+            self._sound[id(value)] = value, sound  # held, so that the number stays its own
+        return sound
 
     def _seen(self, value: StoredValue) -> Value:
         """The value itself, as an expression sees it. Raises Deferred for a large one that is not loaded."""

@@ -1,0 +1,103 @@
+"""Expressions that only pick a part of one value, such as `read.lines[index].text`. Pure.
+
+The evaluator copies a list before it looks at one element, so that each of n elements of a fan-out
+which picks its own from another list costs n. A part is picked here; where there is none, or the
+evaluator might see it otherwise, it is asked.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from symphony.ports.values import Value
+from symphony.workflow.expressions.evaluation import Lookup, Program
+from symphony.workflow.expressions.scan import Found, Read, Token, tokens
+
+Step: TypeAlias = int | str | Read
+"""The number of an element, the name of a field, or what is read to know either."""
+
+_WHOLE: Final = frozenset({"port", "input", "state", "item"})
+"""The kinds of reads whose value is held as it is."""
+_DIGITS_MAX: Final = 9
+
+
+class Pick(NamedTuple):
+    """The part of the value of `read` that `steps` lead to; `counts`: only how many elements it has."""
+
+    read: Read
+    steps: tuple[Step, ...]
+    counts: bool = False
+
+
+class NotPicked(Exception):
+    """There is no such part, or the evaluator knows better."""
+
+
+def pick_of(program: Program) -> Pick | None:
+    """What the expression picks, if that is all it does and declared types change nothing of it."""
+    expression = program.expression
+    found = {one.start: one for one in expression.found}
+    texts = tokens(expression.original)
+    counts = len(texts) > 3 and [texts[0].text, texts[1].text, texts[-1].text] == ["size", "(", ")"]
+    if counts:
+        texts = texts[2:-1]
+    if not texts or (first := found.get(texts[0].start)) is None or first.read.kind not in _WHOLE:
+        return None
+    if program.makes_doubles(first.read):
+        return None
+    steps = _steps([token for token in texts if token.start >= first.end], found)
+    return Pick(first.read, tuple(steps), counts) if steps or (counts and steps is not None) else None
+
+
+def _steps(rest: Sequence[Token], found: dict[int, Found]) -> list[Step] | None:
+    steps, at = list[Step](), 0
+    while at < len(rest):
+        if rest[at].text == "." and at + 1 < len(rest) and rest[at + 1].kind == "ident":
+            steps.append(rest[at + 1].text)
+            at += 2
+            if at < len(rest) and rest[at].text == "(":
+                return None  # a function of the evaluator's
+        elif rest[at].text == "[" and at + 2 < len(rest):
+            step, at = _subscript(rest, at + 1, found)
+            if step is None or at >= len(rest) or rest[at].text != "]":
+                return None
+            steps.append(step)
+            at += 1
+        else:
+            return None
+    return steps
+
+
+def _subscript(rest: Sequence[Token], at: int, found: dict[int, Found]) -> tuple[Step | None, int]:
+    """What stands between brackets from `at` on, and the token after it."""
+    token = rest[at]
+    read = found.get(token.start)
+    if read is not None:
+        after = next((i for i in range(at, len(rest)) if rest[i].start >= read.end), len(rest))
+        return read.read, after
+    if token.kind == "number" and token.text.isdecimal() and len(token.text) <= _DIGITS_MAX:
+        return int(token.text), at + 1
+    inner = token.text[1:-1]
+    if token.kind == "string" and token.text[0] in "\"'" and not set(inner) & set("\\\"'\n\r"):
+        return inner, at + 1
+    return None, at
+
+
+def picked(pick: Pick, value: Value, lookup: Lookup) -> Value:
+    """The part of `value` that is picked, or how large it is. Raises NotPicked."""
+    for step in pick.steps:
+        key = lookup(step) if isinstance(step, Read) else step
+        if type(value) is list:
+            if type(key) is not int or not 0 <= key < len(value):
+                raise NotPicked
+            value = value[key]
+        elif type(value) is dict:
+            if type(key) is not str or key not in value:
+                raise NotPicked
+            value = value[key]
+        else:
+            raise NotPicked
+    if not pick.counts:
+        return value
+    if isinstance(value, list | dict):
+        return len(value)
+    raise NotPicked
