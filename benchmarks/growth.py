@@ -9,10 +9,12 @@ A curve is one function, decorated with `curve`: it gets the size and gives what
 python benchmarks/growth.py [WORD ...]; prints one JSON line. Words choose curves by their names.
 """
 
+import asyncio
+import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,8 @@ from measuring import Figure, line
 
 from symphony.app import Symphony
 from symphony.app.preparing import prepared_workflow
+from symphony.ports.runs import RunResult
+from symphony.sdk import operator
 from symphony.workflow import dumps, loads
 from symphony.workflow.documents import format_named
 from symphony.workflow.files import Resolver, read_bytes
@@ -143,6 +147,45 @@ def ready_control(nodes: int) -> Timed:
 def ready_conditions(nodes: int) -> Timed:
     """Nodes with a condition of their own; what the CEL library found is remembered."""
     return made_ready(graphs.conditions(nodes))
+
+
+# Runs.
+
+
+@operator("growth.count", version="1.0.0", pure=True)
+async def count(numbers: list[int]) -> int:
+    """How many numbers there are."""
+    return len(numbers)
+
+
+def elements(size: int, name: str, inputs: Mapping[str, str]) -> Timed:
+    """A run in memory of a fan-out over a list of numbers, from the text of its workflow to its result."""
+    nodes = {
+        "r": {"operator": "debug.value", "inputs": {"value": [*range(size)]}},
+        "each": {"operator": name, "for_each": "r.result", "inputs": inputs},
+    }
+    document = json.dumps({"name": "growth", "nodes": nodes})
+
+    async def ran() -> RunResult:
+        async with Symphony.open(memory=True, operators=[count]) as symphony:
+            result = await (await symphony.start(loads(document, "json"))).result()
+            if result.status != "succeeded":
+                raise RuntimeError(f"the benchmark's own run {result.status}: {result.error}")
+            return result
+
+    return lambda: asyncio.run(ran())
+
+
+@curve("run elements that pick their own from a list", 1_000)
+def picking(size: int) -> Timed:
+    """Each element reads one of a list by its number."""
+    return elements(size, "debug.value", {"value": "${{ r.result[index] }}"})
+
+
+@curve("run elements that are given a whole list", 1_000)
+def sharing(size: int) -> Timed:
+    """A list in a port with a type, the same for all elements."""
+    return elements(size, "growth.count", {"numbers": "${{ r.result }}"})
 
 
 if __name__ == "__main__":

@@ -8,8 +8,13 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony
+from symphony.pit.tracker.nodes.checking import Checked, check_inputs
+from symphony.pit.tracker.nodes.work import Work
 from symphony.ports.runs import RunResult
+from symphony.ports.values import StoredValue
 from symphony.workflow import loads
+from symphony.workflow.checks import check_of
+from symphony.workflow.types import parse_type
 
 
 class Counts(TypedDict):
@@ -61,3 +66,33 @@ def test_an_integer_that_a_double_would_change_is_refused(name: str, count: int)
         error = ran(name, total, count).nodes["a"].error
         assert error is not None
         assert (error.code, str(total) in error.message) == ("type-mismatch", True)
+
+
+def test_a_list_that_all_elements_share_is_checked_once() -> None:
+    calls = 0
+
+    def check(value: StoredValue) -> str | None:
+        nonlocal calls
+        calls += 1
+        return None if value else "nothing"
+
+    shared, others = list(range(100)), [list(range(100)) for _ in range(20)]
+    checked = Checked()
+    work = Work(name="n", node=loads("name: w\nnodes: {n: {operator: debug.value}}", "yaml").nodes["n"],
+                inputs={}, input_checks={"all": check})  # fmt: skip
+    for _ in range(50):
+        check_inputs(work, {"all": shared}, checked)
+    assert calls == 1
+    for other in others:  # which are not remembered for ever
+        check_inputs(work, {"all": other}, checked)
+    check_inputs(work, {"all": shared}, checked)
+    assert calls == 22
+
+
+def test_what_fits_one_port_is_checked_for_another() -> None:
+    checked, value = Checked(), list(range(100))
+    integers, texts = check_of(parse_type("list[integer]")), check_of(parse_type("list[string]"))
+    checked.note(value, integers)
+    assert checked.fits(value, integers)
+    assert not checked.fits(value, texts)
+    assert not checked.fits([*value], integers)

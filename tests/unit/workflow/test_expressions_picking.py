@@ -56,8 +56,8 @@ def test_a_part_that_is_picked_is_what_the_evaluator_gives(
 @pytest.mark.parametrize(
     "text",
     ["r.result[index] + 1", "r.result.map(x, x)", "[r.result[0]]", "r.result[index + 1]",
-     "size(r.result) + 1", "r.result[-1]", "r.result[1u]", 'r.result["a\\n"]', "r.result[0x1]", "r.result.size()",
-     "r[index]", "env.A[0]", "size(r.result) == size(item)"],
+     "size(r.result) + 1", "r.result[-1]", "r.result[1u]", 'r.result["a\\n"]', "r.result[0x1]",
+     "r.result.size()", "r[index]", "env.A[0]", "size(r.result) == size(item)"],
 )  # fmt: skip
 def test_what_does_more_is_left_to_the_evaluator(text: str) -> None:
     assert template(text).pick is None

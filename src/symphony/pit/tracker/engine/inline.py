@@ -45,7 +45,7 @@ class Inline:
         self._store = store
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._transitions, self._now, self._inputs = transitions, clock.now_s, bindings.inputs
-        self._gave = transitions.gave
+        self._gave, self._checked = transitions.gave, executor.store.checked
         self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
 
     def run(self, slot: int, work: Work) -> None:
@@ -86,7 +86,7 @@ class Inline:
         operator = work.operator
         assert operator is not None
         if work.typed_inputs:
-            check_inputs(work, inputs)
+            check_inputs(work, inputs, self._checked)
         for value in inputs.values():
             if type(value) is ArtifactRef:
                 inputs = {**self._executor.store.loaded(work, inputs)}

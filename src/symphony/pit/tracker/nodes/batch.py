@@ -148,7 +148,7 @@ class Batch:
         attempt, executor = member.attempt, self.executor
         try:
             if attempt.work.typed_inputs:
-                check_inputs(attempt.work, attempt.inputs)
+                check_inputs(attempt.work, attempt.inputs, executor.store.checked)
             if not member.worth.cheap and executor.hits.may_keep(attempt):
                 member.seen = Seen()
                 member.key = executor.result_keys.key(attempt, member.seen, self._known)

@@ -1,23 +1,56 @@
 """Values against the types of a node's ports. Pure."""
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.nodes.work import Work
 from symphony.ports.values import StoredValue, Value
+from symphony.workflow.checks import Check
 
 V = TypeVar("V", Value, StoredValue)
 
 
-def check_inputs(work: Work, inputs: Mapping[str, StoredValue]) -> None:
+_LONG: Final = 64
+_KNOWN_MAX: Final = 16
+
+
+class Checked:
+    """Long lists and maps that were found to fit: the elements of a fan-out may all be given the same one.
+
+    One for a run: it holds what it knows. Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[StoredValue, Check]] = {}  # held, so that the number stays the value's
+
+    def fits(self, value: StoredValue, check: Check) -> bool:
+        """Has `note` been told that the check found nothing wrong with this very value?"""
+        found = self._known.get(id(value))
+        return found is not None and found[1] is check
+
+    def note(self, value: StoredValue, check: Check) -> None:
+        """The check has found nothing wrong with the value."""
+        if len(self._known) >= _KNOWN_MAX:
+            self._known.clear()
+        self._known[id(value)] = value, check
+
+
+def check_inputs(work: Work, inputs: Mapping[str, StoredValue], checked: Checked) -> None:
     """Raises SymphonyError `type-mismatch` for a value that its port does not take."""
     checks = work.input_checks
     for name, value in inputs.items():
         check = checks.get(name)
-        if check is not None and (why := check(value)) is not None:
+        if check is None:
+            continue
+        long = isinstance(value, list | dict) and len(value) > _LONG
+        if long and checked.fits(value, check):
+            continue
+        if (why := check(value)) is not None:
             kind = (work.input_ports or {})[name].type
             raise SymphonyError(f"input {name}: {why}", code="type-mismatch", hint=f"{name} takes {kind}")
+        if long:
+            checked.note(value, check)
 
 
 def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:

@@ -92,5 +92,5 @@ class Executor(Resources):
 
     def _checked(self, attempt: NodeAttempt) -> bool:
         """May the result be kept for other runs? Raises `type-mismatch`."""
-        check_inputs(attempt.work, attempt.inputs)
+        check_inputs(attempt.work, attempt.inputs, self.store.checked)
         return self.hits.may_keep(attempt)

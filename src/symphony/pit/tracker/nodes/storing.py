@@ -8,7 +8,7 @@ import msgspec
 from symphony.pit.artifacts.codec import body_of, decode_sealed, encode_value, value_digest, value_of
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
-from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
+from symphony.pit.tracker.nodes.checking import Checked, check_inputs, check_outputs
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.resources import Resources
@@ -35,6 +35,7 @@ class ValueStore:
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
         self._artifacts, self._sealer = resources.artifacts, resources.sealer
+        self.checked = Checked()
 
     # ---- loading --------------------------------------------------------------------------
 
@@ -60,7 +61,8 @@ class ValueStore:
         Raises SymphonyError `type-mismatch`.
         """
         plain = self.all_plain(inputs)
-        check_inputs(work, {k: plain[k] for k, v in inputs.items() if isinstance(v, ArtifactRef)})
+        loaded = {k: plain[k] for k, v in inputs.items() if isinstance(v, ArtifactRef)}
+        check_inputs(work, loaded, self.checked)
         return plain
 
     # ---- storing --------------------------------------------------------------------------
