@@ -195,4 +195,5 @@ def test_an_element_that_picks_its_own_from_a_list_costs_the_same_however_long_t
         assert asyncio.run(run()).outputs["out"] == list(range(count))
         return read
 
+    counted(1)  # what is remembered of the text
     assert counted(400) == counted(100)
