@@ -1,14 +1,18 @@
 """A run in this process, for whoever started it."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from symphony.app.live import LiveBus
+from symphony.pit.tracker.core.overview import overview_of
+from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.store.journal import Request
 from symphony.pit.tracker.store.logs import RunLog
+from symphony.ports.insight import Overview
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
 from symphony.ports.values import ArtifactRef, Value
 
@@ -31,6 +35,22 @@ class Progress:
     """The last few results, the newest last."""
 
 
+class Seen:
+    """How a run went: once it has ended this is worked out once, whoever asks from whichever thread."""
+
+    def __init__(self, replay: Replay) -> None:
+        self._replay, self._lock = replay, threading.Lock()
+        self._found: Overview | None = None
+
+    def overview(self) -> Overview:
+        """How it stands, or went. Blocking: a second for some hundred thousand elements."""
+        with self._lock:
+            found = self._found or overview_of(self._replay)
+            if self._replay.ended is not None:
+                self._found = found
+            return found
+
+
 class RunHandle:
     """A run in this process."""
 
@@ -38,6 +58,7 @@ class RunHandle:
         self,
         run_id: str,
         engine: Engine,
+        seen: Seen,
         task: "asyncio.Task[RunResult]",
         log: RunLog,
         live: LiveBus,
@@ -47,6 +68,8 @@ class RunHandle:
     ) -> None:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
         self.unhidden = unhidden
+        self.overview = seen.overview
+        """How the run stands or went, in a size that does not grow with its elements."""
         self.run_id, self._engine, self._task, self._log, self._live = run_id, engine, task, log, live
         self.marks = marks
         """What every process of the run carries in its environment."""

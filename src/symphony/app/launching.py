@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from symphony.app.handle import RunHandle
+from symphony.app.handle import RunHandle, Seen
 from symphony.app.journals import Owned, in_thread
 from symphony.app.models import keys_of
 from symphony.app.parts import Parts
@@ -325,6 +325,7 @@ class Launcher:
         known: int = 0,
     ) -> RunHandle:
         engine, log = self._engine(prepared, store)
+        seen = Seen(engine.replay)
         self.ran, job, marks = True, prepared.job, marks_of(prepared.job.run_id, self._parts.home)
 
         async def run() -> RunResult:
@@ -339,7 +340,7 @@ class Launcher:
                 store.close()  # it is closed already, unless the engine never came to it
                 log.close()
                 if owned is not None:
-                    self._remember(prepared, engine, store)
+                    self._remember(prepared, engine, store, seen)
                     owned.release()
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
@@ -351,13 +352,16 @@ class Launcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return RunHandle(
-            job.run_id, engine, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
+            job.run_id, engine, seen, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
         )
 
-    def _remember(self, prepared: Prepared, engine: Engine, store: JournalStore) -> None:
+    def _remember(self, prepared: Prepared, engine: Engine, store: JournalStore, seen: Seen) -> None:
         """Lists know the run that has ended; this is written soon, together with others."""
+        shares = isinstance(store, SegmentStore)
         stamp = store.stamp() if isinstance(store, SegmentStore) else None
-        self._parts.runs.ended(prepared.meta, prepared.job.workflow.name, engine.replay, stamp)
+        # How a run went that shares a segment is worked out of its few records in no time.
+        told = None if shares else seen.overview
+        self._parts.runs.ended(prepared.meta, prepared.job.workflow.name, engine.replay, stamp, told)
         if self._writing is None:
             self._writing = asyncio.get_running_loop().call_later(INDEX_AFTER_S, self._write)
 
@@ -385,4 +389,4 @@ class Launcher:
             return msgspec.structs.replace(result, outputs=opened_outputs(ended[1], prepared.sealer))
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
-        return RunHandle(run_id, engine, task, log, self._parts.live)
+        return RunHandle(run_id, engine, Seen(engine.replay), task, log, self._parts.live)

@@ -10,6 +10,7 @@ from symphony.commons.moments import local
 if TYPE_CHECKING:
     from symphony.commons.errors import SymphonyError
     from symphony.ports.artifacts import ArtifactRecord
+    from symphony.ports.insight import Line, Overview
     from symphony.ports.runs import RunEvent, RunResult, RunSummary
     from symphony.ports.values import StoredValue
     from symphony.workflow.catalog import ModelInfo, OperatorInfo, Port
@@ -59,6 +60,37 @@ def nodes_text(run: "RunResult") -> str:
     text = output.table(rows, ("NODE", "STATUS", "TRIES", "TOOK", ""))
     more = len(run.nodes) - _NODES_MAX
     return text + (f"… and {more:,} more: --json shows them all\n" if more > 0 else "")
+
+
+def lines_text(overview: "Overview") -> str:
+    """One line for each node, its elements and rounds counted; of very many the first ones."""
+    rows = []
+    for line in overview.lines:
+        took = "" if line.took_s is None else output.duration(line.took_s)
+        rows.append((_counted(line), str(line.status), str(line.attempts or ""), took, _about(line)))
+    if not rows:
+        return ""
+    text = output.table(rows, ("NODE", "STATUS", "TRIES", "TOOK", ""))
+    more = overview.lines_more
+    return text + (f"… and {more:,} more: --json shows them all\n" if more > 0 else "")
+
+
+def _counted(line: "Line") -> str:
+    number = sum(line.statuses.values())
+    return f"{line.name} x{number:,}" if number > 1 else line.name
+
+
+def _about(line: "Line") -> str:
+    parts = []
+    if len(line.statuses) > 1:
+        parts.append(", ".join(f"{number:,} {status}" for status, number in sorted(line.statuses.items())))
+    if line.error is not None:
+        parts.append(output.brief(f"[{line.error.code}] {line.error.message}", 80))
+    if line.cached_from is not None:
+        parts.append(f"from run {line.cached_from}")
+    if line.asks is not None:
+        parts.append(output.brief(f"asks: {line.asks}", 80))
+    return "; ".join(parts)
 
 
 def event_text(event: "RunEvent") -> str:

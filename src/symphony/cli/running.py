@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, Self, TypeVar
@@ -29,7 +29,8 @@ from symphony.commons.processes import (
     kill_descendants,
 )
 from symphony.commons.unicode import described
-from symphony.ports.runs import RunEvent, RunResult, RunStatus
+from symphony.ports.insight import Overview
+from symphony.ports.runs import RunResult, RunStatus
 
 S = TypeVar("S")
 
@@ -51,8 +52,8 @@ class Outcome:
     result: RunResult = field(repr=False)  # asyncio spells what its main task gave, twice
     elapsed_s: float
     stopped_by: int | None
-    events: Sequence[RunEvent] = field(default=(), repr=False)
-    """All that happened, where that was asked for."""
+    overview: Overview | None = field(default=None, repr=False)
+    """How the run went, where that was asked for."""
 
     @property
     def status(self) -> int:
@@ -97,11 +98,11 @@ async def conduct(
     view: View,
     after: Callable[[S, Outcome], None],
     *,
-    keep_events: bool = False,
+    chart: bool = False,
 ) -> Outcome:
     """Open, begin, watch to the end; `after` prints while what was opened is still open.
 
-    `keep_events`: the outcome holds everything that happened. No process that was begun meanwhile
+    `chart`: the outcome tells how the run went. No process that was begun meanwhile
     is left when this returns or raises, wherever it went.
     """
     began_s = time.monotonic()
@@ -114,11 +115,8 @@ async def conduct(
             with signals.cancelling(handle.cancel):
                 result = await _watched(handle, view)
             elapsed_s = time.monotonic() - began_s
-            events: list[RunEvent] = []
-            if keep_events:
-                with suppress(SymphonyError):  # somebody has moved the home meanwhile
-                    events = [event async for event in handle.events()]
-            outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, events=events)
+            seen = handle.overview() if chart else None
+            outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, overview=seen)
             after(opened, outcome)
             output.flush()  # what comes now may be cut short by a signal
     return outcome

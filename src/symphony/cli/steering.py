@@ -170,9 +170,7 @@ def _conduct(opened: "Symphony", begin: Begin, title: str, *, as_json: bool, qui
     view = running.view_for(title, quiet=quiet)
     chart = not quiet and not as_json
     report_on = reporting.Report(as_json=as_json, chart=chart)
-    return running.drive(
-        lambda: running.conduct(opened, begin, view, report_on.after, keep_events=chart)
-    ).status
+    return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart)).status
 
 
 def _answer(

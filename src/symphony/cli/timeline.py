@@ -7,7 +7,8 @@ from symphony.cli import gantt, output, spelling
 from symphony.pit.tracker.core.replay import usage_value
 from symphony.pit.tracker.insight.history import History, Step
 from symphony.pit.tracker.insight.outline import Outline, kind_of, settled
-from symphony.pit.tracker.insight.summary import Summary, summarise
+from symphony.pit.tracker.insight.summary import summarise
+from symphony.ports.insight import Overview
 from symphony.ports.models import Usage
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ def look(stream: TextIO | None, *, rows_max: int = gantt.ROWS_MAX) -> gantt.Look
     )
 
 
-def text(seen: Seen, look: gantt.Look) -> str:
+def text(overview: Overview, look: gantt.Look) -> str:
     """The chart and the summary, or nothing of a run in which nothing ran."""
-    chart = gantt.chart(seen.history, seen.outline, look)
-    return chart and chart + summary_text(summarise(seen.history))
+    chart = gantt.chart(overview, look)
+    return chart and chart + summary_text(overview)
 
 
-def summary_text(summary: Summary) -> str:
+def summary_text(summary: Overview) -> str:
     """What took long, what was tried again, what was reused; a line each, only where there is some."""
     lines = []
     if len(summary.slowest) > 1:

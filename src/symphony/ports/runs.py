@@ -79,6 +79,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How many of the workflow's own nodes stand where; elements, rounds and inner nodes do not count."""
     usage: Usage | None = None
     """What models used in the whole run."""
+    took_s: float | None = None
+    """From its beginning to its end; None while it goes on."""
 
     def __repr__(self) -> str:
         """Short, whatever the run gave: asyncio spells what tasks return, each time it looks for a signal."""

@@ -1,35 +1,46 @@
 """The chart of a run: rows, bars, and pages of every width."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.cli import gantt, output, timeline
-from symphony.pit.tracker.insight.history import History
-from symphony.pit.tracker.insight.outline import Outline
-from symphony.pit.tracker.insight.summary import summarise
-from symphony.ports.runs import RunEvent
-from symphony.ports.values import Value
-from symphony.workflow import Workflow
+from symphony.pit.tracker.core.overview import overview_of
+from symphony.pit.tracker.core.plan import Plan, PlanNode, make_plan
+from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.replay import Replay
+from symphony.ports.insight import Overview
 
-OUTLINE = Outline(Workflow(name="any"))
-
-
-def event(at: float, type: str, node: str | None = None, **data: Value) -> RunEvent:
-    return RunEvent(seq=1, type=type, at=at, node=node, data=data)
+DONE = b"\x80"
 
 
-def ran(*spans: tuple[str, float, float]) -> History:
-    found = [event(0, "run.started")]
-    for name, start, end in spans:
-        found += [
-            event(start, "node.started", name, attempt=1),
-            event(end, "node.finished", name, duration_ms=(end - start) * 1000),
-        ]
-    return History([*found, event(max(end for *_, end in spans), "run.finished", status="succeeded")])
+def plan_of(*names: str, below: dict[int, Plan] | None = None) -> Plan:
+    return make_plan([PlanNode(name, attempts=2) for name in names], [()] * len(names), below)
+
+
+def seen(plan: Plan, records: Sequence[Record]) -> Overview:
+    replay = Replay(plan, limit=10_000)
+    for record in records:
+        replay.apply(record)
+    return overview_of(replay)
+
+
+def finished(slot: int, start: float, end: float) -> Record:
+    return (Code.FINISHED, slot, end, start, DONE, None, None)
+
+
+def ran(*spans: tuple[str, float, float]) -> Overview:
+    nodes = [finished(slot, start, end) for slot, (_, start, end) in enumerate(spans)]
+    ended = max(end for *_, end in spans)
+    return seen(
+        plan_of(*(name for name, *_ in spans)),
+        [(Code.BEGUN, 0, 0.0, 1), *nodes, (Code.ENDED, 0, ended, "succeeded", None, None)],
+    )
 
 
 def test_bars_stand_where_their_nodes_ran() -> None:
-    text = gantt.chart(ran(("a", 0, 5), ("b", 5, 10)), OUTLINE, gantt.Look(width=41))
+    text = gantt.chart(ran(("a", 0, 5), ("b", 5, 10)), gantt.Look(width=41))
     assert text.splitlines() == [
         "           0             10.0 s",
         "✓ a        ██████████               5.0 s",
@@ -38,38 +49,49 @@ def test_bars_stand_where_their_nodes_ran() -> None:
 
 
 def test_thousands_of_elements_are_one_row() -> None:
-    text = gantt.chart(ran(*((f"each[{i}]", i, i + 1) for i in range(5_000))), OUTLINE, gantt.Look(width=80))
+    count = 5_000
+    elements = [finished(1 + i, i, i + 1) for i in range(count)]
+    found = seen(
+        plan_of("each"),
+        [(Code.BEGUN, 0, 0.0, 1), (Code.EXPANDED, 0, 0.0, count), *elements, finished(0, 0, count)],
+    )
+    text = gantt.chart(found, gantt.Look(width=80))
     assert len(text.splitlines()) == 2
     assert "each x5,000" in text
 
 
 def test_rounds_and_inner_nodes_stand_below_theirs() -> None:
-    history = ran(("loop#0.a", 1, 2), ("loop#0.b", 2, 3), ("loop#1.a", 3, 4), ("loop#1.b", 4, 5), ("z", 0, 6))
-    rows = gantt.rows_of(history, OUTLINE)
-    assert [row.name for row in rows] == ["z", "loop", "loop.a", "loop.b"]
-    assert [row.steps for row in rows] == [1, 0, 2, 2]
+    plan = plan_of("loop", "z", below={0: plan_of("a", "b")})
+    records: list[Record] = [(Code.BEGUN, 0, 0.0, 1), (Code.OPENED, 0, 0.5, 0, DONE)]
+    records += [finished(2, 1, 2), finished(3, 2, 3), (Code.OPENED, 0, 3.0, 1, DONE)]
+    records += [finished(4, 3, 4), finished(5, 4, 5), finished(0, 0.5, 5), finished(1, 0, 6)]
+    found = seen(plan, records)
+    assert [bar.name for bar in found.bars] == ["z", "loop", "loop.a", "loop.b"]
+    assert [bar.steps for bar in found.bars] == [1, 0, 2, 2]
+    assert [line.name for line in found.lines] == ["loop", "loop.a", "loop.b", "z"]
 
 
 def test_a_failed_attempt_and_the_time_of_waiting_are_marked() -> None:
-    history = History([
-        event(0, "run.started"),
-        event(5, "node.started", "a", attempt=1),
-        event(6, "node.failed", "a", duration_ms=1000.0, error={"code": "x", "message": "y"}),
-        event(8, "node.retrying", "a"),
-        event(9, "node.started", "a", attempt=2),
-        event(10, "node.finished", "a", duration_ms=1000.0),
+    found = seen(plan_of("a"), [
+        (Code.BEGUN, 0, 0.0, 1),
+        (Code.STARTED, 0, 5.0, 1),
+        (Code.FAILED, 0, 6.0, 5.0, ("x", "y", None), 0),
+        (Code.RETRY_DUE, 0, 8.0),
+        (Code.STARTED, 0, 9.0, 2),
+        finished(0, 9, 10),
     ])  # fmt: skip
-    row = gantt.chart(history, OUTLINE, gantt.Look(width=60)).splitlines()[1]
+    row = gantt.chart(found, gantt.Look(width=60)).splitlines()[1]
     assert "✗" in row
     assert "·" in row
-    assert "retried  1 retry: a" in timeline.summary_text(summarise(history))
+    assert "retried  1 retry: a" in timeline.summary_text(found)
 
 
 def test_of_too_many_rows_failures_and_the_longest_stay() -> None:
-    spans = [(f"n{i}", float(i), i + 1 + i / 100) for i in range(100)]
-    history = ran(*spans)
-    history.add(event(1000, "node.failed", "tiny", duration_ms=0.0, error={"code": "x", "message": "y"}))
-    rows = gantt.chart(history, OUTLINE, gantt.Look(width=80, rows_max=10)).splitlines()
+    records: list[Record] = [(Code.BEGUN, 0, 0.0, 1)]
+    records += [finished(i, float(i), i + 1 + i / 100) for i in range(100)]
+    records.append((Code.FAILED, 100, 1000.0, 1000.0, ("x", "y", None), 1))
+    found = seen(plan_of(*(f"n{i}" for i in range(100)), "tiny"), records)
+    rows = gantt.chart(found, gantt.Look(width=80, rows_max=10)).splitlines()
     assert len(rows) == 12
     assert any("tiny" in row for row in rows)
     assert any("n99" in row for row in rows)
@@ -77,8 +99,8 @@ def test_of_too_many_rows_failures_and_the_longest_stay() -> None:
 
 
 def test_a_run_in_which_nothing_ran_has_no_chart() -> None:
-    assert gantt.chart(History([event(0, "run.started")]), OUTLINE, gantt.Look(width=80)) == ""
-    assert gantt.chart(History([]), OUTLINE, gantt.Look(width=80)) == ""
+    assert gantt.chart(seen(plan_of("a"), [(Code.BEGUN, 0, 0.0, 1)]), gantt.Look(width=80)) == ""
+    assert gantt.chart(seen(plan_of("a"), []), gantt.Look(width=80)) == ""
 
 
 names = st.text(st.characters(exclude_characters="[].#"), min_size=1, max_size=40)
@@ -86,15 +108,15 @@ times = st.floats(min_value=0, max_value=1e6)
 
 
 @given(
-    st.lists(st.tuples(names, times, times), min_size=1, max_size=30),
+    st.lists(st.tuples(names, times, times), min_size=1, max_size=30, unique_by=lambda one: one[0]),
     st.integers(min_value=20, max_value=200),
     st.booleans(),
 )
 def test_no_line_is_wider_than_the_page_whatever_names_and_times(
     spans: list[tuple[str, float, float]], width: int, unicode: bool
 ) -> None:
-    history = ran(*((name, min(a, b), max(a, b)) for name, a, b in spans))
-    text = gantt.chart(history, OUTLINE, gantt.Look(width=width, unicode=unicode))
+    seen = ran(*((name, min(a, b), max(a, b)) for name, a, b in spans))
+    text = gantt.chart(seen, gantt.Look(width=width, unicode=unicode))
     assert text.endswith("\n")
     assert unicode or text.isascii()
     assert "\x1b" not in text

@@ -6,14 +6,16 @@ from decimal import Decimal
 import pytest
 
 from symphony import Symphony, WorkflowBuilder, operator
-from symphony.cli import gantt
 from symphony.pit.tracker.core.names import folded, parent_of
-from symphony.pit.tracker.insight.history import INTERRUPTED, History
+from symphony.pit.tracker.core.overview import overview_of
+from symphony.pit.tracker.core.replay import INTERRUPTED, LazyNodes
+from symphony.pit.tracker.insight.history import History
 from symphony.pit.tracker.insight.metrics import measure
 from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.pit.tracker.insight.summary import summarise
+from symphony.ports.insight import Overview
 from symphony.ports.models import Usage
-from symphony.ports.runs import NodeStatus, RunEvent
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult
 from symphony.ports.values import Value
 from symphony.testing import fake_operator, run, workflow
 from symphony.workflow import loads
@@ -184,6 +186,11 @@ async def test_the_events_of_a_real_run_give_the_same_durations_as_its_result() 
     assert history.status is result.status
 
 
+def seen(result: RunResult) -> Overview:
+    assert isinstance(result.nodes, LazyNodes)
+    return overview_of(result.nodes.replay())
+
+
 def test_a_failure_that_its_node_handles_counts_as_what_is_made_of_it() -> None:
     made = workflow("""
         name: Handled
@@ -195,7 +202,7 @@ def test_a_failure_that_its_node_handles_counts_as_what_is_made_of_it() -> None:
     outcome.assert_succeeded()
     stats = measure(outcome.history, Outline(made), "succeeded")
     assert stats.kinds["operator", "history.bad"].statuses == {NodeStatus.SKIPPED: 1, NodeStatus.SUCCEEDED: 1}
-    rows = {row.name: row.status for row in gantt.rows_of(outcome.history, Outline(made))}
+    rows = {row.name: row.status for row in seen(outcome.result).bars}
     assert rows == {name: node.status for name, node in outcome.result.nodes.items()}
 
 
@@ -236,8 +243,7 @@ def test_a_real_run_of_loops_in_a_fan_out_is_folded_and_its_inner_nodes_are_know
     assert stats.kinds["operator", "history.slow"].steps == 4
     assert stats.kinds["operator", "history.slow"].queue.total_s < 1
     assert stats.kinds["control", "loop"].steps == 2
-    rows = gantt.rows_of(history, outline)
-    assert [(row.name, row.steps) for row in rows] == [
+    assert [(row.name, row.steps) for row in seen(outcome.result).bars] == [
         ("words", 1), ("each", 0), ("each.one", 4), ("each.two", 4),
     ]  # fmt: skip
 

@@ -106,7 +106,7 @@ def test_nodes_that_are_made_late_are_those_made_at_once() -> None:
     replay = Replay(make_plan([PlanNode("a"), PlanNode("b")], [(), ()]), limit=2)
     replay.apply((Code.BEGUN, 0, 1.0, 1))
     replay.apply((Code.FINISHED, 0, 3.0, 2.0, b"\x80", None, None))
-    late = LazyNodes(replay)
+    late = LazyNodes(lambda: replay)
     assert (list(late), len(late), dict(late)) == (["a", "b"], 2, replay.nodes())
     assert late["a"].duration_ms == 1000.0
 

@@ -90,9 +90,5 @@ def command(
 
     view = running.view_for(workflow.name, quiet=quiet)
     chart = not quiet and not as_json
-    report_on = reporting.Report(
-        as_json=as_json, resumable=not memory, chart=chart, workflow=workflow, children=prepared.children
-    )
-    return running.drive(
-        lambda: running.conduct(opened, begin, view, report_on.after, keep_events=chart)
-    ).status
+    report_on = reporting.Report(as_json=as_json, resumable=not memory, chart=chart)
+    return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart)).status

@@ -51,8 +51,9 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
 
 @command.command()
 @options.run_argument
+@click.option("--elements", is_flag=True, help="List each element and round, not only nodes.")
 @options.as_json("Print what `run --json` prints, with the times of every step and a summary.")
-def show(run: str, as_json: bool) -> int:
+def show(run: str, elements: bool, as_json: bool) -> int:
     """Show one run: its nodes over time, what took long, its outputs, what went wrong."""
     from symphony.app import Symphony
     from symphony.cli import blocks, ending, listing, spelling, timeline
@@ -60,19 +61,21 @@ def show(run: str, as_json: bool) -> int:
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
-    result, insight = symphony.runs.result(run_id), Insight(symphony.runs)
-    seen = timeline.Seen(insight.history(run_id), insight.outline(run_id))
+    result = symphony.runs.result(run_id)
     if as_json:
+        insight = Insight(symphony.runs)
+        seen = timeline.Seen(insight.history(run_id), insight.outline(run_id))
         about = timeline.document(seen, symphony.runs.meta(run_id))
         output.say_json(spelling.result(result) | about)
         return 0
     page = blocks.Page(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
-    took = seen.history.took_s if seen.history.ended_at is not None else None
-    parts = [ending.closing_text(result, took, page) + "\n", listing.nodes_text(result)]
-    parts.append(timeline.text(seen, timeline.look(sys.stdout)))
+    overview = symphony.runs.overview(run_id)
+    parts = [ending.closing_text(result, result.took_s, page) + "\n"]
+    parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview))
+    parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     parts += [ending.outputs_text(result, symphony.artifacts.path), ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
-    if words := ending.advice(result, seen.history.answered):
+    if words := ending.advice(result, symphony.runs.answered(run_id)):
         output.note(words)
     return 0
 

@@ -3,8 +3,9 @@
 Recovery, `runs show` and the live event stream all go through here, so that they agree.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from typing import TypeAlias
 
 import msgspec
 
@@ -63,6 +64,10 @@ _SLOTLESS = frozenset({Code.BEGUN, Code.RESUMED, Code.CANCEL, Code.ENDED, Code.P
 _ENDINGS = frozenset({Code.FINISHED, Code.FAILED, Code.SKIPPED, Code.CANCELLED})
 _FINISHED = Code.FINISHED  # a global is found in a tenth of the time that a member of an enum takes
 _FINISHED_FIELDS = 7  # without usage
+Attempt: TypeAlias = tuple[float, float, str | None, float | None]
+"""Start, end, error, and when the next one could begin; epoch seconds, None where it is not known."""
+INTERRUPTED = "interrupted"
+"""The error code of an attempt whose process died."""
 
 
 class Replay:
@@ -79,6 +84,13 @@ class Replay:
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
         self.due: dict[int, float] = {}  # until when slots wait, for a moment or for a person
         self.asked: dict[int, str] = {}  # what people are asked
+        self.owners: list[float] = []  # when processes took the run over
+        self.opened: dict[int, float] = {}  # when fan-outs were expanded
+        self.frames_at: list[float] = []  # when frames were opened, those of the machine but its root
+        self.tries: dict[int, list[Attempt]] = {}  # by slot its attempts that others followed
+        self.idle: set[int] = set()  # slots that were skipped or cancelled while nothing ran
+        self._lost: set[int] = set()  # slots whose attempt died with its process
+        self._last = 0.0
         self.retried: set[int] = set()  # numbers of the failures after which another attempt followed
         self.causes: dict[int, ErrorTuple] = {}  # by number, of records whose slot failed before
         self.begun_at: float | None = None
@@ -135,6 +147,8 @@ class Replay:
         if len(record) < 3 or not isinstance(record[1], int):
             raise SerializationFailed("a journal record is cut short")
         code, slot, at = record[0], record[1], number(record[2])
+        if at > self._last:
+            self._last = at
         if (usage := usage_of(record)) is not None:
             self.usage[slot] = self.usage.get(slot, Usage()) + usage
         if code in _ENDINGS:
@@ -144,6 +158,10 @@ class Replay:
             case Code.OPENED:
                 if not record[3]:  # the first round of an attempt, or a sub-workflow
                     self.started[slot] = at
+                if self.machine.frame(slot).stopping is None:
+                    self.frames_at.append(at)
+            case Code.EXPANDED:
+                self.opened[slot] = at
             case Code.PARKED:
                 self.started[slot], self.due[slot] = at, number(record[3])
             case Code.ASKED:
@@ -152,15 +170,20 @@ class Replay:
                     self.due[slot] = number(record[4])
             case Code.BEGUN | Code.RESUMED:
                 self.begun_at = at if self.begun_at is None else self.begun_at
+                self._lose_attempts()
+                self.owners.append(at)
                 self.owner = integer(record[3])
             case Code.STARTED:
                 self.started[slot] = at
                 self.announced.add(slot)
+                self._lost.discard(slot)
             case Code.FINISHED:
                 if len(record) < _FINISHED_FIELDS:
                     raise SerializationFailed("a journal record is cut short")
                 self._note_finished(record)
             case Code.FAILED | Code.SKIPPED | Code.SUSPENDED | Code.CANCELLED | Code.RETRY_DUE | Code.AGAIN:
+                if slot not in self.announced and code in (Code.SKIPPED, Code.CANCELLED):
+                    self.idle.add(slot)
                 self.announced.discard(slot)
                 self._note_failure(code, slot, at, record)
             case Code.ENDED:
@@ -197,6 +220,31 @@ class Replay:
             self.causes[self.seq] = self.errors[slot]
         if code == Code.FAILED and self.machine.tried_again(slot, final=bool(record[5])):
             self.retried.add(self.seq)
+            code_ = "failed" if error is None else error[0]
+            self.tries.setdefault(slot, []).append((self.started[slot], at, code_, None))
+        elif code == Code.RETRY_DUE and slot in self.tries:
+            *before, (started, finished, why, _) = self.tries[slot]
+            self.tries[slot] = [*before, (started, finished, why, at)]
+
+    def _lose_attempts(self) -> None:
+        """What ran in the process before died with it: when, nobody saw."""
+        last = self.last_at
+        for slot in self.announced - self._lost:
+            if self.machine.status[slot] == Status.RUNNING:
+                self._lost.add(slot)
+                self.tries.setdefault(slot, []).append((self.started[slot], last, INTERRUPTED, None))
+
+    @property
+    def took_s(self) -> float | None:
+        """From its beginning to its end; None while it goes on."""
+        if self.begun_at is None or self.ended_at is None:
+            return None
+        return max(0.0, self.ended_at - self.begun_at)
+
+    @property
+    def last_at(self) -> float:
+        """The time of the last event; epoch seconds. O(slots)."""
+        return max(self._last, max(self.finished.values(), default=0.0))
 
     def event(self, record: Record, seq: int) -> RunEvent:
         """The record with number `seq`, which was noted some time before, as people see it."""
@@ -253,6 +301,12 @@ class Replay:
             return None
         found = self.failure(frame.failed)
         return msgspec.structs.replace(found, node=self.machine.name(frame.failed))
+
+    def ended_error(self) -> RunError | None:
+        """Why the run ended as failed, as it was recorded, or else as it follows from its nodes."""
+        if self.ended is None or self.ended[0] is not RunStatus.FAILED:
+            return None
+        return self.ended[2] or self.run_error()
 
     def failure(self, slot: int) -> RunError:
         """Why a slot failed; of a fan-out, why its first element did."""
@@ -345,29 +399,30 @@ class Replay:
             status=status,
             outputs=outputs,
             error=error,
-            nodes=LazyNodes(self),
+            nodes=LazyNodes(lambda: self),
             counts=self.counts(),
             usage=total,
+            took_s=self.took_s,
         )
 
     def counts(self) -> dict[NodeStatus, int]:
         """How many of the workflow's own nodes stand where."""
         own = len(self.machine.root.plan.nodes)  # the root's slots come first
-        return self._counted(self.machine.status[:own], sum(map(self.cached.__contains__, range(own))))
+        return self.counted(self.machine.status[:own], sum(map(self.cached.__contains__, range(own))))
 
     def standing(self) -> dict[NodeStatus, int]:
         """How many slots stand where; elements of fan-outs count, not their nodes.
 
         O(slots), of which 100,000 take 0.2 ms, and O(fan-outs).
         """
-        out = self._counted(self.machine.status, len(self.cached))
+        out = self.counted(self.machine.status, len(self.cached))
         for slot in self.machine.groups:
             out[self.status(slot)] -= 1
         return {status: number for status, number in out.items() if number}
 
     @staticmethod
-    def _counted(slots: bytearray, hits: int) -> dict[NodeStatus, int]:
-        """Slots by what people see of them; `hits` of them, which succeeded, were cached."""
+    def counted(slots: bytearray, hits: int) -> dict[NodeStatus, int]:
+        """So many slots by what people see of them; `hits` of them, which succeeded, were cached."""
         out = dict.fromkeys(NodeStatus, 0)
         for status, shown in _NODE_STATUS.items():
             out[shown] += slots.count(status)
@@ -382,12 +437,12 @@ class LazyNodes(Mapping[str, NodeResult]):
     Making them takes 8 µs a node, half as long as running a small one.
     """
 
-    def __init__(self, replay: Replay) -> None:
-        self._replay = replay
+    def __init__(self, replay: Callable[[], Replay]) -> None:
+        self.replay = replay
 
     @cached_property
     def _nodes(self) -> dict[str, NodeResult]:
-        return self._replay.nodes()
+        return self.replay().nodes()
 
     def __getitem__(self, name: str) -> NodeResult:
         return self._nodes[name]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from symphony.pit.tracker.core.names import parent_of
+from symphony.pit.tracker.core.replay import INTERRUPTED
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunEvent, RunStatus
 
@@ -20,8 +21,6 @@ _ENDS = {
     "node.skipped": NodeStatus.SKIPPED,
     "node.cancelled": NodeStatus.CANCELLED,
 }
-INTERRUPTED = "interrupted"
-"""The error code of an attempt whose process died."""
 
 
 @dataclass(slots=True)

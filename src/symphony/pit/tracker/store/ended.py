@@ -8,8 +8,10 @@ gets one. The file itself is made anew when it is damaged, missing or of another
 import logging
 import sqlite3
 import threading
+import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -18,17 +20,22 @@ import msgspec
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.database import Broken, close_with, connect, database_errors, set_aside
+from symphony.ports.insight import Overview
 from symphony.ports.runs import RunSummary
 
 logger = logging.getLogger(__name__)
 
-_APPLICATION: Final = 0x53594531  # "SYE1"
+_APPLICATION: Final = 0x53594532  # "SYE2"
+_FORMER: Final = frozenset({0x53594531})
 _SCHEMA: Final = """
 CREATE TABLE ended
   (run_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, summary BLOB NOT NULL, sum INTEGER NOT NULL);
+CREATE TABLE overviews
+  (run_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, body BLOB NOT NULL, sum INTEGER NOT NULL);
 """
 _MANY: Final = 500
 _summary: Final = msgspec.msgpack.Decoder(RunSummary)
+_overview: Final = msgspec.msgpack.Decoder(Overview)
 
 
 def stamp_of(journal: Path) -> str:
@@ -43,11 +50,14 @@ def stamp_of(journal: Path) -> str:
     return f"{told}:{log.st_size}:{log.st_mtime_ns}" if log.st_size else told
 
 
-class EndedRun(msgspec.Struct, frozen=True):
-    """One row. `stamp` is that of the journal from which the summary was made."""
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """One row. `stamp` is that of the journal from which the rest was made."""
 
     stamp: str
     summary: RunSummary
+    overview: Callable[[], Overview] | None = None
+    """How the run went, worked out when it is wanted."""
 
 
 class EndedRuns:
@@ -77,6 +87,18 @@ class EndedRuns:
                         out[found.summary.run_id] = found
         return out
 
+    def overview(self, run_id: str, stamp: str) -> Overview | None:
+        """How the run went, if a sound row with this stamp tells it."""
+        for one in list(self._pending):
+            if one.summary.run_id == run_id and one.stamp == stamp:
+                return one.overview and one.overview()
+        query = "SELECT run_id, stamp, body, sum FROM overviews WHERE run_id = ?"
+        with self._lock:
+            for *fields, told in self._do(query, [(run_id,)], make=False):
+                if row_sum("overviews", *fields) == told and fields[1] == stamp:
+                    return _unpacked(fields[2])
+        return None
+
     def add(self, row: EndedRun) -> None:
         """Keep a row, from the next `flush` on for good."""
         self._pending.append(row)
@@ -90,7 +112,8 @@ class EndedRuns:
         """The run has been deleted."""
         with self._lock:
             self._write()
-            self._do("DELETE FROM ended WHERE run_id = ?", [(run_id,)], make=False)
+            for table in ("ended", "overviews"):
+                self._do(f"DELETE FROM {table} WHERE run_id = ?", [(run_id,)], make=False)  # noqa: S608
 
     def close(self) -> None:
         """Write what was added, and let go of the file."""
@@ -101,11 +124,15 @@ class EndedRuns:
                 db.close()
 
     def _write(self) -> None:
-        given = list[Sequence[object]]()
+        rows = list[EndedRun]()
         while self._pending:
-            given.append(_fields(self._pending.popleft()))
-        if given:
+            rows.append(self._pending.popleft())
+        if rows:
+            given = [_fields("ended", row, msgspec.msgpack.encode(row.summary)) for row in rows]
             self._do("INSERT OR REPLACE INTO ended VALUES (?, ?, ?, ?)", given, make=True)
+            bodies = [(row, _packed(row.overview())) for row in rows if row.overview is not None]
+            given = [_fields("overviews", row, body) for row, body in bodies]
+            self._do("INSERT OR REPLACE INTO overviews VALUES (?, ?, ?, ?)", given, make=True)
 
     def _do(
         self, query: str, given: Sequence[Sequence[object]], *, make: bool
@@ -117,7 +144,9 @@ class EndedRuns:
                     if self._db is None:
                         if not make and not self._path.is_file():
                             return []
-                        self._db = connect(self._path, application=_APPLICATION, schema=_SCHEMA)
+                        self._db = connect(
+                            self._path, application=_APPLICATION, schema=_SCHEMA, former=_FORMER
+                        )
                         close_with(self, self._db)
                     self.statements += 1
                     return self._run(self._db, query, given)
@@ -153,9 +182,20 @@ class EndedRuns:
             self._db = None
 
 
-def _fields(row: EndedRun) -> tuple[object, ...]:
-    fields = (row.summary.run_id, row.stamp, msgspec.msgpack.encode(row.summary))
-    return (*fields, row_sum("ended", *fields))
+def _fields(table: str, row: EndedRun, body: bytes) -> tuple[object, ...]:
+    fields = (row.summary.run_id, row.stamp, body)
+    return (*fields, row_sum(table, *fields))
+
+
+def _packed(overview: Overview) -> bytes:
+    return zlib.compress(msgspec.msgpack.encode(overview), 1)  # bars are mostly empty
+
+
+def _unpacked(body: object) -> Overview | None:
+    try:
+        return _overview.decode(zlib.decompress(body)) if isinstance(body, bytes) else None
+    except (zlib.error, msgspec.MsgspecError):
+        return None
 
 
 def _row(row: tuple[object, ...]) -> EndedRun | None:

@@ -53,7 +53,7 @@ from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, Settle
 __all__ = [
     "FORMAT", "Buffer", "Fenced", "JournalDamaged", "JournalFailed", "JournalNewer", "JournalStore",
     "MemoryStore", "Request", "RunMeta", "SqliteStore", "Writer", "examine", "is_asked", "read_all",
-    "read_meta", "read_run", "remove", "request",
+    "read_last", "read_meta", "read_run", "remove", "request",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -379,6 +379,16 @@ def read_all(path: Path, since: int = 0) -> list[tuple[int, Record]]:
         if not since:  # who goes on from a row has had the file checked; a row has its own checksum
             checked(path, db)
         return list(batch_records(path, db, since))
+
+    return _looked(path, look)
+
+
+def read_last(path: Path) -> list[Record]:
+    """The records that were committed last, checked by themselves alone. Raises JournalFailed."""
+
+    def look(db: sqlite3.Connection) -> list[Record]:
+        (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM batches").fetchone()
+        return [record for _, record in batch_records(path, db, max(0, last - 1))]
 
     return _looked(path, look)
 

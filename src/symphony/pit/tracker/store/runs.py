@@ -13,8 +13,9 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
-from symphony.pit.tracker.core.records import Record
-from symphony.pit.tracker.core.replay import Replay, shown_outputs
+from symphony.pit.tracker.core.overview import overview_of
+from symphony.pit.tracker.core.records import Code, Record, integer
+from symphony.pit.tracker.core.replay import LazyNodes, Replay, shown_outputs
 from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.following import RunReader, replay_of
@@ -24,7 +25,9 @@ from symphony.pit.tracker.store.locks import LockedByte, RunLock
 from symphony.pit.tracker.store.logs import LogLine, Stream, follow_log, older, read_log
 from symphony.pit.tracker.store.requests import Control, Reached
 from symphony.ports.clock import Clock
+from symphony.ports.insight import Overview
 from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.ports.values import StoredValue
 
 READERS_MAX = 4
 """Runs that are followed at once without being read from the start again."""
@@ -184,18 +187,55 @@ class Runs:
         with journal_errors(self.journal_path(run_id)):
             found = summary_of(meta, _name_of(meta), replay, self._status(run_id, replay))
         if replay.ended is not None:
-            self._index.add(EndedRun(stamp, found))
+            self._index.add(EndedRun(stamp, found, lambda: overview_of(replay)))
         return found
 
-    def ended(self, meta: RunMeta, workflow: str, replay: Replay, stamp: str | None = None) -> None:
+    def overview(self, run_id: str) -> Overview:
+        """How the run went, in a size that does not grow with its elements; of an ended run from the index.
+
+        Raises RunNotFound, JournalFailed.
+        """
+        return self._known(run_id) or overview_of(self._replayed(run_id)[1])
+
+    def answered(self, run_id: str) -> Sequence[str]:
+        """The approvals that have been answered since anything else happened: nobody has gone on yet."""
+        if self.summary(run_id).status in ENDED:
+            return []
+        (_, replay), records = self._replayed(run_id), self.records(run_id)
+        asked = {record[1] for record in records if record[0] == Code.ASKED}
+        out = list[str]()
+        for record in reversed(records):
+            if record[0] != Code.FINISHED or record[1] not in asked:
+                break
+            out.append(replay.machine.name(integer(record[1])))
+        return out[::-1]
+
+    def _known(self, run_id: str) -> Overview | None:
+        """The overview of an ended run, which is now in the index; None of one that goes on."""
+        if self.summary(run_id).status not in ENDED:
+            return None
+        with contextlib.suppress(FileNotFoundError):
+            return self._index.overview(run_id, self._stamp(run_id))
+        return None
+
+    def ended(
+        self,
+        meta: RunMeta,
+        workflow: str,
+        replay: Replay,
+        stamp: str | None = None,
+        overview: Callable[[], Overview] | None = None,
+    ) -> None:
         """The run has ended in this process, and its journal is closed: lists know it from now on.
 
-        `workflow` is the name, `stamp` that of a journal in a segment. Durable after `flush`.
+        `workflow` is the name, `stamp` that of a journal in a segment, `overview` is asked for when it is
+        written. Durable after `flush`.
         """
         if replay.ended is not None:
             with contextlib.suppress(OSError):  # somebody has moved the home meanwhile
                 stamp = stamp or stamp_of(self.journal_path(meta.run_id))
-                self._index.add(EndedRun(stamp, summary_of(meta, workflow, replay, replay.ended[0])))
+                summary = summary_of(meta, workflow, replay, replay.ended[0])
+                self._index.add(EndedRun(stamp, summary, overview))
 
     def flush(self) -> None:
         """Write what lists are to know of runs that have `ended` here."""
@@ -229,7 +269,10 @@ class Runs:
             return reader
 
     def result(self, run_id: str) -> RunResult:
-        """The run as it stands, secrets hidden."""
+        """The run as it stands, secrets hidden. Nodes of an ended one are read when they are wanted."""
+        known = self._known(run_id)
+        if known is not None:
+            return self._ended_result(run_id, known)
         _, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
@@ -241,6 +284,24 @@ class Runs:
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
         """Every durable event with a `seq` after `since`; who asks again has only what is new read."""
         yield from self._reader(run_id).events(since)
+
+    def _ended_result(self, run_id: str, known: Overview) -> RunResult:
+        outputs: Mapping[str, StoredValue] = {}
+        status = self.summary(run_id).status
+        with journal_errors(self.journal_path(run_id)):
+            for record in journal.read_last(self.journal_path(run_id)):
+                if record[0] == Code.ENDED:
+                    outputs = shown_outputs(record[4] if isinstance(record[4], bytes) else None)
+        return RunResult(
+            run_id=run_id,
+            status=status,
+            outputs=outputs,
+            error=known.error,
+            nodes=LazyNodes(lambda: self._replayed(run_id)[1]),
+            counts=known.counts,
+            took_s=known.took_s,
+            usage=known.usage,
+        )
 
     def logs(
         self, run_id: str, node: str | None = None, *, stream: Stream | None = None

@@ -1,0 +1,117 @@
+"""What is seen of runs, for the command line and whatever else shows them. Values, and who gives them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Protocol, TypeVar
+
+import msgspec
+
+from symphony.ports.models import Usage
+from symphony.ports.runs import NodeStatus, RunError
+
+SLICES: Final = 240
+"""Of the time of a run, in a bar."""
+BARS_MAX: Final = 40
+LINES_MAX: Final = 500
+WORST: Final = (
+    NodeStatus.FAILED, NodeStatus.CANCELLED, NodeStatus.WAITING, NodeStatus.RUNNING, NodeStatus.PENDING,
+    NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED,
+)  # fmt: skip
+"""What several steps together are said to be: the first of these that one of them is."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A node, with all its elements and rounds if there are any: then `statuses` counts them."""
+
+    name: str
+    status: NodeStatus
+    attempts: int = 0
+    took_s: float | None = None
+    error: RunError | None = None
+    cached_from: str | None = None
+    asks: str | None = None
+    statuses: Mapping[NodeStatus, int] = {}
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """When a node ran, a byte for each slice of the run's time.
+
+    `load`: how much of the slice its steps ran, added up, where 255 is most; 0 is not at all. `waits`:
+    1 where one could have begun and had not. `failed`: slices in which attempts failed that others
+    followed.
+    """
+
+    name: str
+    status: NodeStatus
+    steps: int
+    extent_s: float
+    ran: bool
+    load: bytes = b""
+    waits: bytes = b""
+    failed: Sequence[int] = ()
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Of very many lines those with errors and the first ones, of very many bars the longest."""
+
+    began_at: float | None
+    ended_at: float | None
+    """When it ended, or the time of the last event while it has not."""
+    lines: Sequence[Line] = ()
+    lines_more: int = 0
+    bars: Sequence[Bar] = ()
+    bars_more: int = 0
+    steps: int = 0
+    """Nodes and elements that ran, or whose result was reused."""
+    cached: int = 0
+    retries: int = 0
+    retried: Sequence[str] = ()
+    slowest: Sequence[tuple[str, float]] = ()
+    usage: Usage | None = None
+    counts: Mapping[NodeStatus, int] = {}
+    """How many of the workflow's own nodes stand where."""
+    error: RunError | None = None
+
+    @property
+    def took_s(self) -> float:
+        """From the first owner to the end, or to the last event while it goes on."""
+        if self.began_at is None or self.ended_at is None:
+            return 0.0
+        return max(0.0, self.ended_at - self.began_at)
+
+    @property
+    def cached_share(self) -> float | None:
+        """Of what ran or was reused, the share that was reused; None of nothing."""
+        return self.cached / self.steps if self.steps else None
+
+
+class Extent(Protocol):
+    """What a bar is chosen by."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def status(self) -> NodeStatus: ...
+    @property
+    def extent_s(self) -> float: ...
+
+
+E = TypeVar("E", bound=Extent)
+
+
+def longest(rows: Sequence[E], most: int) -> list[E]:
+    """The longest rows with those above them, in order; failures before all others."""
+    if len(rows) <= most:
+        return list(rows)
+    kept = set[str]()
+    for row in sorted(rows, key=lambda row: (row.status is not NodeStatus.FAILED, -row.extent_s)):
+        wanted = {row.name, *above(row.name)}
+        if len(kept | wanted) <= most:
+            kept |= wanted
+    return [row for row in rows if row.name in kept]
+
+
+def above(path: str) -> Iterator[str]:
+    """The names of what holds the node, the innermost first: of `a.b.c` `a.b` and `a`."""
+    while "." in path:
+        path = path.rpartition(".")[0]
+        yield path
