@@ -88,30 +88,41 @@ class Reading(AbstractContextManager[Table]):
             checked_delimiter(delimiter)
 
     def __enter__(self) -> Table:
-        try:
-            stream = io.TextIOWrapper(self._source.open(), self._encoding, newline="")
-        except OSError as error:
-            raise IoFailed.of(error, f"read {self._source.name}") from error
-        self._stream = stream  # also: a wrapper that nobody holds complains when it is collected
+        stream = self.opened()
         try:
             return self._table(stream)
         except BaseException:
             stream.close()
             raise
 
+    def opened(self) -> TextIO:
+        """The text of the source from its start, with line ends as they are. Raises IoFailed."""
+        try:
+            stream = io.TextIOWrapper(self._source.open(), self._encoding, newline="")
+        except OSError as error:
+            raise IoFailed.of(error, f"read {self._source.name}") from error
+        self._stream = stream  # also: a wrapper that nobody holds complains when it is collected
+        return stream
+
     def _table(self, stream: TextIO) -> Table:
-        sample = self._sample(stream)
-        delimiter = self._delimiter or sniffed(sample)
+        sample, delimiter = self.begun(stream)
         rows = self._rows(_lines(sample, stream, self._source.name), delimiter)
         table = Table(self._source, self._encoding, delimiter, self._header, [], rows)
         first = next(rows, None)
         if first is not None:
-            if self._header:
-                table.columns = _names(first[1])
-            else:
-                table.columns = [f"c{i}" for i in range(1, len(first[1]) + 1)]
+            table.columns = self.names(first[1])
+            if not self._header:
                 table.rows = _after(first, rows)
         return table
+
+    def begun(self, stream: TextIO) -> tuple[str, str]:
+        """The beginning of `stream`, without a byte order mark, and the delimiter. Raises InputRefused."""
+        sample = self._sample(stream)
+        return sample, self._delimiter or sniffed(sample)
+
+    def names(self, first: Sequence[str]) -> list[str]:
+        """The names of the columns, by the first record."""
+        return _names(first) if self._header else [f"c{i}" for i in range(1, len(first) + 1)]
 
     def __exit__(self, *how: object) -> None:
         if self._stream is not None:

@@ -4,13 +4,15 @@ import hashlib
 import io
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypedDict
 
 from symphony.commons.filesystem import write_atomic
+from symphony.kit.csv_blocks import BLOCK_ROWS, Unusual, plain
 from symphony.kit.csv_text import Reading, Row, Source, Table, Writer, checked_delimiter, columns_of
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
 from symphony.kit.fs import destination, make_parents
@@ -25,6 +27,14 @@ PROBLEMS_MAX: Final = 1_000
 _CHECK_EVERY: Final = 1024
 _INTEGER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}", re.ASCII)
 _DECIMAL: Final = re.compile(r"-?(?:0|[1-9][0-9]*)?\.[0-9]+|-0", re.ASCII)
+_SHORT_INTEGER: Final = r"(?>0|-?[1-9][0-9]{0,14})"
+_SHORT_DECIMAL: Final = r"(?=[^\n]{1,16}(?:\n|\Z))(?>-?(?:0|[1-9][0-9]*)?\.[0-9]+|-0)"
+_INTEGER_LINES: Final = re.compile(rf"{_SHORT_INTEGER}(?:\n{_SHORT_INTEGER})*+", re.ASCII)
+_DECIMAL_LINES: Final = re.compile(rf"{_SHORT_DECIMAL}(?:\n{_SHORT_DECIMAL})*+", re.ASCII)
+"""Lines that are each an integer, or a decimal number, that a double holds for certain."""
+_LOOK_ROWS: Final = 4_096
+_USUAL_MAX: Final = 4_096
+"""A column with more different texts than that has no usual ones."""
 _EXACT_MAX: Final = 2**53
 """Up to here a double holds every integer."""
 _BOOLEANS: Final = {"true": True, "false": False, "True": True, "False": False, "TRUE": True, "FALSE": False}
@@ -59,7 +69,7 @@ class WrittenTable(TypedDict):
     digest: str
 
 
-@operator("csv.read", version="1.0.0", pure=True)
+@operator("csv.read", version="2.0.0", pure=True)
 def read(
     context: Context,
     path: Path | None = None,
@@ -69,7 +79,7 @@ def read(
     header: bool = True,
     infer: bool = False,
     missing: list[str] = [""],  # noqa: B006
-    limit: int = 100_000,
+    limit: int | None = None,
     ragged: Ragged = "fail",
     encoding: str = "utf-8",
 ) -> Rows:
@@ -89,7 +99,8 @@ def read(
         stays text where a number would not be the same when written again: leading zeros, a plus, an
         exponent, more digits than 64 bits hold (zeros at the end of decimals do not count)
     missing: with `infer`, texts that stand for null
-    limit: read so many records at most, up to 1,000,000
+    limit: read so many records at most, up to 1,000,000; null reads all, and fails if there are more than
+        1,000,000
     ragged: what to do with a record that has too few or too many fields: fail, fill it with nulls
         (surplus fields are dropped), or skip it; both are told in `problems`
     encoding: one that Python knows
@@ -99,43 +110,116 @@ def read(
         columns: the names, in order
         types: by column: string, integer, number, boolean, or null for one without any field
         delimiter: what was found or given
-        truncated: whether there are records beyond the limit
+        truncated: whether there are records beyond a given limit
         problems: maps of line and message; of very many the first 1,000
     """
-    if not 0 <= limit <= ROWS_MAX:
+    if limit is not None and not 0 <= limit <= ROWS_MAX:
         raise InputRefused(f"input limit must lie between 0 and {ROWS_MAX:,}", hint="change it")
     source = Source.of(None if path is None else context.cwd / path, text, data)
-    with Reading(source, delimiter=delimiter, header=header, encoding=encoding) as table:
-        shaping = Shaping(table, ragged, context.cancelled)
-        values, truncated = _taken(shaping, limit)
-    columns = table.columns
-    kinds = dict.fromkeys(columns, "string")
+    most = ROWS_MAX if limit is None else limit
+    taken = _taken_plain(source, delimiter, header, encoding, most, context.cancelled)
+    if taken is None:
+        with Reading(source, delimiter=delimiter, header=header, encoding=encoding) as table:
+            taken = _taken(Shaping(table, ragged, context.cancelled), most)
+    if taken.more and limit is None:
+        raise OutputTooLarge(
+            f"{source.name} has more than {ROWS_MAX:,} records",
+            hint="say limit to read the first ones, or use csv.profile, which keeps none",
+        )
+    kinds = dict.fromkeys(taken.columns, "string")
     if infer:
         nothing = frozenset(missing)
-        for at, name in enumerate(columns):
-            kinds[name] = _convert(values, at, nothing)
-    rows = [dict(zip(columns, record, strict=True)) for record in values]
+        for at, name in enumerate(taken.columns):
+            kinds[name], taken.fields[at] = typed(taken.fields[at], nothing)
     return Rows(
-        rows=rows, columns=columns, types=kinds, delimiter=table.delimiter, truncated=truncated,
-        problems=shaping.problems,
+        rows=[dict(zip(taken.columns, record)) for record in zip(*taken.fields)],  # noqa: B905  (as many)
+        columns=taken.columns, types=kinds, delimiter=taken.delimiter, truncated=taken.more,
+        problems=taken.problems,
     )  # fmt: skip
 
 
-def _taken(shaping: "Shaping", limit: int) -> tuple[list[list[Value]], bool]:
-    """The first `limit` records, and whether there are more. Raises OutputTooLarge."""
-    records: list[list[Value]] = []
+@dataclass(slots=True)
+class _Taken:
+    """What was read, column by column. `more`: are there records that were not?"""
+
+    delimiter: str
+    columns: list[str]
+    more: bool = False
+    problems: list[BadRow] = field(default_factory=list)
+    fields: list[list[Value]] = field(init=False)
+    _usual: list[dict[str | None, str | None] | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.fields = [[] for _ in self.columns]
+        self._usual = [{} for _ in self.columns]
+
+    def add(self, records: Sequence[Sequence[str | None]]) -> None:
+        """Take in some records.
+
+        A text that a column has often is kept once: a table of a million records is a third smaller.
+        """
+        for at, some in enumerate(zip(*records, strict=True)):
+            known = self._usual[at]
+            if known is None:
+                self.fields[at] += some
+                continue
+            self.fields[at] += [known.setdefault(text, text) for text in some]
+            if len(known) > _USUAL_MAX:
+                self._usual[at] = None
+
+
+def _taken_plain(
+    source: Source,
+    delimiter: str | None,
+    header: bool,
+    encoding: str,
+    limit: int,
+    cancelled: Callable[[], bool],
+) -> _Taken | None:
+    """The first `limit` records; None if only the general way can tell what they are, or what is wrong."""
     size = 0
-    for line, fields in shaping:
-        if len(records) == limit:
-            return records, True
+    try:
+        with plain(source, delimiter=delimiter, header=header, encoding=encoding) as table:
+            taken = _Taken(table.delimiter, table.columns)
+            for block in table.blocks:
+                if cancelled():
+                    raise Stopped("the node was cancelled")
+                taken.more = len(block) > limit
+                del block[limit:]
+                limit -= len(block)
+                size += sum(map(len, chain.from_iterable(block)))
+                if size > CHARS_MAX:
+                    return None
+                taken.add(block)
+                if taken.more:
+                    break
+            return taken
+    except Unusual:
+        return None
+
+
+def _taken(shaping: "Shaping", limit: int) -> _Taken:
+    """The first `limit` records. Raises OutputTooLarge."""
+    table = shaping.table
+    taken = _Taken(table.delimiter, table.columns, problems=shaping.problems)
+    block: list[list[str | None]] = []
+    size = 0
+    for count, (line, fields) in enumerate(shaping):
+        if count == limit:
+            taken.more = True
+            break
         size += sum(len(text) for text in fields if text is not None)
         if size > CHARS_MAX:
             raise OutputTooLarge(
-                f"{shaping.table.source.name}:{line}: so much exceeds {CHARS_MAX // 2**20} Mi characters",
+                f"{table.source.name}:{line}: so much exceeds {CHARS_MAX // 2**20} Mi characters",
                 hint="set a lower limit, or use csv.profile, which keeps no records",
             )
-        records.append([*fields])
-    return records, False
+        block.append(fields)
+        if len(block) == BLOCK_ROWS:
+            taken.add(block)
+            block = []
+    taken.add(block)
+    return taken
 
 
 @dataclass(slots=True)
@@ -220,24 +304,35 @@ _PARSERS: Final[dict[str, Callable[[str], Value]]] = {
 }
 
 
-def _convert(records: list[list[Value]], at: int, missing: frozenset[str]) -> str:
-    """Turn one column into values of its type, in place; the type."""
-    kinds: set[str] = set()
-    for record in records:
-        found = record[at]
-        if isinstance(found, str):
-            if found in missing:
-                record[at] = None
-            elif "string" not in kinds:
-                kinds.add(kind_of(found))
-    kind = widest(kinds)
+def typed(column: Sequence[Value], missing: frozenset[str]) -> tuple[str, list[Value]]:
+    """The type of one column, and its fields as values of that type. `missing`: texts that are null."""
+    filled = [text for text in column if isinstance(text, str) and text not in missing]
+    kind = _kind_of_all(filled)
     parse = _PARSERS.get(kind)
-    if parse is not None:
-        for record in records:
-            found = record[at]
-            if isinstance(found, str):
-                record[at] = parse(found)
-    return kind
+    values: Iterable[Value] = filled if parse is None else map(parse, filled)
+    if len(filled) == len(column):
+        return kind, list(values)
+    each = iter(values)
+    return kind, [next(each) if isinstance(text, str) and text not in missing else None for text in column]
+
+
+def _kind_of_all(texts: Sequence[str]) -> str:
+    """As `widest` of what `kind_of` says of each; most columns are told by one look at many fields."""
+    kinds: set[str] = set()
+    for at in range(0, len(texts), _LOOK_ROWS):
+        some = texts[at : at + _LOOK_ROWS]
+        lines = "\n".join(some)
+        whole = lines.count("\n") == len(some) - 1
+        if whole and _INTEGER_LINES.fullmatch(lines):
+            kinds.add("integer")
+        elif whole and _DECIMAL_LINES.fullmatch(lines):
+            kinds.add("number")
+        else:
+            for text in dict.fromkeys(some):
+                kinds.add(kind_of(text))
+                if "string" in kinds:
+                    return "string"
+    return widest(kinds)
 
 
 @operator("csv.format", version="1.0.0", pure=True, output="text")

@@ -12,6 +12,7 @@ HOLDERS: Final = (list, dict, tuple, set, frozenset)
 """The types of what holds other values."""
 _HOLDERS: Final = frozenset(HOLDERS)
 _SIZED: Final = _HOLDERS | {str, bytes}
+_TEXTS: Final = frozenset({str})
 _MANY: Final = 32
 
 
@@ -60,6 +61,8 @@ def _written(holder: object, sizes: dict[int, int]) -> int:
     size = 1 + len(parts)
     if size > _MANY and _SIZED.isdisjoint(map(type, parts)):  # nine times as fast as a look at each
         parts = ()
+    elif parts and set(map(type, parts)) <= _TEXTS:  # a row of a table
+        size, parts = size + sum(map(len, parts)), ()  # type: ignore[arg-type]  # texts all
     for part in parts:
         if isinstance(part, str | bytes):
             size += len(part)
