@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
+from symphony.commons.switching import switching
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,13 +38,16 @@ class DaemonThreads(Executor):
             if not future.set_running_or_notify_cancel():
                 return
             before = generation()
+            switching.operator_begins()
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001  (it belongs to who waits)
                 end_copy(before)
+                switching.operator_ends()
                 future.set_exception(contained(error))
             else:
                 end_copy(before)
+                switching.operator_ends()
                 future.set_result(result)
 
         with self._lock:

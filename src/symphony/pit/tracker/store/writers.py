@@ -1,12 +1,12 @@
 """Gather the records of a run and commit them in groups, in the loop's thread or another."""
 
 import queue
-import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.switching import switching
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.store.journal_rows import JournalFailed
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 BATCH_MAX = 1024
 BATCH_AGE_S = 0.005
-_SWITCH_INTERVAL_S = 0.0002  # the default 5 ms starves the writer thread while the loop is busy
 
 Committed: TypeAlias = Callable[[list[Record]], None]
 """Called after each commit, in order, with what was committed: in the thread that commits or on the loop."""
@@ -104,9 +103,8 @@ class Writer(Buffer):
     ) -> None:
         super().__init__(store, committed, failed, settle)
         self._queue: queue.SimpleQueue[tuple[list[Record], list[Reached]] | Reached] = queue.SimpleQueue()
-        self._interval = sys.getswitchinterval()
         self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
-        sys.setswitchinterval(_SWITCH_INTERVAL_S)
+        switching.writer_begins()
         self._thread.start()
 
     def flush(self) -> None:
@@ -142,5 +140,5 @@ class Writer(Buffer):
                 except queue.Empty:
                     break
             self._commit(records, waiters)
-        sys.setswitchinterval(self._interval)
+        switching.writer_ends()
         finished()
