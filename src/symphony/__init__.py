@@ -10,6 +10,8 @@ Everything here is loaded when it is first used: `import symphony` costs next to
 
 from typing import TYPE_CHECKING
 
+from symphony.commons.version import __version__
+
 if TYPE_CHECKING:
     from symphony.app import InputInvalid, Progress, RunHandle, Symphony, run
     from symphony.commons.errors import SymphonyError
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
         loads,
         validate,
     )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Artifact",

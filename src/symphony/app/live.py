@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from symphony.app import stream
+from symphony.app.bus_places import bus_address
 from symphony.commons.errors import SymphonyError
-from symphony.commons.time import random_bits
 from symphony.ipc.envelope import EventPayload
 from symphony.pit.tracker.engine.feed import Feed, Reader
 from symphony.ports.runs import RunEvent
@@ -31,24 +31,6 @@ OPEN_AFTER_S: Final = 0.25
 PATIENCE_S: Final = 1.0
 """How long the end of a run may wait for those who watch it."""
 _BATCH: Final = 256
-_PATH_BYTES_MAX: Final = 100
-
-
-def bus_address(home: Path) -> str:
-    """Where the bus of `home` is: `run/bus.sock` in it, or elsewhere if that is too long for a socket."""
-    path = home.absolute() / "run" / "bus.sock"
-    if len(os.fsencode(path)) > _PATH_BYTES_MAX:
-        import hashlib  # rarely needed, and not for nothing
-        import tempfile
-
-        name = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-        path = Path(tempfile.gettempdir()) / f"symphony-{os.geteuid()}" / f"{name}.sock"
-    return f"unix://{path}"
-
-
-def passing_name(role: str) -> str:
-    """A name for an endpoint that comes and goes, which no other has, on this machine or another."""
-    return f"{role}.{os.getpid()}.{random_bits(32):08x}"
 
 
 class LiveBus:

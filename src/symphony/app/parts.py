@@ -79,7 +79,7 @@ class Parts:
 
         models = dict(kit.models())
         if self.config.models:
-            from symphony.kit.instruments.hosted.catalog import configured
+            from symphony.kit.instruments.hosted.configured import configured
 
             models |= configured(self.config.models)
         models |= self._more_models

@@ -97,7 +97,7 @@ def event_of(data: Value) -> RunEvent | None:
 
 async def watch(home: Path, runs: Runs, run_id: str) -> AsyncIterator[RunEvent]:
     """Every event of a run that any process drives, from its start and live."""
-    from symphony.app.live import bus_address, passing_name
+    from symphony.app.bus_places import bus_address, passing_name
     from symphony.bus import Bus, join
 
     bus = Bus()

@@ -28,7 +28,7 @@ def tracing_for(config: TracingConfig, variables: Mapping[str, str]) -> Tracing 
     if off or not asked:
         return None
     try:
-        from symphony import __version__
+        from symphony.commons.version import __version__
         from symphony.pit.tracker.insight.adapters.otel import OtelTracing
 
         return OtelTracing(__version__, endpoint=config.endpoint)

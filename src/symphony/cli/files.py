@@ -45,7 +45,7 @@ def catalog_with(operators: Sequence[Path]) -> "Catalog":
     if config.key_names:
         found = msgspec.structs.replace(found, keys=config.key_names)
     if config.models:
-        from symphony.kit.instruments.hosted.catalog import configured
+        from symphony.kit.instruments.hosted.configured import configured
 
         found = msgspec.structs.replace(found, models={**found.models, **configured(config.models)})
     if operators:

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from symphony.app import Symphony
-from symphony.app.live import bus_address, passing_name
+from symphony.app.bus_places import bus_address, passing_name
 from symphony.bus import Bus, Endpoint, Mailbox, join
 from symphony.bus.core.metrics import BeyondStats, BusRates, BusStats, prometheus, rates
 from symphony.bus.core.topics import check_pattern

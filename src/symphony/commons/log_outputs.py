@@ -10,7 +10,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from symphony.commons.logging import Format, on_one_line
+from symphony.commons.log_text import Format, on_one_line
 from symphony.commons.moments import iso
 from symphony.commons.secrets import MASK
 

@@ -15,10 +15,10 @@ from typing import Annotated, Final, Literal, TextIO, TypeAlias
 import msgspec
 
 from symphony.commons.errors import IoFailed
+from symphony.commons.log_text import Format, on_one_line
 
 ROOT: Final = "symphony"
 Level: TypeAlias = Literal["debug", "info", "warning", "error"]
-Format: TypeAlias = Literal["text", "json"]
 
 _NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 _fields: ContextVar[Mapping[str, object]] = ContextVar("symphony_log_fields", default=_NO_FIELDS)
@@ -69,11 +69,6 @@ class Logger:
                 event = on_one_line(event)  # Python prints it as it is, and logging is not set up yet
             # Arguments stay empty: a `%` in an event is a `%`.
             self._inner.log(level, event, exc_info=exc_info, extra={"fields": {**_fields.get(), **fields}})
-
-
-def on_one_line(text: str) -> str:
-    """`text` so that it cannot forge a second line or move the cursor of a terminal."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def logger(name: str) -> Logger:

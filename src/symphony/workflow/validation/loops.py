@@ -1,20 +1,24 @@
 """Checks of loops: a level of nodes of its own inside a node."""
 
+from collections.abc import Callable
+
 from symphony.workflow.compiled import LoopParts
 from symphony.workflow.problems import did_you_mean
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.cycles import check_cycles
 from symphony.workflow.validation.level import Level
-from symphony.workflow.validation.nodes import check_nodes
 from symphony.workflow.validation.scope import Scope
 
 DEPTH_MAX = 32
 
 
-def check_loop(level: Level, name: str, place: str, scope: Scope) -> None:
+def check_loop(
+    level: Level, name: str, place: str, scope: Scope, check_nodes: Callable[[Level], None]
+) -> None:
     """Check a loop's state, body and conditions; what they read outside, the loop waits for.
 
     `scope` is the loop's own: that of its level, with `item` where it runs for each element.
+    `check_nodes` checks those of its body.
     """
     before, parts = level.before[level.number(name)], level.scope.loop(name)
     assert parts is not None  # it is a loop

@@ -18,6 +18,7 @@ from symphony.workflow.problems import child, did_you_mean
 from symphony.workflow.types import ANY, STRING, PortType, fits, list_of, mismatch
 from symphony.workflow.validation.commands import check_command, check_environment
 from symphony.workflow.validation.level import Level, required
+from symphony.workflow.validation.loops import check_loop
 from symphony.workflow.validation.scope import Scope, port_hint
 
 _NONE: Mapping[str, Collection[str]] = {}
@@ -257,9 +258,7 @@ def _control(level: Level, name: str, node: ControlNode, more: More, place: str,
         case "approval" if more.message is not None:
             level.value(more.message, STRING, scope, before, f"{place}.message")
         case "loop":
-            from symphony.workflow.validation.loops import check_loop
-
-            check_loop(level, name, place, scope)
+            check_loop(level, name, place, scope, check_nodes)
 
 
 def _switch(

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk
+from symphony.kit.instruments.hosted.faults import Fault
 from symphony.kit.instruments.hosted.reading import (
-    Fault,
     Pieces,
     count,
     fault_in,

@@ -1,11 +1,9 @@
 """The ports that configured models have, by kind."""
 
 import hashlib
-from collections.abc import Mapping
 from pathlib import Path
 
 from symphony.commons.settings import ModelConfig
-from symphony.kit import instruments
 from symphony.workflow.catalog import ModelInfo, Port
 from symphony.workflow.types import PortType, list_of
 
@@ -66,14 +64,6 @@ def model_info(model: str, config: ModelConfig, *, summary: str = "") -> ModelIn
         summary=summary or f"{'Chat' if chat else 'Embeddings'}: {behind} at {config.provider}",
         provider=config.provider or "",
     )
-
-
-def configured(models: Mapping[str, ModelConfig]) -> dict[str, ModelInfo]:
-    """The models of the settings, by id."""
-    return {
-        name: instruments.models()[instruments.MINILM] if one.provider == "minilm" else model_info(name, one)
-        for name, one in models.items()
-    }
 
 
 def fingerprint(model: str, config: ModelConfig) -> str:

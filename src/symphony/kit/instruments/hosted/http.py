@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from symphony.commons.secrets import MASK
 from symphony.commons.settings import ModelConfig
 from symphony.kit.http_client import PIECES_AT_ONCE, no_cookies
-from symphony.kit.instruments.hosted.reading import UNPAID, UNPAID_HINT, Fault
+from symphony.kit.instruments.hosted.faults import UNPAID, UNPAID_HINT, Fault
 from symphony.kit.instruments.hosted.retrying import RETRIED, retry_after_s
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,

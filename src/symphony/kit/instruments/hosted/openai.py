@@ -10,8 +10,8 @@ from typing import TypeAlias
 import msgspec
 
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk
+from symphony.kit.instruments.hosted.faults import Fault
 from symphony.kit.instruments.hosted.reading import (
-    Fault,
     Pieces,
     fault_in,
     fields,

@@ -8,11 +8,11 @@ answer away; what is missing where it is needed is told by those who need it.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from symphony.kit.errors import InputRefused
+from symphony.kit.instruments.hosted.faults import UNPAID, UNPAID_HINT, Fault
 from symphony.kit.instruments.hosted.retrying import RETRIED
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,
@@ -29,20 +29,6 @@ LOOSE_BYTES_MAX = 4 * 1024 * 1024
 """A body that is not quite JSON is read up to this size: the lenient reader is slower."""
 PARTS_OF_TEXT = ("text", "output_text", "input_text", None)
 _MARK = "\ufeff"
-
-UNPAID = "model-unpaid"
-"""Code of a refusal that only money, or a higher limit of it, can lift."""
-UNPAID_HINT = "add credit or raise the spending limit at the provider; asking again does not help"
-_UNPAID_CODES = frozenset({
-    "insufficient_quota", "billing_error", "billing_not_active", "billing_hard_limit_reached",
-    "insufficient_balance", "insufficient_credits", "insufficient_funds", "exceeded_current_quota_error",
-    "arrearage", "credit_balance_too_low", "payment_required", "quota_exhausted",
-})  # fmt: skip
-_UNPAID_WORDS = (
-    "credit balance is too low", "insufficient balance", "insufficient credit", "insufficient funds",
-    "insufficient_quota", "billing hard limit", "account is not active, please check your billing",
-    "requires more credits", "out of credits", "payment required",
-)  # fmt: skip
 
 
 def tree(body: bytes | str, what: str) -> Mapping[str, Value]:
@@ -158,21 +144,6 @@ def whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """An error as a provider tells it."""
-
-    words: str = ""
-    codes: frozenset[str] = frozenset()
-    status: int | None = None
-
-    @property
-    def unpaid(self) -> bool:
-        """Does the provider refuse for lack of credit, or because of a limit on spending?"""
-        said = self.words.lower()
-        return bool(self.codes & _UNPAID_CODES) or any(words in said for words in _UNPAID_WORDS)
 
 
 def fault_of(error: Value) -> Fault | None:

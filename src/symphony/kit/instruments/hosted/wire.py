@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -10,11 +10,9 @@ from symphony.commons.errors import SerializationFailed
 from symphony.commons.settings import ModelConfig
 from symphony.ipc.values import check_json
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk
+from symphony.kit.instruments.hosted.faults import Fault
 from symphony.ports.models import ModelFailed
 from symphony.ports.values import Value
-
-if TYPE_CHECKING:
-    from symphony.kit.instruments.hosted.reading import Fault
 
 FINISH_STOP, FINISH_LENGTH = "stop", "length"
 COUNT_MAX = 10**12
@@ -124,7 +122,7 @@ class Wire(Protocol):
         """`count` vectors in the order of their texts. Raises Broken."""
         ...
 
-    def fault(self, body: bytes) -> "Fault":
+    def fault(self, body: bytes) -> Fault:
         """What the provider says in the body of an error, or as much of it as is text."""
         ...
 

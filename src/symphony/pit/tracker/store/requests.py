@@ -4,7 +4,8 @@ import os
 import threading
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
@@ -14,13 +15,10 @@ from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.core.structure import APPROVED, REJECTED
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.journal import Request, SqliteStore
-from symphony.pit.tracker.store.locks import RunBusy
+from symphony.pit.tracker.store.locks import RunBusy, RunLock
 from symphony.ports.clock import Clock
 from symphony.ports.runs import RunStatus
 from symphony.ports.values import Value
-
-if TYPE_CHECKING:
-    from symphony.pit.tracker.store.runs import Runs
 
 OWNER_ANSWERS_S = 3.0
 _LOOK_EVERY_S = 0.05
@@ -34,10 +32,19 @@ class Reached(Enum):
     LEFT = "left"  # the owner has it, durably, but has not come to it yet
 
 
+class Steered(Protocol):
+    """The runs of a home, as far as requests of them go."""
+
+    def journal_path(self, run_id: str) -> Path: ...
+    def lock(self, run_id: str) -> RunLock: ...
+    def replay(self, run_id: str) -> Replay: ...
+    def end_orphans(self, run_id: str) -> int: ...
+
+
 class Control:
     """Cancels, pauses and answers."""
 
-    def __init__(self, runs: "Runs", clock: Clock) -> None:
+    def __init__(self, runs: Steered, clock: Clock) -> None:
         self._runs, self._clock = runs, clock
 
     def ask(self, run_id: str, request: Request) -> Reached:

@@ -3,15 +3,12 @@
 import queue
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.switching import switching
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.store.journal_rows import JournalFailed
-
-if TYPE_CHECKING:
-    from symphony.pit.tracker.store.journal import JournalStore
 
 BATCH_MAX = 1024
 BATCH_AGE_S = 0.005
@@ -23,6 +20,14 @@ Failed: TypeAlias = Callable[[JournalFailed], None]
 Reached: TypeAlias = Callable[[], None]
 Settle: TypeAlias = Callable[[], None]
 """Makes durable what is stored elsewhere. Where it raises SymphonyError, the journal has failed."""
+
+
+class Committing(Protocol):
+    """What keeps records."""
+
+    def commit(self, records: list[Record]) -> None:
+        """Make the records durable. Raises `JournalFailed`."""
+        ...
 
 
 def nothing() -> None:
@@ -38,7 +43,7 @@ class Buffer:
     """
 
     def __init__(
-        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = nothing
+        self, store: Committing, committed: Committed, failed: Failed, settle: Settle = nothing
     ) -> None:
         self._store, self._committed, self._failed, self._settle = store, committed, failed, settle
         self._buffer: list[Record] = []
@@ -99,7 +104,7 @@ class Writer(Buffer):
     """A buffer that commits in a thread of its own."""
 
     def __init__(
-        self, store: "JournalStore", committed: Committed, failed: Failed, settle: Settle = nothing
+        self, store: Committing, committed: Committed, failed: Failed, settle: Settle = nothing
     ) -> None:
         super().__init__(store, committed, failed, settle)
         self._queue: queue.SimpleQueue[tuple[list[Record], list[Reached]] | Reached] = queue.SimpleQueue()
