@@ -23,6 +23,7 @@ from symphony.app.preparing import (
     opened_outputs,
     prepare,
     prepared_workflow,
+    read_copy,
     recalled,
 )
 from symphony.app.remembering import Remembered
@@ -246,7 +247,9 @@ class Launcher:
         parts = self._parts
         if isinstance(workflow, Workflow):
             source, resolver = None, Resolver(Path.cwd() / "workflow")
-            found = check(workflow, parts.catalog, resolve=resolver)
+            copy = read_copy(workflow)
+            broken = None if copy is None else ()  # of what was read, no more than its meaning is checked
+            found = check(copy or workflow, parts.catalog, resolve=resolver, broken=broken)
         else:
             path = Path(workflow)
             source, resolver = str(path.absolute()), Resolver(path)

@@ -83,8 +83,6 @@ def prepared_workflow(
         document = recorded_form(workflow)
         known: dict[int, Workflow] = {}
         documents, references = record_children(workflow, resolver, known)
-        if source is None:  # made in code: what its author does to its lists and maps is nothing to a run
-            workflow, compilation = loads(document, "json"), Compilation()
         base = Path.cwd() if source is None else resolver.path.parent
         children = Recorded(documents, references, str(base), known)
         graph = _graph(workflow, children, catalog, operators, compilation)
@@ -98,6 +96,17 @@ def prepared_workflow(
         graph=graph,
         variables=_listed(workflow, children),
     )
+
+
+def read_copy(workflow: Workflow) -> Workflow | None:
+    """A workflow that was made in code, as a journal gives it back; None for what no file could say.
+
+    What its author does to its lists and maps afterwards is nothing to a run.
+    """
+    try:
+        return loads(recorded_form(workflow), "json")
+    except (SymphonyError, TypeError, ValueError, AttributeError, RecursionError):
+        return None
 
 
 def _graph(
