@@ -82,7 +82,7 @@ def near_duplicates(
         raise InputRefused("input threshold must lie between -1 and 1", hint="try 0.9")
     matrix = _unit(vectors, "vectors")
     best = _Best(_checked_limit("limit", limit), threshold)
-    connected = _Connected(len(matrix), best.threshold)
+    connected = _Connected(len(matrix))
     for start in range(0, len(matrix), BLOCK):
         rows = matrix[start : start + BLOCK]
         for other in range(start, len(matrix), BLOCK):
@@ -90,9 +90,11 @@ def near_duplicates(
                 raise Stopped("vector.near_duplicates was cancelled")
             scores = rows @ matrix[other : other + BLOCK].T
             if other == start:
-                scores[np.tril_indices(len(rows))] = -2.0
-            best.take(scores, start, other)
-            connected.take(scores, start, other)
+                scores[np.tril(np.ones(scores.shape, bool))] = -2.0
+            reached, a, b = _reached(scores, best.threshold)
+            if len(reached):
+                best.take(reached, a + start, b + other)
+                connected.take(reached, a + start, b + other)
     pairs = [
         _pair(a, b, score, items)
         for score, a, b in zip(best.scores.tolist(), best.rows.tolist(), best.columns.tolist(), strict=True)
@@ -151,30 +153,34 @@ def search(
     return Nearest(items=each[0] if each else [], each=each)
 
 
+def _reached(scores: "Matrix", threshold: float) -> "tuple[Scores, Indices, Indices]":
+    """The rounded scores in a block that reach `threshold`, and their rows and columns, in this order."""
+    import numpy as np
+
+    near = scores >= threshold - 10.0**-DIGITS
+    rows, columns = np.nonzero(near) if near.any() else (np.empty(0, np.intp), np.empty(0, np.intp))
+    found: Scores = np.asarray(scores[rows, columns], np.float64).round(DIGITS)
+    enough = found >= threshold
+    return found[enough], rows[enough], columns[enough]
+
+
 class _Connected:
     """Which positions the pairs that reach the threshold connect, block by block.
 
     Labels sink to the least of what a position is connected with until none sinks any more.
     """
 
-    def __init__(self, count: int, threshold: float) -> None:
+    def __init__(self, count: int) -> None:
         import numpy as np
 
-        self._threshold = threshold
         self._labels: Indices = np.arange(count)
         self._scores: Scores = np.full(count, -2.0)
         """The highest score of each position so far."""
 
-    def take(self, scores: "Matrix", row: int, column: int) -> None:
-        """Take in a block of scores whose corner is (`row`, `column`)."""
+    def take(self, reached: "Scores", a: "Indices", b: "Indices") -> None:
+        """Take in pairs of positions that reach the threshold."""
         import numpy as np
 
-        if not scores.size or np.max(scores) < self._threshold - 10**-DIGITS:
-            return
-        found = np.round(scores.astype(np.float64), DIGITS)
-        a, b = np.nonzero(found >= self._threshold)
-        reached = found[a, b]
-        a, b = a + row, b + column
         np.maximum.at(self._scores, a, reached)
         np.maximum.at(self._scores, b, reached)
         labels = self._labels
@@ -192,8 +198,9 @@ class _Connected:
         """Positions with others of their label, the closest groups first."""
         import numpy as np
 
+        paired = np.flatnonzero(self._scores > -2.0)
         members: dict[int, list[int]] = {}
-        for position, label in enumerate(self._labels.tolist()):
+        for position, label in zip(paired.tolist(), self._labels[paired].tolist(), strict=True):
             members.setdefault(label, []).append(position)
         found = [
             Alike(
@@ -202,7 +209,6 @@ class _Connected:
                 score=float(np.max(self._scores[group])),
             )
             for group in members.values()
-            if len(group) > 1
         ]
         return sorted(found, key=lambda one: (-one["score"], -len(one["positions"]), one["positions"]))
 
@@ -219,21 +225,16 @@ class _Best:
         self.rows: Indices = np.empty(0, np.intp)
         self.columns: Indices = np.empty(0, np.intp)
 
-    def take(self, scores: "Matrix", row: int, column: int) -> None:
-        """Merge a block of scores whose corner is (`row`, `column`)."""
+    def take(self, found: "Scores", rows: "Indices", columns: "Indices") -> None:
+        """Merge pairs that reach the threshold, in order of row and column."""
         import numpy as np
 
-        margin = 10.0**-DIGITS
-        rows, columns = np.nonzero(scores >= self.threshold - margin)
-        found: Scores = np.asarray(scores[rows, columns], np.float64).round(DIGITS)
-        enough = found >= self.threshold
-        self.total += int(np.count_nonzero(enough))
-        if len(self.scores) == self.limit:
-            enough &= found >= (self.scores[-1] if self.limit else np.inf)
-        keep = np.flatnonzero(enough)
-        if self.limit == 0 or not len(keep):
+        self.total += len(found)
+        if self.limit == 0:
             return
-        found, rows, columns = found[keep], rows[keep] + row, columns[keep] + column
+        if len(self.scores) == self.limit:
+            keep = np.flatnonzero(found >= self.scores[-1])
+            found, rows, columns = found[keep], rows[keep], columns[keep]
         if len(found) > self.limit:
             chosen = _largest(found, self.limit)
             found, rows, columns = found[chosen], rows[chosen], columns[chosen]
