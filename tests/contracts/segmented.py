@@ -37,6 +37,7 @@ def added(segment: Segment, meta: RunMeta) -> SegmentStore:
         durable.set()
 
     store = segment.add(meta, done)
+    store.begin()
     assert durable.wait(10)
     if errors:
         raise errors[0]

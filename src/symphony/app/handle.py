@@ -70,7 +70,9 @@ class RunHandle:
         self.unhidden = unhidden
         self.overview = seen.overview
         """How the run stands or went, in a size that does not grow with its elements."""
-        self.run_id, self._engine, self._task, self._log, self._live = run_id, engine, task, log, live
+        self.run_id, self._engine, self._log, self._live = run_id, engine, log, live
+        self.task = task
+        """The run itself; it ends as `result` does."""
         self.marks = marks
         """What every process of the run carries in its environment."""
 
@@ -123,7 +125,7 @@ class RunHandle:
 
     async def result(self) -> RunResult:
         """Wait for the end. Raises JournalFailed if the run could not be recorded."""
-        return await asyncio.shield(self._task)
+        return await asyncio.shield(self.task)
 
     def load(self, ref: ArtifactRef) -> Value:
         """The value behind a reference that is an output of this run, secrets and all. Blocking.

@@ -1,8 +1,8 @@
 """Where the runs of one session are recorded: each in a file of its own, or many in a segment."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -12,7 +12,7 @@ from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, RunM
 from symphony.pit.tracker.store.locks import SegmentLock, segments_can_be_locked
 from symphony.pit.tracker.store.runs import Runs
 from symphony.pit.tracker.store.segments import segment_path
-from symphony.pit.tracker.store.sharing import Segment, SegmentStore
+from symphony.pit.tracker.store.sharing import Segment
 
 OWN_FILES: Final = 4
 """The first runs of a session get files of their own: few would not be worth a segment."""
@@ -27,8 +27,21 @@ class Owned(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class NewJournal:
+    """A journal that was just made. What is `owned` says that this process owns the run.
+
+    It is durable; or it will be with the first commit, when `durable` is done: so a run in a segment
+    costs one commit less. That future raises JournalFailed.
+    """
+
+    store: JournalStore
+    owned: Owned
+    durable: "asyncio.Future[None] | None" = None
+
+
 class Journals:
-    """Makes the journals of new runs; the run is durable, and owned by this process, when one is given."""
+    """Makes the journals of new runs, which this process owns."""
 
     def __init__(self, home: Path, runs: Callable[[], Runs], pid: int) -> None:
         self._home, self._runs, self._pid = home, runs, pid
@@ -38,15 +51,12 @@ class Journals:
         self._full: list[Segment] = []
         self._opening = asyncio.Lock()
 
-    async def create(
-        self, meta: RunMeta, reuse: Mapping[str, bytes] | None = None
-    ) -> tuple[JournalStore, Owned]:
-        """The journal of a new run, and what its ownership hangs on. Raises JournalFailed."""
+    async def create(self, meta: RunMeta, reuse: Mapping[str, bytes] | None = None) -> "NewJournal":
+        """The journal of a new run. Raises JournalFailed."""
         self._made += 1
         if self._made <= OWN_FILES or reuse or not segments_can_be_locked():
             return await self._own_file(meta, reuse or {})
-        store = await self._shared(meta)
-        return store, store
+        return await self._shared(meta)
 
     async def close(self) -> None:
         """Let go of the segments. No run of them goes on."""
@@ -55,7 +65,7 @@ class Journals:
         for segment in segments:
             await asyncio.to_thread(segment.close)
 
-    async def _own_file(self, meta: RunMeta, reuse: Mapping[str, bytes]) -> tuple[JournalStore, Owned]:
+    async def _own_file(self, meta: RunMeta, reuse: Mapping[str, bytes]) -> "NewJournal":
         private_directory(self._home)
         runs = self._runs()
         path, lock = runs.journal_path(meta.run_id), runs.lock(meta.run_id)
@@ -67,17 +77,17 @@ class Journals:
         except BaseException:
             lock.release()
             raise
-        return store, lock
+        return NewJournal(store, lock)
 
-    async def _shared(self, meta: RunMeta) -> SegmentStore:
+    async def _shared(self, meta: RunMeta) -> "NewJournal":
         segment = self.segment
         if segment is None or segment.full:
             async with self._opening:
                 segment = self.segment
                 if segment is None or segment.full:
                     segment = await self._next()
-        loop = asyncio.get_running_loop()
-        durable: asyncio.Future[None] = loop.create_future()
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        durable.add_done_callback(asyncio.Future.exception)  # perhaps nobody waits for it any more
 
         def done(error: JournalFailed | None) -> None:
             if error is None:
@@ -86,16 +96,7 @@ class Journals:
                 durable.set_exception(error)
 
         store = segment.add(meta, done)
-        try:
-            await asyncio.shield(durable)
-        except BaseException:
-            if not durable.done():  # cancelled: of a run that nobody heard of nothing stays
-                await asyncio.wait({durable})
-            with contextlib.suppress(JournalFailed):
-                await asyncio.to_thread(remove, store.path)
-            store.release()
-            raise
-        return store
+        return NewJournal(store, store, durable)
 
     async def _next(self) -> Segment:
         """A new segment; full ones go when nothing of theirs goes on."""

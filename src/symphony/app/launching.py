@@ -152,17 +152,33 @@ class Launcher:
         return prepare(meta, ready.graph, ready.variables, self._parts.environment, bound, keys=keys)
 
     async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
-        """Make the journal, then run: the run is durable when this returns."""
-        store: JournalStore = MemoryStore()
-        owned: Owned | None = None
-        if self._parts.journals is not None:
-            store, owned = await self._parts.journals.create(prepared.meta, reuse)
+        """Make the journal and run: the run is durable when this returns."""
+        if self._parts.journals is None:
+            return self._launch(prepared, MemoryStore(), None, lambda engine: engine.run())
+        made = await self._parts.journals.create(prepared.meta, reuse)
         try:
-            return self._launch(prepared, store, owned, lambda engine: engine.run())
+            handle = self._launch(prepared, made.store, made.owned, lambda engine: engine.run())
         except BaseException:
-            store.close()
-            if owned is not None:
-                owned.release()
+            made.store.close()
+            made.owned.release()
+            raise
+        if made.durable is not None:
+            await self._recorded(handle.task, made.store, made.durable)
+        return handle
+
+    async def _recorded(
+        self, task: "asyncio.Task[RunResult]", store: JournalStore, durable: "asyncio.Future[None]"
+    ) -> None:
+        """Wait until a run that has been launched is durable: no effect of it begins before."""
+        # One that ends before it recorded anything is made durable by that.
+        task.add_done_callback(lambda _: None if durable.done() else store.close())
+        try:
+            await asyncio.shield(durable)
+        except BaseException:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # told by what is raised here
             raise
 
     async def resume(

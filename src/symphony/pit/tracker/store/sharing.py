@@ -52,7 +52,7 @@ class Segment:
         self._going = 0
         self.commits = 0
         """How many transactions there were."""
-        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Sequence[_Work] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="symphony-segment", daemon=True)
         self._thread.start()
 
@@ -85,17 +85,20 @@ class Segment:
         return not self._going
 
     def add(self, meta: RunMeta, done: Done) -> "SegmentStore":
-        """The journal of a new run, which this process owns; `done` is called when it is durable."""
+        """The journal of a new run, which this process owns; `done` is called when it is durable.
+
+        It rides in the commit of the first that is recorded, or of `SegmentStore.begin`.
+        """
         number = self._count + 1
         self.lock.take(number)
         self._count, self._going = number, self._going + 1
         store = SegmentStore(self, meta.run_id, number)
-        self._queue.put(_Creation(store, msgspec.msgpack.encode(meta), done))
+        store.beginning = (_Creation(store, msgspec.msgpack.encode(meta), done),)
         return store
 
-    def put(self, work: "_Work") -> None:
-        """Let this be done with the next commit."""
-        self._queue.put(work)
+    def put(self, works: "Sequence[_Work]") -> None:
+        """Let these be done with the next commit, the same for all."""
+        self._queue.put(works)
 
     def free(self, number: int) -> None:
         """This process does not own the run any more."""
@@ -135,7 +138,7 @@ class Segment:
                 if wanted is None:
                     going = False
                 else:
-                    found.append(wanted)
+                    found += wanted
                 try:
                     wanted = self._queue.get_nowait()
                 except queue.Empty:
@@ -202,8 +205,18 @@ class SegmentStore:
         self.seq = self.size = 0
         self.failed = False
         self.own: SqliteStore | None = None
+        self.beginning: tuple[_Work, ...] = ()
         self._own_lock: RunLock | None = None
         self._told: set[int] = set()
+
+    def put(self, work: "_Work") -> None:
+        """Let this be done with the next commit, after what makes the journal."""
+        begin, self.beginning = self.beginning, ()
+        self.segment.put((*begin, work))
+
+    def begin(self) -> None:
+        """Make the journal durable with the next commit, if nothing else has."""
+        self.put(_Entry(self, [], lambda _: None, here=True))
 
     def commit(self, records: list[Record]) -> None:
         """Make the records durable, and wait until they are."""
@@ -214,7 +227,7 @@ class SegmentStore:
             found.append(error)
             done.set()
 
-        self.segment.put(_Entry(self, records, settle, here=True))
+        self.put(_Entry(self, records, settle, here=True))
         done.wait()
         if found[0] is not None:
             raise found[0]
@@ -247,7 +260,7 @@ class SegmentStore:
 
     def settled(self, numbers: Sequence[int]) -> None:
         """Forget these requests."""
-        self.segment.put(_Settling(self, numbers))
+        self.put(_Settling(self, numbers))
 
     def reuse(self) -> Mapping[str, bytes]:
         """A run that takes over results of another has a file of its own."""
@@ -258,7 +271,9 @@ class SegmentStore:
         return _Sharing(self, committed, failed, settle)
 
     def close(self) -> None:
-        """Let the file go that the run may have got."""
+        """Let the file go that the run may have got. One that was never begun is recorded now."""
+        if self.beginning:
+            self.begin()
         if self.own is not None:
             self.own.close()
 
@@ -303,14 +318,12 @@ class _Sharing(Buffer):
         if self._buffer or self._waiters:
             records, self._buffer = self._buffer, []
             waiters, self._waiters = self._waiters, []
-            self._shared.segment.put(
-                _Entry(self._shared, records, functools.partial(self._done, records, waiters))
-            )
+            self._shared.put(_Entry(self._shared, records, functools.partial(self._done, records, waiters)))
 
     def finish(self, finished: Reached) -> None:
         """Commit what is left, then call `finished` in the thread that commits, whether it failed or not."""
         self.flush()
-        self._shared.segment.put(_Entry(self._shared, [], lambda _: finished(), here=True))
+        self._shared.put(_Entry(self._shared, [], lambda _: finished(), here=True))
 
     def _done(self, records: list[Record], waiters: list[Reached], error: JournalFailed | None) -> None:
         if self._error is None and error is not None:
