@@ -1,11 +1,18 @@
 """Edges that nobody wrote: they come from expressions, `after` and fallbacks. Pure."""
 
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import Final
 
 from symphony.ports.values import Value
 from symphony.workflow.compiled import ALL_PORTS, Compiled, has_more
 from symphony.workflow.fields import RESERVED
-from symphony.workflow.model import FAIL, ControlEdge, DataEdge, Edge, Workflow
+from symphony.workflow.model import FAIL, ControlEdge, ControlNode, DataEdge, Edge, Workflow
+
+_besides = attrgetter("after", "on_error", "when", "for_each", "config", "artifact")
+_NOTHING: Final[tuple[object, ...]] = ((), FAIL, None, None, {}, None)
+"""What a node has that reads and waits for nothing besides its inputs, unless it is a control node."""
+_HOLDERS: Final = (list, dict)  # a union is made anew for each look, and looked at more slowly
 
 
 def derived_edges(compiled: Compiled) -> tuple[Edge, ...]:
@@ -59,9 +66,11 @@ def derived_ends(workflow: Workflow) -> dict[str, list[str]] | None:
                 begin = [_end(source, port) for _, source, port in compiled.nodes[number].reads[at]]
             if begin:
                 ends[f"{name}.{entry}"] = begin
-        if node.on_error is not FAIL and node.on_error.fallback is not None:
+        if _besides(node) == _NOTHING and type(node) is not ControlNode:
+            continue
+        if node.on_error.fallback is not None:
             return None
-        begin = [*dict.fromkeys(node.after)] if node.after else []
+        begin = [*dict.fromkeys(node.after)]
         if has_more(node):
             compiled = compiled or Compiled(workflow)
             joined = {source for pairs in compiled.nodes[number].reads for _, source, _ in pairs}
@@ -91,7 +100,7 @@ def _bare_ends(values: Iterable[Value], known: dict[str, str]) -> list[str] | No
                     return None
                 known[text] = end
             ends.append(end)
-        elif isinstance(text, list | dict):
+        elif isinstance(text, _HOLDERS):
             return None
     return list(dict.fromkeys(ends)) if len(ends) > 1 else ends
 

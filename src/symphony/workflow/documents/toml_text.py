@@ -12,6 +12,7 @@ _WHERE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z_])[0-9][0-9_]{4000,}")
 _TWICE: Final = ("overwrite", "twice", "redefine", "mutate", "Duplicate")
 _NULL_KEY: Final = "$null"
+_HOLDERS: Final = (dict, list)  # a union is made anew for each look, and looked at more slowly
 
 
 def parse(text: str) -> Document:
@@ -81,10 +82,10 @@ def _with_nulls(tree: Tree) -> Tree:
         if len(tree) == 1 and tree.get(_NULL_KEY) is True:
             return None
         for key, item in tree.items():
-            if isinstance(item, dict | list):
+            if isinstance(item, _HOLDERS):
                 tree[key] = _with_nulls(item)
     elif isinstance(tree, list):
-        tree[:] = [_with_nulls(item) if isinstance(item, dict | list) else item for item in tree]
+        tree[:] = [_with_nulls(item) if isinstance(item, _HOLDERS) else item for item in tree]
     return tree
 
 
