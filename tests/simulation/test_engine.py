@@ -133,7 +133,13 @@ async def step(context: Context, value: int) -> int:
     return await _step(context, value)
 
 
-OPERATORS = {**kit.operators(), "sim.effect": effect, "sim.step": step}
+@operator("sim.plain", version="1.0.0", pure=True)
+def plain(value: int) -> int:
+    """Changes nothing: a function that goes to a thread, with others where there are some."""
+    return value
+
+
+OPERATORS = {**kit.operators(), "sim.effect": effect, "sim.plain": plain, "sim.step": step}
 
 
 class Making:
@@ -182,7 +188,8 @@ class Making:
         given = {"inputs": {"value": f"${{{{ {value} }}}}"}}
         match kind:
             case "value":
-                return {"operator": "debug.value", **given}, "result", {}
+                pure = "debug.value" if luck(name, value) % 2 else "sim.plain"
+                return {"operator": pure, **given}, "result", {}
             case "step" | "effect":
                 return {"operator": f"sim.{kind}", **given, **self.troubles(value)}, "result", {}
             case "delay":

@@ -52,6 +52,8 @@ def nodes_text(run: "RunResult") -> str:
         about = "" if node.error is None else output.brief(f"[{node.error.code}] {node.error.message}", 80)
         if node.cached_from is not None:
             about = f"from run {node.cached_from}"
+        elif node.not_cached is not None:
+            about = f"not cached: {node.not_cached}"
         if node.asks is not None:
             about = output.brief(f"asks: {node.asks}", 80)
         rows.append((name, str(node.status), str(node.attempts), took, about))

@@ -71,6 +71,8 @@ def node(outcome: NodeResult) -> dict[str, JSON]:
         document["until"] = outcome.until
     if outcome.cached_from is not None:
         document["cached_from"] = outcome.cached_from
+    if outcome.not_cached is not None:
+        document["not_cached"] = outcome.not_cached
     if outcome.usage is not None:
         document["usage"] = usage(outcome.usage)
     return document

@@ -59,6 +59,8 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None = None
     cached_from: str | None = None
     """The run that a cache hit or a reused result came from."""
+    not_cached: str | None = None
+    """Why the results of a fan-out were not kept for other runs, though they might have been."""
     asks: str | None = None
     """What a person is asked, while the node waits for the answer."""
     until: str | None = None

@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from symphony import Context, operator
 from symphony.app import Symphony
+from symphony.commons.time import SystemClock
 from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.artifacts.write_behind import WriteBehind
 from symphony.pit.tracker.nodes import measures
 from symphony.pit.tracker.nodes.measures import BATCH_MAX, Pace, Worth
 from symphony.pit.tracker.nodes.threads import DaemonThreads
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow import loads
@@ -227,6 +229,9 @@ def test_what_is_quicker_to_run_again_is_not_kept(
     nodes: dict[str, object] = {"a": fan_out("test.count", list(range(500)), {"number": "${{ item }}"})}
     result = ran(nodes, tmp_path, times=2)[0]
     assert {str(node.status) for name, node in result.nodes.items() if name != "a"} == statuses
+    told = "quicker to run again" if statuses == {"succeeded"} else None
+    assert result.nodes["a"].not_cached == told
+    assert Runs(tmp_path, SystemClock(), lambda run: None).result(result.run_id).nodes["a"].not_cached == told
 
 
 def test_with_cache_on_everything_is_kept_however_quick(

@@ -6,7 +6,7 @@ A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends o
 |---|---|
 | BEGUN, RESUMED | owner's process id |
 | STARTED | attempt |
-| FINISHED | started_at, outputs (map, difference; None: derived again), branch, run of a cache hit, usage |
+| FINISHED | started_at, outputs (map, difference; None: derived), branch, run of a cache hit, usage, flag |
 | FAILED | started_at, error (code, message, hint), final or UNHANDLED, usage, values of `on_error` |
 | SKIPPED, SUSPENDED | error or None |
 | EXPANDED | count |
@@ -22,6 +22,8 @@ Readers take what they know of a record: later versions may add fields at its en
 
 A difference, a list in place of bytes, is that of `changes` from the state of the round that the slot
 runs in, and of a state from that of the round before.
+
+The flag stands on fan-outs whose results are not kept, for they are quicker to run again.
 
 Usage of models, and after it the values that `on_error` gave, stand last and only where there are
 some. Usage is (calls, tokens in, tokens out, of these cached, cost as text or None, currency or None,
@@ -87,6 +89,8 @@ def decode_batch(body: bytes) -> Iterator[Record]:
 
 _USAGE_AT: dict[object, int] = {Code.FINISHED: 7, Code.FAILED: 6, Code.CANCELLED: 3}
 
+_QUICK_AT = 8
+
 
 def with_usage(record: Record, usage: Usage | None) -> Record:
     """The record with what its attempt used up, if anything."""
@@ -95,6 +99,16 @@ def with_usage(record: Record, usage: Usage | None) -> Record:
     cost = None if usage.cost is None else str(usage.cost)
     counts = (usage.calls, usage.tokens_in, usage.tokens_out, usage.tokens_cached)
     return (*record, (*counts, cost, usage.currency, usage.estimated))
+
+
+def with_quick(record: Record) -> Record:
+    """The record of a fan-out, without usage, whose results are not kept: it is quicker to run again."""
+    return (*record, None, True)
+
+
+def is_quick(record: Record) -> bool:
+    """Does the record say that it is quicker to run again than to look up?"""
+    return len(record) > _QUICK_AT and bool(record[_QUICK_AT])
 
 
 def usage_of(record: Record) -> Usage | None:

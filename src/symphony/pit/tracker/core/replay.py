@@ -22,6 +22,7 @@ from symphony.pit.tracker.core.records import (
     Record,
     error_of,
     integer,
+    is_quick,
     number,
     usage_of,
 )
@@ -29,6 +30,7 @@ from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus
 from symphony.ports.values import StoredValue, Value
 
+QUICKER = "quicker to run again"
 _NODE_STATUS = {
     Status.PENDING: NodeStatus.PENDING,
     Status.READY: NodeStatus.PENDING,
@@ -80,6 +82,7 @@ class Replay:
         self.finished: dict[int, float] = {}
         self.errors: dict[int, ErrorTuple] = {}
         self.cached: dict[int, str] = {}
+        self.quick: set[int] = set()  # fan-outs whose results are not kept
         self.usage: dict[int, Usage] = {}  # of all attempts of a slot
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
         self.due: dict[int, float] = {}  # until when slots wait, for a moment or for a person
@@ -181,6 +184,8 @@ class Replay:
                 if len(record) < _FINISHED_FIELDS:
                     raise SerializationFailed("a journal record is cut short")
                 self._note_finished(record)
+                if is_quick(record):
+                    self.quick.add(slot)
             case Code.FAILED | Code.SKIPPED | Code.SUSPENDED | Code.CANCELLED | Code.RETRY_DUE | Code.AGAIN:
                 if slot not in self.announced and code in (Code.SKIPPED, Code.CANCELLED):
                     self.idle.add(slot)
@@ -368,6 +373,7 @@ class Replay:
             if error is None
             else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
             cached_from=self.cached.get(slot),
+            not_cached=QUICKER if slot in self.quick else None,
             usage=usage,
             asks=self.asked.get(slot),
             until=iso(self.due.get(slot)),

@@ -87,6 +87,10 @@ class Attempts:
         if not suits:
             self.launch(slot, work)
 
+    def quick(self, slot: int) -> bool:
+        """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
+        return self._batches.quick(slot)
+
     def flush(self) -> None:
         """What has gathered begins."""
         self._batches.flush()

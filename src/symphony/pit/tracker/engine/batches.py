@@ -83,12 +83,18 @@ class Batches:
     def _worth(self, slot: int, work: Work) -> Worth:
         """The measure of the slot's fan-out; of what is called a few times, all results are kept."""
         element = self._machine.element_of.get(slot)
-        if element is None or work.cached_always or element[0].count < SAMPLES_MIN:
+        cached = work.cacheable and self._executor.cache is not None
+        if element is None or not cached or work.cached_always or element[0].count < SAMPLES_MIN:
             return self._always
         worth = self._worths.get(element[0].slot)
         if worth is None:
             worth = self._worths[element[0].slot] = Worth()
         return worth
+
+    def quick(self, slot: int) -> bool:
+        """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
+        worth = self._worths.pop(slot, None)
+        return worth is not None and worth.cheap
 
     def _attempt(self, slot: int, work: Work) -> tuple[NodeAttempt | None, Exception | None]:
         """The attempt with its expressions evaluated, or why there is none. Raises Deferred."""

@@ -29,12 +29,12 @@ class Steering:
         self._bindings.values.items[slot] = items
         self._transitions.expanded(slot, len(items))
 
-    def gather(self, slot: int) -> None:
-        """All elements of the fan-out have ended: its outputs are their lists."""
+    def gather(self, slot: int, *, quick: bool) -> None:
+        """All elements of the fan-out have ended: its outputs are their lists. `quick` as in `derived`."""
         self._bindings.bound_gathered(slot)
         now, started = self._clock.now_s(), self._replay.started
         first = min((started.get(s, now) for s in self._bindings.elements(slot)), default=now)
-        self._transitions.derived(slot, first, self._agreed(slot))
+        self._transitions.derived(slot, first, self._agreed(slot), quick=quick)
 
     def _agreed(self, slot: int) -> str | None:
         """An approval for each element lets on if every person approved."""

@@ -316,7 +316,7 @@ class Engine:
         """What ran inside the slot has ended."""
         try:
             if do is Do.GATHER:
-                self._steering.gather(slot)
+                self._steering.gather(slot, quick=self._attempts.quick(slot))
             else:
                 self._nesting.settle(slot, self._bindings.work(slot))
         except StorageFull as error:  # no failure of the node: it goes on when there is room

@@ -22,6 +22,7 @@ from symphony.pit.tracker.core.records import (
     Record,
     Reused,
     with_instead,
+    with_quick,
     with_usage,
 )
 from symphony.pit.tracker.engine.recording import Recorder
@@ -148,10 +149,14 @@ class Transitions:
         self._record((Code.FINISHED, slot, now, now, result.outputs, result.taken, result.run))
         self.push(self._machine.finished(slot, result.taken))
 
-    def derived(self, slot: int, started: float, taken: str | None = None) -> None:
-        """The slot's outputs follow from others: they are not recorded but derived again."""
+    def derived(self, slot: int, started: float, taken: str | None = None, *, quick: bool = False) -> None:
+        """The slot's outputs follow from others: they are not recorded but derived again.
+
+        `quick`: of a fan-out whose results are not kept, for it is quicker to run again.
+        """
         self._bindings.derive(slot)
-        self._record((Code.FINISHED, slot, self._clock.now_s(), started, None, taken, None))
+        record: Record = (Code.FINISHED, slot, self._clock.now_s(), started, None, taken, None)
+        self._record(with_quick(record) if quick else record)
         self.push(self._machine.finished(slot, taken))
 
     def failed(
