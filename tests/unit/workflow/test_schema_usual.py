@@ -33,7 +33,7 @@ GOOD: Final[Mapping[str, list[Tree]]] = {
     "on_error": ["skip", "fail", {"value": {"result": 1}}, {"fallback": "b"}],
     "idempotent": [True],
     "priority": [-3],
-    "cache": ["off"],
+    "cache": ["on", "off"],
     "artifact": [{"name": "x"}],
     "description": ["", "text"],
     "position": [[1, 2.5]],
