@@ -1,8 +1,8 @@
 """How long one thread may keep the others from running Python.
 
-Python's own 5 ms starve a thread that writes while the event loop is busy: it takes its turn a few
-times in each commit. With 0.2 ms threads that compute take it from one another all the time, which
-costs a tenth of the processor, so that while any of them runs Python's own interval holds.
+Python's own 5 ms starve a thread that writes while the event loop or other threads are busy: it takes
+its turn a few times in each commit. With 0.2 ms threads that compute take it from one another all the
+time, which costs a tenth of the processor; with 1 ms they do not.
 """
 
 import sys
@@ -10,10 +10,13 @@ import threading
 from typing import Final
 
 QUICK_S: Final = 0.0002
+"""While a journal is written."""
+SHARED_S: Final = 0.001
+"""While operators run in threads beside that."""
 
 
 class Switching:
-    """The interval of this process, by who is at work: quick while writers are, and no operators.
+    """The interval of this process, by who is at work.
 
     An interval that somebody else sets meanwhile stays. Thread-safe.
     """
@@ -52,8 +55,8 @@ class Switching:
                 self._set()
 
     def _set(self) -> None:
-        quick = self._writers > 0 and self._operators == 0
-        wanted = min(QUICK_S, self._before) if quick else self._before
+        most = self._before if not self._writers else SHARED_S if self._operators else QUICK_S
+        wanted = min(most, self._before)
         if wanted != self._ours and abs(sys.getswitchinterval() - self._ours) < _SAME_S:
             sys.setswitchinterval(wanted)
             self._ours = wanted
