@@ -48,7 +48,7 @@ def dropped(_: object) -> None:
 
 async def routed_us(bus: Bus, sent: list[MessageEnvelope]) -> float:
     """µs an envelope."""
-    route, started = bus.route, perf_counter()
+    route, started = bus.exchange.route, perf_counter()
     for envelope in sent:
         route(envelope)
     return (perf_counter() - started) / len(sent) * 1e6

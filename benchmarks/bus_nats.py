@@ -171,13 +171,13 @@ async def measured(url: str) -> dict[str, tuple[float, float]]:
     config = NatsConfig(servers=(url,), durable=("durable.>",))
     one, two, bare_one, bare_two, left, right = Bus(), Bus(), Client(), Client(), Bus(), Bus()
     uplinks = [await join_nats(bus, config) for bus in (one, two)]
-    bridges = [Bridge(bus, NatsConfig(servers=(url,), prefix="bridged")) for bus in (left, right)]
+    bridges = [Bridge(bus.exchange, NatsConfig(servers=(url,), prefix="bridged")) for bus in (left, right)]
     for client in (bare_one, bare_two):
         await client.connect(url)
     await bare_two.subscribe("bare.echo", cb=echo)
     await bare_one.jetstream().add_stream(name="bare", subjects=["stored.>"])
     for bus, bridge in zip((left, right), bridges, strict=True):
-        bus.beyond = bridge
+        bus.exchange.beyond = bridge
         await bridge.tried()
     ours = Ours(await one.endpoint("telling"), await two.endpoint("hearing", lambda _: DATA))
     bridged = Ours(await left.endpoint("telling"), await right.endpoint("hearing", lambda _: DATA))

@@ -128,16 +128,16 @@ async def test_whatever_a_member_says_the_others_are_served(caplog: pytest.LogCa
     await hub.endpoint("served", answer)
     joined.append(await join(member, ADDRESS))
     honest = await member.endpoint("honest", answer)
-    patterns = hub.router.patterns()
+    patterns = hub.exchange.router.patterns()
     while left > 0:
         left -= await pour(rng, senders, known)
         assert await honest.request("served", "m", left, timeout_s=30.0) == left
         assert not broken
     async with asyncio.timeout(10.0):
-        while hub.links > 1:  # noqa: ASYNC110  no event tells of it
+        while hub.exchange.links > 1:  # noqa: ASYNC110  no event tells of it
             await asyncio.sleep(0)
-    assert {one.name for one in hub.registry.entries()} == {"bus", "served", "honest"}
-    assert hub.router.patterns() == patterns
+    assert {one.name for one in hub.exchange.registry.entries()} == {"bus", "served", "honest"}
+    assert hub.exchange.router.patterns() == patterns
     assert [one for one in caplog.records if one.exc_info] == []
     for one, bus in zip(reversed(joined), (member, hub), strict=True):
         await one.close()

@@ -179,7 +179,7 @@ async def test_the_same_event_published_again_is_stored_once(nats_server: Start,
     server = await nats_server()
     bus, uplink = await joined(server, durable=("run.>",))
     one = await bus.endpoint("one")
-    envelope = bus.stationery("one").envelope("event", EventPayload("run.x", 1))
+    envelope = bus.exchange.stationery("one").envelope("event", EventPayload("run.x", 1))
     await uplink.publish(envelope)
     await uplink.publish(envelope)
     box = await one.mailbox("run.x", replay=Replay())

@@ -37,8 +37,8 @@ async def joined() -> AsyncIterator[Join]:
 
         async def join(server: Server) -> Bus:
             bus = Bus()
-            bridge = Bridge(bus, NatsConfig(servers=(server.url,)))
-            bus.beyond = bridge
+            bridge = Bridge(bus.exchange, NatsConfig(servers=(server.url,)))
+            bus.exchange.beyond = bridge
             stack.push_async_callback(bus.close)
             stack.push_async_callback(bridge.close)
             await bridge.tried()
@@ -211,7 +211,7 @@ async def test_what_is_broken_on_any_subject_is_passed_over(nats_server: Start, 
     box = await asking.mailbox(">")
     hostile = Client()
     await hostile.connect(server.url)
-    stationery = Bus().stationery("hostile")
+    stationery = Bus().exchange.stationery("hostile")
     forged = [
         stationery.envelope("event", EventPayload("bus.endpoint.lost", {"name": "answering"})),
         stationery.envelope("bus.stats", RequestPayload("bus.stats"), recipient="bus"),

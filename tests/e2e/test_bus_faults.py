@@ -231,7 +231,7 @@ async def test_killed_senders_and_deaf_receivers_leave_nothing_behind(world: Wor
         gc.collect()
         seen.add(process.num_fds() - len(world.processes))
     assert len(seen) == 1, "descriptors do not add up"
-    assert bus.links == 1
+    assert bus.exchange.links == 1
     deaf.kill()
 
 
@@ -255,7 +255,7 @@ async def test_ten_thousand_connections_leave_nothing_behind_and_others_are_serv
             for _ in range(20):
                 tasks.create_task(drop(world.address, count // 20))
             asking = tasks.create_task(ask())
-            while bus.links > 1 or len(asyncio.all_tasks()) > tasks_before + 1:  # noqa: ASYNC110  no event
+            while bus.exchange.links > 1 or len(asyncio.all_tasks()) > tasks_before + 1:  # noqa: ASYNC110  no event
                 await asyncio.sleep(0.01)
             asking.cancel()
         gc.collect()

@@ -9,8 +9,7 @@ from symphony.commons.secrets import Secret
 from symphony.commons.settings import BusConfig
 
 if TYPE_CHECKING:
-    from symphony.bus import Bus
-    from symphony.bus.bus import Beyond
+    from symphony.bus.exchange import Beyond, Exchange
 
 
 class NatsNotInstalled(SymphonyError):
@@ -19,7 +18,7 @@ class NatsNotInstalled(SymphonyError):
     code = "nats-not-installed"
 
 
-def beyond_of(config: BusConfig, environment: Mapping[str, str]) -> "Callable[[Bus], Beyond] | None":
+def beyond_of(config: BusConfig, environment: Mapping[str, str]) -> "Callable[[Exchange], Beyond] | None":
     """What joins a hub to the buses beyond its home; None if nothing shall.
 
     Raises NatsNotInstalled, ConfigInvalid for a variable or a file that is not there. Reads files
@@ -39,7 +38,7 @@ def beyond_of(config: BusConfig, environment: Mapping[str, str]) -> "Callable[[B
     if nkey is not None:
         NKey(nkey)  # a seed that is none is told now
     found = NatsConfig(servers=config.servers, prefix=config.prefix, token=token, nkey_seed=nkey, tls=tls)
-    return lambda bus: Bridge(bus, found)
+    return lambda exchange: Bridge(exchange, found)
 
 
 def _secret(key: str, name: str | None, environment: Mapping[str, str]) -> Secret | None:

@@ -21,7 +21,7 @@ from symphony.ports.runs import RunEvent
 
 if TYPE_CHECKING:
     from symphony.bus import Bus, Endpoint, Joined, Mailbox
-    from symphony.bus.bus import Beyond
+    from symphony.bus.exchange import Beyond, Exchange
     from symphony.ipc.envelope import MessageEnvelope
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class LiveBus:
     """The bus of this process, on that of its home when a run is worth it."""
 
     def __init__(
-        self, home: Path | None, beyond: "Callable[[], Callable[[Bus], Beyond] | None]" = lambda: None
+        self, home: Path | None, beyond: "Callable[[], Callable[[Exchange], Beyond] | None]" = lambda: None
     ) -> None:
         """Without a home it is of this process alone.
 
@@ -126,9 +126,9 @@ class LiveBus:
         if self._bus is None:
             self._ready.clear()  # whoever is there already shall see all of it
         from symphony.bus import join
-        from symphony.bus.bus import BEYOND_AWAY
+        from symphony.bus.exchange import BEYOND_AWAY
 
-        beyond: Callable[[Bus], Beyond] | None = None
+        beyond: Callable[[Exchange], Beyond] | None = None
         try:
             beyond = await asyncio.to_thread(self.beyond)
         except SymphonyError as error:

@@ -2,13 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Final, TypeAlias
 
 from symphony.bus.core.mailbox import CAPACITY, Policy
+from symphony.bus.core.registry import Entry
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Deliver, Subscription
 from symphony.bus.errors import RAISED, EndpointBusy
+from symphony.bus.exchange import CANCEL, OWN_TOPICS, Exchange
+from symphony.bus.mailboxes import Mailbox
 from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.commons.unicode import described, sound
 from symphony.ipc.envelope import (
@@ -20,16 +23,9 @@ from symphony.ipc.envelope import (
 )
 from symphony.ports.values import Value
 
-if TYPE_CHECKING:
-    from symphony.bus.bus import Bus
-    from symphony.bus.mailboxes import Mailbox
-
 _logger = logging.getLogger(__name__)
 
-CANCEL: Final = "bus.cancel"
 PING: Final = "bus.ping"
-OWN_TOPICS: Final = "bus."
-"""What only the bus itself publishes begins with it."""
 TIMEOUT_S: Final = 30.0
 
 Handler: TypeAlias = Callable[[MessageEnvelope], Value | Coroutine[object, None, Value]]
@@ -42,10 +38,10 @@ A SymphonyError that it raises reaches whoever asked, field by field.
 class Endpoint:
     """One named part. Made by `Bus.endpoint`."""
 
-    def __init__(self, bus: "Bus", name: str, handler: Handler | None, *, in_flight_max: int) -> None:
+    def __init__(self, exchange: Exchange, name: str, handler: Handler | None, *, in_flight_max: int) -> None:
         self.name = name
-        self._bus, self._handler, self._in_flight_max = bus, handler, in_flight_max
-        stationery = bus.stationery(name)
+        self._exchange, self._handler, self._in_flight_max = exchange, handler, in_flight_max
+        stationery = exchange.stationery(name)
         self._envelope, self._answer = stationery.envelope, stationery.answer
         self._working: dict[str, asyncio.Task[Value]] = {}
         self._subscriptions: dict[Subscription, None] = {}
@@ -62,10 +58,10 @@ class Endpoint:
         other side is told.
         """
         envelope = self._envelope(method, RequestPayload(method, arguments, timeout_s), recipient=recipient)
-        call = self._bus.ask(envelope)
+        call = self._exchange.ask(envelope)
         if type(call.outcome) is ResponsePayload:
             return call.outcome.result
-        answer = await self._bus.outcome(call, timeout_s)
+        answer = await self._exchange.outcome(call, timeout_s)
         if type(answer) is ResponsePayload:
             return answer.result
         assert isinstance(answer, ErrorPayload)
@@ -81,13 +77,13 @@ class Endpoint:
         """
         if topic.startswith(OWN_TOPICS):
             raise _reserved(topic)
-        await self._bus.publish(self._envelope(message_type, EventPayload(topic, data)))
+        await self._exchange.publish(self._envelope(message_type, EventPayload(topic, data)))
 
     def try_publish(self, topic: str, data: Value = None, *, message_type: str = "event") -> bool:
         """The same without waiting; False, and nothing done, if somebody must read first."""
         if topic.startswith(OWN_TOPICS):
             raise _reserved(topic)
-        return self._bus.try_publish(self._envelope(message_type, EventPayload(topic, data)))
+        return self._exchange.try_publish(self._envelope(message_type, EventPayload(topic, data)))
 
     async def subscribe(
         self,
@@ -104,7 +100,7 @@ class Endpoint:
         Of the subscriptions in one `group` one gets each event. `capacity` and `policy` hold for
         events on their way from other processes. In force when this returns.
         """
-        found = await self._bus.subscribe(
+        found = await self._exchange.subscribe(
             pattern, deliver, owner=self.name, group=group, replay=replay, capacity=capacity, policy=policy
         )
         self._subscriptions[found] = None
@@ -118,9 +114,9 @@ class Endpoint:
         replay: Replay | None = None,
         capacity: int = CAPACITY,
         policy: Policy = Policy.DROP_OLDEST,
-    ) -> "Mailbox":
+    ) -> Mailbox:
         """The same, into a bounded mailbox to be read at leisure."""
-        box = await self._bus.mailbox(
+        box = await self._exchange.mailbox(
             pattern, owner=self.name, group=group, replay=replay, capacity=capacity, policy=policy
         )
         self._subscriptions[box.subscription] = None
@@ -129,13 +125,13 @@ class Endpoint:
     def unsubscribe(self, subscription: Subscription) -> None:
         """No more events for it. May be called twice."""
         self._subscriptions.pop(subscription, None)
-        self._bus.unsubscribe(subscription)
+        self._exchange.unsubscribe(subscription)
 
     async def close(self) -> None:
         """Leave the bus: subscriptions end, handlers at work are cancelled. May be called twice."""
         for subscription in tuple(self._subscriptions):
             self.unsubscribe(subscription)
-        self._bus.remove(self)
+        self._exchange.remove(self)
         working = tuple(self._working.values())
         for task in working:
             task.cancel()
@@ -152,7 +148,7 @@ class Endpoint:
             if payload.topic == CANCEL and envelope.header.correlation_id is not None:
                 self._cancelled(envelope.header.correlation_id)
         else:
-            self._bus.answered(envelope)
+            self._exchange.answered(envelope)
 
     def _serve(self, envelope: MessageEnvelope, request: RequestPayload) -> None:
         if request.method == PING:
@@ -170,7 +166,7 @@ class Endpoint:
         if not isinstance(found, _VALUE) and isinstance(found, Coroutine):
             self._work(envelope, found)
         else:
-            self._bus.send(self._answer(envelope, ResponsePayload(found)))
+            self._exchange.send(self._answer(envelope, ResponsePayload(found)))
 
     def _work(self, envelope: MessageEnvelope, coroutine: Coroutine[object, None, Value]) -> None:
         message_id = envelope.header.message_id
@@ -201,7 +197,25 @@ class Endpoint:
         return ErrorPayload("handler-failed", f"{self.name!r} failed: {sound(described(error))}")
 
     def _reply(self, request: MessageEnvelope, payload: ResponsePayload | ErrorPayload) -> None:
-        self._bus.send(self._answer(request, payload))
+        self._exchange.send(self._answer(request, payload))
+
+
+async def open_endpoint(
+    exchange: Exchange,
+    name: str,
+    handler: Handler | None = None,
+    *,
+    serves: Iterable[str] = (),
+    capabilities: Iterable[str] = (),
+    in_flight_max: int = 1024,
+) -> Endpoint:
+    """A new endpoint; `handler` answers its requests, up to `in_flight_max` at once.
+
+    Raises EndpointTaken, ValidationFailed for a name with wildcards or spaces.
+    """
+    endpoint = Endpoint(exchange, name, handler, in_flight_max=in_flight_max)
+    await exchange.admit(endpoint, Entry(name, endpoint.deliver, tuple(serves), tuple(capabilities)))
+    return endpoint
 
 
 def _reserved(topic: str) -> ValidationFailed:

@@ -7,13 +7,13 @@ from itertools import count
 import msgspec
 
 from symphony.bus import line
-from symphony.bus.bus import JOINED, LEFT, LINK, Bus
 from symphony.bus.core.mailbox import Policy
 from symphony.bus.core.registry import Entry, Pulse
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Subscription
-from symphony.bus.endpoint import OWN_TOPICS, Endpoint
+from symphony.bus.endpoint import Endpoint, open_endpoint
 from symphony.bus.errors import EndpointBusy, SenderUnknown
+from symphony.bus.exchange import JOINED, LEFT, LINK, OWN_TOPICS, Exchange
 from symphony.bus.line import (
     BEAT,
     CREDIT,
@@ -52,8 +52,8 @@ ABILITIES_MAX = 256
 class Hub:
     """Serves the members of a bus until it is closed. Made by `open_hub`."""
 
-    def __init__(self, bus: Bus, pulse: Pulse) -> None:
-        self.bus, self.pulse = bus, pulse
+    def __init__(self, exchange: Exchange, pulse: Pulse) -> None:
+        self.exchange, self.pulse = exchange, pulse
         self._members: dict[str, Member] = {}
         self._numbers = count(1)
         self._listener: Listener | None = None
@@ -64,13 +64,13 @@ class Hub:
     async def open(self, address: str, config: TransportConfig | None) -> None:
         """Listen. Raises AddressInUse, IoFailed."""
         self._listener = await listen(address, self._accept, config, refused=self._refused)
-        self._endpoint = await self.bus.endpoint(HUB, self._asked)
-        self.bus.subscribed, self.bus.endpoints_gone = self._interest_changed, self._gone
+        self._endpoint = await open_endpoint(self.exchange, HUB, self._asked)
+        self.exchange.subscribed, self.exchange.endpoints_gone = self._interest_changed, self._gone
         self._beating = asyncio.get_running_loop().create_task(self._beat(), name="bus hub")
 
     async def close(self) -> None:
         """Say goodbye to all members."""
-        self.bus.subscribed = self.bus.endpoints_gone = None
+        self.exchange.subscribed = self.exchange.endpoints_gone = None
         if self._beating is not None:
             self._beating.cancel()
             await asyncio.gather(self._beating, return_exceptions=True)
@@ -81,39 +81,39 @@ class Hub:
 
     def patterns(self) -> list[Value]:
         """What somebody wants to hear."""
-        return list(self.bus.router.patterns())
+        return list(self.exchange.router.patterns())
 
     def left(self, member: "Member", error: SymphonyError | None) -> None:
         """A member is gone: its endpoints are, too."""
         if self._members.pop(member.name, None) is None:
             return
-        self.bus.links = len(self._members)
+        self.exchange.links = len(self._members)
         self.pulse.forget(member.name)
         why = "its process left" if error is None else error.message
-        names = [one.name for one in self.bus.registry.entries() if one.link == member.name]
+        names = [one.name for one in self.exchange.registry.entries() if one.link == member.name]
         for name in names:
-            self.bus.registry.remove(name)
+            self.exchange.registry.remove(name)
         if error is None:
-            self.bus.gone(names, why, topic=LEFT)
+            self.exchange.gone(names, why, topic=LEFT)
         else:
-            self.bus.gone(names, why)
+            self.exchange.gone(names, why)
 
     def _accept(self, connection: Connection) -> None:
         pid = connection.peer.pid
         name = f"{next(self._numbers)}" if pid is None else f"{next(self._numbers)}, pid {pid}"
         member = Member(self, connection, name)
         self._members[name] = member
-        self.bus.links = len(self._members)
-        self.pulse.heard(name, self.bus.clock.monotonic_s())
+        self.exchange.links = len(self._members)
+        self.pulse.heard(name, self.exchange.clock.monotonic_s())
         member.open()
 
     def _refused(self, error: SymphonyError) -> None:
-        self.bus.metrics.refused += 1
+        self.exchange.metrics.refused += 1
 
     def _asked(self, envelope: MessageEnvelope) -> Value:
         assert isinstance(envelope.payload, RequestPayload)
         if envelope.payload.method == "bus.stats":
-            found: Value = msgspec.to_builtins(self.bus.stats())
+            found: Value = msgspec.to_builtins(self.exchange.stats())
             return found
         raise SymphonyError("the bus answers bus.stats and bus.ping", code="method-unknown")
 
@@ -135,8 +135,8 @@ class Hub:
 
     async def _beat(self) -> None:
         while True:
-            await self.bus.clock.sleep(self.pulse.beat_s)
-            for name in self.pulse.lost(self.bus.clock.monotonic_s()):
+            await self.exchange.clock.sleep(self.pulse.beat_s)
+            for name in self.pulse.lost(self.exchange.clock.monotonic_s()):
                 member = self._members.get(name)
                 if member is not None:
                     error = SymphonyError(
@@ -188,8 +188,8 @@ class Member:
 
     def __init__(self, hub: Hub, connection: Connection, name: str) -> None:
         self.name = name
-        self._hub, self._bus = hub, hub.bus
-        self.line = Line(connection, self, hub.bus.stationery(LINK))
+        self._hub, self._exchange = hub, hub.exchange
+        self.line = Line(connection, self, hub.exchange.stationery(LINK))
         self._remotes: dict[int, Remote] = {}
         self._endpoints: set[str] = set()
         self._owed, self._window = 0, PUBLISH_WINDOW
@@ -203,7 +203,7 @@ class Member:
 
     def received(self, envelope: MessageEnvelope) -> None:
         """For the line. What breaks the rules ends the connection, and it is told why."""
-        self._hub.pulse.heard(self.name, self._bus.clock.monotonic_s())
+        self._hub.pulse.heard(self.name, self._exchange.clock.monotonic_s())
         payload, recipient = envelope.payload, envelope.header.recipient
         if type(payload) is EventPayload and not recipient:
             if payload.topic == CREDIT:
@@ -217,18 +217,18 @@ class Member:
                 answer = ErrorPayload(error.code, error.message, hint=error.hint)
             self.line.answer(envelope, answer)
         elif type(payload) is EventPayload and recipient == LINK:
-            self._bus.cancel_given_out(envelope.header.correlation_id or "")
+            self._exchange.cancel_given_out(envelope.header.correlation_id or "")
         elif type(payload) is EventPayload or envelope.header.sender in self._endpoints:
-            self._bus.send(envelope)
+            self._exchange.send(envelope)
         elif type(payload) is RequestPayload:
             # Its own process may not know yet that the name went to another when it came back.
             unknown = SenderUnknown(
                 f"{envelope.header.sender!r:.100} is no endpoint of this process on the bus",
                 hint="choose another name: this one may have been given to an endpoint elsewhere",
             )
-            self.line.post(self._bus.refusal(envelope, unknown))
+            self.line.post(self._exchange.refusal(envelope, unknown))
         else:
-            self._bus.calls.late += 1
+            self._exchange.calls.late += 1
 
     def roomy(self) -> None:
         """For the line."""
@@ -247,14 +247,14 @@ class Member:
     def forward(self, envelope: MessageEnvelope) -> None:
         """Send a message to one of its endpoints."""
         if self.line.overfull and isinstance(envelope.payload, RequestPayload):
-            self._bus.refuse(
+            self._exchange.refuse(
                 envelope, EndpointBusy(f"the process of {envelope.header.recipient!r} does not read")
             )
             return
         try:
             self.line.post(envelope)
         except SymphonyError as error:
-            self._bus.refuse(envelope, error)
+            self._exchange.refuse(envelope, error)
 
     # Publishing.
 
@@ -269,14 +269,14 @@ class Member:
         if topic.startswith(OWN_TOPICS):
             raise ValidationFailed(f"{topic!r:.100} is for the bus itself to publish")
         if envelope.header.sender in self._endpoints:
-            self._bus.route(envelope)
+            self._exchange.route(envelope)
         else:
-            self._bus.lost(f"member {self.name}", topic, topic)
+            self._exchange.lost(f"member {self.name}", topic, topic)
         if topic in self._jammed:
             self._jammed[topic] += 1
             return
         self._owed += 1
-        if self._bus.router.route(topic).jam():
+        if self._exchange.router.route(topic).jam():
             # Its credit waits until there is room: then it waits, and nobody else.
             self._jammed[topic], self._owed = self._owed, 0
             task = asyncio.get_running_loop().create_task(self._unjam(topic), name="bus jam")
@@ -287,7 +287,7 @@ class Member:
             self._owed = 0
 
     async def _unjam(self, topic: str) -> None:
-        await self._bus.unjam(topic)
+        await self._exchange.unjam(topic)
         self._pay(self._jammed.pop(topic))
 
     def _pay(self, owed: int) -> None:
@@ -312,8 +312,8 @@ class Member:
                 name = text(asked, "name")
                 if name in self._endpoints:
                     self._endpoints.discard(name)
-                    self._bus.registry.remove(name)
-                    self._bus.gone([name], "it has been closed", topic=LEFT)
+                    self._exchange.registry.remove(name)
+                    self._exchange.gone([name], "it has been closed", topic=LEFT)
             case line.SUBSCRIBE:
                 self._subscribe(asked.get("replay"), asked.get("policy"), request)
             case line.UNSUBSCRIBE:
@@ -330,9 +330,9 @@ class Member:
         if name.startswith(OWN_TOPICS):
             raise ValidationFailed(f"{name!r:.100} is for the bus itself", details={"field": "name"})
         can, does = _abilities(capabilities, "capabilities"), _abilities(serves, "serves")
-        self._bus.registry.add(Entry(name, self.forward, does, can, self.name))
+        self._exchange.registry.add(Entry(name, self.forward, does, can, self.name))
         self._endpoints.add(name)
-        self._bus.announce(JOINED, {"name": name, "capabilities": list(can)})
+        self._exchange.announce(JOINED, {"name": name, "capabilities": list(can)})
 
     def _subscribe(self, replay: Value, policy: Value, request: RequestPayload) -> None:
         asked = fields(request.arguments)
@@ -341,17 +341,17 @@ class Member:
             raise ValidationFailed(f"a process has at most {SUBSCRIPTIONS_MAX:,} subscriptions, each once")
         if policy not in list(Policy):
             raise ValidationFailed(f"{policy!r:.100} is no policy", details={"field": "policy"})
-        box = self._bus.box(
+        box = self._exchange.box(
             text(asked, "pattern"), capacity, Policy(str(policy)),
             owner=text(asked, "owner"), group=optional_text(asked, "group"),
         )  # fmt: skip
-        self._remotes[key] = Remote(self, box, key, capacity, self._bus.dropped)
+        self._remotes[key] = Remote(self, box, key, capacity, self._exchange.dropped)
         wanted = None
         if replay is not None:
             past = fields(replay)
             last = None if past.get("last") is None else number(past, "last")
             wanted = Replay(last=last, after=optional_text(past, "after"))
-        self._bus.enter(box.subscription, wanted)
+        self._exchange.enter(box.subscription, wanted)
 
 
 def _abilities(value: Value, field: str) -> tuple[str, ...]:

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 
-from symphony.bus.bus import Beyond, Bus
+from symphony.bus.bus import Bus
 from symphony.bus.core.registry import Pulse
+from symphony.bus.exchange import Beyond, Exchange
 from symphony.bus.hub import Hub
 from symphony.bus.membership import Membership
 from symphony.commons.backoff import backoff_s
@@ -26,7 +27,7 @@ class Joined:
         config: TransportConfig,
         *,
         serve: bool,
-        beyond: Callable[[Bus], Beyond] | None,
+        beyond: Callable[[Exchange], Beyond] | None,
         jitter: Callable[[], float],
     ) -> None:
         self.bus, self.address = bus, address
@@ -44,12 +45,12 @@ class Joined:
     @property
     def is_member(self) -> bool:
         """Is another process the hub, and reached?"""
-        return self.bus.uplink is not None
+        return self.bus.exchange.uplink is not None
 
     async def enter(self) -> None:
         """Be hub or member. Raises AddressInUse, ConnectFailed and others of `connect` and `listen`."""
         if self._serve:
-            hub = Hub(self.bus, Pulse())
+            hub = Hub(self.bus.exchange, Pulse())
             try:
                 await hub.open(self.address, self._config)
             except AddressInUse:
@@ -60,10 +61,10 @@ class Joined:
             else:
                 self._hub = hub
                 if self._beyond is not None:
-                    self.bus.beyond = self._beyond(self.bus)
+                    self.bus.exchange.beyond = self._beyond(self.bus.exchange)
                 return
         connection = await connect(self.address, self._config)
-        member = Membership(self.bus, connection, Pulse())
+        member = Membership(self.bus.exchange, connection, Pulse())
         self._member = member
         try:
             async with asyncio.timeout(self._config.timeout_s):
@@ -87,9 +88,9 @@ class Joined:
             self._staying.cancel()
             await asyncio.gather(self._staying, return_exceptions=True)
         await self._leave()
-        if self.bus.beyond is not None:
-            await self.bus.beyond.close()
-            self.bus.beyond = None
+        if self.bus.exchange.beyond is not None:
+            await self.bus.exchange.beyond.close()
+            self.bus.exchange.beyond = None
         if self._hub is not None:
             await self._hub.close()
 
@@ -122,7 +123,7 @@ async def join(
     *,
     serve: bool = True,
     wait: bool = False,
-    beyond: Callable[[Bus], Beyond] | None = None,
+    beyond: Callable[[Exchange], Beyond] | None = None,
     jitter: Callable[[], float] = jitter,
 ) -> Joined:
     """Put `bus` on the one at `address`, until the result is closed.

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Final, Protocol
 
-from symphony.bus.bus import LINK
+from symphony.bus.exchange import LINK
 from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.ipc.envelope import (
     ErrorPayload,

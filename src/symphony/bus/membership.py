@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from itertools import count
 
 from symphony.bus import line
-from symphony.bus.bus import LINK, Bus
 from symphony.bus.core.registry import Entry, Pulse
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import Trie, check_topic
 from symphony.bus.errors import RAISED, EndpointBusy, EndpointLost, EndpointTaken
+from symphony.bus.exchange import LINK, Exchange
 from symphony.bus.line import Line, fields, number, text, texts
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.envelope import (
@@ -33,9 +33,9 @@ REFUSED = "bus.endpoint.refused"
 class Membership:
     """The member's end of a connection to a hub: an `Uplink`. Use `enter`, then wait for `over`."""
 
-    def __init__(self, bus: Bus, connection: Connection, pulse: Pulse) -> None:
-        self._bus, self._pulse = bus, pulse
-        self._line = Line(connection, self, bus.stationery(LINK))
+    def __init__(self, exchange: Exchange, connection: Connection, pulse: Pulse) -> None:
+        self._exchange, self._pulse = exchange, pulse
+        self._line = Line(connection, self, exchange.stationery(LINK))
         self._questions: dict[str, asyncio.Future[Payload]] = {}
         self._numbers = count(1)
         self._subscriptions: dict[int, Subscription] = {}
@@ -54,19 +54,21 @@ class Membership:
 
         Raises a SymphonyError if the connection ends meanwhile.
         """
-        self._pulse.heard(_HUB_LINK, self._bus.clock.monotonic_s())
+        self._pulse.heard(_HUB_LINK, self._exchange.clock.monotonic_s())
         self._line.open()
         while True:
-            endpoint = next((e for e in self._bus.endpoints() if e.name not in self._registered), None)
-            subscription = next((s for s in self._bus.router.subscriptions() if s not in self._keys), None)
+            endpoint = next((e for e in self._exchange.endpoints() if e.name not in self._registered), None)
+            subscription = next(
+                (s for s in self._exchange.router.subscriptions() if s not in self._keys), None
+            )
             if endpoint is not None:
                 await self._introduce(endpoint.name)
             elif subscription is not None:
                 await self.subscribe(subscription, None)
             else:
                 break
-        self._bus.uplink = self
-        self._bus.interest_changed()
+        self._exchange.uplink = self
+        self._exchange.interest_changed()
 
     async def over(self) -> SymphonyError | None:
         """Wait until the connection has ended; beats meanwhile. Gives why, None for a goodbye."""
@@ -103,18 +105,18 @@ class Membership:
             finally:
                 self._room.discard(waiting)
             if self._over.done():
-                await self._bus.publish(envelope)
+                await self._exchange.publish(envelope)
                 return
 
     def forward(self, envelope: MessageEnvelope) -> None:
         """See `Uplink`."""
         if self._line.overfull and isinstance(envelope.payload, RequestPayload):
-            self._bus.refuse(envelope, EndpointBusy("the hub of the bus does not read"))
+            self._exchange.refuse(envelope, EndpointBusy("the hub of the bus does not read"))
             return
         try:
             self._line.post(envelope)
         except SymphonyError as error:
-            self._bus.refuse(envelope, error)
+            self._exchange.refuse(envelope, error)
 
     async def register(self, entry: Entry) -> None:
         """See `Uplink`."""
@@ -142,7 +144,7 @@ class Membership:
         self._interest.add(subscription.pattern, f"own {key}")
         self._wanted.clear()
         self._consumed[key] = 0
-        box = self._bus.mailbox_of(subscription)
+        box = self._exchange.mailbox_of(subscription)
         if box is not None:
             box.taken = lambda: self._take(key)
         past: Value = None if replay is None else {"last": replay.last, "after": replay.after}
@@ -169,7 +171,7 @@ class Membership:
 
     def received(self, envelope: MessageEnvelope) -> None:
         """The next message of the hub."""
-        self._pulse.heard(_HUB_LINK, self._bus.clock.monotonic_s())
+        self._pulse.heard(_HUB_LINK, self._exchange.clock.monotonic_s())
         payload, recipient = envelope.payload, envelope.header.recipient
         if type(payload) is EventPayload and recipient.startswith(line.SUBSCRIBER):
             self._deliver(envelope, recipient)
@@ -179,23 +181,23 @@ class Membership:
             waiting = self._questions.pop(envelope.header.correlation_id or "", None)
             if waiting is not None and not waiting.done():
                 waiting.set_result(payload)
-        elif self._bus.registry.find(recipient) is not None:
-            self._bus.send(envelope)
+        elif self._exchange.registry.find(recipient) is not None:
+            self._exchange.send(envelope)
         else:
-            self._bus.calls.late += 1
+            self._exchange.calls.late += 1
 
     def roomy(self) -> None:
         """Nothing waits for the line's room but the hub's credit."""
 
     def ended(self, error: SymphonyError | None) -> None:
         """The hub is gone: requests to others fail, events stay in this process."""
-        if self._bus.uplink is self:
-            self._bus.uplink = None
-        for box in map(self._bus.mailbox_of, self._keys):
+        if self._exchange.uplink is self:
+            self._exchange.uplink = None
+        for box in map(self._exchange.mailbox_of, self._keys):
             if box is not None:
                 box.taken = None
         self._over.set_result(error)
-        self._bus.interest_changed()
+        self._exchange.interest_changed()
         lost = EndpointLost("the hub of the bus is gone", hint="ask again: another takes its place at once")
         for waiting in self._questions.values():
             if not waiting.done():
@@ -204,20 +206,20 @@ class Membership:
         for waiting_room in self._room:
             if not waiting_room.done():
                 waiting_room.set_result(None)
-        asked = {call.recipient for call in self._bus.calls.waiting()}
-        self._bus.fail_calls(self._elsewhere(asked), "the hub of the bus vanished")
+        asked = {call.recipient for call in self._exchange.calls.waiting()}
+        self._exchange.fail_calls(self._elsewhere(asked), "the hub of the bus vanished")
         why = "it said goodbye" if error is None else error.message
-        self._bus.announce(LOST, {"reason": why, "events_may_be_missing": True})
+        self._exchange.announce(LOST, {"reason": why, "events_may_be_missing": True})
 
     # Inside.
 
     async def _introduce(self, name: str) -> None:
-        entry = self._bus.registry.find(name)
+        entry = self._exchange.registry.find(name)
         assert entry is not None
         try:
             await self.register(entry)
         except EndpointTaken as error:
-            self._bus.announce(REFUSED, {"name": name, "reason": error.message})
+            self._exchange.announce(REFUSED, {"name": name, "reason": error.message})
 
     async def _ask(self, method: str, arguments: Value) -> None:
         question = self._line.question(method, arguments)
@@ -240,8 +242,8 @@ class Membership:
         subscription = self._subscriptions.get(key)
         if subscription is None:
             return  # it ended while this was on its way
-        self._bus.give(subscription, envelope)
-        if self._bus.mailbox_of(subscription) is None:
+        self._exchange.give(subscription, envelope)
+        if self._exchange.mailbox_of(subscription) is None:
             self._take(key)
 
     def _take(self, key: int) -> None:
@@ -268,14 +270,14 @@ class Membership:
             for key, subscription in self._subscriptions.items():
                 self._interest.add(subscription.pattern, f"own {key}")
             self._wanted.clear()
-            self._bus.interest_changed()
+            self._exchange.interest_changed()
         elif event.topic == line.GONE:
             data = fields(event.data)
             names = texts(data.get("names"), "names")
-            self._bus.fail_calls(self._elsewhere(names), text(data, "reason"))
+            self._exchange.fail_calls(self._elsewhere(names), text(data, "reason"))
 
     def _elsewhere(self, names: Iterable[str]) -> set[str]:
-        return {name for name in names if self._bus.registry.find(name) is None}
+        return {name for name in names if self._exchange.registry.find(name) is None}
 
     def _is_wanted(self, envelope: MessageEnvelope) -> bool:
         assert isinstance(envelope.payload, EventPayload)
@@ -305,9 +307,9 @@ class Membership:
 
     async def _beat(self) -> None:
         while True:
-            await self._bus.clock.sleep(self._pulse.beat_s)
+            await self._exchange.clock.sleep(self._pulse.beat_s)
             self._line.tell(line.BEAT)
-            if self._pulse.lost(self._bus.clock.monotonic_s()):
+            if self._pulse.lost(self._exchange.clock.monotonic_s()):
                 self._line.connection.abort(
                     SymphonyError(f"no sign of life for {self._pulse.lost_after_s:g} s", code="peer-silent")
                 )

@@ -69,8 +69,8 @@ async def _on_bus(bus: Bus, endpoint: Endpoint, *, serve: bool) -> AsyncIterator
             f"nothing runs in {home}", hint="start a run, or `symphony bus tap`, or set SYMPHONY_HOME"
         ) from error
     try:
-        if bus.beyond is not None:
-            await bus.beyond.tried()
+        if bus.exchange.beyond is not None:
+            await bus.exchange.beyond.tried()
         if beyond is not None and serve:
             await _reached(bus, endpoint)
         yield
@@ -111,7 +111,7 @@ def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
             box = await endpoint.mailbox(pattern, capacity=10_000)
             await endpoint.subscribe("bus.dropped", lambda envelope: _missed(envelope, endpoint.name))
             async with _on_bus(bus, endpoint, serve=True):
-                await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)
+                await endpoint.subscribe("bus.exchange.beyond.*", _nats_came_or_went)
                 await _show(box, count, as_json=as_json)
 
     _run(run())

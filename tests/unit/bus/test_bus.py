@@ -100,7 +100,7 @@ async def test_a_request_gets_the_answer_of_its_endpoint_and_its_error(bus: Bus)
         await asking.request("asking", "m")
     with pytest.raises(EndpointTaken):
         await bus.endpoint("asking")
-    assert len(bus.calls) == 0
+    assert len(bus.exchange.calls) == 0
 
 
 async def test_a_request_without_recipient_goes_to_those_who_serve_its_type_in_turn(bus: Bus) -> None:
@@ -130,10 +130,10 @@ async def test_a_request_whose_time_is_up_fails_and_its_late_answer_is_counted_o
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     clock.at = 0.9
-    bus.sweep()
+    bus.exchange.sweep()
     assert not request.done()
     clock.at = 1.1
-    bus.sweep()
+    bus.exchange.sweep()
     with pytest.raises(RequestTimedOut):
         await request
     await stopped.wait()
@@ -160,7 +160,7 @@ async def test_cancelling_a_request_cancels_the_work_for_it(bus: Bus) -> None:
     await began.wait()
     request.cancel()
     await ended.wait()
-    assert len(bus.calls) == 0
+    assert len(bus.exchange.calls) == 0
 
 
 async def test_requests_to_an_endpoint_that_closes_fail_and_watchers_are_told(bus: Bus) -> None:
@@ -295,7 +295,7 @@ async def test_an_unread_request_leaves_no_timer_and_no_task(bus: Bus) -> None:
     for _ in range(100):
         await asking.request("quick", "m")
     assert len(asyncio.all_tasks()) == 1
-    assert len(bus.calls) == 0
+    assert len(bus.exchange.calls) == 0
 
 
 async def test_prometheus_reads_the_counts(bus: Bus) -> None:

@@ -29,12 +29,13 @@ from symphony.bus.adapters.nats_connection import (
 )
 from symphony.bus.adapters.nats_durable import Handle, Store
 from symphony.bus.adapters.nats_link import Link, ended, served
-from symphony.bus.bus import JOINED, LEFT, Bus
+from symphony.bus.bus import Bus
 from symphony.bus.core.registry import Entry
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import check_topic
 from symphony.bus.errors import EndpointBusy, EndpointLost
+from symphony.bus.exchange import JOINED, LEFT, Exchange
 from symphony.commons.errors import SymphonyError
 from symphony.ipc import CODECS, EventPayload, MessageEnvelope, RequestPayload
 
@@ -56,8 +57,8 @@ _Outgoing = tuple[str, MessageEnvelope, str]
 class NatsUplink:
     """This process's part of the bus on a NATS server: an `Uplink`. Made by `join_nats`."""
 
-    def __init__(self, bus: Bus, config: NatsConfig) -> None:
-        self._bus, self._config = bus, config
+    def __init__(self, exchange: Exchange, config: NatsConfig) -> None:
+        self._exchange, self._config = exchange, config
         self._codec = CODECS["msgpack"]
         self._out: deque[_Outgoing] = deque()
         self._wake, self._room, self._written_out = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -65,7 +66,7 @@ class NatsUplink:
         self._subscribed: dict[Subscription, NatsSubscription] = {}
         self._owners: dict[int, Subscription] = {}
         self._store: Store | None = None
-        self._link = Link(bus, config.prefix, self._post)
+        self._link = Link(exchange, config.prefix, self._post)
 
     async def open(self) -> None:
         """Connect, and become the way of the bus. Raises NatsUnavailable, StoreRefused, ConfigInvalid."""
@@ -76,14 +77,14 @@ class NatsUplink:
             await self._events.close()
             raise
         try:
-            self._store = Store(self._events, self._config, self._bus.clock)
+            self._store = Store(self._events, self._config, self._exchange.clock)
             await self._store.open()
             await self._link.open(self._calls)
-            for endpoint in self._bus.endpoints():
-                entry = self._bus.registry.find(endpoint.name)
+            for endpoint in self._exchange.endpoints():
+                entry = self._exchange.registry.find(endpoint.name)
                 assert entry is not None
                 await self._link.claim(entry)
-            for subscription in tuple(self._bus.router.subscriptions()):
+            for subscription in tuple(self._exchange.router.subscriptions()):
                 await self.subscribe(subscription, None)
         except BaseException as error:
             await self._link.stop()
@@ -91,15 +92,15 @@ class NatsUplink:
             if isinstance(error, FAILURES):
                 raise unavailable(error) from error
             raise
-        self._bus.uplink = self
-        self._bus.interest_changed()
+        self._exchange.uplink = self
+        self._exchange.interest_changed()
         self._link.own(self._write(), "nats writer")
 
     async def close(self) -> None:
         """Leave; what waits to be written goes out first. The bus goes on within this process."""
-        if self._bus.uplink is self:
-            self._bus.uplink = None
-            self._bus.interest_changed()
+        if self._exchange.uplink is self:
+            self._exchange.uplink = None
+            self._exchange.interest_changed()
         if self._calls.is_connected and self._events.is_connected:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LEAVE_S):
@@ -169,7 +170,7 @@ class NatsUplink:
                 return
             if subscription.blocking and subscription.room is not None and subscription.full():
                 await subscription.room()
-            self._bus.give(subscription, envelope)
+            self._exchange.give(subscription, envelope)
 
         try:
             found = await self._events.subscribe(
@@ -185,7 +186,7 @@ class NatsUplink:
             if replay is not None:
                 for envelope in await self._store.past(subscription.pattern, replay):
                     past_ids.add(envelope.header.message_id)
-                    self._bus.give(subscription, envelope)
+                    self._exchange.give(subscription, envelope)
         except FAILURES as error:
             self.unsubscribe(subscription)
             raise unavailable(error) from error
@@ -225,7 +226,7 @@ class NatsUplink:
     def forward(self, envelope: MessageEnvelope) -> None:
         """See `Uplink`."""
         if isinstance(envelope.payload, RequestPayload) and len(self._out) >= WAITING_MAX:
-            self._bus.refuse(envelope, EndpointBusy("the NATS server does not take more"))
+            self._exchange.refuse(envelope, EndpointBusy("the NATS server does not take more"))
             return
         self._link.forward(envelope)
 
@@ -247,7 +248,7 @@ class NatsUplink:
                     await self._written(self._events if event else self._calls, subject, body, reply)
                 except SymphonyError as error:
                     _logger.warning("a message for %s is lost: %s", subject, error)
-                    self._bus.refuse(envelope, error)
+                    self._exchange.refuse(envelope, error)
                 out.popleft()
                 self._room.set()
             self._written_out.set()
@@ -269,7 +270,7 @@ class NatsUplink:
                     pass
             if client.is_closed:
                 raise EndpointLost("the connection to NATS is closed")
-            await self._bus.clock.sleep(self._config.again_s)
+            await self._exchange.clock.sleep(self._config.again_s)
         if client.pending_data_size > _UNWRITTEN_BYTES_MAX:
             with contextlib.suppress(*FAILURES):
                 await in_force(client)  # the server has to take some first
@@ -279,7 +280,9 @@ class NatsUplink:
     async def _connect(self, part: str, *, no_echo: bool) -> Client:
         async def failed(error: Exception) -> None:
             if isinstance(error, SlowConsumerError) and (one := self._owners.get(id(error.sub))) is not None:
-                self._bus.metrics.dropped(one.owner, error.subject.removeprefix(self._link.subject("event.")))
+                self._exchange.metrics.dropped(
+                    one.owner, error.subject.removeprefix(self._link.subject("event."))
+                )
             else:
                 _logger.info("NATS: %s", str(error) or type(error).__name__)
 
@@ -307,6 +310,6 @@ async def join_nats(bus: Bus, config: NatsConfig) -> NatsUplink:
     Raises NatsUnavailable, StoreRefused, ConfigInvalid, EndpointTaken.
     """
     check_topic(config.prefix)
-    uplink = NatsUplink(bus, config)
+    uplink = NatsUplink(bus.exchange, config)
     await uplink.open()
     return uplink

@@ -22,13 +22,12 @@ from nats.errors import SlowConsumerError
 
 from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, check_size, connected, unavailable
 from symphony.bus.adapters.nats_link import SERVED, Link, ended, served
-from symphony.bus.bus import BEYOND_AWAY, BEYOND_JOINED, JOINED, LEFT, LOST, Bus
 from symphony.bus.core.metrics import BeyondStats
 from symphony.bus.core.registry import BEAT_S, Entry
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import covers, has_wildcard
-from symphony.bus.endpoint import OWN_TOPICS
 from symphony.bus.errors import EndpointBusy, EndpointTaken, EndpointUnknown
+from symphony.bus.exchange import BEYOND_AWAY, BEYOND_JOINED, JOINED, LEFT, LOST, OWN_TOPICS, Exchange
 from symphony.bus.membership import REFUSED
 from symphony.commons.backoff import backoff_s
 from symphony.commons.errors import SymphonyError
@@ -50,13 +49,13 @@ _REMEMBERED: Final = 8192
 class Bridge:
     """What joins a hub's bus to a NATS server, now and whenever it can: a `Beyond`."""
 
-    def __init__(self, bus: Bus, config: NatsConfig) -> None:
-        self.bus, self.config = bus, config
+    def __init__(self, exchange: Exchange, config: NatsConfig) -> None:
+        self.exchange, self.config = exchange, config
         self.sent = self.received = 0
         self._session: Session | None = None
         self._error: SymphonyError | None = None
         self._tried = asyncio.Event()
-        self._since_s = bus.clock.monotonic_s()
+        self._since_s = exchange.clock.monotonic_s()
         self._seen: OrderedDict[tuple[str | None, str], None] = OrderedDict()
         self._closing = asyncio.Event()
         self._staying = asyncio.get_running_loop().create_task(self._stay(), name="nats bridge")
@@ -68,7 +67,7 @@ class Bridge:
             return
         name, error = envelope.header.recipient, self._error
         why = "is not reached yet" if error is None else f"is away: {error.message}"
-        self.bus.refuse(
+        self.exchange.refuse(
             envelope,
             EndpointUnknown(
                 f"there is no endpoint {name!r} in this home, and NATS {why}",
@@ -89,7 +88,7 @@ class Bridge:
             state=state,
             why="" if error is None else error.message,
             hint="" if error is None else error.hint or "",
-            for_s=self.bus.clock.monotonic_s() - self._since_s,
+            for_s=self.exchange.clock.monotonic_s() - self._since_s,
             processes=0 if session is None else len(session.link.peers),
             names=[] if session is None else sorted(session.link.peers.names()),
             sent=self.sent,
@@ -131,7 +130,7 @@ class Bridge:
                 tries += 1
                 if not self._closing.is_set():
                     wait_s = backoff_s(tries, base_s=base_s, cap_s=max(base_s, AGAIN_MAX_S))
-                    await self.bus.clock.sleep(wait_s)
+                    await self.exchange.clock.sleep(wait_s)
                 continue
             except BaseException:
                 await session.stop()
@@ -147,15 +146,15 @@ class Bridge:
 
     def _here(self, session: "Session") -> None:
         self._session, self._error = session, None
-        self._since_s = self.bus.clock.monotonic_s()
+        self._since_s = self.exchange.clock.monotonic_s()
         self._tried.set()
-        self.bus.announce(BEYOND_JOINED, {"address": ", ".join(self.config.servers)})
+        self.exchange.announce(BEYOND_JOINED, {"address": ", ".join(self.config.servers)})
 
     def _away(self, error: SymphonyError) -> None:
         if self._error is None:
-            self._since_s = self.bus.clock.monotonic_s()
+            self._since_s = self.exchange.clock.monotonic_s()
             _logger.info("NATS is away: %s", error.message)
-            self.bus.announce(BEYOND_AWAY, {"reason": error.message, "hint": error.hint})
+            self.exchange.announce(BEYOND_AWAY, {"reason": error.message, "hint": error.hint})
         self._error = error
         self._tried.set()
 
@@ -164,8 +163,8 @@ class Session:
     """One connection to the server, from its beginning to its end."""
 
     def __init__(self, bridge: Bridge) -> None:
-        self.bridge, self.bus = bridge, bridge.bus
-        self.link = Link(self.bus, bridge.config.prefix, self._post)
+        self.bridge, self.exchange = bridge, bridge.exchange
+        self.link = Link(self.exchange, bridge.config.prefix, self._post)
         self._codec = CODECS["msgpack"]
         self._client: Client | None = None
         self._end = asyncio.Event()
@@ -199,10 +198,10 @@ class Session:
             raise unavailable(error) from error
         self.link.own(self._write(), "nats writer")
         self.link.own(self._following(), "nats interest")
-        self._stop_hearing = self.bus.when_interest_changes(self._interest.set)
+        self._stop_hearing = self.exchange.when_interest_changes(self._interest.set)
         self._interest.set()
-        self._presence = await self.bus.subscribe("bus.endpoint.*", self._came_or_went, owner=OWNER)
-        for entry in self.bus.registry.entries():
+        self._presence = await self.exchange.subscribe("bus.endpoint.*", self._came_or_went, owner=OWNER)
+        for entry in self.exchange.registry.entries():
             self._claim(entry)
 
     @property
@@ -223,7 +222,7 @@ class Session:
         """Send what waits, and say goodbye."""
         while (self._calls or self._events) and not self.closed:
             self._wake.set()
-            await self.bus.clock.sleep(0.005)
+            await self.exchange.clock.sleep(0.005)
         if not self.closed:
             await self.link.leave()
 
@@ -233,7 +232,7 @@ class Session:
             self._stop_hearing()
         for subscription in (*self._exports.values(), self._presence):
             if subscription is not None:
-                self.bus.unsubscribe(subscription)
+                self.exchange.unsubscribe(subscription)
         self._exports.clear()
         await self.link.stop()
         self.link.wants_changed = None
@@ -245,7 +244,7 @@ class Session:
 
     async def _failed(self, error: Exception) -> None:
         if isinstance(error, SlowConsumerError):
-            self.bus.metrics.dropped(OWNER, error.subject.removeprefix(self.link.subject("event.")))
+            self.exchange.metrics.dropped(OWNER, error.subject.removeprefix(self.link.subject("event.")))
         else:
             _logger.info("NATS: %s", str(error) or type(error).__name__)
 
@@ -257,7 +256,7 @@ class Session:
     def forward(self, envelope: MessageEnvelope) -> None:
         """See `Beyond`."""
         if isinstance(envelope.payload, RequestPayload) and len(self._calls) >= WAITING_MAX:
-            self.bus.refuse(envelope, EndpointBusy("the NATS server does not take more"))
+            self.exchange.refuse(envelope, EndpointBusy("the NATS server does not take more"))
             return
         self.link.forward(envelope)
 
@@ -271,7 +270,7 @@ class Session:
         name = event.data.get("name") if isinstance(event.data, dict) else None
         if not isinstance(name, str):
             return
-        entry = self.bus.registry.find(name)
+        entry = self.exchange.registry.find(name)
         if event.topic == JOINED and entry is not None:
             self._claim(entry)
         elif event.topic in (LEFT, LOST) and entry is None:
@@ -283,18 +282,18 @@ class Session:
 
     async def _claimed(self, entry: Entry) -> None:
         """It is reached from here in any case; from beyond, once its name is ours."""
-        while not self.closed and self.bus.registry.find(entry.name) is entry:
+        while not self.closed and self.exchange.registry.find(entry.name) is entry:
             try:
                 await self.link.claim(entry)
             except EndpointTaken as error:
-                self.bus.announce(REFUSED, {"name": entry.name, "reason": error.message})
+                self.exchange.announce(REFUSED, {"name": entry.name, "reason": error.message})
                 _logger.warning("%s cannot be reached over NATS: %s", entry.name, error.message)
                 return
             except SymphonyError as error:
                 _logger.info("%s cannot be reached over NATS yet: %s", entry.name, error.message)
-                await self.bus.clock.sleep(AGAIN_MAX_S)
+                await self.exchange.clock.sleep(AGAIN_MAX_S)
                 continue
-            if self.bus.registry.find(entry.name) is not entry:
+            if self.exchange.registry.find(entry.name) is not entry:
                 self.link.withdraw(entry.name)
             return
 
@@ -304,22 +303,22 @@ class Session:
         """Subscribe to what is wanted beyond, and to nothing else."""
         wanted = {one for one in self.link.peers.wants() if not one.startswith(OWN_TOPICS)}
         for pattern in [one for one in self._exports if one not in wanted]:
-            self.bus.unsubscribe(self._exports.pop(pattern))
+            self.exchange.unsubscribe(self._exports.pop(pattern))
         for pattern in wanted - self._exports.keys():
             subscription = Subscription(pattern, partial(self._leaves, pattern), owner=OWNER)
             self._exports[pattern] = subscription
-            self.bus.enter(subscription, None)
+            self.exchange.enter(subscription, None)
 
     def _leaves(self, pattern: str, envelope: MessageEnvelope) -> None:
         event = envelope.payload
         assert isinstance(event, EventPayload)
         if event.topic.startswith(OWN_TOPICS) or not self.bridge.fresh(envelope.header.message_id):
             return
-        groups = self.bus.router.route(event.topic).groups
+        groups = self.exchange.router.route(event.topic).groups
         names = [str(group.members[0].group) for group in groups]
         if len(self._events) >= WAITING_MAX:
             lost, _ = self._events.popleft()
-            self.bus.dropped(self._exports[pattern], lost)
+            self.exchange.dropped(self._exports[pattern], lost)
         self._events.append((envelope, msgspec.json.encode(names).decode() if names else ""))
         self._wake.set()
 
@@ -353,7 +352,7 @@ class Session:
             check_size(client, body)
         except SymphonyError as error:
             _logger.warning("a message for %s is lost: %s", subject, error)
-            self.bus.refuse(envelope, error)
+            self.exchange.refuse(envelope, error)
             return
         await client.publish(subject, body, reply=reply, headers=headers)
 
@@ -372,9 +371,9 @@ class Session:
         """Subscribe on the server to what is wanted here, and tell the others."""
         assert self._client is not None
         ours = set(self._exports.values()) | {self._presence}
-        plain = {one.pattern for one in self.bus.router.retentions()}
+        plain = {one.pattern for one in self.exchange.router.retentions()}
         groups: set[tuple[str, str | None]] = set()
-        for one in self.bus.router.subscriptions():
+        for one in self.exchange.router.subscriptions():
             if one not in ours and not one.pattern.startswith(OWN_TOPICS):
                 groups.add((one.pattern, one.group)) if one.group is not None else plain.add(one.pattern)
         wanted = groups | {(pattern, None) for pattern in _widest(plain)}
@@ -397,18 +396,18 @@ class Session:
         if served(message, group) or not self.bridge.fresh(envelope.header.message_id, group):
             return
         self.bridge.received += 1
-        route = self.bus.router.route(event.topic)
+        route = self.exchange.router.route(event.topic)
         if group is None:
             if route.retention is not None:
                 envelope = route.retention.keep(envelope, event)
             for one in route.all:
-                self.bus.give(one, envelope)
+                self.exchange.give(one, envelope)
         else:
             for members in route.groups:
                 if members.members[0].group == group:
-                    self.bus.give(members.next(), envelope)
+                    self.exchange.give(members.next(), envelope)
         if route.blocking:  # it waits here, and this subscription's next events on the way
-            await self.bus.unjam(event.topic)
+            await self.exchange.unjam(event.topic)
 
 
 def _widest(patterns: set[str]) -> set[str]:

@@ -24,10 +24,10 @@ from nats.errors import NoRespondersError
 
 from symphony.bus.adapters.nats_connection import FAILURES, in_force, unavailable
 from symphony.bus.adapters.nats_peers import Changes, Peers, State
-from symphony.bus.bus import JOINED, LEFT, LOST, Bus
 from symphony.bus.core.registry import BEAT_S, Entry
 from symphony.bus.core.topics import check_topic
 from symphony.bus.errors import EndpointLost, EndpointTaken, EndpointUnknown
+from symphony.bus.exchange import JOINED, LEFT, LOST, Exchange
 from symphony.bus.membership import REFUSED
 from symphony.commons.errors import SerializationFailed, SymphonyError, ValidationFailed
 from symphony.commons.time import random_bits
@@ -61,15 +61,15 @@ class _Claim:
 class Link:
     """This process's part of the endpoints, over one connection that does not echo."""
 
-    def __init__(self, bus: Bus, prefix: str, post: Post) -> None:
-        self.bus, self.prefix = bus, prefix
+    def __init__(self, exchange: Exchange, prefix: str, post: Post) -> None:
+        self.exchange, self.prefix = exchange, prefix
         self.process = f"{random_bits(128):032x}"
         self.peers = Peers()
         self.wants_changed: Callable[[], None] | None = None
         """Called when the others may want something else than before."""
         self._post = post
         self._codec = CODECS["msgpack"]
-        stationery = bus.stationery("bus")
+        stationery = exchange.stationery("bus")
         self._envelope, self._answer = stationery.envelope, stationery.answer
         self._claims: dict[str, _Claim] = {}
         self._wants: list[str] = []
@@ -220,7 +220,7 @@ class Link:
         try:
             check_topic(to)
         except ValidationFailed:
-            self.bus.refuse(envelope, EndpointUnknown(f"there is no endpoint {header.recipient!r}"))
+            self.exchange.refuse(envelope, EndpointUnknown(f"there is no endpoint {header.recipient!r}"))
             return
         subject, reply = self.subject(to), ""
         if isinstance(envelope.payload, RequestPayload):
@@ -238,13 +238,15 @@ class Link:
             if len(self._reply_to) >= _ASKED_MAX:
                 del self._reply_to[next(iter(self._reply_to))]
             self._reply_to[envelope.header.message_id] = message.reply
-        here = self.holds(recipient) and self.bus.registry.find(recipient) is not None
-        if here or (request and not recipient and self.bus.registry.serves(envelope.header.message_type)):
-            self.bus.send(envelope)
+        here = self.holds(recipient) and self.exchange.registry.find(recipient) is not None
+        if here or (
+            request and not recipient and self.exchange.registry.serves(envelope.header.message_type)
+        ):
+            self.exchange.send(envelope)
         elif request:  # it was on its way when the endpoint went
             self.forward(self._answer(envelope, _error(EndpointLost(f"{recipient!r} is gone"))))
         else:
-            self.bus.calls.late += 1
+            self.exchange.calls.late += 1
 
     async def _answered(self, message: Msg) -> None:
         """An answer, or the server says that nobody is there: for whom we asked, or any more."""
@@ -263,16 +265,16 @@ class Link:
             answer = found
         else:
             return
-        if self.bus.registry.find(sender) is not None:
-            self.bus.send(answer)
+        if self.exchange.registry.find(sender) is not None:
+            self.exchange.send(answer)
         else:
-            self.bus.calls.late += 1
+            self.exchange.calls.late += 1
 
     # Who is there.
 
     def announce(self, topic: str, data: Value) -> None:
         """Tell those who subscribed in this process, or on its hub."""
-        self.bus.route(self._envelope("event", EventPayload(topic, data)))
+        self.exchange.route(self._envelope("event", EventPayload(topic, data)))
 
     def forget_all(self, why: str) -> None:
         """Nobody is reached any more."""
@@ -285,12 +287,12 @@ class Link:
     def _tell_changes(self, changes: Changes, why: str, topic: str = LEFT) -> None:
         for name, capabilities in changes.joined.items():
             self.announce(JOINED, {"name": name, "capabilities": list(capabilities)})
-        gone = [name for name in changes.gone if self.bus.registry.find(name) is None]
-        self.bus.fail_calls(set(gone), why)
+        gone = [name for name in changes.gone if self.exchange.registry.find(name) is None]
+        self.exchange.fail_calls(set(gone), why)
         for name in gone:
             self.announce(topic, {"name": name, "reason": why})
-        if gone and self.bus.endpoints_gone is not None:
-            self.bus.endpoints_gone(gone, why)
+        if gone and self.exchange.endpoints_gone is not None:
+            self.exchange.endpoints_gone(gone, why)
         if self.wants_changed is not None:
             self.wants_changed()
 
@@ -298,13 +300,13 @@ class Link:
         process, _, version = message.data.decode(errors="replace").partition(" ")
         if not (version.isascii() and version.isdigit() and len(version) < 20):
             return
-        if self.peers.heard(process, int(version), self.bus.clock.monotonic_s()):
+        if self.peers.heard(process, int(version), self.exchange.clock.monotonic_s()):
             await self._client.publish(self.subject(f"ask.{process}"), b"")
 
     async def _here(self, message: Msg) -> None:
         try:
             state = msgspec.msgpack.decode(message.data, type=State)
-            changes = self.peers.told(state, self.bus.clock.monotonic_s())
+            changes = self.peers.told(state, self.exchange.clock.monotonic_s())
         except (msgspec.MsgspecError, ValueError, ValidationFailed) as error:
             _logger.warning("a broken message on %s: %s", message.subject, error)
             return
@@ -337,7 +339,7 @@ class Link:
                 await self._client.publish(self.subject("here"), msgspec.msgpack.encode(state))
             except FAILURES as error:
                 _logger.info("the others hear later what there is here: %s", error)
-            await self.bus.clock.sleep(_STATES_EVERY_S)
+            await self.exchange.clock.sleep(_STATES_EVERY_S)
 
     async def _beat(self) -> None:
         while True:
@@ -346,11 +348,11 @@ class Link:
                     await self._look()
                 except FAILURES as error:
                     _logger.info("no life sign to NATS: %s", error)
-            await self.bus.clock.sleep(BEAT_S)
+            await self.exchange.clock.sleep(BEAT_S)
 
     async def _look(self) -> None:
         await self._client.publish(self.subject("alive"), f"{self.process} {self._version}".encode())
-        suspects, lost = self.peers.silent(self.bus.clock.monotonic_s())
+        suspects, lost = self.peers.silent(self.exchange.clock.monotonic_s())
         for process in suspects:
             # A process that has died listens no more, and the server says so at once.
             await self._client.publish(self.subject(f"ask.{process}"), b"", reply=f"{self._inbox}.{process}")
