@@ -13,6 +13,7 @@ import asyncio
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,15 @@ from measuring import Figure, line
 
 from symphony.app import Symphony
 from symphony.app.preparing import prepared_workflow
-from symphony.ports.runs import RunResult
+from symphony.commons.time import SystemClock, new_run_id
+from symphony.pit.tracker.core.overview import overview_of
+from symphony.pit.tracker.core.plan import PlanNode, make_plan
+from symphony.pit.tracker.core.records import Code
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
+from symphony.pit.tracker.store.journal import RunMeta, SqliteStore
+from symphony.pit.tracker.store.runs import INDEX, Runs
+from symphony.ports.runs import RunResult, RunStatus, RunSummary
 from symphony.sdk import operator
 from symphony.workflow import dumps, loads
 from symphony.workflow.documents import format_named
@@ -186,6 +195,103 @@ def picking(size: int) -> Timed:
 def sharing(size: int) -> Timed:
     """A list in a port with a type, the same for all elements."""
     return elements(size, "growth.count", {"numbers": "${{ r.result }}"})
+
+
+# What is seen of runs.
+
+
+def home_of(elements: int) -> tuple[Path, str]:
+    """A home with a fan-out of so many elements that has ended."""
+    place = Path(tempfile.mkdtemp()) / "home"
+    plan = {
+        "r": {"operator": "debug.value", "inputs": {"value": []}},
+        "each": {"operator": "growth.count", "for_each": "r.result", "inputs": {"numbers": "${{ item }}"}},
+    }
+    workflow = json.dumps({"symphony": 1, "name": "growth", "nodes": plan}).encode()
+    run_id = new_run_id()
+    meta = RunMeta(
+        run_id=run_id, workflow=workflow, source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0
+    )
+    store = SqliteStore.create(place / "journal" / f"{run_id}.db", meta)
+    store.commit([(Code.BEGUN, 0, 1.0, 1), (Code.FINISHED, 0, 2.0, 1.0, b"\x80", None, None)])
+    store.commit([(Code.EXPANDED, 1, 2.0, elements)])
+    for at in range(0, elements, 1_000):
+        some = range(at, min(at + 1_000, elements))
+        store.commit([(Code.FINISHED, 2 + i, 3.0 + i, 2.0 + i, b"\x80", None, None) for i in some])
+    ended = 3.0 + elements
+    store.commit([(Code.FINISHED, 1, ended, 2.0, None, None, None)])
+    store.commit([(Code.ENDED, 0, ended, "succeeded", None, None)])
+    store.close()
+    return place, run_id
+
+
+@curve("list ended runs that failed", 250)
+def listing(runs: int) -> Timed:
+    """Rows of an index; journals are not opened."""
+    place = Path(tempfile.mkdtemp())
+    (place / "journal").mkdir()
+    index = EndedRuns(place / "journal" / INDEX)
+    for number in range(runs):
+        path = place / "journal" / f"r{number:06}.db"
+        path.write_bytes(b"never opened")
+        status = RunStatus.FAILED if number % 10 == 0 else RunStatus.SUCCEEDED
+        told = RunSummary(run_id=path.stem, workflow="w", status=status, started_at=1.0)
+        index.add(EndedRun(stamp_of(path), told))
+    index.close()
+
+    def listed() -> None:
+        found = Runs(place, SystemClock(), lambda _: None)
+        if len(found.list(limit=runs, status=RunStatus.FAILED)) != (runs + 9) // 10:
+            raise RuntimeError("the benchmark's own list is wrong")
+        found.close()
+
+    return listed
+
+
+@curve("show an ended run, its elements", 2_500)
+def showing(elements: int) -> Timed:
+    """What is shown of it stands in the index: 4n takes as long as n."""
+    place, run_id = home_of(elements)
+    Symphony.open(place).views.overview(run_id)  # the first look writes it there
+
+    def shown() -> None:
+        views = Symphony.open(place).views
+        if views.result(run_id).counts != {"succeeded": 2} or views.overview(run_id).steps != elements + 1:
+            raise RuntimeError("the benchmark's own run is shown wrong")
+
+    return shown
+
+
+@curve("look again at a run of which nothing is new, its elements", 2_500)
+def following(elements: int) -> Timed:
+    """What was read before is not read again: 4n takes as long as n."""
+    place, run_id = home_of(elements)
+    runs = Runs(place, SystemClock(), lambda _: None)
+    last = len(list(runs.events(run_id)))
+
+    def looked() -> None:
+        for _ in range(20):
+            if list(runs.events(run_id, last)):
+                raise RuntimeError("there is nothing new")
+
+    return looked
+
+
+@curve("overview of a run, its elements", 10_000)
+def overview(elements: int) -> Timed:
+    """Worked out once, at the end of a run."""
+    place, run_id = home_of(elements)
+    replay = Runs(place, SystemClock(), lambda _: None).replay(run_id)
+    return lambda: overview_of(replay)
+
+
+@curve("counts for a view of a run, its elements", 100_000)
+def counting(elements: int) -> Timed:
+    """A byte a slot, eight times a second."""
+    replay = Replay(make_plan([PlanNode("each")], [()]), limit=64)
+    replay.apply((Code.BEGUN, 0, 1.0, 1))
+    replay.apply((Code.EXPANDED, 0, 1.0, elements))
+    return lambda: [replay.standing() for _ in range(10)]
 
 
 if __name__ == "__main__":

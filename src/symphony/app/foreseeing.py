@@ -7,7 +7,7 @@ from pathlib import Path
 from symphony.app.preparing import Prepared
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
-from symphony.pit.tracker.insight.forecast import Forecast, Past, forecast
+from symphony.pit.tracker.insight.forecast import Past, forecast
 from symphony.pit.tracker.insight.foresight import Foresight, ReadOnlyCache
 from symphony.pit.tracker.insight.history import History
 from symphony.pit.tracker.insight.outline import Outline
@@ -17,6 +17,7 @@ from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
+from symphony.ports.forecast import Forecast
 
 logger = logging.getLogger(__name__)
 

@@ -57,7 +57,7 @@ from symphony.workflow.problems import ValidationReport
 from symphony.workflow.validation import check
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.insight.forecast import Forecast
+    from symphony.ports.forecast import Forecast
 
 INDEX_AFTER_S: Final = 0.5
 """So long after a run has ended the index of ended runs is written, or at the end of the session."""

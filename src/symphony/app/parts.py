@@ -25,6 +25,7 @@ from symphony.pit.tracker.store.keeping import Keep, retain_logs
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
+from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
 from symphony.ports.tracing import Tracing
 from symphony.sdk import Operator
@@ -131,6 +132,15 @@ class Parts:
                 "a Symphony in memory keeps no runs", code="no-home", hint="open it with a home"
             )
         return Runs(self.home, self.clock, self.artifacts.unlink_run)
+
+    @cached_property
+    def views(self) -> RunViews:
+        """What is seen of the runs under the home. Raises SymphonyError in memory, where none are kept."""
+        from symphony.app.views import HomeViews
+
+        runs, home = self.runs, self.home
+        assert home is not None  # else there are no runs
+        return HomeViews(home, runs)
 
     @property
     def models(self) -> Models:

@@ -15,13 +15,15 @@ from symphony.app.parts import Parts
 from symphony.app.preparing import PreparedWorkflow
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.store.keeping import Pruned, foreseen, prune
+from symphony.pit.tracker.store.keeping import foreseen, prune
 from symphony.pit.tracker.store.logs import routed_streams
 from symphony.pit.tracker.store.runs import ENDED, Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
+from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
 from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.steering import Pruned
 from symphony.ports.tracing import Tracing
 from symphony.ports.values import Value
 from symphony.sdk import Operator, load_operators
@@ -30,7 +32,7 @@ from symphony.workflow.model import Workflow
 
 if TYPE_CHECKING:
     from symphony.pit.artifacts import ResultCache
-    from symphony.pit.tracker.insight.forecast import Forecast
+    from symphony.ports.forecast import Forecast
 
 __all__ = ["InputInvalid", "Symphony", "run"]
 
@@ -146,6 +148,11 @@ class Symphony:
     def runs(self) -> Runs:
         """The runs under the home."""
         return self.parts.runs
+
+    @property
+    def views(self) -> RunViews:
+        """What is seen of the runs under the home: overviews, documents, metrics, events as they happen."""
+        return self.parts.views
 
     @property
     def models(self) -> Models:

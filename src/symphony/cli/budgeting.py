@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from symphony.cli.failures import BadUsage
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.core.budget import Limits
+    from symphony.app import Limits
 
 _NUMBER_MAX = 10**15
 
 
 def limits(typed: Sequence[str]) -> "Limits":
     """The limits that were typed, the strictest where one is typed twice. Raises BadUsage."""
-    from symphony.pit.tracker.core.budget import Limits
+    from symphony.app import Limits
 
     found = Limits()
     for text in (part.strip() for one in typed for part in one.split(",")):

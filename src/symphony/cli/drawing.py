@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, assert_never
 
+from symphony.app.spelling import detail_of
 from symphony.workflow.model import (
     CommandNode,
     ConditionalEdge,
@@ -131,22 +132,6 @@ def kind_of(node: Node) -> Kind:
             return "workflow"
         case CommandNode():
             return "command"
-    assert_never(node)
-
-
-def detail_of(node: Node) -> str:
-    """What the node runs."""
-    match node:
-        case OperatorNode():
-            return node.operator
-        case InstrumentNode():
-            return node.instrument
-        case ControlNode():
-            return node.control
-        case SubWorkflowNode():
-            return node.workflow
-        case CommandNode():
-            return "$ " + " ".join(node.command.split())
     assert_never(node)
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from symphony.cli import blocks, output, spelling
+from symphony.app import spelling
+from symphony.cli import blocks, output
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest, StoredValue

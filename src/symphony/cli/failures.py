@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from symphony.cli import blocks, exits, output, spelling
+from symphony.app import spelling
+from symphony.cli import blocks, exits, output
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.workflow.problems import Problem, ValidationReport
 

@@ -2,9 +2,8 @@
 
 import math
 
-from symphony.cli import output, spelling
-from symphony.pit.tracker.core.replay import usage_value
-from symphony.pit.tracker.insight.metrics import BOUNDS_S, Distribution, KindStats, Stats
+from symphony.cli import output
+from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats
 
 
 def text(stats: Stats) -> str:
@@ -39,37 +38,3 @@ def _bound(found: Distribution, share: float) -> str:
     if bound is None:
         return ""
     return f"> {output.duration(BOUNDS_S[-1])}" if math.isinf(bound) else f"≤ {output.duration(bound)}"
-
-
-def document(stats: Stats) -> dict[str, spelling.JSON]:
-    """Everything, buckets too: `le` is the upper bound in seconds, null for the last; not cumulative."""
-    return {
-        "runs": [{"workflow": w, "status": s, "count": n} for (w, s), n in sorted(stats.runs.items())],
-        "run_durations": [
-            {"workflow": name, **_distribution(found)} for name, found in sorted(stats.run_durations.items())
-        ],
-        "kinds": [_kind(one) for _, one in sorted(stats.kinds.items())],
-    }
-
-
-def _kind(one: KindStats) -> dict[str, spelling.JSON]:
-    return {
-        "kind": one.kind,
-        "runs": one.runs,
-        "steps": one.steps,
-        "statuses": {str(status): number for status, number in sorted(one.statuses.items())},
-        "cached": one.cached,
-        "attempts": one.attempts,
-        "retries": one.retries,
-        "duration": _distribution(one.durations),
-        "queue": _distribution(one.queue),
-        "usage": None if one.usage is None else spelling.values(usage_value(one.usage)),
-    }
-
-
-def _distribution(found: Distribution) -> dict[str, spelling.JSON]:
-    bounds: list[float | None] = [*BOUNDS_S, None]
-    buckets: list[spelling.JSON] = [
-        {"le": bound, "count": number} for bound, number in zip(bounds, found.counts, strict=True)
-    ]
-    return {"count": found.count, "seconds": found.total_s, "buckets": buckets}

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from symphony.cli import output, spelling
+from symphony.app import spelling
+from symphony.cli import output
 from symphony.cli.watching import line_of
 from symphony.commons.moments import local
 
@@ -90,6 +91,8 @@ def _about(line: "Line") -> str:
         parts.append(output.brief(f"[{line.error.code}] {line.error.message}", 80))
     if line.cached_from is not None:
         parts.append(f"from run {line.cached_from}")
+    if line.not_cached is not None:
+        parts.append(f"not cached: {line.not_cached}")
     if line.asks is not None:
         parts.append(output.brief(f"asks: {line.asks}", 80))
     return "; ".join(parts)

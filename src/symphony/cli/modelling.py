@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from symphony.cli import ending, listing, output, spelling
+from symphony.app import spelling
+from symphony.cli import ending, listing, output
 from symphony.cli.failures import BadUsage
 from symphony.ports.models import Estimate, Usage
 

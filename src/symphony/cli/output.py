@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
-    from symphony.cli.spelling import JSON
+    from symphony.app.spelling import JSON
 
 WIDTH_DEFAULT: Final = 80
 _CONTROL: Final = re.compile(

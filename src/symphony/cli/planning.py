@@ -4,12 +4,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from symphony.cli import output, spelling
-from symphony.cli.drawing import detail_of
+from symphony.app import spelling
+from symphony.app.spelling import detail_of
+from symphony.cli import output
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.insight.forecast import Forecast, Guess, PlannedNode
-    from symphony.ports.models import Estimate
+    from symphony.ports.forecast import Forecast, Guess, PlannedNode
     from symphony.ports.values import Value
     from symphony.workflow.model import Workflow
 
@@ -21,55 +21,6 @@ _REUSE = {
     "skipped": "skipped:",
     "unknown": "",
 }
-
-
-def plan_document(
-    workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast"
-) -> dict[str, spelling.JSON]:
-    """The plan as `--json` prints it. Times are seconds; null where nothing is known."""
-    levels: list[spelling.JSON] = [list(stage) for stage in plan.stages]
-    return {
-        "workflow": workflow.name,
-        "inputs": spelling.values(inputs),
-        "levels": levels,
-        "nodes": {name: _node(node, workflow) for name, node in plan.nodes.items()},
-        "critical_path": list(plan.path),
-        "time": _guess(plan.took),
-        "time_unknown": list(plan.unknown),
-        "usage": _usage(plan.usage),
-        "prices_known": plan.priced,
-    }
-
-
-def _node(node: "PlannedNode", workflow: "Workflow") -> spelling.JSON:
-    return {
-        "kind": node.kind,
-        "runs": detail_of(workflow.nodes[node.name]),
-        "reuse": node.reuse,
-        "why": node.why,
-        "effects": list(node.effects),
-        "time": _guess(node.guess),
-        "usage": _usage(node.usage),
-    }
-
-
-def _guess(guess: "Guess | None") -> spelling.JSON:
-    if guess is None:
-        return None
-    return {
-        "median": guess.median_s,
-        "low": guess.low_s,
-        "high": guess.high_s,
-        "samples": guess.samples,
-        "same_node": guess.same,
-    }
-
-
-def _usage(usage: "Estimate | None") -> spelling.JSON:
-    if usage is None:
-        return None
-    cost = None if usage.cost is None else f"{usage.cost:f}"
-    return {"tokens_in": usage.tokens_in, "tokens_out": usage.tokens_out, "cost": cost}
 
 
 def plan_text(workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str) -> str:

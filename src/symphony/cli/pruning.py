@@ -1,8 +1,8 @@
 """What `runs prune` says."""
 
-from symphony.cli import listing, output, spelling
+from symphony.cli import listing, output
 from symphony.cli.failures import BadUsage
-from symphony.pit.tracker.store.keeping import Pruned
+from symphony.ports.steering import Pruned
 from symphony.workflow.model import duration_s
 
 
@@ -22,15 +22,3 @@ def text(found: Pruned) -> str:
     bodies = f"{output.count(found.collected.objects, 'artifact')} of {output.size(found.collected.bytes)}"
     stayed = f"{output.count(found.busy, 'run')}, taken up again meanwhile, stayed\n" if found.busy else ""
     return f"deleted {count}, and {bodies} that no run needs\n{stayed}"
-
-
-def document(found: Pruned) -> dict[str, spelling.JSON]:
-    """For programs."""
-    return {
-        "dry_run": found.dry_run,
-        "runs": [spelling.summary(run) for run in found.runs],
-        "busy": found.busy,
-        "artifacts": found.collected.objects,
-        "bytes": found.collected.bytes,
-        "unread": [error.message for error in found.unread],
-    }

@@ -4,7 +4,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from symphony.cli import ending, failures, output, spelling, timeline
+from symphony.app import spelling
+from symphony.cli import ending, failures, output, timeline
 from symphony.ports.runs import RunStatus
 
 if TYPE_CHECKING:

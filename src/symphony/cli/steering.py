@@ -10,7 +10,7 @@ from symphony.cli import completing, options, output
 
 if TYPE_CHECKING:
     from symphony.app import RunHandle, Symphony
-    from symphony.pit.tracker.store.requests import Reached
+    from symphony.ports.steering import Reached
 
 Begin: TypeAlias = "Callable[[Symphony], Awaitable[RunHandle]]"
 
@@ -131,7 +131,7 @@ def pause(run: str, as_json: bool) -> int:
     `symphony runs resume` goes on. Delays and answers do not hold a pause up.
     """
     from symphony.cli import opening
-    from symphony.pit.tracker.store.requests import Reached
+    from symphony.ports.steering import Reached
 
     runs = opening.opened().runs
     run_id = runs.find(run)
@@ -191,7 +191,7 @@ def _answer(
 
 
 def _next(reached: "Reached", run_id: str) -> str:
-    from symphony.pit.tracker.store.requests import Reached
+    from symphony.ports.steering import Reached
 
     if reached is Reached.HERE:
         return f"no process owns the run; to go on: symphony runs resume {run_id}"

@@ -11,14 +11,14 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from symphony.app import Symphony
+from symphony.app import Symphony, spelling
 from symphony.app.bus_places import bus_address, passing_name
+from symphony.app.spelling import JSON
 from symphony.bus import Bus, Endpoint, Mailbox, join
 from symphony.bus.core.metrics import BeyondStats, BusRates, BusStats, prometheus, rates
 from symphony.bus.core.topics import check_pattern
-from symphony.cli import output, running, spelling
+from symphony.cli import output, running
 from symphony.cli.failures import BadUsage
-from symphony.cli.spelling import JSON
 from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.commons.moments import local
 from symphony.ipc import EventPayload, MessageEnvelope

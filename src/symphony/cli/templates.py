@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from symphony.cli import failures, output, spelling
+from symphony.app import spelling
+from symphony.cli import failures, output
 from symphony.cli.failures import BadUsage, Refused
 from symphony.cli.given import pair
 from symphony.commons.filesystem import write_atomic

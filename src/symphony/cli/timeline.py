@@ -1,28 +1,15 @@
 """How a run went: the chart, the summary below it, and both as JSON."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from symphony.cli import gantt, output, spelling
-from symphony.pit.tracker.core.replay import usage_value
-from symphony.pit.tracker.insight.history import History, Step
-from symphony.pit.tracker.insight.outline import Outline, kind_of, settled
-from symphony.pit.tracker.insight.summary import summarise
+from symphony.cli import gantt, output
 from symphony.ports.insight import Overview
 from symphony.ports.models import Usage
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.store.journal import RunMeta
+    pass
 
 _NAMED_MAX = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A run's history with the outline of its workflow."""
-
-    history: History
-    outline: Outline
 
 
 def look(stream: TextIO | None, *, rows_max: int = gantt.ROWS_MAX) -> gantt.Look:
@@ -66,50 +53,3 @@ def usage_text(usage: Usage) -> str:
         f"{output.count(usage.calls, 'call')}, {usage.tokens_in:,} tokens read, {usage.tokens_out:,} written"
     )
     return text if usage.cost is None else f"{text}; {usage.cost:f} {usage.currency or ''}".rstrip()
-
-
-def document(seen: Seen, meta: "RunMeta") -> dict[str, spelling.JSON]:
-    """What `runs show --json` tells beyond the result."""
-    history, summary = seen.history, summarise(seen.history)
-    slowest: list[spelling.JSON] = [{"node": name, "seconds": s} for name, s in summary.slowest]
-    return {
-        "workflow": seen.outline.workflow.name,
-        "source": meta.source,
-        "began_at": history.began_at,
-        "ended_at": history.ended_at,
-        "summary": {
-            "seconds": summary.took_s,
-            "steps": summary.steps,
-            "cached": summary.cached,
-            "cached_share": summary.cached_share,
-            "retries": summary.retries,
-            "retried": list(summary.retried),
-            "slowest": slowest,
-            "usage": _usage(summary.usage),
-        },
-        "steps": [_step(step, seen) for step in history.steps.values()],
-    }
-
-
-def _usage(usage: Usage | None) -> spelling.JSON:
-    return None if usage is None else spelling.values(usage_value(usage))
-
-
-def _step(step: Step, seen: Seen) -> spelling.JSON:
-    node = seen.outline.node(step.name)
-    kind, runs = kind_of(node)
-    attempts: list[spelling.JSON] = [
-        {"started_at": a.started_at, "finished_at": a.finished_at, "error": a.error} for a in step.attempts
-    ]
-    return {
-        "node": step.name,
-        "kind": kind,
-        "runs": runs,
-        "status": str(settled(step, node)),
-        "ready_at": seen.history.ready_at(step, seen.outline.before(step.name)),
-        "started_at": step.started_at,
-        "finished_at": step.finished_at,
-        "attempts": attempts,
-        "elements": step.count,
-        "usage": _usage(step.usage),
-    }

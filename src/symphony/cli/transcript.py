@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from symphony.cli import output
 
 if TYPE_CHECKING:
-    from symphony.pit.tracker.store.logs import LogLine, Stream
+    from symphony.ports.logs import LogLine, Stream
 
 
 def stream_named(name: str | None) -> "Stream | None":

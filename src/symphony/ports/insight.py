@@ -1,12 +1,15 @@
 """What is seen of runs, for the command line and whatever else shows them. Values, and who gives them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, Protocol, TypeVar
 
 import msgspec
 
+from symphony.commons.errors import SymphonyError
+from symphony.ports.metrics import Stats
 from symphony.ports.models import Usage
-from symphony.ports.runs import NodeStatus, RunError
+from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus
+from symphony.ports.values import JSON
 
 SLICES: Final = 240
 """Of the time of a run, in a bar."""
@@ -28,6 +31,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     took_s: float | None = None
     error: RunError | None = None
     cached_from: str | None = None
+    not_cached: str | None = None
     asks: str | None = None
     statuses: Mapping[NodeStatus, int] = {}
 
@@ -115,3 +119,37 @@ def above(path: str) -> Iterator[str]:
     while "." in path:
         path = path.rpartition(".")[0]
         yield path
+
+
+class RunViews(Protocol):
+    """What is seen of the runs of a home, from any process. Blocking, but for `watch`.
+
+    Every method that names a run raises RunNotFound and JournalFailed.
+    """
+
+    def status(self, run_id: str) -> RunStatus: ...
+    def result(self, run_id: str) -> RunResult: ...
+    def overview(self, run_id: str) -> Overview: ...
+    def answered(self, run_id: str) -> Sequence[str]:
+        """The approvals that have been answered and not been acted on."""
+        ...
+
+    def document(self, run_id: str) -> dict[str, JSON]:
+        """All that is known of the run, each step with each attempt. O(steps)."""
+        ...
+
+    def stats(
+        self,
+        run_ids: Iterable[str] | str,
+        passed_over: Callable[[SymphonyError], object] = ...,
+    ) -> Stats:
+        """The metrics of one run, which is named, or of many; `passed_over` hears of those unread."""
+        ...
+
+    def exposition(self, stats: Stats) -> str:
+        """The metrics as Prometheus reads them."""
+        ...
+
+    def watch(self, run_id: str) -> AsyncIterator[RunEvent]:
+        """Every event of the run, whichever process drives it, from its start and live."""
+        ...

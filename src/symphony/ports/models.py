@@ -125,3 +125,16 @@ class Models(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def usage_value(usage: Usage) -> dict[str, Value]:
+    """Usage as a value: what is counted as numbers, money as text, which loses nothing."""
+    shown: dict[str, Value] = {
+        "calls": usage.calls,
+        "tokens_in": usage.tokens_in,
+        "tokens_out": usage.tokens_out,
+        "tokens_cached": usage.tokens_cached,
+    }
+    if usage.cost is not None:
+        shown |= {"cost": f"{usage.cost:f}", "currency": usage.currency}
+    return {**shown, "estimated": True} if usage.estimated else shown

@@ -1,9 +1,11 @@
 """What flows between nodes: plain values, and references to large ones. No I/O."""
 
-from typing import NewType, TypeAlias
+from typing import NewType, TypeAlias, Union
 
 import msgspec
 
+JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]  # noqa: UP007
+"""What JSON can say."""
 Value: TypeAlias = bool | int | float | str | bytes | list["Value"] | dict[str, "Value"] | None
 """Null, boolean, 64-bit integer, finite double, string, bytes, list, map with string keys."""
 

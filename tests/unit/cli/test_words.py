@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from symphony.cli import blocks, checks, ending, exits, output, spelling
+from symphony.app import spelling
+from symphony.cli import blocks, checks, ending, exits, output
 from symphony.commons.time import SystemClock
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony, operator
-from symphony.pit.tracker.insight.forecast import Forecast, Past, PlannedNode, forecast
+from symphony.pit.tracker.insight.forecast import Past, forecast
 from symphony.pit.tracker.insight.history import History
 from symphony.pit.tracker.insight.outline import Outline
+from symphony.ports.forecast import Forecast, PlannedNode
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunEvent
 from symphony.ports.values import Value

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from symphony.pit.tracker.insight.history import History
-from symphony.pit.tracker.insight.metrics import BOUNDS_S, Distribution, Stats, exposition, measure
+from symphony.pit.tracker.insight.metrics import exposition, measure
 from symphony.pit.tracker.insight.outline import Outline
+from symphony.ports.metrics import BOUNDS_S, Distribution, Stats
 from symphony.ports.runs import RunEvent
 from symphony.ports.values import Value
 from symphony.workflow import loads

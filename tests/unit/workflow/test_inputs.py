@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.cli.spelling import spelled
+from symphony.app.spelling import spelled
 from symphony.ports.values import Value
 from symphony.workflow.inputs import bind_inputs, parse_inputs, parse_json, parse_value
 from symphony.workflow.model import InputSpec, Workflow

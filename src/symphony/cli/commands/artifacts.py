@@ -22,8 +22,8 @@ def command() -> None:
 @options.as_json("Print a JSON list.")
 def list_artifacts(limit: int, as_json: bool) -> int:
     """List artifacts, the newest first."""
-    from symphony.app import Symphony
-    from symphony.cli import listing, spelling
+    from symphony.app import Symphony, spelling
+    from symphony.cli import listing
 
     found = list(Symphony.open().artifacts.records(limit=limit))
     if as_json:
@@ -40,8 +40,8 @@ def list_artifacts(limit: int, as_json: bool) -> int:
 @options.as_json()
 def show(artifact: str, as_json: bool) -> int:
     """Show what is known of one artifact, and where it came from."""
-    from symphony.app import Symphony
-    from symphony.cli import listing, spelling
+    from symphony.app import Symphony, spelling
+    from symphony.cli import listing
 
     store = Symphony.open().artifacts
     record = store.find(artifact)
@@ -62,8 +62,7 @@ def put(file: str, name: str | None, content_type: str | None, as_json: bool) ->
     """Store a file (- is stdin) and print its digest."""
     from mimetypes import guess_type
 
-    from symphony.app import Symphony
-    from symphony.cli import spelling
+    from symphony.app import Symphony, spelling
     from symphony.cli.failures import BadUsage
 
     if file != "-" and Path(file).is_dir():

@@ -12,9 +12,9 @@ def command(as_json: bool) -> int:
 
     Changes nothing. Ends with 1 if something is damaged.
     """
-    from symphony.app import Symphony
+    from symphony.app import Symphony, spelling
     from symphony.app.damage import examine_home
-    from symphony.cli import exits, spelling
+    from symphony.cli import exits
     from symphony.commons.time import SystemClock
 
     home = Symphony.open().home

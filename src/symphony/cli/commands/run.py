@@ -72,11 +72,12 @@ def command(
     values = given.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
     failures.warn(prepared.report, file)
     if dry_run:
+        from symphony.app import documents
         from symphony.cli import planning
 
         plan = opened.plan(prepared, values, cwd=Path.cwd(), cache=not no_cache, environment=environment)
         if as_json:
-            output.say_json(planning.plan_document(workflow, values, plan))
+            output.say_json(documents.of_plan(workflow, values, plan))
         else:
             currency = opened.config.budget.currency
             output.say(planning.plan_text(workflow, values, plan, currency=currency))

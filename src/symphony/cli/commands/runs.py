@@ -31,8 +31,8 @@ for _one in steering.COMMANDS:
 @options.as_json("Print a JSON list.")
 def list_runs(limit: int, status: str | None, as_json: bool) -> int:
     """List runs, the newest first."""
-    from symphony.app import Symphony
-    from symphony.cli import listing, spelling
+    from symphony.app import Symphony, spelling
+    from symphony.cli import listing
     from symphony.commons.errors import SymphonyError
     from symphony.ports.runs import RunStatus
 
@@ -56,26 +56,23 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
 def show(run: str, elements: bool, as_json: bool) -> int:
     """Show one run: its nodes over time, what took long, its outputs, what went wrong."""
     from symphony.app import Symphony
-    from symphony.cli import blocks, ending, listing, spelling, timeline
-    from symphony.pit.tracker.insight.reader import Insight
+    from symphony.cli import blocks, ending, listing, timeline
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
-    result = symphony.runs.result(run_id)
+    views = symphony.views
     if as_json:
-        insight = Insight(symphony.runs)
-        seen = timeline.Seen(insight.history(run_id), insight.outline(run_id))
-        about = timeline.document(seen, symphony.runs.meta(run_id))
-        output.say_json(spelling.result(result) | about)
+        output.say_json(views.document(run_id))
         return 0
+    result = views.result(run_id)
     page = blocks.Page(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
-    overview = symphony.runs.overview(run_id)
+    overview = views.overview(run_id)
     parts = [ending.closing_text(result, result.took_s, page) + "\n"]
     parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview))
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     parts += [ending.outputs_text(result, symphony.artifacts.path), ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
-    if words := ending.advice(result, symphony.runs.answered(run_id)):
+    if words := ending.advice(result, views.answered(run_id)):
         output.note(words)
     return 0
 
@@ -87,8 +84,8 @@ def show(run: str, elements: bool, as_json: bool) -> int:
 @click.option("--since", type=click.IntRange(0), default=0, help="Only events after this number.")
 def events(run: str, follow: bool, as_json: bool, since: int) -> int:
     """List everything that happened in a run, in order."""
-    from symphony.app import Symphony
-    from symphony.cli import following, listing, spelling
+    from symphony.app import Symphony, spelling
+    from symphony.cli import following, listing
 
     runs = Symphony.open().runs
     for event in following.events(runs, runs.find(run), since=since, follow=follow):
@@ -109,16 +106,14 @@ def watch(run: str, as_json: bool) -> int:
 
     Ends with the exit status that the run's own command has.
     """
-    from symphony.app import Symphony, stream
-    from symphony.cli import exits, listing, running, spelling
+    from symphony.app import Symphony, spelling
+    from symphony.cli import exits, listing, running
 
     symphony = Symphony.open()
-    home = symphony.home
-    assert home is not None
     run_id = symphony.runs.find(run)
 
     async def show() -> None:
-        async for event in stream.watch(home, symphony.runs, run_id):
+        async for event in symphony.views.watch(run_id):
             if as_json:
                 output.say_json(spelling.event(event), line=True)
             else:
@@ -127,7 +122,7 @@ def watch(run: str, as_json: bool) -> int:
 
     with asyncio.Runner(loop_factory=running.new_loop) as runner:
         runner.run(show())
-    return exits.of_status(symphony.runs.status(run_id))
+    return exits.of_status(symphony.views.status(run_id))
 
 
 @command.command()
@@ -170,27 +165,22 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
 
     Of one run, or of the newest ones together.
     """
-    from symphony.app import Symphony
+    from symphony.app import Symphony, documents
     from symphony.cli import figures, listing
     from symphony.cli.failures import BadUsage
     from symphony.commons.errors import SymphonyError
-    from symphony.pit.tracker.insight import metrics
-    from symphony.pit.tracker.insight.reader import Insight
 
     if prometheus and as_json:
         raise BadUsage("--prometheus and --json are two formats", hint="see symphony runs stats --help")
-    runs = Symphony.open().runs
-    insight = Insight(runs)
+    symphony = Symphony.open()
     unread: list[SymphonyError] = []
-    if run is None:
-        found = insight.stats(runs.ids()[:limit], unread.append)
-    else:
-        found = insight.stats_of(runs.find(run))
+    wanted = symphony.runs.ids()[:limit] if run is None else symphony.runs.find(run)
+    found = symphony.views.stats(wanted, unread.append)
     listing.tell_unread(unread)
     if prometheus:
-        output.say(metrics.exposition(found))
+        output.say(symphony.views.exposition(found))
     elif as_json:
-        output.say_json(figures.document(found))
+        output.say_json(documents.of_stats(found))
     else:
         output.say(figures.text(found))
     return 0
@@ -210,7 +200,7 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
     Runs that go on, wait, or can be resumed are never deleted. Artifacts that were stored less than
     an hour ago stay, and so do those that somebody has named.
     """
-    from symphony.app import Symphony
+    from symphony.app import Symphony, documents
     from symphony.cli import listing, pruning
     from symphony.ports.runs import RunStatus
 
@@ -218,7 +208,7 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
     found = Symphony.open().prune(pruning.age_s(older), keep=keep, statuses=wanted, dry_run=dry_run)
     listing.tell_unread(found.unread, "cannot be read and stay")
     if as_json:
-        output.say_json(pruning.document(found))
+        output.say_json(documents.of_pruned(found))
     else:
         output.say(pruning.text(found))
     return 0

@@ -17,7 +17,8 @@ def command(file: Path, as_json: bool, operators: tuple[Path, ...]) -> int:
 
     Ends with 0 if it may run (warnings do not matter), with 2 if not.
     """
-    from symphony.cli import blocks, exits, files, spelling
+    from symphony.app import spelling
+    from symphony.cli import blocks, exits, files
     from symphony.workflow import check_file, graph
 
     workflow, report = check_file(file, files.catalog_with(operators))

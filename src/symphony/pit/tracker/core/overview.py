@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from symphony.pit.tracker.core.machine import Frame, Group, Status
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.core.replay import INTERRUPTED, Attempt, Replay
+from symphony.pit.tracker.core.replay import INTERRUPTED, QUICKER, Attempt, Replay
 from symphony.ports.insight import BARS_MAX, LINES_MAX, SLICES, WORST, Bar, Line, Overview, above, longest
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus
@@ -259,6 +259,7 @@ class _Rows:
             took_s=took if alone else row.extent_s,
             error=replay.failure(failed) if failed is not None else None,
             cached_from=replay.cached.get(first) if alone else None,
+            not_cached=QUICKER if alone and first in replay.quick else None,
             asks=replay.asked.get(first) if alone else None,
             statuses=row.statuses if several else {},
         )

@@ -26,7 +26,7 @@ from symphony.pit.tracker.core.records import (
     number,
     usage_of,
 )
-from symphony.ports.models import Usage
+from symphony.ports.models import Usage, usage_value
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus
 from symphony.ports.values import StoredValue, Value
 
@@ -473,19 +473,6 @@ def _error_in(code: object, record: Record) -> ErrorTuple | None:
     if code == Code.FAILED:
         return error_of(record[4])
     return error_of(record[3]) if code in (Code.SKIPPED, Code.SUSPENDED) else None
-
-
-def usage_value(usage: Usage) -> dict[str, Value]:
-    """Usage as a value: what is counted as numbers, money as text, which loses nothing."""
-    shown: dict[str, Value] = {
-        "calls": usage.calls,
-        "tokens_in": usage.tokens_in,
-        "tokens_out": usage.tokens_out,
-        "tokens_cached": usage.tokens_cached,
-    }
-    if usage.cost is not None:
-        shown |= {"cost": f"{usage.cost:f}", "currency": usage.currency}
-    return {**shown, "estimated": True} if usage.estimated else shown
 
 
 def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:

@@ -7,34 +7,16 @@ or model. Where nothing is known, nothing is said.
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.insight.history import History
 from symphony.pit.tracker.insight.outline import Outline, kind_of
+from symphony.ports.forecast import Forecast, Guess, PlannedNode
 from symphony.ports.models import Estimate
 from symphony.ports.runs import NodeStatus
 from symphony.workflow.graph import Graph, critical_path, levels
 
 SAMPLES_MAX = 100
-
-Reuse: TypeAlias = Literal["reused", "partly", "runs", "skipped", "unknown"]
-"""Whether a result is there already: all of it, of some elements, none; or it cannot be told yet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guess:
-    """Seconds: the median of `samples` earlier durations, the shortest and the longest of them.
-
-    `same`: they are of this very node in this workflow, not of others that ran the same.
-    """
-
-    median_s: float
-    low_s: float
-    high_s: float
-    samples: int
-    same: bool = True
 
 
 class Past:
@@ -65,38 +47,6 @@ class Past:
         alone = found is not None and found.for_each is None
         others = self._kinds.get(kind_of(found)) if alone else None
         return _guess(others, same=False) if others else None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedNode:
-    """One node of the plan. `why` says what `reuse` hangs on; `effects` what it would change."""
-
-    name: str
-    kind: str
-    runs: str
-    reuse: Reuse = "unknown"
-    why: str = ""
-    effects: Sequence[str] = ()
-    guess: Guess | None = None
-    usage: Estimate | None = None
-    """The most that its models are likely to use up; of a fan-out or loop, each time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
-    """A run before it begins. `path` is the critical one; `unknown` are nodes without a past."""
-
-    workflow: str
-    stages: Sequence[Sequence[str]]
-    nodes: Mapping[str, PlannedNode]
-    path: Sequence[str] = ()
-    took: Guess | None = None
-    """Of the whole run, as far as it is known: the sums along the path."""
-    unknown: Sequence[str] = field(default_factory=tuple)
-    usage: Estimate | None = None
-    """The most that all models are likely to use up, each node counted once."""
-    priced: bool = True
-    """Whether every model's price is known."""
 
 
 def forecast(outline: Outline, nodes: Mapping[str, PlannedNode]) -> Forecast:

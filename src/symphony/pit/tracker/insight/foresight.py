@@ -14,13 +14,14 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.cache import CONTENT, ENTRY, sound_content
 from symphony.pit.artifacts.content import FileState, content_digest
 from symphony.pit.artifacts.results import CacheEntry, all_held, entry_of
-from symphony.pit.tracker.insight.forecast import Past, PlannedNode, Reuse
+from symphony.pit.tracker.insight.forecast import Past
 from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.values import Element, Values
 from symphony.pit.tracker.nodes.work import Work
+from symphony.ports.forecast import PlannedNode, Reuse
 from symphony.ports.models import Estimate
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow.expressions import Read, Template

@@ -3,121 +3,15 @@
 Made of the history of runs after the fact: a node that runs pays nothing for it.
 """
 
-import bisect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
 
 from symphony.commons.unicode import sound
 from symphony.pit.tracker.insight.history import History, Step
-from symphony.pit.tracker.insight.outline import Kind, Outline, kind_of, settled
+from symphony.pit.tracker.insight.outline import Outline, kind_of, settled
+from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats, both
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus
-
-K = TypeVar("K")
-N = TypeVar("N", int, float)
-
-BOUNDS_S = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0)
-"""Upper bounds of the buckets, in seconds; the last bucket has none."""
-
-
-@dataclass(slots=True)
-class Distribution:
-    """A histogram of seconds: `counts[i]` lie at or below `BOUNDS_S[i]` and above the bound before."""
-
-    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
-    total_s: float = 0.0
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        return sum(self.counts)
-
-    @property
-    def mean_s(self) -> float:
-        """The mean, 0 of none."""
-        return self.total_s / self.count if self.count else 0.0
-
-    def add(self, seconds: float) -> None:
-        """Count one duration; negative ones, from clocks that jumped, count as 0."""
-        seconds = max(0.0, seconds)
-        self.counts[bisect.bisect_left(BOUNDS_S, seconds)] += 1
-        self.total_s += seconds
-
-    def merge(self, other: "Distribution") -> None:
-        """Add the counts of `other`."""
-        self.counts = [a + b for a, b in zip(self.counts, other.counts, strict=True)]
-        self.total_s += other.total_s
-
-    def quantile_s(self, share: float) -> float | None:
-        """Below this lie `share` (0 to 1) of all, as the upper bound of their bucket; None of none.
-
-        Infinite if it lies in the bucket that has no bound.
-        """
-        wanted, seen = share * self.count, 0
-        for bound, number in zip((*BOUNDS_S, math.inf), self.counts, strict=True):
-            seen += number
-            if number and seen >= wanted:
-                return bound
-        return None
-
-
-@dataclass(slots=True)
-class KindStats:
-    """What all steps of one kind did. `durations` counts attempts that worked, `queue` their waiting."""
-
-    kind: Kind
-    runs: str
-    """What such a step runs: an operator, a model, a kind of control."""
-    statuses: dict[NodeStatus, int] = field(default_factory=dict)
-    attempts: int = 0
-    retries: int = 0
-    durations: Distribution = field(default_factory=Distribution)
-    queue: Distribution = field(default_factory=Distribution)
-    usage: Usage | None = None
-
-    @property
-    def steps(self) -> int:
-        """How many steps there were."""
-        return sum(self.statuses.values())
-
-    @property
-    def cached(self) -> int:
-        """How many took the result of an earlier run."""
-        return self.statuses.get(NodeStatus.CACHED, 0)
-
-    def merge(self, other: "KindStats") -> None:
-        """Add what `other` counted."""
-        _add(self.statuses, other.statuses)
-        self.usage = _both(self.usage, other.usage)
-        self.attempts += other.attempts
-        self.retries += other.retries
-        self.durations.merge(other.durations)
-        self.queue.merge(other.queue)
-
-
-@dataclass(slots=True)
-class Stats:
-    """The metrics of one run or of many."""
-
-    kinds: dict[tuple[Kind, str], KindStats] = field(default_factory=dict)
-    runs: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Runs by workflow and status."""
-    run_durations: dict[str, Distribution] = field(default_factory=dict)
-    """Durations of the runs that have ended, by workflow."""
-
-    def of(self, kind: Kind, runs: str) -> KindStats:
-        """The figures of one kind, made when first asked for."""
-        return self.kinds.setdefault((kind, runs), KindStats(kind, runs))
-
-    def merge(self, other: "Stats") -> None:
-        """Add what `other` counted."""
-        for (kind, runs), stats in other.kinds.items():
-            self.of(kind, runs).merge(stats)
-        _add(self.runs, other.runs)
-        for name, durations in other.run_durations.items():
-            self.run_durations.setdefault(name, Distribution()).merge(durations)
 
 
 def measure(history: History, outline: Outline, status: str) -> Stats:
@@ -138,7 +32,7 @@ def measure(history: History, outline: Outline, status: str) -> Stats:
 def _count(stats: KindStats, status: NodeStatus, step: Step, history: History, outline: Outline) -> None:
     stats.statuses[status] = stats.statuses.get(status, 0) + 1
     stats.retries += step.retries
-    stats.usage = _both(stats.usage, step.usage)
+    stats.usage = both(stats.usage, step.usage)
     if step.status is NodeStatus.CACHED:
         return
     stats.attempts += len(step.attempts)
@@ -148,18 +42,6 @@ def _count(stats: KindStats, status: NodeStatus, step: Step, history: History, o
         ready = attempt.ready_at if number else history.ready_at(step, outline.before(step.name))
         if ready is not None:
             stats.queue.add(attempt.started_at - ready)
-
-
-def _add(to: dict[K, N], more: Mapping[K, N]) -> None:
-    for key, number in more.items():
-        to[key] = to[key] + number if key in to else number
-
-
-def _both(one: Usage | None, more: Usage | None) -> Usage | None:
-    return one if more is None else more if one is None else one + more
-
-
-# ---- Prometheus ---------------------------------------------------------------------------------
 
 
 def exposition(stats: Stats) -> str:

@@ -1,11 +1,12 @@
 """Which node of a workflow a step of its run is, and what it waited for. Pure."""
 
-from typing import Literal, TypeAlias, assert_never
+from typing import assert_never
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.structure import SubWorkflows
 from symphony.pit.tracker.insight.history import Step
+from symphony.ports.metrics import Kind
 from symphony.ports.runs import NodeStatus
 from symphony.workflow.graph import Graph, dependencies
 from symphony.workflow.model import (
@@ -17,8 +18,6 @@ from symphony.workflow.model import (
     SubWorkflowNode,
     Workflow,
 )
-
-Kind: TypeAlias = Literal["operator", "instrument", "command", "control", "workflow", "unknown"]
 
 
 class Outline:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.insight.history import History
-from symphony.pit.tracker.insight.metrics import Stats, measure
+from symphony.pit.tracker.insight.metrics import measure
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.runs import Runs
+from symphony.ports.metrics import Stats
 from symphony.workflow import loads
 
 

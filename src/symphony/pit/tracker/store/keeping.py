@@ -10,10 +10,10 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.store.locks import RunBusy
 from symphony.pit.tracker.store.logs import older
 from symphony.pit.tracker.store.runs import ENDED, RunNotFound, Runs
-from symphony.ports.artifacts import ArtifactStore, Collected
+from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.runs import RunStatus, RunSummary
+from symphony.ports.steering import Pruned
 
-NOTHING = Collected(0, 0)
 _DAY_S = 86_400.0
 
 
@@ -24,21 +24,6 @@ class Keep:
     days: int = 30
     runs: int = 1_000
     megabytes: int = 2_048
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """The runs that are gone, and what their artifacts took; nothing is gone if `dry_run`.
-
-    `busy` runs were taken up by somebody meanwhile and have stayed; so have those whose journals
-    cannot be read, for the reasons in `unread`.
-    """
-
-    runs: Sequence[RunSummary]
-    busy: int = 0
-    collected: Collected = NOTHING
-    dry_run: bool = False
-    unread: Sequence[SymphonyError] = ()
 
 
 def prunable(

@@ -21,22 +21,12 @@ import msgspec
 from symphony.commons.filesystem import make_private, open_regular
 from symphony.commons.unicode import sound
 from symphony.pit.tracker.core.masking import Mask
+from symphony.ports.logs import LogLine, Stream
 
-Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
-"""`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
 Sink: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
 _LINE_CHARS_MAX = 64 * 1024
 _TAIL_CHARS = 400
 _encoder = msgspec.json.Encoder()
-
-
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line that a node printed, or one piece of what a model said; `at` is epoch seconds."""
-
-    at: float
-    node: str
-    stream: Stream
-    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

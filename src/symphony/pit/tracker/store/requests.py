@@ -3,7 +3,6 @@
 import os
 import threading
 from collections.abc import Callable
-from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -18,18 +17,11 @@ from symphony.pit.tracker.store.journal import Request, SqliteStore
 from symphony.pit.tracker.store.locks import RunBusy, RunLock
 from symphony.ports.clock import Clock
 from symphony.ports.runs import RunStatus
+from symphony.ports.steering import Reached
 from symphony.ports.values import Value
 
 OWNER_ANSWERS_S = 3.0
 _LOOK_EVERY_S = 0.05
-
-
-class Reached(Enum):
-    """Where a request was done."""
-
-    HERE = "here"  # nobody owned the run: it is in the journal
-    OWNER = "owner"  # the owner has done it
-    LEFT = "left"  # the owner has it, durably, but has not come to it yet
 
 
 class Steered(Protocol):

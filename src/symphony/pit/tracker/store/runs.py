@@ -22,11 +22,13 @@ from symphony.pit.tracker.store.following import RunReader, replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalFailed, Request, RunMeta
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.locks import LockedByte, RunLock
-from symphony.pit.tracker.store.logs import LogLine, Stream, follow_log, older, read_log
-from symphony.pit.tracker.store.requests import Control, Reached
+from symphony.pit.tracker.store.logs import follow_log, older, read_log
+from symphony.pit.tracker.store.requests import Control
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
+from symphony.ports.logs import LogLine, Stream
 from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.ports.steering import Reached
 from symphony.ports.values import StoredValue
 
 READERS_MAX = 4

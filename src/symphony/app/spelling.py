@@ -2,15 +2,24 @@
 
 import base64
 from collections.abc import Mapping
-from typing import TypeAlias, Union
+from typing import TypeAlias, assert_never
 
 from symphony.ports.artifacts import ArtifactRecord, Provenance
-from symphony.ports.models import Usage
+from symphony.ports.models import Usage, usage_value
 from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSummary
+from symphony.ports.values import JSON as Json
 from symphony.ports.values import ArtifactRef, StoredValue
+from symphony.workflow.model import (
+    CommandNode,
+    ControlNode,
+    InstrumentNode,
+    Node,
+    OperatorNode,
+    SubWorkflowNode,
+)
 from symphony.workflow.problems import Problem, ValidationReport
 
-JSON: TypeAlias = Union[bool, int, float, str, list["JSON"], dict[str, "JSON"], None]  # noqa: UP007
+JSON: TypeAlias = Json
 
 
 def spelled(value: StoredValue) -> JSON:
@@ -50,8 +59,6 @@ def result(run: RunResult) -> dict[str, JSON]:
 
 def usage(used: Usage) -> dict[str, JSON]:
     """What models used; money as text, which loses nothing."""
-    from symphony.pit.tracker.core.replay import usage_value
-
     return values(usage_value(used))
 
 
@@ -162,3 +169,19 @@ def refusal(code: str, message: str, hint: str) -> dict[str, JSON]:
         "code": code, "place": "", "message": message, "hint": hint, "line": None, "column": None
     }  # fmt: skip
     return {"errors": [only], "warnings": []}
+
+
+def detail_of(node: Node) -> str:
+    """What the node runs."""
+    match node:
+        case OperatorNode():
+            return node.operator
+        case InstrumentNode():
+            return node.instrument
+        case ControlNode():
+            return node.control
+        case SubWorkflowNode():
+            return node.workflow
+        case CommandNode():
+            return "$ " + " ".join(node.command.split())
+    assert_never(node)

@@ -1,0 +1,155 @@
+"""What is known of runs as JSON documents, for whoever shows them: people's programs, and pages. Pure."""
+
+from collections.abc import Mapping
+
+from symphony.app.spelling import JSON, detail_of, values
+from symphony.app.spelling import summary as summary_of
+from symphony.pit.tracker.insight.history import History, Step
+from symphony.pit.tracker.insight.outline import Outline, kind_of, settled
+from symphony.pit.tracker.insight.summary import summarise
+from symphony.ports.forecast import Forecast, Guess, PlannedNode
+from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats
+from symphony.ports.models import Estimate, Usage, usage_value
+from symphony.ports.steering import Pruned
+from symphony.ports.values import Value
+from symphony.workflow.model import Workflow
+
+
+def of_run(history: History, outline: Outline, source: str | None) -> dict[str, JSON]:
+    """What `runs show --json` tells beyond the result."""
+    summary = summarise(history)
+    slowest: list[JSON] = [{"node": name, "seconds": s} for name, s in summary.slowest]
+    return {
+        "workflow": outline.workflow.name,
+        "source": source,
+        "began_at": history.began_at,
+        "ended_at": history.ended_at,
+        "summary": {
+            "seconds": summary.took_s,
+            "steps": summary.steps,
+            "cached": summary.cached,
+            "cached_share": summary.cached_share,
+            "retries": summary.retries,
+            "retried": list(summary.retried),
+            "slowest": slowest,
+            "usage": _usage(summary.usage),
+        },
+        "steps": [_step(step, history, outline) for step in history.steps.values()],
+    }
+
+
+def _usage(usage: Usage | None) -> JSON:
+    return None if usage is None else values(usage_value(usage))
+
+
+def _step(step: Step, history: History, outline: Outline) -> JSON:
+    node = outline.node(step.name)
+    kind, runs = kind_of(node)
+    attempts: list[JSON] = [
+        {"started_at": a.started_at, "finished_at": a.finished_at, "error": a.error} for a in step.attempts
+    ]
+    return {
+        "node": step.name,
+        "kind": kind,
+        "runs": runs,
+        "status": str(settled(step, node)),
+        "ready_at": history.ready_at(step, outline.before(step.name)),
+        "started_at": step.started_at,
+        "finished_at": step.finished_at,
+        "attempts": attempts,
+        "elements": step.count,
+        "usage": _usage(step.usage),
+    }
+
+
+def of_stats(stats: Stats) -> dict[str, JSON]:
+    """Everything, buckets too: `le` is the upper bound in seconds, null for the last; not cumulative."""
+    return {
+        "runs": [{"workflow": w, "status": s, "count": n} for (w, s), n in sorted(stats.runs.items())],
+        "run_durations": [
+            {"workflow": name, **_distribution(found)} for name, found in sorted(stats.run_durations.items())
+        ],
+        "kinds": [_kind(one) for _, one in sorted(stats.kinds.items())],
+    }
+
+
+def _kind(one: KindStats) -> dict[str, JSON]:
+    return {
+        "kind": one.kind,
+        "runs": one.runs,
+        "steps": one.steps,
+        "statuses": {str(status): number for status, number in sorted(one.statuses.items())},
+        "cached": one.cached,
+        "attempts": one.attempts,
+        "retries": one.retries,
+        "duration": _distribution(one.durations),
+        "queue": _distribution(one.queue),
+        "usage": None if one.usage is None else values(usage_value(one.usage)),
+    }
+
+
+def _distribution(found: Distribution) -> dict[str, JSON]:
+    bounds: list[float | None] = [*BOUNDS_S, None]
+    buckets: list[JSON] = [
+        {"le": bound, "count": number} for bound, number in zip(bounds, found.counts, strict=True)
+    ]
+    return {"count": found.count, "seconds": found.total_s, "buckets": buckets}
+
+
+def of_plan(workflow: Workflow, inputs: Mapping[str, Value], plan: Forecast) -> dict[str, JSON]:
+    """The plan as `--json` prints it. Times are seconds; null where nothing is known."""
+    levels: list[JSON] = [list(stage) for stage in plan.stages]
+    return {
+        "workflow": workflow.name,
+        "inputs": values(inputs),
+        "levels": levels,
+        "nodes": {name: _planned(node, workflow) for name, node in plan.nodes.items()},
+        "critical_path": list(plan.path),
+        "time": _guess(plan.took),
+        "time_unknown": list(plan.unknown),
+        "usage": _estimate(plan.usage),
+        "prices_known": plan.priced,
+    }
+
+
+def _planned(node: PlannedNode, workflow: Workflow) -> JSON:
+    return {
+        "kind": node.kind,
+        "runs": detail_of(workflow.nodes[node.name]),
+        "reuse": node.reuse,
+        "why": node.why,
+        "effects": list(node.effects),
+        "time": _guess(node.guess),
+        "usage": _estimate(node.usage),
+    }
+
+
+def _guess(guess: Guess | None) -> JSON:
+    if guess is None:
+        return None
+    return {
+        "median": guess.median_s,
+        "low": guess.low_s,
+        "high": guess.high_s,
+        "samples": guess.samples,
+        "same_node": guess.same,
+    }
+
+
+def _estimate(usage: Estimate | None) -> JSON:
+    if usage is None:
+        return None
+    cost = None if usage.cost is None else f"{usage.cost:f}"
+    return {"tokens_in": usage.tokens_in, "tokens_out": usage.tokens_out, "cost": cost}
+
+
+def of_pruned(found: Pruned) -> dict[str, JSON]:
+    """For programs."""
+    return {
+        "dry_run": found.dry_run,
+        "runs": [summary_of(run) for run in found.runs],
+        "busy": found.busy,
+        "artifacts": found.collected.objects,
+        "bytes": found.collected.bytes,
+        "unread": [error.message for error in found.unread],
+    }

@@ -1,0 +1,61 @@
+"""What is seen of the runs of a home: histories, figures, documents, and runs as they go on."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from pathlib import Path
+
+from symphony.app import documents, spelling, stream
+from symphony.app.spelling import JSON
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.insight.metrics import exposition
+from symphony.pit.tracker.insight.reader import Insight
+from symphony.pit.tracker.store.runs import Runs
+from symphony.ports.insight import Overview
+from symphony.ports.metrics import Stats
+from symphony.ports.runs import RunEvent, RunResult, RunStatus
+
+
+class HomeViews:
+    """`symphony.ports.insight.RunViews` over the journals and the bus of a home."""
+
+    def __init__(self, home: Path, runs: Runs) -> None:
+        self._home, self._runs, self._insight = home, runs, Insight(runs)
+
+    def status(self, run_id: str) -> RunStatus:
+        """Where the run stands."""
+        return self._runs.status(run_id)
+
+    def result(self, run_id: str) -> RunResult:
+        """The run as it stands; nodes of one that has ended are read when they are wanted."""
+        return self._runs.result(run_id)
+
+    def overview(self, run_id: str) -> Overview:
+        """How the run went, in a size that does not grow with its elements."""
+        return self._runs.overview(run_id)
+
+    def answered(self, run_id: str) -> Sequence[str]:
+        """The approvals that have been answered and not been acted on."""
+        return self._runs.answered(run_id)
+
+    def document(self, run_id: str) -> dict[str, JSON]:
+        """All that is known of the run, each step with each attempt. O(steps)."""
+        history, outline = self._insight.history(run_id), self._insight.outline(run_id)
+        about = documents.of_run(history, outline, self._runs.meta(run_id).source)
+        return spelling.result(self._runs.result(run_id)) | about
+
+    def stats(
+        self,
+        run_ids: Iterable[str] | str,
+        passed_over: Callable[[SymphonyError], object] = lambda _: None,
+    ) -> Stats:
+        """The metrics of one run, which is named, or of many together. O(their steps)."""
+        if isinstance(run_ids, str):
+            return self._insight.stats_of(run_ids)
+        return self._insight.stats(run_ids, passed_over)
+
+    def exposition(self, stats: Stats) -> str:
+        """The metrics as Prometheus reads them."""
+        return exposition(stats)
+
+    def watch(self, run_id: str) -> AsyncIterator[RunEvent]:
+        """Every event of the run, whichever process drives it, from its start and live."""
+        return stream.watch(self._home, self._runs, run_id)

@@ -1,0 +1,17 @@
+"""What nodes printed and models said. Values only."""
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
+"""`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line that a node printed, or one piece of what a model said; `at` is epoch seconds."""
+
+    at: float
+    node: str
+    stream: Stream
+    text: str

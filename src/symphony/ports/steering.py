@@ -1,0 +1,34 @@
+"""What came of asking something of a run, or of deleting old ones. Values only."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from symphony.commons.errors import SymphonyError
+from symphony.ports.artifacts import Collected
+from symphony.ports.runs import RunSummary
+
+NOTHING = Collected(0, 0)
+
+
+class Reached(Enum):
+    """Where a request was done."""
+
+    HERE = "here"  # nobody owned the run: it is in the journal
+    OWNER = "owner"  # the owner has done it
+    LEFT = "left"  # the owner has it, durably, but has not come to it yet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """The runs that are gone, and what their artifacts took; nothing is gone if `dry_run`.
+
+    `busy` runs were taken up by somebody meanwhile and have stayed; so have those whose journals
+    cannot be read, for the reasons in `unread`.
+    """
+
+    runs: Sequence[RunSummary]
+    busy: int = 0
+    collected: Collected = NOTHING
+    dry_run: bool = False
+    unread: Sequence[SymphonyError] = ()
