@@ -62,6 +62,12 @@ def count(number: int) -> int:
     return number + 1
 
 
+@operator("test.counts", version="1.0.0", pure=True)
+def counts(number: int) -> int:
+    """The number, after some milliseconds."""
+    return number + 0 * sum(range(200_000))
+
+
 @operator("test.waits", version="1.0.0", pure=True)
 def waits(number: int) -> bool:
     """The first waits until the last has been called; the others are quick."""
@@ -74,7 +80,7 @@ def waits(number: int) -> bool:
     return True
 
 
-OPERATORS = [kinds, count, waits]
+OPERATORS = [kinds, count, counts, waits]
 
 
 def document(nodes: dict[str, object]) -> bytes:
@@ -221,15 +227,16 @@ def test_elements_of_a_short_operator_share_hops_and_queries(
         assert sum(queries.values()) < 2_000 / 8
 
 
-@pytest.mark.parametrize(("cheap_s", "statuses"), [(1e9, {"succeeded"}), (0.0, {"cached"})])
+@pytest.mark.parametrize(
+    ("name", "status", "told"),
+    [("test.count", "succeeded", "quicker to run again"), ("test.counts", "cached", None)],
+)
 def test_what_is_quicker_to_run_again_is_not_kept(
-    cheap_s: float, statuses: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, status: str, told: str | None, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(measures, "CHEAP_S", cheap_s)
-    nodes: dict[str, object] = {"a": fan_out("test.count", list(range(500)), {"number": "${{ item }}"})}
+    nodes: dict[str, object] = {"a": fan_out(name, list(range(100)), {"number": "${{ item }}"})}
     result = ran(nodes, tmp_path, times=2)[0]
-    assert {str(node.status) for name, node in result.nodes.items() if name != "a"} == statuses
-    told = "quicker to run again" if statuses == {"succeeded"} else None
+    assert {str(node.status) for name, node in result.nodes.items() if name != "a"} == {status}
     assert result.nodes["a"].not_cached == told
     assert Runs(tmp_path, SystemClock(), lambda run: None).result(result.run_id).nodes["a"].not_cached == told
 
@@ -280,6 +287,18 @@ def test_few_calls_tell_nothing_of_what_is_cheap() -> None:
     worth.note(1.0)
     assert not worth.cheap
     assert worth.kept(("k", entry)) == [("k", entry)]
+
+
+def test_what_is_quicker_than_its_own_key_is_made_is_cheap() -> None:
+    worth = Worth()
+    for _ in range(16):
+        worth.note_key(0.01)
+        worth.note(0.001)
+    assert worth.cheap
+    for _ in range(100):
+        worth.note_key(1e-6)
+    worth.note(0.001)
+    assert not worth.cheap
 
 
 def test_one_long_call_tells_that_results_are_worth_keeping() -> None:

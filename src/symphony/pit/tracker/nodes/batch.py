@@ -150,8 +150,9 @@ class Batch:
             if attempt.work.typed_inputs:
                 check_inputs(attempt.work, attempt.inputs, executor.store.checked)
             if not member.worth.cheap and executor.hits.may_keep(attempt):
-                member.seen = Seen()
+                began, member.seen = time.perf_counter(), Seen()
                 member.key = executor.result_keys.key(attempt, member.seen, self._known)
+                member.worth.note_key(time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
             member.error, member.started = error, executor.clock.now_s()
             self.done += 1

@@ -13,7 +13,10 @@ SLOW_S = 0.02
 SLOW_BATCH_S = 0.1
 """Nor do many together that take so long."""
 CHEAP_S = 100e-6
-"""To make a key, to look it up and to keep a result takes about as long: what is quicker is not kept."""
+"""To look a result up and to keep it takes about as long: what is quicker is not kept.
+
+Nor is what is quicker than its own keys are made, as those of short files are.
+"""
 SAMPLES_MIN = 16
 """So many calls tell whether the others are quick, too."""
 _NEW_SHARE = 0.25
@@ -61,6 +64,8 @@ class Worth:
     """Are results kept however quick the calls are?"""
     calls: int = 0
     took_s: float = 0.0
+    keys: int = 0
+    keys_took_s: float = 0.0
     cheap: bool = False
     """It is quicker to run again than to look up."""
     held: list[Kept] = field(default_factory=list)
@@ -69,14 +74,26 @@ class Worth:
         """A call took so long."""
         self.calls += 1
         self.took_s += took_s
-        self.cheap = not self.always and self.calls >= SAMPLES_MIN and self.took_s < CHEAP_S * self.calls
+        self.cheap = (
+            not self.always and self.calls >= SAMPLES_MIN and self.took_s < self._least_s * self.calls
+        )
+
+    def note_key(self, took_s: float) -> None:
+        """To make a key took so long."""
+        self.keys += 1
+        self.keys_took_s += took_s
+
+    @property
+    def _least_s(self) -> float:
+        """How long a call takes at least whose result is worth keeping."""
+        return max(CHEAP_S, self.keys_took_s / self.keys) if self.keys else CHEAP_S
 
     def kept(self, result: Kept) -> list[Kept]:
         """What to keep now that there is this result, too."""
         if self.always:
             return [result]
         held, self.held = [*self.held, result], []
-        if self.took_s >= CHEAP_S * max(self.calls, SAMPLES_MIN):
+        if self.took_s >= self._least_s * max(self.calls, SAMPLES_MIN):
             return held
         if self.calls < SAMPLES_MIN:
             self.held = held
