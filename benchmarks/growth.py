@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import graphs
+import small_runs as small
 from measuring import Figure, line
 
 from symphony.app import Symphony
@@ -292,6 +293,48 @@ def counting(elements: int) -> Timed:
     replay.apply((Code.BEGUN, 0, 1.0, 1))
     replay.apply((Code.EXPANDED, 0, 1.0, elements))
     return lambda: [replay.standing() for _ in range(10)]
+
+
+# Homes.
+
+
+def small_runs(home: Path, number: int) -> None:
+    """So many small runs at once, in a session of their own."""
+
+    async def ran() -> None:
+        async with Symphony.open(home, operators=[small.step]) as symphony:
+            what = small.workflow()
+            await asyncio.gather(*(small.one(symphony, what) for _ in range(number)))
+
+    asyncio.run(ran())
+
+
+@curve("small runs at once, in one session", 200)
+def at_once(number: int) -> Timed:
+    """Each with three effects, on a new home on disk."""
+
+    def timed() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            small_runs(Path(folder) / "home", number)
+
+    return timed
+
+
+@curve("list all of so many small runs", 400)
+def listed(number: int) -> Timed:
+    """In a home with nothing else, by a process that has just begun to look."""
+    folder = tempfile.TemporaryDirectory()
+    home = Path(folder.name) / "home"
+    small_runs(home, number)
+
+    def timed() -> int:
+        found = len(Symphony.open(home).runs.list(limit=2 * number))
+        if found != number:
+            raise RuntimeError(f"of {number} runs {found} are listed")
+        _ = folder  # it stays as long as this does
+        return found
+
+    return timed
 
 
 if __name__ == "__main__":
