@@ -16,7 +16,7 @@ from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import fits
 from symphony.pit.tracker.nodes.scope import Level
 from symphony.pit.tracker.nodes.sources import Constant, ElementRead, ListMade, PortRead, Rendered
-from symphony.pit.tracker.nodes.values import Element, Values
+from symphony.pit.tracker.nodes.values import Element, Gathered, Values
 from symphony.pit.tracker.nodes.work import Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
@@ -322,7 +322,8 @@ class Bindings:
     def _gather(self, slot: int) -> None:
         ports = self.work(slot).output_types
         rows = [self.values.of(element) for element in self.elements(slot)]
-        self.values.put(slot, {port: [self.values.plain(row.get(port)) for row in rows] for port in ports})
+        columns = {port: [row.get(port) for row in rows] for port in ports}
+        self.values.put(slot, Gathered(columns, self.values.plain))
 
     def _shown(self, slot: int) -> int:
         """The slot whose values others see in place of the slot's: its fallback's if that stood in."""

@@ -26,6 +26,28 @@ SlotOf = Callable[[str], int]
 Element = tuple[Value, int] | None
 
 
+class Gathered(Mapping[str, StoredValue]):
+    """The lists that the elements of a fan-out make, by port. Large ones are loaded for who reads them."""
+
+    def __init__(self, columns: dict[str, list[StoredValue]], plain: Callable[[StoredValue], Value]) -> None:
+        self._columns, self._plain = columns, plain
+        self._lists: dict[str, list[Value]] = {}
+
+    def __getitem__(self, port: str) -> StoredValue:
+        """Raises KeyError, and as `Values.plain`."""
+        made = self._lists.get(port)
+        if made is None:
+            made = [self._plain(value) for value in self._columns[port]]
+            self._columns[port], self._lists[port] = [], made
+        return made
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
 class Values:
     """Ports by slot; large ones by reference, loaded when an expression needs them."""
 
