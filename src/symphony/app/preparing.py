@@ -76,7 +76,10 @@ def prepared_workflow(
     catalog: Catalog,
     operators: Mapping[str, Operator],
 ) -> PreparedWorkflow:
-    """What was found valid, made ready for runs. `resolver` has seen its sub-workflows."""
+    """What was found valid, made ready for runs; `resolver` has seen its sub-workflows.
+
+    Raises BadExpression for what is sound, but too deep to be evaluated.
+    """
     workflow, compilation = found.workflow, found.compilation
     assert workflow is not None
     with uncollected():
@@ -86,6 +89,7 @@ def prepared_workflow(
         base = Path.cwd() if source is None else resolver.path.parent
         children = Recorded(documents, references, str(base), known)
         graph = _graph(workflow, children, catalog, operators, compilation)
+        compilation.ready()
     return PreparedWorkflow(
         source=source,
         base=base,

@@ -76,7 +76,7 @@ class LoopParts:
     """The expressions of a loop. Its body is compiled when it is first asked for: loops may nest deeply."""
 
     def __init__(self, loop: ControlNode, outside: Splitter) -> None:
-        self._loop = loop
+        self._loop, self._outside = loop, outside
         self.state: Mapping[str, Template] = {
             key: outside.template(value) for key, value in (loop.state or {}).items()
         }
@@ -86,7 +86,7 @@ class LoopParts:
     @cached_property
     def body(self) -> "Compiled":
         """The body's level."""
-        return Compiled(Workflow(name="body", nodes=self._loop.body or {}))
+        return Compiled(Workflow(name="body", nodes=self._loop.body or {}), self._outside)
 
     @cached_property
     def next(self) -> Mapping[str, Template]:
@@ -106,11 +106,12 @@ class LoopParts:
 class Compiled:
     """One level: the nodes of a workflow, or of a loop's body."""
 
-    def __init__(self, workflow: Workflow) -> None:
+    def __init__(self, workflow: Workflow, outside: Splitter | None = None) -> None:
+        """`outside` is that of the level around a loop's body."""
         self.workflow = workflow
         self.names = tuple(workflow.nodes)
         self.index: Mapping[str, int] = {name: number for number, name in enumerate(self.names)}
-        self.splitter = Splitter()
+        self.splitter = Splitter(programs=None if outside is None else outside.programs)
         template, more = self.splitter.template, has_more
         self.nodes: Sequence[Parts] = [
             Parts(
@@ -262,3 +263,10 @@ class Compilation:
         if found is None:
             found = self._known[id(workflow)] = Compiled(workflow)
         return found
+
+    def ready(self) -> None:
+        """Compile for evaluation what was found to be very deep, which may fail. Raises BadExpression."""
+        for compiled in self._known.values():
+            for program in compiled.splitter.programs:
+                if program.expression.deep:
+                    program.ready()

@@ -156,7 +156,8 @@ class Template:
             return STRING if kind == celtypes.TIMESTAMP else kind
         parts = self._parts
         if isinstance(parts, Program):
-            return check(parts.expression, {read: _typed(read, types) for read in parts.expression.names})
+            expression = parts.expression
+            return check(expression, {read: _typed(read, types) for read in expression.names})
         if isinstance(parts, _Text):
             for part in parts.parts:
                 if isinstance(part, Template):
@@ -247,8 +248,10 @@ class Splitter:
     `value`: the word `value` is what an edge carries (as in a `transform`), not a node.
     """
 
-    def __init__(self, *, value: bool = False) -> None:
+    def __init__(self, *, value: bool = False, programs: list[Program] | None = None) -> None:
         self._value = value
+        self.programs: list[Program] = [] if programs is None else programs
+        """What is to be evaluated; scopes that belong together may share the list."""
         self.bare: list[Template] = []
         """Every text that is one reference and nothing else."""
         self._texts: dict[str, Template] = {}
@@ -365,7 +368,9 @@ class Splitter:
         if len(found) == 1 and _is_whole(text, found[0]):
             return Template(reads=(found[0].read,), bare=found[0].read)
         expression = Renamed(text, found)
-        return Template(reads=tuple(expression.names), parts=Program(expression))
+        program = Program(expression)
+        self.programs.append(program)
+        return Template(reads=tuple(expression.names), parts=program)
 
 
 def _constant(value: Value) -> Template:

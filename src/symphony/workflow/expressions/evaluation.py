@@ -61,10 +61,12 @@ _MAYBE_NULL = ("port", "item", "state", "value")
 class Renamed:
     """An expression with a variable in place of each reference."""
 
-    __slots__ = ("found", "names", "original", "prefix", "text")
+    __slots__ = ("deep", "found", "names", "original", "prefix", "text")
 
     def __init__(self, original: str, found: Sequence[Found]) -> None:
         self.original, self.found = original, found
+        self.deep = False
+        """Was it found to be too deep for the library as it stands?"""
         self.prefix = "_0"
         while self.prefix in original:  # the author may call a macro's variable like that
             self.prefix += "0"
@@ -105,6 +107,7 @@ def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
         kind = _checked(expression.text, signature)
     except _ERRORS as error:
         kind, _ = _flattened(expression, signature, error)
+        expression.deep = True
     found = celtypes.to_port(kind)
     if found is None:
         message = f"the result is {kind.lower()}, which is no value that can travel between nodes"
