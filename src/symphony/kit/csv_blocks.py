@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
 from symphony.kit.csv_text import COLUMNS_MAX, LINE_CHARS_MAX, Reading, Source
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 BLOCK_ROWS: Final = 4_096
 _BLOCK_CHARS: Final = 256 * 1024
@@ -23,13 +26,17 @@ class Unusual(Exception):
     """The table needs `Reading`, which goes through it from its start and says what is wrong."""
 
 
+Block: TypeAlias = tuple[int | None, list[list[str]]]
+"""Some records, and the line that the first begins in if each is one line, and none between is empty."""
+
+
 @dataclass(frozen=True, slots=True)
 class PlainTable:
     """A table whose records all have as many fields as it has columns. `blocks` raises Unusual."""
 
     delimiter: str
     columns: list[str]
-    blocks: Iterator[list[list[str]]]
+    blocks: Iterator[Block]
 
 
 @contextmanager
@@ -45,17 +52,14 @@ def plain(
         sample, found = reading.begun(stream)
         # The empty line makes an empty record, unless the file ends within quotes.
         reader = csv.reader(chain(chain.from_iterable(_texts(sample, stream)), [""]), delimiter=found)
-        records = _records(reader, rows)
-        first = next(records, None)
-        if first is None:
-            yield PlainTable(found, [], iter(()))
-            return
-        if len(first[0]) > COLUMNS_MAX:
+        try:
+            first = next(filter(None, reader), None)
+        except csv.Error as error:
+            raise Unusual from error
+        columns = [] if first is None else reading.names(first)
+        if len(columns) > COLUMNS_MAX:
             raise Unusual
-        columns = reading.names(first[0])
-        if header:
-            del first[0]
-        yield PlainTable(found, columns, _fitting(chain([first], records), len(columns)))
+        yield PlainTable(found, columns, _blocks(reader, first or [], header, rows))
 
 
 def _texts(sample: str, stream: TextIO) -> Iterator[io.StringIO]:
@@ -81,28 +85,27 @@ def _texts(sample: str, stream: TextIO) -> Iterator[io.StringIO]:
             yield io.StringIO(text[:end], newline="")
 
 
-def _records(reader: "Iterator[list[str]]", rows: int) -> Iterator[list[list[str]]]:
-    """Blocks of records, without those of empty lines."""
-    last: list[str] = []
+def _blocks(reader: "Reader", first: list[str], header: bool, rows: int) -> Iterator[Block]:
+    """Blocks of records, without those of empty lines. `first`: what was read of the table already."""
+    begun = [] if header or not first else [first]
+    line, last, wanted = reader.line_num + 1 - len(begun), first, len(first)
     while True:
         try:
-            block = list(islice(reader, rows))
+            block = begun + list(islice(reader, rows - len(begun)))
         except csv.Error as error:
             raise Unusual from error
         if not block:
             break
-        last = block[-1]
-        if not all(block):
+        at = line if reader.line_num + 1 - line == len(block) else None
+        begun, line, last = [], reader.line_num + 1, block[-1]
+        sizes = set(map(len, block))
+        if 0 in sizes:
+            if not all(block[: len(block) if last else -1]):
+                at = None
             block = [record for record in block if record]
-        if block:
-            yield block
-    if last:
-        raise Unusual
-
-
-def _fitting(blocks: Iterator[list[list[str]]], wanted: int) -> Iterator[list[list[str]]]:
-    for block in blocks:
-        if not set(map(len, block)) <= {wanted}:
+        if not sizes <= {0, wanted}:
             raise Unusual
         if block:
-            yield block
+            yield at, block
+    if last:
+        raise Unusual

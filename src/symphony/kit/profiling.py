@@ -4,12 +4,16 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias, TypedDict
 
+from symphony.kit.csv_blocks import Block, Unusual, plain
 from symphony.kit.csv_text import Reading, Source
+from symphony.kit.errors import Stopped
 from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
 from symphony.sdk import Context, operator
 from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
@@ -126,29 +130,103 @@ def profile(
         problems_total: how many there are
     """
     source = Source.of(context.cwd / path, None, None)
-    nothing = frozenset(missing)
+    given = _Given(source, header, encoding, frozenset(missing), ragged, context.cancelled)
+    try:
+        return _profile(given, delimiter, given.plain)
+    except Unusual:
+        return _profile(given, delimiter, given.general)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is profiled, and how it is read."""
+
+    source: Source
+    header: bool
+    encoding: str
+    missing: frozenset[str]
+    ragged: Ragged
+    cancelled: Callable[[], bool]
+
+    def columns(self, names: Sequence[str]) -> "list[_Column]":
+        room = max(100, min(SAMPLE_MAX, SAMPLE_TOTAL // max(1, len(names))))
+        return [_Column(name, room, self.missing) for name in names]
+
+    @contextmanager
+    def general(self, delimiter: str | None) -> Iterator["_Pass"]:
+        """One look at any table, a record at a time. Raises InputRefused, naming the line, Stopped."""
+        reading = Reading(self.source, delimiter=delimiter, header=self.header, encoding=self.encoding)
+        with reading as table:
+            shaping = Shaping(table, self.ragged, self.cancelled)
+            yield _Pass(table.delimiter, table.columns, _blocks(shaping), shaping)
+
+    @contextmanager
+    def plain(self, delimiter: str | None) -> Iterator["_Pass"]:
+        """One look at a table in which nothing is unusual, in the same blocks. Raises Unusual, Stopped."""
+        most = BLOCK_ROWS
+        with plain(
+            self.source, delimiter=delimiter, header=self.header, encoding=self.encoding, rows=most
+        ) as table:
+            if len(table.columns) > BLOCK_FIELDS // BLOCK_ROWS:
+                raise Unusual  # its blocks are smaller
+            yield _Pass(table.delimiter, table.columns, self._plain_blocks(table.blocks, most), None)
+
+    def _plain_blocks(self, blocks: Iterable[Block], most: int) -> "Iterator[Fieldwise]":
+        full = True
+        for line, block in blocks:
+            if self.cancelled():
+                raise Stopped("the node was cancelled")
+            size = sum(map(len, chain.from_iterable(block)))
+            if line is None or not full or size > BLOCK_CHARS:
+                raise Unusual
+            full = len(block) == most
+            yield range(line, line + len(block)), list(zip(*block, strict=True))
+
+
+Fieldwise: TypeAlias = tuple[Sequence[int], Sequence[Fields]]
+"""The numbers of the lines that some records begin in, and the fields of these by column."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """A table that is gone through once. `shaping` knows what was wrong with records, if anything may be."""
+
+    delimiter: str
+    columns: list[str]
+    blocks: Iterator[Fieldwise]
+    shaping: Shaping | None
+
+
+def _profile(
+    given: _Given,
+    delimiter: str | None,
+    opened: "Callable[[str | None], AbstractContextManager[_Pass]]",
+) -> Profile:
     rows = 0
-    with Reading(source, delimiter=delimiter, header=header, encoding=encoding) as table:
-        room = max(100, min(SAMPLE_MAX, SAMPLE_TOTAL // max(1, len(table.columns))))
-        columns = [_Column(name, room, nothing) for name in table.columns]
-        first = Shaping(table, ragged, context.cancelled)
-        for lines, fields in _blocks(first):
+    with opened(delimiter) as table:
+        columns = given.columns(table.columns)
+        for lines, fields in table.blocks:
             rows += len(lines)
             for column, texts in zip(columns, fields, strict=True):
                 column.take(texts)
-    numeric = [(at, column) for at, column in enumerate(columns) if column.fences() is not None]
-    if numeric:
-        with Reading(source, delimiter=table.delimiter, header=header, encoding=encoding) as again:
-            for lines, fields in _blocks(Shaping(again, ragged, context.cancelled)):
+    if numeric := _numeric(columns):
+        with opened(table.delimiter) as again:
+            for lines, fields in again.blocks:
                 for at, column in numeric:
                     column.compare(lines, fields[at])
+    shaping = table.shaping
     return Profile(
         columns=[column.report() for column in columns], rows=rows, delimiter=table.delimiter,
-        problems=first.problems, problems_total=first.problems_total,
+        problems=[] if shaping is None else shaping.problems,
+        problems_total=0 if shaping is None else shaping.problems_total,
     )  # fmt: skip
 
 
-def _blocks(shaping: Shaping) -> Iterator[tuple[list[int], Sequence[Fields]]]:
+def _numeric(columns: "Sequence[_Column]") -> "list[tuple[int, _Column]]":
+    return [(at, column) for at, column in enumerate(columns) if column.fences() is not None]
+
+
+def _blocks(shaping: Shaping) -> Iterator[Fieldwise]:
     """The numbers of the lines that some records begin in, and the fields of these by column."""
     rows_max = max(16, min(BLOCK_ROWS, BLOCK_FIELDS // max(1, len(shaping.table.columns))))
     lines: list[int] = []
@@ -198,6 +276,15 @@ class _Column:
                 found[text] = count
         if not found:
             return
+        if "string" not in self.kinds:  # else it is one of texts, whatever follows
+            self._look(found)
+        self._count(found)
+        lengths = list(map(len, found))
+        self.shortest = min(lengths) if self.shortest is None else min(self.shortest, *lengths)
+        self.longest = max(self.longest, *lengths)
+
+    def _look(self, found: dict[str, int]) -> None:
+        """What kind of values are these, how large, how early?"""
         bare = [text.strip() for text in found]
         kinds = kinds_of(bare)
         self.kinds.update(kinds)
@@ -207,10 +294,6 @@ class _Column:
             dates = [text for text, kind in zip(bare, kinds, strict=True) if kind == "date"]
             self.least = min(dates) if self.least is None else min(self.least, *dates)
             self.greatest = max(dates) if self.greatest is None else max(self.greatest, *dates)
-        self._count(found)
-        lengths = list(map(len, found))
-        self.shortest = min(lengths) if self.shortest is None else min(self.shortest, *lengths)
-        self.longest = max(self.longest, *lengths)
 
     def _count(self, found: dict[str, int]) -> None:
         if self.counts is None:
@@ -240,12 +323,18 @@ class _Column:
 
         assert self._fences is not None
         low, high = self._fences
-        values = np.array([self._number(text) for text in fields])
+        values = np.array(self._numbers(fields))
         for at in np.flatnonzero((values < low) | (values > high)).tolist():
             self.outliers += 1
             self.farthest.append(Outlier(line=lines[at], value=values[at].item()))
         self.farthest.sort(key=lambda one: -max(low - one["value"], one["value"] - high))
         del self.farthest[OUTLIERS_SHOWN:]
+
+    def _numbers(self, fields: Fields) -> list[float]:
+        if None not in fields and self.nothing.isdisjoint(fields) and not any(map(_measures, self.nothing)):
+            with suppress(ValueError):  # a text for nothing, with spaces around it
+                return [float(text) for text in fields if text is not None]
+        return [self._number(text) for text in fields]
 
     def _number(self, text: str | None) -> float:
         return math.nan if text is None or text.strip() in self.nothing else float(text)
@@ -279,6 +368,14 @@ class _Column:
         )
 
 
+def _measures(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def kinds_of(texts: Sequence[str]) -> Sequence[str]:
     """What each text is by itself: a date, a number that can be measured, or as `kind_of` says."""
     lines = "\n".join(texts)
@@ -307,30 +404,30 @@ class Distinct:
 
     def __init__(self, kept: int) -> None:
         self._kept = kept
-        self._least: set[int] = set()
-        self._bound = 1 << 64
+        self._least: set[bytes] = set()
+        self._bound = b"\xff" * 8
         self.exact = True
 
     def add(self, texts: Iterable[str]) -> None:
         """Some texts, which may have been there before."""
-        least, bound = self._least, self._bound
+        least, bound, hashed = self._least, self._bound, hashlib.blake2b
         for text in texts:
-            digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            if (number := int.from_bytes(digest, "big")) < bound:
-                least.add(number)
+            digest = hashed(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            if digest <= bound:
+                least.add(digest)
         if len(least) >= 2 * self._kept:
             self._prune()
 
     def _prune(self) -> None:
         kept = sorted(self._least)[: self._kept]
-        self._least, self._bound, self.exact = set(kept), kept[-1] + 1, False
+        self._least, self._bound, self.exact = set(kept), kept[-1], False
 
     def count(self) -> int:
         """How many different ones there were, or nearly."""
         if self.exact:
             return len(self._least)
         kept = sorted(self._least)[: self._kept]
-        return round((self._kept - 1) / (kept[-1] / 2**64))
+        return round((self._kept - 1) / (int.from_bytes(kept[-1], "big") / 2**64))
 
 
 class Sample:

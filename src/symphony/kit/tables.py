@@ -181,7 +181,7 @@ def _taken_plain(
     try:
         with plain(source, delimiter=delimiter, header=header, encoding=encoding) as table:
             taken = _Taken(table.delimiter, table.columns)
-            for block in table.blocks:
+            for _, block in table.blocks:
                 if cancelled():
                     raise Stopped("the node was cancelled")
                 taken.more = len(block) > limit

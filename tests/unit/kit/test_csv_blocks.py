@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.kit import csv_blocks, tables
+from symphony.kit import csv_blocks, profiling, tables
 from symphony.kit.csv_blocks import Unusual, plain
 from symphony.kit.csv_text import LINE_CHARS_MAX, Reading, Source
 from symphony.kit.errors import InputRefused, OutputTooLarge
@@ -32,7 +32,7 @@ def in_blocks(body: bytes, *, header: bool, rows: int) -> tuple[list[str], list[
     source = Source.of(None, None, body)
     try:
         with plain(source, delimiter=None, header=header, encoding="utf-8", rows=rows) as table:
-            return table.columns, [record for block in table.blocks for record in block]
+            return table.columns, [record for _, block in table.blocks for record in block]
     except (Unusual, InputRefused):
         return None
 
@@ -93,6 +93,36 @@ def test_the_type_of_a_column_is_that_of_its_fields_one_by_one(column: list[str 
     assert [value is None for value in values] == [text is None or text in missing for text in column]
     parse = {"integer": int, "number": float, "boolean": lambda text: text.lower() == "true"}.get(kind, str)
     assert [value for value in values if value is not None] == [parse(text) for text in filled]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["1", " 2", "3.5", "NA", "", "1e3"]), fields.map(str.strip)), max_size=60
+    ),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([["", "NA"], ["1"], []]),
+)
+def test_a_profile_is_the_same_both_ways(rows: list[tuple[str, str]], end: str, missing: list[str]) -> None:
+    text = "a,b" + end + "".join(f'{a},"{b.replace(chr(34), "")}"{end}' for a, b in rows)
+    source = Source.of(None, text, None)
+    given_ = profiling._Given(source, True, "utf-8", frozenset(missing), "fill", lambda: False)
+    general = profiling._profile(given_, None, given_.general)
+    try:
+        assert profiling._profile(given_, None, given_.plain) == general
+    except Unusual:
+        assert any("\n" in b or "\r" in b or "\0" in b for _, b in rows)
+
+
+def test_a_profile_of_several_blocks_is_the_same_both_ways_and_knows_the_lines() -> None:
+    lines = [
+        f"{n % 97},{'x' if n % 5 else 'NA'},{n * n % 1009}.5,2024-01-{n % 28 + 1:02}" for n in range(9_000)
+    ]
+    lines[8_500] = "1,x,99999999.5,2024-01-01"
+    source = Source.of(None, "a,b,c,d\n" + "\n".join(lines), None)
+    given_ = profiling._Given(source, True, "utf-8", frozenset({"", "NA"}), "fill", lambda: False)
+    found = profiling._profile(given_, None, given_.plain)
+    assert found == profiling._profile(given_, None, given_.general)
+    assert found["columns"][2]["farthest"][0] == {"line": 8_502, "value": 99_999_999.5}
 
 
 def test_more_records_than_may_be_are_an_error_unless_a_limit_was_given(
