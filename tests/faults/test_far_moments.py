@@ -71,7 +71,7 @@ def test_a_far_moment_that_was_recorded_before_is_shown(record: Record) -> None:
     replay = Replay(plan_of(loads(text, "yaml"), None, Compiled), limit=1)
     replay.apply((Code.BEGUN, 0, 1.0, 1))
     replay.apply(record)
-    assert replay.event(record).data["until"] == "9999-12-31T23:59:59.000Z"
+    assert replay.event(record, 1).data["until"] == "9999-12-31T23:59:59.000Z"
     assert replay.result("r", RunStatus.WAITING, {}).nodes["gate"].until == "9999-12-31T23:59:59.000Z"
 
 

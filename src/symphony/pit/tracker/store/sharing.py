@@ -11,6 +11,7 @@ import os
 import queue
 import sqlite3
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -335,7 +336,7 @@ class _Sharing(Buffer):
                 reached()
 
 
-class _Work:
+class _Work(ABC):
     """What the segment's thread does for one run."""
 
     def __init__(self, store: SegmentStore, done: Done, *, here: bool = False) -> None:
@@ -346,9 +347,9 @@ class _Work:
     def prepare(self) -> None:
         """What is to be done before the transaction; perhaps the run gets a file of its own."""
 
+    @abstractmethod
     def write(self, db: sqlite3.Connection) -> None:
         """Write it, in a transaction that others share. Raises Fenced, having written nothing."""
-        raise NotImplementedError
 
     def write_outside(self) -> None:
         """Write it to the file that the run has got. Raises JournalFailed."""
