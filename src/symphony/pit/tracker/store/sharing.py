@@ -344,14 +344,14 @@ class _Work(ABC):
         self.store, self.done, self.here = store, done, here
         self.settle: Settle = nothing
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  (most have nothing to prepare)
         """What is to be done before the transaction; perhaps the run gets a file of its own."""
 
     @abstractmethod
     def write(self, db: sqlite3.Connection) -> None:
         """Write it, in a transaction that others share. Raises Fenced, having written nothing."""
 
-    def write_outside(self) -> None:
+    def write_outside(self) -> None:  # noqa: B027  (only records go there)
         """Write it to the file that the run has got. Raises JournalFailed."""
 
 
