@@ -288,3 +288,63 @@ def test_a_place_that_cannot_be_written_means_no_cache_and_no_error(
     assert cache.size() == (0, 0)
     cache.close()
     assert "nothing is cached" in caplog.text
+
+
+def test_many_keys_are_asked_and_kept_together(make: Make) -> None:
+    cache = make()
+    kept = [(f"k{i:03}", entry(i)) for i in range(300)]
+    cache.put_many(kept)
+    cache.size()
+    assert cache.get_many([key for key, _ in kept] + ["none"]) == dict(kept)
+    assert cache.get_many([]) == {}
+
+
+def test_many_keys_are_one_query_and_one_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = ResultCache(tmp_path / "cache.db")
+    keys = [f"k{i:04}" for i in range(2_000)]
+    cache.put_many([(key, entry(i)) for i, key in enumerate(keys)])
+    cache.close()
+    asked, marked = list[str](), list[str]()
+    read, write = WriteBehind.read, WriteBehind.write
+
+    def reading(self: WriteBehind, kind: type, query: str, *arguments: object) -> list[object]:
+        asked.append(query)
+        return read(self, kind, query, *arguments)  # type: ignore[arg-type]
+
+    def writing(self: WriteBehind, statement: str, *arguments: object) -> bool:
+        marked.append(statement)
+        return write(self, statement, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(WriteBehind, "read", reading)
+    monkeypatch.setattr(WriteBehind, "write", writing)
+    cache = ResultCache(tmp_path / "cache.db")
+    assert len(cache.get_many(keys[:256])) == 256
+    assert (len(asked), len(marked)) == (1, 1)
+    cache.close()
+
+
+def test_a_short_text_takes_little_more_than_its_length(tmp_path: Path) -> None:
+    cache = ResultCache(tmp_path / "cache.db")
+    keys = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(1_000)]
+    cache.put_many([(key, entry("x" * 1_024)) for key in keys])
+    cache.close()
+    assert (tmp_path / "cache.db").stat().st_size < 2_000 * 1_024
+
+
+def test_a_cache_of_an_earlier_version_is_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    former = SCHEMA.replace(
+        "body BLOB NOT NULL, sum INTEGER\n);", "body BLOB NOT NULL, sum INTEGER\n) WITHOUT ROWID;"
+    )
+    assert former != SCHEMA
+    old = WriteBehind(path, application=0x53594302, schema=former, tidy=lambda _: None)
+    old.write("UPDATE totals SET uses = 7", (), 10)
+    old.close()
+    cache = ResultCache(path)
+    put(cache, "k", entry(1))
+    cache.close()
+    again = ResultCache(path)
+    assert again.get_many(["k", "other"]) == {"k": entry(1)}
+    assert again.size().entries == 1
+    assert not list(tmp_path.glob("*broken*"))
+    again.close()
