@@ -198,6 +198,53 @@ def sharing(size: int) -> Timed:
     return elements(size, "growth.count", {"numbers": "${{ r.result }}"})
 
 
+@operator("growth.square", version="1.0.0", pure=True)
+def square(number: int) -> int:
+    """A plain function, as people write it."""
+    return number * number
+
+
+def squares(size: int, cache: str, place: Path | None = None) -> Timed:
+    """A run of a plain function over a list of numbers, in a home of its own, or in `place`."""
+    nodes = {
+        "r": {"operator": "debug.value", "inputs": {"value": [*range(size)]}},
+        "each": {
+            "operator": "growth.square",
+            "for_each": "r.result",
+            "inputs": {"number": "${{ item }}"},
+            "cache": cache,
+        },
+    }
+    document = json.dumps({"name": "growth", "nodes": nodes})
+
+    async def ran() -> RunResult:
+        home = place or Path(tempfile.mkdtemp()) / "home"
+        async with Symphony.open(home, operators=[square]) as symphony:
+            return await (await symphony.start(loads(document, "json"))).result()
+
+    return lambda: asyncio.run(ran())
+
+
+@curve("run elements of a plain function, cache: off", 2_500)
+def plain_elements(size: int) -> Timed:
+    """They travel to threads in batches."""
+    return squares(size, "off")
+
+
+@curve("run elements of a plain function, cache: on, none there", 2_500)
+def kept_elements(size: int) -> Timed:
+    """A key for each, a query and a transaction for a batch."""
+    return squares(size, "on")
+
+
+@curve("run elements of a plain function, cache: on, all there", 2_500)
+def cached_elements(size: int) -> Timed:
+    """Nothing is called."""
+    cached = squares(size, "on", Path(tempfile.mkdtemp()) / "home")
+    cached()
+    return cached
+
+
 # What is seen of runs.
 
 
