@@ -25,7 +25,7 @@ ReadKind: TypeAlias = Literal[
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
-class Read(msgspec.Struct, frozen=True):
+class Read(msgspec.Struct, frozen=True, gc=False):
     """One thing an expression reads. `name` is the input's, node's, state's or variable's.
 
     A read of kind `node` is the map of all ports of a node.
