@@ -6,6 +6,7 @@ gets one. The file itself is made anew when it is damaged, missing or of another
 """
 
 import logging
+import os
 import sqlite3
 import threading
 import zlib
@@ -40,10 +41,11 @@ _overview: Final = msgspec.msgpack.Decoder(Overview)
 
 def stamp_of(journal: Path) -> str:
     """What tells whether a journal was written to: size and time of change of its files. Raises OSError."""
-    found = journal.stat()
+    path = os.fspath(journal)  # 10,000 runs are listed at once: a Path for each takes half of the time
+    found = os.stat(path)  # noqa: PTH116
     told = f"{found.st_size}:{found.st_mtime_ns}"
     try:
-        log = journal.with_name(f"{journal.name}-wal").stat()
+        log = os.stat(f"{path}-wal")  # noqa: PTH116
     except FileNotFoundError:
         return told
     # An empty log is one that somebody made who has read the journal.

@@ -37,7 +37,7 @@ from symphony.pit.tracker.store.journal_rows import (
 SEGMENT_FORMAT = 4
 RUNS_MAX = 1_000
 RUN_BYTES_MAX = 256 * 1024
-_PREFIX = "segment-"
+PREFIX = "segment-"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, sum INTEGER) WITHOUT ROWID;
 CREATE TABLE runs (number INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, body BLOB NOT NULL, sum INTEGER);
@@ -60,12 +60,12 @@ class Place(NamedTuple):
 
 def segment_path(folder: Path, name: str) -> Path:
     """The segment `name` in the folder of journals."""
-    return folder / f"{_PREFIX}{name}.db"
+    return folder / f"{PREFIX}{name}.db"
 
 
 def is_segment(path: Path) -> bool:
     """Is it a segment, by its name?"""
-    return path.name.startswith(_PREFIX)
+    return path.name.startswith(PREFIX)
 
 
 def new_segment() -> bytes:
@@ -78,7 +78,7 @@ def new_segment() -> bytes:
 
 def segments(folder: Path) -> list[Path]:
     """Every segment in the folder of journals, the newest first: their names sort by time."""
-    return sorted(folder.glob(f"{_PREFIX}*.db"), reverse=True)
+    return sorted(folder.glob(f"{PREFIX}*.db"), reverse=True)
 
 
 def names(segment: Path) -> dict[str, int]:
@@ -136,7 +136,7 @@ def find(path: Path) -> Place | None:
 def _place(path: Path, unread: list[JournalFailed]) -> Place | None:
     found = segments(path.parent)
     # Those made before the run first: it is in another one only if a clock was set back.
-    found.sort(key=lambda segment: segment.stem.removeprefix(_PREFIX) > path.stem)
+    found.sort(key=lambda segment: segment.stem.removeprefix(PREFIX) > path.stem)
     for segment in found:
         try:
             number = looked(segment, lambda db: _number(db, path.stem), _reading)
