@@ -43,10 +43,10 @@ from symphony.pit.tracker.nodes.work import COMMAND
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
-from symphony.pit.tracker.store.runs import ENDED, end_escaped
+from symphony.pit.tracker.store.runs import end_escaped
 from symphony.pit.tracker.store.sharing import SegmentStore
 from symphony.ports.artifacts import ArtifactStore, Provenance
-from symphony.ports.runs import RunResult
+from symphony.ports.runs import ENDED, RunResult
 from symphony.ports.values import Value
 from symphony.sdk import load_operators
 from symphony.workflow.catalog import Catalog

@@ -1,9 +1,9 @@
 """How values, results, events and problems are spelled in JSON. Pure."""
 
-import base64
 from collections.abc import Mapping
 from typing import TypeAlias, assert_never
 
+from symphony.ipc.values import spelled_bytes
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.models import Usage, usage_value
 from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSummary
@@ -25,7 +25,7 @@ JSON: TypeAlias = Json
 def spelled(value: StoredValue) -> JSON:
     """`value` as JSON spells it: bytes as `$bytes`, references as `$artifact`, `$` keys doubled."""
     if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
+        return {**spelled_bytes(value)}
     if isinstance(value, ArtifactRef):
         return reference(value)
     if isinstance(value, list):

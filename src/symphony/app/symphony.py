@@ -17,12 +17,12 @@ from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.store.keeping import foreseen, prune
 from symphony.pit.tracker.store.logs import routed_streams
-from symphony.pit.tracker.store.runs import ENDED, Runs
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
-from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.runs import ENDED, RunResult, RunStatus
 from symphony.ports.steering import Pruned
 from symphony.ports.tracing import Tracing
 from symphony.ports.values import Value

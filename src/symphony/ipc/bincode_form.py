@@ -9,6 +9,7 @@ import msgspec
 
 from symphony.commons.bincode import U64, Codec, Finite, Nanoseconds, Plain, UuidText
 from symphony.commons.errors import SerializationFailed
+from symphony.commons.integers import INTEGER_MAX
 from symphony.ipc.envelope import (
     NAME_CHARACTERS_MAX,
     ErrorPayload,
@@ -18,7 +19,7 @@ from symphony.ipc.envelope import (
     RequestPayload,
     ResponsePayload,
 )
-from symphony.ipc.values import DEPTH_MAX, INTEGER_MAX
+from symphony.ipc.values import DEPTH_MAX
 
 
 class _Header(msgspec.Struct):

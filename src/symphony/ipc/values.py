@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from math import isfinite
 
 from symphony.commons.errors import SerializationFailed
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import Value
 
 DEPTH_MAX = 200
 """Lists and maps nest at most this deep."""
 
-INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 _BYTES = "$bytes"
 
 
@@ -88,7 +88,7 @@ def spelled(value: Value) -> Value:
     What needs no spelling is not copied.
     """
     if isinstance(value, bytes):
-        return {_BYTES: base64.b64encode(value).decode("ascii")}
+        return {**spelled_bytes(value)}
     if isinstance(value, dict):
         for key, item in value.items():
             if type(item) not in _PLAIN or key[:1] == "$":
@@ -105,6 +105,11 @@ def spelled(value: Value) -> Value:
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+def spelled_bytes(value: bytes) -> dict[str, str]:
+    """How JSON spells bytes."""
+    return {_BYTES: base64.b64encode(value).decode("ascii")}
 
 
 def unspelled(value: Value) -> Value:

@@ -1,6 +1,5 @@
 """The operator behind `command:` nodes: one shell command."""
 
-import base64
 from collections.abc import Mapping
 from typing import Literal, TypedDict
 
@@ -11,6 +10,7 @@ from symphony.commons.environment import inherited, variable_of
 from symphony.commons.lines import lines_of
 from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE, present_marks
 from symphony.ipc.lines import Lines
+from symphony.ipc.values import spelled
 from symphony.kit.errors import CommandFailed, CommandNotStarted
 from symphony.kit.processes import OnBytes, run_process
 from symphony.ports.values import Value
@@ -90,24 +90,13 @@ def lines_to(log: LogSink, stream: Literal["stdout", "stderr"]) -> OnBytes:
 
 
 def _text(name: str, value: Value) -> str:
-    text = value if isinstance(value, str) else msgspec.json.encode(_spelled(value)).decode()
+    text = value if isinstance(value, str) else msgspec.json.encode(spelled(value)).decode()
     if "\0" in text:
         raise CommandNotStarted(
             f"input {name} contains a null character, which no variable can hold",
             hint="write the value to a file with fs.write and give its path",
         )
     return text
-
-
-def _spelled(value: Value) -> Value:
-    """With bytes as JSON documents of Symphony spell them."""
-    if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
-    if isinstance(value, list):
-        return [_spelled(item) for item in value]
-    if isinstance(value, dict):
-        return {("$" + k if k.startswith("$") else k): _spelled(v) for k, v in value.items()}
-    return value
 
 
 def _failed(exit_code: int, stderr: str) -> CommandFailed:

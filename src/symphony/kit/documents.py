@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.commons.lines import column_number, line_number, lines_of
 from symphony.kit.errors import InputRefused
 from symphony.kit.jmespath_rules import search
@@ -14,7 +15,6 @@ from symphony.ports.values import VALUE_DEPTH_MAX, Value
 from symphony.sdk import Bounds, Json, operator
 from symphony.sdk.bounds import extent
 from symphony.workflow.documents.json_text import half_pair
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
 _LONG_NUMBER = re.compile(r"\d{19}")

@@ -11,12 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias, TypedDict
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.kit.csv_blocks import Block, Unusual, plain
 from symphony.kit.csv_text import Reading, Source
 from symphony.kit.errors import Stopped
 from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
 from symphony.sdk import Context, operator
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 SAMPLE_MAX: Final = 10_000
 """Numbers kept of a column: up to so many, quantiles are exact."""

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias, TypedDict
 
 from symphony.commons.filesystem import write_atomic
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.kit.csv_blocks import BLOCK_ROWS, Unusual, plain
 from symphony.kit.csv_text import Reading, Row, Source, Table, Writer, checked_delimiter, columns_of
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
 from symphony.kit.fs import destination, make_parents
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 ROWS_MAX: Final = 1_000_000
 CHARS_MAX: Final = 128 * 1024 * 1024

@@ -9,6 +9,7 @@ from opcode import opmap
 from types import CodeType, CoroutineType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import Value
 from symphony.sdk.annotations import Convert
 from symphony.sdk.bounds import Bounds
@@ -18,7 +19,6 @@ from symphony.sdk.paths import Find
 from symphony.sdk.plain import to_value
 from symphony.sdk.signatures import invalid, read_signature
 from symphony.workflow.catalog import OperatorInfo
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 __all__ = ["Context", "DecoratedOperator", "LogSink", "Operator", "Reads", "operator"]
 

@@ -8,8 +8,8 @@ from pathlib import PurePath
 
 import msgspec
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import Value
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 _NOT_FINITE = "a number that is not finite cannot travel between nodes"
 _FINE_TIMES = re.compile(r"(datetime|timedelta)64\[\d*(ns|ps|fs|as)\]")

@@ -9,8 +9,9 @@ from functools import lru_cache
 from math import isfinite
 from typing import TypeAlias
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import StoredValue
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN, PortType, mismatch
+from symphony.workflow.types import PortType, mismatch
 
 Check: TypeAlias = Callable[[StoredValue], str | None]
 """Why a value does not fit, as half a sentence, or None if it fits."""

@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import Value
 from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.model import NAME, NODES_MAX, duration_s
 from symphony.workflow.problems import Findings, child, did_you_mean, shown
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 from symphony.workflow.values import plain, value_of
 
 SEMVER = re.compile(

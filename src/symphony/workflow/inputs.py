@@ -12,11 +12,12 @@ from pathlib import PurePath
 
 import msgspec
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import Value
 from symphony.workflow.documents.json_text import half_pair
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import Code, Problem
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN, PortType, mismatch
+from symphony.workflow.types import PortType, mismatch
 
 DEPTH_MAX = 100
 """How deep lists and maps may be nested in one given value; workflow files have the same limit."""

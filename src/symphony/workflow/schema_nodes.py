@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Final
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.fields import (
     BAD,
@@ -38,7 +39,6 @@ from symphony.workflow.model import (
 )
 from symphony.workflow.problems import child, shown
 from symphony.workflow.schema_usual import Kinds, Usual, all_legal, usual_nodes
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 CONTROL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "branch": ("condition", "switch", "cases", "default"),

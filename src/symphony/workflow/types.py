@@ -5,10 +5,10 @@ import re
 
 import msgspec
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import ArtifactRef, StoredValue
 
 SCALARS = ("any", "string", "integer", "number", "boolean", "bytes", "path", "json", "artifact", "embedding")
-INTEGER_MIN, INTEGER_MAX = -(2**63), 2**63 - 1
 _DEPTH_MAX = 16
 _WRAPPED = re.compile(r"(list|map)\[(.+)\]", re.DOTALL)
 _CHOICES = re.compile(r"enum\[([^\[\]]+)\]")  # as `str` writes it; files say `enum:` where they can

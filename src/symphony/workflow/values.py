@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from math import isfinite
 
 from symphony.commons.errors import SerializationFailed
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.ipc.values import spelled_bytes
 from symphony.ports.values import Value
 from symphony.workflow.documents.tree import Tree
 from symphony.workflow.problems import Findings, child, shown
-from symphony.workflow.types import INTEGER_MAX, INTEGER_MIN
 
 _BYTES = "$bytes"
 
@@ -139,7 +140,7 @@ def spelled(value: Value, room: int = 100) -> Tree:
     if type(value) is str or plain(value, room):
         return value
     if isinstance(value, bytes):
-        return {_BYTES: base64.b64encode(value).decode()}
+        return {**spelled_bytes(value)}
     if room <= 0 or not isinstance(value, list | dict):
         raise _no_value(value)
     if isinstance(value, list):

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Final
 
 from symphony.commons.errors import SerializationFailed
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 
 DEPTH_MAX: Final = 100
 """How deep values and recursive types may nest, unless a codec says otherwise."""
@@ -19,10 +20,8 @@ PADDING: Final = bytes(16)
 FAILURES: Final = (struct.error, IndexError, ValueError)
 """What reading beyond the end, or making a text or an object of bad parts, raises."""
 
-_INTEGER_MIN: Final = -(2**63)
-_INTEGER_MAX: Final = 2**63 - 1
 _SIGN: Final = 2**64
-"""Less by this is what two's complement means by a number above `_INTEGER_MAX`."""
+"""Less by this is what two's complement means by a number above `INTEGER_MAX`."""
 _PLAIN_BYTES_MIN: Final = 4
 _UUID_CHARACTERS: Final = 36
 _PAIR_BYTES_MIN: Final = 12
@@ -155,7 +154,7 @@ def write_plain(value: object, parts: Parts, room: int) -> None:
         parts.append(_TEXT[len(body)])
         parts.append(body)
     elif kind is int:
-        if not _INTEGER_MIN <= value <= _INTEGER_MAX:  # type: ignore[operator]  # as above
+        if not INTEGER_MIN <= value <= INTEGER_MAX:  # type: ignore[operator]  # as above
             raise unwritable("an integer beyond 64 bits")
         parts.append(_tag_integer(2, value))
     elif kind is float:
@@ -181,7 +180,7 @@ def write_plain(value: object, parts: Parts, room: int) -> None:
                 body = item.encode()
                 parts.append(_TEXT[len(body)])
                 parts.append(body)
-            elif type(item) is int and _INTEGER_MIN <= item <= _INTEGER_MAX:
+            elif type(item) is int and INTEGER_MIN <= item <= INTEGER_MAX:
                 parts.append(_tag_integer(2, item))
             else:
                 write_plain(item, parts, room - 1)
@@ -223,7 +222,7 @@ def _plain(data: bytes, at: int, size: int, room: int) -> tuple[object, int]:
             raise beyond(at + 4, length, size)
         return data[start:end].decode(), end
     if tag == 2:
-        return length if length <= _INTEGER_MAX else length - _SIGN, at + 12
+        return length if length <= INTEGER_MAX else length - _SIGN, at + 12
     if tag == 3:
         number = _read_double(data, at + 4)[0]
         if not isfinite(number):
@@ -272,7 +271,7 @@ def _read_list(data: bytes, at: int, size: int, room: int, count: int) -> tuple[
                     raise beyond(at + 4, length, size)
                 add(data[start:end].decode())
                 at = end
-            elif tag == 2 and length <= _INTEGER_MAX:
+            elif tag == 2 and length <= INTEGER_MAX:
                 add(length)
                 at += 12
             else:

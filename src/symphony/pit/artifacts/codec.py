@@ -8,19 +8,18 @@ different orders, though Python calls all of these equal.
 
 import hashlib
 import math
-import re
 from typing import NamedTuple
 
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.pit.artifacts.rules import DIGEST
 from symphony.pit.artifacts.sealed import Part, Sealed, SealedKind, SealedMap, SealedValue
 from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
 
 _EXT_REF, _EXT_SEALED, _EXT_SEALED_MAP, _EXT_CONTENT = 1, 2, 3, 4
-_INTEGER_MIN, _INTEGER_MAX = -(2**63), 2**63 - 1
 _PLAIN = frozenset({type(None), bool, str, bytes})
-_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 _encoder = msgspec.msgpack.Encoder()
 _encode = _encoder.encode
@@ -54,7 +53,7 @@ def encode_value(value: StoredValue | SealedValue) -> bytes:
         for key, item in value.items():
             kind = type(item)
             if type(key) is not str or not (
-                kind in _PLAIN or (kind is int and _INTEGER_MIN <= item <= _INTEGER_MAX)  # type: ignore[operator]
+                kind in _PLAIN or (kind is int and INTEGER_MIN <= item <= INTEGER_MAX)  # type: ignore[operator]
             ):
                 break
         else:
@@ -116,7 +115,7 @@ def value_digest(value: StoredValue) -> str:
     differs from the same one with the value itself inside. Raises as `encode_value`.
     """
     kind = type(value)
-    if value is None or kind is bool or (kind is int and _INTEGER_MIN <= value <= _INTEGER_MAX):  # type: ignore[operator]
+    if value is None or kind is bool or (kind is int and INTEGER_MIN <= value <= INTEGER_MAX):  # type: ignore[operator]
         encoding, digest = "msgpack", hashlib.sha256(_encode(value)).hexdigest()  # the way below, shorter
     elif isinstance(value, ArtifactRef):
         encoding, digest = value.encoding, str(value.sealed or value.digest)
@@ -187,7 +186,7 @@ def _ready(value: object, depth: int, *, by_content: bool) -> object:
     if kind in _PLAIN:
         return value
     if isinstance(value, int) and kind is int:
-        if not _INTEGER_MIN <= value <= _INTEGER_MAX:
+        if not INTEGER_MIN <= value <= INTEGER_MAX:
             raise _Refused("an integer beyond 64 bits")
         return value
     if isinstance(value, float) and kind is float:
@@ -239,7 +238,7 @@ def _ready_dict(items: dict[object, object], depth: int, by_content: bool) -> di
         if type(key) is not str:
             raise _Refused(f"a map with the key {key!r:.40}, which is no string")
         kind = type(item)  # what most maps hold is told here: a call for each costs twice as much
-        if kind in _PLAIN or (kind is int and _INTEGER_MIN <= item <= _INTEGER_MAX):  # type: ignore[operator]
+        if kind in _PLAIN or (kind is int and INTEGER_MIN <= item <= INTEGER_MAX):  # type: ignore[operator]
             continue
         try:
             ready = _ready(item, depth + 1, by_content=by_content)
@@ -301,7 +300,7 @@ def _extension(code: int, data: memoryview) -> object:
 
 def _reference(found: _Ref) -> ArtifactRef:
     digests = [found.digest] if found.sealed is None else [found.digest, found.sealed]
-    if found.size < 0 or not all(map(_DIGEST.fullmatch, digests)):
+    if found.size < 0 or not all(map(DIGEST.fullmatch, digests)):
         raise ValueError("a reference with a bad digest or size")
     return ArtifactRef(
         digest=Digest(found.digest),

@@ -5,9 +5,10 @@ from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import Value
 from symphony.workflow.expressions.moments import Moment
-from symphony.workflow.types import ANY, INTEGER, INTEGER_MAX, INTEGER_MIN, STRING, PortType
+from symphony.workflow.types import ANY, INTEGER, STRING, PortType
 
 if TYPE_CHECKING:
     from cel_expr_python import cel

@@ -3,12 +3,12 @@
 A value that is one bare reference never enters CEL: large values pass by reference.
 """
 
-import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from symphony.ipc.values import spelled_bytes
 from symphony.ports.values import Value
 from symphony.workflow.expressions import celtypes
 from symphony.workflow.expressions.effort import (
@@ -496,7 +496,7 @@ def as_text(value: Value) -> str:
 
 def _spelled(value: object) -> object:
     if isinstance(value, bytes):
-        return {"$bytes": base64.b64encode(value).decode()}
+        return spelled_bytes(value)
     raise TypeError(f"{type(value).__name__} is no value")
 
 

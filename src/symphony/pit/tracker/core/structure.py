@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
+from symphony.ports.values import Value
 from symphony.workflow.model import (
     FAIL,
     ConditionalEdge,
@@ -23,6 +24,11 @@ _ON_FAILURE = {
     "value": OnFailure.VALUE,
     "fallback": OnFailure.FALLBACK,
 }
+
+
+def answered(*, approved: bool, by: str | None, comment: str | None) -> tuple[dict[str, Value], str]:
+    """What a person's decision gives: the outputs of the approval, and the branch that is taken."""
+    return {"approved": approved, "by": by, "comment": comment}, APPROVED if approved else REJECTED
 
 
 class SubWorkflows(Protocol):

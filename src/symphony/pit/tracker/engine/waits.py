@@ -9,7 +9,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.machine import Machine, Status
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.replay import Replay
-from symphony.pit.tracker.core.structure import APPROVED, REJECTED
+from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.attempt import Finished
@@ -18,7 +18,6 @@ from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import Delay, Work
 from symphony.pit.tracker.store.journal import Request
 from symphony.ports.clock import Clock
-from symphony.ports.values import Value
 from symphony.workflow.expressions import Template, as_text
 
 
@@ -82,8 +81,7 @@ class Waits:
     def answer(self, slot: int, *, approved: bool, by: str | None, comment: str | None) -> None:
         """A person has decided."""
         self._timers.cancel(slot)
-        outputs: dict[str, Value] = {"approved": approved, "by": by, "comment": comment}
-        taken = APPROVED if approved else REJECTED
+        outputs, taken = answered(approved=approved, by=by, comment=comment)
         self._transitions.finished(slot, Finished(outputs), self._started(slot), taken)
 
     def answer_with(self, slot: int, request: Request) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.store.locks import RunBusy
 from symphony.pit.tracker.store.logs import older
-from symphony.pit.tracker.store.runs import ENDED, RunNotFound, Runs
+from symphony.pit.tracker.store.runs import RunNotFound, Runs
 from symphony.ports.artifacts import ArtifactStore
-from symphony.ports.runs import RunStatus, RunSummary
+from symphony.ports.runs import ENDED, RunStatus, RunSummary
 from symphony.ports.steering import Pruned
 
 _DAY_S = 86_400.0

@@ -11,14 +11,13 @@ from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.core.machine import Do
 from symphony.pit.tracker.core.records import Code, Record
 from symphony.pit.tracker.core.replay import Replay
-from symphony.pit.tracker.core.structure import APPROVED, REJECTED
+from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.journal import Request, SqliteStore
 from symphony.pit.tracker.store.locks import RunBusy, RunLock
 from symphony.ports.clock import Clock
 from symphony.ports.runs import RunStatus
 from symphony.ports.steering import Reached
-from symphony.ports.values import Value
 
 OWNER_ANSWERS_S = 3.0
 _LOOK_EVERY_S = 0.05
@@ -114,11 +113,8 @@ def _pause(_: Replay, __: Request, now: float) -> list[Record]:
 
 def _answer(replay: Replay, request: Request, now: float) -> list[Record]:
     slot = replay.waiting()[request.node or ""]
-    approved = request.kind == "approve"
-    outputs: dict[str, Value] = {"approved": approved, "by": request.by, "comment": request.comment}
-    body = encode_value(outputs)
-    taken = APPROVED if approved else REJECTED
-    return [(Code.FINISHED, slot, now, replay.started.get(slot, now), body, taken, None)]
+    outputs, taken = answered(approved=request.kind == "approve", by=request.by, comment=request.comment)
+    return [(Code.FINISHED, slot, now, replay.started.get(slot, now), encode_value(outputs), taken, None)]
 
 
 def _cancel(replay: Replay, _: Request, now: float) -> list[Record]:

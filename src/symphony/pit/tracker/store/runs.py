@@ -27,13 +27,12 @@ from symphony.pit.tracker.store.requests import Control
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
 from symphony.ports.logs import LogLine, Stream
-from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.ports.runs import ENDED, NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
 from symphony.ports.steering import Reached
 from symphony.ports.values import StoredValue
 
 READERS_MAX = 4
 """Runs that are followed at once without being read from the start again."""
-ENDED = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
 """Runs that nothing can go on with."""
 INDEX = "ended.index"
 _MANY = 500
