@@ -138,7 +138,7 @@ def test_an_answer_reaches_a_living_run_which_goes_on_by_itself(tmp_path: Path) 
     while time.monotonic() < until and place.node("gate") != "waiting":
         time.sleep(0.05)
     code, _, err = place.call("runs", "approve", "last", "gate", "--comment", "fine", "--by", "Ann")
-    assert code == 0
+    assert code == 0, err
     assert "goes on by itself" in err
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
