@@ -1,15 +1,14 @@
 """The commands on real workflows, each as a process of its own, with a home of its own."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from tests.support.commands import SYMPHONY, CommandLine
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -33,56 +32,19 @@ outputs: {hello: "${{ hello.stdout }}", note: "${{ note.result }}", times: "${{ 
 """
 
 
-class Desk:
-    """A folder with a home, where commands are typed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")} | {
-            "SYMPHONY_HOME": str(folder / "home"),
-            "PYTHONWARNINGS": "error",
-        }
-
-    def write(self, name: str, text: str) -> None:
-        (self.folder / name).write_text(text, encoding="utf-8")
-
-    def start(self, *words: str, **more: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words],
-            cwd=self.folder,
-            env=self.environment | more,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,  # noqa: PLW1509
-        )
-
-    def type(self, *words: str, status: int = 0, **more: str) -> tuple[str, str]:
-        """Run one command line; its stdout and stderr."""
-        process = self.start(*words, **more)
-        out, err = (text.decode() for text in process.communicate(timeout=PATIENCE_S))
-        assert process.returncode == status, (words, process.returncode, out, err)
-        assert "Traceback" not in err
-        return out, err
-
-    def json(self, *words: str, status: int = 0, **more: str) -> object:
-        return json.loads(self.type(*words, "--json", status=status, **more)[0])
-
-    def run_id(self) -> str:
-        listed = self.json("runs", "list")
-        assert isinstance(listed, list)
-        return str(listed[0]["run_id"])
+def newest(desk: CommandLine) -> str:
+    """The newest run."""
+    return str(desk.json("runs", "list")[0]["run_id"])
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    made = Desk(tmp_path)
+def desk(tmp_path: Path) -> CommandLine:
+    made = CommandLine(tmp_path, PYTHONWARNINGS="error")
     made.write("greeting.yaml", GREETING)
     return made
 
 
-def test_a_run_prints_outputs_on_stdout_and_everything_else_on_stderr(desk: Desk) -> None:
+def test_a_run_prints_outputs_on_stdout_and_everything_else_on_stderr(desk: CommandLine) -> None:
     out, err = desk.type("run", "greeting.yaml", "--input", "who=you")
     lines = out.splitlines()
     assert lines[0] == "hello = Hello, you!"
@@ -92,9 +54,9 @@ def test_a_run_prints_outputs_on_stdout_and_everything_else_on_stderr(desk: Desk
     assert err.splitlines()[-1].startswith("succeeded in ")
 
 
-def test_what_ran_can_be_listed_shown_followed_and_read(desk: Desk) -> None:
+def test_what_ran_can_be_listed_shown_followed_and_read(desk: CommandLine) -> None:
     result = desk.json("run", "greeting.yaml")
-    run_id = desk.run_id()
+    run_id = newest(desk)
     shown = desk.json("runs", "show", run_id[:13])
     assert {key: shown[key] for key in result} == result
     assert "hello" in desk.type("runs", "show", run_id)[0]
@@ -111,11 +73,11 @@ def test_what_ran_can_be_listed_shown_followed_and_read(desk: Desk) -> None:
     assert "run-not-found" in desk.type("runs", "show", run_id, status=2)[1]
 
 
-def test_artifacts_come_back_byte_by_byte(desk: Desk) -> None:
+def test_artifacts_come_back_byte_by_byte(desk: CommandLine) -> None:
     body = bytes(range(256)) * 1_000
     (desk.folder / "body.bin").write_bytes(body)
     digest = desk.type("artifacts", "put", "body.bin", "--name", "thing")[0].strip()
-    process = desk.start("artifacts", "get", digest[:12])
+    process = desk.start("artifacts", "get", digest[:12], text=False)
     assert process.communicate(timeout=PATIENCE_S)[0] == body
     desk.type("artifacts", "get", "thing", "--output", "copy.bin")
     assert (desk.folder / "copy.bin").read_bytes() == body
@@ -126,7 +88,7 @@ def test_artifacts_come_back_byte_by_byte(desk: Desk) -> None:
     desk.type("artifacts", "get", "nothing-of-that-name", status=2)
 
 
-def test_bad_inputs_are_all_refused_at_once_and_nothing_runs(desk: Desk) -> None:
+def test_bad_inputs_are_all_refused_at_once_and_nothing_runs(desk: CommandLine) -> None:
     words = ("run", "greeting.yaml", "--input", "times=9", "--input", "whoo=x")
     document = desk.json(*words, status=2)
     assert isinstance(document, dict)
@@ -135,7 +97,7 @@ def test_bad_inputs_are_all_refused_at_once_and_nothing_runs(desk: Desk) -> None
     assert desk.json("runs", "list") == []
 
 
-def test_an_invalid_workflow_shows_the_line_with_a_caret(desk: Desk) -> None:
+def test_an_invalid_workflow_shows_the_line_with_a_caret(desk: CommandLine) -> None:
     desk.write("bad.yaml", "symphony: 1\nname: bad\nnodes:\n  a: {operator: no.such_thing}\n")
     out, _ = desk.type("validate", "bad.yaml", status=2)
     lines = out.splitlines()
@@ -150,13 +112,13 @@ def test_an_invalid_workflow_shows_the_line_with_a_caret(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("words", [["run"], ["validate"], ["graph"], ["convert", "--to", "json"]])
-def test_a_file_that_is_not_there_is_bad_usage(desk: Desk, words: list[str]) -> None:
+def test_a_file_that_is_not_there_is_bad_usage(desk: CommandLine, words: list[str]) -> None:
     _, err = desk.type(*words, "nowhere.yaml", status=2)
     assert err.startswith("error[")
     assert "nowhere.yaml" in err
 
 
-def test_a_dry_run_shows_the_plan_and_runs_nothing(desk: Desk) -> None:
+def test_a_dry_run_shows_the_plan_and_runs_nothing(desk: CommandLine) -> None:
     plan = desk.json("run", "greeting.yaml", "--dry-run", "--input", "times=2")
     assert isinstance(plan, dict)
     assert plan["levels"] == [["hello"], ["note"]]
@@ -165,7 +127,7 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(desk: Desk) -> None:
     assert desk.json("runs", "list") == []
 
 
-def test_a_workflow_is_drawn_and_converted(desk: Desk) -> None:
+def test_a_workflow_is_drawn_and_converted(desk: CommandLine) -> None:
     assert "hello" in desk.type("graph", "greeting.yaml")[0]
     assert desk.type("graph", "greeting.yaml", "--format", "mermaid")[0].startswith("---\ntitle:")
     desk.type("graph", "greeting.yaml", "--format", "svg", "--output", "graph.svg")
@@ -176,10 +138,10 @@ def test_a_workflow_is_drawn_and_converted(desk: Desk) -> None:
     assert desk.json("validate", "again.yaml") == {"errors": [], "warnings": []}
 
 
-def test_a_reader_that_leaves_and_a_disk_that_is_full_are_no_tracebacks(desk: Desk) -> None:
+def test_a_reader_that_leaves_and_a_disk_that_is_full_are_no_tracebacks(desk: CommandLine) -> None:
     desk.type("run", "greeting.yaml")
-    run_id = desk.run_id()
-    with desk.start("runs", "events", run_id) as process:
+    run_id = newest(desk)
+    with desk.start("runs", "events", run_id, text=False) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
@@ -187,20 +149,12 @@ def test_a_reader_that_leaves_and_a_disk_that_is_full_are_no_tracebacks(desk: De
         assert process.wait(PATIENCE_S) == 141
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "symphony", "runs", "show", run_id],
-            cwd=desk.folder, env=desk.environment, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S,
+            [*SYMPHONY, "runs", "show", run_id],
+            cwd=desk.folder, env=desk.environment(), stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S,
         )  # fmt: skip
     assert done.returncode == 1
     assert b"No space left" in done.stderr
     assert b"Traceback" not in done.stderr
-
-
-def wait_for(path: Path, process: "subprocess.Popen[bytes] | None" = None) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not path.exists():
-        assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.02)
 
 
 INTERRUPTIBLE = """\
@@ -214,28 +168,28 @@ nodes:
 """
 
 
-def test_ctrl_c_cancels_and_another_process_can_cancel_too(desk: Desk) -> None:
+def test_ctrl_c_cancels_and_another_process_can_cancel_too(desk: CommandLine) -> None:
     desk.write("wf.yaml", INTERRUPTIBLE)
     process = desk.start("run", "wf.yaml")
     wait_for(desk.folder / "started", process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err
-    assert b"cancelling the run" in err
+    assert "cancelling the run" in err
     assert not (desk.folder / "finished").exists()
-    shown = desk.json("runs", "show", desk.run_id())
+    shown = desk.json("runs", "show", newest(desk))
     assert isinstance(shown, dict)
     assert shown["status"] == "cancelled"
 
     (desk.folder / "started").unlink()
     process = desk.start("run", "wf.yaml", "--no-cache")
     wait_for(desk.folder / "started", process)
-    desk.type("runs", "cancel", desk.run_id())
+    desk.type("runs", "cancel", newest(desk))
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3
 
 
-def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: Desk) -> None:
+def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: CommandLine) -> None:
     desk.write("wf.yaml", INTERRUPTIBLE)
     process = desk.start("run", "wf.yaml")
     wait_for(desk.folder / "started", process)
@@ -243,7 +197,7 @@ def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: Desk) -
     process.communicate(timeout=PATIENCE_S)
     (desk.folder / "go").touch()
     wait_for(desk.folder / "finished")  # its orphan ends by itself
-    run_id = desk.run_id()
+    run_id = newest(desk)
     desk.type("runs", "resume", run_id, status=4)
     _, err = desk.type("runs", "resume", run_id, "--retry", "second")
     assert "succeeded" in err
@@ -251,7 +205,7 @@ def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: Desk) -
     assert (desk.folder / "begun").read_text() == "begun\n" * 2, "once before the kill, once when retried"
 
 
-def test_secrets_from_a_private_file_reach_the_run_and_not_the_home(desk: Desk) -> None:
+def test_secrets_from_a_private_file_reach_the_run_and_not_the_home(desk: CommandLine) -> None:
     desk.write(
         "secret.yaml",
         "symphony: 1\nname: secret\nenv: [TOKEN]\nnodes:\n"
@@ -267,7 +221,7 @@ def test_secrets_from_a_private_file_reach_the_run_and_not_the_home(desk: Desk) 
     assert found == []
 
 
-def test_own_operators_can_be_listed_explained_and_run(desk: Desk) -> None:
+def test_own_operators_can_be_listed_explained_and_run(desk: CommandLine) -> None:
     desk.write(
         "mine.py",
         "from symphony import operator\n\n\n"
@@ -289,8 +243,8 @@ def test_own_operators_can_be_listed_explained_and_run(desk: Desk) -> None:
     assert "unknown-operator" in desk.type("validate", "mine.yaml", status=2)[0]
 
 
-def test_init_writes_a_workflow_that_runs_and_caches(desk: Desk) -> None:
-    del desk.environment["SYMPHONY_HOME"]
+def test_init_writes_a_workflow_that_runs_and_caches(desk: CommandLine) -> None:
+    desk.variables["SYMPHONY_HOME"] = None
     desk.type("init", "project")
     desk.folder = desk.folder / "project"
     out, _ = desk.type("run", "workflow.yaml", "--input", "who=you")
@@ -303,7 +257,7 @@ def test_init_writes_a_workflow_that_runs_and_caches(desk: Desk) -> None:
     desk.type("init", status=2)
 
 
-def test_doctor_finds_a_healthy_machine_healthy(desk: Desk) -> None:
+def test_doctor_finds_a_healthy_machine_healthy(desk: CommandLine) -> None:
     found = desk.json("doctor")
     assert isinstance(found, list)
     assert {check["check"] for check in found} >= {
@@ -318,14 +272,14 @@ def test_doctor_finds_a_healthy_machine_healthy(desk: Desk) -> None:
     assert all(check["fix"] for check in found if check["verdict"] != "ok")
 
 
-def test_models_are_listed(desk: Desk) -> None:
+def test_models_are_listed(desk: CommandLine) -> None:
     models = desk.json("models", "list")
     assert isinstance(models, list)
     assert [model["id"] for model in models] == ["minilm", "smollm2"]
     assert "minilm" in desk.type("models", "list")[0]
 
 
-def test_words_complete(desk: Desk) -> None:
+def test_words_complete(desk: CommandLine) -> None:
     desk.type("run", "greeting.yaml")
 
     def complete(*words: str) -> set[str]:
@@ -336,7 +290,7 @@ def test_words_complete(desk: Desk) -> None:
 
     assert {"run", "runs"} == complete("ru")
     assert {"who=", "times="} == complete("run", "greeting.yaml", "--input", "")
-    assert {desk.run_id()} == complete("runs", "show", desk.run_id()[:5])
-    assert {"hello"} == complete("runs", "logs", desk.run_id(), "h")
+    assert {newest(desk)} == complete("runs", "show", newest(desk)[:5])
+    assert {"hello"} == complete("runs", "logs", newest(desk), "h")
     assert {"note"} == complete("artifacts", "get", "no")
     assert {"fs.glob"} == complete("operators", "show", "fs.gl")

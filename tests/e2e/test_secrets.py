@@ -2,20 +2,15 @@
 
 import base64
 import json
-import os
 import secrets
-import signal
 import string
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine, kill
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 30.0
 
 WORKFLOW = """\
 symphony: 1
@@ -92,35 +87,14 @@ outputs:
 """
 
 
-class Desk:
-    """A folder with a home, and a token that is told to processes only."""
+class Desk(CommandLine):
+    """A workflow, and a token that is told only to the processes that it is given to."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(folder, TOKEN=None)
         letters = string.ascii_letters + string.digits
         self.token = "".join(secrets.choice(letters) for _ in range(24))
-        self.folder, self.home = folder, folder / "home"
-        (folder / "secrets.yaml").write_text(WORKFLOW, encoding="utf-8")
-        self.bare = {
-            k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_") and k != "TOKEN"
-        } | {"SYMPHONY_HOME": str(self.home)}
-
-    def start(self, *words: str, token: str | None = None) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words],
-            cwd=self.folder,
-            env=self.bare if token is None else self.bare | {"TOKEN": token},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-
-    def type(self, *words: str, token: str | None = None, status: int = 0) -> tuple[str, str]:
-        process = self.start(*words, token=token)
-        out, err = (text.decode() for text in process.communicate(timeout=PATIENCE_S))
-        assert process.returncode == status, (words, process.returncode, out, err)
-        assert "Traceback" not in err
-        return out, err
+        self.write("secrets.yaml", WORKFLOW)
 
     def words(self, *more: str) -> tuple[str, ...]:
         return ("run", "secrets.yaml", "--input", f"place={self.folder}", *more, "--json")
@@ -131,14 +105,9 @@ class Desk:
 
     def killed(self, at: str, *more: str, token: str | None = None) -> None:
         """A run whose process dies when the node `at` has begun."""
-        process = self.start(*self.words(*more), token=token)
-        until = time.monotonic() + PATIENCE_S
-        while not (self.folder / at).exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate(timeout=PATIENCE_S)
+        process = self.start(*self.words(*more), TOKEN=token)
+        wait_for(self.folder / at, process)
+        kill(process)
 
     def leaks(self) -> list[str]:
         """Every file under the home that holds the token, or a plain spelling of it."""
@@ -194,7 +163,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_the_result_holds_a_secret_and_no_file_under_the_home_does(desk: Desk) -> None:
     desk.open_gate("go", "end")
-    out, err = desk.type(*desk.words("--input", f"given=<{desk.token}>"), token=desk.token)
+    out, err = desk.type(*desk.words("--input", f"given=<{desk.token}>"), TOKEN=desk.token)
     assert desk.token not in err
     desk.check(out)
 
@@ -209,7 +178,7 @@ def test_while_a_run_is_under_way_its_write_ahead_log_holds_no_secret_and_it_res
     assert "TOKEN" in json.loads(out)["errors"][0]["message"]
     assert "secret-missing" in err
     assert "set TOKEN" in err
-    desk.check(desk.type("runs", "resume", "last", "--json", token=desk.token)[0])
+    desk.check(desk.type("runs", "resume", "last", "--json", TOKEN=desk.token)[0])
 
 
 def test_without_its_secret_a_run_does_not_go_on_even_if_nothing_recorded_holds_it(desk: Desk) -> None:
@@ -217,7 +186,7 @@ def test_without_its_secret_a_run_does_not_go_on_even_if_nothing_recorded_holds_
     desk.open_gate("go", "end")
     out, _ = desk.type("runs", "resume", "last", "--json", status=1)
     assert "TOKEN" in json.loads(out)["errors"][0]["message"]
-    desk.check(desk.type("runs", "resume", "last", "--json", token=desk.token)[0])
+    desk.check(desk.type("runs", "resume", "last", "--json", TOKEN=desk.token)[0])
 
 
 def test_a_private_file_of_variables_serves_as_well_and_an_open_one_is_refused(desk: Desk) -> None:
@@ -234,7 +203,7 @@ def test_a_private_file_of_variables_serves_as_well_and_an_open_one_is_refused(d
     assert desk.leaks() == []
     desk.open_gate("end")
     assert "TOKEN" in desk.type("runs", "resume", "last", "--json", status=1)[0]
-    desk.check(desk.type("runs", "resume", "last", "--json", token=desk.token)[0])
+    desk.check(desk.type("runs", "resume", "last", "--json", TOKEN=desk.token)[0])
 
 
 def test_a_run_with_a_private_file_of_variables_ends_in_one_go(desk: Desk) -> None:

@@ -1,40 +1,17 @@
 """Seeing what a run does and did: charts, metrics, logs, pruning."""
 
 import json
-import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_httpserver import HTTPServer
+from tests.support.commands import CommandLine
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
-
-
-class Desk:
-    """A folder with a home; `type` gives stdout and stderr of a command line."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environment = os.environ | {"SYMPHONY_HOME": str(folder / "home"), "PYTHONWARNINGS": "error"}
-
-    def command(self, *words: str) -> list[str]:
-        return [sys.executable, "-P", "-m", "symphony", *words]
-
-    def type(self, *words: str, status: int = 0, **more: str) -> tuple[str, str]:
-        done = subprocess.run(
-            self.command(*words), cwd=self.folder, env=self.environment | more, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-        assert done.returncode == status, (words, done)
-        return done.stdout, done.stderr
-
-    def json(self, *words: str) -> dict[str, list[dict[str, object]]]:
-        return json.loads(self.type(*words, "--json")[0])
 
 
 FAN = """\
@@ -49,13 +26,13 @@ nodes:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    made = Desk(tmp_path)
-    (tmp_path / "fan.yaml").write_text(FAN)
+def desk(tmp_path: Path) -> CommandLine:
+    made = CommandLine(tmp_path, PYTHONWARNINGS="error")
+    made.write("fan.yaml", FAN)
     return made
 
 
-def test_after_a_run_its_chart_is_on_stderr_and_show_and_stats_tell_the_same(desk: Desk) -> None:
+def test_after_a_run_its_chart_is_on_stderr_and_show_and_stats_tell_the_same(desk: CommandLine) -> None:
     out, err = desk.type("run", "fan.yaml")
     assert out == ""
     assert "each x4" in err
@@ -71,34 +48,27 @@ def test_after_a_run_its_chart_is_on_stderr_and_show_and_stats_tell_the_same(des
     assert "symphony_node_queue_seconds" in names
 
 
-def test_quiet_and_json_runs_draw_nothing(desk: Desk) -> None:
+def test_quiet_and_json_runs_draw_nothing(desk: CommandLine) -> None:
     assert "each x4" not in desk.type("run", "fan.yaml", "--quiet")[1]
     out, err = desk.type("run", "fan.yaml", "--json")
     assert json.loads(out)["status"] == "succeeded"
     assert "each x4" not in err
 
 
-def test_the_chart_keeps_to_ascii_and_to_the_page(desk: Desk) -> None:
+def test_the_chart_keeps_to_ascii_and_to_the_page(desk: CommandLine) -> None:
     _, err = desk.type("run", "fan.yaml", COLUMNS="40", PYTHONIOENCODING="ascii")
     chart = [line for line in err.splitlines() if line.startswith(("+ each", "+ words"))]
     assert len(chart) == 2
     assert all(line.isascii() and len(line) <= 40 for line in chart)
 
 
-def test_logs_can_be_followed_while_the_run_goes_on(desk: Desk) -> None:
+def test_logs_can_be_followed_while_the_run_goes_on(desk: CommandLine) -> None:
     (desk.folder / "slow.yaml").write_text(
         "name: Slow\nnodes:\n  talk: {command: 'echo one; until test -e go; do sleep 0.05; done; echo two'}\n"
     )
-    run = subprocess.Popen(
-        desk.command("run", "slow.yaml", "--json"), cwd=desk.folder, env=desk.environment,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
-    while not list((desk.folder / "home" / "logs" / "runs").glob("*.jsonl")):
-        assert run.poll() is None
-    with subprocess.Popen(
-        desk.command("runs", "logs", "last", "talk", "--follow"), cwd=desk.folder, env=desk.environment,
-        stdout=subprocess.PIPE, text=True,
-    ) as following:  # fmt: skip
+    run = desk.start("run", "slow.yaml", "--json")
+    wait_until(lambda: list((desk.folder / "home" / "logs" / "runs").glob("*.jsonl")), run)
+    with desk.start("runs", "logs", "last", "talk", "--follow") as following:
         assert following.stdout is not None
         assert following.stdout.readline() == "one\n"
         assert desk.json("runs", "prune", "--older", "0s")["runs"] == []  # it is alive
@@ -107,7 +77,7 @@ def test_logs_can_be_followed_while_the_run_goes_on(desk: Desk) -> None:
     assert run.communicate(timeout=60)[0].count("succeeded") == 2
 
 
-def test_logs_by_node_and_stream(desk: Desk) -> None:
+def test_logs_by_node_and_stream(desk: CommandLine) -> None:
     desk.type("run", "fan.yaml", "--quiet")
     assert desk.type("runs", "logs", "last", "each[1]", "--stream", "stderr")[0] == "odd b\n"
     out, _ = desk.type("runs", "logs", "last", "--stream", "stdout")
@@ -115,7 +85,7 @@ def test_logs_by_node_and_stream(desk: Desk) -> None:
     assert desk.type("runs", "logs", "last", "--stream", "tokens")[0] == ""
 
 
-def test_pruning_says_what_it_would_do_and_does_it(desk: Desk) -> None:
+def test_pruning_says_what_it_would_do_and_does_it(desk: CommandLine) -> None:
     desk.type("run", "fan.yaml", "--quiet")
     assert "would delete 1 run" in desk.type("runs", "prune", "--older", "0s", "--dry-run")[0]
     assert desk.type("runs", "prune")[0].startswith("deleted 0 runs")
@@ -125,7 +95,7 @@ def test_pruning_says_what_it_would_do_and_does_it(desk: Desk) -> None:
 
 
 def test_traces_go_to_the_receiver_that_the_standard_variable_names(
-    desk: Desk, httpserver: HTTPServer
+    desk: CommandLine, httpserver: HTTPServer
 ) -> None:
     httpserver.expect_request("/v1/traces", method="POST").respond_with_data(b"")
     failing = "name: Odd\nnodes:\n  good: {command: 'true'}\n  bad: {command: 'exit 3', after: [good]}\n"
@@ -145,7 +115,7 @@ def test_traces_go_to_the_receiver_that_the_standard_variable_names(
     assert spans["bad"].links[0].span_id == spans["good"].span_id
 
 
-def test_a_receiver_that_is_not_there_costs_a_line_and_no_run(desk: Desk) -> None:
+def test_a_receiver_that_is_not_there_costs_a_line_and_no_run(desk: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     _, err = desk.type("run", "fan.yaml", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")

@@ -1,0 +1,41 @@
+"""Waiting for what has no event: files of other processes, conditions of the loop."""
+
+import asyncio
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE_S = 60.0
+
+
+def wait_until(holds: Callable[[], object], process: "subprocess.Popen[Any] | None" = None) -> None:
+    """Look again and again until `holds` is true; meanwhile `process` must not end."""
+    ends = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < ends, f"{holds} does not hold after {PATIENCE_S} s"
+        time.sleep(0.01)
+
+
+def wait_for(path: Path, process: "subprocess.Popen[Any] | None" = None) -> None:
+    """Returns once `path` is there; meanwhile `process` must not end."""
+    wait_until(path.exists, process)
+
+
+async def until(holds: Callable[[], object], every_s: float = 0.0) -> None:
+    """Let the event loop turn until `holds` is true; look at it `every_s` seconds."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not holds():  # noqa: ASYNC110  many conditions, none of which has an event
+            await asyncio.sleep(every_s)
+
+
+async def longest_wait(ended: "asyncio.Future[Any] | None", for_s: float = 0.5) -> float:
+    """The longest time in seconds that the loop did nothing else: until `ended`, without it for `for_s`."""
+    ends, worst = time.monotonic() + for_s, 0.0
+    while (time.monotonic() < ends) if ended is None else not ended.done():
+        before = time.monotonic()
+        await asyncio.sleep(0.005)
+        worst = max(worst, time.monotonic() - before)
+    return worst
