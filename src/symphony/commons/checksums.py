@@ -10,6 +10,8 @@ def row_sum(table: str, *fields: object) -> int:
     """
     found = zlib.crc32(table.encode())
     for field in fields:
-        head = b"b" if isinstance(field, bytes) else repr(field).encode("utf-8", "surrogatepass")
-        found = zlib.crc32(field if isinstance(field, bytes) else b"", zlib.crc32(head + b"\0", found))
+        if isinstance(field, bytes):
+            found = zlib.crc32(field, zlib.crc32(b"b\0", found))
+        else:
+            found = zlib.crc32(f"{field!r}\0".encode("utf-8", "surrogatepass"), found)
     return found

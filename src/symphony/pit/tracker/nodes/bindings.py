@@ -31,6 +31,7 @@ class Bindings:
         self._machine, self.values, self._executor = machine, values, executor
         self._levels: dict[int, Level] = {0: Level(job.graph, 0, machine, values)}  # by frame
         self._root = job.graph.works
+        self._plain: dict[int, bool] = {}  # by the identity of a work, which lives as long as the run
         self._bases: dict[int, Base] = {}  # by the slot of the loop: its latest round's
 
     def level(self, slot: int) -> Level:
@@ -164,7 +165,13 @@ class Bindings:
 
     def at_hand(self, slot: int, work: Work) -> bool:
         """Is all that the attempt's expressions read in memory, so that they may be evaluated at once?"""
-        if not self.must_load(slot, work):
+        known = self._plain.get(id(work))
+        if known is None:
+            constant = all(template.constant for template in work.config.values())
+            name = work.artifact_name is None or work.artifact_name.constant
+            plain = all(type(one) in (PortRead, Constant, ElementRead) for one in work.sources.values())
+            known = self._plain[id(work)] = constant and name and plain
+        if known or not self.must_load(slot, work):
             return True
         level = self.level(slot)
         read = [*work.inputs.values(), *work.config.values()]
