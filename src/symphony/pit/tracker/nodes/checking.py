@@ -12,6 +12,7 @@ V = TypeVar("V", Value, StoredValue)
 
 
 _LONG: Final = 64
+_HOLDERS: Final = (list, dict)  # `list | dict` in a check makes a union each time
 _KNOWN_MAX: Final = 16
 
 
@@ -43,7 +44,7 @@ def check_inputs(work: Work, inputs: Mapping[str, StoredValue], checked: Checked
         check = checks.get(name)
         if check is None:
             continue
-        long = isinstance(value, list | dict) and len(value) > _LONG
+        long = isinstance(value, _HOLDERS) and len(value) > _LONG
         if long and checked.fits(value, check):
             continue
         if (why := check(value)) is not None:
