@@ -4,14 +4,15 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine, kill, statuses
+from tests.support.effects import effects
+from tests.support.waiting import PATIENCE_S, wait_until
 
 from symphony import Symphony
 from symphony.app import Runs
@@ -19,7 +20,6 @@ from symphony.commons.errors import SymphonyError
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 60.0
 CHILD = """\
 name: child
 inputs: {n: {type: integer}}
@@ -63,45 +63,22 @@ CASES: Mapping[str, tuple[str, str, object, str]] = {
 }
 
 
-class Place:
+class Place(CommandLine):
     """A home, a workflow and the file where its effects show."""
 
     def __init__(self, folder: Path, text: str) -> None:
-        self.folder, self.effects = folder, folder / "effects"
-        (folder / "child.yaml").write_text(CHILD, encoding="utf-8")
-        (folder / "w.yaml").write_text(f"name: W\n{text}", encoding="utf-8")
-
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")}
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words],
-            cwd=self.folder, env={**environment, "SYMPHONY_HOME": str(self.folder / "home")},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def call(self, *words: str) -> tuple[int, str, str]:
-        process = self.start(*words)
-        out, err = process.communicate(timeout=PATIENCE_S)
-        return process.returncode, out.decode(), err.decode()
-
-    def json(self, *words: str) -> "dict[str, object]":
-        found = json.loads(self.call(*words, "--json")[1])
-        assert isinstance(found, dict)
-        return found
+        super().__init__(folder)
+        self.write("child.yaml", CHILD)
+        self.write("w.yaml", f"name: W\n{text}")
 
     def node(self, name: str) -> str:
-        nodes = self.json("runs", "show", "last")["nodes"]
-        assert isinstance(nodes, dict)
-        return str(nodes[name]["status"])
+        return statuses(self.json("runs", "show", "last"))[name]
 
-    def wait_for(self, effect: str, process: "subprocess.Popen[bytes]") -> None:
-        until = time.monotonic() + PATIENCE_S
-        while effect not in self.counts() and time.monotonic() < until:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
+    def wait_for(self, effect: str, process: "subprocess.Popen[str]") -> None:
+        wait_until(lambda: effect in self.counts(), process)
 
     def counts(self) -> Counter[str]:
-        return Counter(self.effects.read_text().split()) if self.effects.exists() else Counter()
+        return effects(self.folder / "effects")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -110,8 +87,7 @@ def test_a_run_killed_inside_a_control_goes_on_there_and_repeats_no_effect(case:
     place = Place(tmp_path, text)
     process = place.start("run", "w.yaml", "-q")
     place.wait_for(moment, process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     (tmp_path / "go").touch()
     (tmp_path / "child.yaml").write_text("not: [what it was", encoding="utf-8")
     assert place.call("runs", "show", "last")[0] == 0  # the sub-workflow is the one that was recorded
@@ -132,11 +108,8 @@ outputs: {by: "${{ gate.by }}", comment: "${{ gate.comment }}"}
 def test_an_answer_reaches_a_living_run_which_goes_on_by_itself(tmp_path: Path) -> None:
     place = Place(tmp_path, APPROVAL)
     process = place.start("run", "w.yaml", "-q", "--json")
-    until = time.monotonic() + PATIENCE_S
-    while time.monotonic() < until and place.call("runs", "list", "--status", "running")[1] == "":
-        time.sleep(0.05)
-    while time.monotonic() < until and place.node("gate") != "waiting":
-        time.sleep(0.05)
+    wait_until(lambda: place.call("runs", "list", "--status", "running").out != "", process)
+    wait_until(lambda: place.node("gate") == "waiting", process)
     code, _, err = place.call("runs", "approve", "last", "gate", "--comment", "fine", "--by", "Ann")
     assert code == 0, err
     assert "goes on by itself" in err
@@ -184,28 +157,26 @@ def asking(runs: Runs) -> bool:
 
 @pytest.mark.parametrize("how", ["killed", "paused"])
 @pytest.mark.parametrize(
-    ("on_timeout", "status", "effects"),
+    ("on_timeout", "status", "left"),
     [("approve", "succeeded", "yes always"), ("reject", "succeeded", "always"), ("fail", "failed", "")],
 )
 def test_a_question_whose_process_is_gone_is_settled_in_time_by_the_next_one(
-    how: str, on_timeout: str, status: str, effects: str, tmp_path: Path
+    how: str, on_timeout: str, status: str, left: str, tmp_path: Path
 ) -> None:
     place = Place(tmp_path, TIMED.replace("ON_TIMEOUT", on_timeout))
     process, runs = place.start("run", "w.yaml", "-q"), Symphony.open(tmp_path / "home").runs
-    while not asking(runs):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    wait_until(lambda: asking(runs), process)
     if how == "killed":
         os.kill(process.pid, signal.SIGKILL)
     else:
         runs.pause(runs.find("last"))
     process.communicate(timeout=PATIENCE_S)
     assert place.counts() == Counter()
-    result = place.json("runs", "resume", "last", "-q")
+    result = place.json("runs", "resume", "last", "-q", status=1 if status == "failed" else 0)
     assert result["status"] == status
-    assert place.counts() == Counter(effects.split())
+    assert place.counts() == Counter(left.split())
     error = result["error"]
-    assert (error if error is None else (error["code"], error["node"])) == (  # type: ignore[index]
+    assert (error if error is None else (error["code"], error["node"])) == (
         ("timeout", "gate") if status == "failed" else None
     )
 
@@ -230,8 +201,7 @@ def test_a_run_without_an_owner_is_cancelled_inside_a_loop_and_can_be_run_again(
     place = Place(tmp_path, LOOP)
     process = place.start("run", "w.yaml", "-q")
     place.wait_for("slow1", process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     (tmp_path / "go").touch()
     assert place.json("runs", "cancel", "last")["status"] == "cancelled"
     assert place.json("runs", "rerun", "last", "-q")["outputs"] == {"x": 1000}

@@ -8,9 +8,7 @@ Every node leaves a line with its own name in a file outside the home; the lines
 import json
 import os
 import random
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -18,6 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine, kill, statuses
+from tests.support.effects import effects
+from tests.support.waiting import wait_until
 
 from symphony import Symphony
 from symphony.pit.tracker.store.journal import JournalFailed
@@ -117,34 +118,25 @@ def workflow(stages: int) -> str:
     return "".join(parts) + "outputs: {" + ", ".join(outputs) + "}\n"
 
 
-class Place:
+class Place(CommandLine):
     """One home with one run in it, and the file where its effects show."""
 
     def __init__(self, folder: Path, stages: int = STAGES) -> None:
         folder.mkdir()
-        self.folder, self.home, self.effects = folder, folder / "home", folder / "effects.txt"
-        (folder / "ops.py").write_text(OPERATORS, encoding="utf-8")
-        (folder / "crash.yaml").write_text(workflow(stages), encoding="utf-8")
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")} | {
-            "SYMPHONY_HOME": str(self.home)
-        }
-
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words, "--json"],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        super().__init__(folder)
+        self.effects = folder / "effects.txt"
+        self.write("ops.py", OPERATORS)
+        self.write("crash.yaml", workflow(stages))
 
     def run(self) -> "subprocess.Popen[bytes]":
-        return self.start("run", "crash.yaml", "--operators", "ops.py", "--input", f"file={self.effects}")
+        return self.begin("run", "crash.yaml", "--operators", "ops.py", "--input", f"file={self.effects}")
 
     def resume(self, *decisions: str) -> "subprocess.Popen[bytes]":
-        return self.start("runs", "resume", self.run_id() or "none", *decisions)
+        return self.begin("runs", "resume", self.run_id() or "none", *decisions)
+
+    def begin(self, *words: str) -> "subprocess.Popen[bytes]":
+        """A command whose output may be cut anywhere."""
+        return self.start(*words, "--json", text=False)
 
     def run_id(self) -> str | None:
         return next((path.stem for path in (self.home / "journal").glob("*.db")), None)
@@ -156,9 +148,7 @@ class Place:
         return 0
 
     def counts(self) -> Counter[str]:
-        return (
-            Counter(self.effects.read_text(encoding="utf-8").split()) if self.effects.exists() else Counter()
-        )
+        return effects(self.effects)
 
 
 def ended(process: "subprocess.Popen[bytes]", *statuses: int) -> "dict[str, object]":
@@ -168,18 +158,6 @@ def ended(process: "subprocess.Popen[bytes]", *statuses: int) -> "dict[str, obje
     found = json.loads(out)
     assert isinstance(found, dict)
     return found
-
-
-def kill(process: "subprocess.Popen[bytes]") -> None:
-    """SIGKILL for the leader alone: what its commands left running is for the product to end."""
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=PATIENCE_S)
-
-
-def statuses(result: "dict[str, object]") -> dict[str, str]:
-    nodes = result["nodes"]
-    assert isinstance(nodes, dict)
-    return {name: node["status"] for name, node in nodes.items()}
 
 
 class Kills:
@@ -325,10 +303,7 @@ def test_killed_runs_end_as_if_never_killed_with_every_effect_once(tmp_path: Pat
 def begun(place: Place) -> None:
     """A run that was killed after its first effect."""
     process = place.run()
-    until = time.monotonic() + PATIENCE_S
-    while not place.counts() and time.monotonic() < until:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.005)
+    wait_until(place.counts, process)
     kill(process)
 
 
@@ -336,8 +311,7 @@ def test_a_killed_run_is_listed_as_interrupted_within_two_seconds(tmp_path: Path
     place = Place(tmp_path / "place")
     begun(place)
     killed = time.monotonic()
-    listing = place.start("runs", "list")
-    listed = json.loads(listing.communicate(timeout=PATIENCE_S)[0])
+    listed = place.json("runs", "list")
     assert [run["status"] for run in listed] == ["interrupted"]
     assert time.monotonic() - killed < 2.0
 

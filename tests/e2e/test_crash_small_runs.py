@@ -11,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from tests.support.effects import effects
 
 from symphony import operator
 from symphony.app import Symphony, journals
@@ -59,10 +60,6 @@ async def session(home: Path, file: Path) -> None:
         await asyncio.gather(*map(one, range(RUNS)))
 
 
-def lines(file: Path) -> Counter[str]:
-    return Counter(file.read_text().splitlines() if file.exists() else ())
-
-
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
 async def test_every_run_of_a_killed_session_ends_as_if_never_killed(tmp_path: Path, share: float) -> None:
     home, file = tmp_path / "home", tmp_path / "lines"
@@ -82,11 +79,11 @@ async def test_every_run_of_a_killed_session_ends_as_if_never_killed(tmp_path: P
             name = inputs["who"]
             for node, one in shown.nodes.items():
                 if one.status in FINISHED:  # it did not run again
-                    assert lines(file)[f"{name} {node}"] == killed[f"{name} {node}"], f"seed {SEED}"
+                    assert effects(file)[f"{name} {node}"] == killed[f"{name} {node}"], f"seed {SEED}"
         assert all(symphony.runs.status(run_id) is RunStatus.SUCCEEDED for run_id in ids)
     for name in known.values():
         for number in range(STEPS):
-            assert lines(file)[f"{name} s{number}"] in (1, 2), f"seed {SEED}"
+            assert effects(file)[f"{name} s{number}"] in (1, 2), f"seed {SEED}"
 
 
 def kill_after(count: int, home: Path, file: Path) -> tuple[dict[str, str], Counter[str]]:
@@ -101,11 +98,11 @@ def kill_after(count: int, home: Path, file: Path) -> tuple[dict[str, str], Coun
     )
     pause = threading.Event()
     for _ in range(round(PATIENCE_S / 0.002)):
-        if lines(file).total() >= count or process.poll() is not None:
+        if effects(file).total() >= count or process.poll() is not None:
             break
         pause.wait(0.002)
     process.send_signal(signal.SIGKILL)
     said = process.communicate(timeout=PATIENCE_S)[0]
     assert segments.segments(home / "journal")
     told = (line.partition(" ")[::2] for line in said.splitlines(keepends=True) if line.endswith("\n"))
-    return {run_id: name.strip() for run_id, name in told}, lines(file)
+    return {run_id: name.strip() for run_id, name in told}, effects(file)

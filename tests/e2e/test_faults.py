@@ -12,14 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine, Ended
+from tests.support.waiting import PATIENCE_S, wait_for
 
 from symphony import Symphony
+from symphony.commons.time import SystemClock
 from symphony.pit.tracker.store.journal_rows import put_meta
 from symphony.ports.runs import RunStatus
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 60.0
 STOPPED_S = 10.0
 
 WORKFLOW = """\
@@ -34,36 +36,21 @@ outputs: {size: "${{ size(large.stdout) }}"}
 """
 
 
-class Place:
+class Place(CommandLine):
     """A folder with a workflow, and a home that may lie on a disk of its own."""
 
-    def __init__(self, folder: Path, home: Path) -> None:
-        self.folder, self.home, self.effects = folder, home, folder / "effects"
-        (folder / "w.yaml").write_text(WORKFLOW)
+    def __init__(self, folder: Path, home: Path | None = None) -> None:
+        super().__init__(folder, home)
+        self.effects = folder / "effects"
+        self.write("w.yaml", WORKFLOW)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words],
-            cwd=self.folder,
-            env={**os.environ, "SYMPHONY_HOME": str(self.home)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def say(self, *words: str) -> tuple[int, str, str]:
-        process = self.start(*words)
-        out, err = process.communicate(timeout=PATIENCE_S)
-        return process.returncode, out, err
-
-    def run(self) -> tuple[int, str, str]:
-        return self.say("run", "w.yaml", "--input", f"effects={self.effects}", "--json")
+    def run(self) -> Ended:
+        return self.call("run", "w.yaml", "--input", f"effects={self.effects}", "--json")
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, tmp_path / "home")
+    return Place(tmp_path)
 
 
 @pytest.fixture
@@ -93,7 +80,7 @@ def test_a_run_on_a_full_disk_stops_with_the_reason_and_goes_on_when_there_is_ro
     assert error["hint"]
     assert "Traceback" not in err
     remount(disk, "size=64m")
-    status, out, err = place.say("runs", "resume", "last", "--json")
+    status, out, err = place.call("runs", "resume", "last", "--json")
     assert status == 0, (out, err)
     assert json.loads(out)["outputs"] == {"size": 400_000}
     assert place.effects.read_text().split() == ["first", "last"]
@@ -105,21 +92,21 @@ def test_a_home_that_cannot_be_written_is_told_and_can_still_be_read(tmp_path: P
     assert place.run()[0] == 0
     remount(disk, "ro")
     for words in (["run", "w.yaml", "--input", f"effects={place.effects}"], ["runs", "resume", "last"]):
-        status, _, err = place.say(*words)
+        status, _, err = place.call(*words)
         assert status == 1
         assert "Read-only file system" in err
         assert "Traceback" not in err
-    listed = json.loads(place.say("runs", "list", "--json")[1])
+    listed = json.loads(place.call("runs", "list", "--json")[1])
     assert [run["status"] for run in listed] == ["succeeded"]
-    assert json.loads(place.say("runs", "show", "last", "--json")[1])["outputs"] == {"size": 400_000}
-    status, out, _ = place.say("doctor", "--json")
+    assert json.loads(place.call("runs", "show", "last", "--json")[1])["outputs"] == {"size": 400_000}
+    status, out, _ = place.call("doctor", "--json")
     assert status == 1
     (home,) = [check for check in json.loads(out) if check["check"] == "home"]
     assert "Read-only" in home["found"]
     assert place.effects.read_text().split() == ["first", "last"]
 
 
-class JumpingClock:
+class JumpingClock(SystemClock):
     """The wall clock leaps a day at each look, forwards or backwards; durations stay true."""
 
     def __init__(self, *leaps_s: float) -> None:
@@ -130,19 +117,11 @@ class JumpingClock:
         self._at += self._leaps[self._looks % len(self._leaps)]
         return self._at
 
-    def monotonic_s(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        import asyncio
-
-        await asyncio.sleep(seconds)
-
 
 @pytest.mark.parametrize("leaps_s", [(86_400.0,), (-86_400.0,), (86_400.0, -172_800.0)])
 async def test_a_clock_that_jumps_changes_no_outcome(place: Place, leaps_s: tuple[float, ...]) -> None:
     async with Symphony.open(place.home) as symphony:
-        symphony.parts.clock = JumpingClock(*leaps_s)  # type: ignore[assignment]  # as the real one
+        symphony.parts.clock = JumpingClock(*leaps_s)
         handle = await symphony.start(place.folder / "w.yaml", {"effects": str(place.effects)})
         result = await handle.result()
         events = [event async for event in handle.events()]
@@ -158,19 +137,15 @@ def test_a_stopped_owner_keeps_its_run_and_nothing_is_done_twice(place: Place) -
     slow = WORKFLOW.replace("head -c", f"touch {place.folder}/begun; sleep 1; head -c")
     (place.folder / "w.yaml").write_text(slow)
     owner = place.start("run", "w.yaml", "--input", f"effects={place.effects}", "--json")
-    until = time.monotonic() + PATIENCE_S
-    while not (place.folder / "begun").exists():
-        assert owner.poll() is None, owner.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_for(place.folder / "begun", owner)
     owner.send_signal(signal.SIGSTOP)
     stopped, tries = time.monotonic(), 0
     try:
         while time.monotonic() < stopped + STOPPED_S:
-            status, _, err = place.say("runs", "resume", "last")
+            status, _, err = place.call("runs", "resume", "last")
             assert status == 1
             assert "run-busy" in err
-            (listed,) = json.loads(place.say("runs", "list", "--json")[1])
+            (listed,) = json.loads(place.call("runs", "list", "--json")[1])
             assert (listed["status"], listed["owner_pid"]) == ("running", owner.pid)
             tries += 1
     finally:
@@ -195,11 +170,11 @@ def test_a_run_of_a_newer_version_is_refused_and_left_alone(place: Place) -> Non
     alter(journal, 999)
     before = journal.read_bytes()
     for words in (["show", "last"], ["resume", "last"], ["cancel", "last"], ["events", "last"]):
-        status, _, err = place.say("runs", *words)
+        status, _, err = place.call("runs", *words)
         assert status == 1, err
         assert "journal-newer" in err
         assert "version of symphony that wrote it" in err
-    status, _, err = place.say("runs", "list")
+    status, _, err = place.call("runs", "list")
     assert status == 0
     assert "1 run passed over" in err
     assert journal.read_bytes() == before
@@ -214,8 +189,8 @@ def test_a_run_from_before_there_were_formats_is_taken_over(place: Place) -> Non
         db.execute("DELETE FROM meta WHERE key = 'format'")
         db.execute("DROP TABLE asked")
     db.close()
-    assert place.say("runs", "show", "last")[0] == 0
-    assert place.say("runs", "resume", "last")[0] == 0
+    assert place.call("runs", "show", "last")[0] == 0
+    assert place.call("runs", "resume", "last")[0] == 0
 
 
 def test_a_cache_of_another_version_is_set_aside(place: Place) -> None:
@@ -271,7 +246,7 @@ def test_hostile_files_are_refused_from_the_command_line(place: Place) -> None:
     ended = subprocess.run(
         [sys.executable, "-P", "-c", ALL, *codes],
         cwd=place.folder,
-        env={**os.environ, "SYMPHONY_HOME": str(place.home)},
+        env=place.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=PATIENCE_S,
@@ -288,6 +263,6 @@ def test_hostile_files_are_refused_from_the_command_line(place: Place) -> None:
 
 def test_a_pipe_in_place_of_operators_is_refused(place: Place) -> None:
     os.mkfifo(place.folder / "ops.py")
-    status, _, err = place.say("run", "w.yaml", "--operators", "ops.py")
+    status, _, err = place.call("run", "w.yaml", "--operators", "ops.py")
     assert status == 2
     assert "operators-not-loaded" in err

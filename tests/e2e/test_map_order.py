@@ -2,15 +2,12 @@
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine, kill
+from tests.support.waiting import wait_for
 
 from symphony import Symphony
 from symphony.pit.artifacts.codec import value_of
@@ -20,7 +17,6 @@ from symphony.workflow.documents import format_named
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 60.0
 SECRET = "topsecret-Value/42"
 
 OPERATORS = '''
@@ -173,39 +169,20 @@ outputs:
 KEPT = '{"zip":1,"name":{"y":[{"q":1,"a":2}],"b":null},"age":3}'
 
 
-class Place:
+class Place(CommandLine):
     """A home and a workflow."""
 
     def __init__(self, folder: Path, text: str = FLOW) -> None:
-        self.folder = folder
-        (folder / "operators.py").write_text(OPERATORS, encoding="utf-8")
-        (folder / "below.yaml").write_text(BELOW, encoding="utf-8")
-        (folder / "w.yaml").write_text(text, encoding="utf-8")
-
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words, "--json"],
-            cwd=self.folder,
-            env={**os.environ, "SYMPHONY_HOME": str(self.folder / "home"), "TOKEN": SECRET},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-
-    def said(self, *words: str) -> dict[str, object]:
-        out, err = (process := self.start(*words)).communicate(timeout=PATIENCE_S)
-        assert process.returncode == 0, out.decode() + err.decode()
-        found = json.loads(out)
-        assert isinstance(found, dict)
-        return found
+        super().__init__(folder, TOKEN=SECRET)
+        self.write("operators.py", OPERATORS)
+        self.write("below.yaml", BELOW)
+        self.write("w.yaml", text)
 
     def killed_when(self, file: str, *words: str) -> None:
         """Start a command, and kill it as soon as the file is there."""
         process = self.start(*words)
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until and not (self.folder / file).exists():
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.01)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
+        wait_for(self.folder / file, process)
+        kill(process)
 
 
 def texts(outputs: Mapping[str, object]) -> Iterator[tuple[str, str]]:
@@ -244,19 +221,19 @@ def test_keys_keep_their_order_through_a_run_its_cache_a_kill_and_a_rerun(tmp_pa
     place = Place(tmp_path)
     place.killed_when("waits", "run", "w.yaml", "--operators", "operators.py")
     (tmp_path / "go").touch()
-    resumed = place.said("runs", "resume", "last")
+    resumed = place.json("runs", "resume", "last")
     check(resumed)
-    check(place.said("runs", "show", "last"))
-    check(place.said("run", "w.yaml", "--operators", "operators.py"))  # a kill may lose what was to be cached
-    cached = place.said("run", "w.yaml", "--operators", "operators.py")
+    check(place.json("runs", "show", "last"))
+    check(place.json("run", "w.yaml", "--operators", "operators.py"))  # a kill may lose what was to be cached
+    cached = place.json("run", "w.yaml", "--operators", "operators.py")
     check(cached)
     nodes = cached["nodes"]
     assert isinstance(nodes, dict)
     for name in ("thread", "worker", "many", "each[0]"):
         assert nodes[name]["status"] == "cached"
-    rerun = place.said("runs", "rerun", "last", "--from", "waits")
+    rerun = place.json("runs", "rerun", "last", "--from", "waits")
     check(rerun)
-    check(place.said("run", "w.yaml", "--operators", "operators.py", "--no-cache"))
+    check(place.json("run", "w.yaml", "--operators", "operators.py", "--no-cache"))
     assert set(asyncio.run(kept_rows(tmp_path / "home"))) == {KEPT}
 
 
@@ -267,7 +244,7 @@ def test_keys_keep_their_order_where_they_and_their_values_hold_secrets(tmp_path
     parsed = {"z": f"key {SECRET}", SECRET: {"y": 1, "b": SECRET}, "a": None}
     listed = {"zip": SECRET, "name": parsed, "age": 3}
     for words in (("runs", "resume", "last"), ("runs", "rerun", "last", "--from", "waits")):
-        outputs = place.said(*words)["outputs"]
+        outputs = place.json(*words)["outputs"]
         assert repr(outputs) == repr({"parsed": parsed, "listed": listed, "last": listed})
 
 
@@ -289,7 +266,7 @@ def test_orders_that_other_tools_lost_are_kept(tmp_path: Path) -> None:
     place, values = Place(tmp_path, REPORTED), [*LOST.values()]
     (tmp_path / "values.json").write_text(json.dumps(values), encoding="utf-8")
     for status in ("succeeded", "cached"):
-        result = place.said(
+        result = place.json(
             "run", "w.yaml", "--operators", "operators.py", "--input-file", "values=values.json"
         )
         outputs, nodes = result["outputs"], result["nodes"]
