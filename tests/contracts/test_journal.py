@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.contracts.segmented import added, owned_segment
 
+from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.records import Code, Record
 from symphony.pit.tracker.store.journal import (
     FORMAT,
@@ -75,6 +76,33 @@ def test_a_writer_commits_in_order_and_tells_when_it_is_durable(store: JournalSt
     writer.close()
     assert told == RECORDS
     assert plain(list(store.records())) == plain(RECORDS)
+
+
+def test_what_records_refer_to_is_settled_before_they_are_committed(store: JournalStore) -> None:
+    found: list[int] = []
+    writer = store.writer(lambda _: None, lambda _: None, lambda: found.append(len(list(store.records()))))
+    writer.append(RECORDS[0])
+    writer.close()
+    assert found
+    assert found[0] == 0
+    assert plain(list(store.records())) == plain(RECORDS[:1])
+
+
+def test_what_cannot_be_settled_is_not_committed_nor_what_follows_it(store: JournalStore) -> None:
+    failed: list[JournalFailed] = []
+    full = [SymphonyError("the disk is full", code="storage-full")]
+
+    def settle() -> None:
+        if full:
+            raise full.pop()
+
+    writer = store.writer(lambda _: None, failed.append, settle)
+    for record in RECORDS:
+        writer.append(record)
+        writer.flush()
+    writer.close()
+    assert [error.message for error in failed] == ["the disk is full"]
+    assert list(store.records()) == []
 
 
 def test_whoever_takes_over_fences_the_one_before(tmp_path: Path) -> None:

@@ -378,6 +378,29 @@ def test_a_full_disk_fails_those_that_write_and_keeps_what_was_durable(segment: 
     assert len(plain(first.path)) == len(plain(second.path)) == 2
 
 
+def test_a_run_whose_commit_failed_with_that_of_another_writes_nothing_more(segment: Segment) -> None:
+    first, second = pair(segment)
+    change(
+        segment.path,
+        "CREATE TRIGGER full BEFORE INSERT ON entries WHEN NEW.number = 1 "
+        "BEGIN SELECT RAISE(FAIL, 'disk full'); END",
+    )
+    failed: list[JournalFailed] = []
+    writers = [store.writer(lambda _: None, failed.append) for store in (first, first, second)]
+    with contextlib.closing(sqlite3.connect(segment.path, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")  # the segment waits for this, then the rest is one transaction
+        for writer in writers:
+            writer.append(RECORDS[0])
+            writer.flush()
+    for writer in writers:
+        writer.close()
+    assert len(failed) == 3
+    change(segment.path, "DROP TRIGGER full")
+    with pytest.raises(JournalFailed, match="disk full"):
+        second.commit(ENDED)
+    assert len(plain(first.path)) == len(plain(second.path)) == 2
+
+
 def test_what_cannot_be_encoded_fails_its_own_run_alone(segment: Segment) -> None:
     first, second = pair(segment)
     with pytest.raises(JournalFailed):

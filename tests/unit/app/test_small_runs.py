@@ -11,6 +11,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import RunBusy, Symphony, journals
+from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.journal import JournalFailed
 from symphony.ports.runs import RunStatus
@@ -214,3 +215,20 @@ async def test_events_of_a_run_in_a_segment_are_told_while_it_goes_on_and_after(
     later = [event async for event in handle.events()]
     assert [event.seq for event in live] == [event.seq for event in later] == list(range(1, len(live) + 1))
     assert live[-1].type == "run.finished"
+
+
+async def test_what_a_recorded_result_refers_to_is_kept_from_whoever_collects_garbage(
+    symphony: Symphony, tmp_path: Path
+) -> None:
+    large = "x" * 100_000
+    text = b"{name: w, inputs: {it: {type: string}}, nodes: {a: {operator: debug.value, "
+    text += b"inputs: {value: '${{ inputs.it }}'}}, b: {operator: small.step, after: [a]}, "
+    text += b"ask: {control: approval, message: go?, after: [b]}}, outputs: {got: '${{ a.result }}'}}"
+    handle = await symphony.start(loads(text, "yaml"), {"it": large})
+    assert (await handle.result()).status is RunStatus.WAITING
+    FileArtifacts(tmp_path / "artifacts").collect(min_age_s=0)
+    symphony.runs.answer(handle.run_id, "ask", approved=True)
+    result = await (await symphony.resume(handle.run_id)).result()
+    assert result.status is RunStatus.SUCCEEDED
+    (made,) = FileArtifacts(tmp_path / "artifacts").records()
+    assert {by.run_id for by in made.provenance} == {handle.run_id}

@@ -152,31 +152,32 @@ class Segment:
         inside = list[_Work]()
         settled = {settle: self._failure_of(settle) for settle in {work.settle for work in found}}
         for work in found:
-            outcome[work] = settled[work.settle] or self._failure_of(work.prepare)
+            outcome[work] = work.failed(settled[work.settle] or self._failure_of(work.prepare))
             if outcome[work] is not None:
                 continue
             if work.store.own is None:
                 inside.append(work)
             else:
-                outcome[work] = self._failure_of(work.write_outside)
+                outcome[work] = work.failed(self._failure_of(work.write_outside))
         try:
             if inside:
                 with self._db:
                     self._db.execute("BEGIN IMMEDIATE")
                     for work in inside:
                         try:
+                            outcome[work] = work.store.error
                             work.write(self._db)
                         except Fenced as error:
-                            outcome[work] = error
+                            outcome[work] = work.failed(error)
         except (sqlite3.Error, OSError) as error:
-            outcome |= dict.fromkeys(inside, failure(self.path, error))
+            why = failure(self.path, error)
+            # Those that come after this one go on from what was not written.
+            outcome |= {work: work.failed(why) for work in inside}
         self.commits += 1
         there = [work for work in found if not work.here]
         if there:
             self._post(functools.partial(_tell, there, outcome))
-        for work in found:
-            if work.here:
-                work.done(outcome[work])
+        _tell([work for work in found if work.here], outcome)
 
     def _failure_of(self, write: Callable[[], None]) -> JournalFailed | None:
         """What goes wrong with one run, which others must not suffer for."""
@@ -193,8 +194,12 @@ class Segment:
 
 
 def _tell(works: "Sequence[_Work]", outcome: "Mapping[_Work, JournalFailed | None]") -> None:
+    """Each is told, whatever happens where another is."""
     for work in works:
-        work.done(outcome[work])
+        try:
+            work.done(outcome[work])
+        except Exception:
+            logger.exception("run %s cannot be told of a commit", work.store.run_id)
 
 
 class SegmentStore:
@@ -204,7 +209,8 @@ class SegmentStore:
         self.segment, self.run_id, self.number = segment, run_id, number
         self.path = segment.path.with_name(f"{run_id}.db")
         self.seq = self.size = 0
-        self.failed = False
+        self.error: JournalFailed | None = None
+        """Why a record of the run could not be written: none that comes after it is."""
         self.own: SqliteStore | None = None
         self.beginning: tuple[_Work, ...] = ()
         self._own_lock: RunLock | None = None
@@ -319,7 +325,8 @@ class _Sharing(Buffer):
         if self._buffer or self._waiters:
             records, self._buffer = self._buffer, []
             waiters, self._waiters = self._waiters, []
-            self._shared.put(_Entry(self._shared, records, functools.partial(self._done, records, waiters)))
+            done = functools.partial(self._done, records, waiters)
+            self._shared.put(_Entry(self._shared, records, done, settle=self._settle))
 
     def finish(self, finished: Reached) -> None:
         """Commit what is left, then call `finished` in the thread that commits, whether it failed or not."""
@@ -339,10 +346,16 @@ class _Sharing(Buffer):
 class _Work(ABC):
     """What the segment's thread does for one run."""
 
-    def __init__(self, store: SegmentStore, done: Done, *, here: bool = False) -> None:
-        """`here`: `done` is called in the segment's thread, not posted."""
-        self.store, self.done, self.here = store, done, here
-        self.settle: Settle = nothing
+    def __init__(
+        self, store: SegmentStore, done: Done, *, here: bool = False, settle: Settle = nothing
+    ) -> None:
+        """`here`: `done` is called in the segment's thread, not posted. `settle` comes before the write."""
+        self.store, self.done, self.here, self.settle = store, done, here, settle
+
+    def failed(self, error: JournalFailed | None) -> JournalFailed | None:
+        """Why this cannot be done: by `error`, or since the run's journal has failed before."""
+        self.store.error = self.store.error or error
+        return self.store.error
 
     def prepare(self) -> None:  # noqa: B027  (most have nothing to prepare)
         """What is to be done before the transaction; perhaps the run gets a file of its own."""
@@ -372,8 +385,16 @@ class _Creation(_Work):
 class _Entry(_Work):
     """Records, as one row. After a failure of the run's nothing of it is written any more."""
 
-    def __init__(self, store: SegmentStore, records: list[Record], done: Done, *, here: bool = False) -> None:
-        super().__init__(store, done, here=here)
+    def __init__(
+        self,
+        store: SegmentStore,
+        records: list[Record],
+        done: Done,
+        *,
+        here: bool = False,
+        settle: Settle = nothing,
+    ) -> None:
+        super().__init__(store, done, here=here, settle=settle)
         self._records = records
         self._body: bytes | None = None
 
@@ -382,24 +403,23 @@ class _Entry(_Work):
         if store.own is None and self._records:
             self._body = encode_batch(self._records)
             store.size += len(self._body)
-            if store.size > segments.RUN_BYTES_MAX and not store.failed:
+            if store.size > segments.RUN_BYTES_MAX and store.error is None:
                 store.grow()
 
     def write(self, db: sqlite3.Connection) -> None:
         store = self.store
-        if self._body is None or store.failed:
+        if self._body is None or store.error is not None:
             return
         number, seq = store.number, store.seq + 1
         told = row_sum("heads", number, _FIRST_EPOCH, seq)
         if db.execute(_HEAD, (seq, told, number, _FIRST_EPOCH, seq - 1)).rowcount != 1:
-            store.failed = True
             raise Fenced(f"another process has taken over the run {store.run_id}")
         row = (number, seq, _FIRST_EPOCH, self._body)
         db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (*row, row_sum("entries", *row)))
         store.seq = seq
 
     def write_outside(self) -> None:
-        if self._records and self.store.own is not None and not self.store.failed:
+        if self._records and self.store.own is not None and self.store.error is None:
             self.store.own.commit(self._records)
 
 
@@ -407,6 +427,10 @@ class _Settling(_Work):
     def __init__(self, store: SegmentStore, numbers: Sequence[int]) -> None:
         super().__init__(store, lambda _: None, here=True)
         self._numbers = numbers
+
+    def failed(self, error: JournalFailed | None) -> JournalFailed | None:
+        """No record is lost: what stays asked is found again, and means nothing any more."""
+        return error
 
     def write(self, db: sqlite3.Connection) -> None:
         db.executemany("DELETE FROM requests WHERE id = ?", [(number,) for number in self._numbers])
