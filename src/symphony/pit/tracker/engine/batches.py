@@ -76,7 +76,9 @@ class Batches:
             assert error is not None
             self._transitions.failed(slot, error, self._executor.clock.now_s())
             return True
-        member = self._members[slot] = Member(slot, attempt, self._worth(slot, work))
+        member = self._members[slot] = Member(
+            slot, attempt, self._worth(slot, work), self._executor.clock.now_s()
+        )
         self._gathered.setdefault(work.runs, []).append(member)
         return True
 

@@ -43,6 +43,8 @@ class Member(msgspec.Struct, eq=False):
     slot: int
     attempt: NodeAttempt
     worth: Worth
+    gathered: float
+    """When it was ready, in seconds since the epoch."""
     stopped: bool = False
     key: str | None = None
     seen: Seen = _NO_FILES
@@ -172,13 +174,19 @@ class Batch:
                 member.asks_alone = True
             return
         for member in keyed:
-            member.hit = found.get(member.key or "")
+            member.hit = self._before(member, found.get(member.key or ""))
+
+    def _before(self, member: Member, hit: CacheEntry | None) -> CacheEntry | None:
+        """The hit, unless it was made by one that began beside the member: those run, each for itself."""
+        if hit is not None and hit.run_id == self.executor.run_id and hit.created_at >= member.gathered:
+            return None
+        return hit
 
     def _result(self, member: Member) -> None:
         """The member gets an earlier run's result, or what a call gives."""
         attempt = member.attempt
         if member.asks_alone and member.key is not None:
-            member.hit = self.executor.hits.look([member.key]).get(member.key)
+            member.hit = self._before(member, self.executor.hits.look([member.key]).get(member.key))
         if member.hit is not None:
             taken = self.executor.hits.take(member.hit, attempt)
             member.cached_from = taken.cached_from
