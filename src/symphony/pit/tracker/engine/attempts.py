@@ -5,20 +5,15 @@ import random
 from collections.abc import Callable, Coroutine, Mapping
 
 from symphony.commons.raised import contained
-from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.core.machine import Status
 from symphony.pit.tracker.engine.batches import Batches
-from symphony.pit.tracker.engine.recording import Recorder
-from symphony.pit.tracker.engine.timers import Timers
-from symphony.pit.tracker.engine.transitions import Transitions
-from symphony.pit.tracker.nodes.aside import END, Aside, Deferred
+from symphony.pit.tracker.engine.parts import RunParts
+from symphony.pit.tracker.nodes.aside import END, Deferred
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
-from symphony.pit.tracker.nodes.bindings import Bindings
-from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.threads import DaemonThreads
 from symphony.pit.tracker.nodes.work import Work, retry_delay_s
-from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue, Value
 
@@ -26,32 +21,18 @@ from symphony.ports.values import StoredValue, Value
 class Attempts:
     """Runs slots whose work takes a while; every end is reported before its task ends.
 
-    `alive` tells whether the engine still takes reports; `tell` gets what models write, by node;
-    `bug` gets what a task raises, which never may: its slot would stay unreported for ever.
+    What a task raises is a bug: its slot would stay unreported for ever.
     """
 
-    def __init__(
-        self,
-        machine: Machine,
-        bindings: Bindings,
-        executor: Executor,
-        aside: Aside,
-        recorder: Recorder,
-        transitions: Transitions,
-        timers: Timers,
-        clock: Clock,
-        alive: Callable[[], bool],
-        tell: Callable[[str, str, float], None],
-        bug: Callable[[BaseException], None],
-    ) -> None:
-        self._machine, self._bindings, self._executor = machine, bindings, executor
-        self._aside = aside
-        self._recorder, self._transitions, self._timers = recorder, transitions, timers
-        self._clock, self._alive, self._tell, self._bug = clock, alive, tell, bug
+    def __init__(self, parts: RunParts) -> None:
+        self._machine, self._bindings, self._executor = parts.machine, parts.bindings, parts.executor
+        self._aside, self._recorder, self._transitions = parts.aside, parts.recorder, parts.transitions
+        self._timers, self._clock = parts.timers, parts.clock
+        self._alive, self._tell, self._bug = parts.alive, parts.tell, parts.bug
         self._loop = asyncio.get_running_loop()
-        self._pool = DaemonThreads(executor.threads, "symphony-op")
+        self._pool = DaemonThreads(parts.executor.threads, "symphony-op")
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._batches = Batches(machine, bindings, executor, transitions, self._pool, bug)
+        self._batches = Batches(parts, self._pool)
         self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
         self._ended: set[asyncio.Task[None]] = set()  # such ones that are about to end
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn

@@ -9,16 +9,13 @@ import asyncio
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor as Pool
 from functools import partial
 
-from symphony.pit.tracker.core.machine import Machine
-from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
 from symphony.pit.tracker.nodes.batch import Batch, Member
-from symphony.pit.tracker.nodes.bindings import Bindings
-from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.measures import SAMPLES_MIN, SLOW_BATCH_S, SLOW_S, Pace, Worth
 from symphony.pit.tracker.nodes.reading import reads_files
@@ -28,22 +25,11 @@ from symphony.ports.values import ArtifactRef
 
 
 class Batches:
-    """Runs slots whose operators are short. Use from the run's loop.
+    """Runs slots whose operators are short, in `pool`. Use from the run's loop."""
 
-    `alive` tells whether the engine still takes reports, `bug` gets what never may be raised.
-    """
-
-    def __init__(
-        self,
-        machine: Machine,
-        bindings: Bindings,
-        executor: Executor,
-        transitions: Transitions,
-        pool: Pool,
-        bug: Callable[[BaseException], None],
-    ) -> None:
-        self._machine, self._bindings, self._executor = machine, bindings, executor
-        self._transitions, self._pool, self._bug = transitions, pool, bug
+    def __init__(self, parts: RunParts, pool: Pool) -> None:
+        self._machine, self._bindings, self._executor = parts.machine, parts.bindings, parts.executor
+        self._transitions, self._pool, self._bug = parts.transitions, pool, parts.bug
         self._loop = asyncio.get_running_loop()
         self._members: dict[int, Member] = {}
         self._gathered: dict[str, list[Member]] = {}  # by operator

@@ -1,21 +1,20 @@
 """What the engine decides itself, without an operator: fan-outs, branches and merges."""
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.core.structure import APPROVED, REJECTED
-from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import Finished
-from symphony.pit.tracker.nodes.bindings import Bindings, same, truth
+from symphony.pit.tracker.nodes.bindings import same, truth
 from symphony.pit.tracker.nodes.work import Work
-from symphony.ports.clock import Clock
 from symphony.workflow.expressions import Template
 
 
 class Steering:
     """Control nodes and fan-outs. What is raised here fails the slot for good."""
 
-    def __init__(self, replay: Replay, bindings: Bindings, transitions: Transitions, clock: Clock) -> None:
-        self._replay, self._bindings, self._transitions, self._clock = replay, bindings, transitions, clock
+    def __init__(self, parts: RunParts) -> None:
+        self._replay, self._bindings = parts.replay, parts.bindings
+        self._transitions, self._clock = parts.transitions, parts.clock
 
     def expand(self, slot: int, template: Template) -> None:
         """Make the slot a fan-out over the list that `template` gives."""

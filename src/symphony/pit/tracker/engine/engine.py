@@ -21,6 +21,7 @@ from symphony.pit.tracker.engine.branching import Steering
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.engine.inline import Inline
 from symphony.pit.tracker.engine.nesting import Nesting
+from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.recovery import go_on, recover
 from symphony.pit.tracker.engine.reuse import Anew, Result, reusable
@@ -169,28 +170,25 @@ class Engine:
         self._transitions = Transitions(
             self.machine, self._bindings, self._executor, self._recorder, self.clock, self._aside
         )
-        replay, bindings, transitions, clock = self.replay, self._bindings, self._transitions, self.clock
-        self._timers = Timers(clock, self._bug)
-        self._steering = Steering(replay, bindings, transitions, clock)
-        self._nesting = Nesting(replay, bindings, transitions, self._timers, clock, self.job.cwd)
-        self._waits = Waits(replay, bindings, transitions, self._timers, clock, self._answers)
-        self._attempts = Attempts(
-            self.machine,
-            bindings,
-            self._executor,
-            self._aside,
-            self._recorder,
-            transitions,
-            self._timers,
-            clock,
-            self._going,
-            self.feed.tell,
-            self._bug,
+        parts = RunParts(
+            replay=self.replay,
+            bindings=self._bindings,
+            executor=self._executor,
+            aside=self._aside,
+            recorder=self._recorder,
+            transitions=self._transitions,
+            timers=Timers(self.clock, self._bug),
+            clock=self.clock,
+            alive=self._going,
+            tell=self.feed.tell,
+            bug=self._bug,
         )
-        transitions.defer = self._attempts.defer
-        self._inline = Inline(
-            self.machine, bindings, self._executor, transitions, clock, self._attempts.store
-        )
+        self._steering = Steering(parts)
+        self._nesting = Nesting(parts, self.job.cwd)
+        self._waits = Waits(parts, self._answers)
+        self._attempts = Attempts(parts)
+        self._transitions.defer = self._attempts.defer
+        self._inline = Inline(parts, self._attempts.store)
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
         self._reuse = self._store.reuse()

@@ -10,16 +10,12 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.forks import GENERATION, end_copy
 from symphony.commons.raised import contained
 from symphony.pit.artifacts.codec import encode_plain, encode_value
-from symphony.pit.tracker.core.machine import Machine
-from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
-from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
-from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.work import Work
-from symphony.ports.clock import Clock
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import HOLDERS, ports_of
 
@@ -35,17 +31,14 @@ class Inline:
 
     def __init__(
         self,
-        machine: Machine,
-        bindings: Bindings,
-        executor: Executor,
-        transitions: Transitions,
-        clock: Clock,
+        parts: RunParts,
         store: "Callable[[int, Work, Mapping[str, StoredValue], Mapping[str, Value], float], None]",
     ) -> None:
         self._store = store
-        self._machine, self._bindings, self._executor = machine, bindings, executor
-        self._transitions, self._now, self._inputs = transitions, clock.now_s, bindings.inputs
-        self._gave, self._checked = transitions.gave, executor.store.checked
+        self._machine, self._bindings, self._transitions = parts.machine, parts.bindings, parts.transitions
+        executor = self._executor = parts.executor
+        self._now, self._inputs = parts.clock.now_s, parts.bindings.inputs
+        self._gave, self._checked = parts.transitions.gave, executor.store.checked
         self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
 
     def run(self, slot: int, work: Work) -> None:

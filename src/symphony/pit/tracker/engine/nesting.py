@@ -4,16 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.core.machine import Frame, Machine, Status
-from symphony.pit.tracker.core.replay import Replay
-from symphony.pit.tracker.engine.timers import Timers
-from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.core.machine import Frame, Status
+from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import Finished
-from symphony.pit.tracker.nodes.bindings import Bindings, truth
+from symphony.pit.tracker.nodes.bindings import truth
 from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import Loop, Work
-from symphony.ports.clock import Clock
 from symphony.ports.values import StoredValue
 from symphony.workflow.expressions import Template
 from symphony.workflow.inputs import bind_inputs
@@ -26,18 +23,10 @@ class Nesting:
     What is raised here fails the slot. `cwd` is where `path` inputs resolve.
     """
 
-    def __init__(
-        self,
-        replay: Replay,
-        bindings: Bindings,
-        transitions: Transitions,
-        timers: Timers,
-        clock: Clock,
-        cwd: Path,
-    ) -> None:
-        self._replay, self._bindings, self._transitions = replay, bindings, transitions
-        self._timers, self._clock, self._cwd = timers, clock, cwd
-        self._machine: Machine = replay.machine
+    def __init__(self, parts: RunParts, cwd: Path) -> None:
+        self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings
+        self._transitions, self._timers, self._clock = parts.transitions, parts.timers, parts.clock
+        self._cwd = cwd
         self._late: set[int] = set()  # loops whose time ended between two rounds
 
     def begin(self, slot: int, work: Work) -> None:

@@ -6,18 +6,14 @@ from datetime import UTC, datetime
 from symphony.commons import moments
 from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.core.machine import Machine, Status
+from symphony.pit.tracker.core.machine import Status
 from symphony.pit.tracker.core.names import folded
-from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.core.structure import answered
-from symphony.pit.tracker.engine.timers import Timers
-from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import Finished
-from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import Delay, Work
 from symphony.pit.tracker.store.journal import Request
-from symphony.ports.clock import Clock
 from symphony.workflow.expressions import Template, as_text
 
 
@@ -31,18 +27,10 @@ class Waits:
     `answers` are those given before anybody asked, by node.
     """
 
-    def __init__(
-        self,
-        replay: Replay,
-        bindings: Bindings,
-        transitions: Transitions,
-        timers: Timers,
-        clock: Clock,
-        answers: Mapping[str, Request],
-    ) -> None:
-        self._replay, self._bindings, self._transitions = replay, bindings, transitions
-        self._timers, self._clock, self._answers = timers, clock, answers
-        self._machine: Machine = replay.machine
+    def __init__(self, parts: RunParts, answers: Mapping[str, Request]) -> None:
+        self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings
+        self._transitions, self._timers, self._clock = parts.transitions, parts.timers, parts.clock
+        self._answers = answers
 
     def delay(self, slot: int, work: Work, delay: Delay) -> None:
         """Wait, or go on waiting after a restart."""

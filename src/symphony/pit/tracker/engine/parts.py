@@ -1,0 +1,40 @@
+"""What those who carry a run forward share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from symphony.pit.tracker.core.machine import Machine
+from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.engine.recording import Recorder
+from symphony.pit.tracker.engine.timers import Timers
+from symphony.pit.tracker.engine.transitions import Transitions
+from symphony.pit.tracker.nodes.aside import Aside
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.ports.clock import Clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunParts:
+    """The parts of one run in this process. They need its loop.
+
+    `alive` tells whether the engine still takes reports; `tell` gets what models write: node, text,
+    epoch seconds; `bug` gets an error that nobody else could report, and ends the run.
+    """
+
+    replay: Replay
+    bindings: Bindings
+    executor: Executor
+    aside: Aside
+    recorder: Recorder
+    transitions: Transitions
+    timers: Timers
+    clock: Clock
+    alive: Callable[[], bool]
+    tell: Callable[[str, str, float], None]
+    bug: Callable[[BaseException], None]
+
+    @property
+    def machine(self) -> Machine:
+        """The machine that the replay feeds."""
+        return self.replay.machine
