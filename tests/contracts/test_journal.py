@@ -27,6 +27,7 @@ from symphony.pit.tracker.store.journal import (
     is_asked,
     read_all,
     read_meta,
+    read_run,
     request,
 )
 
@@ -115,6 +116,22 @@ def test_whoever_takes_over_fences_the_one_before(tmp_path: Path) -> None:
     assert plain([record for _, record in read_all(path)]) == plain(RECORDS)
     first.close()
     second.close()
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not tell its locks")
+def test_who_reads_a_journal_leaves_the_locks_of_its_writer_in_the_same_process(tmp_path: Path) -> None:
+    store = SqliteStore.create(tmp_path / "r1.db", META)
+    store.commit(RECORDS)
+    index = str((tmp_path / "r1.db-shm").stat().st_ino)
+
+    def held() -> list[str]:
+        return [line for line in Path("/proc/locks").read_text().splitlines() if f":{index} " in line]
+
+    before = held()
+    assert before
+    read_run(store.path)
+    assert len(held()) == len(before)
+    store.close()
 
 
 def test_meta_data_and_requests_reach_other_processes(tmp_path: Path) -> None:

@@ -280,6 +280,34 @@ def test_a_segment_that_cannot_be_read_is_listed_told_and_given_up_as_one(tmp_pa
     assert runs.ids() == ["r3"]
 
 
+def test_a_segment_whose_write_ahead_log_is_broken_is_told_and_left_as_it_is(
+    segment: Segment, tmp_path: Path
+) -> None:
+    first, second = pair(segment)
+    for _ in range(6):
+        first.commit(RECORDS[1:])
+        second.commit(RECORDS[1:])
+    kept = Runs(tmp_path / "kept", SystemClock(), lambda _: None)
+    copy = kept.journal_path(segment.path.stem)
+    copy.parent.mkdir(parents=True)
+    log = segment.path.with_name(f"{segment.path.name}-wal").read_bytes()
+    shutil.copy(segment.path, copy)  # as a killed process leaves them
+    broken = copy.with_name(f"{copy.name}-wal")
+    size = 24 + 4096
+    for frame in range((len(log) - 32) // size // 2):
+        at = 32 + frame * size + 40
+        broken.write_bytes(log[:at] + bytes([log[at] ^ 1]) + log[at + 1 :])
+        copy.with_name(f"{copy.name}-shm").unlink(missing_ok=True)
+        before = broken.read_bytes()
+        assert kept.ids() == [segment.path.stem]
+        for act in (read_run, SqliteStore.own, lambda path: request(path, Request(kind="cancel"))):
+            with pytest.raises(JournalDamaged, match="write-ahead log"):
+                act(kept.journal_path("r2"))
+        with contextlib.suppress(JournalDamaged):  # unless no trace of the run is in what is whole
+            remove(kept.journal_path("r2"))
+        assert broken.read_bytes() == before
+
+
 def test_a_segment_whose_list_of_runs_is_short_is_told(segment: Segment) -> None:
     pair(segment)
     change(segment.path, "DELETE FROM runs WHERE number = 2")

@@ -8,19 +8,18 @@ when they are taken over.
 
 import os
 import sqlite3
-import struct
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SerializationFailed, SymphonyError
-from symphony.commons.filesystem import open_regular, sync_directory
+from symphony.commons.filesystem import sync_directory
 from symphony.pit.tracker.core.records import Record, decode_batch
+from symphony.pit.tracker.store.log_frames import SOUND_LOGS
 from symphony.workflow.files import WorkflowInvalid
 
 FORMAT = 3
@@ -46,9 +45,7 @@ _UNREADABLE = (
     AttributeError, AssertionError, ArithmeticError, RuntimeError,
 )  # fmt: skip
 """What decoding raises on bytes that are not what they should be."""
-_WAL_HEADER, _FRAME_HEADER = 32, 24
 PAGE_BYTES = 4096
-_PAGES = frozenset(512 << shift for shift in range(8))
 _VERSIONS, _WITH_LOG = slice(18, 20), b"\x02\x02"  # https://www.sqlite.org/fileformat.html, 1.3.3
 Found = TypeVar("Found")
 
@@ -239,8 +236,13 @@ def checked(path: Path, db: sqlite3.Connection) -> None:
     ((found, *_),) = db.execute("PRAGMA quick_check(1)").fetchall()
     if found != "ok":
         raise damaged(path, str(found).replace("\n", " "))
-    if why := _log_damage(path):
-        raise damaged(path, why)
+    check_log(path)
+
+
+def check_log(path: Path) -> None:
+    """Raises JournalDamaged if the write-ahead log of this file is broken in its middle."""
+    if SOUND_LOGS.broken(path):
+        raise damaged(path, "its write-ahead log is broken in the middle")
 
 
 def rows(path: Path, db: sqlite3.Connection, table: str, where: str = "") -> Iterator[tuple[object, ...]]:
@@ -316,50 +318,3 @@ def _summed(db: sqlite3.Connection, table: str) -> bool:
 
 def _columns(db: sqlite3.Connection, table: str) -> list[str]:
     return [str(row[1]) for row in db.execute(f"PRAGMA table_info({table})")]
-
-
-def _log_damage(path: Path) -> str | None:
-    """What is wrong with the write-ahead log that `path` has, if anything is.
-
-    SQLite takes a log up to the first frame whose checksum is wrong, as a power cut leaves it. Each
-    commit is synced before the next begins: if two stand behind that frame, they were once durable.
-    Call it within a transaction, so that SQLite has read the log.
-    """
-    try:
-        with open_regular(path.with_name(f"{path.name}-wal")) as log:
-            head = log.read(_WAL_HEADER)
-            commits = _commits(log, head) if len(head) == _WAL_HEADER else []
-            log.seek(0)
-            again = log.read(_WAL_HEADER)
-        with open_regular(path.with_name(f"{path.name}-shm")) as index:
-            (valid,) = struct.unpack_from("=I", index.read(48), 16)
-    except (OSError, struct.error):
-        return None
-    if again == head and sum(number > valid for number in commits) >= 2:
-        return "its write-ahead log is broken in the middle"
-    return None
-
-
-def _commits(log: BinaryIO, head: bytes) -> list[int]:
-    """The numbers, from 1, of the frames that end a transaction, of the log's current generation."""
-    size = struct.unpack_from(">I", head, 8)[0]
-    if size not in _PAGES:
-        size = PAGE_BYTES
-    frames = list[bytes]()
-    while len(frame := log.read(_FRAME_HEADER)) == _FRAME_HEADER:
-        frames.append(frame)
-        log.seek(size, os.SEEK_CUR)
-    if not frames:
-        return []
-    # Frames with another salt than an intact head are left over from an earlier generation.
-    salt = head[16:24] if _intact(head) else Counter(frame[8:16] for frame in frames).most_common(1)[0][0]
-    return [n for n, frame in enumerate(frames, 1) if frame[8:16] == salt and frame[4:8] != bytes(4)]
-
-
-def _intact(head: bytes) -> bool:
-    order = ">" if head[3] & 1 else "<"
-    first = second = 0
-    for one, other in struct.iter_unpack(f"{order}II", head[:24]):
-        first = (first + one + second) & 0xFFFFFFFF
-        second = (second + other + first) & 0xFFFFFFFF
-    return struct.pack(">II", first, second) == head[24:]

@@ -10,6 +10,7 @@ runs of the segment are not touched. An earlier version sees in a segment a jour
 In one segment are at most `RUNS_MAX` runs, each of at most `RUN_BYTES_MAX`: a run that grows is moved.
 """
 
+import functools
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -24,6 +25,7 @@ from symphony.pit.tracker.store.journal_rows import (
     JournalFailed,
     blank,
     check_later,
+    check_log,
     connect,
     damaged,
     failure,
@@ -87,6 +89,7 @@ def names(segment: Path) -> dict[str, int]:
     def look(db: sqlite3.Connection) -> dict[str, int]:
         found = {str(run): int(number) for run, number in db.execute("SELECT run, number FROM runs")}
         heads = {number for (number,) in db.execute("SELECT number FROM heads")}
+        check_log(segment)
         if heads != set(found.values()):
             raise damaged(segment, "some of its runs are missing")
         return found
@@ -139,7 +142,7 @@ def _place(path: Path, unread: list[JournalFailed]) -> Place | None:
     found.sort(key=lambda segment: segment.stem.removeprefix(PREFIX) > path.stem)
     for segment in found:
         try:
-            number = looked(segment, lambda db: _number(db, path.stem), _reading)
+            number = looked(segment, functools.partial(_number, segment, path.stem), _reading)
         except JournalFailed as error:
             if segment.exists():  # else its last run was deleted just now
                 unread.append(error)
@@ -149,9 +152,13 @@ def _place(path: Path, unread: list[JournalFailed]) -> Place | None:
     return None
 
 
-def _number(db: sqlite3.Connection, run_id: str) -> int | None:
+def _number(segment: Path, run_id: str, db: sqlite3.Connection) -> int | None:
+    """The number of a run; None if it is not there. Raises JournalDamaged where that cannot be said."""
     row = db.execute("SELECT number FROM runs WHERE run = ?", (run_id,)).fetchone()
-    return None if row is None else int(row[0])
+    if row is None:
+        check_log(segment)
+        return None
+    return int(row[0])
 
 
 def lifted(path: Path) -> sqlite3.Connection | None:
@@ -166,7 +173,12 @@ def lifted(path: Path) -> sqlite3.Connection | None:
     if place is None:
         return None
     with _telling(path, place):
-        return looked(place.segment, lambda db: lift(path, db, place.number), _reading)
+
+        def look(db: sqlite3.Connection) -> sqlite3.Connection | None:
+            check_log(place.segment)
+            return lift(path, db, place.number)
+
+        return looked(place.segment, look, _reading)
 
 
 def lift(path: Path, db: sqlite3.Connection, number: int) -> sqlite3.Connection | None:
@@ -227,7 +239,7 @@ def move_out(path: Path) -> bool:
     if place is None:
         return False
     segment, number = place
-    with _telling(path, place), closing(connect(segment)) as db, journal_errors(path):
+    with _telling(path, place), closing(_writable(segment)) as db, journal_errors(path):
         db.execute("PRAGMA synchronous=FULL")
         with db:
             db.execute("BEGIN IMMEDIATE")
@@ -259,7 +271,7 @@ def ask(path: Path, body: bytes) -> int | None:
     if place is None:
         return None
     segment, number = place
-    with _telling(path, place), closing(connect(segment)) as db, journal_errors(path), db:
+    with _telling(path, place), closing(_writable(segment)) as db, journal_errors(path), db:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("BEGIN IMMEDIATE")
         if db.execute("SELECT 1 FROM heads WHERE number = ?", (number,)).fetchone() is None:
@@ -278,7 +290,7 @@ def erase(path: Path) -> Path | None:
     place = _place(path, [])
     if place is None:
         return None
-    with closing(connect(place.segment)) as db, journal_errors(path):
+    with closing(_writable(place.segment)) as db, journal_errors(path):
         db.execute("PRAGMA synchronous=FULL")
         db.execute("PRAGMA secure_delete=ON")
         _erase(db, place.number)
@@ -290,6 +302,15 @@ def _erase(db: sqlite3.Connection, number: int) -> None:
         db.execute("BEGIN IMMEDIATE")
         for table in ("requests", "entries", "heads", "runs"):
             db.execute(f"DELETE FROM {table} WHERE number = ?", (number,))  # noqa: S608  (constants)
+
+
+def _writable(segment: Path) -> sqlite3.Connection:
+    """A connection that may write. Raises JournalFailed.
+
+    One that is closed folds the log into the file: a broken one is left as it is.
+    """
+    check_log(segment)
+    return connect(segment)
 
 
 def examine(segment: Path) -> None:
