@@ -30,7 +30,7 @@ from symphony.pit.tracker.store.journal import (
     remove,
     request,
 )
-from symphony.pit.tracker.store.journal_rows import put_meta
+from symphony.pit.tracker.store.journal_rows import connect, leave_log, put_meta
 from symphony.pit.tracker.store.locks import RunBusy
 from symphony.pit.tracker.store.runs import RunNotFound, Runs
 from symphony.pit.tracker.store.sharing import Segment, SegmentStore
@@ -349,6 +349,39 @@ def test_a_closed_segment_is_one_file_and_reading_it_changes_nothing(tmp_path: P
     assert [one.status for one in runs.list()] == [RunStatus.INTERRUPTED, RunStatus.SUCCEEDED]
     segments.examine(segment.path)
     assert contents(tmp_path / "journal") == before
+
+
+def test_a_kill_while_something_is_deleted_from_a_closed_segment_hides_no_run(
+    tmp_path: Path, runs: Runs
+) -> None:
+    with owned_segment(tmp_path) as segment:
+        pair(segment)
+    kept = Runs(tmp_path / "kept", SystemClock(), lambda _: None)
+    copy = kept.journal_path(segment.path.stem)
+    copy.parent.mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(segment.path, isolation_level=None)) as db:
+        db.executescript("PRAGMA synchronous=OFF; PRAGMA cache_spill=OFF; BEGIN IMMEDIATE;")
+        for table in ("runs", "heads", "entries"):
+            db.execute(f"DELETE FROM {table} WHERE number = 2")
+        for end in (".db", ".db-journal"):  # as a killed process leaves them
+            shutil.copy(segment.path.with_suffix(end), copy.with_suffix(end))
+        db.execute("ROLLBACK")
+    assert copy.with_suffix(".db-journal").stat().st_size
+    segments.examine(copy)
+    assert kept.ids() == ["r2", "r1"]
+    assert plain(kept.journal_path("r2")) == [list(one) for one in RECORDS]
+
+
+def test_a_file_becomes_the_only_one_without_another_that_a_kill_would_leave(tmp_path: Path) -> None:
+    path = tmp_path / "segment-0.db"
+    path.write_bytes(segments.new_segment())  # a file with a log, as it is while runs go on
+    with contextlib.closing(connect(path)) as db:
+        with db:
+            db.execute("INSERT INTO runs VALUES (1, 'r1', x'80', 0)")
+        leave_log(db)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("memory",)
+    assert set(contents(tmp_path)) == {path.name}
+    assert path.read_bytes()[18:20] == b"\x01\x01"  # no log belongs to it any more
 
 
 def test_what_is_deleted_is_gone_from_the_file_and_an_empty_segment_from_the_folder(

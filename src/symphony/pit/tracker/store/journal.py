@@ -38,6 +38,7 @@ from symphony.pit.tracker.store.journal_rows import (
     damaged,
     failure,
     journal_errors,
+    leave_log,
     looked,
     meta_rows,
     packed,
@@ -307,7 +308,7 @@ class SqliteStore:
                 self._asked.close()
             if self._ended:
                 with contextlib.suppress(sqlite3.Error):  # somebody reads it: it stays as it is
-                    self._db.executescript("PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE;")
+                    leave_log(self._db)
                 self._ended = False
             self._db.close()
 

@@ -9,7 +9,7 @@ when they are taken over.
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -112,14 +112,42 @@ def journal_errors(path: Path) -> Iterator[None]:
 
 def connect(path: Path, *, read_only: bool = False, quiet: bool = False) -> sqlite3.Connection:
     """A connection to a journal that exists; a `quiet` one makes no file beside it. Raises JournalFailed."""
-    uri = path.absolute().as_uri() + ("?mode=ro" if read_only else "?mode=rw")
+    uri = path.absolute().as_uri()
     quiet = quiet or not os.access(path.parent, os.W_OK)
-    if read_only and quiet and not path.with_name(f"{path.name}-wal").exists():
-        uri += "&immutable=1"  # SQLite would want to write beside it, and nobody writes just now
+    if read_only:
+        _undo(path)
+    if read_only and quiet and not _writes(path):
+        uri += "?mode=ro&immutable=1"  # SQLite would want to write beside it, and nobody writes just now
+    else:
+        uri += "?mode=ro" if read_only else "?mode=rw"
     try:
         return sqlite3.connect(uri, uri=True, timeout=10, check_same_thread=False)
     except sqlite3.Error as error:
         raise failure(path, error) from error
+
+
+def leave_log(db: sqlite3.Connection) -> None:
+    """Let the file be all there is: fold the write-ahead log in, and have nobody who reads make one.
+
+    SQLite keeps in memory what would undo that. In a file it would be in the way of readers if this
+    process were killed, and what is written lies within the first sector. Raises sqlite3.Error if
+    somebody reads it.
+    """
+    db.executescript("PRAGMA busy_timeout=0; PRAGMA journal_mode=MEMORY;")
+
+
+def _undo(path: Path) -> None:
+    """Undo what somebody was writing who was killed, if he had no write-ahead log: readers may not."""
+    if path.with_name(f"{path.name}-journal").exists():
+        with suppress(sqlite3.Error):
+            db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
+            with closing(db):
+                db.execute("SELECT count(*) FROM sqlite_master")
+
+
+def _writes(path: Path) -> bool:
+    """Does somebody write the file, or was killed while he did?"""
+    return any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
 
 
 @contextmanager
@@ -161,7 +189,7 @@ def looked(path: Path, look: Callable[[sqlite3.Connection], Found], opening: Ope
 
 def _untouched(path: Path) -> tuple[int, int, int] | None:
     """Which file it is and how it stands, if nobody writes it, and nobody was killed while he did."""
-    if any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal")):
+    if _writes(path):
         return None
     try:
         found = path.stat()

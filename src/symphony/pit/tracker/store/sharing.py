@@ -24,7 +24,14 @@ from symphony.commons.filesystem import make_private
 from symphony.pit.tracker.core.records import Record, encode_batch
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.journal import Request, RunMeta, SqliteStore, read_run
-from symphony.pit.tracker.store.journal_rows import Fenced, JournalFailed, connect, failure, write_new
+from symphony.pit.tracker.store.journal_rows import (
+    Fenced,
+    JournalFailed,
+    connect,
+    failure,
+    leave_log,
+    write_new,
+)
 from symphony.pit.tracker.store.locks import RunBusy, RunLock, SegmentLock
 from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, Reached, Settle, nothing
 
@@ -124,7 +131,7 @@ class Segment:
         if self._reading is not None:
             self._reading.close()
         with contextlib.suppress(sqlite3.Error):  # somebody reads it: it stays as it is
-            self._db.executescript("PRAGMA busy_timeout=0; PRAGMA journal_mode=DELETE;")
+            leave_log(self._db)
         self._db.close()
         self.lock.release()
 
