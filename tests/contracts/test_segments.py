@@ -177,6 +177,23 @@ def test_a_run_that_grows_gets_a_file_of_its_own(segment: Segment, runs: Runs) -
     assert not runs.lock("r1").held()
 
 
+def test_a_run_that_grows_keeps_all_that_is_recorded_at_once_in_order(segment: Segment) -> None:
+    first, second = pair(segment)
+    failed: list[JournalFailed] = []
+    writer = first.writer(lambda _: None, failed.append)
+    large: Record = (Code.FINISHED, 1, 2.0, 1.5, bytes(segments.RUN_BYTES_MAX), None, None)
+    with contextlib.closing(sqlite3.connect(segment.path, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")  # the segment waits for this, then the rest is written at once
+        second.writer(lambda _: None, failed.append).flush()
+        for record in (RECORDS[1], large, ENDED[0]):
+            writer.append(record)
+            writer.flush()
+    writer.close()
+    assert failed == []
+    assert plain(first.path) == [list(one) for one in [*RECORDS, RECORDS[1], large, ENDED[0]]]
+    assert first.path.exists()
+
+
 def test_a_run_that_somebody_asks_for_just_now_stays_in_its_segment(segment: Segment, runs: Runs) -> None:
     first, _ = pair(segment)
     asking = runs.lock("r1")

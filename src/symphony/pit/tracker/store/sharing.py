@@ -160,6 +160,12 @@ class Segment:
         settled = {settle: self._failure_of(settle) for settle in {work.settle for work in found}}
         for work in found:
             outcome[work] = work.failed(settled[work.settle] or self._failure_of(work.prepare))
+        # What a run has recorded stays in order: all of it that is at hand goes the same way.
+        for store in {work.store for work in found}:
+            if store.crowded:
+                store.grow()
+        for work in found:
+            outcome[work] = outcome[work] or work.failed(None)
             if outcome[work] is not None:
                 continue
             if work.store.own is None:
@@ -216,6 +222,8 @@ class SegmentStore:
         self.segment, self.run_id, self.number = segment, run_id, number
         self.path = segment.path.with_name(f"{run_id}.db")
         self.seq = self.size = 0
+        self.made = False
+        """Is the run in the segment?"""
         self.error: JournalFailed | None = None
         """Why a record of the run could not be written: none that comes after it is."""
         self.own: SqliteStore | None = None
@@ -304,6 +312,11 @@ class SegmentStore:
             self._own_lock.release()
             self._own_lock = None
 
+    @property
+    def crowded(self) -> bool:
+        """Is the run too large for the segment that it is in?"""
+        return self.made and self.own is None and self.error is None and self.size > segments.RUN_BYTES_MAX
+
     def grow(self) -> None:
         """Give the run a file of its own, if nobody asks for the run just now and there is room."""
         path, lock = self.segment.own_file(self.run_id)
@@ -365,7 +378,7 @@ class _Work(ABC):
         return self.store.error
 
     def prepare(self) -> None:  # noqa: B027  (most have nothing to prepare)
-        """What is to be done before the transaction; perhaps the run gets a file of its own."""
+        """What is to be done before the transaction."""
 
     @abstractmethod
     def write(self, db: sqlite3.Connection) -> None:
@@ -386,7 +399,8 @@ class _Creation(_Work):
         db.execute("INSERT INTO runs VALUES (?, ?, ?, ?)", (number, run_id, body, told))
         told = row_sum("heads", number, _FIRST_EPOCH, 0)
         db.execute("INSERT INTO heads VALUES (?, ?, 0, ?)", (number, _FIRST_EPOCH, told))
-        self.store.size = len(body)
+        self.store.size += len(body)
+        self.store.made = True
 
 
 class _Entry(_Work):
@@ -410,8 +424,6 @@ class _Entry(_Work):
         if store.own is None and self._records:
             self._body = encode_batch(self._records)
             store.size += len(self._body)
-            if store.size > segments.RUN_BYTES_MAX and store.error is None:
-                store.grow()
 
     def write(self, db: sqlite3.Connection) -> None:
         store = self.store
