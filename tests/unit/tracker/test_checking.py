@@ -9,7 +9,7 @@ import pytest
 from symphony import operator
 from symphony.app import Symphony
 from symphony.pit.tracker.nodes.checking import Checked, check_inputs
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import ModelWork
 from symphony.ports.runs import RunResult
 from symphony.ports.values import StoredValue
 from symphony.workflow import loads
@@ -78,8 +78,8 @@ def test_a_list_that_all_elements_share_is_checked_once() -> None:
 
     shared, others = list(range(100)), [list(range(100)) for _ in range(20)]
     checked = Checked()
-    work = Work(name="n", node=loads("name: w\nnodes: {n: {operator: debug.value}}", "yaml").nodes["n"],
-                inputs={}, input_checks={"all": check})  # fmt: skip
+    node = loads("name: w\nnodes: {n: {operator: debug.value}}", "yaml").nodes["n"]
+    work = ModelWork(name="n", node=node, inputs={}, input_checks={"all": check}, model="m")  # fmt: skip
     for _ in range(50):
         check_inputs(work, {"all": shared}, checked)
     assert calls == 1

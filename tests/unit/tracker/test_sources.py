@@ -9,7 +9,7 @@ from symphony.pit.tracker.nodes.sources import (
     Rendered,
     Source,
 )
-from symphony.pit.tracker.nodes.work import works_of
+from symphony.pit.tracker.nodes.works import works_of
 from symphony.ports.values import Value
 from symphony.sdk import Operator, operator
 from symphony.workflow import loads

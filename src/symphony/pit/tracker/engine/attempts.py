@@ -13,7 +13,7 @@ from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.threads import DaemonThreads
-from symphony.pit.tracker.nodes.work import Work, retry_delay_s
+from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, retry_delay_s
 from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue, Value
 
@@ -59,7 +59,7 @@ class Attempts:
         """The slots with an attempt under way."""
         return [*self._tasks, *self._batches.slots]
 
-    def gather(self, slot: int, work: Work) -> None:
+    def gather(self, slot: int, work: OperatorWork) -> None:
         """Begin an attempt of a short operator with the next batch, or alone if it does not suit one."""
         try:
             suits = self._batches.add(slot, work)
@@ -76,7 +76,7 @@ class Attempts:
         """What has gathered begins."""
         self._batches.flush()
 
-    def launch(self, slot: int, work: Work) -> None:
+    def launch(self, slot: int, work: CallWork) -> None:
         """Begin an attempt in a task of its own."""
         attempt = self._machine.attempts[slot]
         self._transitions.started(slot, attempt)
@@ -85,7 +85,7 @@ class Attempts:
     def store(
         self,
         slot: int,
-        work: Work,
+        work: CallWork,
         inputs: Mapping[str, StoredValue],
         returned: Mapping[str, Value],
         started: float,
@@ -191,10 +191,10 @@ class Attempts:
         """Let the threads go: a stuck one must not hold the run."""
         self._pool.shutdown()
 
-    async def _execute(self, slot: int, work: Work, attempt: int) -> None:
+    async def _execute(self, slot: int, work: CallWork, attempt: int) -> None:
         self._unbegun.discard(slot)
         started = self._clock.now_s()
-        meter = None if work.model is None else self._meter(self._machine.name(slot))
+        meter = self._meter(self._machine.name(slot)) if isinstance(work, ModelWork) else None
         try:
             if work.barrier:
                 await self._recorder.durable()
@@ -215,7 +215,7 @@ class Attempts:
     async def _store(
         self,
         slot: int,
-        work: Work,
+        work: CallWork,
         inputs: Mapping[str, StoredValue],
         returned: Mapping[str, Value],
         started: float,
@@ -247,7 +247,7 @@ class Attempts:
         elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
 
-    async def _ready(self, slot: int, work: Work, attempt: int, meter: Meter | None) -> NodeAttempt:
+    async def _ready(self, slot: int, work: CallWork, attempt: int, meter: Meter | None) -> NodeAttempt:
         """The attempt with all of its expressions evaluated, heavy ones elsewhere."""
         try:
             while True:
@@ -259,12 +259,12 @@ class Attempts:
         finally:
             self._aside.forget(slot)
 
-    def _prepared(self, slot: int, work: Work, attempt: int, meter: Meter | None) -> NodeAttempt:
+    def _prepared(self, slot: int, work: CallWork, attempt: int, meter: Meter | None) -> NodeAttempt:
         """The attempt with all of its expressions evaluated. Raises Deferred."""
         with self._aside.at(slot):
             inputs = self._bindings.inputs(slot, work)
             ready = self._bindings.named(slot, work)
-            if work.model is None:
+            if not isinstance(work, ModelWork):
                 ready = self._bindings.configured(slot, ready)
             config = None if meter is None else self._bindings.config(slot, ready)
         name, base = self._machine.name(slot), self._bindings.base(slot)

@@ -20,7 +20,7 @@ from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.measures import SAMPLES_MIN, SLOW_BATCH_S, SLOW_S, Pace, Worth
 from symphony.pit.tracker.nodes.reading import reads_files
 from symphony.pit.tracker.nodes.sizes import quickly_hashed
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import OperatorWork
 from symphony.ports.values import ArtifactRef
 
 
@@ -50,7 +50,7 @@ class Batches:
         """Is anything under way?"""
         return bool(self._members)
 
-    def add(self, slot: int, work: Work) -> bool:
+    def add(self, slot: int, work: OperatorWork) -> bool:
         """Begin an attempt with the next batch; False if it does not suit one. Raises Deferred."""
         if not self._bindings.at_hand(slot, work):
             return False
@@ -68,7 +68,7 @@ class Batches:
         self._gathered.setdefault(work.runs, []).append(member)
         return True
 
-    def _worth(self, slot: int, work: Work) -> Worth:
+    def _worth(self, slot: int, work: OperatorWork) -> Worth:
         """The measure of the slot's fan-out; of what is called a few times, all results are kept."""
         element = self._machine.element_of.get(slot)
         cached = work.cacheable and self._executor.cache is not None
@@ -84,7 +84,7 @@ class Batches:
         worth = self._worths.pop(slot, None)
         return worth is not None and worth.cheap
 
-    def _attempt(self, slot: int, work: Work) -> tuple[NodeAttempt | None, Exception | None]:
+    def _attempt(self, slot: int, work: OperatorWork) -> tuple[NodeAttempt | None, Exception | None]:
         """The attempt with its expressions evaluated, or why there is none. Raises Deferred."""
         try:
             inputs = self._bindings.inputs(slot, work)
@@ -99,8 +99,10 @@ class Batches:
 
     def _heavy(self, attempt: NodeAttempt) -> bool:
         """Is the call for a worker process, by the operator's own bounds?"""
-        operator = attempt.work.operator
-        if operator is None or operator.bounds is None:
+        work = attempt.work
+        assert isinstance(work, OperatorWork)
+        operator = work.operator
+        if operator.bounds is None:
             return False
         plain = {k: v for k, v in attempt.inputs.items() if not isinstance(v, ArtifactRef)}
         return len(plain) != len(attempt.inputs) or operator.bounds.heavy(plain)

@@ -5,7 +5,7 @@ from symphony.pit.tracker.core.structure import APPROVED, REJECTED
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import same, truth
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import ApprovalWork, BranchWork
 from symphony.workflow.expressions import Template
 
 
@@ -37,18 +37,17 @@ class Steering:
 
     def _agreed(self, slot: int) -> str | None:
         """An approval for each element lets on if every person approved."""
-        if self._bindings.work(slot).message is None:
+        if not isinstance(self._bindings.work(slot), ApprovalWork):
             return None
         rows = map(self._bindings.values.of, self._bindings.elements(slot))
         return APPROVED if all(row.get("approved") is True for row in rows) else REJECTED
 
-    def branch(self, slot: int, work: Work, chooser: Template) -> None:
+    def branch(self, slot: int, work: BranchWork) -> None:
         """Take a branch."""
-        value = self._bindings.render(chooser, slot)
+        value = self._bindings.render(work.chooser, slot)
         taken: str | None
         if work.cases:
-            default = getattr(work.node, "default", None)
-            taken = next((case for case, expected in work.cases if same(expected, value)), default)
+            taken = next((case for case, expected in work.cases if same(expected, value)), work.default)
         else:
             taken = "true" if truth(value, "condition") else "false"
         self._transitions.finished(slot, Finished({"taken": taken}), self._clock.now_s(), taken)

@@ -6,6 +6,7 @@ takes a while, `steering` decides what needs no operator, `recovery` goes on aft
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import assert_never
 
 import msgspec
 
@@ -33,13 +34,22 @@ from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.values import Values
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import (
+    ApprovalWork,
+    BranchWork,
+    DelayWork,
+    LoopWork,
+    MergeWork,
+    ModelWork,
+    OperatorWork,
+    SubWorkflowWork,
+    Work,
+)
 from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, MemoryStore, Request
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import StoredValue
-from symphony.workflow.model import SubWorkflowNode
 
 _SLICE = 256  # commands performed before the loop gets a turn
 _REQUESTS_EVERY_S = 0.25
@@ -290,7 +300,7 @@ class Engine:
             self._attempts.stop(slot)
         elif machine.status[slot] == _RUNNING and not machine.paused:
             work = self._works[slot] if slot < self._nodes else self._bindings.work(slot)
-            if work.direct and not self._reuse:
+            if type(work) is OperatorWork and work.direct and not self._reuse:
                 try:
                     self._inline.run(slot, work)
                 except Deferred:
@@ -326,7 +336,9 @@ class Engine:
         if self._reuse and (body := self._reuse.get(self.machine.name(slot))) is not None:
             self._transitions.reused(slot, decode_reused(body))
             return
-        if work.direct or (work.direct_elements and slot in self.machine.element_of):
+        if isinstance(work, OperatorWork) and (
+            work.direct or (work.direct_elements and slot in self.machine.element_of)
+        ):
             self._run_inline(slot, work)
             return
         try:
@@ -337,28 +349,35 @@ class Engine:
                 if work.for_each is not None:
                     self._steering.expand(slot, work.for_each)
                     return
-            if work.branch is not None:
-                self._steering.branch(slot, work, work.branch)
-            elif work.loop is not None or isinstance(work.node, SubWorkflowNode):
-                self._nesting.begin(slot, work)
-            elif work.delay is not None:
-                self._waits.delay(slot, work, work.delay)
-            elif work.message is not None:
-                self._waits.ask(slot, work, work.message)
-            elif work.operator is None and work.model is None:
-                self._steering.merge(slot)
-            elif work.inline and work.timeout_s is None:
-                self._run_inline(slot, work)
-            elif work.short:
-                self._attempts.gather(slot, work)
-            else:
-                self._attempts.launch(slot, work)
+            self._begin_kind(slot, work)
         except StorageFull as error:  # no failure of the node: it goes on when there is room
             self._halt(error)
         except SymphonyError as error:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
-    def _run_inline(self, slot: int, work: Work) -> None:
+    def _begin_kind(self, slot: int, work: Work) -> None:
+        """Begin what its conditions let on: an element, or a node that is no fan-out."""
+        match work:
+            case OperatorWork(inline=True, timeout_s=None):
+                self._run_inline(slot, work)
+            case OperatorWork(short=True):
+                self._attempts.gather(slot, work)
+            case OperatorWork() | ModelWork():
+                self._attempts.launch(slot, work)
+            case LoopWork() | SubWorkflowWork():
+                self._nesting.begin(slot, work)
+            case BranchWork():
+                self._steering.branch(slot, work)
+            case MergeWork():
+                self._steering.merge(slot)
+            case DelayWork():
+                self._waits.delay(slot, work)
+            case ApprovalWork():
+                self._waits.ask(slot, work)
+            case _:
+                assert_never(work)
+
+    def _run_inline(self, slot: int, work: OperatorWork) -> None:
         try:
             self._inline.run(slot, work)
         except Deferred:  # its inputs take a while, and may be large: so it does

@@ -15,7 +15,7 @@ from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
 from symphony.pit.tracker.nodes.failures import NotStored
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import OperatorWork
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import HOLDERS, ports_of
 
@@ -32,7 +32,7 @@ class Inline:
     def __init__(
         self,
         parts: RunParts,
-        store: "Callable[[int, Work, Mapping[str, StoredValue], Mapping[str, Value], float], None]",
+        store: "Callable[[int, OperatorWork, Mapping[str, StoredValue], Mapping[str, Value], float], None]",
     ) -> None:
         self._store = store
         self._machine, self._bindings, self._transitions = parts.machine, parts.bindings, parts.transitions
@@ -41,7 +41,7 @@ class Inline:
         self._gave, self._checked = parts.transitions.gave, executor.store.checked
         self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
 
-    def run(self, slot: int, work: Work) -> None:
+    def run(self, slot: int, work: OperatorWork) -> None:
         """One attempt, from its inputs to its record."""
         started = self._now()
         try:
@@ -65,7 +65,7 @@ class Inline:
             return
         self._gave(slot, made[0], made[1], started)
 
-    def _plainly(self, work: Work, returned: object) -> tuple[dict[str, Value], bytes] | None:
+    def _plainly(self, work: OperatorWork, returned: object) -> tuple[dict[str, Value], bytes] | None:
         """What `_ready` gives, of one small value that suits its port as it is; None of all else."""
         result = work.result
         if result is None or self._secrets or not result.fits(returned):
@@ -74,10 +74,9 @@ class Inline:
         body = encode_plain(outputs)
         return (outputs, body) if len(body) <= INLINE_BYTES_MAX else None
 
-    def _called(self, slot: int, work: Work, inputs: dict[str, StoredValue]) -> object:
+    def _called(self, slot: int, work: OperatorWork, inputs: dict[str, StoredValue]) -> object:
         """What the operator returns. Raises whatever it raises."""
         operator = work.operator
-        assert operator is not None
         if work.typed_inputs:
             check_inputs(work, inputs, self._checked)
         for value in inputs.values():
@@ -105,10 +104,9 @@ class Inline:
             hint="declare it with inline=False",
         )
 
-    def _outputs(self, slot: int, work: Work, found: object) -> dict[str, Value]:
+    def _outputs(self, slot: int, work: OperatorWork, found: object) -> dict[str, Value]:
         """What the operator returned, as plain values by port. Raises whatever making them raises."""
         operator, before = work.operator, GENERATION[0]
-        assert operator is not None
         try:
             if not isinstance(found, HOLDERS):  # one value cannot hold another many times
                 return operator.ports(found)
@@ -119,7 +117,7 @@ class Inline:
     def _ready(
         self,
         slot: int,
-        work: Work,
+        work: OperatorWork,
         inputs: Mapping[str, StoredValue],
         found: object,
         started: float,
@@ -141,5 +139,5 @@ class Inline:
         outputs = check_outputs(work, stored)
         return outputs, encode_value(self._executor.store.seal_all(outputs))
 
-    def _attempt(self, slot: int, work: Work, inputs: Mapping[str, StoredValue]) -> NodeAttempt:
+    def _attempt(self, slot: int, work: OperatorWork, inputs: Mapping[str, StoredValue]) -> NodeAttempt:
         return NodeAttempt(work, inputs, self._machine.name(slot), self._machine.attempts[slot])

@@ -10,7 +10,7 @@ from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import truth
 from symphony.pit.tracker.nodes.failures import too_late
-from symphony.pit.tracker.nodes.work import Loop, Work
+from symphony.pit.tracker.nodes.work import Loop, LoopWork, SubWorkflowWork, Work
 from symphony.ports.values import StoredValue
 from symphony.workflow.expressions import Template
 from symphony.workflow.inputs import bind_inputs
@@ -29,15 +29,15 @@ class Nesting:
         self._cwd = cwd
         self._late: set[int] = set()  # loops whose time ended between two rounds
 
-    def begin(self, slot: int, work: Work) -> None:
+    def begin(self, slot: int, work: LoopWork | SubWorkflowWork) -> None:
         """Begin an attempt: the first round, or the sub-workflow."""
-        if work.loop is not None:
+        if isinstance(work, LoopWork):
             level, element = self._bindings.level(slot), self._bindings.element(slot)
             state = {
                 name: self._bindings.within(level, template, element, slot, f"state {name}")
                 for name, template in work.loop.state.items()
             }
-            self._next_round(slot, work, work.loop, state, 0)
+            self._next_round(slot, work, state, 0)
         else:
             workflow = self._bindings.level(slot).graph.below[self._machine.local(slot)].workflow
             self._transitions.opened(slot, self._bound(slot, work, workflow))
@@ -59,14 +59,14 @@ class Nesting:
             self._end(slot, frame)
             self._transitions.failed(slot, self._why(frame, work), self._started(slot))
             return
-        if work.loop is None:
+        if not isinstance(work, LoopWork):
             outputs = self._bindings.declared(slot, work, self._bindings.outputs(frame))
             self._end(slot, frame)
             self._transitions.finished(slot, Finished(outputs), self._started(slot))
             return
         assert frame.round is not None
         try:
-            self._round_ended(slot, work, work.loop, frame, frame.round + 1)
+            self._round_ended(slot, work, frame, frame.round + 1)
         except Deferred:
             raise  # the round is asked again
         except BaseException:
@@ -74,18 +74,18 @@ class Nesting:
             raise
         self._bindings.leave(frame)
 
-    def _round_ended(self, slot: int, work: Work, loop: Loop, frame: Frame, rounds: int) -> None:
+    def _round_ended(self, slot: int, work: LoopWork, frame: Frame, rounds: int) -> None:
+        loop = work.loop
         state = self._state_after(frame, loop)
         if loop.until is not None and self._until(frame, loop.until, state):
             self._finish(slot, work, state, rounds)
         else:
-            self._next_round(slot, work, loop, state, rounds)
+            self._next_round(slot, work, state, rounds)
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def _next_round(
-        self, slot: int, work: Work, loop: Loop, state: Mapping[str, StoredValue], number: int
-    ) -> None:
+    def _next_round(self, slot: int, work: LoopWork, state: Mapping[str, StoredValue], number: int) -> None:
+        loop = work.loop
         if loop.while_ is not None:
             element = self._bindings.element(slot)
             around = self._bindings.level(slot).around(state, number, element)

@@ -12,9 +12,9 @@ from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.failures import too_late
-from symphony.pit.tracker.nodes.work import Delay, Work
+from symphony.pit.tracker.nodes.work import ApprovalWork, Delay, DelayWork, Work
 from symphony.pit.tracker.store.journal import Request
-from symphony.workflow.expressions import Template, as_text
+from symphony.workflow.expressions import as_text
 
 
 class Waits:
@@ -32,9 +32,9 @@ class Waits:
         self._transitions, self._timers, self._clock = parts.transitions, parts.timers, parts.clock
         self._answers = answers
 
-    def delay(self, slot: int, work: Work, delay: Delay) -> None:
+    def delay(self, slot: int, work: DelayWork) -> None:
         """Wait, or go on waiting after a restart."""
-        until = self._replay.due.get(slot)
+        delay, until = work.delay, self._replay.due.get(slot)
         if until is None:
             until = self._moment(slot, delay)
             self._transitions.parked(slot, until)
@@ -49,9 +49,9 @@ class Waits:
         else:
             self._timers.at(slot, until, lambda: self._over(slot))
 
-    def ask(self, slot: int, work: Work, message: Template) -> None:
+    def ask(self, slot: int, work: ApprovalWork) -> None:
         """Ask a person; the run goes on without the slot meanwhile."""
-        question = as_text(self._bindings.made(message, slot, "message"))
+        question = as_text(self._bindings.made(work.message, slot, "message"))
         until = None if work.timeout_s is None else moments.later(self._clock.now_s(), work.timeout_s)
         self._transitions.asked(slot, question, until)
         self.remind(slot)

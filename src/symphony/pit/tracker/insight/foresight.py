@@ -20,7 +20,7 @@ from symphony.pit.tracker.nodes.attempt import NodeAttempt
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.values import Element, Values
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work
 from symphony.ports.forecast import PlannedNode, Reuse
 from symphony.ports.models import Estimate
 from symphony.ports.values import ArtifactRef, StoredValue, Value
@@ -87,14 +87,14 @@ class Foresight:
                 return _Seen("unknown", f"its condition depends on {missing}")
             if not self._render(work.when, None):
                 return _Seen("skipped", "its condition does not hold", {})
-        if work.operator is None and work.model is None:
+        if not isinstance(work, OperatorWork | ModelWork):
             return _Seen("runs", "")
         if self._executor.cache is None or not work.cacheable:
             return _Seen("runs", "it is never reused" if self._executor.cache is not None else "")
-        if work.operator is not None and work.operator.reads is not None and not _trusted(work):
+        if isinstance(work, OperatorWork) and work.operator.reads is not None and not _trusted(work):
             return _Seen("unknown", "its own function must look whether anything has changed")
         templates = [*work.inputs.values(), *([] if work.for_each is None else [work.for_each])]
-        templates += work.config.values() if work.model is not None else ()
+        templates += work.config.values() if isinstance(work, ModelWork) else ()
         for template in templates:
             if missing := self._missing(template):
                 return _Seen("unknown", f"its inputs depend on {missing}")
@@ -103,7 +103,7 @@ class Foresight:
             return _Seen("runs") if hit is None else _Seen("reused", f"run {hit.run_id}", hit.outputs)
         return self._elements(work, work.for_each)
 
-    def _elements(self, work: Work, each: Template) -> _Seen:
+    def _elements(self, work: CallWork, each: Template) -> _Seen:
         items = self._render(each, None)
         if not isinstance(items, list):
             return _Seen("unknown", "for_each gives no list")
@@ -116,7 +116,7 @@ class Foresight:
         told = f"{len(held):,}{beyond} {len(hits):,} elements"
         return _Seen("partly" if held else "runs", told if held else f"{len(items):,} elements")
 
-    def _hit(self, work: Work, element: Element) -> CacheEntry | None:
+    def _hit(self, work: CallWork, element: Element) -> CacheEntry | None:
         inputs: dict[str, StoredValue] = {}
         for name, template in work.inputs.items():
             if template.bare is not None and template.bare.kind == "port":
@@ -126,11 +126,11 @@ class Foresight:
         if any(map(self._executor.sealer.holds_secret, inputs.values())):
             return None
         config: dict[str, StoredValue] = {}
-        if work.model is not None:
+        if isinstance(work, ModelWork):
             config = {name: self._render(template, element) for name, template in work.config.items()}
         if any(map(self._executor.sealer.holds_secret, config.values())):
             return None
-        asked = None if work.model is None else config
+        asked = config if isinstance(work, ModelWork) else None
         key = self._executor.result_keys.key(NodeAttempt(work, inputs, work.name, 1, config=asked))
         cache = self._executor.cache
         if key is None or cache is None or (found := cache.get_many([key]).get(key)) is None:
@@ -166,12 +166,12 @@ class Foresight:
             inside = self._job.graph.below.get(self._index[work.name])
             asks = (f"asks: {_brief(node.message or 'to approve')}",) if node.control == "approval" else ()
             return asks + (() if inside is None else _inside(inside.works))
-        if work.model is not None:
+        if isinstance(work, ModelWork):
             return (f"asks the model {work.model}",)
         inner = self._job.graph.below.get(self._index[work.name])
         if inner is not None:
             return _inside(inner.works)
-        if work.operator is None or work.operator.info.effect != "write":
+        if not isinstance(work, OperatorWork) or work.operator.info.effect != "write":
             return ()
         told = [f"{n}={_brief(str(v))}" for n, v in self._constants(work).items() if isinstance(v, str | int)]
         return (f"{work.operator.info.name} {' '.join(told)}".strip(),)
@@ -191,7 +191,7 @@ class Foresight:
         return found
 
     def _usage(self, work: Work) -> Estimate | None:
-        if work.model is None:
+        if not isinstance(work, ModelWork):
             return None
         try:
             return self._executor.models.estimate(work.model, self._constants(work), {})
@@ -205,9 +205,9 @@ def _inside(works: Sequence[Work]) -> tuple[str, ...]:
     for work in works:
         if isinstance(work.node, CommandNode):
             told.append(f"{work.name} runs: {_brief(work.node.command)}")
-        elif work.model is not None:
+        elif isinstance(work, ModelWork):
             told.append(f"{work.name} asks the model {work.model}")
-        elif work.operator is not None and work.operator.info.effect == "write":
+        elif isinstance(work, OperatorWork) and work.operator.info.effect == "write":
             told.append(f"{work.name}: {work.operator.info.name}")
         elif isinstance(work.node, ControlNode) and work.node.control == "approval":
             told.append(f"{work.name} asks: {_brief(work.node.message or 'to approve')}")
@@ -223,9 +223,9 @@ def _brief(text: str) -> str:
     return line if len(line) <= _SHOWN_CHARS else line[: _SHOWN_CHARS - 1] + "…"
 
 
-def _trusted(work: Work) -> bool:
+def _trusted(work: OperatorWork) -> bool:
     """Is it one of the kit's, whose look at the world is known to change nothing?"""
-    return work.operator is not None and work.operator.function.__module__.startswith("symphony.kit.")
+    return work.operator.function.__module__.startswith("symphony.kit.")
 
 
 class ReadOnlyCache:

@@ -6,7 +6,7 @@ import msgspec
 
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.nodes.spending import Meter
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import CallWork
 from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue
 
@@ -19,7 +19,7 @@ class NodeAttempt(msgspec.Struct, frozen=True):
     counts what it uses; an operator finds its configuration in `work`.
     """
 
-    work: Work
+    work: CallWork
     inputs: Mapping[str, StoredValue]
     node: str
     number: int

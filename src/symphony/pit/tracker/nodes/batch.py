@@ -24,6 +24,7 @@ from symphony.pit.tracker.nodes.keys import Known
 from symphony.pit.tracker.nodes.measures import Kept, Worth
 from symphony.pit.tracker.nodes.reading import Seen
 from symphony.pit.tracker.nodes.sizes import surely_small
+from symphony.pit.tracker.nodes.work import OperatorWork
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ports_of
 
@@ -222,8 +223,9 @@ class Batch:
             if type(value) is ArtifactRef:
                 plain = executor.store.loaded(attempt.work, plain)
                 break
-        operator, node = attempt.work.operator, attempt.node
-        assert operator is not None
+        work, node = attempt.work, attempt.node
+        assert isinstance(work, OperatorWork)
+        operator = work.operator
         arguments = executor.contexts.arguments(attempt, plain, lambda: member.stopped)
         told = ports_of(operator, node, executor.value_bytes_max)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
+from typing import TypeVar
 
 import msgspec
 
@@ -17,11 +18,13 @@ from symphony.pit.tracker.nodes.limits import fits
 from symphony.pit.tracker.nodes.scope import Level
 from symphony.pit.tracker.nodes.sources import Constant, ElementRead, ListMade, PortRead, Rendered
 from symphony.pit.tracker.nodes.values import Element, Gathered, Values
-from symphony.pit.tracker.nodes.work import Work, candidates
+from symphony.pit.tracker.nodes.work import NodeWork, Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
 from symphony.workflow.expressions import Template
 from symphony.workflow.types import STRING, mismatch
+
+W = TypeVar("W", bound=NodeWork)
 
 
 class Bindings:
@@ -97,7 +100,7 @@ class Bindings:
             return False
         return work.when is None or truth(self.render(work.when, slot), "when")
 
-    def named(self, slot: int, work: Work) -> Work:
+    def named(self, slot: int, work: W) -> W:
         """The work with its artifact's name evaluated. Raises as `render`, and `type-mismatch`."""
         if work.artifact_name is None or work.artifact_name.constant:
             return work
@@ -111,7 +114,7 @@ class Bindings:
         shown = self._executor.sealer.mask(name)  # names are for everybody
         return msgspec.structs.replace(work, artifact_name=Template(value=shown, type=STRING))
 
-    def configured(self, slot: int, work: Work) -> Work:
+    def configured(self, slot: int, work: W) -> W:
         """The work with the expressions in its `config` evaluated. Raises as `render`."""
         if all(template.constant for template in work.config.values()):
             return work

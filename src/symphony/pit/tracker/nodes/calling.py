@@ -17,7 +17,7 @@ from symphony.pit.tracker.nodes.resources import Resources
 from symphony.pit.tracker.nodes.sizes import quickly_told
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.storing import ValueStore
-from symphony.pit.tracker.nodes.work import Work, settings
+from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, settings
 from symphony.ports.values import Value
 from symphony.sdk.sizes import ports_of
 
@@ -61,7 +61,7 @@ class Calls:
         finally:
             resources.arbiter.release(resources.run_id, node, resource)
 
-    async def _in_worker(self, task: "Task", work: Work) -> Mapping[str, Value]:
+    async def _in_worker(self, task: "Task", work: CallWork) -> Mapping[str, Value]:
         assert self._resources.workers is not None
         times_s = [limit for limit in (work.timeout_s, bound_s(work, task.inputs)) if limit is not None]
         limit_s = min(times_s, default=None)
@@ -76,14 +76,13 @@ class Calls:
     ) -> Mapping[str, Value]:
         """In this process: a model's answer, a coroutine, or a thread."""
         work, node, loop = attempt.work, attempt.node, asyncio.get_running_loop()
-        if work.model is not None:
+        if isinstance(work, ModelWork):
             assert attempt.config is not None
             assert attempt.meter is not None
             config = await loop.run_in_executor(pool, self._store.all_plain, attempt.config)
             with withholding(self._contexts.withheld(work)):
                 return await self._ask(work.model, plain, config, attempt.meter)
         operator = work.operator
-        assert operator is not None
         stopped = False
         arguments = self._contexts.arguments(attempt, plain, lambda: stopped)
         told = ports_of(operator, node, self._resources.value_bytes_max)
@@ -118,8 +117,10 @@ class Calls:
     def _task(self, attempt: NodeAttempt, plain: Mapping[str, Value]) -> "Task | None":
         """The call as a worker process takes it; None if it is not for a worker."""
         resources, work, node = self._resources, attempt.work, attempt.node
+        if not isinstance(work, OperatorWork):
+            return None
         operator = work.operator
-        if operator is None or operator.style != "thread" or resources.workers is None:
+        if operator.style != "thread" or resources.workers is None:
             return None
         bounds = operator.bounds if operator.bounds is not None and operator.bounds.heavy(plain) else None
         if not operator.cpu and work.timeout_s is None and bounds is None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import CallWork, Work
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.checks import Check
 
@@ -37,7 +37,7 @@ class Checked:
         self._known[id(value)] = value, check
 
 
-def check_inputs(work: Work, inputs: Mapping[str, StoredValue], checked: Checked) -> None:
+def check_inputs(work: CallWork, inputs: Mapping[str, StoredValue], checked: Checked) -> None:
     """Raises SymphonyError `type-mismatch` for a value that its port does not take."""
     checks = work.input_checks
     for name, value in inputs.items():

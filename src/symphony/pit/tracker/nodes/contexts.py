@@ -9,7 +9,7 @@ from symphony.commons.environment import withholding
 from symphony.commons.marks import NODE_VARIABLE, marking
 from symphony.pit.tracker.nodes.attempt import Cancelled, NodeAttempt
 from symphony.pit.tracker.nodes.resources import Resources
-from symphony.pit.tracker.nodes.work import COMMAND, Work, settings, variables_read
+from symphony.pit.tracker.nodes.work import COMMAND, CallWork, OperatorWork, settings, variables_read
 from symphony.ports.values import StoredValue
 from symphony.sdk import Context, LogSink
 from symphony.workflow.model import CommandNode
@@ -26,8 +26,9 @@ class Contexts:
         self, attempt: NodeAttempt, plain: Mapping[str, StoredValue], cancelled: Cancelled
     ) -> dict[str, object]:
         """What the attempt's operator is called with; `plain` are its inputs, loaded."""
-        work, operator = attempt.work, attempt.work.operator
-        assert operator is not None
+        work = attempt.work
+        assert isinstance(work, OperatorWork)
+        operator = work.operator
         arguments: dict[str, object] = dict(plain)
         if isinstance(work.node, CommandNode):
             arguments = {COMMAND: work.node.command, "environment": dict(plain)}
@@ -60,24 +61,27 @@ class Contexts:
 
         return log
 
-    def around(self, work: Work, node: str) -> "_Around":
+    def around(self, work: CallWork, node: str) -> "_Around":
         """What processes that the node starts get in their environment, and what not."""
         marks = {**self._resources.marks, NODE_VARIABLE: node}
         return _Around(withholding(self.withheld(work)), marking(marks))
 
-    def withheld(self, work: Work) -> frozenset[str]:
+    def withheld(self, work: CallWork) -> frozenset[str]:
         """The variables that child processes of a node do not inherit."""
         secret = self._secret
-        command = work.operator is not None and work.operator.info.name == COMMAND
-        return secret - variables_read(work) if command else secret
+        return secret - variables_read(work) if _is_command(work) else secret
 
-    def _shown_variables(self, work: Work) -> Mapping[str, str]:
+    def _shown_variables(self, work: CallWork) -> Mapping[str, str]:
         """The listed variables that a node may look at: a command those that its inputs read."""
         environment = self._resources.environment
-        if work.operator is None or work.operator.info.name != COMMAND:
+        if not _is_command(work):
             return environment
         read = variables_read(work)
         return {name: value for name, value in environment.items() if name in read}
+
+
+def _is_command(work: CallWork) -> bool:
+    return isinstance(work, OperatorWork) and work.runs == COMMAND
 
 
 class _Around:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import CallWork, OperatorWork, Work
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.values import Value
 
@@ -22,9 +22,9 @@ _GRACE_S = 0.25
 """An operator that keeps to its own time has so long to say it better than we can."""
 
 
-def bound_s(work: Work, inputs: Mapping[str, Value]) -> float | None:
+def bound_s(work: CallWork, inputs: Mapping[str, Value]) -> float | None:
     """How long a call in a worker may take by the operator's own bounds."""
-    operator = work.operator
+    operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is None or operator.bounds is None or operator.bounds.seconds is None:
         return None
     port = operator.info.inputs.get(operator.bounds.seconds)
@@ -38,7 +38,7 @@ def too_late(work: Work, limit_s: float | None = None) -> SymphonyError:
 
     Of a call in a worker, `limit_s` is the time that it had.
     """
-    operator = work.operator
+    operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is not None and operator.bounds is not None and limit_s not in (None, work.timeout_s):
         late = f"{operator.info.name} took longer than {limit_s - _GRACE_S:g} s"
         return SymphonyError(late, code="timeout", hint="give it less to do, or raise its `seconds`")

@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.nodes.work import Work, works_of
+from symphony.pit.tracker.nodes.work import LoopWork, OperatorWork, Work
+from symphony.pit.tracker.nodes.works import works_of
 from symphony.pit.tracker.store.documents import Recorded
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog
@@ -31,7 +32,7 @@ class Graph:
         """The inputs of the workflow that a node, or a loop's body, reads."""
         found = {r.name for t in self.works[node].templates() for r in t.reads if r.kind == "input"}
         inner = self.below.get(node)
-        if inner is not None and self.works[node].loop is not None:
+        if inner is not None and isinstance(self.works[node], LoopWork):
             for i in range(len(inner.works)):
                 found |= inner.inputs_read(i)
         return found
@@ -50,7 +51,7 @@ class Graph:
 
     def runs(self, operator: str) -> bool:
         """Does any node, here or inside, run this operator?"""
-        mine = any(work.operator is not None and work.operator.info.name == operator for work in self.works)
+        mine = any(isinstance(work, OperatorWork) and work.runs == operator for work in self.works)
         return mine or any(graph.runs(operator) for graph in self.below.values())
 
 

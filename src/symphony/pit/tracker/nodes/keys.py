@@ -11,7 +11,7 @@ from symphony.pit.tracker.nodes.contexts import Contexts
 from symphony.pit.tracker.nodes.reading import Seen, contents_read, reads_files, surroundings
 from symphony.pit.tracker.nodes.resources import Resources
 from symphony.pit.tracker.nodes.storing import ValueStore
-from symphony.pit.tracker.nodes.work import Work, settings
+from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, settings
 
 
 class Shared(NamedTuple):
@@ -54,7 +54,7 @@ class ResultKeys:
             if read is None:
                 return None
             digests |= {f"{name}:paths": value_digest([*found]) for name, found in read.items()}
-        if work.operator is not None and work.operator.reads is not None:
+        if isinstance(work, OperatorWork) and work.operator.reads is not None:
             context = self._contexts.context(attempt, never)
             with self._contexts.around(work, attempt.node):
                 looked_at = work.operator.reads(store.all_plain(inputs), context)
@@ -66,7 +66,7 @@ class ResultKeys:
         told = settings(work) if attempt.config is None else store.all_plain(attempt.config)
         return cache_key(work.runs, work.version, shared.code, told, digests)
 
-    def _shared(self, work: Work, known: Known | None) -> Shared | None:
+    def _shared(self, work: CallWork, known: Known | None) -> Shared | None:
         """What keys of the work have in common with others; None if there can be none."""
         at = (work.runs, work.base)
         if known is not None and at in known:
@@ -76,21 +76,14 @@ class ResultKeys:
             known[at] = found
         return found
 
-    def _shared_anew(self, work: Work) -> Shared | None:
+    def _shared_anew(self, work: CallWork) -> Shared | None:
         resources = self._resources
         around = surroundings(work, resources.cwd, work.base or resources.base, resources.environment)
         if around is None:
             return None
-        code = (
-            resources.models.fingerprint(work.model)
-            if work.model
-            else work.operator.code
-            if work.operator
-            else ""
-        )
+        code = resources.models.fingerprint(work.model) if isinstance(work, ModelWork) else work.operator.code
         if code is None:
             return None
         places = {name: value_digest(place) for name, place in around.items()}
-        plain = work.operator is not None
-        beginning = KeyBeginning(work.runs, work.version, code, {}) if plain else None
+        beginning = None if isinstance(work, ModelWork) else KeyBeginning(work.runs, work.version, code, {})
         return Shared(code, places, reads_files(work), beginning)

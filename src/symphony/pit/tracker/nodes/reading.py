@@ -7,7 +7,7 @@ import msgspec
 
 from symphony.commons.time import SystemClock
 from symphony.pit.artifacts.content import SETTLED_S, FileState, state_of
-from symphony.pit.tracker.nodes.work import Work
+from symphony.pit.tracker.nodes.work import CallWork, OperatorWork
 from symphony.ports.values import StoredValue, Value
 from symphony.sdk.fingerprints import imports_unchanged, is_own, may_read_environment
 from symphony.sdk.paths import Find, PathsUnknown, path_finder
@@ -49,7 +49,7 @@ def _state(path: Path) -> FileState | None:
 
 
 def contents_read(
-    work: Work,
+    work: CallWork,
     inputs: Mapping[str, StoredValue],
     cwd: Path,
     load: Callable[[StoredValue], Value],
@@ -81,17 +81,19 @@ def contents_read(
     return found
 
 
-def reads_files(work: Work) -> bool:
+def reads_files(work: CallWork) -> bool:
     """May paths be among the inputs of the work?"""
     return bool(_finders(work))
 
 
-def surroundings(work: Work, cwd: Path, base: Path, environment: Mapping[str, str]) -> dict[str, str] | None:
+def surroundings(
+    work: CallWork, cwd: Path, base: Path, environment: Mapping[str, str]
+) -> dict[str, str] | None:
     """The folders that a result may depend on; None if it may depend on listed variables of the environment.
 
     Those who get a Context see the folders. Operators of the kit make nothing of them but files to read.
     """
-    operator = work.operator
+    operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is None or is_own(operator.function):
         return {}
     if operator.context_name is None:
@@ -101,21 +103,21 @@ def surroundings(work: Work, cwd: Path, base: Path, environment: Mapping[str, st
     return {":cwd": str(cwd), ":base": str(base)}
 
 
-def lasting(work: Work, seen: Seen) -> bool:
+def lasting(work: CallWork, seen: Seen) -> bool:
     """Can a look tell that what the node reads is as it was, also what its `reads` looked at?"""
-    return (work.operator is None or work.operator.reads is None) and seen.lasting()
+    return (not isinstance(work, OperatorWork) or work.operator.reads is None) and seen.lasting()
 
 
-def same_code(work: Work) -> bool:
+def same_code(work: CallWork) -> bool:
     """Did a worker, should the node have run in one, import what this process has imported?"""
-    operator = work.operator
+    operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is None or not (operator.cpu or work.timeout_s is not None):
         return True
     return imports_unchanged(operator.function)
 
 
-def _finders(work: Work) -> Mapping[str, Find]:
-    operator = work.operator
+def _finders(work: CallWork) -> Mapping[str, Find]:
+    operator = work.operator if isinstance(work, OperatorWork) else None
     if operator is not None and operator.info.effect != "pure":
         return {}  # its `reads` says what it reads
     if operator is not None and operator.paths is not None:

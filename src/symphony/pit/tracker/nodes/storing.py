@@ -14,7 +14,7 @@ from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.resources import Resources
 from symphony.pit.tracker.nodes.sealing import SEALED
 from symphony.pit.tracker.nodes.sizes import large
-from symphony.pit.tracker.nodes.work import Work, artifact_name
+from symphony.pit.tracker.nodes.work import CallWork, ModelWork, Work, artifact_name
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, StorageFull
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 
@@ -55,7 +55,7 @@ class ValueStore:
         """The values themselves, by name."""
         return {name: self.plain(value) for name, value in inputs.items()}
 
-    def loaded(self, work: Work, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
+    def loaded(self, work: CallWork, inputs: Mapping[str, StoredValue]) -> dict[str, Value]:
         """The inputs as values, those loaded now checked against their ports: a reference cannot be.
 
         Raises SymphonyError `type-mismatch`.
@@ -146,7 +146,7 @@ class ValueStore:
             port=port,
             operator=work.runs or "output",
             version=work.version,
-            model=work.model,
+            model=work.model if isinstance(work, ModelWork) else None,
             created_at=self._resources.clock.now_s(),
             inputs={k: value_digest(v) for k, v in inputs.items() if not self._sealer.holds_secret(v)},
         )

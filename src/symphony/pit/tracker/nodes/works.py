@@ -1,0 +1,340 @@
+"""Makes the work of every node, once for a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from symphony.pit.tracker.nodes.sources import Source, Sources
+from symphony.pit.tracker.nodes.work import (
+    COMMAND,
+    ApprovalWork,
+    BranchWork,
+    Delay,
+    DelayWork,
+    Loop,
+    LoopWork,
+    MergeWork,
+    ModelWork,
+    OperatorWork,
+    PlainResult,
+    SubWorkflowWork,
+    Work,
+)
+from symphony.ports.values import Value
+from symphony.sdk import Operator
+from symphony.workflow.catalog import Catalog, Port
+from symphony.workflow.checks import Check, check_of, plain_of
+from symphony.workflow.compiled import Compiled, LoopParts, More, Parts
+from symphony.workflow.expressions import Read, Template
+from symphony.workflow.model import (
+    CommandNode,
+    ConditionalEdge,
+    ControlNode,
+    DataEdge,
+    InstrumentNode,
+    Node,
+    OperatorNode,
+    SubWorkflowNode,
+    duration_s,
+)
+from symphony.workflow.types import ANY, STRING, PortType
+
+ROUNDS_MAX = 1_000
+"""Rounds of a loop that does not say `max_iterations`."""
+_CONTROL_PORTS: Mapping[str, Mapping[str, Port]] = {
+    "branch": {"taken": Port(type=ANY)},
+    "approval": {name: Port(type=ANY) for name in ("approved", "by", "comment")},
+}
+
+
+class _Target(NamedTuple):
+    """What stands behind nodes that run the same: the operator or model, and its ports."""
+
+    operator: Operator | None
+    model: str | None
+    version: str
+    input_ports: Mapping[str, Port] | None
+    output_types: Mapping[str, PortType]
+    input_checks: Mapping[str, Check]
+    output_checks: Mapping[str, Check]
+    result: PlainResult | None
+    typed_inputs: bool
+    effect: str
+    idempotent: bool
+    inline: bool
+    short: bool
+    keepable: bool
+    """Can results be kept at all?"""
+    cacheable: bool
+    """Are they, if the node does not say so?"""
+
+    @classmethod
+    def made(
+        cls, operator: Operator | None, model: str | None, version: str,
+        given: Mapping[str, Port] | None, gives: Mapping[str, Port],
+    ) -> "_Target":  # fmt: skip
+        """What stands behind, with what follows from it."""
+        info = None if operator is None else operator.info
+        effect = "read" if model is not None else "pure" if info is None else info.effect
+        return cls(
+            operator=operator,
+            model=model,
+            version=version,
+            input_ports=given,
+            output_types={k: p.type for k, p in gives.items()},
+            input_checks={k: check_of(p.type) for k, p in (given or {}).items()},
+            output_checks={k: check_of(p.type) for k, p in gives.items() if p.type.kind != "any"},
+            result=None if operator is None or not operator.single_output else _result(gives),
+            typed_inputs=_typed(given or {}),
+            effect=effect,
+            idempotent=info is None or info.idempotent,
+            inline=operator is not None and operator.style == "inline" and effect == "pure",
+            short=_short(operator),
+            keepable=_keepable(operator, model),
+            # What is done at once is cheaper to run than to look up.
+            cacheable=_keepable(operator, model) and (operator is None or operator.style != "inline"),
+        )
+
+
+class _Targets:
+    """Finds what stands behind nodes: most of them run the same few operators."""
+
+    def __init__(self, catalog: Catalog, operators: Mapping[str, Operator]) -> None:
+        self._catalog, self._operators = catalog, operators
+        self._known: dict[str, _Target] = {}
+
+    def of(self, node: Node) -> _Target:
+        """What stands behind a node."""
+        if not isinstance(node, OperatorNode):
+            return self._made(node)
+        found = self._known.get(node.operator)
+        if found is None:
+            found = self._known[node.operator] = self._made(node)
+        return found
+
+    def _made(self, node: Node) -> _Target:
+        match node:
+            case OperatorNode():
+                operator = self._operators[node.operator.partition("@")[0]]
+                info = operator.info
+                return _Target.made(operator, None, info.version, info.inputs, info.outputs)
+            case CommandNode():
+                operator = self._operators[COMMAND]
+                return _Target.made(operator, None, operator.info.version, None, operator.info.outputs)
+            case InstrumentNode():
+                model = node.instrument.partition("@")[0]
+                known = self._catalog.models[model]
+                return _Target.made(None, model, known.version, known.inputs, known.outputs)
+            case ControlNode(control="loop"):
+                ports = {name: Port(type=ANY) for name in (*(node.state or {}), "iterations")}
+                return _Target.made(None, None, "", None, ports)
+        return _Target.made(None, None, "", None, _CONTROL_PORTS.get(getattr(node, "control", ""), {}))
+
+
+def works_of(
+    compiled: Compiled, catalog: Catalog, operators: Mapping[str, Operator], base: Path | None = None
+) -> tuple[Work, ...]:
+    """The work of every node, in the workflow's order.
+
+    `base`: the folder where the templates and modules of a sub-workflow resolve.
+    """
+    transforms, conditions = _transforms(compiled), _conditions(compiled)
+    nodes = compiled.workflow.nodes
+    numbers = {name: i for i, (name, node) in enumerate(nodes.items()) if node.on_error.fallback is None}
+    sources, targets = Sources(numbers), _Targets(catalog, operators)
+    return tuple(
+        _work(
+            name, node, compiled.nodes[number], transforms.get(name, {}), conditions.get(name, ()), sources,
+            targets.of(node), base,
+        )
+        for number, (name, node) in enumerate(nodes.items())
+    )  # fmt: skip
+
+
+def _transforms(compiled: Compiled) -> dict[str, dict[str, tuple[DataEdge, Template | None]]]:
+    """Explicit data edges with their transforms, by target and input."""
+    out: dict[str, dict[str, tuple[DataEdge, Template | None]]] = {}
+    for edge, transform in zip(compiled.workflow.edges, compiled.edges, strict=True):
+        if isinstance(edge, DataEdge):
+            out.setdefault(edge.target, {})[edge.input] = (edge, transform)
+    return out
+
+
+def _conditions(compiled: Compiled) -> dict[str, tuple[tuple[str, Template], ...]]:
+    out: dict[str, list[tuple[str, Template]]] = {}
+    for edge, when in zip(compiled.workflow.edges, compiled.edges, strict=True):
+        if isinstance(edge, ConditionalEdge) and when is not None:
+            out.setdefault(edge.target, []).append((edge.source, when))
+    return {target: tuple(found) for target, found in out.items()}
+
+
+class _Common(TypedDict):
+    """What every kind of work has."""
+
+    name: str
+    node: Node
+    inputs: Mapping[str, Template]
+    sources: Mapping[str, Source]
+    output_types: Mapping[str, PortType]
+    output_checks: Mapping[str, Check]
+    when: Template | None
+    for_each: Template | None
+    conditions: tuple[tuple[str, Template], ...]
+    artifact_name: Template | None
+    instead: Mapping[str, Template]
+    config: Mapping[str, Template]
+    base: Path | None
+    repeatable: bool
+    timeout_s: float | None
+
+
+_NO_MORE = More()
+
+
+def _work(
+    name: str,
+    node: Node,
+    parts: Parts,
+    edges: Mapping[str, tuple[DataEdge, Template | None]],
+    conditions: tuple[tuple[str, Template], ...],
+    sources: Sources,
+    target: _Target,
+    base: Path | None,
+) -> Work:
+    inputs, more = parts.inputs, parts.more or _NO_MORE
+    if edges:
+        inputs = {**inputs, **{entry: _carried(edge, through) for entry, (edge, through) in edges.items()}}
+    common: _Common = {
+        "name": name,
+        "node": node,
+        "inputs": inputs,
+        "sources": {entry: sources.of(template) for entry, template in inputs.items()},
+        "output_types": target.output_types,
+        "output_checks": target.output_checks,
+        "when": more.when,
+        "for_each": more.for_each,
+        "conditions": conditions,
+        "artifact_name": more.artifact_name,
+        "instead": more.instead,
+        "config": more.config,
+        "base": base,
+        "repeatable": target.effect != "write"
+        or (target.idempotent if node.idempotent is None else node.idempotent),
+        "timeout_s": None if node.timeout is None else duration_s(node.timeout),
+    }
+    if target.operator is not None:
+        return _operator_work(common, target, target.operator)
+    if target.model is not None:
+        return ModelWork(
+            **common,
+            version=target.version,
+            model=target.model,
+            input_ports=target.input_ports,
+            input_checks=target.input_checks,
+            typed_inputs=target.typed_inputs,
+            cacheable=node.cache != "off",
+            cached_always=node.cache == "on",
+        )
+    if isinstance(node, SubWorkflowNode):
+        return SubWorkflowWork(**common)
+    assert isinstance(node, ControlNode)
+    return _control_work(common, node, more)
+
+
+def _operator_work(common: _Common, target: _Target, operator: Operator) -> OperatorWork:
+    node, timeout_s, waits = common["node"], common["timeout_s"], common["for_each"] is not None
+    always = node.cache == "on" and target.keepable
+    inline = target.inline and not always
+    free = inline and timeout_s is None
+    return OperatorWork(
+        **common,
+        version=target.version,
+        operator=operator,
+        input_ports=target.input_ports,
+        input_checks=target.input_checks,
+        typed_inputs=target.typed_inputs,
+        result=target.result if node.artifact is None else None,
+        inline=inline,
+        direct=free and not common["conditions"] and common["when"] is None and not waits,
+        direct_elements=free and waits,
+        barrier=target.effect == "write",
+        cacheable=always or (target.cacheable and node.cache != "off"),
+        cached_always=always,
+        short=target.short and timeout_s is None,
+    )
+
+
+def _control_work(common: _Common, node: ControlNode, more: More) -> Work:
+    match node.control:
+        case "loop":
+            assert more.loop is not None
+            return LoopWork(**common, loop=_loop(node, more.loop))
+        case "branch":
+            chooser = more.condition or more.switch
+            assert chooser is not None
+            cases = tuple((node.cases or {}).items())
+            return BranchWork(**common, chooser=chooser, cases=cases, default=node.default)
+        case "delay":
+            return DelayWork(**common, delay=_delay(node, more.until))
+        case "approval":
+            plainly = Template(reads=(), value=f"{common['name']}: go on?", type=STRING)
+            return ApprovalWork(**common, message=more.message or plainly)
+        case "merge":
+            return MergeWork(**common)
+
+
+def _carried(edge: DataEdge, transform: Template | None) -> Template:
+    """An input that an edge gives."""
+    read = Read("port", edge.source, edge.output)
+    return Template(reads=(read,), bare=read) if transform is None else _through(transform, read)
+
+
+def _result(gives: Mapping[str, Port]) -> PlainResult | None:
+    for name, port in gives.items():
+        return PlainResult(name, plain_of(port.type)) if len(gives) == 1 else None
+    return None
+
+
+def _typed(ports: Mapping[str, Port]) -> bool:
+    return any(port.type.kind != "any" for port in ports.values())
+
+
+def _short(operator: Operator | None) -> bool:
+    """Is it a function that can be taken to be short until it shows that it is not?"""
+    return (
+        operator is not None
+        and operator.style == "thread"
+        and operator.info.effect == "pure"
+        and not operator.cpu
+    )
+
+
+def _keepable(operator: Operator | None, model: str | None) -> bool:
+    if operator is None:
+        return model is not None
+    return operator.info.effect == "pure" or operator.reads is not None
+
+
+def _loop(loop: ControlNode, parts: LoopParts) -> Loop:
+    return Loop(
+        state=parts.state,
+        next=parts.next,
+        while_=parts.while_,
+        until=parts.until,
+        rounds_max=ROUNDS_MAX if loop.max_iterations is None else loop.max_iterations,
+    )
+
+
+def _delay(delay: ControlNode, until: Template | None) -> Delay:
+    return Delay(for_s=None if delay.for_ is None else duration_s(delay.for_), until=until)
+
+
+def _through(inner: Template, read: Read) -> Template:
+    """An input that is a data edge's value seen through its transform `inner`."""
+    reads = tuple(read if r.kind == "value" else r for r in inner.reads)
+
+    def part(lookup: object) -> Value:
+        assert callable(lookup)
+        return inner.render(lambda r: lookup(read) if r.kind == "value" else lookup(r))
+
+    return Template(reads=reads, parts=part).through(inner, read)
