@@ -1,6 +1,7 @@
 """Runs that share a segment are apart in everything but their file."""
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -223,6 +224,35 @@ def test_each_run_of_a_segment_has_an_owner_of_its_own(segment: Segment, runs: R
     second.release()
 
 
+def test_who_may_only_read_a_home_sees_which_runs_of_a_segment_go_on(
+    segment: Segment, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = pair(segment)
+    first.release()
+    opened = os.open
+
+    def reading(path: Path, flags: int, *rest: int) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+        return opened(path, flags, *rest)
+
+    monkeypatch.setattr(os, "open", reading)
+    assert [runs.status(run_id) for run_id in ("r1", "r2")] == [RunStatus.INTERRUPTED, RunStatus.RUNNING]
+
+
+def test_a_damaged_segment_is_not_deleted_while_its_owner_lives(segment: Segment, runs: Runs) -> None:
+    pair(segment)
+    change(segment.path, "DELETE FROM heads WHERE number = 1")
+    assert runs.ids() == [segment.path.stem]
+    of_owner = runs.segment_lock(segment.path)
+    of_owner.write_text("1\n")  # as if another process were the owner
+    with pytest.raises(RunBusy, match="process 1 "):
+        runs.delete(segment.path.stem, damaged=True)
+    assert segment.path.exists()
+    assert of_owner.read_text() == "1\n"
+    assert runs.status("r2") is RunStatus.RUNNING
+
+
 def test_requests_reach_the_owner_of_a_run_in_a_segment_and_are_settled(segment: Segment) -> None:
     first, second = pair(segment)
     number = request(first.path, Request(kind="approve", node="a", comment="fine"))
@@ -295,6 +325,7 @@ def test_a_segment_that_cannot_be_read_is_listed_told_and_given_up_as_one(tmp_pa
         runs.delete("segment-0")
     runs.delete("segment-0", damaged=True)
     assert runs.ids() == ["r3"]
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_a_segment_whose_write_ahead_log_is_broken_is_told_and_left_as_it_is(

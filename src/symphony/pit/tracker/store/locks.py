@@ -100,7 +100,7 @@ class LockedByte(NamedTuple):
     def held(self) -> bool:
         """Does a living process hold it? Blocks for at most `_PATIENCE_S`."""
         try:
-            fd = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return False
         try:

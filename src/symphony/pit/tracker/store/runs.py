@@ -61,16 +61,20 @@ class Runs:
         return self._journals / f"{run_id}.db"
 
     def lock(self, run_id: str) -> RunLock:
-        """The run's lock."""
-        return RunLock(self._locks / f"{run_id}.lock", lambda: self._byte(run_id))
+        """The run's lock; that of a segment which is given up as one lies beside its owner's."""
+        name = f"{run_id}.db.lock" if segments.is_segment(self.journal_path(run_id)) else f"{run_id}.lock"
+        return RunLock(self._locks / name, lambda: self._byte(run_id))
 
     def segment_lock(self, segment: Path) -> Path:
         """The lock of a segment's owner, and of its runs."""
         return self._locks / f"{segment.stem}.lock"
 
     def _byte(self, run_id: str) -> LockedByte | None:
+        path = self.journal_path(run_id)
+        if segments.is_segment(path):
+            return LockedByte(self.segment_lock(path), 0)
         try:
-            place = segments.find(self.journal_path(run_id))
+            place = segments.find(path)
         except JournalFailed:
             return None  # whoever wants more of the run is told
         return None if place is None else LockedByte(self.segment_lock(place.segment), place.number)
@@ -386,10 +390,13 @@ class Runs:
             self._unlink(run_id)
             self._readers.pop(run_id, None)
             self._index.forget(run_id)
-            emptied = journal.remove(self.journal_path(run_id))
+            path = self.journal_path(run_id)
+            emptied = journal.remove(path)
             if emptied is not None and not LockedByte(self.segment_lock(emptied), 0).held():
                 journal.remove(emptied)
                 self.segment_lock(emptied).unlink(missing_ok=True)
+            if segments.is_segment(path):
+                self.segment_lock(path).unlink(missing_ok=True)
             self.log_path(run_id).unlink(missing_ok=True)
             older(self.log_path(run_id)).unlink(missing_ok=True)
             lock.path.unlink(missing_ok=True)
