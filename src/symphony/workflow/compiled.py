@@ -7,6 +7,7 @@ what is wrong with an expression stands in its template.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 from typing import Final, TypeAlias
 
@@ -14,23 +15,23 @@ import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions import Read, Splitter, Template
-from symphony.workflow.model import ConditionalEdge, ControlNode, DataEdge, Node, Workflow
+from symphony.workflow.expressions.compiler import NO_NODE, OUTSIDE
+from symphony.workflow.model import FAIL, ConditionalEdge, ControlNode, DataEdge, Node, Workflow
 
-Pairs: TypeAlias = tuple[tuple[int, str, str], ...]
-"""What one input reads of nodes, each once: the node's number, its name, and the port or `*`."""
+Numbers: TypeAlias = Sequence[int]
+"""Of each port that one input reads the number of its node; OUTSIDE for nodes of no or another level."""
 
 ALL_PORTS: Final = "*"
-OUTSIDE: Final = -1
-"""The number of a node that is none of the level."""
 
 _NONE: Mapping[str, Template] = {}
-_NO_PAIRS: Pairs = ()
-_more_of = attrgetter("when", "for_each", "config", "artifact", "on_error.value")
-_NO_MORE: tuple[object, ...] = (None, None, {}, None, {})
+_NOTHING: Numbers = ()
+_node_of = attrgetter("node")
+_more_of = attrgetter("when", "for_each", "config", "artifact", "on_error")
+_NO_MORE: tuple[object, ...] = (None, None, {}, None, FAIL)
 
 
 def has_more(node: Node) -> bool:
-    """Has a node expressions beside its inputs? Most do not."""
+    """May a node have expressions beside its inputs, or does it go on after a failure? Most do not."""
     return type(node) is ControlNode or _more_of(node) != _NO_MORE
 
 
@@ -38,9 +39,9 @@ class Parts(msgspec.Struct, eq=False):
     """The expressions of one node. `more` holds what few nodes have."""
 
     inputs: Mapping[str, Template]
-    more: "More | None" = None
-    reads: Sequence[Pairs] = ()
+    reads: Sequence[Numbers]
     """For each input what it reads of nodes."""
+    more: "More | None" = None
 
 
 class More(msgspec.Struct, kw_only=True, eq=False):
@@ -111,48 +112,47 @@ class Compiled:
         self.workflow = workflow
         self.names = tuple(workflow.nodes)
         self.index: Mapping[str, int] = {name: number for number, name in enumerate(self.names)}
-        self.splitter = Splitter(programs=None if outside is None else outside.programs)
-        template, more = self.splitter.template, has_more
-        self.nodes: Sequence[Parts] = [
-            Parts(
-                {name: template(value) for name, value in node.inputs.items()},
-                self._more(node) if more(node) else None,
-            )
-            for node in workflow.nodes.values()
-        ]
+        self.splitter = Splitter(programs=None if outside is None else outside.programs, numbers=self.index)
+        self.nodes: Sequence[Parts] = [*map(self._parts, workflow.nodes.values())]
         self.outputs = self._templates(workflow.outputs)
         self.edges: Sequence[Template | None] = [self._edge(edge) for edge in workflow.edges]
         """For each explicit edge its condition or transform."""
         self._others: dict[int, tuple[str, ...]] = {}
-        self._pairs: dict[Template, tuple[int, str, str]] = {}
-        self._resolve()
 
-    def _resolve(self) -> None:
-        """Find the numbers of what is read: of each bare reference once, of all else each time."""
-        index, pairs = self.index, self._pairs
-        for template in self.splitter.bare:
-            read = template.bare
-            if read is not None and read.kind in ("port", "node"):
-                pairs[template] = (index.get(read.name, OUTSIDE), read.name, read.port or ALL_PORTS)
-        known, of = pairs.get, self._pairs_of
-        for parts in self.nodes:
-            reads: list[Pairs] = []
-            for template in parts.inputs.values():
-                if template.constant:
-                    reads.append(_NO_PAIRS)
-                elif template.bare is not None:
-                    pair = known(template)
-                    reads.append(_NO_PAIRS if pair is None else (pair,))
-                else:
-                    reads.append(of(template))
-            parts.reads = reads
+    def _parts(self, node: Node) -> Parts:
+        inputs: dict[str, Template] = {}
+        reads: list[Numbers] = []
+        for name, value in node.inputs.items():
+            template = inputs[name] = self.splitter.template(value)
+            reads.append(_NOTHING if template.constant else self._numbers(template))
+        return Parts(inputs, reads, self._more(node) if has_more(node) else None)
+
+    def _numbers(self, template: Template) -> Numbers:
+        """The nodes of the ports that a template reads, each port once."""
+        varying = template.varying
+        if varying is None:
+            if template.node != NO_NODE:
+                return (template.node,)
+        else:
+            if len(varying) > 1 and len(set(varying)) < len(varying):
+                varying = [*dict.fromkeys(varying)]
+            numbers = [*map(_node_of, varying)]
+            if NO_NODE not in numbers:
+                return numbers
+        index = self.index
+        return [index.get(read.name, OUTSIDE) for read in template.reads if read.kind in ("port", "node")]
+
+    def ports(self, template: Template) -> Iterator[tuple[str, str]]:
+        """What a template reads of nodes, each once: the node's name, and the port or `*`."""
+        for read in template.reads:
+            if read.kind in ("port", "node"):
+                yield read.name, read.port or ALL_PORTS
 
     def sources(self, number: int) -> Collection[int]:
         """The nodes of the level that the inputs of a node read."""
         reads = self.nodes[number].reads
-        if len(reads) == 1:
-            return [source for source, _, _ in reads[0] if source >= 0]
-        return [source for pairs in reads for source, _, _ in pairs if source >= 0]
+        found = reads[0] if len(reads) == 1 else [*chain.from_iterable(reads)]
+        return [source for source in found if source >= 0] if OUTSIDE in found else found
 
     def edge_reads(self, at: int) -> Sequence[str]:
         """The nodes that the condition or transform of an explicit edge reads."""
@@ -176,22 +176,6 @@ class Compiled:
                 reads += _loop_reads(more.loop)
             found = self._others[number] = _nodes(reads)
         return found
-
-    def _pairs_of(self, template: Template) -> Pairs:
-        """What a template reads of nodes."""
-        elements = template.elements
-        if elements is not None:
-            found = [*map(self._pairs.get, elements[0])]
-            if all(found):
-                return tuple(dict.fromkeys(found))  # type: ignore[arg-type]  # none of them is None
-        index = self.index
-        return tuple(
-            dict.fromkeys(
-                (index.get(read.name, OUTSIDE), read.name, read.port or ALL_PORTS)
-                for read in template.reads
-                if read.kind in ("port", "node")
-            )
-        )
 
     def _templates(self, values: Mapping[str, Value] | None) -> Mapping[str, Template]:
         return {key: self.splitter.template(value) for key, value in values.items()} if values else _NONE

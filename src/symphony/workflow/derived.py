@@ -25,8 +25,8 @@ def derived_edges(compiled: Compiled) -> tuple[Edge, ...]:
     for number, (name, node) in enumerate(compiled.workflow.nodes.items()):
         sources: set[str] = set()
         parts = compiled.nodes[number]
-        for entry, pairs in zip(parts.inputs, parts.reads, strict=True):
-            for _, source, output in pairs:
+        for entry, template in parts.inputs.items():
+            for source, output in compiled.ports(template):
                 sources.add(source)
                 edges.append(DataEdge(source=source, target=name, output=output, input=entry, derived=True))
         if node.after:
@@ -59,11 +59,12 @@ def derived_ends(workflow: Workflow) -> dict[str, list[str]] | None:
     known: dict[str, str] = {}
     compiled: Compiled | None = None
     for number, (name, node) in enumerate(workflow.nodes.items()):
-        for at, (entry, value) in enumerate(node.inputs.items()):
+        for entry, value in node.inputs.items():
             begin = _bare_ends(value if isinstance(value, list) else (value,), known)
             if begin is None:
                 compiled = compiled or Compiled(workflow)
-                begin = [_end(source, port) for _, source, port in compiled.nodes[number].reads[at]]
+                template = compiled.nodes[number].inputs[entry]
+                begin = [_end(source, port) for source, port in compiled.ports(template)]
             if begin:
                 ends[f"{name}.{entry}"] = begin
         if _besides(node) == _NOTHING and type(node) is not ControlNode:
@@ -73,7 +74,8 @@ def derived_ends(workflow: Workflow) -> dict[str, list[str]] | None:
         begin = [*dict.fromkeys(node.after)]
         if has_more(node):
             compiled = compiled or Compiled(workflow)
-            joined = {source for pairs in compiled.nodes[number].reads for _, source, _ in pairs}
+            inputs = compiled.nodes[number].inputs.values()
+            joined = {source for template in inputs for source, _ in compiled.ports(template)}
             joined.update(text.partition(".")[0] for text in node.after)
             begin += [source for source in compiled.others(number) if source not in joined]
         if begin:

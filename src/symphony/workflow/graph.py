@@ -94,8 +94,7 @@ Graphed: TypeAlias = Workflow | Graph
 def _sources(compiled: Compiled, number: int) -> Iterator[int]:
     """The nodes that a node names in its expressions and in `after`: where its derived edges begin."""
     index = compiled.index
-    for pairs in compiled.nodes[number].reads:
-        yield from (source for source, _, _ in pairs if source >= 0)
+    yield from compiled.sources(number)
     for text in compiled.workflow.nodes[compiled.names[number]].after:
         if (source := text.partition(".")[0]) in index:
             yield index[source]

@@ -3,8 +3,9 @@
 import pytest
 
 from symphony.workflow import loads
-from symphony.workflow.compiled import OUTSIDE, Compilation, Compiled
+from symphony.workflow.compiled import Compilation, Compiled
 from symphony.workflow.expressions import BadExpression
+from symphony.workflow.expressions.compiler import OUTSIDE
 from symphony.workflow.types import ANY, INTEGER
 
 
@@ -36,8 +37,9 @@ def test_what_is_read_is_known_by_number_each_once() -> None:
         "  c: {operator: o, inputs: {x: ['${{ b.r }}', '${{ a.r }}', '${{b.r}}', '${{ gone.r }}',"
         " 'and ${{ a }}']}}"
     )
-    (pairs,) = made.nodes[2].reads
-    assert pairs == ((1, "b", "r"), (0, "a", "r"), (OUTSIDE, "gone", "r"), (0, "a", "*"))
+    node = made.nodes[2]
+    assert [list(numbers) for numbers in node.reads] == [[1, 0, OUTSIDE, 0]]
+    assert [*made.ports(node.inputs["x"])] == [("b", "r"), ("a", "r"), ("gone", "r"), ("a", "*")]
     assert list(made.sources(2)) == [1, 0, 0]
 
 

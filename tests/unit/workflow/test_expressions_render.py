@@ -13,11 +13,11 @@ from symphony.workflow.expressions import (
     Compiler,
     ExpressionFailed,
     Read,
-    Template,
     as_text,
     type_of,
 )
 from symphony.workflow.expressions.celtypes import TIMESTAMP, whole
+from symphony.workflow.expressions.compiler import constant
 from symphony.workflow.expressions.nulls import nulls
 from symphony.workflow.expressions.staging import is_large, stage
 from symphony.workflow.types import ANY, PortType, parse_type
@@ -451,7 +451,7 @@ def test_text_around_any_value_is_json_that_reads_back(value: Value) -> None:
 
 @given(values)
 def test_a_value_fits_its_own_type(value: Value) -> None:
-    assert Template(value=value, type=None).misfit(type_of(value)) is None
+    assert constant(value).misfit(type_of(value)) is None
 
 
 def test_what_holds_no_nul_is_not_copied() -> None:

@@ -1,10 +1,16 @@
 """Expressions: `${{ … }}` in values and CEL in conditions, found, typed and evaluated."""
 
-from symphony.workflow.expressions.compiler import Compiler, Splitter, Template, as_text, type_of
+from symphony.workflow.expressions.compiler import (
+    Compiler,
+    Splitter,
+    Template,
+    as_text,
+    type_of,
+)
 from symphony.workflow.expressions.errors import BadExpression, ExpressionFailed
 from symphony.workflow.expressions.evaluation import Lookup
-from symphony.workflow.expressions.scan import LENGTH_MAX, Read, scan
-from symphony.workflow.expressions.splitting import bare, condition_reads, reference_in, split, value_reads
+from symphony.workflow.expressions.scan import LENGTH_MAX, Read, reference_in, scan
+from symphony.workflow.expressions.splitting import bare, condition_reads, split, value_reads
 
 __all__ = [
     "LENGTH_MAX",

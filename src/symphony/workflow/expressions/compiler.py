@@ -6,7 +6,10 @@ A value that is one bare reference never enters CEL: large values pass by refere
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from operator import attrgetter
+from typing import Final, TypeAlias
+
+import msgspec
 
 from symphony.ipc.values import spelled_bytes
 from symphony.ports.values import Value
@@ -24,8 +27,8 @@ from symphony.workflow.expressions.effort import (
 from symphony.workflow.expressions.errors import BadExpression
 from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed, check
 from symphony.workflow.expressions.picking import Pick, pick_of
-from symphony.workflow.expressions.scan import Found, Read, references
-from symphony.workflow.expressions.splitting import bare, reference_in, split
+from symphony.workflow.expressions.scan import Found, Read, reference_in, references
+from symphony.workflow.expressions.splitting import bare, split
 from symphony.workflow.types import ANY, INTEGER, STRING, PortType, fits, mismatch
 
 Types: TypeAlias = Callable[[Read], PortType | None]
@@ -36,6 +39,11 @@ Part: TypeAlias = Callable[[Lookup], Value]
 
 _NULL_TYPE = PortType("any", optional=True)
 _SCALARS = frozenset({type(None), bool, int, float})
+_NO_NUMBERS: Mapping[str, int] = {}
+_is_constant = attrgetter("constant")
+OUTSIDE: Final = -1
+"""The number of a node that is none of those that were numbered."""
+NO_NODE: Final = -2
 _LITERALS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
@@ -53,28 +61,31 @@ class _Facts:
 _NO_FACTS = _Facts()
 
 
-class Template:
+class Template(msgspec.Struct, eq=False):
     """A value with its expressions split and ready to render. `bare`: it is one reference and nothing else.
 
     `source` and `form` say what it was compiled from, so that another process can compile it again.
-    `error` is why it cannot be used, if it cannot: `type_in` and `render` raise it.
+    `error` is why it cannot be used, if it cannot: `type_in` and `render` raise it. `node` is the
+    number of the node that a bare reference reads, for those who have numbered the nodes.
     """
 
-    __slots__ = (
-        "_facts", "_parts", "_reads", "_type", "bare", "constant", "error", "form", "source", "value",
-    )  # fmt: skip
-
-    def __init__(
-        self, *, reads: Sequence[Read] | None = None, type: PortType | None = ANY, value: Value = None,
-        bare: Read | None = None, parts: Part | None = None, error: BadExpression | None = None,
-        source: Value = None,
-    ) -> None:  # fmt: skip
-        self._reads = reads
-        self._type, self.value, self.bare, self._parts, self.error = type, value, bare, parts, error
-        self.constant = bare is None and parts is None and error is None
-        self.source = source
-        self.form: Form = "template"
-        self._facts = _NO_FACTS
+    value: Value = None
+    constant: bool = False
+    kind: PortType | None = ANY
+    bare: Read | None = None
+    parts: Part | None = None
+    source: Value = None
+    noted: Sequence[Read] | None = None
+    """What it reads, also more than once; None where only its parts know."""
+    node: int = NO_NODE
+    varying: "Sequence[Template] | None" = None
+    """Of a list its elements with expressions, None of all else."""
+    constants: Sequence[Value] = ()
+    """Of a list the values of its other elements."""
+    items: "Sequence[Template] | None" = None
+    error: BadExpression | None = None
+    form: Form = "template"
+    facts: _Facts = _NO_FACTS
 
     def made_of(self, source: Value, form: Form) -> "Template":
         """Itself, with what it was compiled from."""
@@ -84,24 +95,24 @@ class Template:
     def through(self, inner: "Template", carried: Read) -> "Template":
         """Itself, which is `inner`, a transform, with the word `value` for what `carried` reads."""
         asks = tuple(carried if read.kind == "value" else read for read in inner.reads)
-        self._facts = _Facts(asks=asks, carried=carried)
+        self.facts = _Facts(asks=asks, carried=carried)
         return self.made_of(inner.source, inner.form)
 
     @property
     def reads(self) -> tuple[Read, ...]:
         """What its expressions read, each once, in order; of parts that cannot be used, nothing."""
-        reads = self._reads
-        if type(reads) is tuple:
-            return reads
-        if reads is None:
-            reads = [read for item in _items(self.inside) for read in item.reads]
-        self._reads = found = tuple(dict.fromkeys(reads))
+        noted = self.noted
+        if type(noted) is tuple:
+            return noted
+        if noted is None:
+            noted = [read for item in _items(self.inside) for read in item.reads]
+        self.noted = found = tuple(dict.fromkeys(noted))
         return found
 
     @property
     def asks(self) -> tuple[Read, ...]:
         """The reads in the order in which another process has them that compiles the source again."""
-        return self.reads if self._facts.asks is None else self._facts.asks
+        return self.reads if self.facts.asks is None else self.facts.asks
 
     def effort(self, values: Mapping[Read, Value], most: int, known: Sizes) -> int:
         """About how many microseconds rendering takes at worst; a number above `most` if that is more.
@@ -113,21 +124,21 @@ class Template:
     @property
     def pick(self) -> Pick | None:
         """The part of one value that it is, if it is no more."""
-        facts = self._facts
+        facts = self.facts
         if facts.pick is None:
-            found = pick_of(self._parts) if isinstance(self._parts, Program) else None
-            facts = self._facts = replace(facts, pick=(found,))
+            found = pick_of(self.parts) if isinstance(self.parts, Program) else None
+            facts = self.facts = replace(facts, pick=(found,))
         return None if facts.pick is None else facts.pick[0]
 
     @property
     def light(self) -> bool:
         """Does rendering take next to nothing where all that is read is numbers and short texts?"""
-        facts = self._facts
+        facts = self.facts
         if facts.light is None:
             source = self.source
             light = isinstance(source, str) and len(source) <= LIGHT_STEPS and "(" not in source
             light = light or is_light(self._seen(), self.reads)
-            facts = self._facts = replace(self._facts, light=light)
+            facts = self.facts = replace(self.facts, light=light)
         return facts.light is True
 
     def least_chars(self, values: Mapping[Read, Value]) -> int:
@@ -135,17 +146,17 @@ class Template:
         return least_chars(self._seen(), values)
 
     def _seen(self) -> tuple[Shape, ...]:
-        facts = self._facts
+        facts = self.facts
         if facts.shapes is None:
-            facts = self._facts = replace(facts, shapes=shapes_of(self.source, self.form, facts.carried))
+            facts = self.facts = replace(facts, shapes=shapes_of(self.source, self.form, facts.carried))
         return facts.shapes or ()
 
     @property
     def type(self) -> PortType:
         """The type of what `render` gives, in the scope that it was compiled for."""
-        if self._type is None:
-            self._type = type_of(self.value)
-        return self._type
+        if self.kind is None:
+            self.kind = type_of(self.value)
+        return self.kind
 
     def type_in(self, types: Types) -> PortType:
         """The type of what `render` gives where `types` says what is read. Raises BadExpression."""
@@ -154,7 +165,7 @@ class Template:
         if self.bare is not None:
             kind = _typed(self.bare, types)
             return STRING if kind == celtypes.TIMESTAMP else kind
-        parts = self._parts
+        parts = self.parts
         if isinstance(parts, Program):
             expression = parts.expression
             return check(expression, {read: _typed(read, types) for read in expression.names})
@@ -163,16 +174,17 @@ class Template:
                 if isinstance(part, Template):
                     part.type_in(types)
             return STRING
-        if isinstance(parts, _List | _Map):
-            kind = _common([item.type_in(types) for item in _items(parts.items)])
-            return PortType("list" if isinstance(parts, _List) else "map", kind)
+        inside = self.inside
+        if inside is not None:
+            kind = _common([item.type_in(types) for item in _items(inside)])
+            return PortType("map" if self.varying is None else "list", kind)
         return self.type
 
     def fix(self, types: Types) -> "Template":
         """Itself, for a scope in which `types` says what is read. Raises BadExpression."""
         if not self.constant:
-            self._type = self.type_in(types)
-            parts = self._parts
+            self.kind = self.type_in(types)
+            parts = self.parts
             if isinstance(parts, Program):
                 parts.kinds = {read: _typed(read, types) for read in parts.expression.names}
             elif isinstance(parts, _Text):
@@ -188,33 +200,43 @@ class Template:
         """Compile what is otherwise compiled when it is first rendered. Raises BadExpression."""
         if self.error is not None:
             raise self.error.with_traceback(None)
-        parts = self._parts
+        parts = self.parts
         if isinstance(parts, Program):
             parts.ready()
         elif isinstance(parts, _Text):
             for part in parts.parts:
                 if isinstance(part, Template):
                     part.ready()
-        elif parts is not None:
+        else:
             for item in _items(self.inside):
                 item.ready()
 
     @property
     def elements(self) -> "tuple[Sequence[Template], Sequence[Value]] | None":
         """Of a list, the elements with expressions, and the values of the others; None of all else."""
-        parts = self._parts
-        return (parts.varying, parts.constants) if isinstance(parts, _List) else None
+        return None if self.varying is None else (self.varying, self.constants)
 
     @property
     def inside(self) -> "Sequence[Template] | Mapping[str, Template] | None":
         """The elements of a list or map in which expressions stand, each a template; None of all else."""
-        parts = self._parts
-        return parts.items if isinstance(parts, _List | _Map) else None
+        if self.varying is not None:
+            return self._elements(self.varying)
+        return self.parts.items if isinstance(self.parts, _Map) else None
+
+    def _elements(self, varying: "Sequence[Template]") -> "Sequence[Template]":
+        """The template of each element of a list. Those of scalars are made when they are first asked for."""
+        if self.items is None:
+            rest = iter(varying)
+            source = _elements(self.source)
+            self.items = [constant(e) if type(e) in _SCALARS else next(rest) for e in source]
+        return self.items
 
     def render(self, lookup: Lookup) -> Value:
         """The value, with what `lookup` gives for each read. Raises ExpressionFailed, BadExpression."""
-        if self._parts is not None:
-            return self._parts(lookup)
+        if self.parts is not None:
+            return self.parts(lookup)
+        if self.varying is not None:
+            return [item.render(lookup) for item in self._elements(self.varying)]
         if self.error is not None:
             raise self.error.with_traceback(None)
         return self.value if self.bare is None else lookup(self.bare)
@@ -226,8 +248,10 @@ class Template:
         """
         if self.constant:
             return mismatch(self.value, target)
-        if isinstance(self._parts, _List | _Map):
-            return self._parts.misfit(target, types)
+        if self.varying is not None:
+            return _list_misfit(self._elements(self.varying), target, types)
+        if isinstance(self.parts, _Map):
+            return self.parts.misfit(target, types)
         kind = self.type if types is None else self.type_in(types)
         return None if fits(kind, target) else f"{kind} does not fit {target}"
 
@@ -241,19 +265,32 @@ def _items(inside: Sequence[Template] | Mapping[str, Template] | None) -> Sequen
     return () if inside is None else list(inside.values()) if isinstance(inside, Mapping) else inside
 
 
+def constant(value: Value, kind: PortType | None = None) -> Template:
+    """A value without expressions; its type is found when it is first asked for."""
+    return Template(value, True, kind, noted=())
+
+
+def _refused(error: BadExpression) -> Template:
+    return Template(noted=(), error=error)
+
+
 class Splitter:
     """Splits the values of one scope into templates, once each; what they read need not be known.
 
-    Equal texts give the same template. What is wrong with an expression stands in its template.
+    Equal texts give the same template, and so do all that are the same reference and nothing else.
+    What is wrong with an expression stands in its template. `numbers` are those of the nodes.
     `value`: the word `value` is what an edge carries (as in a `transform`), not a node.
     """
 
-    def __init__(self, *, value: bool = False, programs: list[Program] | None = None) -> None:
-        self._value = value
+    def __init__(
+        self, *, value: bool = False, programs: list[Program] | None = None,
+        numbers: Mapping[str, int] = _NO_NUMBERS,
+    ) -> None:  # fmt: skip
+        self._value, self._numbers = value, numbers
         self.programs: list[Program] = [] if programs is None else programs
         """What is to be evaluated; scopes that belong together may share the list."""
-        self.bare: list[Template] = []
-        """Every text that is one reference and nothing else."""
+        self.bare: dict[Read, Template] = {}
+        """Every reference that stands alone."""
         self._texts: dict[str, Template] = {}
         self._conditions: dict[str, Template] = {}
 
@@ -263,11 +300,13 @@ class Splitter:
             return self._texts.get(value) or self._text(value)
         if type(value) is list:
             return self._list(value)
+        if type(value) in _SCALARS:
+            return Template(value, True, None, noted=())
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list | dict) and _holds_expressions(value):
             return self._list(value) if isinstance(value, list) else self._map(value)
-        return Template(reads=(), value=value, type=None)
+        return constant(value)
 
     def condition(self, text: str) -> Template:
         """CEL with or without `${{ }}`."""
@@ -284,97 +323,91 @@ class Splitter:
         try:
             return self._expression(bare(text), value)
         except BadExpression as error:
-            return Template(reads=(), error=error)
+            return _refused(error)
 
     def _text(self, text: str) -> Template:
         if "${{" not in text:
-            return Template(reads=(), value=text, type=STRING, source=text)
+            return Template(text, True, STRING, source=text, noted=())
         read = reference_in(text)
-        if read is not None:
-            found = Template(reads=(read,), bare=read, source=text)
-        else:
-            found = self._string(text).made_of(text, "template")
-        self._texts[text] = found
-        if found.bare is not None:
-            self.bare.append(found)
+        if read is None:
+            made = self._string(text).made_of(text, "template")
+            if made.bare is None:
+                self._texts[text] = made
+                return made
+            read = made.bare
+        found = self._texts[text] = self.bare.get(read) or self._reference(read, text)
+        return found
+
+    def _reference(self, read: Read, text: str) -> Template:
+        node = self._numbers.get(read.name, OUTSIDE) if read.kind in ("port", "node") else NO_NODE
+        found = self.bare[read] = Template(None, False, ANY, read, None, text, (read,), node)
         return found
 
     def _string(self, text: str) -> Template:
         try:
             parts = split(text)
         except BadExpression as error:
-            return Template(reads=(), error=error)
+            return _refused(error)
         if len(parts) == 1 and parts[0][0]:
             return self._cel_part(parts[0][1])
         if not any(is_expression for is_expression, _ in parts):
-            return Template(reads=(), value="".join(part for _, part in parts), type=STRING)
+            return constant("".join(part for _, part in parts), STRING)
         made = [self._cel_part(part) if is_expression else part for is_expression, part in parts]
         templates = [part for part in made if isinstance(part, Template)]
         sound = all(part.error is None for part in templates)
         reads = [read for part in templates for read in part.reads] if sound else []
-        return Template(reads=reads, type=STRING, parts=_Text(made))
+        return Template(noted=reads, kind=STRING, parts=_Text(made))
 
     def _cel_part(self, text: str) -> Template:
         try:
             return self._expression(text, False)
         except BadExpression as error:
-            return Template(reads=(), error=error)
+            return _refused(error)
 
     def _list(self, value: list[Value]) -> Template:
         try:
             known: list[Template | None] = [*map(self._texts.get, value)]  # type: ignore[arg-type]  # no other value is a key
         except TypeError:  # lists and maps inside
             known = [None] * len(value)
-        if all(known):
-            if not known:
-                return Template(reads=(), value=value, type=None)
-            found: list[Template] = known  # type: ignore[assignment]  # none of them is None
-            return Template(parts=_List(found, found, ()), source=value)
-        if not any(known) and not _holds_expressions(value):
-            return Template(reads=(), value=value, type=None)
-        scalars = list[Value]()
+        varying: list[Template] = [*filter(None, known)]
+        if len(varying) == len(known):
+            return _list_of(value, varying, ()) if varying else constant(value)
+        if not varying and (_SCALARS.issuperset(map(type, value)) or not _holds_expressions(value)):
+            return constant(value)
+        scalars: list[Value] = []
         for at, one in enumerate(known):
             if one is None:
                 element = value[at]
-                if type(element) is str and "${{" in element:
-                    known[at] = self._texts.get(element) or self._text(element)
-                elif type(element) in _SCALARS:
+                if type(element) in _SCALARS:
                     scalars.append(element)
                 else:
                     known[at] = self.template(element)
-        varying = [one for one in known if one is not None and not one.constant]
-        if len(varying) == len(known):
-            return Template(parts=_List(varying, varying, ()), source=value)
+        varying = [*filter(None, known)]
+        if not any(map(_is_constant, varying)):
+            return _list_of(value, varying, scalars)
+        items = [one or constant(element) for one, element in zip(known, value, strict=True)]
+        varying = [item for item in items if not item.constant]
         if not varying:
-            value = [element if one is None else one.value for one, element in zip(known, value, strict=True)]
-            return Template(reads=(), value=value, type=None)
-        if len(varying) + len(scalars) == len(known):
-            return Template(parts=_List(None, varying, scalars, known), source=value)
-        items = [one or _constant(element) for one, element in zip(known, value, strict=True)]
-        constants = [item.value for item in items if item.constant]
-        return Template(parts=_List(items, varying, constants), source=value)
+            return constant([item.value for item in items])
+        return _list_of(value, varying, [item.value for item in items if item.constant], items)
 
     def _map(self, value: dict[str, Value]) -> Template:
         items = {key: self.template(item) for key, item in value.items()}
         if all(item.constant for item in items.values()):
-            return Template(reads=(), value={key: item.value for key, item in items.items()}, type=None)
+            return constant({key: item.value for key, item in items.items()})
         return Template(parts=_Map(items), source=value)
 
     def _expression(self, text: str, value: bool) -> Template:
         word = text.strip()
         if word in _LITERALS:
-            return Template(reads=(), value=_LITERALS[word], type=None)
+            return constant(_LITERALS[word])
         found = references(text, value or self._value)
         if len(found) == 1 and _is_whole(text, found[0]):
-            return Template(reads=(found[0].read,), bare=found[0].read)
+            return Template(noted=(found[0].read,), bare=found[0].read)
         expression = Renamed(text, found)
         program = Program(expression)
         self.programs.append(program)
-        return Template(reads=tuple(expression.names), parts=program)
-
-
-def _constant(value: Value) -> Template:
-    return Template(reads=(), value=value, type=None)
+        return Template(noted=tuple(expression.names), parts=program)
 
 
 class Compiler:
@@ -419,59 +452,36 @@ def _elements(value: Value) -> Sequence[Value]:
     return value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else ()
 
 
-class _Text:
+class _Text(msgspec.Struct, eq=False):
     """Text around expressions: nulls, lists and maps are written as JSON."""
 
-    __slots__ = ("parts",)
-
-    def __init__(self, parts: Sequence[Template | str]) -> None:
-        self.parts = parts
+    parts: Sequence[Template | str]
 
     def __call__(self, lookup: Lookup) -> Value:
         return "".join(p if isinstance(p, str) else as_text(p.render(lookup)) for p in self.parts)
 
 
-class _List:
-    """A list; `varying` are its elements with expressions, `constants` the values of the others."""
-
-    __slots__ = ("_items", "_known", "constants", "varying")
-
-    def __init__(
-        self,
-        items: Sequence[Template] | None,
-        varying: Sequence[Template],
-        constants: Sequence[Value],
-        known: Sequence[Template | None] = (),
-    ) -> None:
-        self._items, self._known, self.varying, self.constants = items, known, varying, constants
-
-    @property
-    def items(self) -> Sequence[Template]:
-        """The template of each element. Those of scalars are made when they are first asked for."""
-        if self._items is None:
-            constants = iter(self.constants)
-            self._items = [one or _constant(next(constants)) for one in self._known]
-        return self._items
-
-    def __call__(self, lookup: Lookup) -> Value:
-        return [item.render(lookup) for item in self.items]
-
-    def misfit(self, target: PortType, types: Types | None) -> str | None:
-        """Why the first element that cannot fit does not."""
-        if target.kind in ("any", "json"):
-            return None
-        if target.kind not in ("list", "embedding"):
-            return f"a list does not fit {target}"
-        item = target.item or (PortType("number") if target.kind == "embedding" else ANY)
-        whys = ((i, one.misfit(item, types)) for i, one in enumerate(self.items))
-        return next((f"element {i}: {why}" for i, why in whys if why), None)
+def _list_of(
+    source: Value, varying: Sequence[Template], constants: Sequence[Value],
+    items: Sequence[Template] | None = None,
+) -> Template:  # fmt: skip
+    """A list; without `items`, only scalars stand in it among what varies."""
+    return Template(None, False, ANY, None, None, source, None, NO_NODE, varying, constants, items)
 
 
-class _Map:
-    __slots__ = ("items",)
+def _list_misfit(items: Sequence[Template], target: PortType, types: Types | None) -> str | None:
+    """Why the first element of a list that cannot fit does not."""
+    if target.kind in ("any", "json"):
+        return None
+    if target.kind not in ("list", "embedding"):
+        return f"a list does not fit {target}"
+    item = target.item or (PortType("number") if target.kind == "embedding" else ANY)
+    whys = ((i, one.misfit(item, types)) for i, one in enumerate(items))
+    return next((f"element {i}: {why}" for i, why in whys if why), None)
 
-    def __init__(self, items: Mapping[str, Template]) -> None:
-        self.items = items
+
+class _Map(msgspec.Struct, eq=False):
+    items: Mapping[str, Template]
 
     def __call__(self, lookup: Lookup) -> Value:
         return {key: item.render(lookup) for key, item in self.items.items()}

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 from symphony.ports.values import Value
-from symphony.workflow.expressions.scan import MACROS, Read, Token, references, tokens
-from symphony.workflow.expressions.splitting import bare, reference_in, split, strings
+from symphony.workflow.expressions.scan import MACROS, Read, Token, reference_in, references, tokens
+from symphony.workflow.expressions.splitting import bare, split, strings
 
 Form: TypeAlias = Literal["template", "condition", "transform"]
 

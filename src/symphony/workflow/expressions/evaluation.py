@@ -72,7 +72,8 @@ class Renamed:
             self.prefix += "0"
         reads = dict.fromkeys(one.read for one in found)
         self.names: dict[Read, str] = {read: f"{self.prefix}r{i}" for i, read in enumerate(reads)}
-        out, at = list[str](), 0
+        at = 0
+        out: list[str] = []
         for one in found:
             out += (original[at : one.start], self.names[one.read])
             at = one.end

@@ -89,20 +89,23 @@ _OPEN, _CLOSE = "([{", ")]}"
 _MESSAGE = "{"
 MACROS = frozenset({"all", "exists", "exists_one", "map", "filter"})
 
-_BLANKS = " \t\n\r\f\v"
+_REFERENCE = re.compile(
+    r"\$\{\{[ \t\n\r\f\v]*([A-Za-z_][A-Za-z0-9_]*)\.([A-Za-z_][A-Za-z0-9_]*)[ \t\n\r\f\v]*\}\}"
+)
 _NO_NODES = _ROOTS | _ALONE | _WORDS | {"value"}
 
 
-def plain_reference(text: str) -> Read | None:
-    """The short path: what `NODE.PORT` or `inputs.NAME` reads, None for any other text."""
-    root, _, name = text.strip(_BLANKS).partition(".")
-    if not (root.isidentifier() and name.isidentifier() and text.isascii()):
+def reference_in(text: str) -> Read | None:
+    """What a string reads that is exactly `${{ NODE.PORT }}` or `${{ inputs.NAME }}`, else None."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None or len(text) > LENGTH_MAX:
         return None
-    if name in _LITERALS or len(text) > LENGTH_MAX:
+    root, name = match.groups()
+    if name in _LITERALS:
         return None
-    if root == "inputs":
-        return Read("input", name)
-    return None if root in _NO_NODES else Read("port", root, name)
+    if root in _NO_NODES:
+        return Read("input", name) if root == "inputs" else None
+    return Read("port", root, name)
 
 
 def string_end(text: str, start: int) -> int:

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions.errors import BadExpression
-from symphony.workflow.expressions.scan import Read, plain_reference, scan, string_end
+from symphony.workflow.expressions.scan import Read, reference_in, scan, string_end
 
 _OPEN, _CLOSE = "${{", "}}"
 _NOTABLE = re.compile(r"[\"'{}]|//|`[A-Za-z0-9_.\-/ ]+`")
@@ -93,13 +93,6 @@ def bare(text: str) -> str:
     if len(parts) != 1 or not parts[0][0]:
         raise BadExpression("only one expression may stand here", hint="write plain CEL, or one ${{ … }}")
     return parts[0][1]
-
-
-def reference_in(text: str) -> Read | None:
-    """What a string reads that is exactly `${{ NODE.PORT }}` or `${{ inputs.NAME }}`, else None."""
-    if text[:3] != _OPEN or text[-2:] != _CLOSE:
-        return None
-    return plain_reference(text[3:-2])
 
 
 def strings(value: Value) -> Iterator[str]:

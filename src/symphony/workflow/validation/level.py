@@ -6,8 +6,8 @@ import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
-from symphony.workflow.compiled import OUTSIDE
 from symphony.workflow.expressions import BadExpression, Read, Template
+from symphony.workflow.expressions.compiler import OUTSIDE
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, PortType, fits, mismatch
@@ -82,21 +82,25 @@ class Level:
 
         False: look closely. What each reference is was looked up once, for all that refer to it.
         """
-        elements = template.elements
-        if elements is not None:
-            kind = ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
+        varying = template.varying
+        if varying is not None:
+            kind = _of_elements(target)
             if kind is None:
                 return False
-            varying, constants = elements
             if not self._sound_for(kind).issuperset(varying):
                 return False
-            if constants and not all(_is_plain(value, kind) for value in constants):
-                return False
-            if not self._inputs.isdisjoint(varying):
+            for value in template.constants:
+                if not _is_plain(value, kind):
+                    return False
+            if self._inputs and not self._inputs.isdisjoint(varying):
                 self.sheet.used_inputs.update(self._inputs_of(varying))
             return True
         if template.constant:
-            return _is_plain(template.value, target)
+            value = template.value
+            if type(value) is not list:
+                return _is_plain(value, target)
+            kind = _of_elements(target)
+            return kind is not None and all(_is_plain(one, kind) for one in value)
         if template not in self._sound_for(target):
             return False
         if template in self._inputs:
@@ -121,7 +125,7 @@ class Level:
         """Look up what each bare reference to an input, or to a port of this level, is."""
         self._looked = True
         types, given = self._types, self.sheet.workflow.inputs
-        for template in self.scope.compiled.splitter.bare:
+        for template in self.scope.compiled.splitter.bare.values():
             read = template.bare
             assert read is not None
             kind: PortType | None = None
@@ -204,6 +208,11 @@ class Level:
                 else:
                     self.outward[read.name] = None
         return count
+
+
+def _of_elements(target: PortType) -> PortType | None:
+    """What each element of a list must be that fits; None if that is not all there is to it."""
+    return ANY if target.kind in ("any", "json") else target.item if target.kind == "list" else None
 
 
 def _is_plain(value: Value, target: PortType) -> bool:

@@ -2,6 +2,9 @@
 
 import re
 from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import msgspec
 
 from symphony.workflow.catalog import Port
 from symphony.workflow.compiled import More, Parts
@@ -28,41 +31,76 @@ _MOMENT = re.compile(r"\s*\d{4}-\d\d-\d\d[Tt ]\d\d:")  # a bare timestamp, which
 
 def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> None:
     """Check every node of a level. `fed`: for each node, the inputs that explicit edges give."""
-    needed: dict[int, tuple[str, ...]] = {}
     level.sheet.nodes += len(level.scope.nodes)
-    known: dict[str, Mapping[str, Port]] = {}
-    for number, (name, node) in enumerate(level.scope.nodes.items()):
-        scope, parts, before = level.scope, level.scope.compiled.nodes[number], level.before[number]
-        more = parts.more
-        expected = known.get(node.operator) if type(node) is OperatorNode else None
-        if more is not None and more.for_each is not None:
-            scope = _for_each(level, name, more.for_each, before)
-        if expected is None:
-            expected = level.scope.inputs_of(node)
-            if type(node) is not OperatorNode or expected is None:
-                _check_kind(level, name, node, scope, more, fed.get(name, ()))
-            else:
-                known[node.operator] = expected
-        if isinstance(node, OperatorNode) and "environment" in node.inputs:
-            check_environment(level, node, name)
-        _inputs(level, name, parts, before, scope, expected)
-        if expected:
-            names = needed.get(id(expected))
-            if names is None:
-                names = needed[id(expected)] = required(expected)
-            for missing in names:
-                if missing not in node.inputs and missing not in fed.get(name, ()):
-                    place = child(child(child(level.place, name), "inputs"), missing)
-                    kind = expected[missing].type
-                    level.error(
-                        "missing-input", place, f"the input {missing!r} is missing", f"give it {kind}"
-                    )
+    usual: dict[str, _Usual] = {}
+    plain = zip(level.scope.nodes.items(), level.scope.compiled.nodes, level.before, strict=True)
+    for (name, node), parts, before in plain:
+        more, scope = parts.more, level.scope
+        known = usual.get(node.operator) if type(node) is OperatorNode else None
+        if known is None or not _is_usual(level, parts, known, before):
+            scope = _check_inputs(level, name, node, parts, before, fed.get(name, ()))
+            if known is None and type(node) is OperatorNode and (ports := level.scope.inputs_of(node)):
+                usual[node.operator] = _Usual.of(ports)
         if more is not None and more.when is not None:
             level.boolean(more.when, level.scope, before, f"{child(level.place, name)}.when")
         if node.after:
             _after(level, name, node, before)
-        if node.on_error.action != "fail" or node.artifact is not None or node.config:
-            _options(level, name, node, more or _NO_MORE, before, scope)
+        if more is not None and (node.on_error.action != "fail" or node.artifact is not None or node.config):
+            _options(level, name, node, more, before, scope)
+
+
+class _Usual(NamedTuple):
+    """What most nodes of an operator are compared with: the types of its inputs, and those it needs."""
+
+    types: Mapping[str, PortType]
+    needed: frozenset[str]
+
+    @classmethod
+    def of(cls, ports: Mapping[str, Port]) -> "_Usual":
+        """Of an operator's input ports."""
+        types = {name: port.type for name, port in ports.items() if name != "environment"}
+        return cls(types, frozenset(required(ports)))
+
+
+def _is_usual(level: Level, parts: Parts, usual: _Usual, before: list[int]) -> bool:
+    """The short path: is the node not run for each element, and does all that it is given fit at once?
+
+    If so, what it reads is noted; if not, nothing is.
+    """
+    if parts.more is not None and parts.more.for_each is not None:
+        return False
+    if not parts.inputs.keys() >= usual.needed:
+        return False
+    bare, types = level.bare, usual.types.get
+    for name, template in parts.inputs.items():
+        target = types(name)
+        if target is None or not bare(template, target):
+            return False
+    for reads in parts.reads:
+        if reads:
+            before += reads
+            level.sheet.edges += len(reads)
+    return True
+
+
+def _check_inputs(
+    level: Level, name: str, node: Node, parts: Parts, before: list[int], fed: Collection[str]
+) -> Scope:
+    """Look closely at what a node runs and is given; the scope of its expressions."""
+    scope, more = level.scope, parts.more
+    if more is not None and more.for_each is not None:
+        scope = _for_each(level, name, more.for_each, before)
+    expected = level.scope.inputs_of(node)
+    if type(node) is not OperatorNode or expected is None:
+        _check_kind(level, name, node, scope, more, fed)
+    if isinstance(node, OperatorNode) and "environment" in node.inputs:
+        check_environment(level, node, name)
+    _inputs(level, name, parts, before, scope, expected)
+    for missing, port in (expected or {}).items():
+        if port.default is msgspec.UNSET and missing not in node.inputs and missing not in fed:
+            place = child(child(child(level.place, name), "inputs"), missing)
+            level.error("missing-input", place, f"the input {missing!r} is missing", f"give it {port.type}")
+    return scope
 
 
 def _inputs(
@@ -70,7 +108,7 @@ def _inputs(
     expected: Mapping[str, Port] | None,
 ) -> None:  # fmt: skip
     """The short path first: references that are sound, and plain values."""
-    for (key, template), pairs in zip(parts.inputs.items(), parts.reads, strict=True):
+    for (key, template), reads in zip(parts.inputs.items(), parts.reads, strict=True):
         target = ANY
         if expected is not None:
             port = expected.get(key)
@@ -80,8 +118,8 @@ def _inputs(
             else:
                 target = port.type
         if level.bare(template, target):
-            before += [pair[0] for pair in pairs]
-            level.sheet.edges += len(pairs)
+            before += reads
+            level.sheet.edges += len(reads)
         else:
             level.value(template, target, scope, before, f"{child(level.place, name)}.inputs.{key}")
 
@@ -160,13 +198,13 @@ def check_branch(level: Level, source: str, branch: str, place: str) -> None:
 
 
 def _after(level: Level, name: str, node: Node, before: list[int]) -> None:
+    level.sheet.edges += len(set(node.after))
+    numbers = [*map(level.scope.compiled.index.get, node.after)]
+    if None not in numbers:  # the short path: no branches
+        before += numbers  # type: ignore[arg-type]  # none of them is None
+        return
     place = f"{child(level.place, name)}.after"
-    index = level.scope.compiled.index
     for i, after in enumerate(node.after):
-        number = index.get(after)
-        if number is not None:  # the short path: no branch
-            before.append(number)
-            continue
         source, dot, branch = after.partition(".")
         if not level.exists(source):
             level.unknown_node(source, child(place, i))
@@ -174,7 +212,6 @@ def _after(level: Level, name: str, node: Node, before: list[int]) -> None:
         before.append(level.number(source))
         if dot:
             check_branch(level, source, branch, child(place, i))
-    level.sheet.edges += len(set(node.after))
 
 
 def _options(level: Level, name: str, node: Node, more: More, before: list[int], scope: Scope) -> None:

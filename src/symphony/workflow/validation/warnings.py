@@ -35,7 +35,7 @@ def _never(level: Level) -> dict[str, str]:
     dead = {number: "it is switched off" for number, node in enumerate(nodes) if not node.enabled}
     off = set(dead)
     for number, node in enumerate(nodes):
-        if node.when is None and not node.after:
+        if node.when is None and "." not in "".join(node.after):
             continue
         why = _on_its_own(number, node, level) if number not in dead else None
         if why:

@@ -22,6 +22,7 @@ from symphony.pit.tracker.nodes.work import NodeWork, Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
 from symphony.workflow.expressions import Template
+from symphony.workflow.expressions.compiler import constant
 from symphony.workflow.types import STRING, mismatch
 
 W = TypeVar("W", bound=NodeWork)
@@ -112,16 +113,13 @@ class Bindings:
                 hint='put text around it, such as "report-${{ item }}", or use string(x)',
             )
         shown = self._executor.sealer.mask(name)  # names are for everybody
-        return msgspec.structs.replace(work, artifact_name=Template(value=shown, type=STRING))
+        return msgspec.structs.replace(work, artifact_name=constant(shown, STRING))
 
     def configured(self, slot: int, work: W) -> W:
         """The work with the expressions in its `config` evaluated. Raises as `render`."""
         if all(template.constant for template in work.config.values()):
             return work
-        config = {
-            key: Template(value=self.made(one, slot, f"config {key}"), type=None)
-            for key, one in work.config.items()
-        }
+        config = {key: constant(self.made(one, slot, f"config {key}")) for key, one in work.config.items()}
         return msgspec.structs.replace(work, config=config)
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:

@@ -26,6 +26,7 @@ from symphony.workflow.catalog import Catalog, Port
 from symphony.workflow.checks import Check, check_of, plain_of
 from symphony.workflow.compiled import Compiled, LoopParts, More, Parts
 from symphony.workflow.expressions import Read, Template
+from symphony.workflow.expressions.compiler import constant
 from symphony.workflow.model import (
     CommandNode,
     ConditionalEdge,
@@ -277,7 +278,7 @@ def _control_work(common: _Common, node: ControlNode, more: More) -> Work:
         case "delay":
             return DelayWork(**common, delay=_delay(node, more.until))
         case "approval":
-            plainly = Template(reads=(), value=f"{common['name']}: go on?", type=STRING)
+            plainly = constant(f"{common['name']}: go on?", STRING)
             return ApprovalWork(**common, message=more.message or plainly)
         case "merge":
             return MergeWork(**common)
@@ -286,7 +287,7 @@ def _control_work(common: _Common, node: ControlNode, more: More) -> Work:
 def _carried(edge: DataEdge, transform: Template | None) -> Template:
     """An input that an edge gives."""
     read = Read("port", edge.source, edge.output)
-    return Template(reads=(read,), bare=read) if transform is None else _through(transform, read)
+    return Template(noted=(read,), bare=read) if transform is None else _through(transform, read)
 
 
 def _result(gives: Mapping[str, Port]) -> PlainResult | None:
@@ -337,4 +338,4 @@ def _through(inner: Template, read: Read) -> Template:
         assert callable(lookup)
         return inner.render(lambda r: lookup(read) if r.kind == "value" else lookup(r))
 
-    return Template(reads=reads, parts=part).through(inner, read)
+    return Template(noted=reads, parts=part).through(inner, read)
