@@ -1,6 +1,6 @@
 """What every `Models` keeps to, and what the supervised one does when processes misbehave."""
 
-# ruff: noqa: ASYNC110, ASYNC220, ASYNC240  what other processes did can only be looked at
+# ruff: noqa: ASYNC110, ASYNC220  what other processes did can only be looked at
 
 import asyncio
 import os
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.processes import alive
+from tests.support.waiting import until
 
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
 from symphony.ports.models import (
@@ -126,19 +128,6 @@ async def make(clock: FakeClock) -> AsyncIterator[Make]:
 @pytest.fixture(params=["fake", "processes"])
 def models(request: pytest.FixtureRequest, make: Make) -> Models:
     return FakeModels() if request.param == "fake" else make()
-
-
-async def seen(path: Path) -> None:
-    """Wait until the child has made `path`."""
-    async with asyncio.timeout(LIMIT_S):
-        while not path.exists():
-            await asyncio.sleep(0.005)
-
-
-async def gone(pid: int) -> None:
-    async with asyncio.timeout(LIMIT_S):
-        while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            await asyncio.sleep(0.01)
 
 
 class TestEveryModels:
@@ -293,7 +282,7 @@ class TestProcesses:
         models = make(idle_s=0.05)
         await models.invoke("echo", {"texts": ["a"]}, {})
         pid = models.pids()["echo"]
-        await gone(pid)
+        await until(lambda: not alive(pid), every_s=0.01)
         assert models.pids() == {}
         assert (await models.invoke("echo", {"texts": ["ab"]}, {}))["vectors"] == [[2, 0]]
 
@@ -315,7 +304,7 @@ class TestProcesses:
         models = make()
         mark = tmp_path / "stuck"
         call = asyncio.ensure_future(models.invoke("echo", {"texts": [f"stuck {mark}"]}, {}))
-        await seen(mark)
+        await until(mark.exists, every_s=0.01)
         pid = models.pids()["echo"]
         async with asyncio.timeout(LIMIT_S):
             await models.close()
@@ -339,9 +328,9 @@ class TestProcesses:
         with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
             assert parent.stdout is not None
             pid = int(parent.stdout.readline())
-            await seen(tmp_path / "stuck")
+            await until((tmp_path / "stuck").exists, every_s=0.01)
             parent.kill()
-        await gone(pid)
+        await until(lambda: not alive(pid), every_s=0.01)
 
     async def test_ctrl_c_in_the_terminal_does_not_reach_the_process(self, make: Make) -> None:
         models = make()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.processes import Peers, line_of
 
 from symphony.bus import Bus, Endpoint, EndpointLost, Joined, Mailbox, Policy, join
 from symphony.commons.errors import SymphonyError
@@ -25,34 +26,20 @@ CROWD = 10_000
 CROWD_PATIENCE_S = 120.0
 
 
-class World:
+class World(Peers):
     """An address, and the processes that are there."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(PEERS)
         self.address = f"unix://{folder}/run/bus.sock"
-        self.processes: list[subprocess.Popen[str]] = []
         self.has_hub = False
 
     async def start(self, verb: str, name: str) -> subprocess.Popen[str]:
         """A process that has joined."""
-        process = self._started(verb, name)
-        assert process.stdout is not None
-        role = await asyncio.to_thread(process.stdout.readline)
-        assert role == ("member\n" if self.has_hub else "hub\n")
+        process = self.begin(verb, self.address, name)
+        assert await line_of(process) == ("member" if self.has_hub else "hub")
         self.has_hub = True
         return process
-
-    def _started(self, verb: str, name: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", str(PEERS), verb, self.address, name]
-        self.processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True))
-        return self.processes[-1]
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
 
 @pytest.fixture

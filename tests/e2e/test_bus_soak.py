@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 import psutil
 import pytest
+from tests.support.processes import Peers
 
 from symphony.ipc import CODECS, EndpointId, EventPayload, Stationery
 
@@ -79,33 +79,26 @@ class Sample(NamedTuple):
     starved_s: tuple[float, ...]
 
 
-class Load:
+class Load(Peers):
     """The processes of one soak."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__(PEERS)
         self._address = f"unix://{folder}/run/bus.sock"
-        self._processes: list[subprocess.Popen[str]] = []
 
     def start(self, verb: str, name: str, *more: object) -> subprocess.Popen[str]:
         """Returns when it is on the bus."""
-        command = [sys.executable, "-P", str(PEERS), verb, self._address, name, *map(str, more)]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._processes.append(process)
+        process = self.begin(verb, self._address, name, *more, stdin=subprocess.PIPE)
         assert process.stdout is not None
         assert process.stdout.readline() in ("hub\n", "member\n")
         return process
 
     def sample(self) -> Sample:
         """How they stand now."""
-        found = [psutil.Process(one.pid) for one in self._processes]
+        found = [psutil.Process(one.pid) for one in self.processes]
         cpu_s = tuple(one.cpu_times().user + one.cpu_times().system for one in found)
         starved_s = tuple(_starved_s(one.pid) for one in found)
         return Sample(tuple(one.memory_info().rss for one in found), cpu_s, starved_s)
-
-    def end(self) -> None:
-        for process in self._processes:
-            process.kill()
-            process.communicate()
 
 
 def _starved_s(pid: int) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.processes import Peers, line_of
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.secrets import Secret
@@ -25,40 +26,29 @@ SCHEMES = ["unix", "shm", "tcp"]
 SECONDS = 40
 
 
-class World:
+class World(Peers):
     """A folder, an address in it, and the processes that were started."""
 
     def __init__(self, scheme: str, folder: Path) -> None:
+        super().__init__(PEERS)
         self.folder = folder
         self.address = {
             "unix": f"unix://{folder}/s/a.sock",
             "shm": "shm://faults",
             "tcp": "tcp://127.0.0.1:0",
         }[scheme]
-        self.processes: list[subprocess.Popen[str]] = []
         self.config = TransportConfig(
             token=Secret("a token for tests"), runtime_dir=folder / "r", timeout_s=10
         )
 
     def start(self, verb: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", str(PEERS), verb, self.address, str(self.folder / "r")]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.processes.append(process)
-        return process
+        return self.begin(verb, self.address, self.folder / "r")
 
     async def served(self) -> subprocess.Popen[str]:
         """An echoing process; `address` is then its address."""
         process = self.start("serve")
-        assert process.stdout is not None
-        self.address = (await asyncio.to_thread(process.stdout.readline)).strip()
+        self.address = await line_of(process)
         return process
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
 
 @pytest.fixture(params=SCHEMES)

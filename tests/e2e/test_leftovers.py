@@ -1,22 +1,18 @@
 """What will not go: processes that fork for ever, signals in every moment of the end, copies of homes."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
+from tests.support.processes import Traced
+from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 60.0
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
 
 OPERATORS = '''
@@ -70,70 +66,23 @@ sleep $SECONDS
 """
 
 
-class Stage:
+class Stage(Traced):
     """A run in a home of its own; all that it starts has one word that nobody else has."""
 
     def __init__(self, folder: Path) -> None:
-        mark = uuid.uuid4().hex
-        self.folder, self.home = folder, folder / "home"
-        self.token = f"{600 + int(mark[:6], 16)}.{int(mark[6:12], 16)}"
-        (folder / "ops.py").write_text(OPERATORS)
-        (folder / "chain.sh").write_text(CHAIN)
+        super().__init__(folder)
+        self.write("ops.py", OPERATORS)
+        self.write("chain.sh", CHAIN)
 
-    def write(self, node: dict[str, object], seconds: float) -> None:
+    def begin(self, node: dict[str, object], seconds: float) -> None:
         given = {"token": self.token, "folder": str(self.folder), "seconds": seconds}
         document = {"name": "Leftovers", "nodes": {"n": {**node, "inputs": given}}}
-        (self.folder / "w.json").write_text(json.dumps(document))
-
-    def start(self, *words: str, home: Path | None = None) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words],
-            cwd=self.folder,
-            env={**os.environ, "SYMPHONY_HOME": str(home or self.home)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.write("w.json", json.dumps(document))
 
     def run(self) -> "subprocess.Popen[str]":
         process = self.start("run", "w.json", "--operators", "ops.py", "--json")
-        self.until(process, self.folder / "works")
+        wait_for(self.folder / "works", process)
         return process
-
-    def until(self, process: "subprocess.Popen[str]", there: Path) -> None:
-        until = time.monotonic() + PATIENCE_S
-        while not there.exists():
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.01)
-
-    def left(self) -> list[str]:
-        """What runs of it, in several looks: one may miss a process that is being replaced."""
-        found: dict[int, str] = {}
-        for _ in range(5):
-            for process in psutil.process_iter():
-                try:
-                    words = process.cmdline()
-                    if self.token in words and process.status() != psutil.STATUS_ZOMBIE:
-                        found[process.pid] = " ".join(words)
-                except (psutil.Error, OSError):
-                    continue
-            time.sleep(0.02)
-        return list(found.values())
-
-    def clear(self) -> None:
-        until = time.monotonic() + PATIENCE_S
-        quiet = 0
-        while quiet < 20 and time.monotonic() < until:
-            quiet += 1
-            for process in psutil.process_iter():
-                try:
-                    if self.token in process.cmdline():
-                        process.kill()
-                        quiet = 0
-                except (psutil.Error, OSError):
-                    continue
 
 
 @pytest.fixture
@@ -155,7 +104,7 @@ NODES = {
 def test_what_forks_for_ever_with_a_cleared_environment_ends_with_the_run(
     stage: Stage, how: str, end: str
 ) -> None:
-    stage.write(NODES[how], 0.2 if end == "success" else 600)
+    stage.begin(NODES[how], 0.2 if end == "success" else 600)
     process = stage.run()
     if end != "success":
         process.send_signal(signal.SIGTERM)
@@ -172,7 +121,7 @@ def test_what_forks_for_ever_with_a_cleared_environment_ends_with_the_run(
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("later_s", [0.0, 0.1, 0.7, 1.5, 1.99])
 def test_a_second_signal_at_any_moment_leaves_nothing(stage: Stage, number: int, later_s: float) -> None:
-    stage.write({"command": STUBBORN, "idempotent": True}, 600)
+    stage.begin({"command": STUBBORN, "idempotent": True}, 600)
     process = stage.run()
     for each in (number, number, number):
         process.send_signal(each)
@@ -191,7 +140,7 @@ def test_a_second_signal_at_any_moment_leaves_nothing(stage: Stage, number: int,
 def test_a_signal_while_leftovers_of_an_ended_run_are_ended_leaves_nothing(
     stage: Stage, number: int, later_s: float
 ) -> None:
-    stage.write({"command": STUBBORN, "idempotent": True}, 0)
+    stage.begin({"command": STUBBORN, "idempotent": True}, 0)
     process = stage.run()
     status = ""
     while status != "succeeded":
@@ -210,7 +159,7 @@ def test_a_signal_while_leftovers_of_an_ended_run_are_ended_leaves_nothing(
 def test_what_an_operator_in_a_killed_process_left_is_shown_by_doctor_and_ended_on_resume(
     stage: Stage,
 ) -> None:
-    stage.write({"operator": "l.thread"}, 600)
+    stage.begin({"operator": "l.thread"}, 600)
     (stage.folder / "chain.sh").write_text('touch "$1/chained"\n')
     process = stage.run()
     process.kill()
@@ -223,11 +172,11 @@ def test_what_an_operator_in_a_killed_process_left_is_shown_by_doctor_and_ended_
     doctor, _ = stage.start("doctor", "--json").communicate(timeout=PATIENCE_S)
     (found,) = [check for check in json.loads(doctor) if check["check"] == "processes"]
     assert (found["verdict"], run_id in found["found"]) == ("warning", True)
-    before = {process.pid for process in psutil.process_iter() if stage.token in _words(process)}
+    before = set(stage.running())
     (stage.folder / "works").unlink()
     resumed = stage.start("runs", "resume", run_id, "--json")
-    stage.until(resumed, stage.folder / "works")
-    after = {process.pid for process in psutil.process_iter() if stage.token in _words(process)}
+    wait_for(stage.folder / "works", resumed)
+    after = set(stage.running())
     assert not before & after
     resumed.send_signal(signal.SIGTERM)
     resumed.communicate(timeout=PATIENCE_S)
@@ -236,32 +185,25 @@ def test_what_an_operator_in_a_killed_process_left_is_shown_by_doctor_and_ended_
 
 @pytest.mark.parametrize("verb", ["resume", "cancel"])
 def test_a_copy_of_a_home_leaves_the_processes_of_the_original_alone(stage: Stage, verb: str) -> None:
-    stage.write(
+    stage.begin(
         {"command": 'setsid sleep $TOKEN & touch "$FOLDER/works"; sleep $TOKEN', "idempotent": True}, 0
     )
     process = stage.run()
     copy = stage.folder / "copy"
     shutil.copytree(stage.home, copy, ignore=shutil.ignore_patterns("*.sock", "*.lock", "bus*"))
     run_id = next((stage.home / "journal").glob("*.db")).stem
-    while len(before := {one.pid for one in psutil.process_iter() if stage.token in _words(one)}) < 2:
+    while len(before := set(stage.running())) < 2:
         assert process.poll() is None
     (stage.folder / "works").unlink()
-    other = stage.start("runs", verb, run_id, home=copy)
+    other = stage.start("runs", verb, run_id, SYMPHONY_HOME=str(copy))
     if verb == "resume":
-        stage.until(other, stage.folder / "works")
+        wait_for(stage.folder / "works", other)
         other.send_signal(signal.SIGTERM)
     other.communicate(timeout=PATIENCE_S)
     assert process.poll() is None
-    assert before <= {one.pid for one in psutil.process_iter() if stage.token in _words(one)}
+    assert before <= set(stage.running())
     renamed = stage.home.rename(stage.folder / "renamed")
     stage.home.symlink_to(renamed)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=PATIENCE_S)
     assert stage.left() == []
-
-
-def _words(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

@@ -5,10 +5,8 @@ that no other process has: so those that clear their environment and leave their
 """
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,10 +14,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.processes import Traced
+from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 60.0
 
 OPERATORS = '''
 import os, signal, subprocess, time
@@ -86,74 +84,38 @@ nodes:
 """
 
 
-class Stage:
+class Stage(Traced):
     """A run in a home of its own, and what is left of it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.mark = folder, uuid.uuid4().hex
-        self.token = f"{600 + int(self.mark[:6], 16)}.{int(self.mark[6:12], 16)}"
-        (folder / "ops.py").write_text(OPERATORS)
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")},
-            "SYMPHONY_HOME": str(folder / "home"),
-            "STAGE": self.mark,
-        }
+        self.mark = uuid.uuid4().hex
+        super().__init__(folder, STAGE=self.mark)
+        self.write("ops.py", OPERATORS)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def ours(self, process: psutil.Process) -> bool:
+        return super().ours(process) or process.environ().get("STAGE") == self.mark
 
     def run(self, how: str) -> "subprocess.Popen[str]":
         timeout = "timeout: 1s" if how == "timeout" else ""
-        (self.folder / "w.yaml").write_text(WORKFLOW.replace("TIMEOUT", timeout))
+        self.write("w.yaml", WORKFLOW.replace("TIMEOUT", timeout))
         given = {"how": how, "token": self.token, "folder": str(self.folder)}
         inputs = [word for key, value in given.items() for word in ("--input", f"{key}={value}")]
         return self.start("run", "w.yaml", "--operators", "ops.py", "--json", *inputs)
 
     def until_all_work(self, process: "subprocess.Popen[str]") -> None:
-        names, until = ("computes", "waits", "hangs"), time.monotonic() + PATIENCE_S
-        while not all((self.folder / name).exists() for name in names):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until, self.left()
-            time.sleep(0.02)
+        for name in ("computes", "waits", "hangs"):
+            wait_for(self.folder / name, process)
         (self.folder / "all").touch()
 
     def run_id(self) -> str:
         return next((self.folder / "home" / "journal").glob("*.db")).stem
 
-    def left(self) -> list[str]:
-        """What is running of it, zombies aside."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                words = process.cmdline()
-                ours = self.token in words or process.environ().get("STAGE") == self.mark
-                if ours and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(f"{process.pid} {' '.join(words)}")
-            except (psutil.Error, OSError):
-                continue
-        return found
-
     def left_for_long(self) -> list[str]:
-        """The same a second later: what was begun while its parent was killed lives for its moment."""
+        """What is left a second later: what was begun while its parent was killed lives for its moment."""
         until = time.monotonic() + 1.0
         while (found := self.left()) and time.monotonic() < until:
             time.sleep(0.02)
         return found
-
-    def clear(self) -> None:
-        for entry in self.left():
-            try:
-                os.kill(int(entry.split()[0]), signal.SIGKILL)
-            except ProcessLookupError:
-                continue
 
 
 @pytest.fixture
@@ -227,12 +189,8 @@ def test_what_a_killed_owner_leaves_is_shown_by_doctor_and_ended_by_whoever_goes
         assert asked.returncode == 0
     else:
         resumed = stage.start("runs", "resume", stage.run_id(), "--json")
-        until = time.monotonic() + PATIENCE_S
         (stage.folder / "computes").unlink()
-        while not (stage.folder / "computes").exists():
-            assert resumed.poll() is None, resumed.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_for(stage.folder / "computes", resumed)
         assert not kept & {entry.split()[0] for entry in stage.left() if marked(entry)}
         resumed.send_signal(signal.SIGTERM)
         resumed.communicate(timeout=PATIENCE_S)
