@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 import pytest
+from tests.support.servers import NatsServer
 
 from symphony.bus import (
     Bus,
@@ -25,13 +25,9 @@ from symphony.ports.values import Value
 Buses = tuple[Bus, Bus]
 
 
-class Server(Protocol):
-    url: str
-
-
 @pytest.fixture(params=["memory", pytest.param("nats", marks=pytest.mark.slow)])
 async def buses(
-    request: pytest.FixtureRequest, nats_server: Callable[[], Awaitable[Server]]
+    request: pytest.FixtureRequest, nats_server: Callable[[], Awaitable[NatsServer]]
 ) -> AsyncIterator[Buses]:
     """Two ways onto one bus; within one process they are the same."""
     async with AsyncExitStack() as stack:

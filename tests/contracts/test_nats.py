@@ -10,12 +10,12 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.support.servers import NatsServer
 
 from symphony.bus import Bus, EndpointLost, EndpointTaken, Replay
 from symphony.bus.adapters.nats import NatsUplink, join_nats
@@ -28,14 +28,7 @@ from symphony.ports.values import Value
 pytestmark = pytest.mark.slow
 
 
-class Server(Protocol):
-    url: str
-
-    async def start(self) -> None: ...
-    async def kill(self) -> None: ...
-
-
-Start = Callable[..., Awaitable[Server]]
+Start = Callable[..., Awaitable[NatsServer]]
 Join = Callable[..., Awaitable[tuple[Bus, NatsUplink]]]
 
 
@@ -44,7 +37,7 @@ async def joined() -> AsyncIterator[Join]:
     """Puts a new bus on a server."""
     async with AsyncExitStack() as stack:
 
-        async def join(server: Server, **settings: object) -> tuple[Bus, NatsUplink]:
+        async def join(server: NatsServer, **settings: object) -> tuple[Bus, NatsUplink]:
             bus = Bus()
             stack.push_async_callback(bus.close)
             uplink = await join_nats(bus, NatsConfig(servers=(server.url,), **settings))  # type: ignore[arg-type]

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
 
 import pytest
 from nats.aio.client import Client
+from tests.support.servers import NatsServer
 
 from symphony.bus import Bus, EndpointUnknown, Mailbox, Policy
 from symphony.bus.adapters.nats import join_nats
@@ -19,15 +19,8 @@ from symphony.ports.values import Value
 pytestmark = pytest.mark.slow
 
 
-class Server(Protocol):
-    url: str
-
-    async def start(self) -> None: ...
-    async def kill(self) -> None: ...
-
-
-Start = Callable[..., Awaitable[Server]]
-Join = Callable[[Server], Awaitable[Bus]]
+Start = Callable[..., Awaitable[NatsServer]]
+Join = Callable[[NatsServer], Awaitable[Bus]]
 
 
 @pytest.fixture
@@ -35,7 +28,7 @@ async def joined() -> AsyncIterator[Join]:
     """Makes a bus that is joined to those of a server."""
     async with AsyncExitStack() as stack:
 
-        async def join(server: Server) -> Bus:
+        async def join(server: NatsServer) -> Bus:
             bus = Bus()
             bridge = Bridge(bus.exchange, NatsConfig(servers=(server.url,)))
             bus.exchange.beyond = bridge

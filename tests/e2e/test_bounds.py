@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import longest_wait
 
 from symphony import Symphony
 from symphony.ports.runs import RunStatus
@@ -40,16 +41,6 @@ WORST = {
         None,
     ),
 }
-
-
-async def longest_wait(until: "asyncio.Future[object] | None", for_s: float = 0.5) -> float:
-    """The longest time that the loop did nothing else, in seconds."""
-    ends, worst = time.monotonic() + for_s, 0.0
-    while (time.monotonic() < ends) if until is None else not until.done():
-        before = time.monotonic()
-        await asyncio.sleep(0.005)
-        worst = max(worst, time.monotonic() - before)
-    return worst
 
 
 @pytest.mark.parametrize("name", WORST)

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import os
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
 
 import pytest
+from tests.support.commands import SYMPHONY, CommandLine
+from tests.support.servers import NatsServer
 
 pytestmark = pytest.mark.slow
 
@@ -27,14 +26,7 @@ nodes:
 """
 
 
-class Server(Protocol):
-    url: str
-
-    async def start(self) -> None: ...
-    async def kill(self) -> None: ...
-
-
-NatsServers = Callable[..., Awaitable[Server]]
+NatsServers = Callable[..., Awaitable[NatsServer]]
 Start = Callable[..., Awaitable[Process]]
 Line = dict[str, object]
 
@@ -47,9 +39,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async def one(home: str, *words: str, **variables: str) -> Process:
         running.append(
             await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "symphony", *words,
+                *SYMPHONY, *words,
                 cwd=tmp_path, stdin=DEVNULL, stdout=PIPE, stderr=PIPE,
-                env=os.environ | {"SYMPHONY_HOME": str(tmp_path / home)} | variables,
+                env=CommandLine(tmp_path, tmp_path / home).environment(**variables),
             )
         )  # fmt: skip
         return running[-1]
@@ -68,7 +60,7 @@ def gated(tmp_path: Path) -> tuple[str, ...]:
     return "run", "gated.yaml", "--quiet", "--input", f"gate={tmp_path / 'gate'}"
 
 
-def at(server: Server) -> dict[str, str]:
+def at(server: NatsServer) -> dict[str, str]:
     """The one setting."""
     return {"SYMPHONY__BUS__NATS": server.url}
 
@@ -96,7 +88,7 @@ async def said_until(process: Process, words: str) -> str:
     return found
 
 
-async def stats_when(start: Start, home: str, server: Server, holds: Callable[[Line], bool]) -> Line:
+async def stats_when(start: Start, home: str, server: NatsServer, holds: Callable[[Line], bool]) -> Line:
     """What `bus stats` says of NATS, once that is so."""
     while True:
         process = await start(home, "bus", "stats", "--json", **at(server))
@@ -153,7 +145,7 @@ async def test_a_run_is_seen_and_reached_from_another_home_also_after_the_server
     assert len(ids) == len(set(ids))
 
 
-async def listening(start: Start, home: str, server: Server, taps: int) -> None:
+async def listening(start: Start, home: str, server: NatsServer, taps: int) -> None:
     """Returns when so many taps are on the bus of `home`, and it is joined."""
     while True:
         process = await start(home, "bus", "stats", "--json", **at(server))

@@ -5,15 +5,15 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine
+from tests.support.processes import alive
+from tests.support.waiting import longest_wait, wait_until
 
-from symphony import RunResult, Symphony
+from symphony import Symphony
 from symphony.commons.settings import Config, SymphonyConfig
 from symphony.ports.runs import RunStatus
 from symphony.ports.values import Value
@@ -90,16 +90,6 @@ def document(parts: Mapping[str, object], given: Mapping[str, Value]) -> bytes:
     return json.dumps({"name": "W", "inputs": inputs, **parts}).encode()
 
 
-async def longest_wait(until: "asyncio.Future[RunResult] | None", for_s: float = 0.5) -> float:
-    """The longest time that the loop did nothing else, in seconds."""
-    ends, worst = time.monotonic() + for_s, 0.0
-    while (time.monotonic() < ends) if until is None else not until.done():
-        before = time.monotonic()
-        await asyncio.sleep(0.005)
-        worst = max(worst, time.monotonic() - before)
-    return worst
-
-
 @pytest.mark.parametrize("name", WORST)
 async def test_the_worst_expression_holds_nothing_else_up(name: str, tmp_path: Path) -> None:
     parts, given = WORST[name]
@@ -144,7 +134,7 @@ async def test_a_run_is_cancelled_in_the_middle_of_an_expression(place: str, tmp
         handle.cancel()
         result = await asyncio.wait_for(ended, PATIENCE_S)
         assert result.status is RunStatus.CANCELLED
-        assert not any(map(running, workers))
+        assert not any(map(alive, workers))
 
 
 @pytest.mark.parametrize("place", ["inputs", "when", "while"])
@@ -199,37 +189,20 @@ def test_a_process_ends_soon_that_is_told_to_in_the_middle_of_an_expression(
     how: str, status: int, tmp_path: Path
 ) -> None:
     given: Mapping[str, Value] = {"l": MANY}
+    line = CommandLine(tmp_path)
     (tmp_path / "wf.json").write_bytes(document(PLACES["inputs"], given))
     (tmp_path / "given.json").write_text(json.dumps(MANY), encoding="utf-8")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SYMPHONY_")}
-    environment["SYMPHONY_HOME"] = str(tmp_path / "home")
-
-    def start(*words: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "symphony", *words],
-            cwd=tmp_path,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,  # noqa: PLW1509
-        )
-
-    process = start("run", "wf.json", "--input-file", "l=given.json")
-    until = time.monotonic() + PATIENCE_S
-    while not (workers := children(process.pid)) and process.poll() is None and time.monotonic() < until:
-        time.sleep(0.05)
-    assert workers, process.communicate()
+    process = line.start("run", "wf.json", "--input-file", "l=given.json")
+    wait_until(lambda: children(process.pid), process)
+    workers = children(process.pid)
     if how == "ctrl-c":
         process.send_signal(signal.SIGINT)
     else:
-        out, _ = start("runs", "list", "--json").communicate(timeout=PATIENCE_S)
-        _, err = start("runs", "cancel", json.loads(out)[0]["run_id"]).communicate(timeout=PATIENCE_S)
+        _, err = line.type("runs", "cancel", line.json("runs", "list")[0]["run_id"])
         assert not err, err
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, err
-    assert not any(map(running, workers))
+    assert not any(map(alive, workers))
 
 
 def children(parent: int | None = None) -> list[int]:
@@ -244,10 +217,3 @@ def children(parent: int | None = None) -> list[int]:
         if above == (os.getpid() if parent is None else parent) and b"symphony.pit.workers.process" in words:
             found.append(int(folder.name))
     return found
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False

@@ -3,15 +3,14 @@
 # ruff: noqa: ASYNC240  what was written is looked at once all is over
 
 import asyncio
-import os
 import re
 import signal
-import sys
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.commands import SYMPHONY, CommandLine, Ended
 
 from symphony import WorkflowBuilder
 from symphony.app import Symphony
@@ -241,8 +240,8 @@ async def test_a_resumed_run_counts_what_was_spent_before_it_was_killed(tmp_path
         config = settings(server)
         (tmp_path / "w.json").write_bytes(dumps(chain(config, 3), "json"))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "symphony", "run", "w.json", "--budget", "calls=2", "--quiet",
-            cwd=tmp_path, env={**os.environ, "SYMPHONY_HOME": str(tmp_path / "home")},
+            *SYMPHONY, "run", "w.json", "--budget", "calls=2", "--quiet",
+            cwd=tmp_path, env=CommandLine(tmp_path).environment(),
         )  # fmt: skip
         async with asyncio.timeout(LIMIT_S):
             while len(server.asked) < 2:
@@ -281,16 +280,10 @@ async def test_a_loop_has_used_what_its_rounds_used(tmp_path: Path) -> None:
     assert short.error.code == "budget-exceeded"
 
 
-async def symphony_says(home: Path, *words: str) -> tuple[int, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "symphony", *words, cwd=home.parent,
-        env={**os.environ, "SYMPHONY_HOME": str(home), "NO_COLOR": "1"},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    async with asyncio.timeout(LIMIT_S):
-        out, err = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+async def symphony_says(home: Path, *words: str) -> Ended:
+    """Beside the loop, on which its model server answers."""
+    line = CommandLine(home.parent, home, NO_COLOR="1")
+    return await asyncio.to_thread(line.call, *words, timeout_s=LIMIT_S)
 
 
 async def test_a_model_is_added_shown_tried_and_used_from_the_command_line(tmp_path: Path) -> None:

@@ -1,15 +1,15 @@
 """Runs are seen live from other processes."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.commands import SYMPHONY, CommandLine
+from tests.support.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +32,7 @@ Start = Callable[..., subprocess.Popen[str]]
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a command line in a folder with a home of its own; a failing test shows how each ended."""
     running: list[subprocess.Popen[str]] = []
-    environment = os.environ | {"SYMPHONY_HOME": str(tmp_path / "home")}
-    environment.pop("PYTHONUNBUFFERED", None)  # what is to be seen at once is flushed
+    line = CommandLine(tmp_path, PYTHONUNBUFFERED=None)  # what is to be seen at once is flushed
 
     def said(number: int) -> Path:
         return tmp_path / f"stderr-{number}.txt"
@@ -42,7 +41,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         with said(len(running)).open("wb") as stderr:
             running.append(
                 subprocess.Popen(
-                    [sys.executable, "-P", "-m", "symphony", *words], cwd=tmp_path, env=environment,
+                    [*SYMPHONY, *words], cwd=tmp_path, env=line.environment(),
                     text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
                 )
             )  # fmt: skip
@@ -72,8 +71,7 @@ def gated(folder: Path, end: str) -> tuple[str, ...]:
 
 def on_bus(process: subprocess.Popen[str], folder: Path) -> None:
     """Returns once the bus of the home is there, which `process` opens."""
-    while not (folder / "home" / "run" / "bus.sock").exists():
-        assert process.poll() is None
+    wait_for(folder / "home" / "run" / "bus.sock", process)
 
 
 def lines_until(process: subprocess.Popen[str], kind: str) -> list[dict[str, object]]:
@@ -193,26 +191,19 @@ def crowded(tmp_path: Path) -> Iterator[Path]:
 def test_without_room_for_the_socket_the_run_goes_on_and_says_once_why_nobody_sees_it(
     crowded: Path, tmp_path: Path
 ) -> None:
-    environment = os.environ | {"SYMPHONY_HOME": str(crowded.parent)}
+    line = CommandLine(tmp_path, crowded.parent)
     workflow = "name: Slow\nnodes:\n  one: {command: sleep 1}\n  two: {command: echo two, after: [one]}\n"
-    (tmp_path / "slow.yaml").write_text(workflow)
-
-    def say(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-P", "-m", "symphony", *words]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S
-        )
-
-    run = say("run", "slow.yaml")
-    assert run.returncode == 0, run.stderr
-    assert run.stderr.count("cannot be watched live") == 1
-    assert "No space left on device" in run.stderr
-    tap = say("bus", "tap", "run.>")
-    assert tap.returncode == 1
-    assert "No space left on device" in tap.stderr
-    assert "Traceback" not in run.stderr + tap.stderr
+    line.write("slow.yaml", workflow)
+    run = line.call("run", "slow.yaml")
+    assert run.status == 0, run.err
+    assert run.err.count("cannot be watched live") == 1
+    assert "No space left on device" in run.err
+    tap = line.call("bus", "tap", "run.>")
+    assert tap.status == 1
+    assert "No space left on device" in tap.err
+    assert "Traceback" not in run.err + tap.err
     subprocess.run(["mount", "-o", "remount,ro", crowded], check=True)
-    for refused in (say("run", "slow.yaml"), say("bus", "tap", "run.>")):
-        assert refused.returncode == 1
-        assert "Read-only file system" in refused.stderr, "a run without its lock would not be safe"
-        assert "Traceback" not in refused.stderr
+    for refused in (line.call("run", "slow.yaml"), line.call("bus", "tap", "run.>")):
+        assert refused.status == 1
+        assert "Read-only file system" in refused.err, "a run without its lock would not be safe"
+        assert "Traceback" not in refused.err

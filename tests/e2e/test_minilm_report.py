@@ -1,14 +1,13 @@
 """The repository report, as `make run` makes it: real files, the real model, the real command."""
 
 import json
-import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.commands import CommandLine
 
 pytestmark = pytest.mark.slow
 
@@ -34,19 +33,13 @@ def other(values):
 """
 
 
-class Report:
+class Report(CommandLine):
     """Runs the example with a home of its own."""
 
-    def __init__(self, home: Path) -> None:
-        self._environment = {**os.environ, "SYMPHONY_HOME": str(home)}
-
     def symphony(self, *arguments: str) -> str:
-        command = [sys.executable, "-m", "symphony", *arguments]
-        done = subprocess.run(
-            command, env=self._environment, capture_output=True, text=True, timeout=LIMIT_S, encoding="utf-8"
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        done = self.call(*arguments, timeout_s=LIMIT_S)
+        assert done.status == 0, done.err
+        return done.out
 
     def run(self, path: Path) -> dict[str, Any]:
         result: dict[str, Any] = json.loads(
@@ -61,7 +54,7 @@ class Report:
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    return Report(tmp_path / "home")
+    return Report(tmp_path)
 
 
 def statuses(result: dict[str, Any], node: str) -> Counter[str]:

@@ -1,12 +1,10 @@
 """A home that is moved, removed or replaced while a run goes on: the result is told from memory."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine
 
 pytestmark = pytest.mark.slow
 
@@ -36,29 +34,16 @@ def test_the_result_is_told_though_the_home_is_gone(
     text = WORKFLOW.format(folder=tmp_path, act=ACTS[act], count=3, last=last)
     if last == "value":
         text = text.replace("debug.value,", "debug.value, inputs: {value: 1},")
-    (tmp_path / "w.yaml").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "symphony", "run", "w.yaml", *form],
-        cwd=tmp_path,
-        env={**os.environ, "SYMPHONY_HOME": str(tmp_path / "home")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == (1 if last == "fail" else 0), done.stderr
+    line = CommandLine(tmp_path)
+    line.write("w.yaml", text)
+    done = line.call("run", "w.yaml", *form)
+    assert done.status == (1 if last == "fail" else 0), done.err
     if form:
-        assert json.loads(done.stdout)["status"] == ("failed" if last == "fail" else "succeeded")
+        assert json.loads(done.out)["status"] == ("failed" if last == "fail" else "succeeded")
     elif last == "value":
-        assert done.stdout == "n = second\nc = [1, 2, 3]\n"
-    assert "the record of this run is no longer in" in done.stderr
-    assert "symphony runs " not in done.stderr
+        assert done.out == "n = second\nc = [1, 2, 3]\n"
+    assert "the record of this run is no longer in" in done.err
+    assert "symphony runs " not in done.err
     if act in ("moved", "replaced"):
-        shown = subprocess.run(
-            [sys.executable, "-P", "-m", "symphony", "runs", "show", "last", "--json"],
-            cwd=tmp_path,
-            env={**os.environ, "SYMPHONY_HOME": str(tmp_path / "elsewhere")},
-            capture_output=True,
-            timeout=60,
-        )
-        assert json.loads(shown.stdout)["status"] == ("failed" if last == "fail" else "succeeded")
+        shown = CommandLine(tmp_path, tmp_path / "elsewhere").json("runs", "show", "last")
+        assert shown["status"] == ("failed" if last == "fail" else "succeeded")

@@ -1,12 +1,10 @@
 """Whatever operators and their children write to standard output: a result there is whole, and alone."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine
 
 pytestmark = pytest.mark.slow
 
@@ -40,20 +38,12 @@ from symphony import operator
 @pytest.mark.parametrize("style", ["def", "async def"])
 @pytest.mark.parametrize("form", [["--json"], ["--quiet"]])
 def test_nothing_but_the_result_is_on_stdout(tmp_path: Path, way: str, style: str, form: list[str]) -> None:
-    (tmp_path / "ops.py").write_text(OPERATOR.format(style=style, way=WAYS[way]))
-    (tmp_path / "w.yaml").write_text(
-        "name: Noise\nnodes: {n: {operator: noisy}}\noutputs: {n: '${{ n.result }}'}\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "symphony", "run", "w.yaml", "--operators", "ops.py", *form],
-        cwd=tmp_path,
-        env={**os.environ, "SYMPHONY_HOME": str(tmp_path / "home")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
+    line = CommandLine(tmp_path)
+    line.write("ops.py", OPERATOR.format(style=style, way=WAYS[way]))
+    line.write("w.yaml", "name: Noise\nnodes: {n: {operator: noisy}}\noutputs: {n: '${{ n.result }}'}\n")
+    done = line.call("run", "w.yaml", "--operators", "ops.py", *form)
+    assert done.status == 0, done.err
     if form == ["--json"]:
-        assert json.loads(done.stdout)["outputs"] == {"n": 1}
+        assert json.loads(done.out)["outputs"] == {"n": 1}
     else:
-        assert done.stdout == b"n = 1\n"
+        assert done.out == "n = 1\n"

@@ -4,11 +4,11 @@ import asyncio
 import inspect
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.commands import CommandLine
 
 from symphony.commons.errors import SymphonyError
 from symphony.kit import operators
@@ -302,10 +302,6 @@ def test_the_repository_report_of_a_strangers_folder_runs_nothing(stranger: Stra
     (stranger.tree / "a.py").write_text("def f():\n    return 1\n")
     stranger.plant(stranger.tree / ".git" / "config")
     example = Path(__file__).parents[2] / "examples" / "repo-report" / "workflow.yaml"
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "symphony", "run", str(example), "--input", f"path={stranger.tree}"],
-        env={**os.environ, "SYMPHONY_HOME": str(tmp_path / "home")},
-        capture_output=True, text=True, cwd=tmp_path, check=False, timeout=300,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    done = CommandLine(tmp_path).call("run", str(example), "--input", f"path={stranger.tree}", timeout_s=300)
+    assert done.status == 0, done.err
     assert stranger.ran == []

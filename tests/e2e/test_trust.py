@@ -4,11 +4,11 @@ import json
 import os
 import stat
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from tests.support.commands import SYMPHONY, CommandLine
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +40,11 @@ def symphony(tmp_path: Path, tree: Path) -> Symphony:
     def run(
         *arguments: str, env: Mapping[str, str] | None = None, umask: int = -1, cwd: Path = tree
     ) -> subprocess.CompletedProcess[str]:
-        inherited = {name: value for name, value in os.environ.items() if name != "SYMPHONY_HOME"}
+        line = CommandLine(cwd, SYMPHONY_HOME=None, XDG_DATA_HOME=str(tmp_path / "data"))
         return subprocess.run(
-            [sys.executable, "-P", "-m", "symphony", *arguments],
+            [*SYMPHONY, *arguments],
             cwd=cwd,
-            env={**inherited, "XDG_DATA_HOME": str(tmp_path / "data"), **(env or {})},
+            env=line.environment(**(env or {})),
             capture_output=True,
             text=True,
             timeout=60,

@@ -4,39 +4,29 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine
+from tests.support.waiting import PATIENCE_S
 
 CASES = Path(__file__).parent / "cases"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(CommandLine):
     """One case in a folder of its own, with an empty home beside it."""
 
-    folder: Path
-    home: Path
-
     def symphony(
-        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 60
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = PATIENCE_S
     ) -> subprocess.CompletedProcess[str]:
         """Run `symphony` with `arguments` in the case's folder."""
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "symphony", *arguments],
-            cwd=self.folder,
-            env={**os.environ, "SYMPHONY_HOME": str(self.home), **(env or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
+        return subprocess.CompletedProcess(
+            arguments, *self.call(*arguments, timeout_s=timeout_s, **(env or {}))
         )
 
     def run(
-        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = 60
+        self, *arguments: str, env: Mapping[str, str] | None = None, timeout_s: float = PATIENCE_S
     ) -> dict[str, object]:
         """The result of `symphony run … --json`, whatever its status."""
         done = self.symphony("run", *arguments, "--json", env=env, timeout_s=timeout_s)

@@ -1,15 +1,12 @@
 """Waits that end after the year 9999, and clocks that are beyond it: every view still shows the run."""
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.faults.conftest import Fault
+from tests.support.waiting import wait_until
 
 from symphony.app import Symphony
 from symphony.pit.tracker.core.records import Code, Record
@@ -42,17 +39,8 @@ def test_a_run_that_waits_beyond_the_calendar_is_shown_cancelled_and_listed(
     case = fault("far-moment-breaks-views")
     (case.folder / "f.py").write_text("import time\ndef wait():\n    time.sleep(600)\n")
     (case.folder / "flow.yaml").write_text(f"name: Far\nnodes:\n  gate: {WAITS[wait]}\n")
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "symphony", "run", "flow.yaml"],
-        cwd=case.folder,
-        env={**os.environ, "SYMPHONY_HOME": str(case.home)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    until = time.monotonic() + 60
-    while "node." not in (events := case.symphony("runs", "events", "last").stdout):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until, events
+    process = case.start("run", "flow.yaml")
+    wait_until(lambda: "node." in case.symphony("runs", "events", "last").stdout, process)
     shown = case.symphony("runs", "show", "last", "--json")
     assert shown.returncode == 0, shown.stderr
     process.send_signal(signal.SIGINT)

@@ -2,16 +2,14 @@
 
 import base64
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.support.commands import CommandLine, kill
+from tests.support.waiting import wait_for
 
 from symphony.app import Symphony
 from symphony.commons.errors import SymphonyError
@@ -31,11 +29,11 @@ def leaks(home: Path, token: str = TOKEN) -> list[str]:
     return [str(path.relative_to(home)) for path in files if token.encode() in path.read_bytes()]
 
 
-class Desk:
+class Desk(CommandLine):
     """A home and a folder; runs in this process, as a new process would find them each time."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder, folder / "home"
+        super().__init__(folder, TOKEN=TOKEN)
         self.text = f"<{TOKEN}>" + "x" * BIG + TOKEN
 
     def symphony(self) -> Symphony:
@@ -53,6 +51,15 @@ class Desk:
         assert leaks(self.home, token) == []
         self.whole: Mapping[str, Value] = whole
         return result
+
+    def told(self, *words: str, status: int = 0, token: str | None = TOKEN) -> dict[str, Any]:
+        """What a process that knows `token` prints as JSON."""
+        ended = self.call(*words, "--json", TOKEN=token)
+        assert ended.status == status, ended
+        assert TOKEN not in ended.err
+        found = json.loads(ended.out)
+        assert isinstance(found, dict)
+        return found
 
     def written(self, name: str = "out") -> str:
         return (self.folder / name).read_text(encoding="utf-8")
@@ -159,6 +166,7 @@ async def test_fan_outs_loops_and_sub_workflows_hand_it_on(desk: Desk) -> None:
 
 OPERATORS = """
 from pathlib import Path
+from typing import Any
 from symphony import operator
 
 def count(name: str) -> None:
@@ -189,43 +197,19 @@ def made(desk: Desk, operator: str = "pure.make", gate: str = "") -> str:
     return str(desk.folder / "flow.yaml")
 
 
-def type_(desk: Desk, *words: str, token: str | None = TOKEN) -> "subprocess.Popen[str]":
-    bare = {name: value for name, value in os.environ.items() if name != "TOKEN"}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "symphony", *words, "--json"],
-        cwd=desk.folder,
-        env=bare | {"SYMPHONY_HOME": str(desk.home)} | ({} if token is None else {"TOKEN": token}),
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
 def killed(desk: Desk, operator: str = "pure.make") -> None:
     """A run that was killed when its large value was there, before it was used."""
     flow = made(desk, operator, "touch begun; while [ ! -e go ]; do sleep 0.02; done")
-    process = type_(desk, "run", flow, "--operators", "ops.py")
-    until = time.monotonic() + 30
-    while not (desk.folder / "begun").exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=30)
+    process = desk.start("run", flow, "--operators", "ops.py", "--json")
+    wait_for(desk.folder / "begun", process)
+    kill(process)
     (desk.folder / "go").touch()
-
-
-def ended(process: "subprocess.Popen[str]", status: int = 0) -> dict[str, object]:
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == status, out + err
-    assert TOKEN not in err
-    found = json.loads(out)
-    assert isinstance(found, dict)
-    return found
 
 
 def test_after_a_kill_the_value_is_what_it_was_and_is_not_made_again(desk: Desk) -> None:
     killed(desk)
     assert leaks(desk.home) == []
-    ended(type_(desk, "runs", "resume", "last"))
+    desk.told("runs", "resume", "last")
     assert desk.written() == desk.text
     assert desk.written("made") == "x"
     assert leaks(desk.home) == []
@@ -236,7 +220,7 @@ def test_without_the_secret_as_it_was_a_run_stays_as_it_is_and_says_why(
     desk: Desk, token: str | None
 ) -> None:
     killed(desk)
-    refused = ended(type_(desk, "runs", "resume", "last", token=token), status=1)
+    refused = desk.told("runs", "resume", "last", token=token, status=1)
     errors = refused["errors"]
     assert isinstance(errors, list)
     assert errors[0]["code"] == "secret-missing"
@@ -244,14 +228,14 @@ def test_without_the_secret_as_it_was_a_run_stays_as_it_is_and_says_why(
     assert ("runs rerun" in errors[0]["hint"]) == (token is not None)
     assert not (desk.folder / "out").exists()
     if token is not None:
-        ended(type_(desk, *errors[0]["hint"].partition("symphony ")[2].split(), token=token))
+        desk.told(*errors[0]["hint"].partition("symphony ")[2].split(), token=token)
         assert desk.written() == desk.text.replace(TOKEN, token)
         assert desk.written("made") == "xx"
         ids = [path.stem for path in (desk.home / "journal").glob("*.db")]
-        ended(type_(desk, "runs", "resume", min(ids)))
+        desk.told("runs", "resume", min(ids))
         assert desk.written() == desk.text
         return
-    ended(type_(desk, "runs", "resume", "last"))
+    desk.told("runs", "resume", "last")
     assert desk.written() == desk.text
 
 
@@ -281,43 +265,37 @@ async def test_the_result_of_a_run_that_has_ended_is_given_again_as_it_was(
 def test_a_second_run_and_a_rerun_give_the_value_again(desk: Desk) -> None:
     flow = made(desk)
     for _ in range(2):
-        ended(type_(desk, "run", flow, "--operators", "ops.py"))
+        desk.told("run", flow, "--operators", "ops.py")
         assert desk.written() == desk.text
         (desk.folder / "out").unlink()
     before = desk.written("made")
-    ended(type_(desk, "runs", "rerun", "last", "--from", "write"))
+    desk.told("runs", "rerun", "last", "--from", "write")
     assert desk.written() == desk.text
     assert desk.written("made") == before
     (desk.folder / "out").unlink()
-    runs = subprocess.run(
-        [sys.executable, "-P", "-m", "symphony", "runs", "list", "--json"],
-        env=os.environ | {"SYMPHONY_HOME": str(desk.home)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    first = json.loads(runs.stdout)[-1]["run_id"]
-    ended(type_(desk, "runs", "rerun", first, "--from", "write"))
+    first = desk.json("runs", "list")[-1]["run_id"]
+    desk.told("runs", "rerun", first, "--from", "write")
     assert desk.written() == desk.text
     assert leaks(desk.home) == []
 
 
 def test_a_rerun_with_another_secret_makes_again_what_held_the_old_one(desk: Desk) -> None:
-    ended(type_(desk, "run", made(desk), "--operators", "ops.py"))
+    desk.told("run", made(desk), "--operators", "ops.py")
     (desk.folder / "out").unlink()
-    ended(type_(desk, "runs", "rerun", "last", "--from", "write", token="another-Token-of-20-chars"))
+    desk.told("runs", "rerun", "last", "--from", "write", token="another-Token-of-20-chars")
     assert desk.written() == desk.text.replace(TOKEN, "another-Token-of-20-chars")
     assert desk.written("made") == "xx"
 
 
 def test_a_rerun_with_another_secret_is_refused_if_its_maker_must_not_run_twice(desk: Desk) -> None:
-    ended(type_(desk, "run", made(desk, "write.make"), "--operators", "ops.py"))
-    refused = ended(
-        type_(desk, "runs", "rerun", "last", "--from", "write", token="another-Token-12"), status=1
-    )
+    desk.told("run", made(desk, "write.make"), "--operators", "ops.py")
+    refused = desk.told("runs", "rerun", "last", "--from", "write", token="another-Token-12", status=1)
     errors = refused["errors"]
     assert isinstance(errors, list)
     assert "make" in errors[0]["message"]
     assert "--from make" in errors[0]["hint"]
     assert desk.written("made") == "x"
-    ended(type_(desk, "runs", "rerun", "last", "--from", "make", token="another-Token-12"))
+    desk.told("runs", "rerun", "last", "--from", "make", token="another-Token-12")
     assert desk.written() == desk.text.replace(TOKEN, "another-Token-12")
 
 

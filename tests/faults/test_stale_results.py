@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from tests.faults.conftest import Fault
+from tests.support.commands import statuses
 
 pytestmark = pytest.mark.slow
 
@@ -26,12 +27,6 @@ def test_a_template_given_as_text_counts_with_the_files_that_it_includes(
     nodes = case.run("flow.yaml")["nodes"]
     assert isinstance(nodes, dict)
     assert nodes["out"]["status"] == "cached"
-
-
-def statuses(result: dict[str, object]) -> dict[str, object]:
-    nodes = result["nodes"]
-    assert isinstance(nodes, dict)
-    return {name: node["status"] for name, node in nodes.items()}
 
 
 def test_an_operator_counts_with_the_modules_that_its_file_imports(fault: Callable[[str], Fault]) -> None:
