@@ -10,11 +10,12 @@ from email.utils import formatdate
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.fakes import Listener
 
 from symphony.commons.settings import ModelConfig, Price
 from symphony.kit.instruments.hosted import http, retrying
 from symphony.kit.instruments.hosted.models import HostedModels
-from symphony.ports.models import Estimate, ModelFailed, ModelUnavailable, Usage
+from symphony.ports.models import ModelFailed, ModelUnavailable, Usage
 from symphony.ports.values import Value
 from symphony.testing import FakeClock
 from symphony.testing.model_server import Answers, Drops, Hangs, ModelServer, Says
@@ -28,29 +29,6 @@ SCHEMA: Value = {
     "required": ["n"],
     "additionalProperties": False,
 }
-
-
-class Listener:
-    """A caller that remembers, and lets `most` calls through."""
-
-    def __init__(self, most: int = 1000) -> None:
-        self.most = most
-        self.reserved: list[Estimate] = []
-        self.usages: list[Usage] = []
-        self.tokens: list[str] = []
-        self.first = asyncio.Event()
-
-    async def reserve(self, model: str, most: Estimate) -> None:
-        if len(self.reserved) == self.most:
-            raise ModelFailed("enough", code="budget-exceeded")
-        self.reserved.append(most)
-
-    def used(self, usage: Usage) -> None:
-        self.usages.append(usage)
-
-    def token(self, text: str) -> None:
-        self.tokens.append(text)
-        self.first.set()
 
 
 Make = Callable[..., HostedModels]

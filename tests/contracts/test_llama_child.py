@@ -8,6 +8,7 @@ from pathlib import Path
 import openai
 import psutil
 import pytest
+from tests.support.fakes import Listener
 
 from symphony.app.models import AllModels
 from symphony.app.served import ServedModels
@@ -16,7 +17,7 @@ from symphony.commons.time import SystemClock
 from symphony.kit.instruments import SMOLLM2
 from symphony.kit.instruments.files import SMOLLM2 as BUNDLE
 from symphony.kit.instruments.files import locate
-from symphony.ports.models import Estimate, ModelUnavailable, Usage
+from symphony.ports.models import ModelUnavailable
 from symphony.ports.values import Value
 
 pytestmark = pytest.mark.slow
@@ -26,22 +27,6 @@ LIMIT_S = 300.0
 
 def gguf() -> Path:
     return locate(bundle=BUNDLE) / BUNDLE.files[0].name
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.usage = Usage()
-        self.tokens: list[str] = []
-        self.first = asyncio.Event()
-
-    async def reserve(self, model: str, most: Estimate) -> None: ...
-
-    def used(self, usage: Usage) -> None:
-        self.usage += usage
-
-    def token(self, text: str) -> None:
-        self.tokens.append(text)
-        self.first.set()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import until
 
 from symphony.bus import (
     Bus,
@@ -75,12 +76,6 @@ async def got(box: Mailbox) -> Value:
 def echo(envelope: MessageEnvelope) -> Value:
     assert isinstance(envelope.payload, RequestPayload)
     return envelope.payload.arguments
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not true():  # noqa: ASYNC110  any condition
-            await asyncio.sleep(0.005)
 
 
 class Stranger:

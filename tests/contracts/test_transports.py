@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import until
 
 from symphony.commons.errors import ConfigInvalid, SerializationFailed, SymphonyError
 from symphony.commons.secrets import Secret
@@ -140,12 +141,6 @@ class Place:
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     async with asyncio.timeout(60), AsyncExitStack() as stack:
         yield Place(request.param, tmp_path, stack)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Let the event loop turn until `condition` holds; the fixture's time-out is the limit."""
-    while not condition():  # noqa: ASYNC110  many conditions, none of which has an event
-        await asyncio.sleep(0)
 
 
 async def collected(connection: Connection) -> list[bytes]:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tests.support.fakes import Printed
 
 from symphony.kit import processes
 from symphony.kit.command import command
@@ -20,34 +21,13 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 20
 
 
-class Log:
-    """Keeps what is printed; `until(text)` returns once a line holds it."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-        self.news = asyncio.Event()
-
-    def __call__(self, text: str, stream: str) -> None:
-        self.lines += [(stream, line) for line in text.split("\n")]
-        self.news.set()
-
-    async def until(self, text: str) -> str:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                found = next((line for _, line in self.lines if text in line), None)
-                if found is not None:
-                    return found
-                self.news.clear()
-                await self.news.wait()
+@pytest.fixture
+def log() -> Printed:
+    return Printed()
 
 
 @pytest.fixture
-def log() -> Log:
-    return Log()
-
-
-@pytest.fixture
-def context(tmp_path: Path, log: Log) -> Context:
+def context(tmp_path: Path, log: Printed) -> Context:
     return Context(
         run_id=tmp_path.name,
         node="n",
@@ -71,7 +51,7 @@ def alive(group: int) -> bool:
     return False
 
 
-async def test_output_is_kept_and_shown_while_it_comes(context: Context, log: Log) -> None:
+async def test_output_is_kept_and_shown_while_it_comes(context: Context, log: Printed) -> None:
     result = await command("echo one; echo two >&2; printf 'é\\n\\377'", context)
     assert result == {"stdout": "one\né\n\ufffd", "stderr": "two\n", "exit_code": 0}
     assert ("stderr", "two") in log.lines
@@ -134,7 +114,7 @@ async def _gone(process: int) -> None:
 
 
 async def _cancelled(
-    context: Context, log: Log, text: str, end: Callable[[asyncio.Task[object]], Awaitable[None]]
+    context: Context, log: Printed, text: str, end: Callable[[asyncio.Task[object]], Awaitable[None]]
 ) -> int:
     """Run a command that prints `group N`, end it with `end`, and return its group."""
     running = asyncio.get_running_loop().create_task(command(text, context))
@@ -147,7 +127,7 @@ async def _cancelled(
     return group
 
 
-async def test_cancelling_ends_the_whole_group(context: Context, log: Log, tmp_path: Path) -> None:
+async def test_cancelling_ends_the_whole_group(context: Context, log: Printed, tmp_path: Path) -> None:
     async def end(running: asyncio.Task[object]) -> None:
         running.cancel()
 
@@ -157,7 +137,7 @@ async def test_cancelling_ends_the_whole_group(context: Context, log: Log, tmp_p
 
 
 async def test_who_does_not_listen_is_killed(
-    context: Context, log: Log, monkeypatch: pytest.MonkeyPatch
+    context: Context, log: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "GRACE_S", 0.1)
 
@@ -168,7 +148,7 @@ async def test_who_does_not_listen_is_killed(
     assert not alive(await _cancelled(context, log, text, end))
 
 
-async def test_cancelling_again_and_again_leaves_nothing_behind(context: Context, log: Log) -> None:
+async def test_cancelling_again_and_again_leaves_nothing_behind(context: Context, log: Printed) -> None:
     async def end(running: asyncio.Task[object]) -> None:
         while not running.done():
             running.cancel()

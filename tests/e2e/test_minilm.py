@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from symphony.commons.time import SystemClock
 from symphony.kit import instruments
 from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
 from symphony.kit.instruments.minilm import MiniLM
@@ -26,19 +27,6 @@ from symphony.ports.models import ModelFailed, ModelUnavailable
 pytestmark = pytest.mark.slow
 
 LIMIT_S = 60.0
-
-
-class RealClock:
-    """As much of a clock as the pool needs."""
-
-    def now_s(self) -> float:
-        return 0.0
-
-    def monotonic_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +40,7 @@ def pool(*, home: Path | None = None) -> LocalModels:
         fingerprint=instruments.fingerprint("minilm"),
         elementwise=Elementwise(*instruments.ELEMENTWISE["minilm"]),
     )
-    return LocalModels({"minilm": spec}, clock=RealClock())
+    return LocalModels({"minilm": spec}, clock=SystemClock())
 
 
 @pytest.fixture

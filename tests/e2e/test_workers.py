@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.fakes import Printed
+from tests.support.processes import alive
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import marked
@@ -172,34 +174,6 @@ def task(tmp_path: Path) -> Make:
         )
 
     return make
-
-
-class Printed:
-    """What an operator prints; `until` returns once a line holds a text."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-        self.news = asyncio.Event()
-
-    def __call__(self, text: str, stream: str) -> None:
-        self.lines += [(stream, line) for line in text.split("\n")]
-        self.news.set()
-
-    async def until(self, text: str) -> str:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                if found := next((line for _, line in self.lines if text in line), None):
-                    return found
-                self.news.clear()
-                await self.news.wait()
-
-
-def alive(pid: int) -> bool:
-    """Is it there, and no zombie that nobody takes?"""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def left(made: Task) -> list[int]:

@@ -18,6 +18,7 @@ from random import Random
 from zlib import crc32
 
 import pytest
+from tests.support.fakes import Elsewhere
 
 from symphony import Context, kit, operator
 from symphony.app.preparing import Prepared, recalled
@@ -26,14 +27,11 @@ from symphony.pit.tracker.core.records import Code, Record, integer
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.reuse import Anew, written
-from symphony.pit.tracker.nodes.evaluating import expression
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.store.documents import ChildDocument
 from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, Request, RunMeta
 from symphony.pit.tracker.store.logs import capture
-from symphony.pit.workers import Task
 from symphony.ports.runs import RunResult, RunStatus
-from symphony.ports.values import Value
 from symphony.workflow import dumps, loads
 from symphony.workflow.catalog import Catalog
 
@@ -272,18 +270,6 @@ class NoModels:
     async def close(self) -> None: ...
 
 
-class Elsewhere:
-    """Evaluates expressions as a worker does, after others have had a few turns."""
-
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
-
-    async def call(self, task: Task, _output: object, *, timeout_s: float | None) -> Mapping[str, Value]:
-        for _ in range(self._rng.randrange(4)):
-            await asyncio.sleep(0)
-        return expression.ports(expression.function(**task.inputs))
-
-
 def engine(prepared: Prepared, disk: Disk, clock: FastClock, elsewhere: Elsewhere | None = None) -> Engine:
     """With `elsewhere`, no expression is evaluated on the loop."""
     executor = Executor(
@@ -325,7 +311,7 @@ class Story:
             self.lives += 1
             self.disk.room = self.rng.randrange(1, 40) if not self.calm and self.lives < 30 else None
             self.clock.set_by_s += 0.0 if self.calm else self.rng.choice([-9e6, -30.0, 0.0, 30.0, 9e6])
-            elsewhere = None if self.calm or self.seed % 2 else Elsewhere(self.rng)
+            elsewhere = None if self.calm or self.seed % 2 else Elsewhere(lambda: self.rng.randrange(4))
             life = engine(self.prepared, self.disk, self.clock, elsewhere)
             if not self.calm and self.rng.random() < 0.2:
                 self.ask(Request(kind="pause"))

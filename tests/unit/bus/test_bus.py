@@ -21,34 +21,20 @@ from symphony.bus.core.metrics import prometheus
 from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.ipc import EventPayload, MessageEnvelope, RequestPayload
 from symphony.ports.values import Value
-
-
-class HeldClock:
-    """Stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def now_s(self) -> float:
-        return self.at
-
-    def monotonic_s(self) -> float:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError("the bus does not sleep")
+from symphony.testing import FakeClock
 
 
 @pytest.fixture
-def clock() -> HeldClock:
-    return HeldClock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-async def bus(clock: HeldClock) -> AsyncIterator[Bus]:
+async def bus(clock: FakeClock) -> AsyncIterator[Bus]:
     bus = Bus(clock=clock)
     yield bus
     await bus.close()
+    assert clock.slept == [], "the bus does not sleep"
 
 
 def arguments_of(envelope: MessageEnvelope) -> Value:
@@ -113,7 +99,7 @@ async def test_a_request_without_recipient_goes_to_those_who_serve_its_type_in_t
 
 
 async def test_a_request_whose_time_is_up_fails_and_its_late_answer_is_counted_only(
-    bus: Bus, clock: HeldClock
+    bus: Bus, clock: FakeClock
 ) -> None:
     release, stopped = asyncio.Event(), asyncio.Event()
 
@@ -129,10 +115,10 @@ async def test_a_request_whose_time_is_up_fails_and_its_late_answer_is_counted_o
     request = asyncio.ensure_future(asking.request("stubborn", "m", timeout_s=1.0))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    clock.at = 0.9
+    clock.advance(0.9)
     bus.exchange.sweep()
     assert not request.done()
-    clock.at = 1.1
+    clock.advance(0.2)
     bus.exchange.sweep()
     with pytest.raises(RequestTimedOut):
         await request

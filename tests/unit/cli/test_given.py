@@ -9,6 +9,7 @@ import pytest
 from symphony.cli import checks, envfile, given, starting, writing
 from symphony.cli.failures import BadUsage, Refused
 from symphony.commons.errors import SymphonyError
+from symphony.testing import FakeClock
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.types import parse_type
 
@@ -179,33 +180,19 @@ def test_init_writes_nothing_where_something_is_in_the_way(tmp_path: Path) -> No
     assert sorted(p.name for p in tmp_path.rglob("*")) == [".symphony", "dangling", "workflow.yaml"]
 
 
-class FixedClock:
-    def __init__(self, now_s: float) -> None:
-        self._now_s = now_s
-
-    def now_s(self) -> float:
-        return self._now_s
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(seconds)
-
-
 def verdicts(found: list[checks.Check]) -> dict[str, str]:
     return {check.name: check.verdict for check in found}
 
 
 def test_doctor_finds_a_home_that_is_not_there_yet_healthy(tmp_path: Path) -> None:
-    found = verdicts(checks.examine(tmp_path / "a" / "home", FixedClock(1_800_000_000.0)))
+    found = verdicts(checks.examine(tmp_path / "a" / "home", FakeClock(1_800_000_000.0)))
     assert found["home"] == found["python"] == found["sqlite"] == found["clock"] == "ok"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_doctor_without_a_home_says_why_and_looks_at_the_rest() -> None:
     why = SymphonyError("no home", hint="make one")
-    found = checks.examine(None, FixedClock(1_800_000_000.0), homeless=why)
+    found = checks.examine(None, FakeClock(1_800_000_000.0), homeless=why)
     assert [(c.found, c.fix) for c in found if c.name == "home"] == [("no home", "make one")]
     assert "git" in verdicts(found)
 
@@ -231,5 +218,5 @@ def test_doctor_refuses_a_home_on_a_network_share(tmp_path: Path) -> None:
 
 
 def test_every_check_that_is_not_ok_has_a_fix(tmp_path: Path) -> None:
-    found = checks.examine(tmp_path, FixedClock(0.0))
+    found = checks.examine(tmp_path, FakeClock(0.0))
     assert all(check.fix for check in found if check.verdict != "ok")

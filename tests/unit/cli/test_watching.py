@@ -3,9 +3,11 @@
 import io
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from rich.console import Console
+from tests.support.fakes import event as event_at
 
 from symphony.cli import following
 from symphony.cli.live import Board
@@ -13,9 +15,7 @@ from symphony.cli.watching import FAILURES_MAX, LINES_MAX, Lines, line_of, progr
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import Value
 
-
-def event(kind: str, node: str | None = None, **data: Value) -> RunEvent:
-    return RunEvent(seq=1, type=kind, at=0.0, node=node, data=data)
+event = partial(event_at, 0.0)
 
 
 @dataclass

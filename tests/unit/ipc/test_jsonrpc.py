@@ -15,6 +15,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.waiting import until
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc.frames import FrameTooLarge
@@ -167,7 +168,7 @@ async def test_the_examples_of_the_specification_are_answered_as_it_says(
     wire.transport.write(framing().frame(said.encode()))
     wire.transport.write(framing().frame(b'{"jsonrpc": "2.0", "method": "get_data", "id": "end"}'))
     last = {"jsonrpc": "2.0", "result": ["hello", 5], "id": "end"}
-    await settled(lambda: last in wire.bodies)
+    await until(lambda: last in wire.bodies)
     answers = [_unordered(one) for one in wire.bodies if one != last]
     assert answers == ([] if expected is None else [_unordered(json.loads(expected))])
 
@@ -249,21 +250,16 @@ class Slow:
         return method
 
 
-async def settled(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110  many conditions, none of which has an event
-        await asyncio.sleep(0)
-
-
 async def test_a_request_that_is_cancelled_here_is_cancelled_there(joined: Join) -> None:
     slow = Slow()
     one, other = Peer(LineFraming(), spec), Peer(LineFraming(), slow)
     await joined(one, other)
     asking = asyncio.ensure_future(one.call("wait"))
-    await settled(lambda: slow.started)
+    await until(lambda: slow.started)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await settled(lambda: slow.cancelled and one.unasked)
+    await until(lambda: slow.cancelled and one.unasked)
     assert one.unasked == 1  # the answer "cancelled" has no one waiting
 
 
@@ -276,7 +272,7 @@ async def test_a_request_past_its_deadline_fails_alone_and_is_cancelled_there(jo
         await one.call("hasty", timeout_s=0.01)
     with pytest.raises(RpcTimeout, match="a batch"):
         await one.batch([("hasty", None)], timeout_s=0.01)
-    await settled(lambda: slow.cancelled == 2)
+    await until(lambda: slow.cancelled == 2)
     slow.go.set()
     assert await patient == "patient"
 
@@ -287,7 +283,7 @@ async def test_notifications_are_heard_in_order(joined: Join) -> None:
     await joined(one, other)
     for i in range(500):
         await one.notify(f"note {i}")
-    await settled(lambda: len(slow.heard) == 500)
+    await until(lambda: len(slow.heard) == 500)
     assert slow.heard == [f"note {i}" for i in range(500)]
 
 
@@ -312,7 +308,7 @@ async def test_when_the_other_side_goes_every_call_fails_and_every_handler_is_ca
     one, other = Peer(LineFraming(), slow), Peer(LineFraming(), slow)
     await joined(one, other)
     asking = [asyncio.ensure_future(one.call("wait")) for _ in range(3)]
-    await settled(lambda: slow.started == 3)
+    await until(lambda: slow.started == 3)
     await other.close()
     for call in asking:
         with pytest.raises(ConnectionClosed):

@@ -1,33 +1,18 @@
 """A connection that comes back, with its subscriptions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
+from tests.support.waiting import until
 
 from symphony.commons.components import RetryPolicy
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.transports import Connection, Listener, Reconnecting, TransportConfig, listen
 from symphony.ipc.transports.errors import ConnectFailed, ConnectionClosed, ConnectionLost
+from symphony.testing import FakeClock
 
 CONFIG = TransportConfig(retry=RetryPolicy(attempts=3, initial_s=0.001, max_s=60), timeout_s=0.2)
-
-
-class FakeClock:
-    """Time passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def now_s(self) -> float:
-        return 0.0
-
-    def monotonic_s(self) -> float:
-        return sum(self.slept)
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        await asyncio.sleep(0)
 
 
 class Side:
@@ -68,11 +53,6 @@ async def side() -> AsyncIterator[Side]:
         await made.client.close()
         if made.running is not None:
             await asyncio.gather(made.running, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110  many conditions, none of which has an event
-        await asyncio.sleep(0)
 
 
 async def test_after_a_loss_it_connects_again_and_subscribes_before_anyone_sends(side: Side) -> None:

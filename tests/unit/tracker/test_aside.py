@@ -6,15 +6,13 @@ from collections.abc import Mapping
 from functools import partial
 
 import pytest
+from tests.support.fakes import Elsewhere
 
 from symphony import RunResult, Symphony
 from symphony.app import launching
 from symphony.app.pools import Pools
-from symphony.pit.tracker.nodes.evaluating import expression
 from symphony.pit.tracker.nodes.execution import Executor
-from symphony.pit.workers import Task
 from symphony.ports.runs import RunStatus
-from symphony.ports.values import Value
 from symphony.workflow import loads
 
 BEFORE = """name: t
@@ -145,23 +143,6 @@ outputs: {o: '${{ inputs.r[n.result + 5] }}'}
         1,
     ),
 }
-
-
-class Elsewhere:
-    """Evaluates as a worker does, a turn later. `held`: not before it is set."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.asked = asyncio.Event()
-        self.held: asyncio.Event | None = None
-
-    async def call(self, task: Task, _output: object, *, timeout_s: float | None) -> Mapping[str, Value]:
-        self.calls += 1
-        self.asked.set()
-        await (asyncio.sleep(0) if self.held is None else self.held.wait())
-        return expression.ports(expression.function(**task.inputs))
-
-    async def close(self) -> None: ...
 
 
 @pytest.fixture

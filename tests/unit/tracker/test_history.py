@@ -4,6 +4,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from tests.support.fakes import event
 
 from symphony import Symphony, WorkflowBuilder, operator
 from symphony.pit.tracker.core.names import folded, parent_of
@@ -15,15 +16,10 @@ from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.insight import Overview
 from symphony.ports.models import Usage
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.runs import NodeStatus, RunResult
 from symphony.ports.values import Value
 from symphony.testing import fake_operator, run, workflow
 from symphony.workflow import loads
-
-
-def event(at: float, type: str, node: str | None = None, **data: Value) -> RunEvent:
-    return RunEvent(seq=1, type=type, at=at, node=node, data=data)
-
 
 USED: Value = {"calls": 1, "tokens_in": 5, "cost": "0.5", "currency": "USD"}
 FAILED: Value = {"code": "odd", "message": "it was odd"}

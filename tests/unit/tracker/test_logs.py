@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.fakes import Printed
 
 from symphony import Symphony, operator
 from symphony.cli.transcript import Writer
@@ -199,16 +200,6 @@ async def test_what_a_model_says_in_a_run_is_in_its_nodes_log(tmp_path: Path) ->
     said = [line.text for line in symphony.runs.logs(result.run_id, "ask", stream="tokens")]
     assert "".join(said) == "one two three"
     assert list(symphony.runs.logs(result.run_id, "ask", stream="stdout")) == []
-
-
-class Printed:
-    """What a run's log would be told, by stream."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, str]] = []
-
-    def __call__(self, text: str, stream: str) -> None:
-        self.lines.append((stream, text))
 
 
 def test_what_is_printed_in_pieces_is_told_line_by_line() -> None:

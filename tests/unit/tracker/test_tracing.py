@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
+from tests.support.fakes import event
 
 from symphony import Symphony, WorkflowBuilder, operator
 from symphony.app.tracing import tracing_for
@@ -32,10 +33,6 @@ class Shape:
 
     def model(self, step: str) -> Model | None:
         return Model(id="gpt", provider="openai", operation="chat") if step == "ask" else None
-
-
-def event(at: float, type: str, node: str | None = None, **data: Value) -> RunEvent:
-    return RunEvent(seq=1, type=type, at=at, node=node, data=data)
 
 
 def traced(*events: RunEvent, known: int = 0) -> dict[str, ReadableSpan]:
