@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.plainness import MANY, copied, plain_size
 from symphony.ports.values import Value
 from symphony.sdk.operators import Operator
 
@@ -39,6 +40,9 @@ def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dic
 
     def ports(returned: object) -> dict[str, Value]:
         outputs = operator.info.outputs
+        if operator.single_output and _long(returned) and plain_size(returned, most) is not None:
+            (name,) = outputs  # one look has told all of it
+            return {name: copied(returned)}  # type: ignore[dict-item]  # what is plain is a value
         if type(returned) in _HOLDERS or isinstance(returned, tuple):
             with contextlib.suppress(RecursionError, RuntimeError):  # said below, in its own words
                 if _written(returned, {}) > most * max(1, len(outputs)):
@@ -47,6 +51,10 @@ def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dic
         return operator.ports(returned)
 
     return ports
+
+
+def _long(returned: object) -> bool:
+    return (type(returned) is list or type(returned) is dict) and len(returned) > MANY
 
 
 def _written(holder: object, sizes: dict[int, int]) -> int:

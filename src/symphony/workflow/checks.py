@@ -6,10 +6,12 @@ there is one place that words what is wrong.
 
 from collections.abc import Callable, Collection
 from functools import lru_cache
+from itertools import chain, islice
 from math import isfinite
 from typing import TypeAlias
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.commons.plainness import MANY, numbers_fit
 from symphony.ports.values import StoredValue
 from symphony.workflow.types import PortType, mismatch
 
@@ -17,6 +19,7 @@ Check: TypeAlias = Callable[[StoredValue], str | None]
 """Why a value does not fit, as half a sentence, or None if it fits."""
 
 _NONE = type(None)
+_BLOCK = 16_384
 _EXACT: dict[str, frozenset[type]] = {
     "string": frozenset({str}),
     "path": frozenset({str}),
@@ -115,24 +118,43 @@ def _holder_check(kind: PortType) -> Check:
 
 
 def _parts_fit(item: PortType, *, anything: bool) -> Callable[[Collection[StoredValue]], bool]:
-    """Do all elements surely fit? Most lists hold one type, which a look at the set of types tells."""
+    """Do all elements surely fit? Most lists hold few types, which a look at the set of types tells."""
     if anything:
         return lambda _: True
     exact, numbers = _types_of(item)
+    known = exact | numbers
     check = check_of(item)
-    floats = float in numbers
+    below = _below_fit(item)
 
     def fit(parts: Collection[StoredValue]) -> bool:
-        if not parts:
-            return True
         kinds = set(map(type, parts))
         if kinds <= exact:
             return True
-        if numbers and len(kinds) == 1:
-            if int in kinds:
-                return min(parts) >= INTEGER_MIN and max(parts) <= INTEGER_MAX  # type: ignore[type-var,operator]
-            if floats and float in kinds:
-                return all(map(isfinite, parts))  # type: ignore[arg-type]
+        if kinds <= known:
+            if numbers_fit(parts, kinds):
+                return True
+        elif below is not None and len(parts) > MANY and below(parts, kinds):
+            return True
         return not any(map(check, parts))
 
     return fit
+
+
+def _below_fit(item: PortType) -> Callable[[Collection[StoredValue], set[type]], bool] | None:
+    """Does all surely fit that many lists or maps of the type hold? Told of all together, not one by one."""
+    if item.kind not in ("list", "map"):
+        return None
+    inner = item.item or PortType("any")
+    parts_fit = _parts_fit(inner, anything=inner.kind == "any" and item.kind == "list")
+    holder = dict if item.kind == "map" else list
+
+    def below(holders: Collection[StoredValue], kinds: set[type]) -> bool:
+        if kinds != {holder}:
+            return False
+        parts = chain.from_iterable(map(dict.values, holders) if holder is dict else holders)  # type: ignore[arg-type]
+        while block := list(islice(parts, _BLOCK)):
+            if not parts_fit(block):
+                return False
+        return True
+
+    return below

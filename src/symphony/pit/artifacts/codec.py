@@ -14,6 +14,7 @@ import msgspec
 
 from symphony.commons.errors import SerializationFailed
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.commons.plainness import MANY, plain_size
 from symphony.pit.artifacts.rules import DIGEST
 from symphony.pit.artifacts.sealed import Part, Sealed, SealedKind, SealedMap, SealedValue
 from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
@@ -165,6 +166,8 @@ _SURROGATE_HINT = "file names that are not UTF-8 must travel as bytes"
 
 def _encoded(value: StoredValue | SealedValue, *, by_content: bool) -> bytes:
     try:
+        if _long(value) and plain_size(value) is not None:
+            return _encode(value)
         return _encoder.encode(_ready(value, 0, by_content=by_content))
     except _Refused as refused:
         raise SerializationFailed(f"no value: {_where(refused)}") from None
@@ -172,6 +175,13 @@ def _encoded(value: StoredValue | SealedValue, *, by_content: bool) -> bytes:
         raise SerializationFailed(f"no value: {_SURROGATE}", hint=_SURROGATE_HINT) from None
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise SerializationFailed(f"no value: {error}") from error
+
+
+def _long(value: object, levels: int = 2) -> bool:
+    """Does the value hold so much that a look at each part takes longer than one at all of them?"""
+    if type(value) is dict:
+        return len(value) > MANY or (levels > 0 and any(_long(item, levels - 1) for item in value.values()))
+    return type(value) is list and len(value) > MANY
 
 
 def _where(refused: _Refused) -> str:
