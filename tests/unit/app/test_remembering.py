@@ -8,6 +8,8 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony, remembering
+from symphony.app.preparing import PreparedWorkflow
+from symphony.app.remembering import Remembered
 from symphony.ports.runs import RunResult
 from symphony.workflow import loads
 from symphony.workflow.files import WorkflowInvalid
@@ -31,7 +33,7 @@ def built(value: int, more: str = "") -> Workflow:
     return loads(text(value, more).encode(), "yaml")
 
 
-async def got(symphony: Symphony, what: Workflow | Path) -> object:
+async def got(symphony: Symphony, what: Workflow | Path | PreparedWorkflow) -> object:
     result: RunResult = await (await symphony.start(what)).result()
     assert result.status == "succeeded", result.error
     return result.outputs["got"]
@@ -68,6 +70,24 @@ async def test_a_file_that_is_read_again_is_made_ready_when_it_has_changed(tmp_p
         for _ in range(2):
             with pytest.raises(WorkflowInvalid):
                 await symphony.start(path)
+
+
+async def test_a_file_that_changes_while_it_is_made_ready_is_not_taken_for_what_it_was(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(text(1))
+    async with opened(tmp_path) as symphony:
+        remembered, make = Remembered(), symphony._launcher._made_ready
+
+        def changed(what: Workflow | Path | str) -> PreparedWorkflow:
+            path.write_text(text(5))
+            return make(what)
+
+        remembered.get(path, make)
+        remembered.get(path, changed)
+        path.write_text(text(1))
+        assert await got(symphony, remembered.get(path, make)) == 2
 
 
 async def test_workflows_of_one_name_are_told_apart_by_what_they_say(tmp_path: Path) -> None:
