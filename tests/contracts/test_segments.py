@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -192,6 +192,25 @@ def test_a_run_that_grows_keeps_all_that_is_recorded_at_once_in_order(segment: S
     writer.close()
     assert failed == []
     assert plain(first.path) == [list(one) for one in [*RECORDS, RECORDS[1], large, ENDED[0]]]
+    assert first.path.exists()
+
+
+@pytest.mark.parametrize(
+    "look", [lambda runs: runs.has("r1"), lambda runs: runs.lock("r1").held(), lambda runs: runs._stamp("r1")]
+)
+def test_a_run_that_gets_a_file_while_it_is_looked_for_is_found(
+    segment: Segment, runs: Runs, look: Callable[[Runs], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = pair(segment)
+    find = segments.find
+
+    def late(path: Path) -> segments.Place | None:
+        monkeypatch.setattr(segments, "find", find)
+        first.grow()
+        return find(path)
+
+    monkeypatch.setattr(segments, "find", late)
+    assert look(runs)
     assert first.path.exists()
 
 

@@ -66,19 +66,23 @@ class RunLock:
         self._fd = self._byte = None
 
     def held(self) -> bool:
-        """Does a living process own the run? Blocks for at most `_PATIENCE_S`."""
+        """Does a living process own the run? Blocks for at most three times `_PATIENCE_S`."""
+        if self._file_held():
+            return True
+        byte = self._within()
+        if byte is not None and byte.held():
+            return True
+        return self._file_held()  # it may have got a file of its own meanwhile
+
+    def _file_held(self) -> bool:
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
-            pass
-        else:
-            try:
-                if not _taken(fd, lambda: fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)):
-                    return True
-            finally:
-                os.close(fd)
-        byte = self._within()
-        return byte is not None and byte.held()
+            return False
+        try:
+            return not _taken(fd, lambda: fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB))
+        finally:
+            os.close(fd)
 
 
 class LockedByte(NamedTuple):

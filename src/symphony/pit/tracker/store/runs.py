@@ -103,7 +103,8 @@ class Runs:
     def has(self, run_id: str) -> bool:
         """Is there a run, or a segment, of exactly this name? Raises JournalFailed if that cannot be said."""
         path = self.journal_path(run_id)
-        return path.is_file() or segments.find(path) is not None
+        # It may get a file of its own between the two looks.
+        return path.is_file() or segments.find(path) is not None or path.is_file()
 
     def find(self, run_id_or_prefix: str) -> str:
         """The full id; `last` is the newest. Raises RunNotFound."""
@@ -168,9 +169,8 @@ class Runs:
             return stamp_of(path)
         except FileNotFoundError:
             found = segments.stamp(path) if inside is None else inside.get(run_id)
-            if found is None:
-                raise
-            return found
+            # Without one it has got a file of its own meanwhile, or is gone.
+            return stamp_of(path) if found is None else found
 
     def _summary(
         self, run_id: str, row: EndedRun | None, inside: Mapping[str, str] | None
