@@ -15,7 +15,7 @@ from tests.contracts.segmented import added, owned_segment
 
 from symphony.commons.time import SystemClock
 from symphony.pit.tracker.core.records import Code, Record
-from symphony.pit.tracker.store import segments
+from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.journal import (
     Fenced,
     JournalDamaged,
@@ -212,6 +212,32 @@ def test_a_run_that_gets_a_file_while_it_is_looked_for_is_found(
     monkeypatch.setattr(segments, "find", late)
     assert look(runs)
     assert first.path.exists()
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda runs: runs.status("r1"),
+        lambda runs: runs.summary("r1").status,
+        lambda runs: runs.result("r1").status,
+    ],
+)
+def test_a_run_that_ends_while_it_is_looked_at_does_not_look_interrupted(
+    segment: Segment, runs: Runs, look: Callable[[Runs], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = pair(segment)
+    read = journal.read_run
+
+    def ends(path: Path) -> tuple[RunMeta, list[Record]]:
+        found = read(path)
+        monkeypatch.setattr(journal, "read_run", read)
+        first.commit(ENDED)
+        first.release()
+        return found
+
+    monkeypatch.setattr(journal, "read_run", ends)
+    monkeypatch.setattr(journal, "read_all", lambda path, since: [*enumerate(ends(path)[1], 1)])
+    assert look(runs) in (RunStatus.RUNNING, RunStatus.SUCCEEDED)
 
 
 def test_a_run_that_somebody_asks_for_just_now_stays_in_its_segment(segment: Segment, runs: Runs) -> None:

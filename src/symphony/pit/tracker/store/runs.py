@@ -194,10 +194,10 @@ class Runs:
     def _read_summary(self, run_id: str) -> RunSummary:
         """From the journal; that of an ended run goes into the index."""
         self._require(run_id)
-        stamp = self._stamp(run_id)
+        stamp, owned = self._stamp(run_id), self.lock(run_id).held()
         meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
-            found = summary_of(meta, _name_of(meta), replay, self._status(run_id, replay))
+            found = summary_of(meta, _name_of(meta), replay, _status(replay, owned=owned))
         if replay.ended is not None:
             self._index.add(EndedRun(stamp, found, lambda: overview_of(replay)))
         return found
@@ -268,7 +268,8 @@ class Runs:
         with contextlib.suppress(FileNotFoundError):
             if row is not None and row.stamp == self._stamp(run_id):
                 return row.summary.status
-        return self._status(run_id, self._reader(run_id).replay())
+        reader, owned = self._reader(run_id), self.lock(run_id).held()
+        return _status(reader.replay(), owned=owned)
 
     def _reader(self, run_id: str) -> RunReader:
         """Of the runs that were looked at last, each has a reader."""
@@ -285,10 +286,11 @@ class Runs:
         known = self._known(run_id)
         if known is not None:
             return self._ended_result(run_id, known)
+        owned = self.lock(run_id).held()
         _, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
-        result = replay.result(run_id, self._status(run_id, replay), outputs)
+        result = replay.result(run_id, _status(replay, owned=owned), outputs)
         if replay.ended is not None and replay.ended[2] is not None:
             return msgspec.structs.replace(result, error=replay.ended[2])
         return result
@@ -423,14 +425,19 @@ class Runs:
         if not self.has(run_id):
             raise _not_found(run_id)
 
-    def _status(self, run_id: str, replay: Replay) -> RunStatus:
-        if replay.ended is not None:
-            return replay.ended[0]
-        if self.lock(run_id).held():
-            return RunStatus.RUNNING if replay.seq else RunStatus.PENDING
-        if replay.machine.paused:
-            return RunStatus.PAUSED
-        return RunStatus.WAITING if replay.seq and replay.machine.stuck() else RunStatus.INTERRUPTED
+
+def _status(replay: Replay, *, owned: bool) -> RunStatus:
+    """Where a run stands of which a process `owned` the lock before it was read.
+
+    Asked in the other order, a run that ends in between would look interrupted.
+    """
+    if replay.ended is not None:
+        return replay.ended[0]
+    if owned:
+        return RunStatus.RUNNING if replay.seq else RunStatus.PENDING
+    if replay.machine.paused:
+        return RunStatus.PAUSED
+    return RunStatus.WAITING if replay.seq and replay.machine.stuck() else RunStatus.INTERRUPTED
 
 
 def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
