@@ -111,7 +111,7 @@ def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
             box = await endpoint.mailbox(pattern, capacity=10_000)
             await endpoint.subscribe("bus.dropped", lambda envelope: _missed(envelope, endpoint.name))
             async with _on_bus(bus, endpoint, serve=True):
-                await endpoint.subscribe("bus.exchange.beyond.*", _nats_came_or_went)
+                await endpoint.subscribe("bus.beyond.*", _nats_came_or_went)
                 await _show(box, count, as_json=as_json)
 
     _run(run())
