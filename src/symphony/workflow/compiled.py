@@ -136,7 +136,7 @@ class Compiled:
         else:
             if len(varying) > 1 and len(set(varying)) < len(varying):
                 varying = [*dict.fromkeys(varying)]
-            numbers = [*map(_node_of, varying)]
+            numbers = tuple(map(_node_of, varying))
             if NO_NODE not in numbers:
                 return numbers
         index = self.index
@@ -191,18 +191,19 @@ class Compiled:
         return None
 
     def _more(self, node: Node) -> More:
-        each, artifact = node.for_each, node.artifact
-        more = More(
-            when=self._condition(node.when),
-            for_each=self._condition(each)
-            if isinstance(each, str)
-            else None
-            if each is None
-            else self.splitter.template(each),
-            config=self._templates(node.config),
-            instead=self._templates(node.on_error.value),
-            artifact_name=None if artifact is None else self.splitter.template(artifact.name),
-        )
+        more, each = More(), node.for_each
+        if node.when is not None:
+            more.when = self.splitter.condition(node.when)
+        if each is not None:
+            more.for_each = (
+                self.splitter.condition(each) if isinstance(each, str) else self.splitter.template(each)
+            )
+        if node.config:
+            more.config = self._templates(node.config)
+        if node.on_error.value:
+            more.instead = self._templates(node.on_error.value)
+        if node.artifact is not None:
+            more.artifact_name = self.splitter.template(node.artifact.name)
         if isinstance(node, ControlNode):
             more.condition, more.switch = self._condition(node.condition), self._condition(node.switch)
             if node.message is not None:

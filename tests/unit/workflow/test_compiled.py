@@ -30,6 +30,33 @@ def test_equal_texts_of_a_level_are_one_template() -> None:
     assert first.more.when is second.more.when
 
 
+def test_a_reference_that_stands_alone_is_one_template_however_it_is_spelled() -> None:
+    made = compiled(
+        "  a: {operator: o}\n"
+        "  b: {operator: o, inputs: {x: '${{ a.r }}', y: '${{a.r}}', z: '${{ nodes[\"a\"].r }}',"
+        " c: '$${{ a.r }}'}}"
+    )
+    inputs = made.nodes[1].inputs
+    assert inputs["x"] is inputs["y"] is inputs["z"]
+    assert inputs["x"].reads == inputs["z"].reads
+    assert inputs["x"].node == 0
+    assert inputs["c"].value == "${{ a.r }}"
+
+
+def test_a_list_keeps_the_order_of_what_varies_and_what_does_not() -> None:
+    made = compiled(
+        "  a: {operator: o}\n"
+        "  b: {operator: o, inputs: {x: [1, '${{ a.r }}', null, ['${{ a.r }}', 2], '${{ a.s }}'],"
+        " y: ['--t', '${{ a.r }}', '$${{ a }}', 3], z: ['$${{ a }}', 4]}}"
+    )
+    inputs = made.nodes[1].inputs
+    for _ in range(2):
+        assert inputs["x"].render(lambda read: read.port) == [1, "r", None, ["r", 2], "s"]
+        assert inputs["y"].render(lambda read: read.port) == ["--t", "r", "${{ a }}", 3]
+    assert [len(inputs[name].constants) for name in "xyz"] == [2, 3, 0]
+    assert inputs["z"].value == ["${{ a }}", 4]
+
+
 def test_what_is_read_is_known_by_number_each_once() -> None:
     made = compiled(
         "  a: {operator: o}\n"

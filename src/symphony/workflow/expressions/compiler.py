@@ -6,7 +6,6 @@ A value that is one bare reference never enters CEL: large values pass by refere
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Final, TypeAlias
 
 import msgspec
@@ -40,7 +39,6 @@ Part: TypeAlias = Callable[[Lookup], Value]
 _NULL_TYPE = PortType("any", optional=True)
 _SCALARS = frozenset({type(None), bool, int, float})
 _NO_NUMBERS: Mapping[str, int] = {}
-_is_constant = attrgetter("constant")
 OUTSIDE: Final = -1
 """The number of a node that is none of those that were numbered."""
 NO_NODE: Final = -2
@@ -105,6 +103,8 @@ class Template(msgspec.Struct, eq=False):
         if type(noted) is tuple:
             return noted
         if noted is None:
+            if self.bare is not None:
+                return (self.bare,)
             noted = [read for item in _items(self.inside) for read in item.reads]
         self.noted = found = tuple(dict.fromkeys(noted))
         return found
@@ -168,7 +168,7 @@ class Template(msgspec.Struct, eq=False):
         parts = self.parts
         if isinstance(parts, Program):
             expression = parts.expression
-            return check(expression, {read: _typed(read, types) for read in expression.names})
+            return check(expression, [_typed(read, types) for read in expression.names])
         if isinstance(parts, _Text):
             for part in parts.parts:
                 if isinstance(part, Template):
@@ -228,7 +228,11 @@ class Template(msgspec.Struct, eq=False):
         if self.items is None:
             rest = iter(varying)
             source = _elements(self.source)
-            self.items = [constant(e) if type(e) in _SCALARS else next(rest) for e in source]
+            self.items = (
+                varying
+                if len(varying) == len(source)
+                else [constant(e) if type(e) in _SCALARS else next(rest) for e in source]
+            )
         return self.items
 
     def render(self, lookup: Lookup) -> Value:
@@ -332,7 +336,8 @@ class Splitter:
         if read is None:
             made = self._string(text).made_of(text, "template")
             if made.bare is None:
-                self._texts[text] = made
+                if not made.constant:
+                    self._texts[text] = made
                 return made
             read = made.bare
         found = self._texts[text] = self.bare.get(read) or self._reference(read, text)
@@ -340,7 +345,7 @@ class Splitter:
 
     def _reference(self, read: Read, text: str) -> Template:
         node = self._numbers.get(read.name, OUTSIDE) if read.kind in ("port", "node") else NO_NODE
-        found = self.bare[read] = Template(None, False, ANY, read, None, text, (read,), node)
+        found = self.bare[read] = Template(None, False, ANY, read, None, text, None, node)
         return found
 
     def _string(self, text: str) -> Template:
@@ -369,22 +374,22 @@ class Splitter:
             known: list[Template | None] = [*map(self._texts.get, value)]  # type: ignore[arg-type]  # no other value is a key
         except TypeError:  # lists and maps inside
             known = [None] * len(value)
-        varying: list[Template] = [*filter(None, known)]
+        varying: Sequence[Template] = tuple(filter(None, known))
         if len(varying) == len(known):
             return _list_of(value, varying, ()) if varying else constant(value)
         if not varying and (_SCALARS.issuperset(map(type, value)) or not _holds_expressions(value)):
             return constant(value)
         scalars: list[Value] = []
+        nested = False
         for at, one in enumerate(known):
             if one is None:
-                element = value[at]
-                if type(element) in _SCALARS:
+                if type(element := value[at]) in _SCALARS:
                     scalars.append(element)
                 else:
-                    known[at] = self.template(element)
-        varying = [*filter(None, known)]
-        if not any(map(_is_constant, varying)):
-            return _list_of(value, varying, scalars)
+                    made = known[at] = self.template(element)
+                    nested = nested or made.constant
+        if not nested:
+            return _list_of(value, tuple(filter(None, known)), scalars)
         items = [one or constant(element) for one, element in zip(known, value, strict=True)]
         varying = [item for item in items if not item.constant]
         if not varying:
@@ -462,9 +467,11 @@ class _Text(msgspec.Struct, eq=False):
 
 
 def _list_of(
-    source: Value, varying: Sequence[Template], constants: Sequence[Value],
+    source: Value,
+    varying: Sequence[Template],
+    constants: Sequence[Value],
     items: Sequence[Template] | None = None,
-) -> Template:  # fmt: skip
+) -> Template:
     """A list; without `items`, only scalars stand in it among what varies."""
     return Template(None, False, ANY, None, None, source, None, NO_NODE, varying, constants, items)
 

@@ -70,8 +70,15 @@ class Renamed:
         self.prefix = "_0"
         while self.prefix in original:  # the author may call a macro's variable like that
             self.prefix += "0"
-        reads = dict.fromkeys(one.read for one in found)
-        self.names: dict[Read, str] = {read: f"{self.prefix}r{i}" for i, read in enumerate(reads)}
+        self.names: dict[Read, str] = {}
+        if len(found) == 1:
+            (one,) = found
+            name = self.names[one.read] = self.prefix + "r0"
+            self.text = f"{original[: one.start]}{name}{original[one.end :]}"
+            return
+        for one in found:
+            if one.read not in self.names:
+                self.names[one.read] = f"{self.prefix}r{len(self.names)}"
         at = 0
         out: list[str] = []
         for one in found:
@@ -99,10 +106,13 @@ class Renamed:
         return at + longer - blanks + 1
 
 
-def check(expression: Renamed, types: Mapping[Read, PortType]) -> PortType:
-    """The type of an expression's results. Raises BadExpression."""
-    signature = tuple(
-        (name, types[read], read.kind in _MAYBE_NULL) for read, name in expression.names.items()
+def check(expression: Renamed, types: Sequence[PortType]) -> PortType:
+    """The type of an expression's results; `types` are those of its names. Raises BadExpression."""
+    signature: _Signature = tuple(
+        [
+            (name, kind, read.kind in _MAYBE_NULL)
+            for (read, name), kind in zip(expression.names.items(), types, strict=True)
+        ]
     )
     try:
         kind = _checked(expression.text, signature)
@@ -162,10 +172,17 @@ def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression
 
 @lru_cache(maxsize=16_384)
 def _checked(text: str, signature: _Signature) -> str:
-    if all(kind.kind in _DYNAMIC for _, kind, _ in signature):  # as it will be evaluated
-        return str(_program(text, _variables(signature)).return_type())
+    variables = _as_evaluated(signature)
+    if variables is not None:
+        return str(_program(text, variables).return_type())
     environment = _checker(signature, "null" in text and _NULL.search(text) is not None)
     return str(environment.compile(text).return_type())
+
+
+@lru_cache(maxsize=1024)
+def _as_evaluated(signature: _Signature) -> tuple[tuple[str, bool], ...] | None:
+    """The variables of evaluation, if nothing more is declared; None if a check knows more than that."""
+    return _variables(signature) if all(kind.kind in _DYNAMIC for _, kind, _ in signature) else None
 
 
 def _variables(signature: _Signature) -> tuple[tuple[str, bool], ...]:

@@ -116,22 +116,31 @@ class Level:
         if held is None:
             if not self._looked:
                 self._look()
-            fitting = {id(kind): fits(kind, target) for kind in self._kinds.values()}
-            found = {template for template, kind in self._kinds.items() if fitting[id(kind)]}
+            kinds = {id(kind): kind for kind in self._kinds.values()}
+            fitting = {key for key, kind in kinds.items() if fits(kind, target)}
+            if len(fitting) == len(kinds):
+                found = set(self._kinds)
+            else:
+                found = {template for template, kind in self._kinds.items() if id(kind) in fitting}
             held = self._sound[id(target)] = (target, found)
         return held[1]
 
     def _look(self) -> None:
         """Look up what each bare reference to an input, or to a port of this level, is."""
         self._looked = True
-        types, given = self._types, self.sheet.workflow.inputs
+        given, nodes = self.sheet.workflow.inputs, list(self.scope.nodes.values())
+        known = self._by_operator
         for template in self.scope.compiled.splitter.bare.values():
             read = template.bare
             assert read is not None
             kind: PortType | None = None
             if read.kind == "port":
-                ports = types.get(read.name) or self._types_of(read.name)
-                kind = None if ports is None else ports.get(read.port)
+                if template.node >= 0:
+                    node = nodes[template.node]
+                    same = type(node) is OperatorNode and node.for_each is None
+                    ports = known.get(node.operator) if same else None  # type: ignore[union-attr]
+                    ports = ports or self._types_of(read.name)
+                    kind = None if ports is None else ports.get(read.port)
             elif read.kind == "input" and read.name in given:
                 kind = given[read.name].type
                 self._inputs.add(template)

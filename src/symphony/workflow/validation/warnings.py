@@ -16,9 +16,11 @@ def warn(level: Level, in_outputs: set[int], *, cyclic: bool) -> None:
             hint = "remove it, or read it as inputs." + name
             findings.add("unused-input", child("inputs", name), f"nothing reads the input {name!r}", hint)
     if len(level.before) > 1 and not level.scope.broken:
-        read: set[int] = set().union(*level.before)
+        read: set[int] = in_outputs.union(*level.before)
         for node, sources in enumerate(level.before):
-            if not sources and node not in read and node not in in_outputs:
+            if not sources and node not in read:
+                if findings.full:
+                    break
                 name = level.names[node]
                 message, hint = f"{name} has no edges and is in no output", "connect it, or remove it"
                 findings.add("orphan", child("nodes", name), message, hint)
