@@ -134,10 +134,11 @@ class Compiled:
             if template.node != NO_NODE:
                 return (template.node,)
         else:
-            if len(varying) > 1 and len(set(varying)) < len(varying):
-                varying = [*dict.fromkeys(varying)]
             numbers = tuple(map(_node_of, varying))
-            if NO_NODE not in numbers:
+            distinct = set(numbers)
+            if len(distinct) < len(numbers):  # of one node, or the same port again
+                numbers = tuple(map(_node_of, dict.fromkeys(varying)))
+            if NO_NODE not in distinct:
                 return numbers
         index = self.index
         return [index.get(read.name, OUTSIDE) for read in template.reads if read.kind in ("port", "node")]
