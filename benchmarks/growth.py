@@ -28,7 +28,7 @@ from symphony.app.preparing import prepared_workflow
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
-from symphony.pit.tracker.core.records import Code
+from symphony.pit.tracker.core.records import BegunRecord, EndedRecord, ExpandedRecord, FinishedRecord
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.journal import RunMeta, SqliteStore
@@ -261,14 +261,14 @@ def home_of(elements: int) -> tuple[Path, str]:
         run_id=run_id, workflow=workflow, source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0
     )
     store = SqliteStore.create(place / "journal" / f"{run_id}.db", meta)
-    store.commit([(Code.BEGUN, 0, 1.0, 1), (Code.FINISHED, 0, 2.0, 1.0, b"\x80", None, None)])
-    store.commit([(Code.EXPANDED, 1, 2.0, elements)])
+    store.commit([BegunRecord(0, 1.0, 1), FinishedRecord(0, 2.0, 1.0, b"\x80", None, None)])
+    store.commit([ExpandedRecord(1, 2.0, elements)])
     for at in range(0, elements, 1_000):
         some = range(at, min(at + 1_000, elements))
-        store.commit([(Code.FINISHED, 2 + i, 3.0 + i, 2.0 + i, b"\x80", None, None) for i in some])
+        store.commit([FinishedRecord(2 + i, 3.0 + i, 2.0 + i, b"\x80", None, None) for i in some])
     ended = 3.0 + elements
-    store.commit([(Code.FINISHED, 1, ended, 2.0, None, None, None)])
-    store.commit([(Code.ENDED, 0, ended, "succeeded", None, None)])
+    store.commit([FinishedRecord(1, ended, 2.0, None, None, None)])
+    store.commit([EndedRecord(0, ended, "succeeded", None, None)])
     store.close()
     return place, run_id
 
@@ -337,8 +337,8 @@ def overview(elements: int) -> Timed:
 def counting(elements: int) -> Timed:
     """A byte a slot, eight times a second."""
     replay = Replay(make_plan([PlanNode("each")], [()]), limit=64)
-    replay.apply((Code.BEGUN, 0, 1.0, 1))
-    replay.apply((Code.EXPANDED, 0, 1.0, elements))
+    replay.apply(BegunRecord(0, 1.0, 1))
+    replay.apply(ExpandedRecord(0, 1.0, elements))
     return lambda: [replay.standing() for _ in range(10)]
 
 

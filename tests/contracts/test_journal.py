@@ -12,7 +12,7 @@ import pytest
 from tests.contracts.segmented import added, owned_segment
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord, Record, encode_batch
 from symphony.pit.tracker.store.journal import (
     FORMAT,
     Fenced,
@@ -33,12 +33,11 @@ from symphony.pit.tracker.store.journal import (
 
 CANCEL = Request(kind="cancel")
 META = RunMeta(run_id="r1", workflow=b"{}", source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0)
-RECORDS: list[Record] = [(Code.BEGUN, 0, 1.0, 7), (Code.FINISHED, 0, 2.0, 1.5, b"\x80", None, None)]
+RECORDS: list[Record] = [BegunRecord(0, 1.0, 7), FinishedRecord(0, 2.0, 1.5, b"\x80", None, None)]
 
 
-def plain(records: object) -> list[list[object]]:
-    assert isinstance(records, list)
-    return [list(record) for record in records]
+def plain(records: list[Record]) -> list[bytes]:
+    return [encode_batch([record]) for record in records]
 
 
 @pytest.fixture(params=["memory", "disk", "segment"])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord, Record, encode_batch
 from symphony.pit.tracker.store.journal import (
     JournalDamaged,
     JournalFailed,
@@ -27,22 +27,22 @@ from symphony.workflow import dumps, loads
 OLD = Path(__file__).parents[1] / "data" / "homes" / "journal-2.tar.gz"
 WORKFLOW = dumps(loads(b"{name: w, nodes: {a: {command: echo recorded}}}", "yaml"), "json")
 META = RunMeta(run_id="r1", workflow=WORKFLOW, source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0)
-RECORDS: list[Record] = [(Code.BEGUN, 0, 1.0, 7), (Code.FINISHED, 0, 2.0, 1.5, b"\x81", None, None)]
+RECORDS: list[Record] = [BegunRecord(0, 1.0, 7), FinishedRecord(0, 2.0, 1.5, b"\x81", None, None)]
 PAGE = 4096
 
 
-def written(path: Path, batches: int = 12) -> tuple[RunMeta, list[list[object]]]:
+def written(path: Path, batches: int = 12) -> tuple[RunMeta, list[bytes]]:
     """A journal of several pages, and what is in it."""
     store = SqliteStore.create(path, META, {"a": b"\x93\x80\xc0\xa2r0"})
     for number in range(batches):
-        store.commit([*RECORDS, (Code.FINISHED, number, 2.0, 1.5, bytes([number]) * 900, None, None)])
+        store.commit([*RECORDS, FinishedRecord(number, 2.0, 1.5, bytes([number]) * 900, None, None)])
     store.close()
     return seen(path)
 
 
-def seen(path: Path) -> tuple[RunMeta, list[list[object]]]:
+def seen(path: Path) -> tuple[RunMeta, list[bytes]]:
     meta, records = read_run(path)
-    return meta, [list(record) for record in records]
+    return meta, [encode_batch([record]) for record in records]
 
 
 def outcome(path: Path) -> object:
@@ -144,7 +144,7 @@ def test_a_broken_write_ahead_log_is_told_unless_only_its_end_is(tmp_path: Path)
     path = tmp_path / "r1.db"
     store = SqliteStore.create(path, META)
     for number in range(6):
-        store.commit([(Code.FINISHED, number, 2.0, 1.5, b"x" * 900, None, None)])
+        store.commit([FinishedRecord(number, 2.0, 1.5, b"x" * 900, None, None)])
     kept = tmp_path / "kept"
     kept.mkdir()
     for name in ("r1.db", "r1.db-wal"):  # as a killed process leaves them
@@ -212,7 +212,7 @@ def test_a_journal_of_format_2_gets_checksums_when_it_is_taken_over(old: list[Pa
         store.commit(RECORDS)
         store.close()
         after = seen(path)
-        assert after == (before[0], [*before[1], *map(list, RECORDS)])
+        assert after == (before[0], [*before[1], *(encode_batch([one]) for one in RECORDS)])
         body = path.read_bytes()
         path.write_bytes(body.replace(b"echo recorded", b"echo rmcorded").replace(b"hello", b"hullo"))
         with pytest.raises(JournalDamaged, match="checksum"):

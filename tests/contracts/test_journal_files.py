@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import BegunRecord, EndedRecord, FinishedRecord, Record, encode_batch
 from symphony.pit.tracker.store.journal import (
     Request,
     RunMeta,
@@ -31,8 +31,8 @@ META = RunMeta(
     base="/",
     created_at=1.0,
 )
-BEGUN: list[Record] = [(Code.BEGUN, 0, 1.0, 7), (Code.FINISHED, 0, 2.0, 1.5, b"\x80", None, None)]
-ENDED: list[Record] = [(Code.ENDED, 0, 3.0, "succeeded", b"\x80", None)]
+BEGUN: list[Record] = [BegunRecord(0, 1.0, 7), FinishedRecord(0, 2.0, 1.5, b"\x80", None, None)]
+ENDED: list[Record] = [EndedRecord(0, 3.0, "succeeded", b"\x80", None)]
 
 
 def looked_at(path: Path) -> dict[str, bytes]:
@@ -65,7 +65,7 @@ def test_a_journal_whose_run_has_ended_leaves_the_write_ahead_log(tmp_path: Path
     assert path.read_bytes()[18:20] == b"\x02\x02"
     store.close()
     assert path.read_bytes()[18:20] == b"\x01\x01"
-    assert [list(record) for record in read_run(path)[1]] == [list(one) for one in [*BEGUN, *ENDED]]
+    assert encode_batch(read_run(path)[1]) == encode_batch([*BEGUN, *ENDED])
 
 
 def test_an_ended_journal_can_be_asked_and_taken_over_all_the_same(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ import pytest
 from tests.contracts.segmented import added, owned_segment
 
 from symphony.commons.time import SystemClock
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import (
+    BegunRecord,
+    EndedRecord,
+    FailedRecord,
+    FinishedRecord,
+    Record,
+    encode_batch,
+)
 from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.journal import (
     Fenced,
@@ -37,8 +44,8 @@ from symphony.pit.tracker.store.runs import RunNotFound, Runs
 from symphony.pit.tracker.store.sharing import Segment, SegmentStore
 from symphony.ports.runs import RunStatus
 
-RECORDS: list[Record] = [(Code.BEGUN, 0, 1.0, 7), (Code.FINISHED, 0, 2.0, 1.5, b"\x80", None, None)]
-ENDED: list[Record] = [(Code.ENDED, 0, 3.0, "succeeded", b"\x80", None)]
+RECORDS: list[Record] = [BegunRecord(0, 1.0, 7), FinishedRecord(0, 2.0, 1.5, b"\x80", None, None)]
+ENDED: list[Record] = [EndedRecord(0, 3.0, "succeeded", b"\x80", None)]
 WORKFLOW = b'{"name": "w", "nodes": {"a": {"operator": "debug.value", "inputs": {"value": 1}}}}'
 
 
@@ -59,8 +66,8 @@ def runs(tmp_path: Path) -> Runs:
     return Runs(tmp_path, SystemClock(), lambda _: None)
 
 
-def plain(path: Path) -> list[list[object]]:
-    return [list(record) for record in read_run(path)[1]]
+def plain(path: Path) -> list[bytes]:
+    return [encode_batch([record]) for record in read_run(path)[1]]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -85,7 +92,7 @@ def test_runs_in_a_segment_are_listed_and_read_as_others(segment: Segment, runs:
     first, second = pair(segment)
     SqliteStore.create(runs.journal_path("r3"), meta("r3")).close()
     assert runs.ids() == ["r3", "r2", "r1"]
-    assert plain(first.path) == plain(second.path) == [list(one) for one in RECORDS]
+    assert plain(first.path) == plain(second.path) == [encode_batch([one]) for one in RECORDS]
     assert read_meta(second.path) == meta("r2")
     assert runs.find("r2") == "r2"
     assert not first.path.exists()
@@ -117,7 +124,7 @@ def test_who_takes_a_run_over_fences_its_owner_and_leaves_the_others(segment: Se
     second.commit(ENDED)
     taken.commit(ENDED)
     taken.close()
-    expected = [list(one) for one in [*RECORDS, *ENDED]]
+    expected = [encode_batch([one]) for one in [*RECORDS, *ENDED]]
     assert plain(first.path) == plain(second.path) == expected
     assert first.path.exists()
     assert set(segments.names(segment.path)) == {"r2"}
@@ -129,7 +136,7 @@ def test_a_run_that_was_fenced_writes_nothing_more(segment: Segment) -> None:
     for _ in range(2):
         with contextlib.suppress(Fenced):
             first.commit(ENDED)
-    assert plain(first.path) == [list(one) for one in RECORDS]
+    assert plain(first.path) == [encode_batch([one]) for one in RECORDS]
 
 
 @pytest.mark.parametrize("at", ["before the file", "after the file"])
@@ -147,13 +154,13 @@ def test_a_crash_while_a_run_is_taken_over_loses_nothing_and_doubles_nothing(
             segments.move_out(first.path)
     assert first.path.exists() == (at == "after the file")
     assert runs.ids() == ["r2", "r1"]
-    assert plain(first.path) == [list(one) for one in RECORDS]
+    assert plain(first.path) == [encode_batch([one]) for one in RECORDS]
     with pytest.raises(Fenced):
         first.commit(RECORDS)
     again = SqliteStore.own(first.path)
     again.commit(ENDED)
     again.close()
-    assert plain(first.path) == [list(one) for one in [*RECORDS, *ENDED]]
+    assert plain(first.path) == [encode_batch([one]) for one in [*RECORDS, *ENDED]]
     first.release()
     runs.delete("r1")
     assert runs.ids() == ["r2"]
@@ -162,7 +169,7 @@ def test_a_crash_while_a_run_is_taken_over_loses_nothing_and_doubles_nothing(
 
 def test_a_run_that_grows_gets_a_file_of_its_own(segment: Segment, runs: Runs) -> None:
     first, second = pair(segment)
-    large: list[Record] = [(Code.FINISHED, 0, 2.0, 1.5, b"x" * segments.RUN_BYTES_MAX, None, None)]
+    large: list[Record] = [FinishedRecord(0, 2.0, 1.5, b"x" * segments.RUN_BYTES_MAX, None, None)]
     number = request(first.path, Request(kind="pause"))
     first.commit(large)
     assert first.path.exists()
@@ -170,7 +177,7 @@ def test_a_run_that_grows_gets_a_file_of_its_own(segment: Segment, runs: Runs) -
     assert [asked for asked, _ in first.requests()] == [number]
     first.commit(ENDED)
     second.commit(ENDED)
-    assert plain(first.path) == [list(one) for one in [*RECORDS, *large, *ENDED]]
+    assert plain(first.path) == [encode_batch([one]) for one in [*RECORDS, *large, *ENDED]]
     with pytest.raises(RunBusy, match=str(os.getpid())):
         runs.lock("r1").acquire(os.getpid())
     first.close()
@@ -182,7 +189,7 @@ def test_a_run_that_grows_keeps_all_that_is_recorded_at_once_in_order(segment: S
     first, second = pair(segment)
     failed: list[JournalFailed] = []
     writer = first.writer(lambda _: None, failed.append)
-    large: Record = (Code.FINISHED, 1, 2.0, 1.5, bytes(segments.RUN_BYTES_MAX), None, None)
+    large: Record = FinishedRecord(1, 2.0, 1.5, bytes(segments.RUN_BYTES_MAX), None, None)
     with contextlib.closing(sqlite3.connect(segment.path, isolation_level=None)) as busy:
         busy.execute("BEGIN IMMEDIATE")  # the segment waits for this, then the rest is written at once
         second.writer(lambda _: None, failed.append).flush()
@@ -191,7 +198,7 @@ def test_a_run_that_grows_keeps_all_that_is_recorded_at_once_in_order(segment: S
             writer.flush()
     writer.close()
     assert failed == []
-    assert plain(first.path) == [list(one) for one in [*RECORDS, RECORDS[1], large, ENDED[0]]]
+    assert plain(first.path) == [encode_batch([one]) for one in [*RECORDS, RECORDS[1], large, ENDED[0]]]
     assert first.path.exists()
 
 
@@ -244,7 +251,7 @@ def test_a_run_that_somebody_asks_for_just_now_stays_in_its_segment(segment: Seg
     first, _ = pair(segment)
     asking = runs.lock("r1")
     asking.acquire_file(os.getpid())
-    first.commit([(Code.FINISHED, 0, 2.0, 1.5, b"x" * segments.RUN_BYTES_MAX, None, None)])
+    first.commit([FinishedRecord(0, 2.0, 1.5, b"x" * segments.RUN_BYTES_MAX, None, None)])
     assert not first.path.exists()
     asking.release()
     first.commit(ENDED)
@@ -462,7 +469,7 @@ def test_a_kill_while_something_is_deleted_from_a_closed_segment_hides_no_run(
     assert copy.with_suffix(".db-journal").stat().st_size
     segments.examine(copy)
     assert kept.ids() == ["r2", "r1"]
-    assert plain(kept.journal_path("r2")) == [list(one) for one in RECORDS]
+    assert plain(kept.journal_path("r2")) == [encode_batch([one]) for one in RECORDS]
 
 
 def test_a_file_becomes_the_only_one_without_another_that_a_kill_would_leave(tmp_path: Path) -> None:
@@ -482,7 +489,7 @@ def test_what_is_deleted_is_gone_from_the_file_and_an_empty_segment_from_the_fol
 ) -> None:
     with owned_segment(tmp_path) as segment:
         first, _ = pair(segment)
-        first.commit([(Code.FINISHED, 0, 2.0, 1.5, b"a secret of mine", None, None)])
+        first.commit([FinishedRecord(0, 2.0, 1.5, b"a secret of mine", None, None)])
         first.release()
         runs.delete("r1")
         assert runs.ids() == ["r2"]
@@ -558,7 +565,7 @@ def test_a_run_whose_commit_failed_with_that_of_another_writes_nothing_more(segm
 def test_what_cannot_be_encoded_fails_its_own_run_alone(segment: Segment) -> None:
     first, second = pair(segment)
     with pytest.raises(JournalFailed):
-        first.commit([(Code.FINISHED, 0, 2.0, object())])  # type: ignore[list-item]
+        first.commit([FailedRecord(0, 2.0, 1.0, object(), 1)])
     second.commit(ENDED)
     assert len(plain(second.path)) == 3
 

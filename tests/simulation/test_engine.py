@@ -23,7 +23,7 @@ from tests.support.fakes import Elsewhere
 from symphony import Context, kit, operator
 from symphony.app.preparing import Prepared, recalled
 from symphony.pit.artifacts import MemoryArtifacts
-from symphony.pit.tracker.core.records import Code, Record, integer
+from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.reuse import Anew, written
@@ -350,8 +350,8 @@ class Story:
         """
         latest = {replay.machine.name(slot): slot for slot in range(len(replay.machine.status))}
         for record in self.disk.kept:
-            if record[0] == Code.FINISHED and not record[6]:
-                slot = integer(record[1])
+            if isinstance(record, FinishedRecord) and not record.cached_from:
+                slot = record.slot
                 if latest[replay.machine.name(slot)] != slot:
                     continue
                 name = f"{replay.machine.name(slot)}@{replay.machine.attempts[slot]}"
@@ -398,6 +398,6 @@ def test_a_rerun_of_a_run_cut_off_at_any_moment_ends_as_one_without_interruption
     if not story.skipped:
         assert calm is not None, context
         assert (new.status, new.outputs) == (calm.status, calm.outputs), context
-    troubled = old.skipped or any(record[0] == Code.FAILED for record in old.disk.kept)
+    troubled = old.skipped or any(isinstance(record, FailedRecord) for record in old.disk.kept)
     if ended is not None and first is None and not troubled:
         assert not WORLD.begun, context

@@ -11,7 +11,21 @@ import pytest
 
 from symphony.pit.tracker.core.machine import Command, Do, Status
 from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
-from symphony.pit.tracker.core.records import Code, Record, decode_batch, encode_batch
+from symphony.pit.tracker.core.records import (
+    BegunRecord,
+    CancelledRecord,
+    CancelRecord,
+    ExpandedRecord,
+    FailedRecord,
+    FinishedRecord,
+    Record,
+    RetryDueRecord,
+    SkippedRecord,
+    StartedRecord,
+    SuspendedRecord,
+    decode_batch,
+    encode_batch,
+)
 from symphony.pit.tracker.core.replay import Replay
 
 SEEDS = range(400)
@@ -51,7 +65,7 @@ class Shell:
         if recorded:
             self.todo = list(self.machine.outstanding())
         else:
-            self.record((Code.BEGUN, 0, 0.0, 1))
+            self.record(BegunRecord(0, 0.0, 1))
             self.todo = list(self.machine.begin())
 
     def record(self, record: Record) -> None:
@@ -62,8 +76,8 @@ class Shell:
         if self.buffer:
             self.world.disk.append(encode_batch(self.buffer))
             for record in self.buffer:
-                if record[0] == Code.FINISHED:
-                    slot = record[1]
+                if isinstance(record, FinishedRecord):
+                    slot = record.slot
                     assert isinstance(slot, int)
                     name = self.machine.name(slot)
                     self.world.finished[name] = self.world.finished.get(name, 0) + 1
@@ -87,17 +101,17 @@ class Shell:
                 self.start(slot)
             case Do.RETRY:
                 if self.machine.status[slot] == Status.RETRYING:
-                    self.record((Code.RETRY_DUE, slot, 0.0))
+                    self.record(RetryDueRecord(slot, 0.0))
                     self.todo += self.machine.retry_due(slot)
             case Do.STOP:
                 self.running.discard(slot)
                 if self.machine.status[slot] < Status.SUCCEEDED:
-                    self.record((Code.CANCELLED, slot, 0.0))
+                    self.record(CancelledRecord(slot, 0.0))
                     self.todo += self.machine.cancelled(slot)
             case Do.GATHER:
                 if self.machine.status[slot] != Status.RUNNING:
                     return  # it was cancelled meanwhile
-                self.record((Code.FINISHED, slot, 0.0, 0.0, None, None, None))
+                self.record(FinishedRecord(slot, 0.0, 0.0, None, None, None))
                 self.todo += self.machine.finished(slot)
             case Do.END:
                 self.flush()
@@ -107,18 +121,18 @@ class Shell:
         world, local = self.world, self.home(slot)
         if local in world.fanouts and slot not in self.machine.element_of:
             count = 1 + local % 4
-            self.record((Code.EXPANDED, slot, 0.0, count))
+            self.record(ExpandedRecord(slot, 0.0, count))
             self.todo += self.machine.expanded(slot, count)
             return
         name = f"{self.machine.name(slot)}#{self.machine.attempts[slot]}"
         if local in world.effects:
             if slot in self.replay.announced:  # it was in flight at the crash: a person decides
-                self.record((Code.SUSPENDED, slot, 0.0, ("in-doubt", "unknown", None)))
+                self.record(SuspendedRecord(slot, 0.0, ("in-doubt", "unknown", None)))
                 self.todo += self.machine.suspended(slot)
-                self.record((Code.SKIPPED, slot, 0.0, None))
+                self.record(SkippedRecord(slot, 0.0, None))
                 self.todo += self.machine.skipped(slot)
                 return
-            self.record((Code.STARTED, slot, 0.0, self.machine.attempts[slot]))
+            self.record(StartedRecord(slot, 0.0, self.machine.attempts[slot]))
             self.flush()
             world.begun[name] = world.begun.get(name, 0) + 1
         self.running.add(slot)
@@ -127,12 +141,12 @@ class Shell:
         self.running.discard(slot)
         if self.rng.random() < 0.2:
             final = self.rng.random() < 0.1
-            self.record((Code.FAILED, slot, 0.0, 0.0, ("failed", "told to", None), final))
+            self.record(FailedRecord(slot, 0.0, 0.0, ("failed", "told to", None), final))
             self.todo += self.machine.failed(slot, final=final)
             return
         taken = self.rng.choice(BRANCHES) if self.home(slot) in self.world.branches else None
         self.check_order(slot)
-        self.record((Code.FINISHED, slot, 0.0, 0.0, None, taken, None))
+        self.record(FinishedRecord(slot, 0.0, 0.0, None, taken, None))
         self.todo += self.machine.finished(slot, taken)
 
     def home(self, slot: int) -> int:
@@ -150,7 +164,7 @@ class Shell:
 
     def cancel(self) -> None:
         if not self.machine.done and self.machine.root.stopping is None:
-            self.record((Code.CANCEL, 0, 0.0))
+            self.record(CancelRecord(0, 0.0))
             self.todo += self.machine.cancel()
 
 

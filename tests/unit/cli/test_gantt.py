@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from symphony.cli import gantt, output, timeline
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.plan import Plan, PlanNode, make_plan
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import (
+    BegunRecord,
+    EndedRecord,
+    ExpandedRecord,
+    FailedRecord,
+    FinishedRecord,
+    OpenedRecord,
+    Record,
+    RetryDueRecord,
+    StartedRecord,
+)
 from symphony.pit.tracker.core.replay import Replay
 from symphony.ports.insight import Overview
 
@@ -27,7 +37,7 @@ def seen(plan: Plan, records: Sequence[Record]) -> Overview:
 
 
 def finished(slot: int, start: float, end: float) -> Record:
-    return (Code.FINISHED, slot, end, start, DONE, None, None)
+    return FinishedRecord(slot, end, start, DONE, None, None)
 
 
 def ran(*spans: tuple[str, float, float]) -> Overview:
@@ -35,7 +45,7 @@ def ran(*spans: tuple[str, float, float]) -> Overview:
     ended = max(end for *_, end in spans)
     return seen(
         plan_of(*(name for name, *_ in spans)),
-        [(Code.BEGUN, 0, 0.0, 1), *nodes, (Code.ENDED, 0, ended, "succeeded", None, None)],
+        [BegunRecord(0, 0.0, 1), *nodes, EndedRecord(0, ended, "succeeded", None, None)],
     )
 
 
@@ -53,7 +63,7 @@ def test_thousands_of_elements_are_one_row() -> None:
     elements = [finished(1 + i, i, i + 1) for i in range(count)]
     found = seen(
         plan_of("each"),
-        [(Code.BEGUN, 0, 0.0, 1), (Code.EXPANDED, 0, 0.0, count), *elements, finished(0, 0, count)],
+        [BegunRecord(0, 0.0, 1), ExpandedRecord(0, 0.0, count), *elements, finished(0, 0, count)],
     )
     text = gantt.chart(found, gantt.Look(width=80))
     assert len(text.splitlines()) == 2
@@ -62,8 +72,8 @@ def test_thousands_of_elements_are_one_row() -> None:
 
 def test_rounds_and_inner_nodes_stand_below_theirs() -> None:
     plan = plan_of("loop", "z", below={0: plan_of("a", "b")})
-    records: list[Record] = [(Code.BEGUN, 0, 0.0, 1), (Code.OPENED, 0, 0.5, 0, DONE)]
-    records += [finished(2, 1, 2), finished(3, 2, 3), (Code.OPENED, 0, 3.0, 1, DONE)]
+    records: list[Record] = [BegunRecord(0, 0.0, 1), OpenedRecord(0, 0.5, 0, DONE)]
+    records += [finished(2, 1, 2), finished(3, 2, 3), OpenedRecord(0, 3.0, 1, DONE)]
     records += [finished(4, 3, 4), finished(5, 4, 5), finished(0, 0.5, 5), finished(1, 0, 6)]
     found = seen(plan, records)
     assert [bar.name for bar in found.bars] == ["z", "loop", "loop.a", "loop.b"]
@@ -73,11 +83,11 @@ def test_rounds_and_inner_nodes_stand_below_theirs() -> None:
 
 def test_a_failed_attempt_and_the_time_of_waiting_are_marked() -> None:
     found = seen(plan_of("a"), [
-        (Code.BEGUN, 0, 0.0, 1),
-        (Code.STARTED, 0, 5.0, 1),
-        (Code.FAILED, 0, 6.0, 5.0, ("x", "y", None), 0),
-        (Code.RETRY_DUE, 0, 8.0),
-        (Code.STARTED, 0, 9.0, 2),
+        BegunRecord(0, 0.0, 1),
+        StartedRecord(0, 5.0, 1),
+        FailedRecord(0, 6.0, 5.0, ("x", "y", None), 0),
+        RetryDueRecord(0, 8.0),
+        StartedRecord(0, 9.0, 2),
         finished(0, 9, 10),
     ])  # fmt: skip
     row = gantt.chart(found, gantt.Look(width=60)).splitlines()[1]
@@ -87,9 +97,9 @@ def test_a_failed_attempt_and_the_time_of_waiting_are_marked() -> None:
 
 
 def test_of_too_many_rows_failures_and_the_longest_stay() -> None:
-    records: list[Record] = [(Code.BEGUN, 0, 0.0, 1)]
+    records: list[Record] = [BegunRecord(0, 0.0, 1)]
     records += [finished(i, float(i), i + 1 + i / 100) for i in range(100)]
-    records.append((Code.FAILED, 100, 1000.0, 1000.0, ("x", "y", None), 1))
+    records.append(FailedRecord(100, 1000.0, 1000.0, ("x", "y", None), 1))
     found = seen(plan_of(*(f"n{i}" for i in range(100)), "tiny"), records)
     rows = gantt.chart(found, gantt.Look(width=80, rows_max=10)).splitlines()
     assert len(rows) == 12
@@ -99,7 +109,7 @@ def test_of_too_many_rows_failures_and_the_longest_stay() -> None:
 
 
 def test_a_run_in_which_nothing_ran_has_no_chart() -> None:
-    assert gantt.chart(seen(plan_of("a"), [(Code.BEGUN, 0, 0.0, 1)]), gantt.Look(width=80)) == ""
+    assert gantt.chart(seen(plan_of("a"), [BegunRecord(0, 0.0, 1)]), gantt.Look(width=80)) == ""
     assert gantt.chart(seen(plan_of("a"), []), gantt.Look(width=80)) == ""
 
 

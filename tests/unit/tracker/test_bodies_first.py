@@ -11,7 +11,7 @@ from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.errors import IoFailed
 from symphony.pit.artifacts.files import FileArtifacts
-from symphony.pit.tracker.core.records import Record
+from symphony.pit.tracker.core.records import Record, encode_batch
 from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, SqliteStore
 from symphony.workflow import loads
 
@@ -48,7 +48,7 @@ def test_every_body_is_known_to_other_processes_before_a_record_names_it(tmp_pat
     commit = SqliteStore.commit
 
     def checked(self: SqliteStore, records: list[Record]) -> None:
-        for part in (part for record in records for part in record if isinstance(part, bytes)):
+        for part in map(encode_batch, ([record] for record in records)):
             for digest in DIGEST.findall(part):
                 assert store.find(digest.decode()).provenance
                 named.add(digest.decode())

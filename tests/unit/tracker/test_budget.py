@@ -8,7 +8,18 @@ from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.tracker.core.budget import Ledger, Limits
-from symphony.pit.tracker.core.records import Code, Record, decode_batch, encode_batch, usage_of, with_usage
+from symphony.pit.tracker.core.records import (
+    CancelledRecord,
+    FailedRecord,
+    FinishedFullyRecord,
+    FinishedRecord,
+    Record,
+    StartedRecord,
+    decode_batch,
+    encode_batch,
+    usage_of,
+    usage_row,
+)
 from symphony.ports.models import Estimate, Usage
 
 money = st.decimals(min_value=0, max_value=10, places=6)
@@ -89,18 +100,19 @@ def test_a_cent_more_than_the_limit_is_too_much_and_the_limit_itself_is_not() ->
 @given(usages)
 def test_usage_survives_the_journal(usage: Usage) -> None:
     records: list[Record] = [
-        with_usage((Code.FINISHED, 1, 2.0, 1.0, None, None, None), usage),
-        with_usage((Code.FAILED, 1, 2.0, 1.0, ("a", "b", None), False), usage),
-        with_usage((Code.CANCELLED, 1, 2.0), usage),
+        FinishedFullyRecord(1, 2.0, 1.0, None, None, None, usage_row(usage)),
+        FailedRecord(1, 2.0, 1.0, ("a", "b", None), False, usage_row(usage)),
+        CancelledRecord(1, 2.0, usage_row(usage)),
     ]
     assert [usage_of(record) for record in decode_batch(encode_batch(records))] == [usage] * 3
 
 
 def test_records_without_usage_are_those_of_before() -> None:
-    record: Record = (Code.FINISHED, 1, 2.0, 1.0, None, None, None)
-    assert with_usage(record, None) == record
-    assert usage_of(record) is None
-    assert usage_of((Code.STARTED, 1, 2.0, 1)) is None
+    record = FinishedRecord(1, 2.0, 1.0, None, None, None)
+    fully = FinishedFullyRecord(1, 2.0, 1.0, None, None, None, usage_row(None))
+    assert encode_batch([fully]) == encode_batch([record])
+    assert usage_of(record) is usage_of(fully) is None
+    assert usage_of(StartedRecord(1, 2.0, 1)) is None
 
 
 @pytest.mark.parametrize(
@@ -108,4 +120,4 @@ def test_records_without_usage_are_those_of_before() -> None:
 )
 def test_damaged_usage_is_told(told: object) -> None:
     with pytest.raises(SerializationFailed):
-        usage_of((Code.CANCELLED, 1, 2.0, told))
+        usage_of(CancelledRecord(1, 2.0, told))

@@ -7,7 +7,18 @@ from random import Random
 import pytest
 
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
-from symphony.pit.tracker.core.records import UNHANDLED, Code, Record
+from symphony.pit.tracker.core.records import (
+    UNHANDLED,
+    BegunRecord,
+    EndedRecord,
+    FailedRecord,
+    FinishedRecord,
+    Record,
+    RetryDueRecord,
+    SkippedRecord,
+    StartedRecord,
+    SuspendedRecord,
+)
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.feed import NOTABLE_MAX, Feed
 from symphony.ports.runs import RunEvent
@@ -15,17 +26,17 @@ from symphony.ports.runs import RunEvent
 PLAN = make_plan([PlanNode("a", attempts=3), PlanNode("b"), PlanNode("c")], [(), (), ()])
 ERROR = ("x", "why", None)
 RECORDS: list[Record] = [
-    (Code.BEGUN, 0, 1.0, 1),
-    (Code.STARTED, 0, 2.0, 1),
-    (Code.FAILED, 0, 3.0, 2.0, ERROR, 0),
-    (Code.RETRY_DUE, 0, 4.0),
-    (Code.FINISHED, 1, 5.0, 4.0, b"\x80", None, None),
-    (Code.FAILED, 0, 6.0, 5.0, ("y", "later", None), 0),
-    (Code.RETRY_DUE, 0, 7.0),
-    (Code.SUSPENDED, 2, 8.0, ("z", "in doubt", None)),
-    (Code.SKIPPED, 2, 9.0, None),
-    (Code.FAILED, 0, 10.0, 9.0, ("w", "last", None), UNHANDLED),
-    (Code.ENDED, 0, 11.0, "failed", None, None),
+    BegunRecord(0, 1.0, 1),
+    StartedRecord(0, 2.0, 1),
+    FailedRecord(0, 3.0, 2.0, ERROR, 0),
+    RetryDueRecord(0, 4.0),
+    FinishedRecord(1, 5.0, 4.0, b"\x80", None, None),
+    FailedRecord(0, 6.0, 5.0, ("y", "later", None), 0),
+    RetryDueRecord(0, 7.0),
+    SuspendedRecord(2, 8.0, ("z", "in doubt", None)),
+    SkippedRecord(2, 9.0, None),
+    FailedRecord(0, 10.0, 9.0, ("w", "last", None), UNHANDLED),
+    EndedRecord(0, 11.0, "failed", None, None),
 ]
 
 

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from symphony.commons.time import SystemClock
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord, Record
 from symphony.pit.tracker.store.following import RunReader
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalFailed, RunMeta, SqliteStore
 from symphony.pit.tracker.store.runs import READERS_MAX, Runs
@@ -27,12 +27,12 @@ META = RunMeta(
 
 
 def finished(slot: int) -> Record:
-    return (Code.FINISHED, slot, 2.0 + slot, 1.0, b"\x80", None, None)
+    return FinishedRecord(slot, 2.0 + slot, 1.0, b"\x80", None, None)
 
 
 def begun(home: Path, name: str = "r1") -> SqliteStore:
     store = SqliteStore.create(home / "journal" / f"{name}.db", META)
-    store.commit([(Code.BEGUN, 0, 1.0, 1)])
+    store.commit([BegunRecord(0, 1.0, 1)])
     return store
 
 

@@ -3,12 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from symphony import Context, operator, run
 from symphony.app import Symphony
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.tracker.core.records import Code, Record, instead_of, usage_of, with_instead, with_usage
+from symphony.pit.tracker.core.records import FailedRecord, decode_batch, encode_batch, usage_of, usage_row
 from symphony.ports.models import Usage
 from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.values import ArtifactRef
@@ -238,11 +239,13 @@ def test_a_secret_in_a_name_is_hidden(tmp_path: Path) -> None:
 def test_the_record_of_a_failure_holds_usage_and_what_stood_in(
     usage: Usage | None, instead: bytes | None
 ) -> None:
-    bare: Record = (Code.FAILED, 1, 2.0, 1.0, ("a", "b", None), 1)
-    record = with_instead(with_usage(bare, usage), instead)
-    assert (usage_of(record), instead_of(record)) == (usage, instead)
+    made = FailedRecord(1, 2.0, 1.0, ("a", "b", None), 1, usage_row(usage), instead)
+    [record] = decode_batch(encode_batch([made]))
+    assert isinstance(record, FailedRecord)
+    assert (usage_of(record), record.instead) == (usage, instead)
 
 
 def test_a_record_whose_values_are_damaged_is_refused() -> None:
-    with pytest.raises(SerializationFailed, match="no values"):
-        instead_of((Code.FAILED, 1, 2.0, 1.0, ("a", "b", None), 1, None, 7))
+    body = msgspec.msgpack.encode([(3, 1, 2.0, 1.0, ("a", "b", None), 1, None, 7)])
+    with pytest.raises(SerializationFailed, match="damaged"):
+        list(decode_batch(body))

@@ -10,7 +10,7 @@ from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.collector import SELDOM
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
-from symphony.pit.tracker.core.records import Code
+from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord
 from symphony.pit.tracker.core.replay import LazyNodes, Replay
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.engine.recording import Recorder
@@ -93,7 +93,7 @@ def test_those_who_wait_for_the_disk_together_share_a_commit() -> None:
         plan, store = make_plan([PlanNode("a")], [()]), MemoryStore()
         replay = Replay(plan, limit=1)
         recorder = Recorder(store, replay, Feed(replay, store.records), lambda error: None, lambda: None)
-        recorder.record((Code.BEGUN, 0, 1.0, 1))
+        recorder.record(BegunRecord(0, 1.0, 1))
         await asyncio.gather(*(recorder.durable() for _ in range(10)))
         committed = len(store.batches)
         await recorder.close()
@@ -104,8 +104,8 @@ def test_those_who_wait_for_the_disk_together_share_a_commit() -> None:
 
 def test_nodes_that_are_made_late_are_those_made_at_once() -> None:
     replay = Replay(make_plan([PlanNode("a"), PlanNode("b")], [(), ()]), limit=2)
-    replay.apply((Code.BEGUN, 0, 1.0, 1))
-    replay.apply((Code.FINISHED, 0, 3.0, 2.0, b"\x80", None, None))
+    replay.apply(BegunRecord(0, 1.0, 1))
+    replay.apply(FinishedRecord(0, 3.0, 2.0, b"\x80", None, None))
     late = LazyNodes(lambda: replay)
     assert (list(late), len(late), dict(late)) == (["a", "b"], 2, replay.nodes())
     assert late["a"].duration_ms == 1000.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony
-from symphony.pit.tracker.core.records import Code
+from symphony.pit.tracker.core.records import OpenedRecord
 from symphony.pit.tracker.store.journal import SqliteStore, read_run
 from symphony.ports.runs import RunStatus
 from symphony.ports.values import Value
@@ -103,7 +103,8 @@ async def test_a_run_that_died_in_any_round_goes_on_with_the_state_that_it_had(
     one = workflow(*parts, 40, "env: [GREETING]" if secret else "")
     run_id, right = await run(tmp_path / "whole", one)
     meta, records = read_run(tmp_path / "whole" / "journal" / f"{run_id}.db")
-    assert sum(isinstance(record[4], list) for record in records if record[0] == Code.OPENED) > 20
+    opened = [record for record in records if isinstance(record, OpenedRecord)]
+    assert sum(not isinstance(record.values, bytes) for record in opened) > 20
     for died in range(3, len(records) - 1, 9):
         home = tmp_path / str(died)
         store = SqliteStore.create(home / "journal" / f"{run_id}.db", meta)

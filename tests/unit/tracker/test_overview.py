@@ -10,7 +10,13 @@ import pytest
 from symphony import Symphony, operator
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import (
+    BegunRecord,
+    ExpandedRecord,
+    FailedRecord,
+    FinishedRecord,
+    Record,
+)
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.insight.reader import Insight
 from symphony.pit.tracker.insight.summary import summarise
@@ -98,8 +104,8 @@ def test_its_lines_count_the_nodes_one_by_one(home: Path) -> None:
 
 def many(count: int) -> Overview:
     replay = Replay(make_plan([PlanNode("each")], [()]), limit=10**6)
-    records: list[Record] = [(Code.BEGUN, 0, 0.0, 1), (Code.EXPANDED, 0, 1.0, count)]
-    records += [(Code.FINISHED, 1 + i, 3.0 + i, 2.0 + i, b"\x80", None, None) for i in range(count)]
+    records: list[Record] = [BegunRecord(0, 0.0, 1), ExpandedRecord(0, 1.0, count)]
+    records += [FinishedRecord(1 + i, 3.0 + i, 2.0 + i, b"\x80", None, None) for i in range(count)]
     for record in records:
         replay.apply(record)
     return overview_of(replay)
@@ -115,10 +121,10 @@ def test_its_size_does_not_grow_with_elements() -> None:
 def test_of_very_many_nodes_those_that_failed_and_the_longest_are_told() -> None:
     count = 2 * LINES_MAX
     replay = Replay(make_plan([PlanNode(f"n{i}") for i in range(count)], [()] * count), limit=10**6)
-    replay.apply((Code.BEGUN, 0, 0.0, 1))
+    replay.apply(BegunRecord(0, 0.0, 1))
     for i in range(count - 1):
-        replay.apply((Code.FINISHED, i, 1.0 + i, 0.0, b"\x80", None, None))
-    replay.apply((Code.FAILED, count - 1, 2.0, 1.0, ("x", "y", None), 1))
+        replay.apply(FinishedRecord(i, 1.0 + i, 0.0, b"\x80", None, None))
+    replay.apply(FailedRecord(count - 1, 2.0, 1.0, ("x", "y", None), 1))
     found = overview_of(replay)
     assert (len(found.lines), found.lines_more) == (LINES_MAX, LINES_MAX)
     assert found.lines[0].name == f"n{count - 1}"

@@ -1,82 +1,199 @@
-"""What the journal holds: one short tuple for each event of a run, batched as MessagePack. Pure.
+"""What the journal holds: one short array for each event of a run, batched as MessagePack. Pure.
 
-A record is `(code, slot, at, *rest)`; `at` is epoch seconds. The rest depends on the code:
+A record is an array: the number of its kind (the tag of its class), the slot, the moment, and what the
+kind adds. `slot` is 0 where the event is the run's; `at` is epoch seconds.
 
-| code | rest |
-|---|---|
-| BEGUN, RESUMED | owner's process id |
-| STARTED | attempt |
-| FINISHED | started_at, outputs (map, difference; None: derived), branch, run of a cache hit, usage, flag |
-| FAILED | started_at, error (code, message, hint), final or UNHANDLED, usage, values of `on_error` |
-| SKIPPED, SUSPENDED | error or None |
-| EXPANDED | count |
-| CANCELLED | usage |
-| RETRY_DUE, AGAIN, CANCEL | nothing |
-| ENDED | status, outputs (encoded map), error with node |
-| OPENED | round of a loop or None, a loop's state or a workflow's inputs (encoded map or a difference) |
-| PARKED | the moment until which the slot waits, epoch seconds |
-| ASKED | what a person is asked, the moment until which to answer or None |
-| EXPIRED, PAUSED | nothing |
-
-Readers take what they know of a record: later versions may add fields at its end.
+Readers take what they know of a record: later versions may add fields at its end. Fields that came
+later than their kind (usage, `instead`, `quick`) are written only where they say something.
 
 A difference, a list in place of bytes, is that of `changes` from the state of the round that the slot
 runs in, and of a state from that of the round before.
 
-The flag stands on fan-outs whose results are not kept, for they are quicker to run again.
-
-Usage of models, and after it the values that `on_error` gave, stand last and only where there are
-some. Usage is (calls, tokens in, tokens out, of these cached, cost as text or None, currency or None,
+Usage is (calls, tokens in, tokens out, of these cached, cost as text or None, currency or None,
 is it estimated).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from enum import IntEnum
 from typing import TypeAlias
 
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
+from symphony.pit.tracker.core.changes import Difference
 from symphony.ports.models import Usage
 
-Record: TypeAlias = tuple[object, ...]
 ErrorTuple: TypeAlias = tuple[str, str, str | None]
-
-
-class Code(IntEnum):
-    """The kinds of record."""
-
-    BEGUN = 0
-    STARTED = 1
-    FINISHED = 2
-    FAILED = 3
-    SKIPPED = 4
-    RETRY_DUE = 5
-    EXPANDED = 6
-    SUSPENDED = 7
-    AGAIN = 8
-    CANCEL = 9
-    CANCELLED = 10
-    RESUMED = 11
-    ENDED = 12
-    OPENED = 13
-    PARKED = 14
-    ASKED = 15
-    EXPIRED = 16
-    PAUSED = 17
-
 
 UNHANDLED = 2
 """In place of `final`: the failure is the last one, and what `on_error` says could not be done."""
 
+
+class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What every record tells."""
+
+    slot: int
+    at: float
+
+
+class BegunRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=0):
+    """The run begins in the process `pid`."""
+
+    pid: int
+
+
+class StartedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=1):
+    """An attempt that takes a while begins."""
+
+    attempt: int
+
+
+class FinishedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=2):
+    """The slot succeeded."""
+
+    started: float
+    outputs: bytes | Difference | None
+    """An encoded map; None if they are derived."""
+    taken: str | None
+    """The branch."""
+    cached_from: str | None
+    """The run of a cache hit."""
+
+
+class FinishedFullyRecord(FinishedRecord, frozen=True, array_like=True, gc=False, tag=2):
+    """The slot succeeded, with what seldom is told. Whatever is read is of this class."""
+
+    usage: object = None
+    quick: object = None
+    """True of a fan-out whose results are not kept, for they are quicker to run again."""
+
+
+class FailedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=3):
+    """An attempt failed."""
+
+    started: float
+    error: object
+    """Code, message, hint."""
+    ends: int | bool
+    """Is it the last one? Or UNHANDLED."""
+    usage: object = None
+    instead: bytes | None = None
+    """The values of `on_error`, encoded."""
+
+
+class SkippedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=4):
+    """A condition did not hold, or a person skipped the node."""
+
+    error: object = None
+
+
+class RetryDueRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=5):
+    """The back-off before the next attempt is over."""
+
+
+class ExpandedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=6):
+    """The slot becomes a fan-out of `count` elements."""
+
+    count: int
+
+
+class SuspendedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=7):
+    """The slot waits for a person."""
+
+    error: object
+
+
+class AgainRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=8):
+    """A person wants the waiting slot tried again."""
+
+
+class CancelRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=9):
+    """Somebody cancelled the run."""
+
+
+class CancelledRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=10):
+    """The slot's work was stopped."""
+
+    usage: object = None
+
+
+class ResumedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=11):
+    """The process `pid` goes on with the run."""
+
+    pid: int
+
+
+class EndedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=12):
+    """The run has ended."""
+
+    status: str
+    outputs: bytes | None
+    """An encoded map."""
+    error: object
+    """A map, with the node."""
+
+
+class OpenedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=13):
+    """The slot runs the graph inside it."""
+
+    round: int | None
+    """Of a loop."""
+    values: bytes | Difference
+    """A loop's state, or a workflow's inputs."""
+
+
+class ParkedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=14):
+    """The slot only waits, until a moment in epoch seconds."""
+
+    until: float
+
+
+class AskedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=15):
+    """A person is asked, and has time until a moment in epoch seconds."""
+
+    question: str
+    until: float | None
+
+
+class ExpiredRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=16):
+    """The graph inside the slot took longer than its timeout."""
+
+
+class PausedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=17):
+    """Somebody paused the run: nothing begins any more."""
+
+
+Record: TypeAlias = (
+    BegunRecord | StartedRecord | FinishedRecord | FailedRecord | SkippedRecord | RetryDueRecord
+    | ExpandedRecord | SuspendedRecord | AgainRecord | CancelRecord | CancelledRecord | ResumedRecord
+    | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
+)  # fmt: skip
+_Read: TypeAlias = (
+    BegunRecord | StartedRecord | FinishedFullyRecord | FailedRecord | SkippedRecord | RetryDueRecord
+    | ExpandedRecord | SuspendedRecord | AgainRecord | CancelRecord | CancelledRecord | ResumedRecord
+    | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
+)  # fmt: skip
+
+_LATER_FIELDS = {FinishedFullyRecord: 2, FailedRecord: 2, CancelledRecord: 1}
+"""How many fields stand last and only where they say something."""
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(list[tuple[object, ...]])
+_decoder = msgspec.msgpack.Decoder(list[_Read])
 
 
-def encode_batch(records: list[Record]) -> bytes:
+def encode_batch(records: Sequence[Record]) -> bytes:
     """One blob for the records of one commit."""
-    return _encoder.encode(records)
+    return _encoder.encode([one if type(one) not in _LATER_FIELDS else _short(one) for one in records])
+
+
+def _short(record: Record) -> list[object]:
+    """The record as an array, without later fields that say nothing."""
+    fields: list[object] = [record.__struct_config__.tag, *msgspec.structs.astuple(record)]
+    for _ in range(_LATER_FIELDS[type(record)]):
+        if fields[-1] is not None:
+            break
+        fields.pop()
+    return fields
 
 
 def decode_batch(body: bytes) -> Iterator[Record]:
@@ -87,36 +204,20 @@ def decode_batch(body: bytes) -> Iterator[Record]:
         raise SerializationFailed(f"a batch of the journal is damaged: {error}") from error
 
 
-_USAGE_AT: dict[object, int] = {Code.FINISHED: 7, Code.FAILED: 6, Code.CANCELLED: 3}
-
-_QUICK_AT = 8
-
-
-def with_usage(record: Record, usage: Usage | None) -> Record:
-    """The record with what its attempt used up, if anything."""
+def usage_row(usage: Usage | None) -> tuple[object, ...] | None:
+    """What an attempt used up, as a record tells it."""
     if usage is None:
-        return record
+        return None
     cost = None if usage.cost is None else str(usage.cost)
     counts = (usage.calls, usage.tokens_in, usage.tokens_out, usage.tokens_cached)
-    return (*record, (*counts, cost, usage.currency, usage.estimated))
-
-
-def with_quick(record: Record) -> Record:
-    """The record of a fan-out, without usage, whose results are not kept: it is quicker to run again."""
-    return (*record, None, True)
-
-
-def is_quick(record: Record) -> bool:
-    """Does the record say that it is quicker to run again than to look up?"""
-    return len(record) > _QUICK_AT and bool(record[_QUICK_AT])
+    return (*counts, cost, usage.currency, usage.estimated)
 
 
 def usage_of(record: Record) -> Usage | None:
     """What the record's attempt used up. Raises SerializationFailed if that is damaged."""
-    at = _USAGE_AT.get(record[0])  # a code is an integer, and found by one
-    if at is None or len(record) <= at:
+    if not isinstance(record, FinishedFullyRecord | FailedRecord | CancelledRecord):
         return None
-    told = record[at]
+    told = record.usage
     if told is None:
         return None
     if not isinstance(told, list | tuple) or len(told) < 7:
@@ -127,43 +228,17 @@ def usage_of(record: Record) -> Usage | None:
     except ArithmeticError as error:
         raise SerializationFailed("a journal record holds no amount where a cost must stand") from error
     return Usage(
-        calls=integer(calls),
-        tokens_in=integer(read),
-        tokens_out=integer(written),
-        tokens_cached=integer(cached),
+        calls=_integer(calls),
+        tokens_in=_integer(read),
+        tokens_out=_integer(written),
+        tokens_cached=_integer(cached),
         cost=money,
         currency=None if currency is None else str(currency),
         estimated=bool(estimated),
     )
 
 
-def with_instead(record: Record, instead: bytes | None) -> Record:
-    """A failure's record with the values that stand in for the outputs, if there are any."""
-    if instead is None:
-        return record
-    return (*record, instead) if len(record) > _USAGE_AT[Code.FAILED] else (*record, None, instead)
-
-
-def instead_of(record: Record) -> bytes | None:
-    """The values that stand in after a failure. Raises SerializationFailed if they are damaged."""
-    at = _USAGE_AT[Code.FAILED] + 1
-    if len(record) <= at:
-        return None
-    told = record[at]
-    if not isinstance(told, bytes):
-        raise SerializationFailed("a journal record holds no values where they must stand")
-    return told
-
-
-def number(value: object) -> float:
-    """A field that must be a number."""
-    if isinstance(value, int | float):
-        return float(value)
-    raise SerializationFailed(f"a journal record holds {type(value).__name__} in place of a number")
-
-
-def integer(value: object) -> int:
-    """A field that must be an integer."""
+def _integer(value: object) -> int:
     if isinstance(value, int):
         return value
     raise SerializationFailed(f"a journal record holds {type(value).__name__} in place of an integer")

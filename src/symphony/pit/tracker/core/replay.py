@@ -10,20 +10,35 @@ from typing import TypeAlias
 import msgspec
 
 from symphony.commons import moments
-from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.core.records import (
     UNHANDLED,
-    Code,
+    AgainRecord,
+    AskedRecord,
+    BegunRecord,
+    CancelledRecord,
+    CancelRecord,
+    EndedRecord,
     ErrorTuple,
+    EventRecord,
+    ExpandedRecord,
+    ExpiredRecord,
+    FailedRecord,
+    FinishedFullyRecord,
+    FinishedRecord,
+    OpenedRecord,
+    ParkedRecord,
+    PausedRecord,
     Record,
+    ResumedRecord,
+    RetryDueRecord,
+    SkippedRecord,
+    StartedRecord,
+    SuspendedRecord,
     error_of,
-    integer,
-    is_quick,
-    number,
     usage_of,
 )
 from symphony.ports.models import Usage, usage_value
@@ -43,29 +58,26 @@ _NODE_STATUS = {
     Status.SKIPPED: NodeStatus.SKIPPED,
     Status.CANCELLED: NodeStatus.CANCELLED,
 }
-_EVENTS: dict[object, str] = {
-    Code.BEGUN: "run.started",
-    Code.RESUMED: "run.resumed",
-    Code.STARTED: "node.started",
-    Code.FAILED: "node.failed",
-    Code.SKIPPED: "node.skipped",
-    Code.RETRY_DUE: "node.retrying",
-    Code.EXPANDED: "node.expanded",
-    Code.SUSPENDED: "node.waiting",
-    Code.AGAIN: "node.decided",
-    Code.CANCEL: "run.cancelling",
-    Code.CANCELLED: "node.cancelled",
-    Code.ENDED: "run.finished",
-    Code.OPENED: "node.opened",
-    Code.PARKED: "node.delayed",
-    Code.ASKED: "node.waiting",
-    Code.EXPIRED: "node.expired",
-    Code.PAUSED: "run.paused",
+_EVENTS: dict[type[EventRecord], str] = {
+    BegunRecord: "run.started",
+    ResumedRecord: "run.resumed",
+    StartedRecord: "node.started",
+    FailedRecord: "node.failed",
+    SkippedRecord: "node.skipped",
+    RetryDueRecord: "node.retrying",
+    ExpandedRecord: "node.expanded",
+    SuspendedRecord: "node.waiting",
+    AgainRecord: "node.decided",
+    CancelRecord: "run.cancelling",
+    CancelledRecord: "node.cancelled",
+    EndedRecord: "run.finished",
+    OpenedRecord: "node.opened",
+    ParkedRecord: "node.delayed",
+    AskedRecord: "node.waiting",
+    ExpiredRecord: "node.expired",
+    PausedRecord: "run.paused",
 }
-_SLOTLESS = frozenset({Code.BEGUN, Code.RESUMED, Code.CANCEL, Code.ENDED, Code.PAUSED})
-_ENDINGS = frozenset({Code.FINISHED, Code.FAILED, Code.SKIPPED, Code.CANCELLED})
-_FINISHED = Code.FINISHED  # a global is found in a tenth of the time that a member of an enum takes
-_FINISHED_FIELDS = 7  # without usage
+_SLOTLESS = frozenset({BegunRecord, ResumedRecord, CancelRecord, EndedRecord, PausedRecord})
 Attempt: TypeAlias = tuple[float, float, str | None, float | None]
 """Start, end, error, and when the next one could begin; epoch seconds, None where it is not known."""
 INTERRUPTED = "interrupted"
@@ -104,106 +116,98 @@ class Replay:
     def apply(self, record: Record) -> None:
         """Feed one record to the machine. Raises SerializationFailed if it is damaged."""
         self.note(record)
-        code, slot, machine = record[0], record[1], self.machine
-        assert isinstance(slot, int)
-        match code:
-            case Code.BEGUN:
-                machine.begin()
-            case Code.RESUMED:
-                machine.proceed()
-            case Code.PAUSED:
-                machine.pause()
-            case Code.OPENED:
-                machine.opened(slot, None if record[3] is None else integer(record[3]))
-            case Code.PARKED:
-                machine.parked(slot)
-            case Code.ASKED:
-                machine.suspended(slot)
-            case Code.EXPIRED:
-                machine.expired(slot)
-            case Code.FINISHED:
-                taken = record[5]
-                machine.finished(slot, None if taken is None else str(taken))
-            case Code.FAILED:
-                machine.failed(slot, final=bool(record[5]), handled=record[5] != UNHANDLED)
-            case Code.SKIPPED:
+        slot, machine = record.slot, self.machine
+        match record:
+            case FinishedRecord():
+                machine.finished(slot, record.taken)
+            case StartedRecord():
+                pass
+            case FailedRecord():
+                machine.failed(slot, final=bool(record.ends), handled=record.ends != UNHANDLED)
+            case SkippedRecord():
                 machine.skipped(slot)
-            case Code.RETRY_DUE:
+            case RetryDueRecord():
                 machine.retry_due(slot)
-            case Code.EXPANDED:
-                machine.expanded(slot, integer(record[3]))
-            case Code.SUSPENDED:
+            case ExpandedRecord():
+                machine.expanded(slot, record.count)
+            case OpenedRecord():
+                machine.opened(slot, record.round)
+            case SuspendedRecord() | AskedRecord():
                 machine.suspended(slot)
-            case Code.AGAIN:
+            case AgainRecord():
                 machine.again(slot)
-            case Code.CANCEL:
-                machine.cancel()
-            case Code.CANCELLED:
+            case ParkedRecord():
+                machine.parked(slot)
+            case ExpiredRecord():
+                machine.expired(slot)
+            case CancelledRecord():
                 machine.cancelled(slot)
+            case CancelRecord():
+                machine.cancel()
+            case PausedRecord():
+                machine.pause()
+            case BegunRecord():
+                machine.begin()
+            case ResumedRecord():
+                machine.proceed()
+            case EndedRecord():
+                pass
 
     def note(self, record: Record) -> None:
         """Remember what the record says beyond the machine's own state."""
         self.seq += 1
-        if len(record) == _FINISHED_FIELDS and record[0] == _FINISHED:
-            self._note_finished(record)  # nearly every record: past all that others may hold
+        slot, at = record.slot, record.at
+        if isinstance(record, FinishedRecord):  # nearly every record: past all that others may hold
+            if record.cached_from is not None:
+                self.cached[slot] = record.cached_from
+            if isinstance(record, FinishedFullyRecord):
+                self._note_usage(record)
+                if record.quick:
+                    self.quick.add(slot)
+            self.note_result(slot, at, record.started)
             return
-        if len(record) < 3 or not isinstance(record[1], int):
-            raise SerializationFailed("a journal record is cut short")
-        code, slot, at = record[0], record[1], number(record[2])
         if at > self._last:
             self._last = at
-        if (usage := usage_of(record)) is not None:
-            self.usage[slot] = self.usage.get(slot, Usage()) + usage
-        if code in _ENDINGS:
-            self.due.pop(slot, None)
-            self.asked.pop(slot, None)
-        match code:
-            case Code.OPENED:
-                if not record[3]:  # the first round of an attempt, or a sub-workflow
+        self._note_usage(record)
+        match record:
+            case OpenedRecord():
+                if not record.round:  # the first round of an attempt, or a sub-workflow
                     self.started[slot] = at
                 if self.machine.frame(slot).stopping is None:
                     self.frames_at.append(at)
-            case Code.EXPANDED:
+            case ExpandedRecord():
                 self.opened[slot] = at
-            case Code.PARKED:
-                self.started[slot], self.due[slot] = at, number(record[3])
-            case Code.ASKED:
-                self.started[slot], self.asked[slot] = at, str(record[3])
-                if record[4] is not None:
-                    self.due[slot] = number(record[4])
-            case Code.BEGUN | Code.RESUMED:
+            case ParkedRecord():
+                self.started[slot], self.due[slot] = at, record.until
+            case AskedRecord():
+                self.started[slot], self.asked[slot] = at, record.question
+                if record.until is not None:
+                    self.due[slot] = record.until
+            case BegunRecord() | ResumedRecord():
                 self.begun_at = at if self.begun_at is None else self.begun_at
                 self._lose_attempts()
                 self.owners.append(at)
-                self.owner = integer(record[3])
-            case Code.STARTED:
+                self.owner = record.pid
+            case StartedRecord():
                 self.started[slot] = at
                 self.announced.add(slot)
                 self._lost.discard(slot)
-            case Code.FINISHED:
-                if len(record) < _FINISHED_FIELDS:
-                    raise SerializationFailed("a journal record is cut short")
-                self._note_finished(record)
-                if is_quick(record):
-                    self.quick.add(slot)
-            case Code.FAILED | Code.SKIPPED | Code.SUSPENDED | Code.CANCELLED | Code.RETRY_DUE | Code.AGAIN:
-                if slot not in self.announced and code in (Code.SKIPPED, Code.CANCELLED):
+            case FailedRecord() | SkippedRecord() | CancelledRecord():
+                self.due.pop(slot, None)
+                self.asked.pop(slot, None)
+                if slot not in self.announced and not isinstance(record, FailedRecord):
                     self.idle.add(slot)
-                self.announced.discard(slot)
-                self._note_failure(code, slot, at, record)
-            case Code.ENDED:
+                self._note_failure(record)
+            case SuspendedRecord() | RetryDueRecord() | AgainRecord():
+                self._note_failure(record)
+            case EndedRecord():
                 self.ended_at = at
-                outputs = record[4] if isinstance(record[4], bytes) else None
-                error = msgspec.convert(record[5], RunError | None)
-                self.ended = (RunStatus(str(record[3])), outputs, error)
+                error = msgspec.convert(record.error, RunError | None)
+                self.ended = (RunStatus(record.status), record.outputs, error)
 
-    def _note_finished(self, record: Record) -> None:
-        _, slot, at, started, _, _, cached_from, *_ = record
-        if type(slot) is not int or type(at) is not float or type(started) is not float:
-            slot, at, started = integer(slot), number(at), number(started)
-        if cached_from is not None:
-            self.cached[slot] = str(cached_from)
-        self.note_result(slot, at, started)
+    def _note_usage(self, record: Record) -> None:
+        if (usage := usage_of(record)) is not None:
+            self.usage[record.slot] = self.usage.get(record.slot, Usage()) + usage
 
     def note_result(self, slot: int, at: float, started: float) -> None:
         """What `note` remembers of a result. Whoever calls it counts it in `seq`."""
@@ -213,21 +217,23 @@ class Replay:
         if self.asked:
             self.asked.pop(slot, None)
 
-    def _note_failure(self, code: object, slot: int, at: float, record: Record) -> None:
-        if code == Code.FAILED:
-            self.started[slot] = number(record[3])
-        if code in (Code.FAILED, Code.SKIPPED, Code.CANCELLED):
+    def _note_failure(self, record: Record) -> None:
+        slot, at = record.slot, record.at
+        self.announced.discard(slot)
+        if isinstance(record, FailedRecord):
+            self.started[slot] = record.started
+        if isinstance(record, FailedRecord | SkippedRecord | CancelledRecord):
             self.finished[slot] = at
-        error = _error_in(code, record)
+        error = _error_in(record)
         if error is not None:
             self.errors[slot] = error
-        elif code in (Code.SKIPPED, Code.SUSPENDED) and slot in self.errors:
+        elif isinstance(record, SkippedRecord | SuspendedRecord) and slot in self.errors:
             self.causes[self.seq] = self.errors[slot]
-        if code == Code.FAILED and self.machine.tried_again(slot, final=bool(record[5])):
+        if isinstance(record, FailedRecord) and self.machine.tried_again(slot, final=bool(record.ends)):
             self.retried.add(self.seq)
             code_ = "failed" if error is None else error[0]
             self.tries.setdefault(slot, []).append((self.started[slot], at, code_, None))
-        elif code == Code.RETRY_DUE and slot in self.tries:
+        elif isinstance(record, RetryDueRecord) and slot in self.tries:
             *before, (started, finished, why, _) = self.tries[slot]
             self.tries[slot] = [*before, (started, finished, why, at)]
 
@@ -253,36 +259,34 @@ class Replay:
 
     def event(self, record: Record, seq: int) -> RunEvent:
         """The record with number `seq`, which was noted some time before, as people see it."""
-        code, slot, at = Code(integer(record[0])), integer(record[1]), number(record[2])
         data: dict[str, Value] = {}
-        kind = type_of(record)
-        if code is Code.STARTED:
-            data["attempt"] = integer(record[3])
-        elif code is Code.FINISHED:
-            data["duration_ms"] = round((at - number(record[3])) * 1000, 3)
-            data |= {
-                key: str(record[i]) for key, i in (("branch", 5), ("from_run", 6)) if record[i] is not None
-            }
-        elif code is Code.FAILED:
-            data["duration_ms"] = round(max(0.0, at - number(record[3])) * 1000, 3)
-            data["final"] = seq not in self.retried
-        elif code is Code.EXPANDED:
-            data["count"] = integer(record[3])
-        elif code is Code.OPENED and record[3] is not None:
-            data["round"] = integer(record[3])
-        elif code is Code.PARKED:
-            data["until"] = iso(number(record[3]))
-        elif code is Code.ASKED:
-            data |= {"asks": str(record[3]), "until": None if record[4] is None else iso(number(record[4]))}
-        elif code is Code.ENDED:
-            data["status"] = str(record[3])
+        match record:
+            case StartedRecord():
+                data["attempt"] = record.attempt
+            case FinishedRecord():
+                data["duration_ms"] = round((record.at - record.started) * 1000, 3)
+                told = (("branch", record.taken), ("from_run", record.cached_from))
+                data |= {key: value for key, value in told if value is not None}
+            case FailedRecord():
+                data["duration_ms"] = round(max(0.0, record.at - record.started) * 1000, 3)
+                data["final"] = seq not in self.retried
+            case ExpandedRecord():
+                data["count"] = record.count
+            case OpenedRecord(round=int(number)):
+                data["round"] = number
+            case ParkedRecord():
+                data["until"] = iso(record.until)
+            case AskedRecord():
+                data |= {"asks": record.question, "until": iso(record.until)}
+            case EndedRecord():
+                data["status"] = record.status
         if (usage := usage_of(record)) is not None:
             data["usage"] = usage_value(usage)
-        error = _error_in(code, record) or self.causes.get(seq)
+        error = _error_in(record) or self.causes.get(seq)
         if error is not None:
             data["error"] = {"code": error[0], "message": error[1]}
-        name = None if code in _SLOTLESS else self.machine.name(slot)
-        return RunEvent(seq=seq, type=kind, at=at, node=name, data=data)
+        name = None if type(record) in _SLOTLESS else self.machine.name(record.slot)
+        return RunEvent(seq=seq, type=type_of(record), at=record.at, node=name, data=data)
 
     def status(self, slot: int) -> NodeStatus:
         """Where a slot stands, as people see it."""
@@ -465,14 +469,15 @@ class LazyNodes(Mapping[str, NodeResult]):
 
 def type_of(record: Record) -> str:
     """The type of the event that a record is."""
-    found = _EVENTS.get(record[0])
-    return found or ("node.cached" if record[6] else "node.finished")
+    if isinstance(record, FinishedRecord):
+        return "node.cached" if record.cached_from else "node.finished"
+    return _EVENTS[type(record)]
 
 
-def _error_in(code: object, record: Record) -> ErrorTuple | None:
-    if code == Code.FAILED:
-        return error_of(record[4])
-    return error_of(record[3]) if code in (Code.SKIPPED, Code.SUSPENDED) else None
+def _error_in(record: Record) -> ErrorTuple | None:
+    return (
+        error_of(record.error) if isinstance(record, FailedRecord | SkippedRecord | SuspendedRecord) else None
+    )
 
 
 def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:

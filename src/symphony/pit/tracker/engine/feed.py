@@ -11,7 +11,17 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final, Self
 
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import (
+    BegunRecord,
+    CancelRecord,
+    EndedRecord,
+    FailedRecord,
+    FinishedRecord,
+    PausedRecord,
+    Record,
+    ResumedRecord,
+    RetryDueRecord,
+)
 from symphony.pit.tracker.core.replay import Replay, type_of
 from symphony.ports.runs import RunEvent
 
@@ -20,9 +30,8 @@ TOKENS = "node.tokens"
 LIVE_MAX = 1000
 NOTABLE_MAX: Final = 1000
 LATEST_MAX: Final = 3
-_FINISHED = Code.FINISHED
 _NOTABLE: Final = frozenset({
-    Code.BEGUN, Code.RESUMED, Code.PAUSED, Code.CANCEL, Code.ENDED, Code.FAILED, Code.RETRY_DUE,
+    BegunRecord, ResumedRecord, PausedRecord, CancelRecord, EndedRecord, FailedRecord, RetryDueRecord,
 })  # fmt: skip
 
 
@@ -49,12 +58,11 @@ class Feed:
     def publish(self, records: Sequence[Record]) -> None:
         """These have become durable. Call it on the loop."""
         for seq, record in enumerate(records, self.count + 1):
-            code = record[0]
-            if code != _FINISHED and code in _NOTABLE:
-                self.failed += code == Code.FAILED
+            if type(record) in _NOTABLE:
+                self.failed += type(record) is FailedRecord
                 if len(self._notable) < NOTABLE_MAX:
                     self._notable.append((seq, record))
-        places = (at for at in range(len(records) - 1, -1, -1) if records[at][0] == _FINISHED)
+        places = (at for at in range(len(records) - 1, -1, -1) if isinstance(records[at], FinishedRecord))
         last = list(islice(places, LATEST_MAX))
         self._latest.extend((self.count + at + 1, records[at]) for at in reversed(last))
         self.count += len(records)
@@ -103,7 +111,7 @@ class Feed:
 
     def failures(self, most: int) -> list[RunEvent]:
         """The first failures."""
-        found = (one for one in self._notable if one[1][0] == Code.FAILED)
+        found = (one for one in self._notable if isinstance(one[1], FailedRecord))
         return [self._replay.event(record, seq) for seq, record in islice(found, most)]
 
     async def notable(self, after: int) -> AsyncIterator[RunEvent]:

@@ -6,13 +6,11 @@ from collections.abc import Callable
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.changes import Difference
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import FinishedRecord, Record
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.store.journal import JournalFailed, JournalStore
 from symphony.pit.tracker.store.writers import BATCH_AGE_S
-
-_FINISHED = Code.FINISHED
 
 
 class Recorder:
@@ -53,7 +51,7 @@ class Recorder:
         """
         self._replay.seq += 1
         self._replay.note_result(slot, at, started)
-        self._writer.append((_FINISHED, slot, at, started, body, None, None))
+        self._writer.append(FinishedRecord(slot, at, started, body, None, None))
         if self._flushing is None:
             self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
 

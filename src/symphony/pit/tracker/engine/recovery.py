@@ -7,9 +7,16 @@ from typing import Protocol
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import SealedValue
-from symphony.pit.tracker.core.changes import Base, restored, size_of
+from symphony.pit.tracker.core.changes import Base, Difference, restored, size_of
 from symphony.pit.tracker.core.machine import Do, Status
-from symphony.pit.tracker.core.records import Code, Record, instead_of, integer, usage_of
+from symphony.pit.tracker.core.records import (
+    CancelledRecord,
+    FailedRecord,
+    FinishedRecord,
+    OpenedRecord,
+    Record,
+    usage_of,
+)
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.bindings import Bindings
@@ -65,7 +72,7 @@ def _recovering(
 ) -> Iterator[Record]:
     missing: SymphonyError | None = None
     for record in recorded:
-        slot = integer(record[1])
+        slot = record.slot
         inner = replay.machine.children.get(slot)
         replay.apply(record)
         if (usage := usage_of(record)) is not None:
@@ -78,57 +85,56 @@ def _recovering(
             if error.code != SECRET_MISSING or closed is None:
                 raise
             missing = missing or error
-            if record[0] == Code.OPENED:
+            if isinstance(record, OpenedRecord):
                 _open(record, slot, bindings, _references_alone)
                 closed.opened(slot, error)
             else:
                 bindings.values.put(slot, {})
                 closed.finished(slot, error)
         yield record
-        code = Code(integer(record[0]))
-        if inner is not None and code in (Code.FINISHED, Code.FAILED, Code.OPENED, Code.CANCELLED):
+        ends = isinstance(record, FinishedRecord | FailedRecord | CancelledRecord)
+        if inner is not None and (ends or isinstance(record, OpenedRecord)):
             bindings.leave(inner)
-        if code in (Code.FINISHED, Code.FAILED, Code.CANCELLED):
+        if ends:
             bindings.forget(slot)
 
 
-def _whole(told: object, base: Base | None) -> bytes:
+def _whole(told: bytes | Difference, base: Base | None) -> bytes:
     """The bytes that a record holds, or tells the difference of from the state of its round."""
     if isinstance(told, bytes):
         return told
-    if base is None or not isinstance(told, list | tuple):
+    if base is None:
         raise SerializationFailed("a journal record holds no values where they must stand")
     return restored(base.whole, told)
 
 
 def _restore(record: Record, slot: int, replay: Replay, bindings: Bindings, executor: Executor) -> None:
     """The values that a record brings."""
-    code = Code(integer(record[0]))
-    if code is Code.FINISHED and record[4] is not None:
-        body = _whole(record[4], bindings.base(slot))
-        bindings.values.put(slot, executor.store.unseal(decode_sealed(body)))
-    elif code is Code.FINISHED:
-        bindings.derive(slot)
-    elif code is Code.OPENED:
-        _open(record, slot, bindings, executor.store.unseal)
-    elif code is Code.FAILED and replay.machine.status[slot] == Status.SUCCEEDED:
-        told = instead_of(record)
-        if told is not None:
-            bindings.values.put(slot, executor.store.unseal(decode_sealed(told)))
-        else:
-            bindings.values.put(slot, bindings.instead(slot))
+    unseal = executor.store.unseal
+    match record:
+        case FinishedRecord():
+            if record.outputs is None:
+                bindings.derive(slot)
+            else:
+                body = _whole(record.outputs, bindings.base(slot))
+                bindings.values.put(slot, unseal(decode_sealed(body)))
+        case OpenedRecord():
+            _open(record, slot, bindings, unseal)
+        case FailedRecord() if replay.machine.status[slot] == Status.SUCCEEDED:
+            told = record.instead
+            bindings.values.put(slot, bindings.instead(slot) if told is None else unseal(decode_sealed(told)))
 
 
 def _open(
-    record: Record,
+    record: OpenedRecord,
     slot: int,
     bindings: Bindings,
     opened: Callable[[SealedValue], Mapping[str, StoredValue]],
 ) -> None:
     """The inputs or the state that a graph inside the slot begins with; `opened` opens sealed values."""
     before = bindings.before(slot)
-    body = _whole(record[4], before)
-    change = record[4] if isinstance(record[4], list | tuple) else None
+    body = _whole(record.values, before)
+    change = None if isinstance(record.values, bytes) else record.values
     spent = 0 if before is None or change is None else before.spent + size_of(change)
     bindings.enter(slot, opened(decode_sealed(body)), body, spent)
 

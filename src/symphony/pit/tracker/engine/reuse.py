@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value, value_digest
 from symphony.pit.tracker.core.machine import Frame, Status
-from symphony.pit.tracker.core.records import Code, Record, Reused, encode_reused, integer
+from symphony.pit.tracker.core.records import FinishedRecord, Record, Reused, encode_reused
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.engine.recovery import SECRET_MISSING, recovering
 from symphony.pit.tracker.nodes.bindings import Bindings
@@ -75,13 +75,14 @@ def reusable(
     results: dict[int, Result] = {}
     closed = _Closed()
     for record in recovering(recorded, replay, bindings, executor, closed):
-        slot = integer(record[1])
-        if record[0] == Code.FINISHED and not bindings.work(slot).repeatable:
+        if not isinstance(record, FinishedRecord):
+            continue
+        slot = record.slot
+        if not bindings.work(slot).repeatable:
             closed.once.add(slot)
-        if record[0] == Code.FINISHED and slot not in closed.results:
-            taken = None if record[5] is None else str(record[5])
+        if slot not in closed.results:
             run = replay.cached.get(slot, executor.run_id)
-            results[slot] = Result(outputs=dict(bindings.values.of(slot)), taken=taken, run=run)
+            results[slot] = Result(outputs=dict(bindings.values.of(slot)), taken=record.taken, run=run)
     choice = _Choice(replay, results, closed)
     if anew.first is not None:
         choice.mark(anew.first)

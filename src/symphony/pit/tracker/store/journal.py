@@ -19,7 +19,15 @@ from symphony.commons.checksums import row_sum
 from symphony.commons.filesystem import make_private
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.tracker.core.budget import Limits
-from symphony.pit.tracker.core.records import Code, Record, decode_batch, decode_reused, encode_batch
+from symphony.pit.tracker.core.records import (
+    EndedRecord,
+    FinishedRecord,
+    OpenedRecord,
+    Record,
+    decode_batch,
+    decode_reused,
+    encode_batch,
+)
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.documents import ChildDocument, Recorded
 from symphony.pit.tracker.store.journal_rows import (
@@ -59,7 +67,6 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_WITH_VALUES = (Code.FINISHED, Code.OPENED, Code.ENDED)
 _APPEND = """
 INSERT INTO batches (seq, epoch, body, sum)
 SELECT ?, ?, ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
@@ -246,7 +253,7 @@ class SqliteStore:
             raise failure(self.path, error) from error
         if done != 1:
             raise Fenced(f"another process has taken over the run in {self.path.name}")
-        self._seq, self._ended = seq, any(record[0] == Code.ENDED for record in records)
+        self._seq, self._ended = seq, any(type(record) is EndedRecord for record in records)
 
     def records(self) -> Iterator[Record]:
         """Everything committed, in order; of a store that is closed, too."""
@@ -358,8 +365,11 @@ def examine(path: Path) -> tuple[RunMeta, list[Record]]:
         meta, records = _meta(path, db), [record for _, record in batch_records(path, db)]
         decode_sealed(meta.inputs)
         for record in records:
-            if len(record) > 4 and isinstance(record[4], bytes) and record[0] in _WITH_VALUES:
-                decode_sealed(record[4])
+            held = record.values if isinstance(record, OpenedRecord) else None
+            if isinstance(record, FinishedRecord | EndedRecord):
+                held = record.outputs
+            if isinstance(held, bytes):
+                decode_sealed(held)
         for _, body in rows(path, db, "reuse"):
             decode_reused(body)  # type: ignore[arg-type]  # anything else raises, too
         for _, body in rows(path, db, "asked"):

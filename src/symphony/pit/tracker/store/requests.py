@@ -9,7 +9,14 @@ from typing import Protocol
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.core.machine import Do
-from symphony.pit.tracker.core.records import Code, Record
+from symphony.pit.tracker.core.records import (
+    CancelledRecord,
+    CancelRecord,
+    EndedRecord,
+    FinishedRecord,
+    PausedRecord,
+    Record,
+)
 from symphony.pit.tracker.core.replay import Replay
 from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.store import journal
@@ -108,27 +115,27 @@ class Control:
 
 
 def _pause(_: Replay, __: Request, now: float) -> list[Record]:
-    return [(Code.PAUSED, 0, now)]
+    return [PausedRecord(0, now)]
 
 
 def _answer(replay: Replay, request: Request, now: float) -> list[Record]:
     slot = replay.waiting()[request.node or ""]
     outputs, taken = answered(approved=request.kind == "approve", by=request.by, comment=request.comment)
-    return [(Code.FINISHED, slot, now, replay.started.get(slot, now), encode_value(outputs), taken, None)]
+    return [FinishedRecord(slot, now, replay.started.get(slot, now), encode_value(outputs), taken, None)]
 
 
 def _cancel(replay: Replay, _: Request, now: float) -> list[Record]:
     """Everything is stopped at once: nothing runs without an owner."""
-    records: list[Record] = [(Code.CANCEL, 0, now)]
+    records: list[Record] = [CancelRecord(0, now)]
     replay.apply(records[0])
     while not replay.machine.done:
         stops = [command for command in replay.machine.outstanding() if command.do is Do.STOP]
         assert stops  # else the machine would have ended
         for command in stops:
-            record: Record = (Code.CANCELLED, command.slot, now)
+            record = CancelledRecord(command.slot, now)
             replay.apply(record)
             records.append(record)
-    records.append((Code.ENDED, 0, now, str(RunStatus.CANCELLED), None, None))
+    records.append(EndedRecord(0, now, str(RunStatus.CANCELLED), None, None))
     return records
 
 

@@ -14,7 +14,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
 from symphony.pit.tracker.core.overview import overview_of
-from symphony.pit.tracker.core.records import Code, Record, integer
+from symphony.pit.tracker.core.records import AskedRecord, EndedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import LazyNodes, Replay, shown_outputs
 from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
@@ -214,12 +214,12 @@ class Runs:
         if self.summary(run_id).status in ENDED:
             return []
         (_, replay), records = self._replayed(run_id), self.records(run_id)
-        asked = {record[1] for record in records if record[0] == Code.ASKED}
+        asked = {record.slot for record in records if isinstance(record, AskedRecord)}
         out = list[str]()
         for record in reversed(records):
-            if record[0] != Code.FINISHED or record[1] not in asked:
+            if not isinstance(record, FinishedRecord) or record.slot not in asked:
                 break
-            out.append(replay.machine.name(integer(record[1])))
+            out.append(replay.machine.name(record.slot))
         return out[::-1]
 
     def _known(self, run_id: str) -> Overview | None:
@@ -304,8 +304,8 @@ class Runs:
         status = self.summary(run_id).status
         with journal_errors(self.journal_path(run_id)):
             for record in journal.read_last(self.journal_path(run_id)):
-                if record[0] == Code.ENDED:
-                    outputs = shown_outputs(record[4] if isinstance(record[4], bytes) else None)
+                if isinstance(record, EndedRecord):
+                    outputs = shown_outputs(record.outputs)
         return RunResult(
             run_id=run_id,
             status=status,
