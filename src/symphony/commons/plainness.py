@@ -21,6 +21,13 @@ _BLOCK: Final = 2_048
 """So much is looked at in one go: other threads get their turn after each."""
 
 
+def is_long(value: object, levels: int = 2) -> bool:
+    """Does the value hold so much that a look at each part takes longer than one at all of them?"""
+    if type(value) is dict:
+        return len(value) > MANY or (levels > 0 and any(is_long(item, levels - 1) for item in value.values()))
+    return type(value) is list and len(value) > MANY
+
+
 def plain_size(value: object, most: int = _BYTES_MAX) -> int | None:
     """At least so many bytes does a list or map take when written; None unless it surely is plain.
 

@@ -74,8 +74,8 @@ class Operator:
         """
         return code_digest(self.function)
 
-    def ports(self, returned: object) -> dict[str, Value]:
-        """The output ports for what the function returned, as plain values.
+    def ports(self, returned: object, plain: Callable[[object], Value] = to_value) -> dict[str, Value]:
+        """The output ports for what the function returned, as plain values, which `plain` makes.
 
         Raises TypeError if several outputs are declared and `returned` is not such a value, or
         if something in it is no value.
@@ -91,10 +91,10 @@ class Operator:
             raise TypeError(f"{self.info.name} returned a coroutine: define it with async def")
         if self.single_output:
             (name,) = self.info.outputs
-            return {name: self._value(name, returned)}
+            return {name: self._value(name, returned, plain)}
         if not self.info.outputs:
             return {}
-        return {name: self._value(name, value) for name, value in self._fields(returned).items()}
+        return {name: self._value(name, value, plain) for name, value in self._fields(returned).items()}
 
     def _fields(self, returned: object) -> dict[str, object]:
         outputs = self.info.outputs
@@ -113,9 +113,9 @@ class Operator:
             raise TypeError(f"{self.info.name} returned a {kind} {what}: its outputs are {names}")
         return values
 
-    def _value(self, port: str, returned: object) -> Value:
+    def _value(self, port: str, returned: object, plain: Callable[[object], Value]) -> Value:
         try:
-            return to_value(returned)
+            return plain(returned)
         except RecursionError as error:
             raise TypeError(
                 f"output {port} of {self.info.name} contains itself, or is nested too deeply"

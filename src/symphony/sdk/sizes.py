@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.plainness import MANY, copied, plain_size
+from symphony.commons.plainness import copied, is_long, plain_size
 from symphony.ports.values import Value
 from symphony.sdk.operators import Operator
 
@@ -30,6 +30,10 @@ class ValueTooLarge(SymphonyError):
         )
 
 
+class PlainOutputs(dict[str, Value]):
+    """Outputs by port that one look has found plain: the encoder takes them as they are."""
+
+
 def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dict[str, Value]]:
     """What makes the outputs of `operator`, plain values, of what its function returned in `node`.
 
@@ -40,9 +44,8 @@ def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dic
 
     def ports(returned: object) -> dict[str, Value]:
         outputs = operator.info.outputs
-        if operator.single_output and _long(returned) and plain_size(returned, most) is not None:
-            (name,) = outputs  # one look has told all of it
-            return {name: copied(returned)}  # type: ignore[dict-item]  # what is plain is a value
+        if is_long(returned) and plain_size(returned, most * max(1, len(outputs))) is not None:
+            return PlainOutputs(operator.ports(returned, copied))  # type: ignore[arg-type]  # plain: a value
         if type(returned) in _HOLDERS or isinstance(returned, tuple):
             with contextlib.suppress(RecursionError, RuntimeError):  # said below, in its own words
                 if _written(returned, {}) > most * max(1, len(outputs)):
@@ -51,10 +54,6 @@ def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dic
         return operator.ports(returned)
 
     return ports
-
-
-def _long(returned: object) -> bool:
-    return (type(returned) is list or type(returned) is dict) and len(returned) > MANY
 
 
 def _written(holder: object, sizes: dict[int, int]) -> int:

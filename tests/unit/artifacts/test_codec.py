@@ -14,7 +14,9 @@ from symphony.pit.artifacts.codec import (
     body_of,
     decode_sealed,
     decode_value,
+    encode_plain,
     encode_value,
+    encoded_map,
     value_digest,
     value_of,
 )
@@ -56,6 +58,18 @@ def test_a_value_comes_back_as_it_was(value: Value) -> None:
     assert same(decode_value(encode_value(value)), value)
     body, encoding, _ = body_of(value)
     assert same(value_of(body, encoding), value)
+
+
+@given(st.dictionaries(texts, values, max_size=20))
+def test_a_map_is_put_together_of_the_bytes_of_its_values(held: dict[str, Value]) -> None:
+    assert encoded_map({key: encode_value(value) for key, value in held.items()}) == encode_value(held)
+    assert encode_plain(held) == encode_value(held)
+
+
+@pytest.mark.parametrize("count", [0, 15, 16, 65_535, 65_536])
+def test_maps_of_every_length_are_put_together(count: int) -> None:
+    held: dict[str, Value] = {str(key): None for key in range(count)}
+    assert encoded_map(dict.fromkeys(held, encode_value(None))) == encode_value(held)
 
 
 def reversed_keys(item: Value) -> Value:

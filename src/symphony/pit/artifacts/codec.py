@@ -8,13 +8,14 @@ different orders, though Python calls all of these equal.
 
 import hashlib
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
-from symphony.commons.plainness import MANY, plain_size
+from symphony.commons.plainness import is_long, plain_size
 from symphony.pit.artifacts.rules import DIGEST
 from symphony.pit.artifacts.sealed import Part, Sealed, SealedKind, SealedMap, SealedValue
 from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
@@ -65,15 +66,25 @@ def encode_value(value: StoredValue | SealedValue) -> bytes:
     return _encoded(value, by_content=False)
 
 
-def encode_plain(value: dict[str, Value]) -> bytes:
-    """As `encode_value`, of a map of which every value is known to be null, a boolean, a 64-bit integer,
-
-    a finite number, a string or bytes.
-    """
+def encode_plain(value: Value | dict[str, Value]) -> bytes:
+    """As `encode_value`, of what is known to be plain: scalars, a map of them, or as `plain_size` says."""
     try:
         return _encode(value)
     except UnicodeEncodeError:  # the long way words what is wrong
-        return _encoded({**value}, by_content=False)
+        return _encoded({**value} if isinstance(value, dict) else value, by_content=False)
+
+
+def encoded_map(parts: Mapping[str, bytes]) -> bytes:
+    """What `encode_value` gives of a map, of what it gives of the values."""
+    pairs = (one for key, body in parts.items() for one in (_encode(key), body))
+    count = len(parts)
+    if count < 16:
+        head = bytes((0x80 | count,))
+    elif count < 1 << 16:
+        head = b"\xde" + count.to_bytes(2, "big")
+    else:
+        head = b"\xdf" + count.to_bytes(4, "big")
+    return b"".join((head, *pairs))
 
 
 def decode_value(body: bytes) -> StoredValue:
@@ -166,7 +177,7 @@ _SURROGATE_HINT = "file names that are not UTF-8 must travel as bytes"
 
 def _encoded(value: StoredValue | SealedValue, *, by_content: bool) -> bytes:
     try:
-        if _long(value) and plain_size(value) is not None:
+        if is_long(value) and plain_size(value) is not None:
             return _encode(value)
         return _encoder.encode(_ready(value, 0, by_content=by_content))
     except _Refused as refused:
@@ -175,13 +186,6 @@ def _encoded(value: StoredValue | SealedValue, *, by_content: bool) -> bytes:
         raise SerializationFailed(f"no value: {_SURROGATE}", hint=_SURROGATE_HINT) from None
     except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise SerializationFailed(f"no value: {error}") from error
-
-
-def _long(value: object, levels: int = 2) -> bool:
-    """Does the value hold so much that a look at each part takes longer than one at all of them?"""
-    if type(value) is dict:
-        return len(value) > MANY or (levels > 0 and any(_long(item, levels - 1) for item in value.values()))
-    return type(value) is list and len(value) > MANY
 
 
 def _where(refused: _Refused) -> str:

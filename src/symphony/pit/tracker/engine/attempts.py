@@ -224,8 +224,9 @@ class Attempts:
         attempt = NodeAttempt(work, inputs, self._machine.name(slot), self._machine.attempts[slot])
         store = self._executor.store.store_outputs
         try:
-            outputs = await self._loop.run_in_executor(self._pool, store, attempt, returned)
-            self._finished(slot, Finished(outputs), started)
+            self._finished(
+                slot, await self._loop.run_in_executor(self._pool, store, attempt, returned), started
+            )
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001
             self._unfinished(slot, error, started, None)
 

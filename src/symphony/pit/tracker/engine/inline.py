@@ -13,11 +13,11 @@ from symphony.pit.artifacts.codec import encode_plain, encode_value
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
-from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
+from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs, check_references
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.work import OperatorWork
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
-from symphony.sdk.sizes import HOLDERS, ports_of
+from symphony.sdk.sizes import HOLDERS, PlainOutputs, ports_of
 
 APART_BYTES = 1 << 20
 """Outputs that are larger are stored in a thread."""
@@ -126,17 +126,24 @@ class Inline:
         returned = self._outputs(slot, work, found)
         if work.node.artifact is None:
             made = check_outputs(work, returned)
-            body = encode_value(self._executor.store.seal_all(made))
+            if type(made) is PlainOutputs and not self._secrets:
+                body = encode_plain(made)
+            else:
+                body = encode_value(self._executor.store.seal_all(made))
             if len(body) <= INLINE_BYTES_MAX:
                 return made, body
-            self._executor.store.bound_outputs(made, self._machine.name(slot))
+            if self._secrets or len(body) > self._executor.value_bytes_max:
+                self._executor.store.bound_outputs(made, self._machine.name(slot))
             if self._bindings.grows(slot, body):
                 return made, body
             if len(body) > APART_BYTES:
                 self._store(slot, work, inputs, made, started)
                 return None
         stored = self._executor.store.store_outputs(self._attempt(slot, work, inputs), returned)
-        outputs = check_outputs(work, stored)
+        if stored.body is not None:
+            check_references(work, stored.outputs)
+            return stored.outputs, stored.body
+        outputs = check_outputs(work, stored.outputs)
         return outputs, encode_value(self._executor.store.seal_all(outputs))
 
     def _attempt(self, slot: int, work: OperatorWork, inputs: Mapping[str, StoredValue]) -> NodeAttempt:

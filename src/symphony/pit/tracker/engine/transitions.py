@@ -44,7 +44,7 @@ from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.nodes.aside import Aside, Deferred
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import Bindings
-from symphony.pit.tracker.nodes.checking import check_outputs
+from symphony.pit.tracker.nodes.checking import check_outputs, check_references
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
@@ -105,8 +105,12 @@ class Transitions:
     def finished(self, slot: int, finished: Finished, started: float, taken: str | None = None) -> None:
         """The slot's work gave outputs; those of a wrong type make it a failure."""
         try:
-            outputs = check_outputs(self._bindings.work(slot), finished.outputs)
-            body = encode_value(self._executor.store.seal_all(outputs))
+            work, outputs, body = self._bindings.work(slot), finished.outputs, finished.body
+            if body is None:
+                outputs = check_outputs(work, outputs)
+                body = encode_value(self._executor.store.seal_all(outputs))
+            else:
+                check_references(work, outputs)
         except SymphonyError as error:
             self.failed(slot, error, started, usage=finished.usage)
             return

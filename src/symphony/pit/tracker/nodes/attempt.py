@@ -33,11 +33,15 @@ class NodeAttempt(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """What a node gave, and what its models used; `cached_from` is the run that a cache hit came from."""
+    """What a node gave, and what its models used; `cached_from` is the run that a cache hit came from.
+
+    `body`: what is recorded of outputs whose values have been checked; None if they have yet to be.
+    """
 
     outputs: Mapping[str, StoredValue]
     cached_from: str | None = None
     usage: Usage | None = None
+    body: bytes | None = None
 
 
 def never() -> bool:

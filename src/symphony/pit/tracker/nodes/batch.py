@@ -17,8 +17,8 @@ from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
 from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.artifacts.results import CacheEntry
-from symphony.pit.tracker.nodes.attempt import NodeAttempt
-from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
+from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
+from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs, check_references
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.keys import Known
 from symphony.pit.tracker.nodes.measures import Kept, Worth
@@ -198,21 +198,21 @@ class Batch:
         returned = self._call(member)
         member.worth.note(time.perf_counter() - began)
         key = None if member.key is None else self.executor.hits.still(member.key, attempt, member.seen)
-        outputs: Mapping[str, StoredValue]
         if attempt.work.node.artifact is None and all(map(surely_small, returned.values())):
-            outputs = check_outputs(attempt.work, returned)
+            made = Finished(check_outputs(attempt.work, returned))
         else:
             # What the cache keeps is kept whole.
             stored = attempt if key is None or attempt.base is None else attempt.whole()
-            outputs = check_outputs(attempt.work, self.executor.store.store_outputs(stored, returned))
-        self._give(member, outputs)
+            made = self.executor.store.store_outputs(stored, returned)
+            check_references(attempt.work, made.outputs)
+        self._give(member, made.outputs, made.body)
         if key is not None and not member.worth.cheap:
-            entry = self.executor.hits.entry(attempt, outputs)
+            entry = self.executor.hits.entry(attempt, made.outputs)
             if entry is not None:
                 self.kept.extend(member.worth.kept((key, entry)))
 
-    def _give(self, member: Member, outputs: Mapping[str, StoredValue]) -> None:
-        member.body = encode_value(self.executor.store.seal_all(outputs))
+    def _give(self, member: Member, outputs: Mapping[str, StoredValue], body: bytes | None = None) -> None:
+        member.body = encode_value(self.executor.store.seal_all(outputs)) if body is None else body
         member.outputs = outputs
 
     def _call(self, member: Member) -> dict[str, Value]:

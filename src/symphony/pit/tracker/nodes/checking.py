@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.nodes.work import CallWork, Work
-from symphony.ports.values import StoredValue, Value
+from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow.checks import Check
 
 V = TypeVar("V", Value, StoredValue)
@@ -71,6 +71,16 @@ def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:
                 f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration"
             )
     return checked
+
+
+def check_references(work: Work, outputs: Mapping[str, StoredValue]) -> None:
+    """Raises SymphonyError `type-mismatch` for a reference where the value itself is to be.
+
+    For outputs that have been checked before large ones went to the store.
+    """
+    refs = {name: value for name, value in outputs.items() if type(value) is ArtifactRef}
+    if refs:
+        check_outputs(work, refs)
 
 
 def _double(name: str, value: int) -> float:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from dataclasses import dataclass, field
 
+import msgspec
+
 from symphony.commons.raised import brief, error_text
 from symphony.pit.tracker.core.records import ErrorTuple
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
@@ -19,7 +21,7 @@ from symphony.pit.tracker.nodes.sizes import quickly_seen, surely_small
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.tokens import TokenStream
-from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.ports.values import ArtifactRef, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,16 +81,16 @@ class Executor(Resources):
         returned = await self.calls.call(attempt, plain, pool)
         if key is not None and not self.hits.surely_still(attempt, seen):
             key = await in_thread(pool, self.hits.still, key, attempt, seen)
-        outputs: Mapping[str, StoredValue]
+        made: Finished
         if work.node.artifact is None and all(map(surely_small, returned.values())):
-            outputs = check_outputs(work, returned)
+            made = Finished(check_outputs(work, returned))
         else:
             # What the cache keeps is kept whole.
             stored = attempt if key is None or attempt.base is None else attempt.whole()
-            outputs = await in_thread(pool, self.store.store_outputs, stored, returned)
-        if key is not None and (entry := self.hits.entry(attempt, outputs)) is not None:
+            made = await in_thread(pool, self.store.store_outputs, stored, returned)
+        if key is not None and (entry := self.hits.entry(attempt, made.outputs)) is not None:
             self.hits.keep([(key, entry)])
-        return Finished(outputs, usage=None if attempt.meter is None else attempt.meter.total)
+        return made if attempt.meter is None else msgspec.structs.replace(made, usage=attempt.meter.total)
 
     def _checked(self, attempt: NodeAttempt) -> bool:
         """May the result be kept for other runs? Raises `type-mismatch`."""

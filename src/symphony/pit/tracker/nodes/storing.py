@@ -5,9 +5,19 @@ from collections.abc import Mapping
 
 import msgspec
 
-from symphony.pit.artifacts.codec import body_of, decode_sealed, encode_value, value_digest, value_of
+from symphony.commons.errors import SerializationFailed
+from symphony.pit.artifacts.codec import (
+    body_of,
+    decode_sealed,
+    encode_plain,
+    encode_value,
+    encoded_map,
+    value_digest,
+    value_of,
+)
 from symphony.pit.artifacts.sealed import SealedValue, hidden
-from symphony.pit.tracker.nodes.attempt import NodeAttempt
+from symphony.pit.tracker.core.changes import Base
+from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.checking import Checked, check_inputs, check_outputs
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.limits import bounded
@@ -16,7 +26,8 @@ from symphony.pit.tracker.nodes.sealing import SEALED
 from symphony.pit.tracker.nodes.sizes import large
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, Work, artifact_name
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, StorageFull
-from symphony.ports.values import ArtifactRef, StoredValue, Value
+from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
+from symphony.sdk.sizes import PlainOutputs
 
 CONTENT_TYPES = {
     "text": "text/plain; charset=utf-8",
@@ -75,8 +86,18 @@ class ValueStore:
             return value
         return self._put(value, content_type, name)
 
-    def _put(self, value: Value, content_type: str | None, name: str | None) -> ArtifactRef:
-        """Store a value. One with secrets has two bodies: people see `***`, the run opens the sealed one."""
+    def _put(
+        self, value: Value, content_type: str | None, name: str | None, encoded: bytes | None = None
+    ) -> ArtifactRef:
+        """Store a value. One with secrets has two bodies: people see `***`, the run opens the sealed one.
+
+        `encoded`: the bytes of a list or map without secrets.
+        """
+        if encoded is not None:
+            kind = content_type or CONTENT_TYPES["msgpack"]
+            return self._artifacts.put(
+                encoded, content_type=kind, name=name, encoding="msgpack", durable=False
+            )
         form, sealed = self._sealer.seal(value), None
         if form is not value:
             sealed = self._artifacts.put(encode_value(form), content_type=SEALED, durable=False).digest
@@ -88,40 +109,79 @@ class ValueStore:
         ref = self._artifacts.put(body, content_type=kind, name=name, encoding=encoding, durable=False)
         return ref if sealed is None else msgspec.structs.replace(ref, sealed=sealed)
 
-    def store_outputs(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Mapping[str, StoredValue]:
+    def store_outputs(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Finished:
         """Outputs with large and declared ones in the artifact store, linked to where they came from.
 
         Those that add little to the attempt's `base` stay as they are. Raises NotStored where there is
         no room.
         """
         checked = check_outputs(attempt.work, returned)
-        self.bound_outputs(checked, attempt.node)
+        bodies, most = self._encoded(checked), self._resources.value_bytes_max
+        if not bodies or max(map(len, bodies.values())) > most or len(bodies) < len(checked):
+            self.bound_outputs(checked, attempt.node)
         try:
-            return self._store_each(attempt, checked)
+            outputs = self._store_each(attempt, checked, bodies)
         except StorageFull as error:
             raise NotStored(error) from error
+        return Finished(outputs, body=self._recorded(outputs, bodies))
+
+    def _encoded(self, outputs: Mapping[str, Value]) -> Mapping[str, bytes]:
+        """The bytes of lists and maps: they tell the size, and are what is stored or recorded.
+
+        None of them if there may be secrets, or if one of them cannot be encoded: that is said later.
+        """
+        if self._sealer:
+            return {}
+        encode = encode_plain if type(outputs) is PlainOutputs else encode_value
+        try:
+            return {port: encode(value) for port, value in outputs.items() if isinstance(value, list | dict)}
+        except SerializationFailed:
+            return {}
+
+    def _recorded(self, outputs: Mapping[str, StoredValue], bodies: Mapping[str, bytes]) -> bytes | None:
+        """What is recorded of outputs; None if somebody else is to say why they cannot be."""
+        try:
+            if not bodies:
+                return encode_value(self.seal_all(outputs))
+            return encoded_map(
+                {
+                    port: bodies[port] if isinstance(value, list | dict) else encode_value(value)
+                    for port, value in outputs.items()
+                }
+            )
+        except SerializationFailed:
+            return None
 
     def bound_outputs(self, outputs: Mapping[str, StoredValue], node: str) -> None:
         """Raise ValueTooLarge for an output of `node` that no value may be as large as."""
         for port, value in outputs.items():
             bounded(value, f"output {port} of {node}", self._resources.value_bytes_max)
 
-    def _store_each(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Mapping[str, StoredValue]:
+    def _store_each(
+        self, attempt: NodeAttempt, returned: Mapping[str, Value], bodies: Mapping[str, bytes]
+    ) -> Mapping[str, StoredValue]:
         base, declared = attempt.base, attempt.work.node.artifact
         name = artifact_name(attempt.work)
         port_of = declared.port or next(iter(returned), None) if declared else None
         out: dict[str, StoredValue] = {}
         for port, value in returned.items():
+            body = bodies.get(port)
             if declared is not None and port == port_of:
-                out[port] = self._put(value, declared.content_type, name)
-            elif base is not None and base.difference(encode_value(self._sealer.seal(value))) is not None:
+                out[port] = self._put(value, declared.content_type, name, body)
+            elif base is not None and self._grows(base, value, body):
                 out[port] = value
-            else:
+            elif body is None:
                 out[port] = self.keep_large(value)
+            else:
+                out[port] = value if len(body) <= INLINE_BYTES_MAX else self._put(value, None, None, body)
             ref = out[port]
             if isinstance(ref, ArtifactRef):
                 self._link(attempt.work, ref, port, attempt.node, attempt.inputs)
         return out
+
+    def _grows(self, base: Base, value: Value, body: bytes | None) -> bool:
+        """Is little new in an output, beside the state of its round?"""
+        return base.difference(encode_value(self._sealer.seal(value)) if body is None else body) is not None
 
     def take_over(
         self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue]
@@ -131,7 +191,7 @@ class ValueStore:
         The artifact has the name that this run gives it. Raises NotStored where there is no room.
         """
         if attempt.work.node.artifact is not None:
-            return self.store_outputs(attempt, self.all_plain(outputs))
+            return self.store_outputs(attempt, self.all_plain(outputs)).outputs
         for port, value in outputs.items():
             if isinstance(value, ArtifactRef):
                 self._link(attempt.work, value, port, attempt.node, attempt.inputs)
