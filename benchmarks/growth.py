@@ -245,6 +245,101 @@ def cached_elements(size: int) -> Timed:
     return cached
 
 
+# Values of some size.
+
+
+@operator("growth.rows", version="1.0.0", pure=True)
+def rows(count: int) -> list[dict[str, str | int]]:
+    """A table, as a list of maps."""
+    return [{"name": f"name {number}", "number": number, "kind": "a kind"} for number in range(count)]
+
+
+@operator("growth.same_rows", version="1.0.0", pure=True)
+def same_rows(rows: list[dict[str, str | int]]) -> list[dict[str, str | int]]:
+    """The table again."""
+    return rows
+
+
+@operator("growth.numbers", version="1.0.0", pure=True)
+def numbers(count: int) -> list[int]:
+    """A long list of integers."""
+    return list(range(count))
+
+
+@operator("growth.text", version="1.0.0", pure=True)
+def text(count: int) -> str:
+    """Lines of a text."""
+    return "a line of some text\n" * count
+
+
+@operator("growth.same_text", version="1.0.0", pure=True)
+def same_text(text: str) -> str:
+    """The text again."""
+    return text
+
+
+@operator("growth.appended", version="1.0.0", pure=True)
+def appended(items: list[dict[str, str | int]], number: int) -> list[dict[str, str | int]]:
+    """One map more."""
+    return [*items, {"number": number, "text": "what somebody said in this round of a talk"}]
+
+
+def values(nodes: Mapping[str, object]) -> Timed:
+    """A run in a home of its own of operators that give what is large."""
+    document = json.dumps({"name": "growth", "nodes": nodes})
+    operators = [rows, same_rows, numbers, text, same_text, appended]
+
+    async def ran() -> RunResult:
+        with tempfile.TemporaryDirectory() as folder:
+            async with Symphony.open(Path(folder) / "home", operators=operators) as symphony:
+                result = await (await symphony.start(loads(document, "json"))).result()
+        if result.status != "succeeded":
+            raise RuntimeError(f"the benchmark's own run {result.status}: {result.error}")
+        return result
+
+    return lambda: asyncio.run(ran())
+
+
+def passed_on(first: str, then: str, port: str, size: int) -> Timed:
+    """What the first node gives, handed through two more."""
+    nodes = {"a": {"operator": first, "inputs": {"count": size}}}
+    for before, name in ("ab", "bc"):
+        nodes[name] = {"operator": then, "inputs": {port: f"${{{{ {before}.result }}}}"}}
+    return values(nodes)
+
+
+@curve("pass a list of maps through three nodes", 25_000)
+def maps_passed_on(size: int) -> Timed:
+    """A table as people make it."""
+    return passed_on("growth.rows", "growth.same_rows", "rows", size)
+
+
+@curve("pass a text through three nodes", 250_000)
+def text_passed_on(size: int) -> Timed:
+    """Twenty bytes a line."""
+    return passed_on("growth.text", "growth.same_text", "text", size)
+
+
+@curve("return a list of integers", 250_000)
+def list_of_integers(size: int) -> Timed:
+    """From a plain function."""
+    return values({"a": {"operator": "growth.numbers", "inputs": {"count": size}}})
+
+
+@curve("rounds of a loop whose state grows by a map each", 100)
+def growing_state(rounds: int) -> Timed:
+    """The state is handed to a node and back in each round: its bytes grow with the square of the rounds."""
+    one = {
+        "operator": "growth.appended",
+        "inputs": {"items": "${{ state.items }}", "number": "${{ iteration }}"},
+    }
+    loop = {
+        "control": "loop", "state": {"items": []}, "max_iterations": 100_000, "body": {"one": one},
+        "next": {"items": "one.result"}, "until": f"iteration >= {rounds - 1}",
+    }  # fmt: skip
+    return values({"grow": loop})
+
+
 # What is seen of runs.
 
 

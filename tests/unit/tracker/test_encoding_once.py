@@ -8,6 +8,7 @@ import pytest
 
 from symphony import Context, operator
 from symphony.app import Symphony
+from symphony.commons.settings import Config, SymphonyConfig
 from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow import loads
 
@@ -51,6 +52,10 @@ async def inline(what: str, context: Context) -> object:
     return RETURNED[what]
 
 
+OPERATORS = [in_thread, in_batch, inline]
+SMALL = Config(symphony=SymphonyConfig(value_mb=1))
+
+
 def shown(value: StoredValue) -> object:
     return (value.digest, value.size, value.encoding) if isinstance(value, ArtifactRef) else repr(value)
 
@@ -61,7 +66,7 @@ def ran(what: str, name: str, more: Mapping[str, object], environment: Mapping[s
     document = {"name": "t", "nodes": nodes, "outputs": {"a": "${{ a.result }}"}, "env": ["TOKEN"]}
 
     async def whole() -> object:
-        async with Symphony.open(memory=True, operators=[in_thread, in_batch, inline]) as symphony:
+        async with Symphony.open(memory=True, operators=OPERATORS, config=SMALL) as symphony:
             flow = loads(json.dumps(document), "json")
             result = await (await symphony.start(flow, environment=environment)).result()
             node = result.nodes["a"]
@@ -69,11 +74,6 @@ def ran(what: str, name: str, more: Mapping[str, object], environment: Mapping[s
             return str(node.status), error, {port: shown(value) for port, value in result.outputs.items()}
 
     return asyncio.run(whole())
-
-
-@pytest.fixture(autouse=True)
-def _little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SYMPHONY_VALUE_MB", "1")
 
 
 @pytest.mark.parametrize("name", ["test.thread", "test.batch", "test.inline"])
