@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -299,7 +300,9 @@ def test_many_keys_are_asked_and_kept_together(make: Make) -> None:
     assert cache.get_many([]) == {}
 
 
-def test_many_keys_are_one_query_and_one_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_keys_are_one_query_and_one_mark_if_they_were_not_used_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = ResultCache(tmp_path / "cache.db")
     keys = [f"k{i:04}" for i in range(2_000)]
     cache.put_many([(key, entry(i)) for i, key in enumerate(keys)])
@@ -319,8 +322,18 @@ def test_many_keys_are_one_query_and_one_mark(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(WriteBehind, "write", writing)
     cache = ResultCache(tmp_path / "cache.db")
     assert len(cache.get_many(keys[:256])) == 256
-    assert (len(asked), len(marked)) == (1, 1)
+    assert (len(asked), len(marked)) == (1, 0), "they were put a moment ago"
     cache.close()
+    with sqlite3.connect(tmp_path / "cache.db") as db:
+        db.execute("UPDATE totals SET uses = uses + 2000")
+    db.close()
+    for marks in (1, 0):
+        asked.clear()
+        marked.clear()
+        cache = ResultCache(tmp_path / "cache.db")
+        assert len(cache.get_many(keys[256:512])) == 256
+        assert (len(asked), len(marked)) == (1, marks)
+        cache.close()
 
 
 def test_a_short_text_takes_little_more_than_its_length(tmp_path: Path) -> None:

@@ -18,11 +18,12 @@ from symphony.app import Symphony
 from symphony.commons.time import SystemClock
 from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.artifacts.write_behind import WriteBehind
+from symphony.pit.tracker.engine import batches
 from symphony.pit.tracker.nodes import measures
 from symphony.pit.tracker.nodes.measures import BATCH_MAX, Pace, Worth
 from symphony.pit.tracker.nodes.threads import DaemonThreads
 from symphony.pit.tracker.store.runs import Runs
-from symphony.ports.runs import RunResult
+from symphony.ports.runs import RunEvent, RunResult
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow import loads
 
@@ -166,6 +167,38 @@ def test_what_members_print_is_in_their_own_logs_whole(
     monkeypatch.setattr(measures, "BATCH_MAX", 1)
     assert together == ran(nodes, tmp_path / "other")[1]
     assert f"a[{len(what) - 1}]: the end of {len(what) - 1}" in together
+
+
+def test_what_is_quick_is_recorded_once_when_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "SLOW_S", 600.0)
+    nodes: dict[str, object] = {"a": fan_out("test.count", list(range(500)), {"number": "${{ item }}"})}
+
+    async def whole() -> list[RunEvent]:
+        async with Symphony.open(memory=True, operators=OPERATORS) as symphony:
+            handle = await symphony.start(loads(document(nodes), "json"))
+            return [event async for event in handle.events()]
+
+    types = Counter(event.type for event in asyncio.run(whole()))
+    assert types["node.finished"] == 501
+    assert types["node.started"] == 0
+
+
+def test_what_takes_a_while_is_told_to_have_begun_while_it_runs() -> None:
+    GO.clear()
+    nodes: dict[str, object] = {"a": {"operator": "test.waits", "inputs": {"number": 100}}}
+
+    async def whole() -> list[str]:
+        types = []
+        async with Symphony.open(memory=True, operators=OPERATORS) as symphony:
+            handle = await symphony.start(loads(document(nodes), "json"))
+            async for event in handle.events():
+                types.append(event.type)
+                if event.type == "node.started":
+                    GO.set()
+            assert (await handle.result()).outputs["a"] is True
+        return types
+
+    assert asyncio.run(whole()) == ["run.started", "node.started", "node.finished", "run.finished"]
 
 
 def test_a_slow_member_holds_up_nobody_behind_it() -> None:

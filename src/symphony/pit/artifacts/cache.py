@@ -10,7 +10,11 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
+from itertools import chain
 from pathlib import Path
+
+import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.pit.artifacts.content import FileState, content_digest
@@ -50,13 +54,30 @@ CREATE TRIGGER entry_removed AFTER DELETE ON entries
 BEGIN UPDATE totals SET entries = entries - 1, bytes = bytes - old.size; END;
 CREATE TABLE contents (id INTEGER PRIMARY KEY, state TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, sum INTEGER);
 """
-_PUT = """
+_TOGETHER = 32
+"""Rows of one statement: SQLite lets other threads go first at each, not at each row."""
+
+
+@cache
+def _put(rows: int) -> str:
+    """Puts so many entries, the last of those with one key."""
+    return f"""
 INSERT INTO entries (key, size, used, body, sum)
-VALUES (?, ?, (SELECT uses FROM totals), ?, ?) ON CONFLICT (key)
+SELECT column1, column2, (SELECT uses FROM totals), column3, column4
+FROM (VALUES {", ".join(["(?, ?, ?, ?)"] * rows)}) WHERE true ON CONFLICT (key)
 DO UPDATE SET size = excluded.size, used = excluded.used, body = excluded.body, sum = excluded.sum
-"""
+"""  # noqa: S608  (question marks alone)
+
+
 ENTRY = "SELECT body, sum FROM entries WHERE key = ?"
-_ENTRIES = "SELECT key, body, sum FROM entries WHERE key IN (SELECT value FROM json_each(?))"
+_ENTRIES = """
+SELECT json_group_array(json_array(key, hex(body), sum, used)), (SELECT uses FROM totals),
+(SELECT bytes FROM totals) FROM entries WHERE key IN (SELECT value FROM json_each(?))
+"""
+"""In one row, for SQLite lets other threads go first at each."""
+_USES_SPARED = 1_000
+"""What was used so many commits ago is not marked again, as long as there is much room."""
+_decode_found = msgspec.json.Decoder(list[tuple[str, str, int | None, int]]).decode
 CONTENT = "SELECT digest, sum FROM contents WHERE state = ?"
 _USE = """
 UPDATE entries SET used = (SELECT uses FROM totals) WHERE key IN (SELECT value FROM json_each(?))
@@ -128,14 +149,25 @@ class ResultCache:
     def _read(self, keys: Sequence[str], damaged: list[str]) -> dict[str, bytes]:
         """Entries of the file, marked as used; the keys of those that are damaged go to `damaged`."""
         bodies: dict[str, bytes] = {}
-        for key, body, told in self._file.read(tuple[str, bytes, int | None], _ENTRIES, json.dumps(keys)):
-            if row_sum("entries", key, body) == told:
+        unmarked = list[str]()
+        for found, uses, size in self._file.read(tuple[str, int, int], _ENTRIES, json.dumps(keys)):
+            try:
+                rows = _decode_found(found)
+            except msgspec.DecodeError:
+                rows = [(key, "", None, 0) for key in keys]
+            spared = uses - _USES_SPARED if size < self._bytes_max // 2 else uses
+            for key, digits, told, used in rows:
+                body = bytes.fromhex(digits)
+                if row_sum("entries", key, body) != told:
+                    damaged.append(key)
+                    continue
                 bodies[key] = body
-            else:
-                logger.warning("a cached result was damaged and is computed again")
-                damaged.append(key)
-        if bodies:
-            self._write_keys(_USE, list(bodies))
+                if used < spared:
+                    unmarked.append(key)
+        if damaged:
+            logger.warning("%d cached results were damaged and are computed again", len(damaged))
+        if unmarked:
+            self._write_keys(_USE, unmarked)
         return bodies
 
     def _write_keys(self, statement: str, keys: list[str]) -> None:
@@ -169,9 +201,11 @@ class ResultCache:
             if self._operators is not None:
                 self._operators |= new
         writes = [Write(_OPERATOR, (name, row_sum("operators", name)), 100) for name in sorted(new)]
-        for key, _, body in kept:
-            row = (key, len(body), body, row_sum("entries", key, body))
-            writes.append(Write(_PUT, row, len(body) + 200))
+        for at in range(0, len(kept), _TOGETHER):
+            part = kept[at : at + _TOGETHER]
+            fields = [(key, len(body), body, row_sum("entries", key, body)) for key, _, body in part]
+            size = sum(len(body) + 200 for _, _, body in part)
+            writes.append(Write(_put(len(part)), tuple(chain.from_iterable(fields)), size))
         self._file.write_all(writes)
 
     def clear(self) -> int:

@@ -39,6 +39,7 @@ class Batches:
         self._files: dict[str, bool] = {}  # by operator: may its inputs name files?
         self._active: set[Batch] = set()
         self._watching: asyncio.TimerHandle | None = None
+        self._looks = 0  # how often it was looked for slow members
 
     @property
     def slots(self) -> list[int]:
@@ -57,13 +58,13 @@ class Batches:
         attempt, error = self._attempt(slot, work)
         if attempt is not None and self._heavy(attempt):
             return False
-        self._transitions.started(slot, self._machine.attempts[slot])
         if attempt is None:
             assert error is not None
+            self._transitions.started(slot, self._machine.attempts[slot])
             self._transitions.failed(slot, error, self._executor.clock.now_s())
             return True
         member = self._members[slot] = Member(
-            slot, attempt, self._worth(slot, work), self._executor.clock.now_s()
+            slot, attempt, self._worth(slot, work), self._executor.clock.now_s(), self._looks
         )
         self._gathered.setdefault(work.runs, []).append(member)
         return True
@@ -175,6 +176,7 @@ class Batches:
         """What a slow member holds up is reported, or goes to another thread."""
         self._watching, now = None, time.monotonic()
         try:
+            self._announce_old()
             for batch in list(self._active):
                 if batch.since_s is None or batch.began_s is None:
                     continue  # it waits for a thread
@@ -188,6 +190,23 @@ class Batches:
         except BaseException as error:  # noqa: BLE001
             self._bug(error)
         self._go_on_watching()
+
+    def _announce_old(self) -> None:
+        """Record the beginning of attempts that were there at the last look already.
+
+        A pure function may run again, so that nothing depends on the record: of one that has ended by
+        then, the record of its end tells when it began.
+        """
+        for member in self._members.values():
+            if member.look >= self._looks:
+                break  # they stand in the order in which they came
+            self._announce(member)
+        self._looks += 1
+
+    def _announce(self, member: Member) -> None:
+        if not member.announced:
+            member.announced = True
+            self._transitions.started(member.slot, member.attempt.number, member.gathered)
 
     def _pass_on(self, batch: Batch, now: float) -> None:
         """Members that have not begun go to other threads."""
@@ -213,6 +232,7 @@ class Batches:
         elif error is not None:
             self._transitions.failed(slot, error, member.started)
         elif self._machine.frame(slot).stopping is not None:
+            self._announce(member)
             self._transitions.cancelled(slot)
         else:
             self._transitions.gave(slot, member.outputs, member.body, member.started, member.cached_from)
@@ -223,6 +243,7 @@ class Batches:
         if member is None:
             return False
         member.stopped = True
+        self._announce(member)
         self._transitions.cancelled(slot)
         return True
 

@@ -40,6 +40,7 @@ class Inline:
         self._now, self._inputs = parts.clock.now_s, parts.bindings.inputs
         self._gave, self._checked = parts.transitions.gave, executor.store.checked
         self._secrets, self._capture, self._log = bool(executor.sealer), executor.capture, executor.log
+        self._encoded = executor.store.encoded
 
     def run(self, slot: int, work: OperatorWork) -> None:
         """One attempt, from its inputs to its record."""
@@ -51,8 +52,7 @@ class Inline:
             if work.artifact_name is not None:
                 work = self._bindings.named(slot, work)
             returned = self._called(slot, work, inputs)
-            # Encoded once: the same bytes tell that nothing is large, and are what is recorded.
-            made = self._plainly(work, returned) or self._ready(slot, work, inputs, returned, started)
+            made = self._encoded(work, returned) or self._ready(slot, work, inputs, returned, started)
             if made is None:
                 return
         except Deferred:
@@ -64,15 +64,6 @@ class Inline:
             self._transitions.failed(slot, contained(error), started)
             return
         self._gave(slot, made[0], made[1], started)
-
-    def _plainly(self, work: OperatorWork, returned: object) -> tuple[dict[str, Value], bytes] | None:
-        """What `_ready` gives, of one small value that suits its port as it is; None of all else."""
-        result = work.result
-        if result is None or self._secrets or not result.fits(returned):
-            return None
-        outputs: dict[str, Value] = {result.port: returned}  # type: ignore[dict-item]  # `fits` says so
-        body = encode_plain(outputs)
-        return (outputs, body) if len(body) <= INLINE_BYTES_MAX else None
 
     def _called(self, slot: int, work: OperatorWork, inputs: dict[str, StoredValue]) -> object:
         """What the operator returns. Raises whatever it raises."""

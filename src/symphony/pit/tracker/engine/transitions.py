@@ -98,9 +98,9 @@ class Transitions:
         self._record(ResumedRecord(0, self._clock.now_s(), pid))
         self.push(self._machine.proceed())
 
-    def started(self, slot: int, attempt: int) -> None:
-        """An attempt that takes a while begins."""
-        self._record(StartedRecord(slot, self._clock.now_s(), attempt))
+    def started(self, slot: int, attempt: int, at: float | None = None) -> None:
+        """An attempt that takes a while begins, or has begun at the moment `at`, epoch seconds."""
+        self._record(StartedRecord(slot, self._clock.now_s() if at is None else at, attempt))
 
     def finished(self, slot: int, finished: Finished, started: float, taken: str | None = None) -> None:
         """The slot's work gave outputs; those of a wrong type make it a failure."""

@@ -24,6 +24,7 @@ from symphony.pit.tracker.nodes.keys import Known
 from symphony.pit.tracker.nodes.measures import Kept, Worth
 from symphony.pit.tracker.nodes.reading import Seen
 from symphony.pit.tracker.nodes.sizes import surely_small
+from symphony.pit.tracker.nodes.storing import Encoded
 from symphony.pit.tracker.nodes.work import OperatorWork
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ports_of
@@ -46,6 +47,9 @@ class Member(msgspec.Struct, eq=False):
     worth: Worth
     gathered: float
     """When it was ready, in seconds since the epoch."""
+    look: int = 0
+    """How often it had been looked for slow members by then; `announced`: is it recorded that it began?"""
+    announced: bool = False
     stopped: bool = False
     key: str | None = None
     seen: Seen = _NO_FILES
@@ -196,9 +200,12 @@ class Batch:
             return
         began = time.perf_counter()
         returned = self._call(member)
-        member.worth.note(time.perf_counter() - began)
+        if not member.worth.always:
+            member.worth.note(time.perf_counter() - began)
         key = None if member.key is None else self.executor.hits.still(member.key, attempt, member.seen)
-        if attempt.work.node.artifact is None and all(map(surely_small, returned.values())):
+        if isinstance(returned, Encoded):
+            made = Finished(returned.outputs, body=returned.body)
+        elif attempt.work.node.artifact is None and all(map(surely_small, returned.values())):
             made = Finished(check_outputs(attempt.work, returned))
         else:
             # What the cache keeps is kept whole.
@@ -215,7 +222,7 @@ class Batch:
         member.body = encode_value(self.executor.store.seal_all(outputs)) if body is None else body
         member.outputs = outputs
 
-    def _call(self, member: Member) -> dict[str, Value]:
+    def _call(self, member: Member) -> Encoded | dict[str, Value]:
         """What the member's operator returns, by port, called in a context of its own."""
         attempt, executor = member.attempt, self.executor
         plain: Mapping[str, StoredValue] = attempt.inputs
@@ -223,17 +230,20 @@ class Batch:
             if type(value) is ArtifactRef:
                 plain = executor.store.loaded(attempt.work, plain)
                 break
-        work, node = attempt.work, attempt.node
-        assert isinstance(work, OperatorWork)
-        operator = work.operator
         arguments = executor.contexts.arguments(attempt, plain, lambda: member.stopped)
-        told = ports_of(operator, node, executor.value_bytes_max)
+        return self.context.copy().run(self._called, attempt, arguments)
 
-        def call() -> dict[str, Value]:
-            with executor.capture(executor.contexts.sink(node)), executor.contexts.around(attempt.work, node):
-                return told(operator.function(**arguments))
-
-        return self.context.copy().run(call)
+    def _called(self, attempt: NodeAttempt, arguments: dict[str, object]) -> Encoded | dict[str, Value]:
+        """What `_call` gives, in the context that the call has for itself."""
+        executor, work = self.executor, attempt.work
+        assert isinstance(work, OperatorWork)
+        executor.contexts.enter(work, attempt.node)
+        with executor.capture(executor.contexts.sink(attempt.node)):
+            returned: object = work.operator.function(**arguments)
+            made = executor.store.encoded(work, returned)
+            if made is not None:
+                return made
+            return ports_of(work.operator, attempt.node, executor.value_bytes_max)(returned)
 
 
 def _next(part: deque[T]) -> T | None:

@@ -1,8 +1,8 @@
 """What an operator may know of its run, and what the processes that it starts get."""
 
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
-from typing import Literal
 
 from symphony.commons.contexts import Setting
 from symphony.commons.environment import withholding
@@ -54,17 +54,17 @@ class Contexts:
 
     def sink(self, node: str) -> LogSink:
         """Takes what the node prints."""
-        write = self._resources.log
-
-        def log(text: str, stream: Literal["stdout", "stderr"]) -> None:
-            write(node, text, stream)
-
-        return log
+        return partial(self._resources.log, node)
 
     def around(self, work: CallWork, node: str) -> "_Around":
         """What processes that the node starts get in their environment, and what not."""
         marks = {**self._resources.marks, NODE_VARIABLE: node}
         return _Around(withholding(self.withheld(work)), marking(marks))
+
+    def enter(self, work: CallWork, node: str) -> None:
+        """Make the present context one as within `around`, for as long as there is that context."""
+        withholding(self.withheld(work)).__enter__()
+        marking({**self._resources.marks, NODE_VARIABLE: node}).__enter__()
 
     def withheld(self, work: CallWork) -> frozenset[str]:
         """The variables that child processes of a node do not inherit."""

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,7 +25,7 @@ from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.resources import Resources
 from symphony.pit.tracker.nodes.sealing import SEALED
 from symphony.pit.tracker.nodes.sizes import large
-from symphony.pit.tracker.nodes.work import CallWork, ModelWork, Work, artifact_name
+from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, artifact_name
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, StorageFull
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import PlainOutputs
@@ -34,6 +35,13 @@ CONTENT_TYPES = {
     "bytes": "application/octet-stream",
     "msgpack": "application/msgpack",
 }
+
+
+class Encoded(NamedTuple):
+    """Outputs of the declared types, and the bytes that are recorded of them."""
+
+    outputs: dict[str, Value]
+    body: bytes
 
 
 class ValueStore:
@@ -152,6 +160,18 @@ class ValueStore:
         except SerializationFailed:
             return None
 
+    def encoded(self, work: OperatorWork, returned: object) -> Encoded | None:
+        """What an operator returned, if it is one small value that suits its port as it is; None of all else.
+
+        The same bytes tell that nothing is large, and are what is recorded.
+        """
+        result = work.result
+        if result is None or self._sealer or not result.fits(returned):
+            return None
+        outputs: dict[str, Value] = {result.port: returned}  # type: ignore[dict-item]  # `fits` says so
+        body = encode_plain(outputs)
+        return Encoded(outputs, body) if len(body) <= INLINE_BYTES_MAX else None
+
     def bound_outputs(self, outputs: Mapping[str, StoredValue], node: str) -> None:
         """Raise ValueTooLarge for an output of `node` that no value may be as large as."""
         for port, value in outputs.items():
@@ -244,6 +264,8 @@ class ValueStore:
 
     def seal_all(self, outputs: Mapping[str, StoredValue]) -> SealedValue:
         """The outputs as they may be written down."""
+        if not self._sealer:
+            return dict(outputs)  # type: ignore[arg-type]  # every stored value is a sealed value
         return {name: self._sealer.seal(value) for name, value in outputs.items()}
 
     def unseal(self, form: SealedValue) -> dict[str, StoredValue]:
