@@ -276,6 +276,27 @@ def test_each_run_of_a_segment_has_an_owner_of_its_own(segment: Segment, runs: R
     second.release()
 
 
+def test_a_list_without_an_index_opens_a_segment_a_few_times_for_each_run(
+    tmp_path: Path, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with owned_segment(tmp_path) as segment:
+        for number in range(20):
+            added(segment, meta(f"r{number}")).commit([*RECORDS, *ENDED])
+    opened: list[object] = []
+    connect = sqlite3.connect
+
+    def counted(*given: object, **named: object) -> sqlite3.Connection:
+        opened.append(given[0])
+        return connect(*given, **named)  # type: ignore[call-overload,no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", counted)
+    assert len(runs.list(limit=100)) == 20
+    assert sum("segment-" in str(one) for one in opened) <= 20 * 4 + 10
+    opened.clear()
+    assert len(runs.list(limit=100)) == 20
+    assert sum("segment-" in str(one) for one in opened) <= 10
+
+
 def test_who_may_only_read_a_home_sees_which_runs_of_a_segment_go_on(
     segment: Segment, runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,7 +178,7 @@ class Runs:
         try:
             if row is not None and row.stamp == self._stamp(run_id, inside):
                 return row.summary
-            return self._read_summary(run_id)
+            return self._read_summary(run_id, inside)
         except FileNotFoundError:
             return _not_found(run_id)
         except SymphonyError as error:
@@ -191,10 +191,9 @@ class Runs:
             raise found
         return found
 
-    def _read_summary(self, run_id: str) -> RunSummary:
-        """From the journal; that of an ended run goes into the index."""
-        self._require(run_id)
-        stamp, owned = self._stamp(run_id), self.lock(run_id).held()
+    def _read_summary(self, run_id: str, inside: Mapping[str, str] | None) -> RunSummary:
+        """From the journal; that of an ended run goes into the index. Raises as `_stamp`."""
+        stamp, owned = self._stamp(run_id, inside), self.lock(run_id).held()
         meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             found = summary_of(meta, _name_of(meta), replay, _status(replay, owned=owned))
