@@ -163,9 +163,11 @@ def test_what_members_print_is_in_their_own_logs_whole(
     what = ["plain", "fail", "exit", "wrong"] * 30
     inputs: dict[str, object] = {"what": "${{ item }}", "number": "${{ index }}"}
     nodes: dict[str, object] = {"a": fan_out("test.kinds", what, inputs, on_error="skip")}
-    together = ran(nodes, tmp_path / "one")[1]
+    result, together = ran(nodes, tmp_path / "one")
     monkeypatch.setattr(measures, "BATCH_MAX", 1)
-    assert together == ran(nodes, tmp_path / "other")[1]
+    other, alone = ran(nodes, tmp_path / "other")
+    assert told(result) == told(other)
+    assert together == alone
     assert f"a[{len(what) - 1}]: the end of {len(what) - 1}" in together
 
 
