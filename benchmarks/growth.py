@@ -29,7 +29,7 @@ from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
 from symphony.pit.tracker.core.records import BegunRecord, EndedRecord, ExpandedRecord, FinishedRecord
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.journal import RunMeta, SqliteStore
 from symphony.pit.tracker.store.runs import INDEX, Runs
@@ -431,7 +431,7 @@ def overview(elements: int) -> Timed:
 @curve("counts for a view of a run, its elements", 100_000)
 def counting(elements: int) -> Timed:
     """A byte a slot, eight times a second."""
-    replay = Replay(make_plan([PlanNode("each")], [()]), limit=64)
+    replay = RunReplay(make_plan([PlanNode("each")], [()]), limit=64)
     replay.apply(BegunRecord(0, 1.0, 1))
     replay.apply(ExpandedRecord(0, 1.0, elements))
     return lambda: [replay.standing() for _ in range(10)]

@@ -23,7 +23,14 @@ from symphony.ipc import (
 from symphony.ipc.frames import FrameReader, Kind, frame
 from symphony.ipc.handshake import Handshake, farewell, read_farewell
 from symphony.ipc.jsonrpc import HeaderFraming, LineFraming, messages
-from symphony.ipc.model_calls import Cancel, Invoke, Ready, pack_values, unpack_from_child, unpack_to_child
+from symphony.ipc.model_calls import (
+    Cancel,
+    Invoke,
+    ModelReady,
+    pack_values,
+    unpack_from_child,
+    unpack_to_child,
+)
 from symphony.ipc.transports.config import parse_address
 
 FUZZING = os.environ.get("SYMPHONY_HYPOTHESIS") == "fuzz"
@@ -127,7 +134,7 @@ RPC = [
     b'[{"jsonrpc": "2.0", "result": {"a": [1.5, null]}, "id": "x"}, {"jsonrpc": "2.0", "method": "n"}]',
     b'{"jsonrpc": "2.0", "error": {"code": -32600, "message": "no", "data": []}, "id": null}',
 ]
-CALLS = [Invoke(1, pack_values({"a": [1]}), pack_values({})), Cancel(2), Ready(3)]
+CALLS = [Invoke(1, pack_values({"a": [1]}), pack_values({})), Cancel(2), ModelReady(3)]
 
 DECODERS: dict[str, tuple[Decode, Sequence[bytes]]] = {
     "frames": (reading(lambda: FrameReader(limit=1000)), STREAM),

@@ -19,11 +19,11 @@ from symphony.pit.tracker.store.journal import (
     JournalFailed,
     JournalNewer,
     JournalStore,
+    JournalWriter,
     MemoryStore,
-    Request,
     RunMeta,
+    RunRequest,
     SqliteStore,
-    Writer,
     is_asked,
     read_all,
     read_meta,
@@ -31,7 +31,7 @@ from symphony.pit.tracker.store.journal import (
     request,
 )
 
-CANCEL = Request(kind="cancel")
+CANCEL = RunRequest(kind="cancel")
 META = RunMeta(run_id="r1", workflow=b"{}", source=None, inputs=b"\x80", cwd="/", base="/", created_at=1.0)
 RECORDS: list[Record] = [BegunRecord(0, 1.0, 7), FinishedRecord(0, 2.0, 1.5, b"\x80", None, None)]
 
@@ -137,11 +137,11 @@ def test_meta_data_and_requests_reach_other_processes(tmp_path: Path) -> None:
     path = tmp_path / "r1.db"
     store = SqliteStore.create(path, META)
     assert read_meta(path) == META
-    number = request(path, Request(kind="approve", node="loop#2.gate", comment="fine"))
-    later = request(path, Request(kind="cancel"))
+    number = request(path, RunRequest(kind="approve", node="loop#2.gate", comment="fine"))
+    later = request(path, RunRequest(kind="cancel"))
     assert store.requests() == [
-        (number, Request(kind="approve", node="loop#2.gate", comment="fine")),
-        (later, Request(kind="cancel")),
+        (number, RunRequest(kind="approve", node="loop#2.gate", comment="fine")),
+        (later, RunRequest(kind="cancel")),
     ]
     store.close()
 
@@ -149,7 +149,7 @@ def test_meta_data_and_requests_reach_other_processes(tmp_path: Path) -> None:
 def test_a_request_stays_until_it_is_settled(tmp_path: Path) -> None:
     path = tmp_path / "r1.db"
     store = SqliteStore.create(path, META)
-    number = request(path, Request(kind="pause"))
+    number = request(path, RunRequest(kind="pause"))
     assert len(store.requests()) == 1
     assert is_asked(path, number)
     store.settled([number])
@@ -217,7 +217,7 @@ def test_after_a_failed_commit_nothing_more_is_written() -> None:
         failed.set()
 
     told: list[Record] = []
-    writer = Writer(Full(), told.extend, note)
+    writer = JournalWriter(Full(), told.extend, note)
     writer.append(RECORDS[0])
     writer.flush()
     assert failed.wait(10)

@@ -15,8 +15,8 @@ from symphony.pit.tracker.store.journal import (
     JournalDamaged,
     JournalFailed,
     JournalNewer,
-    Request,
     RunMeta,
+    RunRequest,
     SqliteStore,
     read_meta,
     read_run,
@@ -184,13 +184,13 @@ def test_a_damaged_request_is_ignored_and_others_are_heard(
 ) -> None:
     path = tmp_path / "r1.db"
     store = SqliteStore.create(path, META)
-    harmed = request(path, Request(kind="cancel"))
-    sound = request(path, Request(kind="pause"))
+    harmed = request(path, RunRequest(kind="cancel"))
+    sound = request(path, RunRequest(kind="pause"))
     with sqlite3.connect(path) as db:
         db.execute("UPDATE asked SET body = x'c1' WHERE id = ?", (harmed,))
     db.close()
     for _ in range(2):
-        assert store.requests() == [(sound, Request(kind="pause"))]
+        assert store.requests() == [(sound, RunRequest(kind="pause"))]
     assert [record.message for record in caplog.records] == [
         "a request to run r1 is damaged, ask again: it does not match its checksum"
     ]
@@ -220,7 +220,7 @@ def test_a_journal_of_format_2_gets_checksums_when_it_is_taken_over(old: list[Pa
 
 
 def test_a_request_reaches_an_owner_of_an_earlier_version(old: list[Path]) -> None:
-    number = request(old[0], Request(kind="pause"))
+    number = request(old[0], RunRequest(kind="pause"))
     with sqlite3.connect(old[0]) as db:
         assert db.execute("SELECT id FROM asked").fetchall() == [(number,)]
     db.close()

@@ -11,8 +11,8 @@ import pytest
 
 from symphony.pit.tracker.core.records import BegunRecord, EndedRecord, FinishedRecord, Record, encode_batch
 from symphony.pit.tracker.store.journal import (
-    Request,
     RunMeta,
+    RunRequest,
     SqliteStore,
     examine,
     is_asked,
@@ -73,7 +73,7 @@ def test_an_ended_journal_can_be_asked_and_taken_over_all_the_same(tmp_path: Pat
     store = SqliteStore.create(path, META)
     store.commit([*BEGUN, *ENDED])
     store.close()
-    number = request(path, Request(kind="cancel"))
+    number = request(path, RunRequest(kind="cancel"))
     again = SqliteStore.own(path)
     assert [asked for asked, _ in again.requests()] == [number]
     again.settled([number])

@@ -31,8 +31,8 @@ from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.journal import (
     JournalDamaged,
     JournalFailed,
-    Request,
     RunMeta,
+    RunRequest,
     SqliteStore,
     read_run,
     remove,
@@ -188,7 +188,7 @@ def test_a_segment_whose_write_ahead_log_is_broken_is_told_and_left_as_it_is(
         copy.with_name(f"{copy.name}-shm").unlink(missing_ok=True)
         before = broken.read_bytes()
         assert kept.ids() == [segment.path.stem]
-        for act in (read_run, SqliteStore.own, lambda path: request(path, Request(kind="cancel"))):
+        for act in (read_run, SqliteStore.own, lambda path: request(path, RunRequest(kind="cancel"))):
             with pytest.raises(JournalDamaged, match="write-ahead log"):
                 act(kept.journal_path("r2"))
         with contextlib.suppress(JournalDamaged):  # unless no trace of the run is in what is whole

@@ -35,7 +35,7 @@ from symphony.pit.tracker.store.journal import (
     JournalDamaged,
     JournalFailed,
     JournalNewer,
-    Request,
+    RunRequest,
     SqliteStore,
     examine,
     is_asked,
@@ -144,7 +144,7 @@ def test_a_crash_while_a_run_is_taken_over_loses_nothing_and_doubles_nothing(
 def test_a_run_that_grows_gets_a_file_of_its_own(segment: Segment, runs: Runs) -> None:
     first, second = pair(segment)
     large: list[Record] = [FinishedRecord(0, 2.0, 1.5, b"x" * segments.RUN_BYTES_MAX, None, None)]
-    number = request(first.path, Request(kind="pause"))
+    number = request(first.path, RunRequest(kind="pause"))
     first.commit(large)
     assert first.path.exists()
     assert set(segments.names(segment.path)) == {"r2"}
@@ -190,8 +190,8 @@ def test_each_run_of_a_segment_has_an_owner_of_its_own(segment: Segment, runs: R
 
 def test_requests_reach_the_owner_of_a_run_in_a_segment_and_are_settled(segment: Segment) -> None:
     first, second = pair(segment)
-    number = request(first.path, Request(kind="approve", node="a", comment="fine"))
-    assert first.requests() == [(number, Request(kind="approve", node="a", comment="fine"))]
+    number = request(first.path, RunRequest(kind="approve", node="a", comment="fine"))
+    assert first.requests() == [(number, RunRequest(kind="approve", node="a", comment="fine"))]
     assert second.requests() == []
     assert is_asked(first.path, number)
     first.settled([number])
@@ -204,10 +204,13 @@ def test_a_damaged_request_in_a_segment_is_ignored_and_others_are_heard(
     segment: Segment, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, _ = pair(segment)
-    harmed, sound = (request(first.path, Request(kind="cancel")), request(first.path, Request(kind="pause")))
+    harmed, sound = (
+        request(first.path, RunRequest(kind="cancel")),
+        request(first.path, RunRequest(kind="pause")),
+    )
     change(segment.path, f"UPDATE requests SET body = x'c1' WHERE id = {harmed}")
     for _ in range(2):
-        assert first.requests() == [(sound, Request(kind="pause"))]
+        assert first.requests() == [(sound, RunRequest(kind="pause"))]
     assert [one.message for one in caplog.records] == [
         "a request to run r1 is damaged, ask again: it does not match its checksum"
     ]

@@ -13,7 +13,7 @@ import pytest
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import below
-from symphony.pit.pool.child import Child
+from symphony.pit.pool.child import ModelProcess
 from symphony.pit.processes import SupervisedProcess
 from symphony.pit.workers.worker import Question, Worker
 
@@ -59,7 +59,7 @@ def a_worker() -> Kind:
 
 
 def a_model() -> Kind:
-    child, gone = Child("echo"), asyncio.Event()
+    child, gone = ModelProcess("echo"), asyncio.Event()
 
     async def start(ready_s: float) -> None:
         try:

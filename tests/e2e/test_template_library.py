@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from symphony.app import Symphony
-from symphony.kit.template_library import Entry, all_templates, folders
+from symphony.kit.template_library import LibraryEntry, all_templates, folders
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef, Value
 from symphony.workflow import builtin_catalog, check_file
@@ -115,7 +115,7 @@ def test_ten_templates_ship() -> None:
 
 
 @pytest.mark.parametrize("entry", LIBRARY.values(), ids=lambda entry: entry.name)
-def test_each_is_a_valid_workflow_and_tells_all_about_its_parameters(entry: Entry) -> None:
+def test_each_is_a_valid_workflow_and_tells_all_about_its_parameters(entry: LibraryEntry) -> None:
     _, report = check_file(entry.path, builtin_catalog())
     assert (report.errors, report.warnings) == ((), ())
     assert entry.template is not None

@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 from symphony.app import Symphony
 from symphony.pit.tracker.core.records import AskedRecord, BegunRecord, ParkedRecord, Record
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.structure import plan_of
 from symphony.ports.runs import RunStatus
 from symphony.testing import FakeClock
@@ -56,7 +56,7 @@ def test_a_run_that_waits_beyond_the_calendar_is_shown_cancelled_and_listed(
 @pytest.mark.parametrize("record", [ParkedRecord(0, 1.0, 8.64e16), AskedRecord(0, 1.0, "ok?", 8.64e16)])
 def test_a_far_moment_that_was_recorded_before_is_shown(record: Record) -> None:
     text = "name: Far\nnodes: {gate: {control: approval, message: 'ok?'}}\n"
-    replay = Replay(plan_of(loads(text, "yaml"), None, Compiled), limit=1)
+    replay = RunReplay(plan_of(loads(text, "yaml"), None, Compiled), limit=1)
     replay.apply(BegunRecord(0, 1.0, 1))
     replay.apply(record)
     assert replay.event(record, 1).data["until"] == "9999-12-31T23:59:59.000Z"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from symphony.cli.blocks import Source
+from symphony.cli.blocks import SourceText
 from symphony.cli.envfile import EnvFileRefused, parse_env
 from symphony.commons.filesystem import read_text_bounded
 from symphony.kit import census, code, documents, fs, pages
@@ -58,7 +58,7 @@ def test_no_other_character_ends_a_line(char: str, tmp_path: Path) -> None:
     assert [one["line"] for one in page["links"]] == [2]
     page = pages.links(put("q.md", f"a{char}b\r\r[x](y)\r\n"), context)
     assert [one["line"] for one in page["links"]] == [3]
-    shown = Source.of(tmp_path / put("w.yaml", f"a: 1 # {char}\nb: 2\n")).lines
+    shown = SourceText.of(tmp_path / put("w.yaml", f"a: 1 # {char}\nb: 2\n")).lines
     assert list(shown) == [f"a: 1 # {char}", "b: 2"]
     assert parse_env(f"A=x{char}y\rB=2", "f") == {"A": f"x{char}y", "B": "2"}
     with pytest.raises(EnvFileRefused, match="line 2"):

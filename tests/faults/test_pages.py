@@ -13,7 +13,7 @@ from symphony.kit.html_tags import start_tags
 from symphony.kit.slugs import Slugs, github_slug
 
 
-def of_page(folder: Path, name: str, text: str) -> pages.Page:
+def of_page(folder: Path, name: str, text: str) -> pages.PageLinks:
     (folder / name).write_text(text, encoding="utf-8")
     context: Any = SimpleNamespace(cwd=folder)
     return pages.links(Path(name), context)  # type: ignore[return-value]

@@ -24,12 +24,12 @@ from symphony import Context, kit, operator
 from symphony.app.preparing import Prepared, recalled
 from symphony.pit.artifacts import MemoryArtifacts
 from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, Record
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reuse import Anew, written
+from symphony.pit.tracker.engine.reuse import RerunScope, written
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.store.documents import ChildDocument
-from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, Request, RunMeta
+from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, RunMeta, RunRequest
 from symphony.pit.tracker.store.logs import capture
 from symphony.ports.runs import RunResult, RunStatus
 from symphony.workflow import dumps, loads
@@ -66,7 +66,7 @@ class Disk(MemoryStore):
         super().__init__()
         self.kept: list[Record] = []
         self.room: int | None = None
-        self.asked: dict[int, Request] = {}
+        self.asked: dict[int, RunRequest] = {}
         self._reused = reused
 
     def commit(self, records: list[Record]) -> None:
@@ -80,7 +80,7 @@ class Disk(MemoryStore):
     def records(self) -> Iterator[Record]:
         yield from self.kept
 
-    def requests(self) -> list[tuple[int, Request]]:
+    def requests(self) -> list[tuple[int, RunRequest]]:
         return list(self.asked.items())
 
     def settled(self, numbers: Sequence[int]) -> None:
@@ -282,8 +282,8 @@ def engine(prepared: Prepared, disk: Disk, clock: FastClock, elsewhere: Elsewher
     return Engine(prepared.job, disk, executor, clock, 1)
 
 
-def replayed(prepared: Prepared, disk: Disk) -> Replay:
-    replay = Replay(prepared.job.plan, limit=prepared.job.limit)
+def replayed(prepared: Prepared, disk: Disk) -> RunReplay:
+    replay = RunReplay(prepared.job.plan, limit=prepared.job.limit)
     for record in disk.kept:
         replay.apply(record)
     return replay
@@ -314,7 +314,7 @@ class Story:
             elsewhere = None if self.calm or self.seed % 2 else Elsewhere(lambda: self.rng.randrange(4))
             life = engine(self.prepared, self.disk, self.clock, elsewhere)
             if not self.calm and self.rng.random() < 0.2:
-                self.ask(Request(kind="pause"))
+                self.ask(RunRequest(kind="pause"))
             with contextlib.suppress(JournalFailed):
                 result = await life.run(list(self.disk.records()), retry, skip)
                 if result.status not in (RunStatus.WAITING, RunStatus.PAUSED):
@@ -323,7 +323,7 @@ class Story:
         assert self.lives < LIVES_MAX, f"seed {self.seed}: it did not end in {LIVES_MAX} lives"
         return None
 
-    def ask(self, request: Request) -> None:
+    def ask(self, request: RunRequest) -> None:
         self.disk.asked[len(self.disk.asked) + 1000 * self.lives] = request
 
     def decide(self) -> tuple[list[str], list[str]]:
@@ -335,7 +335,7 @@ class Story:
         for name, slot in replay.waiting().items():
             if slot in replay.asked:
                 kind = "approve" if luck(self.seed, name) % 2 else "reject"
-                self.ask(Request(kind=kind, node=name))  # type: ignore[arg-type]
+                self.ask(RunRequest(kind=kind, node=name))  # type: ignore[arg-type]
             elif f"{name}@{replay.machine.attempts[slot]}" in WORLD.begun:
                 skip.append(name)
                 self.skipped = True
@@ -343,7 +343,7 @@ class Story:
                 retry.append(name)
         return retry, skip
 
-    def look(self, replay: Replay) -> None:
+    def look(self, replay: RunReplay) -> None:
         """Nothing that had finished at an earlier look has begun again.
 
         Another attempt of a loop or sub-workflow has slots of its own, of the same names.
@@ -388,7 +388,7 @@ def test_a_rerun_of_a_run_cut_off_at_any_moment_ends_as_one_without_interruption
     names = sorted(replayed(old.prepared, old.disk).nodes())
     first = chance.choice([None, *names])
     reader = engine(old.prepared, old.disk, old.clock)
-    taken = reader.reusable(old.disk.kept, Anew(first=first))
+    taken = reader.reusable(old.disk.kept, RerunScope(first=first))
     reused = {name: written(result, old.prepared.sealer) for name, result in taken.items()}
     story, new = tell(seed, calm=chance.random() < 0.5, reused=reused)
     context = f"seed {seed}, {lives} lives, from {first}"

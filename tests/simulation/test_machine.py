@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from symphony.pit.tracker.core.machine import Command, Do, Status
-from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
+from symphony.pit.tracker.core.plan import Join, OnFailure, Plan, PlanLink, PlanNode, make_plan
 from symphony.pit.tracker.core.records import (
     BegunRecord,
     CancelledRecord,
@@ -26,7 +26,7 @@ from symphony.pit.tracker.core.records import (
     decode_batch,
     encode_batch,
 )
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 
 SEEDS = range(400)
 BRANCHES = ("true", "false")
@@ -52,7 +52,7 @@ class Shell:
 
     def __init__(self, world: World, limit: int) -> None:
         self.world, self.rng = world, world.rng
-        self.replay = Replay(world.plan, limit=limit)
+        self.replay = RunReplay(world.plan, limit=limit)
         self.machine = self.replay.machine
         self.buffer: list[Record] = []
         self.todo: list[Command] = []
@@ -174,7 +174,7 @@ def random_world(seed: int) -> World:
     branches = frozenset(i for i in range(count) if rng.random() < 0.15)
     fanouts = frozenset(i for i in range(count) if i not in branches and rng.random() < 0.2)
     nodes: list[PlanNode] = []
-    links: list[list[Link]] = [[] for _ in range(count)]
+    links: list[list[PlanLink]] = [[] for _ in range(count)]
     for i in range(count):
         on_failure = rng.choice([OnFailure.FAIL, OnFailure.FAIL, OnFailure.SKIP, OnFailure.VALUE])
         fallback = None
@@ -200,12 +200,12 @@ def random_world(seed: int) -> World:
             if nodes[source].fallback == i:
                 continue
             branch = rng.choice(BRANCHES) if source in branches else None
-            links[source].append(Link(i, branch=branch, soft=branch is None and rng.random() < 0.1))
+            links[source].append(PlanLink(i, branch=branch, soft=branch is None and rng.random() < 0.1))
         if not any(link.target == i for outgoing in links for link in outgoing):
             nodes[-1] = PlanNode(name=f"n{i}", attempts=2, on_failure=on_failure, fallback=fallback)
     for i, node in enumerate(nodes):
         if node.fallback is not None:
-            links[i].append(Link(node.fallback, spare=True))
+            links[i].append(PlanLink(node.fallback, spare=True))
     effects = frozenset(i for i in range(count) if i not in branches and rng.random() < 0.4)
     return World(rng, make_plan(nodes, links), effects, branches, fanouts)
 

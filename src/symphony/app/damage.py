@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.database import SUMMED, Broken, check_structure, database_errors
+from symphony.pit.artifacts.database import SUMMED, DatabaseBroken, check_structure, database_errors
 from symphony.pit.artifacts.objects import CHUNK_BYTES, ObjectFiles
 from symphony.pit.artifacts.records import Gone, Linked, Put, RecordLog, Unlinked
 from symphony.pit.tracker.store import segments
@@ -110,8 +110,8 @@ def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> N
                 check_structure(db)
                 for table, query in SUMMED.items():
                     if _has_sums(db, table) and db.execute(query).fetchone() is not None:
-                        raise Broken(f"a row of `{table}` does not match its checksum")
-    except Broken as why:
+                        raise DatabaseBroken(f"a row of `{table}` does not match its checksum")
+    except DatabaseBroken as why:
         fix = "nothing to do: it is made anew" if kind == "index" else "`symphony cache clear` makes it anew"
         found.damages.append(Damage(kind=kind, name=str(path), problem=f"{path} is damaged: {why}", fix=fix))
 

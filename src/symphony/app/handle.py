@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 from symphony.app.live import LiveBus
 from symphony.pit.tracker.core.overview import overview_of
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.store.journal import Request
+from symphony.pit.tracker.store.journal import RunRequest
 from symphony.pit.tracker.store.logs import RunLog
 from symphony.ports.insight import Overview
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
@@ -35,10 +35,10 @@ class Progress:
     """The last few results, the newest last."""
 
 
-class Seen:
+class LazyOverview:
     """How a run went: once it has ended this is worked out once, whoever asks from whichever thread."""
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: RunReplay) -> None:
         self._replay, self._lock = replay, threading.Lock()
         self._found: Overview | None = None
 
@@ -58,7 +58,7 @@ class RunHandle:
         self,
         run_id: str,
         engine: Engine,
-        seen: Seen,
+        seen: LazyOverview,
         task: "asyncio.Task[RunResult]",
         log: RunLog,
         live: LiveBus,
@@ -149,4 +149,4 @@ class RunHandle:
         An answer given in advance lives as long as this process.
         """
         kind: Literal["approve", "reject"] = "approve" if approved else "reject"
-        self._engine.answer(node, Request(kind=kind, node=node, by=by, comment=comment))
+        self._engine.answer(node, RunRequest(kind=kind, node=node, by=by, comment=comment))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from symphony.app.handle import RunHandle, Seen
+from symphony.app.handle import LazyOverview, RunHandle
 from symphony.app.journals import Owned, in_thread
 from symphony.app.models import keys_of
 from symphony.app.parts import Parts
@@ -32,7 +32,7 @@ from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reuse import Anew, Result, changed_inputs, written
+from symphony.pit.tracker.engine.reuse import RerunScope, ReusedResult, changed_inputs, written
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
@@ -241,13 +241,13 @@ class Launcher:
         changed = changed_inputs(job.inputs, bound)
         new = self._prepared(meta, bound)
         engine, log = self._engine(old, MemoryStore())
-        reuse = engine.reusable(records, Anew(first=first, inputs=changed))
+        reuse = engine.reusable(records, RerunScope(first=first, inputs=changed))
         log.close()
         for name, result in reuse.items():
             self._keep(meta, name, result)
         return await self.begin(new, {name: written(result, new.sealer) for name, result in reuse.items()})
 
-    def _keep(self, meta: RunMeta, name: str, result: Result) -> None:
+    def _keep(self, meta: RunMeta, name: str, result: ReusedResult) -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them."""
         for port, ref in result.references():
             provenance = Provenance(
@@ -344,7 +344,7 @@ class Launcher:
         known: int = 0,
     ) -> RunHandle:
         engine, log = self._engine(prepared, store)
-        seen = Seen(engine.replay)
+        seen = LazyOverview(engine.replay)
         self.ran, job, marks = True, prepared.job, marks_of(prepared.job.run_id, self._parts.home)
 
         async def run() -> RunResult:
@@ -374,7 +374,7 @@ class Launcher:
             job.run_id, engine, seen, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
         )
 
-    def _remember(self, prepared: Prepared, engine: Engine, store: JournalStore, seen: Seen) -> None:
+    def _remember(self, prepared: Prepared, engine: Engine, store: JournalStore, seen: LazyOverview) -> None:
         """Lists know the run that has ended; this is written soon, together with others."""
         shares = isinstance(store, SegmentStore)
         stamp = store.stamp() if isinstance(store, SegmentStore) else None
@@ -408,4 +408,4 @@ class Launcher:
             return msgspec.structs.replace(result, outputs=opened_outputs(ended[1], prepared.sealer))
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
-        return RunHandle(run_id, engine, Seen(engine.replay), task, log, self._parts.live)
+        return RunHandle(run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live)

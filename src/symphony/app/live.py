@@ -49,7 +49,7 @@ class LiveBus:
         self._joining: asyncio.Task[Joined | None] | None = None
         self._ready = asyncio.Event()  # not while others, who may listen, are still to be reached
         self._ready.set()
-        self._runs: dict[str, _Told] = {}
+        self._runs: dict[str, _Audience] = {}
 
     @property
     def published(self) -> int:
@@ -64,7 +64,7 @@ class LiveBus:
                 self._ready.clear()
             self._joining = asyncio.get_running_loop().create_task(self._join(address), name="bus")
         others = not self._ready.is_set()
-        run = self._runs[run_id] = _Told(run_id, feed, self._ready, others=others)
+        run = self._runs[run_id] = _Audience(run_id, feed, self._ready, others=others)
         if self._bus is not None:
             run.start(self._bus)
 
@@ -154,7 +154,7 @@ class LiveBus:
             )
 
 
-class _Told:
+class _Audience:
     """A run that goes on, and those who are told of it."""
 
     def __init__(self, run_id: str, feed: Feed, ready: asyncio.Event, *, others: bool) -> None:

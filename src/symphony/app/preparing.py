@@ -15,7 +15,7 @@ from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.structure import plan_of
-from symphony.pit.tracker.nodes.graphs import Graph, graph_of
+from symphony.pit.tracker.nodes.graphs import WorkGraph, graph_of
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.store.documents import Recorded, record_children, recorded_form
@@ -60,7 +60,7 @@ class PreparedWorkflow:
     report: ValidationReport
     document: bytes
     children: Recorded
-    graph: Graph
+    graph: WorkGraph
     variables: tuple[str, ...]
 
     @property
@@ -119,7 +119,7 @@ def _graph(
     catalog: Catalog,
     operators: Mapping[str, Operator],
     compilation: Compilation,
-) -> Graph:
+) -> WorkGraph:
     plan = plan_of(workflow, children, compilation.of)
     return graph_of(workflow, plan, catalog, operators, children, compilation)
 
@@ -147,7 +147,7 @@ def recalled(
 
 def prepare(
     meta: RunMeta,
-    graph: Graph,
+    graph: WorkGraph,
     listed: Iterable[str],
     environment: Mapping[str, str],
     inputs: Mapping[str, Value] | None = None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Final, TypeAlias
 
 from symphony.bus.core.mailbox import CAPACITY, Policy
-from symphony.bus.core.registry import Entry
+from symphony.bus.core.registry import EndpointEntry
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Deliver, Subscription
 from symphony.bus.errors import RAISED, EndpointBusy
@@ -214,7 +214,7 @@ async def open_endpoint(
     Raises EndpointTaken, ValidationFailed for a name with wildcards or spaces.
     """
     endpoint = Endpoint(exchange, name, handler, in_flight_max=in_flight_max)
-    await exchange.admit(endpoint, Entry(name, endpoint.deliver, tuple(serves), tuple(capabilities)))
+    await exchange.admit(endpoint, EndpointEntry(name, endpoint.deliver, tuple(serves), tuple(capabilities)))
     return endpoint
 
 

@@ -13,10 +13,10 @@ from typing import Final, Protocol
 
 import msgspec
 
-from symphony.bus.core.calls import BUS, Call, Calls
+from symphony.bus.core.calls import BUS, PendingCall, PendingCalls
 from symphony.bus.core.mailbox import CAPACITY, Policy
 from symphony.bus.core.metrics import BeyondStats, BusStats, EndpointStats, MailboxStats, Metrics
-from symphony.bus.core.registry import Entry, Registry
+from symphony.bus.core.registry import EndpointEntry, Registry
 from symphony.bus.core.retention import Replay, Retention
 from symphony.bus.core.router import Deliver, Router, Subscription
 from symphony.bus.core.topics import reaches_below
@@ -68,7 +68,7 @@ class Uplink(Protocol):
         """Send to whoever it is for. What cannot be sent is answered with an error."""
         ...
 
-    async def register(self, entry: Entry) -> None:
+    async def register(self, entry: EndpointEntry) -> None:
         """Raises EndpointTaken."""
         ...
 
@@ -134,7 +134,7 @@ class Exchange:
         self.stationery = stationery or (lambda sender: Stationery(EndpointId(sender)))
         self.registry = Registry()
         self.router = Router()
-        self.calls: Calls[Payload | SymphonyError] = Calls()
+        self.calls: PendingCalls[Payload | SymphonyError] = PendingCalls()
         self.metrics = Metrics()
         self.uplink: Uplink | None = None
         self.beyond: Beyond | None = None
@@ -156,7 +156,7 @@ class Exchange:
 
     # Endpoints.
 
-    async def admit(self, endpoint: Resident, entry: Entry) -> None:
+    async def admit(self, endpoint: Resident, entry: EndpointEntry) -> None:
         """Let an endpoint in under its name. Raises EndpointTaken, ValidationFailed for what is no name."""
         self.registry.add(entry)
         self._endpoints[entry.name] = endpoint
@@ -402,7 +402,7 @@ class Exchange:
 
     # Requests.
 
-    def ask(self, envelope: MessageEnvelope) -> Call[Payload | SymphonyError]:
+    def ask(self, envelope: MessageEnvelope) -> PendingCall[Payload | SymphonyError]:
         """Send a request. An endpoint of this process may have answered when this returns."""
         header = envelope.header
         self.metrics.requests += 1
@@ -414,7 +414,7 @@ class Exchange:
             raise
         return call
 
-    async def outcome(self, call: Call[Payload | SymphonyError], timeout_s: float | None) -> Payload:
+    async def outcome(self, call: PendingCall[Payload | SymphonyError], timeout_s: float | None) -> Payload:
         """Wait for the answer. Raises EndpointLost, RequestTimedOut, EndpointUnknown."""
         if call.outcome is None:
             waiting = asyncio.get_running_loop().create_future()
@@ -459,7 +459,7 @@ class Exchange:
             after_s = max(0.0, due_s - self.clock.monotonic_s())
             self._sweeping = asyncio.get_running_loop().call_later(after_s, self.sweep)
 
-    def _fail(self, call: Call[Payload | SymphonyError], error: SymphonyError) -> None:
+    def _fail(self, call: PendingCall[Payload | SymphonyError], error: SymphonyError) -> None:
         self.metrics.failed += 1
         call.settle(error)
 
@@ -499,7 +499,7 @@ class Exchange:
         entry.received += 1
         entry.deliver(envelope)
 
-    def _chosen(self, envelope: MessageEnvelope, entry: Entry) -> MessageEnvelope:
+    def _chosen(self, envelope: MessageEnvelope, entry: EndpointEntry) -> MessageEnvelope:
         """A request without recipient, addressed to the one that shall serve it."""
         addressed = MessageEnvelope(
             msgspec.structs.replace(envelope.header, recipient=entry.name), envelope.payload

@@ -8,7 +8,7 @@ import msgspec
 
 from symphony.bus import line
 from symphony.bus.core.mailbox import Policy
-from symphony.bus.core.registry import Entry, Pulse
+from symphony.bus.core.registry import EndpointEntry, Pulse
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Subscription
 from symphony.bus.endpoint import Endpoint, open_endpoint
@@ -22,7 +22,7 @@ from symphony.bus.line import (
     INTEREST,
     PUBLISH_WINDOW,
     SUBSCRIBER,
-    Line,
+    PeerLine,
     fields,
     number,
     optional_text,
@@ -54,7 +54,7 @@ class Hub:
 
     def __init__(self, exchange: Exchange, pulse: Pulse) -> None:
         self.exchange, self.pulse = exchange, pulse
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, HubMember] = {}
         self._numbers = count(1)
         self._listener: Listener | None = None
         self._beating: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class Hub:
         """What somebody wants to hear."""
         return list(self.exchange.router.patterns())
 
-    def left(self, member: "Member", error: SymphonyError | None) -> None:
+    def left(self, member: "HubMember", error: SymphonyError | None) -> None:
         """A member is gone: its endpoints are, too."""
         if self._members.pop(member.name, None) is None:
             return
@@ -101,7 +101,7 @@ class Hub:
     def _accept(self, connection: Connection) -> None:
         pid = connection.peer.pid
         name = f"{next(self._numbers)}" if pid is None else f"{next(self._numbers)}, pid {pid}"
-        member = Member(self, connection, name)
+        member = HubMember(self, connection, name)
         self._members[name] = member
         self.exchange.links = len(self._members)
         self.pulse.heard(name, self.exchange.clock.monotonic_s())
@@ -153,7 +153,7 @@ class Remote:
 
     def __init__(
         self,
-        member: "Member",
+        member: "HubMember",
         box: Mailbox,
         number: int,
         window: int,
@@ -183,13 +183,13 @@ class Remote:
                 self.credit -= 1
 
 
-class Member:
+class HubMember:
     """The hub's end of one connection."""
 
     def __init__(self, hub: Hub, connection: Connection, name: str) -> None:
         self.name = name
         self._hub, self._exchange = hub, hub.exchange
-        self.line = Line(connection, self, hub.exchange.stationery(LINK))
+        self.line = PeerLine(connection, self, hub.exchange.stationery(LINK))
         self._remotes: dict[int, Remote] = {}
         self._endpoints: set[str] = set()
         self._owed, self._window = 0, PUBLISH_WINDOW
@@ -330,7 +330,7 @@ class Member:
         if name.startswith(OWN_TOPICS):
             raise ValidationFailed(f"{name!r:.100} is for the bus itself", details={"field": "name"})
         can, does = _abilities(capabilities, "capabilities"), _abilities(serves, "serves")
-        self._exchange.registry.add(Entry(name, self.forward, does, can, self.name))
+        self._exchange.registry.add(EndpointEntry(name, self.forward, does, can, self.name))
         self._endpoints.add(name)
         self._exchange.announce(JOINED, {"name": name, "capabilities": list(can)})
 

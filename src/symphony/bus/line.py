@@ -51,7 +51,7 @@ class LineOwner(Protocol):
     def ended(self, error: SymphonyError | None) -> None: ...
 
 
-class Line:
+class PeerLine:
     """Messages to one peer, in order, without ever waiting; a bounded number waits for it."""
 
     def __init__(self, connection: Connection, owner: LineOwner, stationery: Stationery) -> None:

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from itertools import count
 
 from symphony.bus import line
-from symphony.bus.core.registry import Entry, Pulse
+from symphony.bus.core.registry import EndpointEntry, Pulse
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import Trie, check_topic
 from symphony.bus.errors import RAISED, EndpointBusy, EndpointLost, EndpointTaken
 from symphony.bus.exchange import LINK, Exchange
-from symphony.bus.line import Line, fields, number, text, texts
+from symphony.bus.line import PeerLine, fields, number, text, texts
 from symphony.commons.errors import SymphonyError
 from symphony.ipc.envelope import (
     ErrorPayload,
@@ -35,7 +35,7 @@ class Membership:
 
     def __init__(self, exchange: Exchange, connection: Connection, pulse: Pulse) -> None:
         self._exchange, self._pulse = exchange, pulse
-        self._line = Line(connection, self, exchange.stationery(LINK))
+        self._line = PeerLine(connection, self, exchange.stationery(LINK))
         self._questions: dict[str, asyncio.Future[Payload]] = {}
         self._numbers = count(1)
         self._subscriptions: dict[int, Subscription] = {}
@@ -118,7 +118,7 @@ class Membership:
         except SymphonyError as error:
             self._exchange.refuse(envelope, error)
 
-    async def register(self, entry: Entry) -> None:
+    async def register(self, entry: EndpointEntry) -> None:
         """See `Uplink`."""
         serves: list[Value] = [*entry.serves]
         capabilities: list[Value] = [*entry.capabilities]

@@ -11,7 +11,17 @@ from typing import Final
 
 from symphony.bus.core import patches
 from symphony.bus.core.patches import Patch
-from symphony.bus.core.sync import Message, Primary, Resolve, Secondary, Stamp, Step, Winner, read, written
+from symphony.bus.core.sync import (
+    Message,
+    Primary,
+    Resolve,
+    Secondary,
+    Stamp,
+    SyncStep,
+    Winner,
+    read,
+    written,
+)
 from symphony.bus.endpoint import Endpoint
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.commons.moments import nanoseconds
@@ -126,7 +136,7 @@ class SyncedState:
     def _edit(self, patch: Patch) -> None:
         self._did(self._core.edit(patch, nanoseconds(self._clock.now_s())))
 
-    def _did(self, step: Step) -> None:
+    def _did(self, step: SyncStep) -> None:
         self._wait_s = self._first_s
         self._say(step.send)
         self.conflicts += step.conflict

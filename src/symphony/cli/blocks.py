@@ -19,7 +19,7 @@ _BEFORE_CARET: Final = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class BlockPage:
     """What a block is made for: its width in columns, with colours or not."""
 
     width: int = 80
@@ -27,14 +27,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceText:
     """The text that problems point into. `lines` is empty where there is none to show."""
 
     name: str
     lines: Sequence[str] = field(default_factory=list)
 
     @classmethod
-    def named(cls, path: Path) -> "Source":
+    def named(cls, path: Path) -> "SourceText":
         """A source without its text, named relative to here if it lies below."""
         try:
             name = os.path.relpath(path)
@@ -43,7 +43,7 @@ class Source:
         return cls(str(path) if name.startswith("..") else name)
 
     @classmethod
-    def of(cls, path: Path) -> "Source":
+    def of(cls, path: Path) -> "SourceText":
         """The source in `path`; never raises."""
         from symphony.workflow.documents.compression import unpacked
         from symphony.workflow.documents.tree import SyntaxProblem
@@ -59,7 +59,7 @@ class Source:
 
 
 def problem_block(
-    problem: "Problem", page: Page, *, source: Source | None = None, warning: bool = False
+    problem: "Problem", page: BlockPage, *, source: SourceText | None = None, warning: bool = False
 ) -> str:
     """One problem of a workflow file."""
     where = ""
@@ -79,7 +79,7 @@ def problem_block(
     return "\n".join(lines) + "\n"
 
 
-def report_blocks(report: "ValidationReport", page: Page, *, source: Source | None = None) -> str:
+def report_blocks(report: "ValidationReport", page: BlockPage, *, source: SourceText | None = None) -> str:
     """Every error and warning, in order; after the first 50 only how many more there are."""
     found = [(problem, False) for problem in report.errors] + [(problem, True) for problem in report.warnings]
     blocks = [problem_block(p, page, source=source, warning=warning) for p, warning in found[:_PROBLEMS_MAX]]
@@ -90,7 +90,7 @@ def report_blocks(report: "ValidationReport", page: Page, *, source: Source | No
     return "\n".join(blocks)
 
 
-def warning_lines(report: "ValidationReport", *, source: Source) -> str:
+def warning_lines(report: "ValidationReport", *, source: SourceText) -> str:
     """Warnings on a workflow that is going to run anyway: a line each, and only a few."""
     lines = []
     for problem in report.warnings[:_WARNINGS_MAX]:
@@ -103,7 +103,7 @@ def warning_lines(report: "ValidationReport", *, source: Source) -> str:
 
 
 def error_block(
-    code: str, message: str, page: Page, *, hint: str | None = None, where: str | None = None
+    code: str, message: str, page: BlockPage, *, hint: str | None = None, where: str | None = None
 ) -> str:
     """One error that is no problem of a file."""
     lines = [_headline("error", code, message, page)]
@@ -114,18 +114,18 @@ def error_block(
     return "\n".join(lines) + "\n"
 
 
-def _headline(kind: str, code: str, message: str, page: Page) -> str:
+def _headline(kind: str, code: str, message: str, page: BlockPage) -> str:
     label = f"{kind}[{shown(code)}]" if code else kind
     text = shown(message.strip(), lines=True).replace("\n", "\n    ")
     return f"{paint(label, 'bold', 'yellow' if kind == 'warning' else 'red', on=page.colours)}: {text}"
 
 
-def _advice(hint: str, page: Page) -> str:
+def _advice(hint: str, page: BlockPage) -> str:
     text = shown(hint.strip(), lines=True).replace("\n", "\n        ")
     return f"  {paint('hint:', 'cyan', on=page.colours)} {text}"
 
 
-def _excerpt(line: str, number: int, column: int | None, page: Page) -> list[str]:
+def _excerpt(line: str, number: int, column: int | None, page: BlockPage) -> list[str]:
     """The line under a gutter, cut around the caret where it is longer than the page."""
     gutter = f"{number:>5}"
     room = max(10, page.width - len(gutter) - 4)

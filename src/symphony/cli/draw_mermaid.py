@@ -3,7 +3,7 @@
 from typing import Final
 
 from symphony.cli import output
-from symphony.cli.drawing import Box, Kind, Link, Picture
+from symphony.cli.drawing import Box, DrawnLink, Kind, Picture
 
 _SHAPES: Final[dict[Kind, tuple[str, str]]] = {
     "operator": ("[", "]"),
@@ -40,7 +40,7 @@ def _box(box: Box) -> str:
     return f'{before}"{text}"{after}'
 
 
-def _arrow(link: Link) -> str:
+def _arrow(link: DrawnLink) -> str:
     line = "-->" if link.line == "data" else "-.->"
     return f'{line}|"{_escaped(output.brief(link.label, 40))}"|' if link.label else line
 

@@ -14,7 +14,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from symphony.cli import output
-from symphony.cli.drawing import Box, Kind, Link, Picture
+from symphony.cli.drawing import Box, DrawnLink, Kind, Picture
 
 _SWEEPS: Final = 4
 _BENDS_MAX: Final = 4_000
@@ -33,7 +33,7 @@ Point = tuple[float, float]
 class _Route:
     """A link and the slots it passes: a slot is (column, key)."""
 
-    link: Link
+    link: DrawnLink
     slots: list[tuple[int, str]]
 
 

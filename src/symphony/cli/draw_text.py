@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from symphony.cli import output
-from symphony.cli.drawing import Link, Picture
+from symphony.cli.drawing import DrawnLink, Picture
 
 _SOURCES_MAX = 6
 
@@ -11,7 +11,7 @@ _SOURCES_MAX = 6
 def draw_text(picture: Picture, *, width: int, unicode: bool = True) -> str:
     """The tree, at most `width` columns wide; without `unicode`, in ASCII."""
     branch, last, arrow = ("├─ ", "└─ ", "←") if unicode else ("|- ", "`- ", "<-")
-    incoming: dict[str, list[Link]] = defaultdict(list)
+    incoming: dict[str, list[DrawnLink]] = defaultdict(list)
     for link in picture.links:
         incoming[link.target].append(link)
     total = ", ".join((
@@ -41,7 +41,7 @@ def _fit(text: str, room: int, unicode: bool) -> str:
     return kept + ("…" if unicode else "...")
 
 
-def _sources(links: list[Link]) -> str:
+def _sources(links: list[DrawnLink]) -> str:
     """Where a node's edges come from: data edges by name, others with their branch or condition."""
     words: dict[str, None] = {}
     for link in links:

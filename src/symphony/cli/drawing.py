@@ -37,7 +37,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class DrawnLink:
     """One or several edges between two boxes."""
 
     source: str
@@ -52,7 +52,7 @@ class Picture:
 
     title: str
     levels: Sequence[Sequence[Box]]
-    links: Sequence[Link]
+    links: Sequence[DrawnLink]
     nodes_total: int
     edges_total: int
     levels_total: int
@@ -69,12 +69,12 @@ def picture(
     """The drawing of `workflow`, whose execution levels and edges are given. O(nodes + edges)."""
     all_edges = tuple(edges)
     drawn, place = _boxes(workflow, levels, boxes_max)
-    links: dict[Link, None] = {}
+    links: dict[DrawnLink, None] = {}
     for edge in all_edges:
         source, target = place.get(edge.source), place.get(edge.target)
         if source is not None and target is not None and source != target and len(links) < LINKS_MAX:
             hidden = source != edge.source or target != edge.target
-            links[Link(source, target, edge_line(edge), "" if hidden else edge_label(edge))] = None
+            links[DrawnLink(source, target, edge_line(edge), "" if hidden else edge_label(edge))] = None
     return Picture(
         title=workflow.name, levels=drawn, links=tuple(links),
         nodes_total=len(workflow.nodes), edges_total=len(all_edges), levels_total=len(levels),

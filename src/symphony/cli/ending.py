@@ -42,7 +42,7 @@ def value_text(value: StoredValue, path_of: PathOf) -> str:
     return output.brief(json.dumps(spelling.spelled(value), ensure_ascii=False), VALUE_COLUMNS_MAX)
 
 
-def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.Page) -> str:
+def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.BlockPage) -> str:
     """Status, time and counts of a run, in one line."""
     colour = {RunStatus.SUCCEEDED: "green", RunStatus.FAILED: "red"}.get(run.status, "yellow")
     word = output.paint(str(run.status), "bold", colour, on=page.colours)
@@ -71,7 +71,7 @@ def counts_text(counts: Mapping[NodeStatus, int]) -> str:
     return output.count(sum(counts.values()), "node") + (f" ({', '.join(parts)})" if parts else "")
 
 
-def error_text(run: RunResult, page: blocks.Page) -> str:
+def error_text(run: RunResult, page: blocks.BlockPage) -> str:
     """The block of what failed the run; empty where nothing did."""
     if run.error is None:
         return ""

@@ -12,7 +12,7 @@ from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.workflow.problems import Problem, ValidationReport
 
 
-class Refused(SymphonyError):
+class CommandRefused(SymphonyError):
     """The workflow or what was typed is not acceptable; `report` says all that is wrong."""
 
     code = "workflow-invalid"
@@ -36,9 +36,9 @@ class Manner:
     debug: bool = False
 
 
-def page() -> blocks.Page:
+def page() -> blocks.BlockPage:
     """The page that stderr is."""
-    return blocks.Page(width=output.width(sys.stderr), colours=output.colourful(sys.stderr))
+    return blocks.BlockPage(width=output.width(sys.stderr), colours=output.colourful(sys.stderr))
 
 
 def explain(error: Exception, manner: Manner) -> int:
@@ -60,7 +60,7 @@ def explain(error: Exception, manner: Manner) -> int:
 
 def refuse(report: ValidationReport, manner: Manner, *, path: Path | None = None) -> int:
     """Print what is wrong with a workflow or with what was typed; return the exit status."""
-    source = None if path is None else blocks.Source.of(path)
+    source = None if path is None else blocks.SourceText.of(path)
     output.note(blocks.report_blocks(report, page(), source=source).rstrip())
     if manner.json:
         output.say_json(spelling.report(report))
@@ -70,7 +70,7 @@ def refuse(report: ValidationReport, manner: Manner, *, path: Path | None = None
 def warn(report: ValidationReport, path: Path) -> None:
     """Print the warnings on a workflow that is going to run."""
     if report.warnings:
-        output.note(blocks.warning_lines(report, source=blocks.Source.named(path)).rstrip())
+        output.note(blocks.warning_lines(report, source=blocks.SourceText.named(path)).rstrip())
 
 
 def warn_of_unhidden(names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symphony.cli.failures import Refused
+from symphony.cli.failures import CommandRefused
 
 if TYPE_CHECKING:
     from symphony.app import Symphony
@@ -20,7 +20,7 @@ def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport
 
     workflow, report = check_file(path, catalog)
     if workflow is None or not report.ok:
-        raise Refused(report, path)
+        raise CommandRefused(report, path)
     return workflow, report
 
 
@@ -31,7 +31,7 @@ def prepared(path: Path, opened: "Symphony") -> "PreparedWorkflow":
     try:
         return opened.prepare(path)
     except WorkflowInvalid as error:
-        raise Refused(error.report, path) from None
+        raise CommandRefused(error.report, path) from None
 
 
 def catalog_with(operators: Sequence[Path]) -> "Catalog":

@@ -11,7 +11,7 @@ from symphony.commons.moments import local
 if TYPE_CHECKING:
     from symphony.commons.errors import SymphonyError
     from symphony.ports.artifacts import ArtifactRecord
-    from symphony.ports.insight import Line, Overview
+    from symphony.ports.insight import NodeLine, Overview
     from symphony.ports.runs import RunEvent, RunResult, RunSummary
     from symphony.ports.values import StoredValue
     from symphony.workflow.catalog import ModelInfo, OperatorInfo, Port
@@ -78,12 +78,12 @@ def lines_text(overview: "Overview") -> str:
     return text + (f"… and {more:,} more: --json shows them all\n" if more > 0 else "")
 
 
-def _counted(line: "Line") -> str:
+def _counted(line: "NodeLine") -> str:
     number = sum(line.statuses.values())
     return f"{line.name} x{number:,}" if number > 1 else line.name
 
 
-def _about(line: "Line") -> str:
+def _about(line: "NodeLine") -> str:
     parts = []
     if len(line.statuses) > 1:
         parts.append(", ".join(f"{number:,} {status}" for status, number in sorted(line.statuses.items())))

@@ -11,7 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from symphony.cli import output
-from symphony.cli.watching import COUNTED, Progress, line_of
+from symphony.cli.watching import COUNTED, ProgressView, line_of
 from symphony.ports.runs import NodeStatus, RunEvent
 
 ROWS_MAX: Final = 16
@@ -46,7 +46,7 @@ class Board:
         self._failed = 0
         self._latest: Sequence[RunEvent] = ()
 
-    def see(self, progress: Progress) -> bool:
+    def see(self, progress: ProgressView) -> bool:
         """Take the present state. Has anything changed but the time that things take?"""
         before = self._state()
         self.counts, self.slowest, self.saying = progress.counts, progress.slowest, progress.saying

@@ -10,7 +10,7 @@ from symphony.ports.runs import RunStatus
 
 if TYPE_CHECKING:
     from symphony.app import Symphony
-    from symphony.cli.running import Outcome
+    from symphony.cli.running import RunOutcome
 
 _ROWS_MAX = 12
 
@@ -26,7 +26,7 @@ class Report:
     resumable: bool = True
     chart: bool = False
 
-    def after(self, symphony: "Symphony", outcome: "Outcome") -> None:
+    def after(self, symphony: "Symphony", outcome: "RunOutcome") -> None:
         """Results to stdout; what happened and how to go on to stderr."""
         run, page = outcome.result, failures.page()
         if self.as_json:

@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Final, Self, TypeVar
 
 from symphony.cli import exits, failures, output
-from symphony.cli.watching import Handle, Lines, Silence, View
+from symphony.cli.watching import Handle, LineView, Silence, View
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import (
     adopt_orphans,
@@ -46,7 +46,7 @@ _KILLING: Final = ("SIGQUIT",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class RunOutcome:
     """How a run ended here. `stopped_by` is the signal that this process got, if any."""
 
     result: RunResult = field(repr=False)  # asyncio spells what its main task gave, twice
@@ -72,7 +72,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def drive(work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+def drive(work: Callable[[], Awaitable[RunOutcome]]) -> RunOutcome:
     """Run `work` on a loop of our own.
 
     Raises SymphonyError `operator-failed` if code of others ended the loop under the run.
@@ -88,7 +88,7 @@ def drive(work: Callable[[], Awaitable[Outcome]]) -> Outcome:
         ) from error
 
 
-async def _awaited(work: Callable[[], Awaitable[Outcome]]) -> Outcome:
+async def _awaited(work: Callable[[], Awaitable[RunOutcome]]) -> RunOutcome:
     return await work()
 
 
@@ -96,10 +96,10 @@ async def conduct(
     opening: AbstractAsyncContextManager[S],
     begin: Callable[[S], Awaitable[Handle]],
     view: View,
-    after: Callable[[S, Outcome], None],
+    after: Callable[[S, RunOutcome], None],
     *,
     chart: bool = False,
-) -> Outcome:
+) -> RunOutcome:
     """Open, begin, watch to the end; `after` prints while what was opened is still open.
 
     `chart`: the outcome tells how the run went. No process that was begun meanwhile
@@ -116,7 +116,9 @@ async def conduct(
                 result = await _watched(handle, view)
             elapsed_s = time.monotonic() - began_s
             seen = handle.overview() if chart else None
-            outcome = Outcome(result=result, elapsed_s=elapsed_s, stopped_by=signals.received, overview=seen)
+            outcome = RunOutcome(
+                result=result, elapsed_s=elapsed_s, stopped_by=signals.received, overview=seen
+            )
             after(opened, outcome)
             output.flush()  # what comes now may be cut short by a signal
     return outcome
@@ -159,7 +161,7 @@ def view_for(title: str, *, quiet: bool) -> View:
         return Silence()
     if output.is_terminal(sys.stderr) and os.environ.get("TERM", "") not in ("", "dumb"):
         return Tree(title)
-    return Lines()
+    return LineView()
 
 
 class Tree:

@@ -80,13 +80,13 @@ def rerun(
     Nothing whose result is taken over runs again, commands neither. The workflow is the one that the
     old run recorded, and so are the inputs that you do not give. Ends as `symphony run` does.
     """
-    from symphony.cli import envfile, given, opening
+    from symphony.cli import envfile, opening, typed_inputs
     from symphony.workflow import loads
 
     opened, environment = opening.opened(), envfile.environment(env_file)
     run_id = opened.runs.find(run)
     workflow = loads(opened.runs.meta(run_id).workflow, "json")
-    values = given.changed_inputs(workflow, inputs)
+    values = typed_inputs.changed_inputs(workflow, inputs)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
         return await symphony.rerun(run_id, first=first, inputs=values, environment=environment)

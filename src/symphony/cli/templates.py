@@ -10,10 +10,10 @@ import click
 
 from symphony.app import spelling
 from symphony.cli import failures, output
-from symphony.cli.failures import BadUsage, Refused
-from symphony.cli.given import pair
+from symphony.cli.failures import BadUsage, CommandRefused
+from symphony.cli.typed_inputs import pair
 from symphony.commons.filesystem import write_atomic
-from symphony.kit.template_library import SUFFIXES, Entry, all_templates, find_template, folders
+from symphony.kit.template_library import SUFFIXES, LibraryEntry, all_templates, find_template, folders
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.templates import Parameter, Template, example_of, wanted
 
@@ -33,14 +33,14 @@ class Made:
     report: ValidationReport
 
 
-def known() -> list[Entry]:
+def known() -> list[LibraryEntry]:
     """Every template."""
     from symphony.app import find_home
 
     return all_templates(folders(find_home(), Path.cwd()))
 
 
-def find(name: str) -> Entry:
+def find(name: str) -> LibraryEntry:
     """One template. Raises as `find_template` does."""
     from symphony.app import find_home
 
@@ -51,7 +51,7 @@ def find(name: str) -> Entry:
     return entry
 
 
-def matches(entry: Entry, words: Sequence[str]) -> bool:
+def matches(entry: LibraryEntry, words: Sequence[str]) -> bool:
     """Does it speak of all `words`?"""
     texts = [entry.name]
     if entry.template is not None:
@@ -65,7 +65,7 @@ def matches(entry: Entry, words: Sequence[str]) -> bool:
 # ---- telling ------------------------------------------------------------------------------
 
 
-def say_list(entries: Sequence[Entry], *, as_json: bool) -> None:
+def say_list(entries: Sequence[LibraryEntry], *, as_json: bool) -> None:
     """Print one line for each."""
     if as_json:
         output.say_json([_summary(entry) for entry in entries])
@@ -74,18 +74,18 @@ def say_list(entries: Sequence[Entry], *, as_json: bool) -> None:
     output.say(output.table(rows, ("TEMPLATE", "FROM", "")) if rows else "none found\n")
 
 
-def _from(entry: Entry) -> str:
+def _from(entry: LibraryEntry) -> str:
     return f"{entry.origin}, in place of symphony's" if entry.shadows else entry.origin
 
 
-def _about(entry: Entry) -> str:
+def _about(entry: LibraryEntry) -> str:
     if entry.template is None:
         first = entry.problems[0]
         return f"cannot be used: {first.place}: {first.message}"
     return entry.template.workflow.description or entry.template.workflow.name
 
 
-def _summary(entry: Entry) -> dict[str, spelling.JSON]:
+def _summary(entry: LibraryEntry) -> dict[str, spelling.JSON]:
     about: dict[str, spelling.JSON] = {
         "name": entry.name, "from": entry.origin, "shadows": entry.shadows,
         "path": str(entry.path.absolute()),
@@ -100,7 +100,7 @@ def _summary(entry: Entry) -> dict[str, spelling.JSON]:
     return about
 
 
-def document(entry: Entry) -> dict[str, spelling.JSON]:
+def document(entry: LibraryEntry) -> dict[str, spelling.JSON]:
     """All about one template as JSON."""
     assert entry.template is not None
     parameters: list[spelling.JSON] = [_parameter_document(one) for one in entry.template.ordered]
@@ -123,7 +123,7 @@ def _parameter_document(one: Parameter) -> dict[str, spelling.JSON]:
     return about
 
 
-def text(entry: Entry) -> str:
+def text(entry: LibraryEntry) -> str:
     """All about one template."""
     assert entry.template is not None
     workflow = entry.template.workflow
@@ -191,7 +191,9 @@ def _unknown_ending(path: Path) -> "UnknownFormat":
     )
 
 
-def make(entry: Entry, params: Sequence[str], target: Path | None, catalog: "Catalog", *, ask: bool) -> Made:
+def make(
+    entry: LibraryEntry, params: Sequence[str], target: Path | None, catalog: "Catalog", *, ask: bool
+) -> Made:
     """The workflow. Raises Refused with everything that is wrong with the parameters."""
     from symphony.workflow.documents import format_named, format_of
     from symphony.workflow.templates.making import made_workflow
@@ -204,11 +206,11 @@ def make(entry: Entry, params: Sequence[str], target: Path | None, catalog: "Cat
     if problems and all(one.code == "missing-input" for one in problems) and ask and _at_a_terminal():
         problems, values = [], values | _asked(template, values)
     if problems:
-        raise Refused(ValidationReport(errors=tuple(problems)))
+        raise CommandRefused(ValidationReport(errors=tuple(problems)))
     kind = format_named("yaml") if target is None else format_of(target)
     body, reading, report = made_workflow(template, values, catalog, kind, name=entry.name)
     if reading.workflow is None or not report.ok:
-        raise Refused(report)
+        raise CommandRefused(report)
     return Made(body, reading.workflow, report)
 
 
@@ -246,7 +248,7 @@ def write(made: Made, target: Path, *, force: bool) -> None:
     failures.warn(made.report, target)
 
 
-def say_written(entry: Entry, target: Path, *, as_json: bool) -> None:
+def say_written(entry: LibraryEntry, target: Path, *, as_json: bool) -> None:
     """Tell where it is and what to do next."""
     if as_json:
         output.say_json({"template": entry.name, "path": str(target.absolute())})

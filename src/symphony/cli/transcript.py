@@ -18,7 +18,7 @@ def stream_named(name: str | None) -> "Stream | None":
 
 
 @dataclass(slots=True)
-class Writer:
+class TranscriptWriter:
     """Makes text of log lines. `named`: each after its node's name; `safe`: escaped for a terminal.
 
     Pieces of what a model says follow each other on one line until somebody else has the word.

@@ -21,7 +21,7 @@ COUNTED: Final = (
 """The order in which counts are shown."""
 
 
-class Progress(Protocol):
+class ProgressView(Protocol):
     """How far a run is."""
 
     @property
@@ -65,7 +65,7 @@ class Handle(Protocol):
     def notable(self, after: int = 0) -> AsyncIterator[RunEvent]: ...
     async def ended(self) -> None: ...
     def overview(self) -> Overview: ...
-    def progress(self) -> Progress: ...
+    def progress(self) -> ProgressView: ...
     async def result(self) -> RunResult: ...
     def cancel(self) -> None: ...
 
@@ -93,7 +93,7 @@ class Silence:
         output.note(text)
 
 
-class Lines:
+class LineView:
     """One line for each thing that happens, and only summaries once there are many."""
 
     def __init__(self, write: Callable[[str], None] = output.note) -> None:
@@ -157,7 +157,7 @@ def counts_text(counts: Mapping[NodeStatus, int]) -> str:
     return ", ".join(parts) or "no nodes"
 
 
-def progress_line(progress: Progress) -> str:
+def progress_line(progress: ProgressView) -> str:
     """Counts and the node that has been running longest."""
     text = counts_text(progress.counts)
     if progress.slowest:

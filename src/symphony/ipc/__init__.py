@@ -3,7 +3,7 @@
 `transports` carries them, `jsonrpc` speaks with editors and language servers.
 """
 
-from symphony.ipc.codecs import CODECS, Codec
+from symphony.ipc.codecs import CODECS, EnvelopeCodec
 from symphony.ipc.envelope import (
     EndpointId,
     ErrorPayload,
@@ -19,8 +19,8 @@ from symphony.ipc.stationery import Stationery
 
 __all__ = [
     "CODECS",
-    "Codec",
     "EndpointId",
+    "EnvelopeCodec",
     "ErrorPayload",
     "EventPayload",
     "MessageEnvelope",

@@ -7,7 +7,7 @@ of their keys. Loaded when first used: compiling takes milliseconds.
 
 import msgspec
 
-from symphony.commons.bincode import U64, Codec, Finite, Nanoseconds, Plain, UuidText
+from symphony.commons.bincode import U64, Finite, Nanoseconds, Plain, TypeCodec, UuidText
 from symphony.commons.errors import SerializationFailed
 from symphony.commons.integers import INTEGER_MAX
 from symphony.ipc.envelope import (
@@ -59,7 +59,7 @@ class _Envelope(msgspec.Struct):
     payload: _Request | _Response | _Event | _Error
 
 
-_codec: Codec[MessageEnvelope] = Codec(
+_codec: TypeCodec[MessageEnvelope] = TypeCodec(
     _Envelope,
     depth_max=DEPTH_MAX,
     stands_for={

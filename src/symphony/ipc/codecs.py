@@ -33,7 +33,7 @@ Body: TypeAlias = bytes | bytearray | memoryview
 """Encoded bytes as they come from a connection."""
 
 
-class Codec(Protocol):
+class EnvelopeCodec(Protocol):
     """One way to write envelopes. Stateless: one object serves all connections."""
 
     @property
@@ -220,7 +220,7 @@ def _broken(error: Exception) -> SerializationFailed:
     return SerializationFailed(f"a message is broken: {error}")
 
 
-CODECS: Final[dict[str, Codec]] = {
+CODECS: Final[dict[str, EnvelopeCodec]] = {
     codec.name: codec for codec in (MessagePackCodec(), JsonCodec(), BincodeCodec())
 }
 """Every codec of this version by its name, the preferred first."""

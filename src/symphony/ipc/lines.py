@@ -6,7 +6,7 @@ from collections.abc import Callable
 _PENDING_CHARS_MAX = 64 * 1024
 
 
-class Lines:
+class LineSplitter:
     """Hands what it is fed on to `take` as whole lines, one or more at a time; very long ones in pieces.
 
     Bytes that are not UTF-8 become U+FFFD. The end of the last line is not handed on.

@@ -1,7 +1,7 @@
 """What a model's process and its supervisor say to each other: MessagePack in frames. No I/O.
 
-The child speaks first: `Ready`, or `Refused` when it cannot load its model. Then each `Invoke`
-gets exactly one `Answer` or `Failure` with its id, a cancelled one too.
+The child speaks first: `ModelReady`, or `ModelRefused` when it cannot load its model. Then each `Invoke`
+gets exactly one `CallOutputs` or `CallFailure` with its id, a cancelled one too.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from symphony.ipc.values import check
 from symphony.ports.values import Value
 
 CANCELLED = "cancelled"
-"""Code of the `Failure` that answers a cancelled call."""
+"""Code of the `CallFailure` that answers a cancelled call."""
 
 
 class Invoke(msgspec.Struct, frozen=True, tag="invoke"):
@@ -32,27 +32,27 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     id: int
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
+class ModelReady(msgspec.Struct, frozen=True, tag="ready"):
     """The model is loaded."""
 
     pid: int
 
 
-class Refused(msgspec.Struct, frozen=True, tag="refused"):
+class ModelRefused(msgspec.Struct, frozen=True, tag="refused"):
     """The model cannot be loaded, and trying again will not help; the child ends."""
 
     message: str
     hint: str | None = None
 
 
-class Answer(msgspec.Struct, frozen=True, tag="answer"):
+class CallOutputs(msgspec.Struct, frozen=True, tag="answer"):
     """The output ports of call `id`."""
 
     id: int
     outputs: msgspec.Raw
 
 
-class Failure(msgspec.Struct, frozen=True, tag="failure"):
+class CallFailure(msgspec.Struct, frozen=True, tag="failure"):
     """Call `id` failed; the child goes on."""
 
     id: int
@@ -62,7 +62,7 @@ class Failure(msgspec.Struct, frozen=True, tag="failure"):
 
 
 ToChild: TypeAlias = Invoke | Cancel
-FromChild: TypeAlias = Ready | Refused | Answer | Failure
+FromChild: TypeAlias = ModelReady | ModelRefused | CallOutputs | CallFailure
 
 _BROKEN = (ValueError, RecursionError)
 """What msgspec raises for bytes that are not what they should be."""

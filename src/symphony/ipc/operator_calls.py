@@ -1,7 +1,7 @@
 """What a worker's process and its supervisor say to each other: MessagePack. No I/O.
 
-The supervisor begins with `Setup`, which the worker answers with `Ready`. Then each `Load` gets
-`Loaded` or a `Failed`, and each `Call` one `Done` or `Failed` with its id, in the order in which they
+The supervisor begins with `Setup`, which the worker answers with `WorkerReady`. Then each `Load` gets
+`Loaded` or a `Failed`, and each `OperatorCall` one `Done` or `Failed` with its id, in the order in which they
 were sent. `Recall` takes those back that have not begun, which `Recalled` counts: they are the last
 that were sent. After an answer that is not `alone` the worker begins nothing more.
 """
@@ -48,7 +48,7 @@ class Load(msgspec.Struct, frozen=True, tag="load"):
     source: bytes | None = None
 
 
-class Call(msgspec.Struct, frozen=True, tag="call", kw_only=True):
+class OperatorCall(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     """Run an operator of an origin that is loaded. `id` ascends.
 
     `fingerprint` is that of the code which the supervisor knows under the operator's name. From
@@ -83,7 +83,7 @@ class Recall(msgspec.Struct, frozen=True, tag="recall"):
     """Begin none of the calls that wait: they are for others."""
 
 
-class Ready(msgspec.Struct, frozen=True, tag="ready"):
+class WorkerReady(msgspec.Struct, frozen=True, tag="ready"):
     """The worker takes calls."""
 
 
@@ -117,8 +117,8 @@ class Recalled(msgspec.Struct, frozen=True, tag="recalled"):
     count: int
 
 
-ToWorker: TypeAlias = Setup | Load | Call | Stop | Recall
-FromWorker: TypeAlias = Ready | Loaded | Done | Failed | Recalled
+ToWorker: TypeAlias = Setup | Load | OperatorCall | Stop | Recall
+FromWorker: TypeAlias = WorkerReady | Loaded | Done | Failed | Recalled
 
 _encoder = msgspec.msgpack.Encoder()
 _to_worker: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)

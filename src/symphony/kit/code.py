@@ -40,7 +40,7 @@ class Symbol(BareSymbol):
     source: str
 
 
-class Problem(TypedDict):
+class Unreadable(TypedDict):
     """Why a file could not be read as source code."""
 
     file: str
@@ -52,7 +52,7 @@ class Symbols(TypedDict):
     """What `code.symbols` returns."""
 
     symbols: list[Symbol]
-    problems: list[Problem]
+    problems: list[Unreadable]
     lines: int
     documented: bool
 
@@ -102,7 +102,7 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
 class Unparsed:
     """A file that is no source code, and how many lines it has."""
 
-    problem: Problem
+    problem: Unreadable
     lines: int
 
 
@@ -114,9 +114,9 @@ def parsed(file: Path, name: str, *, shapes: bool = False) -> "Module | Unparsed
         return read_source(read_bounded(file, SOURCE_BYTES_MAX), shapes=shapes)
     except FileTooLarge:
         message = f"the file has more than {SOURCE_BYTES_MAX // (1024 * 1024)} MiB"
-        return Unparsed(Problem(file=name, line=None, message=message), 0)
+        return Unparsed(Unreadable(file=name, line=None, message=message), 0)
     except SourceProblem as problem:
-        return Unparsed(Problem(file=name, line=problem.line, message=problem.message), problem.lines)
+        return Unparsed(Unreadable(file=name, line=problem.line, message=problem.message), problem.lines)
 
 
 def bare_symbol(one: "Defined", file: str) -> BareSymbol:

@@ -9,7 +9,7 @@ from symphony.commons.cutting import beginning, ending
 from symphony.commons.environment import inherited, variable_of
 from symphony.commons.lines import lines_of
 from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE, present_marks
-from symphony.ipc.lines import Lines
+from symphony.ipc.lines import LineSplitter
 from symphony.ipc.values import spelled
 from symphony.kit.errors import CommandFailed, CommandNotStarted
 from symphony.kit.processes import OnBytes, run_process
@@ -86,7 +86,7 @@ def _marks(context: Context) -> dict[str, str]:
 
 def lines_to(log: LogSink, stream: Literal["stdout", "stderr"]) -> OnBytes:
     """Hands bytes on to `log` as whole lines, one or more at a time; very long ones in pieces."""
-    return Lines(lambda text: log(text, stream)).feed
+    return LineSplitter(lambda text: log(text, stream)).feed
 
 
 def _text(name: str, value: Value) -> str:

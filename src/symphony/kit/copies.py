@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from symphony.kit.python_source import Module
 
 
-class Item(TypedDict):
+class CodeItem(TypedDict):
     """One function, method or class; lines count from 1."""
 
     file: str
@@ -27,7 +27,7 @@ class Item(TypedDict):
 class Shapes(TypedDict):
     """What `code.shapes` returns: one text per item."""
 
-    items: list[Item]
+    items: list[CodeItem]
     texts: list[str]
 
 
@@ -70,7 +70,7 @@ def shapes_in(module: "Module", file: str, min_lines: int) -> Shapes:
     kept = [one for one in outer if one.shape.count("\n") + 1 >= min_lines]
     return Shapes(
         items=[
-            Item(
+            CodeItem(
                 file=file,
                 name=one.qualified_name,
                 kind=one.kind,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Final, TextIO, TypeAlias
 
-from symphony.kit.csv_text import COLUMNS_MAX, LINE_CHARS_MAX, Reading, Source
+from symphony.kit.csv_text import COLUMNS_MAX, LINE_CHARS_MAX, CsvReader, CsvSource
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -22,8 +22,8 @@ BLOCK_ROWS: Final = 4_096
 _BLOCK_CHARS: Final = 256 * 1024
 
 
-class Unusual(Exception):
-    """The table needs `Reading`, which goes through it from its start and says what is wrong."""
+class UnusualTable(Exception):
+    """The table needs `CsvReader`, which goes through it from its start and says what is wrong."""
 
 
 Block: TypeAlias = tuple[int | None, list[list[str]]]
@@ -41,13 +41,13 @@ class PlainTable:
 
 @contextmanager
 def plain(
-    source: Source, *, delimiter: str | None, header: bool, encoding: str, rows: int = BLOCK_ROWS
+    source: CsvSource, *, delimiter: str | None, header: bool, encoding: str, rows: int = BLOCK_ROWS
 ) -> Iterator[PlainTable]:
     """The table in blocks of at most so many `rows`, none of them empty.
 
-    Raises Unusual, also from within, and for the beginning of the file what `Reading` raises.
+    Raises Unusual, also from within, and for the beginning of the file what `CsvReader` raises.
     """
-    reading = Reading(source, delimiter=delimiter, header=header, encoding=encoding)
+    reading = CsvReader(source, delimiter=delimiter, header=header, encoding=encoding)
     with reading.opened() as stream:
         sample, found = reading.begun(stream)
         # The empty line makes an empty record, unless the file ends within quotes.
@@ -55,10 +55,10 @@ def plain(
         try:
             first = next(filter(None, reader), None)
         except csv.Error as error:
-            raise Unusual from error
+            raise UnusualTable from error
         columns = [] if first is None else reading.names(first)
         if len(columns) > COLUMNS_MAX:
-            raise Unusual
+            raise UnusualTable
         yield PlainTable(found, columns, _blocks(reader, first or [], header, rows))
 
 
@@ -69,17 +69,17 @@ def _texts(sample: str, stream: TextIO) -> Iterator[io.StringIO]:
         try:
             more = stream.read(_BLOCK_CHARS)
         except UnicodeError as error:
-            raise Unusual from error
+            raise UnusualTable from error
         if not more:
             yield io.StringIO(rest, newline="")
             return
         # Only the line that `rest` begins can be too long: the others are shorter than a block.
         if "\0" in more or len(rest) + more.find("\n") + 1 >= LINE_CHARS_MAX:
-            raise Unusual
+            raise UnusualTable
         text = rest + more
         end = text.rfind("\n") + 1
         if not end and len(text) >= LINE_CHARS_MAX:
-            raise Unusual
+            raise UnusualTable
         rest = text[end:]
         if end:
             yield io.StringIO(text[:end], newline="")
@@ -93,7 +93,7 @@ def _blocks(reader: "Reader", first: list[str], header: bool, rows: int) -> Iter
         try:
             block = begun + list(islice(reader, rows - len(begun)))
         except csv.Error as error:
-            raise Unusual from error
+            raise UnusualTable from error
         if not block:
             break
         at = line if reader.line_num + 1 - line == len(block) else None
@@ -104,8 +104,8 @@ def _blocks(reader: "Reader", first: list[str], header: bool, rows: int) -> Iter
                 at = None
             block = [record for record in block if record]
         if not sizes <= {0, wanted}:
-            raise Unusual
+            raise UnusualTable
         if block:
             yield at, block
     if last:
-        raise Unusual
+        raise UnusualTable

@@ -40,14 +40,14 @@ Row: TypeAlias = tuple[int, list[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CsvSource:
     """Where CSV comes from: `name` is what messages call it, `open` gives its bytes from the start."""
 
     name: str
     open: Callable[[], BinaryIO]
 
     @classmethod
-    def of(cls, path: Path | None, text: str | None, data: bytes | None) -> "Source":
+    def of(cls, path: Path | None, text: str | None, data: bytes | None) -> "CsvSource":
         """The one that is given. Raises InputRefused unless it is exactly one, and a regular file."""
         if [path is None, text is None, data is None].count(False) != 1:
             raise InputRefused("give exactly one of path, text and data", hint="leave the others out")
@@ -64,7 +64,7 @@ class Source:
 class Table:
     """The records of a source, read once, one at a time."""
 
-    source: Source
+    source: CsvSource
     encoding: str
     delimiter: str
     header: bool
@@ -72,14 +72,14 @@ class Table:
     rows: Iterator[Row]
 
 
-class Reading(AbstractContextManager[Table]):
+class CsvReader(AbstractContextManager[Table]):
     """Opens a source: `with Reading(source) as table`. `delimiter` None: found from the beginning.
 
     Raises InputRefused, naming file and line, for what is no CSV text; IoFailed.
     """
 
     def __init__(
-        self, source: Source, *, delimiter: str | None = None, header: bool = True, encoding: str = "utf-8"
+        self, source: CsvSource, *, delimiter: str | None = None, header: bool = True, encoding: str = "utf-8"
     ) -> None:
         self._source, self._delimiter, self._header = source, delimiter, header
         self._encoding = encoding_named(encoding)
@@ -301,7 +301,7 @@ def _after(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
     yield from rows
 
 
-class Writer:
+class CsvWriter:
     """Writes records as CSV to a text stream; lines end with a line feed.
 
     `guard`: an apostrophe comes before each text that a spreadsheet would take for a formula. Not

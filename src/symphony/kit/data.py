@@ -14,7 +14,7 @@ from symphony.sdk.bounds import extent
 from symphony.workflow.types import ANY, INTEGER, PortType
 
 if TYPE_CHECKING:
-    from symphony.workflow.expressions import Read, Template
+    from symphony.workflow.expressions import Read, ValueTemplate
 
 RANGE_MAX = 100_000
 _CHECK_EVERY = 256
@@ -186,7 +186,7 @@ def _compiled(name: str, text: str, context: Context) -> Callable[[Value, int, V
     return evaluate
 
 
-def _template(text: str) -> "Template":
+def _template(text: str) -> "ValueTemplate":
     from symphony.workflow.expressions import BadExpression, Compiler
 
     types: dict[str, PortType] = {"item": ANY, "index": INTEGER, "value": ANY}

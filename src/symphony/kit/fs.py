@@ -22,26 +22,26 @@ TEXT_BYTES_MAX = 16 * 1024 * 1024
 _PASSED_OVER = frozenset({"node_modules", "__pycache__", "site-packages"})
 
 
-class Item(TypedDict):
+class FileItem(TypedDict):
     """One file: its absolute path, and its name relative to the root with `/`."""
 
     path: str
     name: str
 
 
-class Problem(TypedDict):
+class Unlistable(TypedDict):
     """What could not be listed, and why."""
 
     name: str
     message: str
 
 
-class Found(TypedDict):
+class GlobResult(TypedDict):
     """What `fs.glob` found."""
 
     paths: list[Path]
-    items: list[Item]
-    problems: list[Problem]
+    items: list[FileItem]
+    problems: list[Unlistable]
 
 
 class Written(TypedDict):
@@ -60,7 +60,7 @@ def glob(
     exclude: list[str] = [],  # noqa: B006
     everything: bool = False,
     gitignore: bool = False,
-) -> Found:
+) -> GlobResult:
     """List the regular files below a folder that match, sorted by name.
 
     Hidden names, node_modules, __pycache__, site-packages and virtual environments are passed
@@ -96,9 +96,9 @@ def glob(
                 f"more than {FILES_MAX} files match below {base}", hint="narrow the patterns"
             )
     names.sort()
-    return Found(
+    return GlobResult(
         paths=[base / name for name in names],
-        items=[Item(path=os.path.join(walk.base, name), name=name) for name in names],  # noqa: PTH118
+        items=[FileItem(path=os.path.join(walk.base, name), name=name) for name in names],  # noqa: PTH118
         problems=sorted(walk.problems, key=lambda problem: problem["name"]),
     )
 
@@ -210,7 +210,7 @@ class _Walk:
     base: str
     real: str
     everything: bool
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Unlistable] = field(default_factory=list)
 
     def files(self, start: str = "") -> Iterator[str]:
         """The files below the folder `start`, but for those that are passed over."""
@@ -283,4 +283,4 @@ class _Walk:
 
     def _report(self, name: str, message: str) -> None:
         shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        self.problems.append(Problem(name=shown, message=message))
+        self.problems.append(Unlistable(name=shown, message=message))

@@ -57,7 +57,7 @@ class Churn(TypedDict):
     last_change: str | None
 
 
-class Tag(TypedDict):
+class GitTag(TypedDict):
     """One tag; `id` is the commit, `at` when the tag was made, ISO 8601 in UTC."""
 
     name: str
@@ -68,7 +68,7 @@ class Tag(TypedDict):
 class Tags(TypedDict):
     """What `git.tags` returns."""
 
-    tags: list[Tag]
+    tags: list[GitTag]
     latest: str | None
 
 
@@ -218,7 +218,7 @@ async def tags(context: Context, path: Path = Path(), revision: str = "HEAD", li
         found = (await git.ask("rev-parse", *whole)).split() if whole else []
     commits = {own: commit.decode() for own, commit in zip(inner, found, strict=False)}
     tags = [
-        Tag(name=name, id=commits.get(own) or once or own, at=repository.moment(at))
+        GitTag(name=name, id=commits.get(own) or once or own, at=repository.moment(at))
         for name, own, once, _, at in rows
     ]
     return Tags(tags=tags, latest=tags[0]["name"] if tags else None)

@@ -31,7 +31,7 @@ class HostRefused(SymphonyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class HostRule:
     """One pattern. `below`: hosts below `host`, not `host` itself."""
 
     host: str = ""
@@ -56,7 +56,7 @@ class Rule:
 class Allowed:
     """The list, ready to be asked."""
 
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[HostRule, ...] = ()
 
     @classmethod
     def of(cls, patterns: Sequence[str]) -> "Allowed":
@@ -114,11 +114,11 @@ def address_of(host: str) -> Address | None:
         return None
 
 
-def _rule(pattern: str) -> Rule:
+def _rule(pattern: str) -> HostRule:
     text = pattern.strip()
     if "/" in text:
         try:
-            return Rule(network=ipaddress.ip_network(text))
+            return HostRule(network=ipaddress.ip_network(text))
         except ValueError as error:
             raise ValueError(f"{beginning(pattern, 80)!r}: {error}") from None
     if text.count(":") > 1 and not text.startswith("["):
@@ -131,7 +131,7 @@ def _rule(pattern: str) -> Rule:
         )
     address = address_of(match["host"])
     if address is not None:
-        return Rule(host=str(address), port=port)
+        return HostRule(host=str(address), port=port)
     below = match["host"].startswith("*.")
     host = host_name(match["host"].removeprefix("*."))
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
@@ -141,4 +141,4 @@ def _rule(pattern: str) -> Rule:
         )
     if below and "." not in host and host != "localhost":
         raise ValueError(f"{beginning(pattern, 80)!r} would allow a whole top-level domain")
-    return Rule(host=host, below=below, port=port)
+    return HostRule(host=host, below=below, port=port)

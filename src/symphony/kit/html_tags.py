@@ -24,7 +24,7 @@ _TEXTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
+class StartTag:
     """The start of an element; names are in lower case, and of an attribute the first counts."""
 
     name: str
@@ -32,7 +32,7 @@ class Tag:
     attributes: Mapping[str, str]
 
 
-def start_tags(text: str) -> Iterator[Tag]:
+def start_tags(text: str) -> Iterator[StartTag]:
     """The start tags of a page, in order, with their lines from 1. `text` has `\\n` at the end of lines."""
     at, counted, line = 0, 0, 1
     while (at := text.find("<", at)) >= 0:
@@ -53,7 +53,7 @@ def start_tags(text: str) -> Iterator[Tag]:
         if behind is None:
             return
         line, counted = line + text.count("\n", counted, at), at
-        tag = Tag(name[0].lower(), line, attributes)
+        tag = StartTag(name[0].lower(), line, attributes)
         yield tag
         at = behind
         if tag.name in _TEXTS:

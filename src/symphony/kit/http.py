@@ -47,7 +47,7 @@ _KEPT_ELSEWHERE: Final = frozenset({"accept", "accept-language", "content-type",
 _EXCERPT: Final = 300
 
 
-class Answer(TypedDict):
+class HttpResponse(TypedDict):
     """What a server answered."""
 
     status: int
@@ -69,7 +69,7 @@ async def get(
     redirects: int = 5,
     max_bytes: int = BYTES_MAX,
     fail: bool = True,
-) -> Answer:
+) -> HttpResponse:
     """Get something over HTTP from a host that is allowed.
 
     Hosts are allowed by `[http] allow` in the configuration and by `--allow-host`; all others are
@@ -94,8 +94,8 @@ async def get(
         data: the body if it is not; null otherwise
         json: what the body holds if it says that it is JSON, and is; null otherwise
     """
-    request = Asked("GET", url, dict(headers), query, None, None)
-    return await _answer(request, context, Limits(seconds, retries, redirects, max_bytes, fail))
+    request = HttpRequest("GET", url, dict(headers), query, None, None)
+    return await _answer(request, context, HttpLimits(seconds, retries, redirects, max_bytes, fail))
 
 
 @operator("http.request", version="1.0.0")
@@ -114,7 +114,7 @@ async def request(
     redirects: int = 5,
     max_bytes: int = BYTES_MAX,
     fail: bool = True,
-) -> Answer:
+) -> HttpResponse:
     """Send something over HTTP to a host that is allowed; see http.get for what is allowed.
 
     It may change the world: after a crash in the middle the node waits for somebody's decision, unless
@@ -145,12 +145,12 @@ async def request(
         json: what the body holds if it says that it is JSON, and is; null otherwise
     """
     body, content_type = await asyncio.to_thread(_body, json, text, data, form)
-    asked = Asked(method, url, dict(headers), query, body, content_type)
-    return await _answer(asked, context, Limits(seconds, retries, redirects, max_bytes, fail))
+    asked = HttpRequest(method, url, dict(headers), query, body, content_type)
+    return await _answer(asked, context, HttpLimits(seconds, retries, redirects, max_bytes, fail))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HttpRequest:
     """One request as it was asked for."""
 
     method: str
@@ -162,7 +162,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class HttpLimits:
     """What a request may take."""
 
     seconds: float
@@ -222,7 +222,7 @@ def _pairs(name: str, given: Mapping[str, Value]) -> list[tuple[str, str]]:
     return pairs
 
 
-async def _answer(asked: Asked, context: Context, limits: Limits) -> Answer:
+async def _answer(asked: HttpRequest, context: Context, limits: HttpLimits) -> HttpResponse:
     try:
         allowed = Allowed.of(context.allowed_hosts)
     except ValueError as error:
@@ -244,13 +244,13 @@ async def _answer(asked: Asked, context: Context, limits: Limits) -> Answer:
         raise _failure(asked, reply, content.text or "")
     for remark in content.remarks:
         context.log(f"{_shown(reply.url)} {remark}\n", "stderr")
-    return Answer(
+    return HttpResponse(
         status=reply.status, url=reply.url, headers=reply.headers, text=content.text, data=content.data,
         json=content.json,
     )  # fmt: skip
 
 
-def _failure(asked: Asked, reply: "Reply", text: str) -> HttpFailed:
+def _failure(asked: HttpRequest, reply: "Reply", text: str) -> HttpFailed:
     said = beginning(" ".join(beginning(text, 4 * _EXCERPT).split()), _EXCERPT)
     details: dict[str, Detail] = {"status": reply.status}
     hint = "see what the server says; fail: false gives the answer all the same"
@@ -266,7 +266,7 @@ def _failure(asked: Asked, reply: "Reply", text: str) -> HttpFailed:
     )  # fmt: skip
 
 
-async def _content(reply: "Reply", limits: Limits) -> Content:
+async def _content(reply: "Reply", limits: HttpLimits) -> Content:
     """What the body holds, found in a thread: it may be large, and packed in any way."""
     gone = False
 
@@ -284,7 +284,7 @@ async def _content(reply: "Reply", limits: Limits) -> Content:
         raise
 
 
-async def _tried(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
+async def _tried(asked: HttpRequest, allowed: Allowed, limits: HttpLimits) -> "Reply":
     """Ask, and ask again where that is harmless and may help, all within `limits.seconds`."""
     attempts = limits.retries + 1 if asked.method in _REPEATABLE else 1
     loop = asyncio.get_running_loop()
@@ -320,7 +320,7 @@ def _now_s(reply: "Reply") -> float:
     return here_s if there_s is None else there_s
 
 
-def _late(asked: Asked, limits: Limits, last: "Reply | None") -> HttpFailed:
+def _late(asked: HttpRequest, limits: HttpLimits, last: "Reply | None") -> HttpFailed:
     before = "" if last is None else f"; before that it answered {last.status}"
     return HttpFailed(
         f"{asked.method} {_shown(asked.url)}: no whole answer within {limits.seconds:g} s{before}",
@@ -330,7 +330,7 @@ def _late(asked: Asked, limits: Limits, last: "Reply | None") -> HttpFailed:
     )
 
 
-def _asked_url(asked: Asked) -> "httpx2.URL":
+def _asked_url(asked: HttpRequest) -> "httpx2.URL":
     """The address with `query` behind what stands in it, which stays as it was written: it may be signed."""
     url = _url(asked.url)
     try:
@@ -340,7 +340,7 @@ def _asked_url(asked: Asked) -> "httpx2.URL":
     return url.copy_with(query=b"&".join(part for part in (url.query, added) if part)) if added else url
 
 
-async def _followed(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
+async def _followed(asked: HttpRequest, allowed: Allowed, limits: HttpLimits) -> "Reply":
     """The answer after all redirects, each of which is checked anew."""
     import httpx2
 
@@ -375,7 +375,7 @@ async def _followed(asked: Asked, allowed: Allowed, limits: Limits) -> "Reply":
     raise AssertionError("the last redirect returns or raises")
 
 
-def _led_on(asked: Asked, status: int, *, elsewhere: bool) -> Asked:
+def _led_on(asked: HttpRequest, status: int, *, elsewhere: bool) -> HttpRequest:
     """The request as it is repeated after a redirect (RFC 9110, 15.4)."""
     if elsewhere:
         kept = {k: v for k, v in asked.headers.items() if k.lower() in _KEPT_ELSEWHERE}
@@ -420,7 +420,11 @@ class Reply:
 
 
 async def _once(
-    open_client: "httpx2.AsyncClient", asked: Asked, url: "httpx2.URL", allowed: Allowed, limits: Limits
+    open_client: "httpx2.AsyncClient",
+    asked: HttpRequest,
+    url: "httpx2.URL",
+    allowed: Allowed,
+    limits: HttpLimits,
 ) -> Reply:
     """One request to an address that was checked: the name is not looked up a second time."""
     import httpx2
@@ -456,14 +460,16 @@ async def _once(
     raise _unanswered(asked, url, f"cannot connect to {', nor to '.join(refusals)}")
 
 
-def _unanswered(asked: Asked, url: "httpx2.URL", why: str, status: int | None = None) -> Unanswered:
+def _unanswered(asked: HttpRequest, url: "httpx2.URL", why: str, status: int | None = None) -> Unanswered:
     return Unanswered(
         f"{asked.method} {_shown(str(url))}: {why}",
         details={} if status is None else {"status": status}, hint="look whether the server works",
     )  # fmt: skip
 
 
-async def _bounded(response: "httpx2.Response", limits: Limits, asked: Asked, url: "httpx2.URL") -> bytearray:
+async def _bounded(
+    response: "httpx2.Response", limits: HttpLimits, asked: HttpRequest, url: "httpx2.URL"
+) -> bytearray:
     """The body as it comes. Of an answer that is a failure anyway, a part will do."""
     import httpx2
 

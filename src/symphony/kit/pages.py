@@ -26,7 +26,7 @@ PASSAGE_CHARS_MIN, PASSAGE_CHARS_MAX = 100, 20_000
 _HTML: Final = (".html", ".htm", ".xhtml")
 
 
-class Link(TypedDict):
+class PageLink(TypedDict):
     """One link or image; `line` counts from 1."""
 
     target: str
@@ -35,16 +35,16 @@ class Link(TypedDict):
     image: bool
 
 
-class Page(TypedDict):
+class PageLinks(TypedDict):
     """What `docs.links` returns."""
 
     name: str
-    links: list[Link]
+    links: list[PageLink]
     anchors: list[str]
     problem: str | None
 
 
-class Broken(TypedDict):
+class BrokenLink(TypedDict):
     """A link that leads nowhere, and why."""
 
     file: str
@@ -62,10 +62,10 @@ class Outside(TypedDict):
     files: list[str]
 
 
-class Checked(TypedDict):
+class LinkReport(TypedDict):
     """What `docs.check` returns."""
 
-    broken: list[Broken]
+    broken: list[BrokenLink]
     external: list[Outside]
     checked: int
     unreadable: list[str]
@@ -89,7 +89,7 @@ class Passages(TypedDict):
 
 
 @operator("docs.links", version="1.0.0", pure=True, output="page")
-def links(path: Path, context: Context, name: str = "") -> Annotated[Page, PortType("map", ANY)]:
+def links(path: Path, context: Context, name: str = "") -> Annotated[PageLinks, PortType("map", ANY)]:
     """List the links, images and anchors of a page in Markdown or HTML.
 
     A page that cannot be read as text of at most 4 MiB is told in `problem` and does not fail the node.
@@ -106,13 +106,13 @@ def links(path: Path, context: Context, name: str = "") -> Annotated[Page, PortT
     try:
         text = read_text_bounded(context.cwd / path, PAGE_BYTES_MAX)
     except SymphonyError as error:
-        return Page(name=name, links=[], anchors=[], problem=error.message)
+        return PageLinks(name=name, links=[], anchors=[], problem=error.message)
     found, anchors = _of_html(text) if path.suffix.lower() in _HTML else _of_markdown(text)
-    return Page(name=name, links=found, anchors=anchors, problem=None)
+    return PageLinks(name=name, links=found, anchors=anchors, problem=None)
 
 
 @operator("docs.check", version="1.0.0", read=True)
-def check(root: Path, pages: list[Value], context: Context) -> Checked:
+def check(root: Path, pages: list[Value], context: Context) -> LinkReport:
     """Check the links between pages: files, images and anchors. The network is not asked.
 
     A path that begins with / is one below the root. What leads out of the root is broken, too: it is
@@ -128,7 +128,7 @@ def check(root: Path, pages: list[Value], context: Context) -> Checked:
     base = os.path.realpath(context.cwd / root)
     known = {page["name"]: page for page in map(_page, pages)}
     anchors = {os.path.join(base, name): set(page["anchors"]) for name, page in known.items()}  # noqa: PTH118
-    broken: list[Broken] = []
+    broken: list[BrokenLink] = []
     outside: dict[str, list[str]] = {}
     checked = 0
     for name, page in known.items():
@@ -142,9 +142,11 @@ def check(root: Path, pages: list[Value], context: Context) -> Checked:
             why = _wrong(link["target"], name, base, anchors)
             if why is not None:
                 broken.append(
-                    Broken(file=name, line=link["line"], target=link["target"], text=link["text"], why=why)
+                    BrokenLink(
+                        file=name, line=link["line"], target=link["target"], text=link["text"], why=why
+                    )
                 )
-    return Checked(
+    return LinkReport(
         broken=broken,
         external=[
             Outside(target=target, count=len(files), files=sorted(set(files)))
@@ -155,11 +157,11 @@ def check(root: Path, pages: list[Value], context: Context) -> Checked:
     )
 
 
-def _page(value: Value) -> Page:
+def _page(value: Value) -> PageLinks:
     import msgspec
 
     try:
-        return msgspec.convert(value, Page)
+        return msgspec.convert(value, PageLinks)
     except msgspec.ValidationError as error:
         raise InputRefused(f"input pages: {error}", hint="give what docs.links returns") from error
 
@@ -194,8 +196,8 @@ def _wrong(target: str, name: str, base: str, anchors: dict[str, set[str]]) -> s
 # ---- Markdown -----------------------------------------------------------------------------
 
 
-def _of_markdown(text: str) -> tuple[list[Link], list[str]]:
-    found: list[Link] = []
+def _of_markdown(text: str) -> tuple[list[PageLink], list[str]]:
+    found: list[PageLink] = []
     anchors: dict[str, None] = {}
     slugs = Slugs()
     heading = False
@@ -220,7 +222,7 @@ def _of_markdown(text: str) -> tuple[list[Link], list[str]]:
     return found, list(anchors)
 
 
-def _of_inline(children: "Sequence[Token]", line: int) -> Iterator[Link]:
+def _of_inline(children: "Sequence[Token]", line: int) -> Iterator[PageLink]:
     open_links: list[tuple[str, int, list[str]]] = []
     for child in children:
         if child.type in ("softbreak", "hardbreak"):
@@ -229,9 +231,9 @@ def _of_inline(children: "Sequence[Token]", line: int) -> Iterator[Link]:
             open_links.append((str(child.attrGet("href") or ""), line, []))
         elif child.type == "link_close" and open_links:
             target, began, texts = open_links.pop()
-            yield Link(target=target, text="".join(texts), line=began, image=False)
+            yield PageLink(target=target, text="".join(texts), line=began, image=False)
         elif child.type == "image":
-            yield Link(target=str(child.attrGet("src") or ""), text=child.content, line=line, image=True)
+            yield PageLink(target=str(child.attrGet("src") or ""), text=child.content, line=line, image=True)
         elif child.type == "html_inline":
             yield from _of_html(child.content, line)[0]
             line += child.content.count("\n")
@@ -252,8 +254,8 @@ _TARGETS: Final = {
 }
 
 
-def _of_html(text: str, first_line: int = 1) -> tuple[list[Link], list[str]]:
-    links: list[Link] = []
+def _of_html(text: str, first_line: int = 1) -> tuple[list[PageLink], list[str]]:
+    links: list[PageLink] = []
     anchors: list[str] = []
     for tag in start_tags(unified(text)):
         given = tag.attributes
@@ -261,7 +263,7 @@ def _of_html(text: str, first_line: int = 1) -> tuple[list[Link], list[str]]:
         attribute, image = _TARGETS.get(tag.name, ("", False))
         if attribute in given:
             line, alt = tag.line + first_line - 1, given.get("alt", "")
-            links.append(Link(target=given[attribute].strip(), text=alt, line=line, image=image))
+            links.append(PageLink(target=given[attribute].strip(), text=alt, line=line, image=image))
     return links, anchors
 
 

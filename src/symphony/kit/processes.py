@@ -35,7 +35,7 @@ OnBytes: TypeAlias = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class ProcessResult:
     """How a process ended; `exit_code` is -N if signal N killed it."""
 
     exit_code: int
@@ -109,7 +109,7 @@ async def run_process(
     on_stderr: OnBytes | None = None,
     output_bytes_max: int = OUTPUT_BYTES_MAX,
     thorough: bool = False,
-) -> Finished:
+) -> ProcessResult:
     """Run `argv` to its end in a session of its own, with empty stdin.
 
     `on_stdout` and `on_stderr` see the output while it comes, in chunks, and b"" at its end.
@@ -138,7 +138,7 @@ async def run_process(
             out.close()
             err.close()
     assert process.returncode is not None
-    return Finished(process.returncode, b"".join(out.chunks), b"".join(err.chunks))
+    return ProcessResult(process.returncode, b"".join(out.chunks), b"".join(err.chunks))
 
 
 async def _start(argv: Sequence[str], cwd: Path, env: Mapping[str, str]) -> ChildProcess:

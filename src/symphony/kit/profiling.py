@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypedDict
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
-from symphony.kit.csv_blocks import Block, Unusual, plain
-from symphony.kit.csv_text import Reading, Source
+from symphony.kit.csv_blocks import Block, UnusualTable, plain
+from symphony.kit.csv_text import CsvReader, CsvSource
 from symphony.kit.errors import Stopped
 from symphony.kit.tables import BadRow, Ragged, Shaping, kind_of, widest
 from symphony.sdk import Context, operator
@@ -129,11 +129,11 @@ def profile(
         problems: maps of line and message, the first 1,000
         problems_total: how many there are
     """
-    source = Source.of(context.cwd / path, None, None)
+    source = CsvSource.of(context.cwd / path, None, None)
     given = _Given(source, header, encoding, frozenset(missing), ragged, context.cancelled)
     try:
         return _profile(given, delimiter, given.plain)
-    except Unusual:
+    except UnusualTable:
         return _profile(given, delimiter, given.general)
 
 
@@ -141,7 +141,7 @@ def profile(
 class _Given:
     """What is profiled, and how it is read."""
 
-    source: Source
+    source: CsvSource
     header: bool
     encoding: str
     missing: frozenset[str]
@@ -155,7 +155,7 @@ class _Given:
     @contextmanager
     def general(self, delimiter: str | None) -> Iterator["_Pass"]:
         """One look at any table, a record at a time. Raises InputRefused, naming the line, Stopped."""
-        reading = Reading(self.source, delimiter=delimiter, header=self.header, encoding=self.encoding)
+        reading = CsvReader(self.source, delimiter=delimiter, header=self.header, encoding=self.encoding)
         with reading as table:
             shaping = Shaping(table, self.ragged, self.cancelled)
             yield _Pass(table.delimiter, table.columns, _blocks(shaping), shaping)
@@ -168,7 +168,7 @@ class _Given:
             self.source, delimiter=delimiter, header=self.header, encoding=self.encoding, rows=most
         ) as table:
             if len(table.columns) > BLOCK_FIELDS // BLOCK_ROWS:
-                raise Unusual  # its blocks are smaller
+                raise UnusualTable  # its blocks are smaller
             yield _Pass(table.delimiter, table.columns, self._plain_blocks(table.blocks, most), None)
 
     def _plain_blocks(self, blocks: Iterable[Block], most: int) -> "Iterator[Fieldwise]":
@@ -178,7 +178,7 @@ class _Given:
                 raise Stopped("the node was cancelled")
             size = sum(map(len, chain.from_iterable(block)))
             if line is None or not full or size > BLOCK_CHARS:
-                raise Unusual
+                raise UnusualTable
             full = len(block) == most
             yield range(line, line + len(block)), list(zip(*block, strict=True))
 

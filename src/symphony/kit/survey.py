@@ -3,24 +3,24 @@
 from pathlib import Path
 from typing import TypedDict
 
-from symphony.kit.code import BareSymbol, Problem, Unparsed, bare_symbol, parsed
-from symphony.kit.copies import Item, check_min_lines, shapes_in
+from symphony.kit.code import BareSymbol, Unparsed, Unreadable, bare_symbol, parsed
+from symphony.kit.copies import CodeItem, check_min_lines, shapes_in
 from symphony.sdk import Context, operator
 
 
-class Survey(TypedDict):
+class CodeSurvey(TypedDict):
     """What `code.survey` returns."""
 
     symbols: list[BareSymbol]
-    problems: list[Problem]
+    problems: list[Unreadable]
     lines: int
     documented: bool
-    items: list[Item]
+    items: list[CodeItem]
     texts: list[str]
 
 
 @operator("code.survey", version="1.0.0", pure=True, cpu=True)
-def survey(path: Path, context: Context, name: str = "", min_lines: int = 5) -> Survey:
+def survey(path: Path, context: Context, name: str = "", min_lines: int = 5) -> CodeSurvey:
     """List the definitions of a Python file, with the texts that tell copies: the file is parsed once.
 
     It gives what `code.symbols` and `code.shapes` give, but for the sources of symbols, in half the
@@ -43,11 +43,11 @@ def survey(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
     name = name or path.as_posix()
     module = parsed(context.cwd / path, name, shapes=True)
     if isinstance(module, Unparsed):
-        return Survey(
+        return CodeSurvey(
             symbols=[], problems=[module.problem], lines=module.lines, documented=False, items=[], texts=[]
         )
     shapes = shapes_in(module, name, min_lines)
-    return Survey(
+    return CodeSurvey(
         symbols=[bare_symbol(one, name) for one in module.definitions],
         problems=[],
         lines=module.lines,

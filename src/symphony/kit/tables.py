@@ -13,8 +13,8 @@ from typing import Final, Literal, TypeAlias, TypedDict
 
 from symphony.commons.filesystem import write_atomic
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
-from symphony.kit.csv_blocks import BLOCK_ROWS, Unusual, plain
-from symphony.kit.csv_text import Reading, Row, Source, Table, Writer, checked_delimiter, columns_of
+from symphony.kit.csv_blocks import BLOCK_ROWS, UnusualTable, plain
+from symphony.kit.csv_text import CsvReader, CsvSource, CsvWriter, Row, Table, checked_delimiter, columns_of
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
 from symphony.kit.fs import destination, make_parents
 from symphony.ports.values import Value
@@ -115,11 +115,11 @@ def read(
     """
     if limit is not None and not 0 <= limit <= ROWS_MAX:
         raise InputRefused(f"input limit must lie between 0 and {ROWS_MAX:,}", hint="change it")
-    source = Source.of(None if path is None else context.cwd / path, text, data)
+    source = CsvSource.of(None if path is None else context.cwd / path, text, data)
     most = ROWS_MAX if limit is None else limit
     taken = _taken_plain(source, delimiter, header, encoding, most, context.cancelled)
     if taken is None:
-        with Reading(source, delimiter=delimiter, header=header, encoding=encoding) as table:
+        with CsvReader(source, delimiter=delimiter, header=header, encoding=encoding) as table:
             taken = _taken(Shaping(table, ragged, context.cancelled), most)
     if taken.more and limit is None:
         raise OutputTooLarge(
@@ -169,7 +169,7 @@ class _Taken:
 
 
 def _taken_plain(
-    source: Source,
+    source: CsvSource,
     delimiter: str | None,
     header: bool,
     encoding: str,
@@ -194,7 +194,7 @@ def _taken_plain(
                 if taken.more:
                     break
             return taken
-    except Unusual:
+    except UnusualTable:
         return None
 
 
@@ -359,7 +359,7 @@ def format_table(
     checked_delimiter(delimiter)
     stream = io.StringIO(newline="")
     names = columns if columns is not None else columns_of(rows)
-    writer = Writer(stream, names, delimiter, guard=guard)
+    writer = CsvWriter(stream, names, delimiter, guard=guard)
     if header and names:
         writer.head()
     for at, row in enumerate(rows):

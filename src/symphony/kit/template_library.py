@@ -10,7 +10,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.logging import logger
 from symphony.commons.ownership import distrusted
 from symphony.workflow.documents import UnknownFormat
-from symphony.workflow.files import Reading, read
+from symphony.workflow.files import DocumentReading, read
 from symphony.workflow.model import NAME
 from symphony.workflow.problems import Problem, ValidationReport
 from symphony.workflow.templates import Template, is_template, read_template
@@ -45,7 +45,7 @@ class TemplateInvalid(SymphonyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LibraryEntry:
     """One template that was found. Without `template`, `problems` say why it cannot be used.
 
     `shadows`: a template of this name ships with Symphony, and this one takes its place.
@@ -88,9 +88,9 @@ def _is_safe(folder: Path) -> bool:
     return True
 
 
-def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[Entry]:
+def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[LibraryEntry]:
     """Every template in `places`, by name; broken ones too. Files that are no templates are left out."""
-    found: dict[str, Entry] = {}
+    found: dict[str, LibraryEntry] = {}
     for origin, folder in places:
         for path in _files(folder):
             entry = _entry(path, origin)
@@ -103,7 +103,7 @@ def all_templates(places: Sequence[tuple[Origin, Path]]) -> list[Entry]:
     return [found[name] for name in sorted(found)]
 
 
-def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> Entry:
+def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> LibraryEntry:
     """The template called `name`, or in the file `name`.
 
     Raises TemplateNotFound, TemplateInvalid; WorkflowNotFound and UnknownFormat for a file.
@@ -112,7 +112,7 @@ def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> Entry:
         if not name.lower().endswith(SUFFIXES):
             hint = f"use one of {', '.join(SUFFIXES)}"
             raise UnknownFormat(f"the ending of {Path(name).name!r} tells no format for templates", hint=hint)
-        return _usable(Entry(Path(name).stem, Path(name), "file", *_read(Path(name))))
+        return _usable(LibraryEntry(Path(name).stem, Path(name), "file", *_read(Path(name))))
     for origin, folder in places:
         for path in _files(folder):
             if path.stem == name and (entry := _entry(path, origin)) is not None:
@@ -136,28 +136,28 @@ def _files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _entry(path: Path, origin: Origin) -> Entry | None:
+def _entry(path: Path, origin: Origin) -> LibraryEntry | None:
     try:
         reading = read(path)
     except SymphonyError:
         return None
     if reading.workflow is not None and not is_template(reading.workflow):
         return None
-    return Entry(path.stem, path, origin, *_template(reading))
+    return LibraryEntry(path.stem, path, origin, *_template(reading))
 
 
 def _read(path: Path) -> tuple[Template | None, tuple[Problem, ...]]:
     return _template(read(path))
 
 
-def _template(reading: Reading) -> tuple[Template | None, tuple[Problem, ...]]:
+def _template(reading: DocumentReading) -> tuple[Template | None, tuple[Problem, ...]]:
     if reading.problems or reading.workflow is None or not isinstance(reading.tree, dict):
         return None, reading.problems
     template, problems = read_template(reading.workflow, reading.tree)
     return template, tuple(reading.located(problem) for problem in problems)
 
 
-def _usable(entry: Entry) -> Entry:
+def _usable(entry: LibraryEntry) -> LibraryEntry:
     if entry.template is None:
         raise TemplateInvalid(ValidationReport(errors=entry.problems), entry.path)
     return entry

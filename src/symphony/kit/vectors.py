@@ -33,7 +33,7 @@ class Alike(TypedDict):
     score: float
 
 
-class Pairs(TypedDict):
+class NearDuplicates(TypedDict):
     """What `vector.near_duplicates` returns."""
 
     items: list[dict[str, Value]]
@@ -57,7 +57,7 @@ def near_duplicates(
     items: list[Value] | None = None,
     threshold: float = THRESHOLD,
     limit: int = 20,
-) -> Pairs:
+) -> NearDuplicates:
     """Find the pairs of vectors that point in nearly the same direction, the closest first.
 
     All pairs are compared. Ties are broken by position, so that the answer is always the same.
@@ -101,7 +101,7 @@ def near_duplicates(
     ]
     groups = _groups(list(zip(best.rows.tolist(), best.columns.tolist(), strict=True)))
     alike = connected.groups(items)
-    return Pairs(
+    return NearDuplicates(
         items=pairs, groups=groups, total=best.total, alike=alike[:limit], alike_total=len(alike)
     )  # fmt: skip
 

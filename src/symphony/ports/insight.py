@@ -22,7 +22,7 @@ WORST: Final = (
 """What several steps together are said to be: the first of these that one of them is."""
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class NodeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A node, with all its elements and rounds if there are any: then `statuses` counts them."""
 
     name: str
@@ -60,7 +60,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     began_at: float | None
     ended_at: float | None
     """When it ended, or the time of the last event while it has not."""
-    lines: Sequence[Line] = ()
+    lines: Sequence[NodeLine] = ()
     lines_more: int = 0
     bars: Sequence[Bar] = ()
     bars_more: int = 0

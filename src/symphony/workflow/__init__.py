@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from symphony.workflow.builtin import builtin_catalog
     from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
     from symphony.workflow.files import (
-        Reading,
+        DocumentReading,
         Resolver,
         WorkflowInvalid,
         WorkflowNotFound,
@@ -40,13 +40,13 @@ __all__ = [
     "ControlEdge",
     "ControlNode",
     "DataEdge",
+    "DocumentReading",
     "InstrumentNode",
     "ModelInfo",
     "OperatorInfo",
     "OperatorNode",
     "Port",
     "Problem",
-    "Reading",
     "Resolver",
     "SubWorkflowNode",
     "ValidationReport",
@@ -70,8 +70,8 @@ _HOMES = {
     "builtin": ("builtin_catalog",),
     "catalog": ("Catalog", "ModelInfo", "OperatorInfo", "Port"),
     "files": (
-        "Reading", "Resolver", "WorkflowInvalid", "WorkflowNotFound", "check_file", "dumps", "load", "loads",
-        "read", "resolver_for",
+        "DocumentReading", "Resolver", "WorkflowInvalid", "WorkflowNotFound", "check_file", "dumps",
+        "load", "loads", "read", "resolver_for",
     ),
     "model": (
         "CommandNode", "ConditionalEdge", "ControlEdge", "ControlNode", "DataEdge", "InstrumentNode",

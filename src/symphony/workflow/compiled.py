@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from symphony.ports.values import Value
-from symphony.workflow.expressions import Read, Splitter, Template
+from symphony.workflow.expressions import Read, Splitter, ValueTemplate
 from symphony.workflow.expressions.compiler import NO_NODE, OUTSIDE
 from symphony.workflow.model import FAIL, ConditionalEdge, ControlNode, DataEdge, Node, Workflow
 
@@ -23,7 +23,7 @@ Numbers: TypeAlias = Sequence[int]
 
 ALL_PORTS: Final = "*"
 
-_NONE: Mapping[str, Template] = {}
+_NONE: Mapping[str, ValueTemplate] = {}
 _NOTHING: Numbers = ()
 _node_of = attrgetter("node")
 _more_of = attrgetter("when", "for_each", "config", "artifact", "on_error")
@@ -35,10 +35,10 @@ def has_more(node: Node) -> bool:
     return type(node) is ControlNode or _more_of(node) != _NO_MORE
 
 
-class Parts(msgspec.Struct, eq=False):
+class NodeExpressions(msgspec.Struct, eq=False):
     """The expressions of one node. `more` holds what few nodes have."""
 
-    inputs: Mapping[str, Template]
+    inputs: Mapping[str, ValueTemplate]
     reads: Sequence[Numbers]
     """For each input what it reads of nodes."""
     more: "More | None" = None
@@ -47,20 +47,20 @@ class Parts(msgspec.Struct, eq=False):
 class More(msgspec.Struct, kw_only=True, eq=False):
     """The expressions of a node beside its inputs."""
 
-    when: Template | None = None
-    for_each: Template | None = None
-    config: Mapping[str, Template] = _NONE
-    instead: Mapping[str, Template] = _NONE
+    when: ValueTemplate | None = None
+    for_each: ValueTemplate | None = None
+    config: Mapping[str, ValueTemplate] = _NONE
+    instead: Mapping[str, ValueTemplate] = _NONE
     """What `on_error: {value: …}` gives, by port."""
-    artifact_name: Template | None = None
-    condition: Template | None = None
-    switch: Template | None = None
-    until: Template | None = None
+    artifact_name: ValueTemplate | None = None
+    condition: ValueTemplate | None = None
+    switch: ValueTemplate | None = None
+    until: ValueTemplate | None = None
     """A delay's moment."""
-    message: Template | None = None
+    message: ValueTemplate | None = None
     loop: "LoopParts | None" = None
 
-    def templates(self) -> Iterator[Template]:
+    def templates(self) -> Iterator[ValueTemplate]:
         """All but those of a loop, in the order in which they are named."""
         if self.when is not None:
             yield self.when
@@ -78,7 +78,7 @@ class LoopParts:
 
     def __init__(self, loop: ControlNode, outside: Splitter) -> None:
         self._loop, self._outside = loop, outside
-        self.state: Mapping[str, Template] = {
+        self.state: Mapping[str, ValueTemplate] = {
             key: outside.template(value) for key, value in (loop.state or {}).items()
         }
         self.while_ = None if loop.while_ is None else outside.condition(loop.while_)
@@ -90,7 +90,7 @@ class LoopParts:
         return Compiled(Workflow(name="body", nodes=self._loop.body or {}), self._outside)
 
     @cached_property
-    def next(self) -> Mapping[str, Template]:
+    def next(self) -> Mapping[str, ValueTemplate]:
         """The state of the next round; it sees the body."""
         inside = self.body.splitter
         return {
@@ -99,7 +99,7 @@ class LoopParts:
         }
 
     @cached_property
-    def until(self) -> Template | None:
+    def until(self) -> ValueTemplate | None:
         """The end condition; it sees the body."""
         return None if self._loop.until is None else self.body.splitter.condition(self._loop.until)
 
@@ -113,21 +113,21 @@ class Compiled:
         self.names = tuple(workflow.nodes)
         self.index: Mapping[str, int] = {name: number for number, name in enumerate(self.names)}
         self.splitter = Splitter(programs=None if outside is None else outside.programs, numbers=self.index)
-        self.nodes: Sequence[Parts] = [*map(self._parts, workflow.nodes.values())]
+        self.nodes: Sequence[NodeExpressions] = [*map(self._parts, workflow.nodes.values())]
         self.outputs = self._templates(workflow.outputs)
-        self.edges: Sequence[Template | None] = [self._edge(edge) for edge in workflow.edges]
+        self.edges: Sequence[ValueTemplate | None] = [self._edge(edge) for edge in workflow.edges]
         """For each explicit edge its condition or transform."""
         self._others: dict[int, tuple[str, ...]] = {}
 
-    def _parts(self, node: Node) -> Parts:
-        inputs: dict[str, Template] = {}
+    def _parts(self, node: Node) -> NodeExpressions:
+        inputs: dict[str, ValueTemplate] = {}
         reads: list[Numbers] = []
         for name, value in node.inputs.items():
             template = inputs[name] = self.splitter.template(value)
             reads.append(_NOTHING if template.constant else self._numbers(template))
-        return Parts(inputs, reads, self._more(node) if has_more(node) else None)
+        return NodeExpressions(inputs, reads, self._more(node) if has_more(node) else None)
 
-    def _numbers(self, template: Template) -> Numbers:
+    def _numbers(self, template: ValueTemplate) -> Numbers:
         """The nodes of the ports that a template reads, each port once."""
         varying = template.varying
         if varying is None:
@@ -143,7 +143,7 @@ class Compiled:
         index = self.index
         return [index.get(read.name, OUTSIDE) for read in template.reads if read.kind in ("port", "node")]
 
-    def ports(self, template: Template) -> Iterator[tuple[str, str]]:
+    def ports(self, template: ValueTemplate) -> Iterator[tuple[str, str]]:
         """What a template reads of nodes, each once: the node's name, and the port or `*`."""
         for read in template.reads:
             if read.kind in ("port", "node"):
@@ -178,13 +178,13 @@ class Compiled:
             found = self._others[number] = _nodes(reads)
         return found
 
-    def _templates(self, values: Mapping[str, Value] | None) -> Mapping[str, Template]:
+    def _templates(self, values: Mapping[str, Value] | None) -> Mapping[str, ValueTemplate]:
         return {key: self.splitter.template(value) for key, value in values.items()} if values else _NONE
 
-    def _condition(self, text: str | None) -> Template | None:
+    def _condition(self, text: str | None) -> ValueTemplate | None:
         return None if text is None else self.splitter.condition(text)
 
-    def _edge(self, edge: object) -> Template | None:
+    def _edge(self, edge: object) -> ValueTemplate | None:
         if isinstance(edge, ConditionalEdge):
             return self.splitter.condition(edge.when)
         if isinstance(edge, DataEdge) and edge.transform is not None:

@@ -65,7 +65,7 @@ class WorkflowNotFound(SymphonyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DocumentReading:
     """What could be read of a document.
 
     `workflow` holds all that is sound, and is None if nothing is. `problems` are those of
@@ -107,7 +107,7 @@ class Reading:
         return problem if found is None else msgspec.structs.replace(problem, line=found[0], column=found[1])
 
 
-def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> Reading:
+def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
     """Best effort: everything that is wrong inside the file comes back as problems.
 
     Raises WorkflowNotFound for what cannot be read as a file, UnknownFormat for an unknown ending.
@@ -120,7 +120,7 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> Reading:
             f"the file has more than {BYTES_MAX // 2**20} MiB",
             "keep large values in files of their own",
         )
-        return Reading(None, (Problem(code="limit-exceeded", place="", message=message, hint=hint),))
+        return DocumentReading(None, (Problem(code="limit-exceeded", place="", message=message, hint=hint),))
     except SymphonyError as error:
         raise WorkflowNotFound(error.message, details=error.details, hint="check the path") from None
     except ValueError:
@@ -139,29 +139,31 @@ def _format_of(path: Path, body: bytes) -> Format:
         return found
 
 
-def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> Reading:
+def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> DocumentReading:
     """`read` for a document in memory."""
     with seldom_collected:
         return _reading(body, kind, nodes_max)
 
 
-def _reading(body: bytes, kind: Format, nodes_max: int) -> Reading:
+def _reading(body: bytes, kind: Format, nodes_max: int) -> DocumentReading:
     document = parse(body, kind)
     if not document.readable:
-        return Reading(None, document.problems, positions=document.positions)
+        return DocumentReading(None, document.problems, positions=document.positions)
     fields = Fields(nodes_max=nodes_max, binary=kind.binary)
     workflow = read_tree(document.tree, fields)
     found = _merged(document, fields)
-    reading = Reading(
+    reading = DocumentReading(
         workflow, found, frozenset(fields.broken), document.positions, fields.aliases, document.tree
     )
     return reading if not found else _ordered(reading)
 
 
-def _ordered(reading: Reading) -> Reading:
+def _ordered(reading: DocumentReading) -> DocumentReading:
     """The reading with its problems located and in document order."""
     located = [reading.located(problem) for problem in reading.problems]
-    return Reading(reading.workflow, _in_order(located), reading.broken, reading.positions, reading.aliases)
+    return DocumentReading(
+        reading.workflow, _in_order(located), reading.broken, reading.positions, reading.aliases
+    )
 
 
 def _merged(document: Document, fields: Fields) -> tuple[Problem, ...]:
@@ -191,7 +193,7 @@ def loads(data: bytes | str, format: str) -> Workflow:  # the word that callers 
     return _sound(read_bytes(body, kind), None)
 
 
-def _sound(reading: Reading, path: Path | None) -> Workflow:
+def _sound(reading: DocumentReading, path: Path | None) -> Workflow:
     if reading.problems or reading.workflow is None:
         raise WorkflowInvalid(ValidationReport(errors=reading.problems), path)
     return reading.workflow
@@ -219,7 +221,10 @@ class Resolver:
     """
 
     def __init__(
-        self, path: Path, above: tuple[Path, ...] = (), known: dict[Path, Reading | None] | None = None
+        self,
+        path: Path,
+        above: tuple[Path, ...] = (),
+        known: dict[Path, DocumentReading | None] | None = None,
     ) -> None:
         self.path = Path(os.path.realpath(path))  # which takes links that lead in a circle as they are
         self.above = (*above, self.path)
@@ -252,7 +257,7 @@ class Resolver:
         reading = self.reading(path)
         return None if reading is None else _sound(reading, path)
 
-    def reading(self, path: Path) -> Reading | None:
+    def reading(self, path: Path) -> DocumentReading | None:
         """What could be read of one file; None if it is none."""
         if path not in self._known:
             try:
@@ -302,7 +307,7 @@ def checked_file(
         return Checked(reading.workflow, report, made.compilation)
 
 
-def _of_template(reading: Reading) -> tuple[Problem, ...]:
+def _of_template(reading: DocumentReading) -> tuple[Problem, ...]:
     """What is wrong with the parameters of a workflow that is a template."""
     from symphony.workflow.templates import is_template, read_template
 
@@ -317,7 +322,7 @@ def _of_template(reading: Reading) -> tuple[Problem, ...]:
     return read_template(workflow, reading.tree)[1]
 
 
-def checked(reading: Reading, found: ValidationReport) -> ValidationReport:
+def checked(reading: DocumentReading, found: ValidationReport) -> ValidationReport:
     """What validation found, together with what reading found, located and in document order."""
     told = {(problem.code, problem.place) for problem in reading.problems}
     more = [reading.located(p) for p in found.errors if (p.code, p.place) not in told]

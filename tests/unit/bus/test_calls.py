@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.bus.core.calls import TICK_S, Calls
+from symphony.bus.core.calls import TICK_S, PendingCalls
 from symphony.bus.core.mailbox import Bounded, Policy
 from symphony.bus.core.metrics import Histogram, Metrics
-from symphony.bus.core.registry import BEAT_S, Entry, Pulse, Registry
+from symphony.bus.core.registry import BEAT_S, EndpointEntry, Pulse, Registry
 from symphony.bus.errors import EndpointTaken, EndpointUnknown
 
 STEPS = st.lists(
@@ -24,7 +24,7 @@ STEPS = st.lists(
 def test_calls_end_by_answer_or_deadline_once_each_and_leave_nothing(
     steps: list[tuple[str, int, float | None]],
 ) -> None:
-    calls: Calls[int] = Calls()
+    calls: PendingCalls[int] = PendingCalls()
     model: dict[str, float] = {}
     now, asked, late = 1000.0, 0, 0
     for action, number, seconds in steps:
@@ -57,7 +57,7 @@ def test_calls_end_by_answer_or_deadline_once_each_and_leave_nothing(
 
 
 def test_a_call_says_when_it_is_the_next_to_be_due() -> None:
-    calls: Calls[None] = Calls()
+    calls: PendingCalls[None] = PendingCalls()
     calls.add("d", "x", 0.0)
     assert calls.next_s is None
     assert calls.limit(calls.add("a", "x", 0.0), 5.0)
@@ -67,7 +67,7 @@ def test_a_call_says_when_it_is_the_next_to_be_due() -> None:
 
 
 def test_what_is_told_of_a_call_that_is_due_may_end_others_that_are_due() -> None:
-    calls: Calls[None] = Calls()
+    calls: PendingCalls[None] = PendingCalls()
     for name in ("a", "b", "c"):
         calls.limit(calls.add(name, f"to {name}", 0.0), 1.0)
     told = []
@@ -102,8 +102,8 @@ def test_a_mailbox_loses_by_its_policy_and_nothing_else(
     assert box.dropped == len(lost)
 
 
-def entry(name: str, *serves: str) -> Entry:
-    return Entry(name, lambda _: None, serves, capabilities=serves)
+def entry(name: str, *serves: str) -> EndpointEntry:
+    return EndpointEntry(name, lambda _: None, serves, capabilities=serves)
 
 
 def test_a_name_is_given_once_and_free_again_when_its_owner_is_gone() -> None:

@@ -21,7 +21,7 @@ from symphony.bus.core.sync import (
     Secondary,
     Snapshot,
     Stamp,
-    Step,
+    SyncStep,
     Winner,
     read,
     written,
@@ -144,7 +144,7 @@ class Net:
     def core(self, side: str) -> Primary | Secondary:
         return self.primary if side == "primary" else self.secondary
 
-    def did(self, side: str, step: Step) -> None:
+    def did(self, side: str, step: SyncStep) -> None:
         if step.patch is not None:
             self.seen[side] = apply(self.seen[side], step.patch)
         assert same(self.seen[side], self.core(side).state), "patches tell of every change"
@@ -394,6 +394,6 @@ def test_a_side_passes_over_what_its_own_kind_says(side: str) -> None:
         ],
     }[side]
     for message in own:
-        assert net.core(side).handle(read(message)) == Step()
+        assert net.core(side).handle(read(message)) == SyncStep()
     assert isinstance(read(own[0]), Head | Have)
     assert isinstance(read(own[1]), Snapshot | Proposal)

@@ -19,7 +19,7 @@ from symphony.pit.tracker.core.records import (
     RetryDueRecord,
     StartedRecord,
 )
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.ports.insight import Overview
 
 DONE = b"\x80"
@@ -30,7 +30,7 @@ def plan_of(*names: str, below: dict[int, Plan] | None = None) -> Plan:
 
 
 def seen(plan: Plan, records: Sequence[Record]) -> Overview:
-    replay = Replay(plan, limit=10_000)
+    replay = RunReplay(plan, limit=10_000)
     for record in records:
         replay.apply(record)
     return overview_of(replay)

@@ -11,7 +11,7 @@ from tests.support.fakes import event as event_at
 
 from symphony.cli import following
 from symphony.cli.live import Board
-from symphony.cli.watching import FAILURES_MAX, LINES_MAX, Lines, line_of, progress_line
+from symphony.cli.watching import FAILURES_MAX, LINES_MAX, LineView, line_of, progress_line
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import Value
 
@@ -55,7 +55,7 @@ def test_an_event_is_one_safe_line(happened: RunEvent, line: str | None) -> None
 
 def test_lines_are_bounded_but_failures_come_through_for_longer() -> None:
     lines: list[str] = []
-    view = Lines(lines.append)
+    view = LineView(lines.append)
     for number in range(10_000):
         view.add(event("node.finished", f"n{number}"))
     assert len(lines) == LINES_MAX + 1
@@ -97,7 +97,7 @@ class Long:
 async def test_once_there_is_room_only_for_failures_no_other_event_is_asked_for() -> None:
     lines: list[str] = []
     run = Long(results=100_000, failures=3)
-    await Lines(lines.append).watch(run)
+    await LineView(lines.append).watch(run)
     assert run.made == LINES_MAX
     assert [line.partition(":")[0] for line in lines[-3:]] == ["bad200", "bad201", "bad202"]
 

@@ -17,7 +17,7 @@ from symphony.ports.values import ArtifactRef, Digest
 from symphony.workflow.documents import packed
 from symphony.workflow.problems import Problem, ValidationReport
 
-PAGE = blocks.Page(width=60)
+PAGE = blocks.BlockPage(width=60)
 REF = ArtifactRef(digest=Digest("ab" * 32), size=2_048, content_type="text/markdown", name="report")
 
 
@@ -145,7 +145,7 @@ def problem(line: int | None = None, column: int | None = None, message: str = "
 
 
 def test_a_problem_is_one_block_with_file_line_caret_code_and_hint() -> None:
-    source = blocks.Source("wf.yaml", ["nodes:", "  b: {operator: nope}"])
+    source = blocks.SourceText("wf.yaml", ["nodes:", "  b: {operator: nope}"])
     assert blocks.problem_block(problem(2, 17), PAGE, source=source) == (
         "error[unknown-operator]: no such operator\n"
         "  --> wf.yaml:2:17 (nodes.b)\n"
@@ -157,14 +157,14 @@ def test_a_problem_is_one_block_with_file_line_caret_code_and_hint() -> None:
 
 def test_a_long_source_line_is_cut_around_the_caret() -> None:
     line = "x" * 500 + "HERE" + "y" * 500
-    text = blocks.problem_block(problem(1, 501), PAGE, source=blocks.Source("f", [line]))
+    text = blocks.problem_block(problem(1, 501), PAGE, source=blocks.SourceText("f", [line]))
     shown, caret = text.splitlines()[2:4]
     assert len(shown) <= PAGE.width
     assert shown[caret.index("^") :].startswith("HERE")
 
 
 def test_a_line_of_megabytes_costs_nothing() -> None:
-    source = blocks.Source("f", ["é" * 10_000_000])
+    source = blocks.SourceText("f", ["é" * 10_000_000])
     began = time.perf_counter()
     text = blocks.problem_block(problem(1, 5_000_000), PAGE, source=source)
     assert max(map(len, text.splitlines())) <= PAGE.width
@@ -173,7 +173,7 @@ def test_a_line_of_megabytes_costs_nothing() -> None:
 
 def test_warnings_on_a_run_are_a_few_lines() -> None:
     text = blocks.warning_lines(
-        ValidationReport(warnings=(problem(3, 1),) * 9), source=blocks.Source("wf.yaml")
+        ValidationReport(warnings=(problem(3, 1),) * 9), source=blocks.SourceText("wf.yaml")
     )
     assert text.splitlines()[0] == "warning[unknown-operator]: wf.yaml:3: no such operator"
     assert text.splitlines()[-1] == "… and 4 more warnings: `symphony validate FILE` shows them"
@@ -181,7 +181,7 @@ def test_warnings_on_a_run_are_a_few_lines() -> None:
 
 
 def test_a_line_beyond_the_file_a_hostile_name_and_no_place_do_no_harm() -> None:
-    text = blocks.problem_block(problem(99, 1, "bad \x1b[2J"), PAGE, source=blocks.Source("\x1bf", ["a"]))
+    text = blocks.problem_block(problem(99, 1, "bad \x1b[2J"), PAGE, source=blocks.SourceText("\x1bf", ["a"]))
     assert "\x1b" not in text
     assert blocks.error_block("code", "message", PAGE) == "error[code]: message\n"
 
@@ -194,7 +194,7 @@ def test_very_many_problems_are_counted_not_listed() -> None:
 
 
 def test_a_missing_source_still_names_the_file(tmp_path: Path) -> None:
-    assert blocks.Source.of(tmp_path / "gone.yaml").name.endswith("gone.yaml")
+    assert blocks.SourceText.of(tmp_path / "gone.yaml").name.endswith("gone.yaml")
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
@@ -274,6 +274,6 @@ def test_the_lines_of_a_packed_file_are_those_of_its_text(tmp_path: Path) -> Non
     path = tmp_path / "w.yaml.zst"
     frame = packed(b"name: x\nnodes: 7\n")
     path.write_bytes(frame)
-    assert blocks.Source.of(path).lines == ["name: x", "nodes: 7"]
+    assert blocks.SourceText.of(path).lines == ["name: x", "nodes: 7"]
     path.write_bytes(frame[:-3])
-    assert blocks.Source.of(path).lines == []
+    assert blocks.SourceText.of(path).lines == []

@@ -21,10 +21,10 @@ from symphony.commons.bincode import (
     U32,
     U64,
     BincodeInvalid,
-    Codec,
     Finite,
     Nanoseconds,
     Plain,
+    TypeCodec,
 )
 from symphony.commons.bincode.hints import Ordered
 from symphony.commons.errors import SerializationFailed
@@ -59,8 +59,8 @@ class Branch(msgspec.Struct, kw_only=True):
     free: Plain
 
 
-TREES = Codec[Leaf | Branch](Leaf | Branch)
-PLAINS = Codec[object](Plain)
+TREES = TypeCodec[Leaf | Branch](Leaf | Branch)
+PLAINS = TypeCodec[object](Plain)
 
 _texts = st.text(st.characters(codec="utf-8"), max_size=6)
 _integers = st.integers(-(2**63), 2**63 - 1)
@@ -125,9 +125,9 @@ def test_maps_of_plain_values_keep_the_order_of_their_keys(value: object) -> Non
 def test_maps_of_a_type_are_written_in_the_order_of_their_keys_unless_they_are_ordered() -> None:
     numbers = {"z": 1, "é": 2, "a": 3}
     pairs = [count(len(key.encode())) + key.encode() + bytes([n]) for key, n in numbers.items()]
-    a_to_z = Codec[dict[str, int]](dict[str, U8])
+    a_to_z = TypeCodec[dict[str, int]](dict[str, U8])
     assert a_to_z.encode(numbers) == count(3) + b"".join([pairs[2], pairs[0], pairs[1]])
-    ordered = Codec[dict[str, int]](Ordered[U8])
+    ordered = TypeCodec[dict[str, int]](Ordered[U8])
     assert ordered.encode(numbers) == count(3) + b"".join(pairs)
     for codec in (a_to_z, ordered):
         assert list(codec.decode(count(3) + b"".join(pairs))) == ["z", "é", "a"]
@@ -184,7 +184,7 @@ BAD = [
 @pytest.mark.parametrize(("hint", "body", "offset", "words"), BAD)
 def test_damage_is_told_with_its_byte(hint: object, body: bytes, offset: int, words: str) -> None:
     with pytest.raises(BincodeInvalid) as error:
-        Codec[object](hint).decode(body)
+        TypeCodec[object](hint).decode(body)
     assert words in error.value.message
     assert error.value.message.startswith(f"byte {offset}: ")
     assert error.value.details == {"offset": offset}
@@ -199,7 +199,7 @@ def test_records_that_hold_themselves_without_end_are_refused() -> None:
     with pytest.raises(SerializationFailed, match="so deeply"):
         TREES.encode(msgspec.structs.replace(last, next=last))
     with pytest.raises(BincodeInvalid, match="too deeply"):
-        Codec[Leaf | Branch](Leaf | Branch, depth_max=50).decode(TREES.encode(last))
+        TypeCodec[Leaf | Branch](Leaf | Branch, depth_max=50).decode(TREES.encode(last))
 
 
 UNFIT = [
@@ -213,21 +213,21 @@ UNFIT = [
 @pytest.mark.parametrize(("hint", "value"), UNFIT)
 def test_what_a_type_cannot_carry_is_not_written(hint: object, value: object) -> None:
     with pytest.raises(SerializationFailed):
-        Codec[object](hint).encode(value)
+        TypeCodec[object](hint).encode(value)
 
 
 @pytest.mark.parametrize("hint", [object, set[int], dict[int, str], int | str, type[int], list, complex])
 def test_a_type_without_a_form_is_refused_at_once(hint: object) -> None:
     with pytest.raises(TypeError, match="Bincode"):
-        Codec[object](hint)
+        TypeCodec[object](hint)
 
 
 def test_annotations_of_others_mean_nothing() -> None:
-    assert Codec[object](Annotated[U16, "a comment"]).encode(258) == b"\2\1"
+    assert TypeCodec[object](Annotated[U16, "a comment"]).encode(258) == b"\2\1"
 
 
 def test_a_value_may_be_read_out_of_the_middle() -> None:
-    codec = Codec[str](str)
+    codec = TypeCodec[str](str)
     body = b"??" + codec.encode("text") + b"!!"
     assert codec.decode_from(body, 2) == ("text", len(body) - 2)
 
@@ -241,9 +241,9 @@ def test_a_constructor_that_refuses_is_damage() -> None:
             if self.number % 2:
                 raise ValueError("it is odd")
 
-    assert Codec[Even](Even).decode(b"\2") == Even(2)
+    assert TypeCodec[Even](Even).decode(b"\2") == Even(2)
     with pytest.raises(BincodeInvalid, match="it is odd"):
-        Codec[Even](Even).decode(b"\1")
+        TypeCodec[Even](Even).decode(b"\1")
 
 
 def mutated(body: bytes, rng: random.Random) -> bytes:

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from symphony.commons.bincode import F32, I8, I16, I32, U8, U16, U32, U64, Codec, Nanoseconds, Plain
+from symphony.commons.bincode import F32, I8, I16, I32, U8, U16, U32, U64, Nanoseconds, Plain, TypeCodec
 from symphony.workflow.documents import bincode_data
 
 DATA = Path(__file__).parents[2] / "data" / "bincode"
@@ -166,7 +166,7 @@ TYPES: dict[str, tuple[object, Callable[..., object]]] = {
 def test_the_bytes_are_those_of_rust(name: str) -> None:
     group, _, case = name.partition("/")
     hint, make = TYPES[group]
-    value, codec = make(CASES[group][case]), Codec[object](hint)
+    value, codec = make(CASES[group][case]), TypeCodec[object](hint)
     assert codec.encode(value).hex() == VECTORS[name]
     back = codec.decode(bytes.fromhex(VECTORS[name]))
     assert back == value

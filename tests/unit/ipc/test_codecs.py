@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from symphony.commons.errors import SerializationFailed
 from symphony.ipc import (
     CODECS,
-    Codec,
     EndpointId,
+    EnvelopeCodec,
     ErrorPayload,
     EventPayload,
     MessageEnvelope,
@@ -205,7 +205,7 @@ def test_an_error_is_raised_on_the_other_side_with_its_code_and_hint() -> None:
 
 
 def test_codecs_have_the_names_they_are_listed_under() -> None:
-    def named(codec: Codec) -> str:
+    def named(codec: EnvelopeCodec) -> str:
         return codec.name
 
     assert [named(codec) for codec in CODECS.values()] == list(CODECS)

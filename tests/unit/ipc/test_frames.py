@@ -8,7 +8,7 @@ from symphony.commons.errors import SerializationFailed
 from symphony.ipc.frames import HEAD_BYTES, FrameBroken, FrameReader, FrameTooLarge, Kind, frame
 from symphony.ipc.model_calls import (
     Invoke,
-    Ready,
+    ModelReady,
     pack,
     pack_values,
     unpack_from_child,
@@ -48,7 +48,7 @@ def test_what_is_no_value_cannot_be_sent(value: object) -> None:
         pack_values({"a": value})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x80", b"\x91" * 1000, pack(Ready(1))[4:-1]])
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x80", b"\x91" * 1000, pack(ModelReady(1))[4:-1]])
 def test_broken_messages_are_refused(body: bytes) -> None:
     with pytest.raises(SerializationFailed):
         unpack_to_child(body)

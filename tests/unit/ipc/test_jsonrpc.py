@@ -19,7 +19,7 @@ from tests.support.waiting import until
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc.frames import FrameTooLarge
-from symphony.ipc.jsonrpc import Framing, HeaderFraming, LineFraming, Peer, RpcError
+from symphony.ipc.jsonrpc import Framing, HeaderFraming, JsonRpcPeer, LineFraming, RpcError
 from symphony.ipc.jsonrpc.framing import FramingBroken
 from symphony.ipc.jsonrpc.messages import (
     INVALID_PARAMS,
@@ -36,7 +36,7 @@ from symphony.ipc.jsonrpc.messages import (
 from symphony.ipc.jsonrpc.peer import RpcTimeout
 from symphony.ipc.transports.errors import ConnectionClosed
 
-Join = Callable[..., Awaitable[tuple[Peer, Peer]]]
+Join = Callable[..., Awaitable[tuple[JsonRpcPeer, JsonRpcPeer]]]
 
 
 async def spec(method: str, params: Params) -> Json:
@@ -150,7 +150,7 @@ async def joined() -> AsyncIterator[Callable[[asyncio.Protocol, asyncio.Protocol
             for end, sock in zip(ends, socket.socketpair(), strict=True):
                 transport, _ = await loop.create_unix_connection(lambda end=end: end, sock=sock)
                 stack.callback(transport.abort)
-                if isinstance(end, Peer):
+                if isinstance(end, JsonRpcPeer):
                     stack.push_async_callback(end.close)
 
         yield join
@@ -163,7 +163,7 @@ async def test_the_examples_of_the_specification_are_answered_as_it_says(
 ) -> None:
     said, expected = EXAMPLES[name]
     wire = Wire(framing())
-    await joined(wire, Peer(framing(), spec))
+    await joined(wire, JsonRpcPeer(framing(), spec))
     assert wire.transport is not None
     wire.transport.write(framing().frame(said.encode()))
     wire.transport.write(framing().frame(b'{"jsonrpc": "2.0", "method": "get_data", "id": "end"}'))
@@ -188,7 +188,7 @@ async def test_two_peers_ask_each_other_at_once(joined: Join, framing: type[Fram
         assert isinstance(params, list)
         return [method, *params, *params]
 
-    one, other = Peer(framing(), doubled), Peer(framing(), doubled)
+    one, other = JsonRpcPeer(framing(), doubled), JsonRpcPeer(framing(), doubled)
     await joined(one, other)
     found = await asyncio.gather(*(peer.call("x", [i, "é\n"]) for i in range(100) for peer in (one, other)))
     assert found[2 * 41] == found[2 * 41 + 1] == ["x", 41, "é\n", 41, "é\n"]
@@ -205,8 +205,8 @@ async def test_an_error_arrives_with_its_number_and_data(joined: Join) -> None:
                 return {"a": "\ud800"}
         raise KeyError(method)
 
-    one = Peer(LineFraming(), broken)
-    other = Peer(LineFraming(), spec)
+    one = JsonRpcPeer(LineFraming(), broken)
+    other = JsonRpcPeer(LineFraming(), spec)
     await joined(one, other)
     with pytest.raises(RpcError, match="no such thing") as caught:
         await other.call("rpc")
@@ -222,7 +222,7 @@ async def test_an_error_arrives_with_its_number_and_data(joined: Join) -> None:
 
 
 async def test_a_batch_gives_results_and_errors_in_the_order_of_asking(joined: Join) -> None:
-    one, other = Peer(LineFraming(), spec), Peer(LineFraming(), spec)
+    one, other = JsonRpcPeer(LineFraming(), spec), JsonRpcPeer(LineFraming(), spec)
     await joined(one, other)
     got = await one.batch([("sum", [1, 2]), ("nothing", None), ("get_data", None)])
     assert got[0] == 3
@@ -252,7 +252,7 @@ class Slow:
 
 async def test_a_request_that_is_cancelled_here_is_cancelled_there(joined: Join) -> None:
     slow = Slow()
-    one, other = Peer(LineFraming(), spec), Peer(LineFraming(), slow)
+    one, other = JsonRpcPeer(LineFraming(), spec), JsonRpcPeer(LineFraming(), slow)
     await joined(one, other)
     asking = asyncio.ensure_future(one.call("wait"))
     await until(lambda: slow.started)
@@ -265,7 +265,7 @@ async def test_a_request_that_is_cancelled_here_is_cancelled_there(joined: Join)
 
 async def test_a_request_past_its_deadline_fails_alone_and_is_cancelled_there(joined: Join) -> None:
     slow = Slow()
-    one, other = Peer(LineFraming(), spec), Peer(LineFraming(), slow)
+    one, other = JsonRpcPeer(LineFraming(), spec), JsonRpcPeer(LineFraming(), slow)
     await joined(one, other)
     patient = asyncio.ensure_future(one.call("patient"))
     with pytest.raises(RpcTimeout, match="hasty gave no answer"):
@@ -279,7 +279,7 @@ async def test_a_request_past_its_deadline_fails_alone_and_is_cancelled_there(jo
 
 async def test_notifications_are_heard_in_order(joined: Join) -> None:
     slow = Slow()
-    one, other = Peer(LineFraming(), spec), Peer(LineFraming(), slow)
+    one, other = JsonRpcPeer(LineFraming(), spec), JsonRpcPeer(LineFraming(), slow)
     await joined(one, other)
     for i in range(500):
         await one.notify(f"note {i}")
@@ -289,7 +289,7 @@ async def test_notifications_are_heard_in_order(joined: Join) -> None:
 
 async def test_a_side_with_its_hands_full_does_not_read_and_callers_wait(joined: Join) -> None:
     slow = Slow()
-    one, other = Peer(LineFraming(), spec), Peer(LineFraming(), slow, requests_max=8)
+    one, other = JsonRpcPeer(LineFraming(), spec), JsonRpcPeer(LineFraming(), slow, requests_max=8)
     await joined(one, other)
     body = "x" * 50_000
     asking = [asyncio.ensure_future(one.call("wait", [body])) for _ in range(400)]
@@ -305,7 +305,7 @@ async def test_a_side_with_its_hands_full_does_not_read_and_callers_wait(joined:
 
 async def test_when_the_other_side_goes_every_call_fails_and_every_handler_is_cancelled(joined: Join) -> None:
     slow = Slow()
-    one, other = Peer(LineFraming(), slow), Peer(LineFraming(), slow)
+    one, other = JsonRpcPeer(LineFraming(), slow), JsonRpcPeer(LineFraming(), slow)
     await joined(one, other)
     asking = [asyncio.ensure_future(one.call("wait")) for _ in range(3)]
     await until(lambda: slow.started == 3)
@@ -319,7 +319,7 @@ async def test_when_the_other_side_goes_every_call_fails_and_every_handler_is_ca
 
 
 async def test_a_stream_that_is_no_json_rpc_ends_the_conversation_with_a_reason(joined: Join) -> None:
-    wire, peer = Wire(HeaderFraming()), Peer(HeaderFraming(), spec)
+    wire, peer = Wire(HeaderFraming()), JsonRpcPeer(HeaderFraming(), spec)
     await joined(wire, peer)
     assert wire.transport is not None
     wire.transport.write(b"GET / HTTP/1.1\r\n\r\n")
@@ -332,7 +332,7 @@ async def test_a_stream_that_is_no_json_rpc_ends_the_conversation_with_a_reason(
 
 
 async def test_what_json_cannot_say_is_refused_before_it_is_sent(joined: Join) -> None:
-    one, other = Peer(LineFraming(), spec), Peer(LineFraming(), spec)
+    one, other = JsonRpcPeer(LineFraming(), spec), JsonRpcPeer(LineFraming(), spec)
     await joined(one, other)
     with pytest.raises(SerializationFailed):
         await one.call("sum", ["\ud800"])
@@ -438,7 +438,7 @@ class Scripted(asyncio.Protocol):
     ],
 )
 async def test_an_answer_is_taken_for_what_it_means(joined: Join, answer: str, result: Json) -> None:
-    peer = Peer(LineFraming(), spec)
+    peer = JsonRpcPeer(LineFraming(), spec)
     await joined(Scripted(lambda heard: f"{answer}\n".encode() if "method" in heard else b""), peer)
     assert await peer.call("m") == result
 
@@ -474,7 +474,7 @@ async def test_an_answer_is_taken_for_what_it_means(joined: Join, answer: str, r
 async def test_whatever_is_no_answer_nobody_waits_for_ever(
     joined: Join, answer: str, number: int, why: str
 ) -> None:
-    peer = Peer(LineFraming(), spec, doubt_s=0)
+    peer = JsonRpcPeer(LineFraming(), spec, doubt_s=0)
     other = Scripted(lambda heard: f"{answer}\n".encode() if "method" in heard else b"")
     await joined(other, peer)
     with pytest.raises(RpcError, match=why) as caught:
@@ -484,7 +484,7 @@ async def test_whatever_is_no_answer_nobody_waits_for_ever(
 
 
 async def test_a_batch_whose_answers_leave_one_out_does_not_wait_for_it(joined: Join) -> None:
-    peer = Peer(LineFraming(), spec, doubt_s=0)
+    peer = JsonRpcPeer(LineFraming(), spec, doubt_s=0)
     await joined(Scripted(lambda heard: b'[{"jsonrpc":"2.0","id":2,"result":5}]\n'), peer)
     first, second, third = await peer.batch([("a", None), ("b", None), ("c", None)])
     assert second == 5
@@ -499,7 +499,7 @@ async def test_the_answers_to_a_batch_take_time_by_their_number_and_not_by_its_s
             json.dumps([{"jsonrpc": "2.0", "id": one["id"], "result": 0} for one in heard]).encode() + b"\n"
         )
 
-    peer = Peer(LineFraming(), spec)
+    peer = JsonRpcPeer(LineFraming(), spec)
     await joined(Scripted(answered), peer)
 
     async def took_s(size: int) -> float:
@@ -523,7 +523,7 @@ async def test_an_error_that_cannot_be_sent_is_answered_in_other_words(joined: J
                 raise KeyError("x" * 100_000)
         return "x" * 100_000
 
-    one, other = Peer(LineFraming(limit=50_000), broken), Peer(LineFraming(), spec)
+    one, other = JsonRpcPeer(LineFraming(limit=50_000), broken), JsonRpcPeer(LineFraming(), spec)
     await joined(one, other)
     for method, why in (("data", "no"), ("name", r"no file \?"), ("long", "KeyError"), ("big", "bytes")):
         with pytest.raises(RpcError, match=why):
@@ -532,7 +532,7 @@ async def test_an_error_that_cannot_be_sent_is_answered_in_other_words(joined: J
 
 
 async def test_calls_fail_when_the_stream_breaks_though_the_link_stays_open(joined: Join) -> None:
-    wire, peer = Wire(HeaderFraming()), Peer(HeaderFraming(), spec)
+    wire, peer = Wire(HeaderFraming()), JsonRpcPeer(HeaderFraming(), spec)
     await joined(wire, peer)
     assert wire.transport is not None
     wire.transport.pause_reading()

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.kit import csv_blocks, profiling, tables
-from symphony.kit.csv_blocks import Unusual, plain
-from symphony.kit.csv_text import LINE_CHARS_MAX, Reading, Source
+from symphony.kit.csv_blocks import UnusualTable, plain
+from symphony.kit.csv_text import LINE_CHARS_MAX, CsvReader, CsvSource
 from symphony.kit.errors import InputRefused, OutputTooLarge
 from symphony.kit.tables import kind_of, typed, widest
 
@@ -21,7 +21,7 @@ PIECES = [b"a", b"1", b'"', b'""', b",", b";", b"\n", b"\r\n", b"\r", b"\0", b"\
 def one_by_one(body: bytes, *, header: bool) -> tuple[list[str], list[list[str]]] | None:
     """Columns and records; None for a table in which something is wrong, or ragged."""
     try:
-        with Reading(Source.of(None, None, body), header=header) as table:
+        with CsvReader(CsvSource.of(None, None, body), header=header) as table:
             rows = [fields for _, fields in table.rows]
     except InputRefused:
         return None
@@ -29,11 +29,11 @@ def one_by_one(body: bytes, *, header: bool) -> tuple[list[str], list[list[str]]
 
 
 def in_blocks(body: bytes, *, header: bool, rows: int) -> tuple[list[str], list[list[str]]] | None:
-    source = Source.of(None, None, body)
+    source = CsvSource.of(None, None, body)
     try:
         with plain(source, delimiter=None, header=header, encoding="utf-8", rows=rows) as table:
             return table.columns, [record for _, block in table.blocks for record in block]
-    except (Unusual, InputRefused):
+    except (UnusualTable, InputRefused):
         return None
 
 
@@ -67,9 +67,9 @@ def test_both_ways_give_one_result(run: Any, tmp_path: Path, limit: int | None, 
     (tmp_path / "plain.csv").write_text("\n".join(["a,b,c,d,e", *lines, ""]))
     # What a line end alone makes unusual is the same table.
     (tmp_path / "unusual.csv").write_text("\r".join(["a,b,c,d,e", *lines, ""]), newline="")
-    source = Source.of(tmp_path / "unusual.csv", None, None)
+    source = CsvSource.of(tmp_path / "unusual.csv", None, None)
     most = 1_000_000 if limit is None else limit
-    with Reading(source) as table:
+    with CsvReader(source) as table:
         general = tables._taken(tables.Shaping(table, "fail", lambda: False), most)
     found = run("csv.read", path="plain.csv", infer=infer, limit=limit)
     columns = [typed(column, frozenset({""}))[1] if infer else column for column in general.fields]
@@ -104,12 +104,12 @@ def test_the_type_of_a_column_is_that_of_its_fields_one_by_one(column: list[str 
 )
 def test_a_profile_is_the_same_both_ways(rows: list[tuple[str, str]], end: str, missing: list[str]) -> None:
     text = "a,b" + end + "".join(f'{a},"{b.replace(chr(34), "")}"{end}' for a, b in rows)
-    source = Source.of(None, text, None)
+    source = CsvSource.of(None, text, None)
     given_ = profiling._Given(source, True, "utf-8", frozenset(missing), "fill", lambda: False)
     general = profiling._profile(given_, None, given_.general)
     try:
         assert profiling._profile(given_, None, given_.plain) == general
-    except Unusual:
+    except UnusualTable:
         assert any("\n" in b or "\r" in b or "\0" in b for _, b in rows)
 
 
@@ -118,7 +118,7 @@ def test_a_profile_of_several_blocks_is_the_same_both_ways_and_knows_the_lines()
         f"{n % 97},{'x' if n % 5 else 'NA'},{n * n % 1009}.5,2024-01-{n % 28 + 1:02}" for n in range(9_000)
     ]
     lines[8_500] = "1,x,99999999.5,2024-01-01"
-    source = Source.of(None, "a,b,c,d\n" + "\n".join(lines), None)
+    source = CsvSource.of(None, "a,b,c,d\n" + "\n".join(lines), None)
     given_ = profiling._Given(source, True, "utf-8", frozenset({"", "NA"}), "fill", lambda: False)
     found = profiling._profile(given_, None, given_.plain)
     assert found == profiling._profile(given_, None, given_.general)

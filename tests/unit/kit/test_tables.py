@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from symphony.commons.filesystem import PathEscapes
 from symphony.kit import csv_text
-from symphony.kit.csv_text import Reading, Source, sniffed
+from symphony.kit.csv_text import CsvReader, CsvSource, sniffed
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
 from symphony.kit.tables import kind_of, widest
 
@@ -288,7 +288,7 @@ class Endless(io.RawIOBase):
 
 def test_of_a_huge_file_only_the_beginning_is_read() -> None:
     endless = Endless()
-    with Reading(Source("huge.csv", lambda: io.BufferedReader(endless))) as table:
+    with CsvReader(CsvSource("huge.csv", lambda: io.BufferedReader(endless))) as table:
         assert [fields for _, (_, fields) in zip(range(3), table.rows, strict=False)] == [["1", "2"]] * 3
     assert endless.given < 1 << 20
 
@@ -321,11 +321,11 @@ cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=
 )
 def test_what_is_written_is_read_back(table: list[list[str]], delimiter: str) -> None:
     stream = io.StringIO(newline="")
-    writer = csv_text.Writer(stream, [], delimiter)
+    writer = csv_text.CsvWriter(stream, [], delimiter)
     for at, row in enumerate(table):
         writer.row(list(row), at)
     body = stream.getvalue().encode()
-    with Reading(Source.of(None, None, body), header=False, delimiter=delimiter) as found:
+    with CsvReader(CsvSource.of(None, None, body), header=False, delimiter=delimiter) as found:
         assert [fields for _, fields in found.rows] == table
 
 

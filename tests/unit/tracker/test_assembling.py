@@ -8,7 +8,7 @@ from symphony.pit.tracker.nodes.limits import fits
 from symphony.pit.tracker.nodes.sources import ListMade, MapMade, Sources
 from symphony.pit.tracker.nodes.work import type_of_read
 from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
-from symphony.workflow.expressions import Compiler, Read, Template
+from symphony.workflow.expressions import Compiler, Read, ValueTemplate
 
 BASE, NODES = 7, {"a": 0, "b": 1, "skipped": 2}
 ELEMENT: tuple[Value, int] = ("item", 3)
@@ -34,7 +34,7 @@ PORTS: st.SearchStrategy[StoredValue] = st.sampled_from(
 )
 
 
-def of(value: Value) -> tuple[Template, ListMade | MapMade | None]:
+def of(value: Value) -> tuple[ValueTemplate, ListMade | MapMade | None]:
     template = Compiler(type_of_read, value=False).template(value)
     source = Sources(NODES).of(template)
     return template, source if isinstance(source, ListMade | MapMade) else None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.tracker.core.budget import Ledger, Limits
+from symphony.pit.tracker.core.budget import BudgetAccount, Limits
 from symphony.pit.tracker.core.records import (
     CancelledRecord,
     FailedRecord,
@@ -47,7 +47,7 @@ usages = st.builds(
 def test_whatever_runs_at_once_the_limits_hold_if_no_request_uses_more_than_its_most(
     limit: Limits, requests: list[tuple[Estimate, int, int]]
 ) -> None:
-    ledger, running = Ledger(limit), list[tuple[Estimate, int]]()
+    ledger, running = BudgetAccount(limit), list[tuple[Estimate, int]]()
     for most, percent, ending in requests:
         if ledger.excess(most) is None and ledger.granted(most):
             running.append((most, percent))
@@ -61,7 +61,7 @@ def test_whatever_runs_at_once_the_limits_hold_if_no_request_uses_more_than_its_
     assert limit.money is None or (ledger.spent.cost or Decimal(0)) <= limit.money
 
 
-def settle(ledger: Ledger, most: Estimate, percent: int) -> None:
+def settle(ledger: BudgetAccount, most: Estimate, percent: int) -> None:
     assert most.cost is not None
     used = Usage(
         calls=1,
@@ -84,14 +84,14 @@ def test_the_strictest_of_two_budgets_is_neither_above_the_one_nor_the_other(
 
 
 def test_without_limits_everything_is_granted() -> None:
-    ledger = Ledger(Limits())
+    ledger = BudgetAccount(Limits())
     assert ledger.granted(Estimate(tokens_in=10**9))
     assert not ledger.unpriced(Estimate())
     assert not ledger.limits
 
 
 def test_a_cent_more_than_the_limit_is_too_much_and_the_limit_itself_is_not() -> None:
-    ledger = Ledger(Limits(money=Decimal("0.3")))
+    ledger = BudgetAccount(Limits(money=Decimal("0.3")))
     for _ in range(3):  # as doubles, three times 0.1 would be more than 0.3
         assert ledger.granted(Estimate(cost=Decimal("0.1")))
     assert not ledger.granted(Estimate(cost=Decimal("0.000001")))

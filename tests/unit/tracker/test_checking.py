@@ -8,7 +8,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony
-from symphony.pit.tracker.nodes.checking import Checked, check_inputs
+from symphony.pit.tracker.nodes.checking import CheckedValues, check_inputs
 from symphony.pit.tracker.nodes.work import ModelWork
 from symphony.ports.runs import RunResult
 from symphony.ports.values import StoredValue
@@ -77,7 +77,7 @@ def test_a_list_that_all_elements_share_is_checked_once() -> None:
         return None if value else "nothing"
 
     shared, others = list(range(100)), [list(range(100)) for _ in range(20)]
-    checked = Checked()
+    checked = CheckedValues()
     node = loads("name: w\nnodes: {n: {operator: debug.value}}", "yaml").nodes["n"]
     work = ModelWork(name="n", node=node, inputs={}, input_checks={"all": check}, model="m")  # fmt: skip
     for _ in range(50):
@@ -90,7 +90,7 @@ def test_a_list_that_all_elements_share_is_checked_once() -> None:
 
 
 def test_what_fits_one_port_is_checked_for_another() -> None:
-    checked, value = Checked(), list(range(100))
+    checked, value = CheckedValues(), list(range(100))
     integers, texts = check_of(parse_type("list[integer]")), check_of(parse_type("list[string]"))
     checked.note(value, integers)
     assert checked.fits(value, integers)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symphony import Symphony, operator
-from symphony.cli.running import Outcome
-from symphony.pit.tracker.core.replay import LazyNodes, Replay
+from symphony.cli.running import RunOutcome
+from symphony.pit.tracker.core.replay import LazyNodes, RunReplay
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.workflow import loads
 
@@ -43,7 +43,7 @@ class Seen:
 
     result: RunResult
     standing: dict[NodeStatus, int]
-    replay: Replay
+    replay: RunReplay
 
 
 async def ran(home: Path) -> list[Seen]:
@@ -72,7 +72,7 @@ def test_counts_are_those_of_the_nodes_one_by_one(tmp_path: Path) -> None:
 def test_a_result_is_spelled_without_its_nodes(tmp_path: Path) -> None:
     result = asyncio.run(ran(tmp_path / "home"))[0].result
     assert isinstance(result.nodes, LazyNodes)
-    outcome = Outcome(result=result, elapsed_s=1.0, stopped_by=None)
+    outcome = RunOutcome(result=result, elapsed_s=1.0, stopped_by=None)
     assert "each" not in repr(result) + repr(outcome)
     assert len(repr(outcome)) < 100
     assert result.status is RunStatus.SUCCEEDED

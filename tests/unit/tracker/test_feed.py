@@ -19,7 +19,7 @@ from symphony.pit.tracker.core.records import (
     StartedRecord,
     SuspendedRecord,
 )
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.feed import NOTABLE_MAX, Feed
 from symphony.ports.runs import RunEvent
 
@@ -42,15 +42,15 @@ RECORDS: list[Record] = [
 
 def at_once(records: Sequence[Record]) -> list[RunEvent]:
     """Each event made when no more was known than its record and those before."""
-    replay, out = Replay(PLAN, limit=9), list[RunEvent]()
+    replay, out = RunReplay(PLAN, limit=9), list[RunEvent]()
     for record in records:
         replay.apply(record)
         out.append(replay.event(record, replay.seq))
     return out
 
 
-def known(records: Sequence[Record]) -> Replay:
-    replay = Replay(PLAN, limit=9)
+def known(records: Sequence[Record]) -> RunReplay:
+    replay = RunReplay(PLAN, limit=9)
     for record in records:
         replay.apply(record)
     return replay

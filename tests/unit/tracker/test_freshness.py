@@ -12,7 +12,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import Symphony
-from symphony.pit.tracker.nodes.reading import Seen
+from symphony.pit.tracker.nodes.reading import FilesRead
 from symphony.ports.runs import RunResult
 from symphony.ports.values import ArtifactRef, Value
 from symphony.sdk import Context, Operator
@@ -367,7 +367,7 @@ def test_a_look_at_its_times_tells_of_a_settled_file_that_it_is_as_it_was(tmp_pa
     later_s = file.stat().st_ctime + 10
 
     def lasting(change: Callable[[], object], began_s: float) -> bool:
-        seen = Seen(began_s)
+        seen = FilesRead(began_s)
         seen.note(file)
         seen.note(link)
         change()

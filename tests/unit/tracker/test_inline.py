@@ -11,7 +11,7 @@ from symphony.app import Symphony
 from symphony.commons.collector import SELDOM
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
 from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord
-from symphony.pit.tracker.core.replay import LazyNodes, Replay
+from symphony.pit.tracker.core.replay import LazyNodes, RunReplay
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.store.journal import MemoryStore
@@ -91,7 +91,7 @@ def test_a_node_reads_null_of_one_that_was_skipped() -> None:
 def test_those_who_wait_for_the_disk_together_share_a_commit() -> None:
     async def run() -> int:
         plan, store = make_plan([PlanNode("a")], [()]), MemoryStore()
-        replay = Replay(plan, limit=1)
+        replay = RunReplay(plan, limit=1)
         recorder = Recorder(store, replay, Feed(replay, store.records), lambda error: None, lambda: None)
         recorder.record(BegunRecord(0, 1.0, 1))
         await asyncio.gather(*(recorder.durable() for _ in range(10)))
@@ -103,7 +103,7 @@ def test_those_who_wait_for_the_disk_together_share_a_commit() -> None:
 
 
 def test_nodes_that_are_made_late_are_those_made_at_once() -> None:
-    replay = Replay(make_plan([PlanNode("a"), PlanNode("b")], [(), ()]), limit=2)
+    replay = RunReplay(make_plan([PlanNode("a"), PlanNode("b")], [(), ()]), limit=2)
     replay.apply(BegunRecord(0, 1.0, 1))
     replay.apply(FinishedRecord(0, 3.0, 2.0, b"\x80", None, None))
     late = LazyNodes(lambda: replay)

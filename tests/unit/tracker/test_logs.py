@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.support.fakes import Printed
 
 from symphony import Symphony, operator
-from symphony.cli.transcript import Writer
-from symphony.ipc.lines import Lines
+from symphony.cli.transcript import TranscriptWriter
+from symphony.ipc.lines import LineSplitter
 from symphony.pit.artifacts.redaction import Redactor
 from symphony.pit.tracker.store.logs import (
     LogLimits,
@@ -162,7 +162,7 @@ def test_tokens_are_one_line_until_somebody_else_speaks(tmp_path: Path) -> None:
         log(node, text, stream)  # type: ignore[arg-type]
     log.close()
     assert log.tail("m") == "Hello\nyou!"
-    writer = Writer(as_json=False, named=True, safe=False)
+    writer = TranscriptWriter(as_json=False, named=True, safe=False)
     shown = "".join(map(writer.text, read_log(path))) + writer.end()
     assert shown == "m | Hello\nyou\nc | noise\nm | !\n"
 
@@ -248,7 +248,7 @@ def secret_log(path: Path, secret: str) -> RunLog:
 @pytest.mark.parametrize("before", [65_530, 65_535, 65_536, 65_541, 131_070])
 def test_a_secret_cut_in_two_by_the_pieces_of_a_long_line_is_hidden(tmp_path: Path, before: int) -> None:
     log = secret_log(tmp_path / "log", "hunter2hunter3")
-    lines = Lines(lambda text: log("n", text, "stdout"))
+    lines = LineSplitter(lambda text: log("n", text, "stdout"))
     body = b"x" * before + b"hunter2hunter3" + b"y" * 10 + b"\nnext hun\nter\n"
     for at in range(0, len(body), 65_536):
         lines.feed(body[at : at + 65_536])

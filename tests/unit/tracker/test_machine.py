@@ -3,11 +3,11 @@
 import pytest
 
 from symphony.pit.tracker.core.machine import Command, Do, IllegalTransition, Machine, Status
-from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
+from symphony.pit.tracker.core.plan import Join, OnFailure, Plan, PlanLink, PlanNode, make_plan
 
 
-def plan(*nodes: PlanNode, edges: tuple[tuple[int, Link], ...] = ()) -> Plan:
-    links: list[list[Link]] = [[] for _ in nodes]
+def plan(*nodes: PlanNode, edges: tuple[tuple[int, PlanLink], ...] = ()) -> Plan:
+    links: list[list[PlanLink]] = [[] for _ in nodes]
     for source, link in edges:
         links[source].append(link)
     return make_plan(nodes, links)
@@ -15,7 +15,7 @@ def plan(*nodes: PlanNode, edges: tuple[tuple[int, Link], ...] = ()) -> Plan:
 
 def diamond() -> Plan:
     a, b, c, d = (PlanNode(name) for name in "abcd")
-    return plan(a, b, c, d, edges=((0, Link(1)), (0, Link(2)), (1, Link(3)), (2, Link(3))))
+    return plan(a, b, c, d, edges=((0, PlanLink(1)), (0, PlanLink(2)), (1, PlanLink(3)), (2, PlanLink(3))))
 
 
 def test_a_diamond_starts_each_node_once_when_what_it_needs_has_ended() -> None:
@@ -58,7 +58,7 @@ def test_a_skip_travels_far_without_recursion() -> None:
     count = 50_000
     nodes = [PlanNode(f"n{i}", enabled=i > 0) for i in range(count)]
     machine = Machine(
-        make_plan(nodes, [[Link(i + 1)] if i + 1 < count else [] for i in range(count)]), limit=1
+        make_plan(nodes, [[PlanLink(i + 1)] if i + 1 < count else [] for i in range(count)]), limit=1
     )
     assert machine.begin() == [Command(Do.END, -1)]
     assert set(machine.status) == {Status.SKIPPED}
@@ -66,7 +66,9 @@ def test_a_skip_travels_far_without_recursion() -> None:
 
 def test_a_merge_takes_the_first_that_succeeds() -> None:
     merge = PlanNode("m", join=Join.FIRST)
-    machine = Machine(plan(PlanNode("a"), PlanNode("b"), merge, edges=((0, Link(2)), (1, Link(2)))), limit=8)
+    machine = Machine(
+        plan(PlanNode("a"), PlanNode("b"), merge, edges=((0, PlanLink(2)), (1, PlanLink(2)))), limit=8
+    )
     machine.begin()
     assert machine.finished(1) == [Command(Do.START, 2)]
     assert machine.chosen == {2: 1}
@@ -74,7 +76,7 @@ def test_a_merge_takes_the_first_that_succeeds() -> None:
 
 def test_a_fallback_runs_only_after_a_failure_and_settles_the_failed_node() -> None:
     nodes = (PlanNode("a", on_failure=OnFailure.FALLBACK, fallback=1), PlanNode("b"), PlanNode("c"))
-    edges = ((0, Link(1, spare=True)), (0, Link(2)))
+    edges = ((0, PlanLink(1, spare=True)), (0, PlanLink(2)))
     failed = Machine(plan(*nodes, edges=edges), limit=8)
     failed.begin()
     assert failed.failed(0) == [Command(Do.START, 1)]

@@ -17,7 +17,7 @@ from symphony.pit.tracker.core.records import (
     FinishedRecord,
     Record,
 )
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.insight.reader import Insight
 from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.insight import BARS_MAX, LINES_MAX, Overview
@@ -103,7 +103,7 @@ def test_its_lines_count_the_nodes_one_by_one(home: Path) -> None:
 
 
 def many(count: int) -> Overview:
-    replay = Replay(make_plan([PlanNode("each")], [()]), limit=10**6)
+    replay = RunReplay(make_plan([PlanNode("each")], [()]), limit=10**6)
     records: list[Record] = [BegunRecord(0, 0.0, 1), ExpandedRecord(0, 1.0, count)]
     records += [FinishedRecord(1 + i, 3.0 + i, 2.0 + i, b"\x80", None, None) for i in range(count)]
     for record in records:
@@ -120,7 +120,7 @@ def test_its_size_does_not_grow_with_elements() -> None:
 
 def test_of_very_many_nodes_those_that_failed_and_the_longest_are_told() -> None:
     count = 2 * LINES_MAX
-    replay = Replay(make_plan([PlanNode(f"n{i}") for i in range(count)], [()] * count), limit=10**6)
+    replay = RunReplay(make_plan([PlanNode(f"n{i}") for i in range(count)], [()] * count), limit=10**6)
     replay.apply(BegunRecord(0, 0.0, 1))
     for i in range(count - 1):
         replay.apply(FinishedRecord(i, 1.0 + i, 0.0, b"\x80", None, None))

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.ipc.frames import frame, head
-from symphony.ipc.lines import Lines
-from symphony.pit.workers.channel import INLINE_BYTES_MAX, ChannelBroken, Parcel, Receiver
+from symphony.ipc.lines import LineSplitter
+from symphony.pit.workers.channel import INLINE_BYTES_MAX, ChannelBroken, MessageReceiver, Parcel
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def sent(connection: socket.socket, body: bytes) -> None:
         parcel.close()
 
 
-def received(receiver: Receiver) -> bytes:
+def received(receiver: MessageReceiver) -> bytes:
     while True:
         bodies = receiver.receive()
         assert bodies is not None
@@ -43,7 +43,7 @@ def received(receiver: Receiver) -> bytes:
 def test_messages_arrive_whole(pair: tuple[socket.socket, socket.socket], size: int) -> None:
     ours, theirs = pair
     before = psutil.Process().num_fds()
-    receiver, body = Receiver(theirs), os.urandom(1024) * (size // 1024 + 1)
+    receiver, body = MessageReceiver(theirs), os.urandom(1024) * (size // 1024 + 1)
     sent(ours, body[:size])
     assert received(receiver) == body[:size]
     assert psutil.Process().num_fds() == before, "no descriptor stays open"
@@ -52,21 +52,21 @@ def test_messages_arrive_whole(pair: tuple[socket.socket, socket.socket], size: 
 def test_the_end_of_the_stream_is_told(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     ours.close()
-    assert Receiver(theirs).receive() is None
+    assert MessageReceiver(theirs).receive() is None
 
 
 def test_an_empty_frame_without_a_file_breaks_the_channel(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     ours.sendall(frame(b""))
     with pytest.raises(ChannelBroken):
-        Receiver(theirs).receive()
+        MessageReceiver(theirs).receive()
 
 
 def test_a_frame_larger_than_allowed_breaks_the_channel(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     ours.sendall(head(INLINE_BYTES_MAX + 1))
     with pytest.raises(ChannelBroken):
-        Receiver(theirs).receive()
+        MessageReceiver(theirs).receive()
 
 
 def test_who_sends_to_nobody_is_told(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -91,7 +91,7 @@ def test_a_full_disk_is_an_error_that_says_where(monkeypatch: pytest.MonkeyPatch
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))), st.data())
 def test_lines_do_not_depend_on_how_the_bytes_are_cut(lines: list[str], data: st.DataObject) -> None:
     taken: list[str] = []
-    stream = Lines(lambda text: taken.extend(text.split("\n")))
+    stream = LineSplitter(lambda text: taken.extend(text.split("\n")))
     rest = "".join(line + "\n" for line in lines).encode()
     while rest:
         size = data.draw(st.integers(1, len(rest)))

@@ -3,7 +3,7 @@
 import pytest
 
 from symphony.ports.values import Value
-from symphony.workflow.expressions import Compiler, Read, Template
+from symphony.workflow.expressions import Compiler, Read, ValueTemplate
 from symphony.workflow.expressions.effort import measured
 from symphony.workflow.types import ANY
 
@@ -11,7 +11,7 @@ MOST = 10_000
 ROW: Value = {"id": 1, "name": "a name", "a": 1.5}
 
 
-def template(source: Value) -> Template:
+def template(source: Value) -> ValueTemplate:
     return Compiler(lambda _: ANY, value=False).template(source)
 
 

@@ -6,7 +6,7 @@ import operator
 import pytest
 
 from symphony.ports.values import Value
-from symphony.workflow.expressions import BadExpression, Compiler, ExpressionFailed, Read, Template
+from symphony.workflow.expressions import BadExpression, Compiler, ExpressionFailed, Read, ValueTemplate
 from symphony.workflow.expressions.chains import chains, regrouped
 from symphony.workflow.types import PortType, parse_type
 
@@ -20,7 +20,7 @@ def types(read: Read) -> PortType | None:
     return parse_type(TYPES[read.port]) if read.port in TYPES else None
 
 
-def made(text: str) -> Template:
+def made(text: str) -> ValueTemplate:
     return Compiler(types).template("${{ " + text + " }}")
 
 

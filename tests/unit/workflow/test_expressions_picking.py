@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.ports.values import Value
-from symphony.workflow.expressions import ExpressionFailed, Read, Template
+from symphony.workflow.expressions import ExpressionFailed, Read, ValueTemplate
 from symphony.workflow.expressions.compiler import Compiler
 from symphony.workflow.expressions.picking import NotPicked, Pick, picked
 from symphony.workflow.types import ANY, PortType
@@ -22,7 +22,7 @@ TEXTS = [
 ]  # fmt: skip
 
 
-def template(text: str, kind: PortType = ANY) -> Template:
+def template(text: str, kind: PortType = ANY) -> ValueTemplate:
     return Compiler(lambda read: kind, value=False).template(f"${{{{ {text} }}}}")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from symphony.workflow import loads
 from symphony.workflow.documents import format_named
-from symphony.workflow.files import Reading, WorkflowInvalid, read_bytes
+from symphony.workflow.files import DocumentReading, WorkflowInvalid, read_bytes
 from symphony.workflow.model import (
     ArtifactSpec,
     CommandNode,
@@ -26,7 +26,7 @@ from symphony.workflow.types import PortType, list_of
 OK = "  ok: {operator: debug.value, inputs: {value: 1}}\n"
 
 
-def reading(text: str, format_: str = "yaml", nodes_max: int = 10_000) -> Reading:
+def reading(text: str, format_: str = "yaml", nodes_max: int = 10_000) -> DocumentReading:
     return read_bytes(text.encode(), format_named(format_), nodes_max=nodes_max)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from symphony.workflow import dumps, loads
 from symphony.workflow.documents import FORMATS, format_named
-from symphony.workflow.files import Reading, read_bytes
+from symphony.workflow.files import DocumentReading, read_bytes
 
 _PROFILE = os.environ.get("SYMPHONY_HYPOTHESIS", "default")
 ROUNDS = int(os.environ.get("SYMPHONY_FUZZ_ROUNDS", {"fuzz": 20_000, "quick": 30}.get(_PROFILE, 150)))
@@ -74,7 +74,7 @@ _PIECES = (
 )  # fmt: skip
 
 
-def sound(body: bytes, format_: str) -> Reading:
+def sound(body: bytes, format_: str) -> DocumentReading:
     """Read `body`; whatever it is, what comes back must hold together."""
     began = time.process_time()
     reading = read_bytes(body, format_named(format_))

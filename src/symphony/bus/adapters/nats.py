@@ -28,9 +28,9 @@ from symphony.bus.adapters.nats_connection import (
     unavailable,
 )
 from symphony.bus.adapters.nats_durable import Handle, Store
-from symphony.bus.adapters.nats_link import Link, ended, served
+from symphony.bus.adapters.nats_link import NatsLink, ended, served
 from symphony.bus.bus import Bus
-from symphony.bus.core.registry import Entry
+from symphony.bus.core.registry import EndpointEntry
 from symphony.bus.core.retention import Replay
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import check_topic
@@ -66,7 +66,7 @@ class NatsUplink:
         self._subscribed: dict[Subscription, NatsSubscription] = {}
         self._owners: dict[int, Subscription] = {}
         self._store: Store | None = None
-        self._link = Link(exchange, config.prefix, self._post)
+        self._link = NatsLink(exchange, config.prefix, self._post)
 
     async def open(self) -> None:
         """Connect, and become the way of the bus. Raises NatsUnavailable, StoreRefused, ConfigInvalid."""
@@ -213,7 +213,7 @@ class NatsUplink:
 
     # Endpoints.
 
-    async def register(self, entry: Entry) -> None:
+    async def register(self, entry: EndpointEntry) -> None:
         """See `Uplink`."""
         await self._link.claim(entry)
         self._link.announce(JOINED, {"name": entry.name, "capabilities": list(entry.capabilities)})

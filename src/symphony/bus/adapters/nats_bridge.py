@@ -21,9 +21,9 @@ from nats.aio.subscription import Subscription as NatsSubscription
 from nats.errors import SlowConsumerError
 
 from symphony.bus.adapters.nats_connection import FAILURES, NatsConfig, check_size, connected, unavailable
-from symphony.bus.adapters.nats_link import SERVED, Link, ended, served
+from symphony.bus.adapters.nats_link import SERVED, NatsLink, ended, served
 from symphony.bus.core.metrics import BeyondStats
-from symphony.bus.core.registry import BEAT_S, Entry
+from symphony.bus.core.registry import BEAT_S, EndpointEntry
 from symphony.bus.core.router import Subscription
 from symphony.bus.core.topics import covers, has_wildcard
 from symphony.bus.errors import EndpointBusy, EndpointTaken, EndpointUnknown
@@ -164,7 +164,7 @@ class Session:
 
     def __init__(self, bridge: Bridge) -> None:
         self.bridge, self.exchange = bridge, bridge.exchange
-        self.link = Link(self.exchange, bridge.config.prefix, self._post)
+        self.link = NatsLink(self.exchange, bridge.config.prefix, self._post)
         self._codec = CODECS["msgpack"]
         self._client: Client | None = None
         self._end = asyncio.Event()
@@ -276,11 +276,11 @@ class Session:
         elif event.topic in (LEFT, LOST) and entry is None:
             self.link.withdraw(name)
 
-    def _claim(self, entry: Entry) -> None:
+    def _claim(self, entry: EndpointEntry) -> None:
         if entry.name != "bus" and not entry.name.startswith(OWN_TOPICS):
             self.link.own(self._claimed(entry), f"nats claim {entry.name}")
 
-    async def _claimed(self, entry: Entry) -> None:
+    async def _claimed(self, entry: EndpointEntry) -> None:
         """It is reached from here in any case; from beyond, once its name is ours."""
         while not self.closed and self.exchange.registry.find(entry.name) is entry:
             try:

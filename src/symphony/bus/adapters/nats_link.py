@@ -24,7 +24,7 @@ from nats.errors import NoRespondersError
 
 from symphony.bus.adapters.nats_connection import FAILURES, in_force, unavailable
 from symphony.bus.adapters.nats_peers import Changes, Peers, State
-from symphony.bus.core.registry import BEAT_S, Entry
+from symphony.bus.core.registry import BEAT_S, EndpointEntry
 from symphony.bus.core.topics import check_topic
 from symphony.bus.errors import EndpointLost, EndpointTaken, EndpointUnknown
 from symphony.bus.exchange import JOINED, LEFT, LOST, Exchange
@@ -58,7 +58,7 @@ class _Claim:
         self.parts: list[NatsSubscription] = []
 
 
-class Link:
+class NatsLink:
     """This process's part of the endpoints, over one connection that does not echo."""
 
     def __init__(self, exchange: Exchange, prefix: str, post: Post) -> None:
@@ -137,7 +137,7 @@ class Link:
 
     # Names.
 
-    async def claim(self, entry: Entry) -> None:
+    async def claim(self, entry: EndpointEntry) -> None:
         """Make `entry` reachable. Of those who claim a name at once exactly one gets it.
 
         Who holds a name answers that it is taken. Of two that both claim it, the one whose process

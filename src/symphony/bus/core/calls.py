@@ -17,7 +17,7 @@ BUS: Final = "bus"
 _Outcome = TypeVar("_Outcome")
 
 
-class Call(msgspec.Struct, Generic[_Outcome], eq=False):
+class PendingCall(msgspec.Struct, Generic[_Outcome], eq=False):
     """A request under way. Times are monotonic seconds.
 
     `wake` is called once there is an `outcome`. Most requests within a process have theirs before
@@ -38,11 +38,11 @@ class Call(msgspec.Struct, Generic[_Outcome], eq=False):
             self.wake()
 
 
-class Calls(Generic[_Outcome]):
+class PendingCalls(Generic[_Outcome]):
     """Every request under way."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Call[_Outcome]] = {}
+        self._waiting: dict[str, PendingCall[_Outcome]] = {}
         self._ticks: dict[int, dict[str, None]] = {}
         self._queue: list[int] = []
         self.late = 0
@@ -56,12 +56,12 @@ class Calls(Generic[_Outcome]):
         """When to sweep next; None: there is no deadline."""
         return self._queue[0] * TICK_S if self._queue else None
 
-    def add(self, message_id: str, recipient: str, now_s: float) -> Call[_Outcome]:
+    def add(self, message_id: str, recipient: str, now_s: float) -> PendingCall[_Outcome]:
         """Await the answer to `message_id`, without a deadline as yet."""
-        call = self._waiting[message_id] = Call(message_id, recipient, now_s)
+        call = self._waiting[message_id] = PendingCall(message_id, recipient, now_s)
         return call
 
-    def limit(self, call: Call[_Outcome], timeout_s: float) -> bool:
+    def limit(self, call: PendingCall[_Outcome], timeout_s: float) -> bool:
         """Await it for `timeout_s` after it was sent. True: `next_s` is earlier than before."""
         tick, earlier = int((call.sent_s + timeout_s) / TICK_S) + 1, False
         due = self._ticks.get(tick)
@@ -73,7 +73,7 @@ class Calls(Generic[_Outcome]):
         call.tick = tick
         return earlier
 
-    def answered(self, message_id: str | None, sender: str) -> Call[_Outcome] | None:
+    def answered(self, message_id: str | None, sender: str) -> PendingCall[_Outcome] | None:
         """An answer to `message_id` came: who waits for it. None, and it is counted, if nobody does.
 
         It counts only from whom was asked, if that was one by name, or from the bus.
@@ -87,7 +87,7 @@ class Calls(Generic[_Outcome]):
             self._forget(call.tick, call.message_id)
         return call
 
-    def take(self, message_id: str) -> Call[_Outcome] | None:
+    def take(self, message_id: str) -> PendingCall[_Outcome] | None:
         """Wait for it no longer."""
         call = self._waiting.pop(message_id, None)
         if call is not None and call.tick is not None:
@@ -98,7 +98,7 @@ class Calls(Generic[_Outcome]):
         if (due := self._ticks.get(tick)) is not None:
             due.pop(message_id, None)
 
-    def due(self, now_s: float) -> Iterator[Call[_Outcome]]:
+    def due(self, now_s: float) -> Iterator[PendingCall[_Outcome]]:
         """Those whose deadline has passed; they wait no longer."""
         while self._queue and self._queue[0] * TICK_S <= now_s:
             for message_id in self._ticks.pop(heapq.heappop(self._queue)):
@@ -106,11 +106,11 @@ class Calls(Generic[_Outcome]):
                 if (call := self._waiting.pop(message_id, None)) is not None:
                     yield call
 
-    def waiting(self) -> list[Call[_Outcome]]:
+    def waiting(self) -> list[PendingCall[_Outcome]]:
         """All that wait."""
         return list(self._waiting.values())
 
-    def to(self, recipients: Container[str]) -> list[Call[_Outcome]]:
+    def to(self, recipients: Container[str]) -> list[PendingCall[_Outcome]]:
         """Those that wait for one of `recipients`; they wait no longer."""
         found = [call for call in self._waiting.values() if call.recipient in recipients]
         for call in found:

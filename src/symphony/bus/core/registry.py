@@ -10,7 +10,7 @@ from symphony.ipc.envelope import MessageEnvelope
 
 
 @dataclass(slots=True, eq=False)
-class Entry:
+class EndpointEntry:
     """One endpoint. `serves`: the types of message that may be sent without naming a recipient.
 
     `link` tells the connection that it is reached through; "" for one in this process.
@@ -28,15 +28,15 @@ class Registry:
     """Endpoints, each name once."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, Entry] = {}
-        self._serving: dict[str, list[Entry]] = {}
+        self._entries: dict[str, EndpointEntry] = {}
+        self._serving: dict[str, list[EndpointEntry]] = {}
         self.find = self._entries.get
         """The endpoint with a name, or None."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: EndpointEntry) -> None:
         """Raises EndpointTaken, ValidationFailed for a name that is no topic without wildcards."""
         check_topic(entry.name)
         if entry.name in self._entries:
@@ -47,7 +47,7 @@ class Registry:
         for kind in entry.serves:
             self._serving.setdefault(kind, []).append(entry)
 
-    def remove(self, name: str) -> Entry | None:
+    def remove(self, name: str) -> EndpointEntry | None:
         """Take the endpoint away; None if there is none."""
         entry = self._entries.pop(name, None)
         if entry is not None:
@@ -58,7 +58,7 @@ class Registry:
                     del self._serving[kind]
         return entry
 
-    def serving(self, message_type: str) -> Entry:
+    def serving(self, message_type: str) -> EndpointEntry:
         """An endpoint that serves this type, each in turn. Raises EndpointUnknown."""
         serving = self._serving.get(message_type)
         if not serving:
@@ -71,7 +71,7 @@ class Registry:
         """Is there an endpoint that serves this type?"""
         return message_type in self._serving
 
-    def entries(self) -> Iterable[Entry]:
+    def entries(self) -> Iterable[EndpointEntry]:
         """All, in the order in which they came."""
         return tuple(self._entries.values())
 

@@ -58,7 +58,7 @@ class Subscription:
         return self.policy is Policy.BLOCK and self.room is not None
 
 
-class Group:
+class QueueGroup:
     """Subscriptions of which each event goes to one, in turn; to those that have room first."""
 
     __slots__ = ("_at", "members")
@@ -91,7 +91,7 @@ class Route:
             if one.group is not None:
                 groups.setdefault(one.group, []).append(one)
         self.all = tuple(one for one in found if one.group is None)
-        self.groups = tuple(Group(members) for members in groups.values())
+        self.groups = tuple(QueueGroup(members) for members in groups.values())
         self.blocking = tuple((one,) for one in self.all if one.blocking) + tuple(
             tuple(members) for members in groups.values() if all(one.blocking for one in members)
         )

@@ -127,7 +127,7 @@ def read(value: Value) -> Message:
     return found
 
 
-class Step(NamedTuple):
+class SyncStep(NamedTuple):
     """What came of something: what to send, and how the state changed because of the other side."""
 
     send: tuple[Message, ...] = ()
@@ -203,20 +203,20 @@ class Primary:
         """Does the secondary have the latest version, as far as this side knows?"""
         return self._peer_has == self.version
 
-    def edit(self, patch: Patch, now_ns: int) -> Step:
+    def edit(self, patch: Patch, now_ns: int) -> SyncStep:
         """Change the state. Raises ValidationFailed, and nothing happens, for a patch that does not fit."""
         stamp = _stamp(self.stamp, now_ns, self._site)
-        return Step((self._advance(patch, stamp, NO_MARK),))
+        return SyncStep((self._advance(patch, stamp, NO_MARK),))
 
-    def handle(self, message: Message) -> Step:
+    def handle(self, message: Message) -> SyncStep:
         """Take a message of the secondary. Others are passed over."""
         match message:
             case Have():
-                return Step(self._asked(message))
+                return SyncStep(self._asked(message))
             case Proposal():
                 return self._proposed(message)
             case _:
-                return Step()
+                return SyncStep()
 
     def remind(self) -> tuple[Message, ...]:
         """What to say again while not `settled`."""
@@ -235,16 +235,16 @@ class Primary:
             return (*missed, Head(self._epoch, self.version))
         return (Snapshot(self._epoch, self.version, self.state, self.stamp, have.ask, self._accepted),)
 
-    def _proposed(self, proposal: Proposal) -> Step:
+    def _proposed(self, proposal: Proposal) -> SyncStep:
         if proposal.epoch != self._epoch or proposal.version != self.version:
-            return Step((Head(self._epoch, self.version),))
+            return SyncStep((Head(self._epoch, self.version),))
         self._peer_has = max(self._peer_has, proposal.version)
         try:
             delta = self._advance(proposal.patch, proposal.stamp, proposal.mark)
         except ValidationFailed:
-            return Step((Head(self._epoch, self.version),))
+            return SyncStep((Head(self._epoch, self.version),))
         assert isinstance(delta.patch, list)
-        return Step((delta,), delta.patch)
+        return SyncStep((delta,), delta.patch)
 
     def _advance(self, patch: Value, stamp: Stamp, mark: Mark) -> Delta:
         self.state = apply(self.state, patch)
@@ -292,24 +292,24 @@ class Secondary:
         """Has the primary all that changed here, and is nothing known to be missing?"""
         return not self._missing and self._flying is None
 
-    def edit(self, patch: Patch, now_ns: int) -> Step:
+    def edit(self, patch: Patch, now_ns: int) -> SyncStep:
         """Change the state. Raises ValidationFailed, and nothing happens, for a patch that does not fit."""
         clean = self.state is self._base
         self.state = apply(self.state, patch)
         self.stamp = _stamp(self.stamp, now_ns, self._site)
-        return Step(self._propose(patch if clean else None))
+        return SyncStep(self._propose(patch if clean else None))
 
-    def handle(self, message: Message) -> Step:
+    def handle(self, message: Message) -> SyncStep:
         """Take a message of the primary. Others are passed over."""
         match message:
             case Head():
-                return Step(self._told(message))
+                return SyncStep(self._told(message))
             case Delta():
                 return self._delta(message)
             case Snapshot():
                 return self._snapshot(message)
             case _:
-                return Step()
+                return SyncStep()
 
     def remind(self) -> tuple[Message, ...]:
         """What to say again while not `settled`."""
@@ -329,10 +329,10 @@ class Secondary:
         self._missing = True
         return (self._have(wants=True),)
 
-    def _delta(self, delta: Delta) -> Step:
+    def _delta(self, delta: Delta) -> SyncStep:
         known = delta.epoch == self._primary_epoch
         if known and delta.version <= self._version:
-            return Step()
+            return SyncStep()
         try:
             if not known or delta.version > self._version + 1:
                 raise ValidationFailed("a version is missing")
@@ -341,23 +341,25 @@ class Secondary:
             theirs = self.state if untouched else apply(self._base, delta.patch)
         except ValidationFailed:
             asked, self._missing = self._missing, True
-            return Step(() if asked else (self._have(wants=True),))  # once for each gap; then `remind` does
+            return SyncStep(
+                () if asked else (self._have(wants=True),)
+            )  # once for each gap; then `remind` does
         assert isinstance(delta.patch, list)
         self._version = delta.version
         before, self._flying = self._base, None
         if ours:
             self._base, self._base_stamp = theirs, delta.stamp
-            return Step((self._have(wants=False), *self._propose()))
+            return SyncStep((self._have(wants=False), *self._propose()))
         if self.state is before:
             self._base = self.state = theirs
             self._base_stamp = self.stamp = delta.stamp
-            return Step((self._have(wants=False),), delta.patch)
+            return SyncStep((self._have(wants=False),), delta.patch)
         return self._met(theirs, delta.stamp, related=True)
 
-    def _snapshot(self, shot: Snapshot) -> Step:
+    def _snapshot(self, shot: Snapshot) -> SyncStep:
         related = shot.epoch == self._primary_epoch
         if shot.ask != self._ask or (related and shot.version < self._version):
-            return Step()  # an answer to what was answered before, maybe of a primary that is gone
+            return SyncStep()  # an answer to what was answered before, maybe of a primary that is gone
         self._ask = self._ask._replace(number=self._ask.number + 1)
         flying, self._flying = self._flying, None
         if related and flying is not None and shot.accepted == flying.mark:
@@ -370,10 +372,10 @@ class Secondary:
             patch = difference(self.state, shot.state)
             self._base = self.state = shot.state
             self._base_stamp = self.stamp = shot.stamp
-            return Step((self._have(wants=False),), patch)
+            return SyncStep((self._have(wants=False),), patch)
         return self._met(shot.state, shot.stamp, related=related)
 
-    def _met(self, theirs: Value, theirs_stamp: Stamp | None, *, related: bool) -> Step:
+    def _met(self, theirs: Value, theirs_stamp: Stamp | None, *, related: bool) -> SyncStep:
         """Both sides changed the state: settle it, and propose what differs from the primary's."""
         before = self.state
         conflict = Conflict(
@@ -389,7 +391,7 @@ class Secondary:
                 self.stamp = Stamp(theirs_stamp.time_ns + 1, self._site)
         patch = difference(before, self.state)
         send = (self._have(wants=False), *self._propose())
-        return Step(send, patch, conflict=not same(before, theirs))
+        return SyncStep(send, patch, conflict=not same(before, theirs))
 
     def _propose(self, patch: Patch | None = None) -> tuple[Message, ...]:
         if self._flying is not None or self._missing or self.state is self._base:

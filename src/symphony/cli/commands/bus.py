@@ -20,9 +20,9 @@ def tap(pattern: str, count: int | None, as_json: bool) -> int:
     PATTERN: '*' is one token, a final '>' the rest: 'run.>', 'run.*.node.failed'. May be started
     before there is anything to show.
     """
-    from symphony.cli import tapping
+    from symphony.cli import bus_taps
 
-    return tapping.tap(pattern, count, as_json=as_json)
+    return bus_taps.tap(pattern, count, as_json=as_json)
 
 
 @command.command()
@@ -32,9 +32,9 @@ def tap(pattern: str, count: int | None, as_json: bool) -> int:
 @options.as_json()
 def ping(endpoint: str, count: int, size: int, as_json: bool) -> int:
     """Measure round trips to ENDPOINT: 'bus' is the hub, 'run.ID' the process of a run."""
-    from symphony.cli import tapping
+    from symphony.cli import bus_taps
 
-    return tapping.ping(endpoint, count, size, as_json=as_json)
+    return bus_taps.ping(endpoint, count, size, as_json=as_json)
 
 
 @command.command()
@@ -46,10 +46,10 @@ def ping(endpoint: str, count: int, size: int, as_json: bool) -> int:
 @options.as_json()
 def stats(prometheus: bool, over: float, as_json: bool) -> int:
     """Count: events, requests, latencies, drops, endpoints, mailboxes; and how fast it goes now."""
-    from symphony.cli import tapping
+    from symphony.cli import bus_taps
     from symphony.cli.failures import BadUsage
 
     if prometheus and as_json:
         raise BadUsage("--prometheus and --json are two formats", hint="see symphony bus stats --help")
-    output.say(tapping.stats("prometheus" if prometheus else "json" if as_json else "text", over))
+    output.say(bus_taps.stats("prometheus" if prometheus else "json" if as_json else "text", over))
     return 0

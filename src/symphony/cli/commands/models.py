@@ -32,13 +32,13 @@ def list_models(as_json: bool) -> int:
 @options.as_json()
 def show(model: str, as_json: bool) -> int:
     """Show a model's ports and settings; of its key only the name."""
-    from symphony.cli import modelling
+    from symphony.cli import model_trials
 
-    found = modelling.found(model)
+    found = model_trials.found(model)
     if as_json:
-        output.say_json(modelling.document(found))
+        output.say_json(model_trials.document(found))
     else:
-        output.say(modelling.text(found))
+        output.say(model_trials.text(found))
     return 0
 
 
@@ -81,18 +81,18 @@ def add(
 ) -> int:  # fmt: skip
     """Add a model to the settings of the home; what stands there stays as it is."""
     from symphony.app.home import keeping_trust, locate_home
-    from symphony.cli import modelling
+    from symphony.cli import model_trials
     from symphony.commons.config_writing import add_section
 
     home = locate_home()
     file = home.config
-    price = modelling.price(price_in, price_out, price_cached)
+    price = model_trials.price(price_in, price_out, price_cached)
     given = {
         "provider": provider,
         "kind": None if kind == "chat" else kind,
         "model": name,
         "url": url,
-        "key": modelling.key_name(key, provider, url),
+        "key": model_trials.key_name(key, provider, url),
         "file": None if gguf is None else str(gguf.absolute()),
         **limits,
         "price": price or None,
@@ -108,13 +108,13 @@ def add(
 @options.as_json()
 def test(model: str, as_json: bool) -> int:
     """Ask a model one small question: does it answer, how fast, at what cost?"""
-    from symphony.cli import modelling
+    from symphony.cli import model_trials
 
-    tried = modelling.tried(modelling.found(model))
+    tried = model_trials.tried(model_trials.found(model))
     if as_json:
-        output.say_json(modelling.tried_document(tried))
+        output.say_json(model_trials.tried_document(tried))
     else:
-        output.say(modelling.tried_text(tried))
+        output.say(model_trials.tried_text(tried))
     return 0
 
 

@@ -59,7 +59,7 @@ def command(
     finished is lost.
     """
     from symphony.app import Symphony
-    from symphony.cli import budgeting, envfile, failures, files, given, opening, reporting, running
+    from symphony.cli import budgeting, envfile, failures, files, opening, reporting, running, typed_inputs
     from symphony.commons import collector
 
     environment = envfile.environment(env_file)
@@ -69,7 +69,7 @@ def command(
         prepared = files.prepared(file, opened)
         collector.keep_all()
     workflow = prepared.workflow
-    values = given.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
+    values = typed_inputs.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
     failures.warn(prepared.report, file)
     if dry_run:
         from symphony.app import documents

@@ -65,7 +65,7 @@ def show(run: str, elements: bool, as_json: bool) -> int:
         output.say_json(views.document(run_id))
         return 0
     result = views.result(run_id)
-    page = blocks.Page(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
+    page = blocks.BlockPage(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
     overview = views.overview(run_id)
     parts = [ending.closing_text(result, result.took_s, page) + "\n"]
     parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview))
@@ -146,7 +146,9 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
         if follow
         else runs.logs(run_id, node, stream=wanted)
     )
-    writer = transcript.Writer(as_json=as_json, named=node is None, safe=output.is_terminal(sys.stdout))
+    writer = transcript.TranscriptWriter(
+        as_json=as_json, named=node is None, safe=output.is_terminal(sys.stdout)
+    )
     for line in lines:
         output.say(writer.text(line))
         if follow:
@@ -166,7 +168,7 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
     Of one run, or of the newest ones together.
     """
     from symphony.app import Symphony, documents
-    from symphony.cli import figures, listing
+    from symphony.cli import listing, metric_tables
     from symphony.cli.failures import BadUsage
     from symphony.commons.errors import SymphonyError
 
@@ -182,7 +184,7 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
     elif as_json:
         output.say_json(documents.of_stats(found))
     else:
-        output.say(figures.text(found))
+        output.say(metric_tables.text(found))
     return 0
 
 

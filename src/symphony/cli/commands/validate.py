@@ -25,8 +25,8 @@ def command(file: Path, as_json: bool, operators: tuple[Path, ...]) -> int:
     if as_json:
         output.say_json(spelling.report(report))
         return exits.OK if report.ok else exits.USAGE
-    page = blocks.Page(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
-    source = blocks.Source.of(file)
+    page = blocks.BlockPage(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
+    source = blocks.SourceText.of(file)
     if report.errors or report.warnings:
         output.say(blocks.report_blocks(report, page, source=source) + "\n")
     warnings = f", {output.count(len(report.warnings), 'warning')}" if report.warnings else ""

@@ -25,7 +25,7 @@ booleans, that no key is a duplicate, how deep it nests, and that nothing follow
 may come in any order, which is kept. Errors name the byte.
 """
 
-from symphony.commons.bincode.codec import Codec
+from symphony.commons.bincode.codec import TypeCodec
 from symphony.commons.bincode.hints import (
     F32,
     I8,
@@ -55,9 +55,9 @@ __all__ = [
     "U32",
     "U64",
     "BincodeInvalid",
-    "Codec",
     "Finite",
     "Nanoseconds",
     "Plain",
+    "TypeCodec",
     "UuidText",
 ]

@@ -7,7 +7,7 @@ from typing import Final, Generic, TypeVar
 from symphony.commons.bincode.decoding import decoder_source
 from symphony.commons.bincode.encoding import encoder_source
 from symphony.commons.bincode.hints import shape_of
-from symphony.commons.bincode.source import Source
+from symphony.commons.bincode.source import GeneratedSource
 from symphony.commons.bincode.wire import (
     DEPTH_MAX,
     FAILURES,
@@ -26,7 +26,7 @@ _Encode = Callable[[object, Parts, int], None]
 _Decode = Callable[[bytes, int, int, int], tuple[object, int]]
 
 
-class Codec(Generic[T]):
+class TypeCodec(Generic[T]):
     """Writes and reads values of one type. Safe to use from several threads."""
 
     __slots__ = ("_decode", "_encode", "depth_max", "source")
@@ -45,7 +45,7 @@ class Codec(Generic[T]):
         `depth_max`: how deep plain values and types that hold themselves may nest. Raises
         TypeError for a type that Bincode has no form for.
         """
-        made = Source()
+        made = GeneratedSource()
         shape = shape_of(hint, stands_for)
         encode = encoder_source(shape, made)
         decode = decoder_source(shape, made)

@@ -13,28 +13,28 @@ from symphony.commons.bincode.hints import (
     Nanos,
     Number,
     OneOf,
-    Pairs,
     Record,
     Several,
     Shape,
     Text,
+    TextMap,
     Unique,
     Variants,
     bytes_min,
 )
-from symphony.commons.bincode.source import Source
+from symphony.commons.bincode.source import GeneratedSource
 
 _NANOS = 1_000_000_000
 _UUID_BYTES = 24
 
 
-def decoder_source(shape: Shape, source: Source) -> str:
+def decoder_source(shape: Shape, source: GeneratedSource) -> str:
     """Write `f(data, at, size, room)`, which gives the value and its end; gives its name."""
     return _Decoders(source).function(shape)
 
 
 class _Decoders:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: GeneratedSource) -> None:
         self.source = source
         self.functions: dict[Shape, str] = {}
         self.inlined: set[Record] = set()
@@ -184,7 +184,7 @@ class _Decoders:
                 for name, item in zip(names, shape.items, strict=True):
                     self.value(item, name)
                 add(f"{target} = ({', '.join(names)}{',' if names else ''})")
-            case Pairs():
+            case TextMap():
                 self._pairs(shape, target)
 
     def _count(self, item_bytes: int) -> str:
@@ -206,7 +206,7 @@ class _Decoders:
         if shape.make is tuple:
             add(f"{target} = tuple({target})")
 
-    def _pairs(self, shape: Pairs, target: str) -> None:
+    def _pairs(self, shape: TextMap, target: str) -> None:
         source, add = self.source, self.source.add
         if isinstance(shape.item, Anything):
             add(f"({target}, at) = read_pairs(data, at, size, room)")

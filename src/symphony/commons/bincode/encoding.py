@@ -17,27 +17,27 @@ from symphony.commons.bincode.hints import (
     Nanos,
     Number,
     OneOf,
-    Pairs,
     Record,
     Several,
     Shape,
     Text,
+    TextMap,
     Unique,
     Variants,
 )
-from symphony.commons.bincode.source import Source
+from symphony.commons.bincode.source import GeneratedSource
 
 _NANOS = 1_000_000_000
 _UUID_BYTES = 16
 
 
-def encoder_source(shape: Shape, source: Source) -> str:
+def encoder_source(shape: Shape, source: GeneratedSource) -> str:
     """Write `f(value, parts, room)` for `shape`, which appends to the list `parts`; gives its name."""
     return _Encoders(source).function(shape)
 
 
 class _Encoders:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: GeneratedSource) -> None:
         self.source = source
         self.functions: dict[Shape, str] = {}
         self.inlined: set[Record] = set()
@@ -195,7 +195,7 @@ class _Encoders:
                 add(f"({', '.join(names)}{',' if names else ''}) = {value}")
                 for name, each in zip(names, shape.items, strict=True):
                     self.value(each, name)
-            case Pairs():
+            case TextMap():
                 pairs, key, item = source.name("pairs"), source.name("key"), source.name("item")
                 add(f"{pairs} = {value}")
                 if isinstance(shape.item, Anything):

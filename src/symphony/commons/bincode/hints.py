@@ -76,7 +76,7 @@ class Several:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
+class TextMap:
     """A map with text keys: sorted, or, if `ordered`, in its own order, which maps of plain values keep."""
 
     item: "Shape"
@@ -122,7 +122,7 @@ Shape: TypeAlias = (
     | Maybe
     | Many
     | Several
-    | Pairs
+    | TextMap
     | OneOf
     | Record
     | Variants
@@ -177,8 +177,8 @@ class _Reader:
             if mark is not None:
                 return mark
             shape = self.shape(arguments[0])
-            if isinstance(shape, Pairs) and any(isinstance(mark, KeepsOrder) for mark in arguments[1:]):
-                return Pairs(shape.item, ordered=True)
+            if isinstance(shape, TextMap) and any(isinstance(mark, KeepsOrder) for mark in arguments[1:]):
+                return TextMap(shape.item, ordered=True)
             return shape
         if origin is typing.Union or origin is types.UnionType:
             return self._union(hint, arguments)
@@ -201,7 +201,7 @@ class _Reader:
                 return Many(self.shape(arguments[0]), tuple)
             return Several(tuple(self.shape(argument) for argument in arguments))
         if isinstance(origin, type) and issubclass(origin, Mapping) and arguments[0] is str:
-            return Pairs(self.shape(arguments[1]))
+            return TextMap(self.shape(arguments[1]))
         raise TypeError(f"Bincode has no form for {hint!r}: use list, tuple, or a map with text keys")
 
     def _union(self, hint: object, arguments: tuple[object, ...]) -> Shape:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from symphony.commons.bincode import wire
 
 
-class Source:
+class GeneratedSource:
     """Functions, written line by line; `bind` gives an object a name in them."""
 
     def __init__(self) -> None:

@@ -6,6 +6,6 @@ Content-Length heads of language servers), `peer` asks, answers, cancels and kee
 
 from symphony.ipc.jsonrpc.framing import Framing, HeaderFraming, LineFraming
 from symphony.ipc.jsonrpc.messages import RpcError
-from symphony.ipc.jsonrpc.peer import Peer
+from symphony.ipc.jsonrpc.peer import JsonRpcPeer
 
-__all__ = ["Framing", "HeaderFraming", "LineFraming", "Peer", "RpcError"]
+__all__ = ["Framing", "HeaderFraming", "JsonRpcPeer", "LineFraming", "RpcError"]

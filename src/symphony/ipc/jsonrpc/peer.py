@@ -58,7 +58,7 @@ class _Link(Protocol):
     def abort(self) -> None: ...
 
 
-class Peer(asyncio.Protocol):
+class JsonRpcPeer(asyncio.Protocol):
     """Asks with `call` and `notify`; answers with its handler.
 
     Pushing back, both ways: who calls waits while the other side does not read; and while this

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from symphony.commons.errors import SymphonyError
-from symphony.ipc.codecs import CODECS, Codec
+from symphony.ipc.codecs import CODECS, EnvelopeCodec
 from symphony.ipc.frames import Chunk, FrameBroken, FrameReader, FrameTooLarge, Kind, frame, head
 from symphony.ipc.handshake import HELLO_BYTES_MAX, Handshake, farewell, read_farewell
 from symphony.ipc.transports.config import TransportConfig
@@ -126,7 +126,7 @@ class Connection(asyncio.Protocol):
     # What callers use.
 
     @property
-    def codec(self) -> Codec:
+    def codec(self) -> EnvelopeCodec:
         """The codec that both sides agreed on."""
         assert self._handshake.codec is not None, "only open connections are handed out"
         return CODECS[self._handshake.codec]

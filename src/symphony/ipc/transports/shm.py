@@ -50,7 +50,7 @@ _ACCEPT_AGAIN_S = 0.1
 _BACKLOG = 1024
 
 
-class Shared(NamedTuple):
+class SharedDescriptors(NamedTuple):
     """Descriptors of one connection. The connector writes to the first ring, and the last wakes it."""
 
     memory: int
@@ -171,7 +171,7 @@ class _Doorman:
             for descriptor in descriptors:
                 os.close(descriptor)
 
-    def _admit(self, guest: socket.socket, shared: Shared, ring_bytes: int) -> None:
+    def _admit(self, guest: socket.socket, shared: SharedDescriptors, ring_bytes: int) -> None:
         connection = self._listener.protocol()
         try:
             RingLink(connection, guest, shared, ring_bytes, connector=False, poll=self._config.poll)
@@ -185,7 +185,7 @@ class _Doorman:
             timer.cancel()
 
 
-def _made(ring_bytes: int) -> Shared:
+def _made(ring_bytes: int) -> SharedDescriptors:
     """New memory and wakers. Raises OSError."""
     opened: list[int] = []
     try:
@@ -195,7 +195,7 @@ def _made(ring_bytes: int) -> Shared:
         for descriptor in opened:
             os.close(descriptor)
         raise
-    return Shared(*opened)
+    return SharedDescriptors(*opened)
 
 
 def _total_bytes(ring_bytes: int) -> int:
@@ -225,7 +225,7 @@ def _waker() -> int:
     return os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
 
 
-def _checked(said: bytes, descriptors: Sequence[int]) -> tuple[Shared, int]:
+def _checked(said: bytes, descriptors: Sequence[int]) -> tuple[SharedDescriptors, int]:
     """What a connector brings, and the size of its rings. Raises ValueError, OSError, struct.error.
 
     Memory that could still shrink would end this process with a bus error when it does.
@@ -239,7 +239,7 @@ def _checked(said: bytes, descriptors: Sequence[int]) -> tuple[Shared, int]:
         raise ValueError("memory of another size than announced")
     if fcntl.fcntl(descriptors[0], fcntl.F_GET_SEALS) & _SEALS != _SEALS:
         raise ValueError("memory whose size can change")
-    return Shared(*descriptors), ring_bytes
+    return SharedDescriptors(*descriptors), ring_bytes
 
 
 class RingLink(asyncio.Transport):
@@ -249,7 +249,7 @@ class RingLink(asyncio.Transport):
         self,
         protocol: Connection,
         control: socket.socket,
-        shared: Shared,
+        shared: SharedDescriptors,
         ring_bytes: int,
         *,
         connector: bool,

@@ -18,12 +18,12 @@ from symphony.ipc import own_streams
 from symphony.ipc.frames import FrameReader
 from symphony.ipc.model_calls import (
     CANCELLED,
-    Answer,
-    Failure,
+    CallFailure,
+    CallOutputs,
     FromChild,
     Invoke,
-    Ready,
-    Refused,
+    ModelReady,
+    ModelRefused,
     pack,
     pack_values,
     unpack_to_child,
@@ -47,7 +47,7 @@ class Instrument(Protocol):
         ...
 
 
-class Server:
+class InstrumentServer:
     """Reads in one thread, works in another (the caller's)."""
 
     def __init__(self, reading: int, writing: int) -> None:
@@ -64,9 +64,9 @@ class Server:
         try:
             instrument = load()
         except ModelUnavailable as error:
-            self._send(Refused(error.message, error.hint))
+            self._send(ModelRefused(error.message, error.hint))
             return EXIT_REFUSED
-        self._send(Ready(os.getpid()))
+        self._send(ModelReady(os.getpid()))
         while True:
             call = self._calls.get()
             self._send(self._perform(instrument, call))
@@ -81,20 +81,20 @@ class Server:
             inputs, config = unpack_values(call.inputs), unpack_values(call.config)
             outputs = instrument.invoke(inputs, config, cancelled)
             if cancelled():
-                return Failure(call.id, CANCELLED, "cancelled")
-            return Answer(call.id, pack_values(outputs))
+                return CallFailure(call.id, CANCELLED, "cancelled")
+            return CallOutputs(call.id, pack_values(outputs))
         except SymphonyError as error:
-            return Failure(call.id, error.code, error.message, error.hint)
+            return CallFailure(call.id, error.code, error.message, error.hint)
         except Exception as error:  # noqa: BLE001 one bad call must not end the process
-            return Failure(call.id, "model-failed", f"{type(error).__name__}: {error}")
+            return CallFailure(call.id, "model-failed", f"{type(error).__name__}: {error}")
 
     def _send(self, message: FromChild) -> None:
         try:
             rest = memoryview(pack(message))
         except SymphonyError as error:
-            if not isinstance(message, Answer):
+            if not isinstance(message, CallOutputs):
                 raise
-            rest = memoryview(pack(Failure(message.id, error.code, error.message, error.hint)))
+            rest = memoryview(pack(CallFailure(message.id, error.code, error.message, error.hint)))
         try:
             while rest:
                 rest = rest[os.write(self._writing, rest) :]
@@ -120,7 +120,7 @@ def serve(load: Callable[[], Instrument]) -> int:
     """Serve `load()` over this process's stdin and stdout. What is printed goes to stderr."""
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends us
-    return Server(*own_streams.taken()).run(load)
+    return InstrumentServer(*own_streams.taken()).run(load)
 
 
 def _watch_parent() -> None:

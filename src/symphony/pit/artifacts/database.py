@@ -42,7 +42,7 @@ SUMMED = {
 logger = logging.getLogger(__name__)
 
 
-class Broken(Exception):
+class DatabaseBroken(Exception):
     """The file is damaged, or it is somebody else's."""
 
 
@@ -52,14 +52,14 @@ def database_errors(doing: str) -> Iterator[None]:
     try:
         yield
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # also of SQLite's own words about a file
-        raise Broken(f"a damaged row: {error}") from error
+        raise DatabaseBroken(f"a damaged row: {error}") from error
     except sqlite3.Error as error:
         primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
         # A query that does not suit the tables found there: they are not ours, or not any more.
         foreign = primary == sqlite3.SQLITE_ERROR and "transaction" not in str(error)
         foreign = foreign or "decode" in str(error)  # a text that is not UTF-8 comes without a code
         if primary in _BROKEN or foreign:
-            raise Broken(str(error)) from error
+            raise DatabaseBroken(str(error)) from error
         if primary == sqlite3.SQLITE_FULL:
             raise no_room(doing, reason=str(error)) from error
         raise IoFailed(f"cannot {doing}: {error}", details={"sqlite": str(error)}) from error
@@ -118,7 +118,7 @@ def _prepare(connection: sqlite3.Connection, application: int, schema: str, form
     if marked in former:
         marked = _emptied(connection, former)
     if marked not in (0, application):
-        raise Broken(f"it belongs to another application or version ({marked})")
+        raise DatabaseBroken(f"it belongs to another application or version ({marked})")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     if marked == 0:
@@ -131,7 +131,7 @@ def _fill(connection: sqlite3.Connection, application: int, schema: str) -> None
     try:
         if connection.execute("PRAGMA application_id").fetchone() != (application,):
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
-                raise Broken("it belongs to another application")
+                raise DatabaseBroken("it belongs to another application")
             for statement in _statements(schema):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id={application}")
@@ -170,7 +170,7 @@ def check_structure(connection: sqlite3.Connection) -> None:
     """Raise Broken if SQLite finds fault with the file, its indexes included. O(size of the file)."""
     ((found, *_),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
     if found != "ok":
-        raise Broken(str(found).replace("\n", " "))
+        raise DatabaseBroken(str(found).replace("\n", " "))
 
 
 def set_aside(path: Path, why: object) -> None:

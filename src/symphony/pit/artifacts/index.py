@@ -7,7 +7,13 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from symphony.commons.checksums import row_sum
-from symphony.pit.artifacts.database import Broken, check_structure, close_with, connect, database_errors
+from symphony.pit.artifacts.database import (
+    DatabaseBroken,
+    check_structure,
+    close_with,
+    connect,
+    database_errors,
+)
 from symphony.pit.artifacts.records import Gone, Linked, Put, Record, Unlinked
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.values import Digest
@@ -110,7 +116,7 @@ _provenance = msgspec.msgpack.Decoder(Provenance)
 def _require(sound: object) -> None:
     """The result of comparing a checksum, which is null where there is none."""
     if sound != 1:
-        raise Broken("a row does not match its checksum")
+        raise DatabaseBroken("a row does not match its checksum")
 
 
 class Position(NamedTuple):

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from symphony.commons.errors import IoFailed, SymphonyError
-from symphony.pit.artifacts.database import Broken, set_aside
+from symphony.pit.artifacts.database import DatabaseBroken, set_aside
 from symphony.pit.artifacts.failures import file_lock
 from symphony.pit.artifacts.index import Index, Position
-from symphony.pit.artifacts.records import Put, Read, Record, RecordLog, line_of
+from symphony.pit.artifacts.records import LoggedRecord, Put, Record, RecordLog, line_of
 
 T = TypeVar("T")
 
@@ -83,7 +83,7 @@ class Ledger:
             self._refresh()
             try:
                 return question(self._opened())
-            except Broken as error:
+            except DatabaseBroken as error:
                 self._discard_index(error)
             self._refresh()
             with _broken_is_final():
@@ -189,7 +189,7 @@ class Ledger:
                 self._opened().apply(numbered, Position("recovered", 0, 0))
         try:
             self._read_log(self._opened(), write=write)
-        except Broken as error:
+        except DatabaseBroken as error:
             self._discard_index(error)
             with _broken_is_final():
                 self._read_log(self._opened(), write=write)
@@ -199,7 +199,7 @@ class Ledger:
         """What can still be known when the log is gone: the index, if it is sound, and the bodies."""
         try:
             known = list(self._opened().dump())
-        except Broken as error:
+        except DatabaseBroken as error:
             self._discard_index(error)
             known = []
         digests = {record.digest for record in known if isinstance(record, Put)}
@@ -229,7 +229,7 @@ class Ledger:
         if torn and write and not self._log.headless:
             self._log.cut(at.offset)
 
-    def _discard_index(self, why: Broken) -> None:
+    def _discard_index(self, why: DatabaseBroken) -> None:
         self._close_index()
         if not self._read_only:
             set_aside(self._index_path, why)
@@ -262,9 +262,9 @@ class Ledger:
 def _broken_is_final() -> Iterator[None]:
     try:
         yield
-    except Broken as error:
+    except DatabaseBroken as error:
         raise IoFailed(f"the artifact index is unusable even when made anew: {error}") from error
 
 
-def _damaged(batch: list[Read]) -> int:
+def _damaged(batch: list[LoggedRecord]) -> int:
     return sum(read.record is None for read in batch)

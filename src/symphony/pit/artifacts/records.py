@@ -70,7 +70,7 @@ _decoder: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Opened | Put | Lin
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has only the latter
 
 
-class Read(NamedTuple):
+class LoggedRecord(NamedTuple):
     """One line read: its record, or None if it is damaged, where it ends, and whether it has an end."""
 
     record: Record | None
@@ -160,7 +160,7 @@ class RecordLog:
                     os.ftruncate(self._fd, start)
                 raise
 
-    def read(self, offset: int) -> Iterator[Read]:
+    def read(self, offset: int) -> Iterator[LoggedRecord]:
         """The lines from `offset` on. A last line without an end counts as damaged."""
         rest = b""
         while True:
@@ -169,11 +169,11 @@ class RecordLog:
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
                 offset += len(line) + 1
-                yield Read(record_of(line), offset)
+                yield LoggedRecord(record_of(line), offset)
             if not chunk:
                 break
         if rest:
-            yield Read(None, offset + len(rest), whole=False)
+            yield LoggedRecord(None, offset + len(rest), whole=False)
 
     def cut(self, end: int) -> None:
         """Drop what lies behind `end`: a line that was torn when its writer died."""

@@ -18,7 +18,7 @@ import msgspec
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.pit.artifacts.database import (
-    Broken,
+    DatabaseBroken,
     check_structure,
     close_with,
     connect,
@@ -101,7 +101,7 @@ class WriteBehind:
                 with self._reading, database_errors(f"read {self._path}"):
                     rows = opened.reader.execute(query, arguments).fetchall()
                     return [msgspec.convert(row, kind) for row in rows]
-            except Broken as error:
+            except DatabaseBroken as error:
                 self._discard(opened, error)
             except SymphonyError as error:
                 logger.warning("the cache answers nothing: %s", error)
@@ -116,7 +116,7 @@ class WriteBehind:
         try:
             with self._reading, database_errors(f"read {self._path}"):
                 check_structure(opened.reader)
-        except Broken as error:
+        except DatabaseBroken as error:
             self._discard(opened, error)
         except SymphonyError as error:
             logger.warning("the cache answers nothing: %s", error)
@@ -154,7 +154,7 @@ class WriteBehind:
                 finally:
                     if opened.writer.in_transaction:
                         opened.writer.execute("ROLLBACK")
-        except Broken as error:
+        except DatabaseBroken as error:
             self._discard(opened, error)
             return self.change(work)
 
@@ -212,7 +212,7 @@ class WriteBehind:
                 with self._writing, database_errors(f"write {self._path}"):
                     self._transact(opened.writer, batch)
                 break
-            except Broken as error:
+            except DatabaseBroken as error:
                 self._discard(opened, error)
             except SymphonyError as error:
                 logger.warning("%d results were not cached: %s", len(batch), error)
@@ -247,14 +247,14 @@ class WriteBehind:
     def _open_or_renew(self) -> _Opened:
         try:
             return _Opened(self._path, self._application, self._schema, self._former)
-        except Broken as error:
+        except DatabaseBroken as error:
             set_aside(self._path, error)
         try:
             return _Opened(self._path, self._application, self._schema, self._former)
-        except Broken as error:
+        except DatabaseBroken as error:
             raise IoFailed(f"{self._path} is unusable even when made anew: {error}") from error
 
-    def _discard(self, broken: _Opened, why: Broken) -> None:
+    def _discard(self, broken: _Opened, why: DatabaseBroken) -> None:
         """Set the file aside, unless another thread has done so already."""
         with self._opening, self._reading, self._writing:
             if self._opened is not broken:

@@ -14,12 +14,12 @@ from symphony.commons.errors import IoFailed, SerializationFailed, SymphonyError
 from symphony.commons.marks import unmarked
 from symphony.ipc.frames import FrameReader, FrameTooLarge
 from symphony.ipc.model_calls import (
-    Answer,
+    CallFailure,
+    CallOutputs,
     Cancel,
-    Failure,
     Invoke,
-    Ready,
-    Refused,
+    ModelReady,
+    ModelRefused,
     pack,
     pack_values,
     unpack_from_child,
@@ -44,7 +44,7 @@ class ChildDied(SymphonyError):
     code = "model-failed"
 
 
-class Child:
+class ModelProcess:
     """A running model process. `start` it once; use it from one event loop."""
 
     def __init__(self, name: str) -> None:
@@ -54,7 +54,7 @@ class Child:
         self._frames = FrameReader()
         self._errors = bytearray()
         self._ready: asyncio.Future[None] = self._loop.create_future()
-        self._calls: dict[int, asyncio.Future[Answer]] = {}
+        self._calls: dict[int, asyncio.Future[CallOutputs]] = {}
         self._abandoned: dict[int, asyncio.TimerHandle] = {}
         self._ids = 0
         self._stdin: asyncio.WriteTransport | None = None
@@ -121,7 +121,7 @@ class Child:
             raise ModelFailed(why, code=error.code, hint=error.hint) from error
         if not self.alive:
             raise self._death()
-        reply: asyncio.Future[Answer] = self._loop.create_future()
+        reply: asyncio.Future[CallOutputs] = self._loop.create_future()
         self._calls[number] = reply
         self._write(request)
         try:
@@ -211,24 +211,24 @@ class Child:
         if self._stdin is not None:
             self._stdin.close()
 
-    def _received(self, message: Ready | Refused | Answer | Failure) -> None:
+    def _received(self, message: ModelReady | ModelRefused | CallOutputs | CallFailure) -> None:
         match message:
-            case Ready():
+            case ModelReady():
                 if not self._ready.done():
                     self._ready.set_result(None)
-            case Refused():
+            case ModelRefused():
                 if not self._ready.done():
                     self._ready.set_exception(ModelUnavailable(message.message, hint=message.hint))
-            case Answer() | Failure():
+            case CallOutputs() | CallFailure():
                 self._settle(message)
 
-    def _settle(self, message: Answer | Failure) -> None:
+    def _settle(self, message: CallOutputs | CallFailure) -> None:
         if timer := self._abandoned.pop(message.id, None):
             timer.cancel()
         reply = self._calls.get(message.id)
         if reply is None or reply.done():
             return
-        if isinstance(message, Answer):
+        if isinstance(message, CallOutputs):
             reply.set_result(message)
         else:
             reply.set_exception(ModelFailed(message.message, code=message.code, hint=message.hint))

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 
-from symphony.pit.pool.child import READY_S, Child, ChildDied
+from symphony.pit.pool.child import READY_S, ChildDied, ModelProcess
 from symphony.pit.pool.core import ChildSpec, joined, parts
 from symphony.pit.processes import Restarts
 from symphony.ports.clock import Clock
@@ -113,8 +113,8 @@ class _Supervisor:
         self.spec = spec
         self._name, self._clock, self._idle_s, self._ready_s = name, clock, idle_s, ready_s
         self._turn = asyncio.Lock()
-        self._child: Child | None = None
-        self._started: list[Child] = []
+        self._child: ModelProcess | None = None
+        self._started: list[ModelProcess] = []
         self._restarts = Restarts()
         self._idle: asyncio.TimerHandle | None = None
         self._refusal: tuple[float, str, str | None] | None = None
@@ -165,7 +165,7 @@ class _Supervisor:
             hint="this input may be too much for the machine's memory",
         ) from died
 
-    async def _running(self) -> Child:
+    async def _running(self) -> ModelProcess:
         """A living child, a fresh one if need be. Raises ModelUnavailable."""
         if self._child is not None and self._child.alive:
             return self._child
@@ -175,7 +175,7 @@ class _Supervisor:
             if (delay_s := self._restarts.delay_s()) > 0:
                 await self._clock.sleep(delay_s)
             self._refuse_when_closed()
-            child = Child(self._name)
+            child = ModelProcess(self._name)
             self._started = [other for other in self._started if not other.ended]
             self._started.append(child)
             try:

@@ -69,7 +69,7 @@ class Parcel:
             self._file.close()
 
 
-class Receiver:
+class MessageReceiver:
     """Cuts what arrives at a socket into messages. Use from one thread."""
 
     def __init__(self, connection: socket.socket) -> None:

@@ -13,7 +13,16 @@ from typing import Final
 from symphony.commons.marks import RUN_VARIABLE
 from symphony.commons.waiting import uninterrupted
 from symphony.ipc.frames import frame
-from symphony.ipc.operator_calls import Call, Done, Failed, FromWorker, Origin, encode, from_worker, ports_of
+from symphony.ipc.operator_calls import (
+    Done,
+    Failed,
+    FromWorker,
+    OperatorCall,
+    Origin,
+    encode,
+    from_worker,
+    ports_of,
+)
 from symphony.pit.workers.channel import Parcel
 from symphony.pit.workers.printed import Output
 from symphony.pit.workers.worker import READY_S, Question, Worker, WorkerDied, raised
@@ -71,7 +80,7 @@ def cores() -> int:
 class Assignment(Question):
     """One call on its way through a pool."""
 
-    def __init__(self, task: Task, call: Call, output: Output, timeout_s: float | None) -> None:
+    def __init__(self, task: Task, call: OperatorCall, output: Output, timeout_s: float | None) -> None:
         super().__init__(output)
         self.task, self.call, self.limit_s = task, call, timeout_s
         self.limit = asyncio.timeout(None)
@@ -344,9 +353,9 @@ class Workers:
         self._all.remove(worker)
         self._hand_out_soon()
 
-    def _message(self, task: Task) -> Call:
+    def _message(self, task: Task) -> OperatorCall:
         self._calls += 1
-        return Call(
+        return OperatorCall(
             id=self._calls,
             origin=task.origin,
             operator=task.operator,

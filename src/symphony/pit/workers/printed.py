@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal, TypeAlias
 
-from symphony.ipc.lines import Lines
+from symphony.ipc.lines import LineSplitter
 
 Output: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
 
@@ -22,7 +22,7 @@ class Printed:
         self._stream, self._mark, self._told = stream, mark, told
         self._calls: deque[tuple[object, Output]] = deque()
         self._rest = b""
-        self._lines = Lines(self._take)
+        self._lines = LineSplitter(self._take)
 
     def expect(self, call: object, output: Output) -> None:
         """After the calls that are expected already, `call` prints."""

@@ -32,24 +32,24 @@ from symphony.commons.processes import (
 from symphony.commons.raised import contained, error_text
 from symphony.commons.time import SystemClock
 from symphony.ipc.operator_calls import (
-    Call,
     Done,
     Failed,
     FileOrigin,
     FromWorker,
     Load,
     Loaded,
+    OperatorCall,
     Origin,
-    Ready,
     Recall,
     Recalled,
     Setup,
     Stop,
     ToWorker,
+    WorkerReady,
     encode,
     for_worker,
 )
-from symphony.pit.workers.channel import ChannelBroken, Parcel, Receiver
+from symphony.pit.workers.channel import ChannelBroken, MessageReceiver, Parcel
 from symphony.pit.workers.memory import memory_limited
 from symphony.sdk import Context, Operator
 from symphony.sdk.origins import load_origin
@@ -60,7 +60,7 @@ OPERATORS_CHANGED = "operators-changed"
 _OOM_SCORE = "500"  # where memory runs out, the kernel should take a worker before its supervisor
 
 
-class Server:
+class WorkerServer:
     """Reads in one thread, works in another (the caller's, the process's main one)."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -87,10 +87,10 @@ class Server:
         match message:
             case Setup():
                 sys.path[:], self._mark = message.path, message.mark
-                self._send(Ready())
+                self._send(WorkerReady())
             case Load():
                 self._send(self._load(message))
-            case Call():
+            case OperatorCall():
                 answer = self._perform(message)
                 self._write_marks()
                 self._closing = not answer.alone
@@ -106,7 +106,7 @@ class Server:
             return failure(0, error)
         return Loaded()
 
-    def _perform(self, call: Call) -> Done | Failed:
+    def _perform(self, call: OperatorCall) -> Done | Failed:
         os.environ[RUN_VARIABLE], os.environ[NODE_VARIABLE] = call.run_id, call.node
         before = generation()
         try:
@@ -129,7 +129,7 @@ class Server:
                 stream.flush()
         return answer if _alone() else msgspec.structs.replace(answer, alone=False)
 
-    def _operator(self, call: Call) -> Operator:
+    def _operator(self, call: OperatorCall) -> Operator:
         operator = self._operators[call.origin].get(call.operator)
         same = isinstance(call.origin, FileOrigin) or (operator and operator.fingerprint == call.fingerprint)
         if operator is None or not same:
@@ -140,7 +140,7 @@ class Server:
             )
         return operator
 
-    def _context(self, call: Call) -> Context:
+    def _context(self, call: OperatorCall) -> Context:
         return Context(
             run_id=call.run_id,
             node=call.node,
@@ -185,7 +185,7 @@ class Server:
         with suppress(queue.Empty):
             while True:
                 message = self._inbox.get_nowait()
-                if isinstance(message, Call):
+                if isinstance(message, OperatorCall):
                     count += 1
                 else:
                     kept.append(message)
@@ -194,7 +194,7 @@ class Server:
         self._send(Recalled(count))
 
     def _read(self) -> None:
-        receiver = Receiver(self._connection)
+        receiver = MessageReceiver(self._connection)
         try:
             while (bodies := receiver.receive()) is not None:
                 for body in bodies:
@@ -258,7 +258,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
-    Server(socket.socket(fileno=descriptor)).run()
+    WorkerServer(socket.socket(fileno=descriptor)).run()
 
 
 if __name__ == "__main__":

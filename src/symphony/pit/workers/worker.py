@@ -34,7 +34,7 @@ from symphony.ipc.operator_calls import (
     from_worker,
 )
 from symphony.pit.processes import SupervisedProcess
-from symphony.pit.workers.channel import ChannelBroken, Parcel, Receiver
+from symphony.pit.workers.channel import ChannelBroken, MessageReceiver, Parcel
 from symphony.pit.workers.printed import Output, Printed
 
 READY_S: Final = 60.0
@@ -117,7 +117,7 @@ class Worker:
         self._broken: str | None = None
         self._words = ""
         self._connection, self._theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._receiver = Receiver(self._connection)
+        self._receiver = MessageReceiver(self._connection)
         self._end_mark = f"\0{secrets.token_hex(8)}\n".encode()
         self._pipes: dict[int, Printed] = {}
 

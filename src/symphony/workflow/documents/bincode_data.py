@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from symphony.commons.bincode import U32, BincodeInvalid, Codec, Plain
+from symphony.commons.bincode import U32, BincodeInvalid, Plain, TypeCodec
 from symphony.commons.bincode.hints import Ordered
 from symphony.commons.errors import SerializationFailed
 from symphony.workflow.documents.tree import (
@@ -75,8 +75,8 @@ class DocumentData(msgspec.Struct, frozen=True):
 
 
 @cache
-def _codec() -> Codec[DocumentData]:
-    return Codec[DocumentData](DocumentData, depth_max=DEPTH_MAX)
+def _codec() -> TypeCodec[DocumentData]:
+    return TypeCodec[DocumentData](DocumentData, depth_max=DEPTH_MAX)
 
 
 def parse(body: bytes) -> Document:

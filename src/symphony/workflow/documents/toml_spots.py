@@ -23,7 +23,7 @@ _TOKEN = re.compile(
 
 
 @dataclass(slots=True)
-class Survey:
+class SpotSurvey:
     """What one pass found: all spots, the first key that stands twice, where it nests too deep."""
 
     root: Spot = field(default_factory=lambda: Spot(0))
@@ -31,7 +31,7 @@ class Survey:
     too_deep_at: int | None = None
 
 
-def survey(text: str) -> Survey:
+def survey(text: str) -> SpotSurvey:
     """Survey `text`, up to where it nests too deep. Linear in its length."""
     surveyor = _Surveyor(text)
     surveyor.run()
@@ -50,7 +50,7 @@ class _Open:
 
 class _Surveyor:
     def __init__(self, text: str) -> None:
-        self.found = Survey()
+        self.found = SpotSurvey()
         self.signs = ((m.lastgroup, m[0], m.start()) for m in _TOKEN.finditer(text) if m.lastgroup != "space")
         self.table, self.place, self.depth = self.found.root, "", 1
         self.elements: dict[Spot, int] = {}

@@ -5,7 +5,7 @@ import tomllib
 from typing import Final
 
 from symphony.workflow.documents import toml_writer
-from symphony.workflow.documents.toml_spots import Survey, survey
+from symphony.workflow.documents.toml_spots import SpotSurvey, survey
 from symphony.workflow.documents.tree import DEPTH_MAX, Document, Positions, SyntaxProblem, Tree, too_deep
 
 _WHERE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
@@ -43,11 +43,11 @@ class _Surveyed:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._found: Survey | None = None
+        self._found: SpotSurvey | None = None
         self.positions = Positions(text, lambda: self.found.root)
 
     @property
-    def found(self) -> Survey:
+    def found(self) -> SpotSurvey:
         if self._found is None:
             self._found = survey(self._text)
         return self._found

@@ -12,7 +12,7 @@ import yaml
 from symphony.workflow.documents.tree import DEPTH_MAX, Spot, Tree
 
 
-class Unusual(Exception):
+class UnusualYaml(Exception):
     """The text needs a closer look."""
 
 
@@ -45,7 +45,7 @@ def built(parser: _Parser, scalar: Callable[[str], object]) -> tuple[Tree, list[
     pairs: dict[str, Tree] | None = None
     around: list[tuple[list[Tree], dict[str, Tree] | None]] = []
     if type(take()) is not yaml.StreamStartEvent or type(take()) is not yaml.DocumentStartEvent:
-        raise Unusual
+        raise UnusualYaml
     while True:
         event = take()
         item: Tree
@@ -62,15 +62,15 @@ def built(parser: _Parser, scalar: Callable[[str], object]) -> tuple[Tree, list[
         elif isinstance(event, yaml.DocumentEndEvent) and isinstance(take(), yaml.StreamEndEvent):
             return root[0], offsets
         else:
-            raise Unusual
+            raise UnusualYaml
         if event.tag is not None or event.start_mark is None:
-            raise Unusual
+            raise UnusualYaml
         offsets.append(event.start_mark.index)
         if pairs is None:
             items.append(item)
         elif key is None:
             if not isinstance(item, str) or item in pairs:
-                raise Unusual
+                raise UnusualYaml
             key = item
             continue
         else:
@@ -78,7 +78,7 @@ def built(parser: _Parser, scalar: Callable[[str], object]) -> tuple[Tree, list[
             key = None
         if type(item) is dict or type(item) is list:
             if len(around) >= DEPTH_MAX:
-                raise Unusual
+                raise UnusualYaml
             around.append((items, pairs))
             items, pairs = (item, None) if isinstance(item, list) else (root, item)
 

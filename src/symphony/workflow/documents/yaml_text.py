@@ -16,7 +16,7 @@ from symphony.workflow.documents.tree import (
     Tree,
     too_deep,
 )
-from symphony.workflow.documents.yaml_quick import Unusual, built, spots_of
+from symphony.workflow.documents.yaml_quick import UnusualYaml, built, spots_of
 from symphony.workflow.problems import Findings, child, shown
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -61,7 +61,7 @@ def quickly(text: str) -> Document | None:
     parser = _LOADER(_ended(text))
     try:
         tree, offsets = built(parser, scalar)
-    except (Unusual, yaml.YAMLError):
+    except (UnusualYaml, yaml.YAMLError):
         return None
     finally:
         parser.dispose()

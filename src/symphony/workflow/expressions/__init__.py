@@ -3,7 +3,7 @@
 from symphony.workflow.expressions.compiler import (
     Compiler,
     Splitter,
-    Template,
+    ValueTemplate,
     as_text,
     type_of,
 )
@@ -20,7 +20,7 @@ __all__ = [
     "Lookup",
     "Read",
     "Splitter",
-    "Template",
+    "ValueTemplate",
     "as_text",
     "bare",
     "condition_reads",

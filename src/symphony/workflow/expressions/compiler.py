@@ -15,8 +15,8 @@ from symphony.ports.values import Value
 from symphony.workflow.expressions import celtypes
 from symphony.workflow.expressions.effort import (
     LIGHT_STEPS,
+    ExpressionShape,
     Form,
-    Shape,
     Sizes,
     effort,
     is_light,
@@ -26,7 +26,7 @@ from symphony.workflow.expressions.effort import (
 from symphony.workflow.expressions.errors import BadExpression
 from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed, check
 from symphony.workflow.expressions.picking import Pick, pick_of
-from symphony.workflow.expressions.scan import Found, Read, reference_in, references
+from symphony.workflow.expressions.scan import PlacedReference, Read, reference_in, references
 from symphony.workflow.expressions.splitting import bare, split
 from symphony.workflow.types import ANY, INTEGER, STRING, PortType, fits, mismatch
 
@@ -51,7 +51,7 @@ class _Facts:
 
     asks: tuple[Read, ...] | None = None
     carried: Read | None = None
-    shapes: tuple[Shape, ...] | None = None
+    shapes: tuple[ExpressionShape, ...] | None = None
     light: bool | None = None
     pick: tuple[Pick | None] | None = None
 
@@ -59,7 +59,7 @@ class _Facts:
 _NO_FACTS = _Facts()
 
 
-class Template(msgspec.Struct, eq=False):
+class ValueTemplate(msgspec.Struct, eq=False):
     """A value with its expressions split and ready to render. `bare`: it is one reference and nothing else.
 
     `source` and `form` say what it was compiled from, so that another process can compile it again.
@@ -76,21 +76,21 @@ class Template(msgspec.Struct, eq=False):
     noted: Sequence[Read] | None = None
     """What it reads, also more than once; None where only its parts know."""
     node: int = NO_NODE
-    varying: "Sequence[Template] | None" = None
+    varying: "Sequence[ValueTemplate] | None" = None
     """Of a list its elements with expressions, None of all else."""
     constants: Sequence[Value] = ()
     """Of a list the values of its other elements."""
-    items: "Sequence[Template] | None" = None
+    items: "Sequence[ValueTemplate] | None" = None
     error: BadExpression | None = None
     form: Form = "template"
     facts: _Facts = _NO_FACTS
 
-    def made_of(self, source: Value, form: Form) -> "Template":
+    def made_of(self, source: Value, form: Form) -> "ValueTemplate":
         """Itself, with what it was compiled from."""
         self.source, self.form = source, form
         return self
 
-    def through(self, inner: "Template", carried: Read) -> "Template":
+    def through(self, inner: "ValueTemplate", carried: Read) -> "ValueTemplate":
         """Itself, which is `inner`, a transform, with the word `value` for what `carried` reads."""
         asks = tuple(carried if read.kind == "value" else read for read in inner.reads)
         self.facts = _Facts(asks=asks, carried=carried)
@@ -145,7 +145,7 @@ class Template(msgspec.Struct, eq=False):
         """How many characters, bytes or elements the result has at least, as far as that is known."""
         return least_chars(self._seen(), values)
 
-    def _seen(self) -> tuple[Shape, ...]:
+    def _seen(self) -> tuple[ExpressionShape, ...]:
         facts = self.facts
         if facts.shapes is None:
             facts = self.facts = replace(facts, shapes=shapes_of(self.source, self.form, facts.carried))
@@ -171,7 +171,7 @@ class Template(msgspec.Struct, eq=False):
             return check(expression, [_typed(read, types) for read in expression.names])
         if isinstance(parts, _Text):
             for part in parts.parts:
-                if isinstance(part, Template):
+                if isinstance(part, ValueTemplate):
                     part.type_in(types)
             return STRING
         inside = self.inside
@@ -180,7 +180,7 @@ class Template(msgspec.Struct, eq=False):
             return PortType("map" if self.varying is None else "list", kind)
         return self.type
 
-    def fix(self, types: Types) -> "Template":
+    def fix(self, types: Types) -> "ValueTemplate":
         """Itself, for a scope in which `types` says what is read. Raises BadExpression."""
         if not self.constant:
             self.kind = self.type_in(types)
@@ -189,7 +189,7 @@ class Template(msgspec.Struct, eq=False):
                 parts.kinds = {read: _typed(read, types) for read in parts.expression.names}
             elif isinstance(parts, _Text):
                 for part in parts.parts:
-                    if isinstance(part, Template):
+                    if isinstance(part, ValueTemplate):
                         part.fix(types)
             else:
                 for item in _items(self.inside):
@@ -205,25 +205,25 @@ class Template(msgspec.Struct, eq=False):
             parts.ready()
         elif isinstance(parts, _Text):
             for part in parts.parts:
-                if isinstance(part, Template):
+                if isinstance(part, ValueTemplate):
                     part.ready()
         else:
             for item in _items(self.inside):
                 item.ready()
 
     @property
-    def elements(self) -> "tuple[Sequence[Template], Sequence[Value]] | None":
+    def elements(self) -> "tuple[Sequence[ValueTemplate], Sequence[Value]] | None":
         """Of a list, the elements with expressions, and the values of the others; None of all else."""
         return None if self.varying is None else (self.varying, self.constants)
 
     @property
-    def inside(self) -> "Sequence[Template] | Mapping[str, Template] | None":
+    def inside(self) -> "Sequence[ValueTemplate] | Mapping[str, ValueTemplate] | None":
         """The elements of a list or map in which expressions stand, each a template; None of all else."""
         if self.varying is not None:
             return self._elements(self.varying)
         return self.parts.items if isinstance(self.parts, _Map) else None
 
-    def _elements(self, varying: "Sequence[Template]") -> "Sequence[Template]":
+    def _elements(self, varying: "Sequence[ValueTemplate]") -> "Sequence[ValueTemplate]":
         """The template of each element of a list. Those of scalars are made when they are first asked for."""
         if self.items is None:
             rest = iter(varying)
@@ -265,17 +265,17 @@ def _typed(read: Read, types: Types) -> PortType:
     return celtypes.TIMESTAMP if read.kind == "run" and read.name == "started_at" else kind
 
 
-def _items(inside: Sequence[Template] | Mapping[str, Template] | None) -> Sequence[Template]:
+def _items(inside: Sequence[ValueTemplate] | Mapping[str, ValueTemplate] | None) -> Sequence[ValueTemplate]:
     return () if inside is None else list(inside.values()) if isinstance(inside, Mapping) else inside
 
 
-def constant(value: Value, kind: PortType | None = None) -> Template:
+def constant(value: Value, kind: PortType | None = None) -> ValueTemplate:
     """A value without expressions; its type is found when it is first asked for."""
-    return Template(value, True, kind, noted=())
+    return ValueTemplate(value, True, kind, noted=())
 
 
-def _refused(error: BadExpression) -> Template:
-    return Template(noted=(), error=error)
+def _refused(error: BadExpression) -> ValueTemplate:
+    return ValueTemplate(noted=(), error=error)
 
 
 class Splitter:
@@ -293,45 +293,45 @@ class Splitter:
         self._value, self._numbers = value, numbers
         self.programs: list[Program] = [] if programs is None else programs
         """What is to be evaluated; scopes that belong together may share the list."""
-        self.bare: dict[Read, Template] = {}
+        self.bare: dict[Read, ValueTemplate] = {}
         """Every reference that stands alone."""
-        self._texts: dict[str, Template] = {}
-        self._conditions: dict[str, Template] = {}
+        self._texts: dict[str, ValueTemplate] = {}
+        self._conditions: dict[str, ValueTemplate] = {}
 
-    def template(self, value: Value) -> Template:
+    def template(self, value: Value) -> ValueTemplate:
         """A nested value in which strings may hold `${{ … }}`."""
         if type(value) is str:
             return self._texts.get(value) or self._text(value)
         if type(value) is list:
             return self._list(value)
         if type(value) in _SCALARS:
-            return Template(value, True, None, noted=())
+            return ValueTemplate(value, True, None, noted=())
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, list | dict) and _holds_expressions(value):
             return self._list(value) if isinstance(value, list) else self._map(value)
         return constant(value)
 
-    def condition(self, text: str) -> Template:
+    def condition(self, text: str) -> ValueTemplate:
         """CEL with or without `${{ }}`."""
         found = self._conditions.get(text)
         if found is None:
             found = self._conditions[text] = self._cel(text, False).made_of(text, "condition")
         return found
 
-    def transform(self, text: str) -> Template:
+    def transform(self, text: str) -> ValueTemplate:
         """CEL with or without `${{ }}`, in which `value` is what an edge carries."""
         return self._cel(text, True).made_of(text, "transform")
 
-    def _cel(self, text: str, value: bool) -> Template:
+    def _cel(self, text: str, value: bool) -> ValueTemplate:
         try:
             return self._expression(bare(text), value)
         except BadExpression as error:
             return _refused(error)
 
-    def _text(self, text: str) -> Template:
+    def _text(self, text: str) -> ValueTemplate:
         if "${{" not in text:
-            return Template(text, True, STRING, source=text, noted=())
+            return ValueTemplate(text, True, STRING, source=text, noted=())
         read = reference_in(text)
         if read is None:
             made = self._string(text).made_of(text, "template")
@@ -343,12 +343,12 @@ class Splitter:
         found = self._texts[text] = self.bare.get(read) or self._reference(read, text)
         return found
 
-    def _reference(self, read: Read, text: str) -> Template:
+    def _reference(self, read: Read, text: str) -> ValueTemplate:
         node = self._numbers.get(read.name, OUTSIDE) if read.kind in ("port", "node") else NO_NODE
-        found = self.bare[read] = Template(None, False, ANY, read, None, text, None, node)
+        found = self.bare[read] = ValueTemplate(None, False, ANY, read, None, text, None, node)
         return found
 
-    def _string(self, text: str) -> Template:
+    def _string(self, text: str) -> ValueTemplate:
         try:
             parts = split(text)
         except BadExpression as error:
@@ -358,23 +358,23 @@ class Splitter:
         if not any(is_expression for is_expression, _ in parts):
             return constant("".join(part for _, part in parts), STRING)
         made = [self._cel_part(part) if is_expression else part for is_expression, part in parts]
-        templates = [part for part in made if isinstance(part, Template)]
+        templates = [part for part in made if isinstance(part, ValueTemplate)]
         sound = all(part.error is None for part in templates)
         reads = [read for part in templates for read in part.reads] if sound else []
-        return Template(noted=reads, kind=STRING, parts=_Text(made))
+        return ValueTemplate(noted=reads, kind=STRING, parts=_Text(made))
 
-    def _cel_part(self, text: str) -> Template:
+    def _cel_part(self, text: str) -> ValueTemplate:
         try:
             return self._expression(text, False)
         except BadExpression as error:
             return _refused(error)
 
-    def _list(self, value: list[Value]) -> Template:
+    def _list(self, value: list[Value]) -> ValueTemplate:
         try:
-            known: list[Template | None] = [*map(self._texts.get, value)]  # type: ignore[arg-type]  # no other value is a key
+            known: list[ValueTemplate | None] = [*map(self._texts.get, value)]  # type: ignore[arg-type]  # no other value is a key
         except TypeError:  # lists and maps inside
             known = [None] * len(value)
-        varying: Sequence[Template] = tuple(filter(None, known))
+        varying: Sequence[ValueTemplate] = tuple(filter(None, known))
         if len(varying) == len(known):
             return _list_of(value, varying, ()) if varying else constant(value)
         if not varying and (_SCALARS.issuperset(map(type, value)) or not _holds_expressions(value)):
@@ -396,23 +396,23 @@ class Splitter:
             return constant([item.value for item in items])
         return _list_of(value, varying, [item.value for item in items if item.constant], items)
 
-    def _map(self, value: dict[str, Value]) -> Template:
+    def _map(self, value: dict[str, Value]) -> ValueTemplate:
         items = {key: self.template(item) for key, item in value.items()}
         if all(item.constant for item in items.values()):
             return constant({key: item.value for key, item in items.items()})
-        return Template(parts=_Map(items), source=value)
+        return ValueTemplate(parts=_Map(items), source=value)
 
-    def _expression(self, text: str, value: bool) -> Template:
+    def _expression(self, text: str, value: bool) -> ValueTemplate:
         word = text.strip()
         if word in _LITERALS:
             return constant(_LITERALS[word])
         found = references(text, value or self._value)
         if len(found) == 1 and _is_whole(text, found[0]):
-            return Template(noted=(found[0].read,), bare=found[0].read)
+            return ValueTemplate(noted=(found[0].read,), bare=found[0].read)
         expression = Renamed(text, found)
         program = Program(expression)
         self.programs.append(program)
-        return Template(noted=tuple(expression.names), parts=program)
+        return ValueTemplate(noted=tuple(expression.names), parts=program)
 
 
 class Compiler:
@@ -424,20 +424,20 @@ class Compiler:
     def __init__(self, types: Types, *, value: bool = True) -> None:
         self._types, self._value = types, value
 
-    def template(self, value: Value) -> Template:
+    def template(self, value: Value) -> ValueTemplate:
         """A nested value in which strings may hold `${{ … }}`. Raises BadExpression."""
         return Splitter(value=self._value).template(value).fix(self._types)
 
-    def condition(self, text: str) -> Template:
+    def condition(self, text: str) -> ValueTemplate:
         """CEL with or without `${{ }}`. Raises BadExpression."""
         return Splitter(value=self._value).condition(text).fix(self._types)
 
-    def transform(self, text: str) -> Template:
+    def transform(self, text: str) -> ValueTemplate:
         """CEL with or without `${{ }}`, in which `value` is what an edge carries. Raises BadExpression."""
         return Splitter(value=self._value).transform(text).fix(self._types)
 
 
-def _is_whole(text: str, found: Found) -> bool:
+def _is_whole(text: str, found: PlacedReference) -> bool:
     return not text[: found.start].strip() and not text[found.end :].strip()
 
 
@@ -460,7 +460,7 @@ def _elements(value: Value) -> Sequence[Value]:
 class _Text(msgspec.Struct, eq=False):
     """Text around expressions: nulls, lists and maps are written as JSON."""
 
-    parts: Sequence[Template | str]
+    parts: Sequence[ValueTemplate | str]
 
     def __call__(self, lookup: Lookup) -> Value:
         return "".join(p if isinstance(p, str) else as_text(p.render(lookup)) for p in self.parts)
@@ -468,15 +468,15 @@ class _Text(msgspec.Struct, eq=False):
 
 def _list_of(
     source: Value,
-    varying: Sequence[Template],
+    varying: Sequence[ValueTemplate],
     constants: Sequence[Value],
-    items: Sequence[Template] | None = None,
-) -> Template:
+    items: Sequence[ValueTemplate] | None = None,
+) -> ValueTemplate:
     """A list; without `items`, only scalars stand in it among what varies."""
-    return Template(None, False, ANY, None, None, source, None, NO_NODE, varying, constants, items)
+    return ValueTemplate(None, False, ANY, None, None, source, None, NO_NODE, varying, constants, items)
 
 
-def _list_misfit(items: Sequence[Template], target: PortType, types: Types | None) -> str | None:
+def _list_misfit(items: Sequence[ValueTemplate], target: PortType, types: Types | None) -> str | None:
     """Why the first element of a list that cannot fit does not."""
     if target.kind in ("any", "json"):
         return None
@@ -488,7 +488,7 @@ def _list_misfit(items: Sequence[Template], target: PortType, types: Types | Non
 
 
 class _Map(msgspec.Struct, eq=False):
-    items: Mapping[str, Template]
+    items: Mapping[str, ValueTemplate]
 
     def __call__(self, lookup: Lookup) -> Value:
         return {key: item.render(lookup) for key, item in self.items.items()}

@@ -51,7 +51,7 @@ class _Use:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ExpressionShape:
     """One expression: what it does, by how many macros deep it stands, and what is in it."""
 
     steps: tuple[int, ...]
@@ -69,7 +69,7 @@ class Shape:
     """Does it only join what it reads and texts, so that its size is known beforehand?"""
 
 
-def shapes_of(source: Value, form: Form, carried: Read | None = None) -> tuple[Shape, ...]:
+def shapes_of(source: Value, form: Form, carried: Read | None = None) -> tuple[ExpressionShape, ...]:
     """The expressions of a template that was compiled from `source`; `carried` is what `value` reads."""
     if form == "template":
         return tuple(_shapes_in(source))
@@ -81,20 +81,20 @@ def shapes_of(source: Value, form: Form, carried: Read | None = None) -> tuple[S
     return (replace(shape, uses=tuple(uses)),)
 
 
-def _shapes_in(source: Value) -> Iterator[Shape]:
+def _shapes_in(source: Value) -> Iterator[ExpressionShape]:
     for text in strings(source):
         if reference_in(text) is None:
             yield from (shape_of(part, False) for is_expression, part in split(text) if is_expression)
 
 
 @lru_cache(maxsize=4_096)
-def shape_of(text: str, value: bool) -> Shape:
+def shape_of(text: str, value: bool) -> ExpressionShape:
     """What one CEL text does; `value` as for `references`."""
     look = _Look(text, value)
     look.run()
     grown = sorted(max(1, uses) for name, uses in look.macros if name == "map")
     deepest = max(look.depths, default=0)
-    return Shape(
+    return ExpressionShape(
         steps=tuple(look.depths.count(depth) for depth in range(deepest + 1)),
         uses=tuple(look.uses),
         variables=tuple(look.variables),
@@ -224,7 +224,7 @@ _ONE = Size(1, 0, 0)
 _FEW = Size(1, SHORT, 0)
 
 
-def is_light(shapes: Sequence[Shape], reads: Iterable[Read]) -> bool:
+def is_light(shapes: Sequence[ExpressionShape], reads: Iterable[Read]) -> bool:
     """Do the expressions take next to nothing where all that they read is numbers and short texts?"""
     sizes = dict.fromkeys(reads, _FEW)
     return sum(_effort(shape, sizes) for shape in shapes) <= LIGHT_STEPS
@@ -234,7 +234,7 @@ Sizes: TypeAlias = dict[int, tuple[Value, Size]]
 """By the identities of values, which they hold so that these stay theirs."""
 
 
-def effort(shapes: Sequence[Shape], values: Mapping[Read, Value], most: int, known: Sizes) -> int:
+def effort(shapes: Sequence[ExpressionShape], values: Mapping[Read, Value], most: int, known: Sizes) -> int:
     """The steps that evaluating the expressions may take; a number above `most` where they are more.
 
     `known` is what was measured before, and is added to.
@@ -257,7 +257,7 @@ def _size(value: Value, most: int, known: Sizes) -> Size:
     return found[1]
 
 
-def _effort(shape: Shape, sizes: Mapping[Read, Size]) -> int:
+def _effort(shape: ExpressionShape, sizes: Mapping[Read, Size]) -> int:
     elements = chars = 0
     longest, steps = shape.listed, 0
     for use in shape.uses:
@@ -284,7 +284,7 @@ def _effort(shape: Shape, sizes: Mapping[Read, Size]) -> int:
     return min(steps * shape.growth, _MOST)
 
 
-def least_chars(shapes: Sequence[Shape], values: Mapping[Read, Value]) -> int:
+def least_chars(shapes: Sequence[ExpressionShape], values: Mapping[Read, Value]) -> int:
     """How many characters, bytes or elements the expressions give at least that only join what they read."""
     least = 0
     for shape in shapes:

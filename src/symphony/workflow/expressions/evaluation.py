@@ -35,7 +35,7 @@ from symphony.workflow.expressions.ladders import halved
 from symphony.workflow.expressions.moments import exact
 from symphony.workflow.expressions.nulls import repay
 from symphony.workflow.expressions.order import Orders
-from symphony.workflow.expressions.scan import Found, Read, tokens
+from symphony.workflow.expressions.scan import PlacedReference, Read, tokens
 from symphony.workflow.expressions.staging import Data, EvaluationFailed, NotStaged, Stage, is_large, stage
 from symphony.workflow.expressions.walks import built_maps, ordered_walks
 from symphony.workflow.types import ANY, PortType
@@ -63,7 +63,7 @@ class Renamed:
 
     __slots__ = ("deep", "found", "names", "original", "prefix", "text")
 
-    def __init__(self, original: str, found: Sequence[Found]) -> None:
+    def __init__(self, original: str, found: Sequence[PlacedReference]) -> None:
         self.original, self.found = original, found
         self.deep = False
         """Was it found to be too deep for the library as it stands?"""

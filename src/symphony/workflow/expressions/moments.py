@@ -15,7 +15,7 @@ _LENGTH = re.compile(r"([0-9]+)(?:\.([0-9]+))?(h|ms|m|s|us|ns)")
 _FRACTION = re.compile(r"\.([0-9]+)")
 
 
-class Result(Protocol):
+class NativeMoment(Protocol):
     """A value of the library: its text, and what is in it."""
 
     def value(self) -> object: ...
@@ -28,7 +28,7 @@ class Moment:
     text: str
 
 
-def exact(result: Result, plain: object) -> object:
+def exact(result: NativeMoment, plain: object) -> object:
     """`plain`, which the library made of `result`, with a Moment for each timestamp and duration."""
     if isinstance(plain, datetime):
         found = _FRACTION.search(str(result))

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions.evaluation import Lookup, Program
-from symphony.workflow.expressions.scan import Found, Read, Token, tokens
+from symphony.workflow.expressions.scan import PlacedReference, Read, Token, tokens
 
 Step: TypeAlias = int | str | Read
 """The number of an element, the name of a field, or what is read to know either."""
@@ -48,7 +48,7 @@ def pick_of(program: Program) -> Pick | None:
     return Pick(first.read, tuple(steps), counts) if steps or (counts and steps is not None) else None
 
 
-def _steps(rest: Sequence[Token], found: dict[int, Found]) -> list[Step] | None:
+def _steps(rest: Sequence[Token], found: dict[int, PlacedReference]) -> list[Step] | None:
     steps, at = list[Step](), 0
     while at < len(rest):
         if rest[at].text == "." and at + 1 < len(rest) and rest[at + 1].kind == "ident":
@@ -67,7 +67,7 @@ def _steps(rest: Sequence[Token], found: dict[int, Found]) -> list[Step] | None:
     return steps
 
 
-def _subscript(rest: Sequence[Token], at: int, found: dict[int, Found]) -> tuple[Step | None, int]:
+def _subscript(rest: Sequence[Token], at: int, found: dict[int, PlacedReference]) -> tuple[Step | None, int]:
     """What stands between brackets from `at` on, and the token after it."""
     token = rest[at]
     read = found.get(token.start)

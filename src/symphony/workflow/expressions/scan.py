@@ -49,7 +49,7 @@ def _selected(operand: str, name: str) -> str:
     return f"{operand}.{name}" if _IDENTIFIER.fullmatch(name) else f'{operand}["{name}"]'
 
 
-class Found(msgspec.Struct, frozen=True, gc=False):
+class PlacedReference(msgspec.Struct, frozen=True, gc=False):
     """One reference: what it reads and where it stands in the text."""
 
     read: Read
@@ -127,7 +127,7 @@ def string_end(text: str, start: int) -> int:
 
 
 @lru_cache(maxsize=16_384)
-def references(text: str, value: bool = False) -> tuple[Found, ...]:
+def references(text: str, value: bool = False) -> tuple[PlacedReference, ...]:
     """Every reference of one bare CEL text, in order.
 
     `value`: the word `value` is what an edge carries; otherwise it is the name of a node.
@@ -154,14 +154,14 @@ _CHAIN = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*", re.ASCII)
 _NAMED: Mapping[str, ReadKind] = {"inputs": "input", "state": "state", "run": "run", "env": "env"}
 
 
-def plain_references(text: str) -> tuple[Found, ...] | None:
+def plain_references(text: str) -> tuple[PlacedReference, ...] | None:
     """The short path for names, numbers and operators alone, without brackets: what the scanner finds.
 
     None for any other text, and where something is wrong.
     """
     if "(" in text or _PLAIN.fullmatch(text) is None:
         return None
-    found: list[Found] = []
+    found: list[PlacedReference] = []
     for match in _CHAIN.finditer(text):
         root, dot, rest = match[0].partition(".")
         if root in _WORDS:
@@ -175,11 +175,11 @@ def plain_references(text: str) -> tuple[Found, ...] | None:
                 return None
             read = Read(_NAMED[root], name)
         elif root in _ALONE:
-            found.append(Found(Read(root), start, start + len(root)))  # type: ignore[arg-type]  # in _ALONE
+            found.append(PlacedReference(Read(root), start, start + len(root)))  # type: ignore[arg-type]  # in _ALONE
             continue
         else:
             read = Read("port", root, name) if dot else Read("node", root)
-        found.append(Found(read, start, start + len(root) + len(dot) + len(name)))
+        found.append(PlacedReference(read, start, start + len(root) + len(dot) + len(name)))
     return tuple(found)
 
 
@@ -224,9 +224,9 @@ class _Scanner:
     def __init__(self, tokens: list[Token], value: bool) -> None:
         self.tokens, self.value = tokens, value
         self.stack: list[str | None] = []
-        self.found: list[Found] = []
+        self.found: list[PlacedReference] = []
 
-    def run(self) -> tuple[Found, ...]:
+    def run(self) -> tuple[PlacedReference, ...]:
         at = 0
         while at < len(self.tokens):
             token = self.tokens[at]
@@ -354,4 +354,4 @@ class _Scanner:
         return member[1] + 1
 
     def _add(self, read: Read, first: int, last: int) -> None:
-        self.found.append(Found(read, self.tokens[first].start, self.tokens[last].end))
+        self.found.append(PlacedReference(read, self.tokens[first].start, self.tokens[last].end))

@@ -7,7 +7,7 @@ from typing import Final
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.documents import Format
-from symphony.workflow.files import Reading, checked, read_bytes
+from symphony.workflow.files import DocumentReading, checked, read_bytes
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.templates.model import Template
 from symphony.workflow.validation import validate
@@ -19,7 +19,7 @@ _COMMENTS: Final = ("yaml", "toml")
 
 def made_workflow(
     template: Template, given: Mapping[str, Value], catalog: Catalog, kind: Format, *, name: str
-) -> tuple[bytes, Reading, ValidationReport]:
+) -> tuple[bytes, DocumentReading, ValidationReport]:
     """The document in format `kind`, what is read of it again, and what validation says of that.
 
     `given` must have passed `Template.check`; `name` is what the template is called. A report with

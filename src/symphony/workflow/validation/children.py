@@ -20,7 +20,7 @@ FILES_MAX = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Child:
+class ChildWorkflow:
     """One sub-workflow. Ports are None where they are not known."""
 
     inputs: Ports | None = None
@@ -51,7 +51,7 @@ class Children:
         self.catalog, self.compilation = catalog, compilation or Compilation()
         self.recursive = self.too_deep = False
         self._resolve, self._outputs, self._check = resolve, outputs, check
-        self._known: dict[str, Child] = {}
+        self._known: dict[str, ChildWorkflow] = {}
         self._above: tuple[Workflow, ...] = ()
         self._seen = [0]  # shared with all below: many spellings of few files could multiply
 
@@ -60,16 +60,16 @@ class Children:
         self._above = (*self._above, workflow)
         return self
 
-    def get(self, reference: str) -> Child:
+    def get(self, reference: str) -> ChildWorkflow:
         """The sub-workflow that `reference` names."""
         child = self._known.get(reference)
         if child is None:
             child = self._known[reference] = self._look(reference)
         return child
 
-    def _look(self, reference: str) -> Child:
+    def _look(self, reference: str) -> ChildWorkflow:
         if self._resolve is None:
-            return Child()
+            return ChildWorkflow()
         self._seen[0] += 1
         if self._seen[0] > FILES_MAX:
             return _failed(
@@ -94,7 +94,7 @@ class Children:
             return self._deeper()
         return self._inside(reference, found)
 
-    def _inside(self, reference: str, found: Workflow) -> Child:
+    def _inside(self, reference: str, found: Workflow) -> ChildWorkflow:
         resolve = self._below(reference)
         below = Children(self.catalog, resolve, self._outputs, self._check, self.compilation)
         below._above, below._seen = (*self._above, found), self._seen
@@ -102,7 +102,7 @@ class Children:
         report = ValidationReport() if self._check is None else self._check(found, below)
         outputs = self._outputs(found, below)
         if report.ok:
-            return Child(inputs, outputs)
+            return ChildWorkflow(inputs, outputs)
         if below.too_deep:
             return replace(self._deeper(), inputs=inputs, outputs=outputs)
         first = report.errors[0]
@@ -110,13 +110,13 @@ class Children:
         self.recursive |= below.recursive
         code: Code = "cycle" if below.recursive else "unknown-workflow"
         message = f"{reference} is not valid: {first.place}: {first.message}{more}"
-        return Child(inputs, outputs, (code, message, first.hint))
+        return ChildWorkflow(inputs, outputs, (code, message, first.hint))
 
-    def _cycle(self, message: str) -> Child:
+    def _cycle(self, message: str) -> ChildWorkflow:
         self.recursive = True
         return _failed("cycle", message, "a workflow cannot contain itself: use a loop")
 
-    def _deeper(self) -> Child:
+    def _deeper(self) -> ChildWorkflow:
         self.too_deep = True
         message = f"sub-workflows are nested more than {DEPTH_MAX} deep here"
         return _failed("limit-exceeded", message, "nest them less deeply")
@@ -129,8 +129,8 @@ class Children:
 _MEND = "check that file on its own: symphony validate FILE"
 
 
-def _failed(code: Code, message: str, hint: str) -> Child:
-    return Child(problem=(code, message, hint))
+def _failed(code: Code, message: str, hint: str) -> ChildWorkflow:
+    return ChildWorkflow(problem=(code, message, hint))
 
 
 def _input_port(spec: InputSpec) -> Port:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Final
 
 from symphony.commons.environment import is_needed, is_plain, is_vital, variable_of
-from symphony.workflow.expressions import BadExpression, Template, split
+from symphony.workflow.expressions import BadExpression, ValueTemplate, split
 from symphony.workflow.model import CommandNode, DataEdge, OperatorNode
 from symphony.workflow.problems import child
 from symphony.workflow.types import ANY
@@ -169,7 +169,7 @@ def _read(level: Level, scope: Scope, name: str) -> Iterator[str]:
             yield from _variables(transform, scope.seeing(value=ANY))
 
 
-def _variables(template: Template, scope: Scope) -> Iterator[str]:
+def _variables(template: ValueTemplate, scope: Scope) -> Iterator[str]:
     try:
         template.type_in(scope.types)
     except BadExpression:

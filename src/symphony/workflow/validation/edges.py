@@ -1,6 +1,6 @@
 """Checks of explicit edges."""
 
-from symphony.workflow.expressions import BadExpression, Template
+from symphony.workflow.expressions import BadExpression, ValueTemplate
 from symphony.workflow.model import ConditionalEdge, ControlEdge, DataEdge
 from symphony.workflow.problems import child
 from symphony.workflow.types import ANY, PortType, fits
@@ -48,7 +48,7 @@ def check_edges(level: Level) -> None:
 
 
 def _data(
-    level: Level, edge: DataEdge, transform: Template | None, before: list[int], place: str,
+    level: Level, edge: DataEdge, transform: ValueTemplate | None, before: list[int], place: str,
     given: set[tuple[str, str]],
 ) -> None:  # fmt: skip
     kind = _output_type(level, edge, place)

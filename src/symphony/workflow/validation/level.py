@@ -6,7 +6,7 @@ import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
-from symphony.workflow.expressions import BadExpression, Read, Template
+from symphony.workflow.expressions import BadExpression, Read, ValueTemplate
 from symphony.workflow.expressions.compiler import OUTSIDE
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
@@ -47,10 +47,10 @@ class Level:
         self.outward: dict[str, None] = {}
         self._types: dict[str, Mapping[str, PortType]] = {}
         self._by_operator: dict[str, Mapping[str, PortType]] = {}
-        self._kinds: dict[Template, PortType] = {}
-        self._inputs: set[Template] = set()
+        self._kinds: dict[ValueTemplate, PortType] = {}
+        self._inputs: set[ValueTemplate] = set()
         self._looked = False
-        self._sound: dict[int, tuple[PortType, set[Template]]] = {}  # by the identity of a type
+        self._sound: dict[int, tuple[PortType, set[ValueTemplate]]] = {}  # by the identity of a type
 
     def number(self, name: str) -> int:
         """The number of a node of this level."""
@@ -77,7 +77,7 @@ class Level:
         hint = did_you_mean(name, self.scope.nodes, "name a node of the same level")
         self.error("unknown-node", place, f"there is no node {name!r}", hint)
 
-    def bare(self, template: Template, target: PortType) -> bool:
+    def bare(self, template: ValueTemplate, target: PortType) -> bool:
         """The short path: is it one sound, fitting reference, or a list of these and of plain values?
 
         False: look closely. What each reference is was looked up once, for all that refer to it.
@@ -107,10 +107,10 @@ class Level:
             self.sheet.used_inputs.update(self._inputs_of((template,)))
         return True
 
-    def _inputs_of(self, templates: Iterable[Template]) -> Iterator[str]:
+    def _inputs_of(self, templates: Iterable[ValueTemplate]) -> Iterator[str]:
         return (t.bare.name for t in templates if t in self._inputs and t.bare is not None)
 
-    def _sound_for(self, target: PortType) -> set[Template]:
+    def _sound_for(self, target: PortType) -> set[ValueTemplate]:
         """The bare references of this level that fit a port of a type."""
         held = self._sound.get(id(target))
         if held is None:
@@ -165,7 +165,7 @@ class Level:
         return types
 
     def value(
-        self, template: Template, target: PortType, scope: Scope, before: list[int], place: str
+        self, template: ValueTemplate, target: PortType, scope: Scope, before: list[int], place: str
     ) -> PortType | None:
         """Check a value that may hold expressions; its type, None if it is not sound."""
         try:
@@ -187,7 +187,9 @@ class Level:
         if why:
             self.error("type-mismatch", place, why, f"give {_article(str(target))}")
 
-    def condition(self, template: Template, scope: Scope, before: list[int], place: str) -> PortType | None:
+    def condition(
+        self, template: ValueTemplate, scope: Scope, before: list[int], place: str
+    ) -> PortType | None:
         """Check CEL of any type; None if it is not sound."""
         try:
             kind = template.type_in(scope.types)
@@ -197,7 +199,7 @@ class Level:
         self.reads(template.reads, before)
         return kind
 
-    def boolean(self, template: Template, scope: Scope, before: list[int], place: str) -> None:
+    def boolean(self, template: ValueTemplate, scope: Scope, before: list[int], place: str) -> None:
         """Check CEL that must give true or false."""
         kind = self.condition(template, scope, before, place)
         if kind is not None and kind is not _BOOLEAN and not fits(kind, _BOOLEAN):

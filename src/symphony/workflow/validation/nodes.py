@@ -7,8 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from symphony.workflow.catalog import Port
-from symphony.workflow.compiled import More, Parts
-from symphony.workflow.expressions import Template
+from symphony.workflow.compiled import More, NodeExpressions
+from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.model import (
     CommandNode,
     ControlNode,
@@ -62,7 +62,7 @@ class _Usual(NamedTuple):
         return cls(types, frozenset(required(ports)))
 
 
-def _is_usual(level: Level, parts: Parts, usual: _Usual, before: list[int]) -> bool:
+def _is_usual(level: Level, parts: NodeExpressions, usual: _Usual, before: list[int]) -> bool:
     """The short path: is the node not run for each element, and does all that it is given fit at once?
 
     If so, what it reads is noted; if not, nothing is.
@@ -84,7 +84,7 @@ def _is_usual(level: Level, parts: Parts, usual: _Usual, before: list[int]) -> b
 
 
 def _check_inputs(
-    level: Level, name: str, node: Node, parts: Parts, before: list[int], fed: Collection[str]
+    level: Level, name: str, node: Node, parts: NodeExpressions, before: list[int], fed: Collection[str]
 ) -> Scope:
     """Look closely at what a node runs and is given; the scope of its expressions."""
     scope, more = level.scope, parts.more
@@ -104,7 +104,7 @@ def _check_inputs(
 
 
 def _inputs(
-    level: Level, name: str, parts: Parts, before: list[int], scope: Scope,
+    level: Level, name: str, parts: NodeExpressions, before: list[int], scope: Scope,
     expected: Mapping[str, Port] | None,
 ) -> None:  # fmt: skip
     """The short path first: references that are sound, and plain values."""
@@ -157,7 +157,7 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
         level.error("unknown-model", place, f"unknown model {node.instrument}: {why}", hint)
 
 
-def _for_each(level: Level, name: str, each: Template, before: list[int]) -> Scope:
+def _for_each(level: Level, name: str, each: ValueTemplate, before: list[int]) -> Scope:
     """The scope of a node's inputs, with `item`."""
     place = f"{child(level.place, name)}.for_each"
     if each.form == "condition":
@@ -238,7 +238,7 @@ def _options(level: Level, name: str, node: Node, more: More, before: list[int],
 
 
 def _error_value(
-    level: Level, values: Mapping[str, Template], ports: Mapping[str, Port] | None, scope: Scope,
+    level: Level, values: Mapping[str, ValueTemplate], ports: Mapping[str, Port] | None, scope: Scope,
     before: list[int], place: str,
 ) -> None:  # fmt: skip
     for key, template in values.items():
@@ -299,7 +299,7 @@ def _control(level: Level, name: str, node: ControlNode, more: More, place: str,
 
 
 def _switch(
-    level: Level, node: ControlNode, switch: Template, before: list[int], place: str, scope: Scope
+    level: Level, node: ControlNode, switch: ValueTemplate, before: list[int], place: str, scope: Scope
 ) -> None:
     kind = level.condition(switch, scope, before, f"{place}.switch")
     for case, value in (node.cases or {}).items():

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
 from symphony.workflow.compiled import Compiled, LoopParts
-from symphony.workflow.expressions import BadExpression, Read, Splitter, Template
+from symphony.workflow.expressions import BadExpression, Read, Splitter, ValueTemplate
 from symphony.workflow.model import (
     CommandNode,
     InstrumentNode,
@@ -95,7 +95,7 @@ class Scope:
             item=inner.item, state=inner.state,
         )  # fmt: skip
 
-    def _next_type(self, template: Template) -> PortType:
+    def _next_type(self, template: ValueTemplate) -> PortType:
         if template.form != "condition":
             return ANY
         try:
@@ -103,7 +103,7 @@ class Scope:
         except BadExpression:
             return ANY
 
-    def _type_or_any(self, template: Template) -> PortType:
+    def _type_or_any(self, template: ValueTemplate) -> PortType:
         try:
             kind = template.type_in(self.types)
         except BadExpression:

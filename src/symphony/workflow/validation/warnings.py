@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from symphony.workflow.expressions import Template
+from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.model import ConditionalEdge, ControlNode, Node
 from symphony.workflow.problems import child
 from symphony.workflow.validation.level import Level
@@ -110,6 +110,6 @@ def _on_its_own(number: int, node: Node, level: Level) -> str | None:
     return None
 
 
-def _constant(template: Template | None) -> bool | None:
+def _constant(template: ValueTemplate | None) -> bool | None:
     value = template.value if template is not None and template.constant else None
     return value if isinstance(value, bool) else None

@@ -28,9 +28,9 @@ from symphony.kit.instruments.hosted.wire import (
     FINISH_LENGTH,
     FINISH_STOP,
     URL_HINT,
-    Answer,
-    Broken,
-    Request,
+    BrokenAnswer,
+    ModelAnswer,
+    ModelRequest,
     Tokens,
     encoded,
 )
@@ -68,7 +68,7 @@ class Anthropic:
         """`model`: what the provider calls it."""
         self._model = model
 
-    def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> Request:
+    def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> ModelRequest:
         """A message."""
         system = "\n\n".join(m.content for m in ask.messages if m.role == "system")
         body: dict[str, Value] = {
@@ -89,24 +89,26 @@ class Anthropic:
         if streamed:
             body["stream"] = True
         headers = {"anthropic-version": VERSION, **({} if key is None else {"x-api-key": key})}
-        return Request(path="/messages", headers=headers, body=encoded(body), streamed=streamed, secret=key)
+        return ModelRequest(
+            path="/messages", headers=headers, body=encoded(body), streamed=streamed, secret=key
+        )
 
     def reading(self, ask: ChatAsk) -> "_Reading":
         """For a streamed message."""
         return _Reading(as_json=ask.schema is not None)
 
-    def plain(self, body: bytes, ask: ChatAsk) -> Answer:
+    def plain(self, body: bytes, ask: ChatAsk) -> ModelAnswer:
         """A message that came whole."""
         found = tree(body, "the answer")
         raise_fault(found.get("error"))
         content, stop = found.get("content"), word(found.get("stop_reason"))
         if not content and stop is None:
-            raise Broken("the answer holds no content", hint=URL_HINT)
+            raise BrokenAnswer("the answer holds no content", hint=URL_HINT)
         _no_refusal(stop)
         text = text_of(content) if ask.schema is None else _input_of(body, content)
-        return Answer(text=whole(text), finish=_finish(stop), tokens=_tokens(fields(found.get("usage"))))
+        return ModelAnswer(text=whole(text), finish=_finish(stop), tokens=_tokens(fields(found.get("usage"))))
 
-    def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> Request:
+    def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> ModelRequest:
         """Not offered; the settings refuse it."""
         raise ModelFailed("Anthropic has no embeddings", hint="use another provider")
 
@@ -173,8 +175,8 @@ class _Reading:
     def done(self) -> bool:
         return self._done
 
-    def answer(self) -> Answer:
-        return Answer(
+    def answer(self) -> ModelAnswer:
+        return ModelAnswer(
             text=self._pieces.text(),
             finish=_finish(self._stop),
             tokens=_tokens(self._usage) if self._done else None,

@@ -13,10 +13,10 @@ from symphony.kit.instruments.hosted.faults import UNPAID, UNPAID_HINT, Fault
 from symphony.kit.instruments.hosted.retrying import RETRIED, retry_after_s
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,
-    Broken,
-    Cut,
+    AnswerCutShort,
+    BrokenAnswer,
+    ModelRequest,
     Overloaded,
-    Request,
     TooLate,
     Unreachable,
     shown,
@@ -40,7 +40,7 @@ _PERHAPS_UNPAID = (400, 403, 429)
 _LOCAL = ("http://127.0.0.1", "http://localhost", "http://[::1]")
 
 
-class Connection:
+class ModelConnection:
     """One model's address. Use from one event loop; `close` it."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Connection:
         if self._client is not None:
             await self._client.aclose()
 
-    async def whole(self, request: Request) -> bytes:
+    async def whole(self, request: ModelRequest) -> bytes:
         """The body of the answer, at most 64 MiB. Raises Broken, Passing, ModelFailed."""
         async with self._answered(request) as response:
             self._expect(response, _JSON)
@@ -75,7 +75,7 @@ class Connection:
         return bytes(body)
 
     @contextlib.asynccontextmanager
-    async def stream(self, request: Request) -> AsyncIterator[AsyncIterator[str] | bytes]:
+    async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[str] | bytes]:
         """The data of each server-sent event; or the body, from a server that answers whole all the same.
 
         Leaving the block closes the stream: the server notices. Raises as `whole`, here and while
@@ -119,7 +119,7 @@ class Connection:
                 raise self._late(f"nothing came for {limit_s:g} s", which) from None
 
     @contextlib.asynccontextmanager
-    async def _answered(self, request: Request) -> "AsyncIterator[httpx2.Response]":
+    async def _answered(self, request: ModelRequest) -> "AsyncIterator[httpx2.Response]":
         """The response to `request`, its head read and its status good."""
         client = self._client or await self._opened()
         headers = {
@@ -140,7 +140,7 @@ class Connection:
             if response.status_code != 200:
                 raise await self._refusal(response, request.secret)
             if response.headers.get("content-encoding", "identity") != "identity":
-                raise Broken(f"{self._at()} packs its answer though it was asked not to", hint=URL_HINT)
+                raise BrokenAnswer(f"{self._at()} packs its answer though it was asked not to", hint=URL_HINT)
             yield response
         finally:
             await response.aclose()
@@ -177,12 +177,12 @@ class Connection:
         except httpx2.SSEError as error:
             raise self._too_large(0) from error
         except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError, httpx2.CloseError) as error:
-            raise Cut(
+            raise AnswerCutShort(
                 f"the connection to {self._at()} broke: {str(error) or type(error).__name__}",
                 hint="the answer did not come to its end; try again",
             ) from error
         except (httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError) as error:
-            raise Broken(f"{self._at()}: {type(error).__name__}: {error}", hint=URL_HINT) from error
+            raise BrokenAnswer(f"{self._at()}: {type(error).__name__}: {error}", hint=URL_HINT) from error
 
     async def _refusal(self, response: "httpx2.Response", secret: str | None) -> ModelFailed:
         """The error in a response whose status is not 200."""
@@ -223,7 +223,9 @@ class Connection:
         found = _kind(response)
         if found != kind:
             hint = "set stream = false if the server cannot stream; " if kind == _STREAM else ""
-            raise Broken(f"{self._at()} answered with {found or 'no type'}, not {kind}", hint=hint + URL_HINT)
+            raise BrokenAnswer(
+                f"{self._at()} answered with {found or 'no type'}, not {kind}", hint=hint + URL_HINT
+            )
 
     def _at(self) -> str:
         return f"{self._name} at {self._url}"
@@ -231,9 +233,11 @@ class Connection:
     def _late(self, what: str, setting: str) -> TooLate:
         return TooLate(f"{self._at()}: {what}", hint=f"raise {setting} of the model, or ask for less")
 
-    def _too_large(self, limit: int) -> Broken:
+    def _too_large(self, limit: int) -> BrokenAnswer:
         most = f"{limit // (1024 * 1024)} MiB" if limit else "1 MiB in one event"
-        return Broken(f"{self._at()} sends more than {most}", hint="ask for less, or for fewer texts at once")
+        return BrokenAnswer(
+            f"{self._at()} sends more than {most}", hint="ask for less, or for fewer texts at once"
+        )
 
 
 def _trusted() -> ssl.SSLContext:

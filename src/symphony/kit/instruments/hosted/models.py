@@ -14,14 +14,14 @@ from symphony.commons.settings import ModelConfig
 from symphony.kit.instruments.hosted import anthropic, openai, prices, schemas
 from symphony.kit.instruments.hosted.asking import ChatAsk, EmbedAsk, chat_ask, embed_ask
 from symphony.kit.instruments.hosted.catalog import fingerprint
-from symphony.kit.instruments.hosted.http import Connection
+from symphony.kit.instruments.hosted.http import ModelConnection
 from symphony.kit.instruments.hosted.limits import Gate
 from symphony.kit.instruments.hosted.retrying import delay_s
 from symphony.kit.instruments.hosted.wire import (
     FINISH_LENGTH,
-    Answer,
-    Cut,
-    Passing,
+    AnswerCutShort,
+    ModelAnswer,
+    TemporaryFailure,
     Tokens,
     Wire,
     behind,
@@ -112,7 +112,7 @@ class Hosted:
         self._currency, self._clock, self._chance, self._environment = currency, clock, chance, environment
         self._wire, url = wire_of(name, config)
         self._gate = Gate(config, clock)
-        self.connection = Connection(name, config, url, clock, self._wire.fault)
+        self.connection = ModelConnection(name, config, url, clock, self._wire.fault)
 
     async def invoke(
         self, inputs: Mapping[str, Value], config: Mapping[str, Value], caller: Caller
@@ -147,20 +147,20 @@ class Hosted:
             "finish_reason": answer.finish,
         }
 
-    async def _plain(self, ask: ChatAsk, tally: "Tally") -> Answer:
+    async def _plain(self, ask: ChatAsk, tally: "Tally") -> ModelAnswer:
         request = self._wire.chat(ask, streamed=False, key=self._key())
         body = await self.connection.whole(request)
         tally.begun()
         return await self._read(body, ask, tally)
 
-    async def _read(self, body: bytes, ask: ChatAsk, tally: "Tally") -> Answer:
+    async def _read(self, body: bytes, ask: ChatAsk, tally: "Tally") -> ModelAnswer:
         """An answer that came whole."""
         answer = await aside(len(body), functools.partial(self._wire.plain, body, ask))
         tally.ended(answer.tokens, answer.text)
         tally.told(answer.text)
         return answer
 
-    async def _streamed(self, ask: ChatAsk, tally: "Tally") -> Answer:
+    async def _streamed(self, ask: ChatAsk, tally: "Tally") -> ModelAnswer:
         request = self._wire.chat(ask, streamed=True, key=self._key())
         reading = self._wire.reading(ask)
         async with self.connection.stream(request) as events:
@@ -170,7 +170,7 @@ class Hosted:
             async for data in events:
                 tally.told(reading.feed(data))
         if not reading.done:
-            raise Cut(
+            raise AnswerCutShort(
                 "the answer broke off before its end", hint="try again; if it stays so, set stream = false"
             )
         answer = reading.answer()
@@ -208,7 +208,7 @@ class Hosted:
                 try:
                     await self._gate.admit(tally.most.tokens)
                     return await once()
-                except Passing as error:
+                except TemporaryFailure as error:
                     if tally.seen or attempt > self.config.retries:
                         raise
                     wait_s = delay_s(attempt, error.asked_s, self._chance.random())
@@ -315,7 +315,7 @@ def wire_of(name: str, config: ModelConfig) -> tuple[Wire, str]:
     return openai.OpenAI(behind(name, config), url=url), url
 
 
-def _checked(answer: Answer, schema: Mapping[str, Value]) -> Value:
+def _checked(answer: ModelAnswer, schema: Mapping[str, Value]) -> Value:
     """The answer as a value that fits `schema`. Raises ModelFailed `model-output-invalid`."""
     if answer.finish == FINISH_LENGTH:
         raise ModelFailed(

@@ -29,9 +29,9 @@ from symphony.kit.instruments.hosted.wire import (
     FINISH_LENGTH,
     FINISH_STOP,
     URL_HINT,
-    Answer,
-    Broken,
-    Request,
+    BrokenAnswer,
+    ModelAnswer,
+    ModelRequest,
     Tokens,
     encoded,
 )
@@ -69,7 +69,7 @@ class OpenAI:
         # OpenAI itself refuses the old name for its newer models; others know only the old one.
         self._limit = "max_completion_tokens" if url.startswith("https://api.openai.com/") else "max_tokens"
 
-    def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> Request:
+    def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> ModelRequest:
         """A chat completion."""
         body: dict[str, Value] = {
             **ask.extra,
@@ -85,7 +85,7 @@ class OpenAI:
             body["response_format"] = {"type": "json_schema", "json_schema": form}
         if streamed:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return Request(
+        return ModelRequest(
             path="/chat/completions", headers=_headers(key), body=encoded(body), streamed=streamed, secret=key
         )
 
@@ -93,35 +93,37 @@ class OpenAI:
         """For a streamed chat completion."""
         return _Reading()
 
-    def plain(self, body: bytes, ask: ChatAsk) -> Answer:
+    def plain(self, body: bytes, ask: ChatAsk) -> ModelAnswer:
         """A chat completion that came whole."""
         found = tree(body, "the answer")
         raise_fault(found.get("error"))
         choices = items(found.get("choices"))
         if not choices:
-            raise Broken("the answer holds no choice", hint=URL_HINT)
+            raise BrokenAnswer("the answer holds no choice", hint=URL_HINT)
         choice = fields(choices[0])
         message = fields(choice.get("message"))
         _no_refusal(word(message.get("refusal")))
         content = message.get("content", choice.get("text"))
         finish = word(choice.get("finish_reason")) or FINISH_STOP
         if content is None and finish != FINISH_LENGTH:
-            raise Broken("the answer holds no text", hint="does this model write text?")
-        return Answer(text=whole(text_of(content)), finish=finish, tokens=_tokens(_usage(found)))
+            raise BrokenAnswer("the answer holds no text", hint="does this model write text?")
+        return ModelAnswer(text=whole(text_of(content)), finish=finish, tokens=_tokens(_usage(found)))
 
-    def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> Request:
+    def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> ModelRequest:
         """Embeddings of `texts`."""
         body: dict[str, Value] = {**ask.extra, "model": self._model, "input": list(texts)}
         body["encoding_format"] = "float"
-        return Request(path="/embeddings", headers=_headers(key), body=encoded(body), secret=key)
+        return ModelRequest(path="/embeddings", headers=_headers(key), body=encoded(body), secret=key)
 
     def vectors(self, body: bytes, count: int) -> tuple[list[list[float]], Tokens | None]:
         """Vectors by their indexes: the order in the body means nothing."""
         vectors, usage = _vectors(body, count)
         if len({len(vector) for vector in vectors}) != 1 or not vectors[0]:
-            raise Broken("the vectors have different lengths, or none", hint="is this an embedding model?")
+            raise BrokenAnswer(
+                "the vectors have different lengths, or none", hint="is this an embedding model?"
+            )
         if not all(math.isfinite(number) for vector in vectors for number in vector):
-            raise Broken("a vector holds what is no finite number", hint="is this an embedding model?")
+            raise BrokenAnswer("a vector holds what is no finite number", hint="is this an embedding model?")
         return vectors, _tokens({"completion_tokens": 0, **usage})
 
     def fault(self, body: bytes) -> Fault:
@@ -138,7 +140,7 @@ def _vectors(body: bytes, count: int) -> tuple[list[list[float]], Mapping[str, V
         given = [(at, vector) for at, (_, vector) in enumerate(given)]
     by_index = dict(given)
     if len(given) != count or by_index.keys() != set(range(count)):
-        raise Broken(f"{len(given)} vectors came for {count} texts", hint=URL_HINT)
+        raise BrokenAnswer(f"{len(given)} vectors came for {count} texts", hint=URL_HINT)
     return [by_index[at] for at in range(count)], usage
 
 
@@ -165,7 +167,7 @@ def _vector(embedding: Value) -> list[float]:
     if isinstance(embedding, list) and len(embedding) == 1 and isinstance(embedding[0], list):
         embedding = embedding[0]
     if not isinstance(embedding, list) or any(type(one) not in (int, float) for one in embedding):
-        raise Broken(
+        raise BrokenAnswer(
             "an embedding is not what the interface promises: it is no list of numbers", hint=URL_HINT
         )
     return [float(number) for number in embedding if isinstance(number, int | float)]
@@ -203,8 +205,8 @@ class _Reading:
     def done(self) -> bool:
         return self._finish is not None
 
-    def answer(self) -> Answer:
-        return Answer(text=self._pieces.text(), finish=self._finish or "", tokens=_tokens(self._usage))
+    def answer(self) -> ModelAnswer:
+        return ModelAnswer(text=self._pieces.text(), finish=self._finish or "", tokens=_tokens(self._usage))
 
 
 def _headers(key: str | None) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from symphony.kit.instruments.hosted.faults import UNPAID, UNPAID_HINT, Fault
 from symphony.kit.instruments.hosted.retrying import RETRIED
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,
-    Broken,
+    BrokenAnswer,
     Overloaded,
     Tokens,
     shown,
@@ -60,8 +60,8 @@ def _loosely(body: bytes | str, what: str, why: Exception) -> Value:
     return found
 
 
-def _not_promised(what: str, why: object) -> Broken:
-    return Broken(f"{what} is not what the interface promises: {why}", hint=URL_HINT)
+def _not_promised(what: str, why: object) -> BrokenAnswer:
+    return BrokenAnswer(f"{what} is not what the interface promises: {why}", hint=URL_HINT)
 
 
 def fields(value: Value) -> Mapping[str, Value]:
@@ -165,7 +165,7 @@ def fault_in(body: bytes) -> Fault:
     """The error in the body of a refusal, as OpenAI, Anthropic and many others shape it."""
     try:
         found = tree(body, "the error")
-    except Broken:
+    except BrokenAnswer:
         listed = _first(body)
         return Fault(words=body.decode("utf-8", "replace")) if listed is None else listed
     for error in (found.get("error"), found.get("message"), found.get("detail"), found.get("errors")):

@@ -19,7 +19,7 @@ COUNT_MAX = 10**12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class ModelRequest:
     """A POST. `path` is appended to the model's URL; `secret` must not be seen in errors."""
 
     path: str
@@ -44,7 +44,7 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ModelAnswer:
     """A whole answer. `tokens` is None where the provider did not say."""
 
     text: str
@@ -52,43 +52,43 @@ class Answer:
     tokens: Tokens | None
 
 
-class Broken(ModelFailed):
+class BrokenAnswer(ModelFailed):
     """The answer is not what the interface promises: cut short, malformed, of another type, too large."""
 
     code = "model-answer-broken"
 
 
-class Passing(ModelFailed):
+class TemporaryFailure(ModelFailed):
     """What may be gone the next time. `asked_s`: seconds that the provider asks to wait, if it does."""
 
     asked_s: float | None = None
 
 
-class Overloaded(Passing):
+class Overloaded(TemporaryFailure):
     """The provider cannot answer now and may later."""
 
     code = "model-overloaded"
 
 
-class Unreachable(Passing):
+class Unreachable(TemporaryFailure):
     """The provider's address does not answer, or the connection broke."""
 
     code = "model-unreachable"
 
 
-class TooLate(Passing):
+class TooLate(TemporaryFailure):
     """The provider took longer than the settings allow."""
 
     code = "model-timeout"
 
 
-class Cut(Passing):
+class AnswerCutShort(TemporaryFailure):
     """The answer ended before its end."""
 
     code = "model-answer-broken"
 
 
-class Reading(Protocol):
+class StreamReader(Protocol):
     """Puts a streamed answer together."""
 
     def feed(self, data: str) -> str:
@@ -103,7 +103,7 @@ class Reading(Protocol):
         """Has the answer's end come?"""
         ...
 
-    def answer(self) -> Answer:
+    def answer(self) -> ModelAnswer:
         """What came; `done` tells whether that is all."""
         ...
 
@@ -111,13 +111,13 @@ class Reading(Protocol):
 class Wire(Protocol):
     """One provider's interface."""
 
-    def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> Request: ...
-    def reading(self, ask: ChatAsk) -> Reading: ...
-    def plain(self, body: bytes, ask: ChatAsk) -> Answer:
+    def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> ModelRequest: ...
+    def reading(self, ask: ChatAsk) -> StreamReader: ...
+    def plain(self, body: bytes, ask: ChatAsk) -> ModelAnswer:
         """The answer in a body that was not streamed. Raises Broken, ModelFailed."""
         ...
 
-    def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> Request: ...
+    def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> ModelRequest: ...
     def vectors(self, body: bytes, count: int) -> tuple[list[list[float]], Tokens | None]:
         """`count` vectors in the order of their texts. Raises Broken."""
         ...

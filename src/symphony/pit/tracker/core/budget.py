@@ -52,7 +52,7 @@ class Excess:
     needed: Decimal | int
 
 
-class Ledger:
+class BudgetAccount:
     """The account of one run."""
 
     def __init__(self, limits: Limits) -> None:

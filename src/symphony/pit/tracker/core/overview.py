@@ -12,8 +12,8 @@ from typing import Final, TypeAlias
 
 from symphony.pit.tracker.core.machine import Frame, Group, Status
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.core.replay import INTERRUPTED, QUICKER, Attempt, Replay
-from symphony.ports.insight import BARS_MAX, LINES_MAX, SLICES, WORST, Bar, Line, Overview, above, longest
+from symphony.pit.tracker.core.replay import INTERRUPTED, QUICKER, Attempt, RunReplay
+from symphony.ports.insight import BARS_MAX, LINES_MAX, SLICES, WORST, Bar, NodeLine, Overview, above, longest
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus
 
@@ -23,7 +23,7 @@ _LEAST: Final = 1e-6
 Span: TypeAlias = tuple[float, float]
 
 
-def overview_of(replay: Replay) -> Overview:
+def overview_of(replay: RunReplay) -> Overview:
     """How the run went so far. O(slots), of which each takes a microsecond."""
     rows = _Rows(replay)
     kept = rows.longest(BARS_MAX)
@@ -88,7 +88,7 @@ class _Row:
 class _Rows:
     """The rows of a run by name, in the order of the workflow, what is inside a node after it."""
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: RunReplay) -> None:
         self._replay, self._machine = replay, replay.machine
         self._rows: dict[str, _Row] = {}
         self._paths: dict[int, tuple[str, tuple[int, ...]]] = {}  # by frame: prefix of names, order
@@ -243,7 +243,7 @@ class _Rows:
 
     # ---- giving -----------------------------------------------------------------------------
 
-    def line(self, row: _Row) -> Line:
+    def line(self, row: _Row) -> NodeLine:
         """The row as a line of a table."""
         replay, first = self._replay, row.slots[0]
         several = len(row.slots) > 1 or bool(row.groups)
@@ -252,7 +252,7 @@ class _Rows:
         started, finished = replay.started.get(first), replay.finished.get(first)
         took = None if started is None or finished is None else max(0.0, finished - started)
         failed = first if first in replay.errors else row.error
-        return Line(
+        return NodeLine(
             name=row.name,
             status=status,
             attempts=self._machine.attempts[first] if alone else 0,

@@ -42,7 +42,7 @@ class PlanNode(msgspec.Struct, frozen=True):
     candidates: frozenset[int] = frozenset()
 
 
-class Link(NamedTuple):
+class PlanLink(NamedTuple):
     """An edge to `target`. `branch`: only if the source took it. `soft`: how the source ended
 
     does not decide whether the target begins (its conditions do). `spare`: the target is the
@@ -60,7 +60,7 @@ class Plan:
     """The nodes by index and, for each, its outgoing links; made once for each workflow."""
 
     nodes: tuple[PlanNode, ...]
-    links: tuple[tuple[Link, ...], ...]
+    links: tuple[tuple[PlanLink, ...], ...]
     index: Mapping[str, int]
     plain: tuple[tuple[int, ...] | None, ...] = field(default=())
     """For a source with none but ordinary links: its targets, the short path of the machine."""
@@ -74,13 +74,13 @@ class Plan:
 
 
 def make_plan(
-    nodes: Sequence[PlanNode], links: Sequence[Sequence[Link]], below: Mapping[int, Plan] | None = None
+    nodes: Sequence[PlanNode], links: Sequence[Sequence[PlanLink]], below: Mapping[int, Plan] | None = None
 ) -> Plan:
     """The plan of `nodes` and their outgoing `links`, without doubles. O(V + E)."""
     incoming = [0] * len(nodes)
     spare_for: dict[int, list[int]] = {}
     gates: dict[int, list[int]] = {}
-    kept: list[tuple[Link, ...]] = []
+    kept: list[tuple[PlanLink, ...]] = []
     plain: list[tuple[int, ...] | None] = []
     waits = [node.join is Join.ALL and not node.candidates for node in nodes]
     for source, outgoing in enumerate(links):

@@ -84,7 +84,7 @@ INTERRUPTED = "interrupted"
 """The error code of an attempt whose process died."""
 
 
-class Replay:
+class RunReplay:
     """A machine with the history that its statuses alone do not tell."""
 
     def __init__(self, plan: Plan, *, limit: int) -> None:
@@ -447,7 +447,7 @@ class LazyNodes(Mapping[str, NodeResult]):
     Making them takes 8 µs a node, half as long as running a small one.
     """
 
-    def __init__(self, replay: Callable[[], Replay]) -> None:
+    def __init__(self, replay: Callable[[], RunReplay]) -> None:
         self.replay = replay
 
     @cached_property

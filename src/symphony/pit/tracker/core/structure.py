@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from symphony.pit.tracker.core.plan import Join, Link, OnFailure, Plan, PlanNode, make_plan
+from symphony.pit.tracker.core.plan import Join, OnFailure, Plan, PlanLink, PlanNode, make_plan
 from symphony.ports.values import Value
 from symphony.workflow.model import (
     FAIL,
@@ -40,7 +40,7 @@ class SubWorkflows(Protocol):
         ...
 
 
-class Level(Protocol):
+class PlannedLevel(Protocol):
     """The nodes of a workflow or of a loop's body, with what they read as numbers."""
 
     @property
@@ -65,12 +65,14 @@ class Level(Protocol):
         """The nodes that the condition or transform of an explicit edge reads."""
         ...
 
-    def body(self, number: int) -> "Level | None":
+    def body(self, number: int) -> "PlannedLevel | None":
         """The body of a node that is a loop."""
         ...
 
 
-def plan_of(workflow: Workflow, children: SubWorkflows | None, level_of: Callable[[Workflow], Level]) -> Plan:
+def plan_of(
+    workflow: Workflow, children: SubWorkflows | None, level_of: Callable[[Workflow], PlannedLevel]
+) -> Plan:
     """The plan of a valid workflow, with the bodies of its loops and its sub-workflows.
 
     `children` finds the sub-workflows; without it there must be none. `level_of` gives the nodes of
@@ -80,14 +82,14 @@ def plan_of(workflow: Workflow, children: SubWorkflows | None, level_of: Callabl
 
 
 class _Planning:
-    def __init__(self, level_of: Callable[[Workflow], Level]) -> None:
+    def __init__(self, level_of: Callable[[Workflow], PlannedLevel]) -> None:
         self._level_of = level_of
         self._known: dict[int, Plan] = {}
 
     def plan_of(self, workflow: Workflow, children: SubWorkflows | None) -> Plan:
         return self._plan(self._level_of(workflow), children)
 
-    def _plan(self, level: Level, children: SubWorkflows | None) -> Plan:
+    def _plan(self, level: PlannedLevel, children: SubWorkflows | None) -> Plan:
         index = level.index
         nodes = [_plan_node(name, node, index) for name, node in level.workflow.nodes.items()]
         below = {
@@ -98,7 +100,9 @@ class _Planning:
         }
         return make_plan(nodes, _links(level, nodes), below)
 
-    def _below(self, number: int, node: Node, level: Level, children: SubWorkflows | None) -> Plan | None:
+    def _below(
+        self, number: int, node: Node, level: PlannedLevel, children: SubWorkflows | None
+    ) -> Plan | None:
         """The plan inside a node. A sub-workflow that several nodes run is planned once."""
         body = level.body(number)
         if body is not None:
@@ -113,10 +117,10 @@ class _Planning:
         return self._known[id(found)]
 
 
-def _links(level: Level, nodes: Sequence[PlanNode]) -> list[tuple[Link, ...]]:
+def _links(level: PlannedLevel, nodes: Sequence[PlanNode]) -> list[tuple[PlanLink, ...]]:
     """The links of each node: of explicit edges first, then of those that follow from other things."""
-    links: list[dict[Link, None]] = [{} for _ in nodes]
-    hard = [Link(target) for target in range(len(nodes))]
+    links: list[dict[PlanLink, None]] = [{} for _ in nodes]
+    hard = [PlanLink(target) for target in range(len(nodes))]
     branches = _explicit(level, links, hard)
     workflow = level.workflow
     for target, node in enumerate(workflow.nodes.values()):
@@ -142,11 +146,13 @@ def _links(level: Level, nodes: Sequence[PlanNode]) -> list[tuple[Link, ...]]:
     for i, planned in enumerate(nodes):
         if planned.fallback is not None:
             links[i].pop(hard[planned.fallback], None)
-            links[i][Link(planned.fallback, spare=True)] = None
+            links[i][PlanLink(planned.fallback, spare=True)] = None
     return [tuple(outgoing) for outgoing in links]
 
 
-def _explicit(level: Level, links: Sequence[dict[Link, None]], hard: Sequence[Link]) -> set[tuple[int, int]]:
+def _explicit(
+    level: PlannedLevel, links: Sequence[dict[PlanLink, None]], hard: Sequence[PlanLink]
+) -> set[tuple[int, int]]:
     """Add the links of the explicit edges; those that depend on a branch, as source and target."""
     branches: set[tuple[int, int]] = set()
     index = level.index
@@ -155,10 +161,10 @@ def _explicit(level: Level, links: Sequence[dict[Link, None]], hard: Sequence[Li
             continue
         source, target = index[edge.source], index[edge.target]
         if isinstance(edge, ConditionalEdge):
-            links[source][Link(target, soft=True)] = None
+            links[source][PlanLink(target, soft=True)] = None
             for name in level.edge_reads(at):
                 if name in index:
-                    links[index[name]][Link(target, soft=True)] = None
+                    links[index[name]][PlanLink(target, soft=True)] = None
         elif isinstance(edge, ControlEdge):
             branches |= _control(level, links, edge.source, target, edge.branch)
         else:
@@ -167,7 +173,7 @@ def _explicit(level: Level, links: Sequence[dict[Link, None]], hard: Sequence[Li
 
 
 def _control(
-    level: Level, links: Sequence[dict[Link, None]], name: str, target: int, branch: str | None
+    level: PlannedLevel, links: Sequence[dict[PlanLink, None]], name: str, target: int, branch: str | None
 ) -> set[tuple[int, int]]:
     """Add the link of a control edge; source and target if it depends on a branch.
 
@@ -179,11 +185,11 @@ def _control(
         return set()
     if branch is None and _asks(level, name, target):
         branch = APPROVED
-    links[source][Link(target, branch=branch)] = None
+    links[source][PlanLink(target, branch=branch)] = None
     return set() if branch is None else {(source, target)}
 
 
-def _asks(level: Level, name: str, target: int) -> bool:
+def _asks(level: PlannedLevel, name: str, target: int) -> bool:
     """Is `name` an approval, at whose ports the node `target` does not look?"""
     node = level.workflow.nodes[name]
     if not isinstance(node, ControlNode) or node.control != "approval":
@@ -194,7 +200,7 @@ def _asks(level: Level, name: str, target: int) -> bool:
     return spare is None or level.index.get(spare) != target
 
 
-def _without_soft(links: Sequence[dict[Link, None]], hard: Sequence[Link]) -> None:
+def _without_soft(links: Sequence[dict[PlanLink, None]], hard: Sequence[PlanLink]) -> None:
     """A hard edge makes a soft one to the same node superfluous."""
     for outgoing in links:
         for link in list(outgoing):

@@ -15,7 +15,7 @@ from functools import partial
 
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
-from symphony.pit.tracker.nodes.batch import Batch, Member
+from symphony.pit.tracker.nodes.batch import Batch, BatchMember
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.measures import SAMPLES_MIN, SLOW_BATCH_S, SLOW_S, Pace, Worth
 from symphony.pit.tracker.nodes.reading import reads_files
@@ -31,8 +31,8 @@ class Batches:
         self._machine, self._bindings, self._executor = parts.machine, parts.bindings, parts.executor
         self._transitions, self._pool, self._bug = parts.transitions, pool, parts.bug
         self._loop = asyncio.get_running_loop()
-        self._members: dict[int, Member] = {}
-        self._gathered: dict[str, list[Member]] = {}  # by operator
+        self._members: dict[int, BatchMember] = {}
+        self._gathered: dict[str, list[BatchMember]] = {}  # by operator
         self._paces: dict[str, Pace] = {}
         self._worths: dict[int, Worth] = {}  # by the slot of a fan-out
         self._always = Worth(always=True)
@@ -63,7 +63,7 @@ class Batches:
             self._transitions.started(slot, self._machine.attempts[slot])
             self._transitions.failed(slot, error, self._executor.clock.now_s())
             return True
-        member = self._members[slot] = Member(
+        member = self._members[slot] = BatchMember(
             slot, attempt, self._worth(slot, work), self._executor.clock.now_s(), self._looks
         )
         self._gathered.setdefault(work.runs, []).append(member)
@@ -114,7 +114,7 @@ class Batches:
         for operator, members in gathered.items():
             self._submit(operator, [member for member in members if not member.stopped])
 
-    def _submit(self, operator: str, members: Sequence[Member]) -> None:
+    def _submit(self, operator: str, members: Sequence[BatchMember]) -> None:
         pace = self._paces.setdefault(operator, Pace())
         context, size = contextvars.copy_context(), pace.size
         if pace.found:
@@ -143,12 +143,14 @@ class Batches:
         except BaseException as error:  # noqa: BLE001  (a bug must end the run, not stall it)
             self._bug(error)
 
-    def _taken(self, members: Sequence[Member], pace: Pace, context: contextvars.Context) -> list[Member]:
+    def _taken(
+        self, members: Sequence[BatchMember], pace: Pace, context: contextvars.Context
+    ) -> list[BatchMember]:
         """Take results from the cache at once; the members that have none there.
 
         Where the last ones were all found, a way to a thread costs as much as the look.
         """
-        batch, others = Batch(self._executor, context, deque()), list[Member]()
+        batch, others = Batch(self._executor, context, deque()), list[BatchMember]()
         for member in members:
             (batch.waiting if self._quick(member.attempt) else others).append(member)
         batch.look_up()
@@ -203,7 +205,7 @@ class Batches:
             self._announce(member)
         self._looks += 1
 
-    def _announce(self, member: Member) -> None:
+    def _announce(self, member: BatchMember) -> None:
         if not member.announced:
             member.announced = True
             self._transitions.started(member.slot, member.attempt.number, member.gathered)
@@ -222,7 +224,7 @@ class Batches:
             self._told(batch.ended.popleft())
         self._transitions.woken.set()
 
-    def _told(self, member: Member) -> None:
+    def _told(self, member: BatchMember) -> None:
         slot, error = member.slot, member.error
         if member.stopped:
             return

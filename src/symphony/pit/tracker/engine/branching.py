@@ -6,17 +6,17 @@ from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import same, truth
 from symphony.pit.tracker.nodes.work import ApprovalWork, BranchWork
-from symphony.workflow.expressions import Template
+from symphony.workflow.expressions import ValueTemplate
 
 
-class Steering:
+class Branching:
     """Control nodes and fan-outs. What is raised here fails the slot for good."""
 
     def __init__(self, parts: RunParts) -> None:
         self._replay, self._bindings = parts.replay, parts.bindings
         self._transitions, self._clock = parts.transitions, parts.clock
 
-    def expand(self, slot: int, template: Template) -> None:
+    def expand(self, slot: int, template: ValueTemplate) -> None:
         """Make the slot a fan-out over the list that `template` gives."""
         items = self._bindings.made(template, slot, "for_each")
         if not isinstance(items, list):

@@ -16,16 +16,16 @@ from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.records import Record, decode_reused
-from symphony.pit.tracker.core.replay import Replay, iso
+from symphony.pit.tracker.core.replay import RunReplay, iso
 from symphony.pit.tracker.engine.attempts import Attempts
-from symphony.pit.tracker.engine.branching import Steering
+from symphony.pit.tracker.engine.branching import Branching
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.engine.inline import Inline
 from symphony.pit.tracker.engine.nesting import Nesting
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.recovery import go_on, recover
-from symphony.pit.tracker.engine.reuse import Anew, Result, reusable
+from symphony.pit.tracker.engine.reuse import RerunScope, ReusedResult, reusable
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.engine.waits import Waits
@@ -45,7 +45,7 @@ from symphony.pit.tracker.nodes.work import (
     SubWorkflowWork,
     Work,
 )
-from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, MemoryStore, Request
+from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, MemoryStore, RunRequest
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
@@ -62,7 +62,7 @@ class Engine:
 
     def __init__(self, job: Job, store: JournalStore, executor: Executor, clock: Clock, pid: int) -> None:
         self.job, self.clock, self._store, self._executor, self._pid = job, clock, store, executor, pid
-        self.replay = Replay(job.plan, limit=job.limit)
+        self.replay = RunReplay(job.plan, limit=job.limit)
         self.machine: Machine = self.replay.machine
         self.feed = Feed(self.replay, store.records)
         started_at = iso(job.started_at) or ""
@@ -76,7 +76,7 @@ class Engine:
         self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
         self._begun = False
         self._reuse: Mapping[str, bytes] = {}
-        self._answers: dict[str, Request] = {}
+        self._answers: dict[str, RunRequest] = {}
         self._early: list[Callable[[], None]] = []  # what was asked before the run began
         self._bugs: list[BaseException] = []
         self._ended = False
@@ -132,7 +132,7 @@ class Engine:
         elif self._going() and not self.machine.done and not self.machine.paused:
             self._transitions.paused()
 
-    def answer(self, node: str, answer: Request) -> None:
+    def answer(self, node: str, answer: RunRequest) -> None:
         """Answer what `node` asks, now or when it does; of a round or element the name may lack numbers.
 
         What is answered in advance is forgotten with this process. Call on the loop.
@@ -142,7 +142,7 @@ class Engine:
             if slot in self.replay.asked and node in (name, folded(name)):
                 self._waits.answer_with(slot, answer)
 
-    def reusable(self, recorded: Sequence[Record], anew: Anew) -> dict[str, Result]:
+    def reusable(self, recorded: Sequence[Record], anew: RerunScope) -> dict[str, ReusedResult]:
         """What another run may take from the run `recorded`; this engine must not have run.
 
         Raises SymphonyError `unknown-node`.
@@ -193,7 +193,7 @@ class Engine:
             tell=self.feed.tell,
             bug=self._bug,
         )
-        self._steering = Steering(parts)
+        self._steering = Branching(parts)
         self._nesting = Nesting(parts, self.job.cwd)
         self._waits = Waits(parts, self._answers)
         self._attempts = Attempts(parts)
@@ -421,7 +421,7 @@ class Engine:
         self._store.settled([number for number, _ in asked])
         return True
 
-    def _answer(self, request: Request) -> None:
+    def _answer(self, request: RunRequest) -> None:
         """Do what is asked, if the run still stands so that it means something."""
         match request.kind:
             case "cancel":

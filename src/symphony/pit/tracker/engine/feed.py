@@ -22,7 +22,7 @@ from symphony.pit.tracker.core.records import (
     ResumedRecord,
     RetryDueRecord,
 )
-from symphony.pit.tracker.core.replay import Replay, type_of
+from symphony.pit.tracker.core.replay import RunReplay, type_of
 from symphony.ports.runs import RunEvent
 
 TOKENS = "node.tokens"
@@ -42,7 +42,7 @@ class Feed:
     answers, for whoever watches now, kept nowhere.
     """
 
-    def __init__(self, replay: Replay, recorded: Callable[[], Iterable[Record]]) -> None:
+    def __init__(self, replay: RunReplay, recorded: Callable[[], Iterable[Record]]) -> None:
         self._replay, self._recorded = replay, recorded
         self.count = 0  # how many events there are by now
         self._held: deque[Record] = deque()  # the last of them, as far as readers have yet to take them

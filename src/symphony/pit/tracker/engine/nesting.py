@@ -12,7 +12,7 @@ from symphony.pit.tracker.nodes.bindings import truth
 from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import Loop, LoopWork, SubWorkflowWork, Work
 from symphony.ports.values import StoredValue
-from symphony.workflow.expressions import Template
+from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
 
@@ -121,7 +121,7 @@ class Nesting:
         }
         return {**level.values.state, **after}
 
-    def _until(self, frame: Frame, until: Template, state: Mapping[str, StoredValue]) -> bool:
+    def _until(self, frame: Frame, until: ValueTemplate, state: Mapping[str, StoredValue]) -> bool:
         """`until` sees the body's ports and the state after this round."""
         level = self._bindings.inside(frame)
         before, level.values.state = level.values.state, state

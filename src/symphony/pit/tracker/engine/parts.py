@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from symphony.pit.tracker.core.machine import Machine
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
@@ -22,7 +22,7 @@ class RunParts:
     epoch seconds; `bug` gets an error that nobody else could report, and ends the run.
     """
 
-    replay: Replay
+    replay: RunReplay
     bindings: Bindings
     executor: Executor
     aside: Aside

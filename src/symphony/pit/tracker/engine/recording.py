@@ -7,7 +7,7 @@ from collections.abc import Callable
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.changes import Difference
 from symphony.pit.tracker.core.records import FinishedRecord, Record
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.store.journal import JournalFailed, JournalStore
 from symphony.pit.tracker.store.writers import BATCH_AGE_S
@@ -22,7 +22,7 @@ class Recorder:
     def __init__(
         self,
         store: JournalStore,
-        replay: Replay,
+        replay: RunReplay,
         feed: Feed,
         failed: Callable[[SymphonyError], None],
         settle: Callable[[], None],

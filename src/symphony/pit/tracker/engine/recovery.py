@@ -17,7 +17,7 @@ from symphony.pit.tracker.core.records import (
     Record,
     usage_of,
 )
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.execution import Executor
@@ -35,7 +35,7 @@ class Closed(Protocol):
     def opened(self, slot: int, error: SymphonyError) -> None: ...
 
 
-def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, executor: Executor) -> None:
+def recover(recorded: Sequence[Record], replay: RunReplay, bindings: Bindings, executor: Executor) -> None:
     """Apply the records of earlier processes: the machine and the values are where they were."""
     try:
         for _ in recovering(recorded, replay, bindings, executor):
@@ -48,7 +48,7 @@ def recover(recorded: Sequence[Record], replay: Replay, bindings: Bindings, exec
 
 def recovering(
     recorded: Sequence[Record],
-    replay: Replay,
+    replay: RunReplay,
     bindings: Bindings,
     executor: Executor,
     closed: Closed | None = None,
@@ -65,7 +65,7 @@ def recovering(
 
 def _recovering(
     recorded: Sequence[Record],
-    replay: Replay,
+    replay: RunReplay,
     bindings: Bindings,
     executor: Executor,
     closed: Closed | None,
@@ -108,7 +108,7 @@ def _whole(told: bytes | Difference, base: Base | None) -> bytes:
     return restored(base.whole, told)
 
 
-def _restore(record: Record, slot: int, replay: Replay, bindings: Bindings, executor: Executor) -> None:
+def _restore(record: Record, slot: int, replay: RunReplay, bindings: Bindings, executor: Executor) -> None:
     """The values that a record brings."""
     unseal = executor.store.unseal
     match record:
@@ -146,7 +146,7 @@ def _references_alone(form: SealedValue) -> Mapping[str, StoredValue]:
 
 
 def go_on(
-    replay: Replay, bindings: Bindings, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]
+    replay: RunReplay, bindings: Bindings, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]
 ) -> None:
     """What was decided happens, what is in doubt waits, and all that is outstanding is to be done."""
     machine = replay.machine
@@ -160,7 +160,7 @@ def go_on(
     transitions.push(machine.outstanding())
 
 
-def _decide(replay: Replay, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]) -> None:
+def _decide(replay: RunReplay, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]) -> None:
     machine = replay.machine
     waiting = {
         machine.name(slot): slot
@@ -183,7 +183,7 @@ def _decide(replay: Replay, transitions: Transitions, retry: Sequence[str], skip
             transitions.again(slot)
 
 
-def _doubt(replay: Replay, transitions: Transitions, slot: int) -> None:
+def _doubt(replay: RunReplay, transitions: Transitions, slot: int) -> None:
     """A node that must not be repeated was in flight when its process died."""
     name = replay.machine.name(slot)
     message = "it had begun when its process died, and it is not known whether it finished"

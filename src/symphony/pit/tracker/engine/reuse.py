@@ -7,17 +7,17 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value, value_digest
 from symphony.pit.tracker.core.machine import Frame, Status
 from symphony.pit.tracker.core.records import FinishedRecord, Record, Reused, encode_reused
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.recovery import SECRET_MISSING, recovering
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.execution import Executor
-from symphony.pit.tracker.nodes.graphs import Graph
+from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.sealing import Sealer
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anew:
+class RerunScope:
     """What shall run anew: the node `first`, by full name, and what reads one of the `inputs`."""
 
     first: str | None = None
@@ -25,14 +25,14 @@ class Anew:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class ReusedResult:
     """What a node gave, the branch that it took, and the run that it ran in."""
 
     outputs: Mapping[str, StoredValue]
     taken: str | None
     run: str
 
-    def kept(self, executor: Executor) -> "Result":
+    def kept(self, executor: Executor) -> "ReusedResult":
         """The result with large values in the store: rounds of loops hold their own."""
         outputs = {port: executor.store.keep_large(value) for port, value in self.outputs.items()}
         return replace(self, outputs=outputs)
@@ -51,7 +51,7 @@ def changed_inputs(before: Mapping[str, Value], after: Mapping[str, Value]) -> f
     )
 
 
-def written(result: Result, sealer: Sealer) -> bytes:
+def written(result: ReusedResult, sealer: Sealer) -> bytes:
     """A result for the journal of the run that reuses it."""
     sealed = {port: sealer.seal(value) for port, value in result.outputs.items()}
     return encode_reused(Reused(encode_value(sealed), result.taken, result.run))
@@ -59,12 +59,12 @@ def written(result: Result, sealer: Sealer) -> bytes:
 
 def reusable(
     recorded: Sequence[Record],
-    replay: Replay,
+    replay: RunReplay,
     bindings: Bindings,
     executor: Executor,
-    graph: Graph,
-    anew: Anew,
-) -> dict[str, Result]:
+    graph: WorkGraph,
+    anew: RerunScope,
+) -> dict[str, ReusedResult]:
     """The results to take from the run `recorded`, by full name.
 
     A node's result is taken if it succeeded by itself and nothing before it runs anew. Inside a
@@ -72,7 +72,7 @@ def reusable(
     that cannot be opened, because a secret is not what it was, is not taken. Raises SymphonyError
     `unknown-node`, and SecretMissing if such a node must not run again.
     """
-    results: dict[int, Result] = {}
+    results: dict[int, ReusedResult] = {}
     closed = _Closed()
     for record in recovering(recorded, replay, bindings, executor, closed):
         if not isinstance(record, FinishedRecord):
@@ -82,7 +82,7 @@ def reusable(
             closed.once.add(slot)
         if slot not in closed.results:
             run = replay.cached.get(slot, executor.run_id)
-            results[slot] = Result(outputs=dict(bindings.values.of(slot)), taken=record.taken, run=run)
+            results[slot] = ReusedResult(outputs=dict(bindings.values.of(slot)), taken=record.taken, run=run)
     choice = _Choice(replay, results, closed)
     if anew.first is not None:
         choice.mark(anew.first)
@@ -119,13 +119,13 @@ class _Closed:
 
 
 class _Choice:
-    def __init__(self, replay: Replay, results: Mapping[int, Result], closed: _Closed) -> None:
+    def __init__(self, replay: RunReplay, results: Mapping[int, ReusedResult], closed: _Closed) -> None:
         self._replay, self._machine, self._results = replay, replay.machine, results
         self._closed = closed
         self._frames = replay.inner_frames()
         self._anew: set[int] = set()  # slots that shall run anew, as a whole
         self._entered: set[int] = set()  # slots that something inside runs anew of
-        self.taken: dict[str, Result] = {}
+        self.taken: dict[str, ReusedResult] = {}
         for slot in closed.results:  # the lists of a fan-out follow from its elements
             if (element := self._machine.element_of.get(slot)) is not None:
                 self._entered.add(element[0].slot)

@@ -13,7 +13,7 @@ from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import ApprovalWork, Delay, DelayWork, Work
-from symphony.pit.tracker.store.journal import Request
+from symphony.pit.tracker.store.journal import RunRequest
 from symphony.workflow.expressions import as_text
 
 
@@ -27,7 +27,7 @@ class Waits:
     `answers` are those given before anybody asked, by node.
     """
 
-    def __init__(self, parts: RunParts, answers: Mapping[str, Request]) -> None:
+    def __init__(self, parts: RunParts, answers: Mapping[str, RunRequest]) -> None:
         self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings
         self._transitions, self._timers, self._clock = parts.transitions, parts.timers, parts.clock
         self._answers = answers
@@ -72,7 +72,7 @@ class Waits:
         outputs, taken = answered(approved=approved, by=by, comment=comment)
         self._transitions.finished(slot, Finished(outputs), self._started(slot), taken)
 
-    def answer_with(self, slot: int, request: Request) -> None:
+    def answer_with(self, slot: int, request: RunRequest) -> None:
         """A person has decided: `request` says what."""
         self.answer(slot, approved=request.kind == "approve", by=request.by, comment=request.comment)
 

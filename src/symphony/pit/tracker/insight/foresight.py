@@ -24,7 +24,7 @@ from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, W
 from symphony.ports.forecast import PlannedNode, Reuse
 from symphony.ports.models import Estimate
 from symphony.ports.values import ArtifactRef, StoredValue, Value
-from symphony.workflow.expressions import Read, Template
+from symphony.workflow.expressions import Read, ValueTemplate
 from symphony.workflow.graph import topological_order
 from symphony.workflow.model import CommandNode, ControlNode
 
@@ -35,7 +35,7 @@ _NEVER = ("run", "state", "iteration")
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Foreseen:
     """What is known of a node: whether it would run, why, and its outputs if they are there."""
 
     reuse: Reuse
@@ -71,50 +71,50 @@ class Foresight:
 
     # ---- results that are there -----------------------------------------------------------
 
-    def _look(self, work: Work) -> _Seen:
+    def _look(self, work: Work) -> _Foreseen:
         if not work.node.enabled:
-            return _Seen("skipped", "it is not enabled", {})
+            return _Foreseen("skipped", "it is not enabled", {})
         try:
             return self._look_closer(work)
         except (SymphonyError, OSError) as error:
-            return _Seen("unknown", str(error)[:200])
+            return _Foreseen("unknown", str(error)[:200])
 
-    def _look_closer(self, work: Work) -> _Seen:
+    def _look_closer(self, work: Work) -> _Foreseen:
         if work.conditions:
-            return _Seen("unknown", "its edges have conditions")
+            return _Foreseen("unknown", "its edges have conditions")
         if work.when is not None:
             if missing := self._missing(work.when):
-                return _Seen("unknown", f"its condition depends on {missing}")
+                return _Foreseen("unknown", f"its condition depends on {missing}")
             if not self._render(work.when, None):
-                return _Seen("skipped", "its condition does not hold", {})
+                return _Foreseen("skipped", "its condition does not hold", {})
         if not isinstance(work, OperatorWork | ModelWork):
-            return _Seen("runs", "")
+            return _Foreseen("runs", "")
         if self._executor.cache is None or not work.cacheable:
-            return _Seen("runs", "it is never reused" if self._executor.cache is not None else "")
+            return _Foreseen("runs", "it is never reused" if self._executor.cache is not None else "")
         if isinstance(work, OperatorWork) and work.operator.reads is not None and not _trusted(work):
-            return _Seen("unknown", "its own function must look whether anything has changed")
+            return _Foreseen("unknown", "its own function must look whether anything has changed")
         templates = [*work.inputs.values(), *([] if work.for_each is None else [work.for_each])]
         templates += work.config.values() if isinstance(work, ModelWork) else ()
         for template in templates:
             if missing := self._missing(template):
-                return _Seen("unknown", f"its inputs depend on {missing}")
+                return _Foreseen("unknown", f"its inputs depend on {missing}")
         if work.for_each is None:
             hit = self._hit(work, None)
-            return _Seen("runs") if hit is None else _Seen("reused", f"run {hit.run_id}", hit.outputs)
+            return _Foreseen("runs") if hit is None else _Foreseen("reused", f"run {hit.run_id}", hit.outputs)
         return self._elements(work, work.for_each)
 
-    def _elements(self, work: CallWork, each: Template) -> _Seen:
+    def _elements(self, work: CallWork, each: ValueTemplate) -> _Foreseen:
         items = self._render(each, None)
         if not isinstance(items, list):
-            return _Seen("unknown", "for_each gives no list")
+            return _Foreseen("unknown", "for_each gives no list")
         hits = [self._hit(work, (item, at)) for at, item in enumerate(items[:_ELEMENTS_MAX])]
         held = [hit for hit in hits if hit is not None]
         if len(held) == len(items):
             ports = {p: [self._values.plain(h.outputs.get(p)) for h in held] for p in work.output_types}
-            return _Seen("reused", f"{len(items):,} elements", ports)
+            return _Foreseen("reused", f"{len(items):,} elements", ports)
         beyond = " of the first" if len(items) > _ELEMENTS_MAX else " of"
         told = f"{len(held):,}{beyond} {len(hits):,} elements"
-        return _Seen("partly" if held else "runs", told if held else f"{len(items):,} elements")
+        return _Foreseen("partly" if held else "runs", told if held else f"{len(items):,} elements")
 
     def _hit(self, work: CallWork, element: Element) -> CacheEntry | None:
         inputs: dict[str, StoredValue] = {}
@@ -140,13 +140,13 @@ class Foresight:
     def _there(self, value: StoredValue) -> bool:
         return not isinstance(value, ArtifactRef) or self._executor.artifacts.path(value.digest) is not None
 
-    def _render(self, template: Template, element: Element) -> Value:
+    def _render(self, template: ValueTemplate, element: Element) -> Value:
         return self._values.render(template, self._slot_of, element)
 
     def _slot_of(self, name: str) -> int:
         return self._index[name]
 
-    def _missing(self, template: Template) -> str | None:
+    def _missing(self, template: ValueTemplate) -> str | None:
         """What the template reads and nobody knows before the run."""
         return next((_called(read) for read in template.reads if self._hidden(read)), None)
 

@@ -20,7 +20,7 @@ from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import Work
 from symphony.ports.values import ArtifactRef, Value
 from symphony.sdk.sizes import ValueTooLarge
-from symphony.workflow.expressions import Read, Template
+from symphony.workflow.expressions import Read, ValueTemplate
 from symphony.workflow.expressions.effort import LIGHT_STEPS, Sizes
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ Key: TypeAlias = int | str
 class Deferred(BaseException):
     """A value that is asked for takes long to make. No failure: ask again when it is there."""
 
-    def __init__(self, key: Key, what: "ArtifactRef | Template", values: Mapping[Read, Value]) -> None:
+    def __init__(self, key: Key, what: "ArtifactRef | ValueTemplate", values: Mapping[Read, Value]) -> None:
         super().__init__(key)
         self.key, self.what, self.values = key, what, values
 
@@ -79,7 +79,7 @@ class Aside:
         """A block that is for `slot`, and is entered again if it raises Deferred."""
         return _At(self, slot)
 
-    def render(self, template: Template, values: Mapping[Read, Value]) -> Value:
+    def render(self, template: ValueTemplate, values: Mapping[Read, Value]) -> Value:
         """The template's value. Raises Deferred, ExpressionFailed, ValueTooLarge."""
         if self.made(template):
             return self._given(id(template), template, values)
@@ -95,7 +95,7 @@ class Aside:
             return template.render(values.__getitem__)
         return self._given(id(template), template, values)  # it lives as long as the run
 
-    def made(self, template: Template) -> bool:
+    def made(self, template: ValueTemplate) -> bool:
         """Has the template's value, or why there is none, been made elsewhere?"""
         return bool(self.found) and self.slot is not None and id(template) in self.found.get(self.slot, ())
 
@@ -103,7 +103,7 @@ class Aside:
         """A large stored value. Raises Deferred, ArtifactMissing, ArtifactCorrupt."""
         return self._given(f"{ref.encoding}:{ref.sealed or ref.digest}", ref, {})
 
-    def _given(self, key: Key, what: ArtifactRef | Template, values: Mapping[Read, Value]) -> Value:
+    def _given(self, key: Key, what: ArtifactRef | ValueTemplate, values: Mapping[Read, Value]) -> Value:
         assert self.slot is not None
         found = self.found.get(self.slot, {}).get(key)
         if found is None:
@@ -155,7 +155,7 @@ class Aside:
             self.found.pop(slot, None)
 
     async def _evaluated(
-        self, template: Template, values: Mapping[Read, Value], node: str, timeout_s: float | None
+        self, template: ValueTemplate, values: Mapping[Read, Value], node: str, timeout_s: float | None
     ) -> Value:
         from symphony.pit.workers import WorkerDied
 
@@ -175,7 +175,7 @@ class Aside:
             raise
         return given["result"]
 
-    def _task(self, template: Template, values: Mapping[Read, Value], node: str) -> "Task":
+    def _task(self, template: ValueTemplate, values: Mapping[Read, Value], node: str) -> "Task":
         from symphony.pit.workers import Task
         from symphony.sdk.origins import origin_of
 

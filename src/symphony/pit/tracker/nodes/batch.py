@@ -22,7 +22,7 @@ from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs, che
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.keys import Known
 from symphony.pit.tracker.nodes.measures import Kept, Worth
-from symphony.pit.tracker.nodes.reading import Seen
+from symphony.pit.tracker.nodes.reading import FilesRead
 from symphony.pit.tracker.nodes.sizes import surely_small
 from symphony.pit.tracker.nodes.storing import Encoded
 from symphony.pit.tracker.nodes.work import OperatorWork
@@ -31,11 +31,11 @@ from symphony.sdk.sizes import ports_of
 
 T = TypeVar("T")
 
-_NO_FILES = Seen(0.0)
+_NO_FILES = FilesRead(0.0)
 """Of attempts without a key."""
 
 
-class Member(msgspec.Struct, eq=False):
+class BatchMember(msgspec.Struct, eq=False):
     """One attempt of a batch, and how it ended: with `outputs` or an `error`.
 
     `stopped`: nobody wants its result any more. `outputs` have been checked, and `body` is what the journal
@@ -52,7 +52,7 @@ class Member(msgspec.Struct, eq=False):
     announced: bool = False
     stopped: bool = False
     key: str | None = None
-    seen: Seen = _NO_FILES
+    seen: FilesRead = _NO_FILES
     hit: CacheEntry | None = None
     asks_alone: bool = False
     started: float = 0.0
@@ -72,9 +72,9 @@ class Batch:
 
     executor: Executor
     context: contextvars.Context
-    waiting: deque[Member]
-    looked_up: deque[Member] = field(default_factory=deque)
-    ended: deque[Member] = field(default_factory=deque)
+    waiting: deque[BatchMember]
+    looked_up: deque[BatchMember] = field(default_factory=deque)
+    ended: deque[BatchMember] = field(default_factory=deque)
     kept: deque[Kept] = field(default_factory=deque)
     _known: Known = field(default_factory=dict)
     since_s: float | None = None
@@ -95,9 +95,9 @@ class Batch:
         """Are there members that have not begun?"""
         return bool(self.waiting or self.looked_up)
 
-    def take_back(self) -> list[Member]:
+    def take_back(self) -> list[BatchMember]:
         """The members that have not begun; the thread ends after the one that it is at."""
-        out: list[Member] = []
+        out: list[BatchMember] = []
         for part in (self.looked_up, self.waiting):
             while (member := _next(part)) is not None:
                 out.append(member)
@@ -138,7 +138,7 @@ class Batch:
         if entries:
             self.executor.hits.keep(entries)
 
-    def _end(self, member: Member, step: Callable[[Member], None]) -> None:
+    def _end(self, member: BatchMember, step: Callable[[BatchMember], None]) -> None:
         """The step, or what it raises, ends the member."""
         member.started, before = self.executor.clock.now_s(), generation()
         try:
@@ -150,14 +150,14 @@ class Batch:
         self.done += 1
         self.ended.append(member)
 
-    def _make_key(self, member: Member) -> None:
+    def _make_key(self, member: BatchMember) -> None:
         """The member goes on, with a key if its result may be kept, or ends if an input has a wrong type."""
         attempt, executor = member.attempt, self.executor
         try:
             if attempt.work.typed_inputs:
                 check_inputs(attempt.work, attempt.inputs, executor.store.checked)
             if not member.worth.cheap and executor.hits.may_keep(attempt):
-                began, member.seen = time.perf_counter(), Seen()
+                began, member.seen = time.perf_counter(), FilesRead()
                 member.key = executor.result_keys.key(attempt, member.seen, self._known)
                 member.worth.note_key(time.perf_counter() - began)
         except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
@@ -181,13 +181,13 @@ class Batch:
         for member in keyed:
             member.hit = self._before(member, found.get(member.key or ""))
 
-    def _before(self, member: Member, hit: CacheEntry | None) -> CacheEntry | None:
+    def _before(self, member: BatchMember, hit: CacheEntry | None) -> CacheEntry | None:
         """The hit, unless it was made by one that began beside the member: those run, each for itself."""
         if hit is not None and hit.run_id == self.executor.run_id and hit.created_at >= member.gathered:
             return None
         return hit
 
-    def _result(self, member: Member) -> None:
+    def _result(self, member: BatchMember) -> None:
         """The member gets an earlier run's result, or what a call gives."""
         attempt = member.attempt
         if member.asks_alone and member.key is not None:
@@ -218,11 +218,13 @@ class Batch:
             if entry is not None:
                 self.kept.extend(member.worth.kept((key, entry)))
 
-    def _give(self, member: Member, outputs: Mapping[str, StoredValue], body: bytes | None = None) -> None:
+    def _give(
+        self, member: BatchMember, outputs: Mapping[str, StoredValue], body: bytes | None = None
+    ) -> None:
         member.body = encode_value(self.executor.store.seal_all(outputs)) if body is None else body
         member.outputs = outputs
 
-    def _call(self, member: Member) -> Encoded | dict[str, Value]:
+    def _call(self, member: BatchMember) -> Encoded | dict[str, Value]:
         """What the member's operator returns, by port, called in a context of its own."""
         attempt, executor = member.attempt, self.executor
         plain: Mapping[str, StoredValue] = attempt.inputs

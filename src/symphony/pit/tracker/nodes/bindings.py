@@ -15,13 +15,13 @@ from symphony.pit.tracker.nodes.checking import check_outputs
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import fits
-from symphony.pit.tracker.nodes.scope import Level
+from symphony.pit.tracker.nodes.scope import FrameScope
 from symphony.pit.tracker.nodes.sources import Constant, ElementRead, ListMade, PortRead, Rendered
 from symphony.pit.tracker.nodes.values import Element, Gathered, Values
 from symphony.pit.tracker.nodes.work import NodeWork, Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
-from symphony.workflow.expressions import Template
+from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.expressions.compiler import constant
 from symphony.workflow.types import STRING, mismatch
 
@@ -33,12 +33,12 @@ class Bindings:
 
     def __init__(self, job: Job, machine: Machine, values: Values, executor: Executor) -> None:
         self._machine, self.values, self._executor = machine, values, executor
-        self._levels: dict[int, Level] = {0: Level(job.graph, 0, machine, values)}  # by frame
+        self._levels: dict[int, FrameScope] = {0: FrameScope(job.graph, 0, machine, values)}  # by frame
         self._root = job.graph.works
         self._plain: dict[int, bool] = {}  # by the identity of a work, which lives as long as the run
         self._bases: dict[int, Base] = {}  # by the slot of the loop: its latest round's
 
-    def level(self, slot: int) -> Level:
+    def level(self, slot: int) -> FrameScope:
         """The level that a slot stands on."""
         return self._levels[self._machine.frame(slot).number]
 
@@ -59,11 +59,11 @@ class Bindings:
             items = self.values.items[group.slot] = self._items_again(group.slot, group.count)
         return items[index], index
 
-    def render(self, template: Template, slot: int) -> Value:
+    def render(self, template: ValueTemplate, slot: int) -> Value:
         """The template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""
         return self.level(slot).render(template, self.element(slot))
 
-    def made(self, template: Template, slot: int, what: str) -> Value:
+    def made(self, template: ValueTemplate, slot: int, what: str) -> Value:
         """The value of a template that nobody has used before, named by `what`.
 
         Raises as `render`, and ValueTooLarge.
@@ -74,7 +74,9 @@ class Bindings:
         self._bounded(value, slot, what)
         return value
 
-    def within(self, level: Level, template: Template, element: Element, slot: int, what: str) -> StoredValue:
+    def within(
+        self, level: FrameScope, template: ValueTemplate, element: Element, slot: int, what: str
+    ) -> StoredValue:
         """`level.kept` for what is about to be used first. Raises ValueTooLarge too; `what` names it."""
         try:
             value = level.kept(template, element)
@@ -143,7 +145,7 @@ class Bindings:
                 out[name] = self._rendered(source.template, slot, name) if made is None else made
         return out
 
-    def _rendered(self, template: Template, slot: int, name: str) -> StoredValue:
+    def _rendered(self, template: ValueTemplate, slot: int, name: str) -> StoredValue:
         """An input that is no more than looked up, or is computed."""
         level, element = self.level(slot), self.element(slot)
         if template.bare is not None:
@@ -250,7 +252,7 @@ class Bindings:
         here, element = self.level(slot), self.element(slot)
         graph = here.graph.below[self._machine.local(slot)]
         if frame.round is None:
-            level = Level(graph, frame.base, self._machine, self.values.inside(inputs=given))
+            level = FrameScope(graph, frame.base, self._machine, self.values.inside(inputs=given))
         else:
             artifacts, before = self._executor.artifacts, self._bases.get(slot)
             base = Base(
@@ -258,10 +260,10 @@ class Bindings:
             )
             self._bases[slot] = base
             values = here.values.inside(state=given, iteration=frame.round, base=base)
-            level = Level(graph, frame.base, self._machine, values, outer=here, element=element)
+            level = FrameScope(graph, frame.base, self._machine, values, outer=here, element=element)
         self._levels[frame.number] = level
 
-    def inside(self, frame: Frame) -> Level:
+    def inside(self, frame: Frame) -> FrameScope:
         """The level of a frame that was entered and not left."""
         return self._levels[frame.number]
 
@@ -342,7 +344,7 @@ class Bindings:
         slots = [slot_of(name) for name in candidates(self.work(slot))]
         return next(slot for slot in slots if self._machine.status[slot] == Status.SUCCEEDED)
 
-    def _holds(self, slot: int, source: str, condition: Template) -> bool:
+    def _holds(self, slot: int, source: str, condition: ValueTemplate) -> bool:
         """A conditional edge holds if its source and all it reads succeeded and it is true."""
         slot_of = self.level(slot).slot_of
         names = [source, *(read.name for read in condition.reads if read.kind in ("port", "node"))]

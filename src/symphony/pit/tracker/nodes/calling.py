@@ -13,7 +13,7 @@ from symphony.pit.tracker.nodes.apart import apart
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
 from symphony.pit.tracker.nodes.contexts import Contexts
 from symphony.pit.tracker.nodes.failures import bound_s, too_late
-from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.sizes import quickly_told
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.storing import ValueStore
@@ -30,10 +30,10 @@ _NO_WORKER = (
 )
 
 
-class Calls:
+class AttemptCalls:
     """Calls operators and models within the attempt's time. Use from the run's loop."""
 
-    def __init__(self, resources: Resources, store: ValueStore, contexts: Contexts) -> None:
+    def __init__(self, resources: RunResources, store: ValueStore, contexts: Contexts) -> None:
         self._resources, self._store, self._contexts = resources, store, contexts
 
     async def call(self, attempt: NodeAttempt, plain: Mapping[str, Value], pool: Pool) -> Mapping[str, Value]:

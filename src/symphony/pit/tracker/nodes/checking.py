@@ -16,7 +16,7 @@ _HOLDERS: Final = (list, dict)  # `list | dict` in a check makes a union each ti
 _KNOWN_MAX: Final = 16
 
 
-class Checked:
+class CheckedValues:
     """Long lists and maps that were found to fit: the elements of a fan-out may all be given the same one.
 
     One for a run: it holds what it knows. Thread-safe.
@@ -37,7 +37,7 @@ class Checked:
         self._known[id(value)] = value, check
 
 
-def check_inputs(work: CallWork, inputs: Mapping[str, StoredValue], checked: Checked) -> None:
+def check_inputs(work: CallWork, inputs: Mapping[str, StoredValue], checked: CheckedValues) -> None:
     """Raises SymphonyError `type-mismatch` for a value that its port does not take."""
     checks = work.input_checks
     for name, value in inputs.items():

@@ -8,7 +8,7 @@ from symphony.commons.contexts import Setting
 from symphony.commons.environment import withholding
 from symphony.commons.marks import NODE_VARIABLE, marking
 from symphony.pit.tracker.nodes.attempt import Cancelled, NodeAttempt
-from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.work import COMMAND, CallWork, OperatorWork, settings, variables_read
 from symphony.ports.values import StoredValue
 from symphony.sdk import Context, LogSink
@@ -18,7 +18,7 @@ from symphony.workflow.model import CommandNode
 class Contexts:
     """Makes the arguments and the surroundings of operators. Thread-safe."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: RunResources) -> None:
         self._resources = resources
         self._secret = resources.keys.union(resources.environment)
 

@@ -6,7 +6,7 @@ from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.work import type_of_read
 from symphony.ports.values import Value
 from symphony.sdk import operator
-from symphony.workflow.expressions import Compiler, Template
+from symphony.workflow.expressions import Compiler, ValueTemplate
 
 _KEPT = 256
 
@@ -23,12 +23,12 @@ def expression(source: Value, form: str, values: list[Value], most: int) -> Valu
     return found
 
 
-def _compiled(source: Value, form: str) -> Template:
+def _compiled(source: Value, form: str) -> ValueTemplate:
     return _of_text(source, form) if isinstance(source, str) else _compiler().template(source)
 
 
 @lru_cache(maxsize=_KEPT)
-def _of_text(source: str, form: str) -> Template:
+def _of_text(source: str, form: str) -> ValueTemplate:
     compiler = _compiler()
     match form:
         case "condition":

@@ -10,13 +10,13 @@ import msgspec
 from symphony.commons.raised import brief, error_text
 from symphony.pit.tracker.core.records import ErrorTuple
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
-from symphony.pit.tracker.nodes.calling import Calls
+from symphony.pit.tracker.nodes.calling import AttemptCalls
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs
 from symphony.pit.tracker.nodes.contexts import Contexts
 from symphony.pit.tracker.nodes.hits import Hits
 from symphony.pit.tracker.nodes.keys import ResultKeys
-from symphony.pit.tracker.nodes.reading import Seen
-from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.reading import FilesRead
+from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.sizes import quickly_seen, surely_small
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.storing import ValueStore
@@ -25,14 +25,14 @@ from symphony.ports.values import ArtifactRef, Value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Executor(Resources):
+class Executor(RunResources):
     """Runs attempts with the resources of a run; its parts are also for those who need one of them."""
 
     store: ValueStore = field(init=False)
     contexts: Contexts = field(init=False)
     result_keys: ResultKeys = field(init=False)
     hits: Hits = field(init=False)
-    calls: Calls = field(init=False)
+    calls: AttemptCalls = field(init=False)
 
     def __post_init__(self) -> None:
         """Put the parts together."""
@@ -40,7 +40,7 @@ class Executor(Resources):
         keys = ResultKeys(self, store, contexts)
         parts = {
             "store": store, "contexts": contexts, "result_keys": keys, "hits": Hits(self, keys, store),
-            "calls": Calls(self, store, contexts),
+            "calls": AttemptCalls(self, store, contexts),
         }  # fmt: skip
         for name, part in parts.items():
             object.__setattr__(self, name, part)
@@ -62,7 +62,7 @@ class Executor(Resources):
     async def execute(self, attempt: NodeAttempt, pool: Pool) -> Finished:
         """Run one attempt, or take the result of an earlier run. Raises whatever it raises."""
         in_thread, work, inputs = asyncio.get_running_loop().run_in_executor, attempt.work, attempt.inputs
-        key, seen = None, Seen()
+        key, seen = None, FilesRead()
         if all(map(quickly_seen, inputs.values())):
             may_keep = self._checked(attempt)
         else:

@@ -13,20 +13,20 @@ from symphony.pit.tracker.store.documents import Recorded
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.compiled import Compilation, Compiled
-from symphony.workflow.expressions import Template
+from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.model import SubWorkflowNode, Workflow
 from symphony.workflow.types import ANY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Graph:
+class WorkGraph:
     """One graph: the work of each node of its plan, and the graphs inside them by node number."""
 
     workflow: Workflow
     plan: Plan
     works: Sequence[Work]
-    outputs: Mapping[str, Template]
-    below: Mapping[int, "Graph"] = field(default_factory=dict)
+    outputs: Mapping[str, ValueTemplate]
+    below: Mapping[int, "WorkGraph"] = field(default_factory=dict)
 
     def inputs_read(self, node: int) -> set[str]:
         """The inputs of the workflow that a node, or a loop's body, reads."""
@@ -55,7 +55,7 @@ class Graph:
         return mine or any(graph.runs(operator) for graph in self.below.values())
 
 
-def _holds(template: Template) -> bool:
+def _holds(template: ValueTemplate) -> bool:
     if template.constant:
         return isinstance(template.value, list | dict)
     inside = template.inside
@@ -69,7 +69,7 @@ def graph_of(
     operators: Mapping[str, Operator],
     children: Recorded | None = None,
     compilation: Compilation | None = None,
-) -> Graph:
+) -> WorkGraph:
     """The graph of a valid workflow and all inside it.
 
     `plan` is the workflow's, made with the same `children`; `compilation` has what is compiled already.
@@ -82,11 +82,13 @@ class _Making:
     def __init__(self, catalog: Catalog, operators: Mapping[str, Operator], compilation: Compilation) -> None:
         self._catalog, self._operators = catalog, operators
         self.compiled = compilation.of
-        self._known: dict[int, Graph] = {}
+        self._known: dict[int, WorkGraph] = {}
 
-    def graph(self, compiled: Compiled, plan: Plan, children: Recorded | None, base: Path | None) -> Graph:
+    def graph(
+        self, compiled: Compiled, plan: Plan, children: Recorded | None, base: Path | None
+    ) -> WorkGraph:
         works = list(works_of(compiled, self._catalog, self._operators, base))
-        below: dict[int, Graph] = {}
+        below: dict[int, WorkGraph] = {}
         for i, inner in plan.below.items():
             work, more = works[i], compiled.nodes[i].more
             if more is not None and more.loop is not None:
@@ -95,11 +97,11 @@ class _Making:
                 below[i] = self._child(work.node.workflow, inner, children)
                 ports = dict.fromkeys(below[i].outputs, ANY)
                 works[i] = msgspec.structs.replace(work, output_types=ports)
-        return Graph(
+        return WorkGraph(
             workflow=compiled.workflow, plan=plan, works=tuple(works), outputs=compiled.outputs, below=below
         )
 
-    def _child(self, reference: str, plan: Plan, children: Recorded) -> Graph:
+    def _child(self, reference: str, plan: Plan, children: Recorded) -> WorkGraph:
         """A sub-workflow that several nodes run is made ready once: its plan tells."""
         if id(plan) not in self._known:
             found, inside = children(reference), children.child(reference)

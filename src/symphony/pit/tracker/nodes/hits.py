@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.keys import ResultKeys
-from symphony.pit.tracker.nodes.reading import Seen, lasting, same_code
-from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.reading import FilesRead, lasting, same_code
+from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.work import settings
 from symphony.ports.values import ArtifactRef, StoredValue
@@ -15,7 +15,7 @@ from symphony.ports.values import ArtifactRef, StoredValue
 class Hits:
     """The cache of results as attempts use it. Thread-safe; use it in a thread."""
 
-    def __init__(self, resources: Resources, keys: ResultKeys, store: ValueStore) -> None:
+    def __init__(self, resources: RunResources, keys: ResultKeys, store: ValueStore) -> None:
         self._resources, self._keys, self._store = resources, keys, store
 
     def may_keep(self, attempt: NodeAttempt) -> bool:
@@ -49,7 +49,7 @@ class Hits:
         """A result of an earlier run as the attempt's. Raises NotStored where there is no room for that."""
         return Finished(self._store.take_over(attempt, hit.outputs), hit.run_id)
 
-    def still(self, key: str, attempt: NodeAttempt, seen: Seen) -> str | None:
+    def still(self, key: str, attempt: NodeAttempt, seen: FilesRead) -> str | None:
         """The key, if all that it is made of is what it was before the attempt; else None.
 
         `seen` are the files that it was made of.
@@ -59,7 +59,7 @@ class Hits:
         # The attempt may have read this or that.
         return key if self._keys.key(attempt) == key and same_code(attempt.work) else None
 
-    def surely_still(self, attempt: NodeAttempt, seen: Seen) -> bool:
+    def surely_still(self, attempt: NodeAttempt, seen: FilesRead) -> bool:
         """Can a look tell that `still` gives the key?"""
         return lasting(attempt.work, seen) and same_code(attempt.work)
 

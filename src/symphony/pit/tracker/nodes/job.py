@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symphony.pit.tracker.core.plan import Plan
-from symphony.pit.tracker.nodes.graphs import Graph
+from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.ports.values import Value
 from symphony.workflow.model import Workflow
 
@@ -15,7 +15,7 @@ class Job:
     """What is to run: the workflow made ready, its inputs, where it was called."""
 
     run_id: str
-    graph: Graph
+    graph: WorkGraph
     inputs: Mapping[str, Value]
     environment: Mapping[str, str]
     cwd: Path

@@ -8,13 +8,13 @@ from symphony.pit.artifacts.codec import value_digest
 from symphony.pit.artifacts.keys import KeyBeginning, cache_key
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
 from symphony.pit.tracker.nodes.contexts import Contexts
-from symphony.pit.tracker.nodes.reading import Seen, contents_read, reads_files, surroundings
-from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.reading import FilesRead, contents_read, reads_files, surroundings
+from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, settings
 
 
-class Shared(NamedTuple):
+class SharedKeyParts(NamedTuple):
     """What keys of one operator or model have in common: its code and where it runs.
 
     `beginning` is there if its configuration is the same for all, `files` tells whether inputs may be paths.
@@ -26,17 +26,19 @@ class Shared(NamedTuple):
     beginning: KeyBeginning | None
 
 
-Known: TypeAlias = dict[tuple[str, Path | None], Shared | None]
+Known: TypeAlias = dict[tuple[str, Path | None], SharedKeyParts | None]
 """What keys that are made at one moment have in common, by operator and folder of its file."""
 
 
 class ResultKeys:
     """Makes keys of attempts. Thread-safe; use it in a thread, for files are read."""
 
-    def __init__(self, resources: Resources, store: ValueStore, contexts: Contexts) -> None:
+    def __init__(self, resources: RunResources, store: ValueStore, contexts: Contexts) -> None:
         self._resources, self._store, self._contexts = resources, store, contexts
 
-    def key(self, attempt: NodeAttempt, files: Seen | None = None, known: Known | None = None) -> str | None:
+    def key(
+        self, attempt: NodeAttempt, files: FilesRead | None = None, known: Known | None = None
+    ) -> str | None:
         """What the attempt's result is cached under; None if it cannot be.
 
         `files` takes note of those that count; `known` of what other keys of this moment share.
@@ -49,7 +51,7 @@ class ResultKeys:
         digests = {name: value_digest(value) for name, value in inputs.items()}
         digests |= shared.places
         if shared.files:
-            content, seen = resources.cache.content, files or Seen()
+            content, seen = resources.cache.content, files or FilesRead()
             read = contents_read(work, inputs, resources.cwd, store.plain, content, seen)
             if read is None:
                 return None
@@ -66,7 +68,7 @@ class ResultKeys:
         told = settings(work) if attempt.config is None else store.all_plain(attempt.config)
         return cache_key(work.runs, work.version, shared.code, told, digests)
 
-    def _shared(self, work: CallWork, known: Known | None) -> Shared | None:
+    def _shared(self, work: CallWork, known: Known | None) -> SharedKeyParts | None:
         """What keys of the work have in common with others; None if there can be none."""
         at = (work.runs, work.base)
         if known is not None and at in known:
@@ -76,7 +78,7 @@ class ResultKeys:
             known[at] = found
         return found
 
-    def _shared_anew(self, work: CallWork) -> Shared | None:
+    def _shared_anew(self, work: CallWork) -> SharedKeyParts | None:
         resources = self._resources
         around = surroundings(work, resources.cwd, work.base or resources.base, resources.environment)
         if around is None:
@@ -86,4 +88,4 @@ class ResultKeys:
             return None
         places = {name: value_digest(place) for name, place in around.items()}
         beginning = None if isinstance(work, ModelWork) else KeyBeginning(work.runs, work.version, code, {})
-        return Shared(code, places, reads_files(work), beginning)
+        return SharedKeyParts(code, places, reads_files(work), beginning)

@@ -13,7 +13,7 @@ from symphony.sdk.fingerprints import imports_unchanged, is_own, may_read_enviro
 from symphony.sdk.paths import Find, PathsUnknown, path_finder
 
 
-class Seen:
+class FilesRead:
     """The files that a key is made of, as they were before they were read."""
 
     def __init__(self, began_s: float | None = None) -> None:
@@ -54,7 +54,7 @@ def contents_read(
     cwd: Path,
     load: Callable[[StoredValue], Value],
     content: Callable[[Path], str | None],
-    seen: Seen,
+    seen: FilesRead,
 ) -> dict[str, list[str]] | None:
     """Digests of the files behind the paths in `inputs`, by input; defaults of inputs count too.
 
@@ -103,7 +103,7 @@ def surroundings(
     return {":cwd": str(cwd), ":base": str(base)}
 
 
-def lasting(work: CallWork, seen: Seen) -> bool:
+def lasting(work: CallWork, seen: FilesRead) -> bool:
     """Can a look tell that what the node reads is as it was, also what its `reads` looked at?"""
     return (not isinstance(work, OperatorWork) or work.operator.reads is None) and seen.lasting()
 
@@ -126,7 +126,7 @@ def _finders(work: CallWork) -> Mapping[str, Find]:
     return {name: find for name, find in finders.items() if find is not None}
 
 
-def _digest(path: str, cwd: Path, content: Callable[[Path], str | None], seen: Seen) -> str | None:
+def _digest(path: str, cwd: Path, content: Callable[[Path], str | None], seen: FilesRead) -> str | None:
     """Of the file that `path` names for the caller, and for a function that asks the process's folder."""
     seen.note(cwd / path)
     digest = content(cwd / path)

@@ -29,7 +29,7 @@ class LogWriter(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
+class RunResources:
     """Everything outside the run that its nodes use."""
 
     run_id: str

@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 
 from symphony.pit.tracker.core.machine import Machine, Status
-from symphony.pit.tracker.nodes.graphs import Graph
+from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.values import Element, Values
 from symphony.ports.values import StoredValue, Value
-from symphony.workflow.expressions import Template
+from symphony.workflow.expressions import ValueTemplate
 
 _NO_NAMES: Mapping[str, int] = {}
 
 
-class Level:
+class FrameScope:
     """One frame of the machine, as expressions see it. A loop's body also sees the level around it.
 
     `element` is the element of the fan-out that the frame runs for, if it does.
@@ -21,21 +21,21 @@ class Level:
 
     def __init__(
         self,
-        graph: Graph,
+        graph: WorkGraph,
         base: int,
         machine: Machine,
         values: Values,
         *,
-        outer: "Level | None" = None,
+        outer: "FrameScope | None" = None,
         element: Element = None,
     ) -> None:
         self.graph, self.base, self.values, self.outer, self.element = graph, base, values, outer, element
         self._machine = machine
         self._index, self._nodes = graph.plan.index, graph.plan.nodes
 
-    def around(self, state: Mapping[str, StoredValue], iteration: int, element: Element) -> "Level":
+    def around(self, state: Mapping[str, StoredValue], iteration: int, element: Element) -> "FrameScope":
         """This level with a loop's state, as the loop's `while` sees it: before its body has run."""
-        inner = Level(
+        inner = FrameScope(
             self.graph,
             self.base,
             self._machine,
@@ -61,11 +61,11 @@ class Level:
             return self.base + spare
         return slot
 
-    def render(self, template: Template, element: Element) -> Value:
+    def render(self, template: ValueTemplate, element: Element) -> Value:
         """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt."""
         return self.values.render(template, self.slot_of, element)
 
-    def kept(self, template: Template, element: Element) -> StoredValue:
+    def kept(self, template: ValueTemplate, element: Element) -> StoredValue:
         """What `render` gives; a template that is one reference and nothing else stays a reference."""
         if template.bare is not None and template.bare.kind in ("port", "input", "state"):
             return self.values.stored(template.bare, self.slot_of)

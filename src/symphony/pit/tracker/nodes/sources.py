@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, final
 
 from symphony.ports.values import Value
-from symphony.workflow.expressions import Template
+from symphony.workflow.expressions import ValueTemplate
 
 
 @final
@@ -45,14 +45,14 @@ class ElementRead:
 class Rendered:
     """A template that is rendered with names looked up."""
 
-    template: Template
+    template: ValueTemplate
 
 
 @final
 class ListMade(NamedTuple):
     """A list whose elements are known one by one; `ports` are its elements if all are `PortRead`."""
 
-    template: Template
+    template: ValueTemplate
     items: "tuple[Source, ...]"
     ports: tuple[PortRead, ...] | None
 
@@ -62,7 +62,7 @@ class ListMade(NamedTuple):
 class MapMade:
     """A map whose values are known one by one."""
 
-    template: Template
+    template: ValueTemplate
     items: "Mapping[str, Source]"
     ports: None = None
 
@@ -75,9 +75,9 @@ class Sources:
 
     def __init__(self, numbers: Mapping[str, int]) -> None:
         self._numbers = numbers
-        self._known: dict[Template, Source] = {}  # of those that are met again: references and constants
+        self._known: dict[ValueTemplate, Source] = {}  # of those that are met again: references and constants
 
-    def of(self, template: Template) -> Source:
+    def of(self, template: ValueTemplate) -> Source:
         """Where the template's value comes from."""
         if template.elements is not None:
             return self._list(template)
@@ -86,7 +86,7 @@ class Sources:
             found = self._known[template] = self._made(template)
         return found
 
-    def _list(self, template: Template) -> Source:
+    def _list(self, template: ValueTemplate) -> Source:
         inside = template.inside
         assert isinstance(inside, Sequence)
         items = [*map(self._known.get, inside)]
@@ -99,7 +99,7 @@ class Sources:
         ports = found if len(types) == 1 and PortRead in types else None
         return ListMade(template, found, ports)  # type: ignore[arg-type]  # all are ports
 
-    def _made(self, template: Template) -> Source:
+    def _made(self, template: ValueTemplate) -> Source:
         if template.constant:
             return Constant(template.value)
         read = template.bare

@@ -4,7 +4,7 @@ import asyncio
 from decimal import Decimal
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.core.budget import Excess, Ledger, Limits
+from symphony.pit.tracker.core.budget import BudgetAccount, Excess, Limits
 from symphony.pit.tracker.nodes.tokens import TokenStream
 from symphony.ports.models import Estimate, Usage
 
@@ -20,7 +20,7 @@ class Spending:
 
     def __init__(self, limits: Limits | None = None, *, currency: str = "USD") -> None:
         """`currency` is that of the prices, for messages."""
-        self._ledger = Ledger(limits or Limits())
+        self._ledger = BudgetAccount(limits or Limits())
         self._currency = currency
         self._settled = asyncio.Event()
 

@@ -19,10 +19,10 @@ from symphony.pit.artifacts.codec import (
 from symphony.pit.artifacts.sealed import SealedValue, hidden
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
-from symphony.pit.tracker.nodes.checking import Checked, check_inputs, check_outputs
+from symphony.pit.tracker.nodes.checking import CheckedValues, check_inputs, check_outputs
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.limits import bounded
-from symphony.pit.tracker.nodes.resources import Resources
+from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.sealing import SEALED
 from symphony.pit.tracker.nodes.sizes import large
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, artifact_name
@@ -51,10 +51,10 @@ class ValueStore:
     artifact store before each commit.
     """
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, resources: RunResources) -> None:
         self._resources = resources
         self._artifacts, self._sealer = resources.artifacts, resources.sealer
-        self.checked = Checked()
+        self.checked = CheckedValues()
 
     # ---- loading --------------------------------------------------------------------------
 

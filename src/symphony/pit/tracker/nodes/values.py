@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from symphony.pit.tracker.core.changes import Base
 from symphony.ports.values import ArtifactRef, StoredValue, Value
-from symphony.workflow.expressions import Read, Template, celtypes
+from symphony.workflow.expressions import Read, ValueTemplate, celtypes
 from symphony.workflow.expressions.effort import SHORT
 from symphony.workflow.expressions.picking import NotPicked, Pick, picked
 
@@ -119,7 +119,7 @@ class Values:
             self._loaded_bytes[0] += value.size
         return self._loaded[key]
 
-    def render(self, template: Template, slot_of: SlotOf, element: Element) -> Value:
+    def render(self, template: ValueTemplate, slot_of: SlotOf, element: Element) -> Value:
         """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt.
 
         On the loop of a run also Deferred, ValueTooLarge.
@@ -203,18 +203,18 @@ class Values:
                 return self._environment.get(read.name)
         return None
 
-    def lacks(self, templates: Iterable[Template], slot_of: SlotOf) -> bool:
+    def lacks(self, templates: Iterable[ValueTemplate], slot_of: SlotOf) -> bool:
         """Would `preload` load anything?"""
         return any(True for _ in self._missing(templates, slot_of))
 
     async def preload(
-        self, templates: Iterable[Template], slot_of: SlotOf, loop: asyncio.AbstractEventLoop, pool: Pool
+        self, templates: Iterable[ValueTemplate], slot_of: SlotOf, loop: asyncio.AbstractEventLoop, pool: Pool
     ) -> None:
         """Load in a thread what rendering `templates` would load on the loop."""
         for ref in self._missing(templates, slot_of):
             await loop.run_in_executor(pool, self.plain, ref)
 
-    def _missing(self, templates: Iterable[Template], slot_of: SlotOf) -> Iterator[ArtifactRef]:
+    def _missing(self, templates: Iterable[ValueTemplate], slot_of: SlotOf) -> Iterator[ArtifactRef]:
         """The stored values that rendering `templates` would load."""
         for template in templates:
             if template.bare is not None or template.constant:

@@ -13,7 +13,7 @@ from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Port
 from symphony.workflow.checks import Check
-from symphony.workflow.expressions import Read, Template
+from symphony.workflow.expressions import Read, ValueTemplate
 from symphony.workflow.expressions.celtypes import TIMESTAMP
 from symphony.workflow.model import Node, Retry, duration_s
 from symphony.workflow.types import ANY, PortType
@@ -25,10 +25,10 @@ COMMAND = "command"
 class Loop:
     """A loop's own expressions. `state` is rendered outside of the body, `next` and `until` inside."""
 
-    state: Mapping[str, Template]
-    next: Mapping[str, Template]
-    while_: Template | None
-    until: Template | None
+    state: Mapping[str, ValueTemplate]
+    next: Mapping[str, ValueTemplate]
+    while_: ValueTemplate | None
+    until: ValueTemplate | None
     rounds_max: int
 
 
@@ -37,7 +37,7 @@ class Delay:
     """Either `for_s` seconds, or until the moment that `until` gives."""
 
     for_s: float | None
-    until: Template | None
+    until: ValueTemplate | None
 
 
 class PlainResult(NamedTuple):
@@ -52,19 +52,19 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     name: str
     node: Node
-    inputs: Mapping[str, Template]
+    inputs: Mapping[str, ValueTemplate]
     sources: Mapping[str, Source] = {}
     """Where each input comes from, with the numbers of nodes in place of their names."""
     output_types: Mapping[str, PortType] = {}
     output_checks: Mapping[str, Check] = {}
     """Of the ports that do not take anything."""
-    when: Template | None = None
-    for_each: Template | None = None
-    conditions: tuple[tuple[str, Template], ...] = ()
-    artifact_name: Template | None = None
-    instead: Mapping[str, Template] = {}
+    when: ValueTemplate | None = None
+    for_each: ValueTemplate | None = None
+    conditions: tuple[tuple[str, ValueTemplate], ...] = ()
+    artifact_name: ValueTemplate | None = None
+    instead: Mapping[str, ValueTemplate] = {}
     """What `on_error: {value: …}` gives in place of outputs, by port."""
-    config: Mapping[str, Template] = {}
+    config: Mapping[str, ValueTemplate] = {}
     base: Path | None = None
     """The folder of the file that the node stands in, if it is not the run's."""
     repeatable: bool = True
@@ -78,11 +78,11 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The name of the operator or model behind the node; empty if there is none."""
         return ""
 
-    def own(self) -> Iterator[Template | None]:
+    def own(self) -> Iterator[ValueTemplate | None]:
         """The expressions that only this kind of node has."""
         yield from ()
 
-    def templates(self) -> Iterator[Template]:
+    def templates(self) -> Iterator[ValueTemplate]:
         """Every expression of the node itself, compiled."""
         mine = (self.when, self.for_each, self.artifact_name, *self.own())
         yield from (template for template in mine if template is not None)
@@ -146,7 +146,7 @@ class LoopWork(NodeWork, frozen=True, kw_only=True, eq=False):
 
     loop: Loop
 
-    def own(self) -> Iterator[Template | None]:
+    def own(self) -> Iterator[ValueTemplate | None]:
         """The loop's expressions."""
         yield from self.loop.state.values()
         yield from self.loop.next.values()
@@ -157,12 +157,12 @@ class LoopWork(NodeWork, frozen=True, kw_only=True, eq=False):
 class BranchWork(NodeWork, frozen=True, kw_only=True, eq=False):
     """Takes one of several ways."""
 
-    chooser: Template
+    chooser: ValueTemplate
     """A condition, or what one of `cases` is equal to."""
     cases: tuple[tuple[str, Value], ...] = ()
     default: str | None = None
 
-    def own(self) -> Iterator[Template | None]:
+    def own(self) -> Iterator[ValueTemplate | None]:
         """What chooses."""
         yield self.chooser
 
@@ -176,7 +176,7 @@ class DelayWork(NodeWork, frozen=True, kw_only=True, eq=False):
 
     delay: Delay
 
-    def own(self) -> Iterator[Template | None]:
+    def own(self) -> Iterator[ValueTemplate | None]:
         """The moment."""
         yield self.delay.until
 
@@ -184,9 +184,9 @@ class DelayWork(NodeWork, frozen=True, kw_only=True, eq=False):
 class ApprovalWork(NodeWork, frozen=True, kw_only=True, eq=False):
     """Asks a person."""
 
-    message: Template
+    message: ValueTemplate
 
-    def own(self) -> Iterator[Template | None]:
+    def own(self) -> Iterator[ValueTemplate | None]:
         """What is asked."""
         yield self.message
 

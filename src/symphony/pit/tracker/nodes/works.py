@@ -24,8 +24,8 @@ from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog, Port
 from symphony.workflow.checks import Check, check_of, plain_of
-from symphony.workflow.compiled import Compiled, LoopParts, More, Parts
-from symphony.workflow.expressions import Read, Template
+from symphony.workflow.compiled import Compiled, LoopParts, More, NodeExpressions
+from symphony.workflow.expressions import Read, ValueTemplate
 from symphony.workflow.expressions.compiler import constant
 from symphony.workflow.model import (
     CommandNode,
@@ -152,17 +152,17 @@ def works_of(
     )  # fmt: skip
 
 
-def _transforms(compiled: Compiled) -> dict[str, dict[str, tuple[DataEdge, Template | None]]]:
+def _transforms(compiled: Compiled) -> dict[str, dict[str, tuple[DataEdge, ValueTemplate | None]]]:
     """Explicit data edges with their transforms, by target and input."""
-    out: dict[str, dict[str, tuple[DataEdge, Template | None]]] = {}
+    out: dict[str, dict[str, tuple[DataEdge, ValueTemplate | None]]] = {}
     for edge, transform in zip(compiled.workflow.edges, compiled.edges, strict=True):
         if isinstance(edge, DataEdge):
             out.setdefault(edge.target, {})[edge.input] = (edge, transform)
     return out
 
 
-def _conditions(compiled: Compiled) -> dict[str, tuple[tuple[str, Template], ...]]:
-    out: dict[str, list[tuple[str, Template]]] = {}
+def _conditions(compiled: Compiled) -> dict[str, tuple[tuple[str, ValueTemplate], ...]]:
+    out: dict[str, list[tuple[str, ValueTemplate]]] = {}
     for edge, when in zip(compiled.workflow.edges, compiled.edges, strict=True):
         if isinstance(edge, ConditionalEdge) and when is not None:
             out.setdefault(edge.target, []).append((edge.source, when))
@@ -174,16 +174,16 @@ class _Common(TypedDict):
 
     name: str
     node: Node
-    inputs: Mapping[str, Template]
+    inputs: Mapping[str, ValueTemplate]
     sources: Mapping[str, Source]
     output_types: Mapping[str, PortType]
     output_checks: Mapping[str, Check]
-    when: Template | None
-    for_each: Template | None
-    conditions: tuple[tuple[str, Template], ...]
-    artifact_name: Template | None
-    instead: Mapping[str, Template]
-    config: Mapping[str, Template]
+    when: ValueTemplate | None
+    for_each: ValueTemplate | None
+    conditions: tuple[tuple[str, ValueTemplate], ...]
+    artifact_name: ValueTemplate | None
+    instead: Mapping[str, ValueTemplate]
+    config: Mapping[str, ValueTemplate]
     base: Path | None
     repeatable: bool
     timeout_s: float | None
@@ -195,9 +195,9 @@ _NO_MORE = More()
 def _work(
     name: str,
     node: Node,
-    parts: Parts,
-    edges: Mapping[str, tuple[DataEdge, Template | None]],
-    conditions: tuple[tuple[str, Template], ...],
+    parts: NodeExpressions,
+    edges: Mapping[str, tuple[DataEdge, ValueTemplate | None]],
+    conditions: tuple[tuple[str, ValueTemplate], ...],
     sources: Sources,
     target: _Target,
     base: Path | None,
@@ -284,10 +284,10 @@ def _control_work(common: _Common, node: ControlNode, more: More) -> Work:
             return MergeWork(**common)
 
 
-def _carried(edge: DataEdge, transform: Template | None) -> Template:
+def _carried(edge: DataEdge, transform: ValueTemplate | None) -> ValueTemplate:
     """An input that an edge gives."""
     read = Read("port", edge.source, edge.output)
-    return Template(noted=(read,), bare=read) if transform is None else _through(transform, read)
+    return ValueTemplate(noted=(read,), bare=read) if transform is None else _through(transform, read)
 
 
 def _result(gives: Mapping[str, Port]) -> PlainResult | None:
@@ -326,11 +326,11 @@ def _loop(loop: ControlNode, parts: LoopParts) -> Loop:
     )
 
 
-def _delay(delay: ControlNode, until: Template | None) -> Delay:
+def _delay(delay: ControlNode, until: ValueTemplate | None) -> Delay:
     return Delay(for_s=None if delay.for_ is None else duration_s(delay.for_), until=until)
 
 
-def _through(inner: Template, read: Read) -> Template:
+def _through(inner: ValueTemplate, read: Read) -> ValueTemplate:
     """An input that is a data edge's value seen through its transform `inner`."""
     reads = tuple(read if r.kind == "value" else r for r in inner.reads)
 
@@ -338,4 +338,4 @@ def _through(inner: Template, read: Read) -> Template:
         assert callable(lookup)
         return inner.render(lambda r: lookup(read) if r.kind == "value" else lookup(r))
 
-    return Template(noted=reads, parts=part).through(inner, read)
+    return ValueTemplate(noted=reads, parts=part).through(inner, read)

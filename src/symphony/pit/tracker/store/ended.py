@@ -20,7 +20,7 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.database import Broken, close_with, connect, database_errors, set_aside
+from symphony.pit.artifacts.database import DatabaseBroken, close_with, connect, database_errors, set_aside
 from symphony.ports.insight import Overview
 from symphony.ports.runs import RunSummary
 
@@ -152,7 +152,7 @@ class EndedRuns:
                         close_with(self, self._db)
                     self.statements += 1
                     return self._run(self._db, query, given)
-            except Broken as why:
+            except DatabaseBroken as why:
                 self._let_go()
                 try:
                     set_aside(self._path, why)

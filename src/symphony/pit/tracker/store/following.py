@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from symphony.pit.tracker.core.records import Record
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.structure import plan_of
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.journal_rows import journal_errors
@@ -17,13 +17,13 @@ CONCURRENCY = 64
 """Nodes that run at once unless a run says otherwise."""
 
 
-def fresh(meta: journal.RunMeta) -> Replay:
+def fresh(meta: journal.RunMeta) -> RunReplay:
     """A run that has just been begun."""
     plan = plan_of(loads(meta.workflow, "json"), meta.recorded(), Compiled)
-    return Replay(plan, limit=meta.concurrency or CONCURRENCY)
+    return RunReplay(plan, limit=meta.concurrency or CONCURRENCY)
 
 
-def replay_of(path: Path, meta: journal.RunMeta, records: Sequence[Record]) -> Replay:
+def replay_of(path: Path, meta: journal.RunMeta, records: Sequence[Record]) -> RunReplay:
     """What the records of the journal `path` say. Raises JournalFailed if they make no sense."""
     with journal_errors(path):
         replay = fresh(meta)
@@ -37,12 +37,12 @@ class RunReader:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._replay: Replay | None = None
+        self._replay: RunReplay | None = None
         self._row, self._file = 0, (0, 0)
         self.rows = 0
         """How many rows of the journal were read so far."""
 
-    def replay(self) -> Replay:
+    def replay(self) -> RunReplay:
         """How the run stands. It changes with later looks. Raises JournalFailed."""
         with self._lock:
             return self._look()[0]
@@ -59,7 +59,7 @@ class RunReader:
                 first = replay.seq - len(records) + 1
                 return [replay.event(record, seq) for seq, record in enumerate(records, first)]
 
-    def _look(self) -> tuple[Replay, Sequence[Record]]:
+    def _look(self) -> tuple[RunReplay, Sequence[Record]]:
         """The replay with all that is recorded by now, and what of it is new."""
         found = journal.file_of(self._path).stat()
         if (found.st_dev, found.st_ino) != self._file:  # another file stands in its place
@@ -70,7 +70,7 @@ class RunReader:
             self._replay, self._row = None, 0
             raise
 
-    def _news(self) -> tuple[Replay, Sequence[Record]]:
+    def _news(self) -> tuple[RunReplay, Sequence[Record]]:
         if self._replay is None:
             meta = journal.read_meta(self._path)
             with journal_errors(self._path):

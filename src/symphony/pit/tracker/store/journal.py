@@ -57,12 +57,29 @@ from symphony.pit.tracker.store.journal_rows import (
     upgrade,
     write_new,
 )
-from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, Settle, Writer
+from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, JournalWriter, Settle
 
 __all__ = [
-    "FORMAT", "Buffer", "Fenced", "JournalDamaged", "JournalFailed", "JournalNewer", "JournalStore",
-    "MemoryStore", "Request", "RunMeta", "SqliteStore", "Writer", "examine", "is_asked", "read_all",
-    "read_last", "read_meta", "read_run", "remove", "request",
+    "FORMAT",
+    "Buffer",
+    "Fenced",
+    "JournalDamaged",
+    "JournalFailed",
+    "JournalNewer",
+    "JournalStore",
+    "JournalWriter",
+    "MemoryStore",
+    "RunMeta",
+    "RunRequest",
+    "SqliteStore",
+    "examine",
+    "is_asked",
+    "read_all",
+    "read_last",
+    "read_meta",
+    "read_run",
+    "remove",
+    "request",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -108,7 +125,7 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
         return Recorded(self.children, self.references, self.base)
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What another process asks of the run's owner. `node`, `by`, `comment`: of an answer."""
 
     kind: Literal["cancel", "pause", "approve", "reject"]
@@ -125,7 +142,7 @@ class JournalStore(Protocol):
         ...
 
     def records(self) -> Iterator[Record]: ...
-    def requests(self) -> list[tuple[int, Request]]:
+    def requests(self) -> list[tuple[int, RunRequest]]:
         """What other processes ask of the run's owner, by number, the oldest first."""
         ...
 
@@ -159,7 +176,7 @@ class MemoryStore:
         for body in self.batches:
             yield from decode_batch(body)
 
-    def requests(self) -> list[tuple[int, Request]]:
+    def requests(self) -> list[tuple[int, RunRequest]]:
         """Nobody else can reach a run in memory."""
         return []
 
@@ -261,7 +278,7 @@ class SqliteStore:
             for _, record in batch_records(self.path, db):
                 yield record
 
-    def requests(self) -> list[tuple[int, Request]]:
+    def requests(self) -> list[tuple[int, RunRequest]]:
         """The requests of other processes, the oldest first. Damaged ones are told in the log, once."""
         try:
             if self._asked is None:
@@ -271,12 +288,12 @@ class SqliteStore:
             return []  # busy: the next look finds them
         except sqlite3.Error as error:
             raise failure(self.path, error) from error
-        out = list[tuple[int, Request]]()
+        out = list[tuple[int, RunRequest]]()
         for number, body, told in found:
             try:
                 if row_sum("asked", number, body) != told:
                     raise ValueError("it does not match its checksum")
-                out.append((int(number), msgspec.msgpack.decode(body, type=Request)))
+                out.append((int(number), msgspec.msgpack.decode(body, type=RunRequest)))
             except (ValueError, TypeError, msgspec.MsgspecError) as error:
                 if number not in self._told:
                     logger.warning("a request to run %s is damaged, ask again: %s", self.path.stem, error)
@@ -303,7 +320,7 @@ class SqliteStore:
 
     def writer(self, committed: Committed, failed: Failed, settle: Settle) -> Buffer:
         """One that commits in a thread of its own."""
-        return Writer(self, committed, failed, settle)
+        return JournalWriter(self, committed, failed, settle)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it. Blocking.
@@ -373,7 +390,7 @@ def examine(path: Path) -> tuple[RunMeta, list[Record]]:
         for _, body in rows(path, db, "reuse"):
             decode_reused(body)  # type: ignore[arg-type]  # anything else raises, too
         for _, body in rows(path, db, "asked"):
-            msgspec.msgpack.decode(body, type=Request)  # type: ignore[call-overload]
+            msgspec.msgpack.decode(body, type=RunRequest)  # type: ignore[call-overload]
         return meta, records
 
     with _lifted(path) as db:
@@ -448,7 +465,7 @@ def remove(path: Path) -> Path | None:
     return emptied
 
 
-def request(path: Path, what: Request) -> int:
+def request(path: Path, what: RunRequest) -> int:
     """Leave a request for the owner of a run, durably; its number. Raises JournalFailed."""
     left = segments.ask(path, msgspec.msgpack.encode(what))
     if left is not None:

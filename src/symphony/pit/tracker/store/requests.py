@@ -17,10 +17,10 @@ from symphony.pit.tracker.core.records import (
     PausedRecord,
     Record,
 )
-from symphony.pit.tracker.core.replay import Replay
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.store import journal
-from symphony.pit.tracker.store.journal import Request, SqliteStore
+from symphony.pit.tracker.store.journal import RunRequest, SqliteStore
 from symphony.pit.tracker.store.locks import RunBusy, RunLock
 from symphony.ports.clock import Clock
 from symphony.ports.runs import RunStatus
@@ -35,17 +35,17 @@ class Steered(Protocol):
 
     def journal_path(self, run_id: str) -> Path: ...
     def lock(self, run_id: str) -> RunLock: ...
-    def replay(self, run_id: str) -> Replay: ...
+    def replay(self, run_id: str) -> RunReplay: ...
     def end_orphans(self, run_id: str) -> int: ...
 
 
-class Control:
+class RunRequests:
     """Cancels, pauses and answers."""
 
     def __init__(self, runs: Steered, clock: Clock) -> None:
         self._runs, self._clock = runs, clock
 
-    def ask(self, run_id: str, request: Request) -> Reached:
+    def ask(self, run_id: str, request: RunRequest) -> Reached:
         """See to it that `request` is done; durable when this returns.
 
         Raises SymphonyError `run-ended`, `not-waiting`, RunNotFound, JournalFailed.
@@ -74,14 +74,14 @@ class Control:
             finally:
                 lock.release()
 
-    def _was_done(self, run_id: str, request: Request, number: int) -> bool:
+    def _was_done(self, run_id: str, request: RunRequest, number: int) -> bool:
         """Has the owner done it, and let go of the run since? It may have ended before it noted so."""
         if not journal.is_asked(self._runs.journal_path(run_id), number):
             return True
         ended = self._runs.replay(run_id).ended
         return request.kind == "cancel" and ended is not None and ended[0] is RunStatus.CANCELLED
 
-    def _check(self, run_id: str, request: Request) -> Replay:
+    def _check(self, run_id: str, request: RunRequest) -> RunReplay:
         replay = self._runs.replay(run_id)
         if replay.ended is not None:
             raise SymphonyError(
@@ -100,7 +100,7 @@ class Control:
                 )
         return replay
 
-    def _here(self, run_id: str, request: Request, number: int | None) -> None:
+    def _here(self, run_id: str, request: RunRequest, number: int | None) -> None:
         """Write what is asked into the journal of a run whose lock is held."""
         replay = self._check(run_id, request)  # again: it may have ended meanwhile
         if request.kind == "cancel":
@@ -114,17 +114,17 @@ class Control:
             store.close()
 
 
-def _pause(_: Replay, __: Request, now: float) -> list[Record]:
+def _pause(_: RunReplay, __: RunRequest, now: float) -> list[Record]:
     return [PausedRecord(0, now)]
 
 
-def _answer(replay: Replay, request: Request, now: float) -> list[Record]:
+def _answer(replay: RunReplay, request: RunRequest, now: float) -> list[Record]:
     slot = replay.waiting()[request.node or ""]
     outputs, taken = answered(approved=request.kind == "approve", by=request.by, comment=request.comment)
     return [FinishedRecord(slot, now, replay.started.get(slot, now), encode_value(outputs), taken, None)]
 
 
-def _cancel(replay: Replay, _: Request, now: float) -> list[Record]:
+def _cancel(replay: RunReplay, _: RunRequest, now: float) -> list[Record]:
     """Everything is stopped at once: nothing runs without an owner."""
     records: list[Record] = [CancelRecord(0, now)]
     replay.apply(records[0])
@@ -139,7 +139,7 @@ def _cancel(replay: Replay, _: Request, now: float) -> list[Record]:
     return records
 
 
-_RECORDS: dict[str, Callable[[Replay, Request, float], list[Record]]] = {
+_RECORDS: dict[str, Callable[[RunReplay, RunRequest, float], list[Record]]] = {
     "cancel": _cancel,
     "pause": _pause,
     "approve": _answer,

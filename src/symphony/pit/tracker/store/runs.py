@@ -15,15 +15,15 @@ from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.records import AskedRecord, EndedRecord, FinishedRecord, Record
-from symphony.pit.tracker.core.replay import LazyNodes, Replay, shown_outputs
+from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, shown_outputs
 from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.following import RunReader, replay_of
-from symphony.pit.tracker.store.journal import JournalDamaged, JournalFailed, Request, RunMeta
+from symphony.pit.tracker.store.journal import JournalDamaged, JournalFailed, RunMeta, RunRequest
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.locks import LockedByte, RunLock
 from symphony.pit.tracker.store.logs import follow_log, older, read_log
-from symphony.pit.tracker.store.requests import Control
+from symphony.pit.tracker.store.requests import RunRequests
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
 from symphony.ports.logs import LogLine, Stream
@@ -51,7 +51,7 @@ class Runs:
     def __init__(self, home: Path, clock: Clock, unlink: Callable[[str], None]) -> None:
         self._home = home
         self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
-        self._control, self._unlink = Control(self, clock), unlink
+        self._control, self._unlink = RunRequests(self, clock), unlink
         self._index = EndedRuns(self._journals / INDEX)
         self._readers: dict[str, RunReader] = {}
         self._reading = threading.Lock()
@@ -233,7 +233,7 @@ class Runs:
         self,
         meta: RunMeta,
         workflow: str,
-        replay: Replay,
+        replay: RunReplay,
         stamp: str | None = None,
         overview: Callable[[], Overview] | None = None,
     ) -> None:
@@ -347,7 +347,7 @@ class Runs:
         if replay.ended is not None:
             self.end_orphans(run_id)
             return replay.ended[0]
-        reached = self._control.ask(run_id, Request(kind="cancel"))
+        reached = self._control.ask(run_id, RunRequest(kind="cancel"))
         return RunStatus.CANCELLED if reached is Reached.HERE else self.status(run_id)
 
     def marks(self, run_id: str) -> dict[str, str]:
@@ -363,7 +363,7 @@ class Runs:
 
     def pause(self, run_id: str) -> Reached:
         """Let nothing more begin; what runs ends. Raises SymphonyError `run-ended`, RunNotFound."""
-        return self._control.ask(run_id, Request(kind="pause"))
+        return self._control.ask(run_id, RunRequest(kind="pause"))
 
     def answer(
         self, run_id: str, node: str, *, approved: bool, by: str | None = None, comment: str | None = None
@@ -373,7 +373,7 @@ class Runs:
         Raises SymphonyError `not-waiting`, `run-ended`, RunNotFound.
         """
         kind: Literal["approve", "reject"] = "approve" if approved else "reject"
-        return self._control.ask(run_id, Request(kind=kind, node=node, by=by, comment=comment))
+        return self._control.ask(run_id, RunRequest(kind=kind, node=node, by=by, comment=comment))
 
     def delete(self, run_id: str, *, damaged: bool = False) -> None:
         """Remove a run that nobody owns: its journal, log and references. Raises RunBusy.
@@ -408,11 +408,11 @@ class Runs:
         """Everything that is recorded of the run, in order. Raises JournalFailed."""
         return self._recorded(run_id)[1]
 
-    def replay(self, run_id: str) -> Replay:
+    def replay(self, run_id: str) -> RunReplay:
         """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""
         return self._replayed(run_id)[1]
 
-    def _replayed(self, run_id: str) -> tuple[RunMeta, Replay]:
+    def _replayed(self, run_id: str) -> tuple[RunMeta, RunReplay]:
         meta, records = self._recorded(run_id)
         return meta, replay_of(self.journal_path(run_id), meta, records)
 
@@ -425,7 +425,7 @@ class Runs:
             raise _not_found(run_id)
 
 
-def _status(replay: Replay, *, owned: bool) -> RunStatus:
+def _status(replay: RunReplay, *, owned: bool) -> RunStatus:
     """Where a run stands of which a process `owned` the lock before it was read.
 
     Asked in the other order, a run that ends in between would look interrupted.
@@ -459,7 +459,7 @@ def _name_of(meta: RunMeta) -> str:
     return msgspec.json.decode(meta.workflow, type=_Named).name
 
 
-def summary_of(meta: RunMeta, workflow: str, replay: Replay, status: RunStatus) -> RunSummary:
+def summary_of(meta: RunMeta, workflow: str, replay: RunReplay, status: RunStatus) -> RunSummary:
     """One line about a run, of the workflow of that name, that stands so."""
     counts = replay.counts()
     return RunSummary(

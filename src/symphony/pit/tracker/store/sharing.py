@@ -23,7 +23,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import make_private
 from symphony.pit.tracker.core.records import Record, encode_batch
 from symphony.pit.tracker.store import segments
-from symphony.pit.tracker.store.journal import Request, RunMeta, SqliteStore, read_run
+from symphony.pit.tracker.store.journal import RunMeta, RunRequest, SqliteStore, read_run
 from symphony.pit.tracker.store.journal_rows import (
     Fenced,
     JournalFailed,
@@ -258,7 +258,7 @@ class SegmentStore:
         """Everything committed, in order; of a store that is closed, too."""
         yield from read_run(self.path)[1]
 
-    def requests(self) -> list[tuple[int, Request]]:
+    def requests(self) -> list[tuple[int, RunRequest]]:
         """The requests of other processes, the oldest first. Damaged ones are told in the log, once."""
         if self.own is not None:
             return self.own.requests()
@@ -268,12 +268,12 @@ class SegmentStore:
             return []  # busy: the next look finds them
         except sqlite3.Error as error:
             raise failure(self.path, error) from error
-        out = list[tuple[int, Request]]()
+        out = list[tuple[int, RunRequest]]()
         for id_, body, told in found:
             try:
                 if row_sum("requests", id_, self.number, body) != told:
                     raise ValueError("it does not match its checksum")
-                out.append((id_, msgspec.msgpack.decode(body, type=Request)))
+                out.append((id_, msgspec.msgpack.decode(body, type=RunRequest)))
             except (ValueError, TypeError, msgspec.MsgspecError) as error:
                 if id_ not in self._told:
                     logger.warning("a request to run %s is damaged, ask again: %s", self.run_id, error)

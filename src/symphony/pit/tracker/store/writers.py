@@ -100,7 +100,7 @@ class Buffer:
             reached()
 
 
-class Writer(Buffer):
+class JournalWriter(Buffer):
     """A buffer that commits in a thread of its own."""
 
     def __init__(

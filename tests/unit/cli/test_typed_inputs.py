@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from symphony.cli import checks, envfile, given, starting, writing
-from symphony.cli.failures import BadUsage, Refused
+from symphony.cli import checks, envfile, starting, typed_inputs, writing
+from symphony.cli.failures import BadUsage, CommandRefused
 from symphony.commons.errors import SymphonyError
 from symphony.testing import FakeClock
 from symphony.workflow.model import InputSpec, Workflow
@@ -21,7 +21,7 @@ def workflow(**types: str) -> Workflow:
 
 
 def test_inputs_are_split_at_the_first_equals_sign(tmp_path: Path) -> None:
-    values = given.given_inputs(
+    values = typed_inputs.given_inputs(
         workflow(name="string", n="integer"), ["name=a=b, c", "n=5"], [], cwd=tmp_path
     )
     assert values == {"name": "a=b, c", "n": 5}
@@ -33,7 +33,7 @@ def test_an_input_from_a_file_is_text_bytes_or_json_by_its_type(tmp_path: Path) 
     flow = workflow(text="string", raw="bytes", numbers="list[integer]", free="any")
     pairs = ["text=text", "raw=raw", "numbers=text", "free=text"]
     pairs = [f"{pair.split('=')[0]}={tmp_path / pair.split('=')[1]}" for pair in pairs]
-    assert given.given_inputs(flow, [], pairs, cwd=tmp_path) == {
+    assert typed_inputs.given_inputs(flow, [], pairs, cwd=tmp_path) == {
         "text": "[1, 2]\n",
         "raw": b"\xff\0",
         "numbers": [1, 2],
@@ -44,8 +44,8 @@ def test_an_input_from_a_file_is_text_bytes_or_json_by_its_type(tmp_path: Path) 
 def test_all_that_is_wrong_with_inputs_is_said_at_once(tmp_path: Path) -> None:
     flow = workflow(a="integer", b="string", c="string", d="string")
     (tmp_path / "raw").write_bytes(b"\xff")
-    with pytest.raises(Refused) as refused:
-        given.given_inputs(
+    with pytest.raises(CommandRefused) as refused:
+        typed_inputs.given_inputs(
             flow, ["a=many", "x=1"], [f"b={tmp_path}/gone", f"c={tmp_path}/raw", "a=again"], cwd=tmp_path
         )
     found = sorted((p.code, p.place) for p in refused.value.report.errors)
@@ -62,7 +62,7 @@ def test_all_that_is_wrong_with_inputs_is_said_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["name", "=value", ""])
 def test_an_input_without_a_name_or_a_value_is_bad_usage(text: str, tmp_path: Path) -> None:
     with pytest.raises(BadUsage):
-        given.given_inputs(workflow(name="string"), [text], [], cwd=tmp_path)
+        typed_inputs.given_inputs(workflow(name="string"), [text], [], cwd=tmp_path)
 
 
 def test_an_env_file_is_read_literally(tmp_path: Path) -> None:

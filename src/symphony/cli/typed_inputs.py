@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from symphony.cli.failures import BadUsage, Refused
+from symphony.cli.failures import BadUsage, CommandRefused
 from symphony.workflow.inputs import bind_inputs, parse_inputs, parse_value
 from symphony.workflow.problems import Code, Problem, ValidationReport
 
@@ -43,7 +43,7 @@ def given_inputs(
     # A value that could not be read has been reported already.
     problems += [problem for problem in wrong if problem.place not in named]
     if problems:
-        raise Refused(ValidationReport(errors=tuple(problems)))
+        raise CommandRefused(ValidationReport(errors=tuple(problems)))
     return bound
 
 
@@ -51,7 +51,7 @@ def changed_inputs(workflow: "Workflow", typed: Sequence[str]) -> "dict[str, Val
     """The values that were typed, each for itself; what was not typed stays as it was. Raises Refused."""
     values, problems = parse_inputs(workflow, [pair(text, "--input") for text in typed])
     if problems:
-        raise Refused(ValidationReport(errors=problems))
+        raise CommandRefused(ValidationReport(errors=problems))
     return values
 
 

@@ -26,7 +26,7 @@ _DEFAULT_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundModel:
     """A model with its settings, if the settings name it."""
 
     info: "ModelInfo"
@@ -34,7 +34,7 @@ class Found:
 
 
 @dataclass(slots=True)
-class Tried:
+class ModelTrial:
     """How a call went. Seconds; `first_s` until the first token."""
 
     model: str
@@ -64,7 +64,7 @@ class _Watch:
         self.first = self.first or time.monotonic()
 
 
-def found(model: str) -> Found:
+def found(model: str) -> FoundModel:
     """A model by id. Raises SymphonyError `unknown-model`, ConfigInvalid."""
     from symphony.app.home import config_of, locate_home
     from symphony.cli import files
@@ -75,10 +75,10 @@ def found(model: str) -> Found:
     if model not in models:
         hint = did_you_mean(model, models, "symphony models list shows all")
         raise SymphonyError(f"there is no model {model!r}", code="unknown-model", hint=hint)
-    return Found(models[model], config_of(locate_home()).models.get(model))
+    return FoundModel(models[model], config_of(locate_home()).models.get(model))
 
 
-def document(model: Found) -> dict[str, spelling.JSON]:
+def document(model: FoundModel) -> dict[str, spelling.JSON]:
     """One model as JSON, with its settings."""
     shown = listing.model_document(model.info)
     if model.config is None:
@@ -87,7 +87,7 @@ def document(model: Found) -> dict[str, spelling.JSON]:
     return {**shown, "settings": settings, "key_set": _key_set(model.config)}
 
 
-def text(model: Found) -> str:
+def text(model: FoundModel) -> str:
     """All about one model."""
     info = model.info
     lines = [f"{info.id} {info.version} ({info.provider})", output.shown(info.summary)]
@@ -124,11 +124,11 @@ def price(read: Decimal | None, written: Decimal | None, cached: Decimal | None)
     return {name: f"{amount:f}" for name, amount in amounts.items() if amount is not None}
 
 
-def tried(model: Found) -> Tried:
+def tried(model: FoundModel) -> ModelTrial:
     """Ask the model. Raises ModelUnavailable, ModelFailed."""
     from symphony.cli.opening import opened
 
-    async def ask() -> Tried:
+    async def ask() -> ModelTrial:
         async with opened() as symphony:
             watch = _Watch(time.monotonic())
             chat = "prompt" in model.info.inputs
@@ -138,7 +138,7 @@ def tried(model: Found) -> Tried:
             answer = await symphony.models.invoke(model.info.id, inputs, {}, watch)
             took = time.monotonic() - watch.began
             first = None if watch.first is None else watch.first - watch.began
-            return Tried(model.info.id, _said(answer), took, first, watch.usage)
+            return ModelTrial(model.info.id, _said(answer), took, first, watch.usage)
 
     return asyncio.run(ask())
 
@@ -150,7 +150,7 @@ def _said(answer: "Mapping[str, Value]") -> str:
     return str(answer.get("text", ""))
 
 
-def tried_text(tried: Tried) -> str:
+def tried_text(tried: ModelTrial) -> str:
     """How it went, for people."""
     first = "" if tried.first_s is None else f", first token after {output.duration(tried.first_s)}"
     return (
@@ -159,7 +159,7 @@ def tried_text(tried: Tried) -> str:
     )
 
 
-def tried_document(tried: Tried) -> dict[str, spelling.JSON]:
+def tried_document(tried: ModelTrial) -> dict[str, spelling.JSON]:
     """How it went, as JSON."""
     return {
         "model": tried.model,
