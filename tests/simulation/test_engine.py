@@ -38,7 +38,7 @@ from symphony.workflow.catalog import Catalog
 pytestmark = pytest.mark.slow
 
 SEEDS = range(int(os.environ.get("SYMPHONY_SIMULATION_SEEDS", "30")))
-LIVES_MAX = 60
+LIVES_MAX = 300  # loops in loops that ask a person each round take more than a hundred
 FASTER = 1000.0
 Document = dict[str, object]
 
@@ -395,7 +395,9 @@ def test_a_rerun_of_a_run_cut_off_at_any_moment_ends_as_one_without_interruption
     assert not [key for key in WORLD.begun if key.rpartition("@")[0] in reused], context
     assert first is None or first not in reused, context
     assert new is not None, context
-    if not story.skipped:
+    if not (
+        story.skipped or old.skipped
+    ):  # what a person skipped stays skipped in a rerun that takes it over
         assert calm is not None, context
         assert (new.status, new.outputs) == (calm.status, calm.outputs), context
     troubled = old.skipped or any(isinstance(record, FailedRecord) for record in old.disk.kept)

@@ -57,7 +57,7 @@ class ModelConnection:
             await self._client.aclose()
 
     async def whole(self, request: ModelRequest) -> bytes:
-        """The body of the answer, at most 64 MiB. Raises Broken, Passing, ModelFailed."""
+        """The body of the answer, at most 64 MiB. Raises BrokenAnswer, TemporaryFailure, ModelFailed."""
         async with self._answered(request) as response:
             self._expect(response, _JSON)
             return await self._body(response)
