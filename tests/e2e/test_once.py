@@ -47,7 +47,7 @@ import tomllib
 import msgspec
 import yaml
 
-from symphony.commons.bincode import Codec
+from symphony.commons.bincode import TypeCodec
 
 files, mark, *words = sys.argv[1:]
 counted = {"opened": 0, "decoded": 0}
@@ -79,8 +79,8 @@ tomllib.loads = counting(tomllib.loads)
 json.loads = counting(json.loads)
 msgspec.json.decode = counting(msgspec.json.decode)
 msgspec.msgpack.decode = counting(msgspec.msgpack.decode)
-bincode = Codec.decode
-Codec.decode = lambda codec, body: counting(lambda whole: bincode(codec, whole))(body)
+bincode = TypeCodec.decode
+TypeCodec.decode = lambda codec, body: counting(lambda whole: bincode(codec, whole))(body)
 
 from symphony.cli.main import main
 
@@ -148,7 +148,7 @@ def noting(kind, found):
 
 
 derived.DataEdge, derived.ControlEdge = noting(derived.DataEdge, edges), noting(derived.ControlEdge, edges)
-structure.Link = noting(structure.Link, links)
+structure.PlanLink = noting(structure.PlanLink, links)
 
 from symphony.cli.main import main
 

@@ -15,6 +15,7 @@ from typing import Final
 from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
 from symphony.commons.raised import is_interrupt
+from symphony.commons.syntax import syntax_tree
 from symphony.commons.unicode import described, sound
 from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
@@ -58,7 +59,7 @@ def _reads(inputs: Mapping[str, Value], context: Context) -> str | None:
 def _default_texts(source: bytes, name: str) -> list[Value]:
     """The texts in the defaults of a function."""
     try:
-        body = ast.parse(source).body
+        body = syntax_tree(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
     found: list[Value] = []

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from symphony.commons.lines import line_number, unified
+from symphony.commons.syntax import syntax_tree
 from symphony.kit.shapes import Definition, shape
 
 SIGNATURE_LENGTH_MAX = 2000
@@ -103,7 +104,7 @@ def _parsed(text: str) -> ast.Module:
     # The parser warns of odd escapes; the filters are the process's, hence the lock.
     with _warnings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ast.parse(text)
+        return syntax_tree(text)
 
 
 def _definitions(tree: ast.Module, lines: Sequence[str], shapes: bool) -> Iterator[Defined]:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from symphony.commons.syntax import syntax_tree
+
 _IMPORTERS = frozenset({"import_module", "__import__"})
 _LOADERS = frozenset(
     {
@@ -34,7 +36,7 @@ class Imports:
 def imports_of(source: bytes, package: str) -> Imports:
     """The imports of a file that belongs to `package` (empty if to none); none if it is no Python."""
     try:
-        tree = ast.parse(source)
+        tree = syntax_tree(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return Imports(frozenset())
     found: set[str] = set()
