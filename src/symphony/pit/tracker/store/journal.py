@@ -18,6 +18,7 @@ import msgspec
 from symphony.commons.checksums import row_sum
 from symphony.commons.filesystem import make_private
 from symphony.pit.artifacts.codec import decode_sealed
+from symphony.pit.artifacts.database import close_with
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import (
     EndedRecord,
@@ -204,6 +205,7 @@ class SqliteStore:
     def __init__(self, path: Path, connection: sqlite3.Connection, epoch: int, seq: int) -> None:
         """`seq` is the number of the last batch."""
         self.path, self._db, self._epoch, self._seq = path, connection, epoch, seq
+        close_with(self, connection)
         self._lock = threading.Lock()
         self._asked: sqlite3.Connection | None = None  # of its own: who looks must not wait for a commit
         self._told: set[int] = set()
