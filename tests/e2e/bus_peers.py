@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from symphony.bus import Bus, Endpoint, Policy, join
+from symphony.cli.running import new_loop
 from symphony.ipc import EventPayload, MessageEnvelope, RequestPayload
 from symphony.ports.values import Value
 
@@ -114,4 +115,5 @@ async def main(verb: str, address: str, name: str, *more: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    with asyncio.Runner(loop_factory=new_loop) as runner:  # the loop that commands have
+        runner.run(main(*sys.argv[1:]))

@@ -28,11 +28,8 @@ SAMPLE_S = 0.5
 GROWTH_BYTES_MAX = 8 << 20
 """Of one process after its warm-up: 20 bytes a message in 20 s, less than one in ten minutes."""
 REFERENCE_ROUNDS = 200
-COST_MAX = 12.5
-"""What a message may cost the process that it costs most, in messages encoded and decoded again.
-
-The same code measured 8.5 to 10.8: what the reference takes depends on who shares the caches.
-"""
+COST_MAX = 9.0
+"""What a message may cost the process that it costs most, in messages encoded and decoded again."""
 BUSY_MIN = 0.9
 """The share of its time, at work or waiting for a core, from which a process could do no more."""
 

@@ -395,9 +395,7 @@ def test_a_rerun_of_a_run_cut_off_at_any_moment_ends_as_one_without_interruption
     assert not [key for key in WORLD.begun if key.rpartition("@")[0] in reused], context
     assert first is None or first not in reused, context
     assert new is not None, context
-    if not (
-        story.skipped or old.skipped
-    ):  # what a person skipped stays skipped in a rerun that takes it over
+    if not (story.skipped or old.skipped):  # a rerun takes over what a person skipped
         assert calm is not None, context
         assert (new.status, new.outputs) == (calm.status, calm.outputs), context
     troubled = old.skipped or any(isinstance(record, FailedRecord) for record in old.disk.kept)
