@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.contracts.segmented import added, owned_segment
+from tests.support.segments import added, owned_segment
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord, Record, encode_batch

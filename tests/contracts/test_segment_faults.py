@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.contracts.segmented import (
+from tests.support.segments import (
     ENDED,
     RECORDS,
     added,

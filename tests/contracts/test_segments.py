@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.contracts.segmented import (
+from tests.support.segments import (
     ENDED,
     RECORDS,
     added,
