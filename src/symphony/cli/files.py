@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport]":
-    """The workflow in `path` and the report on it (warnings). Raises Refused if it has errors."""
+    """The workflow in `path` and the report on it (warnings). Raises CommandRefused if it has errors."""
     from symphony.workflow import check_file
 
     workflow, report = check_file(path, catalog)
@@ -25,7 +25,7 @@ def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport
 
 
 def prepared(path: Path, opened: "Symphony") -> "PreparedWorkflow":
-    """The workflow in `path`, ready to be run. Raises Refused if it has errors."""
+    """The workflow in `path`, ready to be run. Raises CommandRefused if it has errors."""
     from symphony.workflow import WorkflowInvalid
 
     try:

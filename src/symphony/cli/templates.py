@@ -194,7 +194,7 @@ def _unknown_ending(path: Path) -> "UnknownFormat":
 def make(
     entry: LibraryEntry, params: Sequence[str], target: Path | None, catalog: "Catalog", *, ask: bool
 ) -> Made:
-    """The workflow. Raises Refused with everything that is wrong with the parameters."""
+    """The workflow. Raises CommandRefused with everything that is wrong with the parameters."""
     from symphony.workflow.documents import format_named, format_of
     from symphony.workflow.templates.making import made_workflow
 

@@ -20,7 +20,7 @@ BYTES_MAX: Final = 64 * 1024 * 1024
 def given_inputs(
     workflow: "Workflow", typed: Sequence[str], from_files: Sequence[str], *, cwd: Path
 ) -> "dict[str, Value]":
-    """The inputs of a run, bound and checked. Raises Refused with everything that is wrong."""
+    """The inputs of a run, bound and checked. Raises CommandRefused with everything that is wrong."""
     values, unread = parse_inputs(workflow, [pair(text, "--input") for text in typed])
     problems = list(unread)
     for name, file in [pair(text, "--input-file") for text in from_files]:
@@ -48,7 +48,7 @@ def given_inputs(
 
 
 def changed_inputs(workflow: "Workflow", typed: Sequence[str]) -> "dict[str, Value]":
-    """The values that were typed, each for itself; what was not typed stays as it was. Raises Refused."""
+    """The values that were typed, each for itself; others stay as they were. Raises CommandRefused."""
     values, problems = parse_inputs(workflow, [pair(text, "--input") for text in typed])
     if problems:
         raise CommandRefused(ValidationReport(errors=problems))

@@ -60,7 +60,7 @@ class MessagePackCodec:
         self._decode = msgspec.msgpack.Decoder(MessageEnvelope).decode
 
     def encode(self, envelope: MessageEnvelope) -> bytes:
-        """See `Codec.encode`."""
+        """See `EnvelopeCodec.encode`."""
         try:
             _check(envelope.payload)
             return self._encode(envelope)
@@ -68,7 +68,7 @@ class MessagePackCodec:
             raise _unsendable(error) from error
 
     def decode(self, body: Body) -> MessageEnvelope:
-        """See `Codec.decode`."""
+        """See `EnvelopeCodec.decode`."""
         try:
             envelope = self._decode(body)
             _check(envelope.payload)
@@ -90,7 +90,7 @@ class JsonCodec:
         self._decode = msgspec.json.Decoder(_JsonEnvelope).decode
 
     def encode(self, envelope: MessageEnvelope) -> bytes:
-        """See `Codec.encode`."""
+        """See `EnvelopeCodec.encode`."""
         try:
             heads, payload = astuple(envelope.header), envelope.payload
             header = _JsonHeader(*heads)
@@ -109,7 +109,7 @@ class JsonCodec:
             raise _unsendable(error) from error
 
     def decode(self, body: Body) -> MessageEnvelope:
-        """See `Codec.decode`."""
+        """See `EnvelopeCodec.decode`."""
         try:
             found = self._decode(body)
             made, free = _FROM_JSON[type(found.payload)]
@@ -193,7 +193,7 @@ class BincodeCodec:
     name: Final = "bincode"
 
     def encode(self, envelope: MessageEnvelope) -> bytes:
-        """See `Codec.encode`."""
+        """See `EnvelopeCodec.encode`."""
         try:
             from symphony.ipc import bincode_form
 
@@ -202,7 +202,7 @@ class BincodeCodec:
             raise _unsendable(error) from error
 
     def decode(self, body: Body) -> MessageEnvelope:
-        """See `Codec.decode`."""
+        """See `EnvelopeCodec.decode`."""
         from symphony.ipc import bincode_form
 
         return bincode_form.decode(body)

@@ -45,7 +45,7 @@ def plain(
 ) -> Iterator[PlainTable]:
     """The table in blocks of at most so many `rows`, none of them empty.
 
-    Raises Unusual, also from within, and for the beginning of the file what `CsvReader` raises.
+    Raises UnusualTable, also from within, and for the beginning of the file what `CsvReader` raises.
     """
     reading = CsvReader(source, delimiter=delimiter, header=header, encoding=encoding)
     with reading.opened() as stream:

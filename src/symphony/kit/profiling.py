@@ -162,7 +162,7 @@ class _Given:
 
     @contextmanager
     def plain(self, delimiter: str | None) -> Iterator["_Pass"]:
-        """One look at a table in which nothing is unusual, in the same blocks. Raises Unusual, Stopped."""
+        """One look at a table with nothing unusual, in the same blocks. Raises UnusualTable, Stopped."""
         most = BLOCK_ROWS
         with plain(
             self.source, delimiter=delimiter, header=self.header, encoding=self.encoding, rows=most

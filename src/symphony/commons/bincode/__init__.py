@@ -1,6 +1,6 @@
 """Bincode, byte for byte as Rust's bincode 1.3 writes it by default, from Python's type hints.
 
-`Codec[T](T)` looks at `T` once and compiles an encoder and a decoder for it: make it once and keep it.
+`TypeCodec[T](T)` looks at `T` once and compiles an encoder and a decoder for it: make it once and keep it.
 Pure: no I/O.
 
 | type hint | on the wire |

@@ -158,7 +158,7 @@ _LISTS: Final = (list, Sequence)
 
 
 def shape_of(hint: object, stands_for: Mapping[type, type]) -> Shape:
-    """What `hint` means on the wire; see `Codec`. Raises TypeError for what Bincode has no form for."""
+    """What `hint` means on the wire; see `TypeCodec`. Raises TypeError for what Bincode has no form for."""
     return _Reader(stands_for).shape(hint)
 
 

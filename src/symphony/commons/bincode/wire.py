@@ -2,7 +2,7 @@
 
 Decoders read from a copy that is padded with `PADDING` zero bytes, so that a tag and the length
 behind it can be read at once even where the last value has no length. Whoever reads beyond the
-true end is caught by `Codec.decode`.
+true end is caught by `TypeCodec.decode`.
 """
 
 import struct

@@ -48,7 +48,7 @@ class DatabaseBroken(Exception):
 
 @contextmanager
 def database_errors(doing: str) -> Iterator[None]:
-    """SQLite's errors as ours: Broken, StorageFull or IoFailed; `doing` as in `failures.io_errors`."""
+    """SQLite's errors as DatabaseBroken, StorageFull or IoFailed; `doing` as in `failures.io_errors`."""
     try:
         yield
     except (msgspec.DecodeError, UnicodeDecodeError) as error:  # also of SQLite's own words about a file
@@ -72,7 +72,7 @@ def connect(
 
     `application` marks the file as ours, of this version of the tables; one of a `former` version is
     emptied first. Queries may use `row_sum` of `commons.checksums`. Usable by several threads under
-    the caller's lock. Raises Broken, StorageFull, IoFailed.
+    the caller's lock. Raises DatabaseBroken, StorageFull, IoFailed.
     """
     if path is not None:
         _make_private(path)
@@ -167,7 +167,7 @@ def _emptied(connection: sqlite3.Connection, former: frozenset[int]) -> int:
 
 
 def check_structure(connection: sqlite3.Connection) -> None:
-    """Raise Broken if SQLite finds fault with the file, its indexes included. O(size of the file)."""
+    """Raise DatabaseBroken if SQLite finds fault with the file, its indexes included. O(size of the file)."""
     ((found, *_),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
     if found != "ok":
         raise DatabaseBroken(str(found).replace("\n", " "))

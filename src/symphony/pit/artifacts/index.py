@@ -130,7 +130,7 @@ class Position(NamedTuple):
 class Index:
     """One connection. Not thread-safe: the caller holds a lock.
 
-    Every method raises `database.Broken` if the file turns out to be damaged; StorageFull, IoFailed.
+    Every method raises `DatabaseBroken` if the file turns out to be damaged; StorageFull, IoFailed.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -249,7 +249,7 @@ class Index:
                 yield Linked(digest, _provenance.decode(provenance))
 
     def check(self) -> None:
-        """Raise Broken if anything in the file is not what was written. O(size of the file)."""
+        """Raise DatabaseBroken if anything in the file is not what was written. O(size of the file)."""
         with database_errors(f"read {self._path}"):
             check_structure(self._connection)
         self.position()
@@ -261,7 +261,7 @@ class Index:
             self._connection.close()
 
     def _sound(self, kind: type[S], query: str, *arguments: str | int) -> list[S]:
-        """Rows whose last column says whether they match their checksums. Raises Broken."""
+        """Rows whose last column says whether they match their checksums. Raises DatabaseBroken."""
         found = self._rows(kind, query, *arguments)
         for row in found:
             _require(row[-1])

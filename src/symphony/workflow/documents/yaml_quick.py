@@ -35,7 +35,7 @@ class _Known(dict[str, object]):
 def built(parser: _Parser, scalar: Callable[[str], object]) -> tuple[Tree, list[int]]:
     """The one document, and where its scalars and the beginnings of its lists and maps stand, in order.
 
-    Raises Unusual, and what the parser raises.
+    Raises UnusualYaml, and what the parser raises.
     """
     take, known = parser.get_event, _Known(scalar)
     offsets: list[int] = []

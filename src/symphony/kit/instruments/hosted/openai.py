@@ -132,7 +132,7 @@ class OpenAI:
 
 
 def _vectors(body: bytes, count: int) -> tuple[list[list[float]], Mapping[str, Value]]:
-    """The vectors in the order of their texts, and the usage. Raises Broken."""
+    """The vectors in the order of their texts, and the usage. Raises BrokenAnswer."""
     # One that is large is read in pieces, which leaves other threads their turn.
     found = None if len(body) > PIECE_BYTES else _as_promised(body)
     given, usage = found if found is not None else _as_it_is(body)
@@ -155,7 +155,7 @@ def _as_promised(body: bytes) -> _Given | None:
 
 
 def _as_it_is(body: bytes) -> _Given:
-    """What a body holds, however its server spells it. Raises Broken, and what `raise_fault` does."""
+    """What a body holds, however its server spells it. Raises BrokenAnswer, and what `raise_fault` does."""
     found = tree(body, "the answer")
     raise_fault(found.get("error"))
     entries = [fields(one) for one in items(found.get("data"))]

@@ -32,7 +32,7 @@ _MARK = "\ufeff"
 
 
 def tree(body: bytes | str, what: str) -> Mapping[str, Value]:
-    """The map in a JSON body. Raises Broken.
+    """The map in a JSON body. Raises BrokenAnswer.
 
     NaN, halves of characters and bytes that are no UTF-8 are let through: they may stand where nobody looks.
     """

@@ -94,7 +94,7 @@ class StreamReader(Protocol):
     def feed(self, data: str) -> str:
         """The piece of the answer in the data of one event, perhaps empty.
 
-        Raises Broken, Overloaded, ModelFailed.
+        Raises BrokenAnswer, Overloaded, ModelFailed.
         """
         ...
 
@@ -114,12 +114,12 @@ class Wire(Protocol):
     def chat(self, ask: ChatAsk, *, streamed: bool, key: str | None) -> ModelRequest: ...
     def reading(self, ask: ChatAsk) -> StreamReader: ...
     def plain(self, body: bytes, ask: ChatAsk) -> ModelAnswer:
-        """The answer in a body that was not streamed. Raises Broken, ModelFailed."""
+        """The answer in a body that was not streamed. Raises BrokenAnswer, ModelFailed."""
         ...
 
     def embed(self, ask: EmbedAsk, texts: Sequence[str], *, key: str | None) -> ModelRequest: ...
     def vectors(self, body: bytes, count: int) -> tuple[list[list[float]], Tokens | None]:
-        """`count` vectors in the order of their texts. Raises Broken."""
+        """`count` vectors in the order of their texts. Raises BrokenAnswer."""
         ...
 
     def fault(self, body: bytes) -> Fault:

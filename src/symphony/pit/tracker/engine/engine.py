@@ -1,7 +1,7 @@
 """Runs one workflow: performs the machine's commands until the run ends or waits for a person.
 
 Everything here runs on one event loop. `transitions` says what happened, `attempts` runs what
-takes a while, `steering` decides what needs no operator, `recovery` goes on after a restart.
+takes a while, `branching` decides what needs no operator, `recovery` goes on after a restart.
 """
 
 import asyncio
@@ -193,7 +193,7 @@ class Engine:
             tell=self.feed.tell,
             bug=self._bug,
         )
-        self._steering = Branching(parts)
+        self._branching = Branching(parts)
         self._nesting = Nesting(parts, self.job.cwd)
         self._waits = Waits(parts, self._answers)
         self._attempts = Attempts(parts)
@@ -324,7 +324,7 @@ class Engine:
         """What ran inside the slot has ended."""
         try:
             if do is Do.GATHER:
-                self._steering.gather(slot, quick=self._attempts.quick(slot))
+                self._branching.gather(slot, quick=self._attempts.quick(slot))
             else:
                 self._nesting.settle(slot, self._bindings.work(slot))
         except StorageFull as error:  # no failure of the node: it goes on when there is room
@@ -347,7 +347,7 @@ class Engine:
                     self._transitions.skipped(slot)
                     return
                 if work.for_each is not None:
-                    self._steering.expand(slot, work.for_each)
+                    self._branching.expand(slot, work.for_each)
                     return
             self._begin_kind(slot, work)
         except StorageFull as error:  # no failure of the node: it goes on when there is room
@@ -367,9 +367,9 @@ class Engine:
             case LoopWork() | SubWorkflowWork():
                 self._nesting.begin(slot, work)
             case BranchWork():
-                self._steering.branch(slot, work)
+                self._branching.branch(slot, work)
             case MergeWork():
-                self._steering.merge(slot)
+                self._branching.merge(slot)
             case DelayWork():
                 self._waits.delay(slot, work)
             case ApprovalWork():
