@@ -33,7 +33,6 @@ from symphony.ports.values import StoredValue
 
 READERS_MAX = 4
 """Runs that are followed at once without being read from the start again."""
-"""Runs that nothing can go on with."""
 INDEX = "ended.index"
 _MANY = 500
 _DONE = (NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED)
@@ -149,11 +148,11 @@ class Runs:
 
     def summaries(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunSummary | SymphonyError]]:
         """One line about each of these runs, or why there is none."""
+        inside = segments.stamps(self._journals) if len(run_ids) > 1 else None
         try:
             for at in range(0, len(run_ids), _MANY):
                 some = run_ids[at : at + _MANY]
                 rows = self._index.find(some)
-                inside = segments.stamps(self._journals) if len(some) > 1 else None
                 for run_id in some:
                     yield run_id, self._summary(run_id, rows.get(run_id), inside)
         finally:
