@@ -245,15 +245,19 @@ class Launcher:
         log.close()
         for name, result in reuse.items():
             self._keep(meta, name, result)
+        await asyncio.to_thread(self._parts.artifacts.settle)
         return await self.begin(new, {name: written(result, new.sealer) for name, result in reuse.items()})
 
     def _keep(self, meta: RunMeta, name: str, result: ReusedResult) -> None:
-        """Claim the artifacts in a reused result, so that deleting the old run leaves them."""
+        """Claim the artifacts in a reused result, so that deleting the old run leaves them.
+
+        Durable once the store is settled.
+        """
         for port, ref in result.references():
             provenance = Provenance(
                 run_id=meta.run_id, node=name, port=port, operator="", version="", created_at=meta.created_at
             )
-            self._parts.artifacts.link(ref, provenance)
+            self._parts.artifacts.link(ref, provenance, durable=False)
 
     def ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
         """Check a workflow and make it ready, or recall that. Raises WorkflowInvalid, WorkflowNotFound."""

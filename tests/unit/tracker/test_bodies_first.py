@@ -76,3 +76,26 @@ def test_bodies_that_cannot_be_written_stop_the_journal() -> None:
     buffer.flush()
     assert [(error.message, error.hint) for error in failed] == [("the disk is full", "make room")]
     assert store.batches == []
+
+
+@pytest.mark.slow
+def test_a_rerun_claims_all_that_it_takes_over_with_one_sync(tmp_path: Path, monkeypatch) -> None:
+    syncs = 0
+
+    def counted(descriptor: int) -> None:
+        nonlocal syncs
+        syncs += 1
+
+    async def run() -> tuple[int, set[str]]:
+        workflow = loads(json.dumps({"symphony": 1, "name": "t", "nodes": NODES}), "json")
+        async with Symphony.open(tmp_path / "home", operators=[large, effect, threaded]) as symphony:
+            first = await symphony.start(workflow, cache=False)
+            await first.result()
+            monkeypatch.setattr("symphony.pit.artifacts.records._sync", counted)
+            again = await symphony.rerun(first.run_id)
+            begun = syncs
+            await again.result()
+            of_runs = {one.run_id for record in symphony.artifacts.records() for one in record.provenance}
+            return begun, of_runs - {first.run_id, again.run_id}
+
+    assert asyncio.run(run()) == (1, set())
