@@ -21,7 +21,7 @@ from time import perf_counter
 
 from measuring import Figure, line, seconds
 
-from symphony.cli.running import new_loop
+from symphony.cli.actions.running import new_loop
 from symphony.kit.processes import run_process
 from symphony.pit.workers import Task, Workers
 from symphony.sdk import Operator, load_operators

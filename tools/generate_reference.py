@@ -9,7 +9,7 @@ from typing import TypeGuard, get_args, get_origin, get_type_hints
 import msgspec
 from python_reference import page as python_page
 
-from symphony.cli import exits
+from symphony.cli.console import exits
 from symphony.cli.reference import reference
 from symphony.commons.config import VARIABLE_PREFIX
 from symphony.commons.errors import SymphonyError

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from symphony.bus import Bus, Endpoint, Policy, join
-from symphony.cli.running import new_loop
+from symphony.cli.actions.running import new_loop
 from symphony.ipc import EventPayload, MessageEnvelope, RequestPayload
 from symphony.ports.values import Value
 

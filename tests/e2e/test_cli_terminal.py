@@ -25,7 +25,8 @@ PATIENCE_S = 20.0
 
 PROGRAM = """
 import asyncio, contextlib, sys, time
-from symphony.cli import output, reporting, running
+from symphony.cli.actions import reporting, running
+from symphony.cli.console import output
 from symphony.ports.runs import NodeResult, NodeStatus, RunEvent, RunResult, RunStatus
 
 MODE = sys.argv[1]

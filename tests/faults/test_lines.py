@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from symphony.cli.blocks import SourceText
-from symphony.cli.envfile import EnvFileRefused, parse_env
+from symphony.cli.arguments.envfile import EnvFileRefused, parse_env
+from symphony.cli.console.blocks import SourceText
 from symphony.commons.filesystem import read_text_bounded
 from symphony.kit import census, code, documents, fs, pages
 from symphony.pit.artifacts.spellings import spellings

@@ -1,1 +1,1 @@
-"""The command line: one module per command. It prints, it never decides."""
+"""The command line, one module for each command in `commands`. It prints, it never decides."""

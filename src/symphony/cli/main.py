@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from symphony.cli import exits, output
+from symphony.cli.console import exits, output
 from symphony.cli.lazy import LazyGroup
 
 PROGRAM: Final = "symphony"
@@ -83,7 +83,7 @@ def _invoke(words: list[str]) -> int:
 
 def _misused(misuse: click.ClickException, words: Sequence[str]) -> int:
     """Bad usage: click's message in our block, and where the help is."""
-    from symphony.cli.failures import BadUsage
+    from symphony.cli.console.failures import BadUsage
 
     hint = f"see `{PROGRAM} --help`"
     if isinstance(misuse, click.UsageError) and misuse.ctx is not None:
@@ -93,7 +93,7 @@ def _misused(misuse: click.ClickException, words: Sequence[str]) -> int:
 
 
 def _explained(error: Exception, words: Sequence[str], *, debug: bool) -> int:
-    from symphony.cli.failures import Manner, explain
+    from symphony.cli.console.failures import Manner, explain
 
     try:
         status = explain(error, Manner(json="--json" in words, debug=debug))

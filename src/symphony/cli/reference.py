@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import click
 
-from symphony.cli import output
+from symphony.cli.console import output
 from symphony.cli.main import PROGRAM, root
 from symphony.commons.lines import lines_of
 

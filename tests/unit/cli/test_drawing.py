@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from itertools import pairwise
 
-from symphony.cli.draw_mermaid import draw_mermaid
-from symphony.cli.draw_svg import draw_svg
-from symphony.cli.draw_text import draw_text
-from symphony.cli.drawing import BOXES_MAX, Picture, picture
+from symphony.cli.drawings.mermaid import draw_mermaid
+from symphony.cli.drawings.picture import BOXES_MAX, Picture, picture
+from symphony.cli.drawings.svg import draw_svg
+from symphony.cli.drawings.text import draw_text
 from symphony.workflow.model import (
     CommandNode,
     ConditionalEdge,

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.cli import gantt, output, timeline
+from symphony.cli.console import output
+from symphony.cli.views import gantt, timeline
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.plan import Plan, PlanNode, make_plan
 from symphony.pit.tracker.core.records import (

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from symphony.cli import output, templates
+from symphony.cli.arguments import templates
+from symphony.cli.console import output
 from symphony.cli.main import main
 
 GREET = """\

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from symphony.cli import checks, envfile, starting, typed_inputs, writing
-from symphony.cli.failures import BadUsage, CommandRefused
+from symphony.cli.actions import checks, starting
+from symphony.cli.arguments import envfile, typed_inputs
+from symphony.cli.console import writing
+from symphony.cli.console.failures import BadUsage, CommandRefused
 from symphony.commons.errors import SymphonyError
 from symphony.testing import FakeClock
 from symphony.workflow.model import InputSpec, Workflow

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 from tests.support.fakes import event as event_at
 
-from symphony.cli import following
-from symphony.cli.live import Board
-from symphony.cli.watching import FAILURES_MAX, LINES_MAX, LineView, line_of, progress_line
+from symphony.cli.views import following
+from symphony.cli.views.live import Board
+from symphony.cli.views.watching import FAILURES_MAX, LINES_MAX, LineView, line_of, progress_line
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import Value
 

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from symphony.app import spelling
-from symphony.cli import blocks, checks, ending, exits, output
+from symphony.cli.actions import checks
+from symphony.cli.console import blocks, exits, output
+from symphony.cli.views import ending
 from symphony.commons.time import SystemClock
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest

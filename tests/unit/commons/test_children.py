@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from symphony.cli.running import new_loop
+from symphony.cli.actions.running import new_loop
 from symphony.commons import children
 from symphony.commons.children import PIPE, start_child
 from symphony.kit.processes import run_process

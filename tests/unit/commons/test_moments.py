@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from symphony.cli import output
+from symphony.cli.console import output
 from symphony.commons import moments
 from symphony.commons.log_outputs import _with_record
 from symphony.ipc.envelope import EndpointId, EventPayload

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symphony import Symphony, operator
-from symphony.cli.running import RunOutcome
+from symphony.cli.actions.running import RunOutcome
 from symphony.pit.tracker.core.replay import LazyNodes, RunReplay
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.workflow import loads

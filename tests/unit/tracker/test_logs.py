@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.support.fakes import Printed
 
 from symphony import Symphony, operator
-from symphony.cli.transcript import TranscriptWriter
+from symphony.cli.views.transcript import TranscriptWriter
 from symphony.ipc.lines import LineSplitter
 from symphony.pit.artifacts.redaction import Redactor
 from symphony.pit.tracker.store.logs import (

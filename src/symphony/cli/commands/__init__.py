@@ -1,1 +1,4 @@
-"""One module per command; each holds `command`, the click command or group of its name."""
+"""One module for each command; `command` in it is the click command or group of its name.
+
+`steering` has those commands of `symphony runs` that change a run.
+"""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.group("artifacts")
@@ -23,7 +24,7 @@ def command() -> None:
 def list_artifacts(limit: int, as_json: bool) -> int:
     """List artifacts, the newest first."""
     from symphony.app import Symphony, spelling
-    from symphony.cli import listing
+    from symphony.cli.views import listing
 
     found = list(Symphony.open().artifacts.records(limit=limit))
     if as_json:
@@ -41,7 +42,7 @@ def list_artifacts(limit: int, as_json: bool) -> int:
 def show(artifact: str, as_json: bool) -> int:
     """Show what is known of one artifact, and where it came from."""
     from symphony.app import Symphony, spelling
-    from symphony.cli import listing
+    from symphony.cli.views import listing
 
     store = Symphony.open().artifacts
     record = store.find(artifact)
@@ -63,7 +64,7 @@ def put(file: str, name: str | None, content_type: str | None, as_json: bool) ->
     from mimetypes import guess_type
 
     from symphony.app import Symphony, spelling
-    from symphony.cli.failures import BadUsage
+    from symphony.cli.console.failures import BadUsage
 
     if file != "-" and Path(file).is_dir():
         raise BadUsage(f"{file} is a folder", hint="pack it first, for instance with tar")
@@ -84,7 +85,7 @@ def put(file: str, name: str | None, content_type: str | None, as_json: bool) ->
 def get(artifact: str, target: Path | None) -> int:
     """Fetch the body of an artifact, verified while it is read."""
     from symphony.app import Symphony
-    from symphony.cli import writing
+    from symphony.cli.console import writing
 
     store = Symphony.open().artifacts
     record = store.find(artifact)

@@ -2,7 +2,8 @@
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.group("bus")
@@ -20,7 +21,7 @@ def tap(pattern: str, count: int | None, as_json: bool) -> int:
     PATTERN: '*' is one token, a final '>' the rest: 'run.>', 'run.*.node.failed'. May be started
     before there is anything to show.
     """
-    from symphony.cli import bus_taps
+    from symphony.cli.actions import bus_taps
 
     return bus_taps.tap(pattern, count, as_json=as_json)
 
@@ -32,7 +33,7 @@ def tap(pattern: str, count: int | None, as_json: bool) -> int:
 @options.as_json()
 def ping(endpoint: str, count: int, size: int, as_json: bool) -> int:
     """Measure round trips to ENDPOINT: 'bus' is the hub, 'run.ID' the process of a run."""
-    from symphony.cli import bus_taps
+    from symphony.cli.actions import bus_taps
 
     return bus_taps.ping(endpoint, count, size, as_json=as_json)
 
@@ -46,8 +47,8 @@ def ping(endpoint: str, count: int, size: int, as_json: bool) -> int:
 @options.as_json()
 def stats(prometheus: bool, over: float, as_json: bool) -> int:
     """Count: events, requests, latencies, drops, endpoints, mailboxes; and how fast it goes now."""
-    from symphony.cli import bus_taps
-    from symphony.cli.failures import BadUsage
+    from symphony.cli.actions import bus_taps
+    from symphony.cli.console.failures import BadUsage
 
     if prometheus and as_json:
         raise BadUsage("--prometheus and --json are two formats", hint="see symphony bus stats --help")

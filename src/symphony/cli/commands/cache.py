@@ -2,7 +2,8 @@
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.group("cache")

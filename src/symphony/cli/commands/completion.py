@@ -2,7 +2,7 @@
 
 import click
 
-from symphony.cli import output
+from symphony.cli.console import output
 
 
 @click.command("completion")

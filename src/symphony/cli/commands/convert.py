@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import options
+from symphony.cli.arguments import options
 
 FORMATS = ("yaml", "json", "pretty-json", "toml", "msgpack", "bincode")
 """A test holds them equal to those that `symphony.workflow` knows."""
@@ -34,7 +34,7 @@ def command(
     The structure is checked, the meaning is not: operators and models need not be known here.
     Comments and the order of keys are not kept. Compressed files are told by their content.
     """
-    from symphony.cli import writing
+    from symphony.cli.console import writing
     from symphony.commons.filesystem import read_bounded
     from symphony.workflow import dumps, load, loads
 
@@ -49,7 +49,7 @@ def command(
 
 def _named(target: Path | None) -> str:
     """The format that the name of the output tells. Raises BadUsage where there is none, UnknownFormat."""
-    from symphony.cli.failures import BadUsage
+    from symphony.cli.console.failures import BadUsage
     from symphony.workflow.documents import format_of
 
     if target is None:

@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.command("doctor")
@@ -17,7 +18,8 @@ def command(as_json: bool) -> int:
     Ends with 1 if anything must be repaired.
     """
     from symphony.app import Symphony
-    from symphony.cli import checks, exits
+    from symphony.cli.actions import checks
+    from symphony.cli.console import exits
     from symphony.commons.errors import SymphonyError
     from symphony.commons.time import SystemClock
 

@@ -2,7 +2,8 @@
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.command("fsck")
@@ -14,7 +15,7 @@ def command(as_json: bool) -> int:
     """
     from symphony.app import Symphony, spelling
     from symphony.app.damage import examine_home
-    from symphony.cli import exits
+    from symphony.cli.console import exits
     from symphony.commons.time import SystemClock
 
     home = Symphony.open().home

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 if TYPE_CHECKING:
-    from symphony.cli.drawing import Picture
+    from symphony.cli.drawings.picture import Picture
 
 
 @click.command("graph")
@@ -25,8 +26,8 @@ def command(file: Path, how: str, target: Path | None) -> int:
     Levels are what can run at the same time. Of large workflows a part is drawn: levels end with a
     box that says how many more nodes there are.
     """
-    from symphony.cli import writing
-    from symphony.cli.drawing import picture
+    from symphony.cli.console import writing
+    from symphony.cli.drawings.picture import picture
     from symphony.workflow import graph, load
 
     workflow = load(file)
@@ -41,14 +42,14 @@ def command(file: Path, how: str, target: Path | None) -> int:
 def _drawn(drawn: "Picture", how: str, *, to_file: bool) -> str:
     match how:
         case "mermaid":
-            from symphony.cli.draw_mermaid import draw_mermaid
+            from symphony.cli.drawings.mermaid import draw_mermaid
 
             return draw_mermaid(drawn)
         case "svg":
-            from symphony.cli.draw_svg import draw_svg
+            from symphony.cli.drawings.svg import draw_svg
 
             return draw_svg(drawn)
-    from symphony.cli.draw_text import draw_text
+    from symphony.cli.drawings.text import draw_text
 
     wide = output.width(sys.stdout) if output.is_terminal(sys.stdout) and not to_file else 160
     return draw_text(drawn, width=wide, unicode=to_file or output.unicode_capable(sys.stdout))

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.command("init")
@@ -17,7 +18,7 @@ def command(folder: Path, as_json: bool) -> int:
     Writes workflow.yaml, the folder .symphony and a line in .gitignore into FOLDER (by default the
     present one). Refuses, writing nothing, where there is a workflow.yaml already.
     """
-    from symphony.cli import starting
+    from symphony.cli.actions import starting
 
     begun = starting.begin(folder)
     if as_json:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.group("models")
@@ -17,7 +18,8 @@ def command() -> None:
 @options.as_json("Print a JSON list.")
 def list_models(as_json: bool) -> int:
     """List all models."""
-    from symphony.cli import files, listing
+    from symphony.cli.arguments import files
+    from symphony.cli.views import listing
 
     found = [model for _, model in sorted(files.catalog_with([]).models.items())]
     if as_json:
@@ -32,7 +34,7 @@ def list_models(as_json: bool) -> int:
 @options.as_json()
 def show(model: str, as_json: bool) -> int:
     """Show a model's ports and settings; of its key only the name."""
-    from symphony.cli import model_trials
+    from symphony.cli.actions import model_trials
 
     found = model_trials.found(model)
     if as_json:
@@ -81,7 +83,7 @@ def add(
 ) -> int:  # fmt: skip
     """Add a model to the settings of the home; what stands there stays as it is."""
     from symphony.app.home import keeping_trust, locate_home
-    from symphony.cli import model_trials
+    from symphony.cli.actions import model_trials
     from symphony.commons.config_writing import add_section
 
     home = locate_home()
@@ -108,7 +110,7 @@ def add(
 @options.as_json()
 def test(model: str, as_json: bool) -> int:
     """Ask a model one small question: does it answer, how fast, at what cost?"""
-    from symphony.cli import model_trials
+    from symphony.cli.actions import model_trials
 
     tried = model_trials.tried(model_trials.found(model))
     if as_json:
@@ -124,7 +126,7 @@ def test(model: str, as_json: bool) -> int:
 def pull(model: str, source: Path | None) -> int:
     """Fetch the files of a model that runs on this machine: `smollm2`, a demo, or `minilm`."""
     from symphony.app.home import find_home
-    from symphony.cli.failures import BadUsage
+    from symphony.cli.console.failures import BadUsage
     from symphony.kit.instruments.fetch import fetch
     from symphony.kit.instruments.files import BUNDLES, SMOLLM2
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import completing, options, output
+from symphony.cli.arguments import completing, options
+from symphony.cli.console import output
 
 
 @click.group("operators")
@@ -17,7 +18,8 @@ def command() -> None:
 @options.as_json("Print a JSON list.")
 def list_operators(operators: tuple[Path, ...], as_json: bool) -> int:
     """List all operators."""
-    from symphony.cli import files, listing
+    from symphony.cli.arguments import files
+    from symphony.cli.views import listing
 
     found = [operator for _, operator in sorted(files.catalog_with(operators).operators.items())]
     if as_json:
@@ -33,7 +35,8 @@ def list_operators(operators: tuple[Path, ...], as_json: bool) -> int:
 @options.as_json()
 def show(name: str, operators: tuple[Path, ...], as_json: bool) -> int:
     """Explain one operator: its inputs, its outputs, what it does to the world."""
-    from symphony.cli import files, listing
+    from symphony.cli.arguments import files
+    from symphony.cli.views import listing
     from symphony.commons.errors import SymphonyError
 
     known = files.catalog_with(operators).operators

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from symphony.cli import completing, options, output
+from symphony.cli.arguments import completing, options
+from symphony.cli.console import output
 
 if TYPE_CHECKING:
     from symphony.app import RunHandle
@@ -59,7 +60,9 @@ def command(
     finished is lost.
     """
     from symphony.app import Symphony
-    from symphony.cli import budgeting, envfile, failures, files, opening, reporting, running, typed_inputs
+    from symphony.cli.actions import opening, reporting, running
+    from symphony.cli.arguments import budgeting, envfile, files, typed_inputs
+    from symphony.cli.console import failures
     from symphony.commons import collector
 
     environment = envfile.environment(env_file)
@@ -73,7 +76,7 @@ def command(
     failures.warn(prepared.report, file)
     if dry_run:
         from symphony.app import documents
-        from symphony.cli import planning
+        from symphony.cli.views import planning
 
         plan = opened.plan(prepared, values, cwd=Path.cwd(), cache=not no_cache, environment=environment)
         if as_json:

@@ -5,7 +5,9 @@ import sys
 
 import click
 
-from symphony.cli import completing, options, output, steering
+from symphony.cli.arguments import completing, options
+from symphony.cli.commands import steering
+from symphony.cli.console import output
 
 STREAMS = ("stdout", "stderr", "tokens")
 ENDED = ("succeeded", "failed", "cancelled")
@@ -32,7 +34,7 @@ for _one in steering.COMMANDS:
 def list_runs(limit: int, status: str | None, as_json: bool) -> int:
     """List runs, the newest first."""
     from symphony.app import Symphony, spelling
-    from symphony.cli import listing
+    from symphony.cli.views import listing
     from symphony.commons.errors import SymphonyError
     from symphony.ports.runs import RunStatus
 
@@ -56,7 +58,8 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
 def show(run: str, elements: bool, as_json: bool) -> int:
     """Show one run: its nodes over time, what took long, its outputs, what went wrong."""
     from symphony.app import Symphony
-    from symphony.cli import blocks, ending, listing, timeline
+    from symphony.cli.console import blocks
+    from symphony.cli.views import ending, listing, timeline
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
@@ -85,7 +88,7 @@ def show(run: str, elements: bool, as_json: bool) -> int:
 def events(run: str, follow: bool, as_json: bool, since: int) -> int:
     """List everything that happened in a run, in order."""
     from symphony.app import Symphony, spelling
-    from symphony.cli import following, listing
+    from symphony.cli.views import following, listing
 
     runs = Symphony.open().runs
     for event in following.events(runs, runs.find(run), since=since, follow=follow):
@@ -107,7 +110,9 @@ def watch(run: str, as_json: bool) -> int:
     Ends with the exit status that the run's own command has.
     """
     from symphony.app import Symphony, spelling
-    from symphony.cli import exits, listing, running
+    from symphony.cli.actions import running
+    from symphony.cli.console import exits
+    from symphony.cli.views import listing
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
@@ -137,7 +142,7 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
     NODE may be an element, such as 'parse[3]', or a node with all its elements and rounds.
     """
     from symphony.app import Symphony
-    from symphony.cli import following, transcript
+    from symphony.cli.views import following, transcript
 
     runs = Symphony.open().runs
     run_id, wanted = runs.find(run), transcript.stream_named(stream)
@@ -168,8 +173,8 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
     Of one run, or of the newest ones together.
     """
     from symphony.app import Symphony, documents
-    from symphony.cli import listing, metric_tables
-    from symphony.cli.failures import BadUsage
+    from symphony.cli.console.failures import BadUsage
+    from symphony.cli.views import listing, metric_tables
     from symphony.commons.errors import SymphonyError
 
     if prometheus and as_json:
@@ -203,7 +208,7 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
     an hour ago stay, and so do those that somebody has named.
     """
     from symphony.app import Symphony, documents
-    from symphony.cli import listing, pruning
+    from symphony.cli.views import listing, pruning
     from symphony.ports.runs import RunStatus
 
     wanted = [RunStatus(one) for one in status or ENDED]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import options
+from symphony.cli.arguments import options
 
 
 @click.command("schema")
@@ -19,7 +19,8 @@ def command(ports: bool, operators: tuple[Path, ...], target: Path | None) -> in
     """
     import json
 
-    from symphony.cli import files, writing
+    from symphony.cli.arguments import files
+    from symphony.cli.console import writing
     from symphony.workflow.json_schema import json_schema
 
     catalog = files.catalog_with(operators) if ports or operators else None

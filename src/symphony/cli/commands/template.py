@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from symphony.cli import completing, options, output
+from symphony.cli.arguments import completing, options
+from symphony.cli.console import output
 
 if TYPE_CHECKING:
     from symphony.app import RunHandle
@@ -24,7 +25,7 @@ def command() -> None:
 @options.as_json("Print a JSON list.")
 def list_templates(as_json: bool) -> int:
     """List all templates."""
-    from symphony.cli import templates
+    from symphony.cli.arguments import templates
 
     templates.say_list(templates.known(), as_json=as_json)
     return 0
@@ -35,7 +36,7 @@ def list_templates(as_json: bool) -> int:
 @options.as_json("Print a JSON list.")
 def search(words: tuple[str, ...], as_json: bool) -> int:
     """List the templates that have all the words in their name, description, tags or parameters."""
-    from symphony.cli import templates
+    from symphony.cli.arguments import templates
 
     found = [entry for entry in templates.known() if templates.matches(entry, words)]
     templates.say_list(found, as_json=as_json)
@@ -50,7 +51,7 @@ def show(name: str, as_json: bool) -> int:
 
     NAME is that of a template, or the path of a file.
     """
-    from symphony.cli import templates
+    from symphony.cli.arguments import templates
 
     entry = templates.find(name)
     if as_json:
@@ -91,7 +92,9 @@ def use(
     Nothing is written unless every parameter is right and the workflow is valid.
     """
     from symphony.app import Symphony
-    from symphony.cli import failures, opening, reporting, running, templates
+    from symphony.cli.actions import opening, reporting, running
+    from symphony.cli.arguments import templates
+    from symphony.cli.console import failures
 
     entry = templates.find(name)
     opened = opening.opened(operators)

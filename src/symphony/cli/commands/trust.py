@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.command("trust")
@@ -20,7 +21,7 @@ def command(folder: Path, remove: bool, as_json: bool) -> int:
     must be vouched for again. `symphony models add` keeps the trust.
     """
     from symphony.app.home import locate_home
-    from symphony.cli.failures import BadUsage
+    from symphony.cli.console.failures import BadUsage
     from symphony.commons.config import check_settings, read_settings_text
     from symphony.commons.settings import Config
     from symphony.commons.trust import TrustStore, keys_of

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import click
 
-from symphony.cli import options, output
+from symphony.cli.arguments import options
+from symphony.cli.console import output
 
 
 @click.command("validate")
@@ -18,7 +19,8 @@ def command(file: Path, as_json: bool, operators: tuple[Path, ...]) -> int:
     Ends with 0 if it may run (warnings do not matter), with 2 if not.
     """
     from symphony.app import spelling
-    from symphony.cli import blocks, exits, files
+    from symphony.cli.arguments import files
+    from symphony.cli.console import blocks, exits
     from symphony.workflow import check_file, graph
 
     workflow, report = check_file(file, files.catalog_with(operators))

@@ -1,0 +1,263 @@
+"""What `symphony doctor` looks at. Each check says what it found and how to repair it."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from symphony.cli.console import output
+from symphony.commons.environment import without
+from symphony.commons.errors import SymphonyError
+from symphony.ports.clock import Clock
+
+PYTHON_MIN: Final = (3, 11)
+SQLITE_MIN: Final = (3, 35, 0)
+DISK_LOW_BYTES: Final = 1024**3
+DISK_EMPTY_BYTES: Final = 100 * 1024**2
+CLOCK_EARLIEST_S: Final = 1_735_689_600.0
+"""2025-01-01: Symphony is younger than any earlier time."""
+CLOCK_AHEAD_S: Final = 120.0
+_REMOTE: Final = frozenset((
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs",
+    "ceph", "glusterfs", "lustre", "beegfs", "virtiofs", "vboxsf", "webdav",
+    "davfs", "afpfs", "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone",
+))  # fmt: skip
+
+Verdict = Literal["ok", "warning", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that was looked at. `fix` is empty where there is nothing to repair."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    fix: str = ""
+
+
+def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None = None) -> list[Check]:
+    """Look at everything; `home` is where the state lies, or None with the reason in `homeless`."""
+    checks = [check_python(sys.version_info[:3]), check_sqlite(sqlite3.sqlite_version_info)]
+    if home is None:
+        why = homeless.message if homeless is not None else "there is none"
+        fix = (homeless.hint if homeless is not None else None) or "set SYMPHONY_HOME to a folder of yours"
+        checks.append(Check(name="home", verdict="failed", found=why, fix=fix))
+    else:
+        checks += [
+            _guarded("home", lambda: check_home(home)),
+            _guarded("settings", check_settings),
+            _guarded("file system", lambda: check_file_system(home, mounts())),
+            _guarded("disk", lambda: check_disk(home, shutil.disk_usage(_nearest(home)).free)),
+            _guarded("records", lambda: check_records(home, clock)),
+            _guarded("processes", lambda: check_processes(home, clock)),
+        ]
+    checks += [
+        _guarded("clock", lambda: check_clock(clock.now_s(), _newest(home))),
+        _guarded("model", check_model),
+        _guarded("git", check_git),
+    ]
+    return checks
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    """A check that breaks has found something, too."""
+    try:
+        return check()
+    except (OSError, SymphonyError, sqlite3.Error, subprocess.SubprocessError, ImportError) as error:
+        return Check(name=name, verdict="failed", found=f"{type(error).__name__}: {error}",
+                     fix=getattr(error, "hint", None) or "repair what the message names")  # fmt: skip
+
+
+def check_python(version: Sequence[int]) -> Check:
+    """Is Python recent enough?"""
+    text = ".".join(map(str, version))
+    if tuple(version[:2]) < PYTHON_MIN:
+        return Check(name="python", verdict="failed", found=text, fix="install Python 3.11 or newer")
+    return Check(name="python", verdict="ok", found=f"{text} ({sys.executable})")
+
+
+def check_sqlite(version: Sequence[int]) -> Check:
+    """Is the SQLite inside Python recent enough for the journal?"""
+    text = ".".join(map(str, version))
+    if tuple(version) < SQLITE_MIN:
+        return Check(
+            name="sqlite", verdict="failed", found=text, fix="use a Python with SQLite 3.35 or newer"
+        )
+    return Check(name="sqlite", verdict="ok", found=text)
+
+
+def check_home(home: Path) -> Check:
+    """Can files be written, made durable and removed in the home?"""
+    place = _nearest(home)
+    probe = place / f".symphony-doctor-{os.getpid()}"
+    try:
+        with probe.open("xb") as file:
+            file.write(b"symphony")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return Check(name="home", verdict="failed", found=f"{home}: {error.strerror}",
+                     fix=f"make {place} writable, or set SYMPHONY_HOME to a folder of yours")  # fmt: skip
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    if place != home:
+        return Check(name="home", verdict="ok", found=f"{home} (made by the first run)")
+    mode = home.stat().st_mode
+    if hasattr(os, "geteuid") and mode & 0o022:
+        return Check(
+            name="home", verdict="warning", found=f"{home}: others may write to it", fix=f"chmod go-w {home}"
+        )
+    return Check(name="home", verdict="ok", found=str(home))
+
+
+def check_settings() -> Check:
+    """Do the settings of the home count?"""
+    from symphony.app.home import locate_home
+
+    home = locate_home()
+    if not home.config.exists():
+        return Check(name="settings", verdict="ok", found=f"none: there is no {home.config}")
+    if not home.vouched():
+        return Check(
+            name="settings", verdict="warning",
+            found=f"{home.config} does not count: nobody has vouched for it",
+            fix=f"read it, then say: symphony trust {home.path.parent}",
+        )  # fmt: skip
+    return Check(name="settings", verdict="ok", found=str(home.config))
+
+
+def check_file_system(home: Path, known: Sequence[tuple[str, str]]) -> Check:
+    """Is the home on this machine's own disk? Locks and SQLite cannot be trusted on network shares.
+
+    `known` are pairs of mount point and type; empty where they cannot be read.
+    """
+    place = str(_nearest(home).resolve())
+    holding = [m for m in known if place == m[0] or place.startswith(m[0].rstrip("/") + "/")]
+    if not holding:
+        return Check(name="file system", verdict="ok", found="not known on this system; taken as local")
+    point, kind = max(holding, key=lambda mount: len(mount[0]))
+    if kind in _REMOTE:
+        fix = "set SYMPHONY_HOME to a folder on a local disk: locks on network shares do not hold"
+        return Check(name="file system", verdict="failed", found=f"{kind} at {point}", fix=fix)
+    return Check(name="file system", verdict="ok", found=f"{kind} at {point}")
+
+
+def check_disk(home: Path, free_bytes: int) -> Check:
+    """Is there room?"""
+    found = f"{output.size(free_bytes)} free"
+    fix = f"make room on the disk of {home}; `symphony runs delete` and `symphony cache clear` help"
+    if free_bytes < DISK_EMPTY_BYTES:
+        return Check(name="disk", verdict="failed", found=found, fix=fix)
+    if free_bytes < DISK_LOW_BYTES:
+        return Check(name="disk", verdict="warning", found=found, fix=fix)
+    return Check(name="disk", verdict="ok", found=found)
+
+
+def check_processes(home: Path, clock: Clock) -> Check:
+    """Is anything still running of runs that nobody owns any more?"""
+    from symphony.app import Runs
+    from symphony.commons.marks import RUN_VARIABLE, home_marks
+    from symphony.commons.processes import holders
+
+    runs = Runs(home, clock, lambda _: None)
+    known = set(runs.ids())
+    left = {
+        run_id: pids
+        for run_id, pids in holders(RUN_VARIABLE, *home_marks(home)).items()
+        if run_id in known and not runs.lock(run_id).held()
+    }
+    if not left:
+        return Check(name="processes", verdict="ok", found="none is left of runs that were killed")
+    told = "; ".join(f"{' '.join(map(str, pids))} of run {run_id}" for run_id, pids in left.items())
+    fix = f"`symphony runs resume {next(iter(left))}` goes on with it; `symphony runs cancel` ends them"
+    return Check(name="processes", verdict="warning", found=f"still running: {told}", fix=fix)
+
+
+def check_records(home: Path, clock: Clock) -> Check:
+    """Is anything damaged that the home has recorded? Artifacts are left to `symphony fsck`."""
+    from symphony.app.damage import examine_home
+
+    found = examine_home(home, clock, bodies=False)
+    if not found.damages:
+        number = output.count(found.looked_at.get("journal", 0), "journal")
+        return Check(name="records", verdict="ok", found=f"{number}, the cache and the index are sound")
+    first = found.damages[0]
+    more = f"; {len(found.damages) - 1:,} more" if len(found.damages) > 1 else ""
+    return Check(name="records", verdict="failed", found=first.problem + more, fix=first.fix)
+
+
+def check_clock(now_s: float, newest_s: float) -> Check:
+    """Is the clock later than Symphony itself and than everything that runs have written?"""
+    found = output.moment(now_s)
+    if now_s < CLOCK_EARLIEST_S:
+        return Check(
+            name="clock", verdict="failed", found=f"{found} is in the past", fix="set the clock (NTP)"
+        )
+    if newest_s > now_s + CLOCK_AHEAD_S:
+        found += f", but files of the home are from {output.moment(newest_s)}"
+        fix = "set the clock (NTP); times of runs may be out of order"
+        return Check(name="clock", verdict="warning", found=found, fix=fix)
+    return Check(name="clock", verdict="ok", found=found)
+
+
+def check_model() -> Check:
+    """Is the embedding model there and the right one?"""
+    from symphony.kit.instruments.files import FETCH, locate, problems
+
+    place = locate()
+    if wrong := problems(place):
+        return Check(name="model", verdict="failed", found="; ".join(wrong), fix=f"run: {FETCH} --to {place}")
+    return Check(name="model", verdict="ok", found=f"minilm in {place}, verified")
+
+
+def check_git() -> Check:
+    """Is git there? Only the git operators need it."""
+    program = shutil.which("git")
+    if program is None:
+        return Check(
+            name="git", verdict="warning", found="not found", fix="install git: the git.* operators need it"
+        )
+    told = subprocess.run(
+        [program, "--version"], env=without(os.environ, os.environ.keys()), capture_output=True, text=True,
+        timeout=10, check=True,
+    )  # fmt: skip
+    return Check(name="git", verdict="ok", found=told.stdout.strip())
+
+
+def mounts() -> list[tuple[str, str]]:
+    """Mount points and their types, in the order of mounting; empty where the system does not say."""
+    try:
+        with Path("/proc/self/mounts").open(encoding="utf-8", errors="surrogateescape") as file:
+            rows = [line.split() for line in file]
+    except OSError:
+        return []
+    return [(_unescaped(row[1]), row[2]) for row in rows if len(row) > 2]
+
+
+def _unescaped(point: str) -> str:
+    for code, character in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        point = point.replace(code, character)
+    return point
+
+
+def _nearest(home: Path) -> Path:
+    """The home, or the nearest folder above it that exists."""
+    return next((place for place in (home, *home.absolute().parents) if place.is_dir()), Path("/"))
+
+
+def _newest(home: Path | None) -> float:
+    """When something in the home's journal was last written, in seconds since the epoch; 0 if never."""
+    if home is None:
+        return 0.0
+    try:
+        return max((entry.stat().st_mtime for entry in os.scandir(home / "journal")), default=0.0)
+    except OSError:
+        return 0.0

@@ -1,0 +1,171 @@
+"""Models on the command line: what is known of one, and a small call that tries it."""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from symphony.app import spelling
+from symphony.cli.console import output
+from symphony.cli.console.failures import BadUsage
+from symphony.cli.views import ending, listing
+from symphony.ports.models import Estimate, Usage
+
+if TYPE_CHECKING:
+    from symphony.commons.settings import ModelConfig
+    from symphony.ports.values import Value
+    from symphony.workflow.catalog import ModelInfo
+
+_QUESTION = "Say hello in one word."
+_ANSWER_TOKENS = 16
+_DEFAULT_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A model with its settings, if the settings name it."""
+
+    info: "ModelInfo"
+    config: "ModelConfig | None"
+
+
+@dataclass(slots=True)
+class ModelTrial:
+    """How a call went. Seconds; `first_s` until the first token."""
+
+    model: str
+    answer: str
+    took_s: float
+    first_s: float | None
+    usage: Usage
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A caller that looks at the clock."""
+
+    began: float
+    first: float | None = None
+    usage: Usage = field(default_factory=Usage)
+
+    async def reserve(self, model: str, most: Estimate) -> None:
+        """Always granted: that is what the command is for."""
+
+    def used(self, usage: Usage) -> None:
+        """Add it up."""
+        self.usage += usage
+
+    def token(self, text: str) -> None:
+        """When did the first come?"""
+        self.first = self.first or time.monotonic()
+
+
+def found(model: str) -> FoundModel:
+    """A model by id. Raises SymphonyError `unknown-model`, ConfigInvalid."""
+    from symphony.app.home import config_of, locate_home
+    from symphony.cli.arguments import files
+    from symphony.commons.errors import SymphonyError
+    from symphony.workflow.problems import did_you_mean
+
+    models = files.catalog_with([]).models
+    if model not in models:
+        hint = did_you_mean(model, models, "symphony models list shows all")
+        raise SymphonyError(f"there is no model {model!r}", code="unknown-model", hint=hint)
+    return FoundModel(models[model], config_of(locate_home()).models.get(model))
+
+
+def document(model: FoundModel) -> dict[str, spelling.JSON]:
+    """One model as JSON, with its settings."""
+    shown = listing.model_document(model.info)
+    if model.config is None:
+        return shown
+    settings = {k: v for k, v in msgspec.to_builtins(model.config).items() if v is not None}
+    return {**shown, "settings": settings, "key_set": _key_set(model.config)}
+
+
+def text(model: FoundModel) -> str:
+    """All about one model."""
+    info = model.info
+    lines = [f"{info.id} {info.version} ({info.provider})", output.shown(info.summary)]
+    lines += listing.ports_lines(info.inputs, info.outputs)
+    if model.config is not None:
+        lines.append("\nsettings:")
+        for name, value in msgspec.to_builtins(model.config).items():
+            if value is not None:
+                lines.append(f"  {name} = {_setting(name, value, model.config)}")
+    return "\n".join(lines) + "\n"
+
+
+def _setting(name: str, value: object, config: "ModelConfig") -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {amount}" for key, amount in value.items() if amount is not None)
+    said = output.shown(str(value))
+    return said if name != "key" else f"{said} ({'set' if _key_set(config) else 'not set'})"
+
+
+def _key_set(config: "ModelConfig") -> bool:
+    return config.key is not None and bool(os.environ.get(config.key))
+
+
+def key_name(given: str | None, provider: str, url: str | None) -> str | None:
+    """The key's variable: as given, or the provider's usual one where its own address is meant."""
+    return given if given is not None or url is not None else _DEFAULT_KEYS.get(provider)
+
+
+def price(read: Decimal | None, written: Decimal | None, cached: Decimal | None) -> dict[str, str]:
+    """The price as it stands in the settings, exact. Raises BadUsage."""
+    if read is None and (written is not None or cached is not None):
+        raise BadUsage("--price-in is missing", hint="a price has at least that of tokens read")
+    amounts = {"input": read, "output": written, "cached": cached}
+    return {name: f"{amount:f}" for name, amount in amounts.items() if amount is not None}
+
+
+def tried(model: FoundModel) -> ModelTrial:
+    """Ask the model. Raises ModelUnavailable, ModelFailed."""
+    from symphony.cli.actions.opening import opened
+
+    async def ask() -> ModelTrial:
+        async with opened() as symphony:
+            watch = _Watch(time.monotonic())
+            chat = "prompt" in model.info.inputs
+            inputs: dict[str, Value] = (
+                {"prompt": _QUESTION, "max_tokens": _ANSWER_TOKENS} if chat else {"texts": [_QUESTION]}
+            )
+            answer = await symphony.models.invoke(model.info.id, inputs, {}, watch)
+            took = time.monotonic() - watch.began
+            first = None if watch.first is None else watch.first - watch.began
+            return ModelTrial(model.info.id, _said(answer), took, first, watch.usage)
+
+    return asyncio.run(ask())
+
+
+def _said(answer: "Mapping[str, Value]") -> str:
+    vectors = answer.get("vectors")
+    if isinstance(vectors, list) and vectors and isinstance(vectors[0], list):
+        return f"a vector of {len(vectors[0])} numbers"
+    return str(answer.get("text", ""))
+
+
+def tried_text(tried: ModelTrial) -> str:
+    """How it went, for people."""
+    first = "" if tried.first_s is None else f", first token after {output.duration(tried.first_s)}"
+    return (
+        f"{output.shown(tried.model)} answers: {output.brief(tried.answer, 200)}\n"
+        f"{output.duration(tried.took_s)}{first}; {ending.usage_text(tried.usage)}\n"
+    )
+
+
+def tried_document(tried: ModelTrial) -> dict[str, spelling.JSON]:
+    """How it went, as JSON."""
+    return {
+        "model": tried.model,
+        "answer": tried.answer,
+        "seconds": round(tried.took_s, 3),
+        "first_token_seconds": None if tried.first_s is None else round(tried.first_s, 3),
+        "usage": spelling.usage(tried.usage),
+    }

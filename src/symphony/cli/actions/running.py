@@ -1,0 +1,284 @@
+"""Driving one run to its end: the loop, the view, the signals. Shared by `run` and `runs resume`.
+
+Signals: the first Ctrl-C, SIGTERM or SIGHUP cancels the run, durably; the second, and any that comes
+before the run has begun or after it has ended, ends this process and its children at once (what was
+acknowledged is safe: that is what the journal is for). SIGQUIT always does. A signal that was ignored
+when we were started, as `nohup` and background jobs of scripts do, stays ignored.
+"""
+
+import asyncio
+import importlib
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final, Self, TypeVar
+
+from symphony.cli.console import exits, failures, output
+from symphony.cli.views.watching import Handle, LineView, Silence, View
+from symphony.commons.errors import SymphonyError
+from symphony.commons.processes import (
+    adopt_orphans,
+    children,
+    end_descendants,
+    has_children,
+    kill_descendants,
+)
+from symphony.commons.unicode import described
+from symphony.ports.insight import Overview
+from symphony.ports.runs import RunResult, RunStatus
+
+S = TypeVar("S")
+
+DRAW_EVERY_S: Final = 0.125
+CLOCK_EVERY_S: Final = 1.0
+"""How often the tree is drawn while nothing but time has changed."""
+FIRST_DRAW_S: Final = 0.25
+"""A run that is shorter than this never pays for the live view."""
+DRAIN_S: Final = 2.0
+
+_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")
+_KILLING: Final = ("SIGQUIT",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """How a run ended here. `stopped_by` is the signal that this process got, if any."""
+
+    result: RunResult = field(repr=False)  # asyncio spells what its main task gave, twice
+    elapsed_s: float
+    stopped_by: int | None
+    overview: Overview | None = field(default=None, repr=False)
+    """How the run went, where that was asked for."""
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        if self.stopped_by is not None and self.result.status in (RunStatus.CANCELLED, RunStatus.RUNNING):
+            return exits.SIGNALLED + self.stopped_by
+        return exits.of_status(self.result.status)
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, else asyncio's."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def drive(work: Callable[[], Awaitable[RunOutcome]]) -> RunOutcome:
+    """Run `work` on a loop of our own.
+
+    Raises SymphonyError `operator-failed` if code of others ended the loop under the run.
+    """
+    try:
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(_awaited(work))
+    except (SystemExit, asyncio.CancelledError) as error:  # by a callback; by cancelling all tasks
+        raise SymphonyError(
+            f"an operator stopped the event loop, and so the run: {described(error)}",
+            code="operator-failed",
+            hint="symphony runs resume goes on; an operator may only end itself",
+        ) from error
+
+
+async def _awaited(work: Callable[[], Awaitable[RunOutcome]]) -> RunOutcome:
+    return await work()
+
+
+async def conduct(
+    opening: AbstractAsyncContextManager[S],
+    begin: Callable[[S], Awaitable[Handle]],
+    view: View,
+    after: Callable[[S, RunOutcome], None],
+    *,
+    chart: bool = False,
+) -> RunOutcome:
+    """Open, begin, watch to the end; `after` prints while what was opened is still open.
+
+    `chart`: the outcome tells how the run went. No process that was begun meanwhile
+    is left when this returns or raises, wherever it went.
+    """
+    began_s = time.monotonic()
+    output.divert_descriptor()
+    with Signals(asyncio.get_running_loop(), view.note) as signals:
+        async with _nothing_left(), opening as opened:
+            handle = await begin(opened)
+            failures.warn_of_unhidden(handle.unhidden)
+            os.environ.update(handle.marks)  # for what operators start in this process
+            with signals.cancelling(handle.cancel):
+                result = await _watched(handle, view)
+            elapsed_s = time.monotonic() - began_s
+            seen = handle.overview() if chart else None
+            outcome = RunOutcome(
+                result=result, elapsed_s=elapsed_s, stopped_by=signals.received, overview=seen
+            )
+            after(opened, outcome)
+            output.flush()  # what comes now may be cut short by a signal
+    return outcome
+
+
+@asynccontextmanager
+async def _nothing_left() -> AsyncIterator[None]:
+    """Whatever began inside, and whatever that began, has ended outside."""
+    before = children()
+    adopt_orphans()
+    try:
+        yield
+    finally:
+        if has_children():
+            await asyncio.to_thread(end_descendants, before)
+
+
+async def _watched(handle: Handle, view: View) -> RunResult:
+    watching = asyncio.get_running_loop().create_task(_show(handle, view), name="view")
+    try:
+        result = await handle.result()
+        await asyncio.wait({watching}, timeout=DRAIN_S)
+        return result
+    finally:
+        watching.cancel()
+        await asyncio.wait({watching})
+
+
+async def _show(handle: Handle, view: View) -> None:
+    """A view that breaks, such as on a terminal that went away, must not break the run."""
+    try:
+        await view.watch(handle)
+    except Exception as error:  # noqa: BLE001  (whatever it is, the run goes on)
+        output.note(f"the progress view ended: {type(error).__name__}: {output.shown(str(error))}")
+
+
+def view_for(title: str, *, quiet: bool) -> View:
+    """The live tree for a terminal, lines for anything else."""
+    if quiet or sys.stderr is None:
+        return Silence()
+    if output.is_terminal(sys.stderr) and os.environ.get("TERM", "") not in ("", "dumb"):
+        return Tree(title)
+    return LineView()
+
+
+class Tree:
+    """The live tree; rich is imported only once the run turns out not to be short."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._note: Callable[[str], None] = output.note
+
+    def note(self, text: str) -> None:
+        """One line above the tree."""
+        self._note(text)
+
+    async def watch(self, handle: Handle) -> None:
+        """Draw until the run ends; the tree is then gone and the cursor back."""
+        ending = asyncio.get_running_loop().create_task(handle.ended(), name="view")
+        try:
+            await asyncio.wait({ending}, timeout=FIRST_DRAW_S)
+            if not ending.done():
+                await self._draw(handle, ending)
+        finally:
+            self._note = output.note
+            ending.cancel()
+
+    async def _draw(self, handle: Handle, ending: asyncio.Task[None]) -> None:
+        await asyncio.to_thread(importlib.import_module, "symphony.cli.views.live")
+        from symphony.cli.views import live
+
+        board = live.Board(self._title, handle.run_id)
+        with live.Screen(board) as screen:
+            self._note = screen.note
+            drawn_s = 0.0
+            while not ending.done():
+                now_s = time.monotonic()
+                if board.see(handle.progress()) or now_s - drawn_s >= CLOCK_EVERY_S:
+                    drawn_s = now_s
+                    # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
+                    await asyncio.to_thread(screen.draw)
+                await asyncio.wait({ending}, timeout=DRAW_EVERY_S)
+
+
+class Signals:
+    """What signals do while this is open; restores what was there before.
+
+    Each kills, unless it is the first one while `cancelling` is open: that asks for the run's end.
+    So there is no moment at which a signal ends this process and leaves its children.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, note: Callable[[str], None]) -> None:
+        self._loop, self._note = loop, note
+        self._before: dict[int, object] = {}
+        self._cancel: Callable[[], None] | None = None
+        self.received: int | None = None
+
+    def __enter__(self) -> Self:
+        for number in (*_heeded(_NAMES), *_heeded(_KILLING)):
+            self._before[number] = signal.getsignal(number)
+            signal.signal(number, kill_at_once)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._before.items():
+            try:
+                self._loop.remove_signal_handler(number)
+            except NotImplementedError:  # Windows
+                pass
+            signal.signal(number, before if callable(before) else signal.SIG_DFL)
+
+    @contextmanager
+    def cancelling(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """While this is open, the first signal calls `cancel`, on the loop."""
+        self._cancel, gentle = cancel, [number for number in _heeded(_NAMES) if number in self._before]
+        for number in gentle:
+            try:  # so that the loop wakes up, whichever thread the signal comes to
+                self._loop.add_signal_handler(number, self._first, number, None)
+            except NotImplementedError:
+                pass
+            # Not through the loop: the second one must work even if the loop is stuck.
+            signal.signal(number, self._first)
+        try:
+            yield
+        finally:
+            self._cancel = None
+            self._harden(gentle)
+
+    def _first(self, number: int, _: FrameType | None) -> None:
+        if self.received is None and self._cancel is not None:
+            self.received = number
+            self._harden(self._before)
+            self._loop.call_soon_threadsafe(self._ask, self._cancel)
+
+    def _ask(self, cancel: Callable[[], None]) -> None:
+        cancel()
+        again = "; press Ctrl-C again to kill it at once" if self.received == signal.SIGINT else ""
+        self._note(f"cancelling the run{again}")
+
+    def _harden(self, numbers: Iterable[int]) -> None:
+        """From now on they kill. The loop keeps its handlers: to remove one leaves none for a moment."""
+        for number in numbers:
+            signal.signal(number, kill_at_once)
+
+
+def _heeded(names: Sequence[str]) -> list[int]:
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def kill_at_once(number: int, _: FrameType | None) -> None:
+    """End this process and all below it now, leaving the terminal usable."""
+    try:
+        if output.is_terminal(sys.stderr):
+            os.write(2, b"\x1b[?25h\r\n")
+        os.write(2, b"killed\n")
+    except OSError:
+        pass
+    try:
+        kill_descendants()
+    except Exception:  # noqa: BLE001, S110  (we are about to die: nothing may stand in the way)
+        pass
+    os._exit(exits.SIGNALLED + number)

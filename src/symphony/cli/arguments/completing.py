@@ -1,0 +1,104 @@
+"""Completions of the words on a command line. Whatever goes wrong: no completion, no noise."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import click
+
+LIMIT: Final = 200
+
+
+def run_ids(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Ids of the newest runs."""
+    return _safely(_run_ids, incomplete)
+
+
+def artifacts(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the newest artifacts, and digests once something is typed."""
+    return _safely(lambda: _artifacts(incomplete), incomplete)
+
+
+def operators(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the built-in operators."""
+    return _safely(_operators, incomplete)
+
+
+def inputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """`KEY=` for the inputs of the workflow that stands on the command line already."""
+    return _safely(lambda: _inputs(_argument(ctx, "file")), incomplete)
+
+
+def templates(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of templates."""
+    return _safely(_templates, incomplete)
+
+
+def parameters(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """`KEY=` for the parameters of the template that stands on the command line already."""
+    return _safely(lambda: _parameters(_argument(ctx, "name")), incomplete)
+
+
+def nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the nodes of the run that stands on the command line already."""
+    return _safely(lambda: _nodes(_argument(ctx, "run")), incomplete)
+
+
+def _argument(ctx: click.Context, name: str) -> object:
+    """The value of the first argument. click leaves it unnamed where an option lacks its value still."""
+    return ctx.params.get(name) or next(iter(ctx.args), None)
+
+
+def _safely(candidates: Callable[[], Iterable[str]], incomplete: str) -> list[str]:
+    try:
+        return [word for word in candidates() if word.startswith(incomplete)][:LIMIT]
+    except Exception:  # noqa: BLE001  (a completion that fails must not print into somebody's prompt)
+        return []
+
+
+def _run_ids() -> Iterable[str]:
+    from symphony.app import Symphony
+
+    return [run.run_id for run in Symphony.open().runs.list(limit=LIMIT)]
+
+
+def _artifacts(incomplete: str) -> Iterable[str]:
+    from symphony.app import Symphony
+
+    for record in Symphony.open().artifacts.records(limit=LIMIT):
+        yield from record.names
+        if incomplete:
+            yield record.digest
+
+
+def _operators() -> Iterable[str]:
+    from symphony.workflow import builtin_catalog
+
+    return sorted(builtin_catalog().operators)
+
+
+def _inputs(file: object) -> Iterable[str]:
+    from symphony.workflow import read
+
+    reading = read(Path(str(file)))
+    return [] if reading.workflow is None else [f"{name}=" for name in reading.workflow.inputs]
+
+
+def _templates() -> Iterable[str]:
+    from symphony.cli.arguments.templates import known
+
+    return [entry.name for entry in known()]
+
+
+def _parameters(name: object) -> Iterable[str]:
+    from symphony.cli.arguments.templates import find
+
+    template = find(str(name)).template
+    return [] if template is None else [f"{parameter}=" for parameter in template.parameters]
+
+
+def _nodes(run: object) -> Iterable[str]:
+    from symphony.app import Symphony
+
+    runs = Symphony.open().runs
+    return list(runs.result(runs.find(str(run))).nodes)

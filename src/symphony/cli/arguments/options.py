@@ -1,0 +1,56 @@
+"""Options and arguments that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import click
+
+from symphony.cli.arguments import completing
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Decorator(Protocol):
+    """Adds an option to a function and gives it back."""
+
+    def __call__(self, function: F, /) -> F: ...
+
+
+PATH: Final = click.Path(path_type=Path)
+
+workflow_file: Final = click.argument("file", type=PATH)
+run_argument: Final = click.argument("run", shell_complete=completing.run_ids)
+artifact_argument: Final = click.argument("artifact", shell_complete=completing.artifacts)
+operators: Final = click.option(
+    "--operators", type=PATH, multiple=True, help="A Python file of operators, trusted; may be repeated."
+)
+allow_hosts: Final = click.option(
+    "--allow-host",
+    "allow_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A host that http.* may ask, such as api.example.org or *.example.com:8443; may be repeated.",
+)
+env_file: Final = click.option(
+    "--env-file",
+    type=PATH,
+    help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
+)
+quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
+output: Final = click.option(
+    "--output", "-o", "target", type=PATH, help="Write to this file instead of stdout."
+)
+
+
+def as_json(what: str = "Print one JSON object, and nothing else.") -> Decorator:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help=what)
+
+
+def limit(default: int) -> Decorator:
+    """`--limit N`."""
+    return click.option(
+        "--limit", "-n", type=click.IntRange(1, 100_000), default=default, show_default=True,
+        help="At most so many, the newest first.",
+    )  # fmt: skip

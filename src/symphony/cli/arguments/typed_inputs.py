@@ -1,0 +1,85 @@
+"""Inputs as they are typed: `KEY=VALUE`, and `KEY=FILE` for what does not fit on a command line."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from symphony.cli.console.failures import BadUsage, CommandRefused
+from symphony.workflow.inputs import bind_inputs, parse_inputs, parse_value
+from symphony.workflow.problems import Code, Problem, ValidationReport
+
+if TYPE_CHECKING:
+    from symphony.ports.values import Value
+    from symphony.workflow.model import Workflow
+    from symphony.workflow.types import PortType
+
+BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+def given_inputs(
+    workflow: "Workflow", typed: Sequence[str], from_files: Sequence[str], *, cwd: Path
+) -> "dict[str, Value]":
+    """The inputs of a run, bound and checked. Raises CommandRefused with everything that is wrong."""
+    values, unread = parse_inputs(workflow, [pair(text, "--input") for text in typed])
+    problems = list(unread)
+    for name, file in [pair(text, "--input-file") for text in from_files]:
+        if name in values:
+            problems.append(
+                _problem("duplicate-name", name, f"input {name!r} is given twice", "give it once")
+            )
+            continue
+        spec = workflow.inputs.get(name)
+        values[name] = ""
+        if spec is not None:
+            try:
+                values[name] = _from_file(file, spec.type)
+            except (OSError, ValueError) as error:
+                why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                problems.append(_problem("type-mismatch", name, f"input {name!r} from {file}: {why}",
+                                         f"expected {spec.type}"))  # fmt: skip
+    named = {problem.place for problem in problems}
+    bound, wrong = bind_inputs(workflow, values, cwd=cwd)
+    # A value that could not be read has been reported already.
+    problems += [problem for problem in wrong if problem.place not in named]
+    if problems:
+        raise CommandRefused(ValidationReport(errors=tuple(problems)))
+    return bound
+
+
+def changed_inputs(workflow: "Workflow", typed: Sequence[str]) -> "dict[str, Value]":
+    """The values that were typed, each for itself; others stay as they were. Raises CommandRefused."""
+    values, problems = parse_inputs(workflow, [pair(text, "--input") for text in typed])
+    if problems:
+        raise CommandRefused(ValidationReport(errors=problems))
+    return values
+
+
+def pair(text: str, option: str) -> tuple[str, str]:
+    """The two sides of `KEY=VALUE`. Raises BadUsage."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BadUsage(f"{option} {text!r} is not KEY={'FILE' if option == '--input-file' else 'VALUE'}",
+                       hint=f"such as {option} limit=20")  # fmt: skip
+    return name, value
+
+
+def _from_file(name: str, target: "PortType") -> "Value":
+    if name == "-":
+        body = sys.stdin.buffer.read(BYTES_MAX + 1)
+    else:
+        with Path(name).open("rb") as file:
+            body = file.read(BYTES_MAX + 1)
+    if len(body) > BYTES_MAX:
+        raise ValueError(f"it is larger than {BYTES_MAX // 1024 // 1024} MiB; give its path instead")
+    if target.kind in ("bytes", "artifact"):
+        return body
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    return text if target.kind == "any" else parse_value(text, target)
+
+
+def _problem(code: Code, name: str, message: str, hint: str) -> Problem:
+    return Problem(code=code, place=f"inputs.{name}", message=message, hint=hint)

@@ -1,0 +1,212 @@
+"""The commands of `symphony runs` that steer a run: resume, rerun, approve, reject, pause, cancel."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import click
+
+from symphony.cli.arguments import completing, options
+from symphony.cli.console import output
+
+if TYPE_CHECKING:
+    from symphony.app import RunHandle, Symphony
+    from symphony.ports.steering import Reached
+
+Begin: TypeAlias = "Callable[[Symphony], Awaitable[RunHandle]]"
+
+node_argument: Final = click.argument("node", shell_complete=completing.nodes)
+by_option: Final = click.option("--by", metavar="NAME", help="Who decides; your user name if absent.")
+comment_option: Final = click.option("--comment", metavar="TEXT", help="What the workflow gets to read.")
+
+
+@click.command()
+@options.run_argument
+@click.option(
+    "--retry",
+    multiple=True,
+    metavar="NODE",
+    shell_complete=completing.nodes,
+    help="Run this node again, though it may have had an effect; may be repeated.",
+)
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="NODE",
+    shell_complete=completing.nodes,
+    help="Take this node as skipped; may be repeated.",
+)
+@options.env_file
+@options.as_json("Print the result as one JSON object, and nothing else.")
+@options.quiet
+def resume(
+    run: str, retry: tuple[str, ...], skip: tuple[str, ...], env_file: Path | None, as_json: bool, quiet: bool
+) -> int:
+    """Go on with a run that was interrupted, paused or waits; what had finished is not run again.
+
+    Ends as `symphony run` does. Of a run that has ended it gives the result again.
+    """
+    from symphony.cli.actions import opening
+    from symphony.cli.arguments import envfile
+
+    opened, environment = opening.opened(), envfile.environment(env_file)
+    run_id = opened.runs.find(run)
+
+    async def begin(symphony: "Symphony") -> "RunHandle":
+        return await symphony.resume(run_id, retry=retry, skip=skip, environment=environment)
+
+    return _conduct(opened, begin, f"run {run_id}", as_json=as_json, quiet=quiet)
+
+
+@click.command()
+@options.run_argument
+@click.option(
+    "--from",
+    "first",
+    metavar="NODE",
+    shell_complete=completing.nodes,
+    help="Run this node and all that depends on it anew, though they succeeded.",
+)
+@click.option(
+    "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE",
+    help="Another value for an input: what depends on it runs anew; may be repeated.",
+)  # fmt: skip
+@options.env_file
+@options.as_json("Print the result as one JSON object, and nothing else.")
+@options.quiet
+def rerun(
+    run: str, first: str | None, inputs: tuple[str, ...], env_file: Path | None, as_json: bool, quiet: bool
+) -> int:
+    """Begin a new run that takes over what succeeded in another and runs the rest.
+
+    Nothing whose result is taken over runs again, commands neither. The workflow is the one that the
+    old run recorded, and so are the inputs that you do not give. Ends as `symphony run` does.
+    """
+    from symphony.cli.actions import opening
+    from symphony.cli.arguments import envfile, typed_inputs
+    from symphony.workflow import loads
+
+    opened, environment = opening.opened(), envfile.environment(env_file)
+    run_id = opened.runs.find(run)
+    workflow = loads(opened.runs.meta(run_id).workflow, "json")
+    values = typed_inputs.changed_inputs(workflow, inputs)
+
+    async def begin(symphony: "Symphony") -> "RunHandle":
+        return await symphony.rerun(run_id, first=first, inputs=values, environment=environment)
+
+    return _conduct(opened, begin, workflow.name, as_json=as_json, quiet=quiet)
+
+
+@click.command()
+@options.run_argument
+@node_argument
+@comment_option
+@by_option
+@options.as_json("Print the run's id, the node and the decision as one JSON object.")
+def approve(run: str, node: str, comment: str | None, by: str | None, as_json: bool) -> int:
+    """Answer yes to what an approval node asks.
+
+    A run that is alive goes on by itself; for any other, `symphony runs resume` does.
+    """
+    return _answer(run, node, approved=True, comment=comment, by=by, as_json=as_json)
+
+
+@click.command()
+@options.run_argument
+@node_argument
+@comment_option
+@by_option
+@options.as_json("Print the run's id, the node and the decision as one JSON object.")
+def reject(run: str, node: str, comment: str | None, by: str | None, as_json: bool) -> int:
+    """Answer no to what an approval node asks: what only waits for it is skipped.
+
+    A run that is alive goes on by itself; for any other, `symphony runs resume` does.
+    """
+    return _answer(run, node, approved=False, comment=comment, by=by, as_json=as_json)
+
+
+@click.command()
+@options.run_argument
+@options.as_json("Print the run's id and status as one JSON object.")
+def pause(run: str, as_json: bool) -> int:
+    """Let nothing more of a run begin; what runs ends, then its process ends with 4.
+
+    `symphony runs resume` goes on. Delays and answers do not hold a pause up.
+    """
+    from symphony.cli.actions import opening
+    from symphony.ports.steering import Reached
+
+    runs = opening.opened().runs
+    run_id = runs.find(run)
+    reached = runs.pause(run_id)
+    if as_json:
+        output.say_json({"run_id": run_id, "status": "paused" if reached is Reached.HERE else "pausing"})
+    else:
+        output.say(f"{run_id} {'paused' if reached is Reached.HERE else 'is pausing'}\n")
+        output.note(f"to go on: symphony runs resume {run_id}")
+    return 0
+
+
+@click.command()
+@options.run_argument
+@options.as_json("Print the run's id and status as one JSON object.")
+def cancel(run: str, as_json: bool) -> int:
+    """Cancel a run, wherever it runs; its own process ends with 3."""
+    from symphony.cli.actions import opening
+
+    runs = opening.opened().runs
+    run_id = runs.find(run)
+    status = runs.cancel(run_id)
+    if as_json:
+        output.say_json({"run_id": run_id, "status": str(status)})
+    else:
+        output.say(f"{run_id} {status}\n")
+    return 0
+
+
+COMMANDS: Final = (resume, rerun, approve, reject, pause, cancel)
+
+
+def _conduct(opened: "Symphony", begin: Begin, title: str, *, as_json: bool, quiet: bool) -> int:
+    from symphony.cli.actions import reporting, running
+
+    view = running.view_for(title, quiet=quiet)
+    chart = not quiet and not as_json
+    report_on = reporting.Report(as_json=as_json, chart=chart)
+    return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart)).status
+
+
+def _answer(
+    run: str, node: str, *, approved: bool, comment: str | None, by: str | None, as_json: bool
+) -> int:
+    from symphony.cli.actions import opening
+
+    runs = opening.opened().runs
+    run_id = runs.find(run)
+    reached = runs.answer(run_id, node, approved=approved, by=by or _user(), comment=comment)
+    word = "approved" if approved else "rejected"
+    if as_json:
+        output.say_json({"run_id": run_id, "node": node, "decision": word, "reached": reached.value})
+    else:
+        output.say(f"{output.shown(node)} {word}\n")
+        output.note(_next(reached, run_id))
+    return 0
+
+
+def _next(reached: "Reached", run_id: str) -> str:
+    from symphony.ports.steering import Reached
+
+    if reached is Reached.HERE:
+        return f"no process owns the run; to go on: symphony runs resume {run_id}"
+    if reached is Reached.OWNER:
+        return "the run goes on by itself"
+    return "it is recorded; the run takes it up as soon as its process looks"
+
+
+def _user() -> str | None:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None

@@ -1,0 +1,158 @@
+"""One readable block for every error: what, where, the source line with a caret, and what to do."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from symphony.cli.console.output import columns, paint, shown
+from symphony.commons.lines import lines_of
+
+if TYPE_CHECKING:
+    from symphony.workflow.problems import Problem, ValidationReport
+
+_SOURCE_BYTES_MAX: Final = 16 * 1024 * 1024
+_PROBLEMS_MAX: Final = 50
+_WARNINGS_MAX: Final = 5
+_BEFORE_CARET: Final = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockPage:
+    """What a block is made for: its width in columns, with colours or not."""
+
+    width: int = 80
+    colours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """The text that problems point into. `lines` is empty where there is none to show."""
+
+    name: str
+    lines: Sequence[str] = field(default_factory=list)
+
+    @classmethod
+    def named(cls, path: Path) -> "SourceText":
+        """A source without its text, named relative to here if it lies below."""
+        try:
+            name = os.path.relpath(path)
+        except (OSError, ValueError):  # no current folder; another drive
+            return cls(str(path))
+        return cls(str(path) if name.startswith("..") else name)
+
+    @classmethod
+    def of(cls, path: Path) -> "SourceText":
+        """The source in `path`; never raises."""
+        from symphony.workflow.documents.compression import unpacked
+        from symphony.workflow.documents.tree import SyntaxProblem
+
+        name = cls.named(path).name
+        try:
+            with path.open("rb") as file:
+                body = file.read(_SOURCE_BYTES_MAX)
+                body = unpacked(body)
+        except (OSError, SyntaxProblem):  # a packed text that is cut off or damaged has no lines to show
+            return cls(name)
+        return cls(name, lines_of(body.decode("utf-8", "replace")))
+
+
+def problem_block(
+    problem: "Problem", page: BlockPage, *, source: SourceText | None = None, warning: bool = False
+) -> str:
+    """One problem of a workflow file."""
+    where = ""
+    if source is not None:
+        position = "" if problem.line is None else f":{problem.line}"
+        position += "" if problem.line is None or problem.column is None else f":{problem.column}"
+        where = source.name + position
+    if problem.place:
+        where = f"{where} ({problem.place})" if where else problem.place
+    lines = [_headline("warning" if warning else "error", problem.code, problem.message, page)]
+    if where:
+        lines.append(f"  {paint('-->', 'blue', on=page.colours)} {shown(where)}")
+    if source is not None and problem.line is not None and 0 < problem.line <= len(source.lines):
+        lines += _excerpt(source.lines[problem.line - 1], problem.line, problem.column, page)
+    if problem.hint:
+        lines.append(_advice(problem.hint, page))
+    return "\n".join(lines) + "\n"
+
+
+def report_blocks(report: "ValidationReport", page: BlockPage, *, source: SourceText | None = None) -> str:
+    """Every error and warning, in order; after the first 50 only how many more there are."""
+    found = [(problem, False) for problem in report.errors] + [(problem, True) for problem in report.warnings]
+    blocks = [problem_block(p, page, source=source, warning=warning) for p, warning in found[:_PROBLEMS_MAX]]
+    if len(found) > _PROBLEMS_MAX:
+        blocks.append(
+            f"… and {len(found) - _PROBLEMS_MAX:,} more: `symphony validate FILE --json` lists them all\n"
+        )
+    return "\n".join(blocks)
+
+
+def warning_lines(report: "ValidationReport", *, source: SourceText) -> str:
+    """Warnings on a workflow that is going to run anyway: a line each, and only a few."""
+    lines = []
+    for problem in report.warnings[:_WARNINGS_MAX]:
+        where = source.name + (f":{problem.line}" if problem.line is not None else "")
+        lines.append(f"warning[{shown(problem.code)}]: {shown(where)}: {shown(problem.message)}\n")
+    more = len(report.warnings) - _WARNINGS_MAX
+    if more > 0:
+        lines.append(f"… and {more:,} more warnings: `symphony validate FILE` shows them\n")
+    return "".join(lines)
+
+
+def error_block(
+    code: str, message: str, page: BlockPage, *, hint: str | None = None, where: str | None = None
+) -> str:
+    """One error that is no problem of a file."""
+    lines = [_headline("error", code, message, page)]
+    if where:
+        lines.append(f"  {paint('-->', 'blue', on=page.colours)} {shown(where)}")
+    if hint:
+        lines.append(_advice(hint, page))
+    return "\n".join(lines) + "\n"
+
+
+def _headline(kind: str, code: str, message: str, page: BlockPage) -> str:
+    label = f"{kind}[{shown(code)}]" if code else kind
+    text = shown(message.strip(), lines=True).replace("\n", "\n    ")
+    return f"{paint(label, 'bold', 'yellow' if kind == 'warning' else 'red', on=page.colours)}: {text}"
+
+
+def _advice(hint: str, page: BlockPage) -> str:
+    text = shown(hint.strip(), lines=True).replace("\n", "\n        ")
+    return f"  {paint('hint:', 'cyan', on=page.colours)} {text}"
+
+
+def _excerpt(line: str, number: int, column: int | None, page: BlockPage) -> list[str]:
+    """The line under a gutter, cut around the caret where it is longer than the page."""
+    gutter = f"{number:>5}"
+    room = max(10, page.width - len(gutter) - 4)
+    at = min(max((column or 1) - 1, 0), len(line))
+    start = max(0, at - _BEFORE_CARET) if columns(line[: room + 1]) > room else 0
+    before = ("…" if start else "") + shown(line[start:at])
+    # A whole document may be one line of megabytes: no more of it is looked at than can be shown.
+    text = _shortened(before + shown(line[at : at + room + 1]), room)
+    bar = paint("|", "blue", on=page.colours)
+    rows = [f"{gutter} {bar} {text}"]
+    if column is not None:
+        rows.append(
+            f"{' ' * len(gutter)} {bar} {' ' * columns(before)}{paint('^', 'bold', 'red', on=page.colours)}"
+        )
+    return rows
+
+
+def _shortened(text: str, room: int) -> str:
+    """`text` without its last columns where it is wider than `room`; blanks are kept."""
+    return text.rstrip() if columns(text) <= room else _cut(text, room - 1) + "…"
+
+
+def _cut(text: str, room: int) -> str:
+    kept: list[str] = []
+    for character in text:
+        room -= columns(character)
+        if room < 0:
+            break
+        kept.append(character)
+    return "".join(kept)

@@ -1,0 +1,124 @@
+"""How a command that could not do its work says so: one block, or JSON, and an exit status."""
+
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from symphony.app import spelling
+from symphony.cli.console import blocks, exits, output
+from symphony.commons.errors import IoFailed, SymphonyError
+from symphony.workflow.problems import Problem, ValidationReport
+
+
+class CommandRefused(SymphonyError):
+    """The workflow or what was typed is not acceptable; `report` says all that is wrong."""
+
+    code = "workflow-invalid"
+
+    def __init__(self, report: ValidationReport, path: Path | None = None) -> None:
+        super().__init__("the workflow is not valid")
+        self.report, self.path = report, path
+
+
+class BadUsage(SymphonyError):
+    """What was typed makes no sense to this command."""
+
+    code = "bad-usage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to speak: JSON on stdout too, tracebacks too."""
+
+    json: bool = False
+    debug: bool = False
+
+
+def page() -> blocks.BlockPage:
+    """The page that stderr is."""
+    return blocks.BlockPage(width=output.width(sys.stderr), colours=output.colourful(sys.stderr))
+
+
+def explain(error: Exception, manner: Manner) -> int:
+    """Print `error` as people (stderr) and programs (stdout) need it; return the exit status."""
+    if manner.debug:
+        output.note(output.shown("".join(traceback.format_exception(error)), lines=True).rstrip())
+    if isinstance(error, OSError):
+        error = _of_system(error)
+    if not isinstance(error, SymphonyError):
+        return _bug(error, manner)
+    report = problems_of(error)
+    if report is not None:
+        return refuse(report, manner, path=_file_of(error))
+    output.note(blocks.error_block(error.code, error.message, page(), hint=error.hint).rstrip())
+    if manner.json:
+        output.say_json(spelling.refusal(error.code, error.message, error.hint or ""))
+    return exits.of_code(error.code)
+
+
+def refuse(report: ValidationReport, manner: Manner, *, path: Path | None = None) -> int:
+    """Print what is wrong with a workflow or with what was typed; return the exit status."""
+    source = None if path is None else blocks.SourceText.of(path)
+    output.note(blocks.report_blocks(report, page(), source=source).rstrip())
+    if manner.json:
+        output.say_json(spelling.report(report))
+    return exits.USAGE
+
+
+def warn(report: ValidationReport, path: Path) -> None:
+    """Print the warnings on a workflow that is going to run."""
+    if report.warnings:
+        output.note(blocks.warning_lines(report, source=blocks.SourceText.named(path)).rstrip())
+
+
+def warn_of_unhidden(names: Sequence[str]) -> None:
+    """Say which secrets of a run that has begun are not hidden."""
+    if names:
+        why = "fewer than 6 characters, or part of a variable's name"
+        output.note(
+            f"warning: too short to be hidden ({why}): {', '.join(names)}. "
+            "Logs, the journal and artifacts show what holds it"
+        )
+
+
+def problems_of(error: SymphonyError) -> ValidationReport | None:
+    """The problems that `error` carries, if it is of a kind that does."""
+    report = getattr(error, "report", None)
+    if isinstance(report, ValidationReport):
+        return report
+    problems = getattr(error, "problems", None)
+    if isinstance(problems, tuple | list) and problems and all(isinstance(p, Problem) for p in problems):
+        return ValidationReport(errors=tuple(problems))
+    return None
+
+
+def _file_of(error: SymphonyError) -> Path | None:
+    """The file that an error with a report is about. Inputs come from the command line: no file."""
+    if error.code == "input-invalid":
+        return None
+    named = getattr(error, "path", None) or getattr(error, "source", None)
+    return Path(named) if isinstance(named, str | Path) else None
+
+
+def _of_system(error: OSError) -> SymphonyError:
+    """The operating system's refusals that people can do something about, in our words."""
+    about = f" {error.filename}" if error.filename is not None else ""
+    if isinstance(error, FileNotFoundError):
+        return SymphonyError(f"there is no file{about}", code="file-not-found", hint="check the path")
+    if isinstance(error, PermissionError):
+        return SymphonyError(f"may not touch{about or ' a file'}: {error.strerror}", code="file-unreadable",
+                             hint="check its owner and mode, and those of the folders above")  # fmt: skip
+    return IoFailed.of(
+        error, f"use{about}" if about else "go on", hint="`symphony doctor` looks for the usual causes"
+    )
+
+
+def _bug(error: Exception, manner: Manner) -> int:
+    message = f"{type(error).__name__}: {error}"
+    hint = "this is a bug in Symphony; the same command with --debug shows where"
+    output.note(blocks.error_block("internal", message, page(), hint=hint).rstrip())
+    if manner.json:
+        output.say_json(spelling.refusal("internal", message, hint))
+    return exits.BUG

@@ -1,0 +1,148 @@
+"""What is said when a run has ended: outputs, counts, what went wrong, how to go on."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from symphony.app import spelling
+from symphony.cli.console import blocks, output
+from symphony.ports.models import Usage
+from symphony.ports.runs import NodeStatus, RunResult, RunStatus
+from symphony.ports.values import ArtifactRef, Digest, StoredValue
+
+VALUE_COLUMNS_MAX: Final = 500
+_NAMED_MAX: Final = 5
+
+PathOf = Callable[[Digest], Path | None]
+"""Where the body of an artifact lies on disk, if it does."""
+
+
+def outputs_text(run: RunResult, path_of: PathOf) -> str:
+    """The outputs for people: short values in full, artifacts with their path."""
+    return "".join(
+        f"{output.shown(name)} = {value_text(value, path_of)}\n" for name, value in run.outputs.items()
+    )
+
+
+def value_text(value: StoredValue, path_of: PathOf) -> str:
+    """One value on one line."""
+    if isinstance(value, ArtifactRef):
+        try:
+            path = path_of(value.digest)
+        except OSError:
+            path = None
+        hidden = "secrets as ***" if value.sealed is not None else ""
+        parts = (output.shown(value.name or ""), value.content_type, output.size(value.size), hidden)
+        about = ", ".join(part for part in parts if part)
+        return f"{output.shown(str(path)) if path is not None else 'artifact ' + value.digest}  ({about})"
+    if isinstance(value, str):
+        return output.brief(value, VALUE_COLUMNS_MAX)
+    import json
+
+    return output.brief(json.dumps(spelling.spelled(value), ensure_ascii=False), VALUE_COLUMNS_MAX)
+
+
+def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.BlockPage) -> str:
+    """Status, time and counts of a run, in one line."""
+    colour = {RunStatus.SUCCEEDED: "green", RunStatus.FAILED: "red"}.get(run.status, "yellow")
+    word = output.paint(str(run.status), "bold", colour, on=page.colours)
+    took = "" if elapsed_s is None else f" in {output.duration(elapsed_s)}"
+    used = "" if run.usage is None else f"; {usage_text(run.usage)}"
+    return f"{word}{took}: {counts_text(run.counts)}{used}; run {run.run_id}"
+
+
+def usage_text(usage: Usage) -> str:
+    """`3 calls, 1,200 + 80 tokens, 0.0021 USD`: tokens read and written, and what they cost."""
+    parts = [output.count(usage.calls, "call")]
+    if usage.tokens:
+        parts.append(f"{usage.tokens_in:,} + {usage.tokens_out:,} tokens")
+    if usage.cost is not None:
+        parts.append(f"{usage.cost.normalize():f} {usage.currency}")
+    return ", ".join(parts) + (" (estimated)" if usage.estimated else "")
+
+
+def counts_text(counts: Mapping[NodeStatus, int]) -> str:
+    """`12 nodes (4 cached, 1 skipped)`."""
+    parts = [
+        f"{number:,} {status}"
+        for status, number in sorted(counts.items())
+        if status is not NodeStatus.SUCCEEDED
+    ]
+    return output.count(sum(counts.values()), "node") + (f" ({', '.join(parts)})" if parts else "")
+
+
+def error_text(run: RunResult, page: blocks.BlockPage) -> str:
+    """The block of what failed the run; empty where nothing did."""
+    if run.error is None:
+        return ""
+    where = None if run.error.node is None else f"node {run.error.node}"
+    return blocks.error_block(run.error.code, run.error.message, page, hint=run.error.hint, where=where)
+
+
+def advice(run: RunResult, answered: Sequence[str] = ()) -> str:
+    """How to go on, where there is something to go on with; else empty.
+
+    `answered` are the approvals whose answers nobody has acted on yet.
+    """
+    match run.status:
+        case RunStatus.FAILED:
+            return f"what it printed: symphony runs logs {run.run_id}\n{_again(run)}"
+        case RunStatus.CANCELLED:
+            return _again(run)
+        case RunStatus.WAITING | RunStatus.PAUSED:
+            return _waiting_advice(run, f"symphony runs resume {run.run_id}")
+        case RunStatus.INTERRUPTED if answered:
+            return (
+                f"answered, and recorded: {_names(answered)}\n"
+                f"no process owns the run; to go on: symphony runs resume {run.run_id}"
+            )
+        case RunStatus.INTERRUPTED:
+            return f"to go on: symphony runs resume {run.run_id}"
+    return ""
+
+
+def _again(run: RunResult) -> str:
+    return f"to run what did not succeed, and take over the rest: symphony runs rerun {run.run_id}"
+
+
+def _waiting_advice(run: RunResult, resume: str) -> str:
+    waiting = {name: node for name, node in run.nodes.items() if node.status is NodeStatus.WAITING}
+    asked = {name: node.asks for name, node in waiting.items() if node.asks is not None}
+    parts = [_asking(run.run_id, asked)] if asked else []
+    doubtful = [name for name in waiting if name not in asked]
+    if doubtful:
+        node = _quoted(doubtful[0])
+        parts.append(
+            f"waiting for you to decide about {_names(doubtful)}:"
+            f"\n  {resume} --retry {node}\n  {resume} --skip {node}"
+        )
+    if not doubtful:
+        parts.append(f"to go on{' after that' if asked else ''}: {resume}")
+    return "\n".join(parts)
+
+
+def _asking(run_id: str, asked: Mapping[str, str]) -> str:
+    first = next(iter(asked))
+    questions = "\n".join(
+        f"{output.shown(name)} asks: {output.brief(question, 300)}"
+        for name, question in list(asked.items())[:_NAMED_MAX]
+    )
+    more = len(asked) - _NAMED_MAX
+    return (
+        questions
+        + (f"\nand {more:,} more ask" if more > 0 else "")
+        + f"\n  symphony runs approve {run_id} {_quoted(first)}"
+        + f"\n  symphony runs reject {run_id} {_quoted(first)}"
+    )
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED_MAX:,} more" if len(names) > _NAMED_MAX else ""
+    return ", ".join(output.shown(name) for name in names[:_NAMED_MAX]) + more
+
+
+def _quoted(name: str) -> str:
+    """A node's name as a shell takes it: brackets are patterns there."""
+    from shlex import quote
+
+    return quote(output.shown(name))

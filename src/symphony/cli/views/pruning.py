@@ -1,0 +1,25 @@
+"""What `runs prune` says."""
+
+from symphony.cli.console import output
+from symphony.cli.console.failures import BadUsage
+from symphony.cli.views import listing
+from symphony.ports.steering import Pruned
+from symphony.workflow.model import duration_s
+
+
+def age_s(text: str) -> float:
+    """Seconds of `--older`. Raises BadUsage."""
+    try:
+        return duration_s(text)
+    except ValueError:
+        raise BadUsage(f"--older {text!r} is no duration", hint="such as 12h or 30d") from None
+
+
+def text(found: Pruned) -> str:
+    """For people."""
+    count = output.count(len(found.runs), "run")
+    if found.dry_run:
+        return (listing.runs_text(found.runs) if found.runs else "") + f"would delete {count}\n"
+    bodies = f"{output.count(found.collected.objects, 'artifact')} of {output.size(found.collected.bytes)}"
+    stayed = f"{output.count(found.busy, 'run')}, taken up again meanwhile, stayed\n" if found.busy else ""
+    return f"deleted {count}, and {bodies} that no run needs\n{stayed}"

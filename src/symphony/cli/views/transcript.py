@@ -1,0 +1,59 @@
+"""What nodes print and models say, as `runs logs` shows it."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from symphony.cli.console import output
+
+if TYPE_CHECKING:
+    from symphony.ports.logs import LogLine, Stream
+
+
+def stream_named(name: str | None) -> "Stream | None":
+    """The stream of that name; None of none."""
+    match name:
+        case "stdout" | "stderr" | "tokens":
+            return name
+    return None
+
+
+@dataclass(slots=True)
+class TranscriptWriter:
+    """Makes text of log lines. `named`: each after its node's name; `safe`: escaped for a terminal.
+
+    Pieces of what a model says follow each other on one line until somebody else has the word.
+    """
+
+    as_json: bool
+    named: bool
+    safe: bool
+    _speaker: str | None = field(default=None, init=False)
+
+    def text(self, line: "LogLine") -> str:
+        """What to print for the next line."""
+        if self.as_json:
+            return _json(line)
+        if line.stream == "tokens":
+            head = "" if self._speaker == line.node else self.end() + self._prefix(line.node)
+            self._speaker = line.node
+            return head + self._shown(line.text)
+        return self.end() + self._prefix(line.node) + self._shown(line.text).rstrip("\n") + "\n"
+
+    def end(self) -> str:
+        """The end of the line that a model has begun, if it has."""
+        if self._speaker is None:
+            return ""
+        self._speaker = None
+        return "\n"
+
+    def _prefix(self, node: str) -> str:
+        return f"{output.shown(node)} | " if self.named else ""
+
+    def _shown(self, text: str) -> str:
+        return output.shown(text, lines=True) if self.safe else text
+
+
+def _json(line: "LogLine") -> str:
+    import msgspec
+
+    return output.quiet_json(msgspec.json.encode(line).decode()) + "\n"

@@ -1,0 +1,228 @@
+"""Watching a run: what a view needs of it, and the plain lines that a pipe gets."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Final, Protocol, TypeGuard
+
+from symphony.cli.console import output
+from symphony.ports.insight import Overview
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.values import Value
+
+LINES_MAX: Final = 200
+FAILURES_MAX: Final = 100
+SUMMARY_EVERY_S: Final = 5.0
+
+COUNTED: Final = (
+    NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.RUNNING, NodeStatus.WAITING, NodeStatus.PENDING,
+    NodeStatus.FAILED, NodeStatus.SKIPPED, NodeStatus.CANCELLED,
+)  # fmt: skip
+"""The order in which counts are shown."""
+
+
+class ProgressView(Protocol):
+    """How far a run is."""
+
+    @property
+    def counts(self) -> Mapping[NodeStatus, int]: ...
+    @property
+    def slowest(self) -> Sequence[tuple[str, float]]:
+        """Names of running nodes and the seconds they have been running, the longest first."""
+        ...
+
+    @property
+    def saying(self) -> Mapping[str, str]:
+        """Of those, the last that their models said."""
+        ...
+
+    @property
+    def failed(self) -> int:
+        """Attempts that failed."""
+        ...
+
+    @property
+    def failures(self) -> Sequence[RunEvent]:
+        """The first few of these."""
+        ...
+
+    @property
+    def latest(self) -> Sequence[RunEvent]:
+        """The last few results, the newest last."""
+        ...
+
+
+class Handle(Protocol):
+    """A run in this process, as `symphony.app` gives it."""
+
+    @property
+    def run_id(self) -> str: ...
+    @property
+    def marks(self) -> Mapping[str, str]: ...
+    @property
+    def unhidden(self) -> Sequence[str]: ...
+    def events(self) -> AsyncGenerator[RunEvent, None]: ...
+    def notable(self, after: int = 0) -> AsyncIterator[RunEvent]: ...
+    async def ended(self) -> None: ...
+    def overview(self) -> Overview: ...
+    def progress(self) -> ProgressView: ...
+    async def result(self) -> RunResult: ...
+    def cancel(self) -> None: ...
+
+
+class View(Protocol):
+    """Shows a run while it runs."""
+
+    async def watch(self, handle: Handle) -> None:
+        """Show `handle` until it ends or this is cancelled; leaves the terminal as it was."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Show one line without disturbing the view."""
+        ...
+
+
+class Silence:
+    """Shows nothing."""
+
+    async def watch(self, handle: Handle) -> None:
+        """Return at once."""
+
+    def note(self, text: str) -> None:
+        """Notes are for people who asked for silence, too: they say why a run ends."""
+        output.note(text)
+
+
+class LineView:
+    """One line for each thing that happens, and only summaries once there are many."""
+
+    def __init__(self, write: Callable[[str], None] = output.note) -> None:
+        self._write = write
+        self._left, self._failures_left = LINES_MAX, FAILURES_MAX
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self._write(text)
+
+    async def watch(self, handle: Handle) -> None:
+        """Print events until the run ends; once there are many, only what it has room for is made."""
+        summaries = asyncio.get_running_loop().create_task(self._summarise(handle))
+        seen = 0
+        try:
+            async with aclosing(handle.events()) as events:
+                async for event in events:
+                    self.add(event)
+                    seen = event.seq
+                    if not self._left:
+                        break
+            if self._failures_left and not self._left:
+                async for event in handle.notable(seen):
+                    self.add(event)
+            await handle.ended()
+        finally:
+            summaries.cancel()
+
+    def add(self, event: RunEvent) -> None:
+        """Print `event` if there is something to say and room to say it."""
+        text = line_of(event)
+        if text is None:
+            return
+        important = event.type in ("node.failed", "node.retrying") or event.type.startswith("run.")
+        if self._left > 0:
+            self._left -= 1
+            self._write(text)
+            if self._left == 0:
+                self._write(
+                    f"… more than {LINES_MAX} lines: from here on only failures and a summary now and then"
+                )
+        elif important and self._failures_left > 0:
+            self._failures_left -= 1
+            self._write(text)
+            if self._failures_left == 0:
+                self._write("… and more failures: `symphony runs show` lists them")
+
+    async def _summarise(self, handle: Handle) -> None:
+        before = ""
+        while True:
+            await asyncio.sleep(SUMMARY_EVERY_S)
+            text = progress_line(handle.progress())
+            if self._left == 0 and text != before:
+                self._write(text)
+            before = text
+
+
+def counts_text(counts: Mapping[NodeStatus, int]) -> str:
+    """`3 succeeded, 1 running`: only what there is."""
+    parts = [f"{counts[status]:,} {status}" for status in COUNTED if counts.get(status)]
+    return ", ".join(parts) or "no nodes"
+
+
+def progress_line(progress: ProgressView) -> str:
+    """Counts and the node that has been running longest."""
+    text = counts_text(progress.counts)
+    if progress.slowest:
+        name, seconds = progress.slowest[0]
+        text += f"; longest running: {output.shown(name)}, {output.duration(seconds)}"
+    return text
+
+
+def line_of(event: RunEvent) -> str | None:
+    """What `event` says to people, or None where it says nothing to them."""
+    data = event.data
+    name = output.shown(event.node or "")
+    match event.type:
+        case "run.started":
+            return "run started"
+        case "run.resumed":
+            return "run resumed"
+        case "run.paused":
+            return "run is being paused"
+        case "run.cancelling":
+            return "run is being cancelled"
+        case "node.started":
+            attempt = data.get("attempt")
+            return f"{name}: started" + (
+                f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else ""
+            )
+        case "node.expanded":
+            return f"{name}: {output.count(_integer(data.get('count')), 'element')}"
+        case "node.opened":
+            number = data.get("round")
+            return None if number is None else f"{name}: round {_integer(number)}"
+        case "node.delayed":
+            return f"{name}: waits until {output.shown(str(data.get('until')))}"
+        case "node.waiting" if "asks" in data:
+            return f"{name}: asks: {output.brief(str(data.get('asks')), 300)}"
+        case "node.expired":
+            return f"{name}: takes too long and is stopped"
+        case "node.retrying":
+            attempt = data.get("attempt")
+            failed = f"attempt {attempt} failed, " if isinstance(attempt, int) else ""
+            return f"{name}: {failed}trying again{_because(data)}"
+        case "node.finished":
+            took = data.get("duration_ms")
+            return f"{name}: succeeded" + (f" in {output.duration(took / 1000)}" if _is_number(took) else "")
+        case "node.cached":
+            return f"{name}: cached"
+        case "node.failed":
+            return f"{name}: failed{_because(data)}"
+        case "node.skipped" | "node.cancelled" | "node.decided" | "node.waiting":
+            return f"{name}: {event.type.removeprefix('node.')}{_because(data)}"
+    return None
+
+
+def _because(data: Mapping[str, Value]) -> str:
+    error = data.get("error")
+    if isinstance(error, dict):
+        code, message = error.get("code"), error.get("message")
+        return f": [{output.shown(str(code))}] {output.brief(str(message), 300)}"
+    reason = data.get("reason")
+    return f": {output.brief(reason, 300)}" if isinstance(reason, str) and reason else ""
+
+
+def _is_number(value: Value) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _integer(value: Value) -> int:
+    return value if isinstance(value, int) else 0
