@@ -19,13 +19,12 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
-import onnxruntime
 from measuring import seconds
 
 from symphony.commons.time import SystemClock
 from symphony.kit import instruments
 from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
-from symphony.kit.instruments.minilm import MiniLM, default_threads
+from symphony.kit.instruments.minilm import MiniLM, default_threads, quiet_onnxruntime
 from symphony.kit.instruments.wordpiece import WordPiece
 from symphony.kit.python_source import SourceProblem, read_source
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
@@ -62,7 +61,7 @@ def each_ms(texts: list[str], call: Callable[[], object]) -> float:
 def bare(texts: list[str]) -> Callable[[], None]:
     """onnxruntime alone, with as many threads within operators as it takes; the tokens are there already."""
     tokens = WordPiece.from_text(read_verified(locate(), VOCABULARY).decode())
-    session = onnxruntime.InferenceSession(
+    session = quiet_onnxruntime().InferenceSession(
         read_verified(locate(), WEIGHTS), providers=["CPUExecutionProvider"]
     )
     given = [np.array([tokens.windows(text)[0]], dtype=np.int64) for text in texts]

@@ -196,8 +196,10 @@ def from_numpy() -> list[Callable[[], object]]:
 def from_onnxruntime() -> list[Callable[[], object]]:
     """The smallest model there is, `y = x`, made by hand: what a session takes and gives."""
     import numpy as np
-    import onnxruntime
 
+    from symphony.kit.instruments.minilm import quiet_onnxruntime
+
+    onnxruntime = quiet_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(_identity(), options, providers=["CPUExecutionProvider"])

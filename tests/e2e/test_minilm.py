@@ -13,13 +13,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 
 from symphony.commons.time import SystemClock
 from symphony.kit import instruments
 from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
-from symphony.kit.instruments.minilm import MiniLM
+from symphony.kit.instruments.minilm import MiniLM, quiet_onnxruntime
 from symphony.kit.instruments.wordpiece import WordPiece
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
 from symphony.ports.models import ModelFailed, ModelUnavailable
@@ -91,6 +90,7 @@ def test_vectors_are_bit_for_bit_those_of_one_caller_with_two_threads_within_ope
     code = Path(__file__).read_text()
     texts = ["", "short", code, *code.split("\n\n\n"), "a rather longer text " * 20, "short"]
     tokens = WordPiece.from_text(read_verified(locate(), VOCABULARY).decode())
+    onnxruntime = quiet_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = 2, 1
     session = onnxruntime.InferenceSession(

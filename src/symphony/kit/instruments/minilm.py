@@ -12,10 +12,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeAlias
+from types import ModuleType
+from typing import Final, TypeAlias
 
 import numpy as np
-import onnxruntime
 
 from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
 from symphony.kit.instruments.wordpiece import TOKENS_MAX, WordPiece
@@ -27,6 +27,7 @@ TOKENS_DEFAULT = 256
 """The length that the model was trained with."""
 
 _THREADS_MAX = 2
+_TELEMETRY_OFF: Final = ("ORT_DISABLE_TELEMETRY", "1")
 
 Total: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 
@@ -39,6 +40,7 @@ class MiniLM:
 
         Raises ModelUnavailable if a file is missing, damaged or not readable by onnxruntime.
         """
+        onnxruntime = quiet_onnxruntime()
         weights = read_verified(directory, WEIGHTS)
         self._tokens = WordPiece.from_text(read_verified(directory, VOCABULARY).decode())
         options = onnxruntime.SessionOptions()
@@ -109,6 +111,20 @@ def _unit(sums: Iterable[Total], count: int) -> list[float]:
     # Seven decimals are beyond float32 at this size, and shorter where vectors become JSON.
     vector: list[float] = unit.round(7).tolist()
     return vector
+
+
+def quiet_onnxruntime() -> ModuleType:
+    """The library onnxruntime, imported with its telemetry off.
+
+    From 1.29 on it would write a device id and a database into the user's cache folder, and send what is in
+    it. It looks at this variable once, when it is loaded. A user's own value stays.
+    Source: https://github.com/microsoft/onnxruntime/pull/27379.
+    """
+    os.environ.setdefault(*_TELEMETRY_OFF)
+    import onnxruntime
+
+    library: ModuleType = onnxruntime
+    return library
 
 
 def default_threads() -> int:
