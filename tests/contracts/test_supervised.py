@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.processes import LARGE, group_at_work
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import below
@@ -132,6 +133,25 @@ async def test_its_death_is_noticed_and_takes_with_it_what_it_started(
         await kind.gone.wait()
     assert below(os.getpid()) == before
     await kind.end()
+
+
+async def test_one_left_in_its_group_that_takes_long_to_end_is_gone_when_that_is_told() -> None:
+    gone, ready = asyncio.Event(), asyncio.Event()
+    process = SupervisedProcess(exited=lambda _: None, gone=gone.set)
+    ours, theirs = os.pipe()
+    asyncio.get_running_loop().add_reader(ours, ready.set)
+    try:
+        await process.start(("/bin/sh", "-c", f"{LARGE}; :"), env=dict(os.environ), stdout=theirs)
+        async with asyncio.timeout(LIMIT_S):
+            await ready.wait()
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            await gone.wait()
+    finally:
+        asyncio.get_running_loop().remove_reader(ours)
+        os.close(ours)
+        os.close(theirs)
+    assert not group_at_work(process.pid)
 
 
 @KINDS

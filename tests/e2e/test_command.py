@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import Printed
+from tests.support.processes import LARGE, group_at_work
 
 from symphony.kit import processes
 from symphony.kit.command import command
@@ -37,18 +38,6 @@ def context(tmp_path: Path, log: Printed) -> Context:
         log=log,
         cancelled=lambda: False,
     )
-
-
-def alive(group: int) -> bool:
-    """Is any process of the group there, zombies without a parent aside?"""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == group and fields[0] not in ("Z", "X"):
-            return True
-    return False
 
 
 async def test_output_is_kept_and_shown_while_it_comes(context: Context, log: Printed) -> None:
@@ -93,7 +82,7 @@ async def test_what_cannot_be_started_says_why(context: Context, tmp_path: Path)
 
 async def test_what_it_leaves_running_is_ended_with_it(context: Context) -> None:
     result = await command("sleep 600 & echo $$", context)
-    assert not alive(int(result["stdout"]))
+    assert not group_at_work(int(result["stdout"]))
 
 
 async def test_a_process_that_left_the_group_does_not_hold_up_the_node(context: Context) -> None:
@@ -119,7 +108,7 @@ async def _cancelled(
     """Run a command that prints `group N`, end it with `end`, and return its group."""
     running = asyncio.get_running_loop().create_task(command(text, context))
     group = int((await log.until("group ")).split()[1])
-    assert alive(group)
+    assert group_at_work(group)
     await end(running)
     with pytest.raises(asyncio.CancelledError):
         async with asyncio.timeout(PATIENCE_S):
@@ -132,7 +121,7 @@ async def test_cancelling_ends_the_whole_group(context: Context, log: Printed, t
         running.cancel()
 
     text = "trap 'touch told; exit' TERM; sleep 600 & echo group $$; wait"
-    assert not alive(await _cancelled(context, log, text, end))
+    assert not group_at_work(await _cancelled(context, log, text, end))
     assert (tmp_path / "told").exists(), "it was asked first"
 
 
@@ -145,7 +134,19 @@ async def test_who_does_not_listen_is_killed(
         running.cancel()
 
     text = "trap '' TERM; echo group $$; while :; do sleep 0.01; done"
-    assert not alive(await _cancelled(context, log, text, end))
+    assert not group_at_work(await _cancelled(context, log, text, end))
+
+
+async def test_a_killed_one_that_takes_long_to_end_is_waited_for(
+    context: Context, log: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with much memory: the system takes that back before the process is gone."""
+    monkeypatch.setattr(processes, "GRACE_S", 0.0)
+
+    async def end(running: asyncio.Task[object]) -> None:
+        running.cancel()
+
+    assert not group_at_work(await _cancelled(context, log, f"{LARGE}; wait", end))
 
 
 async def test_cancelling_again_and_again_leaves_nothing_behind(context: Context, log: Printed) -> None:
@@ -157,7 +158,7 @@ async def test_cancelling_again_and_again_leaves_nothing_behind(context: Context
     text = "trap '' TERM; (trap '' TERM; sleep 600) & echo group $$; while :; do sleep 0.01; done"
     before = asyncio.all_tasks()
     group = await _cancelled(context, log, text, end)
-    assert not alive(group)
+    assert not group_at_work(group)
     assert asyncio.all_tasks() == before
 
 

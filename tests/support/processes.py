@@ -1,6 +1,7 @@
 """What commands leave running, found by a word that no other process has."""
 
 import asyncio
+import shlex
 import subprocess
 import sys
 import time
@@ -10,6 +11,13 @@ from pathlib import Path
 import psutil
 from tests.support.commands import CommandLine
 from tests.support.waiting import PATIENCE_S
+
+_HOLDS = (
+    "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); held = b'x' * (1 << 28); "
+    "print('group', os.getpgid(0), flush=True); time.sleep(600)"
+)
+LARGE = f'nice -n 19 {shlex.quote(sys.executable)} -c "{_HOLDS}"'
+"""Words for a shell: a process that prints `group N` and has so much memory that its end takes a while."""
 
 
 class Traced(CommandLine):
@@ -62,6 +70,18 @@ def alive(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def group_at_work(group: int) -> bool:
+    """Is any process of the group there, zombies aside?"""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] not in ("Z", "X"):
+            return True
+    return False
 
 
 class Peers:

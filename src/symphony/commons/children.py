@@ -18,11 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
 
-from symphony.commons.processes import await_end, signal_group
+from symphony.commons.processes import GONE_S, await_end, group_alive, signal_group
 from symphony.commons.waiting import uninterrupted
 
 PIPE: Final = subprocess.PIPE
 NOTHING: Final = subprocess.DEVNULL
+
+_POLL_S: Final = 0.001
+_POLL_MAX_S: Final = 0.05
 
 
 class ChildProcess:
@@ -140,8 +143,20 @@ async def start_child(
         return ChildProcess(await uninterrupted(starting), held=held, by_thread=by_thread)
     except asyncio.CancelledError:
         if not starting.cancelled() and starting.exception() is None:
-            await _undone(starting.result(), group=new_session)
+            undoing = asyncio.get_running_loop().create_task(_undone(starting.result(), group=new_session))
+            await uninterrupted(undoing)
         raise
+
+
+async def group_gone(group: int) -> None:
+    """Wait until nobody is at work in a group that got SIGKILL, which takes effect a moment later.
+
+    Zombies do not count. Gives up after `GONE_S`.
+    """
+    waited_s, pause_s = 0.0, _POLL_S
+    while waited_s < GONE_S and group_alive(group):
+        await asyncio.sleep(pause_s)
+        waited_s, pause_s = waited_s + pause_s, min(pause_s * 1.5, _POLL_MAX_S)
 
 
 async def _undone(process: subprocess.Popen[bytes], *, group: bool) -> None:
@@ -152,7 +167,9 @@ async def _undone(process: subprocess.Popen[bytes], *, group: bool) -> None:
     for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
-    await uninterrupted(child.ended)
+    await child.ended
+    if group:
+        await group_gone(child.pid)
 
 
 class _Starter:

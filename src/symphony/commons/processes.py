@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 GRACE_S: Final = 2.0
 """Between SIGTERM and SIGKILL."""
 
+GONE_S: Final = 10.0
+"""How long a killed process is waited for: it ends once it gets a core and its system call has returned."""
+
 _PATIENCE_S: Final = 3.0
 """After the grace: how long those are looked for that appear only now, or that nothing ends."""
 

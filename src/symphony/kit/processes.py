@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from symphony.commons.children import PIPE, ChildProcess, start_child
+from symphony.commons.children import PIPE, ChildProcess, group_gone, start_child
 from symphony.commons.marks import present_marks
 from symphony.commons.processes import (
     GRACE_S,
@@ -185,11 +185,17 @@ async def _finish(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> No
         except asyncio.CancelledError as error:  # the group has got its SIGKILL by now
             cancelled = error
     try:
-        await uninterrupted(process.ended)
-        if marks:
-            thread = asyncio.get_running_loop().create_task(asyncio.to_thread(end_marked, *marks))
-            await uninterrupted(thread)
+        if process.returncode is None or marks or group_alive(process.pid):
+            await uninterrupted(asyncio.get_running_loop().create_task(_gone(process, marks)))
     finally:
         reap_group(process.pid)
     if cancelled is not None:
         raise cancelled
+
+
+async def _gone(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> None:
+    """Wait until nobody of the group is at work any more; end whoever else carries the marks."""
+    await process.ended
+    await group_gone(process.pid)
+    if marks:
+        await asyncio.to_thread(end_marked, *marks)
