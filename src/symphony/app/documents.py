@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 
+from symphony.app import spelling
 from symphony.app.spelling import JSON, detail_of, values
-from symphony.app.spelling import summary as summary_of
 from symphony.pit.tracker.insight.history import History, Step
 from symphony.pit.tracker.insight.outline import Outline, kind_of, settled
 from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.forecast import Forecast, Guess, PlannedNode
 from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats
-from symphony.ports.models import Estimate, Usage, usage_value
+from symphony.ports.models import Estimate, Usage
 from symphony.ports.steering import Pruned
 from symphony.ports.values import Value
 from symphony.workflow.model import Workflow
@@ -39,7 +39,7 @@ def of_run(history: History, outline: Outline, source: str | None) -> dict[str, 
 
 
 def _usage(usage: Usage | None) -> JSON:
-    return None if usage is None else values(usage_value(usage))
+    return None if usage is None else spelling.usage(usage)
 
 
 def _step(step: Step, history: History, outline: Outline) -> JSON:
@@ -84,7 +84,7 @@ def _kind(one: KindStats) -> dict[str, JSON]:
         "retries": one.retries,
         "duration": _distribution(one.durations),
         "queue": _distribution(one.queue),
-        "usage": None if one.usage is None else values(usage_value(one.usage)),
+        "usage": _usage(one.usage),
     }
 
 
@@ -147,7 +147,7 @@ def of_pruned(found: Pruned) -> dict[str, JSON]:
     """For programs."""
     return {
         "dry_run": found.dry_run,
-        "runs": [summary_of(run) for run in found.runs],
+        "runs": [spelling.summary(run) for run in found.runs],
         "busy": found.busy,
         "artifacts": found.collected.objects,
         "bytes": found.collected.bytes,

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from symphony.app import spelling
 from symphony.cli.actions import checks
 from symphony.cli.console import blocks, exits, output
 from symphony.cli.views import ending
+from symphony.cli.views.usage import usage_text
 from symphony.commons.time import SystemClock
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest
 from symphony.workflow.documents import packed
@@ -279,3 +282,16 @@ def test_the_lines_of_a_packed_file_are_those_of_its_text(tmp_path: Path) -> Non
     assert blocks.SourceText.of(path).lines == ["name: x", "nodes: 7"]
     path.write_bytes(frame[:-3])
     assert blocks.SourceText.of(path).lines == []
+
+
+@pytest.mark.parametrize(
+    ("usage", "text"),
+    [
+        (Usage(calls=1), "1 call"),
+        (Usage(calls=3, tokens_in=1_200, tokens_out=80), "3 calls, 1,200 + 80 tokens"),
+        (Usage(calls=1, cost=Decimal("0.0210"), currency="EUR"), "1 call, 0.021 EUR"),
+        (Usage(calls=1, cost=Decimal(100), estimated=True), "1 call, 100 (estimated)"),
+    ],
+)
+def test_usage_says_what_is_known(usage: Usage, text: str) -> None:
+    assert usage_text(usage) == text

@@ -13,7 +13,8 @@ import msgspec
 from symphony.app import spelling
 from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
-from symphony.cli.views import ending, listing
+from symphony.cli.views import listing
+from symphony.cli.views.usage import usage_text
 from symphony.ports.models import Estimate, Usage
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def tried_text(tried: ModelTrial) -> str:
     first = "" if tried.first_s is None else f", first token after {output.duration(tried.first_s)}"
     return (
         f"{output.shown(tried.model)} answers: {output.brief(tried.answer, 200)}\n"
-        f"{output.duration(tried.took_s)}{first}; {ending.usage_text(tried.usage)}\n"
+        f"{output.duration(tried.took_s)}{first}; {usage_text(tried.usage)}\n"
     )
 
 

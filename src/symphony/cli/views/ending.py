@@ -6,7 +6,7 @@ from typing import Final
 
 from symphony.app import spelling
 from symphony.cli.console import blocks, output
-from symphony.ports.models import Usage
+from symphony.cli.views.usage import usage_text
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest, StoredValue
 
@@ -49,16 +49,6 @@ def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.BlockPage
     took = "" if elapsed_s is None else f" in {output.duration(elapsed_s)}"
     used = "" if run.usage is None else f"; {usage_text(run.usage)}"
     return f"{word}{took}: {counts_text(run.counts)}{used}; run {run.run_id}"
-
-
-def usage_text(usage: Usage) -> str:
-    """`3 calls, 1,200 + 80 tokens, 0.0021 USD`: tokens read and written, and what they cost."""
-    parts = [output.count(usage.calls, "call")]
-    if usage.tokens:
-        parts.append(f"{usage.tokens_in:,} + {usage.tokens_out:,} tokens")
-    if usage.cost is not None:
-        parts.append(f"{usage.cost.normalize():f} {usage.currency}")
-    return ", ".join(parts) + (" (estimated)" if usage.estimated else "")
 
 
 def counts_text(counts: Mapping[NodeStatus, int]) -> str:

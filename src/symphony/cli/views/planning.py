@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from symphony.app import spelling
 from symphony.app.spelling import detail_of
 from symphony.cli.console import output
+from symphony.cli.views.usage import cost_text, tokens_text
 
 if TYPE_CHECKING:
     from symphony.ports.forecast import Forecast, Guess, PlannedNode
@@ -91,12 +92,9 @@ def _time(plan: "Forecast") -> Iterator[str]:
 def _cost(plan: "Forecast", currency: str) -> Iterator[str]:
     if plan.usage is None:
         return
-    usage = plan.usage
-    text = f"{usage.tokens_in:,} tokens read, {usage.tokens_out:,} written"
-    if usage.cost is not None:
-        text += f"; {usage.cost:f} {currency}" + (
-            "" if plan.priced else ", without the models that have no price"
-        )
+    if plan.usage.cost is None:
+        cost = "no price is known"
     else:
-        text += "; no price is known"
-    yield f"models, each node once and at most: {text}"
+        cost = cost_text(plan.usage.cost, currency)
+        cost += "" if plan.priced else ", without the models that have no price"
+    yield f"models, each node once and at most: {tokens_text(plan.usage)}, {cost}"

@@ -1,14 +1,11 @@
-"""How a run went: the chart, the summary below it, and both as JSON."""
+"""How a run went: the chart and the summary below it."""
 
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from symphony.cli.console import output
 from symphony.cli.views import gantt
+from symphony.cli.views.usage import usage_text
 from symphony.ports.insight import Overview
-from symphony.ports.models import Usage
-
-if TYPE_CHECKING:
-    pass
 
 _NAMED_MAX = 5
 
@@ -46,11 +43,3 @@ def summary_text(summary: Overview) -> str:
     if summary.usage is not None:
         lines.append(f"models   {usage_text(summary.usage)}")
     return "".join(f"{line}\n" for line in lines)
-
-
-def usage_text(usage: Usage) -> str:
-    """`3 calls, 1,200 tokens read, 310 written; 0.0042 USD`."""
-    text = (
-        f"{output.count(usage.calls, 'call')}, {usage.tokens_in:,} tokens read, {usage.tokens_out:,} written"
-    )
-    return text if usage.cost is None else f"{text}; {usage.cost:f} {usage.currency or ''}".rstrip()
