@@ -65,7 +65,7 @@ class FinishedFullyRecord(FinishedRecord, frozen=True, array_like=True, gc=False
 
     usage: object = None
     quick: object = None
-    """True of a fan-out whose results are not kept, for they are quicker to run again."""
+    """True of a node, or a fan-out's elements, whose result is not kept: it is quicker to run again."""
 
 
 class FailedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=3):

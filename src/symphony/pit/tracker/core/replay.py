@@ -94,7 +94,7 @@ class RunReplay:
         self.finished: dict[int, float] = {}
         self.errors: dict[int, ErrorTuple] = {}
         self.cached: dict[int, str] = {}
-        self.quick: set[int] = set()  # fan-outs whose results are not kept
+        self.quick: set[int] = set()  # nodes and fan-outs whose results are not kept
         self.usage: dict[int, Usage] = {}  # of all attempts of a slot
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
         self.due: dict[int, float] = {}  # until when slots wait, for a moment or for a person

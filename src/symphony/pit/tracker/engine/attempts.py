@@ -182,6 +182,7 @@ class Attempts:
         """Stop everything and wait for it; nothing is reported if the engine takes no reports."""
         await self._timers.close()
         tasks = list(self._tasks.values())
+        self._batches.close()
         self.abort()
         tasks += self._ended
         if tasks:

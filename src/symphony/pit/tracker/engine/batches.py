@@ -14,10 +14,11 @@ from concurrent.futures import Executor as Pool
 from functools import partial
 
 from symphony.pit.tracker.engine.parts import RunParts
+from symphony.pit.tracker.engine.worths import Worths
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
 from symphony.pit.tracker.nodes.batch import Batch, BatchMember
 from symphony.pit.tracker.nodes.failures import NotStored
-from symphony.pit.tracker.nodes.measures import SAMPLES_MIN, SLOW_BATCH_S, SLOW_S, Pace, Worth
+from symphony.pit.tracker.nodes.measures import SLOW_BATCH_S, SLOW_S, Pace
 from symphony.pit.tracker.nodes.reading import reads_files
 from symphony.pit.tracker.nodes.sizes import quickly_hashed
 from symphony.pit.tracker.nodes.work import OperatorWork
@@ -34,8 +35,7 @@ class Batches:
         self._members: dict[int, BatchMember] = {}
         self._gathered: dict[str, list[BatchMember]] = {}  # by operator
         self._paces: dict[str, Pace] = {}
-        self._worths: dict[int, Worth] = {}  # by the slot of a fan-out
-        self._always = Worth(always=True)
+        self._worths = Worths(parts)
         self._files: dict[str, bool] = {}  # by operator: may its inputs name files?
         self._active: set[Batch] = set()
         self._watching: asyncio.TimerHandle | None = None
@@ -63,27 +63,16 @@ class Batches:
             self._transitions.started(slot, self._machine.attempts[slot])
             self._transitions.failed(slot, error, self._executor.clock.now_s())
             return True
+        worth = self._worths.of(slot, work, lambda: self._quick(attempt))
         member = self._members[slot] = BatchMember(
-            slot, attempt, self._worth(slot, work), self._executor.clock.now_s(), self._looks
+            slot, attempt, worth, self._executor.clock.now_s(), self._looks
         )
         self._gathered.setdefault(work.runs, []).append(member)
         return True
 
-    def _worth(self, slot: int, work: OperatorWork) -> Worth:
-        """The measure of the slot's fan-out; of what is called a few times, all results are kept."""
-        element = self._machine.element_of.get(slot)
-        cached = work.cacheable and self._executor.cache is not None
-        if element is None or not cached or work.cached_always or element[0].count < SAMPLES_MIN:
-            return self._always
-        worth = self._worths.get(element[0].slot)
-        if worth is None:
-            worth = self._worths[element[0].slot] = Worth()
-        return worth
-
     def quick(self, slot: int) -> bool:
         """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
-        worth = self._worths.pop(slot, None)
-        return worth is not None and worth.cheap
+        return self._worths.quick(slot)
 
     def _attempt(self, slot: int, work: OperatorWork) -> tuple[NodeAttempt | None, Exception | None]:
         """The attempt with its expressions evaluated, or why there is none. Raises Deferred."""
@@ -167,7 +156,8 @@ class Batches:
             return False
         files = self._files.get(work.runs)
         if files is None:
-            files = self._files[work.runs] = reads_files(work)
+            reads = isinstance(work, OperatorWork) and work.operator.reads is not None
+            files = self._files[work.runs] = reads or reads_files(work)
         return not files and all(map(quickly_hashed, attempt.inputs.values()))
 
     def _go_on_watching(self) -> None:
@@ -237,7 +227,9 @@ class Batches:
             self._announce(member)
             self._transitions.cancelled(slot)
         else:
-            self._transitions.gave(slot, member.outputs, member.body, member.started, member.cached_from)
+            self._transitions.gave(
+                slot, member.outputs, member.body, member.started, member.cached_from, quick=member.spared
+            )
 
     def stop(self, slot: int) -> bool:
         """End the slot's attempt, if it has one here: a call under way ends in its own time, unheard."""
@@ -248,6 +240,12 @@ class Batches:
         self._announce(member)
         self._transitions.cancelled(slot)
         return True
+
+    def close(self) -> None:
+        """The run has ended: results of which too few came to tell whether they are worth it are kept."""
+        if untold := self._worths.untold():
+            self._executor.hits.keep(untold)
+        self.abort()
 
     def abort(self) -> None:
         """Nothing is reported any more."""

@@ -131,10 +131,12 @@ class Transitions:
         body: bytes,
         started: float,
         cached_from: str | None = None,
+        *,
+        quick: bool = False,
     ) -> None:
         """The slot's work gave outputs that have been checked; `body` is what is recorded of them.
 
-        `cached_from` is the run that a cache hit came from.
+        `cached_from` is the run that a cache hit came from; `quick` as in `derived`.
 
         For the engine itself, between two commands: it is awake, so nobody wakes it.
         """
@@ -145,7 +147,7 @@ class Transitions:
         # A difference is never taken of what is short: most nodes are spared the look for a round.
         change = body if len(body) <= WHOLE_BYTES_MAX else self._change(slot, body)
         if cached_from is None:
-            self._record_result(slot, now, started, change)
+            self._record_result(slot, now, started, change, quick=quick)
         else:
             self._record(FinishedRecord(slot, now, started, change, None, cached_from))
         self.commands.extend(self._machine.finished(slot))
@@ -165,7 +167,7 @@ class Transitions:
     def derived(self, slot: int, started: float, taken: str | None = None, *, quick: bool = False) -> None:
         """The slot's outputs follow from others: they are not recorded but derived again.
 
-        `quick`: of a fan-out whose results are not kept, for it is quicker to run again.
+        `quick`: the result, or those of a fan-out's elements, are not kept, for it is quicker to run again.
         """
         self._bindings.derive(slot)
         told = (slot, self._clock.now_s(), started, None, taken, None)

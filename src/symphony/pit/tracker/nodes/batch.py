@@ -21,7 +21,7 @@ from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs, check_references
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.keys import Known
-from symphony.pit.tracker.nodes.measures import Kept, Worth
+from symphony.pit.tracker.nodes.measures import CHEAP_S, Kept, Worth
 from symphony.pit.tracker.nodes.reading import FilesRead
 from symphony.pit.tracker.nodes.sizes import surely_small
 from symphony.pit.tracker.nodes.storing import Encoded
@@ -51,6 +51,8 @@ class BatchMember(msgspec.Struct, eq=False):
     """How often it had been looked for slow members by then; `announced`: is it recorded that it began?"""
     announced: bool = False
     stopped: bool = False
+    spared: bool = False
+    """Is its result not kept, for it is quicker to run again?"""
     key: str | None = None
     seen: FilesRead = _NO_FILES
     hit: CacheEntry | None = None
@@ -84,6 +86,8 @@ class Batch:
     took_s: float = 0.0
     """How long it took for all of them; `worked_s` of that it had the processor."""
     worked_s: float = 0.0
+    _noted_s: float = 0.0
+    """How long the thread had had the processor when the last call began."""
     done: int = 0
     """How many members it ended; the results of `found` of them were taken from the cache."""
     found: int = 0
@@ -106,6 +110,7 @@ class Batch:
     def run(self) -> None:
         """Call every member, one after the other. Members end in `ended`; raises nothing of theirs."""
         self.began_s, worked_s = time.monotonic(), time.thread_time()
+        self._noted_s = worked_s
         self.look_up()
         while (member := _next(self.looked_up)) is not None:
             self.since_s = time.monotonic()
@@ -156,7 +161,7 @@ class Batch:
         try:
             if attempt.work.typed_inputs:
                 check_inputs(attempt.work, attempt.inputs, executor.store.checked)
-            if not member.worth.cheap and executor.hits.may_keep(attempt):
+            if self._is_keyed(member):
                 began, member.seen = time.perf_counter(), FilesRead()
                 member.key = executor.result_keys.key(attempt, member.seen, self._known)
                 member.worth.note_key(time.perf_counter() - began)
@@ -166,6 +171,14 @@ class Batch:
             self.ended.append(member)
         else:
             self.looked_up.append(member)
+
+    def _is_keyed(self, member: BatchMember) -> bool:
+        """Is there anything to be found or kept under the key of the member's result?"""
+        worth, hits, runs = member.worth, self.executor.hits, member.attempt.work.runs
+        if (worth.cheap and not worth.of_nodes) or not hits.may_keep(member.attempt):
+            return False
+        member.spared = not worth.needs_key(lambda: hits.any_of(runs))
+        return not member.spared
 
     def _ask(self) -> None:
         """One query for all keys."""
@@ -198,11 +211,13 @@ class Batch:
             self.found += 1
             self._give(member, check_outputs(attempt.work, taken.outputs))
             return
+        given = {k: _copied(v) for k, v in attempt.inputs.items()} if member.spared else attempt.inputs
+        if not member.worth.always:
+            self._noted_s = time.thread_time()
         began = time.perf_counter()
         returned = self._call(member)
-        if not member.worth.always:
-            member.worth.note(time.perf_counter() - began)
-        key = None if member.key is None else self.executor.hits.still(member.key, attempt, member.seen)
+        took_s = time.perf_counter() - began
+        key = self._key_after(member, given, took_s)
         if isinstance(returned, Encoded):
             made = Finished(returned.outputs, body=returned.body)
         elif attempt.work.node.artifact is None and all(map(surely_small, returned.values())):
@@ -213,10 +228,31 @@ class Batch:
             made = self.executor.store.store_outputs(stored, returned)
             check_references(attempt.work, made.outputs)
         self._give(member, made.outputs, made.body)
-        if key is not None and not member.worth.cheap:
-            entry = self.executor.hits.entry(attempt, made.outputs)
-            if entry is not None:
-                self.kept.extend(member.worth.kept((key, entry)))
+        if key is not None and (entry := self.executor.hits.entry(attempt, made.outputs)) is not None:
+            self.kept.extend(member.worth.kept((key, entry), took_s))
+
+    def _key_after(self, member: BatchMember, given: Mapping[str, StoredValue], took_s: float) -> str | None:
+        """The key to keep the member's result under, now that its call took so long; None if it is not kept.
+
+        `given` are the inputs as they were before the call.
+        """
+        worth, attempt = member.worth, member.attempt
+        if not worth.always:
+            worked_s = self._worked_s(took_s)
+            worth.note(took_s, worked_s)
+            if not worth.keeps(took_s, worked_s):
+                member.spared |= worth.of_nodes and member.key is not None
+                return None
+        if member.key is not None:
+            return self.executor.hits.still(member.key, attempt, member.seen)
+        if not member.spared:
+            return None
+        member.spared = False
+        return self.executor.result_keys.key(msgspec.structs.replace(attempt, inputs=given))
+
+    def _worked_s(self, took_s: float) -> float:
+        """For how long a call that has just taken `took_s` had the processor."""
+        return took_s if took_s < CHEAP_S else min(took_s, time.thread_time() - self._noted_s)
 
     def _give(
         self, member: BatchMember, outputs: Mapping[str, StoredValue], body: bytes | None = None
@@ -246,6 +282,13 @@ class Batch:
             if made is not None:
                 return made
             return ports_of(work.operator, attempt.node, executor.value_bytes_max)(returned)
+
+
+def _copied(value: StoredValue) -> StoredValue:
+    """The value as it is now, if it is a list or map of scalars: whoever gets it may change it."""
+    if type(value) is list:
+        return list(value)
+    return dict(value) if type(value) is dict else value
 
 
 def _next(part: deque[T]) -> T | None:

@@ -157,8 +157,8 @@ class Bindings:
         base, held = self._machine.frame(slot).base, self.values.held
         for source in work.sources.values():
             if type(source) is ListMade and source.ports is not None:
-                read = (held.get(base + node, NOTHING).get(port) for node, port in source.ports)
-                if any(type(value) is ArtifactRef for value in read):
+                read = [held.get(base + node, NOTHING).get(port) for node, port in source.ports]
+                if ArtifactRef in map(type, read):
                     return True
             elif type(source) not in (PortRead, Constant, ElementRead):
                 return True

@@ -10,6 +10,10 @@ from symphony.pit.artifacts.results import CacheEntry
 class Cache(Protocol):
     """Results of earlier runs, by key."""
 
+    def has_any(self, operator: str) -> bool:
+        """Might there be a result of this operator?"""
+        ...
+
     def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
         """Results by those of `keys` that have one."""
         ...

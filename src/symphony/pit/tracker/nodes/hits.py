@@ -27,6 +27,10 @@ class Hits:
         config = settings(attempt.work) if attempt.config is None else attempt.config
         return not any(map(self._resources.sealer.holds_secret, (*attempt.inputs.values(), *config.values())))
 
+    def any_of(self, operator: str) -> bool:
+        """Might there be a result of the operator?"""
+        return self._resources.cache is not None and self._resources.cache.has_any(operator)
+
     def find(self, key: str, attempt: NodeAttempt) -> Finished | None:
         """The result under `key`, made this run's. Raises NotStored where there is no room for that."""
         assert self._resources.cache is not None

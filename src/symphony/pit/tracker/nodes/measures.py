@@ -1,7 +1,8 @@
 """What calls of short operators take, and what follows from it: how many go together, what is kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from symphony.pit.artifacts.results import CacheEntry
 
@@ -17,9 +18,13 @@ CHEAP_S = 100e-6
 
 Nor is what is quicker than its own keys are made, as those of short files are.
 """
+LONG_S = 0.5
+"""What takes as long is worth keeping whatever other calls take: no accident of the machine lasts so long."""
 SAMPLES_MIN = 16
 """So many calls tell whether the others are quick, too."""
 _NEW_SHARE = 0.25
+_WAITING_SHARE = 0.25
+"""If so many calls wait, for a server or a library's own threads, waiting is what the operator does."""
 
 Kept: TypeAlias = tuple[str, CacheEntry]
 """A result and its key."""
@@ -56,26 +61,42 @@ class Pace:
 class Worth:
     """Whether results of one fan-out are worth keeping, by what its calls took.
 
-    Until that is known they are held back. Several threads may use it: a sample or a cheap result that is
-    lost between two of them changes no result.
+    Until that is known they are held back. One call that waited, as others did not, had to wait for other
+    threads or programs: what it had of the processor counts.
+
+    Several threads may use it: a sample or a cheap result that is lost between two of them changes no result.
     """
 
     always: bool = False
     """Are results kept however quick the calls are?"""
     calls: int = 0
     took_s: float = 0.0
+    """How long they took, those that waited as long as they had the processor."""
+    waited: int = 0
     keys: int = 0
     keys_took_s: float = 0.0
     cheap: bool = False
     """It is quicker to run again than to look up."""
     held: list[Kept] = field(default_factory=list)
+    of_nodes: ClassVar[bool] = False
+    """Does each result belong to a node, which tells that it was not kept?"""
 
-    def note(self, took_s: float) -> None:
-        """A call took so long."""
+    def needs_key(self, found: Callable[[], bool]) -> bool:
+        """Is a key to be made before a call? `found` tells whether any result of the operator is kept."""
+        return not self.cheap
+
+    def note(self, took_s: float, worked_s: float | None = None) -> None:
+        """A call took so long, and had the processor for `worked_s` of that."""
         self.calls += 1
-        self.took_s += took_s
+        if worked_s is None or took_s >= LONG_S:
+            worked_s = took_s
+        self.took_s += worked_s
+        self.waited += worked_s < CHEAP_S <= took_s
         self.cheap = (
-            not self.always and self.calls >= SAMPLES_MIN and self.took_s < self._least_s * self.calls
+            not self.always
+            and self.calls >= SAMPLES_MIN
+            and self.took_s < self._least_s * self.calls
+            and self.waited < _WAITING_SHARE * self.calls
         )
 
     def note_key(self, took_s: float) -> None:
@@ -83,18 +104,74 @@ class Worth:
         self.keys += 1
         self.keys_took_s += took_s
 
+    def keeps(self, took_s: float, worked_s: float) -> bool:
+        """May the result of such a call, which has been noted, be kept?"""
+        return not self.cheap
+
     @property
     def _least_s(self) -> float:
         """How long a call takes at least whose result is worth keeping."""
         return max(CHEAP_S, self.keys_took_s / self.keys) if self.keys else CHEAP_S
 
-    def kept(self, result: Kept) -> list[Kept]:
-        """What to keep now that there is this result, too."""
+    def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
+        """What to keep now that there is this result of a call that took so long, too."""
         if self.always:
             return [result]
         held, self.held = [*self.held, result], []
-        if self.took_s >= self._least_s * max(self.calls, SAMPLES_MIN):
+        if self.took_s >= self._least_s * max(self.calls, SAMPLES_MIN) or (
+            self.calls >= SAMPLES_MIN and not self.cheap
+        ):
             return held
         if self.calls < SAMPLES_MIN:
             self.held = held
         return []
+
+    def untold(self) -> list[Kept]:
+        """What is held back of calls that were too few to tell: it is kept. For the end of all calls."""
+        held, self.held = self.held, []
+        return held if self.calls < SAMPLES_MIN else []
+
+
+@dataclass(slots=True)
+class NodesWorth(Worth):
+    """The same of the nodes that call one operator with small inputs.
+
+    Unlike elements of a fan-out they may have little in common: what was kept of their operator is looked
+    for, and the result of a long call is kept, however quick the others are.
+    """
+
+    of_nodes = True
+
+    def needs_key(self, found: Callable[[], bool]) -> bool:
+        """Also where calls are cheap, if there may be something to be found."""
+        return not self.cheap or found()
+
+    def keeps(self, took_s: float, worked_s: float) -> bool:
+        """Also of a cheap operator, if the call took long."""
+        return not self.cheap or took_s >= LONG_S
+
+    def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
+        """The result of a long call at once."""
+        return [result] if took_s >= LONG_S else Worth.kept(self, result)
+
+
+@dataclass(slots=True)
+class LargeWorth(Worth):
+    """Of nodes whose inputs are large or name files: each call tells of itself alone.
+
+    All are kept as long as the operator has not been found cheap by its `others`.
+    """
+
+    others: Worth = field(default_factory=Worth)
+    of_nodes = True
+
+    def note(self, took_s: float, worked_s: float | None = None) -> None:
+        """It tells nothing of others."""
+
+    def keeps(self, took_s: float, worked_s: float) -> bool:
+        """What takes long itself."""
+        return not self.others.cheap or worked_s >= CHEAP_S or took_s >= SLOW_S
+
+    def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
+        """The result."""
+        return [result]
