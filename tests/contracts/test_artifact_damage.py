@@ -10,6 +10,7 @@ import pytest
 
 from symphony.commons.checksums import row_sum
 from symphony.pit.artifacts import FileArtifacts, ResultCache
+from symphony.pit.artifacts.blocks import place_of
 from symphony.pit.artifacts.cache import sound_content
 from symphony.ports.artifacts import Provenance
 
@@ -63,9 +64,13 @@ def test_a_changed_result_is_a_miss_and_told(tmp_path: Path, caplog: pytest.LogC
     path = tmp_path / "cache.db"
     filled_cache(path)
     with sqlite3.connect(path) as db:
-        (body,) = db.execute("SELECT body FROM entries WHERE key = 'key3'").fetchone()
-        db.execute("UPDATE entries SET body = ? WHERE key = 'key3'", (body.replace(b"x" * 9, b"xxxxyxxxx"),))
-        db.execute("UPDATE entries SET key = 'other' WHERE key = 'key4'")
+        query = "SELECT id, body FROM blocks JOIN places ON block = id WHERE place = ?"
+        number, body = db.execute(query, (place_of("key3"),)).fetchone()
+        db.execute(
+            "UPDATE blocks SET body = ? WHERE id = ?", (body.replace(b"x" * 9, b"xxxxyxxxx", 1), number)
+        )
+        places = "UPDATE places SET place = ? WHERE place = ?"
+        db.execute(places, (place_of("other"), place_of("key4")))
     db.close()
     cache = ResultCache(path)
     assert cache.get("key3") is None

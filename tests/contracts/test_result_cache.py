@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts import CacheEntry, ResultCache
 from symphony.pit.artifacts.cache import SCHEMA, FileMemo
+from symphony.pit.artifacts.codec import encode_value
 from symphony.pit.artifacts.content import FileState
 from symphony.pit.artifacts.write_behind import WriteBehind
 from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
@@ -37,6 +40,10 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 def entry(value: StoredValue = 1, operator: str = "text.split") -> CacheEntry:
     return CacheEntry(operator=operator, outputs={"result": value}, run_id="r", node="n[3]", created_at=2.5)
+
+
+def key_of(number: int) -> str:
+    return hashlib.sha256(str(number).encode()).hexdigest()
 
 
 def put(cache: ResultCache, key: str, found: CacheEntry) -> None:
@@ -338,26 +345,118 @@ def test_many_keys_are_one_query_and_one_mark_if_they_were_not_used_for_long(
 
 def test_a_short_text_takes_little_more_than_its_length(tmp_path: Path) -> None:
     cache = ResultCache(tmp_path / "cache.db")
-    keys = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(1_000)]
+    keys = list(map(key_of, range(1_000)))
     cache.put_many([(key, entry("x" * 1_024)) for key in keys])
     cache.close()
     assert (tmp_path / "cache.db").stat().st_size < 2_000 * 1_024
 
 
-def test_a_cache_of_an_earlier_version_is_read_and_written(tmp_path: Path) -> None:
+FORMER = """
+CREATE TABLE entries (
+    key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER
+)WITHOUT;
+CREATE INDEX entries_oldest ON entries (used, size);
+CREATE TABLE operators (operator TEXT PRIMARY KEY, sum INTEGER) WITHOUT ROWID;
+CREATE TABLE totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL, uses INTEGER NOT NULL);
+INSERT INTO totals VALUES (0, 0, 7);
+CREATE TRIGGER entry_added AFTER INSERT ON entries
+BEGIN UPDATE totals SET entries = entries + 1, bytes = bytes + new.size; END;
+CREATE TRIGGER entry_changed AFTER UPDATE OF size ON entries
+BEGIN UPDATE totals SET bytes = bytes + new.size - old.size; END;
+CREATE TRIGGER entry_removed AFTER DELETE ON entries
+BEGIN UPDATE totals SET entries = entries - 1, bytes = bytes - old.size; END;
+CREATE TABLE contents (id INTEGER PRIMARY KEY, state TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, sum INTEGER);
+"""
+"""Tables with a row for each result."""
+
+
+@pytest.mark.parametrize("without", ["", " WITHOUT ROWID"])
+def test_a_cache_of_an_earlier_version_is_read_and_written(tmp_path: Path, without: str) -> None:
     path = tmp_path / "cache.db"
-    former = SCHEMA.replace(
-        "body BLOB NOT NULL, sum INTEGER\n);", "body BLOB NOT NULL, sum INTEGER\n) WITHOUT ROWID;"
-    )
-    assert former != SCHEMA
-    old = WriteBehind(path, application=0x53594302, schema=former, tidy=lambda _: None)
-    old.write("UPDATE totals SET uses = 7", (), 10)
+    schema = FORMER.replace("WITHOUT;", f"{without};")
+    old = WriteBehind(path, application=0x53594302, schema=schema, tidy=lambda _: None)
+    old.write("INSERT INTO operators VALUES (?, ?)", ("text.split", row_sum("operators", "text.split")), 10)
+    kept: dict[str, StoredValue] = {key_of(i): ["é", i, {"a": None}] if i % 2 else REF for i in range(300)}
+    for used, (key, value) in enumerate([*kept.items(), ("damaged", 1)]):
+        outputs = {"result": encode_value(value)}
+        body = msgspec.msgpack.encode(("text.split", "r", "n[3]", 2.5, outputs))
+        told = row_sum("entries", key, body) + (key == "damaged")
+        row = (key, len(body), used, body, told)
+        old.write("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row, 100)
     old.close()
     cache = ResultCache(path)
+    assert cache.get_many([*kept, "damaged", "other"]) == {key: entry(value) for key, value in kept.items()}
+    assert cache.size().entries == 300
+    assert cache.has_any("text.split")
     put(cache, "k", entry(1))
     cache.close()
     again = ResultCache(path)
     assert again.get_many(["k", "other"]) == {"k": entry(1)}
-    assert again.size().entries == 1
+    assert again.size().entries == 301
     assert not list(tmp_path.glob("*broken*"))
     again.close()
+
+
+def test_of_a_cache_of_an_earlier_version_what_was_used_last_stays_longest(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    old = WriteBehind(
+        path, application=0x53594302, schema=FORMER.replace("WITHOUT;", ";"), tidy=lambda _: None
+    )
+    for number in range(100):
+        key, used = key_of(number), 100 - number
+        body = msgspec.msgpack.encode(("o", "r", "n", 2.5, {"result": encode_value("x" * 1_000)}))
+        row = (key, len(body), used, body, row_sum("entries", key, body))
+        old.write("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", row, 100)
+    old.close()
+    cache = ResultCache(path, bytes_max=80_000)
+    put(cache, "k", entry(1))
+    assert cache.size().bytes <= 80_000
+    assert cache.get(key_of(99)) is None
+    assert cache.get(key_of(0)) is not None
+    cache.close()
+
+
+def test_keys_that_are_found_in_one_place_are_told_apart(tmp_path: Path) -> None:
+    one, other = "0123456789abcdef" + "0" * 48, "0123456789abcdef" + "1" * 48
+    cache = ResultCache(tmp_path / "cache.db")
+    put(cache, one, entry(1))
+    cache.close()
+    cache = ResultCache(tmp_path / "cache.db")
+    assert cache.get(other) is None
+    put(cache, other, entry(2))
+    cache.close()
+    cache = ResultCache(tmp_path / "cache.db")
+    assert cache.get_many([one, other]) == {other: entry(2)}
+    cache.close()
+
+
+def test_results_that_were_put_together_are_rows_of_many(tmp_path: Path) -> None:
+    counts = []
+    for number in (1_000, 2_000, 4_000):
+        path = tmp_path / f"{number}.db"
+        cache = ResultCache(path)
+        keys = list(map(key_of, range(number)))
+        for at in range(0, number, 250):
+            cache.put_many([(key, entry(i)) for i, key in enumerate(keys[at : at + 250])])
+        cache.close()
+        with sqlite3.connect(path) as db:
+            (rows,) = db.execute("SELECT count(*) FROM blocks").fetchone()
+        db.close()
+        counts.append(rows)
+    assert counts == [4, 8, 16]
+
+
+@pytest.mark.parametrize("size", [10, 10_000])
+def test_a_block_is_bounded_by_what_it_holds(tmp_path: Path, size: int) -> None:
+    cache = ResultCache(tmp_path / "cache.db")
+    kept = [(key_of(i), entry("x" * size)) for i in range(300)]
+    cache.put_many(kept)
+    cache.close()
+    with sqlite3.connect(tmp_path / "cache.db") as db:
+        (most, rows) = db.execute("SELECT max(size), count(*) FROM blocks").fetchone()
+    db.close()
+    assert most <= 80 << 10
+    assert rows == (2 if size == 10 else 50)
+    cache = ResultCache(tmp_path / "cache.db")
+    assert cache.get_many([key for key, _ in kept]) == dict(kept)
+    cache.close()

@@ -4,95 +4,107 @@ A cache may forget, so nothing here is durable, and nothing that goes wrong with
 reaches a run: it is logged, and results are computed again.
 """
 
-import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
-from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
 from symphony.commons.checksums import row_sum
-from symphony.pit.artifacts.content import FileState, content_digest
-from symphony.pit.artifacts.results import (
-    BYTES_MAX,
-    CacheEntry,
-    CacheSize,
+from symphony.pit.artifacts.blocks import BYTES_MAX as BLOCK_BYTES_MAX
+from symphony.pit.artifacts.blocks import (
     Recent,
-    all_held,
+    Rows,
+    blocks_of,
     entry_of,
+    former_rows,
+    place_of,
     row_of,
+    rows_in,
+    size_of,
 )
+from symphony.pit.artifacts.content import FileState, content_digest
+from symphony.pit.artifacts.database import run_script
+from symphony.pit.artifacts.results import BYTES_MAX, CacheEntry, CacheSize, all_held
 from symphony.pit.artifacts.write_behind import Write, WriteBehind
 from symphony.ports.values import ArtifactRef, StoredValue
 
 logger = logging.getLogger(__name__)
 
-_RECENT_MAX = 1_000
+_RECENT_MAX = 4_000
 _RECENT_BYTES_MAX = 16 << 20
 _CONTENTS_MAX = 200_000
-_APPLICATION = 0x53594302
-_FORMER = frozenset({0x53594301})
-"""Of the tables without checksums."""
-SCHEMA = """
-CREATE TABLE entries (
-    key TEXT PRIMARY KEY, size INTEGER NOT NULL, used INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER
+_APPLICATION = 0x53594303
+_RESULTS = """
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY, used INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL, sum INTEGER
 );
-CREATE INDEX entries_oldest ON entries (used, size);
-CREATE TABLE operators (operator TEXT PRIMARY KEY, sum INTEGER) WITHOUT ROWID;
-CREATE TABLE totals (entries INTEGER NOT NULL, bytes INTEGER NOT NULL, uses INTEGER NOT NULL);
+CREATE INDEX blocks_oldest ON blocks (used);
+CREATE TABLE places (place INTEGER PRIMARY KEY, block INTEGER NOT NULL);
+CREATE TABLE totals (blocks INTEGER NOT NULL, bytes INTEGER NOT NULL, uses INTEGER NOT NULL);
 INSERT INTO totals VALUES (0, 0, 0);
-CREATE TRIGGER entry_added AFTER INSERT ON entries
-BEGIN UPDATE totals SET entries = entries + 1, bytes = bytes + new.size; END;
-CREATE TRIGGER entry_changed AFTER UPDATE OF size ON entries
-BEGIN UPDATE totals SET bytes = bytes + new.size - old.size; END;
-CREATE TRIGGER entry_removed AFTER DELETE ON entries
-BEGIN UPDATE totals SET entries = entries - 1, bytes = bytes - old.size; END;
+CREATE TRIGGER block_added AFTER INSERT ON blocks
+BEGIN UPDATE totals SET blocks = blocks + 1, bytes = bytes + new.size; END;
+CREATE TRIGGER block_removed AFTER DELETE ON blocks
+BEGIN UPDATE totals SET blocks = blocks - 1, bytes = bytes - old.size; END;
+"""
+SCHEMA = f"""{_RESULTS}
+CREATE TABLE operators (operator TEXT PRIMARY KEY, sum INTEGER) WITHOUT ROWID;
 CREATE TABLE contents (id INTEGER PRIMARY KEY, state TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, sum INTEGER);
 """
-_TOGETHER = 32
-"""Rows of one statement: SQLite lets other threads go first at each, not at each row."""
-
-
-@cache
-def _put(rows: int) -> str:
-    """Puts so many entries, the last of those with one key."""
-    return f"""
-INSERT INTO entries (key, size, used, body, sum)
-SELECT column1, column2, (SELECT uses FROM totals), column3, column4
-FROM (VALUES {", ".join(["(?, ?, ?, ?)"] * rows)}) WHERE true ON CONFLICT (key)
-DO UPDATE SET size = excluded.size, used = excluded.used, body = excluded.body, sum = excluded.sum
-"""  # noqa: S608  (question marks alone)
-
-
-ENTRY = "SELECT body, sum FROM entries WHERE key = ?"
-_ENTRIES = """
-SELECT json_group_array(json_array(key, hex(body), sum, used)), (SELECT uses FROM totals),
-(SELECT bytes FROM totals) FROM entries WHERE key IN (SELECT value FROM json_each(?))
+_PUT = """
+INSERT INTO blocks (used, size, body, sum) SELECT uses, length(body), body, sum
+FROM totals, (SELECT ? AS body, ? AS sum)
 """
-"""In one row, for SQLite lets other threads go first at each."""
+_PLACE = """
+INSERT INTO places SELECT value, (SELECT max(id) FROM blocks) FROM json_each(?) WHERE true
+ON CONFLICT (place) DO UPDATE SET block = excluded.block
+"""
+BLOCKS = """
+SELECT body, sum, id, used, uses, bytes FROM blocks, totals
+WHERE id IN (SELECT block FROM places WHERE place IN (SELECT value FROM json_each(?)))
+"""
+"""Those that may hold the results with these places: a key's is `blocks.place_of`."""
 _USES_SPARED = 1_000
 """What was used so many commits ago is not marked again, as long as there is much room."""
-_decode_found = msgspec.json.Decoder(list[tuple[str, str, int | None, int]]).decode
 CONTENT = "SELECT digest, sum FROM contents WHERE state = ?"
 _USE = """
-UPDATE entries SET used = (SELECT uses FROM totals) WHERE key IN (SELECT value FROM json_each(?))
+UPDATE blocks SET used = (SELECT uses FROM totals) WHERE id IN (SELECT value FROM json_each(?))
 """
-_DROP = "DELETE FROM entries WHERE key IN (SELECT value FROM json_each(?))"
+_DROP = "DELETE FROM places WHERE place IN (SELECT value FROM json_each(?))"
 _OPERATOR = "INSERT OR IGNORE INTO operators VALUES (?, ?)"
-_OLDEST = "DELETE FROM entries WHERE key IN (SELECT key FROM entries ORDER BY used, key LIMIT ?)"
+_OLDEST = "DELETE FROM blocks WHERE id IN (SELECT id FROM blocks ORDER BY used, id LIMIT ?)"
+_NOWHERE = "DELETE FROM places WHERE block NOT IN (SELECT id FROM blocks)"
+_SIZE = """
+SELECT (SELECT count(*) FROM places WHERE block IN (SELECT id FROM blocks)),
+(SELECT coalesce(sum(size), 0) FROM blocks)
+"""
+_encode_numbers = msgspec.json.Encoder().encode
+
+
+class _FoundBlock(NamedTuple):
+    """A row of `BLOCKS`."""
+
+    body: bytes
+    sum: int | None
+    id: int
+    used: int
+    uses: int
+    held: int
 
 
 class ResultCache:
     """`Cache` in a SQLite file of at most about `bytes_max` bytes of results.
 
-    The results used longest ago go first. `holds` tells whether the store still has a body; by
-    default all are taken to be there. Several processes may share the file. A loss of the newest
-    results in a crash is possible; a broken file is set aside and begun anew.
+    The results used longest ago go first, with those that were put together with them. `holds` tells
+    whether the store still has a body; by default all are taken to be there. Several processes may
+    share the file. A loss of the newest results in a crash is possible; a broken file is set aside
+    and begun anew.
     """
 
     def __init__(
@@ -103,6 +115,7 @@ class ResultCache:
             path, application=_APPLICATION, schema=SCHEMA, former=_FORMER, tidy=self._tidy
         )
         self._recent = Recent(min(_RECENT_BYTES_MAX, bytes_max), _RECENT_MAX)
+        self._block_bytes = min(BLOCK_BYTES_MAX, bytes_max // 8)
         self._operators: set[str] | None = None
         self._mutex = threading.Lock()
         self._memo = FileMemo(self._file)
@@ -127,51 +140,49 @@ class ResultCache:
     def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
         """What `get` gives for each of `keys` that has a result: one query for all of them."""
         with self._mutex:
-            bodies = {key: body for key in keys if (body := self._recent.get(key)) is not None}
-        unseen = [key for key in keys if key not in bodies]
-        gone: list[str] = []
+            known = self._recent.get
+            rows = {key: row for key in keys if (row := known(key)) is not None}
+        unseen = keys if not rows else [key for key in keys if key not in rows]
         if unseen:
-            bodies |= self._read(unseen, gone)
+            rows |= self._read(unseen)
         entries: dict[str, CacheEntry] = {}
-        for key, body in bodies.items():
-            entry = entry_of(body, self._holds)
-            if entry is None:
-                gone.append(key)
-            else:
+        for key, row in rows.items():
+            entry = entry_of(row, self._holds)
+            if entry is not None:
                 entries[key] = entry
-        if gone:
-            with self._mutex:
-                for key in gone:
-                    self._recent.drop(key)
-            self._write_keys(_DROP, gone)
+        if len(entries) < len(rows):
+            self._drop([key for key in rows if key not in entries])
         return entries
 
-    def _read(self, keys: Sequence[str], damaged: list[str]) -> dict[str, bytes]:
-        """Entries of the file, marked as used; the keys of those that are damaged go to `damaged`."""
-        bodies: dict[str, bytes] = {}
-        unmarked = list[str]()
-        for found, uses, size in self._file.read(tuple[str, int, int], _ENTRIES, json.dumps(keys)):
-            try:
-                rows = _decode_found(found)
-            except msgspec.DecodeError:
-                rows = [(key, "", None, 0) for key in keys]
-            spared = uses - _USES_SPARED if size < self._bytes_max // 2 else uses
-            for key, digits, told, used in rows:
-                body = bytes.fromhex(digits)
-                if row_sum("entries", key, body) != told:
-                    damaged.append(key)
-                    continue
-                bodies[key] = body
-                if used < spared:
-                    unmarked.append(key)
+    def _read(self, keys: Sequence[str]) -> Rows:
+        """Results of the file, whose blocks are marked as used."""
+        found, damaged, unmarked = Rows(), 0, list[int]()
+        places = _numbers(map(place_of, keys))
+        for block in self._file.read(_FoundBlock, BLOCKS, places):
+            rows = rows_in(block.body, block.sum)
+            if rows is None:
+                damaged += 1
+                continue
+            held = {key: rows[key] for key in keys if key in rows}
+            found |= held
+            spared = block.uses - _USES_SPARED if block.held < self._bytes_max // 2 else block.uses
+            if held and block.used < spared:
+                unmarked.append(block.id)
         if damaged:
-            logger.warning("%d cached results were damaged and are computed again", len(damaged))
+            logger.warning("%d blocks of cached results were damaged: these are computed again", damaged)
         if unmarked:
-            self._write_keys(_USE, unmarked)
-        return bodies
+            self._write_numbers(_USE, unmarked)
+        return found
 
-    def _write_keys(self, statement: str, keys: list[str]) -> None:
-        self._file.write(statement, (json.dumps(keys),), 100 * len(keys))
+    def _drop(self, keys: Sequence[str]) -> None:
+        """Forget results."""
+        with self._mutex:
+            for key in keys:
+                self._recent.drop(key)
+        self._write_numbers(_DROP, list(map(place_of, keys)))
+
+    def _write_numbers(self, statement: str, numbers: Sequence[int]) -> None:
+        self._file.write(statement, (_numbers(numbers),), 20 * len(numbers))
 
     def put(
         self,
@@ -192,20 +203,19 @@ class ResultCache:
 
     def put_many(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
         """Keep results under their keys, as `put` does; they go to the file in one transaction."""
-        rows = [(key, entry.operator, row_of(entry)) for key, entry in entries]
-        kept = [row for row in rows if len(row[2]) <= self._bytes_max // 4]
-        new = {operator for _, operator, _ in kept if not self.has_any(operator)}
+        most = self._bytes_max // 4
+        rows = [(key, row_of(entry)) for key, entry in entries]
+        blocks = list(blocks_of(((k, row) for k, row in rows if size_of(k, row) <= most), self._block_bytes))
+        new = {name for block in blocks for name in block.operators if not self.has_any(name)}
         with self._mutex:
-            for key, _, body in kept:
-                self._recent.put(key, body)
+            for block in blocks:
+                self._recent.put(block.rows, len(block.body))
             if self._operators is not None:
                 self._operators |= new
         writes = [Write(_OPERATOR, (name, row_sum("operators", name)), 100) for name in sorted(new)]
-        for at in range(0, len(kept), _TOGETHER):
-            part = kept[at : at + _TOGETHER]
-            fields = [(key, len(body), body, row_sum("entries", key, body)) for key, _, body in part]
-            size = sum(len(body) + 200 for _, _, body in part)
-            writes.append(Write(_put(len(part)), tuple(chain.from_iterable(fields)), size))
+        for block in blocks:
+            writes.append(Write(_PUT, (block.body, block.sum), len(block.body) + 100))
+            writes.append(Write(_PLACE, (_numbers(block.places),), 20 * len(block.places)))
         self._file.write_all(writes)
 
     def clear(self) -> int:
@@ -222,7 +232,7 @@ class ResultCache:
         """Of the file, with all that has been put."""
         self._file.flush()
         self._file.check()
-        found = self._file.read(CacheSize, "SELECT count(*), coalesce(sum(length(body)), 0) FROM entries")
+        found = self._file.read(CacheSize, _SIZE)
         return found[0] if found else CacheSize(0, 0)
 
     def close(self) -> None:
@@ -231,23 +241,49 @@ class ResultCache:
 
     def _tidy(self, connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE totals SET uses = uses + 1")
-        entries, size = connection.execute("SELECT entries, bytes FROM totals").fetchone()
+        blocks, size = connection.execute("SELECT blocks, bytes FROM totals").fetchone()
         excess = size - self._bytes_max
-        while excess > 0 and entries:
+        while excess > 0 and blocks:
             # A tenth below the limit, so that the next batch finds room.
             share = (excess + self._bytes_max / 10) / size
-            connection.execute(_OLDEST, (max(1, int(entries * share)),))
-            entries, size = connection.execute("SELECT entries, bytes FROM totals").fetchone()
+            connection.execute(_OLDEST, (max(1, int(blocks * share)),))
+            connection.execute(_NOWHERE)
+            blocks, size = connection.execute("SELECT blocks, bytes FROM totals").fetchone()
             excess = size - self._bytes_max
         connection.execute(
             "DELETE FROM contents WHERE id <= (SELECT max(id) FROM contents) - ?", (_CONTENTS_MAX,)
         )
 
 
+def _numbers(numbers: Iterable[int]) -> str:
+    """Numbers as an argument of `json_each`."""
+    return _encode_numbers(list(numbers)).decode()
+
+
+def _of_entries(connection: sqlite3.Connection) -> None:
+    """Put the results of an earlier version, a row for each, into blocks: what was used last comes last."""
+    (uses,) = connection.execute("SELECT uses FROM totals").fetchone()
+    for trigger in ("entry_added", "entry_changed", "entry_removed"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    connection.execute("DROP TABLE totals")
+    run_script(connection, _RESULTS)
+    sound = "SELECT key, body FROM entries WHERE sum = row_sum('entries', key, body) ORDER BY used"
+    for block in blocks_of(former_rows(connection.execute(sound))):
+        connection.execute(_PUT, (block.body, block.sum))
+        connection.execute(_PLACE, (_numbers(block.places),))
+    connection.execute("DROP TABLE entries")
+    connection.execute("UPDATE totals SET uses = ?", (uses,))
+
+
+_FORMER = MappingProxyType({0x53594301: None, 0x53594302: _of_entries})
+"""Tables without checksums, and with a row for each result."""
+
+
 def _cleared(connection: sqlite3.Connection) -> int:
     connection.execute("BEGIN IMMEDIATE")
-    (count,) = connection.execute("SELECT count(*) FROM entries").fetchone()
-    connection.execute("DELETE FROM entries")
+    count, _ = connection.execute(_SIZE).fetchone()
+    connection.execute("DELETE FROM blocks")
+    connection.execute("DELETE FROM places")
     connection.execute("DELETE FROM operators")
     connection.execute("COMMIT")
     with suppress(sqlite3.OperationalError):  # somebody reads just now, or no room: next time

@@ -99,6 +99,25 @@ def decode_value(body: bytes) -> StoredValue:
     return value
 
 
+def decode_map(body: bytes) -> Mapping[str, StoredValue]:
+    """As `decode_value`, of a map; one of scalars takes a third of the time."""
+    try:
+        value: StoredValue = _plain_decoder.decode(body)
+    except (ValueError, TypeError, RecursionError, OverflowError):  # the long way words what is wrong
+        value = decode_value(body)
+    if not isinstance(value, dict):
+        raise SerializationFailed("these bytes are no map of values")
+    for key, item in value.items():
+        kind = type(item)
+        if type(key) is not str or not (
+            kind in _PLAIN or (kind is int and INTEGER_MIN <= item <= INTEGER_MAX)  # type: ignore[operator]
+        ):
+            with _decoding():
+                _ready(value, 0, by_content=False)
+            break
+    return value
+
+
 def decode_sealed(body: bytes) -> SealedValue:
     """As `decode_value`, for bytes that may hold sealed forms (see `redaction.unseal`)."""
     with _decoding():

@@ -4,9 +4,11 @@ import logging
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeAlias
 
 import msgspec
 
@@ -24,8 +26,12 @@ _BROKEN = frozenset(
     }
 )
 _BUSY_MS = 10_000
+Former: TypeAlias = Mapping[int, Callable[[sqlite3.Connection], None] | None]
+"""By the mark of an earlier version, what makes this version's tables of its own; None: it is emptied."""
 SUMMED = {
     "entries": "SELECT 1 FROM entries WHERE sum IS NOT row_sum('entries', key, body) "
+    "OR size IS NOT length(body) LIMIT 1",
+    "blocks": "SELECT 1 FROM blocks WHERE sum IS NOT row_sum('blocks', body) "
     "OR size IS NOT length(body) LIMIT 1",
     "operators": "SELECT 1 FROM operators WHERE sum IS NOT row_sum('operators', operator) LIMIT 1",
     "contents": "SELECT 1 FROM contents WHERE sum IS NOT row_sum('contents', state, digest) LIMIT 1",
@@ -66,12 +72,12 @@ def database_errors(doing: str) -> Iterator[None]:
 
 
 def connect(
-    path: Path | None, *, application: int, schema: str, former: frozenset[int] = frozenset()
+    path: Path | None, *, application: int, schema: str, former: Former = MappingProxyType({})
 ) -> sqlite3.Connection:
     """A connection to the database at `path` (None: in memory), with the tables of `schema`.
 
     `application` marks the file as ours, of this version of the tables; one of a `former` version is
-    emptied first. Queries may use `row_sum` of `commons.checksums`. Usable by several threads under
+    made one of this first. Queries may use `row_sum` of `commons.checksums`. Usable by several threads under
     the caller's lock. Raises DatabaseBroken, StorageFull, IoFailed.
     """
     if path is not None:
@@ -113,10 +119,10 @@ def _close_here(connection: sqlite3.Connection, pid: int) -> None:
             connection.close()
 
 
-def _prepare(connection: sqlite3.Connection, application: int, schema: str, former: frozenset[int]) -> None:
+def _prepare(connection: sqlite3.Connection, application: int, schema: str, former: Former) -> None:
     (marked,) = connection.execute("PRAGMA application_id").fetchone()
     if marked in former:
-        marked = _emptied(connection, former)
+        marked = _renewed(connection, application, former)
     if marked not in (0, application):
         raise DatabaseBroken(f"it belongs to another application or version ({marked})")
     connection.execute("PRAGMA journal_mode=WAL")
@@ -132,8 +138,7 @@ def _fill(connection: sqlite3.Connection, application: int, schema: str) -> None
         if connection.execute("PRAGMA application_id").fetchone() != (application,):
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
                 raise DatabaseBroken("it belongs to another application")
-            for statement in _statements(schema):
-                connection.execute(statement)
+            run_script(connection, schema)
             connection.execute(f"PRAGMA application_id={application}")
         connection.execute("COMMIT")
     except BaseException:
@@ -142,27 +147,40 @@ def _fill(connection: sqlite3.Connection, application: int, schema: str) -> None
         raise
 
 
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would end the transaction that it is in."""
+def run_script(connection: sqlite3.Connection, script: str) -> None:
+    """Run the statements of a script one by one: `executescript` would end the transaction that it is in."""
     statement = ""
     for piece in script.split(";")[:-1]:
         statement += f"{piece};"
         if sqlite3.complete_statement(statement):  # a trigger has semicolons inside
-            yield statement
+            connection.execute(statement)
             statement = ""
 
 
-def _emptied(connection: sqlite3.Connection, former: frozenset[int]) -> int:
-    """Drop the tables of an earlier version, unless another process has done so; the mark now."""
+def _renewed(connection: sqlite3.Connection, application: int, former: Former) -> int:
+    """Make this version's tables of an earlier one's, or drop those; the mark now.
+
+    Unless another process has done so.
+    """
     connection.execute("BEGIN IMMEDIATE")
-    (marked,) = connection.execute("PRAGMA application_id").fetchone()
-    if marked in former:
-        tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
-        for (name,) in connection.execute(tables).fetchall():
-            connection.execute(f'DROP TABLE "{name}"')
-        connection.execute("PRAGMA application_id=0")
-        marked = 0
-    connection.execute("COMMIT")
+    try:
+        (marked,) = connection.execute("PRAGMA application_id").fetchone()
+        if marked in former:
+            upgrade = former[marked]
+            if upgrade is None:
+                tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
+                for (name,) in connection.execute(tables).fetchall():
+                    connection.execute(f'DROP TABLE "{name}"')
+                marked = 0
+            else:
+                upgrade(connection)
+                marked = application
+            connection.execute(f"PRAGMA application_id={marked}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
     return int(marked)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -22,7 +23,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=tuple[object, ...])
 
 _APPLICATION = 0x53594902
-_FORMER = frozenset({0x53594901})
+_FORMER = MappingProxyType({0x53594901: None})
 """Of the tables without checksums."""
 _CHECKED_BYTES_MAX = 16 << 20
 _SCHEMA = """

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.pit.artifacts.database import (
     DatabaseBroken,
+    Former,
     check_structure,
     close_with,
     connect,
@@ -47,7 +49,7 @@ class Write(NamedTuple):
 class _Opened:
     """Two connections to one file: readers never wait for the writer."""
 
-    def __init__(self, path: Path, application: int, schema: str, former: frozenset[int]) -> None:
+    def __init__(self, path: Path, application: int, schema: str, former: Former) -> None:
         self.writer = connect(path, application=application, schema=schema, former=former)
         try:
             self.reader = connect(path, application=application, schema=schema, former=former)
@@ -73,7 +75,7 @@ class WriteBehind:
         application: int,
         schema: str,
         tidy: Callable[[sqlite3.Connection], None],
-        former: frozenset[int] = frozenset(),
+        former: Former = MappingProxyType({}),
     ) -> None:
         self._path, self._application, self._schema, self._tidy = path, application, schema, tidy
         self._former = former

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.cache import CONTENT, ENTRY, sound_content
+from symphony.pit.artifacts.blocks import entry_of, place_of, rows_in
+from symphony.pit.artifacts.cache import BLOCKS, CONTENT, sound_content
 from symphony.pit.artifacts.content import FileState, content_digest
-from symphony.pit.artifacts.results import CacheEntry, all_held, entry_of
+from symphony.pit.artifacts.results import CacheEntry, all_held
 from symphony.pit.tracker.insight.forecast import Past
 from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
@@ -236,10 +236,11 @@ class ReadOnlyCache:
 
     def get(self, key: str) -> CacheEntry | None:
         """The result, if there is one; whether its bodies are there is not looked at."""
-        row = self._ask(ENTRY, key)
-        if row is None or not isinstance(row[0], bytes) or row_sum("entries", key, row[0]) != row[1]:
+        found = self._ask(BLOCKS, f"[{place_of(key)}]")
+        if found is None or not isinstance(found[0], bytes):
             return None
-        return entry_of(row[0], all_held)
+        row = (rows_in(found[0], found[1]) or {}).get(key)
+        return None if row is None else entry_of(row, all_held)
 
     def has_any(self, operator: str) -> bool:
         """Any operator's may be there."""

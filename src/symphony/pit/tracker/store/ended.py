@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -27,7 +28,7 @@ from symphony.ports.runs import RunSummary
 logger = logging.getLogger(__name__)
 
 _APPLICATION: Final = 0x53594532  # "SYE2"
-_FORMER: Final = frozenset({0x53594531})
+_FORMER: Final = MappingProxyType({0x53594531: None})
 _SCHEMA: Final = """
 CREATE TABLE ended
   (run_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, summary BLOB NOT NULL, sum INTEGER NOT NULL);
