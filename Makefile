@@ -26,16 +26,38 @@ PYTEST := $(BIN)/python -P -m pytest -q -n 2 --dist worksteal
 # Another interpreter: make PYTHON=python3.13 run
 PYTHON ?=
 OTHER ?=
+# Extras that `make install` adds: make install EXTRAS="llama nats"
+EXTRAS ?=
 
-.PHONY: help run models test lint unit crash bench bench-peers docs soak fuzz lock clean
+.PHONY: help run models install uninstall wheel llama nats otel test lint unit crash bench bench-peers docs soak fuzz lock clean
 
 help: ## Show what there is
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
 run: $(MADE)/models ## Report on the git repository REPO (default: this one)
 	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$$REPO"
 
 models: $(MADE)/models ## Fetch and verify the embedding model
+	@:
+
+install: $(MADE)/models ## Put symphony on your PATH, apart from this checkout; EXTRAS="llama nats" adds extras
+	@tools/install.sh install "$(BIN)/python" $(EXTRAS)
+
+uninstall: ## Take away what `make install` made; runs and artifacts stay
+	@tools/install.sh uninstall
+
+wheel: $(MADE)/project ## Build the wheel into dist/
+	@$(BIN)/python -P -m pip wheel -qq --disable-pip-version-check --no-deps --no-build-isolation --no-index \
+	  --wheel-dir dist .
+	@ls dist/*.whl
+
+llama: $(MADE)/llama ## Add the extra llama to .venv: chat models from GGUF files
+	@:
+
+nats: $(MADE)/nats ## Add the extra nats to .venv: one bus between machines
+	@:
+
+otel: $(MADE)/otel ## Add the extra otel to .venv: traces of runs
 	@:
 
 test: lint $(MADE)/models $(MADE)/smollm2 ## All that must hold: style, types, layers, every test (what CI runs)
@@ -85,12 +107,16 @@ fuzz: $(MADE)/dev ## The property tests and fuzzers with many more examples
 	@SYMPHONY_HYPOTHESIS=fuzz $(PYTEST) tests -m "hypothesis or not slow"
 	@SYMPHONY_SIMULATION_SEEDS=1000 $(PYTEST) tests/simulation/test_engine.py
 
+# The lock of an extra holds what it needs beyond the runtime, in the versions that dev.txt takes, too.
+LOCK_UP := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --no-annotate --output-file
 lock: ## Rewrite requirements/*.txt (for maintainers; needs uv)
-	@for name in runtime build dev peers; do \
-	  source=requirements/$$name.in; [ $$name = runtime ] && source=pyproject.toml; \
-	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-header --no-annotate --output-file requirements/$$name.txt $$source || exit 1; \
-	done
+	@set -e; $(LOCK_UP) requirements/runtime.txt pyproject.toml; \
+	known=$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements/runtime.txt); \
+	for name in llama nats otel; do \
+	  $(LOCK_UP) requirements/$$name.txt --extra $$name -c requirements/runtime.txt $$known pyproject.toml; \
+	done; \
+	for name in build dev peers; do $(LOCK_UP) requirements/$$name.txt requirements/$$name.in; done
 
 clean: ## Remove .venv and everything else that was made
 	@rm -rf .venv .venv-* site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -118,8 +144,14 @@ $(MADE)/runtime: requirements/runtime.txt requirements/build.txt $(MADE)/venv
 	@$(LOCKED) -r requirements/build.txt -r requirements/runtime.txt
 	@touch $@
 
+# The distribution was once called symphony: its files would stay beside those of the new one.
 $(MADE)/project: pyproject.toml $(MADE)/runtime
+	@$(BIN)/python -P -m pip uninstall -qq -y --disable-pip-version-check symphony
 	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
+	@touch $@
+
+$(MADE)/llama $(MADE)/nats $(MADE)/otel: $(MADE)/%: requirements/%.txt $(MADE)/project
+	@$(LOCKED) -r $<
 	@touch $@
 
 $(MADE)/models: src/symphony/kit/instruments/files.py $(MADE)/project

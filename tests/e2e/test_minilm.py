@@ -17,7 +17,7 @@ import pytest
 
 from symphony.commons.time import SystemClock
 from symphony.kit import instruments
-from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
+from symphony.kit.instruments.files import FETCH, VOCABULARY, WEIGHTS, locate, read_verified
 from symphony.kit.instruments.minilm import MiniLM, quiet_onnxruntime
 from symphony.kit.instruments.wordpiece import WordPiece
 from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
@@ -176,7 +176,7 @@ async def test_a_damaged_model_is_refused_with_the_command_that_repairs_it(tmp_p
     models = pool(home=tmp_path)
     with pytest.raises(ModelUnavailable, match=r"model\.onnx is damaged") as caught:
         await models.invoke("minilm", {"texts": ["a"]}, {})
-    assert caught.value.hint == f"fetch it again: python -m symphony.kit.instruments.fetch --to {place}"
+    assert caught.value.hint == f"fetch it again: {FETCH} --to {place}"
     await models.close()
 
 

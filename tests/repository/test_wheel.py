@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from symphony import __version__
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -22,15 +25,23 @@ outputs:
 """
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built wheel. No isolation: the build backend is among the requirements."""
-    folder = tmp_path_factory.mktemp("wheel")
-    program = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+def built(kind: str, source: Path, folder: Path) -> Path:
+    """The `wheel` or `sdist` of `source`. No isolation: the build backend is among the requirements."""
+    program = f"import sys; from hatchling.build import build_{kind} as build; print(build(sys.argv[1]))"
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-P", "-c", program, str(folder)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return folder / done.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return built("wheel", ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +92,33 @@ def test_the_wheel_holds_the_whole_package_and_nothing_else(wheel: Path) -> None
     assert all(name.endswith(".dist-info") for name in others)
 
 
-def test_an_installed_wheel_knows_its_version_and_operators(installed: Path, tmp_path: Path) -> None:
-    from symphony import __version__
+def test_the_wheel_is_called_symphony_workflows_and_brings_the_command_symphony(wheel: Path) -> None:
+    assert wheel.name == f"symphony_workflows-{__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        about = f"symphony_workflows-{__version__}.dist-info"
+        told = archive.read(f"{about}/METADATA").decode()
+        programs = archive.read(f"{about}/entry_points.txt").decode()
+    assert "\nName: symphony-workflows\n" in told
+    assert "symphony = symphony.cli.main:main" in programs
 
+
+def test_the_source_archive_gives_the_wheel_that_the_checkout_gives(wheel: Path, tmp_path: Path) -> None:
+    source = built("sdist", ROOT, tmp_path)
+    assert source.name == f"symphony_workflows-{__version__}.tar.gz"
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / source.name.removesuffix(".tar.gz")
+    assert os.access(unpacked / "tools" / "install.sh", os.X_OK)
+    again = built("wheel", unpacked, tmp_path)
+    assert sums(again) == sums(wheel)
+
+
+def sums(wheel: Path) -> dict[str, int]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {one.filename: one.CRC for one in archive.infolist()}
+
+
+def test_an_installed_wheel_knows_its_version_and_operators(installed: Path, tmp_path: Path) -> None:
     done = symphony(installed, tmp_path, "--version")
     assert (done.returncode, done.stderr) == (0, "")
     assert __version__ in done.stdout

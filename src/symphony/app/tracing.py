@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from symphony.commons import installation
 from symphony.commons.settings import TracingConfig
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.insight.outline import Outline, kind_of
@@ -33,7 +34,7 @@ def tracing_for(config: TracingConfig, variables: Mapping[str, str]) -> Tracing 
 
         return OtelTracing(__version__, endpoint=config.endpoint)
     except ImportError:
-        logger.warning("traces are asked for and not installed: pip install 'symphony[otel]'")
+        logger.warning("traces are asked for and not installed: %s", installation.adding("otel"))
     except Exception as error:  # noqa: BLE001  (a wrong OTEL_ variable must not stop a run)
         logger.warning("runs are not traced: %s: %s", type(error).__name__, error)
     return None

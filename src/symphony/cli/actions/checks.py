@@ -1,6 +1,7 @@
 """What `symphony doctor` looks at. Each check says what it found and how to repair it."""
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -60,7 +61,7 @@ def examine(home: Path | None, clock: Clock, *, homeless: SymphonyError | None =
         ]
     checks += [
         _guarded("clock", lambda: check_clock(clock.now_s(), _newest(home))),
-        _guarded("model", check_model),
+        _guarded("model", lambda: check_model(home)),
         _guarded("git", check_git),
     ]
     return checks
@@ -208,13 +209,14 @@ def check_clock(now_s: float, newest_s: float) -> Check:
     return Check(name="clock", verdict="ok", found=found)
 
 
-def check_model() -> Check:
-    """Is the embedding model there and the right one?"""
+def check_model(home: Path | None) -> Check:
+    """Is the embedding model there, in the home or the Python environment, and the right one?"""
     from symphony.kit.instruments.files import FETCH, locate, problems
 
-    place = locate()
+    place = locate(None if home is None else home / "models")
     if wrong := problems(place):
-        return Check(name="model", verdict="failed", found="; ".join(wrong), fix=f"run: {FETCH} --to {place}")
+        return Check(name="model", verdict="failed", found="; ".join(wrong),
+                     fix=f"run: {FETCH} --to {shlex.quote(str(place))}")  # fmt: skip
     return Check(name="model", verdict="ok", found=f"minilm in {place}, verified")
 
 

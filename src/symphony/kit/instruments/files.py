@@ -9,7 +9,7 @@ from pathlib import Path
 
 from symphony.ports.models import ModelUnavailable
 
-FETCH = "python -m symphony.kit.instruments.fetch"
+FETCH = f"{shlex.quote(sys.executable)} -m symphony.kit.instruments.fetch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

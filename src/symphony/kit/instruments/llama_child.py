@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from symphony.commons import installation
 from symphony.kit.instruments.files import SMOLLM2, SMOLLM2_WEIGHTS, locate
 from symphony.kit.instruments.serving import Instrument, serve
 from symphony.ports.models import ModelUnavailable
@@ -33,7 +34,7 @@ class LlamaServer:
             import xllamacpp
         except ImportError as error:
             raise ModelUnavailable(
-                f"models in GGUF files need xllamacpp: {error}", hint="pip install 'symphony[llama]'"
+                f"models in GGUF files need xllamacpp: {error}", hint=installation.adding("llama")
             ) from error
         self._key = secrets.token_urlsafe(32)
         settings = xllamacpp.CommonParams()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from symphony.commons import installation
 from symphony.kit.instruments.serving import Instrument, serve
 from symphony.ports.models import ModelUnavailable
 
@@ -30,7 +31,8 @@ def _load(models: Path | None) -> Instrument:
         from symphony.kit.instruments.minilm import MiniLM
     except ImportError as error:
         raise ModelUnavailable(
-            f"minilm needs onnxruntime and numpy: {error}", hint="install them: pip install onnxruntime numpy"
+            f"minilm needs onnxruntime and numpy: {error}",
+            hint=installation.Installation.here().adding_libraries(("onnxruntime", "numpy")),
         ) from error
     return MiniLM(directory)
 
