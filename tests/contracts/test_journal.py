@@ -227,6 +227,18 @@ def test_after_a_failed_commit_nothing_more_is_written() -> None:
     assert len(failures) == 1
 
 
+def test_a_bug_in_the_thread_that_commits_fails_the_journal_and_leaves_nobody_waiting() -> None:
+    class Broken(MemoryStore):
+        def commit(self, records: list[Record]) -> None:
+            raise ZeroDivisionError
+
+    failures: list[JournalFailed] = []
+    writer = JournalWriter(Broken(), lambda _: None, failures.append)
+    writer.append(RECORDS[0])
+    writer.close()
+    assert "ZeroDivisionError" in failures[0].message
+
+
 @pytest.mark.parametrize("room", [0, 8_000, 20_000, 30_000, 32_000, 33_000])
 def test_a_journal_for_which_there_is_no_room_is_refused_and_leaves_nothing(
     tmp_path: Path, room: int

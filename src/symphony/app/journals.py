@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from symphony.commons.filesystem import private_directory
 from symphony.commons.time import new_run_id
+from symphony.commons.waiting import uninterrupted
 from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, RunMeta, SqliteStore, remove
 from symphony.pit.tracker.store.locks import SegmentLock, segments_can_be_locked
 from symphony.pit.tracker.store.runs import Runs
@@ -23,16 +24,16 @@ class Owned(Protocol):
     """What says that this process owns a run."""
 
     def release(self) -> None:
-        """Give the run free."""
+        """Release the run."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class NewJournal:
-    """A journal that was just made. What is `owned` says that this process owns the run.
+    """A journal that was just made. While `owned` is not released, this process owns the run.
 
-    It is durable; or it will be with the first commit, when `durable` is done: so a run in a segment
-    costs one commit less. That future raises JournalFailed.
+    It is durable, unless there is `durable`: then it will be with the first commit, when that future is
+    done, so that a run in a segment costs one commit less. The future raises JournalFailed.
     """
 
     store: JournalStore
@@ -122,18 +123,17 @@ class Journals:
 
 
 async def in_thread(call: Callable[[], Made], undo: Callable[[Made], object]) -> Made:
-    """What `call` makes in a thread. Whoever is cancelled meanwhile waits for it, and has it undone."""
+    """What `call` makes in a thread. A caller who is cancelled meanwhile waits for it, and has it undone."""
     making = asyncio.get_running_loop().run_in_executor(None, call)
     try:
-        return await asyncio.shield(making)
+        return await uninterrupted(making)
     except asyncio.CancelledError:
-        await asyncio.wait({making})
         if not making.cancelled() and making.exception() is None:
             undo(making.result())
         raise
 
 
 def _forget(store: JournalStore, path: Path) -> None:
-    """Of a run that nobody heard of nothing stays."""
+    """Delete the journal of a run that nobody has heard of."""
     store.close()
     remove(path)

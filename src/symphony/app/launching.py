@@ -358,13 +358,15 @@ class Launcher:
                 assert isinstance(result, RunResult)
                 return result
             finally:
-                if job.graph.runs(COMMAND):
-                    await asyncio.to_thread(end_escaped, marks)
-                store.close()  # it is closed already, unless the engine never came to it
-                log.close()
-                if owned is not None:
-                    self._remember(prepared, engine, store, seen)
-                    owned.release()
+                try:
+                    if job.graph.runs(COMMAND):
+                        await asyncio.to_thread(end_escaped, marks)
+                finally:  # also if it is cancelled once more
+                    store.close()  # it is closed already, unless the engine never came to it
+                    log.close()
+                    if owned is not None:
+                        self._remember(prepared, engine, store, seen)
+                        owned.release()
                 if following is not None:
                     await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
                     following.cancel()

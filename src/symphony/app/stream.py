@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from symphony.bus import Joined, Mailbox
 
 LOOK_EVERY_S: Final = 0.5
-"""How often who watches looks into the record while the bus says nothing."""
+"""How often a watcher looks into the record while the bus says nothing."""
 CAPACITY: Final = 10_000
-"""Events that wait for one who watches; those for which there is no room are read from the record."""
+"""Events that wait for a watcher; those for which there is no room are read from the record."""
 _FIELDS: Final = ("seq", "type", "at", "node", "data")
 _GOING: Final = (RunStatus.PENDING, RunStatus.RUNNING)
 

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -72,6 +72,7 @@ __all__ = [
     "MemoryStore",
     "RunMeta",
     "RunRequest",
+    "SoundRequests",
     "SqliteStore",
     "examine",
     "is_asked",
@@ -133,6 +134,30 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     node: str | None = None
     by: str | None = None
     comment: str | None = None
+
+
+class SoundRequests:
+    """Reads the requests to one run. A damaged one is told in the log, once, and passed over."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self._told: set[int] = set()
+
+    def of(
+        self, rows: Iterable[tuple[int, bytes, int]], sum_of: Callable[[int, bytes], int]
+    ) -> list[tuple[int, RunRequest]]:
+        """The requests in rows of number, content and checksum; `sum_of` gives what that should be."""
+        out = list[tuple[int, RunRequest]]()
+        for number, body, told in rows:
+            try:
+                if sum_of(number, body) != told:
+                    raise ValueError("it does not match its checksum")
+                out.append((int(number), msgspec.msgpack.decode(body, type=RunRequest)))
+            except (ValueError, TypeError, msgspec.MsgspecError) as error:
+                if number not in self._told:
+                    logger.warning("a request to run %s is damaged, ask again: %s", self._run_id, error)
+                    self._told.add(number)
+        return out
 
 
 class JournalStore(Protocol):
@@ -207,8 +232,8 @@ class SqliteStore:
         self.path, self._db, self._epoch, self._seq = path, connection, epoch, seq
         close_with(self, connection)
         self._lock = threading.Lock()
-        self._asked: sqlite3.Connection | None = None  # of its own: who looks must not wait for a commit
-        self._told: set[int] = set()
+        self._asked: sqlite3.Connection | None = None  # of its own: a look must not wait for a commit
+        self._sound = SoundRequests(path.stem)
         self._ended = False
 
     @classmethod
@@ -290,17 +315,7 @@ class SqliteStore:
             return []  # busy: the next look finds them
         except sqlite3.Error as error:
             raise failure(self.path, error) from error
-        out = list[tuple[int, RunRequest]]()
-        for number, body, told in found:
-            try:
-                if row_sum("asked", number, body) != told:
-                    raise ValueError("it does not match its checksum")
-                out.append((int(number), msgspec.msgpack.decode(body, type=RunRequest)))
-            except (ValueError, TypeError, msgspec.MsgspecError) as error:
-                if number not in self._told:
-                    logger.warning("a request to run %s is damaged, ask again: %s", self.path.stem, error)
-                    self._told.add(number)
-        return out
+        return self._sound.of(found, lambda number, body: row_sum("asked", number, body))
 
     def settled(self, numbers: Sequence[int]) -> None:
         """Forget these requests."""
@@ -377,7 +392,7 @@ def read_run(path: Path) -> tuple[RunMeta, list[Record]]:
 
 
 def examine(path: Path) -> tuple[RunMeta, list[Record]]:
-    """As `read_run`, of all that is in a journal, also what seldom is read; leaves no file beside it."""
+    """As `read_run`, of all that is in a journal, with what is seldom read; leaves no file beside it."""
 
     def look(db: sqlite3.Connection) -> tuple[RunMeta, list[Record]]:
         checked(path, db)

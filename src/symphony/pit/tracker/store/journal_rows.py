@@ -127,7 +127,7 @@ def connect(path: Path, *, read_only: bool = False, quiet: bool = False) -> sqli
 
 
 def leave_log(db: sqlite3.Connection) -> None:
-    """Let the file be all there is: fold the write-ahead log in, and have nobody who reads make one.
+    """Let the file be all there is: fold the write-ahead log in, and keep readers from making one.
 
     SQLite keeps in memory what would undo that. In a file it would be in the way of readers if this
     process were killed, and what is written lies within the first sector. Raises sqlite3.Error if
@@ -137,7 +137,7 @@ def leave_log(db: sqlite3.Connection) -> None:
 
 
 def _undo(path: Path) -> None:
-    """Undo what somebody was writing who was killed, if he had no write-ahead log: readers may not."""
+    """Undo what somebody was writing who was killed, if there is no write-ahead log: readers may not."""
     if path.with_name(f"{path.name}-journal").exists():
         with suppress(sqlite3.Error):
             db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=10)
@@ -146,7 +146,7 @@ def _undo(path: Path) -> None:
 
 
 def _writes(path: Path) -> bool:
-    """Does somebody write the file, or was killed while he did?"""
+    """Does somebody write the file, or was killed while doing so?"""
     return any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
 
 
@@ -188,7 +188,7 @@ def looked(path: Path, look: Callable[[sqlite3.Connection], Found], opening: Ope
 
 
 def _untouched(path: Path) -> tuple[int, int, int] | None:
-    """Which file it is and how it stands, if nobody writes it, and nobody was killed while he did."""
+    """Which file it is and how it stands, if nobody writes it, and nobody was killed while doing so."""
     if _writes(path):
         return None
     try:

@@ -59,7 +59,7 @@ class RunLock:
         self._fd = fd
 
     def release(self) -> None:
-        """Give the run free."""
+        """Release the run."""
         for fd in (self._byte, self._fd):
             if fd is not None:
                 os.close(fd)
@@ -92,7 +92,7 @@ class LockedByte(NamedTuple):
     number: int
 
     def acquire(self) -> int:
-        """The file in which it is locked now; closing that gives it free. Raises RunBusy."""
+        """The file in which it is locked now; closing that file releases it. Raises RunBusy."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             _take(fd, lambda: _lock_byte(fd, self.number))
@@ -139,7 +139,7 @@ class SegmentLock:
             _lock_byte(self._fd, number, fcntl.F_UNLCK)
 
     def release(self) -> None:
-        """Give everything free."""
+        """Release the segment and all of its runs."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -182,7 +182,7 @@ def _taken(fd: int, take: Callable[[], object]) -> bool:
     """Take the lock, by `take`, if no living process owns it.
 
     It can outlive its owner for a moment: a child that the owner was just starting shares it until
-    that becomes another program, and who asks whether it is held holds it while asking.
+    that becomes another program, and a process that asks whether it is held holds it while it asks.
     """
     pause = threading.Event()
     for _ in range(round(_PATIENCE_S / _POLL_S)):

@@ -4,7 +4,7 @@ SQLite takes a log up to the first frame whose checksum is wrong, as a power cut
 synced before the next begins: if two stand behind that frame, they were once durable.
 
 SQLite's own index of the log (`-shm`) would tell at once how far SQLite reads. But a process that closes
-any file gives free all the locks that it holds there, SQLite's too, and then another process may write
+any file releases all the locks that it holds there, SQLite's too, and then another process may write
 while this one does. Nothing is locked in the log itself. Format: https://www.sqlite.org/fileformat.html, 4.
 """
 
@@ -34,7 +34,7 @@ class _Sound(NamedTuple):
 
 
 class SoundLogs:
-    """Remembers how far logs were whole: who looks at one again compares what was added. Thread-safe."""
+    """Remembers how far logs were whole: another look at one compares only what was added. Thread-safe."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[Path, _Sound] = OrderedDict()
@@ -45,7 +45,7 @@ class SoundLogs:
     def broken(self, journal: Path) -> bool:
         """Is the log of this journal broken in its middle?"""
         try:
-            # Who writes just now may be in the middle of a frame, but not of the same one twice.
+            # A writer may be in the middle of a frame just now, but not of the same one twice.
             return self._broken_at(journal) is not None and self._broken_at(journal) is not None
         except (OSError, struct.error):
             return False

@@ -60,7 +60,7 @@ class Runs:
         return self._journals / f"{run_id}.db"
 
     def lock(self, run_id: str) -> RunLock:
-        """The run's lock; that of a segment which is given up as one lies beside its owner's."""
+        """The run's lock; of a segment that is given up as a whole, one beside that of its owner."""
         name = f"{run_id}.db.lock" if segments.is_segment(self.journal_path(run_id)) else f"{run_id}.lock"
         return RunLock(self._locks / name, lambda: self._byte(run_id))
 
@@ -267,7 +267,8 @@ class Runs:
             if row is not None and row.stamp == self._stamp(run_id):
                 return row.summary.status
         reader, owned = self._reader(run_id), self.lock(run_id).held()
-        return _status(reader.replay(), owned=owned)
+        with _there(run_id):
+            return _status(reader.replay(), owned=owned)
 
     def _reader(self, run_id: str) -> RunReader:
         """Of the runs that were looked at last, each has a reader."""
@@ -294,8 +295,13 @@ class Runs:
         return result
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
-        """Every durable event with a `seq` after `since`; who asks again has only what is new read."""
-        yield from self._reader(run_id).events(since)
+        """Every durable event with a `seq` after `since`; asked again and again, it reads only what is new.
+
+        Raises RunNotFound, JournalFailed.
+        """
+        with _there(run_id):
+            found = self._reader(run_id).events(since)
+        yield from found
 
     def _ended_result(self, run_id: str, known: Overview) -> RunResult:
         outputs: Mapping[str, StoredValue] = {}
@@ -448,6 +454,15 @@ def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
 
 def _not_found(run_id: str) -> RunNotFound:
     return RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
+
+
+@contextlib.contextmanager
+def _there(run_id: str) -> Iterator[None]:
+    """Raises RunNotFound for a run that is deleted meanwhile."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _not_found(run_id) from error
 
 
 class _Named(msgspec.Struct):

@@ -23,7 +23,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import make_private
 from symphony.pit.tracker.core.records import Record, encode_batch
 from symphony.pit.tracker.store import segments
-from symphony.pit.tracker.store.journal import RunMeta, RunRequest, SqliteStore, read_run
+from symphony.pit.tracker.store.journal import RunMeta, RunRequest, SoundRequests, SqliteStore, read_run
 from symphony.pit.tracker.store.journal_rows import (
     Fenced,
     JournalFailed,
@@ -119,7 +119,7 @@ class Segment:
 
     def requests(self, number: int) -> list[tuple[int, bytes, int]]:
         """What was asked of a run. Raises sqlite3.Error."""
-        if self._reading is None:  # of its own: who looks must not wait for a commit
+        if self._reading is None:  # of its own: a look must not wait for a commit
             self._reading = connect(self.path, read_only=True)
         query = "SELECT id, body, sum FROM requests WHERE number = ? ORDER BY id"
         return self._reading.execute(query, (number,)).fetchall()
@@ -142,7 +142,7 @@ class Segment:
         while going:
             wanted = self._queue.get()
             found: list[_Work] = []
-            while True:  # drain all there is: one commit serves everybody who waits
+            while True:  # drain all there is: one commit serves all that wait
                 if wanted is None:
                     going = False
                 else:
@@ -182,7 +182,7 @@ class Segment:
                             work.write(self._db)
                         except Fenced as error:
                             outcome[work] = work.failed(error)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001  (a bug, too, must not leave every run waiting)
             why = failure(self.path, error)
             # Those that come after this one go on from what was not written.
             outcome |= {work: work.failed(why) for work in inside}
@@ -229,7 +229,7 @@ class SegmentStore:
         self.own: SqliteStore | None = None
         self.beginning: tuple[_Work, ...] = ()
         self._own_lock: RunLock | None = None
-        self._told: set[int] = set()
+        self._sound = SoundRequests(run_id)
 
     def put(self, work: "_Work") -> None:
         """Let this be done with the next commit, after what makes the journal."""
@@ -268,17 +268,7 @@ class SegmentStore:
             return []  # busy: the next look finds them
         except sqlite3.Error as error:
             raise failure(self.path, error) from error
-        out = list[tuple[int, RunRequest]]()
-        for id_, body, told in found:
-            try:
-                if row_sum("requests", id_, self.number, body) != told:
-                    raise ValueError("it does not match its checksum")
-                out.append((id_, msgspec.msgpack.decode(body, type=RunRequest)))
-            except (ValueError, TypeError, msgspec.MsgspecError) as error:
-                if id_ not in self._told:
-                    logger.warning("a request to run %s is damaged, ask again: %s", self.run_id, error)
-                    self._told.add(id_)
-        return out
+        return self._sound.of(found, lambda id_, body: row_sum("requests", id_, self.number, body))
 
     def settled(self, numbers: Sequence[int]) -> None:
         """Forget these requests."""
@@ -306,7 +296,7 @@ class SegmentStore:
         return segments.stamp_at(self.segment.path, self.number, _FIRST_EPOCH, self.seq)
 
     def release(self) -> None:
-        """Give the run free: this process does not own it any more. Once."""
+        """Release the run: this process does not own it any more. Once."""
         self.segment.free(self.number)
         if self._own_lock is not None:
             self._own_lock.release()

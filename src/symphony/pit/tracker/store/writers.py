@@ -1,5 +1,6 @@
 """Gather the records of a run and commit them in groups, in the loop's thread or another."""
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -10,14 +11,17 @@ from symphony.commons.switching import switching
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.store.journal_rows import JournalFailed
 
+logger = logging.getLogger(__name__)
+
 BATCH_MAX = 1024
 BATCH_AGE_S = 0.005
 
 Committed: TypeAlias = Callable[[list[Record]], None]
 """Called after each commit, in order, with what was committed: in the thread that commits or on the loop."""
 Failed: TypeAlias = Callable[[JournalFailed], None]
-"""Called there when a commit has failed; nothing follows it."""
+"""Called when a commit has failed, in the thread that commits or on the loop; nothing follows it."""
 Reached: TypeAlias = Callable[[], None]
+"""Called once all that was appended before is durable."""
 Settle: TypeAlias = Callable[[], None]
 """Makes durable what is stored elsewhere. Where it raises SymphonyError, the journal has failed."""
 
@@ -35,7 +39,7 @@ def nothing() -> None:
 
 
 class Buffer:
-    """Gathers the records of one run and who waits for them; `flush` commits them.
+    """Gathers the records of one run and those who wait for them; `flush` commits them.
 
     Only the event loop's thread calls its methods. After a failed commit nothing else is written,
     and no barrier is reached any more. `settle` is called before each commit: it makes durable the
@@ -49,11 +53,6 @@ class Buffer:
         self._buffer: list[Record] = []
         self._waiters: list[Reached] = []
         self._error: JournalFailed | None = None
-
-    @property
-    def pending(self) -> int:
-        """Records in the buffer, not yet handed over."""
-        return len(self._buffer)
 
     def append(self, record: Record) -> None:
         """Buffer a record; it rides in the next commit."""
@@ -92,12 +91,15 @@ class Buffer:
         except SymphonyError as error:
             if not isinstance(error, JournalFailed):
                 error = JournalFailed(error.message, details=error.details, hint=error.hint)
-            self._error = error
-            self._failed(error)
+            self._fail(error)
             return
         self._committed(records)
         for reached in waiters:
             reached()
+
+    def _fail(self, error: JournalFailed) -> None:
+        self._error = error
+        self._failed(error)
 
 
 class JournalWriter(Buffer):
@@ -144,6 +146,10 @@ class JournalWriter(Buffer):
                     item = self._queue.get_nowait()
                 except queue.Empty:
                     break
-            self._commit(records, waiters)
+            try:
+                self._commit(records, waiters)
+            except Exception as error:  # a bug must end the run, not leave it waiting for this thread
+                logger.exception("records cannot be written")
+                self._fail(JournalFailed(f"records cannot be written: {error!r}"))
         switching.writer_ends()
         finished()
