@@ -80,7 +80,7 @@ class Endpoint:
         await self._exchange.publish(self._envelope(message_type, EventPayload(topic, data)))
 
     def try_publish(self, topic: str, data: Value = None, *, message_type: str = "event") -> bool:
-        """The same without waiting; False, and nothing done, if somebody must read first."""
+        """Publish an event without waiting; False, and nothing done, if a subscriber must read first."""
         if topic.startswith(OWN_TOPICS):
             raise _reserved(topic)
         return self._exchange.try_publish(self._envelope(message_type, EventPayload(topic, data)))
@@ -115,7 +115,7 @@ class Endpoint:
         capacity: int = CAPACITY,
         policy: Policy = Policy.DROP_OLDEST,
     ) -> Mailbox:
-        """The same, into a bounded mailbox to be read at leisure."""
+        """A bounded mailbox of the events that match, to be read at leisure."""
         box = await self._exchange.mailbox(
             pattern, owner=self.name, group=group, replay=replay, capacity=capacity, policy=policy
         )

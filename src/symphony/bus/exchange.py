@@ -381,7 +381,7 @@ class Exchange:
         self.lost(subscription.owner, subscription.pattern, envelope.payload.topic)
 
     def lost(self, owner: str, pattern: str, topic: str) -> None:
-        """The same, for `owner` and what it did with `pattern`."""
+        """As `dropped`, of an event that `owner` was to get for its `pattern`."""
         self.metrics.dropped(owner, topic)
         if topic.startswith(OWN_TOPICS):
             return  # telling of what was lost of the telling would have no end
@@ -475,7 +475,7 @@ class Exchange:
             )
 
     def send(self, envelope: MessageEnvelope) -> None:
-        """The same for what has a recipient, or is no event."""
+        """Give what has a recipient, or is no event, to the endpoint it is for; or answer with an error."""
         header = envelope.header
         entry = self.registry.find(header.recipient)
         if entry is None:

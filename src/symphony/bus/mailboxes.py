@@ -131,7 +131,7 @@ class Mailbox:
         self._close(MailboxClosed("this mailbox has been closed"))
 
     def end(self, error: SymphonyError) -> None:
-        """The same, and the reader is told why."""
+        """Close it, and tell the reader why."""
         self._close(error)
 
     def _is_full(self) -> bool:

@@ -87,7 +87,7 @@ class ChildProcess:
         return self._process.wait()
 
     def send_signal(self, number: int) -> None:
-        """Signal it, and nobody else who has got its number meanwhile."""
+        """Signal it, and no other process that has got its number meanwhile."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
@@ -189,7 +189,7 @@ class _Starter:
                 return
             try:
                 process = start()
-            except BaseException as error:  # noqa: BLE001  (it belongs to who waits)
+            except BaseException as error:  # noqa: BLE001  (it is for whoever waits)
                 future.set_exception(error)
             else:
                 future.set_result(process)

@@ -49,7 +49,7 @@ def plain_size(value: object, most: int = _BYTES_MAX) -> int | None:
 
 
 def _size_of(level: list[object], most: int, levels: int) -> int | None:
-    """The same of the values of a list, each with its byte."""
+    """What the values of a list take, as `plain_size` counts it, each with its byte."""
     kinds = set(map(type, level))
     if not kinds <= _EXACT:
         return None

@@ -32,7 +32,7 @@ Block: TypeAlias = tuple[int | None, list[list[str]]]
 
 @dataclass(frozen=True, slots=True)
 class PlainTable:
-    """A table whose records all have as many fields as it has columns. `blocks` raises Unusual."""
+    """A table whose records all have as many fields as it has columns. `blocks` raises UnusualTable."""
 
     delimiter: str
     columns: list[str]

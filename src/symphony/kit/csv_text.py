@@ -25,8 +25,6 @@ from symphony.ports.values import Value
 
 LINE_CHARS_MAX: Final = 1 << 20
 """A longer line is no table: it would be held in memory whole."""
-FIELD_CHARS_MAX: Final = 131_072
-"""What the csv module allows, and what a field that lost its closing quote runs into."""
 COLUMNS_MAX: Final = 16_384
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARS: Final = 64 * 1024

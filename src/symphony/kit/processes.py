@@ -66,7 +66,7 @@ class _Stream:
             chunk = b""
         try:
             self._take(chunk)
-        except Exception as error:  # noqa: BLE001  (it belongs to who waits)
+        except Exception as error:  # noqa: BLE001  (it is for whoever waits)
             self._release()
             self.ended.set_exception(error)
             self.ended.exception()  # nobody may be waiting any more

@@ -123,6 +123,3 @@ def _add(to: dict[K, N], more: Mapping[K, N]) -> None:
 def both(one: Usage | None, more: Usage | None) -> Usage | None:
     """The sum of what was used up; None if nothing was."""
     return one if more is None else more if one is None else one + more
-
-
-# ---- Prometheus ---------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
                 took.append((time.perf_counter() - began) * 1000)
                 if not as_json and number < 10:
                     output.say(f"{output.shown(name)}: {took[-1]:.3f} ms\n")
-                    sys.stdout.flush()  # who reads it through a pipe waits for it, too
+                    sys.stdout.flush()  # a reader of a pipe waits for it, too
         return took
 
     took = sorted(_run(run()))

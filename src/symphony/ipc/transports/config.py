@@ -1,7 +1,7 @@
 """What can be said about a connection, and the addresses it can have. Pure."""
 
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, TypeAlias, get_args
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -11,7 +11,6 @@ from symphony.commons.secrets import Secret
 from symphony.ipc.frames import FRAME_BYTES_MAX
 
 Scheme: TypeAlias = Literal["unix", "pipe", "shm", "stdio", "tcp", "memory"]
-SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 _NAME_CHARACTERS_MAX = 64
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
 PORT_MAX = 65_535

@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 SOON_BYTES_MAX = 1 << 20
 """Larger bodies are always synced at once: sharing the sync would gain nothing, and they wait in memory."""
 UNSETTLED_BYTES_MAX = 16 << 20
-"""Bodies that wait for a sync hold no more memory than that; then who puts the next one syncs."""
+"""Bodies that wait for a sync hold no more memory than that; then the next `put` syncs them."""
 
 _PAGE = 100
 _RECOVERED = "recovered"

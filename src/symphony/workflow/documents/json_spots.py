@@ -38,7 +38,7 @@ class _Text:
         """Where the value that begins at `at` ends. Raises TooDear."""
         try:
             _, end = _value(self.text, at)
-        except RecursionError:  # who asks is deep in calls already
+        except RecursionError:  # the caller is deep in calls already
             raise TooDear from None
         self.left -= end - at
         if self.left < 0:

@@ -35,7 +35,6 @@ T = TypeVar("T")
 _log = logger(__name__)
 _ASIDE_BYTES = 64 * 1024
 """What is smaller takes less than a millisecond, and a thread as long."""
-_CUT_HINT = "try again; if it stays so, set stream = false"
 
 
 class HostedModels:

@@ -5,7 +5,7 @@ Recovery, `runs show` and the live event stream all go through here, so that the
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 import msgspec
 
@@ -152,6 +152,8 @@ class RunReplay:
                 machine.proceed()
             case EndedRecord():
                 pass
+            case _:
+                assert_never(record)
 
     def note(self, record: Record) -> None:
         """Remember what the record says beyond the machine's own state."""

@@ -34,7 +34,7 @@ class Attempts:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._batches = Batches(parts, self._pool)
         self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
-        self._ended: set[asyncio.Task[None]] = set()  # such ones that are about to end
+        self._ended: set[asyncio.Task[None]] = set()  # of those, the cancelled ones that have yet to end
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
         self._unwanted: set[int] = set()  # slots that were told to stop
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)

@@ -55,14 +55,13 @@ class Batches:
         """Begin an attempt with the next batch; False if it does not suit one. Raises Deferred."""
         if not self._bindings.at_hand(slot, work):
             return False
-        attempt, error = self._attempt(slot, work)
-        if attempt is not None and self._heavy(attempt):
-            return False
-        if attempt is None:
-            assert error is not None
+        attempt = self._attempt(slot, work)
+        if isinstance(attempt, Exception):
             self._transitions.started(slot, self._machine.attempts[slot])
-            self._transitions.failed(slot, error, self._executor.clock.now_s())
+            self._transitions.failed(slot, attempt, self._executor.clock.now_s())
             return True
+        if self._heavy(attempt, work):
+            return False
         worth = self._worths.of(slot, work, lambda: self._quick(attempt))
         member = self._members[slot] = BatchMember(
             slot, attempt, worth, self._executor.clock.now_s(), self._looks
@@ -74,7 +73,7 @@ class Batches:
         """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
         return self._worths.quick(slot)
 
-    def _attempt(self, slot: int, work: OperatorWork) -> tuple[NodeAttempt | None, Exception | None]:
+    def _attempt(self, slot: int, work: OperatorWork) -> NodeAttempt | Exception:
         """The attempt with its expressions evaluated, or why there is none. Raises Deferred."""
         try:
             inputs = self._bindings.inputs(slot, work)
@@ -83,14 +82,12 @@ class Batches:
             if work.config:
                 work = self._bindings.configured(slot, work)
         except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
-            return None, error
+            return error
         number, base = self._machine.attempts[slot], self._bindings.base(slot)
-        return NodeAttempt(work, inputs, self._machine.name(slot), number, base), None
+        return NodeAttempt(work, inputs, self._machine.name(slot), number, base)
 
-    def _heavy(self, attempt: NodeAttempt) -> bool:
+    def _heavy(self, attempt: NodeAttempt, work: OperatorWork) -> bool:
         """Is the call for a worker process, by the operator's own bounds?"""
-        work = attempt.work
-        assert isinstance(work, OperatorWork)
         operator = work.operator
         if operator.bounds is None:
             return False

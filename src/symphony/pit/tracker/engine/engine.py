@@ -301,10 +301,7 @@ class Engine:
         elif machine.status[slot] == _RUNNING and not machine.paused:
             work = self._works[slot] if slot < self._nodes else self._bindings.work(slot)
             if type(work) is OperatorWork and work.direct and not self._reuse:
-                try:
-                    self._inline.run(slot, work)
-                except Deferred:
-                    self._attempts.launch(slot, work)
+                self._run_inline(slot, work)
             else:
                 self._begin(slot, work)
 

@@ -1,8 +1,8 @@
 """The durable events of one run, for whoever subscribes in this process.
 
 Records go in as they become durable, and are kept only for those who have yet to read them: a run
-that nobody watches keeps none, whatever its length. Who comes later reads from the journal what has
-happened before. Events are made of records when somebody wants them.
+that nobody watches keeps none, whatever its length. A later reader gets from the journal
+what has happened before. Events are made of records when somebody wants them.
 """
 
 import asyncio
@@ -71,7 +71,7 @@ class Feed:
         self._news.set()
 
     def tell(self, node: str, text: str, at: float) -> None:
-        """A model has written `text` for `node`. Only who watches now will see it."""
+        """A model has written `text` for `node`. Only those who watch now will see it."""
         event = RunEvent(seq=self.count, type=TOKENS, at=at, node=node, data={"text": text})
         self._live.append(event)
         self.told += 1

@@ -32,7 +32,7 @@ class Inline:
     def __init__(
         self,
         parts: RunParts,
-        store: "Callable[[int, OperatorWork, Mapping[str, StoredValue], Mapping[str, Value], float], None]",
+        store: Callable[[int, OperatorWork, Mapping[str, StoredValue], Mapping[str, Value], float], None],
     ) -> None:
         self._store = store
         self._machine, self._bindings, self._transitions = parts.machine, parts.bindings, parts.transitions

@@ -35,7 +35,7 @@ class Recorder:
         self._store = store
         self._writer = store.writer(self._committed, self._journal_failed, settle)
         self._flushing: asyncio.TimerHandle | None = None
-        self._joining: list[asyncio.Future[None]] = []  # of those, who wait for the next commit
+        self._joining: list[asyncio.Future[None]] = []  # of those, the ones that wait for the next commit
 
     def record(self, record: Record) -> None:
         """Remember the record; it becomes durable with the next commit."""

@@ -138,7 +138,7 @@ class Transitions:
 
         `cached_from` is the run that a cache hit came from; `quick` as in `derived`.
 
-        For the engine itself, between two commands: it is awake, so nobody wakes it.
+        The engine is not woken: it is between two commands, or its caller wakes it.
         """
         now = self._now()
         if now < started:  # the clock was set back

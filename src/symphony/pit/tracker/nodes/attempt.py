@@ -50,3 +50,4 @@ def never() -> bool:
 
 
 Cancelled = Callable[[], bool]
+"""Is the attempt cancelled? Asked by its code, from any thread."""

@@ -7,7 +7,7 @@ key, and its own time. Only the ways are shared: to the thread and back, to the 
 import contextvars
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -115,7 +115,7 @@ class Batch:
         while (member := _next(self.looked_up)) is not None:
             self.since_s = time.monotonic()
             if not member.stopped:
-                self._end(member, self._result)
+                self._end(member)
         self.keep()
         self.took_s, self.worked_s = time.monotonic() - self.began_s, time.thread_time() - worked_s
 
@@ -133,7 +133,7 @@ class Batch:
             if member.hit is None or any(isinstance(one, ArtifactRef) for one in member.hit.outputs.values()):
                 self.looked_up.append(member)
             else:
-                self._end(member, self._result)
+                self._end(member)
 
     def keep(self) -> None:
         """Hand the results that other runs may take to the cache, in one transaction."""
@@ -143,15 +143,20 @@ class Batch:
         if entries:
             self.executor.hits.keep(entries)
 
-    def _end(self, member: BatchMember, step: Callable[[BatchMember], None]) -> None:
-        """The step, or what it raises, ends the member."""
+    def _end(self, member: BatchMember) -> None:
+        """The member's result, or what making it raises, ends the member."""
         member.started, before = self.executor.clock.now_s(), generation()
+        error: Exception | None = None
         try:
-            step(member)
-        except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
-            member.error = contained(error)
+            self._result(member)
+        except BaseException as raised:  # noqa: BLE001  (an operator may raise anything)
+            error = contained(raised)
         finally:
             end_copy(before)
+        self._ended(member, error)
+
+    def _ended(self, member: BatchMember, error: Exception | None) -> None:
+        member.error = error
         self.done += 1
         self.ended.append(member)
 
@@ -165,10 +170,9 @@ class Batch:
                 began, member.seen = time.perf_counter(), FilesRead()
                 member.key = executor.result_keys.key(attempt, member.seen, self._known)
                 member.worth.note_key(time.perf_counter() - began)
-        except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
-            member.error, member.started = error, executor.clock.now_s()
-            self.done += 1
-            self.ended.append(member)
+        except BaseException as error:  # noqa: BLE001  (an operator says what it reads, and may raise anything)
+            member.started = executor.clock.now_s()
+            self._ended(member, contained(error))
         else:
             self.looked_up.append(member)
 

@@ -41,12 +41,12 @@ class Hits:
         """The results that there are under `keys`, whole."""
         assert self._resources.cache is not None
         found, holds = self._resources.cache.get_many(keys), self._resources.artifacts.holds
-        gone = [
+        gone = {
             key
             for key, hit in found.items()
             for value in hit.outputs.values()
             if isinstance(value, ArtifactRef) and not holds(value)
-        ]
+        }
         return {key: hit for key, hit in found.items() if key not in gone} if gone else found
 
     def take(self, hit: CacheEntry, attempt: NodeAttempt) -> Finished:

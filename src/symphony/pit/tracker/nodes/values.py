@@ -27,7 +27,7 @@ Element = tuple[Value, int] | None
 
 
 class Gathered(Mapping[str, StoredValue]):
-    """The lists that the elements of a fan-out make, by port. Large ones are loaded for who reads them."""
+    """The lists that the elements of a fan-out make, by port. Large ones are loaded when they are read."""
 
     def __init__(self, columns: dict[str, list[StoredValue]], plain: Callable[[StoredValue], Value]) -> None:
         self._columns, self._plain = columns, plain

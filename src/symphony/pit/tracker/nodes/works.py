@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict, assert_never
 
 from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.pit.tracker.nodes.work import (
@@ -129,7 +129,11 @@ class _Targets:
             case ControlNode(control="loop"):
                 ports = {name: Port(type=ANY) for name in (*(node.state or {}), "iterations")}
                 return _Target.made(None, None, "", None, ports)
-        return _Target.made(None, None, "", None, _CONTROL_PORTS.get(getattr(node, "control", ""), {}))
+            case ControlNode():
+                return _Target.made(None, None, "", None, _CONTROL_PORTS.get(node.control, {}))
+            case SubWorkflowNode():
+                return _Target.made(None, None, "", None, {})
+        assert_never(node)
 
 
 def works_of(
@@ -243,7 +247,7 @@ def _work(
 
 
 def _operator_work(common: _Common, target: _Target, operator: Operator) -> OperatorWork:
-    node, timeout_s, waits = common["node"], common["timeout_s"], common["for_each"] is not None
+    node, timeout_s, fans_out = common["node"], common["timeout_s"], common["for_each"] is not None
     always = node.cache == "on" and target.keepable
     inline = target.inline and not always
     free = inline and timeout_s is None
@@ -256,8 +260,8 @@ def _operator_work(common: _Common, target: _Target, operator: Operator) -> Oper
         typed_inputs=target.typed_inputs,
         result=target.result if node.artifact is None else None,
         inline=inline,
-        direct=free and not common["conditions"] and common["when"] is None and not waits,
-        direct_elements=free and waits,
+        direct=free and not common["conditions"] and common["when"] is None and not fans_out,
+        direct_elements=free and fans_out,
         barrier=target.effect == "write",
         cacheable=always or (target.cacheable and node.cache != "off"),
         cached_always=always,
@@ -291,9 +295,10 @@ def _carried(edge: DataEdge, transform: ValueTemplate | None) -> ValueTemplate:
 
 
 def _result(gives: Mapping[str, Port]) -> PlainResult | None:
-    for name, port in gives.items():
-        return PlainResult(name, plain_of(port.type)) if len(gives) == 1 else None
-    return None
+    if len(gives) != 1:
+        return None
+    ((name, port),) = gives.items()
+    return PlainResult(name, plain_of(port.type))
 
 
 def _typed(ports: Mapping[str, Port]) -> bool:
