@@ -83,7 +83,7 @@ class RunHandle:
     def notable(self, after: int = 0) -> AsyncIterator[RunEvent]:
         """Of the durable events after number `after` failures, further tries, and what befell the run.
 
-        Of very many the first 1,000. Whoever wants no more than that spares the others being told.
+        Of very many the first 1,000. A caller that needs no more spares the run telling of the others.
         """
         return self._engine.feed.notable(after)
 
@@ -92,7 +92,7 @@ class RunHandle:
         await self._engine.feed.ended()
 
     async def live(self) -> AsyncIterator[RunEvent]:
-        """The same, and between them what models write, as `node.tokens`, from now on.
+        """What `events` gives, and between them what models write, as `node.tokens`, from now on.
 
         Tokens are not durable, and void if their attempt fails.
         """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NewType, TypeAlias
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.commons.integers import INTEGER_MAX
 
 if TYPE_CHECKING:
     from symphony.ports.values import Value
@@ -25,8 +26,8 @@ NAME_CHARACTERS_MAX = 255
 _ID_CHARACTERS = 36
 _Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=_ID_CHARACTERS, max_length=_ID_CHARACTERS)]
 _Name: TypeAlias = Annotated[str, msgspec.Meta(max_length=NAME_CHARACTERS_MAX)]
-_Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_Nanoseconds: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 
 
 class MessageHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):

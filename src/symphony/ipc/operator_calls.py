@@ -12,6 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
+from symphony.commons.integers import INTEGER_MAX
 from symphony.ports.values import Value
 
 
@@ -70,7 +71,7 @@ class OperatorCall(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     config: Mapping[str, object] = {}
     allowed_hosts: tuple[str, ...] = ()
     memory_mb: int | None = None
-    value_bytes_max: int = 2**63 - 1
+    value_bytes_max: int = INTEGER_MAX
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

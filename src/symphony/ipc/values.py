@@ -1,7 +1,6 @@
 """Which values can travel, and how JSON spells those that it has no word for. Pure."""
 
 import base64
-import binascii
 import sys
 from collections.abc import Iterable
 from math import isfinite
@@ -13,7 +12,8 @@ from symphony.ports.values import Value
 DEPTH_MAX = 200
 """Lists and maps nest at most this deep."""
 
-_BYTES = "$bytes"
+BYTES_KEY = "$bytes"
+"""The only key of a map that spells bytes."""
 
 
 def check(value: object) -> None:
@@ -109,7 +109,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 def spelled_bytes(value: bytes) -> dict[str, str]:
     """How JSON spells bytes."""
-    return {_BYTES: base64.b64encode(value).decode("ascii")}
+    return {BYTES_KEY: base64.b64encode(value).decode("ascii")}
 
 
 def unspelled(value: Value) -> Value:
@@ -118,8 +118,11 @@ def unspelled(value: Value) -> Value:
         return [unspelled(item) for item in value]
     if not isinstance(value, dict):
         return value
-    if len(value) == 1 and _BYTES in value:
-        return _unspelled_bytes(value[_BYTES])
+    if len(value) == 1 and BYTES_KEY in value:
+        try:
+            return unspelled_bytes(value[BYTES_KEY])
+        except ValueError:
+            raise SerializationFailed(f"{BYTES_KEY} in a message must be base64") from None
     out: dict[str, Value] = {}
     for key, item in value.items():
         if key[:1] == "$" and key[:2] != "$$":
@@ -128,8 +131,8 @@ def unspelled(value: Value) -> Value:
     return out
 
 
-def _unspelled_bytes(text: Value) -> bytes:
-    try:
-        return base64.b64decode(text if isinstance(text, str) else "?", validate=True)
-    except (binascii.Error, ValueError):
-        raise SerializationFailed("$bytes in a message must be base64") from None
+def unspelled_bytes(text: object) -> bytes:
+    """The bytes that stand under `BYTES_KEY`. Raises ValueError for what is no base64."""
+    if not isinstance(text, str):
+        raise ValueError(f"{BYTES_KEY} must be base64")
+    return base64.b64decode(text, validate=True)

@@ -49,7 +49,7 @@ def derived_edges(compiled: Compiled) -> tuple[Edge, ...]:
 def derived_ends(workflow: Workflow) -> dict[str, list[str]] | None:
     """Where derived edges begin, by where they end, as documents spell both: `NODE` or `NODE.PORT`.
 
-    The same as of `derived_edges`, without a value for each; compiled only if there is more than
+    What `derived_edges` gives, without a value for each; compiled only if there is more than
     bare references. None if the workflow has explicit edges or fallbacks, whose edges must be
     compared with the others.
     """

@@ -3,8 +3,6 @@
 Pure: no files, no environment; the caller's directory is an argument.
 """
 
-import base64
-import binascii
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -13,6 +11,7 @@ from pathlib import PurePath
 import msgspec
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.ipc.values import BYTES_KEY, unspelled_bytes
 from symphony.ports.values import Value
 from symphony.workflow.documents.json_text import half_pair
 from symphony.workflow.model import InputSpec, Workflow
@@ -277,14 +276,11 @@ def _unspelled(raw: object, depth: int) -> Value:
 
 
 def _unspelled_map(raw: dict[str, object], depth: int) -> Value:
-    if list(raw) == ["$bytes"]:
-        body = raw["$bytes"]
+    if list(raw) == [BYTES_KEY]:
         try:
-            if isinstance(body, str):
-                return base64.b64decode(body, validate=True)
-        except (binascii.Error, ValueError):
-            pass
-        raise ValueError("$bytes must be base64")
+            return unspelled_bytes(raw[BYTES_KEY])
+        except ValueError:
+            raise ValueError(f"{BYTES_KEY} must be base64") from None
     values: dict[str, Value] = {}
     for key, element in raw.items():
         _check_unicode(key)

@@ -1,18 +1,14 @@
 """Values as documents spell them: bytes as `{"$bytes": base64}`, keys that begin with `$` doubled. Pure."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from math import isfinite
 
 from symphony.commons.errors import SerializationFailed
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
-from symphony.ipc.values import spelled_bytes
+from symphony.ipc.values import BYTES_KEY, spelled_bytes, unspelled_bytes
 from symphony.ports.values import Value
 from symphony.workflow.documents.tree import Tree
 from symphony.workflow.problems import Findings, child, shown
-
-_BYTES = "$bytes"
 
 
 def plain(tree: Tree, room: int, marker: str = "$") -> bool:
@@ -109,8 +105,8 @@ class _Unspelling:
         return None
 
     def _map(self, tree: Mapping[str, Tree], place: str, room: int) -> Value:
-        if self.marked and len(tree) == 1 and _BYTES in tree:
-            return self._bytes(tree[_BYTES], place)
+        if self.marked and len(tree) == 1 and BYTES_KEY in tree:
+            return self._bytes(tree[BYTES_KEY], place)
         out: dict[str, Value] = {}
         for key, item in tree.items():
             at = child(place, str(key))
@@ -127,8 +123,8 @@ class _Unspelling:
 
     def _bytes(self, tree: Tree, place: str) -> bytes | None:
         try:
-            return base64.b64decode(tree if isinstance(tree, str) else "?", validate=True)
-        except (binascii.Error, ValueError):
+            return unspelled_bytes(tree)
+        except ValueError:
             self._wrong(
                 place, "$bytes must be base64", 'write {"$bytes": "AAEC"}; double the $ for a literal key'
             )

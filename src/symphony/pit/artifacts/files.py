@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.failures import file_lock
 from symphony.pit.artifacts.ledger import Ledger
 from symphony.pit.artifacts.objects import ObjectFiles, Staged, Stored
@@ -132,7 +133,7 @@ class FileArtifacts:
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
         """Newest first: what was put last comes first, again if it was put again."""
         self._tell_damage()
-        before, left = 2**63 - 1, limit
+        before, left = INTEGER_MAX, limit
         while left > 0:
             page = self._page(before)
             for digest, sequence in page:

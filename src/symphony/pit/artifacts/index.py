@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from symphony.commons.checksums import row_sum
+from symphony.commons.integers import INTEGER_MAX
 from symphony.pit.artifacts.database import (
     DatabaseBroken,
     check_structure,
@@ -222,7 +223,7 @@ class Index:
         """Bodies put under `name`, the newest first."""
         return [Digest(digest) for digest, _ in self._sound(tuple[str, int | None], _NAMED, name)]
 
-    def newest(self, limit: int, before: int = 2**63 - 1) -> list[tuple[Digest, int]]:
+    def newest(self, limit: int, before: int = INTEGER_MAX) -> list[tuple[Digest, int]]:
         """Up to `limit` bodies with their sequence, the newest first, older than sequence `before`."""
         rows = self._sound(tuple[str, int, int | None], _NEWEST, before, limit)
         return [(Digest(digest), sequence) for digest, sequence, _ in rows]

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from symphony.commons.integers import INTEGER_MAX
 from symphony.commons.marks import RUN_VARIABLE
 from symphony.commons.waiting import uninterrupted
 from symphony.ipc.frames import frame
@@ -66,7 +67,7 @@ class Task:
     allowed_hosts: tuple[str, ...] = ()
     memory_mb: int | None = None
     repeatable: bool = False
-    value_bytes_max: int = 2**63 - 1
+    value_bytes_max: int = INTEGER_MAX
     marks: Mapping[str, str] = field(default_factory=dict)
 
 

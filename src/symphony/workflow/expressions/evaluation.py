@@ -128,9 +128,9 @@ def check(expression: Renamed, types: Sequence[PortType]) -> PortType:
 
 
 def _flattened(expression: Renamed, signature: _Signature, error: Exception) -> tuple[str, str]:
-    """The type of an expression that `error` refuses for its depth, and its text with long sums and ladders
+    """The type of an expression that `error` refuses for its depth, and its text regrouped.
 
-    regrouped. Raises BadExpression, also where it is refused for something else.
+    Long sums and ladders are. Raises BadExpression, also where it is refused for something else.
     """
     message, line, column = first_error(str(error))
     if "recursion" not in message.lower():

@@ -127,7 +127,7 @@ def _too_many(sheet: Sheet, what: str, count: int, most: int, source: str | None
 
 
 def _wait_for_fallbacks(level: Level) -> None:
-    """Who reads a node that has a fallback waits for the fallback too."""
+    """A node that reads one with a fallback waits for the fallback, too."""
     spares = {
         number: node.on_error.fallback
         for number, node in enumerate(level.scope.nodes.values())

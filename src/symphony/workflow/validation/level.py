@@ -45,7 +45,6 @@ class Level:
         self.names, self._index = scope.compiled.names, scope.compiled.index
         self.before: list[list[int]] = [[] for _ in self.names]
         self.outward: dict[str, None] = {}
-        self._types: dict[str, Mapping[str, PortType]] = {}
         self._by_operator: dict[str, Mapping[str, PortType]] = {}
         self._kinds: dict[ValueTemplate, PortType] = {}
         self._inputs: set[ValueTemplate] = set()
@@ -161,7 +160,6 @@ class Level:
             types = {port: found.type for port, found in ports.items()}
             if same is not None:
                 self._by_operator[same] = types
-        self._types[name] = types
         return types
 
     def value(
