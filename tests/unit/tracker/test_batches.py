@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from symphony import Context, operator
 from symphony.app import Symphony
+from symphony.commons.errors import IoFailed
 from symphony.commons.time import SystemClock
+from symphony.pit.artifacts import ResultCache
 from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.artifacts.write_behind import WriteBehind
 from symphony.pit.tracker.engine import batches
@@ -260,6 +262,26 @@ def test_elements_of_a_short_operator_share_hops_and_queries(
         assert str(result.nodes["a[1999]"].status) == status
         assert hops["all"] < 2_000 / 8
         assert sum(queries.values()) < 2_000 / 8
+
+
+def test_a_look_into_the_cache_that_fails_for_all_is_done_for_each_and_fails_one_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measures, "BATCH_S", 5.0)
+    elements = fan_out("test.count", list(range(64)), {"number": "${{ item }}"}, cache="on", on_error="skip")
+    ran({"a": elements}, tmp_path)
+    look, alone = ResultCache.get_many, Counter[str]()
+
+    def looked(self: ResultCache, keys: Sequence[str]) -> dict[str, CacheEntry]:
+        alone.update(keys if len(keys) == 1 else ())
+        if len(keys) > 1 or len(alone) == 5:
+            raise IoFailed("the disk is gone")
+        return look(self, keys)
+
+    monkeypatch.setattr(ResultCache, "get_many", looked)
+    result = ran({"a": elements}, tmp_path)[0]
+    found = Counter(str(node.status) for name, node in result.nodes.items() if name != "a")
+    assert found == {"cached": 63, "skipped": 1}
 
 
 @pytest.mark.parametrize(

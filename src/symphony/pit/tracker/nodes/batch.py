@@ -170,9 +170,9 @@ class Batch:
                 began, member.seen = time.perf_counter(), FilesRead()
                 member.key = executor.result_keys.key(attempt, member.seen, self._known)
                 member.worth.note_key(time.perf_counter() - began)
-        except BaseException as error:  # noqa: BLE001  (an operator says what it reads, and may raise anything)
+        except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
             member.started = executor.clock.now_s()
-            self._ended(member, contained(error))
+            self._ended(member, error)
         else:
             self.looked_up.append(member)
 
