@@ -1,5 +1,6 @@
 """Operators that raise what is no ordinary error, in whole processes; and Ctrl-C, which is none of theirs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -135,6 +136,33 @@ def test_a_copy_of_the_process_that_an_operator_forks_off_ends_with_the_operator
     (tmp_path / "flow.yaml").write_text(flow)
     result = Fault(tmp_path, tmp_path / "home").run("flow.yaml", "--operators", "ops.py", timeout_s=20)
     assert result["outputs"] == {"n": 1}
+
+
+FORKING_MANY = """
+import os, sys
+from symphony import operator
+
+@operator("forks", version="1.0.0", pure=True)
+def forks(number: int) -> str:
+    \"\"\"A large output, by two processes.\"\"\"
+    pid = os.fork()
+    print(number)
+    if pid:
+        os.waitpid(pid, 0)
+    return str(number) * 40_000
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_copies_that_a_batch_forks_off_store_nothing_and_wait_for_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "ops.py").write_text(FORKING_MANY)
+    node = "{operator: forks, for_each: [1, 2, 3, 4, 5, 6, 7, 8], inputs: {number: '${{ item }}'}}"
+    flow = f"name: F\nnodes: {{n: {node}}}\noutputs: {{n: '${{{{ size(n.result) }}}}'}}\n"
+    (tmp_path / "flow.yaml").write_text(flow)
+    fault = Fault(tmp_path, tmp_path / "home")
+    assert fault.run("flow.yaml", "--operators", "ops.py", timeout_s=30)["outputs"] == {"n": 8}
+    logs = fault.symphony("runs", "logs", "last", "--json", timeout_s=20).stdout.splitlines()
+    assert sorted(json.loads(line)["text"] for line in logs) == sorted("12345678" * 2), "each said it"
 
 
 STOPPING = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from symphony.commons.config import check_settings, read_settings_text
 from symphony.commons.errors import ConfigInvalid, IoFailed
-from symphony.commons.filesystem import private_directory, write_atomic
+from symphony.commons.filesystem import private_directory, release_lock, write_atomic
 from symphony.commons.settings import Config
 
 _MODE = 0o600
@@ -50,4 +50,4 @@ def _turn(file: Path) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(fd)
+        release_lock(fd)

@@ -141,6 +141,19 @@ def make_private(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
+def release_lock(number: int) -> None:
+    """Unlock an open file that was locked as a whole (`flock`), and close it.
+
+    Closing alone would not do: a process that was forked off meanwhile shares the open file, and its lock.
+    """
+    if sys.platform != "win32":
+        import fcntl
+
+        with suppress(OSError):  # somebody else may have closed it
+            fcntl.flock(number, fcntl.LOCK_UN)
+    os.close(number)
+
+
 def within(root: Path, path: Path | str) -> Path:
     """`path`, relative to `root` or absolute, with every symbolic link followed.
 

@@ -10,6 +10,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from symphony.commons.filesystem import release_lock
 from symphony.commons.log_text import Format, on_one_line
 from symphony.commons.moments import iso
 from symphony.commons.secrets import MASK
@@ -162,4 +163,4 @@ def _locked(path: str) -> Iterator[None]:
             fcntl.flock(number, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(number)
+        release_lock(number)

@@ -6,13 +6,15 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from symphony.app import Symphony
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.tracker.store.locks import RunBusy, RunLock
+from symphony.pit.artifacts.failures import file_lock
+from symphony.pit.tracker.store.locks import LockedByte, RunBusy, RunLock, SegmentLock
 from symphony.workflow import loads
 
 
@@ -82,3 +84,46 @@ async def test_a_run_that_cannot_be_resumed_is_owned_by_nobody(tmp_path: Path) -
         with pytest.raises(SerializationFailed, match="damaged"):
             await symphony.resume(run.run_id)
         assert not symphony.runs.lock(run.run_id).held()
+
+
+@pytest.mark.parametrize("how", ["run", "segment", "file"])
+def test_a_lock_that_is_given_free_is_free_though_a_copy_of_the_process_lives(
+    tmp_path: Path, how: str
+) -> None:
+    path, (reading, writing) = tmp_path / "a.lock", os.pipe()
+    held = ExitStack()
+
+    def fork() -> int:
+        if (pid := os.fork()) == 0:
+            os.close(writing)
+            os.read(reading, 1)  # until the other end is closed
+            os._exit(0)
+        return pid
+
+    segment = SegmentLock(path)
+    if how == "run":
+        lock = RunLock(path)
+        lock.acquire(os.getpid())
+        held.callback(lock.release)
+    elif how == "segment":
+        segment.acquire(os.getpid())
+        segment.take(3)
+        held.callback(segment.release)
+    else:
+        held.enter_context(file_lock(path, exclusive=True))
+    pid = fork()
+    try:
+        held.close()
+        if how == "run":
+            assert not RunLock(path).held()
+        elif how == "segment":
+            assert not LockedByte(path, 0).held()
+            assert not LockedByte(path, 3).held()
+        else:
+            other = os.open(path, os.O_RDWR)
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.close(other)
+    finally:
+        os.close(writing)
+        os.waitpid(pid, 0)
+        os.close(reading)

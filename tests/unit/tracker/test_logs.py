@@ -2,6 +2,7 @@
 
 import contextvars
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from symphony import Symphony, operator
 from symphony.cli.views.transcript import TranscriptWriter
 from symphony.ipc.lines import LineSplitter
 from symphony.pit.artifacts.redaction import Redactor
+from symphony.pit.tracker.store import logs
 from symphony.pit.tracker.store.logs import (
     LogLimits,
     RunLog,
@@ -295,3 +297,20 @@ async def test_an_operator_that_runs_inline_prints_to_its_log_too(
         result = await (await symphony.start(flow)).result()
         assert [line.text for line in symphony.runs.logs(result.run_id)] == ["it is <***>"]
     assert capsys.readouterr().out == ""
+
+
+def test_a_copy_of_the_process_logs_though_it_was_forked_off_in_the_middle_of_a_line(tmp_path: Path) -> None:
+    log = log_at(tmp_path / "run.jsonl")
+    log("a", "before", "stdout")
+    with log._lock, logs._printing:  # held by threads that a copy has not
+        if (pid := os.fork()) == 0:
+            try:
+                signal.alarm(20)
+                with routed_streams(), capture(lambda text, stream: log("a", text, stream)):
+                    print("in the copy")
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+    log("a", "after", "stdout")
+    log.close()
+    assert texts(tmp_path / "run.jsonl") == ["before", "in the copy", "after"]

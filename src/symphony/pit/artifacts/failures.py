@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from symphony.commons.errors import IoFailed
+from symphony.commons.filesystem import release_lock
 from symphony.ports.artifacts import StorageFull
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -57,7 +58,7 @@ def file_lock(path: Path, *, exclusive: bool) -> Iterator[None]:
         _wait_for_lock(fd, path, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
         yield
     finally:
-        os.close(fd)
+        release_lock(fd)
 
 
 def _wait_for_lock(fd: int, path: Path, kind: int) -> None:

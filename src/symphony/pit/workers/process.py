@@ -5,6 +5,7 @@ lives exactly as long as its supervisor: when the connection ends in the middle 
 itself and its process group at once.
 """
 
+import contextvars
 import faulthandler
 import os
 import queue
@@ -14,6 +15,7 @@ import socket
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -117,7 +119,9 @@ class WorkerServer:
             with memory_limited(call.memory_mb, call.operator):
                 ports = ports_of(operator, call.node, call.value_bytes_max)
                 begun_s = SystemClock.monotonic_s()
-                outputs: dict[str, object] = {**ports(operator.function(**arguments))}
+                # In a context of its own: what it sets there is not for the next call.
+                called = partial(operator.function, **arguments)
+                outputs: dict[str, object] = {**ports(contextvars.copy_context().run(called))}
                 seconds = SystemClock.monotonic_s() - begun_s
         except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
             answer: Done | Failed = failure(call.id, error)

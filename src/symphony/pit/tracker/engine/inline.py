@@ -5,6 +5,7 @@ way round: what is checked, sealed, stored and recorded does not depend on who d
 """
 
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.forks import GENERATION, end_copy
@@ -15,6 +16,7 @@ from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs, check_references
 from symphony.pit.tracker.nodes.failures import NotStored
+from symphony.pit.tracker.nodes.owning import own
 from symphony.pit.tracker.nodes.work import OperatorWork
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import HOLDERS, PlainOutputs, ports_of
@@ -70,18 +72,22 @@ class Inline:
         operator = work.operator
         if work.typed_inputs:
             check_inputs(work, inputs, self._checked)
+        plain: Mapping[str, StoredValue] = inputs
         for value in inputs.values():
             if type(value) is ArtifactRef:
-                inputs = {**self._executor.store.loaded(work, inputs)}
+                plain = self._executor.store.loaded(work, inputs)
                 break
-        arguments: Mapping[str, object] = inputs
+        arguments: Mapping[str, object] = plain
         if operator.context_name is not None:
-            arguments = self._executor.contexts.arguments(self._attempt(slot, work, inputs), inputs, never)
+            arguments = self._executor.contexts.arguments(self._attempt(slot, work, inputs), plain, never)
+        elif work.copies:
+            arguments = own(work.copies, plain, inputs)
         before = GENERATION[0]
         try:
             coroutine = operator.function(**arguments)
             with self._capture(lambda text, stream: self._log(self._machine.name(slot), text, stream)):
-                coroutine.send(None)  # type: ignore[attr-defined]  # style inline: an async function
+                # In a context of its own: what it sets there (decimal places, for one) is nobody else's.
+                copy_context().run(coroutine.send, None)  # type: ignore[attr-defined]  # style inline: an async function
         except StopIteration as stop:
             returned: object = stop.value
             return returned

@@ -145,14 +145,12 @@ class Batch:
 
     def _end(self, member: BatchMember) -> None:
         """The member's result, or what making it raises, ends the member."""
-        member.started, before = self.executor.clock.now_s(), generation()
+        member.started = self.executor.clock.now_s()
         error: Exception | None = None
         try:
             self._result(member)
         except BaseException as raised:  # noqa: BLE001  (an operator may raise anything)
             error = contained(raised)
-        finally:
-            end_copy(before)
         self._ended(member, error)
 
     def _ended(self, member: BatchMember, error: Exception | None) -> None:
@@ -277,15 +275,18 @@ class Batch:
 
     def _called(self, attempt: NodeAttempt, arguments: dict[str, object]) -> Encoded | dict[str, Value]:
         """What `_call` gives, in the context that the call has for itself."""
-        executor, work = self.executor, attempt.work
+        executor, work, before = self.executor, attempt.work, generation()
         assert isinstance(work, OperatorWork)
         executor.contexts.enter(work, attempt.node)
         with executor.capture(executor.contexts.sink(attempt.node)):
-            returned: object = work.operator.function(**arguments)
-            made = executor.store.encoded(work, returned)
-            if made is not None:
-                return made
-            return ports_of(work.operator, attempt.node, executor.value_bytes_max)(returned)
+            try:
+                returned: object = work.operator.function(**arguments)
+                made = executor.store.encoded(work, returned)
+                if made is not None:
+                    return made
+                return ports_of(work.operator, attempt.node, executor.value_bytes_max)(returned)
+            finally:
+                end_copy(before)  # a copy must not write what comes next
 
 
 def _copied(value: StoredValue) -> StoredValue:

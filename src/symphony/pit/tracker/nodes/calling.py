@@ -14,7 +14,7 @@ from symphony.pit.tracker.nodes.attempt import NodeAttempt
 from symphony.pit.tracker.nodes.contexts import Contexts
 from symphony.pit.tracker.nodes.failures import bound_s, too_late
 from symphony.pit.tracker.nodes.resources import RunResources
-from symphony.pit.tracker.nodes.sizes import quickly_told
+from symphony.pit.tracker.nodes.sizes import quickly_seen, quickly_told
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, settings
@@ -84,11 +84,15 @@ class AttemptCalls:
                 return await self._ask(work.model, plain, config, attempt.meter)
         operator = work.operator
         stopped = False
-        arguments = self._contexts.arguments(attempt, plain, lambda: stopped)
         told = ports_of(operator, node, self._resources.value_bytes_max)
 
+        def arguments() -> dict[str, object]:
+            return self._contexts.arguments(attempt, plain, lambda: stopped)
+
         async def called() -> Mapping[str, Value]:
-            returned: object = await operator.function(**arguments)  # type: ignore[misc]
+            quick = all(map(quickly_seen, plain.values()))
+            given = arguments() if quick else await loop.run_in_executor(pool, arguments)
+            returned: object = await operator.function(**given)  # type: ignore[misc]
             if quickly_told(returned):
                 return told(returned)
             return await loop.run_in_executor(pool, told, returned)
@@ -98,7 +102,7 @@ class AttemptCalls:
                 return await apart(called, node)
             context = contextvars.copy_context()
             future = loop.run_in_executor(
-                pool, lambda: context.run(lambda: told(operator.function(**arguments)))
+                pool, lambda: context.run(lambda: told(operator.function(**arguments())))
             )
             try:
                 return await future

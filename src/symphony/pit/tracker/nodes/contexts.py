@@ -8,6 +8,7 @@ from symphony.commons.contexts import Setting
 from symphony.commons.environment import withholding
 from symphony.commons.marks import NODE_VARIABLE, marking
 from symphony.pit.tracker.nodes.attempt import Cancelled, NodeAttempt
+from symphony.pit.tracker.nodes.owning import own
 from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.work import COMMAND, CallWork, OperatorWork, settings, variables_read
 from symphony.ports.values import StoredValue
@@ -25,11 +26,11 @@ class Contexts:
     def arguments(
         self, attempt: NodeAttempt, plain: Mapping[str, StoredValue], cancelled: Cancelled
     ) -> dict[str, object]:
-        """What the attempt's operator is called with; `plain` are its inputs, loaded."""
+        """What the attempt's operator is called with, its own; `plain` are its inputs, loaded."""
         work = attempt.work
         assert isinstance(work, OperatorWork)
         operator = work.operator
-        arguments: dict[str, object] = dict(plain)
+        arguments = own(work.copies, plain, attempt.inputs)
         if isinstance(work.node, CommandNode):
             arguments = {COMMAND: work.node.command, "environment": dict(plain)}
         if operator.context_name is not None:

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from symphony.commons.backoff import backoff_s
+from symphony.pit.tracker.nodes.owning import Copies
 from symphony.pit.tracker.nodes.sources import Source
 from symphony.ports.values import Value
 from symphony.sdk import Operator
@@ -110,6 +111,8 @@ class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
     """Calls an operator; a command's is that of commands."""
 
     operator: Operator
+    copies: Copies = ()
+    """Of its inputs, so that what it changes in them is its own."""
     result: PlainResult | None = None
     """Of an operator with one output that is no artifact."""
     inline: bool = False

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, TypedDict, assert_never
 
+from symphony.pit.tracker.nodes.owning import Copies, copies_of
 from symphony.pit.tracker.nodes.sources import Source, Sources
 from symphony.pit.tracker.nodes.work import (
     COMMAND,
@@ -59,6 +60,7 @@ class _Target(NamedTuple):
     input_checks: Mapping[str, Check]
     output_checks: Mapping[str, Check]
     result: PlainResult | None
+    copies: Copies
     typed_inputs: bool
     effect: str
     idempotent: bool
@@ -86,6 +88,7 @@ class _Target(NamedTuple):
             input_checks={k: check_of(p.type) for k, p in (given or {}).items()},
             output_checks={k: check_of(p.type) for k, p in gives.items() if p.type.kind != "any"},
             result=None if operator is None or not operator.single_output else _result(gives),
+            copies=() if operator is None else copies_of(given or {}),
             typed_inputs=_typed(given or {}),
             effect=effect,
             idempotent=info is None or info.idempotent,
@@ -258,6 +261,7 @@ def _operator_work(common: _Common, target: _Target, operator: Operator) -> Oper
         input_ports=target.input_ports,
         input_checks=target.input_checks,
         typed_inputs=target.typed_inputs,
+        copies=target.copies,
         result=target.result if node.artifact is None else None,
         inline=inline,
         direct=free and not common["conditions"] and common["when"] is None and not fans_out,

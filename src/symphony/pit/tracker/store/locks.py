@@ -5,11 +5,12 @@ import os
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from symphony.commons.errors import SymphonyError
-from symphony.commons.filesystem import make_private
+from symphony.commons.filesystem import make_private, release_lock
 
 _PATIENCE_S = 1.0
 _POLL_S = 0.01
@@ -60,9 +61,11 @@ class RunLock:
 
     def release(self) -> None:
         """Release the run."""
-        for fd in (self._byte, self._fd):
-            if fd is not None:
-                os.close(fd)
+        if self._byte is not None:
+            _free_bytes(self._byte)
+            os.close(self._byte)
+        if self._fd is not None:
+            release_lock(self._fd)
         self._fd = self._byte = None
 
     def held(self) -> bool:
@@ -141,6 +144,7 @@ class SegmentLock:
     def release(self) -> None:
         """Release the segment and all of its runs."""
         if self._fd is not None:
+            _free_bytes(self._fd)
             os.close(self._fd)
             self._fd = None
 
@@ -160,6 +164,13 @@ def _lock_byte(fd: int, number: int, kind: int = fcntl.F_WRLCK) -> None:
     """Raises OSError if another has it."""
     assert _SET_LOCK is not None
     fcntl.fcntl(fd, _SET_LOCK, _LOCK.pack(kind, os.SEEK_SET, _FIRST_BYTE + number, 1, 0))
+
+
+def _free_bytes(fd: int) -> None:
+    """Unlock every byte; closing alone leaves them to a process that was forked off meanwhile."""
+    assert _SET_LOCK is not None
+    with suppress(OSError):  # somebody else may have closed it
+        fcntl.fcntl(fd, _SET_LOCK, _LOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, _FIRST_BYTE, 0, 0))
 
 
 def _ask_byte(fd: int, number: int) -> None:

@@ -19,6 +19,7 @@ from typing import BinaryIO, Literal, TextIO, TypeAlias
 import msgspec
 
 from symphony.commons.filesystem import make_private, open_regular
+from symphony.commons.forks import GENERATION, generation
 from symphony.commons.unicode import sound
 from symphony.pit.tracker.core.masking import Mask
 from symphony.ports.logs import LogLine, Stream
@@ -60,8 +61,9 @@ class RunLog:
         self._under_way: dict[tuple[str, Stream], _Unfinished] = {}
         self._path, self._now_s, self._mask = path, now_s, mask
         self._limits = limits or LogLimits()
-        self._lock = threading.Lock()
+        self._lock, self._generation = threading.Lock(), generation()
         self._file: TextIO | None = None
+        self._former: TextIO | None = None  # of the process that this one was forked off
         self._size = 0
         self._by_node: dict[str, int] = {}
         self._tails: dict[str, str] = {}
@@ -71,6 +73,8 @@ class RunLog:
         """Write the lines of `text`, or a piece of what a model says."""
         if not text:
             return
+        if self._generation != GENERATION[0]:
+            self._begin_copy()
         with self._lock:
             if stream == "tokens":
                 lines = [self._mask(text)]
@@ -80,6 +84,15 @@ class RunLog:
             else:
                 lines = self._masked(node, text, stream, self._masks)
             self._append(node, lines, stream)
+
+    def _begin_copy(self) -> None:
+        """This process was forked off, perhaps while a thread that is not in it wrote a line here.
+
+        The lock would never be free, and what is buffered in the file would be written a second time.
+        """
+        self._lock, self._generation = threading.Lock(), generation()
+        self._file, self._former = None, self._file
+        self._under_way = {}
 
     def _masked(self, node: str, text: str, stream: Stream, masks: Callable[[], Mask]) -> list[str]:
         """The lines that can be shown by now: what may be the start of a secret is held back."""
@@ -293,6 +306,16 @@ def _within(name: str, node: str) -> bool:
 
 
 _printing = threading.Lock()  # one for all: it is held for moments, and a lock for each node costs more
+
+
+def _begin_copy() -> None:
+    """In a process that was forked off, no thread is left that would free the lock."""
+    global _printing
+    _printing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_copy)
 
 
 class capture(msgspec.Struct):
