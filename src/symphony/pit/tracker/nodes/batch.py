@@ -213,13 +213,12 @@ class Batch:
             self.found += 1
             self._give(member, check_outputs(attempt.work, taken.outputs))
             return
-        given = {k: _copied(v) for k, v in attempt.inputs.items()} if member.spared else attempt.inputs
         if not member.worth.always:
             self._noted_s = time.thread_time()
         began = time.perf_counter()
         returned = self._call(member)
         took_s = time.perf_counter() - began
-        key = self._key_after(member, given, took_s)
+        key = self._key_after(member, took_s)
         if isinstance(returned, Encoded):
             made = Finished(returned.outputs, body=returned.body)
         elif attempt.work.node.artifact is None and all(map(surely_small, returned.values())):
@@ -233,11 +232,8 @@ class Batch:
         if key is not None and (entry := self.executor.hits.entry(attempt, made.outputs)) is not None:
             self.kept.extend(member.worth.kept((key, entry), took_s))
 
-    def _key_after(self, member: BatchMember, given: Mapping[str, StoredValue], took_s: float) -> str | None:
-        """The key to keep the member's result under, now that its call took so long; None if it is not kept.
-
-        `given` are the inputs as they were before the call.
-        """
+    def _key_after(self, member: BatchMember, took_s: float) -> str | None:
+        """The key to keep the result under, now that its call took so long; None if it is not kept."""
         worth, attempt = member.worth, member.attempt
         if not worth.always:
             worked_s = self._worked_s(took_s)
@@ -250,7 +246,7 @@ class Batch:
         if not member.spared:
             return None
         member.spared = False
-        return self.executor.result_keys.key(msgspec.structs.replace(attempt, inputs=given))
+        return self.executor.result_keys.key(attempt)
 
     def _worked_s(self, took_s: float) -> float:
         """For how long a call that has just taken `took_s` had the processor."""
@@ -287,13 +283,6 @@ class Batch:
                 return ports_of(work.operator, attempt.node, executor.value_bytes_max)(returned)
             finally:
                 end_copy(before)  # a copy must not write what comes next
-
-
-def _copied(value: StoredValue) -> StoredValue:
-    """The value as it is now, if it is a list or map of scalars: whoever gets it may change it."""
-    if type(value) is list:
-        return list(value)
-    return dict(value) if type(value) is dict else value
 
 
 def _next(part: deque[T]) -> T | None:
