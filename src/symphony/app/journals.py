@@ -88,13 +88,15 @@ class Journals:
                 if segment is None or segment.full:
                     segment = await self._next()
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        durable.add_done_callback(asyncio.Future.exception)  # perhaps nobody waits for it any more
 
         def done(error: JournalFailed | None) -> None:
+            if durable.cancelled():
+                return
             if error is None:
                 durable.set_result(None)
             else:
                 durable.set_exception(error)
+                durable.exception()  # perhaps nobody waits for it any more
 
         store = segment.add(meta, done)
         return NewJournal(store, store, durable)

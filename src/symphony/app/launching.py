@@ -170,10 +170,14 @@ class Launcher:
         self, task: "asyncio.Task[RunResult]", store: JournalStore, durable: "asyncio.Future[None]"
     ) -> None:
         """Wait until a run that has been launched is durable: no effect of it begins before."""
-        # One that ends before it recorded anything is made durable by that.
-        task.add_done_callback(lambda _: None if durable.done() else store.close())
+
+        def over(_: object) -> None:
+            if durable.cancelled() or not durable.done():
+                store.close()  # one that ends before it recorded anything is made durable by that
+
+        task.add_done_callback(over)
         try:
-            await asyncio.shield(durable)
+            await durable
         except BaseException:
             task.cancel()
             await asyncio.wait({task})

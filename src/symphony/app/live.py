@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 OPEN_AFTER_S: Final = 0.25
-"""A run that is shorter than this does not join other processes, unless some are on the bus already."""
+"""A run that is shorter than this does not join other processes, unless some are on the bus already.
+
+Nor does it have an endpoint, unless somebody listens.
+"""
 PATIENCE_S: Final = 1.0
 """How long the end of a run may wait for those who watch it."""
 _BATCH: Final = 256
@@ -161,6 +164,7 @@ class _Audience:
         """Nothing is published until `ready`. Are there `others`, who may listen already?"""
         self._run_id, self._feed, self._ready, self._others = run_id, feed, ready, others
         self._known = asyncio.Event()  # whether anybody listens
+        self._unheard = contextlib.ExitStack()  # what waits for somebody to listen
         self._telling: asyncio.Task[None] | None = None
         self._heard = self._over = False
         self._boxes: set[Mailbox] = set()
@@ -171,8 +175,28 @@ class _Audience:
         return not (self._over or self._feed.closed)
 
     def start(self, bus: "Bus") -> None:
-        """Publish from now on."""
-        self._telling = asyncio.get_running_loop().create_task(self._tell(bus), name=f"bus {self._run_id}")
+        """Publish from now on. While nobody listens that is left until the run turns out not to be short."""
+        topic = stream.topic(self._run_id)
+        if not self._ready.is_set() or bus.wants_below(topic):
+            self._open(bus)
+            return
+        self._known.set()
+
+        def look() -> None:
+            if self._telling is None and bus.wants_below(topic):
+                self._open(bus, self._feed.reader(self._feed.count))
+
+        timer = asyncio.get_running_loop().call_later(OPEN_AFTER_S, self._open, bus)
+        self._unheard.callback(timer.cancel)
+        self._unheard.callback(bus.when_interest_changes(look))
+
+    def _open(self, bus: "Bus", reader: Reader | None = None) -> None:
+        """Be on the bus; if somebody has just come, with what reads from there on."""
+        self._unheard.close()
+        self._heard = reader is not None
+        self._telling = asyncio.get_running_loop().create_task(
+            self._tell(bus, reader), name=f"bus {self._run_id}"
+        )
 
     async def end(self) -> None:
         """Nothing more will happen; views of this process end, too."""
@@ -180,6 +204,7 @@ class _Audience:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_S):
                     await self._known.wait()
+        self._unheard.close()
         if self._telling is not None:
             if self._heard:  # else nobody listens, and nobody is waited for
                 await asyncio.wait({self._telling}, timeout=PATIENCE_S)
@@ -201,11 +226,11 @@ class _Audience:
         self._boxes.discard(box)
         box.close()
 
-    async def _tell(self, bus: "Bus") -> None:
+    async def _tell(self, bus: "Bus", reader: Reader | None) -> None:
         await self._ready.wait()
         endpoint = await bus.endpoint(stream.topic(self._run_id), capabilities=["run"])
         try:
-            with await self._interest(bus) as reader:
+            with reader or await self._interest(bus) as reader:
                 self._heard = True
                 self._known.set()
                 await self._publish(bus, endpoint, reader)

@@ -8,11 +8,14 @@ from random import Random
 
 import pytest
 
+from symphony import operator
 from symphony.app import Symphony, live, stream
 from symphony.bus import Bus, Mailbox, join
+from symphony.ipc.envelope import EventPayload
 from symphony.ports.runs import RunEvent
 from symphony.ports.values import Value
 from symphony.workflow import loads
+from symphony.workflow.model import Workflow
 
 WORKFLOW = '{"symphony": 1, "name": "t", "nodes": {"a": {"operator": "debug.value", "inputs": {"value": 1}}}}'
 
@@ -129,5 +132,98 @@ async def test_a_run_that_is_over_before_the_others_are_reached_is_told_to_them(
         await result
         while (await box.receive()).header.message_type != "run.finished":
             pass
+    await joined.close()
+    await hub.close()
+
+
+async def test_a_short_run_that_nobody_listens_to_is_not_on_the_bus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, hub = tmp_path / "home", Bus()
+    ends = await hub.mailbox("bus.endpoint.joined", owner="tap")
+    joined = await join(hub, live.bus_address(home))
+    what = loads(WORKFLOW, "json")
+    async with asyncio.timeout(60), Symphony.open(home) as symphony:
+        first = await ran(symphony, what)  # whether anybody listens is not known yet
+        monkeypatch.setattr(live, "OPEN_AFTER_S", 3_600.0)
+        for _ in range(3):
+            await ran(symphony, what)
+        box = await hub.mailbox("run.>", owner="tap")
+        heard = await ran(symphony, what)
+        types = [(await box.receive()).header.message_type]
+        while types[-1] != "run.finished":
+            types.append((await box.receive()).header.message_type)
+        assert types == [event.type for event in symphony.runs.events(heard)]
+    assert [await run_on(ends) for _ in range(2)] == [first, heard]
+    await joined.close()
+    await hub.close()
+
+
+async def run_on(ends: Mailbox) -> str:
+    """The next run that has an endpoint."""
+    while True:
+        event = (await ends.receive()).payload
+        assert isinstance(event, EventPayload)
+        assert isinstance(event.data, dict)
+        name = str(event.data["name"])
+        if name.startswith("run."):
+            return name.removeprefix("run.")
+
+
+async def ran(symphony: Symphony, what: Workflow) -> str:
+    handle = await symphony.start(what)
+    await handle.result()
+    return handle.run_id
+
+
+@operator("live.gated", version="1.0.0")
+async def gated() -> int:
+    """Wait for the test."""
+    BEGUN.set()
+    await GATE.wait()
+    return 1
+
+
+BEGUN, GATE = asyncio.Event(), asyncio.Event()
+
+
+async def test_who_comes_while_a_run_goes_on_hears_what_happens_from_then_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, hub = tmp_path / "home", Bus()
+    joined = await join(hub, live.bus_address(home))
+    what = loads('{"symphony": 1, "name": "t", "nodes": {"a": {"operator": "live.gated"}}}', "json")
+    async with asyncio.timeout(60), Symphony.open(home, operators=[gated]) as symphony:
+        await ran(symphony, loads(WORKFLOW, "json"))
+        monkeypatch.setattr(live, "OPEN_AFTER_S", 3_600.0)
+        handle = await symphony.start(what)
+        await BEGUN.wait()
+        box = await hub.mailbox("run.>", owner="tap")
+        GATE.set()
+        await handle.result()
+        types = [(await box.receive()).header.message_type]
+        while types[-1] != "run.finished":
+            types.append((await box.receive()).header.message_type)
+    assert types == ["node.finished", "run.finished"]
+    await joined.close()
+    await hub.close()
+
+
+async def test_a_run_that_goes_on_is_on_the_bus_though_nobody_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, hub = tmp_path / "home", Bus()
+    ends = await hub.mailbox("bus.endpoint.joined", owner="tap")
+    joined = await join(hub, live.bus_address(home))
+    what = loads('{"symphony": 1, "name": "t", "nodes": {"a": {"operator": "live.gated"}}}', "json")
+    async with asyncio.timeout(60), Symphony.open(home, operators=[gated]) as symphony:
+        await ran(symphony, loads(WORKFLOW, "json"))
+        await run_on(ends)
+        monkeypatch.setattr(live, "OPEN_AFTER_S", 0.0)
+        GATE.clear()
+        handle = await symphony.start(what)
+        assert await run_on(ends) == handle.run_id
+        GATE.set()
+        await handle.result()
     await joined.close()
     await hub.close()

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import selectors
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 
 from symphony import operator
 from symphony.app import RunBusy, Symphony, journals
+from symphony.commons.switching import QUICK_S
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.journal import JournalFailed
@@ -71,6 +74,65 @@ async def test_a_run_of_three_effects_is_four_commits(symphony: Symphony) -> Non
     # One before each effect, the first makes the journal, and one at the end. A slow turn of the loop may
     # commit once more what waits for nothing.
     assert 5 * 4 <= commits(symphony) - before <= 5 * 6
+
+
+class Counting(selectors.DefaultSelector):
+    """Counts the turns of an event loop."""
+
+    turns = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns += 1
+        return super().select(timeout)
+
+
+def chained(steps: int) -> Workflow:
+    """Steps in a row."""
+    first = "{operator: small.step, inputs: {value: 1}}"
+    nodes = [
+        f"s{at}: {{operator: small.step, inputs: {{value: '${{{{ s{at - 1}.result }}}}'}}}}"
+        for at in range(1, steps)
+    ]
+    return loads(f"{{name: w, nodes: {{s0: {first}, {', '.join(nodes)}}}}}", "yaml")
+
+
+def test_an_effect_costs_one_commit_and_few_turns_of_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "OWN_FILES", 0)
+    selector, took = Counting(), list[tuple[int, int]]()
+
+    async def run() -> None:
+        async with Symphony.open(tmp_path, operators=[step]) as opened:
+            for steps in (2, 10, 30):  # what begins a session comes first
+                turns, before = selector.turns, commits(opened)
+                await (await opened.start(chained(steps))).result()
+                took.append((selector.turns - turns, commits(opened) - before))
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(run())
+    (_, few, many), steps = took, 20
+    # It is launched, committed, told, called, ended; what is timed or polled adds a turn now and then.
+    assert many[0] - few[0] <= 9 * steps
+    assert steps <= many[1] - few[1] <= 2 * steps
+
+
+@operator("small.interval", version="1.0.0")
+async def interval() -> float:
+    """How long one thread may keep the others from running."""
+    return sys.getswitchinterval()
+
+
+async def test_threads_switch_quickly_while_a_run_in_a_segment_goes_on(tmp_path: Path) -> None:
+    what = loads(
+        b"{name: w, nodes: {a: {operator: small.interval}}, outputs: {now: '${{ a.result }}'}}", "yaml"
+    )
+    before = sys.getswitchinterval()
+    async with Symphony.open(tmp_path, operators=[interval]) as opened:
+        for _ in range(journals.OWN_FILES + 2):
+            result = await (await opened.start(what)).result()
+            assert result.outputs["now"] == pytest.approx(QUICK_S)
+            assert sys.getswitchinterval() == before
 
 
 async def test_runs_at_once_share_their_commits(symphony: Symphony) -> None:

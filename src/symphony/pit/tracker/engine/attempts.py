@@ -80,7 +80,8 @@ class Attempts:
         """Begin an attempt in a task of its own."""
         attempt = self._machine.attempts[slot]
         self._transitions.started(slot, attempt)
-        self._begin(slot, self._execute(slot, work, attempt))
+        durable = self._recorder.reached() if work.barrier else None
+        self._begin(slot, self._execute(slot, work, attempt, durable))
 
     def store(
         self,
@@ -103,7 +104,10 @@ class Attempts:
     def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._bug(error)
-        self._transitions.woken.set()
+
+    def _made(self, task: asyncio.Task[None]) -> None:
+        self._done(task)
+        self._transitions.woken.set()  # it may have been the last thing under way
 
     def defer(self, slot: int, deferred: Deferred, again: Callable[[], None]) -> None:
         """Make what was deferred in a task of its own, then do `again` what needed it."""
@@ -122,7 +126,7 @@ class Attempts:
 
         task = self._loop.create_task(make(), name=f"expression of slot {slot}")
         self._deferred[slot] = task
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._made)
 
     def undefer(self, slot: int) -> bool:
         """What was deferred for the slot is not wanted any more. Was there anything?"""
@@ -192,13 +196,15 @@ class Attempts:
         """Let the threads go: a stuck one must not hold the run."""
         self._pool.shutdown()
 
-    async def _execute(self, slot: int, work: CallWork, attempt: int) -> None:
+    async def _execute(
+        self, slot: int, work: CallWork, attempt: int, durable: "asyncio.Future[None] | None"
+    ) -> None:
         self._unbegun.discard(slot)
         started = self._clock.now_s()
         meter = self._meter(self._machine.name(slot)) if isinstance(work, ModelWork) else None
         try:
-            if work.barrier:
-                await self._recorder.durable()
+            if durable is not None:
+                await durable
                 started = self._clock.now_s()
             if self._bindings.must_load(slot, work):
                 await self._bindings.preload(slot, work, self._pool)

@@ -29,11 +29,11 @@ class Recorder:
     ) -> None:
         """`settle` makes the bodies durable that records may refer to; it is called before each commit."""
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        self._replay, self._feed, self._failed = replay, feed, failed
+        self._replay, self._failed = replay, failed
         self._waiting: set[asyncio.Future[None]] = set()
         self._error: JournalFailed | None = None
         self._store = store
-        self._writer = store.writer(self._committed, self._journal_failed, settle)
+        self._writer = store.writer(feed.publish, self._journal_failed, settle, self._call)
         self._flushing: asyncio.TimerHandle | None = None
         self._joining: list[asyncio.Future[None]] = []  # of those, the ones that wait for the next commit
 
@@ -68,16 +68,26 @@ class Recorder:
 
     async def durable(self) -> None:
         """Return once everything recorded so far is durable. Raises JournalFailed if it cannot be."""
-        if self._error is not None:
-            raise self._error
+        await self.reached()
+
+    def reached(self) -> "asyncio.Future[None]":
+        """Done once everything recorded so far is durable; it raises JournalFailed if it cannot be."""
         reached: asyncio.Future[None] = self._loop.create_future()
+        reached.add_done_callback(self._over)
+        if self._error is not None:
+            reached.set_exception(self._error)
+            return reached
         self._waiting.add(reached)
-        reached.add_done_callback(self._waiting.discard)
         if not self._joining:
             # One turn of the loop lets others join the same commit: that is what makes it a group.
             self._loop.call_soon(self._commit)
         self._joining.append(reached)
-        await reached
+        return reached
+
+    def _over(self, reached: "asyncio.Future[None]") -> None:
+        self._waiting.discard(reached)
+        if not reached.cancelled():
+            reached.exception()  # perhaps nobody waits for it any more
 
     def _commit(self) -> None:
         joined, self._joining = self._joining, []
@@ -87,8 +97,7 @@ class Recorder:
                 if not reached.done():
                     reached.set_result(None)
 
-        # One call wakes the whole group: every call from a thread costs a write to a pipe.
-        self._writer.barrier(lambda: self._call(settle))
+        self._writer.barrier(settle)
         self._writer.flush()
 
     def halt(self, why: SymphonyError) -> None:
@@ -114,23 +123,16 @@ class Recorder:
         self._flushing = None
         self._writer.flush()
 
-    def _call(self, what: Callable[[], object]) -> None:
+    def _call(self, what: Callable[[], None]) -> None:
+        """Have it called on the loop: every call from a thread costs a write to a pipe."""
         if threading.get_ident() == self._thread:
             self._loop.call_soon(what)  # nobody must be woken
         elif not self._loop.is_closed():
             self._loop.call_soon_threadsafe(what)
 
-    def _committed(self, records: list[Record]) -> None:
-        """Tell subscribers, on the loop."""
-        if records:
-            self._call(lambda: self._feed.publish(records))
-
     def _journal_failed(self, error: JournalFailed) -> None:
-        def tell() -> None:
-            self._error = error
-            self._failed(error)
-            for waiting in list(self._waiting):
-                if not waiting.done():
-                    waiting.set_exception(error)
-
-        self._call(tell)
+        self._error = error
+        self._failed(error)
+        for waiting in list(self._waiting):
+            if not waiting.done():
+                waiting.set_exception(error)

@@ -58,7 +58,16 @@ from symphony.pit.tracker.store.journal_rows import (
     upgrade,
     write_new,
 )
-from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, JournalWriter, Settle
+from symphony.pit.tracker.store.writers import (
+    Buffer,
+    Committed,
+    Failed,
+    JournalWriter,
+    Post,
+    Settle,
+    at_once,
+    nothing,
+)
 
 __all__ = [
     "FORMAT",
@@ -180,8 +189,10 @@ class JournalStore(Protocol):
         """The results of another run that this one takes, by the nodes' full names."""
         ...
 
-    def writer(self, committed: Committed, failed: Failed, settle: Settle) -> Buffer:
-        """What gathers records and commits them here, each time after `settle`."""
+    def writer(
+        self, committed: Committed, failed: Failed, settle: Settle = nothing, post: Post = at_once
+    ) -> Buffer:
+        """What gathers records and commits them here, each time after `settle`, and tells it by `post`."""
         ...
 
     def close(self) -> None: ...
@@ -213,9 +224,11 @@ class MemoryStore:
         """There is no other run."""
         return {}
 
-    def writer(self, committed: Committed, failed: Failed, settle: Settle) -> Buffer:
+    def writer(
+        self, committed: Committed, failed: Failed, settle: Settle = nothing, post: Post = at_once
+    ) -> Buffer:
         """One that commits in the caller's thread."""
-        return Buffer(self, committed, failed, settle)
+        return Buffer(self, committed, failed, settle, post)
 
     def close(self) -> None:
         """Nothing to release."""
@@ -335,9 +348,11 @@ class SqliteStore:
                 found[str(name)] = body
             return found
 
-    def writer(self, committed: Committed, failed: Failed, settle: Settle) -> Buffer:
+    def writer(
+        self, committed: Committed, failed: Failed, settle: Settle = nothing, post: Post = at_once
+    ) -> Buffer:
         """One that commits in a thread of its own."""
-        return JournalWriter(self, committed, failed, settle)
+        return JournalWriter(self, committed, failed, settle, post)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it. Blocking.

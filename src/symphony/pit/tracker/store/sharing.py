@@ -21,6 +21,7 @@ import msgspec
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import make_private
+from symphony.commons.switching import switching
 from symphony.pit.tracker.core.records import Record, encode_batch
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.journal import RunMeta, RunRequest, SoundRequests, SqliteStore, read_run
@@ -33,7 +34,16 @@ from symphony.pit.tracker.store.journal_rows import (
     write_new,
 )
 from symphony.pit.tracker.store.locks import RunBusy, RunLock, SegmentLock
-from symphony.pit.tracker.store.writers import Buffer, Committed, Failed, Reached, Settle, nothing
+from symphony.pit.tracker.store.writers import (
+    Buffer,
+    Committed,
+    Failed,
+    Post,
+    Reached,
+    Settle,
+    at_once,
+    nothing,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +51,6 @@ _HEAD = "UPDATE heads SET last = ?, sum = ? WHERE number = ? AND epoch = ? AND l
 _FIRST_EPOCH = 1
 Done: TypeAlias = Callable[[JournalFailed | None], None]
 """Called once what was asked is durable or has failed."""
-Post: TypeAlias = Callable[[Callable[[], None]], None]
-"""Has something called elsewhere: on the event loop."""
 
 
 class Segment:
@@ -100,6 +108,8 @@ class Segment:
         number = self._count + 1
         self.lock.take(number)
         self._count, self._going = number, self._going + 1
+        if self._going == 1:
+            switching.writer_begins()
         store = SegmentStore(self, meta.run_id, number)
         store.beginning = (_Creation(store, msgspec.msgpack.encode(meta), done),)
         return store
@@ -111,7 +121,13 @@ class Segment:
     def free(self, number: int) -> None:
         """This process does not own the run any more."""
         self.lock.free(number)
-        self._going -= 1
+        self._left(1)
+
+    def _left(self, runs: int) -> None:
+        if self._going:
+            self._going -= runs
+            if self.idle:
+                switching.writer_ends()
 
     def own_file(self, run_id: str) -> tuple[Path, RunLock]:
         """Where the run goes if it grows, and the lock that it has there."""
@@ -133,6 +149,7 @@ class Segment:
         with contextlib.suppress(sqlite3.Error):  # somebody reads it: it stays as it is
             leave_log(self._db)
         self._db.close()
+        self._left(self._going)
         self.lock.release()
 
     def _work(self) -> None:
@@ -278,8 +295,10 @@ class SegmentStore:
         """A run that takes over results of another has a file of its own."""
         return {}
 
-    def writer(self, committed: Committed, failed: Failed, settle: Settle = nothing) -> Buffer:
-        """One that hands over to the segment's thread."""
+    def writer(
+        self, committed: Committed, failed: Failed, settle: Settle = nothing, post: Post = at_once
+    ) -> Buffer:
+        """One that hands over to the segment's thread. It needs no `post`: the segment has one for all."""
         return _Sharing(self, committed, failed, settle)
 
     def close(self) -> None:
@@ -348,9 +367,7 @@ class _Sharing(Buffer):
             self._error = error
             self._failed(error)
         elif self._error is None:
-            self._committed(records)
-            for reached in waiters:
-                reached()
+            self._tell(records, waiters)
 
 
 class _Work(ABC):

@@ -1,5 +1,6 @@
 """Gather the records of a run and commit them in groups, in the loop's thread or another."""
 
+import functools
 import logging
 import queue
 import threading
@@ -17,11 +18,13 @@ BATCH_MAX = 1024
 BATCH_AGE_S = 0.005
 
 Committed: TypeAlias = Callable[[list[Record]], None]
-"""Called after each commit, in order, with what was committed: in the thread that commits or on the loop."""
+"""Called after each commit, in order, with what was committed."""
 Failed: TypeAlias = Callable[[JournalFailed], None]
-"""Called when a commit has failed, in the thread that commits or on the loop; nothing follows it."""
+"""Called when a commit has failed; nothing follows it."""
 Reached: TypeAlias = Callable[[], None]
 """Called once all that was appended before is durable."""
+Post: TypeAlias = Callable[[Callable[[], None]], None]
+"""Has something called elsewhere: on the event loop."""
 Settle: TypeAlias = Callable[[], None]
 """Makes durable what is stored elsewhere. Where it raises SymphonyError, the journal has failed."""
 
@@ -38,18 +41,29 @@ def nothing() -> None:
     """Nothing is stored elsewhere."""
 
 
+def at_once(told: Callable[[], None]) -> None:
+    """Call it here: nobody listens elsewhere."""
+    told()
+
+
 class Buffer:
     """Gathers the records of one run and those who wait for them; `flush` commits them.
 
     Only the event loop's thread calls its methods. After a failed commit nothing else is written,
     and no barrier is reached any more. `settle` is called before each commit: it makes durable the
-    bodies that records may refer to.
+    bodies that records may refer to. What came of a commit is told with one call of `post`.
     """
 
     def __init__(
-        self, store: Committing, committed: Committed, failed: Failed, settle: Settle = nothing
+        self,
+        store: Committing,
+        committed: Committed,
+        failed: Failed,
+        settle: Settle = nothing,
+        post: Post = at_once,
     ) -> None:
         self._store, self._committed, self._failed, self._settle = store, committed, failed, settle
+        self._post = post
         self._buffer: list[Record] = []
         self._waiters: list[Reached] = []
         self._error: JournalFailed | None = None
@@ -61,7 +75,7 @@ class Buffer:
             self.flush()
 
     def barrier(self, reached: Reached) -> None:
-        """Call `reached`, in the thread that commits, once all that was appended is durable."""
+        """Have `reached` called once all that was appended is durable, after it was told of."""
         self._waiters.append(reached)
 
     def flush(self) -> None:
@@ -93,22 +107,32 @@ class Buffer:
                 error = JournalFailed(error.message, details=error.details, hint=error.hint)
             self._fail(error)
             return
-        self._committed(records)
+        if records or waiters:
+            self._post(functools.partial(self._tell, records, waiters))
+
+    def _tell(self, records: list[Record], waiters: list[Reached]) -> None:
+        if records:
+            self._committed(records)
         for reached in waiters:
             reached()
 
     def _fail(self, error: JournalFailed) -> None:
         self._error = error
-        self._failed(error)
+        self._post(functools.partial(self._failed, error))
 
 
 class JournalWriter(Buffer):
     """A buffer that commits in a thread of its own."""
 
     def __init__(
-        self, store: Committing, committed: Committed, failed: Failed, settle: Settle = nothing
+        self,
+        store: Committing,
+        committed: Committed,
+        failed: Failed,
+        settle: Settle = nothing,
+        post: Post = at_once,
     ) -> None:
-        super().__init__(store, committed, failed, settle)
+        super().__init__(store, committed, failed, settle, post)
         self._queue: queue.SimpleQueue[tuple[list[Record], list[Reached]] | Reached] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="symphony-journal", daemon=True)
         switching.writer_begins()
