@@ -304,6 +304,16 @@ def test_a_scalar_has_the_digest_of_its_bytes(value: Value) -> None:
     assert value_digest(value) == hashlib.sha256(f"msgpack:{inner}".encode()).hexdigest()
 
 
+@pytest.mark.parametrize("names", [("x",), ("b", "a"), ("%s", "%b", "é", "?" * 64), ()])
+@pytest.mark.parametrize("others", [{}, {":cwd": "c" * 64, "m": "?" * 64}])
+def test_keys_of_the_same_inputs_are_filled_in(names: tuple[str, ...], others: dict[str, str]) -> None:
+    beginning = KeyBeginning("op", "1.0.0", "f", {})
+    fill = beginning.of(names, others)
+    for number in range(3):
+        digests = {name: value_digest(f"{name} {number}") for name in sorted(names)}
+        assert fill(list(digests.values())) == beginning.key({**others, **digests})
+
+
 def test_a_key_changes_with_each_part_and_not_with_the_order_of_names() -> None:
     base = cache_key("op", "1.0.0", "f", {"a": 1, "b": [2]}, {"x": "d1", "y": "d2"})
     assert base == cache_key("op", "1.0.0", "f", {"b": [2], "a": 1}, {"y": "d2", "x": "d1"})

@@ -20,10 +20,13 @@ from symphony.commons.time import SystemClock
 from symphony.pit.artifacts import ResultCache
 from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.artifacts.write_behind import WriteBehind
+from symphony.pit.tracker.core.records import FinishedRecord
 from symphony.pit.tracker.engine import batches
 from symphony.pit.tracker.nodes import measures
+from symphony.pit.tracker.nodes.keys import ResultKeys
 from symphony.pit.tracker.nodes.measures import BATCH_MAX, Pace, Worth
 from symphony.pit.tracker.nodes.threads import DaemonThreads
+from symphony.pit.tracker.store.journal import read_run
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.runs import RunEvent, RunResult
 from symphony.ports.values import ArtifactRef, StoredValue, Value
@@ -65,6 +68,12 @@ def count(number: int) -> int:
     return number + 1
 
 
+@operator("test.half", version="1.0.0", pure=True)
+def half(number: int) -> float:
+    """The number, divided by two; whole where it can be."""
+    return number // 2 if number % 2 == 0 else number / 2
+
+
 @operator("test.counts", version="1.0.0", pure=True)
 def counts(number: int) -> int:
     """The number, after some milliseconds."""
@@ -83,7 +92,7 @@ def waits(number: int) -> bool:
     return True
 
 
-OPERATORS = [kinds, count, counts, waits]
+OPERATORS = [kinds, count, half, counts, waits]
 
 
 def document(nodes: dict[str, object]) -> bytes:
@@ -389,3 +398,37 @@ def test_results_that_are_all_cached_are_taken_without_a_hop(
         assert str(result.nodes[f"a[{elements - 1}]"].status) == "cached"
         counts.append(hops["all"])
     assert counts[1] <= counts[0] + 64, "only the first ones go to threads, until all of a batch are found"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_keys_that_are_made_together_are_those_that_are_made_alone(
+    first: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs: dict[str, object] = {"what": "a", "number": "${{ item }}"}
+    nodes: dict[str, object] = {
+        "a": fan_out("test.count", list(range(300)), {"number": "${{ item }}"}, cache="on"),
+        "b": fan_out("test.kinds", list(range(300)), inputs, cache="on"),
+    }
+    for alone in (first, not first):
+        with monkeypatch.context() as patched:
+            if alone:
+                patched.setattr(ResultKeys, "of_inputs", lambda *_: None)
+            result = ran(nodes, tmp_path)[0]
+    statuses = {str(node.status) for name, node in result.nodes.items() if "[" in name}
+    assert statuses == {"cached"}
+
+
+def test_a_hit_is_recorded_as_the_call_was(tmp_path: Path) -> None:
+    nodes: dict[str, object] = {
+        "a": fan_out("test.count", list(range(300)), {"number": "${{ item }}"}, cache="on"),
+        "b": fan_out("test.half", list(range(300)), {"number": "${{ item }}"}, cache="on"),
+    }
+    bodies = []
+    for _ in range(2):
+        result = ran(nodes, tmp_path)[0]
+        path = Runs(tmp_path, SystemClock(), lambda run: None).journal_path(result.run_id)
+        records = [one for one in read_run(path)[1] if isinstance(one, FinishedRecord)]
+        assert len(records) == 602
+        bodies.append({one.slot: one.outputs for one in records})
+    assert {one.cached_from is None for one in records if one.outputs is not None} == {False}
+    assert bodies[0] == bodies[1]

@@ -23,6 +23,7 @@ BYTES_MAX: Final = 64 << 10
 """Of a block, if it holds more than one result: who looks for one reads it whole."""
 _BESIDE: Final = 32
 """Bytes of an entry beside its key, texts and values, about."""
+_HOLDERS: Final = (ArtifactRef, list, dict)  # `list | dict` in a check makes a union each time
 _SIGN: Final = 1 << 63
 
 
@@ -74,16 +75,19 @@ def encoded_outputs(entry: CacheEntry) -> bytes:
     return encoded_map({port: encode_value(value) for port, value in entry.outputs.items()})
 
 
-def size_of(key: str, row: CachedRow) -> int:
-    """How many bytes a result takes in a block, about."""
-    return len(key) + len(row.operator) + len(row.run_id) + len(row.node) + len(row.outputs) + _BESIDE
+def blocks_of(
+    rows: Iterable[tuple[str, CachedRow]], bytes_max: int = BYTES_MAX, row_bytes_max: int | None = None
+) -> Iterator[Block]:
+    """The rows in blocks of at most about `bytes_max` bytes; the last of those with one key counts.
 
-
-def blocks_of(rows: Iterable[tuple[str, CachedRow]], bytes_max: int = BYTES_MAX) -> Iterator[Block]:
-    """The rows in blocks of at most about `bytes_max` bytes; the last of those with one key counts."""
+    Rows of more than `row_bytes_max` bytes are left out.
+    """
     part, size = Rows(), 0
     for key, row in rows:
-        more = size_of(key, row)
+        operator, run_id, node, outputs = row.operator, row.run_id, row.node, row.outputs
+        more = len(key) + len(operator) + len(run_id) + len(node) + len(outputs) + _BESIDE
+        if row_bytes_max is not None and more > row_bytes_max:
+            continue
         if part and (size + more > bytes_max or len(part) >= ENTRIES_MAX):
             yield _block(part)
             part, size = {}, 0
@@ -121,7 +125,7 @@ def entry_of(row: CachedRow, holds: Callable[[ArtifactRef], bool]) -> CacheEntry
     except SerializationFailed:
         return None
     for value in outputs.values():
-        if isinstance(value, ArtifactRef | list | dict) and not all(map(holds, references(value))):
+        if isinstance(value, _HOLDERS) and not all(map(holds, references(value))):
             return None
     return CacheEntry(
         operator=row.operator, outputs=outputs, run_id=row.run_id, node=row.node,
@@ -162,9 +166,10 @@ class Recent:
         self._new, self._old = Rows(), Rows()
         self._bytes = 0
 
-    def get(self, key: str) -> CachedRow | None:
-        """The result, if it is still known."""
-        return self._new.get(key) or self._old.get(key)
+    def find(self, keys: Iterable[str]) -> Rows:
+        """Those of the results with these keys that are still known."""
+        new, old = self._new, self._old
+        return {key: row for key in keys if (row := new.get(key) or old.get(key)) is not None}
 
     def put(self, rows: Mapping[str, CachedRow], size: int) -> None:
         """Remember results of about `size` bytes."""

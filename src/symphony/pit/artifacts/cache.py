@@ -26,7 +26,6 @@ from symphony.pit.artifacts.blocks import (
     place_of,
     row_of,
     rows_in,
-    size_of,
 )
 from symphony.pit.artifacts.content import FileState, content_digest
 from symphony.pit.artifacts.database import run_script
@@ -116,6 +115,7 @@ class ResultCache:
         )
         self._recent = Recent(min(_RECENT_BYTES_MAX, bytes_max), _RECENT_MAX)
         self._block_bytes = min(BLOCK_BYTES_MAX, bytes_max // 8)
+        self._last: tuple[_FoundBlock, Rows] = _FoundBlock(b"", 0, 0, 0, 0, 0), {}
         self._operators: set[str] | None = None
         self._mutex = threading.Lock()
         self._memo = FileMemo(self._file)
@@ -140,8 +140,7 @@ class ResultCache:
     def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
         """What `get` gives for each of `keys` that has a result: one query for all of them."""
         with self._mutex:
-            known = self._recent.get
-            rows = {key: row for key in keys if (row := known(key)) is not None}
+            rows = self._recent.find(keys)
         unseen = keys if not rows else [key for key in keys if key not in rows]
         if unseen:
             rows |= self._read(unseen)
@@ -159,10 +158,16 @@ class ResultCache:
         found, damaged, unmarked = Rows(), 0, list[int]()
         places = _numbers(map(place_of, keys))
         for block in self._file.read(_FoundBlock, BLOCKS, places):
-            rows = rows_in(block.body, block.sum)
+            last = self._last
+            rows = (
+                last[1]
+                if block.body == last[0].body and block.sum == last[0].sum
+                else rows_in(block.body, block.sum)
+            )
             if rows is None:
                 damaged += 1
                 continue
+            self._last = block, rows  # whoever looks for many looks for the others next
             held = {key: rows[key] for key in keys if key in rows}
             found |= held
             spared = block.uses - _USES_SPARED if block.held < self._bytes_max // 2 else block.uses
@@ -203,9 +208,8 @@ class ResultCache:
 
     def put_many(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:
         """Keep results under their keys, as `put` does; they go to the file in one transaction."""
-        most = self._bytes_max // 4
         rows = [(key, row_of(entry)) for key, entry in entries]
-        blocks = list(blocks_of(((k, row) for k, row in rows if size_of(k, row) <= most), self._block_bytes))
+        blocks = list(blocks_of(rows, self._block_bytes, self._bytes_max // 4))
         new = {name for block in blocks for name in block.operators if not self.has_any(name)}
         with self._mutex:
             for block in blocks:

@@ -1,13 +1,15 @@
 """What a result depends on, as one key. Pure."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from symphony.pit.artifacts.codec import encode_value
 from symphony.ports.values import Value
 
 _LIST_OF_SIX = b"\x96"
 """How a list of six parts begins: what is hashed is the list, encoded."""
+_BLANK = "?" * 64
+"""In place of a digest, which has as many digits."""
 _SCHEME = 2
 """Raised whenever results of earlier versions of Symphony must not be found any more."""
 
@@ -42,8 +44,23 @@ class KeyBeginning:
 
     def key(self, inputs: Mapping[str, str]) -> str:
         """The key with the digests of inputs, by name."""
+        return self._with(encode_value(_by_name(inputs)))
+
+    def of(self, names: Collection[str], others: Mapping[str, str]) -> Callable[[Sequence[str]], str]:
+        """What makes keys of digests of inputs called `names`, sorted, beside `others` that stay the same.
+
+        It gives what `key` does; only the digests are filled in where that encodes all names each time.
+        """
+        blanks = encode_value(_by_name({**others, **dict.fromkeys(names, _BLANK)}))
+        parts = blanks.split(_BLANK.encode())
+        if len(parts) != len(names) + 1:
+            return lambda digests: self.key({**others, **dict(zip(sorted(names), digests, strict=True))})
+        form, fill = b"%b".join(part.replace(b"%", b"%%") for part in parts), self._with
+        return lambda digests: fill(form % tuple(digest.encode() for digest in digests))
+
+    def _with(self, inputs: bytes) -> str:
         hashed = self._hashed.copy()
-        hashed.update(encode_value(_by_name(inputs)))
+        hashed.update(inputs)
         return hashed.hexdigest()
 
 

@@ -33,7 +33,10 @@ T = TypeVar("T")
 Argument = str | int | float | bytes | None
 
 QUEUE_BYTES_MAX = 64 << 20
-_GATHER_S = 0.02
+_GATHER_S = 0.25
+"""So long statements gather before they are committed: a commit writes pages, whatever is put on them."""
+_GATHER_BYTES = 1 << 20
+"""Unless there are so many."""
 
 logger = logging.getLogger(__name__)
 
@@ -133,9 +136,9 @@ class WriteBehind:
         with self._changed:
             if self._stopping or self._gave_up or self._queued_bytes + size > QUEUE_BYTES_MAX:
                 return False
-            waking = not self._queue
+            before, self._queued_bytes = self._queued_bytes, self._queued_bytes + size
+            waking = not self._queue or before < _GATHER_BYTES <= self._queued_bytes
             self._queue.extend(writes)
-            self._queued_bytes += size
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="symphony-cache", daemon=True)
                 self._thread.start()
@@ -189,7 +192,7 @@ class WriteBehind:
                 self._changed.wait_for(lambda: self._queue or self._stopping)
                 if not self._stopping:
                     # More is on its way as a rule: one commit for all of it.
-                    self._changed.wait_for(lambda: self._stopping or self._flushing, timeout=_GATHER_S)
+                    self._changed.wait_for(self._pressed, timeout=_GATHER_S)
                 batch = list(self._queue)
                 self._queue.clear()
                 self._queued_bytes, self._busy = 0, bool(batch)
@@ -204,6 +207,10 @@ class WriteBehind:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
+
+    def _pressed(self) -> bool:
+        """Is what has gathered to be committed now?"""
+        return self._stopping or bool(self._flushing) or self._queued_bytes >= _GATHER_BYTES
 
     def _commit(self, batch: list[Write]) -> None:
         for _ in range(2):

@@ -355,10 +355,10 @@ class Engine:
     def _begin_kind(self, slot: int, work: Work) -> None:
         """Begin what its conditions let on: an element, or a node that is no fan-out."""
         match work:
-            case OperatorWork(inline=True, timeout_s=None):
-                self._run_inline(slot, work)
             case OperatorWork(short=True):
                 self._attempts.gather(slot, work)
+            case OperatorWork(inline=True, timeout_s=None):
+                self._run_inline(slot, work)
             case OperatorWork() | ModelWork():
                 self._attempts.launch(slot, work)
             case LoopWork() | SubWorkflowWork():

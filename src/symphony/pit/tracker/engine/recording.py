@@ -45,16 +45,26 @@ class Recorder:
             self._flushing = self._loop.call_later(BATCH_AGE_S, self._flush_late)
 
     def record_result(
-        self, slot: int, at: float, started: float, body: bytes | Difference, *, quick: bool = False
+        self,
+        slot: int,
+        at: float,
+        started: float,
+        body: bytes | Difference,
+        cached_from: str | None = None,
+        *,
+        quick: bool = False,
     ) -> None:
         """Remember, as `record` does, outputs made just now, past all that only other records may hold.
 
-        Four calls fewer than `record`: a twentieth of what a small node takes. `quick`: it is not kept for
-        other runs, for it is quicker to run again.
+        Four calls fewer than `record`: a twentieth of what a small node takes. `cached_from` is the run
+        of a cache hit. `quick`: it is not kept for other runs, for it is quicker to run again.
         """
         self._replay.seq += 1
         self._replay.note_result(slot, at, started)
-        if quick:
+        if cached_from is not None:
+            self._replay.cached[slot] = cached_from
+            self._writer.append(FinishedRecord(slot, at, started, body, None, cached_from))
+        elif quick:
             self._replay.quick.add(slot)
             self._writer.append(FinishedFullyRecord(slot, at, started, body, None, None, quick=True))
         else:

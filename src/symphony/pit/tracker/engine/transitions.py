@@ -146,10 +146,7 @@ class Transitions:
         self._put(slot, outputs)
         # A difference is never taken of what is short: most nodes are spared the look for a round.
         change = body if len(body) <= WHOLE_BYTES_MAX else self._change(slot, body)
-        if cached_from is None:
-            self._record_result(slot, now, started, change, quick=quick)
-        else:
-            self._record(FinishedRecord(slot, now, started, change, None, cached_from))
+        self._record_result(slot, now, started, change, cached_from, quick=quick)
         self.commands.extend(self._machine.finished(slot))
 
     def _change(self, slot: int, body: bytes) -> bytes | Difference:

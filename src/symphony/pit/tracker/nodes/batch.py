@@ -20,12 +20,12 @@ from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs, check_references
 from symphony.pit.tracker.nodes.execution import Executor
-from symphony.pit.tracker.nodes.keys import Known
+from symphony.pit.tracker.nodes.keys import KeyOfInputs, Known
 from symphony.pit.tracker.nodes.measures import CHEAP_S, Kept, Worth
 from symphony.pit.tracker.nodes.reading import FilesRead
 from symphony.pit.tracker.nodes.sizes import surely_small
 from symphony.pit.tracker.nodes.storing import Encoded
-from symphony.pit.tracker.nodes.work import OperatorWork
+from symphony.pit.tracker.nodes.work import CallWork, OperatorWork
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ports_of
 
@@ -79,6 +79,9 @@ class Batch:
     ended: deque[BatchMember] = field(default_factory=deque)
     kept: deque[Kept] = field(default_factory=deque)
     _known: Known = field(default_factory=dict)
+    _work: CallWork | None = None
+    """Of the last key that was made; `_of_inputs` makes those of the same work."""
+    _of_inputs: KeyOfInputs | None = None
     since_s: float | None = None
     """When the thread began with what it does now, by `time.monotonic`; None: it has not begun."""
     began_s: float | None = None
@@ -129,11 +132,19 @@ class Batch:
 
     def take_hits(self) -> None:
         """End the members whose results the cache has, small ones all; the others still wait for a thread."""
+        now = self.executor.clock.now_s()
         for member in self.take_back():
-            if member.hit is None or any(isinstance(one, ArtifactRef) for one in member.hit.outputs.values()):
+            hit = member.hit
+            if hit is None or not _all_inline(hit):
                 self.looked_up.append(member)
+                continue
+            member.started = now
+            try:
+                self._take(member, hit)
+            except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
+                self._ended(member, error)
             else:
-                self._end(member)
+                self._ended(member, None)
 
     def keep(self) -> None:
         """Hand the results that other runs may take to the cache, in one transaction."""
@@ -165,9 +176,7 @@ class Batch:
             if attempt.work.typed_inputs:
                 check_inputs(attempt.work, attempt.inputs, executor.store.checked)
             if self._is_keyed(member):
-                began, member.seen = time.perf_counter(), FilesRead()
-                member.key = executor.result_keys.key(attempt, member.seen, self._known)
-                member.worth.note_key(time.perf_counter() - began)
+                self._note_key(member)
         except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
             member.started = executor.clock.now_s()
             self._ended(member, error)
@@ -176,11 +185,28 @@ class Batch:
 
     def _is_keyed(self, member: BatchMember) -> bool:
         """Is there anything to be found or kept under the key of the member's result?"""
-        worth, hits, runs = member.worth, self.executor.hits, member.attempt.work.runs
+        worth, hits = member.worth, self.executor.hits
         if (worth.cheap and not worth.of_nodes) or not hits.may_keep(member.attempt):
             return False
+        if worth.always:
+            return True
+        runs = member.attempt.work.runs
         member.spared = not worth.needs_key(lambda: hits.any_of(runs))
         return not member.spared
+
+    def _note_key(self, member: BatchMember) -> None:
+        """Make the member's key."""
+        attempt, keys, worth = member.attempt, self.executor.result_keys, member.worth
+        began = 0.0 if worth.always else time.perf_counter()
+        if attempt.work is not self._work:
+            self._work, self._of_inputs = attempt.work, keys.of_inputs(attempt, self._known)
+        if self._of_inputs is not None:
+            member.key = self._of_inputs(attempt.inputs)
+        else:
+            member.seen = FilesRead()
+            member.key = keys.key(attempt, member.seen, self._known)
+        if not worth.always:
+            worth.note_key(time.perf_counter() - began)
 
     def _ask(self) -> None:
         """One query for all keys."""
@@ -194,7 +220,9 @@ class Batch:
                 member.asks_alone = True
             return
         for member in keyed:
-            member.hit = self._before(member, found.get(member.key or ""))
+            hit = found.get(member.key or "")
+            if hit is not None:
+                member.hit = self._before(member, hit)
 
     def _before(self, member: BatchMember, hit: CacheEntry | None) -> CacheEntry | None:
         """The hit, unless it was made by one that began beside the member: those run, each for itself."""
@@ -208,10 +236,7 @@ class Batch:
         if member.asks_alone and member.key is not None:
             member.hit = self._before(member, self.executor.hits.look([member.key]).get(member.key))
         if member.hit is not None:
-            taken = self.executor.hits.take(member.hit, attempt)
-            member.cached_from = taken.cached_from
-            self.found += 1
-            self._give(member, check_outputs(attempt.work, taken.outputs))
+            self._take(member, member.hit)
             return
         if not member.worth.always:
             self._noted_s = time.thread_time()
@@ -229,8 +254,19 @@ class Batch:
             made = self.executor.store.store_outputs(stored, returned)
             check_references(attempt.work, made.outputs)
         self._give(member, made.outputs, made.body)
-        if key is not None and (entry := self.executor.hits.entry(attempt, made.outputs)) is not None:
+        if (
+            key is not None
+            and (entry := self.executor.hits.entry(attempt, made.outputs, member.body)) is not None
+        ):
             self.kept.extend(member.worth.kept((key, entry), took_s))
+
+    def _take(self, member: BatchMember, hit: CacheEntry) -> None:
+        """The member gets an earlier run's result."""
+        taken = self.executor.hits.take(hit, member.attempt)
+        outputs = check_outputs(member.attempt.work, taken.outputs)
+        member.cached_from = taken.cached_from
+        self.found += 1
+        self._give(member, outputs, taken.body if outputs is taken.outputs else None)
 
     def _key_after(self, member: BatchMember, took_s: float) -> str | None:
         """The key to keep the result under, now that its call took so long; None if it is not kept."""
@@ -283,6 +319,14 @@ class Batch:
                 return ports_of(work.operator, attempt.node, executor.value_bytes_max)(returned)
             finally:
                 end_copy(before)  # a copy must not write what comes next
+
+
+def _all_inline(hit: CacheEntry) -> bool:
+    """Is none of the outputs in the artifact store?"""
+    for value in hit.outputs.values():  # noqa: SIM110  (`all` of a generator takes twice as long)
+        if type(value) is ArtifactRef:
+            return False
+    return True
 
 
 def _next(part: deque[T]) -> T | None:

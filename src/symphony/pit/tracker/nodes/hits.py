@@ -51,7 +51,9 @@ class Hits:
 
     def take(self, hit: CacheEntry, attempt: NodeAttempt) -> Finished:
         """A result of an earlier run as the attempt's. Raises NotStored where there is no room for that."""
-        return Finished(self._store.take_over(attempt, hit.outputs), hit.run_id)
+        outputs = self._store.take_over(attempt, hit.outputs)
+        body = hit.body if outputs is hit.outputs and not self._resources.sealer else None
+        return Finished(outputs, hit.run_id, None, body)
 
     def still(self, key: str, attempt: NodeAttempt, seen: FilesRead) -> str | None:
         """The key, if all that it is made of is what it was before the attempt; else None.
@@ -67,14 +69,19 @@ class Hits:
         """Can a look tell that `still` gives the key?"""
         return lasting(attempt.work, seen) and same_code(attempt.work)
 
-    def entry(self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue]) -> CacheEntry | None:
-        """What the attempt gave as other runs may take it; None if there is a secret in it."""
+    def entry(
+        self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue], body: bytes | None = None
+    ) -> CacheEntry | None:
+        """What the attempt gave as other runs may take it; None if there is a secret in it.
+
+        `body` is what is recorded of the outputs.
+        """
         resources = self._resources
         if resources.sealer and any(map(resources.sealer.holds_secret, outputs.values())):
             return None
         return CacheEntry(
             operator=attempt.work.runs, outputs=outputs, run_id=resources.run_id, node=attempt.node,
-            created_at=resources.clock.now_s(),
+            created_at=resources.clock.now_s(), body=None if resources.sealer else body,
         )  # fmt: skip
 
     def keep(self, entries: Sequence[tuple[str, CacheEntry]]) -> None:

@@ -1,6 +1,6 @@
 """The key that a node's result is kept under: it changes whenever the result may."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -12,20 +12,24 @@ from symphony.pit.tracker.nodes.reading import FilesRead, contents_read, reads_f
 from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.storing import ValueStore
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, settings
+from symphony.ports.values import StoredValue
 
 
 class SharedKeyParts(NamedTuple):
     """What keys of one operator or model have in common: its code and where it runs.
 
     `beginning` is there if its configuration is the same for all, `files` tells whether inputs may be paths.
+    `of_inputs` makes keys of attempts whose results depend on nothing but their inputs, by the inputs' names.
     """
 
     code: str
     places: Mapping[str, str]
     files: bool
     beginning: KeyBeginning | None
+    of_inputs: "dict[tuple[str, ...], KeyOfInputs]"
 
 
+KeyOfInputs: TypeAlias = Callable[[Mapping[str, StoredValue]], str]
 Known: TypeAlias = dict[tuple[str, Path | None], SharedKeyParts | None]
 """What keys that are made at one moment have in common, by operator and folder of its file."""
 
@@ -68,6 +72,23 @@ class ResultKeys:
         told = settings(work) if attempt.config is None else store.all_plain(attempt.config)
         return cache_key(work.runs, work.version, shared.code, told, digests)
 
+    def of_inputs(self, attempt: NodeAttempt, known: Known) -> KeyOfInputs | None:
+        """What makes the attempt's key of its inputs, and those of others with the same work.
+
+        None if the key depends on anything else: on files, settings, or what the operator looks at.
+        """
+        work, inputs = attempt.work, attempt.inputs
+        shared = self._shared(work, known)
+        if shared is None or shared.beginning is None or shared.files or work.config:
+            return None
+        if isinstance(work, OperatorWork) and work.operator.reads is not None:
+            return None
+        names = tuple(sorted(inputs))
+        found = shared.of_inputs.get(names)
+        if found is None:
+            found = shared.of_inputs[names] = _of_inputs(names, shared.beginning.of(names, shared.places))
+        return found
+
     def _shared(self, work: CallWork, known: Known | None) -> SharedKeyParts | None:
         """What keys of the work have in common with others; None if there can be none."""
         at = (work.runs, work.base)
@@ -88,4 +109,11 @@ class ResultKeys:
             return None
         places = {name: value_digest(place) for name, place in around.items()}
         beginning = None if isinstance(work, ModelWork) else KeyBeginning(work.runs, work.version, code, {})
-        return SharedKeyParts(code, places, reads_files(work), beginning)
+        return SharedKeyParts(code, places, reads_files(work), beginning, {})
+
+
+def _of_inputs(names: Sequence[str], key: Callable[[Sequence[str]], str]) -> KeyOfInputs:
+    if len(names) == 1:
+        (name,) = names
+        return lambda inputs: key((value_digest(inputs[name]),))
+    return lambda inputs: key([value_digest(inputs[name]) for name in names])
