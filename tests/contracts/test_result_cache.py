@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -460,3 +461,34 @@ def test_a_block_is_bounded_by_what_it_holds(tmp_path: Path, size: int) -> None:
     cache = ResultCache(tmp_path / "cache.db")
     assert cache.get_many([key for key, _ in kept]) == dict(kept)
     cache.close()
+
+
+def test_who_asks_a_closed_cache_finds_nothing_and_opens_no_file(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A thread that a run left behind may come late."""
+    cache = make()
+    put(cache, key_of(1), entry(operator="other"))
+    cache.close()
+    shutil.rmtree(tmp_path / "deep")
+    assert cache.get(key_of(2)) is None
+    put(cache, key_of(2), entry())
+    assert not (tmp_path / "deep").exists()
+    assert not caplog.records
+
+
+def test_a_cache_that_is_closed_while_somebody_reads_answers_nothing(
+    make: Make, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache, opened = make(), WriteBehind._open
+    put(cache, key_of(1), entry())
+    cache.size()
+
+    def closed_meanwhile(self: WriteBehind) -> object:
+        found = opened(self)
+        cache.close()
+        return found
+
+    monkeypatch.setattr(WriteBehind, "_open", closed_meanwhile)
+    assert cache.get(key_of(2)) is None
+    assert not caplog.records

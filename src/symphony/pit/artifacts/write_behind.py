@@ -83,7 +83,7 @@ class WriteBehind:
         self._path, self._application, self._schema, self._tidy = path, application, schema, tidy
         self._former = former
         self._opened: _Opened | None = None
-        self._gave_up = False
+        self._gave_up = self._closed = False
         self._reading, self._writing = threading.Lock(), threading.Lock()
         self._opening = threading.Lock()
         self._queue: deque[Write] = deque()
@@ -104,6 +104,8 @@ class WriteBehind:
                 break
             try:
                 with self._reading, database_errors(f"read {self._path}"):
+                    if self._closed:  # since it was opened
+                        return []
                     rows = opened.reader.execute(query, arguments).fetchall()
                     return [msgspec.convert(row, kind) for row in rows]
             except DatabaseBroken as error:
@@ -172,7 +174,7 @@ class WriteBehind:
             self._flushing -= 1
 
     def close(self) -> None:
-        """Flush and close. What is written afterwards is forgotten."""
+        """Flush and close. What is written afterwards is forgotten, and who reads finds nothing."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -180,6 +182,7 @@ class WriteBehind:
         if thread is not None:
             thread.join()
         with self._opening, self._reading, self._writing:
+            self._closed = True
             if self._opened is not None:
                 self._opened.close()
                 self._opened = None
@@ -243,7 +246,7 @@ class WriteBehind:
 
     def _open(self) -> _Opened | None:
         with self._opening:
-            if self._opened is None and not self._gave_up:
+            if self._opened is None and not self._gave_up and not self._closed:
                 try:
                     private_directory(self._path.parent)
                     with file_lock(self._path.with_suffix(".lock"), exclusive=True):
