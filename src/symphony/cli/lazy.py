@@ -1,13 +1,14 @@
-"""A group of commands that imports a command's module only when that command is used."""
+"""Groups of commands: whole lines of help, near names for wrong ones, imports only of what is used."""
 
 import importlib
+from collections.abc import Iterator
 from typing import Final
 
 import click
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "Run a workflow.",
-    "validate": "Say everything that is wrong with a workflow file.",
+    "validate": "Say everything that is wrong with workflow files.",
     "graph": "Draw a workflow as text, Mermaid or SVG.",
     "convert": "Write a workflow in another format.",
     "schema": "Print the JSON Schema of workflow files (draft 2020-12).",
@@ -27,7 +28,39 @@ COMMANDS: Final[dict[str, str]] = {
 """Every command with its one line of help: a test holds them equal to the modules' own."""
 
 
-class LazyGroup(click.Group):
+class CommandGroup(click.Group):
+    """A group whose help has the whole first line of each command; it tells what a typo may have meant."""
+
+    def summaries(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
+        """The commands with their one line of help."""
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            assert command is not None
+            yield name, (command.help or "").strip().partition("\n")[0]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands in the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries(ctx)))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first word names. Raises UsageError, with the names that are near."""
+        name = args[0]
+        if not (name.startswith("-") or ctx.resilient_parsing or name in self.list_commands(ctx)):
+            meant = " or ".join(f"`{line}`" for line in self.near(ctx, name))
+            ctx.fail(f"There is no command {name!r}." + (f" Did you mean {meant}?" if meant else ""))
+        return super().resolve_command(ctx, args)
+
+    def near(self, ctx: click.Context, name: str) -> list[str]:
+        """The command lines that `name` may have meant."""
+        from difflib import get_close_matches
+
+        return [f"{ctx.command_path} {one}" for one in get_close_matches(name, self.list_commands(ctx), n=2)]
+
+
+class LazyGroup(CommandGroup):
     """The root command. `--help` reads the table above and imports nothing."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -38,10 +71,15 @@ class LazyGroup(click.Group):
         """The command `cmd_name`, imported now."""
         return load(cmd_name) if cmd_name in COMMANDS else None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands in the help."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def summaries(self, ctx: click.Context) -> Iterator[tuple[str, str]]:
+        """The table above."""
+        return iter(COMMANDS.items())
+
+    def near(self, ctx: click.Context, name: str) -> list[str]:
+        """Commands of this very name inside a group, or else those that are near."""
+        groups = [(one, group) for one in COMMANDS if isinstance(group := load(one), click.Group)]
+        inside = [f"{ctx.command_path} {one} {name}" for one, group in groups if name in group.commands]
+        return inside or super().near(ctx, name)
 
 
 def load(name: str) -> click.Command:

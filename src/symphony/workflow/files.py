@@ -292,19 +292,41 @@ def checked_file(
     path: Path | str, catalog: Catalog | None = None, resolver: Resolver | None = None
 ) -> "Checked":
     """`check_file`, with what was worked out on the way: a run is prepared from that."""
+    path = Path(path)
+    with uncollected():
+        return _checked(read(path), path, catalog, resolver)
+
+
+def check_bytes(
+    body: bytes, path: Path | str, catalog: Catalog | None = None
+) -> tuple[Workflow | None, ValidationReport]:
+    """`check_file` for a document in memory, which would be the file `path`: sub-workflows lie beside that.
+
+    What neither the name nor the content tells to be of another format is YAML.
+    """
+    path = Path(path)
+    try:
+        kind = _format_of(path, body)
+    except UnknownFormat:
+        kind = format_named("yaml")
+    with uncollected():
+        found = _checked(read_bytes(body, kind), path, catalog, None)
+    return found.workflow, found.report
+
+
+def _checked(
+    reading: DocumentReading, path: Path, catalog: Catalog | None, resolver: Resolver | None
+) -> "Checked":
     from symphony.workflow.compiled import Compilation
     from symphony.workflow.validation import Checked, check
 
-    path = Path(path)
-    with uncollected():
-        reading = read(path)
-        if reading.workflow is None:
-            return Checked(None, ValidationReport(errors=reading.problems), Compilation())
-        resolve = resolver or Resolver(path)
-        made = check(reading.workflow, catalog, resolve=resolve, broken=reading.broken, source=str(path))
-        errors = (*made.report.errors, *_of_template(reading))
-        report = checked(reading, msgspec.structs.replace(made.report, errors=errors))
-        return Checked(reading.workflow, report, made.compilation)
+    if reading.workflow is None:
+        return Checked(None, ValidationReport(errors=reading.problems), Compilation())
+    resolve = resolver or Resolver(path)
+    made = check(reading.workflow, catalog, resolve=resolve, broken=reading.broken, source=str(path))
+    errors = (*made.report.errors, *_of_template(reading))
+    report = checked(reading, msgspec.structs.replace(made.report, errors=errors))
+    return Checked(reading.workflow, report, made.compilation)
 
 
 def _of_template(reading: DocumentReading) -> tuple[Problem, ...]:

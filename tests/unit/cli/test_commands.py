@@ -35,7 +35,7 @@ def commands(group: click.Group) -> list[click.Command]:
 @pytest.mark.parametrize("name", list(lazy.COMMANDS))
 def test_every_command_that_reads_speaks_json(name: str) -> None:
     # The output of these is a file, or a word.
-    silent = {"graph", "convert", "schema", "completion", "get", "delete", "clear", "add", "pull"}
+    silent = {"convert", "schema", "completion", "get", "delete", "clear", "add", "pull"}
     command = lazy.load(name)
     for each in commands(command) if isinstance(command, click.Group) else [command]:
         options = {opt for param in each.params for opt in param.opts}
@@ -53,6 +53,47 @@ def test_bad_usage_is_a_block_with_a_hint_and_ends_with_2(
     assert out == ""
     assert err.startswith("error[bad-usage]: ")
     assert "--help`" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["rusn"], "`symphony run` or `symphony runs`"), (["valdiate"], "`symphony validate`"),
+        (["resume", "last"], "`symphony runs resume`"), (["logs"], "`symphony runs logs`"),
+        (["runs", "shw"], "`symphony runs show`"), (["models", "tset"], "`symphony models test`"),
+    ],
+)  # fmt: skip
+def test_a_command_that_is_not_there_gets_what_it_may_have_meant(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    err = " ".join(capsys.readouterr().err.split())
+    assert err.startswith("error[bad-usage]: There is no command")
+    assert f"Did you mean {meant}?" in err
+
+
+def test_a_command_that_is_like_no_other_gets_no_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["qqq"]) == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["run"], ["runs"], ["runs", "show"]])
+def test_h_is_help_everywhere(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*words, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert main([*words, "-h"]) == 0
+    assert capsys.readouterr().out == told
+    assert "-h, --help" in told
+
+
+@pytest.mark.parametrize("name", list(lazy.COMMANDS))
+def test_no_line_of_help_is_cut(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = lazy.load(name)
+    assert main([name, "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "..." not in told.replace("]...", "").replace("RUN...", "").replace("FILE...", "")
+    for inside in command.commands.values() if isinstance(command, click.Group) else ():
+        assert " ".join((inside.help or "").strip().splitlines()[0].split()) in told
 
 
 def test_bad_usage_with_json_is_json_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,9 +7,10 @@ import click
 
 from symphony.cli.arguments import options
 from symphony.cli.console import output
+from symphony.cli.lazy import CommandGroup
 
 
-@click.group("artifacts")
+@click.group("artifacts", cls=CommandGroup)
 def command() -> None:
     """List, show, store and fetch artifacts.
 

@@ -4,9 +4,10 @@ import click
 
 from symphony.cli.arguments import options
 from symphony.cli.console import output
+from symphony.cli.lazy import CommandGroup
 
 
-@click.group("bus")
+@click.group("bus", cls=CommandGroup)
 def command() -> None:
     """Watch and measure the live traffic between the processes of one home."""
 

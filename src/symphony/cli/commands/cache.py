@@ -4,9 +4,10 @@ import click
 
 from symphony.cli.arguments import options
 from symphony.cli.console import output
+from symphony.cli.lazy import CommandGroup
 
 
-@click.group("cache")
+@click.group("cache", cls=CommandGroup)
 def command() -> None:
     """Measure or empty the cache of results."""
 

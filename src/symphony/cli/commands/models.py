@@ -7,9 +7,10 @@ import click
 
 from symphony.cli.arguments import options
 from symphony.cli.console import output
+from symphony.cli.lazy import CommandGroup
 
 
-@click.group("models")
+@click.group("models", cls=CommandGroup)
 def command() -> None:
     """List, add, show, try and fetch the models that workflows may use."""
 

@@ -6,9 +6,10 @@ import click
 
 from symphony.cli.arguments import completing, options
 from symphony.cli.console import output
+from symphony.cli.lazy import CommandGroup
 
 
-@click.group("operators")
+@click.group("operators", cls=CommandGroup)
 def command() -> None:
     """List and explain the operators that workflows may use."""
 

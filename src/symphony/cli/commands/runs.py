@@ -8,6 +8,7 @@ import click
 from symphony.cli.arguments import completing, options
 from symphony.cli.commands import steering
 from symphony.cli.console import output
+from symphony.cli.lazy import CommandGroup
 
 STREAMS = ("stdout", "stderr", "tokens")
 ENDED = ("succeeded", "failed", "cancelled")
@@ -15,7 +16,7 @@ STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded
             "damaged")  # fmt: skip
 
 
-@click.group("runs")
+@click.group("runs", cls=CommandGroup)
 def command() -> None:
     """List, show, follow, steer and delete runs.
 

@@ -7,12 +7,13 @@ import click
 
 from symphony.cli.arguments import completing, options
 from symphony.cli.console import output
+from symphony.cli.lazy import CommandGroup
 
 if TYPE_CHECKING:
     from symphony.app import RunHandle
 
 
-@click.group("template")
+@click.group("template", cls=CommandGroup)
 def command() -> None:
     """Find a template and make a workflow of it.
 

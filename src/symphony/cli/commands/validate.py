@@ -1,44 +1,24 @@
-"""`symphony validate`: everything that is wrong with a workflow file, at once."""
+"""`symphony validate`: everything that is wrong with workflow files, at once."""
 
-import sys
 from pathlib import Path
 
 import click
 
 from symphony.cli.arguments import options
-from symphony.cli.console import output
 
 
 @click.command("validate")
-@options.workflow_file
-@options.as_json("Print errors and warnings as one JSON object.")
+@click.argument("files", nargs=-1, required=True, type=options.PATH, metavar="FILE...")
+@options.as_json("Print errors and warnings as one JSON object; for several files, a list of such, by file.")
 @options.operators
-def command(file: Path, as_json: bool, operators: tuple[Path, ...]) -> int:
-    """Say everything that is wrong with a workflow file.
+def command(files: tuple[Path, ...], as_json: bool, operators: tuple[Path, ...]) -> int:
+    """Say everything that is wrong with workflow files.
 
-    Ends with 0 if it may run (warnings do not matter), with 2 if not.
+    FILE may be a folder, for the workflows in it and below, or - for stdin. Ends with 0 if all may run
+    (warnings do not matter), with 2 if not.
     """
-    from symphony.app import spelling
-    from symphony.cli.arguments import files
-    from symphony.cli.console import blocks, exits
-    from symphony.workflow import check_file, graph
+    from symphony.cli.actions import validating
+    from symphony.cli.arguments.files import catalog_with
+    from symphony.cli.arguments.finding import workflow_files
 
-    workflow, report = check_file(file, files.catalog_with(operators))
-    if as_json:
-        output.say_json(spelling.report(report))
-        return exits.OK if report.ok else exits.USAGE
-    page = blocks.BlockPage(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
-    source = blocks.SourceText.of(file)
-    if report.errors or report.warnings:
-        output.say(blocks.report_blocks(report, page, source=source) + "\n")
-    warnings = f", {output.count(len(report.warnings), 'warning')}" if report.warnings else ""
-    if workflow is None or not report.ok:
-        output.say(f"{output.shown(source.name)}: {output.count(len(report.errors), 'error')}{warnings}\n")
-        return exits.USAGE
-    sizes = (
-        output.count(len(workflow.nodes), "node"),
-        output.count(len(graph.all_edges(workflow)), "edge"),
-        output.count(len(graph.levels(workflow)), "level"),
-    )
-    output.say(f"{output.shown(source.name)} is valid: {', '.join(sizes)}{warnings}\n")
-    return exits.OK
+    return validating.validate(workflow_files(files), catalog_with(operators), as_json=as_json)

@@ -1,0 +1,95 @@
+"""Checking workflow files and saying what was found: for one file, or for many."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from symphony.app import spelling
+from symphony.cli.arguments.finding import STDIN, Named, stdin_body
+from symphony.cli.console import blocks, exits, output
+from symphony.commons.errors import SymphonyError
+from symphony.commons.lines import lines_of
+from symphony.workflow import ValidationReport, Workflow, check_file, graph
+from symphony.workflow.catalog import Catalog
+from symphony.workflow.files import check_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileVerdict:
+    """What a file came to, for people and for programs."""
+
+    ok: bool
+    text: str
+    document: dict[str, spelling.JSON]
+
+
+def validate(named: Named, catalog: Catalog, *, as_json: bool) -> int:
+    """Check each file and print what was found; the exit status.
+
+    Raises SymphonyError where there is one file and it cannot be read.
+    """
+    if named.one:
+        found = [_verdict(named.files[0], catalog)]
+        if as_json:
+            output.say_json(found[0].document)
+        else:
+            output.say(found[0].text)
+    else:
+        found = [_verdict_of_many(path, catalog, as_json=as_json) for path in named.files]
+        _tell_all(found, as_json=as_json)
+    return exits.OK if all(one.ok for one in found) else exits.USAGE
+
+
+def _tell_all(found: list[FileVerdict], *, as_json: bool) -> None:
+    if as_json:
+        output.say_json([one.document for one in found])
+        return
+    valid = sum(one.ok for one in found)
+    told = f"{valid:,} valid" + (f", {len(found) - valid:,} with errors" if valid < len(found) else "")
+    output.say(f"{output.count(len(found), 'file')}: {told}\n")
+
+
+def _verdict_of_many(path: Path, catalog: Catalog, *, as_json: bool) -> FileVerdict:
+    """The verdict on one of several files, printed at once for people. Raises nothing."""
+    name = blocks.SourceText.named(path).name
+    try:
+        found = _verdict(path, catalog)
+    except SymphonyError as error:
+        text = blocks.error_block(error.code, error.message, _page(), hint=error.hint) + "\n"
+        refusal = spelling.refusal(error.code, error.message, error.hint or "")
+        found = FileVerdict(ok=False, text=text, document=refusal)
+    if not as_json:
+        output.say(found.text)
+    return FileVerdict(ok=found.ok, text="", document={"file": name, **found.document})
+
+
+def _verdict(path: Path, catalog: Catalog) -> FileVerdict:
+    if path == STDIN:
+        body = stdin_body()
+        workflow, report = check_bytes(body, path, catalog)
+        source = blocks.SourceText("<stdin>", lines_of(body.decode("utf-8", "replace")))
+    else:
+        workflow, report = check_file(path, catalog)
+        source = blocks.SourceText.of(path)
+    return FileVerdict(ok=report.ok, text=_text(workflow, report, source), document=spelling.report(report))
+
+
+def _text(workflow: Workflow | None, report: ValidationReport, source: blocks.SourceText) -> str:
+    """The problems, and a last line with what the file comes to."""
+    problems = ""
+    if report.errors or report.warnings:
+        problems = blocks.report_blocks(report, _page(), source=source) + "\n"
+    warnings = f", {output.count(len(report.warnings), 'warning')}" if report.warnings else ""
+    if workflow is None or not report.ok:
+        found = output.count(len(report.errors), "error")
+        return f"{problems}{output.shown(source.name)}: {found}{warnings}\n"
+    sizes = (
+        output.count(len(workflow.nodes), "node"),
+        output.count(len(graph.all_edges(workflow)), "edge"),
+        output.count(len(graph.levels(workflow)), "level"),
+    )
+    return f"{problems}{output.shown(source.name)} is valid: {', '.join(sizes)}{warnings}\n"
+
+
+def _page() -> blocks.BlockPage:
+    return blocks.BlockPage(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))

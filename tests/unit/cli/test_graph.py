@@ -1,0 +1,66 @@
+"""`symphony graph`: which format is written where."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from symphony.cli.main import main
+
+WORKFLOW = """\
+name: Two
+nodes:
+  a: {command: echo hi}
+  b: {operator: text.split, inputs: {text: "${{ a.stdout }}"}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.yaml").write_text(WORKFLOW, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.svg", "<svg"),
+        ("a.SVG", "<svg"),
+        ("a.mmd", "---\n"),
+        ("a.txt", "Two ("),
+        ("a", "Two ("),
+        ("a.json", "{"),
+    ],
+)
+def test_the_name_of_the_output_tells_the_format(name: str, begins: str, place: Path) -> None:
+    assert main(["graph", "two.yaml", "-o", name]) == 0
+    assert (place / name).read_text(encoding="utf-8").startswith(begins)
+
+
+def test_a_format_that_is_said_is_taken_whatever_the_name(place: Path) -> None:
+    assert main(["graph", "two.yaml", "-o", "a.png", "--format", "svg"]) == 0
+    assert (place / "a.png").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_name_of_another_format_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graph", "two.yaml", "-o", "a.png"]) == 2
+    assert "graphs are not drawn as .png" in capsys.readouterr().err
+    assert not (place / "a.png").exists()
+
+
+def test_json_has_every_node_edge_and_level(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graph", "two.yaml", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "name": "Two",
+        "nodes": [
+            {"id": "a", "kind": "command", "detail": "$ echo hi"},
+            {"id": "b", "kind": "operator", "detail": "text.split"},
+        ],
+        "edges": [{"source": "a", "target": "b", "kind": "data", "label": None}],
+        "levels": [["a"], ["b"]],
+    }
+
+
+def test_json_and_another_format_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["graph", "two.yaml", "--json", "--format", "svg"]) == 2
