@@ -9,9 +9,8 @@ import pytest
 from symphony import RunResult, Symphony, operator
 from symphony.commons.settings import Config, SymphonyConfig
 from symphony.pit.tracker.nodes.limits import ValueTooLarge, bounded, fits
-from symphony.pit.tracker.nodes.values import Gathered
 from symphony.ports.runs import RunStatus
-from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
+from symphony.ports.values import Value
 from symphony.workflow import loads
 
 MB = 1 << 20
@@ -248,24 +247,3 @@ async def test_a_part_that_stands_in_many_places_counts_at_each_before_it_is_cop
     assert (result.error.code, result.error.message) == (
         "limit-exceeded", "output result of n is larger than 1 MiB",
     )  # fmt: skip
-
-
-def test_a_fan_out_loads_its_large_elements_when_somebody_reads_them() -> None:
-    refs: list[StoredValue] = [
-        ArtifactRef(digest=Digest(f"{i}" * 64), size=50_000, encoding="text") for i in range(3)
-    ]
-    loaded: list[StoredValue] = []
-
-    def plain(value: StoredValue) -> Value:
-        if not isinstance(value, ArtifactRef):
-            return value
-        loaded.append(value)
-        return "text"
-
-    gathered = Gathered({"large": refs, "small": [1, None]}, plain)
-    assert (list(gathered), len(gathered), gathered.get("missing")) == (["large", "small"], 2, None)
-    assert gathered["small"] == [1, None]
-    assert loaded == []
-    assert gathered["large"] is gathered["large"]
-    assert gathered["large"] == ["text"] * 3
-    assert loaded == refs

@@ -1,6 +1,6 @@
 """Heavy expressions, evaluated in worker processes while the loop goes on.
 
-Who renders a template on the loop gets its value at once if that is cheap. Otherwise `Deferred` is
+A template that is rendered on the loop gives its value at once if that is cheap. Otherwise `Deferred` is
 raised, through whatever was about to use the value: nothing has happened yet, for every expression of
 a command is rendered before the command changes anything. The value is then made elsewhere and kept
 for the slot, the command is performed again, and comes further.
@@ -8,7 +8,7 @@ for the slot, the command is performed again, and comes further.
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -36,12 +36,14 @@ END: Final = -1
 _RESULT: Final = "the result of an expression"
 
 Key: TypeAlias = int | str
+Load: TypeAlias = Callable[[], Value]
+"""Loads a stored value, in any thread."""
 
 
 class Deferred(BaseException):
     """A value that is asked for takes long to make. No failure: ask again when it is there."""
 
-    def __init__(self, key: Key, what: "ArtifactRef | ValueTemplate", values: Mapping[Read, Value]) -> None:
+    def __init__(self, key: Key, what: "ValueTemplate | Load", values: Mapping[Read, Value]) -> None:
         super().__init__(key)
         self.key, self.what, self.values = key, what, values
 
@@ -101,9 +103,15 @@ class Aside:
 
     def loaded(self, ref: ArtifactRef) -> Value:
         """A large stored value. Raises Deferred, ArtifactMissing, ArtifactCorrupt."""
-        return self._given(f"{ref.encoding}:{ref.sealed or ref.digest}", ref, {})
+        return self.elsewhere(
+            f"{ref.encoding}:{ref.sealed or ref.digest}", lambda: self._executor.store.load(ref)
+        )
 
-    def _given(self, key: Key, what: ArtifactRef | ValueTemplate, values: Mapping[Read, Value]) -> Value:
+    def elsewhere(self, key: str, load: "Load") -> Value:
+        """What `load` gives in a thread; `key` is its own. Raises Deferred, and what `load` raises."""
+        return self._given(key, load, {})
+
+    def _given(self, key: Key, what: "ValueTemplate | Load", values: Mapping[Read, Value]) -> Value:
         assert self.slot is not None
         found = self.found.get(self.slot, {}).get(key)
         if found is None:
@@ -134,11 +142,10 @@ class Aside:
         """
         timeout_s = None if work is None else work.timeout_s
         try:
-            if isinstance(deferred.what, ArtifactRef):
-                loop = asyncio.get_running_loop()
-                value = await loop.run_in_executor(pool, self._executor.store.load, deferred.what)
-            else:
+            if isinstance(deferred.what, ValueTemplate):
                 value = await self._evaluated(deferred.what, deferred.values, node, timeout_s)
+            else:
+                value = await asyncio.get_running_loop().run_in_executor(pool, deferred.what)
         except TimeoutError as error:
             self._keep(slot, deferred.key, None, error if work is None else too_late(work))
         except Exception as error:  # noqa: BLE001  (it is raised where the value is asked for)

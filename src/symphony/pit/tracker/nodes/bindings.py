@@ -17,7 +17,7 @@ from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import fits
 from symphony.pit.tracker.nodes.scope import FrameScope
 from symphony.pit.tracker.nodes.sources import Constant, ElementRead, ListMade, PortRead, Rendered
-from symphony.pit.tracker.nodes.values import Element, Gathered, Values
+from symphony.pit.tracker.nodes.values import Element, Values, reference_at
 from symphony.pit.tracker.nodes.work import NodeWork, Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
@@ -37,6 +37,7 @@ class Bindings:
         self._root = job.graph.works
         self._plain: dict[int, bool] = {}  # by the identity of a work, which lives as long as the run
         self._bases: dict[int, Base] = {}  # by the slot of the loop: its latest round's
+        self._gathers = False  # whether a fan-out of the run has been gathered
 
     def level(self, slot: int) -> FrameScope:
         """The level that a slot stands on."""
@@ -157,8 +158,13 @@ class Bindings:
         base, held = self._machine.frame(slot).base, self.values.held
         for source in work.sources.values():
             if type(source) is ListMade and source.ports is not None:
-                read = [held.get(base + node, NOTHING).get(port) for node, port in source.ports]
-                if ArtifactRef in map(type, read):
+                if self._gathers:
+                    refs = (reference_at(held.get(base + node, NOTHING), port) for node, port in source.ports)
+                    found = any(ref is not None for ref in refs)
+                else:
+                    read = [held.get(base + node, NOTHING).get(port) for node, port in source.ports]
+                    found = ArtifactRef in map(type, read)
+                if found:
                     return True
             elif type(source) not in (PortRead, Constant, ElementRead):
                 return True
@@ -333,7 +339,8 @@ class Bindings:
         ports = self.work(slot).output_types
         rows = [self.values.of(element) for element in self.elements(slot)]
         columns = {port: [row.get(port) for row in rows] for port in ports}
-        self.values.put(slot, Gathered(columns, self.values.plain))
+        self._gathers = True
+        self.values.put(slot, self.values.gathered(columns))
 
     def _shown(self, slot: int) -> int:
         """The slot whose values others see in place of the slot's: its fallback's if that stood in."""

@@ -134,7 +134,7 @@ class Worth:
 
 @dataclass(slots=True)
 class NodesWorth(Worth):
-    """The same of the nodes that call one operator with small inputs.
+    """Whether results of the nodes that call one operator with small inputs are worth keeping.
 
     Unlike elements of a fan-out they may have little in common: what was kept of their operator is looked
     for, and the result of a long call is kept, however quick the others are.
@@ -157,7 +157,7 @@ class NodesWorth(Worth):
 
 @dataclass(slots=True)
 class LargeWorth(Worth):
-    """Of nodes whose inputs are large or name files: each call tells of itself alone.
+    """Whether a result of a node whose inputs are large, or name files, is worth keeping, by its own call.
 
     All are kept as long as the operator has not been found cheap by its `others`.
     """

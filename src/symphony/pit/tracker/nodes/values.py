@@ -2,7 +2,8 @@
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from typing import TYPE_CHECKING
 
@@ -27,25 +28,55 @@ Element = tuple[Value, int] | None
 
 
 class Gathered(Mapping[str, StoredValue]):
-    """The lists that the elements of a fan-out make, by port. Large ones are loaded when they are read."""
+    """The lists that the elements of a fan-out make, by port. They are loaded when they are read.
 
-    def __init__(self, columns: dict[str, list[StoredValue]], plain: Callable[[StoredValue], Value]) -> None:
-        self._columns, self._plain = columns, plain
+    `elsewhere` gives, or has made in a thread, a list that is better not loaded where it is read.
+    """
+
+    def __init__(
+        self,
+        columns: Mapping[str, Sequence[StoredValue]],
+        plain: Callable[[StoredValue], Value],
+        elsewhere: "Callable[[Gathered, str], Value]",
+    ) -> None:
+        self._ports, self._plain, self._elsewhere = tuple(columns), plain, elsewhere
+        self._columns = dict(columns)  # of lists that have not been made
         self._lists: dict[str, list[Value]] = {}
+        self._making = threading.Lock()
 
     def __getitem__(self, port: str) -> StoredValue:
-        """Raises KeyError, and as `Values.plain`."""
+        """Raises KeyError, and as `Values.plain` and `elsewhere`."""
         made = self._lists.get(port)
-        if made is None:
-            made = [self._plain(value) for value in self._columns[port]]
-            self._columns[port], self._lists[port] = [], made
-        return made
+        if made is not None:
+            return made
+        if self._stored_bytes(port) > LOADED_AT_ONCE_MAX:
+            return self._elsewhere(self, port)
+        return self.load(port)
+
+    def load(self, port: str) -> list[Value]:
+        """The list, loaded once. In any thread. Raises KeyError, and as `Values.plain`."""
+        with self._making:
+            made = self._lists.get(port)
+            if made is None:
+                made = self._lists[port] = [self._plain(value) for value in self._columns[port]]
+                del self._columns[port]
+            return made
+
+    def _stored_bytes(self, port: str) -> int:
+        column = self._columns.get(port, ())
+        return sum(value.size for value in column if isinstance(value, ArtifactRef))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
+        return iter(self._ports)
 
     def __len__(self) -> int:
-        return len(self._columns)
+        return len(self._ports)
+
+
+def reference_at(ports: Mapping[str, StoredValue], port: str) -> ArtifactRef | None:
+    """The reference that a port holds, if it holds one: a fan-out's list is none, and loads itself."""
+    value = None if type(ports) is Gathered else ports.get(port)
+    return value if isinstance(value, ArtifactRef) else None
 
 
 class Values:
@@ -111,13 +142,25 @@ class Values:
         if not isinstance(value, ArtifactRef):
             return value
         key = _key(value)
-        if key not in self._loaded:
+        found = self._loaded.get(key)
+        if found is None:  # no stored value is null
+            found = self._load(value)
             if self._loaded_bytes[0] + value.size > _LOADED_BYTES_MAX:
                 self._loaded.clear()
                 self._loaded_bytes[0] = 0
-            self._loaded[key] = self._load(value)
+            self._loaded[key] = found
             self._loaded_bytes[0] += value.size
-        return self._loaded[key]
+        return found
+
+    def gathered(self, columns: Mapping[str, Sequence[StoredValue]]) -> Gathered:
+        """The ports of a fan-out, whose elements hold `columns`."""
+        return Gathered(columns, self.plain, self._list_elsewhere)
+
+    def _list_elsewhere(self, ports: Gathered, port: str) -> Value:
+        """A list of a fan-out that is large. On the loop of a run raises Deferred."""
+        if self.aside is None or not self.aside.heeded:
+            return ports.load(port)
+        return self.aside.elsewhere(f"{port} of {id(ports)}", lambda: ports.load(port))
 
     def render(self, template: ValueTemplate, slot_of: SlotOf, element: Element) -> Value:
         """The template's value. Raises ExpressionFailed, ArtifactMissing, ArtifactCorrupt.
@@ -225,7 +268,9 @@ class Values:
                     held = (self.stored(read, slot_of),)
                 elif read.kind in ("port", "node"):
                     ports = self.of(slot_of(read.name))
-                    held = ports.values() if read.port == "" else (ports.get(read.port),)
+                    held = [
+                        reference_at(ports, port) for port in (ports if read.port == "" else (read.port,))
+                    ]
                 for value in held:
                     if isinstance(value, ArtifactRef) and _key(value) not in self._loaded:
                         yield value
