@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 30
 
 OPERATORS = '''
-import ctypes, os, signal, subprocess, sys, time
+import contextvars, ctypes, os, signal, subprocess, sys, time
 from pathlib import Path
 
 from symphony import operator
@@ -117,6 +117,23 @@ def short(number: int, folder: Path, how: str) -> int:
             while len(set((folder / "begun").read_text().split())) < 60:
                 time.sleep(0.002)
     return number
+
+
+LEFT = contextvars.ContextVar("left", default=0)
+
+
+@operator("w.changes", version="1.0.0", pure=True, cpu=True)
+def changes(number: int) -> list[object]:
+    """What an earlier call changed, as this one does."""
+    found = [os.getcwd(), LEFT.get(), signal.setitimer(signal.ITIMER_REAL, 600)[0]]
+    os.chdir("/")
+    LEFT.set(number)
+    print(f"line {number}", flush=True)
+    os.write(2, b"native %d" % number)
+    sys.stdout = open(os.devnull, "w")
+    os.close(1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    return found
 
 
 @operator("w.meets", version="1.0.0", cpu=True)
@@ -490,3 +507,17 @@ asyncio.run(main())
     worker.wait(PATIENCE_S)
     for pid in marked(("SYMPHONY_RUN_ID", task("w.stuck").run_id)):  # what it started: for `resume` to end
         os.kill(pid, signal.SIGKILL)
+
+
+async def test_what_a_call_changes_of_its_process_is_not_for_the_next_one(
+    workers: Workers, task: Make
+) -> None:
+    printed = [Printed() for _ in range(12)]
+    calls = [
+        workers.call(task("w.changes", number=number), one, timeout_s=None)
+        for number, one in enumerate(printed)
+    ]
+    answers = [answer["result"] for answer in await asyncio.gather(*calls)]
+    assert answers == [[str(Path.cwd()), 0, 0.0]] * 12
+    for number, one in enumerate(printed):
+        assert sorted(one.lines) == [("stderr", f"native {number}"), ("stdout", f"line {number}")]

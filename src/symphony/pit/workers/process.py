@@ -53,6 +53,7 @@ from symphony.ipc.operator_calls import (
 )
 from symphony.pit.workers.channel import ChannelBroken, MessageReceiver, Parcel
 from symphony.pit.workers.memory import memory_limited
+from symphony.pit.workers.surroundings import Surroundings
 from symphony.sdk import Context, Operator
 from symphony.sdk.origins import load_origin
 from symphony.sdk.plain import to_value
@@ -70,6 +71,7 @@ class WorkerServer:
         self._sending = threading.Lock()
         self._mark = b""
         self._outputs = (os.dup(1), os.dup(2))  # an operator may close or replace its own
+        self._surroundings = Surroundings(self._outputs)
         self._closing = False
         self._inbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._operators: dict[Origin, dict[str, Operator]] = {}
@@ -106,6 +108,8 @@ class WorkerServer:
             self._operators[message.origin] = load_origin(message.origin, message.source)
         except BaseException as error:  # noqa: BLE001  (modules may raise anything)
             return failure(0, error)
+        self._surroundings.release()
+        self._surroundings = Surroundings(self._outputs)  # what modules change as a whole is meant to last
         return Loaded()
 
     def _perform(self, call: OperatorCall) -> Done | Failed:
@@ -131,6 +135,7 @@ class WorkerServer:
         for stream in (sys.stdout, sys.stderr):
             with suppress(BaseException):  # the operator may have closed it, or put another in its place
                 stream.flush()
+        self._surroundings.put_back()
         return answer if _alone() else msgspec.structs.replace(answer, alone=False)
 
     def _operator(self, call: OperatorCall) -> Operator:
