@@ -417,6 +417,32 @@ def test_of_a_cache_of_an_earlier_version_what_was_used_last_stays_longest(tmp_p
     cache.close()
 
 
+def test_of_results_under_one_key_the_last_counts_whoever_is_asked_for_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "cache.db"
+    for values in ({"a": 1, "b": 2}, {"a": 3}):
+        cache = ResultCache(path)
+        cache.put_many([(key_of(ord(name)), entry(value)) for name, value in values.items()])
+        cache.close()
+    cache = ResultCache(path)
+    asked = [key_of(ord("a")), key_of(ord("b"))]
+    assert cache.get_many(asked) == dict(zip(asked, [entry(3), entry(2)], strict=True))
+    cache.close()
+
+
+def test_a_result_that_is_made_again_because_its_body_was_gone_is_found(tmp_path: Path) -> None:
+    path, keys = tmp_path / "cache.db", [key_of(1), key_of(2)]
+    gone = ArtifactRef(digest=Digest("b" * 64), size=100_000, content_type="text/plain", encoding="text")
+    holds = lambda ref: ref != gone  # noqa: E731
+    cache = ResultCache(path)
+    cache.put_many([(keys[0], entry(gone)), (keys[1], entry(2))])
+    cache.close()
+    for found in ({keys[1]: entry(2)}, {keys[0]: entry(REF), keys[1]: entry(2)}):
+        cache = ResultCache(path, holds=holds)
+        assert cache.get_many(keys) == found
+        put(cache, keys[0], entry(REF))
+        cache.close()
+
+
 def test_keys_that_are_found_in_one_place_are_told_apart(tmp_path: Path) -> None:
     one, other = "0123456789abcdef" + "0" * 48, "0123456789abcdef" + "1" * 48
     cache = ResultCache(tmp_path / "cache.db")

@@ -22,6 +22,7 @@ from symphony.pit.artifacts.results import CacheEntry
 from symphony.pit.artifacts.write_behind import WriteBehind
 from symphony.pit.tracker.core.records import FinishedRecord
 from symphony.pit.tracker.engine import batches
+from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.nodes import measures
 from symphony.pit.tracker.nodes.keys import ResultKeys
 from symphony.pit.tracker.nodes.measures import BATCH_MAX, Pace, Worth
@@ -432,3 +433,24 @@ def test_a_hit_is_recorded_as_the_call_was(tmp_path: Path) -> None:
         bodies.append({one.slot: one.outputs for one in records})
     assert {one.cached_from is None for one in records if one.outputs is not None} == {False}
     assert bodies[0] == bodies[1]
+
+
+@pytest.mark.parametrize("more", [{}, {"on_error": "skip"}, {"retry": {"attempts": 2, "initial": "1ms"}}])
+@pytest.mark.parametrize("concurrency", [1, 7, 300])
+def test_elements_that_gather_behind_the_first_come_to_what_they_would_alone(
+    more: dict[str, object], concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = ["again" if "retry" in more else "plain", "plain", "large"] * 20
+    what[41] = "fail" if "on_error" in more or concurrency == 1 else "plain"
+    inputs: dict[str, object] = {"what": "${{ item }}", "number": "${{ index }}"}
+    nodes: dict[str, object] = {
+        "a": fan_out("test.kinds", what, inputs, concurrency=concurrency, **more),
+        "b": fan_out("test.count", list(range(50)), {"number": "${{ item }}"}),
+    }
+    together = told(ran(nodes)[0])
+    monkeypatch.setattr(Engine, "_gathered_too", lambda *_: False)
+    alone = told(ran(nodes)[0])
+    if what[41] == "fail" and "on_error" not in more:  # the others of the run are cancelled when they may
+        together = ({k: v for k, v in together[0].items() if k < "a[41]"}, {})
+        alone = ({k: v for k, v in alone[0].items() if k < "a[41]"}, {})
+    assert together == alone

@@ -66,9 +66,9 @@ ON CONFLICT (place) DO UPDATE SET block = excluded.block
 """
 BLOCKS = """
 SELECT body, sum, id, used, uses, bytes FROM blocks, totals
-WHERE id IN (SELECT block FROM places WHERE place IN (SELECT value FROM json_each(?)))
+WHERE id IN (SELECT block FROM places WHERE place IN (SELECT value FROM json_each(?))) ORDER BY id
 """
-"""Those that may hold the results with these places: a key's is `blocks.place_of`."""
+"""Those that may hold the results with these places: a key's is `blocks.place_of`. The last one counts."""
 _USES_SPARED = 1_000
 """What was used so many commits ago is not marked again, as long as there is much room."""
 CONTENT = "SELECT digest, sum FROM contents WHERE state = ?"

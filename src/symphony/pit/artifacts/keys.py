@@ -44,7 +44,9 @@ class KeyBeginning:
 
     def key(self, inputs: Mapping[str, str]) -> str:
         """The key with the digests of inputs, by name."""
-        return self._with(encode_value(_by_name(inputs)))
+        hashed = self._hashed.copy()
+        hashed.update(encode_value(_by_name(inputs)))
+        return hashed.hexdigest()
 
     def of(self, names: Collection[str], others: Mapping[str, str]) -> Callable[[Sequence[str]], str]:
         """What makes keys of digests of inputs called `names`, sorted, beside `others` that stay the same.
@@ -55,13 +57,14 @@ class KeyBeginning:
         parts = blanks.split(_BLANK.encode())
         if len(parts) != len(names) + 1:
             return lambda digests: self.key({**others, **dict(zip(sorted(names), digests, strict=True))})
-        form, fill = b"%b".join(part.replace(b"%", b"%%") for part in parts), self._with
-        return lambda digests: fill(form % tuple(digest.encode() for digest in digests))
+        form, begun = b"%b".join(part.replace(b"%", b"%%") for part in parts), self._hashed.copy
 
-    def _with(self, inputs: bytes) -> str:
-        hashed = self._hashed.copy()
-        hashed.update(inputs)
-        return hashed.hexdigest()
+        def filled(digests: Sequence[str]) -> str:
+            hashed = begun()
+            hashed.update(form % tuple([digest.encode() for digest in digests]))
+            return hashed.hexdigest()
+
+        return filled
 
 
 def _by_name(parts: Mapping[str, Value]) -> Value:

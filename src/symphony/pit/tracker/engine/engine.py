@@ -13,7 +13,7 @@ import msgspec
 from symphony.commons.collector import seldom_collected
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
-from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
+from symphony.pit.tracker.core.machine import Command, Do, Group, Machine, Status
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.records import Record, decode_reused
 from symphony.pit.tracker.core.replay import RunReplay, iso
@@ -74,6 +74,7 @@ class Engine:
         self._nodes = len(self._works)
         self._failure: SymphonyError | None = None
         self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
+        self._gathering: tuple[Group, OperatorWork] | None = None  # the last fan-out whose elements gather
         self._begun = False
         self._reuse: Mapping[str, bytes] = {}
         self._answers: dict[str, RunRequest] = {}
@@ -224,7 +225,9 @@ class Engine:
             for _ in range(_SLICE):
                 if not commands or aside.tired:
                     break
-                self._perform(commands.popleft())
+                command = commands.popleft()
+                if self._gathering is None or not self._gathered_too(command):
+                    self._perform(command)
             self._attempts.flush()
             if not self._going():
                 break
@@ -357,6 +360,9 @@ class Engine:
         match work:
             case OperatorWork(short=True):
                 self._attempts.gather(slot, work)
+                element = self.machine.element_of.get(slot)
+                if element is not None and not self._reuse and self._bindings.only_reads(work):
+                    self._gathering = element[0], work
             case OperatorWork(inline=True, timeout_s=None):
                 self._run_inline(slot, work)
             case OperatorWork() | ModelWork():
@@ -373,6 +379,21 @@ class Engine:
                 self._waits.ask(slot, work)
             case _:
                 assert_never(work)
+
+    def _gathered_too(self, command: Command) -> bool:
+        """Gather an element with those before it of the same fan-out; False if it is not such a one.
+
+        What `_begin` asks was asked of the first of them: half of the way to the batch is spared.
+        """
+        assert self._gathering is not None
+        (do, slot), machine, (group, work) = command, self.machine, self._gathering
+        element = machine.element_of.get(slot)
+        if do is not _START or element is None or element[0] is not group or machine.paused:
+            return False
+        if machine.status[slot] != _RUNNING or machine.frame(slot).stopping is not None:
+            return False
+        self._attempts.gather(slot, work)
+        return True
 
     def _run_inline(self, slot: int, work: OperatorWork) -> None:
         try:

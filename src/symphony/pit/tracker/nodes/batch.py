@@ -82,6 +82,8 @@ class Batch:
     _work: CallWork | None = None
     """Of the last key that was made; `_of_inputs` makes those of the same work."""
     _of_inputs: KeyOfInputs | None = None
+    _plain: CallWork | None = None
+    """The same work, if there are no secrets that might be among its inputs."""
     since_s: float | None = None
     """When the thread began with what it does now, by `time.monotonic`; None: it has not begun."""
     began_s: float | None = None
@@ -124,10 +126,15 @@ class Batch:
 
     def look_up(self) -> None:
         """Check the inputs of every member, make their keys, and ask the cache for all of them."""
-        while (member := _next(self.waiting)) is not None:
-            self.since_s = time.monotonic()
+        waiting, now, make_key = self.waiting, time.monotonic, self._make_key
+        while True:
+            try:
+                member = waiting.popleft()  # `_next`, without the call
+            except IndexError:
+                break
+            self.since_s = now()
             if not member.stopped:
-                self._make_key(member)
+                make_key(member)
         self._ask()
 
     def take_hits(self) -> None:
@@ -175,7 +182,9 @@ class Batch:
         try:
             if attempt.work.typed_inputs:
                 check_inputs(attempt.work, attempt.inputs, executor.store.checked)
-            if self._is_keyed(member):
+            if attempt.work is self._plain and member.worth.always and self._of_inputs is not None:
+                member.key = self._of_inputs(attempt.inputs)  # as the one before: only its inputs differ
+            elif self._is_keyed(member):
                 self._note_key(member)
         except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
             member.started = executor.clock.now_s()
@@ -200,6 +209,7 @@ class Batch:
         began = 0.0 if worth.always else time.perf_counter()
         if attempt.work is not self._work:
             self._work, self._of_inputs = attempt.work, keys.of_inputs(attempt, self._known)
+            self._plain = None if self.executor.sealer else attempt.work
         if self._of_inputs is not None:
             member.key = self._of_inputs(attempt.inputs)
         else:

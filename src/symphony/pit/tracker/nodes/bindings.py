@@ -47,6 +47,11 @@ class Bindings:
         """The work of a slot; an element has its fan-out's."""
         if slot < len(self._root):  # the nodes of the workflow itself have the first slots
             return self._root[slot]
+        element = self._machine.element_of.get(slot)
+        if element is not None:
+            slot = element[0].slot
+            if slot < len(self._root):
+                return self._root[slot]
         return self.level(slot).graph.works[self._machine.local(slot)]
 
     def element(self, slot: int) -> Element:
@@ -172,15 +177,19 @@ class Bindings:
             work.artifact_name is not None and not work.artifact_name.constant
         )
 
-    def at_hand(self, slot: int, work: Work) -> bool:
-        """Is all that the attempt's expressions read in memory, so that they may be evaluated at once?"""
+    def only_reads(self, work: Work) -> bool:
+        """Are the inputs of an attempt no more than looked up, and all else constant?"""
         known = self._plain.get(id(work))
         if known is None:
             constant = all(template.constant for template in work.config.values())
             name = work.artifact_name is None or work.artifact_name.constant
             plain = all(type(one) in (PortRead, Constant, ElementRead) for one in work.sources.values())
             known = self._plain[id(work)] = constant and name and plain
-        if known or not self.must_load(slot, work):
+        return known
+
+    def at_hand(self, slot: int, work: Work) -> bool:
+        """Is all that the attempt's expressions read in memory, so that they may be evaluated at once?"""
+        if self.only_reads(work) or not self.must_load(slot, work):
             return True
         level = self.level(slot)
         read = [*work.inputs.values(), *work.config.values()]

@@ -1,5 +1,7 @@
 """Which values travel inline. Pure."""
 
+from typing import Final
+
 from symphony.pit.artifacts.codec import encode_value
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 
@@ -19,9 +21,9 @@ def large(value: StoredValue) -> bool:
 
 def surely_small(value: Value) -> bool:
     """Can a look tell that the value travels inline?"""
-    if isinstance(value, str | bytes):
+    if isinstance(value, _TEXTS):
         return len(value) * 4 <= INLINE_BYTES_MAX
-    return value is None or isinstance(value, bool | int | float)
+    return value is None or isinstance(value, _PLAIN_NUMBERS)
 
 
 def quickly_told(returned: object) -> bool:
@@ -37,10 +39,10 @@ def quickly_told(returned: object) -> bool:
 
 def quickly_hashed(value: StoredValue) -> bool:
     """Can the loop make a digest of the value: is it a scalar or a short text, or a few of them?"""
-    if isinstance(value, list | dict):
+    if isinstance(value, _HOLDERS):
         inner = value.values() if isinstance(value, dict) else value
         return len(value) <= _FEW and all(type(one) in _NUMBERS for one in inner)
-    return not isinstance(value, str | bytes) or len(value) <= _SHORT
+    return not isinstance(value, _TEXTS) or len(value) <= _SHORT
 
 
 def quickly_seen(value: StoredValue) -> bool:
@@ -58,6 +60,10 @@ def quickly_seen(value: StoredValue) -> bool:
     return True
 
 
+# A tuple, for `list | dict` in a check makes a union each time.
+_HOLDERS: Final = (list, dict)
+_TEXTS: Final = (str, bytes)
+_PLAIN_NUMBERS: Final = (bool, int, float)
 _MANY = 1_000
 _FEW = 32
 _SHORT = 4_096
