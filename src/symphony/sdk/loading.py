@@ -131,7 +131,13 @@ def _failed(file: Path, error: BaseException) -> OperatorsNotLoaded:
         frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
     ]
     place = f"{file}:{lines[-1]}" if lines else str(file)
-    hint = "correct this line"
-    if isinstance(error, ModuleNotFoundError):
-        hint = f"install {error.name} into Symphony's environment, or put the code into this file"
-    return OperatorsNotLoaded(f"{place}: {described(error)}", hint=hint)
+    return OperatorsNotLoaded(f"{place}: {described(error)}", hint=_remedy(error))
+
+
+def _remedy(error: BaseException) -> str:
+    if not isinstance(error, ModuleNotFoundError) or error.name is None:
+        return "correct this line"
+    if error.name.partition(".")[0] == "symphony":  # whose name on the package index is another project's
+        return f"this version of Symphony has no module {error.name}: correct this line"
+    where = f"Symphony's environment, {sys.prefix}"
+    return f"install what brings {error.name} into {where}, or put the code into this file"

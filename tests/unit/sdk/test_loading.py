@@ -88,6 +88,25 @@ def test_a_broken_file_is_refused_with_file_and_line(tmp_path: Path, text: str |
     assert "Error" not in caught.value.message or not left
 
 
+@pytest.mark.parametrize(
+    ("module", "hint"),
+    [
+        (
+            "no_such_module_here",
+            f"install what brings no_such_module_here into Symphony's environment, {sys.prefix},",
+        ),
+        ("symphony.no_such_part", "this version of Symphony has no module symphony.no_such_part"),
+    ],
+)
+def test_a_module_that_is_missing_is_told_where_it_belongs_and_ours_is_never_one_to_install(
+    tmp_path: Path, module: str, hint: str
+) -> None:
+    with pytest.raises(OperatorsNotLoaded) as caught:
+        load_operators(written(tmp_path, f"import {module}\n"))
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(hint)
+
+
 def test_a_function_that_does_not_suit_is_named(tmp_path: Path) -> None:
     with pytest.raises(OperatorInvalid, match=r"bad \(.*ops\.py:2\)"):
         load_operators(
