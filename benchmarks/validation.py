@@ -52,7 +52,7 @@ def validation_ms(document: str, times: int) -> float:
     catalog = builtin_catalog()
     took = []
     for _ in range(times):
-        evaluation._checked.cache_clear()  # conditions that were checked before are remembered
+        evaluation.forget_types()  # conditions that were checked before are remembered
         workflow = loads(document, "json")
         took.append(seconds(lambda workflow=workflow: validate(workflow, catalog)))
     if not validate(loads(document, "json"), catalog).ok:

@@ -49,11 +49,14 @@ _Signature: TypeAlias = tuple[tuple[str, PortType, bool], ...]
 """The variables of an expression: for each its name, its type, and whether it may be null."""
 
 _SHOWN = 80
+_TYPES_MAX = 16_384
 _ERRORS = (RuntimeError, TypeError, ValueError, OverflowError)
 _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _MOMENT = re.compile(r"timestamp|duration", re.IGNORECASE)
 _WALK = re.compile(r"\.\s*(?:map|filter)\s*\(")
 _NULL = re.compile(r"\bnull\b")
+_LITERAL = re.compile(r"[\"'`]")
+_WHOLE_NUMBER = re.compile(r"(?<![\w.])[0-9]{1,18}(?![\w.])", re.ASCII)
 _DYNAMIC = frozenset({"any", "json", "artifact", celtypes.TIMESTAMP.kind})
 _MAYBE_NULL = ("port", "item", "state", "value")
 
@@ -170,8 +173,35 @@ def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression
     return BadExpression(expression.spoken(message) + where, hint=hint_for(message))
 
 
-@lru_cache(maxsize=16_384)
+_types: dict[tuple[str, _Signature], str] = {}
+"""The types that were found, by the form of the text and its variables."""
+
+
 def _checked(text: str, signature: _Signature) -> str:
+    """The CEL type of `text`, found once for all texts of its form."""
+    known = form_of(text), signature
+    found = _types.get(known)
+    if found is None:
+        if len(_types) >= _TYPES_MAX:
+            _types.clear()
+        found = _types[known] = _compiled_type(text, signature)
+    return found
+
+
+def form_of(text: str) -> str:
+    """What texts have in common that differ in whole numbers alone, which are all of one type to CEL.
+
+    A number that may be too large, is of another type, or may stand in a string is left as it is.
+    """
+    return text if _LITERAL.search(text) else _WHOLE_NUMBER.sub("0", text)
+
+
+def forget_types() -> None:
+    """Check every expression anew."""
+    _types.clear()
+
+
+def _compiled_type(text: str, signature: _Signature) -> str:
     variables = _as_evaluated(signature)
     if variables is not None:
         return str(_program(text, variables).return_type())
