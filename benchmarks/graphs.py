@@ -61,8 +61,17 @@ def control(nodes: int, edges: int) -> str:
 
 def conditions(nodes: int) -> str:
     """Nodes that begin if a condition of their own holds, which reads an input."""
-    made = {f"n{i}": {**_node(i), "when": f"inputs.n > {i}"} for i in range(nodes)}
-    inputs = {"n": {"type": "integer", "default": 0}}
+    return _conditions([f"inputs.n > {i}" for i in range(nodes)], "integer")
+
+
+def forms(nodes: int) -> str:
+    """Conditions as those of `conditions`, of which no two are of one form: they compare with doubles."""
+    return _conditions([f"inputs.n > {i}.5" for i in range(nodes)], "number")
+
+
+def _conditions(conditions: list[str], kind: str) -> str:
+    made = {f"n{i}": {**_node(i), "when": when} for i, when in enumerate(conditions)}
+    inputs = {"n": {"type": kind, "default": 0}}
     return json.dumps({"symphony": 1, "name": "conditions", "inputs": inputs, "nodes": made})
 
 

@@ -125,7 +125,7 @@ def _never(_tree: Tree) -> None:
 
 def all_legal(names: Collection[str]) -> bool:
     """May every one of these be the name of a node? One look at all of them together."""
-    listed = "".join([f"{name}\n" for name in names])
+    listed = "\n".join((*names, ""))
     return (
         _NAMES.fullmatch(listed) is not None
         and listed.count("\n") == len(names)

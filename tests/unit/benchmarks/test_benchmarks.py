@@ -49,7 +49,7 @@ def test_more_edges_than_fit_are_refused(module, shape):
 def test_validation_gives_a_figure_for_each_shape_and_format(module):
     validation = module("validation")
     figures = validation.figures(5, 6, 5, 1)
-    assert len(figures) == 4 + 3 * len(validation.BUDGETS)
+    assert len(figures) == 5 + 3 * len(validation.BUDGETS)
     assert all(one.measured > 0 for one in figures)
 
 

@@ -55,7 +55,9 @@ _MACRO = re.compile(r"\.\s*(?:all|exists|exists_one|map|filter)\s*\(")
 _MOMENT = re.compile(r"timestamp|duration", re.IGNORECASE)
 _WALK = re.compile(r"\.\s*(?:map|filter)\s*\(")
 _NULL = re.compile(r"\bnull\b")
-_LITERAL = re.compile(r"[\"'`]")
+_QUOTE = re.compile(r"[\"'`]")
+_QUOTED = re.compile(r"\"[^\"\\\x00-\x1f\x7f\ud800-\udfff]*\"|'[^'\\\x00-\x1f\x7f\ud800-\udfff]*'")
+_UNSURE = re.compile(r"[(\\`]|\"\"\"|'''")
 _WHOLE_NUMBER = re.compile(r"(?<![\w.])[0-9]{1,18}(?![\w.])", re.ASCII)
 _DYNAMIC = frozenset({"any", "json", "artifact", celtypes.TIMESTAMP.kind})
 _MAYBE_NULL = ("port", "item", "state", "value")
@@ -173,27 +175,33 @@ def _refused(expression: Renamed, message: str, at: int | None) -> BadExpression
     return BadExpression(expression.spoken(message) + where, hint=hint_for(message))
 
 
-_types: dict[tuple[str, _Signature], str] = {}
-"""The types that were found, by the form of the text and its variables."""
+_types: dict[tuple[str, _Signature, bool], str] = {}
+"""The types that were found, by the form of the text, its variables, and whether it speaks of null."""
 
 
 def _checked(text: str, signature: _Signature) -> str:
     """The CEL type of `text`, found once for all texts of its form."""
-    known = form_of(text), signature
+    loose = "null" in text and _NULL.search(text) is not None
+    known = form_of(text), signature, loose
     found = _types.get(known)
     if found is None:
         if len(_types) >= _TYPES_MAX:
             _types.clear()
-        found = _types[known] = _compiled_type(text, signature)
+        found = _types[known] = _compiled_type(text, signature, loose)
     return found
 
 
 def form_of(text: str) -> str:
-    """What texts have in common that differ in whole numbers alone, which are all of one type to CEL.
+    """What texts have in common that differ in whole numbers and plain strings alone: so their type to CEL.
 
-    A number that may be too large, is of another type, or may stand in a string is left as it is.
+    A number that may be too large or of another type is left as it is, and so are strings beside
+    brackets and escapes, which functions may look into.
     """
-    return text if _LITERAL.search(text) else _WHOLE_NUMBER.sub("0", text)
+    if _QUOTE.search(text):
+        if _UNSURE.search(text):
+            return text
+        text = _QUOTED.sub('""', text)
+    return _WHOLE_NUMBER.sub("0", text)
 
 
 def forget_types() -> None:
@@ -201,12 +209,11 @@ def forget_types() -> None:
     _types.clear()
 
 
-def _compiled_type(text: str, signature: _Signature) -> str:
+def _compiled_type(text: str, signature: _Signature, loose: bool) -> str:
     variables = _as_evaluated(signature)
     if variables is not None:
         return str(_program(text, variables).return_type())
-    environment = _checker(signature, "null" in text and _NULL.search(text) is not None)
-    return str(environment.compile(text).return_type())
+    return str(_checker(signature, loose).compile(text).return_type())
 
 
 @lru_cache(maxsize=1024)

@@ -1,12 +1,13 @@
 """Checks of single nodes: what they run, their inputs and options, and what controls need."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from symphony.workflow.catalog import Port
+from symphony.workflow.checks import plain_of
 from symphony.workflow.compiled import More, NodeExpressions
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.model import (
@@ -44,22 +45,25 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
         if more is not None and more.when is not None:
             level.boolean(more.when, level.scope, before, f"{child(level.place, name)}.when")
         if node.after:
-            _after(level, name, node, before)
+            _after(level, name, node.after, before)
         if more is not None and (node.on_error.action != "fail" or node.artifact is not None or node.config):
             _options(level, name, node, more, before, scope)
 
 
 class _Usual(NamedTuple):
-    """What most nodes of an operator are compared with: the types of its inputs, and those it needs."""
+    """What most nodes of an operator are compared with: the types of its inputs, and those it needs.
 
-    types: Mapping[str, PortType]
+    Each with what tells by a look that a plain value fits.
+    """
+
+    ports: Mapping[str, tuple[PortType, Callable[[object], bool]]]
     needed: frozenset[str]
 
     @classmethod
     def of(cls, ports: Mapping[str, Port]) -> "_Usual":
         """Of an operator's input ports."""
-        types = {name: port.type for name, port in ports.items() if name != "environment"}
-        return cls(types, frozenset(required(ports)))
+        usual = {name: port.type for name, port in ports.items() if name != "environment"}
+        return cls({name: (kind, plain_of(kind)) for name, kind in usual.items()}, frozenset(required(ports)))
 
 
 def _is_usual(level: Level, parts: NodeExpressions, usual: _Usual, before: list[int]) -> bool:
@@ -69,12 +73,15 @@ def _is_usual(level: Level, parts: NodeExpressions, usual: _Usual, before: list[
     """
     if parts.more is not None and parts.more.for_each is not None:
         return False
-    if not parts.inputs.keys() >= usual.needed:
+    ports, inputs = usual.ports, parts.inputs
+    if not inputs.keys() >= usual.needed:
         return False
-    bare, types = level.bare, usual.types.get
-    for name, template in parts.inputs.items():
-        target = types(name)
-        if target is None or not bare(template, target):
+    for name, template in inputs.items():
+        port = ports.get(name)
+        if port is None:
+            return False
+        target, is_plain = port
+        if not (template.constant and is_plain(template.value)) and not level.bare(template, target):
             return False
     for reads in parts.reads:
         if reads:
@@ -197,15 +204,15 @@ def check_branch(level: Level, source: str, branch: str, place: str) -> None:
         level.error("unknown-port", place, f"the branch {source} has no {branch!r}", hint)
 
 
-def _after(level: Level, name: str, node: Node, before: list[int]) -> None:
-    level.sheet.edges += len(set(node.after))
-    numbers = [*map(level.scope.compiled.index.get, node.after)]
+def _after(level: Level, name: str, after: tuple[str, ...], before: list[int]) -> None:
+    level.sheet.edges += len(set(after))
+    numbers = [*map(level.scope.compiled.index.get, after)]
     if None not in numbers:  # the short path: no branches
         before += numbers  # type: ignore[arg-type]  # none of them is None
         return
     place = f"{child(level.place, name)}.after"
-    for i, after in enumerate(node.after):
-        source, dot, branch = after.partition(".")
+    for i, text in enumerate(after):
+        source, dot, branch = text.partition(".")
         if not level.exists(source):
             level.unknown_node(source, child(place, i))
             continue

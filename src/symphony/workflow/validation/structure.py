@@ -13,6 +13,7 @@ from symphony.workflow.fields import RESERVED, Fields
 from symphony.workflow.model import NAME, NODES_MAX, CommandNode, ControlNode, Node, Workflow
 from symphony.workflow.problems import Problem, child
 from symphony.workflow.schema import read_tree
+from symphony.workflow.schema_usual import all_legal
 from symphony.workflow.spelling import write_node, write_tree
 
 _SIMPLE = frozenset({bool, int, str, type(None)})
@@ -46,6 +47,8 @@ def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[
 def _chosen(nodes: Mapping[str, Node]) -> dict[str, Node]:
     """The nodes worth a look: named oddly, with options, or with nested values."""
     good = set[str]()
+    if all_legal(nodes):
+        return {name: node for name, node in nodes.items() if not _is_plain(node, good)}
     return {
         name: node
         for name, node in nodes.items()
