@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 from tests.support.servers import NatsServer
+from tests.support.waiting import PATIENCE_S
 
 from symphony.bus import (
     Bus,
@@ -51,7 +52,7 @@ def arguments_of(envelope: MessageEnvelope) -> Value:
 
 async def read(box: Mailbox, count: int) -> list[Value]:
     found: list[Value] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(found) < count:
             envelope = await box.receive()
             assert isinstance(envelope.payload, EventPayload)
@@ -78,23 +79,24 @@ async def test_a_request_gets_the_answer_of_its_endpoint_and_its_error(buses: Bu
 async def test_a_hundred_requests_at_once_find_their_answers(buses: Buses) -> None:
     asking = await buses[0].endpoint("asking")
     await buses[1].endpoint("answering", arguments_of)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         answers = await asyncio.gather(*(asking.request("answering", "echo", n) for n in range(100)))
     assert answers == list(range(100))
 
 
 async def test_nobody_to_ask_is_told_at_once(buses: Buses) -> None:
     asking = await buses[0].endpoint("asking")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for name in ("nobody", ""):
             with pytest.raises((EndpointUnknown, EndpointLost)):
                 await asking.request(name, "echo", timeout_s=None)
 
 
 async def test_a_deadline_passes_and_the_handler_is_stopped(buses: Buses) -> None:
-    stopped = asyncio.Event()
+    began, stopped = asyncio.Event(), asyncio.Event()
 
     async def never(_: MessageEnvelope) -> Value:
+        began.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -103,13 +105,21 @@ async def test_a_deadline_passes_and_the_handler_is_stopped(buses: Buses) -> Non
 
     asking = await buses[0].endpoint("asking")
     await buses[1].endpoint("answering", never, in_flight_max=1)
-    async with asyncio.timeout(10):
-        first = asyncio.ensure_future(asking.request("answering", "wait", timeout_s=0.2))
+    await buses[1].endpoint("late", never)
+    async with asyncio.timeout(PATIENCE_S):
+        first = asyncio.ensure_future(asking.request("answering", "wait", timeout_s=None))
         await asyncio.sleep(0)
         with pytest.raises(EndpointBusy):
             await asking.request("answering", "wait")
-        with pytest.raises(RequestTimedOut):
-            await first
+        first.cancel()
+        await stopped.wait()
+        began.clear()
+        stopped.clear()
+        for timeout_s in (0.2, 2.0, 20.0):  # longer, if its time was over before it was there
+            with pytest.raises(RequestTimedOut):
+                await asking.request("late", "wait", timeout_s=timeout_s)
+            if began.is_set():
+                break
         await stopped.wait()
 
 
@@ -123,7 +133,7 @@ async def test_who_closes_fails_the_requests_to_it(buses: Buses) -> None:
 
     asking = await buses[0].endpoint("asking")
     answering = await buses[1].endpoint("answering", never)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         waiting = asyncio.ensure_future(asking.request("answering", "wait", timeout_s=None))
         await begun.wait()
         await answering.close()
@@ -136,7 +146,7 @@ async def test_a_name_is_taken_once_and_free_after(buses: Buses) -> None:
     with pytest.raises(EndpointTaken):
         await buses[1].endpoint("same")
     await first.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 await (await buses[1].endpoint("same")).close()
@@ -166,7 +176,7 @@ async def test_events_reach_all_who_match_in_their_order_and_one_of_each_group(b
         await telling.publish("run.ü1.node", number)
     for box in (*boxes, rest):
         assert await read(box, 50) == list(range(50))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await shared_out.wait()
     assert sorted(shared) == list(range(50))
     assert len(other) == 0

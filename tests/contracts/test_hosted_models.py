@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.fakes import Listener
+from tests.support.waiting import PATIENCE_S
 
 from symphony.commons.settings import ModelConfig, Price
 from symphony.kit.instruments.hosted import http, retrying
@@ -20,7 +21,6 @@ from symphony.ports.values import Value
 from symphony.testing import FakeClock
 from symphony.testing.model_server import Answers, Drops, Hangs, ModelServer, Says
 
-LIMIT_S = 20.0
 KEY = "sk-hunter2-hunter2"
 PRICE = Price(input=Decimal("0.15"), output=Decimal("0.60"), cached=Decimal("0.075"))
 SCHEMA: Value = {
@@ -69,7 +69,7 @@ async def make(provider: str, server: ModelServer, clock: FakeClock) -> AsyncIte
 
 
 async def ask(models: HostedModels, listener: Listener | None = None, **inputs: Value) -> dict[str, Value]:
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         found = await models.invoke("m", {"prompt": "Hi", **inputs}, {}, listener or Listener())
     return dict(found)
 
@@ -330,7 +330,7 @@ class TestTrouble:
     async def test_silence_before_the_first_byte_ends(self, make: Make, server: ModelServer) -> None:
         server.script.append(Hangs())
         with pytest.raises(ModelFailed, match=r"no answer within 0\.1 s") as caught:
-            await ask(make(first_byte_timeout=0.1, connect_timeout=0.1, retries=0))
+            await ask(make(first_byte_timeout=0.1, connect_timeout=1.0, retries=0))
         assert caught.value.code == "model-timeout"
         assert "first_byte_timeout" in (caught.value.hint or "")
 
@@ -339,7 +339,7 @@ class TestTrouble:
         with pytest.raises(ModelFailed, match=r"nothing came for 0\.1 s") as caught:
             await ask(make(idle_timeout=0.1))
         assert "idle_timeout" in (caught.value.hint or "")
-        await asyncio.wait_for(server.gone.wait(), LIMIT_S)
+        await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
 
     async def test_a_cancelled_call_closes_the_stream_and_is_counted(
         self, make: Make, server: ModelServer
@@ -347,11 +347,11 @@ class TestTrouble:
         server.script.append(Says(("one", "two"), stall=True))
         listener = Listener()
         call = asyncio.ensure_future(ask(make(), listener))
-        await asyncio.wait_for(listener.first.wait(), LIMIT_S)
+        await asyncio.wait_for(listener.first.wait(), PATIENCE_S)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        await asyncio.wait_for(server.gone.wait(), LIMIT_S)
+        await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
         assert (listener.usages[0].calls, listener.usages[0].estimated) == (1, True)
 
 

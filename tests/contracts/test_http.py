@@ -389,7 +389,7 @@ def test_a_server_that_hangs_after_it_refused_is_told_with_what_it_said(
     held = threading.Event()
 
     def wait(request: Request) -> Response:
-        held.wait(20)
+        held.wait(60)
         return Response("late")
 
     for path in ("/a", "/b"):
@@ -554,7 +554,7 @@ def test_a_server_that_does_not_answer_is_left_in_time(ask: Ask, httpserver: HTT
     held = threading.Event()
 
     def wait(request: Request) -> Response:
-        held.wait(20)
+        held.wait(60)
         return Response("late")
 
     httpserver.expect_request("/").respond_with_handler(wait)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.segments import added, owned_segment
+from tests.support.waiting import PATIENCE_S
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.records import BegunRecord, FinishedRecord, Record, encode_batch
@@ -72,7 +73,7 @@ def test_a_writer_commits_in_order_and_tells_when_it_is_durable(store: JournalSt
         writer.append(record)
     writer.barrier(reached.set)
     writer.flush()
-    assert reached.wait(10)
+    assert reached.wait(PATIENCE_S)
     writer.close()
     assert told == RECORDS
     assert plain(list(store.records())) == plain(RECORDS)
@@ -220,7 +221,7 @@ def test_after_a_failed_commit_nothing_more_is_written() -> None:
     writer = JournalWriter(Full(), told.extend, note)
     writer.append(RECORDS[0])
     writer.flush()
-    assert failed.wait(10)
+    assert failed.wait(PATIENCE_S)
     writer.append(RECORDS[1])
     writer.close()
     assert told == []

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from symphony.bus import Bus, Joined, Policy, join
 from symphony.bus.line import BEAT, CREDIT, GONE, INTEREST, REGISTER, SUBSCRIBE, UNREGISTER, UNSUBSCRIBE
@@ -133,7 +134,7 @@ async def test_whatever_a_member_says_the_others_are_served(caplog: pytest.LogCa
         left -= await pour(rng, senders, known)
         assert await honest.request("served", "m", left, timeout_s=30.0) == left
         assert not broken
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(PATIENCE_S):
         while hub.exchange.links > 1:  # noqa: ASYNC110  no event tells of it
             await asyncio.sleep(0)
     assert {one.name for one in hub.exchange.registry.entries()} == {"bus", "served", "honest"}

@@ -52,27 +52,26 @@ def served(models: AllModels) -> ServedModels:
 
 async def test_the_official_client_talks_to_the_process(models: AllModels) -> None:
     async with served(models).address(SMOLLM2) as (url, key):
-        client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
-        question = [{"role": "user", "content": "Say hello."}]
-        plain = await client.chat.completions.create(model="any", messages=question, max_tokens=5)  # type: ignore[call-overload]
+        client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=LIMIT_S)
+        # Drawn words may be none that five tokens make whole: the likeliest ones are the same each time.
+        asked = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 5, "temperature": 0}
+        plain = await client.chat.completions.create(model="any", **asked)  # type: ignore[call-overload]
         assert plain.choices[0].message.content
         assert plain.usage.completion_tokens <= 5
         stream = await client.chat.completions.create(  # type: ignore[call-overload]
-            model="any", messages=question, max_tokens=5, stream=True, stream_options={"include_usage": True}
+            model="any", stream=True, stream_options={"include_usage": True}, **asked
         )
         chunks = [chunk async for chunk in stream]
         assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
         assert chunks[-1].usage.completion_tokens <= 5
         with pytest.raises(openai.AuthenticationError):
-            await client.with_options(api_key="wrong").chat.completions.create(  # type: ignore[call-overload]
-                model="any", messages=question, max_tokens=1
-            )
+            await client.with_options(api_key="wrong").chat.completions.create(model="any", **asked)  # type: ignore[call-overload]
         await client.close()
 
 
 async def test_the_official_client_gets_embeddings_of_an_embedding_model(models: AllModels) -> None:
     async with served(models).address("vectors") as (url, key):
-        client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
+        client = openai.AsyncOpenAI(base_url=url, api_key=key, max_retries=0, timeout=LIMIT_S)
         found = await client.embeddings.create(model="any", input=["a cat", "a dog"], encoding_format="float")
         await client.close()
     ours = await models.invoke("vectors", {"texts": ["a cat", "a dog"]}, {})

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.support.servers import NatsServer
+from tests.support.waiting import PATIENCE_S
 
 from symphony.bus import Bus, EndpointLost, EndpointTaken, Replay
 from symphony.bus.adapters.nats import NatsUplink, join_nats
@@ -72,7 +73,7 @@ async def test_nothing_that_was_acknowledged_is_lost_when_the_server_is_killed(
         for number in range(90):
             await one.publish("run.1.node", number)
 
-    async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         consuming = tasks.create_task(uplink.consume("run.*.node", "summary", handle, ack_wait_s=1.0))
         pouring = tasks.create_task(tell())
         await enough[30].wait()
@@ -99,7 +100,7 @@ async def test_events_stored_many_at_once_keep_their_order_when_the_server_is_ki
         if len(stored) == 1000:
             some.set()
 
-    async with asyncio.timeout(40), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for number in range(6000):
             tasks.create_task(tell(number))
         await some.wait()
@@ -129,7 +130,7 @@ async def test_an_event_that_was_not_handled_comes_again_and_one_that_was_does_n
         if heard[-1] == 2:
             done.set()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         for expected in ([0, 0, 1, 2], [3]):
             consuming = asyncio.ensure_future(uplink.consume("run.x", "again", fails_once))
             if expected == [3]:
@@ -160,7 +161,7 @@ async def test_who_comes_late_gets_what_is_stored_and_then_what_happens(
     everything = await two.mailbox(">", replay=Replay())
     some = await two.mailbox("run.1", replay=Replay(last=2))
     await one.publish("run.1", 101)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         envelopes = [await everything.receive() for _ in range(101)]
         assert [data(one) for one in envelopes] == [*range(100), 101]
         assert [data(await some.receive()) for _ in range(3)] == [97, 99, 101]
@@ -206,7 +207,7 @@ asyncio.run(main())
         sys.executable, "-P", "-c", program, server.url, stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         assert await process.stdout.readline() == b"ready\n"
         assert await asking.request("victim", "bus.ping", 7) == 7
         waiting = asyncio.ensure_future(asking.request("victim", "wait", timeout_s=None))
@@ -219,7 +220,7 @@ asyncio.run(main())
         event = data(await lost.receive())
     assert isinstance(event, dict)
     assert event["name"] == "victim"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(EndpointLost, match="nobody"):
             await asking.request("victim", "wait", timeout_s=None)
 
@@ -237,7 +238,7 @@ async def test_of_those_who_claim_a_name_at_once_exactly_one_gets_it(
         winners = [one for one in got if not isinstance(one, BaseException)]
         assert len(winners) == 1, got
         assert [type(one) for one in got].count(EndpointTaken) == 3
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             assert data(await changes.receive()) == {"name": name, "capabilities": []}
             await winners[0].close()
             left = data(await changes.receive())
@@ -253,7 +254,7 @@ async def test_requests_and_events_go_on_after_the_server_was_away(nats_server: 
     await server.kill()
     waiting = asyncio.ensure_future(asking.request("answering", "there?", timeout_s=30))
     await server.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 assert await waiting == "yes"
@@ -329,7 +330,7 @@ async def test_tls_settings_are_passed_on(nats_server: Start, joined: Join, tmp_
     one = await bus.endpoint("one")
     box = await one.mailbox("a")
     await one.publish("a", b"secret")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert data(await box.receive()) == b"secret"
     with pytest.raises(NatsUnavailable):
         await joined(server, tls=ssl.create_default_context())
@@ -369,7 +370,7 @@ async def test_what_the_server_does_not_take_is_an_error(nats_server: Start, joi
     assert caught.value.code == "limit-exceeded"
     other, _ = await joined(server)
     await other.endpoint("two", lambda envelope: 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(SymphonyError, match="exceeds the limit"):
             await one.request("two", "echo", bytes(20_000), timeout_s=None)
     with pytest.raises(StoreRefused, match="overlap"):

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 from nats.aio.client import Client
 from tests.support.servers import NatsServer
+from tests.support.waiting import PATIENCE_S
 
 from symphony.bus import Bus, EndpointUnknown, Mailbox, Policy
 from symphony.bus.adapters.nats import join_nats
@@ -49,7 +50,7 @@ async def wanted(bus: Bus, topic: str) -> None:
     """Returns when somebody, here or beyond, wants to hear it."""
     changed = asyncio.Event()
     stop = bus.when_interest_changes(changed.set)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while not bus.wants(topic):
             changed.clear()
             await changed.wait()
@@ -57,7 +58,7 @@ async def wanted(bus: Bus, topic: str) -> None:
 
 
 async def read(box: Mailbox, count: int) -> list[Value]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         return [data(await box.receive()) for _ in range(count)]
 
 
@@ -84,7 +85,7 @@ async def test_events_that_somebody_beyond_wants_pass_once_and_no_others(
     for box in boxes:
         box.close()
     also.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while here.wants("run.1.node"):  # noqa: ASYNC110  there is nothing to wait for but this
             await asyncio.sleep(0.01)
 
@@ -109,7 +110,7 @@ async def test_of_a_group_one_gets_each_event_and_first_who_is_near(nats_server:
     for number in range(50):
         await telling.publish("job.x", number)
     assert await read(witness, 50) == list(range(50))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await shared_out.wait()
     assert sorted(shared, key=str) == sorted(range(50), key=str)
     near = await telling.mailbox("job.>", group="workers")
@@ -149,14 +150,14 @@ async def test_requests_find_endpoints_beyond_and_a_bus_with_nats_for_its_way(
     assert (topic, event) == ("bus.endpoint.left", {"name": "direct", "reason": "its process left"})
     await answering.close()
     assert (await came_to_be(came))[0] == "bus.endpoint.left"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(SymphonyError) as caught:
             await asking.request("answering", "there?", timeout_s=None)
     assert caught.value.code == "endpoint-lost"
 
 
 async def came_to_be(box: Mailbox) -> tuple[str, Value]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         payload = (await box.receive()).payload
     assert isinstance(payload, EventPayload)
     return payload.topic, payload.data
@@ -179,12 +180,12 @@ async def test_without_the_server_the_bus_goes_on_and_with_it_again_all_is_joine
     assert (await came_to_be(state))[0] == "bus.beyond.away"
     await asking.publish("news", 1)
     assert await read(near, 1) == [1]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(EndpointUnknown, match="NATS is away"):
             await asking.request("answering", "there?", timeout_s=None)
     await server.start()
     assert (await came_to_be(state))[0] == "bus.beyond.joined"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             try:
                 assert await asking.request("answering", "there?") == "yes"
@@ -220,7 +221,7 @@ async def test_what_is_broken_on_any_subject_is_passed_over(nats_server: Start, 
             await hostile.publish(f"symphony.{subject}", body, headers={"Symphony-Served": "[1"})
     await hostile.flush()
     await hostile.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         assert await asking.request("answering", "there?") == "yes"
         assert await asking.request("", "sum") == "yes"
     topics = [one.payload.topic for one in iter(box.take, None) if isinstance(one.payload, EventPayload)]

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support.processes import LARGE, group_at_work
+from tests.support.waiting import PATIENCE_S
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import below
@@ -20,7 +21,6 @@ from symphony.pit.workers.worker import Question, Worker
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")]
 
-LIMIT_S = 30
 MODEL = (sys.executable, "-P", str(Path(__file__).with_name("echo_child.py")))
 STUBBORN = "trap '' TERM; (trap '' TERM; sleep 600) & echo ready; while :; do sleep 0.05; done"
 
@@ -106,7 +106,7 @@ KINDS = pytest.mark.parametrize("make", [a_worker, a_model, a_program])
 async def begun(kind: Kind) -> int:
     """The number of its process, once that is ready."""
     before = below(os.getpid())
-    await kind.start(LIMIT_S)
+    await kind.start(PATIENCE_S)
     # What it starts at once may be as old as itself, by the system's clock of 10 ms: then the number tells.
     return min(below(os.getpid()) - before, key=lambda pid: (psutil.Process(pid).create_time(), pid))
 
@@ -129,7 +129,7 @@ async def test_its_death_is_noticed_and_takes_with_it_what_it_started(
     before, kind = below(os.getpid()), make()
     pid = await begun(kind)
     os.kill(pid, number)
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await kind.gone.wait()
     assert below(os.getpid()) == before
     await kind.end()
@@ -142,7 +142,7 @@ async def test_one_left_in_its_group_that_takes_long_to_end_is_gone_when_that_is
     asyncio.get_running_loop().add_reader(ours, ready.set)
     try:
         await process.start(("/bin/sh", "-c", f"{LARGE}; :"), env=dict(os.environ), stdout=theirs)
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             await ready.wait()
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
@@ -167,7 +167,7 @@ async def test_whoever_gives_up_while_it_starts_leaves_nothing(make: Callable[[]
     before = below(os.getpid())
     for turn in range(6):
         kind = make()
-        starting = asyncio.get_running_loop().create_task(kind.start(LIMIT_S))
+        starting = asyncio.get_running_loop().create_task(kind.start(PATIENCE_S))
         for _ in range(turn):
             await asyncio.sleep(0.001)
         starting.cancel()
@@ -183,7 +183,7 @@ async def test_cancelling_its_end_does_not_cut_it_short(make: Callable[[], Kind]
     ending = asyncio.get_running_loop().create_task(kind.end())
     await asyncio.sleep(0)
     ending.cancel()
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         await kind.gone.wait()
     assert below(os.getpid()) == before
     await asyncio.wait([ending])

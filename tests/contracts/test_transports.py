@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 from symphony.commons.errors import ConfigInvalid, SerializationFailed, SymphonyError
 from symphony.commons.secrets import Secret
@@ -139,7 +139,7 @@ class Place:
 
 @pytest.fixture(params=SCHEMES)
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
-    async with asyncio.timeout(60), AsyncExitStack() as stack:
+    async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as stack:
         yield Place(request.param, tmp_path, stack)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.commands import SYMPHONY, CommandLine
 from tests.support.servers import NatsServer
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -211,7 +212,7 @@ async def test_a_run_goes_on_without_nats_and_who_asks_for_the_bus_is_told_why(
         variables = {"PYTHONPATH": str(tmp_path / "without")}
     (tmp_path / "short.yaml").write_text("name: Short\nnodes: {one: {command: sleep 1.5}}\n")
     given = at(server) | variables
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         run, tap = (
             await start("a", "run", "short.yaml", **given),
             await start("b", "bus", "tap", ">", **given),

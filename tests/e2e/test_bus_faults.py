@@ -5,14 +5,17 @@ import gc
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from tests.support.processes import Peers, line_of
+from tests.support.waiting import PATIENCE_S, Stopwatch
 
-from symphony.bus import Bus, Endpoint, EndpointLost, Joined, Mailbox, Policy, join
+from symphony.bus import Bus, Endpoint, EndpointLost, EndpointUnknown, Joined, Mailbox, Policy, join
+from symphony.bus.core.registry import LOST_AFTER_S
 from symphony.commons.errors import SymphonyError
 from symphony.ipc import EventPayload, MessageEnvelope
 from symphony.ipc.transports import connect
@@ -20,7 +23,6 @@ from symphony.ports.values import Value
 
 pytestmark = pytest.mark.slow
 PEERS = Path(__file__).with_name("bus_peers.py")
-PATIENCE_S = 30.0
 STOPPED_S = 5.0
 CROWD = 10_000
 CROWD_PATIENCE_S = 120.0
@@ -232,9 +234,16 @@ async def test_ten_thousand_connections_leave_nothing_behind_and_others_are_serv
 
     async def ask() -> None:
         nonlocal answered
+        lately = deque([Stopwatch()], maxlen=10)  # an answer may be read after its sender has left
         while True:
-            assert await endpoint.request("peer", "m", answered, timeout_s=None) == answered
-            answered += 1
+            try:
+                assert await endpoint.request("peer", "m", answered, timeout_s=None) == answered
+                answered += 1
+                lately.append(Stopwatch())
+            except (EndpointLost, EndpointUnknown):
+                # Whoever hears nothing of a hub leaves and joins again. That the crowd keeps the hub
+                # from its life signs is a fault; that other programs have the cores is none.
+                assert lately[0].starved_s() > LOST_AFTER_S / 3
             await asyncio.sleep(0.005)  # the crowd is what is tested
 
     async def crowd(count: int) -> tuple[int, int, int]:

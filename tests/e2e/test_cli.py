@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 from tests.support.commands import SYMPHONY, CommandLine
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 30.0
 
 GREETING = """\
 symphony: 1

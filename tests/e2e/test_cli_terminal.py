@@ -15,13 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="signals and pseudo-terminals are Unix"),
 ]
-
-PATIENCE_S = 20.0
 
 PROGRAM = """
 import asyncio, contextlib, sys, time

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.fakes import Printed
 from tests.support.processes import LARGE, group_at_work
+from tests.support.waiting import PATIENCE_S
 
 from symphony.kit import processes
 from symphony.kit.command import command
@@ -18,8 +19,6 @@ from symphony.sdk import Context
 # ruff: noqa: ASYNC240  (the tests look at small files while nothing else runs)
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 20
 
 
 @pytest.fixture

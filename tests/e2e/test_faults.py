@@ -141,7 +141,7 @@ def test_a_stopped_owner_keeps_its_run_and_nothing_is_done_twice(place: Place) -
     owner.send_signal(signal.SIGSTOP)
     stopped, tries = time.monotonic(), 0
     try:
-        while time.monotonic() < stopped + STOPPED_S:
+        while tries < 2 or time.monotonic() < stopped + STOPPED_S:
             status, _, err = place.call("runs", "resume", "last")
             assert status == 1
             assert "run-busy" in err
@@ -150,7 +150,6 @@ def test_a_stopped_owner_keeps_its_run_and_nothing_is_done_twice(place: Place) -
             tries += 1
     finally:
         owner.send_signal(signal.SIGCONT)
-    assert tries > 1
     out, err = owner.communicate(timeout=PATIENCE_S)
     assert owner.returncode == 0, (out, err)
     assert json.loads(out)["status"] == "succeeded"

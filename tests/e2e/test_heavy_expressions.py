@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.support.commands import CommandLine
 from tests.support.processes import alive
-from tests.support.waiting import longest_wait, wait_until
+from tests.support.waiting import PATIENCE_S, longest_wait, wait_until
 
 from symphony import Symphony
 from symphony.commons.settings import Config, SymphonyConfig
@@ -21,7 +21,6 @@ from symphony.workflow import loads
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 60.0
 TIMES_IDLE = 10
 ROUNDS = 3
 """The best one counts: other programs disturb a single one."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from tests.support.commands import SYMPHONY, CommandLine, Ended
+from tests.support.waiting import PATIENCE_S
 
 from symphony import WorkflowBuilder
 from symphony.app import Symphony
@@ -24,7 +25,6 @@ from symphony.workflow.model import Budget
 
 pytestmark = pytest.mark.slow
 
-LIMIT_S = 60.0
 KEY = "sk-hunter2-hunter2"
 PRICE = Price(input=Decimal("0.15"), output=Decimal("0.60"))
 
@@ -65,7 +65,7 @@ def chain(config: Config, count: int = 2, **options: object) -> Workflow:
 
 
 async def finished(symphony: Symphony, workflow: Workflow, budget: Limits | None = None) -> RunResult:
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         handle = await symphony.start(workflow, budget=budget)
         return await handle.result()
 
@@ -203,7 +203,7 @@ async def test_cancelling_a_run_closes_the_stream(tmp_path: Path) -> None:
                 if event.type == "node.tokens":
                     handle.cancel()
             result = await handle.result()
-        await asyncio.wait_for(server.gone.wait(), LIMIT_S)
+        await asyncio.wait_for(server.gone.wait(), PATIENCE_S)
         assert result.status is RunStatus.CANCELLED
         assert result.usage is not None
         assert result.usage.calls == 1
@@ -243,7 +243,7 @@ async def test_a_resumed_run_counts_what_was_spent_before_it_was_killed(tmp_path
             *SYMPHONY, "run", "w.json", "--budget", "calls=2", "--quiet",
             cwd=tmp_path, env=CommandLine(tmp_path).environment(),
         )  # fmt: skip
-        async with asyncio.timeout(LIMIT_S):
+        async with asyncio.timeout(PATIENCE_S):
             while len(server.asked) < 2:
                 server.came.clear()
                 await server.came.wait()
@@ -283,7 +283,7 @@ async def test_a_loop_has_used_what_its_rounds_used(tmp_path: Path) -> None:
 async def symphony_says(home: Path, *words: str) -> Ended:
     """Beside the loop, on which its model server answers."""
     line = CommandLine(home.parent, home, NO_COLOR="1")
-    return await asyncio.to_thread(line.call, *words, timeout_s=LIMIT_S)
+    return await asyncio.to_thread(line.call, *words, timeout_s=PATIENCE_S)
 
 
 async def test_a_model_is_added_shown_tried_and_used_from_the_command_line(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.commands import SYMPHONY, CommandLine
-from tests.support.waiting import wait_for
+from tests.support.waiting import PATIENCE_S, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,6 @@ nodes:
     after: [first]
   last: {command: "EXIT", after: [wait]}
 """
-PATIENCE_S = 60.0
 Start = Callable[..., subprocess.Popen[str]]
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from symphony.commons.time import SystemClock
 from symphony.kit import instruments
@@ -24,8 +25,6 @@ from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
 from symphony.ports.models import ModelFailed, ModelUnavailable
 
 pytestmark = pytest.mark.slow
-
-LIMIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +156,7 @@ async def test_through_its_process_the_vectors_are_the_same(models: LocalModels,
 async def test_a_cancelled_call_makes_room_within_one_text(models: LocalModels) -> None:
     await models.invoke("minilm", {"texts": ["warm"]}, {})
     pid = models.pids()
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.2):
                 await models.invoke("minilm", {"texts": ["long text " * 200] * 5000}, {})

@@ -111,8 +111,8 @@ class Stage(Traced):
         return next((self.folder / "home" / "journal").glob("*.db")).stem
 
     def left_for_long(self) -> list[str]:
-        """What is left a second later: what was begun while its parent was killed lives for its moment."""
-        until = time.monotonic() + 1.0
+        """What stays: what was begun while its parent was killed lives for its moment."""
+        until = time.monotonic() + PATIENCE_S
         while (found := self.left()) and time.monotonic() < until:
             time.sleep(0.02)
         return found

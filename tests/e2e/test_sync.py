@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from symphony.bus.core.patches import Patch
 from symphony.bus.syncing import SyncedState, over_channel, primary
@@ -38,7 +39,7 @@ async def test_a_killed_side_comes_back_to_the_state_and_only_edits_travel(tmp_p
             answered.set()
 
     core = primary({"text": b"0123456789" * 1_000_000, "parent": 0, "child": 0}, site="parent")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(2):
             async with child(listener.address, tmp_path):
                 connection = await accepted.get()

@@ -13,6 +13,7 @@ import psutil
 import pytest
 from tests.support.fakes import Printed
 from tests.support.processes import alive
+from tests.support.waiting import PATIENCE_S
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.processes import marked
@@ -24,8 +25,6 @@ from symphony.sdk import load_operators
 from symphony.sdk.origins import origin_of, source_of
 
 pytestmark = pytest.mark.slow
-
-PATIENCE_S = 30
 
 OPERATORS = '''
 import contextvars, ctypes, os, signal, subprocess, sys, time

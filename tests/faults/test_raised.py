@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.conftest import Fault
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -134,7 +135,9 @@ def test_a_copy_of_the_process_that_an_operator_forks_off_ends_with_the_operator
     (tmp_path / "ops.py").write_text(FORKING.format(decorator=decorator, style=style, child=child))
     flow = "name: F\nnodes: {n: {operator: forks}}\noutputs: {n: '${{ n.result }}'}\n"
     (tmp_path / "flow.yaml").write_text(flow)
-    result = Fault(tmp_path, tmp_path / "home").run("flow.yaml", "--operators", "ops.py", timeout_s=20)
+    result = Fault(tmp_path, tmp_path / "home").run(
+        "flow.yaml", "--operators", "ops.py", timeout_s=PATIENCE_S
+    )
     assert result["outputs"] == {"n": 1}
 
 
@@ -187,7 +190,7 @@ def test_an_operator_that_stops_the_event_loop_ends_no_program_as_if_all_were_we
     (tmp_path / "ops.py").write_text(STOPPING.format(act=act))
     (tmp_path / "flow.yaml").write_text("name: F\nnodes: {n: {operator: stops}}\n")
     done = Fault(tmp_path, tmp_path / "home").symphony(
-        "run", "flow.yaml", "--operators", "ops.py", "--json", timeout_s=20
+        "run", "flow.yaml", "--operators", "ops.py", "--json", timeout_s=PATIENCE_S
     )
     assert done.returncode == 1
     assert "operator-failed" in done.stdout

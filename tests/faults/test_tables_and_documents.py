@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 Take: TypeAlias = Callable[[str], Any]
 
@@ -60,7 +61,7 @@ def test_jmespath_step_zero_is_a_bad_input(fault: Take) -> None:
 
 def test_template_seconds_not_held_are_held_now_and_so_is_memory(fault: Take) -> None:
     case = fault("template-seconds-not-held")
-    busy = case.run("flow.yaml", timeout_s=50)
+    busy = case.run("flow.yaml", timeout_s=PATIENCE_S)
     assert busy["error"]["code"] == "timeout"
     assert busy["nodes"]["out"]["duration_ms"] < 20_000  # it went on for ever
     assert case.run("allocation.yaml")["error"]["code"] == "limit-exceeded"

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE_S
+
 from symphony.pit.tracker.core.records import BegunRecord, EndedRecord, FinishedRecord, Record, encode_batch
 from symphony.pit.tracker.store.journal import JournalFailed, RunMeta, read_run
 from symphony.pit.tracker.store.locks import RunLock, SegmentLock
@@ -41,7 +43,7 @@ def added(segment: Segment, meta: RunMeta) -> SegmentStore:
 
     store = segment.add(meta, done)
     store.begin()
-    assert durable.wait(10)
+    assert durable.wait(PATIENCE_S)
     if errors:
         raise errors[0]
     return store

@@ -5,6 +5,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE_S
+
 
 def program() -> str:
     """Where the server is."""
@@ -40,7 +42,7 @@ class NatsServer:
         )
         assert self._process.stderr is not None
         said = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             async for line in self._process.stderr:
                 said.append(line.decode())
                 if "Listening for client connections on" in said[-1]:

@@ -13,19 +13,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, ParamSpec, TypeVar
 
-from symphony.commons.processes import GONE_S, await_end, group_alive, signal_group
+from symphony.commons.processes import await_end, await_group, group_alive, signal_group
 from symphony.commons.waiting import uninterrupted
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 PIPE: Final = subprocess.PIPE
 NOTHING: Final = subprocess.DEVNULL
-
-_POLL_S: Final = 0.001
-_POLL_MAX_S: Final = 0.05
 
 
 class ChildProcess:
@@ -138,7 +138,7 @@ async def start_child(
             pass_fds=pass_fds, start_new_session=new_session,
         )  # fmt: skip
 
-    starting = asyncio.wrap_future(_starter().call(start))
+    starting = asyncio.get_running_loop().run_in_executor(_starter(), start)
     try:
         return ChildProcess(await uninterrupted(starting), held=held, by_thread=by_thread)
     except asyncio.CancelledError:
@@ -146,17 +146,6 @@ async def start_child(
             undoing = asyncio.get_running_loop().create_task(_undone(starting.result(), group=new_session))
             await uninterrupted(undoing)
         raise
-
-
-async def group_gone(group: int) -> None:
-    """Wait until nobody is at work in a group that got SIGKILL, which takes effect a moment later.
-
-    Zombies do not count. Gives up after `GONE_S`.
-    """
-    waited_s, pause_s = 0.0, _POLL_S
-    while waited_s < GONE_S and group_alive(group):
-        await asyncio.sleep(pause_s)
-        waited_s, pause_s = waited_s + pause_s, min(pause_s * 1.5, _POLL_MAX_S)
 
 
 async def _undone(process: subprocess.Popen[bytes], *, group: bool) -> None:
@@ -168,31 +157,35 @@ async def _undone(process: subprocess.Popen[bytes], *, group: bool) -> None:
         if pipe is not None:
             pipe.close()
     await child.ended
-    if group:
-        await group_gone(child.pid)
+    if group and group_alive(child.pid):
+        await asyncio.to_thread(await_group, child.pid)
 
 
-class _Starter:
-    """One thread, of the process that made it, which makes one call after the other."""
+class _Starter(Executor):
+    """One thread, of the process that made it, which makes one call after the other.
+
+    Loops are asked to run their calls in it, as in other executors: that of `symphony.testing` must
+    know of all that goes on in threads.
+    """
 
     def __init__(self) -> None:
         self.owner = os.getpid()
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="symphony-starter", daemon=True).start()
 
-    def call(self, start: Callable[[], "subprocess.Popen[bytes]"]) -> "Future[subprocess.Popen[bytes]]":
-        """What `start` gives or raises, once its turn has come."""
-        future: Future[subprocess.Popen[bytes]] = Future()
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """What `fn` gives or raises, once its turn has come."""
+        future: Future[T] = Future()
 
         def make() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                process = start()
+                made = fn(*args, **kwargs)
             except BaseException as error:  # noqa: BLE001  (it is for whoever waits)
                 future.set_exception(error)
             else:
-                future.set_result(process)
+                future.set_result(made)
 
         self._calls.put(make)
         return future

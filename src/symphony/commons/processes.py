@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 GRACE_S: Final = 2.0
 """Between SIGTERM and SIGKILL."""
 
-GONE_S: Final = 10.0
-"""How long a killed process is waited for: it ends once it gets a core and its system call has returned."""
-
 _PATIENCE_S: Final = 3.0
 """After the grace: how long those are looked for that appear only now, or that nothing ends."""
+
+_GONE_S: Final = 10.0
+"""How long a killed process is waited for: it ends once it gets a core and its system call has returned."""
 
 _POLL_S: Final = 0.02
 _FAST_POLL_S: Final = 0.001
@@ -64,6 +64,16 @@ def group_alive(group: int) -> bool:
             if int(in_group) == group and state not in (b"Z", b"X"):
                 return True
     return False
+
+
+def await_group(group: int) -> None:
+    """Wait until nobody is at work in a group that got SIGKILL, which takes effect a moment later.
+
+    Blocks, up to ten seconds: longer than that takes only who is stuck in a call to the system.
+    """
+    begun, pause = SystemClock.monotonic_s(), threading.Event()
+    while group_alive(group) and SystemClock.monotonic_s() - begun < _GONE_S:
+        pause.wait(_FAST_POLL_S)
 
 
 def reap_group(group: int) -> None:

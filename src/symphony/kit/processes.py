@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeAlias
 
-from symphony.commons.children import PIPE, ChildProcess, group_gone, start_child
+from symphony.commons.children import PIPE, ChildProcess, start_child
 from symphony.commons.marks import present_marks
 from symphony.commons.processes import (
     GRACE_S,
+    await_group,
     end_marked,
     group_alive,
     reap_group,
@@ -196,6 +197,7 @@ async def _finish(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> No
 async def _gone(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> None:
     """Wait until nobody of the group is at work any more; end whoever else carries the marks."""
     await process.ended
-    await group_gone(process.pid)
+    if group_alive(process.pid):
+        await asyncio.to_thread(await_group, process.pid)
     if marks:
         await asyncio.to_thread(end_marked, *marks)

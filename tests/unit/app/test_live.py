@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from symphony import operator
 from symphony.app import Symphony, live, stream
@@ -24,7 +25,7 @@ def test_a_run_that_nobody_watches_waits_for_nobody(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(live, "PATIENCE_S", 3_600.0)
 
     async def run() -> None:
-        async with Symphony.open(tmp_path / "home") as symphony, asyncio.timeout(60):
+        async with Symphony.open(tmp_path / "home") as symphony, asyncio.timeout(PATIENCE_S):
             handle = await symphony.start(loads(WORKFLOW, "json"))
             assert (await handle.result()).status == "succeeded"
 
@@ -34,7 +35,7 @@ def test_a_run_that_nobody_watches_waits_for_nobody(tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize("memory", [False, True])
 def test_a_view_of_the_same_process_gets_its_events_over_the_bus(tmp_path: Path, memory: bool) -> None:
     async def run() -> None:
-        async with Symphony.open(tmp_path / "home", memory=memory) as symphony, asyncio.timeout(60):
+        async with Symphony.open(tmp_path / "home", memory=memory) as symphony, asyncio.timeout(PATIENCE_S):
             handle = await symphony.start(loads(WORKFLOW, "json"))
             views = [asyncio.ensure_future(collect(handle.events())) for _ in range(2)]
             await handle.result()
@@ -49,7 +50,7 @@ def test_a_view_of_the_same_process_gets_its_events_over_the_bus(tmp_path: Path,
 
 def test_a_run_without_a_view_makes_no_bus(tmp_path: Path) -> None:
     async def run() -> None:
-        async with Symphony.open(tmp_path / "home") as symphony, asyncio.timeout(60):
+        async with Symphony.open(tmp_path / "home") as symphony, asyncio.timeout(PATIENCE_S):
             handle = await symphony.start(loads(WORKFLOW, "json"))
             await handle.result()
             assert await collect(handle.events())
@@ -69,7 +70,7 @@ async def test_an_event_that_cannot_travel_is_left_out_and_the_rest_is_told(
     home, hub = tmp_path / "home", Bus()
     box = await hub.mailbox("run.>", owner="tap")
     joined = await join(hub, live.bus_address(home))
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         async with Symphony.open(home) as symphony:
             handle = await symphony.start(loads(WORKFLOW, "json"))
             seen = await collect(handle.events())
@@ -107,7 +108,7 @@ def test_what_the_bus_loses_doubles_or_mixes_up_is_seen_once_and_in_order(seed: 
     async def run() -> None:
         bus = Bus()
         box = await bus.mailbox(stream.wanted("x"), owner="view", capacity=rng.choice([1, 3, 100]))
-        async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(collect(stream.follow(box, recorded)))
             tasks.create_task(publish(box, bus))
         assert watching.result() == events
@@ -123,8 +124,8 @@ async def test_a_run_that_is_over_before_the_others_are_reached_is_told_to_them(
     home, hub, over = tmp_path / "home", Bus(), threading.Event()
     box = await hub.mailbox("run.>", owner="tap")
     joined = await join(hub, live.bus_address(home))
-    async with asyncio.timeout(15), Symphony.open(home) as symphony:
-        symphony.live.beyond = lambda: over.wait(10) and None  # what keeps it from joining at once
+    async with asyncio.timeout(PATIENCE_S), Symphony.open(home) as symphony:
+        symphony.live.beyond = lambda: over.wait(PATIENCE_S) and None  # what keeps it from joining at once
         handle = await symphony.start(loads(WORKFLOW, "json"))
         result = asyncio.ensure_future(handle.result())
         await asyncio.wait({result}, timeout=0.3)

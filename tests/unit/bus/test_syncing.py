@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from symphony.bus import Bus
 from symphony.bus.core.patches import Patch, merged
@@ -16,7 +17,7 @@ from symphony.ports.values import Value
 
 
 async def settled(*sides: SyncedState) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for side in sides:
             await side.wait_settled()
 

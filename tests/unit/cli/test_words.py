@@ -168,12 +168,17 @@ def test_a_long_source_line_is_cut_around_the_caret() -> None:
     assert shown[caret.index("^") :].startswith("HERE")
 
 
-def test_a_line_of_megabytes_costs_nothing() -> None:
-    source = blocks.SourceText("f", ["é" * 10_000_000])
-    began = time.perf_counter()
-    text = blocks.problem_block(problem(1, 5_000_000), PAGE, source=source)
-    assert max(map(len, text.splitlines())) <= PAGE.width
-    assert time.perf_counter() - began < 0.1
+def test_a_line_of_megabytes_costs_less_than_one_look_at_it() -> None:
+    line = "é" * 10_000_000
+    source, shares = blocks.SourceText("f", [line]), []
+    for _ in range(3):
+        began = time.thread_time()
+        text = blocks.problem_block(problem(1, 5_000_000), PAGE, source=source)
+        shown = time.thread_time()
+        line.encode()
+        shares.append((shown - began) / (time.thread_time() - shown))
+        assert max(map(len, text.splitlines())) <= PAGE.width
+    assert min(shares) < 1, shares
 
 
 def test_warnings_on_a_run_are_a_few_lines() -> None:

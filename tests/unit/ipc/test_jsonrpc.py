@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.ipc.frames import FrameTooLarge
@@ -143,7 +143,7 @@ class Wire(asyncio.Protocol):
 
 @pytest.fixture
 async def joined() -> AsyncIterator[Callable[[asyncio.Protocol, asyncio.Protocol], Awaitable[None]]]:
-    async with asyncio.timeout(30), AsyncExitStack() as stack:
+    async with asyncio.timeout(PATIENCE_S), AsyncExitStack() as stack:
 
         async def join(*ends: asyncio.Protocol) -> None:
             loop = asyncio.get_running_loop()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 from symphony.commons.components import RetryPolicy
 from symphony.commons.errors import SymphonyError
@@ -48,7 +48,7 @@ class Side:
 @pytest.fixture
 async def side() -> AsyncIterator[Side]:
     made = Side()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         yield made
         await made.client.close()
         if made.running is not None:

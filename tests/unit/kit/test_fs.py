@@ -144,11 +144,11 @@ def test_many_choices_cost_little_more_than_one() -> None:
     def taken(pattern: str) -> tuple[float, int]:
         compiled = matcher([pattern])
         assert compiled is not None
-        begin = time.perf_counter()
-        return sum(1 for name in names if compiled.fullmatch(name)), time.perf_counter() - begin
+        begin = time.thread_time()
+        return sum(1 for name in names if compiled.fullmatch(name)), time.thread_time() - begin
 
-    one, alone = taken("**/*.type1")
-    many, together = taken("**/*.type{1..60}")
+    one, alone = min(taken("**/*.type1") for _ in range(3))
+    many, together = min(taken("**/*.type{1..60}") for _ in range(3))
     assert (one, many) == (223, 13_339)
     assert together < 40 * alone, "not sixty times as long"
 

@@ -198,6 +198,18 @@ def test_threads_and_commands_take_their_real_time_and_jump_nothing(tmp_path: Pa
     assert 0.1 < outcome.elapsed_s < 60  # not the day of the timeout
 
 
+@pytest.mark.slow
+def test_a_command_beside_which_nothing_goes_on_is_not_overtaken_by_its_timeout(tmp_path: Path) -> None:
+    text = """
+        name: Alone
+        nodes: {shell: {command: "sleep 0.2; echo done", timeout: 1d}}
+        outputs: {said: "${{ shell.stdout }}"}
+    """
+    outcome = run(workflow(text), cwd=tmp_path)
+    outcome.assert_succeeded(said="done\n")
+    assert outcome.elapsed_s < 60
+
+
 def test_large_outputs_are_given_whole() -> None:
     fake = fake_operator("own.large", "x" * 100_000)
     text = workflow("name: T\nnodes: {d: {operator: own.large}}\noutputs: {n: '${{ d.result }}'}")

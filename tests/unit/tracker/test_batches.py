@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.waiting import PATIENCE_S
 
 from symphony import Context, operator
 from symphony.app import Symphony
@@ -87,7 +88,7 @@ def waits(number: int) -> bool:
     SEEN.append(number)
     if number == 100:
         BEGUN.set()
-        return GO.wait(20)
+        return GO.wait(PATIENCE_S)
     if number == 163:
         GO.set()
     return True

@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import wait
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.nodes.threads import DaemonThreads
@@ -26,7 +27,7 @@ def test_no_more_threads_than_allowed_and_idle_ones_are_used_again() -> None:
     threads, seen, together = DaemonThreads(3, "t"), set[str](), threading.Barrier(3)
 
     def note() -> None:
-        together.wait(5)
+        together.wait(PATIENCE_S)
         seen.add(threading.current_thread().name)
 
     for _ in range(3):
@@ -40,10 +41,10 @@ def test_after_shutdown_waiting_calls_are_cancelled_and_new_ones_refused() -> No
 
     def hold() -> bool:
         begun.set()
-        return go.wait(5)
+        return go.wait(PATIENCE_S)
 
     held, waiting = threads.submit(hold), threads.submit(int)
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE_S)
     threads.shutdown()
     go.set()
     assert held.result(5)

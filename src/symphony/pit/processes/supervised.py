@@ -15,8 +15,8 @@ from typing import IO, Final
 from symphony.commons.children import NOTHING, ChildProcess, start_child
 from symphony.commons.marks import Mark
 from symphony.commons.processes import (
-    GONE_S,
     GRACE_S,
+    await_group,
     end_below,
     end_marked,
     group_alive,
@@ -195,11 +195,12 @@ class SupervisedProcess:
 
 def _end_rest(group: int) -> None:
     """End what an ended leader left in its group; its number is still its own."""
-    pause = threading.Event()
-    for number, patience_s in ((signal.SIGTERM, _REST_GRACE_S), (signal.SIGKILL, GONE_S)):
-        waited_s = 0.0
-        if group_alive(group):
-            signal_group(group, number)
-        while waited_s < patience_s and group_alive(group):
-            pause.wait(_POLL_S)
-            waited_s += _POLL_S
+    if not group_alive(group):
+        return
+    signal_group(group, signal.SIGTERM)
+    pause, waited_s = threading.Event(), 0.0
+    while waited_s < _REST_GRACE_S and group_alive(group):
+        pause.wait(_POLL_S)
+        waited_s += _POLL_S
+    signal_group(group, signal.SIGKILL)
+    await_group(group)
