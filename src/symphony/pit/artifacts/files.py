@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -31,11 +32,14 @@ from symphony.ports.values import ArtifactRef, Digest
 logger = logging.getLogger(__name__)
 
 SOON_BYTES_MAX = 1 << 20
-"""Larger bodies are always synced at once: sharing the sync would gain nothing, and they wait in memory."""
+"""Larger bodies are always written at once: sharing the sync would gain nothing, and they wait in memory."""
 UNSETTLED_BYTES_MAX = 16 << 20
 """Bodies that wait for a sync hold no more memory than that; then the next `put` syncs them."""
 
 _PAGE = 100
+_FEW = 8
+_PLACED_AT_ONCE = 4
+"""One thread alone waits whenever the file system commits; many spin for its locks."""
 _RECOVERED = "recovered"
 
 
@@ -43,8 +47,8 @@ class FileArtifacts:
     """`symphony.ports.artifacts.ArtifactStore` in a directory, made at the first `put`.
 
     A body is durable when `put` returns, its name too, a link when `link` returns, or all of them when
-    `settle` returns, for which they are synced together and logged in one piece. Bodies stay
-    until `collect` finds them old and unreferenced. Under `root`:
+    `settle` returns, which writes, syncs and logs them together. Bodies stay until `collect` finds
+    them old and unreferenced. Under `root`:
     `objects/ab/cdef…` (0444, never changed), `tmp/` (bodies being written), `records.log` (names,
     types, provenance and references: the truth), `index.db` (made of it, may be deleted at any
     time), and two lock files. Errors: ArtifactMissing, ArtifactCorrupt, ArtifactAmbiguous,
@@ -70,7 +74,7 @@ class FileArtifacts:
         encoding: str = "bytes",
         durable: bool = True,
     ) -> ArtifactRef:
-        """Store a body; cheap if it is there already and intact. Without `durable`, `settle` syncs it."""
+        """Store a body; cheap if it is there already and intact. Without `durable`, `settle` writes it."""
         check_labels(name, content_type)
         self._get_ready()
         digest = Digest(hashlib.sha256(body).hexdigest())
@@ -97,19 +101,24 @@ class FileArtifacts:
 
     def get(self, digest: Digest) -> bytes:
         """A whole body, verified."""
-        return self._objects.read(digest)
+        body = self._unsettled.body(digest)
+        return self._objects.read(digest) if body is None else body
 
     def open(self, digest: Digest) -> BinaryIO:
         """A body as a stream that cannot seek; it raises ArtifactCorrupt in place of its last bytes
         if they are not those that were put."""
+        self._write_now(digest)
         return self._objects.stream(digest)
 
     def path(self, digest: Digest) -> Path | None:
         """The file of a body, to be read only; None if there is none. Not verified."""
+        self._write_now(digest)
         return self._objects.locate(digest)
 
     def holds(self, ref: ArtifactRef) -> bool:
         """Is a body of this size there? If so, it is safe from collection as if put now. Not verified."""
+        if (body := self._unsettled.body(ref.digest)) is not None:
+            return len(body) == ref.size
         found = self._objects.stat(ref.digest)
         if found is None or found.size != ref.size:
             return False
@@ -152,7 +161,7 @@ class FileArtifacts:
         """
         if ref.sealed is not None:
             self.link(ArtifactRef(digest=ref.sealed, size=0), provenance, durable=durable)
-        if self._objects.stat(ref.digest) is None:
+        if ref.digest not in self._unsettled and self._objects.stat(ref.digest) is None:
             raise missing(ref.digest)
         if not durable:
             self._unsettled.add(Linked(ref.digest, provenance, ref.name, self._claimed(ref)))
@@ -232,35 +241,45 @@ class FileArtifacts:
             yield
 
     def _put_soon(self, digest: Digest, body: bytes, name: str | None, content_type: str) -> None:
-        """Write a body where it belongs, for a later sync."""
-        if digest not in self._unsettled:
-            if self._objects.intact(digest, len(body)):
-                self._objects.touch(digest, sync=False)
-            else:
-                self._place(digest, body)
-        found = self._objects.stat(digest)
-        put = Put(digest, len(body), content_type, name, found.changed_at if found else 0.0)
+        """Have a body written where it belongs by the next `settle`, if it is not there."""
+        if digest not in self._unsettled and self._objects.stat(digest) is None:
+            self._objects.require_room(len(body) + self._unsettled.size)
         if name is not None:
             self._count_unclaimed(name, digest)
-        self._unsettled.add(put, digest, body)
+        self._unsettled.add(Put(digest, len(body), content_type, name), digest, body)
         if self._unsettled.size > UNSETTLED_BYTES_MAX:
             self.settle()
 
-    def _place(self, digest: Digest, body: bytes) -> None:
+    def _write_now(self, digest: Digest) -> None:
+        """Settle if the body may have no file."""
+        if digest in self._unsettled:
+            self.settle()
+
+    def _write(self, bodies: Mapping[Digest, bytes], records: Sequence[Record]) -> None:
+        """Write and sync bodies, then log what is known of them: what the log names is on the disk."""
+        with self._sharing():
+            times = self._place_all(bodies)
+            self._objects.sync(bodies)
+            self._ledger.append(*[_timed(record, times) for record in records], durable=True)
+
+    def _place_all(self, bodies: Mapping[Digest, bytes]) -> dict[Digest, float]:
+        """`_place` of each."""
+        if len(bodies) < _FEW:
+            return {digest: self._place(digest, body) for digest, body in bodies.items()}
+        with ThreadPoolExecutor(_PLACED_AT_ONCE) as pool:
+            return dict(zip(bodies, pool.map(self._place, bodies, bodies.values()), strict=True))
+
+    def _place(self, digest: Digest, body: bytes) -> float:
+        """Have a body where it belongs; when it was put there, in seconds since the epoch."""
+        if self._objects.intact(digest, len(body)) and self._objects.touch(digest, sync=False):
+            found = self._objects.stat(digest)
+            return found.changed_at if found else 0.0
         self._objects.require_room(len(body))
         with self._objects.staged() as staged:
             self._objects.fill(staged, body)
             self._objects.seal(staged, sync=False)
             self._objects.publish(staged, digest, sync=False)
-
-    def _write(self, bodies: Mapping[Digest, bytes], records: Sequence[Record]) -> None:
-        """Sync bodies, then log what is known of them: what the log names is on the disk."""
-        with self._sharing():
-            for digest, body in bodies.items():
-                if self._objects.stat(digest) is None:  # collected in between
-                    self._place(digest, body)
-            self._objects.sync(bodies)
-            self._ledger.append(*records, durable=True)
+            return staged.now_s()
 
     def _refreshed(self, digest: Digest, size: int, name: str | None, content_type: str) -> bool:
         """Was an intact body there already? Then it counts as put now."""
@@ -335,3 +354,10 @@ class FileArtifacts:
         found: list[Stored] = sorted(self._objects.all(), key=lambda stored: stored.changed_at)
         for stored in found:
             yield Put(stored.digest, stored.size, UNKNOWN_TYPE, _RECOVERED, stored.changed_at)
+
+
+def _timed(record: Record, times: Mapping[Digest, float]) -> Record:
+    """The record; that of a body which has just been put in its place tells when."""
+    if not isinstance(record, Put) or record.digest not in times:
+        return record
+    return msgspec.structs.replace(record, at=times[record.digest])

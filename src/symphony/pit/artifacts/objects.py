@@ -51,6 +51,7 @@ class Staged:
     def __init__(self, path: Path, fd: int) -> None:
         self.path, self._fd = path, fd
         self.size = 0
+        self.published = False
 
     def write(self, chunk: bytes) -> None:
         view = memoryview(chunk)
@@ -86,11 +87,13 @@ class ObjectFiles:
         if not self._prepared:
             self.prepare()
         path, fd = self._new_file()
+        staged = Staged(path, fd)
         try:
-            yield Staged(path, fd)
+            yield staged
         finally:
-            with suppress(FileNotFoundError):  # published
-                path.unlink()
+            if not staged.published:
+                with suppress(FileNotFoundError):
+                    path.unlink()
             os.close(fd)
 
     def fill(self, staged: Staged, body: bytes) -> None:
@@ -110,6 +113,7 @@ class ObjectFiles:
             except FileNotFoundError:
                 self.prepare()
                 staged.path.rename(target)
+            staged.published = True
             if sync:
                 sync_directory(target.parent)
 
