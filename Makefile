@@ -148,6 +148,7 @@ $(MADE)/runtime: requirements/runtime.txt requirements/build.txt $(MADE)/venv
 $(MADE)/project: pyproject.toml $(MADE)/runtime
 	@$(BIN)/python -P -m pip uninstall -qq -y --disable-pip-version-check symphony
 	@$(PIP) --no-deps --no-build-isolation --no-index --editable .
+	@echo "Set up. To type symphony in this shell: . $(BIN)/activate; in every shell: make install" >&2
 	@touch $@
 
 $(MADE)/llama $(MADE)/nats $(MADE)/otel: $(MADE)/%: requirements/%.txt $(MADE)/project
