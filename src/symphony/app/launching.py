@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -347,7 +347,7 @@ class Launcher:
         prepared: Prepared,
         store: JournalStore,
         owned: Owned | None,
-        begin: "Callable[[Engine], object]",
+        begin: Callable[[Engine], Awaitable[RunResult]],
         *,
         known: int = 0,
     ) -> RunHandle:
@@ -357,32 +357,44 @@ class Launcher:
 
         async def run() -> RunResult:
             following = self._followed(prepared, engine, known)
-            try:
-                result = await begin(engine)  # type: ignore[misc]  # `begin` gives `Engine.run`'s coroutine
-                assert isinstance(result, RunResult)
-                return result
-            finally:
-                try:
-                    if job.graph.runs(COMMAND):
-                        await asyncio.to_thread(end_escaped, marks)
-                finally:  # also if it is cancelled once more
-                    store.close()  # it is closed already, unless the engine never came to it
-                    log.close()
-                    if owned is not None:
-                        self._remember(prepared, engine, store, seen)
-                        owned.release()
+            async with contextlib.AsyncExitStack() as end:  # from the last to the first, whatever one raises
+                end.push_async_callback(self._parts.live.ended, job.run_id)
                 if following is not None:
-                    await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
-                    following.cancel()
-                await self._parts.live.ended(job.run_id)
+                    end.push_async_callback(_drawn, following)
+                end.callback(self._let_go, prepared, engine, store, log, owned, seen)
+                if job.graph.runs(COMMAND):
+                    end.push_async_callback(asyncio.to_thread, end_escaped, marks)
+                await asyncio.sleep(0)
+                return await begin(engine)
 
+        running = run()
+        running.send(None)  # as far as `sleep`: a task that is cancelled before its first turn lets go, too
         self._parts.live.begin(job.run_id, engine.feed)
-        task = asyncio.get_running_loop().create_task(run(), name=f"run {job.run_id}")
+        task = asyncio.get_running_loop().create_task(running, name=f"run {job.run_id}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return RunHandle(
             job.run_id, engine, seen, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
         )
+
+    def _let_go(
+        self,
+        prepared: Prepared,
+        engine: Engine,
+        store: JournalStore,
+        log: RunLog,
+        owned: Owned | None,
+        seen: LazyOverview,
+    ) -> None:
+        """Nothing of the run is written any more: from now on another process may own it."""
+        try:
+            store.close()  # it is closed already, unless the engine never came to it
+            log.close()
+            if owned is not None:
+                self._remember(prepared, engine, store, seen)
+        finally:
+            if owned is not None:
+                owned.release()
 
     def _remember(self, prepared: Prepared, engine: Engine, store: JournalStore, seen: LazyOverview) -> None:
         """Lists know the run that has ended; this is written soon, together with others."""
@@ -419,3 +431,11 @@ class Launcher:
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
         return RunHandle(run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live)
+
+
+async def _drawn(following: "asyncio.Task[None]") -> None:
+    """Let the trace of a run be drawn to its end, if that takes no longer than the others may wait."""
+    try:
+        await asyncio.wait({following}, timeout=TRACE_PATIENCE_S)
+    finally:
+        following.cancel()

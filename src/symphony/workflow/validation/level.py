@@ -136,8 +136,9 @@ class Level:
             if read.kind == "port":
                 if template.node >= 0:
                     node = nodes[template.node]
-                    same = type(node) is OperatorNode and node.for_each is None
-                    ports = known.get(node.operator) if same else None  # type: ignore[union-attr]
+                    ports = None
+                    if type(node) is OperatorNode and node.for_each is None:
+                        ports = known.get(node.operator)
                     ports = ports or self._types_of(read.name)
                     kind = None if ports is None else ports.get(read.port)
             elif read.kind == "input" and read.name in given:

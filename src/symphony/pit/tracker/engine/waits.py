@@ -15,6 +15,7 @@ from symphony.pit.tracker.nodes.failures import too_late
 from symphony.pit.tracker.nodes.work import ApprovalWork, Delay, DelayWork, Work
 from symphony.pit.tracker.store.journal import RunRequest
 from symphony.workflow.expressions import as_text
+from symphony.workflow.model import ControlNode
 
 
 class Waits:
@@ -108,7 +109,8 @@ class Waits:
         if self._machine.status[slot] != Status.WAITING:
             return
         work = self._bindings.work(slot)
-        what = getattr(work.node, "on_timeout", None) or "fail"
+        assert isinstance(work.node, ControlNode)  # only approvals wait for a person until a moment
+        what = work.node.on_timeout or "fail"
         if what != "fail":
             self.answer(slot, approved=what == "approve", by=None, comment=None)
             return
