@@ -114,7 +114,8 @@ def test_an_effect_costs_one_commit_and_few_turns_of_the_loop(
     (_, few, many), steps = took, 20
     # It is launched, committed, told, called, ended; what is timed or polled adds a turn now and then.
     assert many[0] - few[0] <= 9 * steps
-    assert steps <= many[1] - few[1] <= 2 * steps
+    assert many[1] >= 30  # each effect is durable before the next, whatever a busy machine adds to the others
+    assert many[1] - few[1] <= 2 * steps
 
 
 @operator("small.interval", version="1.0.0")
