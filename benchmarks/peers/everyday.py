@@ -114,7 +114,9 @@ def _texts(size: int, share: int) -> written.Work:
 
 
 OURS = Way("Symphony, def", ALL_KEPT)
-CACHED = Way("Symphony, def, all cached", ALL_KEPT, "def, all cached", cache="on", first=True, budget_s=1.1)
+CACHED = Way(
+    "Symphony, def, cache: on, all cached", ALL_KEPT, "def, all cached", cache="on", first=True, budget_s=1.1
+)
 TASKS = (
     Task(
         "layers of 10,000 nodes, five references each",

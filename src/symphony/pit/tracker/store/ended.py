@@ -74,7 +74,6 @@ class EndedRuns:
         self._path, self._lock = path, threading.Lock()
         self._db: sqlite3.Connection | None = None
         self._pending: deque[EndedRun] = deque()
-        self.statements = 0  # how many rows or groups of rows were asked for or written
 
     def find(self, run_ids: Sequence[str]) -> Mapping[str, EndedRun]:
         """The sound rows of these runs. Whether their stamps still hold is for the caller to see."""
@@ -151,7 +150,6 @@ class EndedRuns:
                             self._path, application=_APPLICATION, schema=_SCHEMA, former=_FORMER
                         )
                         close_with(self, self._db)
-                    self.statements += 1
                     return self._run(self._db, query, given)
             except DatabaseBroken as why:
                 self._let_go()
