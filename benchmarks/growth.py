@@ -192,6 +192,12 @@ def picking(size: int) -> Timed:
     return elements(size, "debug.value", {"value": "${{ r.result[index] }}"})
 
 
+@curve("run elements that compute with their own of a list", 1_000)
+def computing(size: int) -> Timed:
+    """Each element adds one to the number that it reads of a list."""
+    return elements(size, "debug.value", {"value": "${{ r.result[index] + 1 }}"})
+
+
 @curve("run elements that are given a whole list", 1_000)
 def sharing(size: int) -> Timed:
     """A list in a port with a type, the same for all elements."""

@@ -6,6 +6,8 @@ import json
 import sys
 from types import FrameType
 
+import pytest
+
 from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.collector import SELDOM
@@ -197,3 +199,39 @@ def test_an_element_that_picks_its_own_from_a_list_costs_the_same_however_long_t
 
     counted(1)  # what is remembered of the text
     assert counted(400) == counted(100)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${{ r.result[index] + 1 }}", [*range(1, 101)]),
+        ("${{ r.result[0] + r.result[index] * 2 }}", [*range(0, 200, 2)]),
+        ("no ${{ r.result[index] }}", [f"no {number}" for number in range(100)]),
+    ],
+)
+def test_an_element_that_computes_with_its_own_of_a_list_has_the_evaluator_copy_no_list(
+    text: str, expected: list[object]
+) -> None:
+    nodes = {
+        "r": node("debug.value", value=list(range(100))),
+        "each": {"for_each": "r.result", **node("debug.value", value=text)},
+    }
+    given: list[int] = []
+
+    def trace(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_name == "given" and "celtypes" in frame.f_code.co_filename:
+            value = frame.f_locals["value"]
+            given.append(len(value) if isinstance(value, list) else 0)
+
+    async def run() -> RunResult:
+        async with Symphony.open(memory=True) as symphony:
+            document = {"symphony": 1, "name": "t", "nodes": nodes, "outputs": {"out": "${{ each.result }}"}}
+            handle = await symphony.start(loads(json.dumps(document), "json"))
+            sys.setprofile(trace)
+            try:
+                return await handle.result()
+            finally:
+                sys.setprofile(None)
+
+    assert asyncio.run(run()).outputs["out"] == expected
+    assert sum(given) == 0

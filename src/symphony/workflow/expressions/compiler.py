@@ -25,7 +25,7 @@ from symphony.workflow.expressions.effort import (
 )
 from symphony.workflow.expressions.errors import BadExpression
 from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed, check
-from symphony.workflow.expressions.picking import Pick, pick_of
+from symphony.workflow.expressions.picking import Pick, PickedParts, pick_of, with_parts
 from symphony.workflow.expressions.scan import PlacedReference, Read, reference_in, references
 from symphony.workflow.expressions.splitting import bare, split
 from symphony.workflow.types import ANY, INTEGER, STRING, PortType, fits, mismatch
@@ -54,6 +54,7 @@ class _Facts:
     shapes: tuple[ExpressionShape, ...] | None = None
     light: bool | None = None
     pick: tuple[Pick | None] | None = None
+    picked_parts: tuple[PickedParts | None] | None = None
 
 
 _NO_FACTS = _Facts()
@@ -129,6 +130,14 @@ class ValueTemplate(msgspec.Struct, eq=False):
             found = pick_of(self.parts) if isinstance(self.parts, Program) else None
             facts = self.facts = replace(facts, pick=(found,))
         return None if facts.pick is None else facts.pick[0]
+
+    @property
+    def picked_parts(self) -> PickedParts | None:
+        """Itself with variables for the parts of values that it picks, if it picks any."""
+        facts = self.facts
+        if facts.picked_parts is None:
+            facts = self.facts = replace(facts, picked_parts=(_picked_parts(self),))
+        return None if facts.picked_parts is None else facts.picked_parts[0]
 
     @property
     def light(self) -> bool:
@@ -464,6 +473,33 @@ class _Text(msgspec.Struct, eq=False):
 
     def __call__(self, lookup: Lookup) -> Value:
         return "".join(p if isinstance(p, str) else as_text(p.render(lookup)) for p in self.parts)
+
+
+def _picked_parts(template: ValueTemplate) -> PickedParts | None:
+    known: dict[Pick, Read] = {}
+    parts = template.parts
+    try:
+        if isinstance(parts, Program):
+            expression = with_parts(parts, known)
+            made: Part = expression
+            found = list(expression.expression.names)
+        elif isinstance(parts, _Text):
+            made = text = _Text([_with_parts(part, known) for part in parts.parts])
+            found = [read for part in text.parts if not isinstance(part, str) for read in part.reads]
+        else:
+            return None
+    except BadExpression:
+        return None
+    picks = {read: part for part, read in known.items()}
+    reads = tuple(dict.fromkeys(read for read in found if read not in picks))
+    return PickedParts(made, picks, reads) if picks else None
+
+
+def _with_parts(part: ValueTemplate | str, known: dict[Pick, Read]) -> ValueTemplate | str:
+    if isinstance(part, str) or not isinstance(part.parts, Program):
+        return part
+    program = with_parts(part.parts, known)
+    return ValueTemplate(noted=tuple(program.expression.names), parts=program)
 
 
 def _list_of(

@@ -1,15 +1,16 @@
-"""Expressions that only pick a part of one value, such as `read.lines[index].text`. Pure.
+"""Expressions that pick parts of values, such as `read.lines[index].text`. Pure.
 
 The evaluator copies a list before it looks at one element, so that each of n elements of a fan-out
-which picks its own from another list costs n. A part is picked here; where there is none, or the
-evaluator might see it otherwise, it is asked.
+which picks its own from another list costs n. A part is picked here, and an expression that does more
+with it, such as `read.lines[index] + 1`, is given the part alone; where there is none, or the evaluator
+might see it otherwise, it is asked.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from symphony.ports.values import Value
-from symphony.workflow.expressions.evaluation import Lookup, Program
+from symphony.workflow.expressions.evaluation import Lookup, Program, Renamed
 from symphony.workflow.expressions.scan import PlacedReference, Read, Token, tokens
 
 Step: TypeAlias = int | str | Read
@@ -40,31 +41,79 @@ def pick_of(program: Program) -> Pick | None:
     counts = len(texts) > 3 and [texts[0].text, texts[1].text, texts[-1].text] == ["size", "(", ")"]
     if counts:
         texts = texts[2:-1]
-    if not texts or (first := found.get(texts[0].start)) is None or first.read.kind not in _WHOLE:
+    if not texts or (first := found.get(texts[0].start)) is None or not _may_pick(program, first.read):
         return None
-    if program.makes_doubles(first.read):
+    rest = [token for token in texts if token.start >= first.end]
+    steps, end = _steps(rest, found)
+    if end < len(rest) or not (steps or counts):
         return None
-    steps = _steps([token for token in texts if token.start >= first.end], found)
-    return Pick(first.read, tuple(steps), counts) if steps or (counts and steps is not None) else None
+    return Pick(first.read, tuple(steps), counts)
 
 
-def _steps(rest: Sequence[Token], found: dict[int, PlacedReference]) -> list[Step] | None:
+class PickedParts(NamedTuple):
+    """What gives the value of a template, with variables for the parts that it picks.
+
+    `picks` are the parts, by what reads them; `reads` are its other reads. It gives what the whole template
+    gives, unless that fails.
+    """
+
+    value: Callable[[Lookup], Value]
+    picks: Mapping[Read, Pick]
+    reads: tuple[Read, ...]
+
+
+def with_parts(program: Program, known: dict[Pick, Read]) -> Program:
+    """The expression with variables for what it picks, which `known` tells; itself if that is nothing.
+
+    Raises BadExpression where it cannot be evaluated so: a macro such as `has` takes no variable.
+    """
+    expression = program.expression
+    found = {one.start: one for one in expression.found}
+    texts = tokens(expression.original)
+    placed: list[PlacedReference] = []
+    end = 0
+    for one in expression.found:
+        if one.start < end:
+            continue  # it stands between the brackets of the part before
+        rest = [token for token in texts if token.start >= one.end]
+        steps, count = _steps(rest, found) if _may_pick(program, one.read) else ([], 0)
+        if not steps:
+            placed.append(one)
+            continue
+        part = Pick(one.read, tuple(steps))
+        end = rest[count - 1].end
+        read = known.setdefault(part, Read("item", f"part {len(known)}"))
+        placed.append(PlacedReference(read, one.start, end))
+    if end == 0:
+        return program
+    made = Program(Renamed(expression.original, placed))
+    made.kinds = program.kinds
+    made.ready()
+    return made
+
+
+def _may_pick(program: Program, read: Read) -> bool:
+    return read.kind in _WHOLE and not program.makes_doubles(read)
+
+
+def _steps(rest: Sequence[Token], found: dict[int, PlacedReference]) -> tuple[list[Step], int]:
+    """The steps that `rest` begins with, and how many tokens they are."""
     steps, at = list[Step](), 0
     while at < len(rest):
         if rest[at].text == "." and at + 1 < len(rest) and rest[at + 1].kind == "ident":
+            if at + 2 < len(rest) and rest[at + 2].text == "(":
+                break  # a function of the evaluator's
             steps.append(rest[at + 1].text)
             at += 2
-            if at < len(rest) and rest[at].text == "(":
-                return None  # a function of the evaluator's
         elif rest[at].text == "[" and at + 2 < len(rest):
-            step, at = _subscript(rest, at + 1, found)
-            if step is None or at >= len(rest) or rest[at].text != "]":
-                return None
+            step, after = _subscript(rest, at + 1, found)
+            if step is None or after >= len(rest) or rest[after].text != "]":
+                break
             steps.append(step)
-            at += 1
+            at = after + 1
         else:
-            return None
-    return steps
+            break
+    return steps, at
 
 
 def _subscript(rest: Sequence[Token], at: int, found: dict[int, PlacedReference]) -> tuple[Step | None, int]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor as Pool
 from typing import TYPE_CHECKING
 
+from symphony.commons.plainness import is_long
 from symphony.pit.tracker.core.changes import Base
 from symphony.ports.values import ArtifactRef, StoredValue, Value
-from symphony.workflow.expressions import Read, ValueTemplate, celtypes
+from symphony.workflow.expressions import ExpressionFailed, Read, ValueTemplate, celtypes
 from symphony.workflow.expressions.effort import SHORT
 from symphony.workflow.expressions.picking import NotPicked, Pick, picked
 
@@ -179,14 +180,41 @@ class Values:
                 pass
         if self.aside is None:
             return template.render(lambda read: self._lookup(read, slot_of, element))
-        if len(template.reads) == 1:  # most expressions are short, of one small value: no more is asked
-            value = self._lookup(template.reads[0], slot_of, element)
-            small = type(value) in _SCALARS or (type(value) is str and len(value) <= SHORT)
-            if small and template.light and self.aside.light:
+        reads = template.reads
+        if len(reads) == 1:  # most expressions are short, of one small value: no more is asked
+            value = self._lookup(reads[0], slot_of, element)
+            if _is_small(value) and template.light and self.aside.light:
                 return template.render(lambda _: value)
-            return self.aside.render(template, {template.reads[0]: value})
-        values = {read: self._lookup(read, slot_of, element) for read in template.reads}
+            values = {reads[0]: value}
+        else:
+            values = {read: self._lookup(read, slot_of, element) for read in reads}
+        # What is long is copied for the evaluator, which may need no more than a part.
+        if any(map(is_long, values.values())) and template.light and self.aside.light:
+            try:
+                return self._of_parts(template, values)
+            except NotPicked:
+                pass
         return self.aside.render(template, values)
+
+    def _of_parts(self, template: ValueTemplate, values: Mapping[Read, Value]) -> Value:
+        """The template's value where all it needs of long lists and maps is a few parts. Raises NotPicked."""
+        found = template.picked_parts
+        if found is None:
+            raise NotPicked
+        few = {read: values[read] for read in found.reads}
+        for part, pick in found.picks.items():
+            whole = values[pick.read]
+            if not isinstance(whole, list | dict) or not self._sound_whole(
+                whole, lasts=pick.read.kind != "item"
+            ):
+                raise NotPicked
+            few[part] = picked(pick, whole, values.__getitem__)
+        if not all(map(_is_small, few.values())):
+            raise NotPicked
+        try:
+            return found.value(few.__getitem__)
+        except ExpressionFailed:  # all of it tells why
+            raise NotPicked from None
 
     def _picked(self, pick: Pick, slot_of: SlotOf, element: Element) -> Value:
         """The part that a template is, as rendering gives it. Raises NotPicked, and Deferred."""
@@ -274,6 +302,10 @@ class Values:
                 for value in held:
                     if isinstance(value, ArtifactRef) and _key(value) not in self._loaded:
                         yield value
+
+
+def _is_small(value: Value) -> bool:
+    return type(value) in _SCALARS or (type(value) is str and len(value) <= SHORT)
 
 
 def _key(ref: ArtifactRef) -> str:
