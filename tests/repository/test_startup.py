@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine
 
 HEAVY = {
     "cel_expr_python", "jinja2", "jmespath", "multiprocessing", "networkx", "numpy", "onnxruntime",
@@ -13,20 +16,39 @@ HEAVY = {
 }  # fmt: skip
 
 
-def imported(program: str) -> set[str]:
-    """Top-level names of all that a fresh interpreter has imported after `program`."""
+def modules(program: str, *, cwd: Path | None = None, env: Mapping[str, str] = os.environ) -> set[str]:
+    """All that a fresh interpreter has imported after `program`."""
     ending = """
 import json, sys
-print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})), file=sys.stderr)
+print(json.dumps(sorted(sys.modules)), file=sys.stderr)
 """
     done = subprocess.run(
         [sys.executable, "-P", "-c", program + ending],
         capture_output=True,
         text=True,
-        env={**os.environ, "NO_COLOR": "1"},
+        cwd=cwd,
+        env={**env, "NO_COLOR": "1"},
     )
     assert done.returncode == 0, done.stderr
     return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def imported(program: str) -> set[str]:
+    """Top-level names of all that a fresh interpreter has imported after `program`."""
+    return {name.split(".")[0] for name in modules(program)}
+
+
+def running(*arguments: str) -> str:
+    """A program that runs a command which ends well."""
+    return f"""
+import sys
+sys.argv = ["symphony", *{list(arguments)!r}]
+from symphony.cli.main import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+"""
 
 
 @pytest.mark.parametrize(
@@ -46,13 +68,32 @@ def test_importing_brings_in_nothing_heavy(program: str, also: set[str]) -> None
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
 def test_help_and_version_bring_in_nothing_heavy(arguments: list[str]) -> None:
-    program = f"""
-import sys
-sys.argv = ["symphony", *{arguments!r}]
-from symphony.cli.main import main
-try:
-    main()
-except SystemExit as end:
-    assert not end.code, end.code
-"""
-    assert imported(program) & (HEAVY | {"asyncio"}) == set()
+    assert imported(running(*arguments)) & (HEAVY | {"asyncio"}) == set()
+
+
+FLOW = '{"symphony": 1, "name": "w", "nodes": {"a": {"operator": "debug.value", "inputs": {"value": 1}}}}'
+STARTING = {
+    "asyncio", "cel_expr_python", "symphony.app.launching", "symphony.kit", "symphony.pit.tracker.engine",
+    "symphony.pit.tracker.nodes", "symphony.sdk", "symphony.workflow.validation", "yaml",
+}  # fmt: skip
+READING = {"symphony.pit.tracker.insight.reader", "symphony.workflow.expressions", "symphony.workflow.files"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "without"),
+    [
+        (["runs", "list"], STARTING | READING),
+        (["runs", "show", "last"], STARTING | READING),
+        (["runs", "events", "last"], STARTING),
+        (["runs", "logs", "last"], STARTING | READING),
+    ],
+)
+def test_commands_that_look_at_runs_bring_in_nothing_that_begins_them(
+    tmp_path: Path, arguments: list[str], without: set[str]
+) -> None:
+    line = CommandLine(tmp_path)
+    line.write("flow.json", FLOW)
+    line.type("run", "flow.json")
+    found = modules(running(*arguments), cwd=tmp_path, env=line.environment())
+    assert found & without == set()

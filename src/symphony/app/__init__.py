@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from symphony.app.handle import Progress, RunHandle
     from symphony.app.home import find_home
-    from symphony.app.symphony import InputInvalid, Symphony, run
+    from symphony.app.launching import InputInvalid
+    from symphony.app.symphony import Symphony, run
     from symphony.pit.tracker.core.budget import Limits
     from symphony.pit.tracker.store.locks import RunBusy
     from symphony.pit.tracker.store.runs import RunNotFound, Runs
@@ -26,7 +27,8 @@ __all__ = [
 _HOMES = {
     "symphony.app.handle": ("Progress", "RunHandle"),
     "symphony.app.home": ("find_home",),
-    "symphony.app.symphony": ("InputInvalid", "Symphony", "run"),
+    "symphony.app.launching": ("InputInvalid",),
+    "symphony.app.symphony": ("Symphony", "run"),
     "symphony.pit.tracker.store.locks": ("RunBusy",),
     "symphony.pit.tracker.core.budget": ("Limits",),
     "symphony.pit.tracker.store.runs": ("RunNotFound", "Runs"),

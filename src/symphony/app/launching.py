@@ -50,10 +50,10 @@ from symphony.ports.runs import ENDED, RunResult
 from symphony.ports.values import Value
 from symphony.sdk import load_operators
 from symphony.workflow.catalog import Catalog
-from symphony.workflow.files import Resolver, WorkflowInvalid, checked_file
+from symphony.workflow.files import Resolver, checked_file
 from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
-from symphony.workflow.problems import ValidationReport
+from symphony.workflow.problems import ValidationReport, WorkflowInvalid
 from symphony.workflow.validation import check
 
 if TYPE_CHECKING:

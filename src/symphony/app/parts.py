@@ -1,9 +1,9 @@
 """What the runs of one Symphony are made of: settings, operators, stores, models, the bus.
 
-Each part is made when it is first asked for, and `close` ends those that were made.
+Each part is imported and made when it is first asked for: commands that only look at runs need few of
+them. `close` ends those that were made.
 """
 
-import asyncio
 import os
 from collections import ChainMap
 from collections.abc import Callable, Mapping, Sequence
@@ -11,12 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from symphony.app.beyond import beyond_of
-from symphony.app.journals import Journals
-from symphony.app.live import LiveBus
-from symphony.app.models import AllModels
 from symphony.app.pools import Pools
-from symphony.app.tracing import TRACE_PATIENCE_S, tracing_for
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
 from symphony.commons.settings import Config
@@ -28,11 +23,13 @@ from symphony.ports.clock import Clock
 from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
 from symphony.ports.tracing import Tracing
-from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog, ModelInfo
 
 if TYPE_CHECKING:
+    from symphony.app.journals import Journals
+    from symphony.app.live import LiveBus
     from symphony.pit.artifacts import ResultCache
+    from symphony.sdk import Operator
 
 
 class Parts:
@@ -41,7 +38,7 @@ class Parts:
     def __init__(
         self,
         home: Path | None,
-        operators: Sequence[Operator],
+        operators: "Sequence[Operator]",
         files: Sequence[str],
         settings: Callable[[], Config],
         *,
@@ -54,7 +51,7 @@ class Parts:
         self.clock = clock or SystemClock()
         self.environment: ChainMap[str, str] = ChainMap({}, os.environ)
         self.pools = Pools(listen_idle=isinstance(self.clock, SystemClock))
-        self.journals = None if home is None else Journals(home, lambda: self.runs, os.getpid())
+        self._journals: Journals | None = None
         self._settings, self._given = settings, tuple(operators)
         self._models, self._more_models = models, catalog or {}
         self._tracing: Tracing | None = None
@@ -66,8 +63,17 @@ class Parts:
         """All settings. Raises ConfigInvalid, IoFailed."""
         return self._settings()
 
+    @property
+    def journals(self) -> "Journals | None":
+        """Makes the journals of new runs; None in memory."""
+        if self._journals is None and self.home is not None:
+            from symphony.app.journals import Journals
+
+            self._journals = Journals(self.home, lambda: self.runs, os.getpid())
+        return self._journals
+
     @cached_property
-    def operators(self) -> Mapping[str, Operator]:
+    def operators(self) -> "Mapping[str, Operator]":
         """Every operator by name; given ones replace the kit's."""
         from symphony import kit
 
@@ -94,6 +100,8 @@ class Parts:
     def tracing(self) -> Tracing | None:
         """Where traces of runs go, if anywhere."""
         if not self._traces_known:
+            from symphony.app.tracing import tracing_for
+
             self.trace_to(tracing_for(self.config.tracing, os.environ))
         return self._tracing
 
@@ -146,18 +154,25 @@ class Parts:
     def models(self) -> Models:
         """Models by id, their processes started when first used."""
         if self._models is None:
+            from symphony.app.models import AllModels
+
             self._models = AllModels(self.config, self.home, self.clock, self.environment)
         return self._models
 
     @cached_property
-    def live(self) -> LiveBus:
+    def live(self) -> "LiveBus":
         """The bus of the home; in memory, of this process alone."""
+        from symphony.app.beyond import beyond_of
+        from symphony.app.live import LiveBus
+
         return LiveBus(self.home, lambda: beyond_of(self.config.bus, self.environment))
 
     async def close(self, *, ran: bool) -> None:
         """End what was made. Has anything `ran`? Then the bus is left and old logs are thinned out."""
-        if self.journals is not None:
-            await self.journals.close()
+        import asyncio
+
+        if self._journals is not None:
+            await self._journals.close()
         if ran:
             await self.live.close()
         await self.pools.close()
@@ -166,6 +181,8 @@ class Parts:
         for close in self._stores:
             close()
         if self._tracing is not None:
+            from symphony.app.tracing import TRACE_PATIENCE_S
+
             await asyncio.to_thread(self._tracing.close, TRACE_PATIENCE_S)
         if self.home is not None and ran:
             await asyncio.to_thread(self._retain_logs)

@@ -1,18 +1,17 @@
-"""The face of Symphony: one object for everything under a home. It decides nothing itself."""
+"""The face of Symphony: one object for everything under a home. It decides nothing itself.
 
-import asyncio
+What begins runs is imported when the first one begins: most of a command that only looks at runs.
+"""
+
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from symphony.app.handle import RunHandle
 from symphony.app.home import config_of, locate_home, secure
-from symphony.app.launching import InputInvalid, Launcher
-from symphony.app.live import LiveBus
 from symphony.app.parts import Parts
-from symphony.app.preparing import PreparedWorkflow
 from symphony.commons.settings import Config
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.store.keeping import foreseen, prune
@@ -26,15 +25,19 @@ from symphony.ports.runs import ENDED, RunResult, RunStatus
 from symphony.ports.steering import Pruned
 from symphony.ports.tracing import Tracing
 from symphony.ports.values import Value
-from symphony.sdk import Operator, load_operators
 from symphony.workflow.catalog import Catalog, ModelInfo
 from symphony.workflow.model import Workflow
 
 if TYPE_CHECKING:
+    from symphony.app.handle import RunHandle
+    from symphony.app.launching import Launcher
+    from symphony.app.live import LiveBus
+    from symphony.app.preparing import PreparedWorkflow
     from symphony.pit.artifacts import ResultCache
     from symphony.ports.forecast import Forecast
+    from symphony.sdk import Operator
 
-__all__ = ["InputInvalid", "Symphony", "run"]
+__all__ = ["Symphony", "run"]
 
 
 class Symphony:
@@ -43,7 +46,7 @@ class Symphony:
     def __init__(
         self,
         home: Path | None,
-        operators: Sequence[Operator],
+        operators: "Sequence[Operator]",
         files: Sequence[str],
         settings: Callable[[], Config] = Config,
         *,
@@ -53,7 +56,6 @@ class Symphony:
     ) -> None:
         """`settings` are read when they are first needed; for the rest see `open`."""
         self.parts = Parts(home, operators, files, settings, clock=clock, models=models, catalog=catalog)
-        self._launcher = Launcher(self.parts)
         self._closing = contextlib.ExitStack()
 
     @classmethod
@@ -61,7 +63,7 @@ class Symphony:
         cls,
         home: Path | str | None = None,
         *,
-        operators: Sequence[Operator | Path | str] = (),
+        operators: "Sequence[Operator | Path | str]" = (),
         memory: bool = False,
         config: Config | None = None,
         clock: Clock | None = None,
@@ -77,14 +79,17 @@ class Symphony:
         place = locate_home(home)
         if not memory:
             secure(place)
-        found: list[Operator] = []
+        found = list["Operator"]()
         files: list[str] = []
-        for one in operators:
-            if isinstance(one, Operator):
-                found.append(one)
-            else:
-                found += load_operators(Path(one))
-                files.append(str(Path(one).absolute()))
+        if operators:
+            from symphony.sdk import Operator, load_operators
+
+            for one in operators:
+                if isinstance(one, Operator):
+                    found.append(one)
+                else:
+                    found += load_operators(Path(one))
+                    files.append(str(Path(one).absolute()))
         settings = (lambda: config_of(place)) if config is None else (lambda: config)
         return cls(
             None if memory else place.path,
@@ -109,6 +114,12 @@ class Symphony:
 
     # ---- parts ----------------------------------------------------------------------------
 
+    @cached_property
+    def _launcher(self) -> "Launcher":
+        from symphony.app.launching import Launcher
+
+        return Launcher(self.parts)
+
     @property
     def home(self) -> Path | None:
         """Where everything is kept; None in memory."""
@@ -120,7 +131,7 @@ class Symphony:
         return self.parts.config
 
     @property
-    def operators(self) -> Mapping[str, Operator]:
+    def operators(self) -> "Mapping[str, Operator]":
         """Every operator by name; given ones replace the kit's."""
         return self.parts.operators
 
@@ -160,7 +171,7 @@ class Symphony:
         return self.parts.models
 
     @property
-    def live(self) -> LiveBus:
+    def live(self) -> "LiveBus":
         """The bus of the home; in memory, of this process alone."""
         return self.parts.live
 
@@ -182,7 +193,7 @@ class Symphony:
 
     # ---- running --------------------------------------------------------------------------
 
-    def prepare(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
+    def prepare(self, workflow: Workflow | Path | str) -> "PreparedWorkflow":
         """Check a workflow once, for `plan` and for any number of runs: `start(prepare("flow.yaml"))`.
 
         Its file and those of its sub-workflows are not read again. Blocking. Raises WorkflowInvalid,
@@ -192,7 +203,7 @@ class Symphony:
 
     async def start(
         self,
-        workflow: Workflow | Path | str | PreparedWorkflow,
+        workflow: "Workflow | Path | str | PreparedWorkflow",
         inputs: Mapping[str, Value] | None = None,
         *,
         cwd: Path | None = None,
@@ -201,7 +212,7 @@ class Symphony:
         environment: Mapping[str, str] | None = None,
         budget: Limits | None = None,
         allow_hosts: Sequence[str] = (),
-    ) -> RunHandle:
+    ) -> "RunHandle":
         """Check everything, then begin a run; it is durable when this returns.
 
         What `prepare` gave is not looked at again.
@@ -226,7 +237,7 @@ class Symphony:
 
     def plan(
         self,
-        workflow: Workflow | Path | str | PreparedWorkflow,
+        workflow: "Workflow | Path | str | PreparedWorkflow",
         inputs: Mapping[str, Value] | None = None,
         *,
         cwd: Path | None = None,
@@ -246,7 +257,7 @@ class Symphony:
         retry: Sequence[str] = (),
         skip: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-    ) -> RunHandle:
+    ) -> "RunHandle":
         """Go on with a run that was interrupted, paused or waits.
 
         `retry` and `skip` name nodes that wait for a decision; `environment` as for `start`. A run
@@ -261,7 +272,7 @@ class Symphony:
         first: str | None = None,
         inputs: Mapping[str, Value] | None = None,
         environment: Mapping[str, str] | None = None,
-    ) -> RunHandle:
+    ) -> "RunHandle":
         """Begin a new run that reuses results of one that no process owns.
 
         Run anew: the node `first` and all that depends on it, what depends on `inputs` that have
@@ -277,12 +288,13 @@ def run(
     inputs: Mapping[str, Value] | None = None,
     *,
     home: Path | str | None = None,
-    operators: Sequence[Operator | Path | str] = (),
+    operators: "Sequence[Operator | Path | str]" = (),
     memory: bool = False,
     cache: bool = True,
     concurrency: int | None = None,
 ) -> RunResult:
     """Run a workflow to its end and give its result. Not for use inside a running event loop."""
+    import asyncio
 
     async def whole() -> RunResult:
         async with Symphony.open(home, operators=operators, memory=memory) as symphony:

@@ -1,24 +1,36 @@
 """What is seen of the runs of a home: histories, figures, documents, and runs as they go on."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from symphony.app import documents, spelling, stream
+from symphony.app import spelling
 from symphony.app.spelling import JSON
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.insight.metrics import exposition
-from symphony.pit.tracker.insight.reader import Insight
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.insight import Overview
 from symphony.ports.metrics import Stats
 from symphony.ports.runs import RunEvent, RunResult, RunStatus
 
+if TYPE_CHECKING:
+    from symphony.pit.tracker.insight.reader import Insight
+
 
 class HomeViews:
-    """`symphony.ports.insight.RunViews` over the journals and the bus of a home."""
+    """`symphony.ports.insight.RunViews` over the journals and the bus of a home.
+
+    What reads workflows and makes histories is imported for views that need it.
+    """
 
     def __init__(self, home: Path, runs: Runs) -> None:
-        self._home, self._runs, self._insight = home, runs, Insight(runs)
+        self._home, self._runs = home, runs
+
+    @cached_property
+    def _insight(self) -> "Insight":
+        from symphony.pit.tracker.insight.reader import Insight
+
+        return Insight(self._runs)
 
     def status(self, run_id: str) -> RunStatus:
         """Where the run stands."""
@@ -38,6 +50,8 @@ class HomeViews:
 
     def document(self, run_id: str) -> dict[str, JSON]:
         """All that is known of the run, each step with each attempt. O(steps)."""
+        from symphony.app import documents
+
         history, outline = self._insight.history(run_id), self._insight.outline(run_id)
         about = documents.of_run(history, outline, self._runs.meta(run_id).source)
         return spelling.result(self._runs.result(run_id)) | about
@@ -54,8 +68,12 @@ class HomeViews:
 
     def exposition(self, stats: Stats) -> str:
         """The metrics as Prometheus reads them."""
+        from symphony.pit.tracker.insight.metrics import exposition
+
         return exposition(stats)
 
     def watch(self, run_id: str) -> AsyncIterator[RunEvent]:
         """Every event of the run, whichever process drives it, from its start and live."""
+        from symphony.app import stream
+
         return stream.watch(self._home, self._runs, run_id)

@@ -5,7 +5,6 @@ Blocking: call from a thread where the event loop must not wait.
 
 import errno
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterator
@@ -103,7 +102,7 @@ def _create_beside(path: Path) -> tuple[int, Path]:
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     for _ in range(_NAME_TRIES):
-        temporary = path.parent / f".symphony-{secrets.token_hex(8)}.tmp"
+        temporary = path.parent / f".symphony-{os.urandom(8).hex()}.tmp"
         with suppress(FileExistsError):
             return os.open(temporary, flags, 0o666), temporary
     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path.parent))

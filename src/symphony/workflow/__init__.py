@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from symphony.workflow.files import (
         DocumentReading,
         Resolver,
-        WorkflowInvalid,
         WorkflowNotFound,
         check_file,
         dumps,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
         SubWorkflowNode,
         Workflow,
     )
-    from symphony.workflow.problems import Problem, ValidationReport
+    from symphony.workflow.problems import Problem, ValidationReport, WorkflowInvalid
     from symphony.workflow.validation import validate
 
 __all__ = [
@@ -70,14 +69,14 @@ _HOMES = {
     "builtin": ("builtin_catalog",),
     "catalog": ("Catalog", "ModelInfo", "OperatorInfo", "Port"),
     "files": (
-        "DocumentReading", "Resolver", "WorkflowInvalid", "WorkflowNotFound", "check_file", "dumps",
+        "DocumentReading", "Resolver", "WorkflowNotFound", "check_file", "dumps",
         "load", "loads", "read", "resolver_for",
     ),
     "model": (
         "CommandNode", "ConditionalEdge", "ControlEdge", "ControlNode", "DataEdge", "InstrumentNode",
         "OperatorNode", "SubWorkflowNode", "Workflow",
     ),
-    "problems": ("Problem", "ValidationReport"),
+    "problems": ("Problem", "ValidationReport", "WorkflowInvalid"),
     "validation": ("validate",),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

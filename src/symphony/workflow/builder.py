@@ -12,7 +12,6 @@ from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, Port
 from symphony.workflow.documents.tree import Tree
 from symphony.workflow.fields import RESERVED, Fields
-from symphony.workflow.files import WorkflowInvalid
 from symphony.workflow.model import (
     NAME,
     ControlEdge,
@@ -24,7 +23,15 @@ from symphony.workflow.model import (
     OperatorNode,
     Workflow,
 )
-from symphony.workflow.problems import Code, Findings, ValidationReport, child, did_you_mean, shown
+from symphony.workflow.problems import (
+    Code,
+    Findings,
+    ValidationReport,
+    WorkflowInvalid,
+    child,
+    did_you_mean,
+    shown,
+)
 from symphony.workflow.schema import read_tree
 from symphony.workflow.types import PortType
 

@@ -28,7 +28,7 @@ from symphony.workflow.documents import (
 )
 from symphony.workflow.fields import Fields
 from symphony.workflow.model import NODES_MAX, Workflow
-from symphony.workflow.problems import Findings, Problem, ValidationReport
+from symphony.workflow.problems import Findings, Problem, ValidationReport, WorkflowInvalid
 from symphony.workflow.schema import read_tree
 from symphony.workflow.spelling import write_tree
 
@@ -36,26 +36,6 @@ if TYPE_CHECKING:
     from symphony.workflow.validation import Checked
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".msgpack", ".bincode")
-
-
-class WorkflowInvalid(SymphonyError):
-    """A workflow that cannot be used; `report` holds every problem, `path` the file if there is one."""
-
-    code = "workflow-invalid"
-
-    def __init__(self, report: ValidationReport, path: Path | str | None = None) -> None:
-        first = report.errors[0]
-        more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
-        line = "" if first.line is None else f":{first.line}:{first.column}"
-        where = ": ".join(part for part in (f"{path or 'the workflow'}{line}", first.place) if part)
-        super().__init__(f"{where}: {first.message}{more}", hint=first.hint)
-        self.report = report
-        self.path = None if path is None else Path(path)
-
-    @property
-    def source(self) -> str | None:
-        """The file's name, if there is one."""
-        return None if self.path is None else str(self.path)
 
 
 class WorkflowNotFound(SymphonyError):

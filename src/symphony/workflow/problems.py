@@ -1,9 +1,12 @@
-"""What is wrong with a workflow, and where. Values only."""
+"""What is wrong with a workflow, and where: values, and the error that carries them."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import msgspec
+
+from symphony.commons.errors import SymphonyError
 
 Code: TypeAlias = Literal[
     "syntax", "unsupported-schema", "unknown-key", "duplicate-name", "reserved-name", "bad-name",
@@ -42,6 +45,26 @@ class ValidationReport(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ok(self) -> bool:
         return not self.errors
+
+
+class WorkflowInvalid(SymphonyError):
+    """A workflow that cannot be used; `report` holds every problem, `path` the file if there is one."""
+
+    code = "workflow-invalid"
+
+    def __init__(self, report: ValidationReport, path: Path | str | None = None) -> None:
+        first = report.errors[0]
+        more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
+        line = "" if first.line is None else f":{first.line}:{first.column}"
+        where = ": ".join(part for part in (f"{path or 'the workflow'}{line}", first.place) if part)
+        super().__init__(f"{where}: {first.message}{more}", hint=first.hint)
+        self.report = report
+        self.path = None if path is None else Path(path)
+
+    @property
+    def source(self) -> str | None:
+        """The file's name, if there is one."""
+        return None if self.path is None else str(self.path)
 
 
 class Findings:

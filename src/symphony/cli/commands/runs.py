@@ -1,6 +1,5 @@
 """`symphony runs`: what ran, what runs, and going on with it."""
 
-import asyncio
 import sys
 
 import click
@@ -110,6 +109,8 @@ def watch(run: str, as_json: bool) -> int:
 
     Ends with the exit status that the run's own command has.
     """
+    import asyncio
+
     from symphony.app import Symphony, spelling
     from symphony.cli.actions import running
     from symphony.cli.console import exits

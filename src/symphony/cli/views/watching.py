@@ -1,6 +1,5 @@
 """Watching a run: what a view needs of it, and the plain lines that a pipe gets."""
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final, Protocol, TypeGuard
@@ -106,6 +105,8 @@ class LineView:
 
     async def watch(self, handle: Handle) -> None:
         """Print events until the run ends; once there are many, only what it has room for is made."""
+        import asyncio  # slow to import, and those who only spell events never get here
+
         summaries = asyncio.get_running_loop().create_task(self._summarise(handle))
         seen = 0
         try:
@@ -142,6 +143,8 @@ class LineView:
                 self._write("… and more failures: `symphony runs show` lists them")
 
     async def _summarise(self, handle: Handle) -> None:
+        import asyncio
+
         before = ""
         while True:
             await asyncio.sleep(SUMMARY_EVERY_S)

@@ -6,10 +6,10 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.insight.history import History
 from symphony.pit.tracker.insight.metrics import measure
 from symphony.pit.tracker.insight.outline import Outline
+from symphony.pit.tracker.store.documents import workflow_of
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.metrics import Stats
-from symphony.workflow import loads
 
 
 class Insight:
@@ -26,7 +26,7 @@ class Insight:
         """The workflow and its sub-workflows, as they were recorded at the start. Raises as `history`."""
         meta = self._runs.meta(run_id)
         with journal_errors(self._runs.journal_path(run_id)):
-            return Outline(loads(meta.workflow, "json"), meta.recorded())
+            return Outline(workflow_of(meta.workflow), meta.recorded())
 
     def stats(
         self, run_ids: Iterable[str], passed_over: Callable[[SymphonyError], object] = lambda _: None

@@ -2,17 +2,28 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from symphony.workflow import dumps, loads
-from symphony.workflow.files import Resolver
 from symphony.workflow.model import ControlNode, Node, SubWorkflowNode, Workflow
+
+if TYPE_CHECKING:
+    from symphony.workflow.files import Resolver
 
 
 def recorded_form(workflow: Workflow) -> bytes:
     """The canonical JSON of a workflow, as a run's journal keeps it: without the edges that are derived."""
+    from symphony.workflow.files import dumps  # whoever only lists runs never gets here
+
     return dumps(workflow, "json", derived=False)
+
+
+def workflow_of(document: bytes) -> Workflow:
+    """The workflow that a journal keeps so. Raises WorkflowInvalid."""
+    from symphony.workflow.files import loads  # as above
+
+    return loads(document, "json")
 
 
 class ChildDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +38,7 @@ class ChildDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record_children(
-    workflow: Workflow, resolver: Resolver, known: dict[int, Workflow] | None = None
+    workflow: Workflow, resolver: "Resolver", known: dict[int, Workflow] | None = None
 ) -> tuple[tuple[ChildDocument, ...], Mapping[str, int]]:
     """Every document below a valid workflow, each once, and the workflow's own references.
 
@@ -36,7 +47,7 @@ def record_children(
     found: list[ChildDocument | None] = []
     places: dict[Path, int] = {}
 
-    def visit(one: Workflow, beside: Resolver) -> dict[str, int]:
+    def visit(one: Workflow, beside: "Resolver") -> dict[str, int]:
         references: dict[str, int] = {}
         for reference in _references(one.nodes):
             path, below = beside.locate(reference), beside(reference)
@@ -85,7 +96,7 @@ class Recorded:
         if place is None:
             return None
         if place not in self._known:
-            self._known[place] = loads(self.documents[place].document, "json")
+            self._known[place] = workflow_of(self.documents[place].document)
         return self._known[place]
 
     def child(self, reference: str, /) -> "Recorded":
@@ -97,5 +108,5 @@ class Recorded:
         """Every recorded sub-workflow."""
         for place, one in enumerate(self.documents):
             if place not in self._known:
-                self._known[place] = loads(one.document, "json")
+                self._known[place] = workflow_of(one.document)
             yield self._known[place]

@@ -8,10 +8,9 @@ from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.structure import plan_of
 from symphony.pit.tracker.store import journal
+from symphony.pit.tracker.store.documents import workflow_of
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.ports.runs import RunEvent
-from symphony.workflow import loads
-from symphony.workflow.compiled import Compiled
 
 CONCURRENCY = 64
 """Nodes that run at once unless a run says otherwise."""
@@ -19,7 +18,9 @@ CONCURRENCY = 64
 
 def fresh(meta: journal.RunMeta) -> RunReplay:
     """A run that has just been begun."""
-    plan = plan_of(loads(meta.workflow, "json"), meta.recorded(), Compiled)
+    from symphony.workflow.compiled import Compiled  # whoever only lists runs never gets here
+
+    plan = plan_of(workflow_of(meta.workflow), meta.recorded(), Compiled)
     return RunReplay(plan, limit=meta.concurrency or CONCURRENCY)
 
 

@@ -20,7 +20,7 @@ from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.commons.filesystem import sync_directory
 from symphony.pit.tracker.core.records import Record, decode_batch
 from symphony.pit.tracker.store.log_frames import SOUND_LOGS
-from symphony.workflow.files import WorkflowInvalid
+from symphony.workflow.problems import WorkflowInvalid
 
 FORMAT = 3
 """The version of the journal's format.
