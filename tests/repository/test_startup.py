@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.support.commands import CommandLine
 
+from symphony.kit.homes import HOMES
+
 HEAVY = {
     "cel_expr_python", "jinja2", "jmespath", "multiprocessing", "networkx", "numpy", "onnxruntime",
     "psutil", "pydantic", "pytest", "rich", "sqlite3", "structlog", "tomli_w", "typer", "uvloop", "yaml",
@@ -97,3 +99,11 @@ def test_commands_that_look_at_runs_bring_in_nothing_that_begins_them(
     line.type("run", "flow.json")
     found = modules(running(*arguments), cwd=tmp_path, env=line.environment())
     assert found & without == set()
+
+
+@pytest.mark.slow
+def test_a_run_brings_in_of_the_kit_only_what_its_nodes_name(tmp_path: Path) -> None:
+    line = CommandLine(tmp_path)
+    line.write("flow.json", FLOW)
+    found = modules(running("run", "flow.json"), cwd=tmp_path, env=line.environment())
+    assert found & {f"symphony.kit.{home}" for home in HOMES} == {"symphony.kit.debug"}

@@ -290,10 +290,11 @@ class Launcher:
         """The run with the operators that its files define, besides those of this Symphony."""
         files = [file for file in meta.operators if file not in self._parts.files]
         given = [one for file in files for one in load_operators(Path(file))]
-        operators = {**self._parts.operators, **{one.info.name: one for one in given}}
+        known = self._parts.catalog
         catalog = Catalog(
-            operators={name: one.info for name, one in operators.items()}, models=self._parts.catalog.models
+            operators={**known.operators, **{one.info.name: one.info for one in given}}, models=known.models
         )
+        operators = self._parts.operators_with(given)
         keys = keys_of(self._parts.config, self._parts.environment)
         return recalled(meta, catalog, operators, self._parts.environment, inputs, keys=keys)
 

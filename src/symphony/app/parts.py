@@ -6,7 +6,7 @@ them. `close` ends those that were made.
 
 import os
 from collections import ChainMap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,23 +75,28 @@ class Parts:
     @cached_property
     def operators(self) -> "Mapping[str, Operator]":
         """Every operator by name; given ones replace the kit's."""
-        from symphony import kit
+        return self.operators_with(())
 
-        return {**kit.operators(), **{one.info.name: one for one in self._given}}
+    def operators_with(self, more: "Iterable[Operator]") -> "Mapping[str, Operator]":
+        """Every operator by name, those of `more` in place of others."""
+        from symphony.kit.homes import KitOperators
+
+        return KitOperators({one.info.name: one for one in (*self._given, *more)})
 
     @cached_property
     def catalog(self) -> Catalog:
         """What workflows may name."""
-        from symphony import kit
+        from symphony.workflow.builtin import builtin_catalog
 
-        models = dict(kit.models())
+        shipped = builtin_catalog()  # that of the kit, which then need not be loaded for it
+        models = dict(shipped.models)
         if self.config.models:
             from symphony.kit.instruments.hosted.configured import configured
 
             models |= configured(self.config.models)
         models |= self._more_models
         return Catalog(
-            operators={name: one.info for name, one in self.operators.items()},
+            operators={**shipped.operators, **{one.info.name: one.info for one in self._given}},
             models=models,
             keys=self.config.key_names,
         )

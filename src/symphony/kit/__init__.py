@@ -11,23 +11,13 @@ if TYPE_CHECKING:
 
 __all__ = ["catalog", "models", "operators"]
 
-_MODULES = (
-    "census", "code", "command", "copies", "data", "data_files", "debug", "documents", "fs", "git", "http",
-    "issues", "junit", "pages", "profiling", "python", "rendering", "survey", "tables", "text", "vectors",
-)  # fmt: skip
-"""Those that define operators."""
-
 
 @cache
 def operators() -> "Mapping[str, Operator]":
     """Every operator of the kit, by name, in order of name."""
-    from importlib import import_module
+    from symphony.kit.homes import KitOperators
 
-    from symphony.sdk import Operator
-
-    modules = (import_module(f"symphony.kit.{name}") for name in _MODULES)
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, Operator)]
-    return MappingProxyType({one.info.name: one for one in sorted(found, key=lambda one: one.info.name)})
+    return KitOperators()
 
 
 @cache

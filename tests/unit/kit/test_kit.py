@@ -1,11 +1,16 @@
 """The kit as a whole: what it offers, how it describes itself, what it loads."""
 
+import pkgutil
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
+from symphony import kit
 from symphony.kit import catalog, models, operators
+from symphony.kit.homes import KitOperators
+from symphony.sdk import Operator
 from symphony.workflow.builtin import builtin_catalog
 
 PROMISED = {
@@ -53,6 +58,29 @@ def test_effects_are_what_the_operators_do() -> None:
 
 def test_the_shipped_catalogue_is_that_of_the_kit() -> None:
     assert builtin_catalog() == catalog(), "run: python -m symphony.kit.catalog_data --write"
+
+
+def test_every_operator_is_found_where_it_is_said_to_be() -> None:
+    modules = [import_module(f"symphony.kit.{one.name}") for one in pkgutil.iter_modules(kit.__path__)]
+    defined = {
+        one.info.name: one
+        for module in modules
+        for one in vars(module).values()
+        if isinstance(one, Operator) and one.function.__module__ == module.__name__
+    }
+    assert dict(operators()) == defined
+
+
+def test_operators_that_are_given_replace_those_of_the_kit() -> None:
+    own, other = operators()["text.join"], operators()["text.split"]
+    found = KitOperators({"text.split": own, "mine": other})
+    assert (found["text.split"], found["mine"], found["text.join"]) == (own, other, own)
+    assert list(found) == [*operators(), "mine"]
+    assert len(found) == len(operators()) + 1
+    assert "mine" in found
+    assert "nobody" not in found
+    with pytest.raises(KeyError, match="nobody"):
+        found["nobody"]
 
 
 @pytest.mark.slow
