@@ -15,7 +15,7 @@ def test_what_is_made_for_a_cancelled_caller_is_undone_however_often_it_is_cance
         return "a journal"
 
     async def whole() -> None:
-        task = asyncio.create_task(in_thread(made, undone.append))  # noqa: TID251
+        task = asyncio.get_running_loop().create_task(in_thread(made, undone.append))
         await asyncio.to_thread(begun.wait, 10)
         for _ in range(3):
             task.cancel()
