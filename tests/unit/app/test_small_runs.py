@@ -17,6 +17,7 @@ from symphony.commons.switching import QUICK_S
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.journal import JournalFailed
+from symphony.pit.tracker.store.runs import INDEX
 from symphony.ports.runs import RunStatus
 from symphony.workflow import loads
 from symphony.workflow.model import Workflow
@@ -295,3 +296,17 @@ async def test_what_a_recorded_result_refers_to_is_kept_from_whoever_collects_ga
     assert result.status is RunStatus.SUCCEEDED
     (made,) = FileArtifacts(tmp_path / "artifacts").records()
     assert {by.run_id for by in made.provenance} == {handle.run_id}
+
+
+async def test_a_list_without_its_index_works_out_no_overview_of_runs_in_a_segment(
+    symphony: Symphony, tmp_path: Path
+) -> None:
+    ids = [await ran(symphony, loads(TEXT, "yaml")) for _ in range(3)]
+    symphony.runs.close()
+    index = tmp_path / "journal" / INDEX
+    index.unlink()
+    assert {run.run_id for run in symphony.runs.list()} == set(ids)
+    with contextlib.closing(sqlite3.connect(index)) as db:
+        assert db.execute("SELECT count(*) FROM ended").fetchone() == (3,)
+        assert db.execute("SELECT count(*) FROM overviews").fetchone() == (0,)
+    assert [bar.name for bar in symphony.runs.overview(ids[0]).bars] == ["a", "b", "c"]

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
 
 from symphony import Symphony, operator
-from symphony.pit.tracker.core.overview import overview_of
+from symphony.pit.tracker.core.overview import _LEAST, _load, overview_of
 from symphony.pit.tracker.core.plan import PlanNode, make_plan
 from symphony.pit.tracker.core.records import (
     BegunRecord,
@@ -20,7 +21,7 @@ from symphony.pit.tracker.core.records import (
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.insight.reader import Insight
 from symphony.pit.tracker.insight.summary import summarise
-from symphony.ports.insight import BARS_MAX, LINES_MAX, Overview
+from symphony.ports.insight import BARS_MAX, LINES_MAX, SLICES, Overview
 from symphony.ports.runs import NodeStatus
 from symphony.workflow import loads
 
@@ -129,3 +130,18 @@ def test_of_very_many_nodes_those_that_failed_and_the_longest_are_told() -> None
     assert (len(found.lines), found.lines_more) == (LINES_MAX, LINES_MAX)
     assert found.lines[0].name == f"n{count - 1}"
     assert (len(found.bars), found.bars_more) == (BARS_MAX, count - BARS_MAX)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_bar_is_filled_as_if_each_slice_were_looked_at_by_itself(seed: int) -> None:
+    rng = Random(seed)
+    begin, whole = rng.uniform(-5, 5), rng.choice([1e-6, 1.0, 86_400.0])
+    inside = rng.choice([(0.0, 1.0), (0.4, 0.45), (-0.1, 0.05), (0.99, 1.2), (1.0, 1.0)])
+    spans = [sorted(begin + whole * rng.uniform(*inside) for _ in range(2)) for _ in range(rng.randint(1, 6))]
+    scaled = [[min(max((at - begin) / whole, 0.0), 1.0) * SLICES for at in span] for span in spans]
+    slices = [sum(max(0.0, min(high, at + 1) - max(low, at)) for low, high in scaled) for at in range(SLICES)]
+    for start, end in spans:
+        if start == end:  # it is seen, however short
+            slices[min(SLICES - 1, max(0, int((start - begin) / whole * SLICES)))] += _LEAST
+    found = _load([start for start, _ in spans], [end for _, end in spans], begin, whole)
+    assert found == pytest.approx(slices, abs=1e-6)

@@ -385,6 +385,7 @@ def _load(starts: Sequence[float], ends: Sequence[float], begin: float, whole: f
     """How much of each slice the spans fill, added up; what is shorter than a slice fills some of it.
 
     O(spans): how much ran until a moment follows from sums over all that began and ended before it.
+    Only slices between the first beginning and the last end are looked at: most spans are short.
     """
     if not starts:
         return []
@@ -394,11 +395,13 @@ def _load(starts: Sequence[float], ends: Sequence[float], begin: float, whole: f
     _within(lows, SLICES)
     _within(highs, SLICES)
     low_sums, high_sums = [0.0, *accumulate(lows)], [0.0, *accumulate(highs)]
+    first, last = int(lows[0]), min(SLICES, int(highs[-1]) + 1)
     before = list[float]()
-    for at in range(SLICES + 1):
+    for at in range(first, last + 1):
         low, high = bisect_left(lows, at), bisect_left(highs, at)
         before.append((low * at - low_sums[low]) - (high * at - high_sums[high]))
-    load = [round(max(0.0, after - at), 9) for at, after in pairwise(before)]
+    filled = [round(max(0.0, after - at), 9) for at, after in pairwise(before)]
+    load = [*[0.0] * first, *filled, *[0.0] * (SLICES - last)]
     for moment in [start for start, end in zip(starts, ends, strict=True) if start == end]:
         load[_slice(moment, begin, whole)] += _LEAST
     return load

@@ -147,7 +147,8 @@ def _undo(path: Path) -> None:
 
 def _writes(path: Path) -> bool:
     """Does somebody write the file, or was killed while doing so?"""
-    return any(path.with_name(f"{path.name}{suffix}").exists() for suffix in ("-wal", "-journal"))
+    name = os.fspath(path)  # 10,000 runs are listed at once: a Path for each takes half of the time
+    return any(os.path.exists(f"{name}{suffix}") for suffix in ("-wal", "-journal"))  # noqa: PTH110
 
 
 @contextmanager

@@ -197,7 +197,9 @@ class Runs:
         with journal_errors(self.journal_path(run_id)):
             found = summary_of(meta, _name_of(meta), replay, _status(replay, owned=owned))
         if replay.ended is not None:
-            self._index.add(EndedRun(stamp, found, lambda: overview_of(replay)))
+            # How a run went that shares a segment is worked out of its few records in no time.
+            told = None if segments.is_shared(stamp) else lambda: overview_of(replay)
+            self._index.add(EndedRun(stamp, found, told))
         return found
 
     def overview(self, run_id: str) -> Overview:

@@ -122,6 +122,11 @@ def stamp_at(segment: Path, number: int, epoch: int, last: int) -> str:
     return f"{segment.stem}:{number}:{epoch}:{last}"
 
 
+def is_shared(stamp: str) -> bool:
+    """Is it the stamp of a run in a segment?"""
+    return stamp.startswith(PREFIX)
+
+
 def find(path: Path) -> Place | None:
     """Where the run is whose own file would be `path`, if that does not exist and a segment holds it.
 
