@@ -1,13 +1,22 @@
 """Lists and maps of ports put together give what rendering gives, or nothing."""
 
+import asyncio
+import json
+from collections import Counter
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony import operator
+from symphony.app import Symphony
 from symphony.pit.tracker.nodes.assembling import assembled
+from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.limits import fits
 from symphony.pit.tracker.nodes.sources import ListMade, MapMade, Sources
-from symphony.pit.tracker.nodes.work import type_of_read
+from symphony.pit.tracker.nodes.work import Work, type_of_read
 from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
+from symphony.workflow import loads
 from symphony.workflow.expressions import Compiler, Read, ValueTemplate
 
 BASE, NODES = 7, {"a": 0, "b": 1, "skipped": 2}
@@ -71,3 +80,55 @@ def test_what_must_be_loaded_is_rendered() -> None:
         _, source = of(value)
         assert source is not None
         assert assembled(source, BASE, {BASE: {"x": ref}}, ELEMENT, 1 << 28) is None
+
+
+@operator("test.told", version="1.0.0", pure=True)
+def told(what: list[object], more: object = None) -> str:
+    """What is given."""
+    return f"{[str(one)[:9] for one in what]} {str(more)[:9]}"
+
+
+@operator("test.made", version="1.0.0", pure=True)
+def made(size: int) -> str:
+    """A text."""
+    return "x" * size
+
+
+@pytest.mark.parametrize("size", [1, 50_000])
+def test_inputs_that_are_looked_up_are_those_that_are_rendered(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes: dict[str, object] = {
+        "a": {"operator": "test.made", "inputs": {"size": size}},
+        "each": {"operator": "test.made", "for_each": [3, size], "inputs": {"size": "${{ item }}"}},
+        "two": {"operator": "test.told", "inputs": {"what": ["${{ a.result }}", "${{ a.result }}"]}},
+        "mixed": {"operator": "test.told", "inputs": {"what": ["${{ a.result }}", 3], "more": 7}},
+        "port": {
+            "operator": "test.told",
+            "inputs": {"what": ["${{ two.result }}"], "more": "${{ a.result }}"},
+        },
+        "whole": {"operator": "test.told", "inputs": {"what": "${{ each.result }}", "more": [1]}},
+        "lists": {"operator": "test.told", "inputs": {"what": ["${{ each.result }}", "${{ each.result }}"]}},
+    }
+    outputs = {name: f"${{{{ {name}.result }}}}" for name in ("two", "mixed", "port", "whole", "lists")}
+    document = json.dumps({"symphony": 1, "name": "t", "nodes": nodes, "outputs": outputs}).encode()
+    ways = Counter[bool]()
+    looked_up = Bindings.looked_up
+
+    def counted(self: Bindings, slot: int, work: Work) -> dict[str, StoredValue] | None:
+        found = looked_up(self, slot, work)
+        ways[found is not None] += 1
+        return found
+
+    async def whole() -> dict[str, StoredValue]:
+        async with Symphony.open(memory=True, operators=[told, made]) as symphony:
+            result = await (await symphony.start(loads(document, "json"))).result()
+            assert result.status == "succeeded"
+            return dict(result.outputs)
+
+    monkeypatch.setattr(Bindings, "looked_up", counted)
+    quickly = asyncio.run(whole())
+    assert ways[True] >= 2
+    monkeypatch.setattr(Bindings, "looked_up", lambda *_: None)
+    assert asyncio.run(whole()) == quickly
+    assert str(quickly["two"]) == f"{['x' * min(size, 9)] * 2} None"

@@ -262,6 +262,8 @@ def _ready_list(items: list[object], depth: int, by_content: bool) -> list[objec
 def _sound_numbers(items: list[object], kinds: set[type]) -> bool:
     if kinds == {float}:
         return all(map(math.isfinite, items))  # type: ignore[arg-type]  # floats all: `kinds` says so
+    if kinds == {int}:
+        return min(items) >= INTEGER_MIN and max(items) <= INTEGER_MAX  # type: ignore[type-var, operator]
     return False
 
 

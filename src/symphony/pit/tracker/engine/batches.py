@@ -22,7 +22,7 @@ from symphony.pit.tracker.nodes.measures import SLOW_BATCH_S, SLOW_S, Pace
 from symphony.pit.tracker.nodes.reading import reads_files
 from symphony.pit.tracker.nodes.sizes import quickly_hashed
 from symphony.pit.tracker.nodes.work import OperatorWork
-from symphony.ports.values import ArtifactRef
+from symphony.ports.values import ArtifactRef, StoredValue
 
 
 class Batches:
@@ -53,9 +53,10 @@ class Batches:
 
     def add(self, slot: int, work: OperatorWork) -> bool:
         """Begin an attempt with the next batch; False if it does not suit one. Raises Deferred."""
-        if not self._bindings.at_hand(slot, work):
+        inputs = self._bindings.looked_up(slot, work)
+        if inputs is None and not self._bindings.at_hand(slot, work):
             return False
-        attempt = self._attempt(slot, work)
+        attempt = self._attempt(slot, work, inputs)
         if isinstance(attempt, Exception):
             self._transitions.started(slot, self._machine.attempts[slot])
             self._transitions.failed(slot, attempt, self._executor.clock.now_s())
@@ -73,10 +74,13 @@ class Batches:
         """Were results of the fan-out's elements not kept because it is quicker to run them again?"""
         return self._worths.quick(slot)
 
-    def _attempt(self, slot: int, work: OperatorWork) -> NodeAttempt | Exception:
+    def _attempt(
+        self, slot: int, work: OperatorWork, inputs: dict[str, StoredValue] | None
+    ) -> NodeAttempt | Exception:
         """The attempt with its expressions evaluated, or why there is none. Raises Deferred."""
         try:
-            inputs = self._bindings.inputs(slot, work)
+            if inputs is None:
+                inputs = self._bindings.inputs(slot, work)
             if work.artifact_name is not None:
                 work = self._bindings.named(slot, work)
             if work.config:

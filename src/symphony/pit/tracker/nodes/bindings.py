@@ -151,6 +151,30 @@ class Bindings:
                 out[name] = self._rendered(source.template, slot, name) if made is None else made
         return out
 
+    def looked_up(self, slot: int, work: Work) -> dict[str, StoredValue] | None:
+        """What `inputs` gives a node whose inputs are ports, constants and lists of small ports; else None.
+
+        Nothing is loaded or evaluated for it: `at_hand` need not be asked, nor ports be looked up twice.
+        """
+        if work.config or work.artifact_name is not None or slot in self._machine.element_of:
+            return None
+        base, held = self._machine.frame(slot).base, self.values.held
+        out: dict[str, StoredValue] = {}
+        for name, source in work.sources.items():
+            if type(source) is PortRead:
+                node, port = source
+                out[name] = held.get(base + node, NOTHING).get(port)
+            elif type(source) is Constant:
+                out[name] = source.value
+            elif type(source) is ListMade and source.ports is not None and not self._gathers:
+                made = assembled(source, base, held, None, self._executor.value_bytes_max)
+                if made is None:
+                    return None
+                out[name] = made
+            else:
+                return None
+        return out
+
     def _rendered(self, template: ValueTemplate, slot: int, name: str) -> StoredValue:
         """An input that is no more than looked up, or is computed."""
         level, element = self.level(slot), self.element(slot)
