@@ -330,10 +330,8 @@ class Machine:
     def name(self, slot: int) -> str:
         """The full name: `parse[3]`, `loop#2.step`, `child.node`."""
         frame, element = self._frame[slot], self.element_of.get(slot)
-        if element is None:
-            name = frame.plan.nodes[slot - frame.base].name
-        else:
-            name = f"{frame.plan.nodes[element[0].slot - frame.base].name}[{element[1]}]"
+        at, end = (slot, "") if element is None else (element[0].slot, f"[{element[1]}]")
+        name = f"{frame.plan.nodes[at - frame.base].name}{end}"
         return name if frame.parent < 0 else f"{self.frame_name(frame)}.{name}"
 
     def frame_name(self, frame: Frame) -> str:
