@@ -72,6 +72,21 @@ def test_a_command_that_is_not_there_gets_what_it_may_have_meant(
     assert f"Did you mean {meant}?" in err
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["models", "pull", "minlm"], "minilm"), (["models", "show", "minlm"], "minilm"),
+        (["models", "test", "minlm"], "minilm"), (["operators", "show", "text.splt"], "text.split"),
+        (["template", "show", "csvprofile"], "csv-profile"),
+    ],
+)  # fmt: skip
+def test_a_name_that_is_not_there_gets_what_it_may_have_meant(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) in (1, 2)
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
 def test_a_command_that_is_like_no_other_gets_no_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["qqq"]) == 2
     assert "Did you mean" not in capsys.readouterr().err

@@ -134,9 +134,11 @@ def pull(model: str, source: Path | None) -> int:
     from symphony.commons.filesystem import private_directory
     from symphony.kit.instruments.fetch import fetch
     from symphony.kit.instruments.files import BUNDLES, SMOLLM2
+    from symphony.workflow.problems import did_you_mean
 
     if model not in BUNDLES:
-        raise BadUsage(f"{model} cannot be pulled", hint=f"these can: {', '.join(sorted(BUNDLES))}")
+        near = did_you_mean(model, BUNDLES, f"these can: {', '.join(sorted(BUNDLES))}")
+        raise BadUsage(f"{model} cannot be pulled", hint=near)
     bundle, folder = BUNDLES[model], private_directory(find_home()) / "models" / model
     files = ", ".join(f"{one.package} {one.version}" for one in bundle.files)
     output.note(f"{model}: {output.size(bundle.size)} out of {files}")

@@ -43,10 +43,9 @@ def show(name: str, operators: tuple[Path, ...], as_json: bool) -> int:
     known = files.catalog_with(operators).operators
     operator = known.get(name)
     if operator is None:
-        from difflib import get_close_matches
+        from symphony.workflow.problems import did_you_mean
 
-        close = get_close_matches(name, list(known), n=1)
-        hint = f"did you mean {close[0]}?" if close else "`symphony operators list` names them all"
+        hint = did_you_mean(name, known, "`symphony operators list` names them all")
         raise SymphonyError(f"there is no operator {name!r}", code="unknown-operator", hint=hint)
     if as_json:
         output.say_json(listing.operator_document(operator))
