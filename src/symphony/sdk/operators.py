@@ -1,5 +1,6 @@
 """The operator API: a plain function becomes an operator. Light to import, no I/O at import."""
 
+import copy
 import functools
 import inspect
 import re
@@ -35,6 +36,7 @@ VERSION = re.compile(
 )
 
 _AS_IT_IS = frozenset({type(None), bool, str, bytes})
+_HOLDERS = (list, dict, set)
 _SUSPENDING = frozenset(opmap[name] for name in ("GET_AWAITABLE", "GET_AITER") if name in opmap)
 
 
@@ -191,7 +193,7 @@ def operator(
         )
         return DecoratedOperator(
             info=info,
-            function=_converting(function, signature.converters) if signature.converters else function,
+            function=_called_with(function, signature.converters),
             style=style,
             context_name=signature.context_name,
             single_output=signature.single_output,
@@ -242,11 +244,22 @@ def _may_suspend(code: CodeType) -> bool:
     return not _SUSPENDING.isdisjoint(code.co_code[::2])
 
 
-def _converting(function: Callable[..., Any], converters: Mapping[str, Convert]) -> Callable[..., Any]:
-    """`function`, taking plain values where its annotations say `Path`."""
+def _called_with(function: Callable[..., Any], converters: Mapping[str, Convert]) -> Callable[..., Any]:
+    """`function`, taking plain values where its annotations say `Path`.
+
+    A default that is a list, a map or a set is made anew for each call: what one changes in it is its own.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {one.name: one.default for one in parameters if isinstance(one.default, _HOLDERS)}
+    if not converters and not defaults:
+        return function
 
     def converted(inputs: dict[str, Any]) -> dict[str, Any]:
-        return {k: converters[k](v) if k in converters else v for k, v in inputs.items()}
+        made = {k: converters[k](v) if k in converters else v for k, v in inputs.items()}
+        for name, default in defaults.items():
+            if name not in made:
+                made[name] = copy.deepcopy(default)
+        return made
 
     if inspect.iscoroutinefunction(function):
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from symphony import operator
+from symphony import Context, operator
 from symphony.app import Symphony
 from symphony.pit.tracker.nodes.owning import copies_of, own
 from symphony.ports.runs import RunResult
@@ -68,13 +68,33 @@ async def leaves(number: int) -> int:
     return before
 
 
+@operator("test.defaults", version="1.0.0", pure=True)
+def defaults(number: int, context: Context, seen: list[int] = [0], more: dict[str, int] = {}) -> list[int]:  # noqa: B006
+    """How much there is in its defaults, its configuration and the environment that it is told of."""
+    tags, environment = context.config["tags"], context.environment
+    assert isinstance(tags, list)
+    assert isinstance(environment, dict)
+    for one in (seen, tags):
+        one.append(number)
+    for each in (more, environment):
+        each[f"k{number}"] = "1"
+    return [len(seen), len(more), len(tags), len(environment)]
+
+
+@operator("test.late", version="1.0.0", pure=True)
+async def late(number: int, seen: list[int] = []) -> int:  # noqa: B006
+    """How much there is in its default."""
+    seen.append(number)
+    return len(seen)
+
+
 @operator("test.source", version="1.0.0", pure=True)
 async def source(first: Value) -> list[Value]:
     """A list that other nodes share."""
     return [first, 2]
 
 
-OPERATORS: list[Operator] = [thread, alone, inline, numbers, task, leaves, source]
+OPERATORS: list[Operator] = [thread, alone, inline, numbers, task, leaves, defaults, late, source]
 
 
 def ran(nodes: dict[str, object], home: Path | None = None, *, times: int = 1, **inputs: Value) -> RunResult:
@@ -159,6 +179,16 @@ def test_what_an_operator_on_the_loop_sets_in_its_context_is_its_own() -> None:
     }
     assert ran(nodes).outputs["a"] == [-1, -1, -1]
     assert LEFT.get() == -1
+
+
+def test_what_an_operator_changes_in_its_defaults_configuration_and_environment_is_its_own() -> None:
+    numbers = {"for_each": [1, 2, 3], "inputs": {"number": "${{ item }}"}}
+    nodes: dict[str, object] = {
+        "a": {"operator": "test.defaults", "config": {"tags": ["x"]}, **numbers},
+        "b": {"operator": "test.late", **numbers},
+    }
+    outputs = ran(nodes, times=2).outputs
+    assert outputs == {"a": [[2, 1, 2, 1]] * 3, "b": [1, 1, 1]}
 
 
 def test_scalars_are_given_as_they_are_and_lists_of_scalars_by_one_level() -> None:

@@ -7,6 +7,7 @@ from types import TracebackType
 from symphony.commons.contexts import Setting
 from symphony.commons.environment import withholding
 from symphony.commons.marks import NODE_VARIABLE, marking
+from symphony.commons.plainness import copied
 from symphony.pit.tracker.nodes.attempt import Cancelled, NodeAttempt
 from symphony.pit.tracker.nodes.owning import own
 from symphony.pit.tracker.nodes.resources import RunResources
@@ -50,7 +51,7 @@ class Contexts:
             cancelled=cancelled,
             environment=self._shown_variables(work),
             allowed_hosts=resources.allowed_hosts,
-            config=settings(work),
+            config={name: copied(value) for name, value in settings(work).items()},  # type: ignore[misc]  # a value, as its copy is
         )
 
     def sink(self, node: str) -> LogSink:
@@ -76,7 +77,7 @@ class Contexts:
         """The listed variables that a node may look at: a command those that its inputs read."""
         environment = self._resources.environment
         if not _is_command(work):
-            return environment
+            return dict(environment)
         read = variables_read(work)
         return {name: value for name, value in environment.items() if name in read}
 
