@@ -35,7 +35,8 @@ from symphony.ports.values import ArtifactRef, StoredValue
 
 logger = logging.getLogger(__name__)
 
-_RECENT_MAX = 4_000
+_RECENT_MAX = 16_000
+"""Half of it are more than gather before they are committed: what was put is found at once."""
 _RECENT_BYTES_MAX = 16 << 20
 _CONTENTS_MAX = 200_000
 _APPLICATION = 0x53594303
