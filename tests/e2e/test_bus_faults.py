@@ -231,10 +231,10 @@ async def test_ten_thousand_connections_leave_nothing_behind_and_others_are_serv
     bus, _, endpoint = here
     peer, process = await world.start("echo", "peer"), psutil.Process()
     answered = 0
+    lately = deque([Stopwatch()], maxlen=10)  # an answer may be read after its sender has left
 
     async def ask() -> None:
         nonlocal answered
-        lately = deque([Stopwatch()], maxlen=10)  # an answer may be read after its sender has left
         while True:
             try:
                 assert await endpoint.request("peer", "m", answered, timeout_s=None) == answered
