@@ -508,6 +508,20 @@ asyncio.run(main())
         os.kill(pid, signal.SIGKILL)
 
 
+async def test_a_worker_is_in_the_folder_that_its_supervisor_is_in_when_it_calls(
+    workers: Workers, task: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for name in ("a", "b", "a"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / name)
+        answers = await asyncio.gather(
+            *(workers.call(task("w.changes", number=n), Printed(), timeout_s=None) for n in range(4))
+        )
+        found += [answer["result"][0] for answer in answers]  # type: ignore[call-overload,index]  # a list
+    assert found == [str(tmp_path / name) for name in "aaaabbbbaaaa"]
+
+
 async def test_what_a_call_changes_of_its_process_is_not_for_the_next_one(
     workers: Workers, task: Make
 ) -> None:

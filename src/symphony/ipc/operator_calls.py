@@ -72,6 +72,8 @@ class OperatorCall(msgspec.Struct, frozen=True, tag="call", kw_only=True):
     allowed_hosts: tuple[str, ...] = ()
     memory_mb: int | None = None
     value_bytes_max: int = INTEGER_MAX
+    folder: bytes = b""
+    """Where the supervisor is: paths that name no folder are looked for there. Empty if it is gone."""
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):

@@ -372,7 +372,16 @@ class Workers:
             allowed_hosts=task.allowed_hosts,
             memory_mb=task.memory_mb,
             value_bytes_max=task.value_bytes_max,
+            folder=_folder(),
         )
+
+
+def _folder() -> bytes:
+    """Where this process is; empty if that is gone."""
+    try:
+        return bytes(Path.cwd())
+    except OSError:
+        return b""
 
 
 async def _all_of(endings: list[Coroutine[object, object, None]]) -> None:

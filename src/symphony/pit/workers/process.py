@@ -108,7 +108,6 @@ class WorkerServer:
             self._operators[message.origin] = load_origin(message.origin, message.source)
         except BaseException as error:  # noqa: BLE001  (modules may raise anything)
             return failure(0, error)
-        self._surroundings.release()
         self._surroundings = Surroundings(self._outputs)  # what modules change as a whole is meant to last
         return Loaded()
 
@@ -116,6 +115,8 @@ class WorkerServer:
         os.environ[RUN_VARIABLE], os.environ[NODE_VARIABLE] = call.run_id, call.node
         before = generation()
         try:
+            if call.folder:
+                os.chdir(call.folder)
             operator = self._operator(call)
             arguments = dict(call.inputs)
             if operator.context_name is not None:

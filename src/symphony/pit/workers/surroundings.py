@@ -7,29 +7,21 @@ from contextlib import suppress
 from typing import Final
 
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
-_DIRECTORY: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class Surroundings:
-    """The folder and the outputs that the process has when it is made; timers run during a call alone."""
+    """The outputs that the process has when it is made; timers run during a call alone."""
 
     def __init__(self, outputs: tuple[int, int]) -> None:
         """`outputs` are copies of the descriptors 1 and 2."""
         self._outputs = outputs
         self._kept = [_identity(number) for number in (1, 2)]
         self._streams = sys.stdout, sys.stderr
-        try:
-            self._folder: int | None = os.open(".", _DIRECTORY)
-        except OSError:  # it is gone
-            self._folder = None
 
     def put_back(self) -> None:
         """Make all of them what they were, as far as that can be. A few microseconds."""
         for timer in _TIMERS:
             signal.setitimer(timer, 0)
-        if self._folder is not None:
-            with suppress(OSError):
-                os.fchdir(self._folder)
         for stream, kept in zip(("stdout", "stderr"), self._streams, strict=True):
             if getattr(sys, stream, None) is not kept and not kept.closed:
                 setattr(sys, stream, kept)
@@ -37,12 +29,6 @@ class Surroundings:
             if _identity(number) != kept:
                 with suppress(OSError):
                     os.dup2(copy, number)
-
-    def release(self) -> None:
-        """Others are kept in its place."""
-        if self._folder is not None:
-            with suppress(OSError):  # an operator may have closed it
-                os.close(self._folder)
 
 
 def _identity(number: int) -> tuple[int, int] | None:
