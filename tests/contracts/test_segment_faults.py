@@ -133,7 +133,7 @@ def test_a_list_without_an_index_opens_a_segment_a_few_times_for_each_run(
 
     monkeypatch.setattr(sqlite3, "connect", counted)
     assert len(runs.list(limit=100)) == 20
-    assert sum("segment-" in str(one) for one in opened) <= 20 * 4 + 10
+    assert sum("segment-" in str(one) for one in opened) <= 20 * 2 + 10
     opened.clear()
     assert len(runs.list(limit=100)) == 20
     assert sum("segment-" in str(one) for one in opened) <= 10

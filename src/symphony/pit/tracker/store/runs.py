@@ -192,13 +192,18 @@ class Runs:
 
     def _read_summary(self, run_id: str, inside: Mapping[str, str] | None) -> RunSummary:
         """From the journal; that of an ended run goes into the index. Raises as `_stamp`."""
-        stamp, owned = self._stamp(run_id, inside), self.lock(run_id).held()
+        stamp = self._stamp(run_id, inside)
+        shared = segments.is_shared(stamp)
+        owned = not shared and self.lock(run_id).held()
         meta, replay = self._replayed(run_id)
+        if shared and replay.ended is None:  # only then it matters, and a run in a segment is read in no time
+            owned = self.lock(run_id).held()
+            meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             found = summary_of(meta, _name_of(meta), replay, _status(replay, owned=owned))
         if replay.ended is not None:
             # How a run went that shares a segment is worked out of its few records in no time.
-            told = None if segments.is_shared(stamp) else lambda: overview_of(replay)
+            told = None if shared else lambda: overview_of(replay)
             self._index.add(EndedRun(stamp, found, told))
         return found
 
@@ -424,8 +429,11 @@ class Runs:
         return meta, replay_of(self.journal_path(run_id), meta, records)
 
     def _recorded(self, run_id: str) -> tuple[RunMeta, Sequence[Record]]:
-        self._require(run_id)
-        return journal.read_run(self.journal_path(run_id))
+        try:
+            return journal.read_run(self.journal_path(run_id))
+        except JournalFailed:
+            self._require(run_id)  # which looks for it once more: only where it cannot be read
+            raise
 
     def _require(self, run_id: str) -> None:
         if not self.has(run_id):
