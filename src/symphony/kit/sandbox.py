@@ -5,7 +5,6 @@ as long as rendering.
 """
 
 import marshal
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from jinja2.exceptions import SecurityError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from symphony.commons.lines import lines_of
+from symphony.kit.markdown_escapes import html_comment, markdown_cell, markdown_code, markdown_text
 
 TEXT_LENGTH_MAX: Final = 64 * 1024 * 1024
 POWER_MAX: Final = 1000
@@ -130,31 +130,3 @@ def _parent(escaped: bool) -> Sandbox:
 def _printed(value: object) -> str:
     """Jinja2's own filter `pprint`, but for the order of keys, which stays."""
     return pformat(value, sort_dicts=False)
-
-
-_MARKS = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?[0-9A-Za-z]+;))")
-
-
-def markdown_text(value: object) -> str:
-    """`value` so that Markdown, in a table too, shows it as it is: on one line, its marks escaped."""
-    return _MARKS.sub(r"\\\1", " ".join(str(value).split()))
-
-
-def markdown_code(value: object) -> str:
-    """`value` as a code span on one line, whatever backquotes it holds."""
-    text = " ".join(str(value).split())
-    if not text:
-        return ""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    fence, room = "`" * (longest + 1), " " if text[0] == "`" or text[-1] == "`" else ""
-    return f"{fence}{room}{text}{room}{fence}"
-
-
-def markdown_cell(value: object) -> str:
-    """Markdown without the bars that would end a cell of a table; for what `code` made."""
-    return str(value).replace("|", "\\|")
-
-
-def html_comment(value: object) -> str:
-    """`value` without what ends a comment of HTML: every end has a `>` in it."""
-    return str(value).replace(">", "&gt;")

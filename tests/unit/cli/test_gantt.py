@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.cli.console import output
 from symphony.cli.views import gantt, timeline
+from symphony.commons.widths import columns
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.plan import Plan, PlanNode, make_plan
 from symphony.pit.tracker.core.records import (
@@ -132,4 +132,4 @@ def test_no_line_is_wider_than_the_page_whatever_names_and_times(
     assert unicode or text.isascii()
     assert "\x1b" not in text
     for line in text.splitlines():
-        assert output.columns(line) <= width, line
+        assert columns(line) <= width, line

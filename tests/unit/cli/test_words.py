@@ -16,6 +16,7 @@ from symphony.cli.console import blocks, exits, output
 from symphony.cli.views import ending
 from symphony.cli.views.usage import usage_text
 from symphony.commons.time import SystemClock
+from symphony.commons.widths import columns
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest
@@ -60,7 +61,7 @@ def test_doctor_tells_the_first_damage_and_how_many_more_there_are(
 def test_text_is_cut_by_columns_not_by_characters() -> None:
     assert output.brief("日本語日本語", 7) == "日本語…"
     assert output.brief("short", 5) == "short"
-    assert output.columns("e\u0301") == 1
+    assert columns("e\u0301") == 1
 
 
 def test_a_table_lines_up_and_escapes() -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from symphony.cli.console.output import columns, paint, shown
+from symphony.cli.console.output import paint, shown
 from symphony.commons.lines import lines_of
+from symphony.commons.widths import columns
 
 if TYPE_CHECKING:
     from symphony.workflow.problems import Problem, ValidationReport

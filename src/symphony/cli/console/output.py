@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final, TextIO
 
+from symphony.commons.widths import columns, first_columns
+
 if TYPE_CHECKING:
     from symphony.app.spelling import JSON
 
@@ -49,24 +51,7 @@ def _escape(match: re.Match[str]) -> str:
 def brief(text: str, width: int) -> str:
     """`text` on one line of at most `width` columns, shortened with `…`."""
     text = _BLANKS.sub(" ", shown(text)).strip()
-    if columns(text) <= width:
-        return text
-    kept, used = "", 1
-    for character in text:
-        used += columns(character)
-        if used > width:
-            break
-        kept += character
-    return kept + "…"
-
-
-def columns(text: str) -> int:
-    """How many terminal columns `text` takes (wide and combining characters considered)."""
-    if text.isascii():
-        return len(text)
-    from unicodedata import combining, east_asian_width
-
-    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+    return first_columns(text, width)
 
 
 def pad(text: str, width: int) -> str:

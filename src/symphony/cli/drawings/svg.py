@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 from symphony.cli.console import output
 from symphony.cli.drawings.picture import Box, DrawnLink, Kind, Picture
+from symphony.commons.widths import columns
 
 _SWEEPS: Final = 4
 _BENDS_MAX: Final = 4_000
@@ -98,7 +99,7 @@ def _mean(places: Sequence[float], otherwise: float) -> float:
 
 
 def _column_width(boxes: Sequence[Box]) -> float:
-    longest = max((max(output.columns(a), output.columns(b)) for a, b in map(_texts, boxes)), default=4)
+    longest = max((max(columns(a), columns(b)) for a, b in map(_texts, boxes)), default=4)
     return longest * _COLUMN_PX + 20
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from symphony.cli.console import output
 from symphony.cli.drawings.picture import DrawnLink, Picture
+from symphony.commons.widths import columns
 
 _SOURCES_MAX = 6
 
@@ -21,7 +22,7 @@ def draw_text(picture: Picture, *, width: int, unicode: bool = True) -> str:
     lines = [output.brief(f"{picture.title} ({total})", width)]
     for number, level in enumerate(picture.levels, start=1):
         lines.append(f"level {number}")
-        names = max((output.columns(box.name) for box in level if box.kind != "more"), default=0)
+        names = max((columns(box.name) for box in level if box.kind != "more"), default=0)
         for at, box in enumerate(level):
             name = "" if box.kind == "more" else output.pad(box.name, min(names, 30)) + "  "
             detail = box.detail if unicode else box.detail.replace("…", "...")
@@ -33,10 +34,10 @@ def draw_text(picture: Picture, *, width: int, unicode: bool = True) -> str:
 
 def _fit(text: str, room: int, unicode: bool) -> str:
     text = output.shown(text)
-    if output.columns(text) <= room:
+    if columns(text) <= room:
         return text
     kept = text[:room]
-    while output.columns(kept) > room - 3:
+    while columns(kept) > room - 3:
         kept = kept[:-1]
     return kept + ("…" if unicode else "...")
 

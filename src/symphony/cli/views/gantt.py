@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from symphony.cli.console import output
+from symphony.commons.widths import columns
 from symphony.ports.insight import SLICES, Bar, Overview, longest
 from symphony.ports.runs import NodeStatus
 
@@ -46,9 +47,7 @@ def chart(overview: Overview, look: Look) -> str:
     times = [output.duration(row.extent_s) if row.ran else "" for row in kept]
     whole = output.duration(overview.took_s)
     time = max(_TIME, *map(len, times), len(whole))
-    label = min(
-        max(8, min(_NAME_MAX, look.width // 3, max(map(output.columns, names)))), look.width - time - 3
-    )
+    label = min(max(8, min(_NAME_MAX, look.width // 3, max(map(columns, names)))), look.width - time - 3)
     bar = look.width - label - time - 4
     lines = [f"{' ' * (label + 3)}0{whole.rjust(bar - 1)}"] if bar >= _BAR_MIN else []
     for row, name, took in zip(kept, names, times, strict=True):

@@ -12,6 +12,7 @@ from rich.tree import Tree
 
 from symphony.cli.console import output
 from symphony.cli.views.watching import COUNTED, ProgressView, line_of
+from symphony.commons.widths import columns
 from symphony.ports.runs import NodeStatus, RunEvent
 
 ROWS_MAX: Final = 16
@@ -108,7 +109,7 @@ class Board:
 def _last(said: str, room: int) -> str:
     """The end of what a model has said, on one line of at most `room` columns."""
     text = " ".join(output.shown(said).split())
-    while text and output.columns(text) > max(4, room):
+    while text and columns(text) > max(4, room):
         text = text[1:]
     return text
 
