@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import selectors
 import sqlite3
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 
 from symphony import operator
 from symphony.app import RunBusy, Symphony, journals
-from symphony.commons.switching import QUICK_S
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.journal import JournalFailed
@@ -117,24 +115,6 @@ def test_an_effect_costs_one_commit_and_few_turns_of_the_loop(
     assert many[0] - few[0] <= 9 * steps
     assert many[1] >= 30  # each effect is durable before the next, whatever a busy machine adds to the others
     assert many[1] - few[1] <= 2 * steps
-
-
-@operator("small.interval", version="1.0.0")
-async def interval() -> float:
-    """How long one thread may keep the others from running."""
-    return sys.getswitchinterval()
-
-
-async def test_threads_switch_quickly_while_a_run_in_a_segment_goes_on(tmp_path: Path) -> None:
-    what = loads(
-        b"{name: w, nodes: {a: {operator: small.interval}}, outputs: {now: '${{ a.result }}'}}", "yaml"
-    )
-    before = sys.getswitchinterval()
-    async with Symphony.open(tmp_path, operators=[interval]) as opened:
-        for _ in range(journals.OWN_FILES + 2):
-            result = await (await opened.start(what)).result()
-            assert result.outputs["now"] == pytest.approx(QUICK_S)
-            assert sys.getswitchinterval() == before
 
 
 async def test_runs_at_once_share_their_commits(symphony: Symphony) -> None:

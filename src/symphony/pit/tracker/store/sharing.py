@@ -21,7 +21,6 @@ import msgspec
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import make_private
-from symphony.commons.switching import switching
 from symphony.pit.tracker.core.records import Record, encode_batch
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.journal import RunMeta, RunRequest, SoundRequests, SqliteStore, read_run
@@ -108,8 +107,6 @@ class Segment:
         number = self._count + 1
         self.lock.take(number)
         self._count, self._going = number, self._going + 1
-        if self._going == 1:
-            switching.writer_begins()
         store = SegmentStore(self, meta.run_id, number)
         store.beginning = (_Creation(store, msgspec.msgpack.encode(meta), done),)
         return store
@@ -121,13 +118,7 @@ class Segment:
     def free(self, number: int) -> None:
         """This process does not own the run any more."""
         self.lock.free(number)
-        self._left(1)
-
-    def _left(self, runs: int) -> None:
-        if self._going:
-            self._going -= runs
-            if self.idle:
-                switching.writer_ends()
+        self._going -= 1
 
     def own_file(self, run_id: str) -> tuple[Path, RunLock]:
         """Where the run goes if it grows, and the lock that it has there."""
@@ -149,7 +140,6 @@ class Segment:
         with contextlib.suppress(sqlite3.Error):  # somebody reads it: it stays as it is
             leave_log(self._db)
         self._db.close()
-        self._left(self._going)
         self.lock.release()
 
     def _work(self) -> None:
