@@ -75,14 +75,19 @@ class Fields:
 
     `depth` is the number of lists and maps around the fields that are being read. `literal`
     documents come from Python, `binary` ones from MessagePack or Bincode: see `values.value_of`.
+    In `indented` ones, indentation tells what belongs to what.
     """
 
-    def __init__(self, *, literal: bool = False, binary: bool = False, nodes_max: int = NODES_MAX) -> None:
+    def __init__(
+        self, *, literal: bool = False, binary: bool = False, indented: bool = False,
+        nodes_max: int = NODES_MAX,
+    ) -> None:  # fmt: skip
         self.findings = Findings()
         self.broken: set[str] = set()
         self.aliases: dict[str, str] = {}
         self.literal = literal
         self.binary = binary
+        self.indented = indented
         self.marker = "" if binary else "$"
         self.nodes_left = nodes_max
         self.nodes_max = nodes_max
@@ -119,10 +124,12 @@ class Fields:
             return False
         return True
 
-    def map(self, tree: Tree, place: str, key: str | int, what: str) -> dict[str, Tree] | None:
-        """A map with text keys, or None, reported."""
+    def map(
+        self, tree: Tree, place: str, key: str | int, what: str, hint: str = ""
+    ) -> dict[str, Tree] | None:
+        """A map with text keys, or None, reported, by default with the likely right spelling as the hint."""
         if not isinstance(tree, dict):
-            self.wrong(place, key, f"{what} must be a map, not {shown(tree)}", "write `key: value` pairs")
+            self.wrong(place, key, f"{what} must be a map, not {shown(tree)}", hint or _map_hint(key, tree))
             return None
         strange = [name for name in tree if not isinstance(name, str)]
         for name in strange:
@@ -149,6 +156,12 @@ class Fields:
         return value_of(tree, where, self.findings, left, literal=self.literal, binary=self.binary)
 
 
+def _map_hint(key: str | int, tree: Tree) -> str:
+    from symphony.workflow.remedies import map_hint  # only where something is wrong
+
+    return map_hint(key, tree)
+
+
 Reader: TypeAlias = Callable[[Fields, Tree, str, str], object]
 
 
@@ -170,8 +183,10 @@ def filled_text(fields: Fields, tree: Tree, place: str, key: str) -> object:
 def texts(fields: Fields, tree: Tree, place: str, key: str) -> object:
     """A list of texts, as a tuple."""
     if not isinstance(tree, list | tuple):
-        hint = f"write {key}: [a, b]"
-        return fields.wrong(place, key, f"{key} must be a list of texts, not {shown(tree)}", hint)
+        from symphony.workflow.remedies import list_hint
+
+        message = f"{key} must be a list of texts, not {shown(tree)}"
+        return fields.wrong(place, key, message, list_hint(key, tree))
     for i, item in enumerate(tree):
         if not isinstance(item, str):
             fields.wrong(child(place, key), i, f"this must be text, not {shown(item)}", "put it in quotes")
@@ -257,7 +272,7 @@ class Choice:
 def free_values(fields: Fields, tree: Tree, place: str, key: str) -> object:
     """A map of values whose keys are anybody's: itself a value."""
     if not isinstance(tree, dict):
-        return fields.wrong(place, key, f"{key} must be a map, not {shown(tree)}", "write `key: value` pairs")
+        return fields.wrong(place, key, f"{key} must be a map, not {shown(tree)}", _map_hint(key, tree))
     found = fields.value(tree, place, key)
     return found if isinstance(found, dict) else BAD
 

@@ -129,7 +129,7 @@ def _reading(body: bytes, kind: Format, nodes_max: int) -> DocumentReading:
     document = parse(body, kind)
     if not document.readable:
         return DocumentReading(None, document.problems, positions=document.positions)
-    fields = Fields(nodes_max=nodes_max, binary=kind.binary)
+    fields = Fields(nodes_max=nodes_max, binary=kind.binary, indented=kind.name == "yaml")
     workflow = read_tree(document.tree, fields)
     found = _merged(document, fields)
     reading = DocumentReading(

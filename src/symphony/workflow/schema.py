@@ -27,11 +27,12 @@ from symphony.workflow.fields import (
 )
 from symphony.workflow.inputs import beyond
 from symphony.workflow.migrations import migrated, version_of, wanted
+from symphony.workflow.misplaced import Owner, regrouped, regrouped_inputs
 from symphony.workflow.model import Budget, ControlNode, InputSpec, Node, Workflow
 from symphony.workflow.problems import child, shown
 from symphony.workflow.schema_edges import read_edges
-from symphony.workflow.schema_nodes import read_nodes, read_steps
-from symphony.workflow.types import PortType, mismatch, parse_type
+from symphony.workflow.schema_nodes import KINDS, read_nodes, read_steps
+from symphony.workflow.types import SCALARS, PortType, mismatch, parse_type
 
 NAME_CHARS_MAX: Final = 100
 _UNNAMED: Final = "unnamed"
@@ -47,6 +48,8 @@ def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) ->
     if document is None:
         return None
     fields.depth = 2
+    if not _READERS.keys() >= document.keys():
+        document = regrouped(document, _READERS, _OWNERS, KINDS, fields, "")
     made = section(fields, document, "", _READERS, "a workflow")
     made["nodes"] = nodes = _nodes(document, fields)
     if nodes is None:
@@ -139,6 +142,8 @@ def _inputs(fields: Fields, tree: Tree, place: str, key: str) -> object:
     found = fields.map(tree, place, key, key)
     if found is None:
         return BAD
+    if not _INPUT_READERS.keys().isdisjoint(found):
+        found = regrouped_inputs(found, _INPUT_READERS, fields, key)
     inputs: dict[str, InputSpec] = {}
     for name, raw in found.items():
         if not fields.legal(name, key):
@@ -147,9 +152,15 @@ def _inputs(fields: Fields, tree: Tree, place: str, key: str) -> object:
         if name in SCOPE_NAMES:
             message = f"{name} has a meaning of its own in expressions"
             fields.findings.add("reserved-name", at, message, f"call it {name}_ or otherwise")
-        spec = fields.map(raw, key, name, "an input")
+        spec = fields.map(raw, key, name, "an input", "" if type(raw) is dict else _input_hint(name, raw))
         inputs[name] = InputSpec() if spec is None else read_input(fields, spec, at)
     return inputs
+
+
+def _input_hint(name: str, tree: Tree) -> str:
+    from symphony.workflow.remedies import input_hint  # only where something is wrong
+
+    return input_hint(name, tree, (*SCALARS, "list", "map"))
 
 
 def read_input(fields: Fields, tree: Mapping[str, Tree], place: str) -> InputSpec:
@@ -275,6 +286,12 @@ _INPUT_READERS: Final[Mapping[str, Reader]] = {
     "max": _bound,
     "description": text,
 }
+_OWNERS: Final[Mapping[str, Owner]] = {
+    **dict.fromkeys(("inputs", "outputs", "metadata"), Owner()),
+    "budget": Owner(_BUDGET_READERS),
+    "nodes": Owner(nodes=True),
+}
+"""The keys of workflows that take a map."""
 TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {
     "workflow": _READERS,
     "input": _INPUT_READERS,

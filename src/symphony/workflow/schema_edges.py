@@ -20,13 +20,19 @@ def read_edges(tree: Tree, fields: Fields) -> tuple[Edge, ...]:
     for i, raw in enumerate(tree):
         if type(raw) is dict and raw.get("derived") is True:
             continue
-        found = fields.map(raw, "edges", i, "an edge")
+        found = fields.map(raw, "edges", i, "an edge", "" if type(raw) is dict else _hint(raw))
         edge = None if found is None else _edge(fields, found, f"edges[{i}]")
         if edge is not None:
             if i != len(edges):
                 fields.aliases[f"edges[{len(edges)}]"] = f"edges[{i}]"
             edges.append(edge)
     return tuple(edges)
+
+
+def _hint(tree: Tree) -> str:
+    from symphony.workflow.remedies import edge_hint  # only where something is wrong
+
+    return edge_hint(tree)
 
 
 def _edge(fields: Fields, tree: Mapping[str, Tree], place: str) -> Edge | None:

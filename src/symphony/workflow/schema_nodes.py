@@ -24,6 +24,7 @@ from symphony.workflow.fields import (
     texts,
     whole,
 )
+from symphony.workflow.misplaced import Owner, regrouped, regrouped_nodes
 from symphony.workflow.model import (
     FAIL,
     NAME,
@@ -78,9 +79,14 @@ def read_nodes(tree: Tree, place: str, fields: Fields) -> dict[str, Node] | None
     fields.depth += 1
     nodes: dict[str, Node] = {}
     prefix = f"{place}."
+    if not NODE_KEYS.isdisjoint(found):
+        found = regrouped_nodes(found, NODE_KEYS, _KINDS, fields, place)
     legal, usual = all_legal(found), usual_in(fields)
     for name, raw in found.items():
         good = legal or fields.legal_node(name, place)
+        if not good and type(raw) is not dict:  # one error is enough
+            fields.broken.add(name)
+            continue
         node = usual(raw) or read_node(fields, raw, prefix + name)
         if node is None or not good:
             fields.broken.add(name)
@@ -103,8 +109,14 @@ def usual_in(fields: Fields) -> Usual:
 def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
     """The node that `tree` spells, whatever it says; None, reported, if it spells none."""
     if type(tree) is not dict:
-        fields.wrong(place, "", f"a node must be a map, not {shown(tree)}", "write {operator: NAME, …}")
+        from symphony.workflow.remedies import node_hint
+
+        hint = node_hint(place.rpartition(".")[2], tree)
+        fields.wrong(place, "", f"a node must be a map, not {shown(tree)}", hint)
         return None
+    if not NODE_KEYS.issuperset(tree):
+        own = _OWN_KEYS if "control" not in tree else NODE_KEYS
+        tree = regrouped(tree, own, _OWNERS, _KINDS, fields, place)
     made: dict[str, object] = {}
     kinds: list[str] = []
     others: list[str] = []
@@ -156,7 +168,10 @@ def _unknown(fields: Fields, keys: list[str], place: str, own: tuple[str, ...], 
             fields.wrong(place, "", f"a key must be text, and {shown(key)} is none", "put it in quotes")
             continue
         owners = [kind for kind, names in CONTROL_KEYS.items() if key in names]
-        if owners:
+        if key in _RETRY and not owners:
+            hint = f"{key} belongs to retry: write retry: {{{key}: …}}"
+            fields.findings.add("unknown-key", child(place, key), f"{what} has no key {shown(key)}", hint)
+        elif owners:
             hint = f"{key} belongs to control: {' and '.join(owners)}"
             fields.findings.add("unknown-key", child(place, key), f"{what} has no key {shown(key)}", hint)
         else:
@@ -269,7 +284,7 @@ def _on_error(fields: Fields, tree: Tree, place: str, key: str) -> object:
     hint = "write fail, skip, {value: {PORT: …}} or {fallback: NODE}"
     if isinstance(tree, str):
         return fields.wrong(place, key, f"on_error cannot be {shown(tree)}", hint)
-    found = fields.map(tree, place, key, key)
+    found = fields.map(tree, place, key, key, hint)
     if found is None:
         return BAD
     fields.depth += 1
@@ -373,6 +388,11 @@ def _step_names(fields: Fields, steps: list[Tree]) -> dict[int, str | None]:
 
 
 def _step(fields: Fields, tree: Tree, index: int, names: frozenset[str | None]) -> dict[str, object] | None:
+    if type(tree) is not dict:
+        from symphony.workflow.remedies import step_hint
+
+        fields.wrong("steps", index, f"a step must be a map, not {shown(tree)}", step_hint(tree))
+        return None
     found = fields.map(tree, "steps", index, "a step")
     if found is None:
         return None
@@ -445,6 +465,17 @@ _ARTIFACT: Final[Mapping[str, Reader]] = {
     "port": _node_name,
 }
 _STEP: Final[Mapping[str, Reader]] = {"name": text, "command": _command, "needs": texts}
+_OWN_KEYS: Final = frozenset({*_KINDS, *_OPTIONS})
+NODE_KEYS: Final = frozenset({*_OWN_KEYS, *_CONTROL_READERS})
+"""Every key that some node may have."""
+_OWNERS: Final[Mapping[str, Owner]] = {
+    **dict.fromkeys(("inputs", "config", "metadata", "state", "next", "cases"), Owner()),
+    "retry": Owner(_RETRY),
+    "on_error": Owner(_ON_ERROR),
+    "artifact": Owner(_ARTIFACT),
+    "body": Owner(nodes=True),
+}
+"""The keys of nodes that take a map."""
 KINDS: Final = tuple(_KINDS)
 """The keys of which a node has exactly one."""
 TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {

@@ -172,7 +172,7 @@ SYNTAX = [
     # format, text, line, column, words of the message
     ("yaml", "a: [1,\n", 2, 1, "not YAML"),
     ("yaml", "a: 1\n b: 2\n", 2, 3, "not YAML"),
-    ("yaml", "a:\n\t- 1", 2, 1, "not YAML"),
+    ("yaml", "a:\n\t- 1", 2, 1, "YAML forbids tabs"),
     ("yaml", "a: &x 1\nb: *x", 2, 4, "alias"),
     ("yaml", "a: 1\nb: !!str 5", 2, 4, "tag"),
     ("yaml", "a: ! 5", 1, 4, "tag"),

@@ -141,7 +141,7 @@ def test_workflows_that_contain_each_other_are_a_cycle(tmp_path: Path) -> None:
     with pytest.raises(WorkflowRecursive):
         resolve.child("two.yaml")("one.yaml")
     _, report = check_file(path)
-    assert [(p.code, p.place) for p in report.errors] == [("cycle", "nodes.a")]
+    assert [(p.code, p.place) for p in report.errors] == [("cycle", "nodes.a.workflow")]
 
 
 def test_what_is_no_value_is_not_written() -> None:

@@ -27,6 +27,7 @@ CATALOG = Catalog(
             version="1.2.3",
             outputs={"result": Port(type=ANY)},
             inputs={"value": Port(type=ANY, default=None)},
+            effect="pure",
         ),
         "join": OperatorInfo(
             name="join",
@@ -59,11 +60,11 @@ def warned(report: ValidationReport) -> list[tuple[str, str]]:
 REST = "env: [HOME]\ninputs: {n: {type: integer, default: 1}, s: {type: string, default: x}}"
 
 WRONG = [
-    ("a: {operator: nope}", "unknown-operator", "nodes.a"),
-    ("a: {operator: value@2}", "unknown-operator", "nodes.a"),
-    ("a: {operator: value@1.2.4}", "unknown-operator", "nodes.a"),
-    ("a: {operator: value@1.}", "unknown-operator", "nodes.a"),
-    ("a: {instrument: nope}", "unknown-model", "nodes.a"),
+    ("a: {operator: nope}", "unknown-operator", "nodes.a.operator"),
+    ("a: {operator: value@2}", "unknown-operator", "nodes.a.operator"),
+    ("a: {operator: value@1.2.4}", "unknown-operator", "nodes.a.operator"),
+    ("a: {operator: value@1.}", "unknown-operator", "nodes.a.operator"),
+    ("a: {instrument: nope}", "unknown-model", "nodes.a.instrument"),
     ("a: {operator: join}", "missing-input", "nodes.a.inputs.parts"),
     ("a: {operator: join, inputs: {parts: [x], bogus: 1}}", "unknown-port", "nodes.a.inputs.bogus"),
     ("a: {operator: join, inputs: {parts: [x, 1]}}", "type-mismatch", "nodes.a.inputs.parts"),
@@ -169,7 +170,7 @@ def test_every_problem_is_reported_at_once_and_none_follows_from_another() -> No
   d: {operator: count, inputs: {n: "${{ c.result }}"}}"""
     report = validate(workflow(nodes, 'outputs: {o: "${{ d.nothing }}"}'), CATALOG)
     assert found(report) == [
-        ("unknown-operator", "nodes.a"),
+        ("unknown-operator", "nodes.a.operator"),
         ("missing-input", "nodes.c.inputs.parts"),
         ("type-mismatch", "nodes.d.inputs.n"),
         ("unknown-port", "outputs.o"),
@@ -395,7 +396,7 @@ def test_inputs_and_ports_of_a_sub_workflow_are_checked() -> None:
         ("unknown-port", "nodes.c.inputs.bogus"),
         ("type-mismatch", "nodes.d.inputs.parts"),
         ("unknown-port", "nodes.d.inputs.separator"),
-        ("unknown-workflow", "nodes.f"),
+        ("unknown-workflow", "nodes.f.workflow"),
     ]
 
 
@@ -403,7 +404,7 @@ def test_a_chain_of_sub_workflows_that_is_too_deep_is_not_called_a_cycle() -> No
     files = {f"d{i}": f"name: d{i}\nnodes:\n  x: {{workflow: d{i + 1}}}" for i in range(40)}
     files["d40"] = "name: last\nnodes:\n  x: {operator: value, inputs: {value: 1}}"
     (problem,) = validate(workflow("  a: {workflow: d0}"), CATALOG, resolve=Files(files)).errors
-    assert (problem.code, problem.place) == ("limit-exceeded", "nodes.a")
+    assert (problem.code, problem.place) == ("limit-exceeded", "nodes.a.workflow")
     assert "nested more than 32 deep" in problem.message
     assert found(validate(workflow("  a: {workflow: d20}"), CATALOG, resolve=Files(files))) == []
 
@@ -438,15 +439,17 @@ def test_what_is_wrong_inside_a_sub_workflow_is_said_at_its_node(
     files: dict[str, str], code: str, word: str
 ) -> None:
     report = validate(workflow("  a: {workflow: b}"), CATALOG, resolve=Files(files))
-    assert found(report) == [(code, "nodes.a")]
+    assert found(report) == [(code, "nodes.a.workflow")]
     assert word in report.errors[0].message
 
 
 def test_a_workflow_that_resolves_to_itself_ends_as_a_cycle() -> None:
     endless = workflow("  a: {workflow: me}")
-    assert found(validate(endless, CATALOG, resolve=lambda reference: endless)) == [("cycle", "nodes.a")]
+    assert found(validate(endless, CATALOG, resolve=lambda reference: endless)) == [
+        ("cycle", "nodes.a.workflow")
+    ]
     fresh = validate(endless, CATALOG, resolve=lambda reference: workflow("  a: {workflow: me}"))
-    assert found(fresh) == [("cycle", "nodes.a")]
+    assert found(fresh) == [("cycle", "nodes.a.workflow")]
 
 
 @pytest.mark.parametrize(
@@ -532,6 +535,32 @@ def test_warnings_name_what_is_of_no_use() -> None:
         ("unreachable", "nodes.behind"),
         ("unreachable", "nodes.both"),
     ]
+
+
+class _Found(dict[str, str]):
+    def __call__(self, reference: str) -> Workflow | None:
+        text = self.get(reference)
+        return None if text is None else loads(text, "yaml")
+
+
+def test_nodes_with_effects_are_no_orphans_whoever_reads_them() -> None:
+    nodes = """
+  one: {command: make}
+  two: {operator: join, inputs: {parts: [a]}}
+  three: {control: approval, message: go on?}
+  four: {operator: value, artifact: {name: kept}}
+  five: {control: loop, max_iterations: 1, while: "true", body: {x: {command: make}}}
+  six: {workflow: acting}
+  seven: {control: loop, max_iterations: 1, while: "true", body: {x: {operator: value}}}
+  eight: {workflow: quiet}
+  nine: {operator: value}
+  ten: {control: delay, for: 1s}"""
+    files = _Found({
+        "acting": "name: a\nnodes: {x: {command: make}}",
+        "quiet": "name: q\nnodes: {x: {operator: value}}",
+    })  # fmt: skip
+    report = validate(workflow(nodes), CATALOG, resolve=files)
+    assert warned(report) == [("orphan", f"nodes.{name}") for name in ("seven", "eight", "nine", "ten")]
 
 
 def test_a_workflow_of_one_node_has_no_orphan() -> None:

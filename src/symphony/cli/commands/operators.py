@@ -43,9 +43,9 @@ def show(name: str, operators: tuple[Path, ...], as_json: bool) -> int:
     known = files.catalog_with(operators).operators
     operator = known.get(name)
     if operator is None:
-        from symphony.workflow.problems import did_you_mean
+        from symphony.workflow.remedies import operator_hint
 
-        hint = did_you_mean(name, known, "`symphony operators list` names them all")
+        hint = operator_hint(name, {known_name: one.version for known_name, one in known.items()})
         raise SymphonyError(f"there is no operator {name!r}", code="unknown-operator", hint=hint)
     if as_json:
         output.say_json(listing.operator_document(operator))

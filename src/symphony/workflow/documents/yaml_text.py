@@ -29,6 +29,7 @@ _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _SPECIAL = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_INDENTATION = re.compile(r"(?:[ \t]|[-?:](?=[ \t]))*")
 _DIGITS_MAX = 30
 _NO_KEY: Final = object()
 
@@ -75,6 +76,10 @@ def closely(text: str) -> Document:
         builder.build(yaml.parse(_ended(text), Loader=_LOADER))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        tab = None if mark is None else _tab_in(text, mark.index)
+        if tab is not None:
+            message, hint = "YAML forbids tabs for indentation", "indent with spaces, two for each level"
+            raise SyntaxProblem("syntax", message, hint, builder.positions.at(tab)) from None
         position = builder.positions.at(mark.index) if mark else (1, 1)
         words = ", ".join(part for part in (error.context, error.problem) if part)
         hint = "check indentation, brackets and quotes"
@@ -82,6 +87,17 @@ def closely(text: str) -> Document:
     except yaml.YAMLError:
         raise _unprintable(text, builder.positions) from None
     return builder.document()
+
+
+def _tab_in(text: str, at: int) -> int | None:
+    """Where a tab indents the line of the character `at`, or the one before it; None if none does."""
+    begin = text.rfind("\n", 0, at) + 1
+    for start in (begin, text.rfind("\n", 0, max(begin - 1, 0)) + 1):
+        blank = _INDENTATION.match(text, start)
+        found = -1 if blank is None else text.find("\t", start, blank.end())
+        if found >= 0:
+            return found
+    return None
 
 
 def _ended(text: str) -> str:

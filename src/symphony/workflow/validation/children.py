@@ -27,6 +27,8 @@ class ChildWorkflow:
     outputs: Ports | None = None
     problem: tuple[Code, str, str] | None = None
     """Code, message and hint."""
+    effects: bool = True
+    """Has any of its nodes effects? True where that is not known."""
 
 
 Outputs: TypeAlias = Callable[["Workflow", "Children"], Ports]
@@ -102,7 +104,10 @@ class Children:
         report = ValidationReport() if self._check is None else self._check(found, below)
         outputs = self._outputs(found, below)
         if report.ok:
-            return ChildWorkflow(inputs, outputs)
+            from symphony.workflow.validation.effects import has_effects  # which asks for children itself
+
+            effects = any(has_effects(node, self.catalog, below) for node in found.nodes.values())
+            return ChildWorkflow(inputs, outputs, effects=effects)
         if below.too_deep:
             return replace(self._deeper(), inputs=inputs, outputs=outputs)
         first = report.errors[0]

@@ -1,5 +1,6 @@
 """One level of nodes under validation: what is found, and who depends on whom."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -170,16 +171,24 @@ class Level:
         try:
             kind = template.type_in(scope.types)
         except BadExpression as error:
-            self.bad(error, place)
+            if not self._about_misnamed(template):
+                self.bad(error, place)
             return None
         self.sheet.edges += self.reads(template.reads, before)
         if template.constant:
             self.misfit(mismatch(template.value, target) or _beyond(template.value), target, place)
+        elif self._about_misnamed(template):
+            pass
         elif template.inside is not None:
             self.misfit(template.misfit(target, scope.types) or _beyond(template.source), target, place)
         elif not fits(kind, target):
             self.misfit(f"{kind} does not fit {target}", target, place)
         return kind
+
+    def _about_misnamed(self, template: ValueTemplate) -> bool:
+        """Does it mention a node whose name is reserved? Expressions take the name for something else."""
+        misnamed = self.scope.misnamed
+        return misnamed is not None and _mentions(misnamed, template.source)
 
     def misfit(self, why: str | None, target: PortType, place: str) -> None:
         """Note that a value does not fit, if there is a reason."""
@@ -193,7 +202,8 @@ class Level:
         try:
             kind = template.type_in(scope.types)
         except BadExpression as error:
-            self.bad(error, place)
+            if not self._about_misnamed(template):
+                self.bad(error, place)
             return None
         self.reads(template.reads, before)
         return kind
@@ -201,7 +211,12 @@ class Level:
     def boolean(self, template: ValueTemplate, scope: Scope, before: list[int], place: str) -> None:
         """Check CEL that must give true or false."""
         kind = self.condition(template, scope, before, place)
-        if kind is not None and kind is not _BOOLEAN and not fits(kind, _BOOLEAN):
+        if (
+            kind is not None
+            and kind is not _BOOLEAN
+            and not fits(kind, _BOOLEAN)
+            and not self._about_misnamed(template)
+        ):
             message = f"the condition gives {_article(str(kind))}, not true or false"
             self.error("type-mismatch", place, message, "compare: for instance x > 0, or x != ''")
 
@@ -218,6 +233,13 @@ class Level:
                 else:
                     self.outward[read.name] = None
         return count
+
+
+def _mentions(names: re.Pattern[str], value: Value) -> bool:
+    if isinstance(value, str):
+        return names.search(value) is not None
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_mentions(names, item) for item in items)
 
 
 def _of_elements(target: PortType) -> PortType | None:

@@ -143,7 +143,7 @@ def _check_kind(
         case SubWorkflowNode():
             problem = level.scope.children.get(node.workflow).problem
             if problem is not None:
-                level.error(problem[0], place, problem[1], problem[2])
+                level.error(problem[0], f"{place}.workflow", problem[1], problem[2])
         case CommandNode():
             check_command(level, node, scope, name, fed)
         case ControlNode():
@@ -152,16 +152,17 @@ def _check_kind(
 
 def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place: str) -> None:
     catalog = level.scope.catalog
+    why = f": {why}" if why else ""
     if isinstance(node, OperatorNode):
-        hint = did_you_mean(
-            node.operator.partition("@")[0], catalog.operators, "symphony operators list shows all"
-        )
-        level.error("unknown-operator", place, f"unknown operator {node.operator}: {why}", hint)
+        from symphony.workflow.remedies import operator_hint
+
+        hint = operator_hint(node.operator, {name: one.version for name, one in catalog.operators.items()})
+        level.error("unknown-operator", f"{place}.operator", f"unknown operator {node.operator}{why}", hint)
     else:
         hint = did_you_mean(
             node.instrument.partition("@")[0], catalog.models, "symphony models list shows all"
         )
-        level.error("unknown-model", place, f"unknown model {node.instrument}: {why}", hint)
+        level.error("unknown-model", f"{place}.instrument", f"unknown model {node.instrument}{why}", hint)
 
 
 def _for_each(level: Level, name: str, each: ValueTemplate, before: list[int]) -> Scope:

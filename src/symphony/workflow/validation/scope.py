@@ -1,11 +1,13 @@
 """What is in scope of an expression, and of which type it is."""
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from typing import TypeVar
 
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
 from symphony.workflow.compiled import Compiled, LoopParts
 from symphony.workflow.expressions import BadExpression, Read, Splitter, ValueTemplate
+from symphony.workflow.fields import RESERVED
 from symphony.workflow.model import (
     CommandNode,
     InstrumentNode,
@@ -30,14 +32,14 @@ _RUN = {"id": STRING, "started_at": STRING}
 
 
 def named(name: str, known: Mapping[str, _Info]) -> _Info | str:
-    """What `NAME` or `NAME@VERSION` names: the thing, or why there is none.
+    """What `NAME` or `NAME@VERSION` names: the thing, or why there is none, empty if the name is unknown.
 
     A version may be a prefix by whole numbers: `1` and `1.0` name 1.0.3.
     """
     plain, _, version = name.partition("@")
     found = known.get(plain)
     if found is None:
-        return f"there is no {plain!r}"
+        return ""
     present = found.version
     if "@" in name and present != version and not (version and present.startswith(version + ".")):
         return f"{plain} is there in version {present}, not {version or '(empty)'}"
@@ -56,6 +58,7 @@ class Scope:
         self.workflow, self.catalog, self.children, self.compiled = workflow, catalog, children, compiled
         self.nodes = compiled.workflow.nodes
         self.broken, self.outer = frozenset(broken), outer
+        self.misnamed = _misnamed(self.broken, outer)
         self.item, self.state, self.value = item, state, value
         self._outputs: dict[str, Ports | None] = {}
         self._lists: dict[str, Ports] = {}
@@ -278,6 +281,14 @@ class Scope:
 
 def _value_outside() -> BadExpression:
     return BadExpression("`value` exists only in an edge's transform", hint="write inputs.NAME or NODE.PORT")
+
+
+def _misnamed(broken: frozenset[str], outer: Scope | None) -> re.Pattern[str] | None:
+    """What finds, in expressions, the nodes of this level and of those around it whose names are reserved."""
+    names = sorted(broken & RESERVED) if broken else []
+    if not names:
+        return None if outer is None else outer.misnamed
+    return re.compile(rf"(?<![\w.])(?:{'|'.join(names)})(?!\w)")
 
 
 def port_hint(name: str, ports: Mapping[str, Port]) -> str:

@@ -5,6 +5,7 @@ from collections import deque
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.model import ConditionalEdge, ControlNode, Node
 from symphony.workflow.problems import child
+from symphony.workflow.validation.effects import has_effects
 from symphony.workflow.validation.level import Level
 
 
@@ -19,10 +20,12 @@ def warn(level: Level, in_outputs: set[int], *, cyclic: bool) -> None:
         read: set[int] = in_outputs.union(*level.before)
         for node, sources in enumerate(level.before):
             if not sources and node not in read:
+                name = level.names[node]
+                if has_effects(level.scope.nodes[name], level.scope.catalog, level.scope.children):
+                    continue
                 if findings.full:
                     break
-                name = level.names[node]
-                message, hint = f"{name} has no edges and is in no output", "connect it, or remove it"
+                message, hint = f"nothing reads {name}, and it changes nothing", "connect it, or remove it"
                 findings.add("orphan", child("nodes", name), message, hint)
     if not cyclic:
         for name, why in _never(level).items():

@@ -1,0 +1,179 @@
+"""Hints that spell what was probably meant, where a value of another kind was written. Pure."""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from symphony.workflow.documents.tree import Tree
+
+_BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]*")
+_WORDS: Final = frozenset({"true", "false", "null"})
+_DURATION: Final = re.compile(r"[0-9]+(?:ms|s|m|h|d)")
+_OPERATOR: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+(?:@[0-9.]+)?")
+_FILE: Final = re.compile(r"\S+\.(?:ya?ml|toml|json|msgpack|bincode)")
+_BACKOFFS: Final = ("constant", "linear", "exponential")
+_CHARS_MAX: Final = 60
+_NAME_CHARS_MAX: Final = 100
+_LISTED_MAX: Final = 8
+_ALIKE_LEAST: Final = 0.75
+"""Of each part of a name between dots: `fitler` is like `filter` (0.83), `sort` not like `format` (0.6)."""
+_OWN_FILE: Final = "give --operators FILE if a file of yours defines it"
+
+_EXAMPLES: Final[Mapping[str, str]] = {
+    "retry": "{attempts: 3}",
+    "artifact": "{name: report}",
+    "budget": "{money: 0.50}",
+    "inputs": "{NAME: value}",
+    "config": "{NAME: value}",
+    "metadata": "{NAME: value}",
+    "outputs": '{NAME: "${{ NODE.PORT }}"}',
+    "state": "{NAME: value}",
+    "next": "{NAME: CEL}",
+    "cases": "{CASE: value}",
+    "value": "{PORT: value}",
+    "nodes": "{NAME: {operator: NAME}}",
+    "body": "{NAME: {operator: NAME}}",
+}
+"""A map that each of these keys may have."""
+_INSIDE: Final[Mapping[str, str]] = {
+    "artifact": "name",
+    "inputs": "NAME",
+    "config": "NAME",
+    "metadata": "NAME",
+    "outputs": "NAME",
+    "state": "NAME",
+    "next": "NAME",
+    "value": "PORT",
+}
+"""The key below which a single value belongs that was written in place of the map."""
+
+
+def flow(value: Tree) -> str | None:
+    """`value` as it may stand within `{ }`; None if it is no scalar, or long."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if not isinstance(value, str) or not value or len(value) > _CHARS_MAX or not value.isprintable():
+        return None
+    return value if _BARE.fullmatch(value) and value not in _WORDS else _quoted(value)
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def map_hint(key: str | int, value: Tree) -> str:
+    """How to write the map `key`, for which `value` was given."""
+    given = flow(value)
+    match key:
+        case "retry":
+            return f"write retry: {_retry(value, given)}"
+        case "budget" if given is not None and isinstance(value, int) and not isinstance(value, bool):
+            return f"write budget: {{money: {given}}}, {{tokens: {given}}} or {{calls: {given}}}"
+        case "budget" if given is not None and isinstance(value, float):
+            return f"write budget: {{money: {given}}}"
+        case "cases" if isinstance(value, list) and value and all(map(_is_word, value)):
+            return f"write cases: {{{', '.join(f'{one}: {one}' for one in value[:3])}}}"
+        case "nodes" | "body" if isinstance(value, list):
+            return f"write a map, each node after its name: {key}: {_EXAMPLES[key]}"
+    if isinstance(key, int):
+        return "write `key: value` pairs"
+    if key in _INSIDE and given is not None:
+        return f"write {key}: {{{_INSIDE[key]}: {given}}}"
+    example = _EXAMPLES.get(key)
+    return "write `key: value` pairs" if example is None else f"write {key}: {example}"
+
+
+def _retry(value: Tree, given: str | None) -> str:
+    if isinstance(value, str) and value in _BACKOFFS:
+        return f"{{attempts: 3, backoff: {value}}}"
+    if isinstance(value, str) and _DURATION.fullmatch(value):
+        return f"{{attempts: 3, initial: {value}}}"
+    whole = isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return f"{{attempts: {given}}}" if whole else _EXAMPLES["retry"]
+
+
+def _is_word(value: Tree) -> bool:
+    return isinstance(value, str) and _BARE.fullmatch(value) is not None and "." not in value
+
+
+def list_hint(key: str | int, value: Tree) -> str:
+    """How to write the list of texts `key`, for which `value` was given."""
+    given = flow(value) if isinstance(value, str) else None
+    return f"write {key}: [{given or 'a, b'}]"
+
+
+def node_hint(name: str, value: Tree) -> str:
+    """How to write the node `name`, for which `value` was given in place of a map."""
+    given = flow(value) if isinstance(value, str) else None
+    if given is None or not isinstance(value, str):
+        return "write {operator: NAME, …}"
+    if _FILE.fullmatch(value):
+        return f"write {name}: {{workflow: {given}}}"
+    if _OPERATOR.fullmatch(value):
+        return f"write {name}: {{operator: {given}}}"
+    if " " in value.strip():
+        return f"write {name}: {{command: {given}}}"
+    return f"write {name}: {{operator: {given}}}, or {{command: {given}}}"
+
+
+def input_hint(name: str, value: Tree, types: Collection[str]) -> str:
+    """How to write the input `name` of a workflow, for which `value` was given in place of a map."""
+    given = flow(value)
+    if isinstance(value, str) and value.rstrip("?").partition("[")[0] in types:
+        return f"write {name}: {{type: {given if given == value else _quoted(value)}}}"
+    if value is None:
+        return f"write {name}: {{type: string}}, or {name}: {{}} for a value of any type"
+    return f"write {name}: {{default: {given or 'value'}}}"
+
+
+def operator_hint(name: str, versions: Mapping[str, str]) -> str:
+    """What to write in place of the operator `name`; `versions` of the operators that there are."""
+    plain = name.partition("@")[0]
+    if plain in versions:
+        return f"write {plain}, or {plain}@{versions[plain]}"
+    family = plain.rpartition(".")[0]
+    near = near_operator(plain, versions)
+    kin = [other for other in versions if other.rpartition(".")[0] == family] if family else []
+    if near is not None:
+        return f"did you mean {near}?" + ("" if kin else f" If not, {_OWN_FILE}")
+    if kin:
+        listed = ", ".join(kin[:_LISTED_MAX]) + (", …" if len(kin) > _LISTED_MAX else "")
+        return f"there are {listed}; {_OWN_FILE}"
+    return f"{_OWN_FILE}; symphony operators list shows those that there are"
+
+
+def near_operator(name: str, known: Collection[str]) -> str | None:
+    """The operator whose name is `name` but for a slip of the keys, or without what is before its dot."""
+    from difflib import SequenceMatcher
+
+    if "." not in name:
+        same = [other for other in known if other.rpartition(".")[2] == name]
+        if len(same) == 1:
+            return same[0]
+    parts = name[:_NAME_CHARS_MAX].split(".")
+    best: tuple[float, str] | None = None
+    for other in known:
+        others = other.split(".")
+        if len(others) != len(parts):
+            continue
+        alike = [SequenceMatcher(None, *pair).ratio() for pair in zip(parts, others, strict=True)]
+        if min(alike) >= _ALIKE_LEAST and (best is None or (sum(alike), other) > best):
+            best = sum(alike), other
+    return None if best is None else best[1]
+
+
+def step_hint(value: Tree) -> str:
+    """How to write a step, for which `value` was given in place of a map."""
+    given = flow(value) if isinstance(value, str) else None
+    return f"write {{name: NAME, command: {given or '…'}}}"
+
+
+def edge_hint(value: Tree) -> str:
+    """How to write an edge, for which `value` was given in place of a map."""
+    ends = re.split(r"\s*->\s*", value) if isinstance(value, str) else []
+    if len(ends) == 2 and all(map(_BARE.fullmatch, ends)):
+        return f"write {{from: {ends[0]}, to: {ends[1]}}}"
+    return "write {from: a.port, to: b.input}"
