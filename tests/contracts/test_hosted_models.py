@@ -221,6 +221,21 @@ class TestTrouble:
         assert (caught.value.code, len(server.asked)) == ("model-overloaded", 3)
 
     @pytest.mark.parametrize(
+        ("status", "code"),
+        [
+            (429, "model-overloaded"), (503, "model-overloaded"), (529, "model-overloaded"),
+            (408, "model-failed"), (500, "model-failed"), (502, "model-failed"), (504, "model-failed"),
+        ],
+    )  # fmt: skip
+    async def test_a_fault_at_the_provider_is_not_called_overload(
+        self, make: Make, server: ModelServer, status: int, code: str
+    ) -> None:
+        server.script += [error(status, "boom")] * 2
+        with pytest.raises(ModelFailed, match=f"answered {status}: boom") as caught:
+            await ask(make(retries=1))
+        assert (caught.value.code, len(server.asked)) == (code, 2)
+
+    @pytest.mark.parametrize(
         ("status", "code", "hint"),
         [
             (400, "model-refused", "inputs and config"),

@@ -355,10 +355,13 @@ async def test_a_wait_beyond_the_nodes_own_timeout_shows_what_the_provider_said(
 @pytest.mark.parametrize(
     ("error", "code", "tries"),
     [
-        ({"message": "boom", "code": 500}, "model-overloaded", 3),
-        ({"message": None, "code": 500.0}, "model-overloaded", 3),
-        ("boom", "model-overloaded", 3),
-        (["boom"], "model-overloaded", 3),
+        ({"message": "boom", "code": 500}, "model-failed", 3),
+        ({"message": None, "code": 500.0}, "model-failed", 3),
+        ({"message": "boom", "code": 503}, "model-overloaded", 3),
+        ({"message": "boom", "type": "overloaded_error"}, "model-overloaded", 3),
+        ({"message": "boom", "code": "rate_limit_exceeded"}, "model-overloaded", 3),
+        ("boom", "model-failed", 3),
+        (["boom"], "model-failed", 3),
         ({"code": 402, "message": "Insufficient credits"}, "model-unpaid", 1),
         ({"code": "insufficient_quota"}, "model-unpaid", 1),
         ({"code": 400, "message": "too long"}, "model-refused", 1),

@@ -119,6 +119,28 @@ def test_an_answer_reaches_a_living_run_which_goes_on_by_itself(tmp_path: Path) 
     assert place.counts()["done"] == 1
 
 
+NAMING = """\
+nodes:
+  gate: {control: approval, message: "Publish?"}
+  quiet: {command: "true"}
+  each: {command: 'echo "$V"', for_each: [a, b], inputs: {v: "${{ item }}"}}
+"""
+
+
+def test_every_command_that_takes_a_node_says_that_there_is_none_of_that_name(tmp_path: Path) -> None:
+    place = Place(tmp_path, NAMING)
+    assert place.call("run", "w.yaml", "-q")[0] == 4
+    for words in (
+        ("logs", "last", "gaet"), ("logs", "last", "gaet", "--follow"), ("logs", "last", "each[7]"),
+        ("approve", "last", "gaet"), ("reject", "last", "gaet"), ("rerun", "last", "--from", "gaet"),
+        ("resume", "last", "--retry", "gaet"), ("resume", "last", "--skip", "gaet"),
+    ):  # fmt: skip
+        code, out, err = place.call("runs", *words)
+        assert (code, out, "error[unknown-node]" in err) == (2, "", True), (words, err)
+    assert place.call("runs", "logs", "last", "quiet") == (0, "", "")
+    assert place.call("runs", "logs", "last", "each[1]")[:2] == (0, "b\n")
+
+
 def test_an_answer_without_an_owner_is_kept_and_two_who_go_on_do_it_once(tmp_path: Path) -> None:
     place = Place(tmp_path, APPROVAL.replace(", timeout: 10m", ""))
     assert place.call("run", "w.yaml", "-q")[0] == 4

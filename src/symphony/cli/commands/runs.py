@@ -144,10 +144,13 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
     NODE may be an element, such as 'parse[3]', or a node with all its elements and rounds.
     """
     from symphony.app import Symphony
+    from symphony.cli.actions.run_nodes import require_node
     from symphony.cli.views import following, transcript
 
     runs = Symphony.open().runs
     run_id, wanted = runs.find(run), transcript.stream_named(stream)
+    if node is not None and follow:
+        require_node(runs.result(run_id), node)
     lines = (
         runs.follow_logs(run_id, following.pause, node, stream=wanted)
         if follow
@@ -156,11 +159,15 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
     writer = transcript.TranscriptWriter(
         as_json=as_json, named=node is None, safe=output.is_terminal(sys.stdout)
     )
+    silent = True
     for line in lines:
+        silent = False
         output.say(writer.text(line))
         if follow:
             sys.stdout.flush()
     output.say(writer.end())
+    if node is not None and silent and not follow:  # a look at all nodes, which may be many
+        require_node(runs.result(run_id), node)
     return 0
 
 

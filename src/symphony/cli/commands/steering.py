@@ -51,6 +51,7 @@ def resume(
 
     opened, environment = opening.opened(), envfile.environment(env_file)
     run_id = opened.runs.find(run)
+    _require(opened, run_id, *retry, *skip)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
         return await symphony.resume(run_id, retry=retry, skip=skip, environment=environment)
@@ -181,8 +182,10 @@ def _answer(
 ) -> int:
     from symphony.cli.actions import opening
 
-    runs = opening.opened().runs
+    opened = opening.opened()
+    runs = opened.runs
     run_id = runs.find(run)
+    _require(opened, run_id, node)
     reached = runs.answer(run_id, node, approved=approved, by=by or _user(), comment=comment)
     word = "approved" if approved else "rejected"
     if as_json:
@@ -191,6 +194,16 @@ def _answer(
         output.say(f"{output.shown(node)} {word}\n")
         output.note(_next(reached, run_id))
     return 0
+
+
+def _require(opened: "Symphony", run_id: str, *nodes: str) -> None:
+    """Raises SymphonyError `unknown-node` for the first of `nodes` that the run does not have."""
+    from symphony.cli.actions.run_nodes import require_node
+
+    if nodes:
+        result = opened.runs.result(run_id)
+        for node in nodes:
+            require_node(result, node)
 
 
 def _next(reached: "Reached", run_id: str) -> str:

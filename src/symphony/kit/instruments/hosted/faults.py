@@ -17,6 +17,11 @@ _UNPAID_WORDS = (
 )  # fmt: skip
 
 
+_OVERLOADED_CODES = frozenset(
+    {"resource_exhausted", "unavailable", "service_unavailable", "too_many_requests"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """An error as a provider tells it."""
@@ -24,6 +29,12 @@ class Fault:
     words: str = ""
     codes: frozenset[str] = frozenset()
     status: int | None = None
+
+    @property
+    def overloaded(self) -> bool:
+        """Does the provider say that it has too much to do, or is asked too often?"""
+        said = {code.lower() for code in self.codes}
+        return bool(said & _OVERLOADED_CODES) or any("overload" in c or "rate_limit" in c for c in said)
 
     @property
     def unpaid(self) -> bool:

@@ -10,13 +10,15 @@ from symphony.commons.secrets import MASK
 from symphony.commons.settings import ModelConfig
 from symphony.kit.http_client import PIECES_AT_ONCE, no_cookies
 from symphony.kit.instruments.hosted.faults import UNPAID, UNPAID_HINT, Fault
-from symphony.kit.instruments.hosted.retrying import RETRIED, retry_after_s
+from symphony.kit.instruments.hosted.retrying import OVERLOADED, RETRIED, retry_after_s
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,
     AnswerCutShort,
     BrokenAnswer,
     ModelRequest,
     Overloaded,
+    ServerFailed,
+    TemporaryFailure,
     TooLate,
     Unreachable,
     shown,
@@ -204,7 +206,11 @@ class ModelConnection:
         if (status == 402 and not told_to_wait) or (status in _PERHAPS_UNPAID and fault.unpaid):
             return ModelFailed(message, code=UNPAID, hint=UNPAID_HINT)
         if status in RETRIED or status >= 500 or status == 402:
-            error = Overloaded(message, hint="try again later, or lower requests_per_minute of the model")
+            error: TemporaryFailure
+            if status in OVERLOADED or status == 402 or fault.overloaded:
+                error = Overloaded(message, hint="try again later, or lower requests_per_minute of the model")
+            else:
+                error = ServerFailed(message, hint="the fault is at the provider: try again later")
             error.asked_s = retry_after_s(response.headers.get("retry-after"), self._clock.now_s())
             return error
         return ModelFailed(message, code=_code(status), hint=self._hint(status))

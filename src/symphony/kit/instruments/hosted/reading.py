@@ -13,11 +13,12 @@ import msgspec
 
 from symphony.kit.errors import InputRefused
 from symphony.kit.instruments.hosted.faults import UNPAID, UNPAID_HINT, Fault
-from symphony.kit.instruments.hosted.retrying import RETRIED
+from symphony.kit.instruments.hosted.retrying import OVERLOADED, RETRIED
 from symphony.kit.instruments.hosted.wire import (
     URL_HINT,
     BrokenAnswer,
     Overloaded,
+    ServerFailed,
     Tokens,
     shown,
 )
@@ -189,7 +190,7 @@ def _first(body: bytes) -> Fault | None:
 def raise_fault(error: Value) -> None:
     """Raise the `error` of an answer of status 200, with which some servers begin before they fail.
 
-    An empty one is no error. Raises ModelFailed, or Overloaded for what may pass.
+    An empty one is no error. Raises ModelFailed; Overloaded or ServerFailed for what may pass.
     """
     fault = fault_of(error)
     if fault is None:
@@ -202,4 +203,8 @@ def raise_fault(error: Value) -> None:
             code="model-unauthorized" if fault.status in (401, 403) else "model-refused",
             hint="look at the node's inputs and config, and at what the provider says",
         )
-    raise Overloaded(f"the provider broke off: {shown(fault.words)}", hint="try again later")
+    status = f" with {fault.status}" if fault.status is not None else ""
+    message = f"the provider broke off{status}: {shown(fault.words)}"
+    if fault.status in OVERLOADED or fault.overloaded:
+        raise Overloaded(message, hint="try again later")
+    raise ServerFailed(message, hint="the fault is at the provider: try again later")

@@ -8,6 +8,8 @@ from symphony.kit.retry_after import asked_wait_s
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 """Statuses that may be gone the next time; 529 is Anthropic's word for overloaded."""
+OVERLOADED = frozenset({429, 503, 529})
+"""Statuses that say that the provider has too much to do, or that one asks too often."""
 BASE_S = 0.5
 CAP_S = 60.0
 """No wait is longer, whatever the server asks for."""

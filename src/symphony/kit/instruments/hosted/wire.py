@@ -70,6 +70,12 @@ class Overloaded(TemporaryFailure):
     code = "model-overloaded"
 
 
+class ServerFailed(TemporaryFailure):
+    """Something failed at the provider, which says no more; it may answer the next time."""
+
+    code = "model-failed"
+
+
 class Unreachable(TemporaryFailure):
     """The provider's address does not answer, or the connection broke."""
 
