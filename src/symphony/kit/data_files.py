@@ -2,9 +2,10 @@
 
 import datetime
 import html
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypedDict
 
 import msgspec
 
@@ -21,6 +22,9 @@ from symphony.ports.values import Value
 from symphony.sdk import Context, operator
 from symphony.sdk.plain import to_value
 
+if TYPE_CHECKING:
+    from markdown_it.rules_inline import StateInline
+
 DataFormat: TypeAlias = Literal["csv", "json", "jsonl", "yaml", "toml"]
 Source: TypeAlias = Literal["auto", "csv", "json", "jsonl", "yaml", "toml"]
 Target: TypeAlias = Literal["csv", "json", "jsonl", "yaml", "toml", "html"]
@@ -29,6 +33,7 @@ _ENDINGS: Final[dict[str, DataFormat]] = {
     ".csv": "csv", ".tsv": "csv", ".json": "json", ".geojson": "json", ".jsonl": "jsonl",
     ".ndjson": "jsonl", ".yaml": "yaml", ".yml": "yaml", ".toml": "toml",
 }  # fmt: skip
+_BREAK: Final = re.compile(r"<br[ \t]*/?>", re.IGNORECASE)
 _MARKDOWN: Final = (".md", ".markdown")
 _PAGE: Final = """\
 <!DOCTYPE html>
@@ -196,14 +201,14 @@ def _null_in(data: Value, place: str) -> str | None:
     return next((found for key, item in items if (found := _null_in(item, f"{place}.{key}"))), None)
 
 
-@operator("markdown.html", version="1.0.0", pure=True, output="html")
+@operator("markdown.html", version="1.1.0", pure=True, output="html")
 def markdown_html(text: str, title: str | None = None, raw: bool = False) -> str:
     """Make HTML of Markdown (CommonMark with tables and strike-through).
 
     text: the Markdown
     title: make a whole page with this title; null for the body alone
-    raw: let HTML in the text through as it is; otherwise it is shown as text, and links can only be
-        such as are safe to click
+    raw: let HTML in the text through as it is; otherwise it is shown as text, all but <br>, and links can
+        only be such as are safe to click
 
     Returns:
         html: the HTML
@@ -211,8 +216,21 @@ def markdown_html(text: str, title: str | None = None, raw: bool = False) -> str
     from markdown_it import MarkdownIt
 
     parser = MarkdownIt("commonmark", {"html": raw}).enable(["table", "strikethrough"])
+    if not raw:
+        parser.inline.ruler.before("html_inline", "line_break", _line_break)
     body = str(parser.render(text))
     return body if title is None else _PAGE.format(title=html.escape(title), body=body)
+
+
+def _line_break(state: "StateInline", silent: bool) -> bool:
+    """`<br>`, the only way to write a line break into a cell of a table."""
+    found = _BREAK.match(state.src, state.pos)
+    if found is None:
+        return False
+    if not silent:
+        state.push("hardbreak", "br", 0)
+    state.pos = found.end()
+    return True
 
 
 @operator("files.convert", version="1.0.0", idempotent=True)

@@ -138,6 +138,13 @@ def test_markdown_becomes_html_in_which_nothing_runs(run: Any) -> None:
     assert "<script>x</script>" in run("markdown.html", text=text, raw=True)["html"]
 
 
+def test_a_line_break_is_the_one_tag_of_markdown_that_is_none_of_its_text(run: Any) -> None:
+    found = run("markdown.html", text=r"a<br>b<BR />c `<br>` <br x> <i>\\<br>d \<br>")["html"]
+    assert found == (
+        "<p>a<br />\nb<br />\nc <code>&lt;br&gt;</code> &lt;br x&gt; &lt;i&gt;\\<br />\nd &lt;br&gt;</p>\n"
+    )
+
+
 def test_elements_with_one_key_stand_together_in_order(run: Any) -> None:
     items = [{"k": 1, "n": "a"}, {"k": "1", "n": "b"}, {"k": 1, "n": "c"}]
     assert run("data.group", items=items, key="item.k")["result"] == [

@@ -15,7 +15,8 @@ from symphony.workflow.builtin import builtin_catalog
 
 PROMISED = {
     "code.symbols", "command", "csv.format", "csv.read", "csv.write", "data.filter", "data.flatten",
-    "data.map", "data.reduce", "debug.fail", "debug.flaky", "debug.sleep", "debug.value", "fs.glob",
+    "data.group", "data.join", "data.map", "data.reduce", "data.sort", "data.table", "data.unique",
+    "debug.fail", "debug.flaky", "debug.sleep", "debug.value", "fs.glob",
     "fs.read", "fs.write", "git.changed_files", "git.churn", "git.diff", "git.log", "json.parse",
     "json.query", "python.call", "python.run", "text.join", "text.regex", "text.render", "text.split",
     "vector.near_duplicates", "vector.search",
