@@ -18,6 +18,8 @@ _CHECK_EVERY: Final = 256
 _PATH: Final = re.compile(
     r"""\s*(?:\$\{\{)?\s*item\s*(?:\.\s*\w+\s*|\[\s*(?:[0-9]{1,9}|"[^"\\]*"|'[^'\\]*')\s*\]\s*)*(?:\}\})?\s*"""
 )
+_FIELD: Final = re.compile(r"\s*(?!(?:item|index|value)\b)[A-Za-z_]\w*(?:\.\w+)*\s*")
+"""A name where `item` is forgotten."""
 
 Evaluate: TypeAlias = Callable[[Value, int, Value], Value]
 """Gives the value of an expression for an element, its index, and what data.reduce calls `value`."""
@@ -56,7 +58,8 @@ def compiled(name: str, text: str) -> "ValueTemplate":
     try:
         return _template(text)
     except BadExpression as error:
-        raise InputRefused(f"input {name}: {error.message}", hint=error.hint) from error
+        hint = f"write item.{text.strip()}" if _FIELD.fullmatch(text) else error.hint
+        raise InputRefused(f"input {name}: {error.message}", hint=hint) from error
 
 
 def _template(text: str) -> "ValueTemplate":

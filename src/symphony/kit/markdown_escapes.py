@@ -3,12 +3,17 @@
 import re
 from typing import Final
 
-_MARKS: Final = re.compile(r"([\\`*_{}\[\]<>#|~]|&(?=#?[0-9A-Za-z]+;))")
+_MARKS: Final = re.compile(r"(?<=[^\W_])_+(?=[^\W_])|([\\`*_{}\[\]<>#|~]|&(?=#?[0-9A-Za-z]+;))")
+"""Marks, as a group; an underscore within a word is none. Source: CommonMark 0.31, "Emphasis"."""
 
 
 def markdown_text(value: object) -> str:
     """`value` so that Markdown, in a table too, shows it as it is: on one line, its marks escaped."""
-    return _MARKS.sub(r"\\\1", " ".join(str(value).split()))
+    return _MARKS.sub(_escape, " ".join(str(value).split()))
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0] if found[1] is None else f"\\{found[1]}"
 
 
 def markdown_code(value: object) -> str:

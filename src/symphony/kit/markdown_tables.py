@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from symphony.commons.lines import lines_of
@@ -15,6 +16,7 @@ from symphony.sdk import Context, operator
 
 ROWS_MAX: Final = 10_000
 """A longer table is refused: nobody reads it, and few programs show it."""
+DECIMALS_MAX: Final = 15
 CHARS_MAX: Final = 16 * 1024 * 1024
 _PADDED_MAX: Final = 60
 """Cells are filled with blanks up to so many columns, so that one long text does not make all lines long."""
@@ -31,6 +33,7 @@ def table(
     markdown: list[str] = [],  # noqa: B006
     limit: int | None = None,
     width: int | None = None,
+    decimals: int | None = None,
 ) -> str:
     r"""Make a table in Markdown of records, in the form that GitHub and most other programs show.
 
@@ -47,11 +50,13 @@ def table(
         are changed
     limit: show so many rows at most, up to 10,000, and say below the table how many more there are
     width: cut texts that take more columns than that, with … at their end
+    decimals: round columns with numbers that are not all integers to so many decimals, 0 to 15; null shows
+        numbers as they are
 
     Returns:
         text: lines that end with \n; empty if there are no columns
     """
-    _check(rows, limit, width)
+    _check(rows, limit, width, decimals)
     shown = rows if limit is None else rows[:limit]
     names, cells = _cells(rows, shown, columns)
     for where, given in (("titles", titles), ("markdown", markdown)):
@@ -62,16 +67,17 @@ def table(
             )
     if not names:
         return ""
-    numeric = [_is_numeric(column) for column in zip(*cells, strict=True)] if cells else [False] * len(names)
+    values: Sequence[Sequence[Value]] = list(zip(*cells, strict=True)) if cells else [()] * len(names)
+    looks = [
+        _Look.of(column, name in markdown, width, decimals)
+        for name, column in zip(names, values, strict=True)
+    ]
     texts = [[_escaped(titles.get(name, name), None) for name in names]]
-    marked = [name in markdown for name in names]
     size = 0
     for at, row in enumerate(cells):
         if at % _CHECK_EVERY == 0 and context.cancelled():
             raise Stopped("the node was cancelled")
-        texts.append(
-            [_text(value, at, width, is_markdown) for value, is_markdown in zip(row, marked, strict=True)]
-        )
+        texts.append([look.text(value, at) for value, look in zip(row, looks, strict=True)])
         size += sum(map(len, texts[-1]))
         if size > CHARS_MAX:
             raise OutputTooLarge(
@@ -80,14 +86,16 @@ def table(
             )
     rest = len(rows) - len(shown)
     more = f"\n… and {rest:,} more {'row' if rest == 1 else 'rows'}\n" if rest else ""
-    return _drawn(texts, numeric) + more
+    return _drawn(texts, [look.right for look in looks]) + more
 
 
-def _check(rows: Sequence[Value], limit: int | None, width: int | None) -> None:
+def _check(rows: Sequence[Value], limit: int | None, width: int | None, decimals: int | None) -> None:
     if limit is not None and not 0 <= limit <= ROWS_MAX:
         raise InputRefused(f"input limit must lie between 0 and {ROWS_MAX:,}", hint="change it")
     if width is not None and width < 1:
         raise InputRefused("input width must be at least 1", hint="try 40")
+    if decimals is not None and not 0 <= decimals <= DECIMALS_MAX:
+        raise InputRefused(f"input decimals must lie between 0 and {DECIMALS_MAX}", hint="try 2")
     if limit is None and len(rows) > ROWS_MAX:
         raise OutputTooLarge(
             f"there are {len(rows):,} rows, and a table has at most {ROWS_MAX:,}",
@@ -134,17 +142,37 @@ def _check_known(names: Sequence[str], rows: Sequence[Value]) -> None:
                 )
 
 
-def _is_numeric(values: Collection[Value]) -> bool:
-    kinds = set(map(type, values)) - {type(None)}
-    return bool(kinds) and kinds <= {int, float}
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How the values of one column are written. `right`: they are aligned to the right."""
 
+    right: bool
+    markdown: bool
+    width: int | None
+    decimals: int | None
 
-def _text(value: Value, at: int, width: int | None, is_markdown: bool) -> str:
-    if isinstance(value, bytes):
-        raise InputRefused(f"rows[{at}] has bytes, which are no text", hint="decode them, or leave them out")
-    if is_markdown and isinstance(value, str):
-        return _BAR.sub(r"\1\\|", " ".join(lines_of(value))).strip()
-    return _escaped(cell(value), width)
+    @classmethod
+    def of(
+        cls, values: Collection[Value], markdown: bool, width: int | None, decimals: int | None
+    ) -> "_Look":
+        """That of a column with these values."""
+        kinds = set(map(type, values)) - {type(None)}
+        right = bool(kinds) and kinds <= {int, float}
+        return cls(right, markdown, width, decimals if right and float in kinds else None)
+
+    def text(self, value: Value, at: int) -> str:
+        """The cell of `value`, in the row `at`. Raises InputRefused for bytes."""
+        if isinstance(value, bytes):
+            raise InputRefused(
+                f"rows[{at}] has bytes, which are no text", hint="decode them, or leave them out"
+            )
+        if self.markdown and isinstance(value, str):
+            return _BAR.sub(r"\1\\|", " ".join(lines_of(value))).strip()
+        if self.decimals is not None and isinstance(value, float):
+            return f"{value:z.{self.decimals}f}"
+        if self.decimals is not None and isinstance(value, int):
+            return f"{value}.{'0' * self.decimals}".removesuffix(".")
+        return _escaped(cell(value), self.width)
 
 
 def _escaped(text: str, width: int | None) -> str:

@@ -38,6 +38,22 @@ def test_columns_that_are_markdown_lose_only_bars_and_line_breaks() -> None:
     assert table(rows, markdown=["a"]).splitlines()[2] == r"| [x\|y](https://e.org) **b** \| c |"
 
 
+def test_numbers_are_rounded_where_not_all_of_a_column_are_integers() -> None:
+    rows = [{"a": 1, "b": 2, "c": "1.234"}, {"a": -0.001, "b": None, "c": 1.234}]
+    assert [line.split(" | ") for line in table(rows, decimals=2).splitlines()[2:]] == [
+        ["| 1.00", "  2", "1.234 |"], ["| 0.00", "   ", "1.234 |"],
+    ]  # fmt: skip
+    assert table([{"a": 2.5}, {"a": 2**53 + 1}], decimals=0).splitlines()[2:] == [
+        "|                2 |", "| 9007199254740993 |"
+    ]  # fmt: skip
+
+
+def test_an_underscore_within_a_word_is_not_escaped() -> None:
+    assert table([{"known_ages": "_a_b__c_ _"}]).splitlines()[::2] == [
+        "| known_ages    |", r"| \_a_b__c\_ \_ |"
+    ]  # fmt: skip
+
+
 def test_lists_are_rows_with_numbered_columns_or_those_that_are_named() -> None:
     assert table([[1, "a"], [2]]).splitlines()[0] == "|  c1 | c2  |"
     assert table([[1, "a"], [2]], columns=["n", "s", "t"]).splitlines()[0] == "|   n | s   | t   |"
@@ -78,6 +94,7 @@ def test_a_table_without_rows_has_its_head_and_without_columns_is_empty() -> Non
         ([{"a": b"x"}], {}, r"rows\[0\] has bytes"),
         ([{"a": 1}], {"limit": -1}, "limit"),
         ([{"a": 1}], {"width": 0}, "width"),
+        ([{"a": 1}], {"decimals": 16}, "decimals"),
     ],
 )  # fmt: skip
 def test_what_is_no_table_is_refused(rows: list[Any], inputs: dict[str, Any], said: str) -> None:

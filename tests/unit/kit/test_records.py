@@ -85,6 +85,13 @@ def test_a_field_that_no_element_has_is_told_with_those_that_they_have() -> None
     assert caught.value.hint == "the first has: name, size; check the name"
 
 
+@pytest.mark.parametrize(("text", "hint"), [("name", "write item.name"), (" a.b ", "write item.a.b")])
+def test_a_name_without_item_is_told_where_it_is_forgotten(text: str, hint: str) -> None:
+    with pytest.raises(InputRefused, match=r"input by\[0\]") as caught:
+        sort([{"name": 1}], by=[text])
+    assert caught.value.hint == hint
+
+
 def test_directions_keys_and_limits_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputRefused, match="descending has 2 elements, and by has 3"):
         sort([1], by=["item", "item", "item"], descending=[True, False])
