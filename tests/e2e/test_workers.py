@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import time
@@ -280,9 +281,14 @@ async def test_a_worker_that_dies_fails_its_call_and_another_takes_its_place(
 async def test_errors_come_back_with_code_and_message(
     workers: Workers, task: Make, how: str, code: str, says: str
 ) -> None:
+    printed = Printed()
     with pytest.raises(SymphonyError, match=says) as caught:
-        await workers.call(task("w.fail", how=how), Printed(), timeout_s=None)
+        await workers.call(task("w.fail", how=how), printed, timeout_s=None)
     assert caught.value.code == code
+    written = "".join(text for _, text in printed.lines)
+    assert ("Traceback" in written) == (how != "ours")
+    if how == "other":
+        assert re.match(r".+\.py:\d+ in fail: ValueError", caught.value.message)
     if how == "ours":
         assert (caught.value.hint, caught.value.details) == ("so", {"a": [1]})
 

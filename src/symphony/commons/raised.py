@@ -32,10 +32,11 @@ class ErrorText:
 def error_text(error: BaseException) -> ErrorText:
     """`error` in words, whatever its author put into it: code, message and hint of a SymphonyError.
 
-    A code that is no word becomes `operator-failed`.
+    A code that is no word becomes `operator-failed`. Any other error is told with the place in its
+    author's code where it was raised, if there is one.
     """
     if not isinstance(error, SymphonyError):
-        return ErrorText(OPERATOR_FAILED, sound(described(error)))
+        return ErrorText(OPERATOR_FAILED, sound(_placed(described(error), error)))
     code, message, hint = _text(error, "code") or "", _text(error, "message"), _text(error, "hint")
     if message is None:  # a subclass that never called our constructor
         message = described(error)
@@ -78,6 +79,13 @@ def contained(error: BaseException) -> Exception:
     return _failed(error, described(error), None)
 
 
+def _placed(message: str, error: BaseException) -> str:
+    from symphony.commons.raised_places import place_of  # only where something failed
+
+    place = place_of(error)
+    return message if place is None else f"{place}: {message}"
+
+
 def _answers(error: BaseException) -> bool:
     """Can the error be asked what it is? Its class may intercept any look at it, and raise."""
     try:
@@ -87,7 +95,7 @@ def _answers(error: BaseException) -> bool:
 
 
 def _failed(cause: BaseException, message: str, hint: str | None) -> SymphonyError:
-    error = SymphonyError(sound(message), code=OPERATOR_FAILED, hint=hint)
+    error = SymphonyError(sound(_placed(message, cause)), code=OPERATOR_FAILED, hint=hint)
     error.__cause__ = cause
     return error
 

@@ -163,11 +163,12 @@ def test_an_error_that_cannot_be_told_fails_its_node_all_the_same(
         """Fail."""
         raise error
 
+    line = fails.original.__code__.co_firstlineno + 3
     text = workflow("name: T\nnodes: {f: {operator: own.fails}}")
     outcome = run(text, operators=[fails])
     outcome.assert_failed(code=code, node="f")
     assert outcome.result.error is not None
-    assert outcome.result.error.message == message
+    assert outcome.result.error.message.removeprefix(f"{__file__}:{line} in fails: ") == message
 
 
 def test_a_run_is_cancelled_at_a_time_of_the_tests_clock() -> None:

@@ -32,6 +32,7 @@ from symphony.commons.processes import (
     reap_children,
 )
 from symphony.commons.raised import contained, error_text
+from symphony.commons.raised_places import traceback_text
 from symphony.commons.time import SystemClock
 from symphony.ipc.operator_calls import (
     Done,
@@ -130,6 +131,9 @@ class WorkerServer:
                 seconds = SystemClock.monotonic_s() - begun_s
         except BaseException as error:  # noqa: BLE001  (an operator may raise anything)
             answer: Done | Failed = failure(call.id, error)
+            with suppress(BaseException):  # as below
+                if (text := traceback_text(error)) is not None:
+                    sys.stderr.write(text)
         else:
             answer = Done(id=call.id, outputs=outputs, seconds=seconds)
         end_copy(before)

@@ -1,0 +1,87 @@
+"""Where in its author's code an exception was raised: file, line and function."""
+
+import sysconfig
+import traceback
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from symphony.commons.errors import SymphonyError
+
+_FRAMES_MAX: Final = 10_000
+_PARTS_MAX: Final = 20
+
+
+def place_of(error: BaseException) -> str | None:
+    """`FILE:LINE in FUNCTION` of the innermost frame that is the author's own; None if there is none.
+
+    Symphony's frames and the standard library's are nobody's own. Those of installed packages count
+    where no other does: operators may come in a package.
+    """
+    own = installed = None
+    for frame in _frames(_traceback_of(error)):
+        whose = _whose(frame.tb_frame.f_code.co_filename)
+        if whose == "own":
+            own = frame
+        elif whose == "installed" and installed is None:
+            installed = frame
+    found = own or installed
+    if found is None:
+        return None
+    code = found.tb_frame.f_code
+    return f"{code.co_filename}:{found.tb_lineno} in {code.co_name}"
+
+
+def traceback_text(error: BaseException) -> str | None:
+    """The end of the traceback, without Symphony's frames before the author's.
+
+    None of an error that its author made for people to read.
+    """
+    if isinstance(error, SymphonyError):
+        return None
+    ours = _folders()[0]
+    frames = (
+        one for one in _frames(_traceback_of(error)) if one.tb_frame.f_code.co_filename[: len(ours)] != ours
+    )
+    try:
+        parts = traceback.format_exception(type(error), error, next(frames, None))
+        return "".join(parts[-_PARTS_MAX:])
+    except Exception:  # noqa: BLE001  (the error is its author's, and may raise whatever it is asked)
+        return None
+
+
+def _traceback_of(error: BaseException) -> TracebackType | None:
+    try:
+        found: object = error.__traceback__
+    except BaseException:  # noqa: BLE001  (its class may intercept any look at it, and raise)
+        return None
+    return found if isinstance(found, TracebackType) else None
+
+
+def _frames(link: TracebackType | None) -> list[TracebackType]:
+    frames: list[TracebackType] = []
+    while link is not None and len(frames) < _FRAMES_MAX:
+        frames.append(link)
+        link = link.tb_next
+    return frames
+
+
+def _whose(file: str) -> str:
+    """Whose code is in a file: `own`, `installed` for an installed package, or nobody's."""
+    ours, installed, library = _folders()
+    if file.startswith(("<", ours)):
+        return "nobody"
+    if file.startswith(installed):
+        return "installed"
+    return "nobody" if file.startswith(library) else "own"
+
+
+@cache
+def _folders() -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Symphony's folder, those of installed packages, and those of the standard library."""
+    paths = sysconfig.get_paths()
+    ours = str(Path(__file__).parents[1]) + "/"
+    installed = tuple({paths[name] + "/" for name in ("purelib", "platlib")})
+    library = tuple({paths[name] + "/" for name in ("stdlib", "platstdlib")})
+    return ours, installed, library
