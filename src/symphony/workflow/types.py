@@ -115,7 +115,7 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
         case "list" | "embedding":
             item = target.item or PortType("number" if target.kind == "embedding" else "any")
             if not isinstance(value, list):
-                return f"{_kind(value)} is not {_article(target)}"
+                return f"{kind_name(value)} is not {_article(target)}"
             if item.kind == "any":
                 return None
             return next(
@@ -123,7 +123,7 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
             )
         case "map":
             if not isinstance(value, dict):
-                return f"{_kind(value)} is not {_article(target)}"
+                return f"{kind_name(value)} is not {_article(target)}"
             item = target.item or ANY
             return next((f"key {k!r}: {why}" for k, v in value.items() if (why := mismatch(v, item))), None)
         case "enum":
@@ -131,7 +131,7 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
     return (
         None
         if isinstance(value, _PYTHON[target.kind]) and _bool_ok(value, target.kind)
-        else (f"{_kind(value)} is not {_article(target)}")
+        else (f"{kind_name(value)} is not {_article(target)}")
     )
 
 
@@ -160,7 +160,10 @@ def _reference_mismatch(ref: ArtifactRef, target: PortType) -> str | None:
     return f"a stored {ref.encoding} is not {_article(target)}"
 
 
-def _kind(value: object) -> str:
+def kind_name(value: object) -> str:
+    """What kind of value it is, as messages say it: `a string`, `null`."""
+    if value is None:
+        return "null"
     names = {bool: "a boolean", int: "an integer", float: "a number", str: "a string", bytes: "bytes"}
     return names.get(type(value), "a list" if isinstance(value, list) else "a map")
 

@@ -193,7 +193,7 @@ class Level:
     def misfit(self, why: str | None, target: PortType, place: str) -> None:
         """Note that a value does not fit, if there is a reason."""
         if why:
-            self.error("type-mismatch", place, why, f"give {_article(str(target))}")
+            self.error("type-mismatch", place, why, f"give {article(str(target))}")
 
     def condition(
         self, template: ValueTemplate, scope: Scope, before: list[int], place: str
@@ -217,7 +217,7 @@ class Level:
             and not fits(kind, _BOOLEAN)
             and not self._about_misnamed(template)
         ):
-            message = f"the condition gives {_article(str(kind))}, not true or false"
+            message = f"the condition gives {article(str(kind))}, not true or false"
             self.error("type-mismatch", place, message, "compare: for instance x > 0, or x != ''")
 
     def reads(self, reads: Sequence[Read], before: list[int]) -> int:
@@ -267,5 +267,6 @@ def required(ports: Mapping[str, Port]) -> tuple[str, ...]:
     return tuple(name for name, port in ports.items() if port.default is msgspec.UNSET)
 
 
-def _article(name: str) -> str:
+def article(name: str) -> str:
+    """`name` with its indefinite article."""
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

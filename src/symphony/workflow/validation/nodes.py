@@ -21,7 +21,7 @@ from symphony.workflow.model import (
 from symphony.workflow.problems import child, did_you_mean
 from symphony.workflow.types import ANY, STRING, PortType, fits, list_of, mismatch
 from symphony.workflow.validation.commands import check_command, check_environment
-from symphony.workflow.validation.level import Level, required
+from symphony.workflow.validation.level import Level, article, required
 from symphony.workflow.validation.loops import check_loop
 from symphony.workflow.validation.scope import Scope, port_hint
 
@@ -106,8 +106,17 @@ def _check_inputs(
     for missing, port in (expected or {}).items():
         if port.default is msgspec.UNSET and missing not in node.inputs and missing not in fed:
             place = child(child(child(level.place, name), "inputs"), missing)
-            level.error("missing-input", place, f"the input {missing!r} is missing", f"give it {port.type}")
+            level.error(
+                "missing-input",
+                place,
+                f"the input {missing!r} is missing",
+                f"write {missing}: {_wanted(port)}",
+            )
     return scope
+
+
+def _wanted(port: Port) -> str:
+    return "a value" if port.type.kind in ("any", "json") else article(str(port.type))
 
 
 def _inputs(

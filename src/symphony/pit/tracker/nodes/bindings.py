@@ -23,7 +23,7 @@ from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.expressions.compiler import constant
-from symphony.workflow.types import STRING, mismatch
+from symphony.workflow.types import STRING, kind_name, mismatch
 
 W = TypeVar("W", bound=NodeWork)
 
@@ -116,7 +116,7 @@ class Bindings:
         name = self.made(work.artifact_name, slot, "artifact.name")
         if not isinstance(name, str):
             raise SymphonyError(
-                f"artifact.name gave {type(name).__name__}, not a string",
+                f"artifact.name gave {kind_name(name)}, not a string",
                 code="type-mismatch",
                 hint='put text around it, such as "report-${{ item }}", or use string(x)',
             )
@@ -410,7 +410,7 @@ def truth(value: Value, what: str) -> bool:
     if isinstance(value, bool):
         return value
     raise SymphonyError(
-        f"{what} gave {type(value).__name__}, not true or false",
+        f"{what} gave {kind_name(value)}, not true or false",
         code="type-mismatch",
         hint="compare the value, for instance x > 0",
     )

@@ -1,8 +1,10 @@
 """Values against the types of a node's ports. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
+from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.nodes.work import CallWork, Work
 from symphony.ports.values import ArtifactRef, StoredValue, Value
@@ -12,6 +14,7 @@ V = TypeVar("V", Value, StoredValue)
 
 
 _LONG: Final = 64
+_WHOLE: Final = re.compile(r"\s*\$\{\{\s*((?:(?!\}\}).)*?)\s*\}\}\s*", re.DOTALL)
 _HOLDERS: Final = (list, dict)  # `list | dict` in a check makes a union each time
 _KNOWN_MAX: Final = 16
 
@@ -49,9 +52,19 @@ def check_inputs(work: CallWork, inputs: Mapping[str, StoredValue], checked: Che
             continue
         if (why := check(value)) is not None:
             kind = (work.input_ports or {})[name].type
-            raise SymphonyError(f"input {name}: {why}", code="type-mismatch", hint=f"{name} takes {kind}")
+            message = f"input {name}: {why}{_source(work, name)}"
+            raise SymphonyError(message, code="type-mismatch", hint=f"{name} takes {kind}")
         if long:
             checked.note(value, check)
+
+
+def _source(work: CallWork, name: str) -> str:
+    """The expression that gave an input, as the end of a sentence."""
+    given = work.node.inputs.get(name)
+    if not isinstance(given, str) or "${{" not in given:
+        return ""
+    whole = _WHOLE.fullmatch(given)
+    return f", from {beginning(given if whole is None else whole[1], 80)}"
 
 
 def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:
