@@ -12,6 +12,7 @@ _WORDS: Final = frozenset({"true", "false", "null"})
 _DURATION: Final = re.compile(r"[0-9]+(?:ms|s|m|h|d)")
 _OPERATOR: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+(?:@[0-9.]+)?")
 _FILE: Final = re.compile(r"\S+\.(?:ya?ml|toml|json|msgpack|bincode)")
+_CROWDED: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*):(?![\s/])")
 _BACKOFFS: Final = ("constant", "linear", "exponential")
 _CHARS_MAX: Final = 60
 _NAME_CHARS_MAX: Final = 100
@@ -67,6 +68,8 @@ def _quoted(text: str) -> str:
 def map_hint(key: str | int, value: Tree) -> str:
     """How to write the map `key`, for which `value` was given."""
     given = flow(value)
+    if (crowded := _crowded(value)) is not None:
+        return crowded
     match key:
         case "retry":
             return f"write retry: {_retry(value, given)}"
@@ -84,6 +87,12 @@ def map_hint(key: str | int, value: Tree) -> str:
         return f"write {key}: {{{_INSIDE[key]}: {given}}}"
     example = _EXAMPLES.get(key)
     return "write `key: value` pairs" if example is None else f"write {key}: {example}"
+
+
+def _crowded(value: Tree) -> str | None:
+    """The hint for a text that would be a map if a blank followed its colon."""
+    found = _CROWDED.match(value) if isinstance(value, str) else None
+    return None if found is None else f"put a space after `{found[1]}:`"
 
 
 def _retry(value: Tree, given: str | None) -> str:
@@ -108,6 +117,8 @@ def list_hint(key: str | int, value: Tree) -> str:
 def node_hint(name: str, value: Tree) -> str:
     """How to write the node `name`, for which `value` was given in place of a map."""
     given = flow(value) if isinstance(value, str) else None
+    if (crowded := _crowded(value)) is not None:
+        return crowded
     if given is None or not isinstance(value, str):
         return "write {operator: NAME, …}"
     if _FILE.fullmatch(value):

@@ -37,6 +37,8 @@ def node(line: str) -> str:
          "write fail, skip, {value: {PORT: …}} or {fallback: NODE}"),
         (node("on_error: {value: 0}"), "nodes.a.on_error.value", "write value: {PORT: 0}"),
         (node("after: b"), "nodes.a.after", "write after: [b]"),
+        (node("inputs:\n      template:hi"), "nodes.a.inputs", "put a space after `template:`"),
+        ("name: x\nnodes:\n  a:\n    operator:text.render", "nodes.a", "put a space after `operator:`"),
         ("name: x\nnodes: {a: text.render}", "nodes.a", "write a: {operator: text.render}"),
         ("name: x\nnodes: {a: echo hi}", "nodes.a", 'write a: {command: "echo hi"}'),
         ("name: x\nnodes: {a: child.yaml}", "nodes.a", "write a: {workflow: child.yaml}"),
@@ -91,6 +93,23 @@ def test_where_a_file_may_define_the_operator_the_hint_says_how_to_give_it(name:
 def test_another_version_of_an_operator_is_named() -> None:
     version = VERSIONS["text.render"]
     assert operator_hint("text.render@99", VERSIONS) == f"write text.render, or text.render@{version}"
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("data: {a: ${{ b.x }}}", "this is not YAML", "put an expression within { } or [ ] in quotes"),
+        ("data: [${{ b.x }}, 2]", "this is not YAML", "put an expression within { } or [ ] in quotes"),
+        ("who: @me", "a value cannot begin with @", "put the value in quotes"),
+        ("who: `me`", "a value cannot begin with `", "put the value in quotes"),
+        ("text: say: hello", "mapping values are not allowed", "put a text that holds `: ` in quotes"),
+        ("text: [a, b", "this is not YAML", "check indentation, brackets and quotes"),
+    ],
+)
+def test_text_that_needs_quotes_is_told_to_have_them(line: str, message: str, hint: str) -> None:
+    (problem,) = problems(f"name: x\nnodes:\n  a:\n    inputs:\n      {line}\n")
+    assert (problem.code, message in problem.message) == ("syntax", True), problem
+    assert hint in problem.hint
 
 
 TABS = [

@@ -30,6 +30,8 @@ _NUMBER = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-
 _SPECIAL = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INDENTATION = re.compile(r"(?:[ \t]|[-?:](?=[ \t]))*")
+_BARE_EXPRESSION = re.compile(r"""(?<!["'])\$\{""")
+_NO_BEGIN = ("@", "`", "%")
 _DIGITS_MAX = 30
 _NO_KEY: Final = object()
 
@@ -81,12 +83,25 @@ def closely(text: str) -> Document:
             message, hint = "YAML forbids tabs for indentation", "indent with spaces, two for each level"
             raise SyntaxProblem("syntax", message, hint, builder.positions.at(tab)) from None
         position = builder.positions.at(mark.index) if mark else (1, 1)
-        words = ", ".join(part for part in (error.context, error.problem) if part)
-        hint = "check indentation, brackets and quotes"
+        words, hint = _explained(error, text, 0 if mark is None else mark.index)
         raise SyntaxProblem("syntax", f"this is not YAML: {words}", hint, position) from None
     except yaml.YAMLError:
         raise _unprintable(text, builder.positions) from None
     return builder.document()
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str, at: int) -> tuple[str, str]:
+    """What is wrong at the character `at`, and what to do about it."""
+    words = ", ".join(part for part in (error.context, error.problem) if part)
+    begin = text.rfind("\n", 0, at) + 1
+    line = text[begin:].partition("\n")[0]
+    if _BARE_EXPRESSION.search(line[: at - begin + 1] if "flow" in words else ""):
+        return words, 'put an expression within { } or [ ] in quotes: "${{ … }}"'
+    if "cannot start any token" in words and text[at : at + 1] in _NO_BEGIN:
+        return f"a value cannot begin with {text[at]}", "put the value in quotes"
+    if "mapping values are not allowed" in words and ": " in line[: at - begin]:
+        return words, "put a text that holds `: ` in quotes, or check the indentation"
+    return words, "check indentation, brackets and quotes"
 
 
 def _tab_in(text: str, at: int) -> int | None:
