@@ -23,6 +23,7 @@ import graphs
 import small_runs as small
 from measuring import Figure, line
 
+from symphony import kit
 from symphony.app import Symphony
 from symphony.app.preparing import prepared_workflow
 from symphony.commons.time import SystemClock, new_run_id
@@ -34,7 +35,8 @@ from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.journal import RunMeta, SqliteStore
 from symphony.pit.tracker.store.runs import INDEX, Runs
 from symphony.ports.runs import RunResult, RunStatus, RunSummary
-from symphony.sdk import operator
+from symphony.ports.values import Value
+from symphony.sdk import Context, operator
 from symphony.workflow import dumps, loads
 from symphony.workflow.documents import format_named
 from symphony.workflow.files import Resolver, read_bytes
@@ -483,6 +485,59 @@ def listed(number: int) -> Timed:
         return found
 
     return timed
+
+
+# Operators over lists.
+
+
+def records(count: int) -> list[Value]:
+    """Records as tables have them; each name ten times."""
+    return [
+        {"id": at * 7_919 % count, "name": f"name {at % (count // 10)}", "size": at % 997}
+        for at in range(count)
+    ]
+
+
+def called(name: str, **inputs: Value) -> Timed:
+    """A call of an operator of the kit as a node makes it."""
+    one, here = kit.operators()[name], Path()
+    context = Context(
+        run_id="run",
+        node="node",
+        attempt=1,
+        cwd=here,
+        base=here,
+        log=lambda *_: None,
+        cancelled=lambda: False,
+    )
+    return lambda: one.function(**inputs, context=context)
+
+
+@curve("data.sort by two fields", 25_000)
+def sorting(count: int) -> Timed:
+    """One key that many records share, and one in no order."""
+    return called("data.sort", items=records(count), by=["item.size", "item.id"], descending=[True, False])
+
+
+@curve("data.unique of whole records", 25_000)
+def unique(count: int) -> Timed:
+    """All are different."""
+    return called("data.unique", items=records(count))
+
+
+@curve("data.group with three aggregates", 25_000)
+def grouping(count: int) -> Timed:
+    """As many groups as there are names."""
+    aggregates: dict[str, Value] = {
+        "n": {"count": "item"}, "sum": {"sum": "item.size"}, "most": {"max": "item.id"}
+    }  # fmt: skip
+    return called("data.group", items=records(count), by={"name": "item.name"}, aggregates=aggregates)
+
+
+@curve("data.join by a unique field", 25_000)
+def joining(count: int) -> Timed:
+    """Each record matches one."""
+    return called("data.join", left=records(count), right=records(count), by=["item.id"], kind="full")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """data.sort, data.unique, data.join."""
 
+import time
 from collections.abc import Callable
 from functools import cmp_to_key
 from pathlib import Path
@@ -265,3 +266,22 @@ def test_a_cancelled_node_stops(name: str, run: Any) -> None:
     keys: dict[str, Any] = {"by": ["item"]} if name != "data.group" else {"key": "item"}
     with pytest.raises(Stopped):
         run(name, items=[1, 2], **keys)
+
+
+@pytest.mark.parametrize("name", ["data.sort", "data.unique", "data.join", "data.group"])
+def test_four_times_as_many_records_take_no_more_than_about_four_times_as_long(name: str) -> None:
+    def took(count: int) -> float:
+        items = [{"id": at * 7_919 % count, "name": f"n{at % 999}"} for at in range(count)]
+        inputs: dict[str, Any] = {"items": items, "by": ["item.name", "item.id"]}
+        if name == "data.group":
+            inputs = {"items": items, "key": "item.id", "aggregates": {"least": {"min": "item.name"}}}
+        elif name == "data.join":
+            inputs = {"left": items, "right": items, "by": ["item.id"]}
+        times = []
+        for _ in range(3):
+            began = time.process_time()
+            KIT(name, **inputs)
+            times.append(time.process_time() - began)
+        return min(times)
+
+    assert took(20_000) < 10 * took(5_000)
