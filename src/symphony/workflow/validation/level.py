@@ -12,6 +12,7 @@ from symphony.workflow.expressions.compiler import OUTSIDE
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, PortType, fits, mismatch
+from symphony.workflow.validation.remedies import remedy
 from symphony.workflow.validation.scope import Scope
 
 _SMALL = 2**53
@@ -176,7 +177,9 @@ class Level:
             return None
         self.sheet.edges += self.reads(template.reads, before)
         if template.constant:
-            self.misfit(mismatch(template.value, target) or _beyond(template.value), target, place)
+            value = template.value
+            why = mismatch(value, target) or _beyond(value)
+            self.misfit(why, target, place, remedy(value, target) if why else None)
         elif self._about_misnamed(template):
             pass
         elif template.inside is not None:
@@ -190,10 +193,10 @@ class Level:
         misnamed = self.scope.misnamed
         return misnamed is not None and _mentions(misnamed, template.source)
 
-    def misfit(self, why: str | None, target: PortType, place: str) -> None:
-        """Note that a value does not fit, if there is a reason."""
+    def misfit(self, why: str | None, target: PortType, place: str, remedy: str | None = None) -> None:
+        """Note that a value does not fit, if there is a reason. `remedy`: what to write, if that is known."""
         if why:
-            self.error("type-mismatch", place, why, f"give {article(str(target))}")
+            self.error("type-mismatch", place, why, remedy or f"give {article(str(target))}")
 
     def condition(
         self, template: ValueTemplate, scope: Scope, before: list[int], place: str
