@@ -11,6 +11,7 @@ from symphony.workflow.catalog import Catalog, Port
 from symphony.workflow.compiled import Compilation
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import Code, ValidationReport
+from symphony.workflow.validation.effects import has_effects
 from symphony.workflow.validation.errors import WorkflowRecursive
 
 Resolve: TypeAlias = Callable[[str], Workflow | None]
@@ -69,6 +70,10 @@ class Children:
             child = self._known[reference] = self._look(reference)
         return child
 
+    def has_effects(self, reference: str) -> bool:
+        """Has the sub-workflow that `reference` names a node with effects?"""
+        return self.get(reference).effects
+
     def _look(self, reference: str) -> ChildWorkflow:
         if self._resolve is None:
             return ChildWorkflow()
@@ -104,9 +109,7 @@ class Children:
         report = ValidationReport() if self._check is None else self._check(found, below)
         outputs = self._outputs(found, below)
         if report.ok:
-            from symphony.workflow.validation.effects import has_effects  # which asks for children itself
-
-            effects = any(has_effects(node, self.catalog, below) for node in found.nodes.values())
+            effects = any(has_effects(node, self.catalog, below.has_effects) for node in found.nodes.values())
             return ChildWorkflow(inputs, outputs, effects=effects)
         if below.too_deep:
             return replace(self._deeper(), inputs=inputs, outputs=outputs)

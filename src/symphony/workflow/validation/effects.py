@@ -1,12 +1,16 @@
 """Which nodes do something that counts without anybody reading their ports."""
 
+from collections.abc import Callable
+
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.model import CommandNode, ControlNode, InstrumentNode, Node, OperatorNode
-from symphony.workflow.validation.children import Children
 
 
-def has_effects(node: Node, catalog: Catalog, children: Children) -> bool:
-    """Does `node` change the world, ask a person, or keep a named artifact? True where it is not known."""
+def has_effects(node: Node, catalog: Catalog, child_has: Callable[[str], bool]) -> bool:
+    """Does `node` change the world, ask a person, or keep a named artifact? True where it is not known.
+
+    `child_has` says so of a sub-workflow that is referred to.
+    """
     if node.artifact is not None:
         return True
     match node:
@@ -19,5 +23,5 @@ def has_effects(node: Node, catalog: Catalog, children: Children) -> bool:
             return True
         case ControlNode():
             inside = (node.body or {}).values()
-            return node.control == "approval" or any(has_effects(one, catalog, children) for one in inside)
-    return children.get(node.workflow).effects
+            return node.control == "approval" or any(has_effects(one, catalog, child_has) for one in inside)
+    return child_has(node.workflow)

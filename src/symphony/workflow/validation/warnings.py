@@ -21,7 +21,9 @@ def warn(level: Level, in_outputs: set[int], *, cyclic: bool) -> None:
         for node, sources in enumerate(level.before):
             if not sources and node not in read:
                 name = level.names[node]
-                if has_effects(level.scope.nodes[name], level.scope.catalog, level.scope.children):
+                if has_effects(
+                    level.scope.nodes[name], level.scope.catalog, level.scope.children.has_effects
+                ):
                     continue
                 if findings.full:
                     break
