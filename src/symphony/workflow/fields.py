@@ -162,6 +162,9 @@ def _map_hint(key: str | int, tree: Tree) -> str:
     return map_hint(key, tree)
 
 
+Owners: TypeAlias = Mapping[str, Collection[str] | None]
+"""The keys of a map that take a map themselves, with the keys of that map; None: any."""
+
 Reader: TypeAlias = Callable[[Fields, Tree, str, str], object]
 
 

@@ -5,34 +5,11 @@ reported of what only follows from that.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from symphony.workflow.documents.tree import Tree
-from symphony.workflow.problems import Code, Findings, child
-
-
-class Reporting(Protocol):
-    """What is told of keys that were moved."""
-
-    findings: Findings
-    aliases: dict[str, str]
-    indented: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A key that takes a map. `keys`: those of its map, None for any.
-
-    `nodes`: does its map hold nodes? Then also what follows it when it is not empty may be meant for it.
-    """
-
-    keys: Collection[str] | None = None
-    nodes: bool = False
-
-    def takes(self, key: str, tree: Tree, kinds: Collection[str]) -> bool:
-        """May `key`, with its value, be meant for the map?"""
-        return is_node(tree, kinds) if self.nodes else self.keys is None or key in self.keys
+from symphony.workflow.fields import Fields, Owners
+from symphony.workflow.problems import Code, child
 
 
 def is_node(tree: Tree, kinds: Collection[str]) -> bool:
@@ -41,31 +18,39 @@ def is_node(tree: Tree, kinds: Collection[str]) -> bool:
 
 
 def regrouped(
-    tree: dict[str, Tree], own: Collection[str], owners: Mapping[str, Owner], kinds: Collection[str],
-    fields: Reporting, place: str,
+    tree: dict[str, Tree], own: Collection[str], owners: Owners, kinds: Collection[str],
+    fields: Fields, place: str,
 ) -> dict[str, Tree]:  # fmt: skip
-    """`tree`, a map with the keys `own`, with unknown keys moved into the map before them that lacks them."""
+    """`tree`, a map with the keys `own`, with unknown keys moved into the map before them that lacks them.
+
+    `owners`: the keys that take a map, with the keys of that map, None for any. What follows `nodes` or
+    `body` and looks like a node is meant for it even if it is not empty.
+    """
     strays: dict[str, list[str]] = {}
     owner: str | None = None
     for key, item in tree.items():
         if key in own:
-            found = owners.get(key)
-            open_ = found is not None and (item is None or (found.nodes and isinstance(item, dict)))
-            owner = key if open_ else None
-        elif owner is not None and owners[owner].takes(key, item, kinds):
+            open_ = item is None or (key in _NODE_HOLDERS and isinstance(item, dict))
+            owner = key if open_ and key in owners else None
+        elif owner is not None and _takes(owner, owners[owner], key, item, kinds):
             strays.setdefault(owner, []).append(key)
         else:
             owner = None
     return _moved(tree, strays, fields, place, "unknown-key", "") if strays else tree
 
 
+def _takes(owner: str, keys: Collection[str] | None, key: str, item: Tree, kinds: Collection[str]) -> bool:
+    return is_node(item, kinds) if owner in _NODE_HOLDERS else keys is None or key in keys
+
+
+_NODE_HOLDERS: Final = ("nodes", "body")
 _HELD_IN_MAPS: Final = frozenset({"inputs", "config", "metadata", "retry", "on_error", "artifact", "state",
                                   "next", "cases", "body"})  # fmt: skip
 """Keys of nodes that take a map: with any other, a map is a node of that name."""
 
 
 def regrouped_nodes(
-    tree: dict[str, Tree], keys: Collection[str], kinds: Collection[str], fields: Reporting, place: str
+    tree: dict[str, Tree], keys: Collection[str], kinds: Collection[str], fields: Fields, place: str
 ) -> dict[str, Tree]:
     """`tree`, a map of nodes, with the keys of nodes moved into the node before them. `keys`: all such."""
     strays: dict[str, list[str]] = {}
@@ -95,7 +80,7 @@ def _is_stray(
 
 
 def regrouped_inputs(
-    tree: dict[str, Tree], keys: Collection[str], fields: Reporting, place: str
+    tree: dict[str, Tree], keys: Collection[str], fields: Fields, place: str
 ) -> dict[str, Tree]:
     """`tree`, the inputs of a workflow, with what is said of an input moved into it. `keys`: such keys."""
     strays: dict[str, list[str]] = {}
@@ -109,7 +94,7 @@ def regrouped_inputs(
 
 
 def _moved(
-    tree: dict[str, Tree], strays: Mapping[str, list[str]], fields: Reporting, place: str, code: Code,
+    tree: dict[str, Tree], strays: Mapping[str, list[str]], fields: Fields, place: str, code: Code,
     what: str,
 ) -> dict[str, Tree]:  # fmt: skip
     """The tree with each group of strays in its owner, and a problem for each group."""

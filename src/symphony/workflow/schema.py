@@ -16,6 +16,7 @@ from symphony.workflow.fields import (
     BAD,
     SCOPE_NAMES,
     Fields,
+    Owners,
     Reader,
     counted,
     free_values,
@@ -27,7 +28,6 @@ from symphony.workflow.fields import (
 )
 from symphony.workflow.inputs import beyond
 from symphony.workflow.migrations import migrated, version_of, wanted
-from symphony.workflow.misplaced import Owner, regrouped, regrouped_inputs
 from symphony.workflow.model import Budget, ControlNode, InputSpec, Node, Workflow
 from symphony.workflow.problems import child, shown
 from symphony.workflow.schema_edges import read_edges
@@ -49,6 +49,8 @@ def read_tree(tree: Tree, fields: Fields, *, connected: Collection[str] = ()) ->
         return None
     fields.depth = 2
     if not _READERS.keys() >= document.keys():
+        from symphony.workflow.misplaced import regrouped
+
         document = regrouped(document, _READERS, _OWNERS, KINDS, fields, "")
     made = section(fields, document, "", _READERS, "a workflow")
     made["nodes"] = nodes = _nodes(document, fields)
@@ -143,6 +145,8 @@ def _inputs(fields: Fields, tree: Tree, place: str, key: str) -> object:
     if found is None:
         return BAD
     if not _INPUT_READERS.keys().isdisjoint(found):
+        from symphony.workflow.misplaced import regrouped_inputs
+
         found = regrouped_inputs(found, _INPUT_READERS, fields, key)
     inputs: dict[str, InputSpec] = {}
     for name, raw in found.items():
@@ -286,12 +290,10 @@ _INPUT_READERS: Final[Mapping[str, Reader]] = {
     "max": _bound,
     "description": text,
 }
-_OWNERS: Final[Mapping[str, Owner]] = {
-    **dict.fromkeys(("inputs", "outputs", "metadata"), Owner()),
-    "budget": Owner(_BUDGET_READERS),
-    "nodes": Owner(nodes=True),
+_OWNERS: Final[Owners] = {
+    **dict.fromkeys(("inputs", "nodes", "outputs", "metadata")),
+    "budget": _BUDGET_READERS,
 }
-"""The keys of workflows that take a map."""
 TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {
     "workflow": _READERS,
     "input": _INPUT_READERS,

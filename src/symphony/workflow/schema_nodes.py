@@ -9,6 +9,7 @@ from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.fields import (
     BAD,
     Fields,
+    Owners,
     Reader,
     boolean,
     choice,
@@ -24,7 +25,6 @@ from symphony.workflow.fields import (
     texts,
     whole,
 )
-from symphony.workflow.misplaced import Owner, regrouped, regrouped_nodes
 from symphony.workflow.model import (
     FAIL,
     NAME,
@@ -80,6 +80,8 @@ def read_nodes(tree: Tree, place: str, fields: Fields) -> dict[str, Node] | None
     nodes: dict[str, Node] = {}
     prefix = f"{place}."
     if not NODE_KEYS.isdisjoint(found):
+        from symphony.workflow.misplaced import regrouped_nodes
+
         found = regrouped_nodes(found, NODE_KEYS, _KINDS, fields, place)
     legal, usual = all_legal(found), usual_in(fields)
     for name, raw in found.items():
@@ -115,6 +117,8 @@ def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
         fields.wrong(place, "", f"a node must be a map, not {shown(tree)}", hint)
         return None
     if not NODE_KEYS.issuperset(tree):
+        from symphony.workflow.misplaced import regrouped
+
         own = _OWN_KEYS if "control" not in tree else NODE_KEYS
         tree = regrouped(tree, own, _OWNERS, _KINDS, fields, place)
     made: dict[str, object] = {}
@@ -468,14 +472,12 @@ _STEP: Final[Mapping[str, Reader]] = {"name": text, "command": _command, "needs"
 _OWN_KEYS: Final = frozenset({*_KINDS, *_OPTIONS})
 NODE_KEYS: Final = frozenset({*_OWN_KEYS, *_CONTROL_READERS})
 """Every key that some node may have."""
-_OWNERS: Final[Mapping[str, Owner]] = {
-    **dict.fromkeys(("inputs", "config", "metadata", "state", "next", "cases"), Owner()),
-    "retry": Owner(_RETRY),
-    "on_error": Owner(_ON_ERROR),
-    "artifact": Owner(_ARTIFACT),
-    "body": Owner(nodes=True),
+_OWNERS: Final[Owners] = {
+    **dict.fromkeys(("inputs", "config", "metadata", "state", "next", "cases", "body")),
+    "retry": _RETRY,
+    "on_error": _ON_ERROR,
+    "artifact": _ARTIFACT,
 }
-"""The keys of nodes that take a map."""
 KINDS: Final = tuple(_KINDS)
 """The keys of which a node has exactly one."""
 TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {

@@ -537,32 +537,6 @@ def test_warnings_name_what_is_of_no_use() -> None:
     ]
 
 
-class _Found(dict[str, str]):
-    def __call__(self, reference: str) -> Workflow | None:
-        text = self.get(reference)
-        return None if text is None else loads(text, "yaml")
-
-
-def test_nodes_with_effects_are_no_orphans_whoever_reads_them() -> None:
-    nodes = """
-  one: {command: make}
-  two: {operator: join, inputs: {parts: [a]}}
-  three: {control: approval, message: go on?}
-  four: {operator: value, artifact: {name: kept}}
-  five: {control: loop, max_iterations: 1, while: "true", body: {x: {command: make}}}
-  six: {workflow: acting}
-  seven: {control: loop, max_iterations: 1, while: "true", body: {x: {operator: value}}}
-  eight: {workflow: quiet}
-  nine: {operator: value}
-  ten: {control: delay, for: 1s}"""
-    files = _Found({
-        "acting": "name: a\nnodes: {x: {command: make}}",
-        "quiet": "name: q\nnodes: {x: {operator: value}}",
-    })  # fmt: skip
-    report = validate(workflow(nodes), CATALOG, resolve=files)
-    assert warned(report) == [("orphan", f"nodes.{name}") for name in ("seven", "eight", "nine", "ten")]
-
-
 def test_a_workflow_of_one_node_has_no_orphan() -> None:
     assert warned(validate(workflow("  a: {operator: value}"), CATALOG)) == []
 
