@@ -207,7 +207,7 @@ def markdown_html(text: str, title: str | None = None, raw: bool = False) -> str
 
     text: the Markdown
     title: make a whole page with this title; null for the body alone
-    raw: let HTML in the text through as it is; otherwise it is shown as text, all but <br>, and links can
+    raw: let HTML in the text through as it is; otherwise it is shown as text, all but `<br>`, and links can
         only be such as are safe to click
 
     Returns:

@@ -25,26 +25,27 @@ def group(
     by: dict[str, str] = {},  # noqa: B006
     aggregates: dict[str, dict[str, str]] = {},  # noqa: B006
 ) -> list[dict[str, Value]]:
-    """Put the elements that have the same key together, or compute sums and the like of them.
+    """Put the elements that have the same key together, or compute totals of each such group.
 
     Groups are in order of first appearance. 1 and 1.0 are one key, 1 and true are two, null is a key as
     any other. Without `key` and `by` all elements are one group, also where there are none.
 
-    Aggregates are written NAME: {FUNCTION: CEL}, for instance lines: {sum: item.lines} or
-    files: {count: item}. The functions are count, sum, mean, median, min, max, first, last, list, unique
-    (a list of what is different) and count_unique. All of them leave nulls out; of nothing, sums and
-    counts are 0, lists are empty and the others null. The order of doubles makes no difference to their sum
-    or mean. sum, mean and median take numbers, min and max also texts or booleans, of one kind.
+    An aggregate is written `NAME: {FUNCTION: CEL}`, for instance `lines: {sum: item.lines}` or
+    `files: {count: item}`. The functions are count, sum, mean, median, min, max, first, last, list, unique
+    (a list without repetitions) and count_unique. All of them leave nulls out. Without any value, sums and
+    counts are 0, lists are empty, and the others are null. sum, mean and median take numbers, min and max
+    numbers, texts or booleans. The order of doubles makes no difference to their sum or mean.
 
     items: the list
     key: CEL over `item` and `index`, for instance item.name; a path such as item.owner.name is null for
         elements without that field
-    by: several keys in place of one, each with the name of its field: {owner: item.owner.name}
+    by: several keys in place of one, each with the name of its field, for instance
+        `{owner: item.owner.name}`
     aggregates: what to compute, by the name of the field that it becomes
 
     Returns:
-        result: maps of the key, or the fields of `by`, and the aggregates; of items and count where there
-            are none
+        result: maps of the key (or the fields of `by`) and the aggregates; without aggregates, of the
+            key, items and count
     """
     keys = _keys(items, key, by, context)
     names = ["items", "count"] if not aggregates else list(aggregates)

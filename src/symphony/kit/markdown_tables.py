@@ -37,9 +37,9 @@ def table(
 ) -> str:
     r"""Make a table in Markdown of records, in the form that GitHub and most other programs show.
 
-    Texts are shown as they are: what Markdown would take for its marks is escaped, line breaks become
-    <br>. Columns that hold only numbers are aligned to the right. Lines of the text are aligned, too,
-    wide characters considered.
+    Texts are shown as they are: what Markdown would take for its marks is escaped, and a line break
+    becomes `<br>`. Columns that hold only numbers are aligned to the right. The text is aligned for
+    people who read it as it is, wide characters considered.
 
     rows: maps from the name of a column to a value, or lists of values; null becomes nothing, lists and
         maps JSON; more than 10,000 are refused unless limit is given
