@@ -1,7 +1,5 @@
 """Where in its author's code an exception was raised: file, line and function."""
 
-import sysconfig
-import traceback
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -40,13 +38,15 @@ def traceback_text(error: BaseException) -> str | None:
     """
     if isinstance(error, SymphonyError):
         return None
+    import traceback
+
     ours = _folders()[0]
     frames = (
         one for one in _frames(_traceback_of(error)) if one.tb_frame.f_code.co_filename[: len(ours)] != ours
     )
     try:
         parts = traceback.format_exception(type(error), error, next(frames, None))
-        return "".join(parts[-_PARTS_MAX:])
+        return "".join(parts[-_PARTS_MAX:]).rstrip("\n")
     except Exception:  # noqa: BLE001  (the error is its author's, and may raise whatever it is asked)
         return None
 
@@ -80,6 +80,8 @@ def _whose(file: str) -> str:
 @cache
 def _folders() -> tuple[str, tuple[str, ...], tuple[str, ...]]:
     """Symphony's folder, those of installed packages, and those of the standard library."""
+    import sysconfig
+
     paths = sysconfig.get_paths()
     ours = str(Path(__file__).parents[1]) + "/"
     installed = tuple({paths[name] + "/" for name in ("purelib", "platlib")})

@@ -133,7 +133,7 @@ class WorkerServer:
             answer: Done | Failed = failure(call.id, error)
             with suppress(BaseException):  # as below
                 if (text := traceback_text(error)) is not None:
-                    sys.stderr.write(text)
+                    sys.stderr.write(text + "\n")
         else:
             answer = Done(id=call.id, outputs=outputs, seconds=seconds)
         end_copy(before)
