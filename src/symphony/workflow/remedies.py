@@ -149,7 +149,7 @@ def operator_hint(name: str, versions: Mapping[str, str]) -> str:
     near = near_operator(plain, versions)
     kin = [other for other in versions if other.rpartition(".")[0] == family] if family else []
     if near is not None:
-        return f"did you mean {near}?" + ("" if kin else f" If not, {_OWN_FILE}")
+        return f"did you mean {near}?" + ("" if kin else " For one of your own, give --operators FILE")
     if kin:
         listed = ", ".join(kin[:_LISTED_MAX]) + (", …" if len(kin) > _LISTED_MAX else "")
         return f"there are {listed}; {_OWN_FILE}"

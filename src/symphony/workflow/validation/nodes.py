@@ -110,7 +110,7 @@ def _check_inputs(
                 "missing-input",
                 place,
                 f"the input {missing!r} is missing",
-                f"write {missing}: {_wanted(port)}",
+                f"give it {_wanted(port)}",
             )
     return scope
 
