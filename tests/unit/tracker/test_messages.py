@@ -1,8 +1,11 @@
 """What a failed node says of a value that does not fit."""
 
+from pathlib import Path
+
 import pytest
 
-from symphony import operator
+from symphony import Operator, Symphony, operator
+from symphony import run as run_kept
 from symphony.testing import run, workflow
 
 
@@ -16,6 +19,38 @@ async def pick(what: str) -> object:
 async def join(parts: list[str]) -> str:
     """Join texts."""
     return "".join(parts)
+
+
+@operator("own.sync", version="1.0.0")
+def in_a_thread(n: int) -> int:
+    """Divide."""
+    return 1 // n
+
+
+@operator("own.inline", version="1.0.0")
+async def inline(n: int) -> int:
+    """Divide."""
+    return 1 // n
+
+
+@operator("own.batched", version="1.0.0", pure=True)
+def batched(n: int) -> int:
+    """Divide."""
+    return 1 // n
+
+
+@pytest.mark.parametrize("one", [in_a_thread, inline, batched], ids=lambda one: one.info.name)
+@pytest.mark.parametrize("node", ["inputs: {n: 0}", 'for_each: [0], inputs: {n: "${{ item }}"}'])
+def test_the_log_has_the_traceback_of_what_an_operator_raised(
+    one: Operator, node: str, tmp_path: Path
+) -> None:
+    text = f"name: T\nnodes:\n  f: {{operator: {one.info.name}, {node}}}\n"
+    result = run_kept(workflow(text), home=tmp_path, operators=[one])
+    lines = [line.text for line in Symphony.open(tmp_path).runs.logs(result.run_id, "f", stream="stderr")]
+    written = "".join(lines).rstrip("\n")
+    assert written.startswith("Traceback")
+    assert written.endswith("ZeroDivisionError: integer division or modulo by zero")
+    assert written.count("Traceback") == 1
 
 
 @pytest.mark.parametrize(

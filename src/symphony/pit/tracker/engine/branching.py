@@ -7,6 +7,7 @@ from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import same, truth
 from symphony.pit.tracker.nodes.work import ApprovalWork, BranchWork
 from symphony.workflow.expressions import ValueTemplate
+from symphony.workflow.types import kind_name
 
 
 class Branching:
@@ -21,7 +22,7 @@ class Branching:
         items = self._bindings.made(template, slot, "for_each")
         if not isinstance(items, list):
             raise SymphonyError(
-                f"for_each needs a list, not {type(items).__name__}",
+                f"for_each needs a list, not {kind_name(items)}",
                 code="type-mismatch",
                 hint="give it a list",
             )

@@ -204,6 +204,10 @@ class Transitions:
                     why.hint,
                 )
                 ends = UNHANDLED
+        from symphony.commons.raised_places import traceback_text  # only where something failed
+
+        if (text := traceback_text(error)) is not None:
+            self._executor.log(self._machine.name(slot), text, "stderr")
         self._aside.forget(slot)
         self._bindings.forget(slot)
         now = self._clock.now_s()
