@@ -288,4 +288,5 @@ def main(peers_python: str, names: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    # Processes run in folders of their own. Not resolved: an environment's interpreter is a link.
+    sys.exit(main(str(Path(sys.argv[1]).absolute()), sys.argv[2:]))
