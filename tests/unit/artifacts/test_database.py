@@ -1,13 +1,18 @@
-"""Connections of stores: none outlives the store that opened it."""
+"""Connections of stores: none outlives the store that opened it, and many may open a new file at once."""
 
 import gc
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.support.waiting import PATIENCE_S
 
 from symphony.pit.artifacts import FileArtifacts, ResultCache
+from symphony.pit.artifacts.database import connect
 
 
 @pytest.fixture
@@ -47,3 +52,16 @@ def test_a_store_that_is_forgotten_has_closed_its_files(
     for connection in opened:
         with pytest.raises(sqlite3.ProgrammingError, match="closed"):
             connection.execute("SELECT 1")
+
+
+def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    def opened(path: Path, start: threading.Barrier) -> int:
+        start.wait(PATIENCE_S)
+        with closing(connect(path, application=7, schema="CREATE TABLE t (a);")) as db:
+            return int(db.execute("SELECT count(*) FROM t").fetchone()[0])
+
+    with ThreadPoolExecutor(6) as pool:
+        for number in range(50):
+            start = threading.Barrier(6)
+            each = [pool.submit(opened, tmp_path / f"{number}.db", start) for _ in range(6)]
+            assert [one.result(PATIENCE_S) for one in each] == [0] * 6

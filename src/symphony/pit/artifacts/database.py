@@ -3,6 +3,7 @@
 import logging
 import os
 import sqlite3
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ _BROKEN = frozenset(
     }
 )
 _BUSY_MS = 10_000
+_AGAIN_S = 0.001
 Former: TypeAlias = Mapping[int, Callable[[sqlite3.Connection], None] | None]
 """By the mark of an earlier version, what makes this version's tables of its own; None: it is emptied."""
 SUMMED = {
@@ -125,10 +127,28 @@ def _prepare(connection: sqlite3.Connection, application: int, schema: str, form
         marked = _renewed(connection, application, former)
     if marked not in (0, application):
         raise DatabaseBroken(f"it belongs to another application or version ({marked})")
-    connection.execute("PRAGMA journal_mode=WAL")
+    _log_ahead(connection)
     connection.execute("PRAGMA synchronous=NORMAL")
     if marked == 0:
         _fill(connection, application, schema)
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to a write-ahead log, waiting for others who do the same to a new file.
+
+    SQLite's own patience does not cover that: of two connections that both read the file, neither could
+    become its only one, so it tells one of them at once that the file is locked.
+    """
+    until = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > until:
+                raise
+        time.sleep(_AGAIN_S)
 
 
 def _fill(connection: sqlite3.Connection, application: int, schema: str) -> None:
