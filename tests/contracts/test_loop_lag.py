@@ -101,12 +101,15 @@ async def times_idle(work: Callable[[], Awaitable[object]]) -> float:
 
 
 async def test_a_loop_that_is_held_is_noticed_whoever_else_has_the_cores() -> None:
+    held_s = 0.1
+
     async def hold() -> None:
-        until = time.thread_time() + 0.1
+        until = time.thread_time() + held_s
         while time.thread_time() < until:
             pass
 
-    assert await times_idle(hold) > TIMES_IDLE
+    # Not `times_idle`: it takes the best round, and one in which the idle loop was held up says nothing here.
+    assert await lag_s(hold()) > held_s / 2
 
 
 RECORDS = json.dumps(
