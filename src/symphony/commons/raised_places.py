@@ -2,13 +2,16 @@
 
 from functools import cache
 from pathlib import Path
-from types import TracebackType
+from types import CodeType, TracebackType
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
 
 _FRAMES_MAX: Final = 10_000
 _PARTS_MAX: Final = 20
+_STACKS_MAX: Final = 64
+_stacks: Final[dict[tuple[tuple[CodeType, int], ...], list[str]]] = {}
+"""What was told of places where something was raised, by the code and the instruction of each frame."""
 
 
 def place_of(error: BaseException) -> str | None:
@@ -45,10 +48,33 @@ def traceback_text(error: BaseException) -> str | None:
         one for one in _frames(_traceback_of(error)) if one.tb_frame.f_code.co_filename[: len(ours)] != ours
     )
     try:
-        parts = traceback.format_exception(type(error), error, next(frames, None))
+        link = next(frames, None)
+        if error.__cause__ or error.__context__ or isinstance(error, BaseExceptionGroup):
+            parts = traceback.format_exception(type(error), error, link)
+        else:
+            parts = [*_stack(link), *traceback.format_exception_only(type(error), error)]
         return "".join(parts[-_PARTS_MAX:]).rstrip("\n")
     except Exception:  # noqa: BLE001  (the error is its author's, and may raise whatever it is asked)
         return None
+
+
+def _stack(link: TracebackType | None) -> list[str]:
+    """What `format_exception` says before the error itself.
+
+    Ten thousand elements may fail at the same place: reading its source lines is most of the work, and is
+    done once.
+    """
+    import traceback
+
+    if link is None:
+        return []
+    places = tuple((frame.tb_frame.f_code, frame.tb_lasti) for frame in _frames(link))
+    found = _stacks.get(places)
+    if found is None:
+        if len(_stacks) >= _STACKS_MAX:
+            _stacks.clear()
+        found = _stacks[places] = ["Traceback (most recent call last):\n", *traceback.format_tb(link)]
+    return found
 
 
 def _traceback_of(error: BaseException) -> TracebackType | None:

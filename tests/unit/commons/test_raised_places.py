@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import traceback
 from pathlib import Path
 
 import pytest
 
+from symphony.commons import raised_places
 from symphony.commons.errors import SymphonyError
 from symphony.commons.raised import contained, error_text
 from symphony.commons.raised_places import place_of, traceback_text
@@ -93,3 +95,30 @@ def test_only_errors_that_nobody_made_for_people_have_a_traceback() -> None:
     assert text is not None
     assert text.endswith("ZeroDivisionError: division by zero")
     assert traceback_text(SymphonyError("said", code="x")) is None
+
+
+def raised(number: int, cause: Exception | None = None) -> Exception:
+    try:
+        raise ValueError(f"number {number}") from cause
+    except ValueError as error:
+        error.add_note("a note")
+        return error
+
+
+def test_each_error_from_one_place_has_its_own_words_and_what_python_says_of_the_place() -> None:
+    errors = [raised(number) for number in range(3)] + [
+        raised(3, raised(4)),
+        ExceptionGroup("g", [raised(5)]),
+    ]
+    for error in errors:
+        assert traceback_text(error) == "".join(traceback.format_exception(error)).rstrip("\n")
+
+
+def test_the_source_of_a_place_is_read_once_for_all_that_fail_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    real = traceback.format_tb
+    monkeypatch.setattr(traceback, "format_tb", lambda link: asked.append(link) or real(link))
+    monkeypatch.setattr(raised_places, "_stacks", {})
+    for number in range(100):
+        assert f"number {number}" in str(traceback_text(raised(number)))
+    assert len(asked) == 1
