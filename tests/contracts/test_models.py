@@ -75,6 +75,9 @@ class FakeModels:
             raise ModelUnavailable(f"there is no model {model!r}", hint="models here: echo")
         return "f"
 
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        return False
+
     async def close(self) -> None:
         self._closed = True
 

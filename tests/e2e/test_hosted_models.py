@@ -317,6 +317,28 @@ async def test_a_model_is_added_shown_tried_and_used_from_the_command_line(tmp_p
         assert (refused[0], told["error"]["code"]) == (1, "budget-exceeded")
         wrong = await symphony_says(home, "run", "w.yaml", "--budget", "euros=5")
         assert (wrong[0], "limits are money, tokens and calls" in wrong[2]) == (2, True)
+        removed = await symphony_says(home, "models", "remove", "my.model")
+        assert (removed[0], (home / "config.toml").read_text()) == (0, "")
+        gone = await symphony_says(home, "models", "remove", "my.model")
+        assert (gone[0], "there is no model 'my.model'" in gone[2]) == (2, True)
+
+
+async def test_settings_that_a_provider_does_not_use_are_not_shown_as_if_they_counted(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    refused = await symphony_says(
+        home, "models", "add", "m", "--provider", "llama", "--file", "m.gguf", "--requests-per-minute", "9"
+    )
+    assert (refused[0], "leave out --requests-per-minute" in refused[2]) == (2, True)
+    assert not (home / "config.toml").exists()
+    home.mkdir(exist_ok=True)
+    (home / "config.toml").write_text('[models.m]\nprovider = "openai"\nthreads = 4\n')
+    shown = await symphony_says(home, "models", "show", "m")
+    settings_shown = shown[1].partition("settings:")[2]
+    assert "stream = True" in settings_shown
+    assert "set, but not used by openai: threads" in settings_shown
+    assert not any(name in settings_shown for name in ("context =", "batch =", "threads ="))
+    document = msgspec.json.decode((await symphony_says(home, "models", "show", "m", "--json"))[1])
+    assert document["unused_settings"] == ["threads"]
 
 
 async def test_settings_of_the_engine_are_heeded_and_wrong_ones_told(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ class AllModels:
         """As whoever serves the model gives it."""
         return self.served_by(model).fingerprint(model)
 
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        """As whoever serves the model says."""
+        return self.served_by(model).sampled(model, inputs)
+
     async def close(self) -> None:
         """Close everything that was opened."""
         for one in self._served.values():

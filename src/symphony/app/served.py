@@ -63,6 +63,10 @@ class ServedModels:
         """Of the weights, as the pool knows them."""
         return self._pool.fingerprint(model)
 
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        """As the adapter says."""
+        return self._hosted(model, "http://127.0.0.1/v1", "").sampled(model, inputs)
+
     async def close(self) -> None:
         """Nothing is open between calls."""
 

@@ -1,7 +1,9 @@
-"""Adds to a settings file without disturbing what people wrote there: comments and order stay."""
+"""Adds and removes sections of a settings file; comments and order of everything else stay."""
 
 import fcntl
 import os
+import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from symphony.commons.filesystem import private_directory, release_lock, write_a
 from symphony.commons.settings import Config
 
 _MODE = 0o600
+_HEADER = re.compile(r"\s*\[")
 
 
 def add_section(file: Path, path: tuple[str, str], values: Mapping[str, object]) -> None:
@@ -37,6 +40,73 @@ def add_section(file: Path, path: tuple[str, str], values: Mapping[str, object])
         if check_settings(Config, after, str(file), whole=True) == before:
             raise ConfigInvalid(f"{file}: the section could not be added", hint="add it by hand")
         write_atomic(file, after, mode=None if text else _MODE)
+
+
+def remove_section(file: Path, path: tuple[str, str]) -> None:
+    """Take the section `[path]` out of a settings file, with the sections and comments inside it.
+
+    Atomic, also among processes. Raises ConfigInvalid, before anything is written, if the file has no
+    such section or spells it otherwise than with headers; IoFailed.
+    """
+    name = ".".join(path)
+    with _turn(file):
+        text = read_settings_text(file)
+        before = check_settings(Config, text, str(file))
+        section = before.get(path[0], {})
+        if not isinstance(section, dict) or path[1] not in section:
+            raise ConfigInvalid(
+                f"{file}: there is no {name}", hint="another settings file or a variable sets it"
+            )
+        after = _without(text, path)
+        left = {key: value for key, value in section.items() if key != path[1]}
+        wanted = {key: value for key, value in {**before, path[0]: left}.items() if key != path[0] or left}
+        if not _says(after, wanted):
+            hint = f"edit the file: {name} is not written as a section of its own"
+            raise ConfigInvalid(f"{file}: {name} could not be taken out", hint=hint)
+        write_atomic(file, after)
+
+
+def _says(text: str, wanted: Mapping[str, object]) -> bool:
+    try:
+        return check_settings(Config, text, "", whole=True) == wanted
+    except ConfigInvalid:
+        return False
+
+
+def _without(text: str, path: tuple[str, str]) -> str:
+    """The text without the lines from each header of `path`, or of what is inside it, to the next header.
+
+    Comments right before a header stay, also before one that goes: they may be about more than it.
+    """
+    kept: list[str] = []
+    pending: list[str] = []
+    inside = False
+    for line in text.splitlines(keepends=True):
+        if _HEADER.match(line) and (found := _header(line)) is not None:
+            if not inside or found[: len(path)] != path:
+                kept += pending
+            inside, pending = found[: len(path)] == path, []
+        elif not line.strip() or line.lstrip().startswith("#"):
+            pending.append(line)
+            continue
+        else:
+            kept += [] if inside else pending
+            pending = []
+        kept += [] if inside else [line]
+    return "".join([*kept, *pending]).lstrip("\n")
+
+
+def _header(line: str) -> tuple[str, ...] | None:
+    """The keys of a table's header; None for a line that is none."""
+    try:
+        found: object = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return None
+    keys: list[str] = []
+    while isinstance(found, dict) and len(found) == 1:
+        ((key, found),) = found.items()
+        keys.append(key)
+    return tuple(keys)
 
 
 @contextmanager

@@ -156,6 +156,26 @@ class ModelConfig(Settings, frozen=True, kw_only=True):
     price: Price | None = None
 
 
+_OF_REQUESTS: Final = frozenset({"connect_timeout", "first_byte_timeout", "idle_timeout", "price"})
+_OF_SERVERS: Final = _OF_REQUESTS | {
+    "model", "url", "key", "concurrency", "requests_per_minute", "tokens_per_minute", "retries",
+}  # fmt: skip
+_USED: Final[dict[tuple[Provider, Kind], frozenset[str]]] = {
+    ("openai", "chat"): _OF_SERVERS | {"stream", "max_tokens"},
+    ("openai", "embedding"): _OF_SERVERS | {"batch"},
+    ("anthropic", "chat"): _OF_SERVERS | {"stream", "max_tokens"},
+    ("llama", "chat"): _OF_REQUESTS | {"file", "threads", "context", "max_tokens"},
+    ("llama", "embedding"): _OF_REQUESTS | {"file", "threads", "context", "batch"},
+}
+
+
+def settings_used(provider: Provider | None, kind: Kind) -> frozenset[str]:
+    """The keys of a model's settings that its provider makes use of; the others change nothing."""
+    if provider is None or provider == "minilm":
+        return frozenset({"provider"})
+    return _USED.get((provider, kind), frozenset()) | {"provider", "kind"}
+
+
 class Config(Settings, frozen=True, kw_only=True):
     """All of Symphony's own settings. `models` maps a model's id to what stands behind it."""
 

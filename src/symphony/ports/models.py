@@ -124,7 +124,20 @@ class Models(Protocol):
         """Changes whenever the model's weights or code change: part of the cache key."""
         ...
 
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        """Does the caller want a new answer each time? Then an earlier one may not stand in for it.
+
+        Of `inputs`, large values may be given as references.
+        """
+        ...
+
     async def close(self) -> None: ...
+
+
+def drawn_at_random(inputs: Mapping[str, object]) -> bool:
+    """Is a chat asked for words drawn at random, that is, at a `temperature` above 0?"""
+    temperature = inputs.get("temperature")
+    return isinstance(temperature, int | float) and not isinstance(temperature, bool) and temperature > 0
 
 
 def usage_value(usage: Usage) -> dict[str, Value]:

@@ -12,7 +12,7 @@ from symphony.kit.instruments.hosted.catalog import (
     EMBEDDING_INPUTS,
     EMBEDDING_OUTPUTS,
 )
-from symphony.ports.models import UNMETERED, Caller, Estimate, ModelUnavailable, Usage
+from symphony.ports.models import UNMETERED, Caller, Estimate, ModelUnavailable, Usage, drawn_at_random
 from symphony.ports.values import Value
 from symphony.testing.scripts import After, Script
 from symphony.workflow.catalog import ModelInfo, Port
@@ -118,6 +118,10 @@ class FakeModels:
         """Always the same: nothing is cached in memory."""
         self._of(model)
         return "fake"
+
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        """As a real chat: at a temperature above 0."""
+        return drawn_at_random(inputs)
 
     async def close(self) -> None:
         """Nothing to close."""

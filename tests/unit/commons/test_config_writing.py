@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from symphony.commons.config_writing import add_section
+from symphony.commons.config_writing import add_section, remove_section
 from symphony.commons.errors import ConfigInvalid, SymphonyError
 
 WRITTEN = "# mine\n[symphony]\nconcurrency = 3  # few\n"
@@ -53,3 +53,63 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SymphonyError):
         add_section(tmp_path / "file" / "config.toml", ("models", "a"), OPENAI)
+
+
+COMMENTED = """# of mine
+[models.a]  # the first
+provider = "openai"
+# its limits
+retries = 2
+
+[models.a.price]
+input = 1
+note = ""
+
+# about the second
+[models."b.c"]
+provider = "anthropic"
+url = '''https://example.org/v1'''
+
+[symphony]
+concurrency = 3  # few
+""".replace('note = ""\n', "")
+
+
+def test_a_section_is_removed_with_what_is_inside_it_and_the_rest_stays_as_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(COMMENTED)
+    remove_section(file, ("models", "a"))
+    assert file.read_text() == "# of mine\n\n# about the second\n" + COMMENTED.partition("second\n")[2]
+    remove_section(file, ("models", "b.c"))
+    assert tomllib.loads(file.read_text()) == {"symphony": {"concurrency": 3}}
+
+
+@pytest.mark.parametrize("models", ["[models.a]", '["models".a]', "[ models . 'a' ]", '\t[models."a"] # x'])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_header_is_found_however_it_is_spelled(tmp_path: Path, models: str, end: str) -> None:
+    file = tmp_path / "config.toml"
+    lines = ["[symphony]", "cache = true", "", models, 'provider = "openai"', "", "[logs]", "node_mb = 1", ""]
+    file.write_bytes(end.join(lines).encode())
+    remove_section(file, ("models", "a"))
+    assert tomllib.loads(file.read_text()) == {"symphony": {"cache": True}, "logs": {"node_mb": 1}}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[symphony]\ncache = true\n", "there is no models.a"),
+        ("[models.b]\nprovider = 'openai'\n", "there is no models.a"),
+        ("models.a.provider = 'openai'\n", "could not be taken out"),
+        ("[models]\na = {provider = 'openai'}\n", "could not be taken out"),
+        ("[models]\na.provider = 'openai'\n", "could not be taken out"),
+        ("[models.a]\nprovider = 'openai'\nmodel = '''\n[logs]\n'''\n", "could not be taken out"),
+    ],
+)
+def test_a_section_that_cannot_be_removed_is_told_and_changes_nothing(
+    tmp_path: Path, text: str, why: str
+) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigInvalid, match=why):
+        remove_section(file, ("models", "a"))
+    assert file.read_text() == text

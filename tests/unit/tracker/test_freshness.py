@@ -255,6 +255,40 @@ def test_a_model_that_takes_paths_is_asked_again_when_a_file_has_changed(tmp_pat
     assert asyncio.run(whole()) == [("old", "succeeded"), ("old", "cached"), ("new", "succeeded")]
 
 
+@pytest.mark.parametrize(
+    ("temperature", "cache", "status"),
+    [
+        (0.7, "auto", "succeeded"),
+        (0.7, "on", "cached"),
+        (1, "auto", "succeeded"),
+        (0, "auto", "cached"),
+        (0.0, "auto", "cached"),
+        (None, "auto", "cached"),
+    ],
+)
+def test_words_drawn_at_random_are_not_taken_from_an_earlier_run_unless_the_node_wants_it(
+    temperature: float | None, cache: str, status: str, tmp_path: Path
+) -> None:
+    model = FakeModel(*["said"] * 4)
+    node = {
+        "instrument": "m",
+        "inputs": {"prompt": "${{ item }}", "temperature": temperature},
+        "for_each": ["one", "two"],
+        "cache": cache,
+    }
+    document = {"symphony": 1, "name": "t", "nodes": {"a": node}, "outputs": {"a": "${{ a.text }}"}}
+
+    async def second() -> set[str]:
+        fakes, known = FakeModels({"m": model}), {"m": model.info("m")}
+        async with Symphony.open(home=tmp_path / "home", models=fakes, catalog=known) as symphony:
+            for _ in range(2):
+                result = await (await symphony.start(loads(json.dumps(document), "json"))).result()
+        assert result.outputs["a"] == ["said", "said"]
+        return {result.nodes[name].status.value for name in ("a[0]", "a[1]")}
+
+    assert asyncio.run(second()) == {status}
+
+
 # ---- large values are looked into ---------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,12 +19,14 @@ from symphony.cli.views.usage import usage_text
 from symphony.ports.models import Estimate, Usage
 
 if TYPE_CHECKING:
-    from symphony.commons.settings import ModelConfig
+    from symphony.commons.settings import Kind, ModelConfig, Provider
     from symphony.ports.values import Value
     from symphony.workflow.catalog import ModelInfo
 
 _QUESTION = "Say hello in one word."
 _ANSWER_TOKENS = 16
+_OPTIONS = {"model": "name", "price": "price-in"}
+"""The options of `models add` that are called otherwise than the settings that they give."""
 _DEFAULT_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
@@ -85,8 +88,9 @@ def document(model: FoundModel) -> dict[str, spelling.JSON]:
     shown = listing.model_document(model.info)
     if model.config is None:
         return shown
-    settings = {k: v for k, v in msgspec.to_builtins(model.config).items() if v is not None}
-    return {**shown, "settings": settings, "key_set": _key_set(model.config)}
+    used, unused = _settings(model.config)
+    more: dict[str, spelling.JSON] = {"unused_settings": [*unused]} if unused else {}
+    return {**shown, "settings": used, **more, "key_set": _key_set(model.config)}
 
 
 def text(model: FoundModel) -> str:
@@ -95,11 +99,34 @@ def text(model: FoundModel) -> str:
     lines = [f"{info.id} {info.version} ({info.provider})", output.shown(info.summary)]
     lines += listing.ports_lines(info.inputs, info.outputs)
     if model.config is not None:
+        used, unused = _settings(model.config)
         lines.append("\nsettings:")
-        for name, value in msgspec.to_builtins(model.config).items():
-            if value is not None:
-                lines.append(f"  {name} = {_setting(name, value, model.config)}")
+        lines += [f"  {name} = {_setting(name, value, model.config)}" for name, value in used.items()]
+        if unused:
+            lines.append(f"\nset, but not used by {model.config.provider}: {', '.join(unused)}")
     return "\n".join(lines) + "\n"
+
+
+def _settings(config: "ModelConfig") -> tuple[dict[str, spelling.JSON], list[str]]:
+    """The settings that count, with their values, and the names of those that are set for nothing."""
+    from symphony.commons.settings import ModelConfig, settings_used
+
+    counting = settings_used(config.provider, config.kind)
+    values: dict[str, spelling.JSON] = msgspec.to_builtins(config)
+    used: dict[str, spelling.JSON] = {
+        name: value for name, value in values.items() if name in counting and value is not None
+    }
+    default = msgspec.to_builtins(ModelConfig())
+    return used, [name for name in values if name not in counting and values[name] != default[name]]
+
+
+def check_used(provider: "Provider", kind: "Kind", given: "Mapping[str, object]") -> None:
+    """Raise BadUsage for an option that would change nothing."""
+    from symphony.commons.settings import settings_used
+
+    for name in given.keys() - settings_used(provider, kind):
+        words = f"{provider} {kind} models do not use {name.replace('_', '-')}"
+        raise BadUsage(words, hint=f"leave out --{_OPTIONS.get(name, name).replace('_', '-')}")
 
 
 def _setting(name: str, value: object, config: "ModelConfig") -> str:
@@ -170,3 +197,38 @@ def tried_document(tried: ModelTrial) -> dict[str, spelling.JSON]:
         "first_token_seconds": None if tried.first_s is None else round(tried.first_s, 3),
         "usage": spelling.usage(tried.usage),
     }
+
+
+def removed(model: str) -> list[str]:
+    """Take the model out of the settings, and delete what was pulled of it; says what was done.
+
+    Raises SymphonyError `unknown-model` if there is nothing to remove, ConfigInvalid, IoFailed.
+    """
+    from symphony.app.home import config_of, keeping_trust, locate_home
+    from symphony.commons.config_writing import remove_section
+    from symphony.commons.errors import IoFailed, SymphonyError
+    from symphony.kit.instruments.files import BUNDLES
+    from symphony.workflow.problems import did_you_mean
+
+    home = locate_home()
+    configured, folder = config_of(home).models, home.path / "models" / model
+    done: list[str] = []
+    if model in configured:
+        with keeping_trust(home):
+            remove_section(home.config, ("models", model))
+        done.append(f"removed {model} from {output.shown(str(home.config))}")
+    if model in BUNDLES and folder.is_dir():
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise IoFailed.of(error, f"delete {folder}") from error
+        done.append(f"deleted {output.shown(str(folder))}")
+    if done:
+        return done
+    if model in BUNDLES:
+        raise SymphonyError(
+            f"{model} ships with Symphony, and no files of it are in {home.path / 'models'}",
+            code="unknown-model",
+        )
+    hint = did_you_mean(model, configured, "symphony models list shows all")
+    raise SymphonyError(f"there is no model {model!r}", code="unknown-model", hint=hint)

@@ -2,6 +2,7 @@
 
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,10 +10,13 @@ from symphony.cli.arguments import options
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
 
+if TYPE_CHECKING:
+    from symphony.commons.settings import Kind, Provider
+
 
 @click.group("models", cls=CommandGroup)
 def command() -> None:
-    """List, add, show, try and fetch the models that workflows may use."""
+    """List, add, show, try, fetch and remove the models that workflows may use."""
 
 
 @command.command("list")
@@ -78,7 +82,7 @@ class Amount(click.ParamType[Decimal]):
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Requests a minute, at most.")
 @click.option("--tokens-per-minute", type=click.IntRange(1), help="Tokens a minute, at most.")
 def add(
-    model: str, provider: str, kind: str, name: str | None, url: str | None, key: str | None,
+    model: str, provider: "Provider", kind: "Kind", name: str | None, url: str | None, key: str | None,
     gguf: Path | None, price_in: Decimal | None, price_out: Decimal | None, price_cached: Decimal | None,
     **limits: int | None,
 ) -> int:  # fmt: skip
@@ -100,9 +104,22 @@ def add(
         **limits,
         "price": price or None,
     }
+    given = {name: value for name, value in given.items() if value is not None}
+    model_trials.check_used(provider, kind, given)
     with keeping_trust(home):
-        add_section(file, ("models", model), {k: value for k, value in given.items() if value is not None})
+        add_section(file, ("models", model), given)
     output.note(f"added {model} to {output.shown(str(file))}")
+    return 0
+
+
+@command.command()
+@click.argument("model")
+def remove(model: str) -> int:
+    """Take a model out of the settings, or delete the files that `pull` fetched."""
+    from symphony.cli.actions import model_trials
+
+    for done in model_trials.removed(model):
+        output.note(done)
     return 0
 
 

@@ -80,6 +80,10 @@ class LocalModels:
         """Of the model's weights and code. Raises ModelUnavailable if the model is unknown."""
         return self._supervisor(model).spec.fingerprint
 
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        """Never: what the pool carries gives the same vectors for the same texts."""
+        return False
+
     def pids(self) -> dict[str, int]:
         """Process ids of the models that are loaded now."""
         return {name: pid for name, s in self._supervisors.items() if (pid := s.pid) is not None}

@@ -27,7 +27,15 @@ from symphony.kit.instruments.hosted.wire import (
     behind,
 )
 from symphony.ports.clock import Clock
-from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, ModelUnavailable, Usage
+from symphony.ports.models import (
+    UNMETERED,
+    Caller,
+    Estimate,
+    ModelFailed,
+    ModelUnavailable,
+    Usage,
+    drawn_at_random,
+)
 from symphony.ports.values import Value
 
 T = TypeVar("T")
@@ -78,6 +86,10 @@ class HostedModels:
         """Of the provider, the place and the model there: the weights are theirs."""
         hosted = self._of(model)
         return fingerprint(model, hosted.config)
+
+    def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
+        """A chat at a temperature above 0 is; embeddings are not."""
+        return self._of(model).config.kind == "chat" and drawn_at_random(inputs)
 
     async def close(self) -> None:
         """Close every connection. Calls made later are refused."""

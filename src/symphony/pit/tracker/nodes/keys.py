@@ -49,6 +49,12 @@ class ResultKeys:
         """
         resources, store, work, inputs = self._resources, self._store, attempt.work, attempt.inputs
         assert resources.cache is not None
+        if (
+            isinstance(work, ModelWork)
+            and not work.cached_always
+            and resources.models.sampled(work.model, inputs)
+        ):
+            return None
         shared = self._shared(work, known)
         if shared is None:
             return None
