@@ -15,7 +15,9 @@ from symphony.workflow import fields, schema, schema_edges, schema_nodes
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
 from symphony.workflow.fields import Choice, Reader
 from symphony.workflow.json_schema_words import MEANINGS
+from symphony.workflow.migrations import OLDEST
 from symphony.workflow.model import DURATION, NAME, SCHEMA_VERSION
+from symphony.workflow.schema_usual import FAN_OUT_KEYS
 from symphony.workflow.types import SCALARS
 
 Schema: TypeAlias = dict[str, object]
@@ -58,7 +60,7 @@ _READERS: Final[Mapping[Reader, Schema]] = {
 """What the readers that many keys share accept."""
 
 _SPECIAL: Final[Mapping[tuple[str, str], Schema]] = {
-    ("workflow", "symphony"): {"const": SCHEMA_VERSION},
+    ("workflow", "symphony"): {"enum": list(range(OLDEST, SCHEMA_VERSION + 1))},
     ("workflow", "name"): {"type": "string", "minLength": 1, "maxLength": schema.NAME_CHARS_MAX},
     ("workflow", "env"): {
         "type": "array",
@@ -164,7 +166,7 @@ def _node() -> Schema:
         "additionalProperties": False,
         "oneOf": [{"required": [kind]} for kind in kinds],
         "dependentRequired": {
-            "concurrency": ["for_each"],
+            **{key: ["for_each"] for key in sorted(FAN_OUT_KEYS)},
             "switch": ["cases"],
             "cases": ["switch"],
             "default": ["switch"],

@@ -44,6 +44,7 @@ _ABOUT: Final[Mapping[str, Mapping[str, str]]] = {
         "config": "Settings of the operator or model.",
         "for_each": "A list, or CEL that gives one: the node runs once for each element, `item`.",
         "concurrency": "At most so many elements at once.",
+        "fail_fast": "false: a failed element ends no other; the node fails when all have ended.",
         "when": "CEL; where it is false, the node is skipped.",
         "after": "Nodes, or branches such as check.true, that come first.",
         "join": "all: any skipped predecessor skips this node. any: one that succeeded is enough.",

@@ -1,16 +1,15 @@
 """Documents of earlier schema versions become documents of this one, version by version. Pure.
 
-A new version is three things: `SCHEMA_VERSION` in `model`, one function here that turns a document
-of the version before into one of the new version, and one fixture (tests/data/migrations). Every
-function stays for ever: files are older than programs. A new key that may be absent needs no new
-version; see `schema`.
-
-Version N is read by Symphony N.0 and newer; version 1 by all.
+A release whose workflow files may have new keys has a new version. That is three things:
+`SCHEMA_VERSION` in `model`, one function here that turns a document of the version before into one
+of the new version, and one fixture (tests/data/migrations). Every function stays for ever: files
+are older than programs. Which keys a version added is in `versions`.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
+from symphony.commons.version import __version__
 from symphony.workflow.documents.tree import Tree
 from symphony.workflow.model import SCHEMA_VERSION
 
@@ -18,8 +17,14 @@ Migration: TypeAlias = Callable[[dict[str, Tree]], dict[str, Tree]]
 """Turns a document of one version into one of the next. It leaves alone what is not as it should
 be: reading reports that. It may change what it is given. The key `symphony` is not its business."""
 
+
+def _as_it_is(document: dict[str, Tree]) -> dict[str, Tree]:
+    """From a version to which the next one only added keys."""
+    return document
+
+
 OLDEST: Final = 1
-MIGRATIONS: Final[Mapping[int, Migration]] = {}
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _as_it_is}
 """By the version that each begins with: one for every version from `OLDEST` up to the one before this."""
 
 
@@ -47,6 +52,7 @@ def migrated(
 
 def wanted(version: Tree) -> str:
     """What to do about a document of this version, which `migrated` refuses."""
+    known = " or ".join(map(str, range(OLDEST, SCHEMA_VERSION + 1)))
     if type(version) is int and version > SCHEMA_VERSION:
-        return f"install Symphony {version}.0 or newer"
-    return f"write symphony: {SCHEMA_VERSION}, without quotes, or remove the key"
+        return f"install a newer Symphony: this is {__version__}, which reads version {known}"
+    return f"write symphony: {known}, without quotes, or remove the key"

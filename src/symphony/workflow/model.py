@@ -13,7 +13,7 @@ import msgspec
 from symphony.ports.values import Value
 from symphony.workflow.types import ANY, PortType
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NODES_MAX = 10_000
 EDGES_MAX = 50_000
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,99}")
@@ -83,6 +83,7 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     config: Mapping[str, Value] = {}
     for_each: str | list[Value] | None = None
     concurrency: int | None = None
+    fail_fast: bool = True
     when: str | None = None
     after: tuple[str, ...] = ()
     join: Literal["all", "any"] = "all"
@@ -208,7 +209,6 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     version: str = "0.1.0"
-    schema: int = SCHEMA_VERSION
     description: str = ""
     tags: tuple[str, ...] = ()
     env: tuple[str, ...] = ()

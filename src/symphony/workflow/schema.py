@@ -1,8 +1,9 @@
 """Reads a tree into a `Workflow`, best effort, with every structural problem at its place. Pure.
 
 To add a key: a field in `model`, a line in the table of readers here (or in `schema_nodes`,
-`schema_edges`), a line in `spelling`, and what it means in `json_schema`. All formats then carry
-it, Bincode too, and the published JSON Schema tells it to editors; a test misses what is forgotten.
+`schema_edges`), a line in `spelling`, what it means in `json_schema`, and in `versions` the version
+that it came with. All formats then carry it, Bincode too, and the published JSON Schema tells it to
+editors; a test misses what is forgotten.
 """
 
 from collections.abc import Collection, Mapping

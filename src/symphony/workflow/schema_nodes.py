@@ -1,6 +1,6 @@
 """Reads nodes: options, control kinds, loops, and steps, which are command nodes. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isfinite
 from typing import Final
 
@@ -38,8 +38,8 @@ from symphony.workflow.model import (
     Retry,
     SubWorkflowNode,
 )
-from symphony.workflow.problems import child, shown
-from symphony.workflow.schema_usual import Kinds, Usual, all_legal, usual_nodes
+from symphony.workflow.problems import Code, child, shown
+from symphony.workflow.schema_usual import FAN_OUT_KEYS, Kinds, Usual, all_legal, usual_nodes
 
 CONTROL_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "branch": ("condition", "switch", "cases", "default"),
@@ -155,15 +155,23 @@ def _of_kind(
         others = _control_keys(fields, tree, place, str(what), made, others)
     if others:
         _unknown(fields, others, place, own, shown_kind)
-    if "concurrency" in made and "for_each" not in tree:
-        message = "concurrency belongs to for_each"
-        fields.wrong(place, "concurrency", message, "remove it, or add for_each:")
+    if "for_each" not in tree and not FAN_OUT_KEYS.isdisjoint(made):
+        _stray(fields, made, place)
     if made.get("body") is BAD:
         return None
     if what is BAD:
         return None
     made[kind] = what
     return struct(**made)  # type: ignore[arg-type]  # the readers give what the fields take
+
+
+def _stray(fields: Fields, made: Collection[str], place: str) -> None:
+    """Report keys of fan-outs on a node that is none."""
+    for key in (key for key in made if key in FAN_OUT_KEYS):
+        code: Code = "type-mismatch" if key == "concurrency" else "unknown-key"
+        fields.findings.add(
+            code, child(place, key), f"{key} belongs to for_each", "remove it, or add for_each:"
+        )
 
 
 def _unknown(fields: Fields, keys: list[str], place: str, own: tuple[str, ...], what: str) -> None:
@@ -425,6 +433,7 @@ _OPTIONS: Final[Mapping[str, Reader]] = {
     "config": free_values,
     "for_each": _for_each,
     "concurrency": counted,
+    "fail_fast": boolean,
     "when": condition,
     "after": _names,
     "join": choice("all", "any"),

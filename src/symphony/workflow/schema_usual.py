@@ -20,6 +20,9 @@ Usual: TypeAlias = Callable[[Tree], Node | None]
 Kinds: TypeAlias = Mapping[str, tuple[Reader, type[Node]]]
 """By the key that tells it: what reads the key, and the nodes of that kind."""
 
+FAN_OUT_KEYS: Final = frozenset({"concurrency", "fail_fast"})
+"""Options that only nodes with `for_each` have."""
+
 _Make: TypeAlias = Callable[[str, dict[str, Value]], Node]
 _MAKERS: Final[Mapping[str, _Make]] = {
     "operator": lambda what, inputs: OperatorNode(operator=what, inputs=inputs),
@@ -49,7 +52,7 @@ def _shape_of(
 ) -> _Shape | None:
     """The shape of nodes with these keys; None if the general way must look at them."""
     own = [key for key in keys if key in _MAKERS]
-    stray = "concurrency" in keys and "for_each" not in keys
+    stray = "for_each" not in keys and not FAN_OUT_KEYS.isdisjoint(keys)
     if len(own) != 1 or stray or not all(key == own[0] or key in options for key in keys):
         return None
     kind = own[0]

@@ -11,6 +11,7 @@ from symphony.ports.values import Value
 from symphony.workflow.derived import derived_ends
 from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.graph import all_edges
+from symphony.workflow.migrations import OLDEST
 from symphony.workflow.model import (
     FAIL,
     Budget,
@@ -30,12 +31,14 @@ from symphony.workflow.model import (
     Workflow,
 )
 from symphony.workflow.values import plain, spelled, unspelled
+from symphony.workflow.versions import version_needed
 
 Spell: TypeAlias = Callable[[Value], Tree]
 
 _RETRY = Retry()
 _PLAIN: Final = (
     "concurrency",
+    "fail_fast",
     "when",
     "join",
     "timeout",
@@ -72,15 +75,16 @@ _CONTROL: Final = (
 
 
 def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = False) -> dict[str, Tree]:
-    """The document of `workflow`; with `derived`, the edges that come from shorthands stand there too.
+    """The document of `workflow`, in the lowest schema version that has all keys that it uses.
 
+    With `derived`, the edges that come from shorthands are in it, too.
     With `binary`, bytes stay bytes, and keys that begin with `$` stay as they are.
 
     Derived edges are in the order of their ends: key order means nothing, and must not decide
     what a document says. Raises SerializationFailed if something in it is no value.
     """
     spell = unspelled if binary else spelled
-    out: dict[str, Tree] = {"symphony": workflow.schema, "name": workflow.name, "version": workflow.version}
+    out: dict[str, Tree] = {"symphony": OLDEST, "name": workflow.name, "version": workflow.version}
     if workflow.description:
         out["description"] = workflow.description
     if workflow.tags:
@@ -101,6 +105,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
         out["budget"] = _budget(workflow.budget)
     if workflow.metadata:
         out["metadata"] = spell(dict(workflow.metadata))
+    out["symphony"] = version_needed(out)
     return out
 
 

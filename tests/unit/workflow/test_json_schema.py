@@ -71,7 +71,8 @@ def with_node(**keys: object) -> dict[str, object]:
 
 WRONG: list[dict[str, object]] = [
     {}, {"name": "x"}, {"nodes": OK}, workflow(nodes={}), workflow(colour="red"), workflow(name="x" * 101),
-    workflow(name=""), workflow(version="1.0"), workflow(symphony=2), workflow(symphony="1"),
+    workflow(name=""), workflow(version="1.0"), workflow(symphony=0), workflow(symphony=3),
+    workflow(symphony="1"),
     workflow(tags="a"), workflow(env=["1X"]), workflow(steps=[{"name": "a", "command": "b"}]),
     workflow(nodes={"1a": OK["a"]}), workflow(nodes={"inputs": OK["a"]}), workflow(nodes={"int": OK["a"]}),
     workflow(inputs={"run": {}}), workflow(inputs={"x": {"type": "strin"}}), workflow(budget={}),
@@ -82,7 +83,8 @@ WRONG: list[dict[str, object]] = [
     with_node(operator="a", retry={"attempts": 0}), with_node(operator="a", retry={"backoff": "slow"}),
     with_node(operator="a", cache="always"), with_node(operator="a", on_error="stop"),
     with_node(operator="a", on_error={}), with_node(operator="a", on_error={"value": {}, "fallback": "b"}),
-    with_node(operator="a", concurrency=2), with_node(operator="a", after=["a.b.c"]),
+    with_node(operator="a", concurrency=2), with_node(operator="a", fail_fast=False),
+    with_node(operator="a", after=["a.b.c"]),
     with_node(operator="a", position=[1]), with_node(operator="a", artifact={}),
     with_node(operator="a", body=OK),
     with_node(control="if"), with_node(control="branch"), with_node(control="merge", condition="true"),

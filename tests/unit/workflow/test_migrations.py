@@ -1,19 +1,22 @@
 """Files of every schema version are read; those of versions to come are refused with the cure.
 
 For each version, tests/data/migrations holds a file as it was written then (`N.yaml`, `N.bincode`)
-and what it is today (`N.today.json`).
+and what it is today (`N.today.json`). `1.keys.txt` names the keys that version 1 had.
 """
 
 from pathlib import Path
 
 import pytest
 
+from symphony import __version__
 from symphony.workflow import dumps, load, loads
-from symphony.workflow.documents import FORMATS, format_named
+from symphony.workflow.documents import FORMATS, format_named, parse
 from symphony.workflow.documents.tree import Tree
 from symphony.workflow.files import read_bytes
+from symphony.workflow.json_schema import TABLES
 from symphony.workflow.migrations import MIGRATIONS, OLDEST, migrated
 from symphony.workflow.model import SCHEMA_VERSION
+from symphony.workflow.versions import SINCE, version_needed
 
 DATA = Path(__file__).parents[2] / "data" / "migrations"
 
@@ -23,7 +26,6 @@ DATA = Path(__file__).parents[2] / "data" / "migrations"
 def test_a_file_of_every_version_is_what_it_was(version: int, suffix: str) -> None:
     workflow = load(DATA / f"{version}.{suffix}")
     assert workflow == load(DATA / f"{version}.today.json")
-    assert workflow.schema == SCHEMA_VERSION
 
 
 def test_there_is_a_migration_from_every_earlier_version() -> None:
@@ -71,11 +73,46 @@ def test_a_newer_version_is_refused_in_every_format_and_the_hint_says_what_to_in
     good = loads("name: x\nnodes: {a: {command: 'true'}}\n", "yaml")
     body = dumps(good, name)
     newer = {
-        "yaml": (b"symphony: 1", b"symphony: 2"), "toml": (b"symphony = 1", b"symphony = 2"),
-        "json": (b'"symphony":1', b'"symphony":2'), "pretty-json": (b'"symphony": 1', b'"symphony": 2'),
-        "msgpack": (b"symphony\x01", b"symphony\x02"), "bincode": (b"\x01\0\0\0", b"\x02\0\0\0"),
+        "yaml": (b"symphony: 1", b"symphony: 3"), "toml": (b"symphony = 1", b"symphony = 3"),
+        "json": (b'"symphony":1', b'"symphony":3'), "pretty-json": (b'"symphony": 1', b'"symphony": 3'),
+        "msgpack": (b"symphony\x01", b"symphony\x03"), "bincode": (b"\x01\0\0\0", b"\x03\0\0\0"),
     }[name]  # fmt: skip
     assert newer[0] in body
     [problem] = read_bytes(body.replace(*newer, 1), format_named(name)).problems
     assert (problem.code, problem.place) == ("unsupported-schema", "symphony")
-    assert problem.hint == "install Symphony 2.0 or newer"
+    assert problem.hint == f"install a newer Symphony: this is {__version__}, which reads version 1 or 2"
+
+
+def _named(table: str, key: str) -> str:
+    return f"{table}.{key}"
+
+
+def test_every_key_that_version_1_did_not_have_is_told_with_its_version() -> None:
+    first = (DATA / "1.keys.txt").read_text(encoding="utf-8").split()
+    since = {_named(table, key): version for table, keys in SINCE.items() for key, version in keys.items()}
+    today = {_named(table, key) for table, keys in TABLES.items() for key in keys}
+    assert today == {*first, *since}
+    assert not set(first) & since.keys()
+    assert all(OLDEST < version <= SCHEMA_VERSION for version in since.values())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("version", range(OLDEST, SCHEMA_VERSION + 1))
+def test_a_document_is_written_in_the_lowest_version_that_has_its_keys(version: int, name: str) -> None:
+    body = dumps(load(DATA / f"{version}.yaml"), name)
+    tree = parse(body, format_named(name)).tree
+    assert isinstance(tree, dict)
+    assert tree["symphony"] == version
+
+
+def _in_a_loop(node: dict[str, Tree]) -> dict[str, Tree]:
+    return {"control": "loop", "until": "true", "body": {"inner": node}}
+
+
+def test_a_key_in_a_loop_in_a_loop_decides_too() -> None:
+    for table, key in [(table, key) for table, keys in SINCE.items() for key in keys]:
+        new: dict[str, Tree] = {"command": "true", **({key: "x"} if table == "node" else {})}
+        document: dict[str, Tree] = {"nodes": {"outer": _in_a_loop(_in_a_loop(new))}}
+        if table == "workflow":
+            document[key] = "x"
+        assert version_needed(document) == SINCE[table][key]

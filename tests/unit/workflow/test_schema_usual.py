@@ -13,7 +13,7 @@ from symphony.workflow.fields import Fields
 from symphony.workflow.model import Node
 from symphony.workflow.problems import PROBLEMS_MAX
 from symphony.workflow.schema_nodes import KINDS, TABLES, read_node, read_nodes, usual_in
-from symphony.workflow.schema_usual import all_legal
+from symphony.workflow.schema_usual import FAN_OUT_KEYS, all_legal
 
 GOOD: Final[Mapping[str, list[Tree]]] = {
     "operator": ["debug.value"],
@@ -25,6 +25,7 @@ GOOD: Final[Mapping[str, list[Tree]]] = {
     "config": [{}, {"a b": 1}, {"$$x": 1}],
     "for_each": ["inputs.words", [1, 2]],
     "concurrency": [2],
+    "fail_fast": [False, True],
     "when": ["a.result > 1", True, 3],
     "after": [["a", "b.true"], ["a", "a"], []],
     "join": ["all", "any"],
@@ -97,7 +98,7 @@ def test_what_is_no_node_is_left_to_the_general_way(tree: Tree) -> None:
 @pytest.mark.parametrize("key", TABLES["node"])
 def test_every_option_with_a_good_value_goes_the_short_way(key: str) -> None:
     for good in GOOD[key]:
-        rest: dict[str, Tree] = {"for_each": "inputs.x"} if key == "concurrency" else {}
+        rest: dict[str, Tree] = {"for_each": "inputs.x"} if key in FAN_OUT_KEYS else {}
         bytes_spelled = isinstance(good, dict) and good == {"x": {"$bytes": "AA=="}}
         made = compared({"operator": "debug.value", **rest, key: good})
         assert (made is None) is bytes_spelled  # what is spelled in a special way is not usual

@@ -17,7 +17,9 @@ from symphony.workflow.schema_usual import all_legal
 from symphony.workflow.spelling import write_node, write_tree
 
 _SIMPLE = frozenset({bool, int, str, type(None)})
-_OPTIONS = ("timeout", "retry", "concurrency", "artifact", "position", "for_each", "config", "metadata")
+_OPTIONS = (
+    "timeout", "retry", "concurrency", "fail_fast", "artifact", "position", "for_each", "config", "metadata",
+)  # fmt: skip
 _options_of = attrgetter(*_OPTIONS, "on_error")
 _NO_OPTIONS = _options_of(CommandNode(command=""))
 _NOT_WRITTEN = (SymphonyError, TypeError, ValueError, AttributeError, RecursionError)

@@ -1,0 +1,36 @@
+"""Which schema version a key of workflow files came with, and which one a document needs. Pure.
+
+A key that is new since the last release has a line in `SINCE`. Documents of every version may use
+every key; the version that is written tells older programs whether they know all that is in it.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from symphony.workflow.documents.tree import Tree
+from symphony.workflow.migrations import OLDEST
+
+SINCE: Final[Mapping[str, Mapping[str, int]]] = {
+    "workflow": {},
+    "node": {"fail_fast": 2},
+}
+"""By table of the format, as in `json_schema.TABLES`, and key. All other keys are in every version."""
+
+
+def version_needed(document: Mapping[str, Tree]) -> int:
+    """The lowest schema version that has every key of `document`, which is spelled with `nodes`."""
+    return max(_newest(document, SINCE["workflow"]), _of_nodes(document.get("nodes"), SINCE["node"]))
+
+
+def _of_nodes(nodes: Tree, since: Mapping[str, int]) -> int:
+    """What the nodes need, those inside loops too."""
+    version = OLDEST
+    if isinstance(nodes, dict):
+        for node in nodes.values():
+            if isinstance(node, dict):
+                version = max(version, _newest(node, since), _of_nodes(node.get("body"), since))
+    return version
+
+
+def _newest(tree: Mapping[str, Tree], since: Mapping[str, int]) -> int:
+    return max((since[key] for key in since if key in tree), default=OLDEST)
