@@ -29,7 +29,7 @@ OTHER ?=
 # Extras that `make install` adds: make install EXTRAS="llama nats"
 EXTRAS ?=
 
-.PHONY: help run models install uninstall wheel llama nats otel test lint unit crash bench bench-peers docs soak fuzz lock clean
+.PHONY: help run models install uninstall wheel llama nats otel test lint unit crash bench bench-peers docs docs-output soak fuzz lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -99,6 +99,9 @@ bench-peers: $(MADE)/project $(MADE)/peers ## The same work on Hamilton, LangGra
 docs: $(MADE)/dev ## Build the documentation into site/
 	@$(BIN)/python tools/generate_reference.py
 	@$(BIN)/zensical build --clean
+
+docs-output: $(MADE)/dev ## Write what the commands of the pages print into the pages
+	@SYMPHONY_DOCS_OUTPUT=write $(PYTEST) tests/repository/test_docs.py -k commands_print
 
 soak: $(MADE)/dev ## Ten minutes of 20,000 messages a second over the bus, each checked
 	@SYMPHONY_SOAK_S=600 $(BIN)/python -P -m pytest -q -p no:xdist -s tests/e2e/test_bus_soak.py

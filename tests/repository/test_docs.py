@@ -1,13 +1,14 @@
-"""Every example of the documentation runs.
+"""Every example of the documentation runs, and prints what the page shows.
 
 A comment before a fenced block says what to do with it:
 
-- `<!-- file: NAME -->`: the block becomes the file NAME of the page's own folder;
+- `<!-- file: NAME -->`: the block becomes the file NAME in the reader's folder;
 - `<!-- run -->` before `python`: it runs there; before `console`: each line after `$ ` runs
-  there, and what follows is what it prints on stdout and stderr, `…` standing for anything.
-  `<!-- run: 1 -->` expects that exit status of the last command.
+  there, and what follows is what it prints (see `tests/support/pages.py`). `<!-- run: 1 -->`
+  expects that exit status of the last command.
 
 Other blocks are pictures of something; workflows and programs must not be.
+`make docs-output` writes what the commands print into the pages.
 """
 
 import importlib
@@ -15,30 +16,28 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-PAGES = [page for page in PAGES if "generated" not in page.parts]
-BLOCK = re.compile(
-    r"(?:<!-- (file|run)(?:: (\S+))? -->\n)?^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL
+from tests.support.pages import (
+    ROOT,
+    Reader,
+    blocks,
+    dead_links,
+    differences,
+    hand_shortened,
+    rewritten,
+    unnamed_files,
 )
-LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
-
-@dataclass(frozen=True)
-class Block:
-    action: str | None
-    argument: str | None
-    language: str
-    text: str
-
-
-def blocks(page: Path) -> list[Block]:
-    return [Block(m[1], m[2], m[3], m[4]) for m in BLOCK.finditer(page.read_text(encoding="utf-8"))]
+GENERATED = ROOT / "docs" / "reference" / "generated"
+PAGES = [
+    page
+    for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    if GENERATED not in page.parents and page.name != "CHANGELOG.md"
+]
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+WRITE = os.environ.get("SYMPHONY_DOCS_OUTPUT") == "write"
 
 
 def named(page: Path) -> str:
@@ -49,80 +48,43 @@ def named(page: Path) -> str:
 def test_workflows_and_programs_in_the_documentation_are_tried(page: Path) -> None:
     untried = [
         block.text.splitlines()[0]
-        for block in blocks(page)
+        for block in blocks(TEXTS[page])
         if block.action is None and block.language in ("yaml", "python", "console")
     ]
     assert untried == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    dead = [
-        link
-        for link in LINK.findall(page.read_text(encoding="utf-8"))
-        if "://" not in link and "generated/" not in link and not (page.parent / link).exists()
-    ]
-    assert dead == []
+def test_links_between_pages_lead_to_a_page_and_to_a_heading_of_it(page: Path) -> None:
+    assert [link for link in dead_links(page, page.parent, TEXTS) if "generated/" not in link] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_page_with_links_to_generated_pages_says_how_they_are_made(page: Path) -> None:
+    assert "generated/" not in TEXTS[page] or "`make docs`" in TEXTS[page]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_text_before_a_file_names_it(page: Path) -> None:
+    assert unnamed_files(TEXTS[page]) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_shortened_output_has_its_marks_where_a_reader_expects_them(page: Path) -> None:
+    assert hand_shortened(TEXTS[page]) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if any(b.action == "run" for b in blocks(page))], ids=named
+    "page", [page for page in PAGES if any(one.action == "run" for one in blocks(TEXTS[page]))], ids=named
 )
-def test_every_example_of_a_page_runs(page: Path, tmp_path: Path) -> None:
-    keep = {key: os.environ[key] for key in ("TMPDIR", "LANG") if key in os.environ}
-    environment = {
-        **keep,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(tmp_path),
-        "SYMPHONY_HOME": str(tmp_path / ".symphony"),
-        "NO_COLOR": "1",
-        "COLUMNS": "200",
-    }
-    for block in blocks(page):
-        if block.action == "file":
-            assert block.argument is not None
-            target = tmp_path / block.argument
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.text, encoding="utf-8")
-        elif block.action == "run":
-            commands = [([sys.executable, "-P", "-c", block.text], "…")]
-            if block.language == "console":
-                commands = [(["sh", "-c", line], said) for line, said in console(block.text)]
-            for number, (command, said) in enumerate(commands, start=1):
-                status = int(block.argument or 0) if number == len(commands) else 0
-                check(command, said, status, tmp_path, environment)
-
-
-def check(command: list[str], said: str, status: int, folder: Path, environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == status, f"$ {command[-1]}\n{done.stdout}{done.stderr}"
-    said = said.strip().replace("\n…", "…")  # a last line of dots stands for no line, too
-    expected = ".*".join(re.escape(part) for part in said.split("…"))
-    # A page shows what a command gives, or, where it fails, what it says on stderr.
-    printed = (done.stdout.strip(), (done.stdout + done.stderr).strip())
-    assert any(re.fullmatch(expected, text, re.DOTALL) for text in printed), (
-        f"$ {command[-1]}\nprinted:\n{printed[1]}\nexpected:\n{said}"
-    )
-
-
-def console(text: str) -> list[tuple[str, str]]:
-    """Commands, each with what it should print."""
-    found: list[tuple[str, str]] = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            found.append((line[2:], ""))
-        elif found:
-            found[-1] = (found[-1][0], found[-1][1] + line + "\n")
-    return found
+def test_a_page_shows_what_its_commands_print(page: Path, tmp_path: Path) -> None:
+    text, reader = TEXTS[page], Reader(tmp_path)
+    if WRITE:
+        page.write_text(rewritten(text, reader), encoding="utf-8")
+    else:
+        told = "\n\n".join(differences(text, reader))
+        assert not told, f"look whether this is right, then say: make docs-output\n\n{told}"
 
 
 @pytest.mark.slow
@@ -158,6 +120,12 @@ sys.exit(generate.main())
             told = rf"^## `{name}` .*\n\n(?:```py\n(?:.*\n)+?```\n\n)?\w"  # with words below its heading
             assert name == "__version__" or re.search(told, text, re.MULTILINE), name
     assert "workflow-invalid" in (tmp_path / "errors.md").read_text(encoding="utf-8")
+    made = {GENERATED / page.name: page.read_text(encoding="utf-8") for page in tmp_path.iterdir()}
+    texts = TEXTS | made
+    dead = {named(page): dead_links(page, page.parent, texts) for page in texts}
+    assert {page: links for page, links in dead.items() if links} == {}
+    linked = TEXTS[ROOT / "docs" / "index.md"]
+    assert [page.name for page in made if f"(reference/generated/{page.name})" not in linked] == []
 
 
 def test_every_page_stands_in_the_table_of_contents() -> None:
@@ -168,5 +136,5 @@ def test_every_page_stands_in_the_table_of_contents() -> None:
             r'"([\w/-]+\.md)"', str(tomllib.loads((ROOT / "zensical.toml").read_text())).replace("'", '"')
         )
     )
-    pages = {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.name != "README.md"}
+    pages = {str(page.relative_to(ROOT / "docs")) for page in PAGES if ROOT / "docs" in page.parents}
     assert pages == {page for page in listed if "generated" not in page}
