@@ -167,7 +167,8 @@ def test_with_json_an_interrupted_run_still_prints_its_result(program: Path) -> 
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=PATIENCE_S)
     assert out == (
-        '{"run_id": "run-1", "status": "cancelled", "outputs": {"x": 1.0}, "error": null, "nodes": {}}\n'
+        '{"run_id": "run-1", "status": "cancelled", "started_at": null, "finished_at": null, '
+        '"duration_ms": null, "outputs": {"x": 1.0}, "error": null, "nodes": {}}\n'
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from symphony.app import spelling
 from symphony.app.spelling import JSON, detail_of, values
+from symphony.commons import moments
 from symphony.pit.tracker.insight.history import History, Step
 from symphony.pit.tracker.insight.outline import Outline, kind_of, settled
 from symphony.pit.tracker.insight.summary import summarise
@@ -22,10 +23,7 @@ def of_run(history: History, outline: Outline, source: str | None) -> dict[str, 
     return {
         "workflow": outline.workflow.name,
         "source": source,
-        "began_at": history.began_at,
-        "ended_at": history.ended_at,
         "summary": {
-            "seconds": summary.took_s,
             "steps": summary.steps,
             "cached": summary.cached,
             "cached_share": summary.cached_share,
@@ -38,6 +36,10 @@ def of_run(history: History, outline: Outline, source: str | None) -> dict[str, 
     }
 
 
+def _iso(at: float | None) -> str | None:
+    return None if at is None else moments.iso(at)
+
+
 def _usage(usage: Usage | None) -> JSON:
     return None if usage is None else spelling.usage(usage)
 
@@ -46,16 +48,17 @@ def _step(step: Step, history: History, outline: Outline) -> JSON:
     node = outline.node(step.name)
     kind, runs = kind_of(node)
     attempts: list[JSON] = [
-        {"started_at": a.started_at, "finished_at": a.finished_at, "error": a.error} for a in step.attempts
+        {"started_at": _iso(a.started_at), "finished_at": _iso(a.finished_at), "error": a.error}
+        for a in step.attempts
     ]
     return {
         "node": step.name,
         "kind": kind,
         "runs": runs,
         "status": str(settled(step, node)),
-        "ready_at": history.ready_at(step, outline.before(step.name)),
-        "started_at": step.started_at,
-        "finished_at": step.finished_at,
+        "ready_at": _iso(history.ready_at(step, outline.before(step.name))),
+        "started_at": _iso(step.started_at),
+        "finished_at": _iso(step.finished_at),
         "attempts": attempts,
         "elements": step.count,
         "usage": _usage(step.usage),

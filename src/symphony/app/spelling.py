@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias, assert_never
 
+from symphony.commons import moments
 from symphony.ipc.values import spelled_bytes
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.models import Usage, usage_value
@@ -50,11 +51,18 @@ def result(run: RunResult) -> dict[str, JSON]:
     return {
         "run_id": run.run_id,
         "status": str(run.status),
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "duration_ms": _milliseconds(run.took_s),
         "outputs": values(run.outputs),
         "error": error(run.error),
         "nodes": {name: node(outcome) for name, outcome in run.nodes.items()},
         **({} if run.usage is None else {"usage": usage(run.usage)}),
     }
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
 
 
 def usage(used: Usage) -> dict[str, JSON]:
@@ -98,7 +106,7 @@ def event(happened: RunEvent) -> dict[str, JSON]:
     return {
         "seq": happened.seq,
         "type": happened.type,
-        "at": happened.at,
+        "at": moments.iso(happened.at),
         "node": happened.node,
         "data": values(happened.data),
     }
@@ -110,8 +118,9 @@ def summary(run: RunSummary) -> dict[str, JSON]:
         "run_id": run.run_id,
         "workflow": run.workflow,
         "status": str(run.status),
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
+        "started_at": moments.iso(run.started_at),
+        "finished_at": None if run.finished_at is None else moments.iso(run.finished_at),
+        "duration_ms": _milliseconds(run.took_s),
         "nodes_total": run.nodes_total,
         "nodes_done": run.nodes_done,
         "error": error(run.error),
@@ -126,7 +135,7 @@ def artifact(record: ArtifactRecord) -> dict[str, JSON]:
         "size": record.size,
         "content_type": record.content_type,
         "names": list(record.names),
-        "created_at": record.created_at,
+        "created_at": moments.iso(record.created_at),
         "provenance": [provenance(entry) for entry in record.provenance],
     }
 
@@ -142,7 +151,7 @@ def provenance(origin: Provenance) -> dict[str, JSON]:
         "inputs": dict(origin.inputs),
         "model": origin.model,
         "parameters": dict(origin.parameters),
-        "created_at": origin.created_at,
+        "created_at": moments.iso(origin.created_at),
     }
 
 

@@ -50,6 +50,15 @@ def iso(epoch_s: float) -> str:
     return utc(epoch_s).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def epoch_s(text: str) -> float | None:
+    """The moment that an ISO 8601 text with an offset tells; None of any other text."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return None if at.tzinfo is None else at.timestamp()
+
+
 def nanoseconds(epoch_s: float) -> int:
     """Nanoseconds since the epoch, at least 0 and at most what 63 bits hold (the year 2262)."""
     return min(max(int(within(epoch_s) * _NS), 0), _NS_MAX)

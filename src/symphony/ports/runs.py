@@ -86,8 +86,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How many of the workflow's own nodes stand where; elements, rounds and inner nodes do not count."""
     usage: Usage | None = None
     """What models used in the whole run."""
+    started_at: str | None = None
+    finished_at: str | None = None
+    """ISO 8601 UTC; None until it has ended."""
     took_s: float | None = None
-    """From its beginning to its end; None while it goes on."""
+    """From its beginning to its end, waits included; see `RunSummary.took_s` for one that has not ended."""
 
     def __repr__(self) -> str:
         """Short, whatever the run gave: asyncio spells what tasks return, each time it looks for a signal."""
@@ -95,13 +98,18 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `runs list`. `started_at` and `finished_at` are seconds since the epoch."""
+    """One line of `runs list`. `started_at` and `finished_at` are seconds since the epoch.
+
+    `took_s`: from its beginning to its end, waits included; to now while a process drives it, else to the
+    last that happened.
+    """
 
     run_id: str
     workflow: str
     status: RunStatus
     started_at: float
     finished_at: float | None = None
+    took_s: float | None = None
     nodes_total: int = 0
     nodes_done: int = 0
     error: RunError | None = None

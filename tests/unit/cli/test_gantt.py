@@ -68,7 +68,7 @@ def test_thousands_of_elements_are_one_row() -> None:
     )
     text = gantt.chart(found, gantt.Look(width=80))
     assert len(text.splitlines()) == 2
-    assert "each x5,000" in text
+    assert "each ×5,000" in text
 
 
 def test_rounds_and_inner_nodes_stand_below_theirs() -> None:

@@ -13,6 +13,7 @@ import pytest
 from symphony.app import spelling
 from symphony.cli.actions import checks
 from symphony.cli.console import blocks, exits, output
+from symphony.cli.console.tables import Head, table
 from symphony.cli.views import ending
 from symphony.cli.views.usage import usage_text
 from symphony.commons.time import SystemClock
@@ -65,7 +66,30 @@ def test_text_is_cut_by_columns_not_by_characters() -> None:
 
 
 def test_a_table_lines_up_and_escapes() -> None:
-    assert output.table([("a\x1b", "1"), ("日本", "2")], ("NAME", "N")) == "NAME   N\na\\x1b  1\n日本   2\n"
+    assert table([("a\x1b", "1"), ("日本", "2")], ("NAME", "N")) == "NAME   N\na\\x1b  1\n日本   2\n"
+
+
+WIDE_ROWS = [("01a22e5d", "failed", "2026-11-30T21:30:37+01:00", "日本語 and so on " * 4, "n" * 60)]
+WIDE_HEAD = ("RUN", "STATUS", Head("STARTED", rank=2), Head("WORKFLOW", rank=1, least=8),
+             Head("", rank=3, least=16))  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [20, 40, 64, 80, 120, 200])
+def test_a_table_is_no_wider_than_its_page_and_keeps_what_matters_most(width: int) -> None:
+    lines = table(WIDE_ROWS, WIDE_HEAD, width=width).splitlines()
+    assert all(columns(line) <= width for line in lines)
+    assert lines[1].startswith("01a22e5d  failed")
+    assert ("STARTED" in lines[0]) == (width >= 64)
+
+
+def test_a_table_that_nobody_reads_on_a_terminal_is_not_cut() -> None:
+    assert "日本語 and so on " * 4 + "  " + "n" * 60 in table(WIDE_ROWS, WIDE_HEAD)
+
+
+def test_a_column_that_need_not_give_way_stays_whole() -> None:
+    rows = [("a", "b" * 10, "c" * 50)]
+    head = ("A", Head("B", least=8), Head("C", least=8))
+    assert table(rows, head, width=40).splitlines()[1] == "a  bbbbbbbbbb  " + "c" * 24 + "…"
 
 
 @pytest.mark.parametrize(
@@ -228,6 +252,9 @@ def test_a_result_is_printed_in_the_agreed_shape() -> None:
     assert document == {
         "run_id": "run-1",
         "status": "failed",
+        "started_at": None,
+        "finished_at": None,
+        "duration_ms": None,
         "outputs": {"$o": 1.0},
         "error": failure,
         "nodes": {

@@ -18,7 +18,7 @@ BEYOND = (1e300, 8.64e16, 1e12, 253_402_300_800.0, -1e300, -8.64e16, -62_135_596
 def test_every_number_is_a_moment_that_can_be_told(at: float) -> None:
     assert moments.iso(at).endswith("Z")
     assert len(moments.iso(at)) == len("2026-01-31T12:00:00.000Z")
-    assert len(output.moment(at)) == len("2026-01-31 12:00:00")
+    assert len(output.moment(at)) >= len("2026-01-31T12:00:00+00:00")
     assert moments.local(at).tzinfo is not None
     assert 0 <= moments.nanoseconds(at) < 1 << 63
 

@@ -59,18 +59,6 @@ def pad(text: str, width: int) -> str:
     return text + " " * (width - columns(text))
 
 
-def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
-    """Rows under a head, in columns; the last one is not padded."""
-    cells = [[shown(cell) for cell in row] for row in [head, *rows]]
-    widths = [max(columns(row[i]) for row in cells) for i in range(len(head))]
-    last = len(head) - 1
-    lines = (
-        "  ".join(pad(c, w) if i < last else c for i, (c, w) in enumerate(zip(row, widths, strict=True)))
-        for row in cells
-    )
-    return "\n".join(line.rstrip() for line in lines) + "\n"
-
-
 def size(count: float) -> str:
     """Bytes for people: `812 B`, `12.3 KiB`."""
     for unit in ("B", "KiB", "MiB", "GiB"):
@@ -96,10 +84,10 @@ def count(number: int, noun: str) -> str:
 
 
 def moment(epoch_s: float) -> str:
-    """A time of the past for people, in the local time zone."""
+    """A time for people: ISO 8601 in the local time zone, with its offset."""
     from symphony.commons.moments import local
 
-    return local(epoch_s).isoformat(" ", "seconds")[:19]
+    return local(epoch_s).isoformat(timespec="seconds")
 
 
 def prepare() -> None:

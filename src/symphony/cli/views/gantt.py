@@ -9,9 +9,9 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from symphony.cli.console import output
+from symphony.cli.views.signs import SIGNS
 from symphony.commons.widths import columns
 from symphony.ports.insight import SLICES, Bar, Overview, longest
-from symphony.ports.runs import NodeStatus
 
 ROWS_MAX: Final = 40
 _BAR_MIN: Final = 10
@@ -19,12 +19,6 @@ _NAME_MAX: Final = 32
 _TIME: Final = 9
 _SHADES: Final = (" ", "░", "▒", "▓", "█")
 _PLAIN_SHADES: Final = (" ", ".", "-", "=", "#")
-_SIGNS: Final = {
-    NodeStatus.SUCCEEDED: ("✓", "+", "green"), NodeStatus.CACHED: ("≡", "=", "cyan"),
-    NodeStatus.RUNNING: ("●", "*", "blue"), NodeStatus.WAITING: ("?", "?", "yellow"),
-    NodeStatus.PENDING: ("○", ".", "dim"), NodeStatus.FAILED: ("✗", "!", "red"),
-    NodeStatus.SKIPPED: ("-", "-", "dim"), NodeStatus.CANCELLED: ("×", "x", "yellow"),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +37,7 @@ def chart(overview: Overview, look: Look) -> str:
     if not any(row.ran for row in rows):
         return ""
     kept = longest(rows, look.rows_max)
-    names = [_name(row) for row in kept]
+    names = [_name(row, unicode=look.unicode) for row in kept]
     times = [output.duration(row.extent_s) if row.ran else "" for row in kept]
     whole = output.duration(overview.took_s)
     time = max(_TIME, *map(len, times), len(whole))
@@ -51,9 +45,9 @@ def chart(overview: Overview, look: Look) -> str:
     bar = look.width - label - time - 4
     lines = [f"{' ' * (label + 3)}0{whole.rjust(bar - 1)}"] if bar >= _BAR_MIN else []
     for row, name, took in zip(kept, names, times, strict=True):
-        sign = _SIGNS[row.status]
+        sign = SIGNS[row.status]
         text = output.pad(_brief(name, label, look), label)
-        head = f"{output.paint(sign[0 if look.unicode else 1], sign[2], on=look.colours)} {text} "
+        head = f"{output.paint(sign.on(unicode=look.unicode), sign.colour, on=look.colours)} {text} "
         cells = _cells(row, bar, look) if bar >= _BAR_MIN else ""
         lines.append((head + (f"{cells} " if cells else "") + took.rjust(time)).rstrip())
     if more := overview.bars_more + len(rows) - len(kept):
@@ -61,9 +55,13 @@ def chart(overview: Overview, look: Look) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _name(row: Bar) -> str:
+def _name(row: Bar, *, unicode: bool) -> str:
     depth, last = row.name.count("."), row.name.rpartition(".")[2]
-    return "  " * depth + output.shown(last) + (f" x{row.steps:,}" if row.steps > 1 else "")
+    return (
+        "  " * depth
+        + output.shown(last)
+        + (f" {'×' if unicode else 'x'}{row.steps:,}" if row.steps > 1 else "")
+    )
 
 
 def _brief(name: str, width: int, look: Look) -> str:
@@ -86,7 +84,7 @@ def _cells(row: Bar, width: int, look: Look) -> str:
             cells.append(("·" if look.unicode else ",") if waiting[i] > 0 else " ")
     for at in row.failed:
         cells[at * width // SLICES] = "✗" if look.unicode else "!"
-    colour = _SIGNS[row.status][2]
+    colour = SIGNS[row.status].colour
     return output.paint("".join(cells), colour, on=look.colours)
 
 

@@ -1,10 +1,13 @@
 """Tables and lines about what is stored: runs, nodes, events, logs, artifacts, operators."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from symphony.app import spelling
 from symphony.cli.console import output
+from symphony.cli.console.tables import Head, room, table
+from symphony.cli.views import signs
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
 
@@ -18,18 +21,36 @@ if TYPE_CHECKING:
 
 _NODES_MAX: Final = 500
 _DIGEST_SHOWN: Final = 16
+_LINE_MAX: Final = 400
+"""Of a text in a table that a pipe gets."""
+_RUNS: Final = (
+    "RUN", "STATUS", Head("STARTED", rank=4), Head("TOOK", rank=2), Head("NODES", rank=3),
+    Head("WORKFLOW", rank=1, least=16), Head("", rank=5, least=16),
+)  # fmt: skip
+_NODES: Final = (
+    Head("NODE", least=14), "STATUS", Head("TRIES", rank=3), Head("TOOK", rank=1),
+    Head("", rank=2, least=16),
+)  # fmt: skip
+_ARTIFACTS: Final = (
+    "DIGEST", Head("SIZE", rank=2), Head("STORED", rank=4), Head("TYPE", rank=3, least=10),
+    Head("NAMES", rank=1, least=16),
+)  # fmt: skip
 
 
 def runs_text(runs: "Iterable[RunSummary]") -> str:
     """One line for each run."""
     rows = []
     for run in runs:
-        took = "" if run.finished_at is None else output.duration(max(0.0, run.finished_at - run.started_at))
+        took = "" if run.took_s is None else output.duration(run.took_s)
         done = f"{run.nodes_done:,}/{run.nodes_total:,}"
-        why = "" if run.error is None else output.brief(f"[{run.error.code}] {run.error.message}", 60)
+        why = "" if run.error is None else _line(f"[{run.error.code}] {run.error.message}")
         rows.append((run.run_id, str(run.status), output.moment(run.started_at), took, done,
                      output.brief(run.workflow, 40), why))  # fmt: skip
-    return output.table(rows, ("RUN", "STATUS", "STARTED", "TOOK", "NODES", "WORKFLOW", ""))
+    return table(rows, _RUNS, width=room())
+
+
+def _line(text: str) -> str:
+    return output.brief(text, _LINE_MAX)
 
 
 def tell_unread(unread: "Sequence[SymphonyError]", what: str = "passed over") -> None:
@@ -48,53 +69,65 @@ def nodes_text(run: "RunResult") -> str:
         else [*run.nodes.items()]
     )
     rows = []
+    origins = _origins(node.cached_from for _, node in nodes[:_NODES_MAX])
     for name, node in nodes[:_NODES_MAX]:
         took = "" if node.duration_ms is None else output.duration(node.duration_ms / 1000)
-        about = "" if node.error is None else output.brief(f"[{node.error.code}] {node.error.message}", 80)
-        if node.cached_from is not None:
+        about = "" if node.error is None else _line(f"[{node.error.code}] {node.error.message}")
+        if node.cached_from is not None and len(origins) > 1:
             about = f"from run {node.cached_from}"
         elif node.not_cached is not None:
             about = f"not cached: {node.not_cached}"
         if node.asks is not None:
-            about = output.brief(f"asks: {node.asks}", 80)
+            about = _line(f"asks: {node.asks}")
         rows.append((name, str(node.status), str(node.attempts), took, about))
-    if not rows:
-        return ""
-    text = output.table(rows, ("NODE", "STATUS", "TRIES", "TOOK", ""))
-    more = len(run.nodes) - _NODES_MAX
-    return text + (f"… and {more:,} more: --json shows them all\n" if more > 0 else "")
+    return _nodes_table(rows, len(run.nodes) - _NODES_MAX, origins)
 
 
 def lines_text(overview: "Overview") -> str:
     """One line for each node, its elements and rounds counted; of very many the first ones."""
     rows = []
+    origins = _origins(line.cached_from for line in overview.lines)
     for line in overview.lines:
         took = "" if line.took_s is None else output.duration(line.took_s)
-        rows.append((_counted(line), str(line.status), str(line.attempts or ""), took, _about(line)))
+        rows.append((_counted(line), str(line.status), str(line.attempts or ""), took,
+                     _about(line, told=len(origins) == 1)))  # fmt: skip
+    return _nodes_table(rows, overview.lines_more, origins)
+
+
+def _nodes_table(rows: "Sequence[Sequence[str]]", more: int, origins: "Sequence[str]") -> str:
+    """The table, with what it leaves out; the run that all cached results came from is named once."""
     if not rows:
         return ""
-    text = output.table(rows, ("NODE", "STATUS", "TRIES", "TOOK", ""))
-    more = overview.lines_more
-    return text + (f"… and {more:,} more: --json shows them all\n" if more > 0 else "")
+    text = table(rows, _NODES, width=room())
+    text += f"… and {more:,} more: --json shows them all\n" if more > 0 else ""
+    return text + (f"cached results are from run {origins[0]}\n" if len(origins) == 1 else "")
 
 
 def _counted(line: "NodeLine") -> str:
-    number = sum(line.statuses.values())
-    return f"{line.name} x{number:,}" if number > 1 else line.name
+    """`embed ×554: 553 ✓ 1 ✗`: its elements or rounds, and how they stand where they differ."""
+    number, unicode = sum(line.statuses.values()), output.unicode_capable(sys.stdout)
+    if number <= 1:
+        return line.name
+    name = f"{line.name} {'×' if unicode else 'x'}{number:,}"
+    return f"{name}: {signs.counted(line.statuses, unicode=unicode)}" if len(line.statuses) > 1 else name
 
 
-def _about(line: "NodeLine") -> str:
+def _origins(runs: "Iterable[str | None]") -> list[str]:
+    """The runs that cached results came from, each once."""
+    return list(dict.fromkeys(run for run in runs if run is not None))
+
+
+def _about(line: "NodeLine", *, told: bool) -> str:
+    """`told`: the one run that results came from is named below the table."""
     parts = []
-    if len(line.statuses) > 1:
-        parts.append(", ".join(f"{number:,} {status}" for status, number in sorted(line.statuses.items())))
     if line.error is not None:
-        parts.append(output.brief(f"[{line.error.code}] {line.error.message}", 80))
-    if line.cached_from is not None:
+        parts.append(_line(f"[{line.error.code}] {line.error.message}"))
+    if line.cached_from is not None and not told:
         parts.append(f"from run {line.cached_from}")
     if line.not_cached is not None:
         parts.append(f"not cached: {line.not_cached}")
     if line.asks is not None:
-        parts.append(output.brief(f"asks: {line.asks}", 80))
+        parts.append(_line(f"asks: {line.asks}"))
     return "; ".join(parts)
 
 
@@ -125,7 +158,7 @@ def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
         )
         for r in records
     ]
-    return output.table(rows, ("DIGEST", "SIZE", "STORED", "TYPE", "NAMES"))
+    return table(rows, _ARTIFACTS, width=room())
 
 
 def artifact_text(record: "ArtifactRecord", path: str | None) -> str:
@@ -151,17 +184,29 @@ def artifact_text(record: "ArtifactRecord", path: str | None) -> str:
 
 def operators_text(operators: "Iterable[OperatorInfo]") -> str:
     """One line for each operator."""
-    return output.table(
-        [(o.name, o.version, o.effect, output.brief(o.summary, 80)) for o in operators],
-        ("OPERATOR", "VERSION", "EFFECT", ""),
+    return table(
+        [(o.name, o.version, o.effect, _line(o.summary)) for o in operators],
+        (
+            "OPERATOR",
+            Head("VERSION", rank=3),
+            Head("EFFECT", rank=2),
+            Head("", rank=1, least=16),
+        ),
+        width=room(),
     )
 
 
 def models_text(models: "Iterable[ModelInfo]") -> str:
     """One line for each model."""
-    return output.table(
-        [(m.id, m.version, m.provider, output.brief(m.summary, 80)) for m in models],
-        ("MODEL", "VERSION", "PROVIDER", ""),
+    return table(
+        [(m.id, m.version, m.provider, _line(m.summary)) for m in models],
+        (
+            "MODEL",
+            Head("VERSION", rank=3),
+            Head("PROVIDER", rank=2),
+            Head("", rank=1, least=16),
+        ),
+        width=room(),
     )
 
 

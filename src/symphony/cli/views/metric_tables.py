@@ -1,9 +1,17 @@
 """Metrics by kind of node as a table and as JSON."""
 
 import math
+from typing import Final
 
 from symphony.cli.console import output
+from symphony.cli.console.tables import Head, room, table
 from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats
+
+_HEAD: Final = (
+    Head("KIND", least=18), "STEPS", Head("NOT SUCCEEDED", rank=3), Head("REUSED", rank=5),
+    Head("RETRIES", rank=4), Head("TIME", rank=1), Head("MEAN", rank=2), Head("95 %", rank=6),
+    Head("QUEUED", rank=7),
+)  # fmt: skip
 
 
 def text(stats: Stats) -> str:
@@ -24,8 +32,7 @@ def text(stats: Stats) -> str:
         for one in kinds
     ]
     runs = sum(stats.runs.values())
-    head = ("KIND", "STEPS", "NOT SUCCEEDED", "REUSED", "RETRIES", "TIME", "MEAN", "95 %", "QUEUED")
-    return f"{output.count(runs, 'run')}\n" + (output.table(rows, head) if rows else "")
+    return f"{output.count(runs, 'run')}\n" + (table(rows, _HEAD, width=room()) if rows else "")
 
 
 def _counts(one: KindStats) -> str:

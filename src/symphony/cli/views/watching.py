@@ -193,7 +193,7 @@ def line_of(event: RunEvent) -> str | None:
             number = data.get("round")
             return None if number is None else f"{name}: round {_integer(number)}"
         case "node.delayed":
-            return f"{name}: waits until {output.shown(str(data.get('until')))}"
+            return f"{name}: waits until {_local(data.get('until'))}"
         case "node.waiting" if "asks" in data:
             return f"{name}: asks: {output.brief(str(data.get('asks')), 300)}"
         case "node.expired":
@@ -221,6 +221,14 @@ def _because(data: Mapping[str, Value]) -> str:
         return f": [{output.shown(str(code))}] {output.brief(str(message), 300)}"
     reason = data.get("reason")
     return f": {output.brief(reason, 300)}" if isinstance(reason, str) and reason else ""
+
+
+def _local(until: Value) -> str:
+    """A recorded moment, which is in UTC, as people are told all moments."""
+    from symphony.commons.moments import epoch_s
+
+    at = epoch_s(until) if isinstance(until, str) else None
+    return output.shown(str(until)) if at is None else output.moment(at)
 
 
 def _is_number(value: Value) -> TypeGuard[int | float]:

@@ -23,9 +23,9 @@ _LEAST: Final = 1e-6
 Span: TypeAlias = tuple[float, float]
 
 
-def overview_of(replay: RunReplay) -> Overview:
-    """How the run went so far. O(slots), of which each takes a microsecond."""
-    rows = _Rows(replay)
+def overview_of(replay: RunReplay, now: float | None = None) -> Overview:
+    """How the run went so far; one that goes on, until `now`. O(slots), of which each takes a microsecond."""
+    rows = _Rows(replay, now)
     kept = rows.longest(BARS_MAX)
     lines = [rows.line(row) for row in _most(rows.listed(), LINES_MAX)]
     slowest = heapq.nlargest(SLOWEST, (one for row in rows.all() for one in row.slowest))
@@ -88,7 +88,7 @@ class _Row:
 class _Rows:
     """The rows of a run by name, in the order of the workflow, what is inside a node after it."""
 
-    def __init__(self, replay: RunReplay) -> None:
+    def __init__(self, replay: RunReplay, now: float | None) -> None:
         self._replay, self._machine = replay, replay.machine
         self._rows: dict[str, _Row] = {}
         self._paths: dict[int, tuple[str, tuple[int, ...]]] = {}  # by frame: prefix of names, order
@@ -96,7 +96,7 @@ class _Rows:
         self._frames = replay.inner_frames()
         self.retries = 0
         self.retried: dict[str, float] = {}
-        self.end = replay.last_at if replay.ended_at is None else replay.ended_at
+        self.end = replay.until(now)
         self._special = replay.idle | replay.tries.keys()
         for frame in (self._machine.root, *(one for some in self._frames.values() for one in some)):
             self._take(frame)

@@ -247,12 +247,17 @@ class RunReplay:
                 self._lost.add(slot)
                 self.tries.setdefault(slot, []).append((self.started[slot], last, INTERRUPTED, None))
 
-    @property
-    def took_s(self) -> float | None:
-        """From its beginning to its end; None while it goes on."""
-        if self.begun_at is None or self.ended_at is None:
+    def took_s(self, now: float | None = None) -> float | None:
+        """From its beginning to its end, or else to `now`, or to its last event; None before it begins."""
+        if self.begun_at is None:
             return None
-        return max(0.0, self.ended_at - self.begun_at)
+        return max(0.0, self.until(now) - self.begun_at)
+
+    def until(self, now: float | None = None) -> float:
+        """When it ended, or else `now`, or the time of its last event."""
+        if self.ended_at is not None:
+            return self.ended_at
+        return self.last_at if now is None else now
 
     @property
     def last_at(self) -> float:
@@ -402,8 +407,15 @@ class RunReplay:
                 )
         return total
 
-    def result(self, run_id: str, status: RunStatus, outputs: Mapping[str, StoredValue]) -> RunResult:
-        """The run as `run --json` shows it."""
+    def result(
+        self,
+        run_id: str,
+        status: RunStatus,
+        outputs: Mapping[str, StoredValue],
+        *,
+        now: float | None = None,
+    ) -> RunResult:
+        """The run as `run --json` shows it; one that goes on has taken until `now`."""
         error = self.run_error() if status is RunStatus.FAILED else None
         total = sum(self.usage.values(), Usage()) if self.usage else None
         return RunResult(
@@ -414,7 +426,9 @@ class RunReplay:
             nodes=LazyNodes(lambda: self),
             counts=self.counts(),
             usage=total,
-            took_s=self.took_s,
+            started_at=iso(self.begun_at),
+            finished_at=iso(self.ended_at),
+            took_s=self.took_s(now),
         )
 
     def counts(self) -> dict[NodeStatus, int]:

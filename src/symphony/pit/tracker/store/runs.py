@@ -15,7 +15,7 @@ from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.records import AskedRecord, EndedRecord, FinishedRecord, Record
-from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, shown_outputs
+from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, iso, shown_outputs
 from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.following import RunReader, replay_of
@@ -48,7 +48,7 @@ class Runs:
     """What is known of the runs under `home`; reads journals without owning them."""
 
     def __init__(self, home: Path, clock: Clock, unlink: Callable[[str], None]) -> None:
-        self._home = home
+        self._home, self._clock = home, clock
         self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
         self._control, self._unlink = RunRequests(self, clock), unlink
         self._index = EndedRuns(self._journals / INDEX)
@@ -200,7 +200,8 @@ class Runs:
             owned = self.lock(run_id).held()
             meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
-            found = summary_of(meta, _name_of(meta), replay, _status(replay, owned=owned))
+            status = _status(replay, owned=owned)
+            found = summary_of(meta, _name_of(meta), replay, status, now=self._now(status))
         if replay.ended is not None:
             # How a run went that shares a segment is worked out of its few records in no time.
             told = None if shared else lambda: overview_of(replay)
@@ -212,7 +213,15 @@ class Runs:
 
         Raises RunNotFound, JournalFailed.
         """
-        return self._known(run_id) or overview_of(self._replayed(run_id)[1])
+        if (known := self._known(run_id)) is not None:
+            return known
+        owned = self.lock(run_id).held()
+        _, replay = self._replayed(run_id)
+        return overview_of(replay, self._now(_status(replay, owned=owned)))
+
+    def _now(self, status: RunStatus) -> float | None:
+        """Until when a run that stands so has taken, if it is now."""
+        return self._clock.now_s() if status is RunStatus.RUNNING else None
 
     def answered(self, run_id: str) -> Sequence[str]:
         """The approvals that have been answered since anything else happened: nobody has gone on yet."""
@@ -296,7 +305,8 @@ class Runs:
         _, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
-        result = replay.result(run_id, _status(replay, owned=owned), outputs)
+        status = _status(replay, owned=owned)
+        result = replay.result(run_id, status, outputs, now=self._now(status))
         if replay.ended is not None and replay.ended[2] is not None:
             return msgspec.structs.replace(result, error=replay.ended[2])
         return result
@@ -324,6 +334,8 @@ class Runs:
             error=known.error,
             nodes=LazyNodes(lambda: self._replayed(run_id)[1]),
             counts=known.counts,
+            started_at=iso(known.began_at),
+            finished_at=iso(known.ended_at),
             took_s=known.took_s,
             usage=known.usage,
         )
@@ -483,15 +495,18 @@ def _name_of(meta: RunMeta) -> str:
     return msgspec.json.decode(meta.workflow, type=_Named).name
 
 
-def summary_of(meta: RunMeta, workflow: str, replay: RunReplay, status: RunStatus) -> RunSummary:
-    """One line about a run, of the workflow of that name, that stands so."""
+def summary_of(
+    meta: RunMeta, workflow: str, replay: RunReplay, status: RunStatus, *, now: float | None = None
+) -> RunSummary:
+    """One line about a run, of the workflow of that name, that stands so; `now` is for one that goes on."""
     counts = replay.counts()
     return RunSummary(
         run_id=meta.run_id,
         workflow=workflow,
         status=status,
-        started_at=meta.created_at,
+        started_at=meta.created_at if replay.begun_at is None else replay.begun_at,
         finished_at=replay.ended_at,
+        took_s=replay.took_s(now),
         nodes_total=sum(counts.values()),
         nodes_done=sum(counts.get(one, 0) for one in _DONE),
         error=replay.ended[2] if replay.ended else None,
