@@ -13,7 +13,7 @@ import pytest
 from symphony.app import spelling
 from symphony.cli.actions import checks
 from symphony.cli.console import blocks, exits, output
-from symphony.cli.console.tables import Head, table
+from symphony.cli.console.tables import Heading, table
 from symphony.cli.views import ending
 from symphony.cli.views.usage import usage_text
 from symphony.commons.time import SystemClock
@@ -70,8 +70,8 @@ def test_a_table_lines_up_and_escapes() -> None:
 
 
 WIDE_ROWS = [("01a22e5d", "failed", "2026-11-30T21:30:37+01:00", "日本語 and so on " * 4, "n" * 60)]
-WIDE_HEAD = ("RUN", "STATUS", Head("STARTED", rank=2), Head("WORKFLOW", rank=1, least=8),
-             Head("", rank=3, least=16))  # fmt: skip
+WIDE_HEAD = ("RUN", "STATUS", Heading("STARTED", rank=2), Heading("WORKFLOW", rank=1, least=8),
+             Heading("", rank=3, least=16))  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [20, 40, 64, 80, 120, 200])
@@ -88,7 +88,7 @@ def test_a_table_that_nobody_reads_on_a_terminal_is_not_cut() -> None:
 
 def test_a_column_that_need_not_give_way_stays_whole() -> None:
     rows = [("a", "b" * 10, "c" * 50)]
-    head = ("A", Head("B", least=8), Head("C", least=8))
+    head = ("A", Heading("B", least=8), Heading("C", least=8))
     assert table(rows, head, width=40).splitlines()[1] == "a  bbbbbbbbbb  " + "c" * 24 + "…"
 
 

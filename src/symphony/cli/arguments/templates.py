@@ -12,7 +12,7 @@ from symphony.app import spelling
 from symphony.cli.arguments.typed_inputs import pair
 from symphony.cli.console import failures, output
 from symphony.cli.console.failures import BadUsage, CommandRefused
-from symphony.cli.console.tables import Head, room, table
+from symphony.cli.console.tables import Heading, room, table
 from symphony.commons.filesystem import write_atomic
 from symphony.kit.template_library import SUFFIXES, LibraryEntry, all_templates, find_template, folders
 from symphony.workflow.problems import ValidationReport
@@ -72,7 +72,7 @@ def say_list(entries: Sequence[LibraryEntry], *, as_json: bool) -> None:
         output.say_json([_summary(entry) for entry in entries])
         return
     rows = [(entry.name, _from(entry), output.brief(_about(entry), 400)) for entry in entries]
-    head = ("TEMPLATE", Head("FROM", rank=2), Head("", rank=1, least=16))
+    head = ("TEMPLATE", Heading("FROM", rank=2), Heading("", rank=1, least=16))
     output.say(table(rows, head, width=room()) if rows else "none found\n")
 
 

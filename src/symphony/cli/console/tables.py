@@ -12,7 +12,7 @@ GAP: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class Heading:
     """A column that gives way where a table is wider than the page.
 
     Its texts are shortened to `least` columns, or not at all where that is 0. Where that is not enough,
@@ -24,7 +24,7 @@ class Head:
     least: int = 0
 
 
-AnyHead: TypeAlias = str | Head
+AnyHead: TypeAlias = str | Heading
 """A bare text is a column that stays and is not shortened."""
 
 
@@ -35,7 +35,7 @@ def room() -> int | None:
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[AnyHead], *, width: int | None = None) -> str:
     """Rows under a head, in columns; the last one is not padded. No line is wider than `width`."""
-    heads = [Head(one) if isinstance(one, str) else one for one in head]
+    heads = [Heading(one) if isinstance(one, str) else one for one in head]
     cells = [[output.shown(cell) for cell in row] for row in [[one.head for one in heads], *rows]]
     widths = [max(columns(row[at]) for row in cells) for at in range(len(heads))]
     kept = list(range(len(heads)))
@@ -46,7 +46,7 @@ def table(rows: Sequence[Sequence[str]], head: Sequence[AnyHead], *, width: int 
     return "\n".join(lines) + "\n"
 
 
-def _kept(heads: Sequence[Head], widths: Sequence[int], width: int) -> list[int]:
+def _kept(heads: Sequence[Heading], widths: Sequence[int], width: int) -> list[int]:
     """The columns that there is room for, each as narrow as it may be."""
     kept = list(range(len(heads)))
     least = [min(w, one.least or w) for one, w in zip(heads, widths, strict=True)]
@@ -58,7 +58,7 @@ def _kept(heads: Sequence[Head], widths: Sequence[int], width: int) -> list[int]
     return kept
 
 
-def _squeeze(heads: Sequence[Head], widths: list[int], kept: Sequence[int], width: int) -> None:
+def _squeeze(heads: Sequence[Heading], widths: list[int], kept: Sequence[int], width: int) -> None:
     """Take what is too much from the columns that may be shortened, a column from the widest each time."""
     over = sum(widths[at] for at in kept) + GAP * (len(kept) - 1) - width
     while over > 0 and (elastic := [at for at in kept if 0 < heads[at].least < widths[at]]):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from symphony.app import spelling
 from symphony.cli.console import output
-from symphony.cli.console.tables import Head, room, table
+from symphony.cli.console.tables import Heading, room, table
 from symphony.cli.views import signs
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
@@ -24,16 +24,16 @@ _DIGEST_SHOWN: Final = 16
 _LINE_MAX: Final = 400
 """Of a text in a table that a pipe gets."""
 _RUNS: Final = (
-    "RUN", "STATUS", Head("STARTED", rank=4), Head("TOOK", rank=2), Head("NODES", rank=3),
-    Head("WORKFLOW", rank=1, least=16), Head("", rank=5, least=16),
+    "RUN", "STATUS", Heading("STARTED", rank=4), Heading("TOOK", rank=2), Heading("NODES", rank=3),
+    Heading("WORKFLOW", rank=1, least=16), Heading("", rank=5, least=16),
 )  # fmt: skip
 _NODES: Final = (
-    Head("NODE", least=14), "STATUS", Head("TRIES", rank=3), Head("TOOK", rank=1),
-    Head("", rank=2, least=16),
+    Heading("NODE", least=14), "STATUS", Heading("TRIES", rank=3), Heading("TOOK", rank=1),
+    Heading("", rank=2, least=16),
 )  # fmt: skip
 _ARTIFACTS: Final = (
-    "DIGEST", Head("SIZE", rank=2), Head("STORED", rank=4), Head("TYPE", rank=3, least=10),
-    Head("NAMES", rank=1, least=16),
+    "DIGEST", Heading("SIZE", rank=2), Heading("STORED", rank=4), Heading("TYPE", rank=3, least=10),
+    Heading("NAMES", rank=1, least=16),
 )  # fmt: skip
 
 
@@ -188,9 +188,9 @@ def operators_text(operators: "Iterable[OperatorInfo]") -> str:
         [(o.name, o.version, o.effect, _line(o.summary)) for o in operators],
         (
             "OPERATOR",
-            Head("VERSION", rank=3),
-            Head("EFFECT", rank=2),
-            Head("", rank=1, least=16),
+            Heading("VERSION", rank=3),
+            Heading("EFFECT", rank=2),
+            Heading("", rank=1, least=16),
         ),
         width=room(),
     )
@@ -202,9 +202,9 @@ def models_text(models: "Iterable[ModelInfo]") -> str:
         [(m.id, m.version, m.provider, _line(m.summary)) for m in models],
         (
             "MODEL",
-            Head("VERSION", rank=3),
-            Head("PROVIDER", rank=2),
-            Head("", rank=1, least=16),
+            Heading("VERSION", rank=3),
+            Heading("PROVIDER", rank=2),
+            Heading("", rank=1, least=16),
         ),
         width=room(),
     )

@@ -4,13 +4,13 @@ import math
 from typing import Final
 
 from symphony.cli.console import output
-from symphony.cli.console.tables import Head, room, table
+from symphony.cli.console.tables import Heading, room, table
 from symphony.ports.metrics import BOUNDS_S, Distribution, KindStats, Stats
 
 _HEAD: Final = (
-    Head("KIND", least=18), "STEPS", Head("NOT SUCCEEDED", rank=3), Head("REUSED", rank=5),
-    Head("RETRIES", rank=4), Head("TIME", rank=1), Head("MEAN", rank=2), Head("95 %", rank=6),
-    Head("QUEUED", rank=7),
+    Heading("KIND", least=18), "STEPS", Heading("NOT SUCCEEDED", rank=3), Heading("REUSED", rank=5),
+    Heading("RETRIES", rank=4), Heading("TIME", rank=1), Heading("MEAN", rank=2), Heading("95 %", rank=6),
+    Heading("QUEUED", rank=7),
 )  # fmt: skip
 
 
