@@ -160,6 +160,7 @@ class Making:
             node, port, beside = self.node(depth, self.rng.choice(seen), name, before)
             if not beside and self.rng.random() < 0.25:
                 node = {**node, "for_each": "[0, 1, 2]", "concurrency": self.rng.choice([1, 3])}
+                node["fail_fast"] = self.rng.random() < 0.5
                 port = f"{port}[1]" if port else ""
             if self.rng.random() < 0.15:
                 node["when"] = f"({self.rng.choice(seen)}) % 2 == 0"
@@ -180,7 +181,7 @@ class Making:
         self, depth: int, value: str, name: str, before: Sequence[str]
     ) -> tuple[Document, str, Document]:
         """A node, the port that holds an integer, or nothing, and nodes that belong to it."""
-        kinds = ["value", "step", "step", "effect", "delay", "approval", "branch", "merge", "spared"]
+        kinds = ["value", "step", "step", "effect", "delay", "approval", "branch", "merge", "spared", "all"]
         kind = self.rng.choice([*kinds, "loop", "loop", "child", "child"] if depth < 2 else kinds)
         after: Document = {"after": [before[-1]]} if before and self.rng.random() < 0.5 else {}
         given = {"inputs": {"value": f"${{{{ {value} }}}}"}}
@@ -203,6 +204,11 @@ class Making:
                     f"f{name}": {"operator": "debug.value", **given, "after": [f"b{name}.false"]},
                 }
                 return {"control": "merge", "after": [f"t{name}", f"f{name}"]}, "result", arms
+            case "all":
+                spares: Document = {f"s{name}": {"operator": "debug.value", "inputs": {"value": [7, 8, 9]}}}
+                each: Document = {"operator": "sim.step", **given, **self.troubles(value), "fail_fast": False}
+                each |= {"for_each": "[0, 1, 2]", "on_error": {"fallback": f"s{name}"}}
+                return each, "result[1]", spares
             case "spared":
                 spare: Document = {f"s{name}": {"operator": "debug.value", **given}}
                 tried = {"operator": "sim.step", **given, "on_error": {"fallback": f"s{name}"}}

@@ -12,6 +12,7 @@ import pytest
 from symphony.pit.tracker.core.machine import Command, Do, Status
 from symphony.pit.tracker.core.plan import Join, OnFailure, Plan, PlanLink, PlanNode, make_plan
 from symphony.pit.tracker.core.records import (
+    UNHANDLED,
     BegunRecord,
     CancelledRecord,
     CancelRecord,
@@ -111,8 +112,7 @@ class Shell:
             case Do.GATHER:
                 if self.machine.status[slot] != Status.RUNNING:
                     return  # it was cancelled meanwhile
-                self.record(FinishedRecord(slot, 0.0, 0.0, None, None, None))
-                self.todo += self.machine.finished(slot)
+                self.gather(slot)
             case Do.END:
                 self.flush()
         assert world.crashes >= 0
@@ -148,6 +148,18 @@ class Shell:
         self.check_order(slot)
         self.record(FinishedRecord(slot, 0.0, 0.0, None, taken, None))
         self.todo += self.machine.finished(slot, taken)
+
+    def gather(self, slot: int) -> None:
+        """All elements have ended: so does the fan-out."""
+        group = self.machine.groups[slot]
+        if Status.FAILED not in self.machine.status[group.base : group.base + group.count]:
+            self.record(FinishedRecord(slot, 0.0, 0.0, None, None, None))
+            self.todo += self.machine.finished(slot)
+            return
+        spared = self.machine.node(slot).on_failure is OnFailure.FALLBACK
+        ends = True if spared else UNHANDLED
+        self.record(FailedRecord(slot, 0.0, 0.0, ("elements-failed", "some", None), ends))
+        self.todo += self.machine.failed(slot, final=True, handled=spared)
 
     def home(self, slot: int) -> int:
         element = self.machine.element_of.get(slot)
@@ -190,6 +202,7 @@ def random_world(seed: int) -> World:
                 fallback=fallback,
                 priority=rng.randrange(3),
                 concurrency=rng.choice([None, 1, 2]),
+                fail_fast=(seed + i) % 4 > 0,
                 enabled=rng.random() > 0.05,
             )
         )

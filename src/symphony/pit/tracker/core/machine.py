@@ -45,7 +45,7 @@ class Do(IntEnum):
     START = 0  # begin an attempt of the slot
     RETRY = 1  # call `retry_due` after the back-off of the slot's next attempt
     STOP = 2  # end the slot's work, then report `cancelled`
-    GATHER = 3  # all elements of the fan-out have ended: make its outputs, then report
+    GATHER = 3  # all elements of the fan-out have ended: make its outputs, or tell which failed; report
     SETTLE = 4  # the frame below this slot has ended: take its outputs, then report
     END = 5  # the run has ended
 
@@ -81,7 +81,7 @@ class Frame:
 
 
 class Group:
-    """The elements of one fan-out: `count` slots from `base`; `begun` of them were queued."""
+    """The elements of a fan-out: `count` slots from `base`; `begun` were queued; `failed` ended the rest."""
 
     __slots__ = ("active", "base", "begun", "count", "failed", "left", "limit", "slot")
 
@@ -538,7 +538,7 @@ class Machine:
     def _element_ended(self, group: Group, slot: int, status: Status) -> None:
         group.left -= 1
         group.active -= 1
-        if status is Status.FAILED and group.failed is None:
+        if status is Status.FAILED and group.failed is None and self.node(group.slot).fail_fast:
             group.failed = slot
             self._stop_group(group)
         elif self._frame[slot].stopping is None and group.failed is None:

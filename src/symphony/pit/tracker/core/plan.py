@@ -28,6 +28,7 @@ class OnFailure(IntEnum):
 class PlanNode(msgspec.Struct, frozen=True):
     """One node. `attempts` counts all tries; `concurrency` bounds the elements of a fan-out.
 
+    `fail_fast`: an element's failure ends the others, else the shell tells of all when they have ended.
     `candidates` are the nodes that a merge chooses from; if none are named, all before it.
     """
 
@@ -38,6 +39,7 @@ class PlanNode(msgspec.Struct, frozen=True):
     fallback: int | None = None
     priority: int = 0
     concurrency: int | None = None
+    fail_fast: bool = True
     enabled: bool = True
     candidates: frozenset[int] = frozenset()
 

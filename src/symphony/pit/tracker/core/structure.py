@@ -216,6 +216,7 @@ def _plan_node(name: str, node: Node, index: Mapping[str, int]) -> PlanNode:
             attempts=attempts,
             priority=node.priority,
             concurrency=node.concurrency,
+            fail_fast=node.fail_fast,
             enabled=node.enabled,
         )
     merge = isinstance(node, ControlNode) and node.control == "merge"
@@ -227,6 +228,7 @@ def _plan_node(name: str, node: Node, index: Mapping[str, int]) -> PlanNode:
         fallback=index[node.on_error.fallback] if node.on_error.fallback else None,
         priority=node.priority,
         concurrency=node.concurrency,
+        fail_fast=node.fail_fast,
         enabled=node.enabled,
         candidates=frozenset(index[after.partition(".")[0]] for after in node.after)
         if merge

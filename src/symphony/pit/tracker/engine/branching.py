@@ -1,10 +1,12 @@
 """What the engine decides itself, without an operator: fan-outs, branches and merges."""
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.machine import Status
 from symphony.pit.tracker.core.structure import APPROVED, REJECTED
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import same, truth
+from symphony.pit.tracker.nodes.failures import ELEMENTS_NAMED, elements_failed
 from symphony.pit.tracker.nodes.work import ApprovalWork, BranchWork
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.types import kind_name
@@ -14,7 +16,7 @@ class Branching:
     """Control nodes and fan-outs. What is raised here fails the slot for good."""
 
     def __init__(self, parts: RunParts) -> None:
-        self._replay, self._bindings = parts.replay, parts.bindings
+        self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings
         self._transitions, self._clock = parts.transitions, parts.clock
 
     def expand(self, slot: int, template: ValueTemplate) -> None:
@@ -30,11 +32,29 @@ class Branching:
         self._transitions.expanded(slot, len(items))
 
     def gather(self, slot: int, *, quick: bool) -> None:
-        """All elements of the fan-out have ended: its outputs are their lists. `quick` as in `derived`."""
+        """All elements of the fan-out have ended: its outputs are their lists. `quick` as in `derived`.
+
+        Where `fail_fast` let the others go on after a failure, it fails now.
+        """
+        if failed := self._failed(slot):
+            self._transitions.elements_failed(slot, failed, self._began(slot))
+            return
         self._bindings.bound_gathered(slot)
+        self._transitions.derived(slot, self._began(slot), self._agreed(slot), quick=quick)
+
+    def _failed(self, slot: int) -> SymphonyError | None:
+        """The failure of a fan-out whose elements all ran, if any of them failed and nothing handled it."""
+        elements = self._bindings.elements(slot)
+        failed = [one for one in elements if self._machine.status[one] == Status.FAILED]
+        if not failed:
+            return None
+        names = [self._machine.name(one) for one in failed[:ELEMENTS_NAMED]]
+        return elements_failed(names, len(failed), len(elements), self._replay.failure(failed[0]))
+
+    def _began(self, slot: int) -> float:
+        """When the first element of the fan-out began."""
         now, started = self._clock.now_s(), self._replay.started
-        first = min((started.get(s, now) for s in self._bindings.elements(slot)), default=now)
-        self._transitions.derived(slot, first, self._agreed(slot), quick=quick)
+        return min((started.get(one, now) for one in self._bindings.elements(slot)), default=now)
 
     def _agreed(self, slot: int) -> str | None:
         """An approval for each element lets on if every person approved."""

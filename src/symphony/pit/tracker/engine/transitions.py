@@ -15,6 +15,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.tracker.core.changes import WHOLE_BYTES_MAX, Difference
 from symphony.pit.tracker.core.machine import Command, Machine
+from symphony.pit.tracker.core.plan import OnFailure
 from symphony.pit.tracker.core.records import (
     UNHANDLED,
     AgainRecord,
@@ -213,6 +214,13 @@ class Transitions:
         now = self._clock.now_s()
         self._record(FailedRecord(slot, now, started, told, ends, usage_row(usage), body))
         self.push(self._machine.failed(slot, final=bool(ends), handled=ends != UNHANDLED))
+
+    def elements_failed(self, slot: int, error: SymphonyError, started: float) -> None:
+        """All elements of a fan-out have ended, and some failed: of `on_error` only a fallback is left."""
+        ends = int(True) if self._machine.node(slot).on_failure is OnFailure.FALLBACK else UNHANDLED
+        now, told = self._clock.now_s(), self._executor.error_of(error)
+        self._record(FailedRecord(slot, now, started, told, ends))
+        self.push(self._machine.failed(slot, final=True, handled=ends != UNHANDLED))
 
     def _stand_in(self, slot: int) -> bytes | None:
         """Put the values of `on_error` in place of outputs; as recorded, if they do not stand in the file."""

@@ -1,12 +1,13 @@
 """How nodes fail on account of the engine, not of what their operators raise. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.nodes.work import CallWork, OperatorWork, Work
 from symphony.ports.artifacts import StorageFull
+from symphony.ports.runs import RunError
 from symphony.ports.values import Value
 
 
@@ -44,3 +45,19 @@ def too_late(work: Work, limit_s: float | None = None) -> SymphonyError:
         return SymphonyError(late, code="timeout", hint="give it less to do, or raise its `seconds`")
     late = f"it took longer than {work.node.timeout}"
     return SymphonyError(late, code="timeout", hint="raise timeout, or retry")
+
+
+ELEMENTS_NAMED = 5
+"""Of so many failed elements the fan-out's error gives the names."""
+
+
+def elements_failed(names: Sequence[str], failed: int, count: int, first: RunError) -> SymphonyError:
+    """All elements of a fan-out have ended, and `failed` of its `count` have failed.
+
+    `names` are those of the first of them, in order; `first` is why the very first failed.
+    """
+    more = f" and {failed - len(names):,} more" if failed > len(names) else ""
+    message = (
+        f"{failed:,} of {count:,} elements failed: {', '.join(names)}{more}; {names[0]}: {first.message}"
+    )
+    return SymphonyError(message, code="elements-failed", hint=first.hint)
