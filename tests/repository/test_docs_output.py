@@ -142,6 +142,10 @@ def test_dots_at_the_beginning_of_a_line_are_found() -> None:
     assert hand_shortened(PAGE.replace("/home/ann/demo", "…/demo")) == ["…/demo"]
 
 
+def test_output_of_which_nothing_is_shown_is_found() -> None:
+    assert hand_shortened(PAGE.replace("/home/ann/demo", "…")) == ["…"]
+
+
 def test_links_lead_to_pages_and_their_headings(tmp_path: Path) -> None:
     here, there = tmp_path / "here.md", tmp_path / "there.md"
     texts = {

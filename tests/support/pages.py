@@ -317,14 +317,14 @@ def _paragraph_before(text: str, block: Block) -> str:
 
 
 def hand_shortened(text: str) -> list[str]:
-    """Lines of output with a mark where none may be: `…` is a line of its own or ends one."""
+    """Output with a mark where none may be: `…` is a line of its own or ends one, and something is shown."""
     return [
         line
         for block in blocks(text)
         if block.action == "run" and block.language == "console"
         for command in commands(block.text)
         for line in command.shown
-        if line.startswith("…") and line != "…"
+        if (line.startswith("…") and line != "…") or command.shown == ("…",)
     ]
 
 
