@@ -128,7 +128,13 @@ sys.exit(generate.main())
     assert [page.name for page in made if f"(reference/generated/{page.name})" not in linked] == []
 
 
-def test_every_page_stands_in_the_table_of_contents() -> None:
+def test_every_page_is_linked_from_the_first_one() -> None:
+    first = ROOT / "docs" / "index.md"
+    pages = [page for page in PAGES if first.parent in page.parents and page != first]
+    assert [named(page) for page in pages if f"({page.relative_to(first.parent)})" not in TEXTS[first]] == []
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
     import tomllib
 
     listed = set(
