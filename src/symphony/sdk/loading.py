@@ -4,9 +4,11 @@ import hashlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Final
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
@@ -18,6 +20,8 @@ from symphony.sdk.operators import Operator
 from symphony.sdk.sources import Walk
 
 _SOURCE_BYTES_MAX = 16 * 1024 * 1024
+UNPARSED: Final = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python raises for source that it cannot parse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +52,26 @@ def load_source(path: str, source: bytes) -> list[Operator]:
     """Like `load_operators`, of a file whose source is known; the file itself is not looked at."""
     file = Path(path)
     module = _execute(file, source)
-    found: dict[str, Operator] = {}
-    for value in dict.fromkeys(v for v in vars(module).values() if isinstance(v, Operator)):
-        if value.function.__module__ != module.__name__:
-            continue
-        name = value.info.name
-        if name in found:
-            raise OperatorsNotLoaded(
-                f"{file} defines the operator {name} twice", hint="give one of them another name"
-            )
-        found[name] = value
-    if not found:
+    values = dict.fromkeys(v for v in vars(module).values() if isinstance(v, Operator))
+    found = [value for value in values if value.function.__module__ == module.__name__]
+    check_names(file, [value.info.name for value in found])
+    return found
+
+
+def check_names(file: Path, names: Sequence[str]) -> None:
+    """Raise OperatorsNotLoaded for a file that defines no operator, or one name twice."""
+    if not names:
         raise OperatorsNotLoaded(
             f"{file} defines no operator",
             hint='decorate a function: @operator("my.name", version="1.0.0"), imported from symphony',
         )
-    return list(found.values())
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise OperatorsNotLoaded(
+                f"{file} defines the operator {name} twice", hint="give one of them another name"
+            )
+        seen.add(name)
 
 
 def loaded_file(key: str) -> LoadedFile | None:
@@ -98,13 +106,8 @@ def _execute(file: Path, source: bytes) -> ModuleType:
     name = f"symphony_operators_{digest[:16]}"
     try:
         code = compile(source, str(file), "exec", dont_inherit=True)
-    except SyntaxError as error:
-        place = f"{file}:{error.lineno}" if error.lineno else str(file)
-        raise OperatorsNotLoaded(f"{place}: {error.msg}", hint="correct the syntax of this line") from error
-    except (ValueError, RecursionError, MemoryError) as error:  # null bytes, nesting
-        raise OperatorsNotLoaded(
-            f"{file}: {str(error) or 'it is nested too deeply'}", hint="give a Python file"
-        ) from error
+    except UNPARSED as error:
+        raise unparsed(file, error) from error
     module = ModuleType(name)
     module.__file__ = str(file)
     module.__spec__ = importlib.util.spec_from_loader(name, loader=None, origin=str(file))
@@ -123,6 +126,16 @@ def _execute(file: Path, source: bytes) -> ModuleType:
         raise _failed(file, error) from error
     _loaded[digest] = _loaded[name] = LoadedFile(str(file), source, digest)
     return module
+
+
+def unparsed(file: Path, error: Exception) -> OperatorsNotLoaded:
+    """The error for a file that the parser refused with one of `UNPARSED`."""
+    if not isinstance(error, SyntaxError):  # null bytes, nesting
+        deep = isinstance(error, RecursionError | MemoryError)
+        why = "it is nested too deeply" if deep else str(error)
+        return OperatorsNotLoaded(f"{file}: {why}", hint="give a Python file")
+    place = f"{file}:{error.lineno}" if error.lineno else str(file)
+    return OperatorsNotLoaded(f"{place}: {error.msg}", hint="correct the syntax of this line")
 
 
 def _failed(file: Path, error: BaseException) -> OperatorsNotLoaded:

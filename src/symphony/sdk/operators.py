@@ -18,7 +18,7 @@ from symphony.sdk.context import Context, LogSink
 from symphony.sdk.fingerprints import code_digest, fingerprint
 from symphony.sdk.paths import Find
 from symphony.sdk.plain import to_value
-from symphony.sdk.signatures import invalid, read_signature
+from symphony.sdk.signatures import Signature, invalid, read_signature
 from symphony.workflow.catalog import OperatorInfo
 
 __all__ = ["Context", "DecoratedOperator", "LogSink", "Operator", "Reads", "operator"]
@@ -126,6 +126,45 @@ class Operator:
             raise TypeError(f"output {port} of {self.info.name}: {error}") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What the decorator is told of an operator beside the function; `heavy`: it is `cpu` or has `bounds`."""
+
+    name: str
+    version: str
+    pure: bool = False
+    read: bool = False
+    idempotent: bool = False
+    heavy: bool = False
+    output: str = "result"
+
+    def check(self, function: object, *, sync: bool) -> None:
+        """Raise OperatorInvalid for what cannot be said of an operator, or not of such a function."""
+        if NAME.fullmatch(self.name) is None or len(self.name) > NAME_LENGTH_MAX:
+            hint = "use letters, digits, _ and -, in parts joined by dots: text.split"
+            raise invalid(function, f"{self.name!r} is no operator name", hint)
+        if VERSION.fullmatch(self.version) is None:
+            raise invalid(function, f"{self.version!r} is no version", "use three numbers: 1.0.0")
+        if self.heavy and not sync:
+            raise invalid(function, "only a sync function can be cpu", "write def in place of async def")
+        if self.pure and self.read:
+            raise invalid(function, "it is declared pure and reading", "choose one of pure and read")
+
+    def info(self, signature: Signature) -> OperatorInfo:
+        """The operator as validation and people see it."""
+        effect: Effect = "pure" if self.pure else "read" if self.read else "write"
+        return OperatorInfo(
+            name=self.name,
+            version=self.version,
+            inputs=signature.inputs,
+            outputs=signature.outputs,
+            effect=effect,
+            idempotent=self.idempotent or effect != "write",
+            summary=signature.doc.summary,
+            help=signature.doc.help,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DecoratedOperator(Operator, Generic[P, R]):
     """An operator that is still the function it was made of: call it as before."""
@@ -171,28 +210,17 @@ def operator(
 
     Raises OperatorInvalid, naming the function and the parameter, if the function does not suit.
     """
-    effect = _effect(pure, read or reads is not None)
+    declared = Declaration(
+        name=name, version=version, pure=pure, read=read or reads is not None, idempotent=idempotent,
+        heavy=cpu or bounds is not None, output=output,
+    )  # fmt: skip
 
     def decorate(function: Callable[P, R]) -> DecoratedOperator[P, R]:
         style = _style(function, inline)
-        _check_names(function, name, version)
-        if (cpu or bounds is not None) and style != "thread":
-            raise invalid(function, "only a sync function can be cpu", "write def in place of async def")
-        if pure and (read or reads is not None):
-            raise invalid(function, "it is declared pure and reading", "choose one of pure and read")
+        declared.check(function, sync=style == "thread")
         signature = read_signature(function, output)
-        info = OperatorInfo(
-            name=name,
-            version=version,
-            inputs=signature.inputs,
-            outputs=signature.outputs,
-            effect=effect,
-            idempotent=idempotent or effect != "write",
-            summary=signature.doc.summary,
-            help=signature.doc.help,
-        )
         return DecoratedOperator(
-            info=info,
+            info=declared.info(signature),
             function=_called_with(function, signature.converters),
             style=style,
             context_name=signature.context_name,
@@ -207,33 +235,28 @@ def operator(
     return decorate
 
 
-def _effect(pure: bool, read: bool) -> Effect:
-    return "pure" if pure else "read" if read else "write"
-
-
-def _check_names(function: object, name: str, version: str) -> None:
-    if NAME.fullmatch(name) is None or len(name) > NAME_LENGTH_MAX:
-        hint = "use letters, digits, _ and -, in parts joined by dots: text.split"
-        raise invalid(function, f"{name!r} is no operator name", hint)
-    if VERSION.fullmatch(version) is None:
-        raise invalid(function, f"{version!r} is no version", "use three numbers: 1.0.0")
-
-
 def _style(function: object, inline: bool | None) -> Style:
     if not inspect.isfunction(function):
         what = "a class" if isinstance(function, type) else f"a {type(function).__name__}"
         raise invalid(function, f"it is {what}", "decorate a plain function, sync or async")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise invalid(function, "it yields", "return a list")
-    if not inspect.iscoroutinefunction(function):
-        if inline:
-            raise invalid(
-                function, "only an async function can be inline", "write async def, or leave inline out"
-            )
+    yields = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    sync = not inspect.iscoroutinefunction(function)
+    check_kind(function, yields=yields, sync=sync, inline=inline)
+    if sync:
         return "thread"
     if inline is None:
         inline = not _may_suspend(function.__code__)
     return "inline" if inline else "task"
+
+
+def check_kind(function: object, *, yields: bool, sync: bool, inline: bool | None) -> None:
+    """Raise OperatorInvalid for a kind of function that cannot be an operator."""
+    if yields:
+        raise invalid(function, "it yields", "return a list")
+    if sync and inline:
+        raise invalid(
+            function, "only an async function can be inline", "write async def, or leave inline out"
+        )
 
 
 def _may_suspend(code: CodeType) -> bool:

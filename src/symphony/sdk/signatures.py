@@ -3,8 +3,9 @@
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
+from typing import TypeAlias
 
 import msgspec
 
@@ -20,6 +21,23 @@ from symphony.workflow.model import NAME
 from symphony.workflow.types import PortType, mismatch
 
 _NO_DEFAULT = inspect.Parameter.empty
+
+
+Members: TypeAlias = Callable[[type], Mapping[str, object]]
+"""Gives the fields of a record type with their annotations, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A function as its author wrote it; `place` names it in messages, with its file and line.
+
+    `annotations` has those of parameters, and that of the result under `return`.
+    """
+
+    place: str
+    parameters: Mapping[str, inspect.Parameter]
+    annotations: Mapping[str, object]
+    doc: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,43 +61,56 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
 
     Raises OperatorInvalid, naming the function and the parameter, if it cannot be one.
     """
-    annotations = _annotations(function)
+    written = Written(
+        place_of(function), inspect.signature(function).parameters, _annotations(function), function.__doc__
+    )
+    made = signature_of(written, output, members_of)
+    given = {name: written.annotations[name] for name in made.inputs}
+    converters = {name: convert for name, one in given.items() if (convert := converter(one)) is not None}
+    paths = {name: find for name, one in given.items() if (find := path_finder(one)) is not None}
+    return replace(made, converters=converters, paths=paths)
+
+
+def signature_of(function: Written, output: str, members: Members) -> Signature:
+    """The ports and help of a function that need not exist; `members` gives the fields of its records.
+
+    Raises OperatorInvalid. It knows neither converters nor paths.
+    """
     context_name: str | None = None
     types: dict[str, PortType] = {}
     defaults: dict[str, Value] = {}
-    converters: dict[str, Convert] = {}
-    paths: dict[str, Find] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        annotation = annotations.get(name)
-        _check_parameter(function, parameter, name in annotations)
-        if _is_context(annotation):
+    for name, parameter in function.parameters.items():
+        annotation = function.annotations.get(name)
+        _check_parameter(function, parameter, name in function.annotations)
+        if is_context(annotation):
             if context_name is not None:
                 raise invalid(function, f"parameter {name!r} is a second Context", "ask for it once")
             context_name = name
             continue
         types[name] = _type(function, f"parameter {name!r}", annotation)
-        if (convert := converter(annotation)) is not None:
-            converters[name] = convert
-        if (find := path_finder(annotation)) is not None:
-            paths[name] = find
         if parameter.default is not _NO_DEFAULT:
             defaults[name] = _default(function, name, parameter.default, types[name])
-    outputs, single = _outputs(function, annotations, output)
-    doc = parse_docstring(function.__doc__, types, outputs)
+    outputs, single = _outputs(function, output, members)
+    doc = parse_docstring(function.doc, types, outputs)
     inputs = {
         name: Port(type=kind, default=defaults.get(name, msgspec.UNSET), description=doc.inputs.get(name, ""))
         for name, kind in types.items()
     }
     ports = {name: Port(type=kind, description=doc.outputs.get(name, "")) for name, kind in outputs.items()}
-    return Signature(inputs, ports, single, context_name, doc, converters, paths)
+    return Signature(inputs, ports, single, context_name, doc)
+
+
+def place_of(function: object) -> str:
+    """The name of `function`, and where it is written."""
+    name = getattr(function, "__qualname__", repr(function))
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    return str(name) if code is None else f"{name} ({code.co_filename}:{code.co_firstlineno})"
 
 
 def invalid(function: object, problem: str, hint: str) -> OperatorInvalid:
     """The error for `function`, with the place where it is written."""
-    name = getattr(function, "__qualname__", repr(function))
-    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
-    place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
-    return OperatorInvalid(f"{name}{place} cannot be an operator: {problem}", hint=hint)
+    place = function.place if isinstance(function, Written) else place_of(function)
+    return OperatorInvalid(f"{place} cannot be an operator: {problem}", hint=hint)
 
 
 def _annotations(function: Callable[..., object]) -> dict[str, object]:
@@ -105,9 +136,10 @@ def _check_parameter(function: object, parameter: inspect.Parameter, annotated: 
         raise invalid(function, f"parameter {name!r} is no input name", f"rename it to match {NAME.pattern}")
 
 
-def _is_context(annotation: object) -> bool:
+def is_context(annotation: object) -> bool:
+    """Does a parameter with this annotation take the context?"""
     if typing.get_origin(annotation) in (typing.Union, UnionType):
-        return any(_is_context(member) for member in typing.get_args(annotation))
+        return any(is_context(member) for member in typing.get_args(annotation))
     return isinstance(annotation, type) and issubclass(annotation, Context)
 
 
@@ -132,31 +164,29 @@ def _default(function: object, name: str, default: object, kind: PortType) -> Va
     return value
 
 
-def _outputs(
-    function: object, annotations: Mapping[str, object], output: str
-) -> tuple[dict[str, PortType], bool]:
+def _outputs(function: Written, output: str, members: Members) -> tuple[dict[str, PortType], bool]:
     """The output ports, and whether there is one that takes the whole of what is returned."""
-    if "return" not in annotations:
+    if "return" not in function.annotations:
         raise invalid(function, "it has no return annotation", "write what it returns: -> str")
-    returned = annotations["return"]
+    returned = function.annotations["return"]
     if returned is None or returned is NoneType:
         return {}, False
     if not is_record(returned):
         if NAME.fullmatch(output) is None:
             raise invalid(function, f"{output!r} is no port name", f"match {NAME.pattern}")
         return {output: _type(function, "what it returns", returned)}, True
-    members = _members(returned)
-    if not members:
+    assert isinstance(returned, type)
+    fields_of = members(returned)
+    if not fields_of:
         raise invalid(function, "what it returns has no fields", "give it one field for each output")
-    for name in members:
+    for name in fields_of:
         if NAME.fullmatch(name) is None:
             raise invalid(function, f"{name!r} is no port name", f"rename the field to match {NAME.pattern}")
-    return {name: _type(function, f"output {name!r}", kind) for name, kind in members.items()}, False
+    return {name: _type(function, f"output {name!r}", kind) for name, kind in fields_of.items()}, False
 
 
-def _members(record: object) -> dict[str, object]:
+def members_of(record: type) -> dict[str, object]:
     """The fields of a record type with their annotations, in order."""
-    assert isinstance(record, type)
     hints = typing.get_type_hints(record, include_extras=True)
     if hasattr(record, "__dataclass_fields__"):
         return {item.name: hints[item.name] for item in fields(record)}
