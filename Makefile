@@ -29,7 +29,7 @@ OTHER ?=
 # Extras that `make install` adds: make install EXTRAS="llama nats"
 EXTRAS ?=
 
-.PHONY: help run models install uninstall wheel llama nats otel test lint unit crash bench bench-peers docs docs-output soak fuzz lock clean
+.PHONY: help run models install uninstall wheel llama nats otel test lint unit crash bench bench-peers docs docs-output picture soak fuzz lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -102,6 +102,13 @@ docs: $(MADE)/dev ## Build the documentation into site/
 
 docs-output: $(MADE)/dev ## Write what the commands of the pages print into the pages
 	@SYMPHONY_DOCS_OUTPUT=write $(PYTEST) tests/repository/test_docs.py -k commands_print
+
+# The picture in README and docs: a run of the report on this repository, in a home of its own.
+picture: $(MADE)/models ## Draw docs/images/run.svg from a real run
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && export SYMPHONY_HOME="$$home" && \
+	run=$$($(BIN)/symphony run examples/repo-report/workflow.yaml --input path=. --quiet --json \
+	  | $(BIN)/python -c 'import json, sys; print(json.load(sys.stdin)["run_id"])') && \
+	$(BIN)/symphony graph --run "$$run" --output docs/images/run.svg
 
 soak: $(MADE)/dev ## Ten minutes of 20,000 messages a second over the bus, each checked
 	@SYMPHONY_SOAK_S=600 $(BIN)/python -P -m pytest -q -p no:xdist -s tests/e2e/test_bus_soak.py

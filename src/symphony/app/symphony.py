@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from symphony.pit.artifacts import ResultCache
     from symphony.ports.forecast import Forecast
     from symphony.sdk import Operator
+    from symphony.workflow.nesting import Nested
 
 __all__ = ["Symphony", "run"]
 
@@ -164,6 +165,15 @@ class Symphony:
     def views(self) -> RunViews:
         """What is seen of the runs under the home: overviews, documents, metrics, events as they happen."""
         return self.parts.views
+
+    def recorded(self, run_id: str) -> "Nested":
+        """The workflow that a run was begun with, and the graphs inside it.
+
+        Raises RunNotFound, JournalFailed.
+        """
+        from symphony.pit.tracker.insight.reader import Insight
+
+        return Insight(self.runs).outline(run_id).nested
 
     @property
     def models(self) -> Models:

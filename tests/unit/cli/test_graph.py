@@ -54,8 +54,8 @@ def test_json_has_every_node_edge_and_level(capsys: pytest.CaptureFixture[str]) 
     assert json.loads(capsys.readouterr().out) == {
         "name": "Two",
         "nodes": [
-            {"id": "a", "kind": "command", "detail": "$ echo hi"},
-            {"id": "b", "kind": "operator", "detail": "text.split"},
+            {"id": "a", "kind": "command", "detail": "$ echo hi", "for_each": False},
+            {"id": "b", "kind": "operator", "detail": "text.split", "for_each": False},
         ],
         "edges": [{"source": "a", "target": "b", "kind": "data", "label": None}],
         "levels": [["a"], ["b"]],
@@ -64,3 +64,31 @@ def test_json_has_every_node_edge_and_level(capsys: pytest.CaptureFixture[str]) 
 
 def test_json_and_another_format_are_one_too_many(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["graph", "two.yaml", "--json", "--format", "svg"]) == 2
+
+
+def test_a_file_and_a_run_are_not_drawn_at_once_and_one_of_them_must_be_named(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["graph"], ["graph", "two.yaml", "--run", "x"]):
+        assert main(words) == 2
+        assert "name a workflow file or --run RUN, one of them" in capsys.readouterr().err
+
+
+def test_a_run_is_drawn_with_the_workflow_that_it_was_begun_with(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYMPHONY_HOME", str(place / "home"))
+    (place / "two.yaml").write_text(
+        "name: Two\nnodes:\n  a: {command: exit 3, on_error: skip}\n  sub: {workflow: other.yaml}\n"
+    )
+    (place / "other.yaml").write_text("name: Other\nnodes:\n  inner: {command: echo hi}\n")
+    assert main(["run", "two.yaml", "--json"]) == 0
+    run = json.loads(capsys.readouterr().out)["run_id"]
+    (place / "two.yaml").unlink()
+    (place / "other.yaml").unlink()
+    assert main(["graph", "--run", run, "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)["nodes"]
+    assert (first["id"], first["status"]) == ("a", "skipped")
+    assert second["graph"]["nodes"][0]["status"] == "succeeded"
+    assert main(["graph", "--run", run]) == 0
+    assert "└─ inner  $ echo hi  ✓" in capsys.readouterr().out

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from symphony.cli.arguments import options
+from symphony.cli.arguments import completing, options
 from symphony.cli.console import output
 
 if TYPE_CHECKING:
     from symphony.cli.drawings.picture import Picture
+    from symphony.ports.insight import Overview
+    from symphony.workflow.nesting import Nested
 
 ENDINGS: Final = {
     "": "text", ".txt": "text", ".mmd": "mermaid", ".mermaid": "mermaid", ".svg": "svg", ".json": "json"
@@ -19,40 +21,63 @@ ENDINGS: Final = {
 
 
 @click.command("graph")
-@options.workflow_file
+@click.argument("file", type=options.PATH, required=False)
+@click.option("--run", "run", shell_complete=completing.run_ids, metavar="RUN",
+              help="Draw the workflow of this run, and how each node went, in place of a file.")  # fmt: skip
 @click.option(
     "--format", "-f", "how", type=click.Choice(["text", "mermaid", "svg"]),
     help="How to draw it; by default as --output's name says (.txt, .mmd, .svg, .json), or else as text.",
 )  # fmt: skip
+@click.option("--depth", type=click.IntRange(0, 20), default=3, show_default=True,
+              help="How deep loops and sub-workflows are opened; 0 leaves them closed.")  # fmt: skip
 @options.as_json("Print nodes, edges and levels as one JSON object, all of them.")
 @options.output
-def command(file: Path, how: str | None, as_json: bool, target: Path | None) -> int:
-    """Draw a workflow as text, Mermaid or SVG.
+def command(
+    file: Path | None, run: str | None, how: str | None, depth: int, as_json: bool, target: Path | None
+) -> int:
+    """Draw a workflow, or how a run of it went, as text, Mermaid or SVG.
 
-    Levels are what can run at the same time. Of large workflows a part is drawn: levels end with a
-    box that says how many more nodes there are.
+    Levels are what can run at the same time. Loops and sub-workflows show the graphs inside them. Of
+    large workflows a part is drawn: levels end with a box that says how many more nodes there are.
     """
     from symphony.cli.console import writing
     from symphony.cli.console.failures import BadUsage
-    from symphony.cli.drawings.picture import picture
-    from symphony.workflow import graph, load
+    from symphony.cli.drawings.picture import picture_of
 
     if as_json and how is not None:
         raise BadUsage("--format and --json are two formats", hint="see symphony graph --help")
     how = "json" if as_json else how or _named(target)
-    workflow = load(file)
-    levels, edges = graph.levels(workflow), graph.all_edges(workflow)
+    nested, overview = _asked(file, run)
     if how == "json":
         from symphony.cli.drawings.figures import draw_json
 
-        writing.deliver(draw_json(workflow, levels, edges).encode("utf-8", "backslashreplace"), target)
+        text = draw_json(nested, depth=depth, overview=overview)
+        writing.deliver(text.encode("utf-8", "backslashreplace"), target)
         return 0
-    drawn = picture(workflow, levels, edges)
+    drawn = picture_of(nested, depth=depth, overview=overview)
     text = _drawn(drawn, how, to_file=target is not None)
     if not drawn.complete:
         output.note("the workflow is too large to draw whole: some nodes are only counted")
     writing.deliver(text.encode(), target)
     return 0
+
+
+def _asked(file: Path | None, run: str | None) -> "tuple[Nested, Overview | None]":
+    """What is to be drawn: the workflow of a file, or that of a run and how it went. Raises BadUsage."""
+    from symphony.cli.console.failures import BadUsage
+
+    if (file is None) == (run is None):
+        raise BadUsage("name a workflow file or --run RUN, one of them", hint="see symphony graph --help")
+    if file is not None:
+        from symphony.workflow import load, resolver_for
+        from symphony.workflow.nesting import Nested
+
+        return Nested(load(file), resolver_for(file)), None
+    from symphony.app import Symphony
+
+    symphony = Symphony.open()
+    run_id = symphony.runs.find(run or "")
+    return symphony.recorded(run_id), symphony.views.overview(run_id)
 
 
 def _named(target: Path | None) -> str:

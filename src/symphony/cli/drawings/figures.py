@@ -1,25 +1,39 @@
 """A workflow's graph as JSON, for programs: every node, edge and level, however many there are. Pure."""
 
 import json
-from collections.abc import Iterable, Sequence
 
-from symphony.app.spelling import detail_of
+from symphony.app.spelling import JSON, detail_of
 from symphony.cli.drawings.picture import edge_label, edge_line, kind_of
-from symphony.workflow.model import Edge, Workflow
+from symphony.ports.insight import Overview
+from symphony.workflow import graph
+from symphony.workflow.model import Workflow
+from symphony.workflow.nesting import Nested
 
 
-def draw_json(workflow: Workflow, levels: Sequence[Sequence[str]], edges: Iterable[Edge]) -> str:
-    """One object. `detail` is what a node runs; `label` the branch or the condition of an edge."""
-    document = {
-        "name": workflow.name,
-        "nodes": [
-            {"id": name, "kind": kind_of(node), "detail": detail_of(node)}
-            for name, node in workflow.nodes.items()
-        ],
-        "edges": [
+def draw_json(nested: Nested, *, depth: int, overview: Overview | None = None) -> str:
+    """One object. `detail` is what a node runs; `label` the branch or the condition of an edge.
+
+    A loop or a sub-workflow has its own `graph`, `depth` graphs deep; a node of a run its `status`.
+    """
+    statuses = {} if overview is None else {line.name: str(line.status) for line in overview.lines}
+
+    def document(path: str, workflow: Workflow, left: int) -> dict[str, JSON]:
+        nodes: list[JSON] = []
+        for name, node in workflow.nodes.items():
+            place = f"{path}.{name}" if path else name
+            about: dict[str, JSON] = {"id": name, "kind": kind_of(node), "detail": detail_of(node)}
+            about["for_each"] = node.for_each is not None
+            if place in statuses:
+                about["status"] = statuses[place]
+            inside = nested.inside(place) if left > 0 else None
+            if inside is not None:
+                about["graph"] = document(place, inside, left - 1)
+            nodes.append(about)
+        edges: list[JSON] = [
             {"source": e.source, "target": e.target, "kind": edge_line(e), "label": edge_label(e) or None}
-            for e in edges
-        ],
-        "levels": [list(level) for level in levels],
-    }
-    return json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+            for e in graph.all_edges(workflow)
+        ]
+        levels: list[JSON] = [[*level] for level in graph.levels(workflow)]
+        return {"name": workflow.name, "nodes": nodes, "edges": edges, "levels": levels}
+
+    return json.dumps(document("", nested.workflow, depth), ensure_ascii=False, indent=2) + "\n"

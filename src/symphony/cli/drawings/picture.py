@@ -1,10 +1,15 @@
 """A workflow as boxes and links, small enough to look at: what all drawings are made from. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, assert_never
 
 from symphony.app.spelling import detail_of
+from symphony.cli.console import output
+from symphony.cli.console.signs import SIGNS, counted
+from symphony.ports.insight import NodeLine, Overview
+from symphony.ports.runs import NodeStatus
+from symphony.workflow import graph
 from symphony.workflow.model import (
     CommandNode,
     ConditionalEdge,
@@ -18,22 +23,68 @@ from symphony.workflow.model import (
     SubWorkflowNode,
     Workflow,
 )
+from symphony.workflow.nesting import Nested
 
 BOXES_MAX: Final = 400
 LEVELS_MAX: Final = 150
 LINKS_MAX: Final = 1_500
+DEPTH: Final = 3
+"""How deep loops and sub-workflows are opened, unless somebody says otherwise."""
 
 Kind: TypeAlias = Literal["operator", "instrument", "control", "workflow", "command", "more"]
 Line: TypeAlias = Literal["data", "control", "conditional"]
 
+KINDS: Final[Mapping[Kind, str]] = {
+    "operator": "operator",
+    "instrument": "model",
+    "command": "command",
+    "control": "control",
+    "workflow": "sub-workflow",
+}
+"""What the legend calls the kinds of nodes."""
+LINES: Final[Mapping[Line, str]] = {
+    "data": "passes a value",
+    "control": "runs after",
+    "conditional": "runs after, if a condition holds",
+}
+"""What the legend says of the kinds of edges."""
+EACH: Final = "once for each element of a list"
+REPEATED: Final = "round after round"
+
+
+@dataclass(frozen=True, slots=True)
+class BoxState:
+    """How a node went in a run; of elements and rounds, how many stand where."""
+
+    status: NodeStatus
+    counts: Mapping[NodeStatus, int] = field(default_factory=dict)
+    took_s: float | None = None
+
+    def text(self, *, unicode: bool = True) -> str:
+        """On one line, such as `✓ 1.2 s` or `553 ✓ 1 ✗ 7.2 s`."""
+        many = sum(self.counts.values()) > 1
+        went = counted(self.counts, unicode=unicode) if many else SIGNS[self.status].on(unicode=unicode)
+        return went if self.took_s is None else f"{went} {output.duration(self.took_s)}"
+
+    def statuses(self) -> frozenset[NodeStatus]:
+        """Every status that it tells of."""
+        return frozenset((self.status, *self.counts))
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One node, or, of kind `more`, all those of a level that are not drawn."""
+    """One node, or, of kind `more`, all those of a level that are not drawn.
+
+    `each`: it runs once for each element of a list. `inside` is the graph of a loop or a sub-workflow.
+    """
 
     name: str
     kind: Kind
     detail: str = ""
+    each: bool = False
+    repeated: bool = False
+    state: BoxState | None = None
+    inside: "Picture | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +111,66 @@ class Picture:
     @property
     def complete(self) -> bool:
         """Is everything drawn?"""
-        return all(box.kind != "more" for level in self.levels for box in level)
+        return all(box.kind != "more" for box in self.all_boxes())
+
+    def boxes(self) -> Iterator[Box]:
+        """Its own boxes, level by level."""
+        return (box for level in self.levels for box in level)
+
+    def all_boxes(self) -> Iterator[Box]:
+        """Every box, also inside others."""
+        for box in self.boxes():
+            yield box
+            if box.inside is not None:
+                yield from box.inside.all_boxes()
+
+    def all_links(self) -> Iterator[DrawnLink]:
+        """Every link, also inside boxes."""
+        yield from self.links
+        for box in self.boxes():
+            if box.inside is not None:
+                yield from box.inside.all_links()
+
+
+def picture_of(nested: Nested, *, depth: int = DEPTH, overview: Overview | None = None) -> Picture:
+    """The drawing of a workflow and of what is inside its nodes, `depth` graphs deep.
+
+    With the `overview` of a run, each box tells how its node went. A graph that would make the drawing
+    larger than `BOXES_MAX` stays closed.
+    """
+    states = {} if overview is None else {line.name: _state(line) for line in overview.lines}
+    return _Drawing(nested, states).opened("", nested.workflow, depth)
+
+
+def _state(line: NodeLine) -> BoxState:
+    return BoxState(line.status, line.statuses, line.took_s)
+
+
+class _Drawing:
+    """Opens graph after graph, as long as there is room."""
+
+    def __init__(self, nested: Nested, states: Mapping[str, BoxState]) -> None:
+        self._nested, self._states = nested, states
+        self._room = BOXES_MAX
+
+    def opened(self, path: str, workflow: Workflow, depth: int) -> Picture:
+        """The picture of the graph inside the node at `path`."""
+        drawn = picture(workflow, graph.levels(workflow), graph.all_edges(workflow))
+        self._room -= sum(1 for _ in drawn.boxes())
+        levels = [[self._filled(path, box, depth) for box in level] for level in drawn.levels]
+        return replace(drawn, levels=levels)
+
+    def _filled(self, path: str, box: Box, depth: int) -> Box:
+        if box.kind == "more":
+            return box
+        place = f"{path}.{box.name}" if path else box.name
+        inside = self._nested.inside(place) if depth > 0 and box.kind in ("control", "workflow") else None
+        small = inside is not None and len(inside.nodes) <= self._room
+        return replace(
+            box,
+            state=self._states.get(place),
+            inside=self.opened(place, inside, depth - 1) if inside is not None and small else None,
+        )
 
 
 def picture(
@@ -96,7 +206,7 @@ def _boxes(
             if len(level) <= height and level is not rest
             else level[: 0 if level is rest else height - 1]
         )
-        boxes = [Box(name, kind_of(workflow.nodes[name]), detail_of(workflow.nodes[name])) for name in kept]
+        boxes = [_box(name, workflow.nodes[name]) for name in kept]
         place.update((name, name) for name in kept)
         if hidden := level[len(kept) :]:
             # No node can have this name: it holds a blank.
@@ -105,6 +215,11 @@ def _boxes(
             place.update((name, more) for name in hidden)
         drawn.append(boxes)
     return drawn, place
+
+
+def _box(name: str, node: Node) -> Box:
+    loops = isinstance(node, ControlNode) and node.control == "loop"
+    return Box(name, kind_of(node), detail_of(node), each=node.for_each is not None, repeated=loops)
 
 
 def _level_height(sizes: Sequence[int], boxes_max: int) -> int:

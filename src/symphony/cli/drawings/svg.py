@@ -4,6 +4,7 @@ The order within a column follows the barycentre heuristic of K. Sugiyama, S. Ta
 "Methods for Visual Understanding of Hierarchical System Structures", IEEE Transactions on Systems,
 Man, and Cybernetics 11(2), 1981: each box moves towards the mean place of its neighbours, sweeping
 forwards and back. Links that pass a column get a place in it too, so that they run between boxes.
+The graph of a loop or a sub-workflow is laid out first, by itself; its box is as large as it needs.
 """
 
 from collections import defaultdict
@@ -14,18 +15,21 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from symphony.cli.console import output
-from symphony.cli.drawings.picture import Box, DrawnLink, Kind, Picture
+from symphony.cli.drawings.legend import Swatch, swatches
+from symphony.cli.drawings.picture import Box, DrawnLink, Picture
+from symphony.cli.drawings.svg_style import STYLE
 from symphony.commons.widths import columns
 
 _SWEEPS: Final = 4
 _BENDS_MAX: Final = 4_000
 _NAME_COLUMNS, _DETAIL_COLUMNS = 28, 32
-_COLUMN_PX, _BOX_PX, _GAP_PX, _LINK_PX, _BETWEEN_PX, _MARGIN_PX = 7.0, 40, 16, 10, 70, 24
-_TITLE_PX = 36
-_FILL: Final[dict[Kind, str]] = {
-    "operator": "#dbeafe", "instrument": "#ede9fe", "control": "#fef3c7",
-    "workflow": "#dcfce7", "command": "#e5e7eb", "more": "#ffffff",
-}  # fmt: skip
+_COLUMN_PX, _LINE_PX, _GAP_PX, _LINK_PX, _BETWEEN_PX, _MARGIN_PX = 7.0, 15, 16, 10, 70, 24
+_BOX_PX, _INSIDE_PX, _TITLE_PX, _STACK_PX, _LEGEND_PX = 40, 16, 36, 4, 26
+
+_ARROW: Final = (
+    '<defs><marker id="end" viewBox="0 0 8 8" refX="5" refY="4" markerWidth="7" markerHeight="7" '
+    'orient="auto"><path class="arrow" d="M0,0L8,4L0,8z"/></marker></defs>'
+)
 
 Point = tuple[float, float]
 
@@ -38,24 +42,64 @@ class _Route:
     slots: list[tuple[int, str]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a key stands in its graph: left, right and middle, and the sides of its column."""
+
+    left: float
+    right: float
+    middle: float
+    sides: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A graph that is laid out, from (0, 0): its elements, and its size."""
+
+    parts: Sequence[str]
+    width: float
+    height: float
+
+
 def draw_svg(picture: Picture) -> str:
-    """The drawing as one SVG document."""
+    """The drawing as one SVG document, light or dark as the page's reader prefers."""
+    laid, legend = _laid(picture), swatches(picture)
+    rows, legend_width = _legend(legend, max(laid.width, 480.0))
+    width = max(laid.width, legend_width, 240.0) + 2 * _MARGIN_PX
+    top = _TITLE_PX + _MARGIN_PX
+    height = top + laid.height + _MARGIN_PX + (_LEGEND_PX * (rows[-1][0] + 1) if rows else 0)
+    parts = [*_head(picture, width, height), f'<g transform="translate({_MARGIN_PX} {top})">']
+    parts += [*laid.parts, "</g>"]
+    below = top + laid.height + _MARGIN_PX
+    parts += [_swatch(one, _MARGIN_PX + x, below + row * _LEGEND_PX) for row, x, one in rows]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _laid(picture: Picture) -> _Laid:
+    """One graph, with the graphs inside its boxes."""
     columns, routes = _columns(picture)
     _order(columns, routes)
-    boxes = {box.name: box for level in picture.levels for box in level}
-    widths = [_column_width([boxes[key] for key in column if key in boxes]) for column in columns]
-    lefts = [_MARGIN_PX + sum(widths[:i]) + _BETWEEN_PX * i for i in range(len(widths))]
-    heights = [_column_height(column, boxes) for column in columns]
-    tallest = max(heights, default=0)
-    tops = [_TITLE_PX + _MARGIN_PX + (tallest - height) / 2 for height in heights]
-    middles = [_middles(column, boxes, top) for column, top in zip(columns, tops, strict=True)]
-    width = (lefts[-1] + widths[-1] if lefts else 200) + _MARGIN_PX
-    height = _TITLE_PX + tallest + 2 * _MARGIN_PX
-    parts = [_head(picture, max(width, 240), height)]
-    parts += [_path(route, lefts, widths, middles) for route in routes]
+    boxes = {box.name: box for box in picture.boxes()}
+    inner = {box.name: _laid(box.inside) for box in boxes.values() if box.inside is not None}
+    sizes = {name: _size(box, inner.get(name)) for name, box in boxes.items()}
+    common = [_common_width(column, boxes, sizes) for column in columns]
+    widths = [max([w, *(sizes[k][0] for k in column if k in sizes)], default=w)
+              for w, column in zip(common, columns, strict=True)]  # fmt: skip
+    heights = [_column_height(column, sizes) for column in columns]
+    tallest = max(heights, default=0.0)
+    places: list[dict[str, _Place]] = []
+    left = 0.0
     for at, column in enumerate(columns):
-        parts += [_box(boxes[key], lefts[at], middles[at][key], widths[at]) for key in column if key in boxes]
-    return "\n".join([*parts, "</svg>"]) + "\n"
+        places.append(
+            _placed(column, boxes, sizes, left, widths[at], common[at], (tallest - heights[at]) / 2)
+        )
+        left += widths[at] + _BETWEEN_PX
+    parts = [_path(route, places) for route in routes]
+    for at, column in enumerate(columns):
+        parts += [
+            _box(boxes[key], places[at][key], sizes[key][1], inner.get(key)) for key in column if key in boxes
+        ]
+    return _Laid(parts, max(left - _BETWEEN_PX, 0.0) + _STACK_PX, tallest + _STACK_PX)
 
 
 def _columns(picture: Picture) -> tuple[list[list[str]], list[_Route]]:
@@ -98,47 +142,64 @@ def _mean(places: Sequence[float], otherwise: float) -> float:
     return sum(places) / len(places) if places else otherwise
 
 
-def _column_width(boxes: Sequence[Box]) -> float:
-    longest = max((max(columns(a), columns(b)) for a, b in map(_texts, boxes)), default=4)
-    return longest * _COLUMN_PX + 20
-
-
-def _texts(box: Box) -> tuple[str, str]:
-    """A box's two lines."""
+def _texts(box: Box) -> list[str]:
+    """The lines of a box: its name, what it runs, and how that went."""
     if box.kind == "more":
-        return box.detail, ""
-    return output.brief(box.name, _NAME_COLUMNS), output.brief(box.detail, _DETAIL_COLUMNS)
+        return [box.detail]
+    lines = [output.brief(box.name, _NAME_COLUMNS), output.brief(box.detail, _DETAIL_COLUMNS)]
+    return [*lines, box.state.text()] if box.state is not None else lines
 
 
-def _height(key: str, boxes: Mapping[str, Box]) -> float:
-    return _BOX_PX if key in boxes else _LINK_PX
+def _size(box: Box, inside: _Laid | None) -> tuple[float, float]:
+    """Width and height that a box needs."""
+    texts = _texts(box)
+    width = max(4, *map(columns, texts)) * _COLUMN_PX + 20
+    height = float(_BOX_PX + _LINE_PX * max(0, len(texts) - 2))
+    if inside is None:
+        return width, height
+    return max(width, inside.width + 2 * _INSIDE_PX), height + inside.height + _INSIDE_PX
 
 
-def _column_height(column: Sequence[str], boxes: Mapping[str, Box]) -> float:
-    return sum(_height(key, boxes) for key in column) + _GAP_PX * max(0, len(column) - 1)
+def _common_width(
+    column: Sequence[str], boxes: Mapping[str, Box], sizes: Mapping[str, tuple[float, float]]
+) -> float:
+    """The width of those boxes of a column that hold no graph: they are all as wide as the widest."""
+    return max((sizes[key][0] for key in column if key in boxes and boxes[key].inside is None), default=48.0)
 
 
-def _middles(column: Sequence[str], boxes: Mapping[str, Box], top: float) -> dict[str, float]:
-    """The vertical middle of every key, stacked from `top`."""
-    middles = {}
+def _column_height(column: Sequence[str], sizes: Mapping[str, tuple[float, float]]) -> float:
+    return sum(sizes[k][1] if k in sizes else _LINK_PX for k in column) + _GAP_PX * max(0, len(column) - 1)
+
+
+def _placed(
+    column: Sequence[str], boxes: Mapping[str, Box], sizes: Mapping[str, tuple[float, float]],
+    left: float, width: float, common: float, top: float,
+) -> dict[str, _Place]:  # fmt: skip
+    """Every key of a column, stacked from `top`; boxes stand in its middle, links pass its whole width."""
+    places = {}
     for key in column:
-        middles[key] = top + _height(key, boxes) / 2
-        top += _height(key, boxes) + _GAP_PX
-    return middles
+        own, height = sizes.get(key, (width, float(_LINK_PX)))
+        if key in boxes and boxes[key].inside is None:
+            own = common
+        at = left + (width - own) / 2
+        places[key] = _Place(at, at + own, top + height / 2, (left, left + width))
+        top += height + _GAP_PX
+    return places
 
 
-def _path(
-    route: _Route, lefts: Sequence[float], widths: Sequence[float], middles: Sequence[Mapping[str, float]]
-) -> str:
-    """One link as a smooth line: level through the columns it passes, curved between them."""
+def _path(route: _Route, places: Sequence[Mapping[str, _Place]]) -> str:
+    """One link as a smooth line: level through the columns that it passes, curved between them."""
     points: list[Point] = []
     final = len(route.slots) - 1
     for at, (column, key) in enumerate(route.slots):
-        y = middles[column][key]
+        place = places[column][key]
+        left, right = place.sides
         if at > 0:
-            points.append((lefts[column] - (4 if at == final else 0), y))
+            points += [(left, place.middle)] if left < place.left else []
+            points.append((place.left - (4 if at == final else 0), place.middle))
         if at < final:
-            points.append((lefts[column] + widths[column], y))
+            points.append((place.right, place.middle))
+            points += [(right, place.middle)] if right > place.right else []
     words = [f"M{points[0][0]:.1f},{points[0][1]:.1f}"]
     for (x1, y1), (x2, y2) in pairwise(points):
         middle = (x1 + x2) / 2
@@ -148,37 +209,72 @@ def _path(
     path = f'<path class="{route.link.line}" d="{"".join(words)}" marker-end="url(#end)"/>'
     if not route.link.label:
         return path
-    (x1, y1), (x2, y2) = points[0], points[1]
+    (x1, y1), (x2, y2) = next(((a, b) for a, b in pairwise(points) if a[1] != b[1]), (points[0], points[-1]))
     label = escape(output.brief(route.link.label, 24))
     return f'{path}\n<text class="label" x="{(x1 + x2) / 2:.1f}" y="{(y1 + y2) / 2 - 4:.1f}">{label}</text>'
 
 
-def _box(box: Box, left: float, middle: float, width: float) -> str:
-    name, detail = map(escape, _texts(box))
-    x, top = left + width / 2, middle - _BOX_PX / 2
-    whole = escape(output.shown(f"{box.name}: {box.detail}" if box.kind != "more" else box.detail))
-    lines = f'<text x="{x:.1f}" y="{middle - 3 if detail else middle + 4:.1f}">{name}</text>'
-    if detail:
-        lines += f'<text class="detail" x="{x:.1f}" y="{middle + 12:.1f}">{detail}</text>'
-    return (
-        f'<g><title>{whole}</title><rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" '
-        f'height="{_BOX_PX}" rx="6" fill="{_FILL[box.kind]}"/>{lines}</g>'
-    )
+def _box(box: Box, place: _Place, height: float, inside: _Laid | None) -> str:
+    x, top = (place.left + place.right) / 2, place.middle - height / 2
+    words = f"{box.name}: {box.detail}" if box.kind != "more" else box.detail
+    whole = escape(output.shown(words if box.state is None else f"{words}: {box.state.status}"))
+    size = f'width="{place.right - place.left:.1f}" height="{height:.1f}" rx="6"'
+    status = "" if box.state is None else f" {box.state.status}"
+    rects = f'<rect class="{box.kind}{status}" x="{place.left:.1f}" y="{top:.1f}" {size}/>'
+    if box.each:
+        behind = f'x="{place.left + _STACK_PX:.1f}" y="{top + _STACK_PX:.1f}" {size}'
+        rects = f'<rect class="{box.kind}{status}" {behind}/>{rects}'
+    texts = _texts(box)
+    first = top + (24 if len(texts) == 1 else 17)
+    lines = [f'<text x="{x:.1f}" y="{first:.1f}">{escape(texts[0])}</text>']
+    for at, text in enumerate(texts[1:], start=1):
+        of = "detail" if at == 1 else f"state{status}"
+        lines.append(f'<text class="{of}" x="{x:.1f}" y="{first + _LINE_PX * at:.1f}">{escape(text)}</text>')
+    group = f"<g><title>{whole}</title>{rects}{''.join(lines)}</g>"
+    if inside is None:
+        return group
+    at_x = place.left + (place.right - place.left - inside.width) / 2
+    at_y = top + height - inside.height - _INSIDE_PX + _STACK_PX
+    return "\n".join([group, f'<g transform="translate({at_x:.1f} {at_y:.1f})">', *inside.parts, "</g>"])
 
 
-def _head(picture: Picture, width: float, height: float) -> str:
+def _legend(legend: Sequence[Swatch], width: float) -> tuple[list[tuple[int, float, Swatch]], float]:
+    """The row and the left end of every entry, in rows of at most `width`, and how wide they are."""
+    placed: list[tuple[int, float, Swatch]] = []
+    row, x, widest = 0, 0.0, 0.0
+    for one in legend:
+        needed = 28 + columns(one.words) * 6.2 + 18
+        if x > 0 and x + needed > width:
+            row, x = row + 1, 0.0
+        placed.append((row, x, one))
+        x += needed
+        widest = max(widest, x)
+    return placed, widest
+
+
+def _swatch(one: Swatch, x: float, y: float) -> str:
+    words = f'<text class="legend" x="{x + 28:.1f}" y="{y + 4:.1f}">{escape(one.words)}</text>'
+    if one.shape == "line":
+        return f'<path class="{one.style}" d="M{x:.1f},{y:.1f}H{x + 20:.1f}" marker-end="url(#end)"/>{words}'
+    if one.shape == "sign":
+        return f'<text class="state {one.style}" x="{x + 10:.1f}" y="{y + 4:.1f}">{one.sign}</text>{words}'
+    rect = f'<rect class="{one.style}" x="{x:.1f}" y="{y - 7:.1f}" width="20" height="13" rx="3"/>'
+    if one.shape == "stack":
+        behind = f'<rect class="{one.style}" x="{x + 3:.1f}" y="{y - 4:.1f}" width="20" height="13" rx="3"/>'
+        return f"{behind}{rect}{words}"
+    return f"{rect}{words}"
+
+
+def _head(picture: Picture, width: float, height: float) -> list[str]:
     title = escape(output.shown(picture.title))
     total = f"{output.count(picture.nodes_total, 'node')}, {output.count(picture.edges_total, 'edge')}"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">\n<title>{title}</title>\n'
-        "<style>text{font:12px ui-monospace,Menlo,Consolas,monospace;text-anchor:middle;fill:#111827}"
-        ".title{font-size:15px;font-weight:bold;text-anchor:start}.detail{font-size:10px;fill:#4b5563}"
-        ".label{font-size:10px;fill:#92400e}rect{stroke:#6b7280}path{fill:none;stroke:#6b7280}"
-        ".control{stroke-dasharray:5 3}.conditional{stroke-dasharray:2 3;stroke:#92400e}</style>\n"
-        '<defs><marker id="end" viewBox="0 0 8 8" refX="5" refY="4" markerWidth="7" markerHeight="7" '
-        'orient="auto"><path d="M0,0L8,4L0,8z" style="fill:#6b7280;stroke:none"/></marker></defs>\n'
-        '<rect width="100%" height="100%" fill="#ffffff" style="stroke:none"/>\n'
-        f'<text class="title" x="{_MARGIN_PX}" y="{_TITLE_PX - 8}">{title}'
-        f'<tspan class="detail" dx="10">{total}</tspan></text>'
-    )
+    size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
+    place = f'x="{_MARGIN_PX}" y="{_TITLE_PX - 8}"'
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
+        f"<title>{title}</title>",
+        f"<style>{STYLE}</style>",
+        _ARROW,
+        '<rect class="page" width="100%" height="100%"/>',
+        f'<text class="title" {place}>{title}<tspan class="detail" dx="10">{total}</tspan></text>',
+    ]

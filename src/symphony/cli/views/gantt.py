@@ -9,7 +9,7 @@ from itertools import accumulate, pairwise
 from typing import Final
 
 from symphony.cli.console import output
-from symphony.cli.views.signs import SIGNS
+from symphony.cli.console.signs import SIGNS
 from symphony.commons.widths import columns
 from symphony.ports.insight import SLICES, Bar, Overview, longest
 

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from symphony.app import spelling
-from symphony.cli.console import output
+from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
-from symphony.cli.views import signs
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
 

@@ -14,6 +14,7 @@ from symphony.workflow.model import (
     SubWorkflowNode,
     Workflow,
 )
+from symphony.workflow.nesting import SubWorkflows
 
 APPROVED, REJECTED = "approved", "rejected"
 """The branches of an approval: whoever only waits for it goes on if it was approved."""
@@ -29,15 +30,6 @@ _ON_FAILURE = {
 def answered(*, approved: bool, by: str | None, comment: str | None) -> tuple[dict[str, Value], str]:
     """What a person's decision gives: the outputs of the approval, and the branch that is taken."""
     return {"approved": approved, "by": by, "comment": comment}, APPROVED if approved else REJECTED
-
-
-class SubWorkflows(Protocol):
-    """Finds the workflows that nodes of kind `workflow` name."""
-
-    def __call__(self, reference: str, /) -> Workflow | None: ...
-    def child(self, reference: str, /) -> "SubWorkflows":
-        """Finds what nodes inside the workflow name that `reference` names."""
-        ...
 
 
 class PlannedLevel(Protocol):

@@ -2,9 +2,7 @@
 
 from typing import assert_never
 
-from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.names import folded
-from symphony.pit.tracker.core.structure import SubWorkflows
 from symphony.pit.tracker.insight.history import Step
 from symphony.ports.metrics import Kind
 from symphony.ports.runs import NodeStatus
@@ -18,6 +16,7 @@ from symphony.workflow.model import (
     SubWorkflowNode,
     Workflow,
 )
+from symphony.workflow.nesting import Nested, SubWorkflows
 
 
 class Outline:
@@ -25,16 +24,13 @@ class Outline:
 
     def __init__(self, workflow: Workflow, resolve: SubWorkflows | None = None) -> None:
         self.workflow = workflow
-        self._resolvers: dict[str, SubWorkflows | None] = {"": resolve}
-        self._scopes: dict[str, Workflow | None] = {"": workflow}
+        self.nested = Nested(workflow, resolve)
         self._graphs: dict[str, Graph] = {}
         self._before: dict[str, tuple[str, ...]] = {}
 
     def node(self, step: str) -> Node | None:
         """The node behind a step's full name; None where it is not known."""
-        head, _, last = folded(step).rpartition(".")
-        scope = self._scope(head)
-        return None if scope is None else scope.nodes.get(last)
+        return self.nested.node(folded(step))
 
     def before(self, step: str) -> tuple[str, ...]:
         """Full names of the steps in the same graph that it waited for."""
@@ -46,36 +42,16 @@ class Outline:
         found = self._before.get(path)
         if found is None:
             head, _, last = path.rpartition(".")
-            scope = self._scope(head)
-            known = scope is not None and last in scope.nodes
-            found = dependencies(self._graph(head, scope), last) if scope is not None and known else ()
+            around = self.nested.inside(head)
+            known = around is not None and last in around.nodes
+            found = dependencies(self._graph(head, around), last) if around is not None and known else ()
             self._before[path] = found
         return found
 
-    def _graph(self, head: str, scope: Workflow) -> Graph:
+    def _graph(self, head: str, around: Workflow) -> Graph:
         if head not in self._graphs:
-            self._graphs[head] = Graph.of(scope)
+            self._graphs[head] = Graph.of(around)
         return self._graphs[head]
-
-    def _scope(self, path: str) -> Workflow | None:
-        """The graph inside the node at `path`; the whole workflow for an empty one."""
-        if path not in self._scopes:
-            self._scopes[path] = self._inside(path, self.node(path))
-        return self._scopes[path]
-
-    def _inside(self, path: str, node: Node | None) -> Workflow | None:
-        resolve = self._resolvers.get(path.rpartition(".")[0])
-        if isinstance(node, ControlNode) and node.body is not None:
-            self._resolvers[path] = resolve
-            return Workflow(name=path, nodes=node.body)
-        if isinstance(node, SubWorkflowNode) and resolve is not None:
-            try:
-                found = resolve(node.workflow)
-                self._resolvers[path] = None if found is None else resolve.child(node.workflow)
-            except SymphonyError:  # the file was changed or moved since: what it held is not known
-                return None
-            return found
-        return None
 
 
 def settled(step: Step, node: Node | None) -> NodeStatus:
