@@ -101,6 +101,7 @@ class World:
     """What lies outside of a run: the effects that steps had, by the step's name and attempt."""
 
     seed: int
+    mended: bool = False  # nothing fails any more
     begun: Counter[str] = field(default_factory=Counter)
     done: set[str] = field(default_factory=set)
 
@@ -114,7 +115,7 @@ async def _step(context: Context, value: int) -> int:
     for _ in range(luck(key) % 3):
         await asyncio.sleep(0)
     WORLD.done.add(key)
-    if luck(WORLD.seed, context.node, context.attempt) % 5 == 0:
+    if not WORLD.mended and luck(WORLD.seed, context.node, context.attempt) % 5 == 0:
         raise RuntimeError("bad luck")
     return value + 1
 
@@ -365,11 +366,18 @@ class Story:
                 assert self.sealed.setdefault(f"{slot}:{name}", count) == count, f"{name} ran again"
 
 
-def tell(seed: int, **how: object) -> tuple[Story, RunResult | None]:
+def tell(seed: int, *, mended: bool = False, **how: object) -> tuple[Story, RunResult | None]:
     global WORLD
-    WORLD = World(seed)
+    WORLD = World(seed, mended)
     story = Story(seed, **how)  # type: ignore[arg-type]
     return story, asyncio.run(story.tell())
+
+
+def reused_by(old: Story, *first: str) -> dict[str, bytes]:
+    """What a rerun takes over of a run, by name."""
+    reader = engine(old.prepared, old.disk, old.clock)
+    found = reader.reusable(old.disk.kept, RerunScope(first=first)).results
+    return {name: written(result, old.prepared.sealer) for name, result in found.items()}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -393,9 +401,7 @@ def test_a_rerun_of_a_run_cut_off_at_any_moment_ends_as_one_without_interruption
     old, ended = tell(seed, calm=lives == LIVES_MAX, lives_max=lives)
     names = sorted(replayed(old.prepared, old.disk).nodes())
     first = chance.choice([None, *names])
-    reader = engine(old.prepared, old.disk, old.clock)
-    taken = reader.reusable(old.disk.kept, RerunScope(first=first))
-    reused = {name: written(result, old.prepared.sealer) for name, result in taken.items()}
+    reused = reused_by(old, *([first] if first else []))
     story, new = tell(seed, calm=chance.random() < 0.5, reused=reused)
     context = f"seed {seed}, {lives} lives, from {first}"
     assert not [key for key in WORLD.begun if key.rpartition("@")[0] in reused], context
@@ -407,3 +413,21 @@ def test_a_rerun_of_a_run_cut_off_at_any_moment_ends_as_one_without_interruption
     troubled = old.skipped or any(isinstance(record, FailedRecord) for record in old.disk.kept)
     if ended is not None and first is None and not troubled:
         assert not WORLD.begun, context
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_rerun_after_all_is_mended_ends_as_a_new_run(seed: int) -> None:
+    """Whatever had failed is tried again, handled or not, of elements and inside of others as well."""
+    old, ended = tell(seed, calm=seed % 2 == 0)
+    reused = reused_by(old)
+    _, fresh = tell(seed, calm=True, mended=True)
+    story, new = tell(seed, calm=seed % 3 == 0, mended=True, reused=reused)
+    context = f"seed {seed}, {len(reused)} taken over"
+    assert ended is not None, context
+    assert fresh is not None, context
+    assert new is not None, context
+    assert not [key for key in WORLD.begun if key.rpartition("@")[0] in reused], context
+    if not (story.skipped or old.skipped):
+        assert (new.status, new.outputs) == (fresh.status, fresh.outputs), context
+        errors = [name for name, node in new.nodes.items() if node.error is not None]
+        assert errors == [], context

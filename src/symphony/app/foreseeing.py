@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from symphony.app.preparing import Prepared
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts import FileArtifacts, MemoryArtifacts
+from symphony.pit.tracker.engine.reuse import Reusable
 from symphony.pit.tracker.insight.forecast import Past, forecast
-from symphony.pit.tracker.insight.foresight import Foresight, ReadOnlyCache
+from symphony.pit.tracker.insight.foresight import Foresight, ReadOnlyCache, TakenOver
 from symphony.pit.tracker.insight.history import History
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.insight.reader import Insight
@@ -32,8 +34,12 @@ def foresee(
     home: Path | None,
     executor: Callable[[Cache | None, ArtifactStore], Executor],
     clock: Clock,
+    reusable: Reusable | None = None,
 ) -> Forecast:
-    """The forecast of a prepared run; `home` is None where there is nothing to look into."""
+    """The forecast of a prepared run; `home` is None where there is nothing to look into.
+
+    `reusable` is what a rerun takes.
+    """
     outline = Outline(prepared.job.workflow, prepared.meta.recorded())
     past = Past()
     cache: Cache | None = None
@@ -44,8 +50,13 @@ def foresee(
             past.add(*other)
         if prepared.meta.cache:
             cache = ReadOnlyCache(home / "artifacts" / "cache.db")
-    looking = Foresight(prepared.job, executor(cache, artifacts), outline, past)
-    return forecast(outline, looking.nodes())
+    taken = None
+    if reusable is not None:
+        outputs = {name: (one.run, one.outputs) for name, one in reusable.results.items()}
+        taken = TakenOver(outputs, reusable.summary.elements, reusable.summary.again)
+    looking = Foresight(prepared.job, executor(cache, artifacts), outline, past, taken)
+    found = forecast(outline, looking.nodes())
+    return found if reusable is None else replace(found, rerun_of=reusable.summary.run_id)
 
 
 def _earlier(runs: Runs, clock: Clock) -> Iterator[tuple[History, Outline]]:

@@ -14,6 +14,7 @@ from symphony.pit.tracker.store.journal import RunRequest
 from symphony.pit.tracker.store.logs import RunLog
 from symphony.ports.insight import Overview
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, Value
 
 FAILURES_SHOWN: Final = 4
@@ -73,6 +74,8 @@ class RunHandle:
         self.run_id, self._engine, self._log, self._live = run_id, engine, log, live
         self.task = task
         """The run itself; it ends as `result` does."""
+        self.reused: ReuseSummary | None = None
+        """What a rerun takes from another run."""
         self.marks = marks
         """What every process of the run carries in its environment."""
 

@@ -32,7 +32,7 @@ from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reuse import RerunScope, ReusedResult, changed_inputs, written
+from symphony.pit.tracker.engine.reuse import RerunScope, Reusable, ReusedResult, changed_inputs, written
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
@@ -219,11 +219,45 @@ class Launcher:
         self,
         run_id: str,
         *,
-        first: str | None = None,
+        first: str | Sequence[str] | None = None,
         inputs: Mapping[str, Value] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> RunHandle:
         """Begin a new run that reuses results of another."""
+        new, found, executor = self._replanned(run_id, first, inputs, environment)
+        found = found.kept(executor)
+        for name, result in found.results.items():
+            self._keep(new.meta, name, result)
+        await asyncio.to_thread(self._parts.artifacts.settle)
+        handle = await self.begin(
+            new, {name: written(result, new.sealer) for name, result in found.results.items()}
+        )
+        handle.reused = found.summary
+        return handle
+
+    def plan_rerun(
+        self,
+        run_id: str,
+        first: str | Sequence[str] | None = None,
+        inputs: Mapping[str, Value] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Forecast":
+        """What `rerun` would do. Nothing runs, nothing is written."""
+        from symphony.app.foreseeing import foresee
+
+        parts = self._parts
+        new, found, _ = self._replanned(run_id, first, inputs, environment)
+        executor = functools.partial(self._executor, new, lambda *_: None)
+        return foresee(new, parts.home, executor, parts.clock, found)
+
+    def _replanned(
+        self,
+        run_id: str,
+        first: str | Sequence[str] | None,
+        inputs: Mapping[str, Value] | None,
+        environment: Mapping[str, str] | None,
+    ) -> tuple[Prepared, Reusable, Executor]:
+        """A run that takes results of another, what it takes, and what can load and keep that."""
         run_id = self._parts.runs.find(run_id)
         lock = self._parts.runs.lock(run_id)
         lock.acquire(os.getpid())
@@ -237,20 +271,17 @@ class Launcher:
         bound, problems = bind_inputs(job.workflow, {**job.inputs, **(inputs or {})}, cwd=job.cwd)
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), old.meta.source)
+        steps = (first,) if isinstance(first, str) else tuple(first or ())
         meta = msgspec.structs.replace(
-            old.meta, run_id=new_run_id(), created_at=self._parts.clock.now_s(), rerun_of=run_id
+            old.meta, run_id=new_run_id(), created_at=self._parts.clock.now_s(), rerun_of=run_id, afresh=steps
         )
         for name in inputs or {}:
             bounded(bound[name], f"input {name}", self._parts.config.symphony.value_mb << 20)
         changed = changed_inputs(job.inputs, bound)
         new = self._prepared(meta, bound)
-        engine, log = self._engine(old, MemoryStore())
-        reuse = engine.reusable(records, RerunScope(first=first, inputs=changed))
-        log.close()
-        for name, result in reuse.items():
-            self._keep(meta, name, result)
-        await asyncio.to_thread(self._parts.artifacts.settle)
-        return await self.begin(new, {name: written(result, new.sealer) for name, result in reuse.items()})
+        executor = self._executor(old, lambda *_: None, None, self._parts.artifacts)
+        engine = Engine(job, MemoryStore(), executor, self._parts.clock, os.getpid())
+        return new, engine.reusable(records, RerunScope(first=steps, inputs=changed)), executor
 
     def _keep(self, meta: RunMeta, name: str, result: ReusedResult) -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them.

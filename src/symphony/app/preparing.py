@@ -179,6 +179,7 @@ def prepare(
         base=Path(meta.base),
         started_at=meta.created_at,
         limit=meta.concurrency or CONCURRENCY,
+        afresh=meta.afresh,
     )
     short = (name for name in sealer.ignored if not is_needed(name))
     return Prepared(meta=meta, job=job, sealer=sealer, unhidden=tuple(short))

@@ -279,18 +279,34 @@ class Symphony:
         self,
         run_id: str,
         *,
-        first: str | None = None,
+        first: str | Sequence[str] | None = None,
         inputs: Mapping[str, Value] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> "RunHandle":
         """Begin a new run that reuses results of one that no process owns.
 
-        Run anew: the node `first` and all that depends on it, what depends on `inputs` that have
-        changed, and what did not succeed. All else is taken from the old run, effects too, and
-        says so in `cached_from`. Raises RunNotFound, RunBusy, InputInvalid, SymphonyError
-        `unknown-node`, and as `start`.
+        What runs again: the nodes or elements `first` (`parse`, `parse[3]`) and all that depends on
+        them, whatever the cache has; what depends on `inputs` that have changed; and what did not
+        succeed by itself: failures that `on_error` handled too, of elements and inside of loops and
+        sub-workflows as well. All else is taken from the old run, effects too, and says so in
+        `cached_from`; `reused` of the handle sums it up. Raises RunNotFound, RunBusy, InputInvalid,
+        SymphonyError `unknown-node`, and as `start`.
         """
         return await self._launcher.rerun(run_id, first=first, inputs=inputs, environment=environment)
+
+    def plan_rerun(
+        self,
+        run_id: str,
+        *,
+        first: str | Sequence[str] | None = None,
+        inputs: Mapping[str, Value] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> "Forecast":
+        """What `rerun` would do: which results it would reuse, and what would run again and why.
+
+        Nothing runs, and nothing is written. Raises as `rerun`.
+        """
+        return self._launcher.plan_rerun(run_id, first, inputs, environment)
 
 
 def run(

@@ -52,5 +52,7 @@ class Forecast:
     unknown: Sequence[str] = field(default_factory=tuple)
     usage: Estimate | None = None
     """The most that all models are likely to use up, each node counted once."""
+    rerun_of: str | None = None
+    """The run that a rerun takes results from."""
     priced: bool = True
     """Whether every model's price is known."""

@@ -1,7 +1,7 @@
 """What came of asking something of a run, or of deleting old ones. Values only."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 
 from symphony.commons.errors import SymphonyError
@@ -32,3 +32,19 @@ class Pruned:
     collected: Collected = NOTHING
     dry_run: bool = False
     unread: Sequence[SymphonyError] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseSummary:
+    """What a rerun takes from the run `run_id`, and what runs again.
+
+    `nodes` counts the workflow's own nodes, `reused` those that are taken over. `again` has the others,
+    but for those that may be skipped, each with the reason.
+    """
+
+    run_id: str
+    nodes: int
+    reused: int
+    again: Mapping[str, str] = field(default_factory=dict)
+    elements: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of fan-outs that run in part, by full name: how many elements are reused, and how many there are."""

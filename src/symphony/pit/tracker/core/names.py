@@ -1,5 +1,33 @@
 """Full names of steps, as people see them: `loop#2.parse[3]`. Pure."""
 
+import re
+from typing import Final, NamedTuple
+
+_PART: Final = re.compile(r"([^.\[#]+)(?:\[([0-9]{1,9})\])?(?:#([0-9]{1,9}))?(?:\.|$)")
+
+
+class StepPart(NamedTuple):
+    """One part of a name: a node, with its element and with the round of the graph inside it."""
+
+    node: str
+    element: int | None
+    round: int | None
+
+
+def parts_of(name: str) -> tuple[StepPart, ...]:
+    """The parts of a full name, from the outside in; none if it is no such name."""
+    found, at = list[StepPart](), 0
+    while at < len(name):
+        match = _PART.match(name, at)
+        if match is None:
+            return ()
+        node, element, round_ = match.groups()
+        found.append(
+            StepPart(node, None if element is None else int(element), None if round_ is None else int(round_))
+        )
+        at = match.end()
+    return tuple(found)
+
 
 def parent_of(name: str) -> str | None:
     """The step that a step belongs to: `a[3]` to `a`, `loop#2.b` to `loop#2`, `loop#2` to `loop`."""

@@ -276,7 +276,8 @@ class Attempts:
                 ready = self._bindings.configured(slot, ready)
             config = None if meter is None else self._bindings.config(slot, ready)
         name, base = self._machine.name(slot), self._bindings.base(slot)
-        return NodeAttempt(ready, inputs, name, attempt, base, config, meter)
+        afresh = self._bindings.afresh is not None and self._bindings.afresh(slot)
+        return NodeAttempt(ready, inputs, name, attempt, base, config, meter, afresh)
 
     async def _make(self, slot: int, work: Work | None, deferred: Deferred) -> None:
         name = "outputs" if slot == END else self._machine.name(slot)

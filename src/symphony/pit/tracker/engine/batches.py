@@ -88,7 +88,8 @@ class Batches:
         except Exception as error:  # noqa: BLE001  (it fails the attempt alone)
             return error
         number, base = self._machine.attempts[slot], self._bindings.base(slot)
-        return NodeAttempt(work, inputs, self._machine.name(slot), number, base)
+        afresh = self._bindings.afresh is not None and self._bindings.afresh(slot)
+        return NodeAttempt(work, inputs, self._machine.name(slot), number, base, afresh=afresh)
 
     def _heavy(self, attempt: NodeAttempt, work: OperatorWork) -> bool:
         """Is the call for a worker process, by the operator's own bounds?"""

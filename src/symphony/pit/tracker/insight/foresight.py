@@ -6,7 +6,7 @@ one that would have to run leaves them unknown.
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
@@ -14,6 +14,8 @@ from symphony.pit.artifacts.blocks import entry_of, place_of, rows_in
 from symphony.pit.artifacts.cache import BLOCKS, CONTENT, sound_content
 from symphony.pit.artifacts.content import FileState, content_digest
 from symphony.pit.artifacts.results import CacheEntry, all_held
+from symphony.pit.tracker.core.afresh import Afresh
+from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.insight.forecast import Past
 from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.pit.tracker.nodes.attempt import NodeAttempt
@@ -43,21 +45,43 @@ class _Foreseen:
     outputs: Mapping[str, StoredValue] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """What a rerun takes from another run.
+
+    `results`: the run that each ran in, and its outputs, by full name; `elements`: of fan-outs that run
+    in part how many are taken, and of how many; `again`: why the other nodes run.
+    """
+
+    results: Mapping[str, tuple[str, Mapping[str, StoredValue]]]
+    elements: Mapping[str, tuple[int, int]]
+    again: Mapping[str, str]
+
+
 class Foresight:
     """Looks at one job. `executor` has the cache to look into, `trusted` operators may look at the world."""
 
-    def __init__(self, job: Job, executor: Executor, outline: Outline, past: Past) -> None:
+    def __init__(
+        self,
+        job: Job,
+        executor: Executor,
+        outline: Outline,
+        past: Past,
+        taken: TakenOver | None = None,
+    ) -> None:
         self._job, self._executor, self._outline, self._past = job, executor, outline, past
         self._index = job.plan.index
         self._values = Values(job.inputs, job.environment, job.run_id, "", executor.store.load)
         self._known: set[str] = set()
+        self._taken = taken
+        self._afresh = Afresh(job.afresh, Machine(job.plan, limit=1))
 
     def nodes(self) -> dict[str, PlannedNode]:
         """Every node, in the workflow's order."""
         found: dict[str, PlannedNode] = {}
         for name in topological_order(self._job.workflow):
             work = self._job.graph.works[self._index[name]]
-            seen = self._look(work)
+            seen = self._look(work) if self._taken is None else self._look_again(work, self._taken)
             if seen.outputs is not None:
                 self._values.put(self._index[name], seen.outputs)
                 self._known.add(name)
@@ -70,6 +94,21 @@ class Foresight:
         return {name: found[name] for name in self._job.workflow.nodes}
 
     # ---- results that are there -----------------------------------------------------------
+
+    def _look_again(self, work: Work, taken: TakenOver) -> _Foreseen:
+        """What a rerun makes of the node."""
+        found = taken.results.get(work.name)
+        if found is not None:
+            return _Foreseen("reused", f"run {found[0]}", found[1])
+        why = taken.again.get(work.name, "")
+        if work.name in taken.elements:
+            reused, count = taken.elements[work.name]
+            told = f"{reused:,} of {count:,} elements, {count - reused:,} again: {why}"
+            return _Foreseen("partly" if reused else "runs", told if reused else why)
+        if self._afresh(self._index[work.name]):
+            return _Foreseen("runs", why)
+        seen = self._look(work)
+        return replace(seen, why=why) if seen.reuse == "runs" else seen
 
     def _look(self, work: Work) -> _Foreseen:
         if not work.node.enabled:

@@ -16,7 +16,8 @@ class NodeAttempt(msgspec.Struct, frozen=True):
 
     `number` counts the node's attempts from 1. `base` is of the round that the node runs in; outputs
     that add little to it need no store. If the node asks a model, `config` is the model's and `meter`
-    counts what it uses; an operator finds its configuration in `work`.
+    counts what it uses; an operator finds its configuration in `work`. An attempt that runs `afresh` takes
+    no result of the cache, but what it gives is kept.
     """
 
     work: CallWork
@@ -26,6 +27,7 @@ class NodeAttempt(msgspec.Struct, frozen=True):
     base: Base | None = None
     config: Mapping[str, StoredValue] | None = None
     meter: Meter | None = None
+    afresh: bool = False
 
     def whole(self) -> "NodeAttempt":
         """The attempt without `base`: its outputs must make sense without a round."""

@@ -220,7 +220,9 @@ class Batch:
 
     def _ask(self) -> None:
         """One query for all keys."""
-        keyed = [member for member in list(self.looked_up) if member.key is not None]
+        keyed = [
+            member for member in list(self.looked_up) if member.key is not None and not member.attempt.afresh
+        ]
         if not keyed:
             return
         try:

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.afresh import Afresh
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.nodes.assembling import NOTHING, assembled
@@ -37,6 +38,7 @@ class Bindings:
         self._root = job.graph.works
         self._plain: dict[int, bool] = {}  # by the identity of a work, which lives as long as the run
         self._bases: dict[int, Base] = {}  # by the slot of the loop: its latest round's
+        self.afresh = Afresh(job.afresh, machine) if job.afresh else None
         self._gathers = False  # whether a fan-out of the run has been gathered
 
     def level(self, slot: int) -> FrameScope:

@@ -69,7 +69,9 @@ class Executor(RunResources):
             may_keep = await in_thread(pool, self._checked, attempt)
         if may_keep:
             key = await in_thread(pool, self.result_keys.key, attempt, seen)
-            hit = None if key is None else await in_thread(pool, self.hits.find, key, attempt)
+            hit = (
+                None if key is None or attempt.afresh else await in_thread(pool, self.hits.find, key, attempt)
+            )
             if hit is not None:
                 return hit
         # A thread only for what may take long: the way there and back costs as much as a commit.

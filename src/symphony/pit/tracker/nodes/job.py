@@ -22,6 +22,8 @@ class Job:
     base: Path
     started_at: float
     limit: int = 64
+    afresh: tuple[str, ...] = ()
+    """Steps that run, and all after them, whatever results the cache has."""
 
     @property
     def workflow(self) -> Workflow:

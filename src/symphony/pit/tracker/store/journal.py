@@ -130,6 +130,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """Which of them the workflow's own `workflow:` nodes mean."""
     rerun_of: str | None = None
     """The run whose results this one reuses."""
+    afresh: tuple[str, ...] = ()
+    """Steps of a rerun that take no result of the cache, and neither does what comes after them."""
 
     def recorded(self) -> Recorded:
         """Finds the sub-workflows."""

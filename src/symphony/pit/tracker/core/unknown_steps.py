@@ -1,0 +1,48 @@
+"""What is said of a step that a run does not have: a node, an element, a round. Pure."""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.names import parent_of
+from symphony.workflow.problems import did_you_mean
+
+_SHOWN_CHARS: Final = 200
+
+
+def unknown_step(name: str, known: Collection[str], elements: int | None = None) -> SymphonyError:
+    """The error for a `name` that is none of the `known` steps of a run.
+
+    Of an element or a round it tells which ones there are; `elements`: how many the fan-out has, where
+    their names are not known.
+    """
+    message, hint = f"the run has no node {name[:_SHOWN_CHARS]!r}", "symphony runs show lists them"
+    above = parent_of(name)
+    if above is None or above not in known or name.startswith(f"{above}."):
+        hint = did_you_mean(name, known, hint)
+    elif name.endswith("]"):
+        count = len(_numbers(above, "[", known)) if elements is None else elements
+        message += f": {_told(above, 'element', count, f'{above}[0]', f'{above}[{count - 1}]')}"
+    else:
+        count = len(_numbers(above, "#", known))
+        message += f": {_told(above, 'round', count, f'{above}#0', f'{above}#{count - 1}')}"
+    return SymphonyError(message, code="unknown-node", hint=hint)
+
+
+def _told(node: str, what: str, count: int, first: str, last: str) -> str:
+    if count == 0:
+        return f"{node} has no {what}s"
+    return (
+        f"{node} has one {what}, {first}"
+        if count == 1
+        else f"{node} has {count:,} {what}s, {first} to {last}"
+    )
+
+
+def _numbers(node: str, mark: str, known: Collection[str]) -> set[str]:
+    """The numbers of the elements or rounds of a node, among the names of all steps."""
+    begin = f"{node}{mark}"
+    told = (name[len(begin) :] for name in known if name.startswith(begin))
+    found = (re.match("[0-9]+", rest) for rest in told)
+    return {match[0] for match in found if match is not None}
