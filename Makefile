@@ -34,8 +34,9 @@ EXTRAS ?=
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
-run: $(MADE)/models ## Report on the git repository REPO (default: this one)
-	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$$REPO"
+run: $(MADE)/models ## Report on the git repository REPO (default: this one), into build/repo-report/
+	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$$REPO" \
+	  --output-dir "$$PWD/build/repo-report"
 
 models: $(MADE)/models ## Fetch and verify the embedding model
 	@:

@@ -40,6 +40,7 @@ class Handle:
     run_id = "run-1"
     marks = {}
     unhidden = ()
+    artifacts = tuple
     def __init__(self):
         self.stop = asyncio.Event()
         self.status = RunStatus.SUCCEEDED

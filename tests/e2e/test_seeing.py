@@ -35,9 +35,9 @@ def desk(tmp_path: Path) -> CommandLine:
 def test_after_a_run_its_chart_is_on_stderr_and_show_and_stats_tell_the_same(desk: CommandLine) -> None:
     out, err = desk.type("run", "fan.yaml")
     assert out == ""
-    assert "each x4" in err
+    assert "each ×4" in err
     shown, _ = desk.type("runs", "show", "last")
-    assert "each x4" in shown
+    assert "each ×4" in shown
     document = desk.json("runs", "show", "last")
     assert document["summary"]["steps"] == 5
     assert {step["node"]: step["kind"] for step in document["steps"]}["each[3]"] == "command"
@@ -49,10 +49,10 @@ def test_after_a_run_its_chart_is_on_stderr_and_show_and_stats_tell_the_same(des
 
 
 def test_quiet_and_json_runs_draw_nothing(desk: CommandLine) -> None:
-    assert "each x4" not in desk.type("run", "fan.yaml", "--quiet")[1]
+    assert "each ×4" not in desk.type("run", "fan.yaml", "--quiet")[1]
     out, err = desk.type("run", "fan.yaml", "--json")
     assert json.loads(out)["status"] == "succeeded"
-    assert "each x4" not in err
+    assert "each ×4" not in err
 
 
 def test_the_chart_keeps_to_ascii_and_to_the_page(desk: CommandLine) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -12,7 +12,7 @@ from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.store.journal import RunRequest
 from symphony.pit.tracker.store.logs import RunLog
-from symphony.ports.insight import Overview
+from symphony.ports.insight import MadeArtifact, Overview
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, Value
@@ -66,8 +66,11 @@ class RunHandle:
         *,
         unhidden: Sequence[str] = (),
         marks: Mapping[str, str] = {},
+        artifacts: Callable[[], Sequence[MadeArtifact]] = tuple,
     ) -> None:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
+        self.artifacts = artifacts
+        """What nodes declared as artifacts and have made so far. Blocking; reads the journal."""
         self.unhidden = unhidden
         self.overview = seen.overview
         """How the run stands or went, in a size that does not grow with its elements."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,8 @@ from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.budget import Limits
+from symphony.pit.tracker.core.records import Record
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.reuse import RerunScope, Reusable, ReusedResult, changed_inputs, written
 from symphony.pit.tracker.insight.outline import Outline
@@ -46,6 +48,7 @@ from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
 from symphony.pit.tracker.store.runs import end_escaped
 from symphony.pit.tracker.store.sharing import SegmentStore
 from symphony.ports.artifacts import ArtifactStore, Provenance
+from symphony.ports.insight import MadeArtifact
 from symphony.ports.runs import ENDED, RunResult
 from symphony.ports.values import Value
 from symphony.sdk import load_operators
@@ -406,8 +409,9 @@ class Launcher:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return RunHandle(
-            job.run_id, engine, seen, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks
-        )
+            job.run_id, engine, seen, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks,
+            artifacts=lambda: self._made(store.records(), engine.replay),
+        )  # fmt: skip
 
     def _let_go(
         self,
@@ -462,7 +466,24 @@ class Launcher:
             return msgspec.structs.replace(result, outputs=opened_outputs(ended[1], prepared.sealer))
 
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
-        return RunHandle(run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live)
+        runs = self._parts.runs
+        return RunHandle(
+            run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live,
+            artifacts=lambda: self._made(runs.records(run_id), runs.replay(run_id)),
+        )  # fmt: skip
+
+    def _made(self, records: Iterable[Record], replay: RunReplay) -> Sequence[MadeArtifact]:
+        """The declared artifacts of a run; a run that results were taken over from is read for its own."""
+        from symphony.pit.tracker.insight.made import made_of
+
+        @functools.cache
+        def earlier(run_id: str) -> Sequence[MadeArtifact]:
+            runs = self._parts.runs
+            if not runs.has(run_id):
+                return ()
+            return made_of(runs.records(run_id), runs.replay(run_id).machine.name, earlier)
+
+        return made_of(records, replay.machine.name, earlier)
 
 
 async def _drawn(following: "asyncio.Task[None]") -> None:

@@ -14,7 +14,7 @@ COMMANDS: Final[dict[str, str]] = {
     "schema": "Print the JSON Schema of workflow files (draft 2020-12).",
     "runs": "List, show, follow, steer and delete runs.",
     "bus": "Watch and measure the live traffic between the processes of one home.",
-    "artifacts": "List, show, store and fetch artifacts.",
+    "artifacts": "List, show, open, store and fetch artifacts.",
     "operators": "List and explain the operators that workflows may use.",
     "models": "List, add, show, try, fetch and remove the models that workflows may use.",
     "cache": "Measure or empty the cache of results.",

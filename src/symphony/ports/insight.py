@@ -9,7 +9,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.ports.metrics import Stats
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus
-from symphony.ports.values import JSON
+from symphony.ports.values import JSON, ArtifactRef
 
 SLICES: Final = 240
 """Of the time of a run, in a bar."""
@@ -86,6 +86,14 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def cached_share(self) -> float | None:
         """Of what ran or was reused, the share that was reused; None of nothing."""
         return self.cached / self.steps if self.steps else None
+
+
+class MadeArtifact(msgspec.Struct, frozen=True, kw_only=True):
+    """An artifact that a node of a run declared: the node's full name, its port, and the reference."""
+
+    node: str
+    port: str
+    ref: ArtifactRef
 
 
 class Extent(Protocol):

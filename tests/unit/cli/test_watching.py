@@ -1,7 +1,7 @@
 """Views of a run: lines for pipes, the live tree for terminals, following from elsewhere."""
 
 import io
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +12,7 @@ from tests.support.fakes import event as event_at
 from symphony.cli.views import following
 from symphony.cli.views.live import Board
 from symphony.cli.views.watching import FAILURES_MAX, LINES_MAX, LineView, line_of, progress_line
+from symphony.ports.insight import MadeArtifact
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import Value
 
@@ -73,6 +74,7 @@ class Long:
     run_id: str = "run-1"
     marks: Mapping[str, str] = field(default_factory=dict)
     unhidden: Sequence[str] = ()
+    artifacts: Callable[[], Sequence[MadeArtifact]] = tuple
     made: int = 0
 
     async def events(self) -> AsyncGenerator[RunEvent, None]:

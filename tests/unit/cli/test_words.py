@@ -274,7 +274,7 @@ def test_outputs_show_short_values_and_where_artifacts_lie() -> None:
     run = result(
         RunStatus.SUCCEEDED, outputs={"n": 17, "text": "two\nlines", "report": REF, "list": [1.0, b"x"]}
     )
-    assert ending.outputs_text(run, lambda digest: Path("/home/objects") / digest[:2]) == (
+    assert ending.outputs_text(run, lambda ref: Path("/home/objects") / ref.digest[:2]) == (
         "n = 17\ntext = two lines\nreport = /home/objects/ab  (report, text/markdown, 2.0 KiB)\n"
         'list = [1.0, {"$bytes": "eA=="}]\n'
     )

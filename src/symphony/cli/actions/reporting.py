@@ -1,16 +1,23 @@
 """What `run` and `runs resume` print when the run has ended."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from symphony.app import spelling
+from symphony.cli.actions import delivery
+from symphony.cli.actions.delivery import NOTHING, Delivery
 from symphony.cli.console import failures, output
 from symphony.cli.views import ending, timeline
-from symphony.ports.runs import RunStatus
+from symphony.commons.errors import SymphonyError
+from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.values import ArtifactRef
 
 if TYPE_CHECKING:
     from symphony.app import Symphony
+    from symphony.app.exporting import Export
     from symphony.cli.actions.running import RunOutcome
 
 _ROWS_MAX = 12
@@ -26,14 +33,22 @@ class Report:
     as_json: bool
     resumable: bool = True
     chart: bool = False
+    delivery: Delivery = NOTHING
 
     def after(self, symphony: "Symphony", outcome: "RunOutcome") -> None:
         """Results to stdout; what happened and how to go on to stderr."""
         run, page = outcome.result, failures.page()
+        try:
+            exports, broken = self._exported(symphony, outcome), None
+        except (SymphonyError, OSError) as error:  # told last: the run has gone as it has
+            if self.as_json:
+                raise
+            exports, broken = (), error
         if self.as_json:
-            output.say_json(spelling.result(run))
+            files = {} if self.delivery.folder is None else {"files": delivery.files_document(exports)}
+            output.say_json(spelling.result(run) | files)
         elif run.outputs and run.status is RunStatus.SUCCEEDED:
-            output.say(ending.outputs_text(run, symphony.artifacts.path))
+            self._say_outputs(symphony, run, exports)
         if block := ending.error_text(run, page):
             output.note(block.rstrip())
         if self.chart and outcome.overview is not None:
@@ -45,6 +60,29 @@ class Report:
             output.note(gone)
         elif self.resumable and (words := ending.advice(run)):
             output.note(words)
+        if broken is not None:
+            raise broken
+
+    def _exported(self, symphony: "Symphony", outcome: "RunOutcome") -> "Sequence[Export]":
+        if self.delivery.folder is None:
+            return ()
+        from symphony.app.exporting import export
+
+        exports = export(
+            symphony.artifacts, outcome.artifacts(), outcome.result.outputs, self.delivery.folder
+        )
+        delivery.note_files(exports)
+        return exports
+
+    def _say_outputs(self, symphony: "Symphony", run: RunResult, exports: "Sequence[Export]") -> None:
+        if self.delivery.output is not None:
+            delivery.say_output(symphony.artifacts, run, self.delivery.output)
+            return
+
+        def path_of(ref: ArtifactRef) -> Path | None:
+            return delivery.told(ref, exports) or symphony.artifacts.path(ref.digest)
+
+        output.say(ending.outputs_text(run, path_of, lines=delivery.shows_lines()))
 
 
 def _record_gone(symphony: "Symphony", run_id: str) -> str:

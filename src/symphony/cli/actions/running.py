@@ -29,7 +29,7 @@ from symphony.commons.processes import (
     kill_descendants,
 )
 from symphony.commons.unicode import described
-from symphony.ports.insight import Overview
+from symphony.ports.insight import MadeArtifact, Overview
 from symphony.ports.runs import RunResult, RunStatus
 
 S = TypeVar("S")
@@ -54,6 +54,8 @@ class RunOutcome:
     stopped_by: int | None
     overview: Overview | None = field(default=None, repr=False)
     """How the run went, where that was asked for."""
+    artifacts: Callable[[], Sequence[MadeArtifact]] = field(default=tuple, repr=False)
+    """What nodes declared as artifacts and made."""
 
     @property
     def status(self) -> int:
@@ -117,8 +119,9 @@ async def conduct(
             elapsed_s = time.monotonic() - began_s
             seen = handle.overview() if chart else None
             outcome = RunOutcome(
-                result=result, elapsed_s=elapsed_s, stopped_by=signals.received, overview=seen
-            )
+                result=result, elapsed_s=elapsed_s, stopped_by=signals.received, overview=seen,
+                artifacts=handle.artifacts,
+            )  # fmt: skip
             after(opened, outcome)
             output.flush()  # what comes now may be cut short by a signal
     return outcome

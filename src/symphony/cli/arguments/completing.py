@@ -29,6 +29,11 @@ def inputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     return _safely(lambda: _inputs(_argument(ctx, "file")), incomplete)
 
 
+def outputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the outputs of the workflow or the run that stands on the command line already."""
+    return _safely(lambda: _outputs(ctx.params.get("file"), _argument(ctx, "run")), incomplete)
+
+
 def templates(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of templates."""
     return _safely(_templates, incomplete)
@@ -82,6 +87,17 @@ def _inputs(file: object) -> Iterable[str]:
 
     reading = read(Path(str(file)))
     return [] if reading.workflow is None else [f"{name}=" for name in reading.workflow.inputs]
+
+
+def _outputs(file: object, run: object) -> Iterable[str]:
+    from symphony.app import Symphony
+    from symphony.workflow import read
+
+    if file is not None:
+        reading = read(Path(str(file)))
+        return [] if reading.workflow is None else list(reading.workflow.outputs)
+    runs = Symphony.open().runs
+    return list(runs.result(runs.find(str(run))).outputs)
 
 
 def _templates() -> Iterable[str]:

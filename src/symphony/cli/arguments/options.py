@@ -43,6 +43,17 @@ output: Final = click.option(
 )
 
 
+one_output: Final = click.option(
+    "--output", "one_output", metavar="NAME", shell_complete=completing.outputs,
+    help="Print only this output on stdout, raw: text and bytes as they are, all else as JSON.",
+)  # fmt: skip
+output_dir: Final = click.option(
+    "--output-dir", "output_dir", type=PATH, metavar="FOLDER",
+    help="Write the artifacts that the workflow declares, and large outputs, as files into this folder. "
+    "Files of an earlier run are replaced.",
+)  # fmt: skip
+
+
 def as_json(what: str = "Print one JSON object, and nothing else.") -> Decorator:
     """`--json`."""
     return click.option("--json", "as_json", is_flag=True, help=what)

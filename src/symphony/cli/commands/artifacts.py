@@ -12,7 +12,7 @@ from symphony.cli.lazy import CommandGroup
 
 @click.group("artifacts", cls=CommandGroup)
 def command() -> None:
-    """List, show, store and fetch artifacts.
+    """List, show, open, store and fetch artifacts.
 
     ARTIFACT is a digest, the beginning of one (8 digits or more), or a name, which stands for the
     newest artifact that has it.
@@ -43,15 +43,41 @@ def list_artifacts(limit: int, as_json: bool) -> int:
 def show(artifact: str, as_json: bool) -> int:
     """Show what is known of one artifact, and where it came from."""
     from symphony.app import Symphony, spelling
+    from symphony.cli.arguments.artifacts import found
     from symphony.cli.views import listing
 
     store = Symphony.open().artifacts
-    record = store.find(artifact)
+    record = found(store, artifact)
     path = store.path(record.digest)
     if as_json:
         output.say_json(spelling.artifact(record) | {"path": None if path is None else str(path)})
     else:
         output.say(listing.artifact_text(record, None if path is None else str(path)))
+    return 0
+
+
+@command.command("open")
+@options.artifact_argument
+def open_artifact(artifact: str) -> int:
+    """Open an artifact with the system's program for its type.
+
+    What is opened is a copy in the home, with the artifact's name and an extension. Prints its path,
+    which is all where there is no screen.
+    """
+    from symphony.app import Symphony, exporting
+    from symphony.cli.actions import openers
+    from symphony.cli.arguments.artifacts import found
+    from symphony.commons.errors import SymphonyError
+
+    symphony = Symphony.open()
+    assert symphony.home is not None
+    path = exporting.opened(symphony.artifacts, found(symphony.artifacts, artifact), symphony.home)
+    output.say(f"{output.shown(str(path))}\n")
+    program = openers.opener()
+    if program is None:
+        output.note("there is no program here that opens files: no screen, or no xdg-open")
+    elif not openers.open_with(program, path):
+        raise SymphonyError(f"{program} could not open it", code="not-opened", hint=f"open {path} yourself")
     return 0
 
 
@@ -86,10 +112,11 @@ def put(file: str, name: str | None, content_type: str | None, as_json: bool) ->
 def get(artifact: str, target: Path | None) -> int:
     """Fetch the body of an artifact, verified while it is read."""
     from symphony.app import Symphony
+    from symphony.cli.arguments.artifacts import found
     from symphony.cli.console import writing
 
     store = Symphony.open().artifacts
-    record = store.find(artifact)
+    record = found(store, artifact)
     with store.open(record.digest) as stream:
         writing.deliver_stream(stream, target)
     if target is not None:

@@ -45,12 +45,14 @@ if TYPE_CHECKING:
     help="The most that models may use up: money=0.5,tokens=10000,calls=20; the strictest limits hold.",
 )
 @options.allow_hosts
+@options.one_output
+@options.output_dir
 @options.quiet
 def command(
     file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool,
     memory: bool, operators: tuple[Path, ...], no_cache: bool, concurrency: int | None,
     env_file: Path | None, budgets: tuple[str, ...],
-    allow_hosts: tuple[str, ...], quiet: bool,
+    allow_hosts: tuple[str, ...], one_output: str | None, output_dir: Path | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 
@@ -61,6 +63,7 @@ def command(
     """
     from symphony.app import Symphony
     from symphony.cli.actions import opening, reporting, running
+    from symphony.cli.actions.delivery import Delivery
     from symphony.cli.arguments import budgeting, envfile, files, typed_inputs
     from symphony.cli.console import failures
     from symphony.commons import collector
@@ -92,7 +95,8 @@ def command(
             environment=environment, budget=budget, allow_hosts=allow_hosts,
         )  # fmt: skip
 
+    wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
     view = running.view_for(workflow.name, quiet=quiet)
     chart = not quiet and not as_json
-    report_on = reporting.Report(as_json=as_json, resumable=not memory, chart=chart)
+    report_on = reporting.Report(as_json=as_json, resumable=not memory, chart=chart, delivery=wanted)
     return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart)).status

@@ -54,26 +54,35 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
 @command.command()
 @options.run_argument
 @click.option("--elements", is_flag=True, help="List each element and round, not only nodes.")
+@options.one_output
 @options.as_json("Print what `run --json` prints, with the times of every step and a summary.")
-def show(run: str, elements: bool, as_json: bool) -> int:
+def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int:
     """Show one run: its nodes over time, what took long, its outputs, what went wrong."""
     from symphony.app import Symphony
+    from symphony.cli.actions import delivery
     from symphony.cli.console import blocks
     from symphony.cli.views import ending, listing, timeline
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
     views = symphony.views
+    result = views.result(run_id)
+    if one_output is not None:
+        delivery.wanted_of(symphony, run_id, one_output, None, as_json=as_json)
+        delivery.say_output(symphony.artifacts, result, one_output)
+        return 0
     if as_json:
         output.say_json(views.document(run_id))
         return 0
-    result = views.result(run_id)
     page = blocks.BlockPage(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
     overview = views.overview(run_id)
     parts = [ending.closing_text(result, result.took_s, page) + "\n"]
     parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview))
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
-    parts += [ending.outputs_text(result, symphony.artifacts.path), ending.error_text(result, page)]
+    outputs = ending.outputs_text(
+        result, lambda ref: symphony.artifacts.path(ref.digest), lines=delivery.shows_lines()
+    )
+    parts += [outputs, ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
     if words := ending.advice(result, views.answered(run_id)):
         output.note(words)

@@ -11,6 +11,7 @@ from symphony.cli.console import output
 
 if TYPE_CHECKING:
     from symphony.app import RunHandle, Symphony
+    from symphony.cli.actions.delivery import Delivery
     from symphony.ports.steering import Reached
 
 Begin: TypeAlias = "Callable[[Symphony], Awaitable[RunHandle]]"
@@ -38,15 +39,18 @@ comment_option: Final = click.option("--comment", metavar="TEXT", help="What the
 )
 @options.env_file
 @options.as_json("Print the result as one JSON object, and nothing else.")
+@options.one_output
+@options.output_dir
 @options.quiet
 def resume(
-    run: str, retry: tuple[str, ...], skip: tuple[str, ...], env_file: Path | None, as_json: bool, quiet: bool
-) -> int:
+    run: str, retry: tuple[str, ...], skip: tuple[str, ...], env_file: Path | None, as_json: bool,
+    one_output: str | None, output_dir: Path | None, quiet: bool,
+) -> int:  # fmt: skip
     """Go on with a run that was interrupted, paused or waits; what had finished is not run again.
 
     Ends as `symphony run` does. Of a run that has ended it gives the result again.
     """
-    from symphony.cli.actions import opening
+    from symphony.cli.actions import delivery, opening
     from symphony.cli.arguments import envfile
 
     opened, environment = opening.opened(), envfile.environment(env_file)
@@ -56,7 +60,8 @@ def resume(
     async def begin(symphony: "Symphony") -> "RunHandle":
         return await symphony.resume(run_id, retry=retry, skip=skip, environment=environment)
 
-    return _conduct(opened, begin, f"run {run_id}", as_json=as_json, quiet=quiet)
+    wanted = delivery.wanted_of(opened, run_id, one_output, output_dir, as_json=as_json)
+    return _conduct(opened, begin, f"run {run_id}", wanted, as_json=as_json, quiet=quiet)
 
 
 @click.command()
@@ -74,16 +79,20 @@ def resume(
 )  # fmt: skip
 @options.env_file
 @options.as_json("Print the result as one JSON object, and nothing else.")
+@options.one_output
+@options.output_dir
 @options.quiet
 def rerun(
-    run: str, first: str | None, inputs: tuple[str, ...], env_file: Path | None, as_json: bool, quiet: bool
-) -> int:
+    run: str, first: str | None, inputs: tuple[str, ...], env_file: Path | None, as_json: bool,
+    one_output: str | None, output_dir: Path | None, quiet: bool,
+) -> int:  # fmt: skip
     """Begin a new run that takes over what succeeded in another and runs the rest.
 
     Nothing whose result is taken over runs again, commands neither. The workflow is the one that the
     old run recorded, and so are the inputs that you do not give. Ends as `symphony run` does.
     """
     from symphony.cli.actions import opening
+    from symphony.cli.actions.delivery import Delivery
     from symphony.cli.arguments import envfile, typed_inputs
     from symphony.workflow import loads
 
@@ -95,7 +104,8 @@ def rerun(
     async def begin(symphony: "Symphony") -> "RunHandle":
         return await symphony.rerun(run_id, first=first, inputs=values, environment=environment)
 
-    return _conduct(opened, begin, workflow.name, as_json=as_json, quiet=quiet)
+    wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
+    return _conduct(opened, begin, workflow.name, wanted, as_json=as_json, quiet=quiet)
 
 
 @click.command()
@@ -168,12 +178,14 @@ def cancel(run: str, as_json: bool) -> int:
 COMMANDS: Final = (resume, rerun, approve, reject, pause, cancel)
 
 
-def _conduct(opened: "Symphony", begin: Begin, title: str, *, as_json: bool, quiet: bool) -> int:
+def _conduct(
+    opened: "Symphony", begin: Begin, title: str, wanted: "Delivery", *, as_json: bool, quiet: bool
+) -> int:
     from symphony.cli.actions import reporting, running
 
     view = running.view_for(title, quiet=quiet)
     chart = not quiet and not as_json
-    report_on = reporting.Report(as_json=as_json, chart=chart)
+    report_on = reporting.Report(as_json=as_json, chart=chart, delivery=wanted)
     return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart)).status
 
 

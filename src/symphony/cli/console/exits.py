@@ -37,6 +37,7 @@ _OF_CODE: Final = {
     "not-waiting": USAGE,
     "run-ended": USAGE,
     "unknown-node": USAGE,
+    "unknown-output": USAGE,
     "not-supported": USAGE,
     "run-not-found": USAGE,
     "run-ambiguous": USAGE,

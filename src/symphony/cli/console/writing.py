@@ -5,7 +5,7 @@ import io
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final, Protocol
 
 from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
@@ -20,7 +20,13 @@ def deliver(body: bytes, target: Path | None, *, binary: bool = False) -> None:
     deliver_stream(io.BytesIO(body), target, binary=binary)
 
 
-def deliver_stream(stream: BinaryIO, target: Path | None, *, binary: bool | None = None) -> None:
+class Readable(Protocol):
+    """What is delivered, piece by piece."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def deliver_stream(stream: Readable, target: Path | None, *, binary: bool | None = None) -> None:
     """Write all of `stream` to `target`, or to stdout; with `binary` None its beginning tells what it is.
 
     Raises OSError, or BadUsage for binary to a terminal.
@@ -53,14 +59,14 @@ def is_binary(body: bytes) -> bool:
     return False
 
 
-def _chunks(first: bytes, stream: BinaryIO) -> Iterator[bytes]:
+def _chunks(first: bytes, stream: Readable) -> Iterator[bytes]:
     if first:
         yield first
     while chunk := stream.read(CHUNK_BYTES):
         yield chunk
 
 
-def _write(stream: BinaryIO, target: Path) -> None:
+def _write(stream: Readable, target: Path) -> None:
     """Into a new file beside `target`, which then takes its name: readers see the old or the new.
 
     What is no regular file (a device, a pipe) is written to directly.

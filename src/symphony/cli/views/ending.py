@@ -8,27 +8,59 @@ from symphony.app import spelling
 from symphony.cli.console import blocks, output
 from symphony.cli.views.usage import usage_text
 from symphony.ports.runs import NodeStatus, RunResult, RunStatus
-from symphony.ports.values import ArtifactRef, Digest, StoredValue
+from symphony.ports.values import ArtifactRef, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
 _NAMED_MAX: Final = 5
 
-PathOf = Callable[[Digest], Path | None]
-"""Where the body of an artifact lies on disk, if it does."""
+BLOCK_LINES_MAX: Final = 200
+BLOCK_CHARACTERS_MAX: Final = 20_000
+
+PathOf = Callable[[ArtifactRef], Path | None]
+"""The file that an artifact is in, if it is in one."""
 
 
-def outputs_text(run: RunResult, path_of: PathOf) -> str:
-    """The outputs for people: short values in full, artifacts with their path."""
+def outputs_text(run: RunResult, path_of: PathOf, *, lines: bool = False) -> str:
+    """The outputs for people: short values in full, artifacts with their path.
+
+    `lines`: texts of several lines are shown as such, and what is cut says how to see the rest.
+    """
     return "".join(
-        f"{output.shown(name)} = {value_text(value, path_of)}\n" for name, value in run.outputs.items()
+        _output_text(output.shown(name), value, path_of, whole_of(run, name) if lines else None)
+        for name, value in run.outputs.items()
     )
+
+
+def whole_of(run: RunResult, name: str) -> str:
+    """The command that prints one output whole."""
+    return f"symphony runs show {run.run_id} --output {_quoted(name)}"
+
+
+def _output_text(name: str, value: StoredValue, path_of: PathOf, whole: str | None) -> str:
+    if whole is None or not isinstance(value, str):
+        return f"{name} = {value_text(value, path_of)}\n"
+    if "\n" in value.rstrip("\n"):
+        return f"{name} =\n{_block(value.rstrip(chr(10)), whole)}\n"
+    line = value_text(value, path_of)
+    return f"{name} = {line}\n" + (f"({whole} prints it whole)\n" if line.endswith("…") else "")
+
+
+def _block(text: str, whole: str) -> str:
+    """The lines of a text; of a long one the first, and how to see the others."""
+    kept = text[:BLOCK_CHARACTERS_MAX]
+    rows = kept.split("\n")[:BLOCK_LINES_MAX]
+    block = output.shown("\n".join(rows), lines=True)
+    left = text.count("\n") + 1 - len(rows)
+    if not left and len(kept) == len(text):
+        return block
+    return f"{block}\n… {output.count(left, 'more line')}: {whole}"
 
 
 def value_text(value: StoredValue, path_of: PathOf) -> str:
     """One value on one line."""
     if isinstance(value, ArtifactRef):
         try:
-            path = path_of(value.digest)
+            path = path_of(value)
         except OSError:
             path = None
         hidden = "secrets as ***" if value.sealed is not None else ""

@@ -1,0 +1,172 @@
+"""Artifacts and large outputs of a run as files that people and their programs open. Blocking."""
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Final, Literal
+
+from symphony.app import spelling
+from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.commons.filesystem import private_directory, replacing, within
+from symphony.pit.artifacts.codec import decode_value
+from symphony.pit.artifacts.filenames import JSON_TYPE, extension, file_name, key, told_apart
+from symphony.ports.artifacts import ArtifactRecord, ArtifactStore
+from symphony.ports.insight import MadeArtifact
+from symphony.ports.values import ArtifactRef, StoredValue
+
+_CHUNK_BYTES: Final = 1 << 20
+_JSON_BYTES_MAX: Final = 256 << 20
+_MSGPACK: Final = "application/msgpack"
+_NUMBERS: Final = re.compile(r"[\[#](\d+)")
+_MOVE: Final = "move it away, or write to another folder"
+
+
+class ExportFailed(SymphonyError):
+    """A file or a folder is in the way."""
+
+    code = "export-failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """One file: which artifact is in it, and what was there before."""
+
+    path: Path
+    ref: ArtifactRef
+    node: str
+    """Empty for an output that no node declared."""
+    done: Literal["written", "replaced", "unchanged"]
+
+
+def ready_folder(folder: Path) -> Path:
+    """Make `folder` if need be; absolute. Raises ExportFailed, OSError."""
+    if folder.exists() and not folder.is_dir():
+        raise ExportFailed(f"{folder} is not a folder", hint="name a folder: --output-dir FOLDER")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder.absolute()
+
+
+def export(
+    store: ArtifactStore, made: Sequence[MadeArtifact], outputs: Mapping[str, StoredValue], folder: Path
+) -> list[Export]:
+    """Write the declared artifacts of a run, and its outputs that are too large to be shown, into `folder`.
+
+    Each file is there whole or not at all; no two artifacts share one. A file that was there is replaced.
+    Raises ExportFailed, PathEscapes, IoFailed, ArtifactMissing, ArtifactCorrupt.
+    """
+    return [_exported(store, one, folder, path) for path, one in _planned(made, outputs)]
+
+
+def opened(store: ArtifactStore, record: ArtifactRecord, home: Path) -> Path:
+    """A copy of an artifact in `home` with its name and an extension, for programs to open.
+
+    A copy, so that a program that writes into what it has opened changes no artifact. Raises as `export`.
+    """
+    kind = JSON_TYPE if record.content_type == _MSGPACK else record.content_type
+    named = file_name(record.names[0] if record.names else record.digest[:16], kind)
+    folder = private_directory(home / "artifacts" / "opened" / record.digest[:32])
+    ref = ArtifactRef(digest=record.digest, size=record.size, content_type=record.content_type, encoding="")
+    return _exported(store, MadeArtifact(node="", port="", ref=ref), folder, PurePosixPath(named.name)).path
+
+
+def body(store: ArtifactStore, ref: ArtifactRef) -> BinaryIO:
+    """What people read of an artifact: its bytes, or JSON of a value that is kept in another form.
+
+    A reference with an empty `encoding` is one of which only the type is known.
+    """
+    if ref.encoding == "msgpack" or (not ref.encoding and _may_be_value(ref.content_type)):
+        stored = store.get(ref.digest)
+        if ref.encoding or not _is_json(stored):
+            try:
+                value = decode_value(stored)
+            except SerializationFailed:
+                return BytesIO(stored)
+            text = json.dumps(spelling.spelled(value), ensure_ascii=False, indent=2)
+            return BytesIO(text.encode("utf-8", "backslashreplace") + b"\n")
+        return BytesIO(stored)
+    return store.open(ref.digest)
+
+
+def _may_be_value(content_type: str) -> bool:
+    return content_type == _MSGPACK or extension(content_type) == ".json"
+
+
+def _is_json(stored: bytes) -> bool:
+    if len(stored) > _JSON_BYTES_MAX:
+        return True
+    try:
+        json.loads(stored)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _planned(
+    made: Sequence[MadeArtifact], outputs: Mapping[str, StoredValue]
+) -> Iterator[tuple[PurePosixPath, MadeArtifact]]:
+    """Every artifact with a path of its own; elements of a fan-out that share a name get their numbers."""
+    declared = {(one.ref.name, one.ref.digest) for one in made}
+    large = [
+        MadeArtifact(node="", port=name, ref=value)
+        for name, value in outputs.items()
+        if isinstance(value, ArtifactRef) and (value.name, value.digest) not in declared
+    ]
+    wanted = [(_path_of(one), one) for one in (*made, *large)]
+    sharing = Counter(key(path) for path, _ in wanted)
+    taken, folders = set[str](), set[str]()
+    for named, one in wanted:
+        path = named
+        if any(key(parent) in taken for parent in path.parents):
+            path = PurePosixPath("-".join(path.parts))  # what is a file cannot be a folder
+        numbers = "".join(f"-{number}" for number in _NUMBERS.findall(one.node))
+        if key(path) in taken | folders or (numbers and sharing[key(named)] > 1):
+            path = told_apart(path, numbers, taken | folders)
+        taken.add(key(path))
+        folders.update(key(parent) for parent in path.parents)
+        yield path, one
+
+
+def _path_of(one: MadeArtifact) -> PurePosixPath:
+    kind = JSON_TYPE if one.ref.encoding == "msgpack" else one.ref.content_type
+    return file_name(one.ref.name or one.port, kind)
+
+
+def _exported(store: ArtifactStore, one: MadeArtifact, folder: Path, path: PurePosixPath) -> Export:
+    target = folder / path
+    within(folder, str(path.parent))  # no link leads out
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ExportFailed(f"{target.parent} is in the way: a folder is needed there", hint=_MOVE) from None
+    if target.is_dir() and not target.is_symlink():
+        raise ExportFailed(f"{target} is in the way: it is a folder", hint=_MOVE)
+    there = os.path.lexists(target)
+    with body(store, one.ref) as stream:
+        if there and _holds(target, stream, one.ref):
+            return Export(path=target, ref=one.ref, node=one.node, done="unchanged")
+        with replacing(target) as file:
+            while chunk := stream.read(_CHUNK_BYTES):
+                file.write(chunk)
+    return Export(path=target, ref=one.ref, node=one.node, done="replaced" if there else "written")
+
+
+def _holds(target: Path, stream: BinaryIO, ref: ArtifactRef) -> bool:
+    """Does the file hold the body already? Then it is left as it is, and whoever watches it is not woken."""
+    if target.is_symlink() or not target.is_file():
+        return False
+    if isinstance(stream, BytesIO):
+        wanted = stream.getvalue()
+        return target.stat().st_size == len(wanted) and target.read_bytes() == wanted
+    if target.stat().st_size != ref.size:
+        return False
+    told = hashlib.sha256()
+    with target.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            told.update(chunk)
+    return told.hexdigest() == ref.digest

@@ -1,0 +1,154 @@
+"""What becomes of the outputs of a run: shown to people, one of them raw, or as files in a folder."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from symphony.app import spelling
+from symphony.cli.console import output, writing
+from symphony.cli.console.failures import BadUsage
+from symphony.commons.errors import SymphonyError
+from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.values import ArtifactRef, StoredValue
+from symphony.workflow.problems import did_you_mean
+
+if TYPE_CHECKING:
+    from symphony.app import Symphony
+    from symphony.app.exporting import Export
+    from symphony.ports.artifacts import ArtifactStore
+
+_FILES_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """`output`: the name of the one that is printed raw; `folder`: where files go. Neither by default."""
+
+    output: str | None = None
+    folder: Path | None = None
+
+    @classmethod
+    def wanted(
+        cls, name: str | None, folder: Path | None, known: Iterable[str], *, as_json: bool
+    ) -> "Delivery":
+        """What was asked for, before anything runs: the output is one of `known`, and the folder is there.
+
+        Raises BadUsage, SymphonyError `unknown-output` and `export-failed`, OSError.
+        """
+        if name is not None:
+            if as_json:
+                raise BadUsage("--output and --json are two formats", hint="give one of them")
+            require_output(name, known)
+        if folder is not None:
+            from symphony.app.exporting import ready_folder
+
+            ready_folder(folder)
+        return cls(name, folder)
+
+
+NOTHING: Final = Delivery()
+"""Outputs are shown, and nothing is written."""
+
+
+def wanted_of(
+    symphony: "Symphony", run_id: str, name: str | None, folder: Path | None, *, as_json: bool
+) -> Delivery:
+    """`Delivery.wanted` for a run that has begun: its workflow is the one that it recorded."""
+    known: Iterable[str] = ()
+    if name is not None:
+        from symphony.workflow import loads
+
+        known = loads(symphony.runs.meta(run_id).workflow, "json").outputs
+    return Delivery.wanted(name, folder, known, as_json=as_json)
+
+
+def require_output(name: str, known: Iterable[str]) -> None:
+    """Raises SymphonyError `unknown-output` if `name` is none of `known`."""
+    names = list(known)
+    if name not in names:
+        told = f"the outputs are {', '.join(names[:20])}" if names else "add it under outputs:"
+        hint = did_you_mean(name, names, told)
+        raise SymphonyError(f"the workflow has no output {name[:200]!r}", code="unknown-output", hint=hint)
+
+
+def say_output(store: "ArtifactStore", run: RunResult, name: str) -> None:
+    """One output as it is: text with a newline at its end, bytes untouched, anything else as JSON.
+
+    Raises BadUsage for bytes to a terminal, SymphonyError `no-outputs`, and as an artifact store.
+    """
+    if run.status is not RunStatus.SUCCEEDED:
+        raise SymphonyError(
+            f"the run has no outputs: it is {run.status}",
+            code="no-outputs",
+            hint="a run that has succeeded has some",
+        )
+    value = run.outputs.get(name)
+    if isinstance(value, ArtifactRef):
+        from symphony.app import exporting
+
+        with exporting.body(store, value) as stream:
+            _say_stream(stream, run, name, text=value.encoding != "bytes")
+    elif isinstance(value, bytes):
+        _say_stream(BytesIO(value), run, name, text=False)
+    elif isinstance(value, str):
+        _say_stream(BytesIO(value.encode()), run, name, text=True)
+    else:
+        output.say_json(spelling.spelled(value))
+
+
+class _Last:
+    """A stream that remembers the last byte that was read of it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream, self.last = stream, b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """What comes next."""
+        found = self._stream.read(size)
+        self.last = found[-1:] or self.last
+        return found
+
+
+def _say_stream(stream: BinaryIO, run: RunResult, name: str, *, text: bool) -> None:
+    last = _Last(stream)
+    try:
+        writing.deliver_stream(last, None, binary=False if text else None)
+    except BadUsage as error:
+        error.hint = f"symphony runs show {run.run_id} --output {name} > FILE"
+        raise
+    if text and last.last != b"\n":
+        output.say_bytes(b"\n")
+
+
+def files_document(exports: Sequence["Export"]) -> list[spelling.JSON]:
+    """The files as JSON."""
+    return [
+        {"path": str(one.path), "node": one.node or None, "content_type": one.ref.content_type,
+         "size": one.ref.size, "$artifact": one.ref.digest}
+        for one in exports
+    ]  # fmt: skip
+
+
+def note_files(exports: Sequence["Export"]) -> None:
+    """Say which files were written, and what was there before."""
+    for one in exports[:_FILES_MAX]:
+        done = {"written": "wrote", "replaced": "replaced", "unchanged": "unchanged:"}[one.done]
+        output.note(f"{done} {output.shown(str(one.path))}")
+    if len(exports) > _FILES_MAX:
+        output.note(f"… and {output.count(len(exports) - _FILES_MAX, 'more file')}")
+
+
+def told(value: StoredValue, exports: Sequence["Export"]) -> Path | None:
+    """The file that an output was written to, if it was."""
+    if not isinstance(value, ArtifactRef):
+        return None
+    paths = (one.path for one in exports if (one.ref.digest, one.ref.name) == (value.digest, value.name))
+    return next(paths, None)
+
+
+def shows_lines() -> bool:
+    """Does somebody read what goes to stdout, so that texts of several lines are shown as such?"""
+    return output.is_terminal(sys.stdout)

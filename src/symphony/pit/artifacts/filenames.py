@@ -1,0 +1,101 @@
+"""Names of files for artifacts: safe on every system, with extensions that programs know. Pure.
+
+An artifact's name is whatever a workflow says: `repo-report`, `reports/2026.html`, `../../etc/passwd`.
+"""
+
+import re
+from collections.abc import Iterable
+from mimetypes import MimeTypes
+from pathlib import PurePosixPath
+from typing import Final
+
+JSON_TYPE: Final = "application/json"
+_EXTENSIONS: Final = {
+    "application/gzip": ".gz", JSON_TYPE: ".json", "application/jsonl": ".jsonl",
+    "application/octet-stream": "", "application/pdf": ".pdf", "application/toml": ".toml",
+    "application/x-ndjson": ".jsonl", "application/x-yaml": ".yaml", "application/xhtml+xml": ".xhtml",
+    "application/xml": ".xml", "application/yaml": ".yaml", "application/zip": ".zip",
+    "audio/mpeg": ".mp3", "audio/wav": ".wav", "image/gif": ".gif", "image/jpeg": ".jpg",
+    "image/png": ".png", "image/svg+xml": ".svg", "image/webp": ".webp", "text/calendar": ".ics",
+    "text/css": ".css", "text/csv": ".csv", "text/html": ".html", "text/javascript": ".js",
+    "text/markdown": ".md", "text/plain": ".txt", "text/tab-separated-values": ".tsv", "text/xml": ".xml",
+    "text/yaml": ".yaml", "video/mp4": ".mp4",
+}  # fmt: skip
+_ANY: Final = frozenset({"application/octet-stream", "text/plain"})
+"""Types that say so little that a name's own extension tells more."""
+_KNOWN: Final = MimeTypes()  # without the system's files: names are the same on every machine
+_SUFFIX: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}")
+_UNSAFE: Final = re.compile('[\x00-\x1f\x7f-\x9f<>:"|?*\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+')
+_DEVICES: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+_BYTES_MAX: Final = 200
+"""Of one part of a path: most file systems take 255, and others put something in front or behind."""
+
+
+def extension(content_type: str) -> str:
+    """The extension of a type, such as `.md`; empty for one that says nothing."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if (known := _EXTENSIONS.get(kind)) is not None:
+        return known
+    for ending, suffix in (("+json", ".json"), ("+xml", ".xml"), ("+yaml", ".yaml"), ("+zip", ".zip")):
+        if kind.endswith(ending):
+            return suffix
+    return _KNOWN.guess_extension(kind) or (".txt" if kind.startswith("text/") else "")
+
+
+def file_name(name: str, content_type: str) -> PurePosixPath:
+    """A relative path, never out of its folder, for the artifact of that name and type.
+
+    Slashes make folders. An extension is added unless the name has one that programs know.
+    """
+    parts = [part for one in re.split(r"[/\\]", name) if (part := _safe(one)) not in ("", ".", "..")]
+    *folders, last = parts or ["artifact"]
+    suffix = extension(content_type)
+    if suffix and not _has_extension(last, content_type):
+        last = _cut(last, _BYTES_MAX - len(suffix)) + suffix
+    return PurePosixPath(*folders, last)
+
+
+def told_apart(path: PurePosixPath, mark: str, taken: Iterable[str]) -> PurePosixPath:
+    """`path` with `mark` behind its stem, and a number where that is `taken`, too: `page-3.md`, `page-2.md`.
+
+    What is taken is in small letters, as `key` gives it.
+    """
+    used = set(taken)
+    marks = ([mark] if mark else []) + [f"{mark}-{number}" for number in range(2, len(used) + 3)]
+    for one in marks:
+        stem = _cut(path.stem, _BYTES_MAX - len(path.suffix) - len(one))
+        found = path.with_name(f"{stem}{one}{path.suffix}")
+        if key(found) not in used:
+            return found
+    raise AssertionError("one more number than there are names is free")
+
+
+def key(path: PurePosixPath) -> str:
+    """What two paths share that are one file where case does not count."""
+    return str(path).casefold()
+
+
+def _has_extension(name: str, content_type: str) -> bool:
+    suffix = PurePosixPath(name).suffix
+    if not _SUFFIX.fullmatch(suffix):
+        return False
+    kind = content_type.partition(";")[0].strip().lower()
+    known = suffix.lower() in _EXTENSIONS.values() or _KNOWN.guess_type(f"x{suffix}")[0] is not None
+    return known or kind in _ANY
+
+
+def _safe(part: str) -> str:
+    """One part of a path: no control characters, none that a system keeps for itself, not too long."""
+    part = _UNSAFE.sub("_", part).strip().rstrip(". ")
+    if _DEVICES.fullmatch(part):
+        part = f"_{part}"
+    if len(part.encode()) <= _BYTES_MAX:
+        return part
+    found = _SUFFIX.search(part[-12:])
+    suffix = found[0] if found is not None and part.endswith(found[0]) else ""
+    return _cut(part.removesuffix(suffix), _BYTES_MAX - len(suffix)) + suffix
+
+
+def _cut(text: str, most: int) -> str:
+    """As much of the beginning as takes `most` bytes."""
+    return text.encode()[: max(0, most)].decode("utf-8", "ignore")

@@ -1,0 +1,42 @@
+"""The artifacts that the nodes of a run declared, found in what is recorded of it. Pure."""
+
+from collections.abc import Callable, Iterable, Sequence
+
+from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.records import FinishedRecord, Record
+from symphony.pit.tracker.core.replay import shown_outputs
+from symphony.ports.insight import MadeArtifact
+from symphony.ports.values import ArtifactRef
+
+
+def made_of(
+    records: Iterable[Record],
+    name_of: Callable[[int], str],
+    earlier: Callable[[str], Sequence[MadeArtifact]] = lambda _: (),
+) -> list[MadeArtifact]:
+    """Every declared artifact, in the order of the workflow, elements in theirs; `name_of` a slot.
+
+    A node that only hands on what another declared is passed over. So are results inside a loop of
+    which no more is recorded than how they differ from the round before: none of them is an artifact.
+    Of a fan-out whose lists were taken over from another run, `earlier` gives that run's.
+    """
+    found: list[tuple[int, MadeArtifact]] = []
+    first: dict[tuple[str, str], str] = {}
+    reused: dict[int, str] = {}
+    for record in records:
+        if not isinstance(record, FinishedRecord):
+            continue
+        slot, node = record.slot, name_of(record.slot)
+        if record.cached_from is not None:
+            reused[slot] = record.cached_from
+        outputs = shown_outputs(record.outputs) if isinstance(record.outputs, bytes) else {}
+        for port, value in outputs.items():
+            if not isinstance(value, ArtifactRef) or value.name is None:
+                continue
+            reused.pop(slot, None)
+            if first.setdefault((value.name, value.digest), folded(node)) == folded(node):
+                found.append((slot, MadeArtifact(node=node, port=port, ref=value)))
+    for slot, run in reused.items():
+        elements = f"{name_of(slot)}["
+        found += [(slot, one) for one in earlier(run) if one.node.startswith(elements)]
+    return [one for _, one in sorted(found, key=lambda item: item[0])]
