@@ -107,3 +107,23 @@ def test_a_run_brings_in_of_the_kit_only_what_its_nodes_name(tmp_path: Path) -> 
     line.write("flow.json", FLOW)
     found = modules(running("run", "flow.json"), cwd=tmp_path, env=line.environment())
     assert found & {f"symphony.kit.{home}" for home in HOMES} == {"symphony.kit.debug"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("node", "loaded"),
+    [
+        ("debug.value, inputs: {value: 1}", set[str]()),
+        ("data.sort, inputs: {items: [1], limit: 2}", set[str]()),
+        ("text.regex, inputs: {text: a, pattern: '(a)'}", {"regex"}),
+        ("json.query, inputs: {data: 1, expression: a.b}", {"jmespath"}),
+        ("text.render, inputs: {text: a}", {"jinja2"}),
+    ],
+)
+def test_validation_loads_a_language_for_the_first_text_in_it(
+    tmp_path: Path, node: str, loaded: set[str]
+) -> None:
+    line = CommandLine(tmp_path)
+    line.write("flow.yaml", f"name: w\nnodes:\n  a: {{operator: {node}}}\n")
+    found = modules(running("validate", "flow.yaml"), cwd=tmp_path, env=line.environment())
+    assert found & {"cel_expr_python", "jinja2", "jmespath", "regex"} == loaded

@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Mapping
+from typing import Annotated
 
 from symphony.kit.errors import InputRefused
-from symphony.kit.item_expressions import STEPS_MAX, evaluator, heavy_over, is_much
+from symphony.kit.item_expressions import ITEM, STEPS_MAX, ItemCel, evaluator, heavy_over, is_much
 from symphony.ports.values import Value
-from symphony.sdk import Bounds, Context, operator
+from symphony.sdk import Bounds, Cel, Context, operator
 from symphony.sdk.bounds import extent
 
 RANGE_MAX = 100_000
@@ -32,7 +33,7 @@ async def flatten(items: list[Value]) -> list[Value]:
 
 
 @operator("data.map", version="1.0.0", pure=True, bounds=heavy_over("items", "expression"))
-def map_items(items: list[Value], expression: str, context: Context) -> list[Value]:
+def map_items(items: list[Value], expression: ItemCel, context: Context) -> list[Value]:
     """Compute a value for each element.
 
     items: the list
@@ -43,7 +44,9 @@ def map_items(items: list[Value], expression: str, context: Context) -> list[Val
 
 
 @operator("data.filter", version="1.0.0", pure=True, bounds=heavy_over("items", "condition"))
-def filter_items(items: list[Value], condition: str, context: Context) -> list[Value]:
+def filter_items(
+    items: list[Value], condition: Annotated[str, Cel(*ITEM, gives=bool)], context: Context
+) -> list[Value]:
     """Keep the elements for which a condition holds.
 
     items: the list
@@ -83,7 +86,12 @@ def _builds_up(inputs: Mapping[str, Value]) -> bool:
 
 
 @operator("data.reduce", version="1.0.0", pure=True, bounds=Bounds(heavy=_builds_up))
-def reduce(items: list[Value], expression: str, context: Context, initial: Value = None) -> Value:
+def reduce(
+    items: list[Value],
+    expression: Annotated[str, Cel("value", *ITEM)],
+    context: Context,
+    initial: Value = None,
+) -> Value:
     """Compute one value from all elements, one after the other.
 
     items: the list
@@ -91,7 +99,7 @@ def reduce(items: list[Value], expression: str, context: Context, initial: Value
         value + item.size
     initial: what `value` is at first
     """
-    evaluate = evaluator("expression", expression, context)
+    evaluate = evaluator("expression", expression, context, ("value", *ITEM))
     value = initial
     for index, item in enumerate(items):
         value = evaluate(item, index, value)

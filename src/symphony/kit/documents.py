@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 
@@ -12,14 +13,14 @@ from symphony.commons.lines import column_number, line_number, lines_of
 from symphony.kit.errors import InputRefused
 from symphony.kit.jmespath_rules import search
 from symphony.ports.values import VALUE_DEPTH_MAX, Value
-from symphony.sdk import Bounds, Json, operator
+from symphony.sdk import Bounds, JmesPath, Json, operator
 from symphony.sdk.bounds import extent
 from symphony.workflow.documents.json_text import half_pair
+from symphony.workflow.languages.jmespath_text import LENGTH_MAX
 
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
 _LONG_NUMBER = re.compile(r"\d{19}")
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-EXPRESSION_LENGTH_MAX = 4096
 
 
 @operator("json.parse", version="1.0.0", pure=True)
@@ -51,7 +52,11 @@ def _heavy(inputs: Mapping[str, Value]) -> bool:
 
 
 @operator("json.query", version="1.0.0", pure=True, bounds=Bounds(heavy=_heavy, seconds="seconds"))
-def query(data: Json, expression: str, seconds: float = 30.0) -> Json:  # noqa: ARG001  (its bounds hold it)
+def query(
+    data: Json,
+    expression: Annotated[str, JmesPath()],
+    seconds: float = 30.0,  # noqa: ARG001  (its bounds hold it)
+) -> Json:
     """Select and reshape data with a JMESPath expression; null where nothing matches.
 
     data: what to look into
@@ -60,10 +65,8 @@ def query(data: Json, expression: str, seconds: float = 30.0) -> Json:  # noqa: 
     """
     import jmespath.exceptions
 
-    if len(expression) > EXPRESSION_LENGTH_MAX:
-        raise InputRefused(
-            f"input expression is longer than {EXPRESSION_LENGTH_MAX} characters", hint="shorten it"
-        )
+    if len(expression) > LENGTH_MAX:
+        raise InputRefused(f"input expression is longer than {LENGTH_MAX} characters", hint="shorten it")
     try:
         found = search(expression, data)
     except jmespath.exceptions.JMESPathError as error:

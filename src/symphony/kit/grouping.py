@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.kit.errors import InputRefused, Stopped
-from symphony.kit.item_expressions import heavy_over
+from symphony.kit.item_expressions import ItemCel, heavy_over
 from symphony.kit.keys import KeyColumn, column, identities, identity
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator
@@ -21,9 +21,9 @@ Number: TypeAlias = int | float
 def group(
     items: list[Value],
     context: Context,
-    key: str | None = None,
-    by: dict[str, str] = {},  # noqa: B006
-    aggregates: dict[str, dict[str, str]] = {},  # noqa: B006
+    key: ItemCel | None = None,
+    by: dict[str, ItemCel] = {},  # noqa: B006
+    aggregates: dict[str, dict[str, ItemCel]] = {},  # noqa: B006
 ) -> list[dict[str, Value]]:
     """Put the elements that have the same key together, or compute totals of each such group.
 

@@ -1,36 +1,36 @@
 """CEL that is given to an operator and evaluated for each element of a list. No operators here."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, TypeAlias
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 from symphony.kit.errors import InputRefused, Stopped
 from symphony.ports.values import Value
-from symphony.sdk import Bounds, Context
+from symphony.sdk import Bounds, Cel, Context
 from symphony.sdk.bounds import extent
-from symphony.workflow.types import ANY, INTEGER, PortType
 
 if TYPE_CHECKING:
-    from symphony.workflow.expressions import Read, ValueTemplate
+    from symphony.workflow.expressions import ValueTemplate
+
+ITEM: Final = ("item", "index")
+"""The names that an expression over a list may use."""
+ItemCel: TypeAlias = Annotated[str, Cel(*ITEM)]
 
 STEPS_MAX: Final = 200_000
 _CHECK_EVERY: Final = 256
 _PATH: Final = re.compile(
     r"""\s*(?:\$\{\{)?\s*item\s*(?:\.\s*\w+\s*|\[\s*(?:[0-9]{1,9}|"[^"\\]*"|'[^'\\]*')\s*\]\s*)*(?:\}\})?\s*"""
 )
-_FIELD: Final = re.compile(r"\s*(?!(?:item|index|value)\b)[A-Za-z_]\w*(?:\.\w+)*\s*")
-"""A name where `item` is forgotten."""
-
 Evaluate: TypeAlias = Callable[[Value, int, Value], Value]
 """Gives the value of an expression for an element, its index, and what data.reduce calls `value`."""
 
 
-def evaluator(name: str, text: str, context: Context, items: str = "items") -> Evaluate:
-    """What evaluates `text`, the input `name`, for elements of the input `items`.
+def evaluator(name: str, text: str, context: Context, names: Collection[str] = ITEM) -> Evaluate:
+    """What evaluates `text`, the input `name`, CEL over `names`, for elements of the input `items`.
 
     Raises InputRefused with input and element, also when it is called; Stopped.
     """
-    return evaluating(name, compiled(name, text), context, items)
+    return evaluating(name, compiled(name, text, names), context, "items")
 
 
 def evaluating(name: str, template: "ValueTemplate", context: Context, items: str) -> Evaluate:
@@ -51,30 +51,15 @@ def evaluating(name: str, template: "ValueTemplate", context: Context, items: st
     return evaluate
 
 
-def compiled(name: str, text: str) -> "ValueTemplate":
-    """The input `name` ready to evaluate. Raises InputRefused."""
+def compiled(name: str, text: str, names: Collection[str] = ITEM) -> "ValueTemplate":
+    """The input `name`, CEL over `names`, ready to evaluate. Raises InputRefused."""
     from symphony.workflow.expressions import BadExpression
+    from symphony.workflow.languages.cel_text import compiled_cel
 
     try:
-        return _template(text)
+        return compiled_cel(text, names)
     except BadExpression as error:
-        hint = f"write item.{text.strip()}" if _FIELD.fullmatch(text) else error.hint
-        raise InputRefused(f"input {name}: {error.message}", hint=hint) from error
-
-
-def _template(text: str) -> "ValueTemplate":
-    from symphony.workflow.expressions import BadExpression, Compiler
-
-    types: dict[str, PortType] = {"item": ANY, "index": INTEGER, "value": ANY}
-
-    def type_of(read: "Read") -> PortType:
-        if read.kind not in types:
-            names = "item, index and, in data.reduce, value"
-            raise BadExpression(f"{read} is not known here", hint=f"an expression over a list knows {names}")
-        return types[read.kind]
-
-    bare = text.strip()
-    return Compiler(type_of).template(bare if bare.startswith("${{") else f"${{{{ {bare} }}}}")
+        raise InputRefused(f"input {name}: {error.message}", hint=error.hint) from error
 
 
 def heavy_over(items: str, *names: str) -> Bounds:

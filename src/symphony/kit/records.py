@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 
 from symphony.kit.csv_text import columns_of
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
-from symphony.kit.item_expressions import heavy_over
+from symphony.kit.item_expressions import ItemCel, heavy_over
 from symphony.kit.keys import KeyColumn, columns, identities, same_kinds
 from symphony.ports.values import Value
 from symphony.sdk import Bounds, Context, operator
@@ -23,7 +23,7 @@ Record: TypeAlias = dict[str, Value]
 def sort(
     items: list[Value],
     context: Context,
-    by: list[str] = ["item"],  # noqa: B006
+    by: list[ItemCel] = ["item"],  # noqa: B006
     descending: list[bool] = [],  # noqa: B006
     missing: Literal["last", "first"] = "last",
     ignore_case: bool = False,
@@ -82,7 +82,7 @@ def _ordered(
 def unique(
     items: list[Value],
     context: Context,
-    by: list[str] = ["item"],  # noqa: B006
+    by: list[ItemCel] = ["item"],  # noqa: B006
     keep: Literal["first", "last"] = "first",
 ) -> list[Value]:
     """Keep one of the elements that have the same keys. What is kept stays in the order that it has.
@@ -118,9 +118,9 @@ _RIGHT: Final = heavy_over("right", "by", "right_by")
 def join(
     left: list[Record],
     right: list[Record],
-    by: list[str],
+    by: list[ItemCel],
     context: Context,
-    right_by: list[str] = [],  # noqa: B006
+    right_by: list[ItemCel] = [],  # noqa: B006
     kind: Kind = "inner",
     suffix: str = "_right",
     unique: Literal["none", "left", "right", "both"] = "none",

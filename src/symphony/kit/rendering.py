@@ -7,13 +7,13 @@ import traceback
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_bounded
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped, TemplateFailed
 from symphony.ports.values import Value
-from symphony.sdk import Bounds, Context, operator
+from symphony.sdk import Bounds, Context, Template, operator
 from symphony.sdk.bounds import extent
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def render(
     context: Context,
     template: str | None = None,
     data: Value = None,
-    text: str | None = None,
+    text: Annotated[str, Template("data", "*data")] | None = None,
     escape: Literal["auto", "html", "none"] = "auto",
     seconds: float = 60.0,
 ) -> str:

@@ -5,15 +5,15 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 from symphony.commons.lines import lines_of
 from symphony.kit.errors import InputRefused, OutputTooLarge
 from symphony.ports.values import Value
-from symphony.sdk import Bounds, operator
+from symphony.sdk import Bounds, Regex, operator
+from symphony.workflow.languages.regex_text import LENGTH_MAX
 
 MATCHES_MAX = 100_000
-PATTERN_LENGTH_MAX = 10_000
 JOINED_LENGTH_MAX = 256 * 1024 * 1024
 
 
@@ -189,7 +189,7 @@ def _heavy(inputs: Mapping[str, Value]) -> bool:
 @operator("text.regex", version="1.0.0", pure=True, bounds=Bounds(heavy=_heavy, seconds="seconds"))
 def regex(
     text: str,
-    pattern: str,
+    pattern: Annotated[str, Regex()],
     replace: str | None = None,
     ignore_case: bool = False,
     multiline: bool = False,
@@ -218,8 +218,8 @@ def regex(
     """
     import regex as engine
 
-    if len(pattern) > PATTERN_LENGTH_MAX:
-        raise InputRefused(f"input pattern is longer than {PATTERN_LENGTH_MAX} characters", hint="shorten it")
+    if len(pattern) > LENGTH_MAX:
+        raise InputRefused(f"input pattern is longer than {LENGTH_MAX} characters", hint="shorten it")
     if not 0 <= limit <= MATCHES_MAX:
         raise InputRefused(f"input limit must lie between 0 and {MATCHES_MAX}", hint="change it")
     flags = engine.IGNORECASE * ignore_case | engine.MULTILINE * multiline | engine.DOTALL * dot_all

@@ -4,21 +4,26 @@ from symphony.sdk.annotations import Artifact, Embedding, Json
 from symphony.sdk.bounds import Bounds
 from symphony.sdk.context import Context, LogSink
 from symphony.sdk.errors import OperatorInvalid, OperatorsNotLoaded
+from symphony.sdk.languages import Cel, JmesPath, Regex, Template
 from symphony.sdk.loading import load_operators
 from symphony.sdk.operators import DecoratedOperator, Operator, Reads, operator
 
 __all__ = [
     "Artifact",
     "Bounds",
+    "Cel",
     "Context",
     "DecoratedOperator",
     "Embedding",
+    "JmesPath",
     "Json",
     "LogSink",
     "Operator",
     "OperatorInvalid",
     "OperatorsNotLoaded",
     "Reads",
+    "Regex",
+    "Template",
     "load_operators",
     "operator",
 ]

@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, NewType, TypeAlias, Union, get_args,
 import msgspec
 
 from symphony.ports.values import Value
-from symphony.workflow.types import ANY, PortType
+from symphony.sdk.languages import TextNote
+from symphony.workflow.types import ANY, STRING, PortType
 
 Embedding: TypeAlias = Annotated[list[float], PortType("embedding")]
 """A vector of numbers: a port of type `embedding`."""
@@ -103,13 +104,21 @@ def converter(annotation: object) -> Convert | None:
 
 
 def _plain(annotation: object) -> object:
-    """Without `Annotated`, `NewType`, `Required` and aliases; a `PortType` note stands for all."""
+    """Without `Annotated`, `NewType`, `Required` and aliases; a note that is a type stands for all.
+
+    Raises TypeError for a language beside anything but `str`.
+    """
     while True:
         if get_origin(annotation) is Annotated:
-            note = next((n for n in get_args(annotation)[1:] if isinstance(n, PortType)), None)
+            inner, *notes = get_args(annotation)
+            note = next((n for n in notes if isinstance(n, PortType | TextNote)), None)
+            if isinstance(note, TextNote):
+                if _plain(inner) not in (str, STRING):
+                    raise TypeError(f"{type(note).__name__} says what a str is written in, not a {inner}")
+                return note.type
             if note is not None:
                 return note
-            annotation = get_args(annotation)[0]
+            annotation = inner
         elif isinstance(annotation, NewType):
             annotation = annotation.__supertype__
         elif get_origin(annotation) in (typing.Required, typing.NotRequired):

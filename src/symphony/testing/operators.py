@@ -8,7 +8,7 @@ from symphony.ports.values import Value
 from symphony.sdk import Operator
 from symphony.testing.scripts import After, Script
 from symphony.workflow.catalog import OperatorInfo, Port
-from symphony.workflow.types import PortType, parse_type
+from symphony.workflow.types import PortType, parse_port_type
 
 _EMPTY: Mapping[str, Value] = {
     "string": "", "path": "", "integer": 0, "number": 0.0, "boolean": False, "bytes": b"", "list": [],
@@ -73,7 +73,7 @@ def _info(
 
 
 def _ports(given: Mapping[str, PortType | str]) -> dict[str, Port]:
-    return {n: Port(type=t if isinstance(t, PortType) else parse_type(t)) for n, t in given.items()}
+    return {n: Port(type=t if isinstance(t, PortType) else parse_port_type(t)) for n, t in given.items()}
 
 
 def _empty(kind: PortType) -> Value:

@@ -15,7 +15,7 @@ from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
 from symphony.workflow.documents.tree import DEPTH_MAX
 from symphony.workflow.problems import Findings
-from symphony.workflow.types import PortType, parse_type
+from symphony.workflow.types import PortType, parse_port_type
 from symphony.workflow.values import value_of
 
 FILE = "builtin_catalog.json"
@@ -92,7 +92,7 @@ def _type(raw: object) -> PortType:
         choices = raw.get("enum")
         assert isinstance(choices, list)
         return PortType("enum", choices=tuple(map(str, choices)), optional=bool(raw.get("optional")))
-    return parse_type(str(raw))
+    return parse_port_type(str(raw))
 
 
 def _map(raw: object) -> dict[str, object]:

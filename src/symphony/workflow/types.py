@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Final
 
 import msgspec
 
@@ -13,24 +14,61 @@ _DEPTH_MAX = 16
 _WRAPPED = re.compile(r"(list|map)\[(.+)\]", re.DOTALL)
 _CHOICES = re.compile(r"enum\[([^\[\]]+)\]")  # as `str` writes it; files say `enum:` where they can
 
+LANGUAGES: Final = {
+    "cel": "a CEL expression",
+    "jmespath": "a JMESPath expression",
+    "regex": "a regular expression",
+    "template": "a Jinja template",
+    "glob": "a glob pattern",
+}
+"""What a text may be written in, and what messages call it."""
+_LANGUAGE = re.compile(rf"({'|'.join(LANGUAGES)})(?:\[([^\[\]>]*?)(?:->([^\[\]>]*))?\])?")
+_NAME = re.compile(r"\*?[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+
+
+class Language(msgspec.Struct, frozen=True):
+    """The language of a text that a port takes: `name` is a key of LANGUAGES.
+
+    `names` are those that the text may use, `*data` standing for the keys of what is given for `data`;
+    with none at all, any name is let through. `gives` is the type that an expression must give,
+    empty for any.
+    """
+
+    name: str
+    names: tuple[str, ...] = ()
+    gives: str = ""
+
+    def __str__(self) -> str:
+        inside = ", ".join(self.names) + (f" -> {self.gives}" if self.gives else "")
+        return f"{self.name}[{inside.strip()}]" if inside else self.name
+
 
 class PortType(msgspec.Struct, frozen=True):
     """One type. `kind` is a scalar name, `list`, `map` or `enum`.
 
-    `item` is set for `list` and `map`, `choices` for `enum`.
+    `item` is set for `list` and `map`, `choices` for `enum`. `language` may be set for `string`: any text
+    fits, and validation compiles one that is written out in a workflow.
     """
 
     kind: str
     item: "PortType | None" = None
     choices: tuple[str, ...] = ()
     optional: bool = False
+    language: Language | None = None
 
     def __str__(self) -> str:
-        if self.kind == "enum":
+        if self.language is not None:
+            text = str(self.language)
+        elif self.kind == "enum":
             text = f"enum[{', '.join(self.choices)}]"
         else:
             text = self.kind if self.item is None else f"{self.kind}[{self.item}]"
         return text + "?" if self.optional else text
+
+    @property
+    def innermost(self) -> "PortType":
+        """The type of what lists and maps hold, however deep; of all else itself."""
+        return self if self.item is None else self.item.innermost
 
 
 ANY = PortType("any")
@@ -43,23 +81,48 @@ def list_of(item: PortType) -> PortType:
     return PortType("list", item)
 
 
+def language_of(name: str, names: tuple[str, ...] = (), gives: str = "") -> PortType:
+    """The type of texts in a language. Raises ValueError for what is no name."""
+    for one in names:
+        if _NAME.fullmatch(one) is None:
+            raise ValueError(f"{one!r} is not a name that {LANGUAGES[name]} can use")
+    if gives:
+        parse_type(gives)
+    return PortType("string", language=Language(name, names, gives))
+
+
 def parse_type(text: str) -> PortType:
-    """The type that `text` names. Raises ValueError, saying what is wrong, if it names none."""
-    return _parse(text, text, 0)
+    """The type that `text` names in a workflow file.
+
+    Raises ValueError, saying what is wrong, if it names none.
+    """
+    return _parse(text, text, 0, languages=False)
 
 
-def _parse(text: str, whole: str, depth: int) -> PortType:
+def parse_port_type(text: str) -> PortType:
+    """The type that `text` names in a catalogue, where texts have languages: `cel[item, index -> boolean]`.
+
+    Raises ValueError as `parse_type` does.
+    """
+    return _parse(text, text, 0, languages=True)
+
+
+def _parse(text: str, whole: str, depth: int, *, languages: bool) -> PortType:
     if depth > _DEPTH_MAX:
         raise ValueError(f"a type is nested at most {_DEPTH_MAX} deep")
     text = text.strip()
     if text.endswith("?"):
-        return msgspec.structs.replace(_parse(text[:-1], whole, depth + 1), optional=True)
+        plain = _parse(text[:-1], whole, depth + 1, languages=languages)
+        return msgspec.structs.replace(plain, optional=True)
     if text in SCALARS:
         return PortType(text)
     if choices := _CHOICES.fullmatch(text):
         return PortType("enum", choices=tuple(dict.fromkeys(c.strip() for c in choices[1].split(","))))
+    if languages and (found := _LANGUAGE.fullmatch(text)):
+        names = (name.strip() for name in (found[2] or "").split(","))
+        return language_of(found[1], tuple(name for name in names if name), (found[3] or "").strip())
     if wrapped := _WRAPPED.fullmatch(text):
-        return PortType(wrapped[1], _parse(wrapped[2], whole, depth + 1))
+        return PortType(wrapped[1], _parse(wrapped[2], whole, depth + 1, languages=languages))
     raise ValueError(
         f"{whole[:60]!r} is not a type: use {', '.join(SCALARS)}, list[T], map[T], with ? for optional"
     )
@@ -100,9 +163,7 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
     it is loaded.
     """
     if value is None:
-        return (
-            None if target.optional or target.kind in ("any", "json") else f"null is not {_article(target)}"
-        )
+        return None if target.optional or target.kind in ("any", "json") else f"null is not {called(target)}"
     if isinstance(value, ArtifactRef):
         return _reference_mismatch(value, target)
     if isinstance(value, int) and not isinstance(value, bool) and not INTEGER_MIN <= value <= INTEGER_MAX:
@@ -115,7 +176,7 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
         case "list" | "embedding":
             item = target.item or PortType("number" if target.kind == "embedding" else "any")
             if not isinstance(value, list):
-                return f"{kind_name(value)} is not {_article(target)}"
+                return f"{kind_name(value)} is not {called(target)}"
             if item.kind == "any":
                 return None
             return next(
@@ -123,7 +184,7 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
             )
         case "map":
             if not isinstance(value, dict):
-                return f"{kind_name(value)} is not {_article(target)}"
+                return f"{kind_name(value)} is not {called(target)}"
             item = target.item or ANY
             return next((f"key {k!r}: {why}" for k, v in value.items() if (why := mismatch(v, item))), None)
         case "enum":
@@ -131,7 +192,7 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
     return (
         None
         if isinstance(value, _PYTHON[target.kind]) and _bool_ok(value, target.kind)
-        else (f"{kind_name(value)} is not {_article(target)}")
+        else (f"{kind_name(value)} is not {called(target)}")
     )
 
 
@@ -157,7 +218,7 @@ def _reference_mismatch(ref: ArtifactRef, target: PortType) -> str | None:
     held = {"text": ("string", "path", "json"), "bytes": ("bytes",)}.get(ref.encoding)
     if held is None or target.kind in held:
         return None
-    return f"a stored {ref.encoding} is not {_article(target)}"
+    return f"a stored {ref.encoding} is not {called(target)}"
 
 
 def kind_name(value: object) -> str:
@@ -168,5 +229,9 @@ def kind_name(value: object) -> str:
     return names.get(type(value), "a list" if isinstance(value, list) else "a map")
 
 
-def _article(target: PortType) -> str:
-    return f"{'an' if str(target)[0] in 'aeiou' else 'a'} {target}"
+def called(target: PortType) -> str:
+    """What messages call a value of the type: `a string`, `an integer`, `a CEL expression`."""
+    if target.language is not None:
+        return LANGUAGES[target.language.name]
+    text = str(target)
+    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"

@@ -11,7 +11,19 @@ import msgspec
 import pytest
 
 from symphony.ports.values import Value
-from symphony.sdk import Artifact, Context, Embedding, Json, Operator, OperatorInvalid, operator
+from symphony.sdk import (
+    Artifact,
+    Cel,
+    Context,
+    Embedding,
+    JmesPath,
+    Json,
+    Operator,
+    OperatorInvalid,
+    Regex,
+    Template,
+    operator,
+)
 from symphony.workflow.types import PortType
 
 Name = NewType("Name", str)
@@ -51,6 +63,10 @@ class Box(msgspec.Struct):
         (Json, "json"), (Artifact, "artifact"), (Name, "string"), (list[Pair], "list[map[any]]"),
         (Point, "map[any]"), (list[Embedding], "list[embedding]"), (Embedding | None, "embedding?"),
         (Annotated[int, "a note"], "integer"), (Annotated[str, PortType("path")], "path"),
+        (Annotated[str, Cel("item", "index", gives=bool)], "cel[item, index -> boolean]"),
+        (Annotated[str, Cel("row")] | None, "cel[row]?"), (list[Annotated[str, Regex()]], "list[regex]"),
+        (dict[str, Annotated[str, JmesPath()]], "map[jmespath]"),
+        (Annotated[Name, Template("data", "*data")], "template[data, *data]"),
     ],
 )  # fmt: skip
 def test_an_annotation_gives_the_type_of_its_port(annotation: object, expected: str) -> None:

@@ -74,6 +74,21 @@ def f(
     v: Annotated[str, parse_type("list[path]")] = (), w: str | bytes = "x", x: Iterable[Kind] = ("a",),
 ) -> "Optional[Kind]": ...
 """,
+    "languages": """
+from typing import Annotated
+from symphony import operator
+from symphony.sdk import Cel, JmesPath, Regex, Template as Text
+import symphony.sdk.languages as languages
+
+NAMES = ("row", "limit")
+Where = Annotated[str, Cel(*NAMES, gives=bool)]
+
+@operator("a.b", version="1.0.0")
+def f(
+    a: Where, b: list[Annotated[str, Regex()]], c: dict[str, Annotated[str, JmesPath()]],
+    d: Annotated[str, Text("data", "*data")] | None = None, e: Annotated[str, languages.Cel()] = "1",
+) -> str: ...
+""",
     "postponed": """
 from __future__ import annotations
 from dataclasses import dataclass

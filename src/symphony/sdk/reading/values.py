@@ -18,7 +18,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from symphony.commons.syntax import syntax_tree
-from symphony.workflow.types import PortType, parse_type
+from symphony.sdk.languages import Cel, JmesPath, Regex, Template, TextNote
+from symphony.workflow.types import PortType, parse_port_type, parse_type
 
 STEPS_MAX: Final = 200_000
 """Expressions that are evaluated for one file."""
@@ -67,10 +68,9 @@ _MODULES: Final = frozenset(
     {
         "builtins", "collections", "collections.abc", "dataclasses", "enum", "functools", "msgspec",
         "pathlib", "symphony", _SDK, "symphony.sdk.annotations", "symphony.sdk.bounds",
-        "symphony.sdk.context",
-        "symphony.sdk.operators", "symphony.ports", "symphony.ports.values",
-        "symphony.workflow",
-        "symphony.workflow.types", "sys", "types", "typing", "typing_extensions",
+        "symphony.sdk.context", "symphony.sdk.languages", "symphony.sdk.operators", "symphony.ports",
+        "symphony.ports.values", "symphony.workflow", "symphony.workflow.types", "sys", "types", "typing",
+        "typing_extensions",
     }
 )  # fmt: skip
 """Modules whose attributes are looked up as they are: none of them does anything by that."""
@@ -89,8 +89,8 @@ _MAPS: Final = (
     typing.MutableMapping,
 )
 _HARMLESS: Final[Sequence[object]] = (
-    pathlib.Path, pathlib.PurePath, pathlib.PurePosixPath, PortType, parse_type, typing.TypeVar,
-    typing.NewType, typing.ParamSpec,
+    pathlib.Path, pathlib.PurePath, pathlib.PurePosixPath, PortType, parse_type, parse_port_type,
+    typing.TypeVar, typing.NewType, typing.ParamSpec, Cel, JmesPath, Regex, Template,
 )  # fmt: skip
 """What may be called with anything that is known."""
 _COPIES: Final[Sequence[object]] = (list, tuple, set, frozenset, dict)
@@ -388,12 +388,14 @@ class Evaluator:
             [self.of(one, scope) for one in written[1:]],
         )
         for note in notes:
-            if isinstance(note, PortType):
+            if isinstance(note, PortType | TextNote):
                 break
             if note is UNKNOWN:
                 return UNKNOWN
         else:
             return kind  # notes of others mean nothing here
+        if isinstance(note, TextNote):  # it stands beside a text, or there is no such port
+            return self.keep(typing.Annotated[str if kind is UNKNOWN else kind, note])
         return self.keep(typing.Annotated[object, note])
 
     def _item(self, base: object, key: object) -> object:
@@ -447,7 +449,7 @@ class Evaluator:
         try:
             assert callable(callee)
             made: object = callee(*positional, **named)
-            if isinstance(made, PortType) and parse_type(str(made)) != made:
+            if isinstance(made, PortType) and parse_port_type(str(made)) != made:
                 return UNKNOWN
         except Exception:  # noqa: BLE001  (running the file would raise it)
             return UNKNOWN

@@ -108,7 +108,7 @@ class Renamed:
                 break
             longer += one.end - one.start - width
         blanks = len(self.original) - len(self.original.lstrip())
-        return at + longer - blanks + 1
+        return min(at + longer - blanks, len(self.original.strip())) + 1
 
 
 def check(expression: Renamed, types: Sequence[PortType]) -> PortType:

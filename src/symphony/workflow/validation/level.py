@@ -9,9 +9,10 @@ from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import BadExpression, Read, ValueTemplate
 from symphony.workflow.expressions.compiler import OUTSIDE
+from symphony.workflow.languages import Fault
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
-from symphony.workflow.types import ANY, PortType, fits, mismatch
+from symphony.workflow.types import ANY, Language, PortType, called, fits, mismatch
 from symphony.workflow.validation.remedies import remedy
 from symphony.workflow.validation.scope import Scope
 
@@ -33,6 +34,10 @@ class Sheet:
         self.used_inputs: set[str] = set()
         self.edges = 0
         self.nodes = 0
+        self.texts: dict[tuple[str, Language, tuple[str, ...] | None], tuple[Fault, ...]] = {}
+        """What is wrong with texts in a language, by the text and the names that it may use."""
+        self.chars = 0
+        """How much of such texts was looked at."""
 
 
 class Level:
@@ -196,7 +201,7 @@ class Level:
     def misfit(self, why: str | None, target: PortType, place: str, remedy: str | None = None) -> None:
         """Note that a value does not fit, if there is a reason. `remedy`: what to write, if that is known."""
         if why:
-            self.error("type-mismatch", place, why, remedy or f"give {article(str(target))}")
+            self.error("type-mismatch", place, why, remedy or f"give {called(target)}")
 
     def condition(
         self, template: ValueTemplate, scope: Scope, before: list[int], place: str
@@ -220,7 +225,7 @@ class Level:
             and not fits(kind, _BOOLEAN)
             and not self._about_misnamed(template)
         ):
-            message = f"the condition gives {article(str(kind))}, not true or false"
+            message = f"the condition gives {called(kind)}, not true or false"
             self.error("type-mismatch", place, message, "compare: for instance x > 0, or x != ''")
 
     def reads(self, reads: Sequence[Read], before: list[int]) -> int:
@@ -268,8 +273,3 @@ def _beyond(value: Value) -> str | None:
 def required(ports: Mapping[str, Port]) -> tuple[str, ...]:
     """Names of the input ports that must be given."""
     return tuple(name for name, port in ports.items() if port.default is msgspec.UNSET)
-
-
-def article(name: str) -> str:
-    """`name` with its indefinite article."""
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

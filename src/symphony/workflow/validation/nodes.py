@@ -19,9 +19,10 @@ from symphony.workflow.model import (
     SubWorkflowNode,
 )
 from symphony.workflow.problems import child, did_you_mean
-from symphony.workflow.types import ANY, STRING, PortType, fits, list_of, mismatch
+from symphony.workflow.types import ANY, STRING, PortType, called, fits, list_of, mismatch
 from symphony.workflow.validation.commands import check_command, check_environment
-from symphony.workflow.validation.level import Level, article, required
+from symphony.workflow.validation.level import Level, required
+from symphony.workflow.validation.literals import check_literals, speaks
 from symphony.workflow.validation.loops import check_loop
 from symphony.workflow.validation.scope import Scope, port_hint
 
@@ -62,7 +63,7 @@ class _Usual(NamedTuple):
     @classmethod
     def of(cls, ports: Mapping[str, Port]) -> "_Usual":
         """Of an operator's input ports."""
-        usual = {name: port.type for name, port in ports.items() if name != "environment"}
+        usual = {n: port.type for n, port in ports.items() if n != "environment" and not speaks(port)}
         return cls({name: (kind, plain_of(kind)) for name, kind in usual.items()}, frozenset(required(ports)))
 
 
@@ -103,6 +104,8 @@ def _check_inputs(
     if isinstance(node, OperatorNode) and "environment" in node.inputs:
         check_environment(level, node, name)
     _inputs(level, name, parts, before, scope, expected)
+    if expected is not None:
+        check_literals(level, f"{child(level.place, name)}.inputs", parts.inputs, expected, fed)
     for missing, port in (expected or {}).items():
         if port.default is msgspec.UNSET and missing not in node.inputs and missing not in fed:
             place = child(child(child(level.place, name), "inputs"), missing)
@@ -116,7 +119,7 @@ def _check_inputs(
 
 
 def _wanted(port: Port) -> str:
-    return "a value" if port.type.kind in ("any", "json") else article(str(port.type))
+    return "a value" if port.type.kind in ("any", "json") else called(port.type)
 
 
 def _inputs(

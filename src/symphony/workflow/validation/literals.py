@@ -1,0 +1,122 @@
+"""Texts in a language that are written out in a workflow: compiled before anything runs.
+
+A text that holds `${{ … }}` is known when it runs, and is looked at then.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from symphony.ports.values import Value
+from symphony.workflow.catalog import Port
+from symphony.workflow.expressions import ValueTemplate
+from symphony.workflow.languages import Fault, faults_in
+from symphony.workflow.problems import child
+from symphony.workflow.types import LANGUAGES, Language, PortType
+from symphony.workflow.validation.level import Level
+
+CHARS_MAX: Final = 256 * 1024
+"""So much is compiled for one validation; what goes beyond it is left to the run."""
+_LEAST: Final = 64
+"""What a short text costs, in characters."""
+
+
+def speaks(port: Port) -> bool:
+    """Is what the port takes written in a language, or are the texts that it holds?"""
+    return port.type.innermost.language is not None
+
+
+def check_literals(
+    level: Level, place: str, inputs: Mapping[str, ValueTemplate], ports: Mapping[str, Port],
+    fed: Collection[str],
+) -> None:  # fmt: skip
+    """Check the texts among a node's `inputs`; `place` is theirs, `fed` are those that edges give."""
+    for name, template in inputs.items():
+        port = ports.get(name)
+        if port is not None and speaks(port):
+            for at, text, language in _texts(template, port.type, child(place, name)):
+                _check(level, at, text, language, inputs, fed)
+
+
+def _texts(template: ValueTemplate, kind: PortType, place: str) -> Iterator[tuple[str, str, Language]]:
+    """The texts of a value that are written out, with their places and languages."""
+    inside = template.inside
+    if template.constant:
+        yield from _constant_texts(template.value, kind, place)
+    elif kind.item is None or inside is None:
+        return
+    elif isinstance(inside, Mapping):
+        for key, one in inside.items():
+            yield from _texts(one, kind.item, child(place, key))
+    else:
+        for at, one in enumerate(inside):
+            yield from _texts(one, kind.item, child(place, at))
+
+
+def _constant_texts(value: Value, kind: PortType, place: str) -> Iterator[tuple[str, str, Language]]:
+    if kind.language is not None and isinstance(value, str):
+        yield place, value, kind.language
+    elif kind.item is not None and isinstance(value, list | dict):
+        for key, one in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _constant_texts(one, kind.item, child(place, key))
+
+
+def _check(
+    level: Level, place: str, text: str, language: Language, inputs: Mapping[str, ValueTemplate],
+    fed: Collection[str],
+) -> None:  # fmt: skip
+    names = _names(language, inputs, fed)
+    for fault in _faults(level, text, language, names):
+        message = f"{LANGUAGES[language.name].partition(' ')[2]}: {fault.told(text)}"
+        hint = _hint(level, fault)
+        if fault.sure:
+            level.error(fault.code, place, message, hint)
+        else:
+            level.sheet.warnings.add(fault.code, place, message, hint)
+
+
+def _names(
+    language: Language, inputs: Mapping[str, ValueTemplate], fed: Collection[str]
+) -> tuple[str, ...] | None:
+    """The names that a text may use; None if they are not known."""
+    if not language.names:
+        return None
+    names: list[str] = []
+    for name in language.names:
+        if not name.startswith("*"):
+            names.append(name)
+            continue
+        given = inputs.get(name[1:])
+        if name[1:] in fed:
+            return None
+        if given is None:
+            continue
+        if given.constant:
+            names += given.value if isinstance(given.value, dict) else ()
+        elif isinstance(given.inside, Mapping):
+            names += given.inside
+        elif given.inside is None:
+            return None
+    return tuple(dict.fromkeys(names))
+
+
+def _faults(level: Level, text: str, language: Language, names: tuple[str, ...] | None) -> tuple[Fault, ...]:
+    """What is wrong with a text, found once for all that are the same."""
+    known = level.sheet.texts
+    key = text, language, names
+    found = known.get(key)
+    if found is None:
+        level.sheet.chars += len(text) + _LEAST
+        found = known[key] = faults_in(text, language, names) if level.sheet.chars <= CHARS_MAX else ()
+    return found
+
+
+def _hint(level: Level, fault: Fault) -> str:
+    """The hint, where what the text names in vain is the workflow's; it counts as read."""
+    read = fault.read
+    if read is None:
+        return fault.hint
+    if read.kind == "input":
+        level.sheet.used_inputs.add(read.name)
+    elif read.kind in ("port", "node") and level.scope.level_of(read.name) is not None:
+        return f"write ${{{{ {read} }}}}: the expression itself does not see the nodes"
+    return fault.hint
