@@ -19,7 +19,9 @@ from symphony.workflow.model import Workflow
 def of_run(history: History, outline: Outline, source: str | None) -> dict[str, JSON]:
     """What `runs show --json` tells beyond the result."""
     summary = summarise(history)
-    slowest: list[JSON] = [{"node": name, "seconds": s} for name, s in summary.slowest]
+    slowest: list[JSON] = [
+        {"node": name, "seconds": s, **_label(history.steps[name].label)} for name, s in summary.slowest
+    ]
     return {
         "workflow": outline.workflow.name,
         "source": source,
@@ -44,6 +46,10 @@ def _usage(usage: Usage | None) -> JSON:
     return None if usage is None else spelling.usage(usage)
 
 
+def _label(label: str | None) -> dict[str, JSON]:
+    return {} if label is None else {"label": label}
+
+
 def _step(step: Step, history: History, outline: Outline) -> JSON:
     node = outline.node(step.name)
     kind, runs = kind_of(node)
@@ -53,6 +59,7 @@ def _step(step: Step, history: History, outline: Outline) -> JSON:
     ]
     return {
         "node": step.name,
+        **_label(step.label),
         "kind": kind,
         "runs": runs,
         "status": str(settled(step, node)),

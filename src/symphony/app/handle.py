@@ -26,6 +26,8 @@ class Progress:
 
     counts: Mapping[NodeStatus, int]
     slowest: Sequence[tuple[str, float]]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of those that are elements of fan-outs, or lie in some: what people tell them by."""
     saying: Mapping[str, str] = field(default_factory=dict)
     """Of those, the last that their models said."""
     failed: int = 0
@@ -117,12 +119,14 @@ class RunHandle:
 
     def progress(self) -> Progress:
         """How it stands now, without waiting."""
-        slowest = self._engine.slowest()
+        running = self._engine.slowest()
+        slowest = [(name, seconds) for name, _, seconds in running]
         saying = {name: said for name, _ in slowest if (said := self._log.tail(name))}
         feed = self._engine.feed
         return Progress(
             counts=self._engine.counts(),
             slowest=slowest,
+            labels={name: label for name, label, _ in running if label is not None},
             saying=saying,
             failed=feed.failed,
             failures=feed.failures(FAILURES_SHOWN),

@@ -80,6 +80,8 @@ def node(outcome: NodeResult) -> dict[str, JSON]:
         "duration_ms": outcome.duration_ms,
         "error": error(outcome.error),
     }
+    if outcome.label is not None:
+        document["label"] = outcome.label
     if outcome.asks is not None:
         document["asks"] = outcome.asks
     if outcome.until is not None:

@@ -4,6 +4,10 @@ import re
 from typing import Final
 
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters but tabs and newlines, bidirectional overrides, lone surrogates."""
 _GROUPED_MAX: Final = 5
 _DEPTH_MAX: Final = 3
 
@@ -37,6 +41,19 @@ def grouped(error: BaseException) -> tuple[BaseException, ...]:
 def printable(text: str) -> str:
     """`text` with `?` for each control character that is no tab and ends no line."""
     return _CONTROLS.sub("?", text.replace("\r\n", "\n"))
+
+
+def escaped(text: str) -> str:
+    """`text` with control characters, bidirectional overrides and lone surrogates as `\\x1b` or `\\u202e`.
+
+    Tabs and newlines stay.
+    """
+    return UNSEEN.sub(_escape, text) if UNSEEN.search(text) else text
+
+
+def _escape(match: re.Match[str]) -> str:
+    point = ord(match[0])
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"
 
 
 def sound(text: str) -> str:

@@ -70,6 +70,8 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retries: int = 0
     retried: Sequence[str] = ()
     slowest: Sequence[tuple[str, float]] = ()
+    labels: Mapping[str, str] = {}
+    """Of those that are elements of fan-outs, or lie in some: what people tell them by."""
     usage: Usage | None = None
     counts: Mapping[NodeStatus, int] = {}
     """How many of the workflow's own nodes stand where."""

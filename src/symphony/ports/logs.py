@@ -8,10 +8,12 @@ Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
 """`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
 
 
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line that a node printed, or one piece of what a model said; `at` is epoch seconds."""
 
     at: float
     node: str
     stream: Stream
     text: str
+    label: str | None = None
+    """Of an element of a fan-out, and of what runs inside one. It is not in the log itself."""

@@ -10,6 +10,11 @@ from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue, Value
 
 
+def titled(name: str, label: str | None) -> str:
+    """How people see a step: its full name, and the label of the element that it is or lies in."""
+    return f"{name} {label}" if label else name
+
+
 class RunStatus(StrEnum):
     """Where a run stands. `interrupted`: its owner died; `waiting`: a person must decide.
 
@@ -72,6 +77,8 @@ class NodeResult(msgspec.Struct, frozen=True, kw_only=True):
     """Until when the node waits, for a moment or for an answer; ISO 8601 UTC."""
     usage: Usage | None = None
     """What models used for the node, in all its attempts and elements."""
+    label: str | None = None
+    """Of an element of a fan-out, and of what runs inside one: what people tell it by."""
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ event = partial(event_at, 0.0)
 class Now:
     counts: dict[NodeStatus, int]
     slowest: Sequence[tuple[str, float]] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
     saying: Mapping[str, str] = field(default_factory=dict)
     failed: int = 0
     failures: Sequence[RunEvent] = ()

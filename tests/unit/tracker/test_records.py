@@ -64,7 +64,8 @@ KINDS: dict[int, tuple[type[Any], tuple[st.SearchStrategy[Any], ...]]] = {
 }
 LATER: dict[int, tuple[type[Any], tuple[st.SearchStrategy[Any], ...]]] = {
     2: (FinishedFullyRecord, (st.none() | usages, st.none() | st.just(True))),
-    3: (FailedRecord, (st.none() | usages, st.none() | bodies)),
+    3: (FailedRecord, (st.none() | usages, st.none() | bodies, perhaps_text)),
+    6: (ExpandedRecord, (st.none() | st.lists(perhaps_text, max_size=3),)),
     10: (CancelledRecord, (st.none() | usages,)),
 }
 """What kinds may have beyond the fields that they had from the first."""

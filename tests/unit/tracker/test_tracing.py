@@ -122,6 +122,18 @@ def test_elements_stand_below_their_fan_out_and_rounds_below_their_loop() -> Non
     assert spans["each"].name == spans["each[0]"].name == "each"
 
 
+def test_the_span_of_an_element_has_its_label() -> None:
+    spans = traced(
+        event(1, "run.started"),
+        event(2, "node.expanded", "a", count=1),
+        event(3, "node.started", "a[0]", attempt=1, label="pkgs/p07/"),
+        event(4, "node.finished", "a[0]", duration_ms=1000.0, label="pkgs/p07/"),
+        event(5, "run.finished", status="succeeded"),
+    )
+    assert attribute(spans["a[0]"], "symphony.node.label") == "pkgs/p07/"
+    assert attribute(spans["a"], "symphony.node.label") is None
+
+
 def test_models_follow_the_conventions_for_generative_ai() -> None:
     usage: Value = {"tokens_in": 12, "tokens_out": 3, "calls": 1}
     spans = traced(

@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Final, TextIO
 
+from symphony.commons.unicode import UNSEEN, escaped
 from symphony.commons.widths import columns, first_columns
 
 if TYPE_CHECKING:
     from symphony.app.spelling import JSON
 
 WIDTH_DEFAULT: Final = 80
-_CONTROL: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _BLANKS: Final = re.compile(r"\s+")
 _COLOURS: Final = {
     "bold": "1",
@@ -40,12 +38,7 @@ def shown(text: str, *, lines: bool = False) -> str:
     """
     if not lines:
         text = text.replace("\n", " ").replace("\t", " ")
-    return _CONTROL.sub(_escape, text) if _CONTROL.search(text) else text
-
-
-def _escape(match: re.Match[str]) -> str:
-    point = ord(match[0])
-    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"
+    return escaped(text)
 
 
 def brief(text: str, width: int) -> str:
@@ -216,9 +209,9 @@ def say_json(document: "JSON | Mapping[str, JSON] | Sequence[JSON]", *, line: bo
 
 def quiet_json(text: str) -> str:
     """JSON as it may go to stdout: on a terminal nothing in it moves the cursor or turns the text round."""
-    if not is_terminal(sys.stdout) or _CONTROL.search(text) is None:
+    if not is_terminal(sys.stdout) or UNSEEN.search(text) is None:
         return text
-    return _CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def note(text: str) -> None:

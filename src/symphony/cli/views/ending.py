@@ -7,7 +7,7 @@ from typing import Final
 from symphony.app import spelling
 from symphony.cli.console import blocks, output
 from symphony.cli.views.usage import usage_text
-from symphony.ports.runs import NodeStatus, RunResult, RunStatus
+from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus, titled
 from symphony.ports.values import ArtifactRef, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
@@ -129,13 +129,13 @@ def _again(run: RunResult) -> str:
 
 def _waiting_advice(run: RunResult, resume: str) -> str:
     waiting = {name: node for name, node in run.nodes.items() if node.status is NodeStatus.WAITING}
-    asked = {name: node.asks for name, node in waiting.items() if node.asks is not None}
+    asked = {name: node for name, node in waiting.items() if node.asks is not None}
     parts = [_asking(run.run_id, asked)] if asked else []
     doubtful = [name for name in waiting if name not in asked]
     if doubtful:
         node = _quoted(doubtful[0])
         parts.append(
-            f"waiting for you to decide about {_names(doubtful)}:"
+            f"waiting for you to decide about {_names([titled(n, waiting[n].label) for n in doubtful])}:"
             f"\n  {resume} --retry {node}\n  {resume} --skip {node}"
         )
     if not doubtful:
@@ -143,11 +143,11 @@ def _waiting_advice(run: RunResult, resume: str) -> str:
     return "\n".join(parts)
 
 
-def _asking(run_id: str, asked: Mapping[str, str]) -> str:
+def _asking(run_id: str, asked: Mapping[str, NodeResult]) -> str:
     first = next(iter(asked))
     questions = "\n".join(
-        f"{output.shown(name)} asks: {output.brief(question, 300)}"
-        for name, question in list(asked.items())[:_NAMED_MAX]
+        f"{output.shown(titled(name, node.label))} asks: {output.brief(node.asks or '', 300)}"
+        for name, node in list(asked.items())[:_NAMED_MAX]
     )
     more = len(asked) - _NAMED_MAX
     return (

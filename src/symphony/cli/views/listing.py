@@ -9,6 +9,7 @@ from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
+from symphony.ports.runs import titled
 
 if TYPE_CHECKING:
     from symphony.commons.errors import SymphonyError
@@ -78,7 +79,8 @@ def nodes_text(run: "RunResult") -> str:
             about = f"not cached: {node.not_cached}"
         if node.asks is not None:
             about = _line(f"asks: {node.asks}")
-        rows.append((name, str(node.status), str(node.attempts), took, about))
+        title = output.shown(titled(name, node.label))
+        rows.append((title, str(node.status), str(node.attempts), took, about))
     return _nodes_table(rows, len(run.nodes) - _NODES_MAX, origins)
 
 

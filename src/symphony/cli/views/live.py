@@ -13,7 +13,7 @@ from rich.tree import Tree
 from symphony.cli.console import output
 from symphony.cli.views.watching import COUNTED, ProgressView, line_of
 from symphony.commons.widths import columns
-from symphony.ports.runs import NodeStatus, RunEvent
+from symphony.ports.runs import NodeStatus, RunEvent, titled
 
 ROWS_MAX: Final = 16
 _FAILURES_MAX: Final = 4
@@ -42,6 +42,7 @@ class Board:
         self.began_s = time.monotonic()
         self.counts: Mapping[NodeStatus, int] = {}
         self.slowest: Sequence[tuple[str, float]] = ()
+        self.labels: Mapping[str, str] = {}
         self.saying: Mapping[str, str] = {}
         self._failures: Sequence[RunEvent] = ()
         self._failed = 0
@@ -50,7 +51,8 @@ class Board:
     def see(self, progress: ProgressView) -> bool:
         """Take the present state. Has anything changed but the time that things take?"""
         before = self._state()
-        self.counts, self.slowest, self.saying = progress.counts, progress.slowest, progress.saying
+        self.counts, self.slowest = progress.counts, progress.slowest
+        self.labels, self.saying = progress.labels, progress.saying
         self._failures, self._failed = progress.failures[:_FAILURES_MAX], progress.failed
         self._latest = progress.latest[-_LATEST_MAX:]
         return self._state() != before
@@ -82,7 +84,8 @@ class Board:
         for name, seconds in self.slowest:
             if rows >= room:
                 break
-            yield f"{signs[NodeStatus.RUNNING]} {name}", output.duration(seconds), "blue"
+            title = titled(name, self.labels.get(name))
+            yield f"{signs[NodeStatus.RUNNING]} {title}", output.duration(seconds), "blue"
             rows, shown = rows + 1, shown + 1
             if rows < room and (said := self.saying.get(name)):
                 yield f"  {_last(said, width - 6)}", "", "dim"

@@ -6,6 +6,7 @@ from symphony.cli.console import output
 from symphony.cli.views import gantt
 from symphony.cli.views.usage import usage_text
 from symphony.ports.insight import Overview
+from symphony.ports.runs import titled
 
 _NAMED_MAX = 5
 
@@ -30,7 +31,8 @@ def summary_text(summary: Overview) -> str:
     """What took long, what was tried again, what was reused; a line each, only where there is some."""
     lines = []
     if len(summary.slowest) > 1:
-        named = ", ".join(f"{output.shown(name)} {output.duration(s)}" for name, s in summary.slowest)
+        titles = ((titled(name, summary.labels.get(name)), s) for name, s in summary.slowest)
+        named = ", ".join(f"{output.shown(title)} {output.duration(s)}" for title, s in titles)
         lines.append(f"slowest  {named}")
     if summary.retries:
         names = ", ".join(map(output.shown, summary.retried[:_NAMED_MAX]))

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from symphony.cli.console import output
+from symphony.ports.runs import titled
 
 if TYPE_CHECKING:
     from symphony.ports.logs import LogLine, Stream
@@ -34,10 +35,10 @@ class TranscriptWriter:
         if self.as_json:
             return _json(line)
         if line.stream == "tokens":
-            head = "" if self._speaker == line.node else self.end() + self._prefix(line.node)
+            head = "" if self._speaker == line.node else self.end() + self._prefix(line)
             self._speaker = line.node
             return head + self._shown(line.text)
-        return self.end() + self._prefix(line.node) + self._shown(line.text).rstrip("\n") + "\n"
+        return self.end() + self._prefix(line) + self._shown(line.text).rstrip("\n") + "\n"
 
     def end(self) -> str:
         """The end of the line that a model has begun, if it has."""
@@ -46,8 +47,8 @@ class TranscriptWriter:
         self._speaker = None
         return "\n"
 
-    def _prefix(self, node: str) -> str:
-        return f"{output.shown(node)} | " if self.named else ""
+    def _prefix(self, line: "LogLine") -> str:
+        return f"{output.shown(titled(line.node, line.label))} | " if self.named else ""
 
     def _shown(self, text: str) -> str:
         return output.shown(text, lines=True) if self.safe else text

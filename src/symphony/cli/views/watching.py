@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeGuard
 
 from symphony.cli.console import output
 from symphony.ports.insight import MadeArtifact, Overview
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult, titled
 from symphony.ports.values import Value
 
 LINES_MAX: Final = 200
@@ -28,6 +28,11 @@ class ProgressView(Protocol):
     @property
     def slowest(self) -> Sequence[tuple[str, float]]:
         """Names of running nodes and the seconds they have been running, the longest first."""
+        ...
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Of those that are elements of fan-outs, or lie in some: what people tell them by."""
         ...
 
     @property
@@ -167,14 +172,15 @@ def progress_line(progress: ProgressView) -> str:
     text = counts_text(progress.counts)
     if progress.slowest:
         name, seconds = progress.slowest[0]
-        text += f"; longest running: {output.shown(name)}, {output.duration(seconds)}"
+        shown = output.shown(titled(name, progress.labels.get(name)))
+        text += f"; longest running: {shown}, {output.duration(seconds)}"
     return text
 
 
 def line_of(event: RunEvent) -> str | None:
     """What `event` says to people, or None where it says nothing to them."""
-    data = event.data
-    name = output.shown(event.node or "")
+    data, label = event.data, event.data.get("label")
+    name = output.shown(titled(event.node or "", label if isinstance(label, str) else None))
     match event.type:
         case "run.started":
             return "run started"

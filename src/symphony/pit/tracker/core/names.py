@@ -1,6 +1,7 @@
 """Full names of steps, as people see them: `loop#2.parse[3]`. Pure."""
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 _PART: Final = re.compile(r"([^.\[#]+)(?:\[([0-9]{1,9})\])?(?:#([0-9]{1,9}))?(?:\.|$)")
@@ -37,6 +38,14 @@ def parent_of(name: str) -> str | None:
     if "#" in last:
         return name[: name.rindex("#")]
     return head if dot else None
+
+
+def elements_of(name: str) -> Iterator[str]:
+    """The elements that a step is or lies in, outermost first: `a[1]` and `a[1].b[2]` of `a[1].b[2].c`."""
+    at = name.find("]")
+    while at >= 0:
+        yield name[: at + 1]
+        at = name.find("]", at + 1)
 
 
 def folded(name: str) -> str:

@@ -15,7 +15,7 @@ from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.core.replay import INTERRUPTED, QUICKER, Attempt, RunReplay
 from symphony.ports.insight import BARS_MAX, LINES_MAX, SLICES, WORST, Bar, NodeLine, Overview, above, longest
 from symphony.ports.models import Usage
-from symphony.ports.runs import NodeStatus
+from symphony.ports.runs import NodeStatus, RunError
 
 SLOWEST: Final = 3
 _LEAST: Final = 1e-6
@@ -28,7 +28,9 @@ def overview_of(replay: RunReplay, now: float | None = None) -> Overview:
     rows = _Rows(replay, now)
     kept = rows.longest(BARS_MAX)
     lines = [rows.line(row) for row in _most(rows.listed(), LINES_MAX)]
-    slowest = heapq.nlargest(SLOWEST, (one for row in rows.all() for one in row.slowest))
+    last = heapq.nlargest(SLOWEST, (one for row in rows.all() for one in row.slowest))
+    slowest = [(replay.machine.name(-slot), took) for took, slot in last]
+    labels = ((replay.machine.name(-slot), replay.label(-slot)) for _, slot in last)
     retried = sorted((at, name) for name, at in rows.retried.items())
     return Overview(
         began_at=replay.begun_at,
@@ -41,7 +43,8 @@ def overview_of(replay: RunReplay, now: float | None = None) -> Overview:
         cached=sum(row.cached for row in rows.all()),
         retries=rows.retries,
         retried=[name for _, name in retried],
-        slowest=[(replay.machine.name(-slot), took) for took, slot in slowest],
+        slowest=slowest,
+        labels={name: label for name, label in labels if label is not None},
         usage=sum(replay.usage.values(), Usage()) if replay.usage else None,
         counts=replay.counts(),
         error=replay.ended_error(),
@@ -257,12 +260,17 @@ class _Rows:
             status=status,
             attempts=self._machine.attempts[first] if alone else 0,
             took_s=took if alone else row.extent_s,
-            error=replay.failure(failed) if failed is not None else None,
+            error=self._why(failed) if failed is not None else None,
             cached_from=replay.cached.get(first) if alone else None,
             not_cached=QUICKER if alone and first in replay.quick else None,
             asks=replay.asked.get(first) if alone else None,
             statuses=row.statuses if several else {},
         )
+
+    def _why(self, slot: int) -> RunError:
+        """Why a slot failed; the message names it if it is an element."""
+        replay = self._replay
+        return replay.told(slot) if slot in self._machine.element_of else replay.failure(slot)
 
     def longest(self, most: int) -> list[_Row]:
         """The rows for bars, by their beginning, what lies inside a node right below it."""

@@ -4,7 +4,7 @@ A record is an array: the number of its kind (the tag of its class), the slot, t
 kind adds. `slot` is 0 where the event is the run's; `at` is epoch seconds.
 
 Readers take what they know of a record: later versions may add fields at its end. Fields that came
-later than their kind (usage, `instead`, `quick`) are written only where they say something.
+later than their kind (usage, `instead`, `quick`, labels) are written only where they say something.
 
 A difference, a list in place of bytes, is that of `changes` from the state of the round that the slot
 runs in, and of a state from that of the round before.
@@ -79,6 +79,8 @@ class FailedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=3):
     usage: object = None
     instead: bytes | None = None
     """The values of `on_error`, encoded."""
+    label: str | None = None
+    """Of an element whose fan-out records none."""
 
 
 class SkippedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=4):
@@ -95,6 +97,8 @@ class ExpandedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=6)
     """The slot becomes a fan-out of `count` elements."""
 
     count: int
+    labels: Sequence[str | None] | None = None
+    """Theirs, in order."""
 
 
 class SuspendedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=7):
@@ -174,7 +178,7 @@ _Read: TypeAlias = (
     | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
 )  # fmt: skip
 
-_LATER_FIELDS = {FinishedFullyRecord: 2, FailedRecord: 2, CancelledRecord: 1}
+_LATER_FIELDS = {FinishedFullyRecord: 2, FailedRecord: 3, CancelledRecord: 1, ExpandedRecord: 1}
 """How many fields stand last and only where they say something."""
 
 _encoder = msgspec.msgpack.Encoder()

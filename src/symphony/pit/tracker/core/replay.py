@@ -3,7 +3,7 @@
 Recovery, `runs show` and the live event stream all go through here, so that they agree.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias, assert_never
 
@@ -42,7 +42,7 @@ from symphony.pit.tracker.core.records import (
     usage_of,
 )
 from symphony.ports.models import Usage, usage_value
-from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus
+from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus, titled
 from symphony.ports.values import StoredValue, Value
 
 QUICKER = "quicker to run again"
@@ -101,6 +101,8 @@ class RunReplay:
         self.asked: dict[int, str] = {}  # what people are asked
         self.owners: list[float] = []  # when processes took the run over
         self.opened: dict[int, float] = {}  # when fan-outs were expanded
+        self._labels: dict[int, Sequence[str | None]] = {}  # of their elements
+        self._own_labels: dict[int, str] = {}  # of elements of others that failed
         self.frames_at: list[float] = []  # when frames were opened, those of the machine but its root
         self.tries: dict[int, list[Attempt]] = {}  # by slot its attempts that others followed
         self.idle: set[int] = set()  # slots that were skipped or cancelled while nothing ran
@@ -179,6 +181,8 @@ class RunReplay:
                     self.frames_at.append(at)
             case ExpandedRecord():
                 self.opened[slot] = at
+                if record.labels is not None:
+                    self._labels[slot] = record.labels
             case ParkedRecord():
                 self.started[slot], self.due[slot] = at, record.until
             case AskedRecord():
@@ -224,6 +228,8 @@ class RunReplay:
         self.announced.discard(slot)
         if isinstance(record, FailedRecord):
             self.started[slot] = record.started
+            if record.label is not None:
+                self._own_labels[slot] = record.label
         if isinstance(record, FailedRecord | SkippedRecord | CancelledRecord):
             self.finished[slot] = at
         error = _error_in(record)
@@ -292,7 +298,11 @@ class RunReplay:
         error = _error_in(record) or self.causes.get(seq)
         if error is not None:
             data["error"] = {"code": error[0], "message": error[1]}
-        name = None if type(record) in _SLOTLESS else self.machine.name(record.slot)
+        name = None
+        if type(record) not in _SLOTLESS:
+            name, label = self.machine.name(record.slot), self.label(record.slot)
+            if label is not None:
+                data["label"] = label
         return RunEvent(seq=seq, type=type_of(record), at=record.at, node=name, data=data)
 
     def status(self, slot: int) -> NodeStatus:
@@ -315,8 +325,7 @@ class RunReplay:
         frame = self.machine.root
         if frame.failed is None:
             return None
-        found = self.failure(frame.failed)
-        return msgspec.structs.replace(found, node=self.machine.name(frame.failed))
+        return self.failure(frame.failed)
 
     def ended_error(self) -> RunError | None:
         """Why the run ended as failed, as it was recorded, or else as it follows from its nodes."""
@@ -325,12 +334,54 @@ class RunReplay:
         return self.ended[2] or self.run_error()
 
     def failure(self, slot: int) -> RunError:
-        """Why a slot failed; of a fan-out, why its first element did."""
-        group = self.machine.groups.get(slot)
-        if slot not in self.errors and group is not None and group.failed is not None:
-            slot = group.failed
+        """Why a slot failed; of a fan-out, why its first element did, which the message names."""
+        element = self._failed_element(slot)
+        if element is not None:
+            return msgspec.structs.replace(self.told(element), node=self.machine.name(slot))
         code, message, hint = self.errors.get(slot, ("failed", "the node failed", None))
         return RunError(code=code, message=message, node=self.machine.name(slot), hint=hint)
+
+    def told(self, slot: int) -> RunError:
+        """What `failure` gives, with a message that names the innermost step that failed."""
+        error, inner = self.failure(slot), self.machine.children.get(slot)
+        if self._failed_element(slot) is not None or (inner is not None and inner.failed is not None):
+            return error  # its message names that already
+        return msgspec.structs.replace(error, message=f"{self.title(slot)}: {error.message}")
+
+    def _failed_element(self, slot: int) -> int | None:
+        """The element that failed a fan-out, if that is why the slot failed."""
+        group = self.machine.groups.get(slot)
+        return None if group is None or slot in self.errors else group.failed
+
+    def label(self, slot: int) -> str | None:
+        """What tells the slot from those of other elements; behind those of the elements around it."""
+        if not self._labels and not self._own_labels:
+            return None
+        machine, found = self.machine, list[str]()
+        at = slot
+        while at >= 0:
+            element = machine.element_of.get(at)
+            if element is not None:
+                group, index = element
+                of_all = self._labels.get(group.slot)
+                own = self._own_labels.get(at) if of_all is None else of_all[index]
+                if own:
+                    found.append(own)
+            at = machine.frame(at).parent
+        return joined(reversed(found))
+
+    def labelled(self) -> dict[str, str]:
+        """The label of each element that has one, by its name. O(elements)."""
+        machine = self.machine
+        out = {machine.name(slot): label for slot, label in self._own_labels.items()}
+        for slot, labels in self._labels.items():
+            name = machine.name(slot)
+            out |= {f"{name}[{index}]": label for index, label in enumerate(labels) if label}
+        return out
+
+    def title(self, slot: int) -> str:
+        """How people see a slot: its full name, and its label if it has one."""
+        return titled(self.machine.name(slot), self.label(slot))
 
     def nodes(self) -> dict[str, NodeResult]:
         """Every node, nodes in the workflow's order; after each its elements, rounds and inner nodes.
@@ -366,12 +417,8 @@ class RunReplay:
 
     def _node(self, slot: int, usage: Usage | None) -> NodeResult:
         started, finished = self.started.get(slot), self.finished.get(slot)
-        group = self.machine.groups.get(slot)
         attempts = self.machine.attempts[slot]
-        error = self.errors.get(slot)
-        if error is None and group is not None and group.failed is not None:
-            error = self.errors.get(group.failed)
-        name = self.machine.name(slot)
+        failed = slot in self.errors or self._failed_element(slot) is not None
         took = None if started is None or finished is None else round(max(0.0, finished - started) * 1000, 3)
         status = self.status(slot)
         return NodeResult(
@@ -380,9 +427,8 @@ class RunReplay:
             started_at=iso(started),
             finished_at=iso(finished),
             duration_ms=took,
-            error=None
-            if error is None
-            else RunError(code=error[0], message=error[1], node=name, hint=error[2]),
+            error=self.failure(slot) if failed else None,
+            label=self.label(slot),
             cached_from=self.cached.get(slot),
             not_cached=QUICKER if slot in self.quick else None,
             usage=usage,
@@ -488,6 +534,11 @@ def type_of(record: Record) -> str:
     if isinstance(record, FinishedRecord):
         return "node.cached" if record.cached_from else "node.finished"
     return _EVENTS[type(record)]
+
+
+def joined(labels: Iterable[str | None]) -> str | None:
+    """The labels of elements, each inside the one before, as one."""
+    return " > ".join(filter(None, labels)) or None
 
 
 def _error_in(record: Record) -> ErrorTuple | None:

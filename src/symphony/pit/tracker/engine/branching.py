@@ -29,7 +29,7 @@ class Branching:
                 hint="give it a list",
             )
         self._bindings.values.items[slot] = items
-        self._transitions.expanded(slot, len(items))
+        self._transitions.expanded(slot, len(items), self._bindings.labels(slot, items))
 
     def gather(self, slot: int, *, quick: bool) -> None:
         """All elements of the fan-out have ended: its outputs are their lists. `quick` as in `derived`.
@@ -48,8 +48,8 @@ class Branching:
         failed = [one for one in elements if self._machine.status[one] == Status.FAILED]
         if not failed:
             return None
-        names = [self._machine.name(one) for one in failed[:ELEMENTS_NAMED]]
-        return elements_failed(names, len(failed), len(elements), self._replay.failure(failed[0]))
+        names = [self._replay.title(one) for one in failed[:ELEMENTS_NAMED]]
+        return elements_failed(names, len(failed), len(elements), self._replay.told(failed[0]))
 
     def _began(self, slot: int) -> float:
         """When the first element of the fan-out began."""

@@ -164,12 +164,15 @@ class Engine:
         """How many nodes stand where, live; elements of fan-outs count, not their nodes."""
         return self.replay.standing()
 
-    def slowest(self, most: int = 5) -> list[tuple[str, float]]:
-        """The nodes that have been running longest: (name, seconds)."""
+    def slowest(self, most: int = 5) -> list[tuple[str, str | None, float]]:
+        """The nodes that have been running longest: name, label, seconds."""
         now = self.clock.now_s()
         slots = self._attempts.running if self._begun else ()
         running = sorted((self.replay.started.get(slot, now), slot) for slot in slots)
-        return [(self.machine.name(slot), max(0.0, now - at)) for at, slot in running[:most]]
+        return [
+            (self.machine.name(slot), self.replay.label(slot), max(0.0, now - at))
+            for at, slot in running[:most]
+        ]
 
     # ---- start and end --------------------------------------------------------------------
 

@@ -147,11 +147,8 @@ class Nesting:
         """What failed the slot whose graph failed: the innermost failure, told once."""
         if frame.failed is None:
             return too_late(work)
-        error = self._replay.failure(frame.failed)
-        inner = self._machine.children.get(frame.failed)
-        deeper = inner is not None and inner.failed is not None  # its message names the node already
-        message = error.message if deeper else f"{error.node}: {error.message}"
-        return SymphonyError(message, code=error.code, hint=error.hint)
+        error = self._replay.told(frame.failed)
+        return SymphonyError(error.message, code=error.code, hint=error.hint)
 
     def _expire(self, slot: int) -> None:
         child = self._machine.children.get(slot)

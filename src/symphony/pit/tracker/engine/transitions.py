@@ -6,7 +6,7 @@ finds them in step.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -212,7 +212,8 @@ class Transitions:
         self._aside.forget(slot)
         self._bindings.forget(slot)
         now = self._clock.now_s()
-        self._record(FailedRecord(slot, now, started, told, ends, usage_row(usage), body))
+        label = self._bindings.unrecorded_label(slot)
+        self._record(FailedRecord(slot, now, started, told, ends, usage_row(usage), body, label))
         self.push(self._machine.failed(slot, final=bool(ends), handled=ends != UNHANDLED))
 
     def elements_failed(self, slot: int, error: SymphonyError, started: float) -> None:
@@ -235,9 +236,9 @@ class Transitions:
         self._record(SkippedRecord(slot, self._clock.now_s()))
         self.push(self._machine.skipped(slot))
 
-    def expanded(self, slot: int, count: int) -> None:
-        """The slot becomes a fan-out of `count` elements."""
-        self._record(ExpandedRecord(slot, self._clock.now_s(), count))
+    def expanded(self, slot: int, count: int, labels: Sequence[str | None] | None = None) -> None:
+        """The slot becomes a fan-out of `count` elements, which have such labels."""
+        self._record(ExpandedRecord(slot, self._clock.now_s(), count, labels))
         self.push(self._machine.expanded(slot, count))
 
     def opened(self, slot: int, given: Mapping[str, StoredValue], round_: int | None = None) -> None:

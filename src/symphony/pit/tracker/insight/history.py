@@ -52,6 +52,8 @@ class Step:
     opened_at: float | None = None
     finished_at: float | None = None
     count: int | None = None
+    label: str | None = None
+    """Of an element of a fan-out, and of what runs inside one."""
     cached_from: str | None = None
     usage: Usage | None = None
     """What the models of all its attempts used up."""
@@ -158,6 +160,8 @@ class History:
         step = self.steps.get(name)
         if step is None:
             step = self.steps[name] = Step(name)
+        if isinstance(label := event.data.get("label"), str):
+            step.label = label
         if event.type == "node.started":
             step.status = NodeStatus.RUNNING
             step.attempts.append(Attempt(event.at, ready_at=step.retry_at))

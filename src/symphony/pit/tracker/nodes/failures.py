@@ -54,10 +54,9 @@ ELEMENTS_NAMED = 5
 def elements_failed(names: Sequence[str], failed: int, count: int, first: RunError) -> SymphonyError:
     """All elements of a fan-out have ended, and `failed` of its `count` have failed.
 
-    `names` are those of the first of them, in order; `first` is why the very first failed.
+    `names` are those of the first of them, in order, with their labels; `first` says which the very
+    first is, and why it failed.
     """
     more = f" and {failed - len(names):,} more" if failed > len(names) else ""
-    message = (
-        f"{failed:,} of {count:,} elements failed: {', '.join(names)}{more}; {names[0]}: {first.message}"
-    )
+    message = f"{failed:,} of {count:,} elements failed: {', '.join(names)}{more}; {first.message}"
     return SymphonyError(message, code="elements-failed", hint=first.hint)

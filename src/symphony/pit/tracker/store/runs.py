@@ -24,6 +24,7 @@ from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.locks import LockedByte, RunLock
 from symphony.pit.tracker.store.logs import follow_log, older, read_log
 from symphony.pit.tracker.store.requests import RunRequests
+from symphony.pit.tracker.store.step_labels import StepLabels
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
 from symphony.ports.logs import LogLine, Stream
@@ -345,7 +346,13 @@ class Runs:
     ) -> Iterator[LogLine]:
         """What nodes printed and models said, of one node or one stream if they are named."""
         self.meta(run_id)
-        return read_log(self.log_path(run_id), node, stream)
+        return self._labelled(run_id, read_log(self.log_path(run_id), node, stream))
+
+    def _labelled(self, run_id: str, lines: Iterator[LogLine]) -> Iterator[LogLine]:
+        labels = StepLabels(lambda: self._reader(run_id).replay())
+        for line in lines:
+            label = labels.of(line.node)
+            yield line if label is None else msgspec.structs.replace(line, label=label)
 
     def follow_logs(
         self,
@@ -360,7 +367,8 @@ class Runs:
         `wait` is called between looks.
         """
         self.meta(run_id)
-        return follow_log(self.log_path(run_id), self.lock(run_id).held, wait, node, stream)
+        lines = follow_log(self.log_path(run_id), self.lock(run_id).held, wait, node, stream)
+        return self._labelled(run_id, lines)
 
     def cancel(self, run_id: str) -> RunStatus:
         """Ask the owner to cancel; without an owner the run is cancelled here and now.

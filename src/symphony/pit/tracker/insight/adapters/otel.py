@@ -95,6 +95,7 @@ class OtelRun:
         self._root: Span | None = None
         self._seen = 0
         self._last_at = 0.0
+        self._label: str | None = None  # of the step that the present event is of
 
     def add(self, event: RunEvent) -> None:
         """Take the next event; what goes wrong costs spans, never the run."""
@@ -120,7 +121,8 @@ class OtelRun:
     def _take(self, event: RunEvent) -> None:
         if self._root is None:
             self._root = self._begin_run(event)
-        name = event.node
+        name, label = event.node, event.data.get("label")
+        self._label = label if isinstance(label, str) else None
         if event.type == "run.finished":
             self._end_run(event)
         elif name is None:
@@ -214,6 +216,8 @@ class OtelRun:
         assert parent is not None
         before = [self._contexts[b] for b in self._shape.before(name) if b in self._contexts]
         title, kind, told = self._about_step(name)
+        if self._label is not None:
+            told["symphony.node.label"] = self._label
         span = self._tracer.start_span(
             title,
             context=set_span_in_context(parent, Context()),
