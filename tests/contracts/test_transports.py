@@ -1,4 +1,4 @@
-"""What every transport keeps: order, no loss, pushing back, ends that say why."""
+"""What every transport keeps: order, no loss, backpressure, ends that say why."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""One end of a connection: messages over any stream of bytes, with pushing back. No task of its own.
+"""One end of a connection: messages over any stream of bytes, with backpressure. No task of its own.
 
 The stream is an asyncio transport or something that behaves like one (`Link`). What is written
 within one turn of the event loop goes out together, but the first message of a turn at once; what

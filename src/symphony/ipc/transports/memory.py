@@ -1,6 +1,6 @@
 """`memory:NAME`: both ends in one event loop, for tests, and for parts that happen to share a process.
 
-The same frames, handshake and pushing back as everywhere else; the bytes go by the event loop.
+The same frames, handshake and backpressure as everywhere else; the bytes go by the event loop.
 """
 
 import asyncio
