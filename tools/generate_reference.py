@@ -17,6 +17,7 @@ from symphony.commons.settings import Config
 from symphony.kit.template_library import all_templates, folders
 from symphony.workflow import builtin_catalog
 from symphony.workflow.catalog import OperatorInfo, Port
+from symphony.workflow.expressions.library import FUNCTIONS, MACROS, OPERATORS, TYPES
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference" / "generated"
 EFFECTS = {
@@ -96,6 +97,34 @@ def templates() -> Iterator[str]:
         )
         yield from table(("parameter", "type", "default", "meaning"), rows)
         yield f"Outputs: {', '.join(f'`{name}`' for name in workflow.outputs)}.\n"
+
+
+def cel() -> Iterator[str]:
+    yield (
+        "# Functions of expressions\n\nThis page lists every function, macro, type and operator that [CEL]"
+        "(https://cel.dev) has in Symphony: there are no others. What an expression may read is told in"
+        " [Workflow files](../workflow-files.md#expressions).\n"
+    )
+    for title, entries in (
+        ("Functions", FUNCTIONS), ("Macros", MACROS), ("Types", TYPES), ("Operators", OPERATORS)
+    ):  # fmt: skip
+        yield f"## {title}\n"
+        rows = (
+            (
+                f"`{entry.name}`",
+                f"`{entry.form}`" if entry.form else "",
+                entry.meaning,
+                f"`{entry.example}`",
+                f"`{msgspec.json.encode(entry.result).decode()}`",
+            )
+            for entry in entries
+        )
+        yield from table(("name", "written", "meaning", "example", "gives"), rows)
+    yield (
+        '`zone?` is a time zone such as `"Europe/Berlin"` or `"+02:00"`; without it, times are in UTC. Macros'
+        " also go through maps, whose keys they visit. Timestamps and durations that leave an expression"
+        " become texts.\n"
+    )
 
 
 def settings() -> Iterator[str]:
@@ -181,6 +210,7 @@ def main() -> int:
         "settings": "\n".join(settings()),
         "errors": "\n".join(errors()),
         "templates": "\n".join(templates()),
+        "cel": "\n".join(cel()),
         "python": python_page("symphony"),
         "testing": python_page("symphony.testing"),
     }

@@ -91,6 +91,7 @@ def test_a_page_shows_what_its_commands_print(page: Path, tmp_path: Path) -> Non
 def test_the_pages_made_from_code_can_be_made_and_leave_nothing_out(tmp_path: Path) -> None:
     from symphony.kit.template_library import all_templates, folders
     from symphony.workflow import builtin_catalog
+    from symphony.workflow.expressions.library import CALLABLE
 
     program = f"""
 import sys
@@ -103,7 +104,7 @@ sys.exit(generate.main())
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
     assert {page.name for page in tmp_path.iterdir()} == {
         "command-line.md", "operators.md", "settings.md", "errors.md", "templates.md", "python.md",
-        "testing.md",
+        "testing.md", "cel.md",
     }  # fmt: skip
     operators = (tmp_path / "operators.md").read_text(encoding="utf-8")
     for name in builtin_catalog().operators:
@@ -113,6 +114,8 @@ sys.exit(generate.main())
         assert f"## `{entry.name}`" in templates
         assert entry.template is not None
         assert all(f"| `{name}` |" in templates for name in entry.template.parameters)
+    cel = (tmp_path / "cel.md").read_text(encoding="utf-8")
+    assert all(f"| `{name}` |" in cel for name in CALLABLE)
     assert "SYMPHONY__LOGGING__LEVEL" in (tmp_path / "settings.md").read_text(encoding="utf-8")
     for package, page in (("symphony", "python.md"), ("symphony.testing", "testing.md")):
         text = (tmp_path / page).read_text(encoding="utf-8")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.lines import lines_of
-from symphony.workflow.problems import Code
+from symphony.workflow.problems import Code, did_you_mean
 
 DOUBLES = "more than 32 doubles or durations are added up"
 
@@ -70,6 +70,7 @@ _TYPES = (
     (re.compile(r"\b(u?int)64\b"), r"\1"),
     (re.compile(r"\bnull_type\b"), "null"),
 )
+_MISSING = re.compile(r"there is no '(\w+)'")
 _HINTS = (
     (r"does not take \(.*(?:int.*double|double.*int)", "integers and doubles do not mix: write double(x)"),
     (r"`[!=]=` does not take \(.*null", "it is never null: leave the comparison out"),
@@ -110,4 +111,9 @@ def named(message: str, names: Mapping[str, str]) -> str:
 
 def hint_for(message: str, general: str = _GENERAL) -> str:
     """What to do about a reworded message; `general` where nothing special is known."""
+    if (missing := _MISSING.search(message)) is not None:
+        from symphony.workflow.expressions.library import CALLABLE
+
+        if close := did_you_mean(missing[1], sorted(CALLABLE), ""):
+            return close
     return next((hint for pattern, hint in _HINTS if re.search(pattern, message)), general)
