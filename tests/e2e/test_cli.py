@@ -166,25 +166,27 @@ nodes:
 """
 
 
-def test_ctrl_c_cancels_and_another_process_can_cancel_too(desk: CommandLine) -> None:
+def test_ctrl_c_leaves_a_run_to_be_resumed_and_another_process_cancels(desk: CommandLine) -> None:
     desk.write("wf.yaml", INTERRUPTIBLE)
     process = desk.start("run", "wf.yaml")
     wait_for(desk.folder / "started", process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130, err
-    assert "cancelling the run" in err
+    assert "stopped; go on with: symphony runs resume --retry second (or --skip second" in err
     assert not (desk.folder / "finished").exists()
     shown = desk.json("runs", "show", newest(desk))
     assert isinstance(shown, dict)
-    assert shown["status"] == "cancelled"
+    assert shown["status"] == "interrupted"
+    assert (shown["nodes"]["second"]["status"], shown["nodes"]["second"]["finished_at"]) == ("running", None)
 
     (desk.folder / "started").unlink()
-    process = desk.start("run", "wf.yaml", "--no-cache")
+    process = desk.start("runs", "resume", "--retry", "second")
     wait_for(desk.folder / "started", process)
     desk.type("runs", "cancel", newest(desk))
     process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 3
+    assert (desk.folder / "counted").read_text() == "once\n"
 
 
 def test_a_killed_run_is_interrupted_and_resumes_without_repeating(desk: CommandLine) -> None:

@@ -1,6 +1,6 @@
 """Signals and terminals: a run driven by a real process, on a pipe and on a pseudo-terminal.
 
-The run is a fake that lasts until it is cancelled: what is tested is the command line's part.
+The run is a fake that lasts until it is interrupted: what is tested is the command line's part.
 """
 
 import contextlib
@@ -65,17 +65,23 @@ class Handle:
             print("ready", flush=True)
             await self.stop.wait()
         return RunResult(run_id="run-1", status=self.status, outputs={"x": 1.0})
-    def cancel(self):
+    resumable = True
+    def interrupt(self, signal=""):
         if MODE != "deaf":
-            self.status = RunStatus.CANCELLED
+            self.status = RunStatus.INTERRUPTED
             self.stop.set()
 
 class Opened:
     home = None
     class artifacts:
         path = staticmethod(lambda digest: None)
+    class runs:
+        ids = staticmethod(lambda: ["run-1"])
 
 async def begin(opened):
+    if MODE == "early":
+        print("ready", flush=True)
+        await asyncio.Event().wait()
     return Handle()
 
 if "--asyncio" in sys.argv:
@@ -83,8 +89,7 @@ if "--asyncio" in sys.argv:
 output.prepare()
 view = running.view_for("Report", quiet="--quiet" in sys.argv)
 report = reporting.Report(as_json="--json" in sys.argv)
-outcome = running.drive(lambda: running.conduct(contextlib.nullcontext(Opened()), begin, view, report.after))
-sys.exit(outcome.status)
+sys.exit(running.drive(lambda: running.conduct(contextlib.nullcontext(Opened()), begin, view, report.after)))
 """
 
 
@@ -125,16 +130,27 @@ LOOPS = pytest.mark.parametrize("loop", ["--uvloop", "--asyncio"])
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
-def test_the_first_signal_cancels_the_run_and_is_the_exit_status(
+def test_the_first_signal_interrupts_the_run_and_is_the_exit_status(
     program: Path, loop: str, number: int, status: int
 ) -> None:
     with started(program, "long", loop) as process:
         process.send_signal(number)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status
-    assert "cancelling the run" in err
-    assert "symphony runs rerun run-1" in err
+    assert err.splitlines()[-1] == "stopped; go on with: symphony runs resume"
     assert "Traceback" not in err
+
+
+@LOOPS
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_run_has_begun_ends_everything(
+    program: Path, loop: str, number: int, status: int
+) -> None:
+    with started(program, "early", loop) as process:
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out, err) == (status, "", "stopping" + err[8:])
+    assert err.splitlines()[-1] == "stopped: nothing had begun"
 
 
 @LOOPS
@@ -143,12 +159,12 @@ def test_the_second_signal_kills_even_if_the_loop_is_stuck(program: Path, loop: 
     with started(program, mode, loop) as process:
         assert process.stderr is not None
         process.send_signal(signal.SIGINT)
-        while "cancelling" not in process.stderr.readline():
+        while "stopping" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
-    assert "killed" in err
+    assert "killed; go on with: symphony runs resume" in err
 
 
 def test_a_signal_that_was_ignored_stays_ignored(program: Path) -> None:
@@ -168,7 +184,7 @@ def test_with_json_an_interrupted_run_still_prints_its_result(program: Path) -> 
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=PATIENCE_S)
     assert out == (
-        '{"run_id": "run-1", "status": "cancelled", "started_at": null, "finished_at": null, '
+        '{"run_id": "run-1", "status": "interrupted", "started_at": null, "finished_at": null, '
         '"duration_ms": null, "outputs": {"x": 1.0}, "error": null, "nodes": {}}\n'
     )
 
@@ -254,7 +270,7 @@ def test_a_terminal_gets_its_cursor_back_when_the_run_is_killed(program: Path) -
     terminal = Terminal(program, "deaf")
     terminal.wait_for("● embed".encode())
     terminal.press(b"\x03")
-    terminal.wait_for(b"cancelling")
+    terminal.wait_for(b"stopping")
     terminal.press(b"\x03")
     assert terminal.leave() == 130
     assert terminal.seen.rindex(SHOW_CURSOR) > terminal.seen.rindex(HIDE_CURSOR)

@@ -110,7 +110,7 @@ def test_what_forks_for_ever_with_a_cleared_environment_ends_with_the_run(
         process.send_signal(signal.SIGTERM)
     if end == "twice":
         assert process.stderr is not None
-        while "cancelling" not in process.stderr.readline():
+        while "stopping" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=PATIENCE_S)

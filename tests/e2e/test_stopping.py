@@ -135,7 +135,9 @@ def test_nothing_is_left_of_a_run_that_ends_by_itself(stage: Stage, how: str, st
     assert stage.left() == []
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_nothing_is_left_after_a_signal(stage: Stage, number: int, status: int) -> None:
     process = stage.run("hang")
     stage.until_all_work(process)
@@ -143,7 +145,7 @@ def test_nothing_is_left_after_a_signal(stage: Stage, number: int, status: int) 
     process.send_signal(number)
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == status, (out, err)
-    assert json.loads(out)["status"] == "cancelled"
+    assert json.loads(out)["status"] == "interrupted"
     assert stage.left() == []
 
 
@@ -152,7 +154,7 @@ def test_nothing_is_left_after_a_second_ctrl_c(stage: Stage) -> None:
     stage.until_all_work(process)
     process.send_signal(signal.SIGINT)
     assert process.stderr is not None
-    while "cancelling" not in process.stderr.readline():
+    while "stopping" not in process.stderr.readline():
         pass
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE_S)

@@ -50,6 +50,8 @@ def test_a_run_that_waits_beyond_the_calendar_is_shown_cancelled_and_listed(
     for view in ("show", "events", "logs"):
         done = case.symphony("runs", view, "last")
         assert done.returncode == 0, done.stderr
+    assert "interrupted" in case.symphony("runs", "list").stdout
+    assert case.symphony("runs", "cancel", "last").returncode == 0
     assert "cancelled" in case.symphony("runs", "list").stdout
 
 

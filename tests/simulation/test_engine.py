@@ -1,4 +1,5 @@
-"""Seeded simulation of whole runs: every control nested at random, crashes, pauses, answers, new starts.
+"""Seeded simulation of whole runs: every control nested at random, crashes, stops, pauses, answers, new
+starts.
 
 The engine is the real one; the clock runs a thousand times too fast and jumps between two lives of
 a run, and the journal loses everything after a record drawn by the seed. Each world is run once in
@@ -23,7 +24,7 @@ from tests.support.fakes import Elsewhere
 from symphony import Context, kit, operator
 from symphony.app.preparing import Prepared, recalled
 from symphony.pit.artifacts import MemoryArtifacts
-from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, Record
+from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, PausedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.reuse import RerunScope, written
@@ -31,7 +32,7 @@ from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.store.documents import ChildDocument
 from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, RunMeta, RunRequest
 from symphony.pit.tracker.store.logs import capture
-from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.workflow import dumps, loads
 from symphony.workflow.catalog import Catalog
 
@@ -305,6 +306,7 @@ class Story:
         self.prepared, self.rng, self.calm = made(seed), Random(seed + 1), calm
         self.disk, self.clock = Disk(reused or {}), FastClock()
         self.seed, self.lives, self.skipped, self.lives_max = seed, 0, False, lives_max
+        self.stops = 0
         self.sealed: dict[str, int] = {}  # how often steps had begun when their end was durable
 
     async def tell(self) -> RunResult | None:
@@ -322,13 +324,32 @@ class Story:
             life = engine(self.prepared, self.disk, self.clock, elsewhere)
             if not self.calm and self.rng.random() < 0.2:
                 self.ask(RunRequest(kind="pause"))
+            stopping = None
+            if not self.calm and self.rng.random() < 0.5 and self.lives < 60:
+                self.disk.room = None  # this process is stopped, not killed
+                stopping = asyncio.ensure_future(stop(life, self.rng.choice([0, 1, 2, 5, 10, 20, 40, 80])))
             with contextlib.suppress(JournalFailed):
                 result = await life.run(list(self.disk.records()), retry, skip)
-                if result.status not in (RunStatus.WAITING, RunStatus.PAUSED):
+                if result.status is RunStatus.INTERRUPTED:
+                    self.stopped(result)
+                elif result.status not in (RunStatus.WAITING, RunStatus.PAUSED):
                     return result
+            if stopping is not None:
+                stopping.cancel()
             retry, skip = self.decide()
         assert self.lives < LIVES_MAX, f"seed {self.seed}: it did not end in {LIVES_MAX} lives"
         return None
+
+    def stopped(self, result: RunResult) -> None:
+        """The stop is the last that is recorded, and what ran is seen to be as it was."""
+        self.stops += 1
+        replay, last = replayed(self.prepared, self.disk), self.disk.kept[-1]
+        assert isinstance(last, PausedRecord), last
+        assert (last.stopped_by, replay.stopped_by) == ("SIGTERM", "SIGTERM")
+        assert replay.left_as() is RunStatus.INTERRUPTED
+        assert replay.nodes() == result.nodes
+        for name, node in result.nodes.items():
+            assert (node.finished_at is None) or node.status is not NodeStatus.RUNNING or node.error, name
 
     def ask(self, request: RunRequest) -> None:
         self.disk.asked[len(self.disk.asked) + 1000 * self.lives] = request
@@ -339,7 +360,8 @@ class Story:
         retry: list[str] = []
         skip: list[str] = []
         self.look(replay)
-        for name, slot in replay.waiting().items():
+        in_doubt = {replay.machine.name(slot): slot for slot in replay.doubtful}
+        for name, slot in (replay.waiting() | in_doubt).items():
             if slot in replay.asked:
                 kind = "approve" if luck(self.seed, name) % 2 else "reject"
                 self.ask(RunRequest(kind=kind, node=name))  # type: ignore[arg-type]
@@ -364,6 +386,13 @@ class Story:
                 name = f"{replay.machine.name(slot)}@{replay.machine.attempts[slot]}"
                 count = WORLD.begun[name]
                 assert self.sealed.setdefault(f"{slot}:{name}", count) == count, f"{name} ran again"
+
+
+async def stop(life: Engine, turns: int) -> None:
+    """A signal, after so many turns of the loop."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    life.interrupt("SIGTERM")
 
 
 def tell(seed: int, *, mended: bool = False, **how: object) -> tuple[Story, RunResult | None]:

@@ -69,10 +69,13 @@ class RunHandle:
         unhidden: Sequence[str] = (),
         marks: Mapping[str, str] = {},
         artifacts: Callable[[], Sequence[MadeArtifact]] = tuple,
+        resumable: bool = True,
     ) -> None:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
         self.artifacts = artifacts
         """What nodes declared as artifacts and have made so far. Blocking; reads the journal."""
+        self.resumable = resumable
+        """Can another process go on with the run? Not with one in memory."""
         self.unhidden = unhidden
         self.overview = seen.overview
         """How the run stands or went, in a size that does not grow with its elements."""
@@ -147,6 +150,18 @@ class RunHandle:
     def cancel(self) -> None:
         """Cancel durably; running nodes are stopped. Call it on the loop's thread."""
         self._engine.cancel()
+
+    def interrupt(self, signal: str = "") -> None:
+        """Stop what runs and leave the run `interrupted`: `Symphony.resume` goes on as after a crash.
+
+        `signal` names what asks for it, such as SIGTERM, for whoever looks at the run. A run in memory,
+        which nobody could resume, is cancelled. A run that is about to end does so. Call it on the
+        loop's thread; `result` returns once everything has stopped.
+        """
+        if self.resumable:
+            self._engine.interrupt(signal)
+        else:
+            self._engine.cancel()
 
     def pause(self) -> None:
         """Pause durably: nothing more begins, what runs ends, then the run ends as `paused`."""

@@ -77,7 +77,7 @@ class Launcher:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._tasks: set[asyncio.Task[RunResult]] = set()
+        self._handles: dict[asyncio.Task[RunResult], RunHandle] = {}
         self.remembered = Remembered()
         self._writing: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
@@ -85,11 +85,11 @@ class Launcher:
         """Has any run begun?"""
 
     async def stop(self) -> None:
-        """Cancel every run of this process, and wait until they have let go."""
-        for task in list(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        """Stop every run of this process, to be resumed by another, and wait until they have let go."""
+        for handle in list(self._handles.values()):
+            handle.interrupt()
+        if self._handles:
+            await asyncio.wait([*self._handles])
         if self._writing is not None:
             self._writing.cancel()
         if self._written is not None:
@@ -406,12 +406,13 @@ class Launcher:
         running.send(None)  # as far as `sleep`: a task that is cancelled before its first turn lets go, too
         self._parts.live.begin(job.run_id, engine.feed)
         task = asyncio.get_running_loop().create_task(running, name=f"run {job.run_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return RunHandle(
+        handle = RunHandle(
             job.run_id, engine, seen, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks,
-            artifacts=lambda: self._made(store.records(), engine.replay),
+            artifacts=lambda: self._made(store.records(), engine.replay), resumable=owned is not None,
         )  # fmt: skip
+        self._handles[task] = handle
+        task.add_done_callback(self._handles.pop)
+        return handle
 
     def _let_go(
         self,

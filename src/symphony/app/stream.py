@@ -57,7 +57,7 @@ async def follow(box: "Mailbox", recorded: Recorded) -> AsyncIterator[RunEvent]:
             if found.seq == seen + 1:
                 seen = found.seq
                 yield found
-                if found.type == "run.finished":
+                if found.type in ("run.finished", "run.interrupted"):
                     break
 
 

@@ -35,8 +35,8 @@ def root() -> None:
     """Run workflows of AI models, operators and commands: checked first, in parallel, durably.
 
     Results go to stdout, progress and errors to stderr. Exit statuses: 0 succeeded, 1 failed,
-    2 bad usage or invalid workflow, 3 cancelled from elsewhere, 4 waiting for a person, 130 Ctrl-C,
-    143 SIGTERM, 70 a bug in Symphony.
+    2 bad usage or invalid workflow, 3 cancelled from elsewhere, 4 waiting for a person, 70 a bug in
+    Symphony; 130, 143 and 129: stopped by Ctrl-C, SIGTERM and SIGHUP (`symphony runs resume` goes on).
     """
 
 

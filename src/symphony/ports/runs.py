@@ -1,6 +1,6 @@
 """What is known of a run: its status, its result, its events. Values only."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -16,7 +16,7 @@ def titled(name: str, label: str | None) -> str:
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. `interrupted`: its owner died; `waiting`: a person must decide.
+    """Where a run stands. `interrupted`: its process was stopped or died; `waiting`: a person must decide.
 
     `damaged`: its journal is not what was written; only lists of runs say so, all else raises.
     """
@@ -34,6 +34,8 @@ class RunStatus(StrEnum):
 
 ENDED: Final = (RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED)
 """A run that stands so stays so."""
+LEFT: Final = (RunStatus.INTERRUPTED, RunStatus.PAUSED, RunStatus.WAITING)
+"""No process drives a run that stands so; one may go on with it."""
 
 
 class NodeStatus(StrEnum):
@@ -98,6 +100,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """ISO 8601 UTC; None until it has ended."""
     took_s: float | None = None
     """From its beginning to its end, waits included; see `RunSummary.took_s` for one that has not ended."""
+    doubtful: Sequence[str] = ()
+    """What was in the middle of an effect when the run was stopped: a person decides about it.
+
+    Names as `--retry` and `--skip` take them: several elements or rounds of a node are told as the node.
+    """
 
     def __repr__(self) -> str:
         """Short, whatever the run gave: asyncio spells what tasks return, each time it looks for a signal."""
@@ -126,10 +133,10 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One durable change of a run. `seq` counts from 1 without gaps; `at` is epoch seconds.
 
-    Types: run.started run.resumed run.paused run.cancelling run.finished node.started
+    Types: run.started run.resumed run.paused run.interrupted run.cancelling run.finished node.started
     node.expanded node.opened node.delayed node.expired node.retrying node.waiting node.decided
     node.finished node.cached node.failed node.skipped node.cancelled. `data` depends on the type
-    (attempt, error, count, round, until, asks, status, …).
+    (attempt, error, count, round, until, asks, signal, status, …).
     """
 
     seq: int

@@ -74,6 +74,7 @@ KINDS = {
     ),
     "cancelled": FLOW.replace("MORE\n", WAITS),
     "killed": FLOW.replace("MORE\n", WAITS).replace(", idempotent: true}\n  waits", "}\n  waits"),
+    "stopped": FLOW.replace("MORE\n", WAITS),
     "secret": """\
 name: Secret
 env: [TOKEN]
@@ -88,7 +89,8 @@ outputs: {key: "${{ key.result }}", said: "${{ said.stdout }}"}
 """,
 }
 
-ENDS = {"cancelled": signal.SIGINT, "killed": signal.SIGKILL}
+ENDS = {"cancelled": None, "killed": signal.SIGKILL, "stopped": signal.SIGTERM}
+"""The signal that ends a run in the middle; one without is cancelled by another process."""
 
 
 def main(name: str) -> None:
@@ -124,7 +126,7 @@ def main(name: str) -> None:
         (HERE / f"{name}.json").write_text(json.dumps({"runs": runs, "shown": shown}, indent=1) + "\n")
 
 
-def stopped(path: Path, environment: dict[str, str], number: signal.Signals) -> str:
+def stopped(path: Path, environment: dict[str, str], number: signal.Signals | None) -> str:
     running = subprocess.Popen(
         [sys.executable, "-P", "-m", "symphony", "run", str(path)],
         cwd="/", env=environment, stdin=subprocess.DEVNULL,
@@ -140,7 +142,11 @@ def stopped(path: Path, environment: dict[str, str], number: signal.Signals) -> 
             nodes = json.loads(shown.stdout)["nodes"]
             if nodes["waits"]["status"] == "running" and nodes["below"]["status"] == "succeeded":
                 break
-    running.send_signal(number)
+    if number is None:
+        words = [sys.executable, "-P", "-m", "symphony", "runs", "cancel", newest.stem]
+        subprocess.run(words, env=environment, stdout=subprocess.DEVNULL, check=True)
+    else:
+        running.send_signal(number)
     running.wait()
     return newest.stem
 

@@ -303,7 +303,21 @@ def test_the_advice_says_how_to_go_on() -> None:
     waiting = ending.advice(result(RunStatus.WAITING, nodes={"gate[3]": waits}))
     assert "symphony runs resume run-1 --retry 'gate[3]'" in waiting
     assert "--skip 'gate[3]'" in waiting
-    assert ending.advice(result(RunStatus.INTERRUPTED)) == "to go on: symphony runs resume run-1"
+    stopped = "stopped; go on with: symphony runs resume"
+    assert ending.advice(result(RunStatus.INTERRUPTED)) == f"{stopped} run-1"
+    assert ending.advice(result(RunStatus.INTERRUPTED), newest=True) == stopped
+    one = result(RunStatus.INTERRUPTED, doubtful=["send[3]"])
+    assert ending.advice(one, newest=True) == (
+        f"{stopped} --retry 'send[3]' (or --skip 'send[3]', if what it did is done)"
+    )
+    two = result(RunStatus.INTERRUPTED, doubtful=["send", "post"])
+    assert (
+        ending.advice(two)
+        == f"{stopped} run-1 --retry send --retry post (or --skip, for those that are done)"
+    )
+    many = result(RunStatus.INTERRUPTED, doubtful=[f"n{i}" for i in range(7)])
+    assert "--retry NODE" in ending.advice(many)
+    assert "n0, n1, n2, n3, n4 and 2 more" in ending.advice(many)
     assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.CANCELLED))
     assert ending.advice(result(RunStatus.SUCCEEDED)) == ""
 

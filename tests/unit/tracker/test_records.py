@@ -67,6 +67,7 @@ LATER: dict[int, tuple[type[Any], tuple[st.SearchStrategy[Any], ...]]] = {
     3: (FailedRecord, (st.none() | usages, st.none() | bodies, perhaps_text)),
     6: (ExpandedRecord, (st.none() | st.lists(perhaps_text, max_size=3),)),
     10: (CancelledRecord, (st.none() | usages,)),
+    17: (PausedRecord, (perhaps_text, st.none() | st.lists(numbers, min_size=1, max_size=3))),
 }
 """What kinds may have beyond the fields that they had from the first."""
 

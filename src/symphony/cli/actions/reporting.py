@@ -58,7 +58,7 @@ class Report:
         output.note(ending.closing_text(run, outcome.elapsed_s if run.took_s is None else run.took_s, page))
         if gone := _record_gone(symphony, run.run_id):
             output.note(gone)
-        elif self.resumable and (words := ending.advice(run)):
+        elif self.resumable and (words := ending.advice(run, newest=_is_newest(symphony, run))):
             output.note(words)
         if broken is not None:
             raise broken
@@ -83,6 +83,11 @@ class Report:
             return delivery.told(ref, exports) or symphony.artifacts.path(ref.digest)
 
         output.say(ending.outputs_text(run, path_of, lines=delivery.shows_lines()))
+
+
+def _is_newest(symphony: "Symphony", run: RunResult) -> bool:
+    """Is the interrupted run the one that `symphony runs resume` means?"""
+    return run.status is RunStatus.INTERRUPTED and symphony.runs.ids()[:1] == [run.run_id]
 
 
 def _record_gone(symphony: "Symphony", run_id: str) -> str:

@@ -1,23 +1,23 @@
 """Driving one run to its end: the loop, the view, the signals. Shared by `run` and `runs resume`.
 
-Signals: the first Ctrl-C, SIGTERM or SIGHUP cancels the run, durably; the second, and any that comes
-before the run has begun or after it has ended, ends this process and its children at once (what was
-acknowledged is safe: that is what the journal is for). SIGQUIT always does. A signal that was ignored
-when we were started, as `nohup` and background jobs of scripts do, stays ignored.
+Signals: the first Ctrl-C, SIGTERM or SIGHUP stops what runs and leaves the run to be resumed; before
+the run has begun it stops the beginning. The second, and any that comes after the run has ended, ends
+this process and its children at once (what was acknowledged is safe: that is what the journal is for).
+SIGQUIT always does. A signal that was ignored when we were started, as `nohup` and background jobs of
+scripts do, stays ignored.
 """
 
 import asyncio
 import importlib
 import os
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from types import FrameType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
+from symphony.cli.actions.signals import Signals, StoppedEarly
 from symphony.cli.console import exits, failures, output
 from symphony.cli.views.watching import Handle, LineView, Silence, View
 from symphony.commons.errors import SymphonyError
@@ -26,7 +26,6 @@ from symphony.commons.processes import (
     children,
     end_descendants,
     has_children,
-    kill_descendants,
 )
 from symphony.commons.unicode import described
 from symphony.ports.insight import MadeArtifact, Overview
@@ -40,9 +39,6 @@ CLOCK_EVERY_S: Final = 1.0
 FIRST_DRAW_S: Final = 0.25
 """A run that is shorter than this never pays for the live view."""
 DRAIN_S: Final = 2.0
-
-_NAMES: Final = ("SIGINT", "SIGTERM", "SIGHUP")
-_KILLING: Final = ("SIGQUIT",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +56,7 @@ class RunOutcome:
     @property
     def status(self) -> int:
         """The exit status."""
-        if self.stopped_by is not None and self.result.status in (RunStatus.CANCELLED, RunStatus.RUNNING):
+        if self.stopped_by is not None and self.result.status not in (RunStatus.SUCCEEDED, RunStatus.FAILED):
             return exits.SIGNALLED + self.stopped_by
         return exits.of_status(self.result.status)
 
@@ -74,14 +70,17 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-def drive(work: Callable[[], Awaitable[RunOutcome]]) -> RunOutcome:
-    """Run `work` on a loop of our own.
+def drive(work: Callable[[], Awaitable[RunOutcome]]) -> int:
+    """Run `work` on a loop of our own, and give the exit status.
 
     Raises SymphonyError `operator-failed` if code of others ended the loop under the run.
     """
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            return runner.run(_awaited(work))
+            return runner.run(_awaited(work)).status
+    except StoppedEarly as stopped:
+        output.note("stopped: nothing had begun")
+        return exits.SIGNALLED + stopped.number
     except (SystemExit, asyncio.CancelledError) as error:  # by a callback; by cancelling all tasks
         raise SymphonyError(
             f"an operator stopped the event loop, and so the run: {described(error)}",
@@ -111,10 +110,10 @@ async def conduct(
     output.divert_descriptor()
     with Signals(asyncio.get_running_loop(), view.note) as signals:
         async with _nothing_left(), opening as opened:
-            handle = await begin(opened)
-            failures.warn_of_unhidden(handle.unhidden)
-            os.environ.update(handle.marks)  # for what operators start in this process
-            with signals.cancelling(handle.cancel):
+            with signals.gently():
+                handle = await signals.begun(begin(opened))
+                failures.warn_of_unhidden(handle.unhidden)
+                os.environ.update(handle.marks)  # for what operators start in this process
                 result = await _watched(handle, view)
             elapsed_s = time.monotonic() - began_s
             seen = handle.overview() if chart else None
@@ -204,84 +203,3 @@ class Tree:
                     # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
                     await asyncio.to_thread(screen.draw)
                 await asyncio.wait({ending}, timeout=DRAW_EVERY_S)
-
-
-class Signals:
-    """What signals do while this is open; restores what was there before.
-
-    Each kills, unless it is the first one while `cancelling` is open: that asks for the run's end.
-    So there is no moment at which a signal ends this process and leaves its children.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, note: Callable[[str], None]) -> None:
-        self._loop, self._note = loop, note
-        self._before: dict[int, object] = {}
-        self._cancel: Callable[[], None] | None = None
-        self.received: int | None = None
-
-    def __enter__(self) -> Self:
-        for number in (*_heeded(_NAMES), *_heeded(_KILLING)):
-            self._before[number] = signal.getsignal(number)
-            signal.signal(number, kill_at_once)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, before in self._before.items():
-            try:
-                self._loop.remove_signal_handler(number)
-            except NotImplementedError:  # Windows
-                pass
-            signal.signal(number, before if callable(before) else signal.SIG_DFL)
-
-    @contextmanager
-    def cancelling(self, cancel: Callable[[], None]) -> Iterator[None]:
-        """While this is open, the first signal calls `cancel`, on the loop."""
-        self._cancel, gentle = cancel, [number for number in _heeded(_NAMES) if number in self._before]
-        for number in gentle:
-            try:  # so that the loop wakes up, whichever thread the signal comes to
-                self._loop.add_signal_handler(number, self._first, number, None)
-            except NotImplementedError:
-                pass
-            # Not through the loop: the second one must work even if the loop is stuck.
-            signal.signal(number, self._first)
-        try:
-            yield
-        finally:
-            self._cancel = None
-            self._harden(gentle)
-
-    def _first(self, number: int, _: FrameType | None) -> None:
-        if self.received is None and self._cancel is not None:
-            self.received = number
-            self._harden(self._before)
-            self._loop.call_soon_threadsafe(self._ask, self._cancel)
-
-    def _ask(self, cancel: Callable[[], None]) -> None:
-        cancel()
-        again = "; press Ctrl-C again to kill it at once" if self.received == signal.SIGINT else ""
-        self._note(f"cancelling the run{again}")
-
-    def _harden(self, numbers: Iterable[int]) -> None:
-        """From now on they kill. The loop keeps its handlers: to remove one leaves none for a moment."""
-        for number in numbers:
-            signal.signal(number, kill_at_once)
-
-
-def _heeded(names: Sequence[str]) -> list[int]:
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
-
-
-def kill_at_once(number: int, _: FrameType | None) -> None:
-    """End this process and all below it now, leaving the terminal usable."""
-    try:
-        if output.is_terminal(sys.stderr):
-            os.write(2, b"\x1b[?25h\r\n")
-        os.write(2, b"killed\n")
-    except OSError:
-        pass
-    try:
-        kill_descendants()
-    except Exception:  # noqa: BLE001, S110  (we are about to die: nothing may stand in the way)
-        pass
-    os._exit(exits.SIGNALLED + number)

@@ -21,6 +21,10 @@ PATH: Final = click.Path(path_type=Path)
 
 workflow_file: Final = click.argument("file", type=PATH)
 run_argument: Final = click.argument("run", shell_complete=completing.run_ids)
+last_run_argument: Final = click.argument(
+    "run", required=False, default="last", shell_complete=completing.run_ids
+)
+"""A run that is only looked at, or begun once more: the last one unless it is named."""
 artifact_argument: Final = click.argument("artifact", shell_complete=completing.artifacts)
 operators: Final = click.option(
     "--operators", type=PATH, multiple=True, help="A Python file of operators, trusted; may be repeated."

@@ -57,9 +57,9 @@ def command(
     """Run a workflow.
 
     FILE is YAML, TOML, JSON, MessagePack or Bincode. Prints the outputs (artifacts with their path)
-    to stdout and progress to stderr. The first Ctrl-C cancels the run, for good; the second ends
-    everything at once. After that, or a crash, `symphony runs resume` goes on: nothing that had
-    finished is lost.
+    to stdout and progress to stderr. Ctrl-C, SIGTERM and SIGHUP stop what runs, a second one at once;
+    `symphony runs resume` goes on, as it does after a crash: nothing that had finished is lost. Only
+    `symphony runs cancel` cancels a run, and any signal one with --memory.
     """
     from symphony.app import Symphony
     from symphony.cli.actions import opening, reporting, running
@@ -99,4 +99,4 @@ def command(
     view = running.view_for(workflow.name, quiet=quiet)
     chart = not quiet and not as_json
     report_on = reporting.Report(as_json=as_json, resumable=not memory, chart=chart, delivery=wanted)
-    return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart)).status
+    return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart))

@@ -19,7 +19,8 @@ STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded
 def command() -> None:
     """List, show, follow, steer and delete runs.
 
-    RUN is a run's id, or the beginning of one that no other run shares.
+    RUN is a run's id, the beginning of one that no other run shares, or `last`. Where it may be left
+    out, it is the last run; for `resume` the last one that can go on.
     """
 
 
@@ -52,7 +53,7 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
 
 
 @command.command()
-@options.run_argument
+@options.last_run_argument
 @click.option("--elements", is_flag=True, help="List each element and round, not only nodes.")
 @options.one_output
 @options.as_json("Print what `run --json` prints, with the times of every step and a summary.")
@@ -84,13 +85,14 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     )
     parts += [outputs, ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))
-    if words := ending.advice(result, views.answered(run_id)):
+    newest = symphony.runs.ids()[0] == run_id
+    if words := ending.advice(result, views.answered(run_id), newest=newest):
         output.note(words)
     return 0
 
 
 @command.command()
-@options.run_argument
+@options.last_run_argument
 @click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
 @options.as_json("Print one JSON object a line.")
 @click.option("--since", type=click.IntRange(0), default=0, help="Only events after this number.")
@@ -111,7 +113,7 @@ def events(run: str, follow: bool, as_json: bool, since: int) -> int:
 
 
 @command.command()
-@options.run_argument
+@options.last_run_argument
 @options.as_json("Print one JSON object a line.")
 def watch(run: str, as_json: bool) -> int:
     """Show what happened in a run and what happens, from any process, until it goes on no more.
@@ -126,10 +128,12 @@ def watch(run: str, as_json: bool) -> int:
     from symphony.cli.views import listing
 
     symphony = Symphony.open()
-    run_id = symphony.runs.find(run)
+    run_id, signal = symphony.runs.find(run), ""
 
     async def show() -> None:
+        nonlocal signal
         async for event in symphony.views.watch(run_id):
+            signal = str(event.data.get("signal", "")) if event.type == "run.interrupted" else ""
             if as_json:
                 output.say_json(spelling.event(event), line=True)
             else:
@@ -138,11 +142,11 @@ def watch(run: str, as_json: bool) -> int:
 
     with asyncio.Runner(loop_factory=running.new_loop) as runner:
         runner.run(show())
-    return exits.of_status(symphony.views.status(run_id))
+    return exits.of_signal(signal) or exits.of_status(symphony.views.status(run_id))
 
 
 @command.command()
-@options.run_argument
+@options.last_run_argument
 @click.argument("node", required=False, shell_complete=completing.nodes)
 @click.option("--follow", "-f", is_flag=True, help="Go on until no process owns the run any more.")
 @click.option("--stream", type=click.Choice(STREAMS), help="Only this one; tokens: what models say.")
@@ -150,14 +154,15 @@ def watch(run: str, as_json: bool) -> int:
 def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: bool) -> int:
     """Print what the nodes of a run wrote to their stdout and stderr, and what their models said.
 
-    NODE may be an element, such as 'parse[3]', or a node with all its elements and rounds.
+    NODE may be an element, such as 'parse[3]', or a node with all its elements and rounds. Without RUN
+    it is the last run: `symphony runs logs NODE`.
     """
     from symphony.app import Symphony
-    from symphony.cli.actions.run_nodes import require_node
+    from symphony.cli.actions.run_nodes import require_node, run_and_node
     from symphony.cli.views import following, transcript
 
-    runs = Symphony.open().runs
-    run_id, wanted = runs.find(run), transcript.stream_named(stream)
+    runs, wanted = Symphony.open().runs, transcript.stream_named(stream)
+    run_id, node = run_and_node(runs, run, node)
     if node is not None and follow:
         require_node(runs.result(run_id), node)
     lines = (

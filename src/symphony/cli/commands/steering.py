@@ -22,7 +22,7 @@ comment_option: Final = click.option("--comment", metavar="TEXT", help="What the
 
 
 @click.command()
-@options.run_argument
+@click.argument("run", required=False, shell_complete=completing.run_ids)
 @click.option(
     "--retry",
     multiple=True,
@@ -43,18 +43,19 @@ comment_option: Final = click.option("--comment", metavar="TEXT", help="What the
 @options.output_dir
 @options.quiet
 def resume(
-    run: str, retry: tuple[str, ...], skip: tuple[str, ...], env_file: Path | None, as_json: bool,
+    run: str | None, retry: tuple[str, ...], skip: tuple[str, ...], env_file: Path | None, as_json: bool,
     one_output: str | None, output_dir: Path | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Go on with a run that was interrupted, paused or waits; what had finished is not run again.
 
+    Without RUN it is the last run that can go on. NODE stands for all of its elements and rounds, too.
     Ends as `symphony run` does. Of a run that has ended it gives the result again.
     """
-    from symphony.cli.actions import delivery, opening
+    from symphony.cli.actions import delivery, opening, run_nodes
     from symphony.cli.arguments import envfile
 
     opened, environment = opening.opened(), envfile.environment(env_file)
-    run_id = opened.runs.find(run)
+    run_id = run_nodes.last_that_can_go_on(opened) if run is None else opened.runs.find(run)
     _require(opened, run_id, *retry, *skip)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
@@ -65,7 +66,7 @@ def resume(
 
 
 @click.command()
-@options.run_argument
+@options.last_run_argument
 @click.option(
     "--from",
     "first",
@@ -88,8 +89,9 @@ def rerun(
 ) -> int:  # fmt: skip
     """Begin a new run that takes over what succeeded in another and runs the rest.
 
-    Nothing whose result is taken over runs again, commands neither. The workflow is the one that the
-    old run recorded, and so are the inputs that you do not give. Ends as `symphony run` does.
+    Without RUN it is the last run. Nothing whose result is taken over runs again, commands neither. The
+    workflow is the one that the old run recorded, and so are the inputs that you do not give. Ends as
+    `symphony run` does.
     """
     from symphony.cli.actions import opening
     from symphony.cli.actions.delivery import Delivery
@@ -186,7 +188,7 @@ def _conduct(
     view = running.view_for(title, quiet=quiet)
     chart = not quiet and not as_json
     report_on = reporting.Report(as_json=as_json, chart=chart, delivery=wanted)
-    return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart)).status
+    return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart))
 
 
 def _answer(

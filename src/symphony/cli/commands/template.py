@@ -117,4 +117,4 @@ def use(
     view = running.view_for(made.workflow.name, quiet=quiet)
     chart = not quiet and not as_json
     report = reporting.Report(as_json=as_json, resumable=True, chart=chart)
-    return running.drive(lambda: running.conduct(opened, begin, view, report.after, chart=chart)).status
+    return running.drive(lambda: running.conduct(opened, begin, view, report.after, chart=chart))

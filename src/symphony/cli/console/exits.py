@@ -1,5 +1,6 @@
 """Exit statuses: the one table that says how a command ends."""
 
+import signal
 from typing import Final
 
 OK: Final = 0
@@ -10,7 +11,10 @@ WAITING: Final = 4
 BUG: Final = 70
 """A bug of Symphony itself (EX_SOFTWARE of sysexits.h)."""
 SIGNALLED: Final = 128
-"""Plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal."""
+"""Plus the signal's number: 130 for Ctrl-C, 143 for SIGTERM, 129 for a closed terminal (SIGHUP).
+
+A run that is stopped so is `interrupted`, and can be resumed.
+"""
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
@@ -56,6 +60,12 @@ _OF_CODE: Final = {
 def of_status(status: str) -> int:
     """The exit status of a command that ran or resumed a run and left it in `status`, a RunStatus."""
     return _OF_STATUS[status]
+
+
+def of_signal(name: str) -> int | None:
+    """The exit status of a command whose process the signal `name` stopped; None if it is no signal."""
+    number = getattr(signal, name, None)
+    return SIGNALLED + number if isinstance(number, signal.Signals) else None
 
 
 def of_code(code: str) -> int:

@@ -11,6 +11,7 @@ from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus, ti
 from symphony.ports.values import ArtifactRef, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
+GO_ON: Final = "go on with: symphony runs resume"
 _NAMED_MAX: Final = 5
 
 BLOCK_LINES_MAX: Final = 200
@@ -101,10 +102,10 @@ def error_text(run: RunResult, page: blocks.BlockPage) -> str:
     return blocks.error_block(run.error.code, run.error.message, page, hint=run.error.hint, where=where)
 
 
-def advice(run: RunResult, answered: Sequence[str] = ()) -> str:
+def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False) -> str:
     """How to go on, where there is something to go on with; else empty.
 
-    `answered` are the approvals whose answers nobody has acted on yet.
+    `answered` are the approvals whose answers nobody has acted on yet. The `newest` run need not be named.
     """
     match run.status:
         case RunStatus.FAILED:
@@ -119,8 +120,24 @@ def advice(run: RunResult, answered: Sequence[str] = ()) -> str:
                 f"no process owns the run; to go on: symphony runs resume {run.run_id}"
             )
         case RunStatus.INTERRUPTED:
-            return f"to go on: symphony runs resume {run.run_id}"
+            return f"stopped; {GO_ON}{'' if newest else f' {run.run_id}'}{_about_doubtful(run.doubtful)}"
     return ""
+
+
+def _about_doubtful(nodes: Sequence[str]) -> str:
+    """What to add to `symphony runs resume` for nodes that were in the middle of an effect."""
+    if not nodes:
+        return ""
+    if len(nodes) > _NAMED_MAX:
+        return f" --retry NODE (or --skip NODE, if what it did is done) for each of {_names(nodes)}"
+    quoted = [_quoted(name) for name in nodes]
+    retry = " ".join(f"--retry {name}" for name in quoted)
+    other = (
+        f"--skip {quoted[0]}, if what it did is done"
+        if len(nodes) == 1
+        else "--skip, for those that are done"
+    )
+    return f" {retry} (or {other})"
 
 
 def _again(run: RunResult) -> str:

@@ -72,8 +72,10 @@ class Handle(Protocol):
     async def ended(self) -> None: ...
     def overview(self) -> Overview: ...
     def progress(self) -> ProgressView: ...
+    @property
+    def resumable(self) -> bool: ...
     async def result(self) -> RunResult: ...
-    def cancel(self) -> None: ...
+    def interrupt(self, signal: str = "") -> None: ...
 
 
 class View(Protocol):
@@ -188,6 +190,8 @@ def line_of(event: RunEvent) -> str | None:
             return "run resumed"
         case "run.paused":
             return "run is being paused"
+        case "run.interrupted":
+            return f"run interrupted{_by(data)}"
         case "run.cancelling":
             return "run is being cancelled"
         case "node.started":
@@ -220,6 +224,11 @@ def line_of(event: RunEvent) -> str | None:
         case "node.skipped" | "node.cancelled" | "node.decided" | "node.waiting":
             return f"{name}: {event.type.removeprefix('node.')}{_because(data)}"
     return None
+
+
+def _by(data: Mapping[str, Value]) -> str:
+    signal = data.get("signal")
+    return f" by {output.shown(signal)}" if isinstance(signal, str) else ""
 
 
 def _because(data: Mapping[str, Value]) -> str:

@@ -4,7 +4,8 @@ A record is an array: the number of its kind (the tag of its class), the slot, t
 kind adds. `slot` is 0 where the event is the run's; `at` is epoch seconds.
 
 Readers take what they know of a record: later versions may add fields at its end. Fields that came
-later than their kind (usage, `instead`, `quick`, labels) are written only where they say something.
+later than their kind (usage, `instead`, `quick`, labels, `stopped_by`) are written only where they
+say something.
 
 A difference, a list in place of bytes, is that of `changes` from the state of the round that the slot
 runs in, and of a state from that of the round before.
@@ -164,7 +165,16 @@ class ExpiredRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=16)
 
 
 class PausedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=17):
-    """Somebody paused the run: nothing begins any more."""
+    """Nothing begins any more: somebody paused the run, or its process was stopped.
+
+    A stop is written as a pause, with fields that came later: versions that do not know them go on
+    with the run all the same.
+    """
+
+    stopped_by: str | None = None
+    """The name of the signal that stopped the process, empty without one; None of a pause."""
+    doubtful: object = None
+    """Slots that were in the middle of an effect which must not be repeated unasked."""
 
 
 Record: TypeAlias = (
@@ -178,7 +188,13 @@ _Read: TypeAlias = (
     | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
 )  # fmt: skip
 
-_LATER_FIELDS = {FinishedFullyRecord: 2, FailedRecord: 3, CancelledRecord: 1, ExpandedRecord: 1}
+_LATER_FIELDS = {
+    FinishedFullyRecord: 2,
+    FailedRecord: 3,
+    CancelledRecord: 1,
+    ExpandedRecord: 1,
+    PausedRecord: 2,
+}
 """How many fields stand last and only where they say something."""
 
 _encoder = msgspec.msgpack.Encoder()
@@ -246,6 +262,16 @@ def _integer(value: object) -> int:
     if isinstance(value, int):
         return value
     raise SerializationFailed(f"a journal record holds {type(value).__name__} in place of an integer")
+
+
+def doubtful_in(record: PausedRecord) -> list[int]:
+    """The slots of a stop that were in the middle of an effect. Raises SerializationFailed if damaged."""
+    told = record.doubtful
+    if told is None:
+        return []
+    if not isinstance(told, list | tuple):
+        raise SerializationFailed("a journal record holds no list where slots must stand")
+    return [_integer(slot) for slot in told]
 
 
 def error_of(value: object) -> ErrorTuple | None:

@@ -3,6 +3,7 @@
 Recovery, `runs show` and the live event stream all go through here, so that they agree.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TypeAlias, assert_never
@@ -13,6 +14,7 @@ from symphony.commons import moments
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
+from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.core.records import (
     UNHANDLED,
@@ -38,6 +40,7 @@ from symphony.pit.tracker.core.records import (
     SkippedRecord,
     StartedRecord,
     SuspendedRecord,
+    doubtful_in,
     error_of,
     usage_of,
 )
@@ -110,6 +113,9 @@ class RunReplay:
         self._last = 0.0
         self.retried: set[int] = set()  # numbers of the failures after which another attempt followed
         self.causes: dict[int, ErrorTuple] = {}  # by number, of records whose slot failed before
+        self.stopped_by: str | None = None
+        """What stopped its last process, a signal's name or nothing; None of one that nothing has stopped."""
+        self.doubtful: list[int] = []  # slots that were in the middle of an effect then
         self.begun_at: float | None = None
         self.ended_at: float | None = None
         self.owner = 0
@@ -146,7 +152,7 @@ class RunReplay:
                 machine.cancelled(slot)
             case CancelRecord():
                 machine.cancel()
-            case PausedRecord():
+            case PausedRecord():  # a stop, too: nothing begins until somebody goes on
                 machine.pause()
             case BegunRecord():
                 machine.begin()
@@ -193,7 +199,9 @@ class RunReplay:
                 self.begun_at = at if self.begun_at is None else self.begun_at
                 self._lose_attempts()
                 self.owners.append(at)
-                self.owner = record.pid
+                self.owner, self.stopped_by, self.doubtful = record.pid, None, []
+            case PausedRecord():
+                self.stopped_by, self.doubtful = record.stopped_by, doubtful_in(record)
             case StartedRecord():
                 self.started[slot] = at
                 self.announced.add(slot)
@@ -293,6 +301,8 @@ class RunReplay:
                 data |= {"asks": record.question, "until": iso(record.until)}
             case EndedRecord():
                 data["status"] = record.status
+            case PausedRecord(stopped_by=str(signal)) if signal:
+                data["signal"] = signal
         if (usage := usage_of(record)) is not None:
             data["usage"] = usage_value(usage)
         error = _error_in(record) or self.causes.get(seq)
@@ -319,6 +329,12 @@ class RunReplay:
             for slot, status in enumerate(self.machine.status)
             if status == Status.WAITING
         }
+
+    def left_as(self) -> RunStatus:
+        """Where the run stands, which has not ended, once no process owns it."""
+        if self.machine.paused and self.stopped_by is None:
+            return RunStatus.PAUSED
+        return RunStatus.WAITING if self.seq and self.machine.stuck() else RunStatus.INTERRUPTED
 
     def run_error(self) -> RunError | None:
         """Why the run failed: the first failure that nothing handled."""
@@ -475,7 +491,14 @@ class RunReplay:
             started_at=iso(self.begun_at),
             finished_at=iso(self.ended_at),
             took_s=self.took_s(now),
+            doubtful=self._doubted(),
         )
+
+    def _doubted(self) -> list[str]:
+        """The names of what is in doubt; where several are one but for their numbers, that one."""
+        names = [self.machine.name(slot) for slot in self.doubtful]
+        alike = Counter(map(folded, names))
+        return [*dict.fromkeys(name if alike[folded(name)] == 1 else folded(name) for name in names)]
 
     def counts(self) -> dict[NodeStatus, int]:
         """How many of the workflow's own nodes stand where."""
@@ -533,6 +556,8 @@ def type_of(record: Record) -> str:
     """The type of the event that a record is."""
     if isinstance(record, FinishedRecord):
         return "node.cached" if record.cached_from else "node.finished"
+    if isinstance(record, PausedRecord) and record.stopped_by is not None:
+        return "run.interrupted"
     return _EVENTS[type(record)]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
+from typing import Final
 
 from symphony.commons.raised import contained
 from symphony.pit.tracker.core.machine import Status
@@ -10,12 +11,15 @@ from symphony.pit.tracker.engine.batches import Batches
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import END, Deferred
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
-from symphony.pit.tracker.nodes.failures import NotStored
+from symphony.pit.tracker.nodes.failures import NotStored, perhaps_stopped
 from symphony.pit.tracker.nodes.spending import Meter
 from symphony.pit.tracker.nodes.threads import DaemonThreads
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, retry_delay_s
 from symphony.ports.models import Usage
 from symphony.ports.values import StoredValue, Value
+
+STOP_COMES_S: Final = 0.5
+"""A signal that is sent to all processes reaches this one so long after the first at the latest."""
 
 
 class Attempts:
@@ -35,6 +39,7 @@ class Attempts:
         self._batches = Batches(parts, self._pool)
         self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
         self._ended: set[asyncio.Task[None]] = set()  # of those, the cancelled ones that have yet to end
+        self._failed_at = parts.replay.finished  # of slots that are tried again, when the last try failed
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
         self._unwanted: set[int] = set()  # slots that were told to stop
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
@@ -140,7 +145,10 @@ class Attempts:
         return True
 
     def retry_later(self, slot: int) -> None:
-        """Report `retry_due` after the back-off of the slot's next attempt."""
+        """Report `retry_due` after the back-off of the slot's next attempt.
+
+        What has passed of it before a restart counts, however the wall clock was set meanwhile.
+        """
         retry = self._bindings.work(slot).node.retry
         delay = (
             0.0
@@ -152,7 +160,9 @@ class Attempts:
             if self._machine.status[slot] == Status.RETRYING:
                 self._transitions.retry_due(slot)
 
-        self._timers.after(slot, delay, due)
+        now = self._clock.now_s()
+        passed = max(0.0, now - self._failed_at.get(slot, now))
+        self._timers.after(slot, max(0.0, delay - passed), due)
 
     def stop(self, slot: int) -> None:
         """End the slot's work; it is reported as cancelled, by the attempt itself if there is one."""
@@ -184,11 +194,11 @@ class Attempts:
 
     async def close(self) -> None:
         """Stop everything and wait for it; nothing is reported if the engine takes no reports."""
-        await self._timers.close()
         tasks = list(self._tasks.values())
         self._batches.close()
         self.abort()
         tasks += self._ended
+        await self._timers.close()
         if tasks:
             await asyncio.wait(tasks)
 
@@ -217,7 +227,8 @@ class Attempts:
             finished = await self._executor.execute(ready, self._pool)
             self._finished(slot, finished, started)
         except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  (an operator may raise anything)
-            self._unfinished(slot, error, started, _used(meter))
+            why = await _unless_stopped(error) if perhaps_stopped(error) else error
+            self._unfinished(slot, why, started, _used(meter))
 
     async def _store(
         self,
@@ -239,6 +250,8 @@ class Attempts:
 
     def _finished(self, slot: int, finished: Finished, started: float) -> None:
         del self._tasks[slot]
+        if not self._alive():
+            return  # it came too late: the run has been stopped
         if self._machine.frame(slot).stopping is not None:
             self._transitions.cancelled(slot, finished.usage)
         else:
@@ -246,13 +259,15 @@ class Attempts:
 
     def _unfinished(self, slot: int, error: BaseException, started: float, used: Usage | None) -> None:
         self._tasks.pop(slot, None)
+        if not self._alive():
+            return
         if isinstance(error, NotStored):
             self._transitions.halt(error.why)
         elif not isinstance(error, asyncio.CancelledError):
             self._transitions.failed(slot, error, started, usage=used)
-        elif self._alive() and slot in self._unwanted:
+        elif slot in self._unwanted:
             self._transitions.cancelled(slot, used)
-        elif self._alive():  # somebody else's cancellation, such as of all tasks of the loop
+        else:  # somebody else's cancellation, such as of all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
 
     async def _ready(self, slot: int, work: CallWork, attempt: int, meter: Meter | None) -> NodeAttempt:
@@ -290,3 +305,12 @@ class Attempts:
 
 def _used(meter: Meter | None) -> Usage | None:
     return None if meter is None else meter.total
+
+
+async def _unless_stopped(error: BaseException) -> BaseException:
+    """The error, or a cancellation if this process is told to stop as well, in a moment."""
+    try:
+        await asyncio.sleep(STOP_COMES_S)
+    except asyncio.CancelledError as cancelled:
+        return cancelled
+    return error

@@ -81,6 +81,7 @@ class Engine:
         self._early: list[Callable[[], None]] = []  # what was asked before the run began
         self._bugs: list[BaseException] = []
         self._ended = False
+        self._stopped_by: str | None = None  # the signal, if there was one, that is to stop this process
         self._outputs: dict[str, StoredValue] = {}
         self._status = RunStatus.RUNNING
 
@@ -106,6 +107,9 @@ class Engine:
             for ask in self._early:
                 ask()
             await self._drive()
+        except asyncio.CancelledError:
+            self._leave("")
+            raise
         finally:
             polling.cancel()
             await self._attempts.close()
@@ -124,6 +128,16 @@ class Engine:
             self._transitions.cancel()
         elif not self._ended and self._attempts.undefer(END):  # only the outputs were missing
             self._end(cancelled=True)
+            self._transitions.woken.set()
+
+    def interrupt(self, by: str = "") -> None:
+        """Stop what runs, and leave the run to be resumed; `by` is the signal that asks for it.
+
+        A run that is about to end as failed or cancelled does so. Call on the loop.
+        """
+        if self._stopped_by is None:
+            self._stopped_by = by
+        if self._begun:
             self._transitions.woken.set()
 
     def pause(self) -> None:
@@ -225,6 +239,8 @@ class Engine:
         while self._going():
             if self._bugs:
                 raise self._bugs[0]
+            if self._stopped_by is not None and self._leave(self._stopped_by):
+                break
             for _ in range(_SLICE):
                 if not commands or aside.tired:
                     break
@@ -259,6 +275,24 @@ class Engine:
 
     def _going(self) -> bool:
         return not self._ended and self._failure is None
+
+    def _leave(self, by: str) -> bool:
+        """Record that the process is stopped: from now on nothing is. False if the run's end is decided."""
+        machine = self.machine
+        if not self._begun or not self._going() or machine.root.stopping is not None:
+            return False
+        doubtful = [
+            slot
+            for slot in sorted(self.replay.announced)
+            if machine.status[slot] == Status.RUNNING
+            and machine.frame(slot).stopping is None
+            and not self._bindings.work(slot).repeatable
+        ]
+        self._transitions.interrupted(by, doubtful)
+        self._recorder.flush()
+        self._status = self.replay.left_as()
+        self._ended = True
+        return True
 
     def _end(self, *, cancelled: bool = False) -> None:
         ended = self.machine.root.ended

@@ -9,6 +9,7 @@ from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import SealedValue
 from symphony.pit.tracker.core.changes import Base, Difference, restored, size_of
 from symphony.pit.tracker.core.machine import Do, Status
+from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.records import (
     CancelledRecord,
     FailedRecord,
@@ -167,25 +168,32 @@ def _decide(replay: RunReplay, transitions: Transitions, retry: Sequence[str], s
         for slot, status in enumerate(machine.status)
         if status == Status.WAITING or (status == Status.RUNNING and slot in replay.announced)
     }
-    for name in (*retry, *skip):
-        if name not in waiting:
+    chosen: dict[int, bool] = {}  # by slot: is it skipped?
+    for name in sorted((*retry, *skip), key=waiting.__contains__):  # what is named exactly counts more
+        slots = (
+            [waiting[name]]
+            if name in waiting  # else all of its elements and rounds, but not what asks a person
+            else [s for full, s in waiting.items() if folded(full) == name and s not in replay.asked]
+        )
+        if not slots:
             raise SymphonyError(
                 f"node {name!r} waits for no decision",
                 code="not-waiting",
                 hint=f"waiting: {', '.join(waiting) or 'none'}",
             )
-        slot = waiting[name]
+        chosen |= dict.fromkeys(slots, name in skip)
+    for slot, skipped in chosen.items():
         if machine.status[slot] == Status.RUNNING:
             _doubt(replay, transitions, slot)
-        if name in skip:
+        if skipped:
             transitions.skipped(slot)
         else:
             transitions.again(slot)
 
 
 def _doubt(replay: RunReplay, transitions: Transitions, slot: int) -> None:
-    """A node that must not be repeated was in flight when its process died."""
+    """A node that must not be repeated was in flight when its process ended."""
     name = replay.machine.name(slot)
-    message = "it had begun when its process died, and it is not known whether it finished"
+    message = "it had begun when its process ended, and it is not known whether it finished"
     hint = f"look, then resume with --retry {name} or --skip {name}"
     transitions.suspended(slot, (IN_DOUBT, message, hint))

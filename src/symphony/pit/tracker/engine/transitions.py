@@ -279,6 +279,11 @@ class Transitions:
         self._record(PausedRecord(0, self._clock.now_s()))
         self.push(self._machine.pause())
 
+    def interrupted(self, by: str, doubtful: Sequence[int]) -> None:
+        """The process is stopped, `by` a signal or nothing; of what runs, `doubtful` may have had effects."""
+        self._record(PausedRecord(0, self._clock.now_s(), by, doubtful or None))
+        self.push(self._machine.pause())
+
     def retry_due(self, slot: int) -> None:
         """The back-off before the next attempt is over."""
         self._record(RetryDueRecord(slot, self._clock.now_s()))

@@ -1,6 +1,8 @@
 """How nodes fail on account of the engine, not of what their operators raise. Pure."""
 
+import subprocess
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -60,3 +62,25 @@ def elements_failed(names: Sequence[str], failed: int, count: int, first: RunErr
     more = f" and {failed - len(names):,} more" if failed > len(names) else ""
     message = f"{failed:,} of {count:,} elements failed: {', '.join(names)}{more}; {first.message}"
     return SymphonyError(message, code="elements-failed", hint=first.hint)
+
+
+_STOPS: Final = (1, 2, 15)
+"""SIGHUP, SIGINT, SIGTERM: what a terminal, a service manager or a reboot sends to all processes at once."""
+_CAUSES_MAX: Final = 5
+
+
+def perhaps_stopped(error: BaseException) -> bool:
+    """Did a process end by a signal that may have been meant for this one as well?"""
+    found: BaseException | None = error
+    for _ in range(_CAUSES_MAX):
+        if found is None:
+            return False
+        status: object = None
+        if isinstance(found, SymphonyError):
+            status = getattr(found, "details", {}).get("exit_code", getattr(found, "status", None))
+        elif isinstance(found, subprocess.CalledProcessError):
+            status = found.returncode
+        if isinstance(status, int) and (-status in _STOPS or status - 128 in _STOPS):
+            return True
+        found = found.__cause__
+    return False

@@ -28,7 +28,7 @@ from symphony.pit.tracker.store.step_labels import StepLabels
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
 from symphony.ports.logs import LogLine, Stream
-from symphony.ports.runs import ENDED, NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.ports.runs import ENDED, LEFT, NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
 from symphony.ports.steering import Reached
 from symphony.ports.values import StoredValue
 
@@ -112,6 +112,8 @@ class Runs:
         found = ids[:1] if run_id_or_prefix == "last" else [i for i in ids if i.startswith(run_id_or_prefix)]
         if len(found) == 1 or run_id_or_prefix in found:
             return run_id_or_prefix if run_id_or_prefix in found else found[0]
+        if not ids:
+            raise RunNotFound("there are no runs yet", hint="symphony run FILE begins one")
         if not found:
             raise RunNotFound(f"there is no run {run_id_or_prefix!r}", hint="see symphony runs list")
         raise RunNotFound(f"{len(found)} runs begin with {run_id_or_prefix!r}", hint="give more characters")
@@ -146,6 +148,12 @@ class Runs:
             if len(out) >= limit:
                 break
         return out
+
+    def unended(self) -> Iterator[RunSummary]:
+        """The runs that have not ended and that no process owns, the newest first, without damaged ones."""
+        for _, found in self.summaries(self.ids()):
+            if isinstance(found, RunSummary) and found.status in LEFT:
+                yield found
 
     def summaries(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunSummary | SymphonyError]]:
         """One line about each of these runs, or why there is none."""
@@ -469,9 +477,7 @@ def _status(replay: RunReplay, *, owned: bool) -> RunStatus:
         return replay.ended[0]
     if owned:
         return RunStatus.RUNNING if replay.seq else RunStatus.PENDING
-    if replay.machine.paused:
-        return RunStatus.PAUSED
-    return RunStatus.WAITING if replay.seq and replay.machine.stuck() else RunStatus.INTERRUPTED
+    return replay.left_as()
 
 
 def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
