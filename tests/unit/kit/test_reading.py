@@ -90,7 +90,7 @@ def kept(name: str) -> str:
     if one.info.effect == "read":
         return "by what it reads" if one.reads is not None else "never"
     if one.style == "inline":
-        return "never: it is done at once"
+        return "never: they are done at once"
     return "by inputs and files" if one.paths else "by inputs"
 
 
