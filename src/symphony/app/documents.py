@@ -111,6 +111,7 @@ def of_plan(workflow: Workflow, inputs: Mapping[str, Value], plan: Forecast) -> 
     levels: list[JSON] = [list(stage) for stage in plan.stages]
     return {
         "workflow": workflow.name,
+        **({} if plan.rerun_of is None else {"rerun_of": plan.rerun_of}),
         "inputs": values(inputs),
         "levels": levels,
         "nodes": {name: _planned(node, workflow) for name, node in plan.nodes.items()},

@@ -26,6 +26,18 @@ async def step(name: str, value: Value = None) -> Value:
     return value
 
 
+@operator("test.pure", version="1.0.0", pure=True)
+async def pure(name: str, value: Value = None) -> Value:
+    """Note that it ran; give the value. It may be cached."""
+    RAN.append(name)
+    if name in BROKEN:
+        raise RuntimeError("broken")
+    return value
+
+
+OPERATORS = [step, pure]
+
+
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     RAN.clear()
@@ -64,12 +76,12 @@ outputs: {x: "${{ grow.x }}"}
 
 
 def twice(
-    home: Path, text: str, *, first: str | None = None, inputs: Mapping[str, Value] | None = None
+    home: Path, text: str, *, first: str | list[str] | None = None, inputs: Mapping[str, Value] | None = None
 ) -> tuple[RunResult, RunResult, list[str]]:
     """Run, mend what was broken, run again: both results, and what ran the second time."""
 
     async def whole() -> tuple[RunResult, RunResult, list[str]]:
-        async with Symphony.open(home, operators=[step]) as symphony:
+        async with Symphony.open(home, operators=OPERATORS) as symphony:
             old = await (await symphony.start(loads(text, "yaml"))).result()
             RAN.clear()
             BROKEN.clear()
@@ -176,7 +188,7 @@ def test_a_failure_that_was_handled_is_tried_again_with_all_after_it(tmp_path: P
 
 def test_results_taken_over_come_from_the_run_that_made_them(tmp_path: Path) -> None:
     async def whole() -> None:
-        async with Symphony.open(tmp_path, operators=[step]) as symphony:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
             one = await (await symphony.start(loads(DIAMOND, "yaml"))).result()
             two = await (await symphony.rerun(one.run_id, first="d")).result()
             three = await (await symphony.rerun(two.run_id, first="d")).result()
@@ -196,7 +208,7 @@ nodes:
     text += "outputs: {a: '${{ a.result }}'}\n"
 
     async def whole() -> None:
-        async with Symphony.open(tmp_path, operators=[step]) as symphony:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
             one = await (await symphony.start(loads(text, "yaml"))).result()
             two = await (await symphony.rerun(one.run_id)).result()
             symphony.runs.delete(one.run_id)
@@ -212,7 +224,7 @@ nodes:
 
 def test_a_node_that_is_not_there_and_a_run_that_is_alive_are_refused(tmp_path: Path) -> None:
     async def whole() -> None:
-        async with Symphony.open(tmp_path, operators=[step]) as symphony:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
             one = await (await symphony.start(loads(DIAMOND, "yaml"))).result()
             with pytest.raises(SymphonyError, match="no node 'nope'"):
                 await symphony.rerun(one.run_id, first="nope")

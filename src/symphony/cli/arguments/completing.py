@@ -45,8 +45,11 @@ def parameters(ctx: click.Context, _param: click.Parameter, incomplete: str) -> 
 
 
 def nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Names of the nodes of the run that stands on the command line already."""
-    return _safely(lambda: _nodes(_argument(ctx, "run")), incomplete)
+    """Names of the nodes of the run that stands on the command line already.
+
+    Elements and rounds, which may be many, are named once a bracket or a # is typed.
+    """
+    return _safely(lambda: _nodes(_argument(ctx, "run"), incomplete), incomplete)
 
 
 def _argument(ctx: click.Context, name: str) -> object:
@@ -113,8 +116,10 @@ def _parameters(name: object) -> Iterable[str]:
     return [] if template is None else [f"{parameter}=" for parameter in template.parameters]
 
 
-def _nodes(run: object) -> Iterable[str]:
+def _nodes(run: object, incomplete: str) -> Iterable[str]:
     from symphony.app import Symphony
 
     runs = Symphony.open().runs
-    return list(runs.result(runs.find(str(run))).nodes)
+    hidden = [mark for mark in "[#" if mark not in incomplete]
+    names = runs.result(runs.find(str(run))).nodes
+    return [name for name in names if not any(mark in name for mark in hidden)]

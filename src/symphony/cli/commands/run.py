@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import click
 
 from symphony.cli.arguments import completing, options
-from symphony.cli.console import output
 
 if TYPE_CHECKING:
     from symphony.app import RunHandle
@@ -78,15 +77,10 @@ def command(
     values = typed_inputs.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
     failures.warn(prepared.report, file)
     if dry_run:
-        from symphony.app import documents
         from symphony.cli.views import planning
 
         plan = opened.plan(prepared, values, cwd=Path.cwd(), cache=not no_cache, environment=environment)
-        if as_json:
-            output.say_json(documents.of_plan(workflow, values, plan))
-        else:
-            currency = opened.config.budget.currency
-            output.say(planning.plan_text(workflow, values, plan, currency=currency))
+        planning.say_plan(workflow, values, plan, currency=opened.config.budget.currency, as_json=as_json)
         return 0
 
     async def begin(symphony: Symphony) -> "RunHandle":

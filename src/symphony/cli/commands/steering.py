@@ -70,28 +70,34 @@ def resume(
 @click.option(
     "--from",
     "first",
+    multiple=True,
     metavar="NODE",
     shell_complete=completing.nodes,
-    help="Run this node and all that depends on it anew, though they succeeded.",
+    help="Run this node, or element such as 'test[6]', and all that depends on it, though they succeeded "
+    "and whatever the cache has; may be repeated.",
 )
 @click.option(
     "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE",
-    help="Another value for an input: what depends on it runs anew; may be repeated.",
+    help="Another value for an input: what depends on it runs again; may be repeated.",
 )  # fmt: skip
 @options.env_file
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would be reused, what would run and why; run nothing."
+)
 @options.as_json("Print the result as one JSON object, and nothing else.")
 @options.one_output
 @options.output_dir
 @options.quiet
 def rerun(
-    run: str, first: str | None, inputs: tuple[str, ...], env_file: Path | None, as_json: bool,
-    one_output: str | None, output_dir: Path | None, quiet: bool,
+    run: str, first: tuple[str, ...], inputs: tuple[str, ...], env_file: Path | None, dry_run: bool,
+    as_json: bool, one_output: str | None, output_dir: Path | None, quiet: bool,
 ) -> int:  # fmt: skip
-    """Begin a new run that takes over what succeeded in another and runs the rest.
+    """Begin a new run that reuses what succeeded in another and runs the rest.
 
-    Without RUN it is the last run. Nothing whose result is taken over runs again, commands neither. The
-    workflow is the one that the old run recorded, and so are the inputs that you do not give. Ends as
-    `symphony run` does.
+    Without RUN it is the last run. The rest is what failed, what was cancelled, failures that `on_error`
+    handled, elements too, and all that depends on these. Nothing whose result is reused runs again,
+    commands neither. The workflow is the one that the old run recorded, and so are the inputs that you do
+    not give. Ends as `symphony run` does.
     """
     from symphony.cli.actions import opening
     from symphony.cli.actions.delivery import Delivery
@@ -102,9 +108,20 @@ def rerun(
     run_id = opened.runs.find(run)
     workflow = loads(opened.runs.meta(run_id).workflow, "json")
     values = typed_inputs.changed_inputs(workflow, inputs)
+    if dry_run:
+        from symphony.cli.views import planning
+
+        plan = opened.plan_rerun(run_id, first=first, inputs=values, environment=environment)
+        planning.say_plan(workflow, values, plan, currency=opened.config.budget.currency, as_json=as_json)
+        return 0
 
     async def begin(symphony: "Symphony") -> "RunHandle":
-        return await symphony.rerun(run_id, first=first, inputs=values, environment=environment)
+        from symphony.cli.views.reusing import reuse_text
+
+        handle = await symphony.rerun(run_id, first=first, inputs=values, environment=environment)
+        if handle.reused is not None:
+            output.note(reuse_text(handle.reused))
+        return handle
 
     wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
     return _conduct(opened, begin, workflow.name, wanted, as_json=as_json, quiet=quiet)

@@ -1,4 +1,4 @@
-"""What `run --dry-run` shows: what would run after what, what is there already, time, cost and effects."""
+"""What a dry run shows: what would run after what, what is there already, time, cost and effects."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,16 +24,31 @@ _REUSE = {
 }
 
 
+def say_plan(
+    workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str, as_json: bool
+) -> None:
+    """Print the plan for people, or for programs."""
+    if as_json:
+        from symphony.app import documents
+
+        output.say_json(documents.of_plan(workflow, inputs, plan))
+    else:
+        output.say(plan_text(workflow, inputs, plan, currency=currency))
+
+
 def plan_text(workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str) -> str:
     """The plan for people."""
     size = f"{output.count(len(workflow.nodes), 'node')} in {output.count(len(plan.stages), 'stage')}"
-    lines = [f"{output.shown(workflow.name)}: {size}; nothing was run"]
+    of = "" if plan.rerun_of is None else f"rerun of {plan.rerun_of}, "
+    lines = [f"{output.shown(workflow.name)}: {of}{size}; nothing was run"]
     for name, value in inputs.items():
         text = value if isinstance(value, str) else json.dumps(spelling.spelled(value), ensure_ascii=False)
         lines.append(f"  input {output.shown(name)} = {output.brief(text, _VALUE_COLUMNS)}")
     for number, stage in enumerate(plan.stages[:_STAGES_MAX], start=1):
         lines.append(f"stage {number}")
-        lines += [_line(plan.nodes[name], workflow) for name in stage[:_NODES_MAX]]
+        lines += [
+            _line(plan.nodes[name], workflow, again=plan.rerun_of is not None) for name in stage[:_NODES_MAX]
+        ]
         if len(stage) > _NODES_MAX:
             lines.append(f"  … and {len(stage) - _NODES_MAX:,} more")
     if len(plan.stages) > _STAGES_MAX:
@@ -44,13 +59,16 @@ def plan_text(workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Foreca
     return "\n".join(lines) + "\n"
 
 
-def _line(node: "PlannedNode", workflow: "Workflow") -> str:
+def _line(node: "PlannedNode", workflow: "Workflow", *, again: bool) -> str:
+    """One node; of a rerun also why it runs `again`."""
     does = output.brief(detail_of(workflow.nodes[node.name]), 60)
     about = [] if node.guess is None or node.reuse in ("reused", "skipped") else [_about(node.guess)]
     if node.reuse == "unknown":
         about.insert(0, f"not known whether it would be reused: {node.why}")
     elif _REUSE[node.reuse]:
         about.insert(0, f"{_REUSE[node.reuse]} {node.why}")
+    elif again and node.why:
+        about.insert(0, f"again: {node.why}")
     text = "; ".join(output.shown(part) for part in about)
     return f"  {node.name}: {does}" + (f"  ({text})" if text else "")
 

@@ -19,9 +19,10 @@ from symphony.pit.tracker.nodes.sealing import Sealer
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 
-_ASKED, _INPUT, _AFTER, _INSIDE = (
-    "asked for", "an input is another", "comes after what runs again", "something inside runs again",
-)  # fmt: skip
+_ASKED, _ASKED_INSIDE = "it was asked for", "a part of it was asked for"
+_INPUT, _AFTER = "it reads an input that changed", "it depends on what runs again"
+_CLOSED = "what it gave cannot be opened"
+_INSIDE = "failures inside of it were handled"
 _WHY = {
     Status.PENDING: "it had not begun",
     Status.READY: "it had not begun",
@@ -171,11 +172,11 @@ class _Steps:
         self._bindings, self._executor = bindings, executor
         self._replay, self.frames = replay, replay.inner_frames()
         self.asked: set[int] = set()  # slots that shall run, as a whole
-        self.entered: set[int] = set()  # slots that something inside runs of
+        self.entered: dict[int, str] = {}  # slots of which a part runs, and why
         self.wholes: dict[int, _Whole] = {}
         for slot in replay.errors:
             if not self.sound(slot):
-                self.enter(slot)
+                self.enter(slot, _INSIDE)
 
     def sound(self, slot: int) -> bool:
         """Did the slot end by itself? A failure that was handled, or a person's word, is none."""
@@ -184,7 +185,7 @@ class _Steps:
             return slot not in self._replay.errors
         return status == Status.SUCCEEDED and slot in self._results
 
-    def enter(self, slot: int) -> None:
+    def enter(self, slot: int, why: str) -> None:
         """A part of whatever holds the slot runs again. Nothing if another attempt followed the slot's."""
         around = list[int]()
         while True:
@@ -195,7 +196,7 @@ class _Steps:
             if slot < 0:
                 break
             around.append(slot)
-        self.entered.update(around)
+        self.entered.update(dict.fromkeys(around, why))
 
     def mark(self, name: str) -> None:
         """Let the step of this name run. Raises SymphonyError `unknown-node`."""
@@ -204,7 +205,7 @@ class _Steps:
         slots = [known[name]] if name in known else self._in_round(name, known)
         for slot in slots:
             self.asked.add(slot)
-            self.enter(slot)
+            self.enter(slot, _ASKED_INSIDE)
         if not slots:
             self._mark_part(name, known)
 
@@ -237,8 +238,8 @@ class _Steps:
         if number >= len(whole.elements):
             raise unknown_step(name, known, len(whole.elements))
         whole.again.add(number)
-        self.entered.add(slot)
-        self.enter(slot)
+        self.entered[slot] = _ASKED_INSIDE
+        self.enter(slot, _ASKED_INSIDE)
 
     def _is_whole(self, slot: int) -> bool:
         """Would more than the slot have run, had its result not been taken over?"""
@@ -275,7 +276,7 @@ class _Choice:
         self._parts: dict[str, tuple[int, int]] = {}
         for slot in closed.results:  # the lists of a fan-out follow from its elements
             if (element := self._machine.element_of.get(slot)) is not None:
-                steps.entered.add(element[0].slot)
+                steps.entered[element[0].slot] = _CLOSED
 
     def visit(self, frame: Frame, seeds: Iterable[int] = ()) -> bool:
         """Take what can be taken in a frame where the nodes `seeds` run again. Is it all that ran there?"""
@@ -317,10 +318,10 @@ class _Choice:
         if reads:
             return _INPUT
         if slot in self._closed.results:
-            return "what it gave cannot be opened"
+            return _CLOSED
         if not steps.sound(slot):
             return _WHY.get(Status(self._machine.status[slot]), "it had not ended")
-        return _INSIDE if slot in steps.entered else _AFTER
+        return steps.entered.get(slot, _AFTER)
 
     def _inside(self, slot: int) -> None:
         """The slot runs again, but what is inside may be taken."""

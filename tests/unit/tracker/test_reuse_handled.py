@@ -1,0 +1,349 @@
+"""Running again what had failed and was handled, single elements, and what the cache has."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.unit.tracker.test_reuse import BROKEN, OPERATORS, RAN, ROUNDS, fresh, twice
+
+from symphony import operator
+from symphony.app import Symphony
+from symphony.commons.errors import SymphonyError
+from symphony.ports.forecast import Forecast
+from symphony.ports.runs import RunResult, RunStatus
+from symphony.ports.steering import ReuseSummary
+from symphony.ports.values import Value
+from symphony.workflow import loads
+
+__all__ = ["fresh"]  # before each test
+
+HANDLED = """
+name: handled
+nodes:
+  before: {operator: test.step, inputs: {name: before, value: 1}}
+  each:
+    operator: test.step
+    for_each: [0, 1, 2, 3]
+    concurrency: 1
+    inputs: {name: "e${{ item }}", value: "${{ item + before.result }}"}
+    on_error: HANDLING
+  beside: {operator: test.step, inputs: {name: beside, value: "${{ before.result }}"}}
+  after: {operator: test.step, inputs: {name: after, value: "${{ each.result }}"}}
+outputs: {all: "${{ after.result }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("handling", "gave"),
+    [("skip", None), ("{value: {result: 7}}", 7), ("{value: {result: '${{ item }}'}}", 3)],
+)
+def test_elements_whose_failure_was_handled_are_tried_again_alone(
+    tmp_path: Path, handling: str, gave: Value
+) -> None:
+    BROKEN.add("e3")
+    old, new, ran = twice(tmp_path, HANDLED.replace("HANDLING", handling))
+    assert old.outputs == {"all": [1, 2, 3, gave]}
+    assert ran == ["e3", "after"]
+    assert new.outputs == {"all": [1, 2, 3, 4]}
+    assert new.nodes["each[0]"].cached_from == old.run_id
+
+
+def test_from_an_element_takes_the_other_elements_of_a_node_that_succeeded(tmp_path: Path) -> None:
+    _, _, ran = twice(tmp_path, HANDLED.replace("HANDLING", "skip"), first="each[2]")
+    assert ran == ["e2", "after"]
+
+
+def test_several_elements_may_be_named_at_once(tmp_path: Path) -> None:
+    _, _, ran = twice(tmp_path, HANDLED.replace("HANDLING", "skip"), first=["each[2]", "each[0]", "beside"])
+    assert sorted(ran) == ["after", "beside", "e0", "e2"]
+
+
+def test_a_fallback_whose_node_fails_again_is_not_repeated(tmp_path: Path) -> None:
+    text = """
+name: spared
+nodes:
+  first: {operator: test.step, inputs: {name: first}, on_error: {fallback: spare}}
+  spare: {operator: test.step, inputs: {name: spare, value: 5}}
+  after: {operator: test.step, inputs: {name: after, value: "${{ first.result }}"}}
+outputs: {x: "${{ after.result }}"}
+"""
+
+    async def whole() -> tuple[list[str], RunResult]:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
+            BROKEN.add("first")
+            old = await (await symphony.start(loads(text, "yaml"))).result()
+            RAN.clear()
+            return list(RAN), await (await symphony.rerun(old.run_id)).result()
+
+    _, new = asyncio.run(whole())
+    assert RAN == ["first", "after"]
+    assert new.outputs == {"x": 5}
+    assert new.nodes["spare"].cached_from is not None
+    BROKEN.clear()
+    RAN.clear()
+
+
+NESTED = """
+name: nested
+nodes:
+  grow:
+    control: loop
+    state: {x: 0}
+    until: iteration >= 2
+    body:
+      one: {operator: test.step, inputs: {name: "one${{ iteration }}", value: "${{ state.x + 1 }}"}}
+      two:
+        operator: test.step
+        for_each: "[0, 1]"
+        concurrency: 1
+        inputs: {name: "two${{ iteration }}${{ item }}", value: "${{ one.result }}"}
+        on_error: {value: {result: 0}}
+    next: {x: "two.result[0] + two.result[1]"}
+outputs: {x: "${{ grow.x }}"}
+"""
+
+
+def test_a_failure_that_was_handled_in_a_loop_is_tried_again_with_the_rounds_after_it(tmp_path: Path) -> None:
+    BROKEN.add("two11")
+    old, new, ran = twice(tmp_path, NESTED)
+    assert old.outputs == {"x": 8}
+    assert ran == ["two11", "one2", "two20", "two21"]
+    assert new.outputs == {"x": 14}
+    assert {name for name, node in new.nodes.items() if node.cached_from} == {
+        "grow#0.one", "grow#0.two", "grow#1.one", "grow#1.two[0]"
+    }  # fmt: skip
+
+
+def test_of_a_loop_that_was_tried_again_the_failures_of_the_last_attempt_count(tmp_path: Path) -> None:
+    text = """
+name: retried
+nodes:
+  grow:
+    control: loop
+    state: {x: 0}
+    until: "true"
+    retry: {attempts: 2, initial: 1ms}
+    body:
+      soft: {operator: test.once, inputs: {name: soft}, on_error: skip}
+      free: {operator: debug.value, inputs: {value: 1}}
+      hard: {operator: test.once, inputs: {name: hard}, after: [soft, free], join: any}
+    next: {x: "1"}
+outputs: {x: "${{ grow.x }}"}
+"""
+    seen: set[str] = set()
+
+    @operator("test.once", version="1.0.0", pure=False)
+    async def once(name: str) -> Value:
+        RAN.append(name)
+        if name not in seen:
+            seen.add(name)
+            raise RuntimeError("the first time")
+        return 1
+
+    async def whole() -> RunResult:
+        async with Symphony.open(tmp_path, operators=[once]) as symphony:
+            old = await (await symphony.start(loads(text, "yaml"))).result()
+            assert old.status is RunStatus.SUCCEEDED
+            RAN.clear()
+            return await (await symphony.rerun(old.run_id)).result()
+
+    new = asyncio.run(whole())
+    assert RAN == []
+    assert new.nodes["grow"].cached_from is not None
+
+
+CHILD = """
+name: child
+inputs: {n: {type: integer}}
+nodes:
+  soft: {operator: test.step, inputs: {name: "soft${{ inputs.n }}", value: 1}, on_error: skip}
+  hard: {operator: test.step, inputs: {name: "hard${{ inputs.n }}", value: 2}}
+outputs: {soft: "${{ soft.result }}", hard: "${{ hard.result }}"}
+"""
+PARENT = """
+name: parent
+nodes:
+  a: {workflow: child, for_each: "[0, 1, 2]", concurrency: 1, inputs: {n: "${{ item }}"}}
+  after: {operator: test.step, inputs: {name: after, value: "${{ a.soft }}"}}
+outputs: {soft: "${{ after.result }}"}
+"""
+
+
+def nested(folder: Path) -> Path:
+    (folder / "child.yaml").write_text(CHILD, encoding="utf-8")
+    (folder / "parent.yaml").write_text(PARENT, encoding="utf-8")
+    return folder / "parent.yaml"
+
+
+def test_in_the_elements_of_a_sub_workflow_only_what_was_handled_is_tried_again(tmp_path: Path) -> None:
+    async def whole() -> RunResult:
+        async with Symphony.open(tmp_path / "home", operators=OPERATORS) as symphony:
+            BROKEN.add("soft1")
+            old = await (await symphony.start(nested(tmp_path))).result()
+            assert old.outputs == {"soft": [1, None, 1]}
+            RAN.clear()
+            BROKEN.clear()
+            handle = await symphony.rerun(old.run_id)
+            assert handle.reused == ReuseSummary(
+                run_id=old.run_id, nodes=2, reused=0, elements={"a": (2, 3)},
+                again={"a": "failures inside of it were handled", "after": "it depends on what runs again"},
+            )  # fmt: skip
+            return await handle.result()
+
+    new = asyncio.run(whole())
+    assert RAN == ["soft1", "after"]
+    assert new.outputs == {"soft": [1, 1, 1]}
+
+
+def test_a_rerun_of_a_rerun_knows_what_was_handled_and_what_was_taken_over(tmp_path: Path) -> None:
+    async def whole() -> list[str]:
+        text = loads(HANDLED.replace("HANDLING", "skip"), "yaml")
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
+            BROKEN.update(["e1", "e3"])
+            one = await (await symphony.start(text)).result()
+            BROKEN.discard("e1")
+            two = await (await symphony.rerun(one.run_id)).result()
+            assert two.outputs == {"all": [1, 2, 3, None]}
+            BROKEN.clear()
+            three = await (await symphony.rerun(two.run_id)).result()
+            assert three.outputs == {"all": [1, 2, 3, 4]}
+            four = await (await symphony.rerun(three.run_id)).result()
+            assert four.nodes["each"].cached_from == three.run_id
+            RAN.clear()
+            five = await (await symphony.rerun(four.run_id, first="each[2]")).result()
+            assert five.outputs == {"all": [1, 2, 3, 4]}
+            assert five.nodes["each[3]"].cached_from == three.run_id
+            with pytest.raises(SymphonyError, match=r"each has 4 elements, each\[0\] to each\[3\]"):
+                await symphony.rerun(four.run_id, first="each[4]")
+            return list(RAN)
+
+    assert asyncio.run(whole()) == ["e2", "after"]
+
+
+def test_a_step_inside_of_what_was_taken_over_as_a_whole_is_found_in_the_run_that_it_ran_in(
+    tmp_path: Path,
+) -> None:
+    async def whole() -> None:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
+            one = await (await symphony.start(loads(NESTED, "yaml"))).result()
+            two = await (await symphony.rerun(one.run_id)).result()
+            with pytest.raises(SymphonyError, match="took over grow as a whole") as caught:
+                await symphony.rerun(two.run_id, first="grow#1.one")
+            assert caught.value.hint == (
+                f"symphony runs rerun {one.run_id} --from 'grow#1.one', or here --from grow"
+            )
+
+    asyncio.run(whole())
+
+
+CACHED = """
+name: cached
+nodes:
+  a: {operator: test.pure, cache: "on", inputs: {name: a, value: 1}}
+  each:
+    operator: test.pure
+    cache: "on"
+    for_each: [0, 1, 2]
+    inputs: {name: "e${{ item }}", value: "${{ a.result }}"}
+  b: {operator: test.pure, cache: "on", inputs: {name: b, value: "${{ each.result }}"}}
+outputs: {b: "${{ b.result }}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [("a", ["a", "b", "e0", "e1", "e2"]), ("each", ["b", "e0", "e1", "e2"]), ("each[1]", ["b", "e1"])],
+)
+def test_what_is_run_on_purpose_takes_no_result_of_the_cache(
+    tmp_path: Path, first: str, expected: list[str]
+) -> None:
+    assert sorted(twice(tmp_path, CACHED, first=first)[2]) == expected
+
+
+def test_what_failed_may_take_a_result_of_the_cache(tmp_path: Path) -> None:
+    async def whole() -> None:
+        text = loads(CACHED, "yaml")
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
+            BROKEN.add("b")
+            old = await (await symphony.start(text)).result()
+            BROKEN.clear()
+            good = await (await symphony.start(text)).result()
+            RAN.clear()
+            new = await (await symphony.rerun(old.run_id)).result()
+            assert new.nodes["b"].cached_from == good.run_id
+            assert RAN == []
+
+    asyncio.run(whole())
+
+
+def test_a_round_may_be_named(tmp_path: Path) -> None:
+    _, _, ran = twice(tmp_path, ROUNDS, first="grow#1")
+    assert ran == ["one1", "two1", "one2", "two2", "e0", "e1", "e2"]
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("each[3]", r"each has 3 elements, each\[0\] to each\[2\]"),
+        ("each[x]", "no node"),
+        ("grow#3", "grow has 3 rounds, grow#0 to grow#2"),
+        ("grow#9.one", "no node"),
+        ("grow[0]", "grow has no elements"),
+        ("each#0", "each has no rounds"),
+        ("", "no node ''"),
+        ("grow#1.", "no node"),
+        ("ea", "no node"),
+        ("x" * 10_000, "no node"),
+    ],
+)
+def test_steps_that_are_not_there_are_told_with_those_that_are(tmp_path: Path, first: str, told: str) -> None:
+    with pytest.raises(SymphonyError, match=told) as caught:
+        twice(tmp_path, ROUNDS, first=first)
+    assert caught.value.code == "unknown-node"
+    assert len(caught.value.message) < 400
+
+
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def planned(plan: Forecast) -> dict[str, tuple[str, str]]:
+    return {name: (node.reuse, node.why) for name, node in plan.nodes.items()}
+
+
+def test_a_plan_of_a_rerun_tells_what_runs_and_why_and_changes_nothing(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
+            BROKEN.add("e3")
+            old = await (await symphony.start(loads(HANDLED.replace("HANDLING", "skip"), "yaml"))).result()
+            RAN.clear()
+            before = files_in(tmp_path)
+            plan = symphony.plan_rerun(old.run_id, first="beside")
+            assert plan.rerun_of == old.run_id
+            assert planned(plan) == {
+                "before": ("reused", f"run {old.run_id}"),
+                "each": ("partly", "3 of 4 elements, 1 again: failures inside of it were handled"),
+                "beside": ("runs", "it was asked for"),
+                "after": ("runs", "it depends on what runs again"),
+            }
+            assert files_in(tmp_path) == before
+            assert symphony.runs.ids() == [old.run_id]
+            assert RAN == []
+
+    asyncio.run(whole())
+
+
+def test_the_journal_keeps_what_takes_no_result_of_the_cache(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
+            old = await (await symphony.start(loads(CACHED, "yaml"))).result()
+            BROKEN.add("b")
+            new = await symphony.rerun(old.run_id, first="each")
+            assert (await new.result()).status is RunStatus.FAILED
+            meta = symphony.runs.meta(new.run_id)
+            assert (meta.rerun_of, meta.afresh) == (old.run_id, ("each",))
+            BROKEN.clear()
+            again = await (await symphony.rerun(new.run_id)).result()
+            assert symphony.runs.meta(again.run_id).afresh == ()
+
+    asyncio.run(whole())
