@@ -49,6 +49,8 @@ class More(msgspec.Struct, kw_only=True, eq=False):
 
     when: ValueTemplate | None = None
     for_each: ValueTemplate | None = None
+    label: ValueTemplate | None = None
+    """Reads `item` and `index` alone, so that nobody waits for it."""
     config: Mapping[str, ValueTemplate] = _NONE
     instead: Mapping[str, ValueTemplate] = _NONE
     """What `on_error: {value: …}` gives, by port."""
@@ -199,6 +201,7 @@ class Compiled:
             more.for_each = (
                 self.splitter.condition(each) if isinstance(each, str) else self.splitter.template(each)
             )
+            more.label = self._condition(node.label)
         if node.config:
             more.config = self._templates(node.config)
         if node.on_error.value:

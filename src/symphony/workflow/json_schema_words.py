@@ -45,6 +45,7 @@ _ABOUT: Final[Mapping[str, Mapping[str, str]]] = {
         "for_each": "A list, or CEL that gives one: the node runs once for each element, `item`.",
         "concurrency": "At most so many elements at once.",
         "fail_fast": "false: a failed element ends no other; the node fails when all have ended.",
+        "label": "CEL over item and index: a string beside the number of an element. By default the element.",
         "when": "CEL; where it is false, the node is skipped.",
         "after": "Nodes, or branches such as check.true, that come first.",
         "join": "all: any skipped predecessor skips this node. any: one that succeeded is enough.",

@@ -84,6 +84,7 @@ class NodeOptions(msgspec.Struct, frozen=True, kw_only=True):
     for_each: str | list[Value] | None = None
     concurrency: int | None = None
     fail_fast: bool = True
+    label: str | None = None
     when: str | None = None
     after: tuple[str, ...] = ()
     join: Literal["all", "any"] = "all"

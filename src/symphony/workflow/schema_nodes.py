@@ -434,6 +434,7 @@ _OPTIONS: Final[Mapping[str, Reader]] = {
     "for_each": _for_each,
     "concurrency": counted,
     "fail_fast": boolean,
+    "label": condition,
     "when": condition,
     "after": _names,
     "join": choice("all", "any"),

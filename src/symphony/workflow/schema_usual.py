@@ -20,7 +20,7 @@ Usual: TypeAlias = Callable[[Tree], Node | None]
 Kinds: TypeAlias = Mapping[str, tuple[Reader, type[Node]]]
 """By the key that tells it: what reads the key, and the nodes of that kind."""
 
-FAN_OUT_KEYS: Final = frozenset({"concurrency", "fail_fast"})
+FAN_OUT_KEYS: Final = frozenset({"concurrency", "fail_fast", "label"})
 """Options that only nodes with `for_each` have."""
 
 _Make: TypeAlias = Callable[[str, dict[str, Value]], Node]

@@ -39,6 +39,7 @@ _RETRY = Retry()
 _PLAIN: Final = (
     "concurrency",
     "fail_fast",
+    "label",
     "when",
     "join",
     "timeout",

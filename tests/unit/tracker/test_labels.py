@@ -14,6 +14,7 @@ from symphony.pit.tracker.core.records import ExpandedRecord, FailedRecord, deco
 from symphony.ports.runs import RunResult
 from symphony.ports.values import Value
 from symphony.testing import workflow
+from symphony.workflow import loads, validate
 
 
 @operator("own.fail_at", version="1.0.0", pure=True)
@@ -137,6 +138,126 @@ def test_a_label_is_one_bounded_line_that_moves_no_cursor(text: str, label: str 
 )  # fmt: skip
 def test_the_short_way_gives_the_labels_that_the_general_one_does(items: list[Value]) -> None:
     assert own_labels(items, None) == own_labels(items, lambda text: text)
+
+
+WRITTEN = """
+name: T
+inputs: {{items: {{}}}}
+env: [TOKEN]
+nodes:
+  a:
+    operator: own.fail_at
+    for_each: inputs.items
+    label: '{label}'
+    inputs: {{item: "${{{{ item }}}}", bad: 1}}
+"""
+
+
+def written(label: str, items: list[Value], home: Path, **environment: str) -> RunResult:
+    """A run whose node says what its elements are told by."""
+
+    async def whole() -> RunResult:
+        async with Symphony.open(home, operators=[fail_at]) as symphony:
+            text = WRITTEN.format(label=label)
+            handle = await symphony.start(workflow(text), {"items": items}, environment=environment)
+            result = await handle.result()
+            assert dict(symphony.runs.result(result.run_id).nodes) == dict(result.nodes)
+            return result
+
+    return asyncio.run(whole())
+
+
+def test_a_written_label_sees_item_and_index(tmp_path: Path) -> None:
+    result = written('item.name + "-" + string(index)', [{"name": "apple"}, {"name": "pear"}], tmp_path)
+    assert labels(result) == {"a[0]": "apple-0", "a[1]": "pear-1"}
+
+
+def test_a_label_that_cannot_be_made_is_left_out_with_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    items: list[Value] = [{"name": "x"}, {"name": None}, {}, None, "secret of \x1b[31m", {"name": 3}]
+    result = written("item.name", items, tmp_path, TOKEN="secret of ")
+    assert result.status == "succeeded"
+    assert [*labels(result).values()] == ["x", None, None, None, None, None]
+    assert [record.getMessage() for record in caplog.records] == [
+        "the label of a[1] is left out: it gave null, not a string"
+    ]
+
+
+def test_a_label_that_would_hold_the_loop_is_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    ten = "[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]"
+    label = f"string(size({ten}.map(x, {ten}.map(y, {ten}.map(z, x * y * z * item)))))"
+    assert set(labels(written(label, [2, 3], tmp_path)).values()) == {None}
+    assert "takes too long" in caplog.records[0].getMessage()
+
+
+def test_written_labels_hide_secrets_and_are_bounded(tmp_path: Path) -> None:
+    items: list[Value] = ["to hunter2hunter2", "\x1b" * 1_000_000, "x" * 395 + "hunter2hunter2"]
+    result = written("item", items, tmp_path, TOKEN="hunter2hunter2")
+    assert labels(result)["a[0]"] == "to ***"
+    assert labels(result)["a[1]"] == "\\x1b" * 25 + "…"
+    shown = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(b"hunte" in body for body in shown)
+
+
+def test_labels_of_many_elements_take_several_turns_and_are_all_there(tmp_path: Path) -> None:
+    count = 1234
+    result = written('"n" + string(item)', [n + 2 for n in range(count)], tmp_path)
+    assert labels(result) == {f"a[{n}]": f"n{n + 2}" for n in range(count)}
+
+
+def test_a_written_label_of_very_many_elements_is_evaluated_for_those_that_fail(tmp_path: Path) -> None:
+    result = written('"n" + string(item)', [*range(LABELLED_MAX + 1)], tmp_path)
+    assert {name: label for name, label in labels(result).items() if label} == {"a[1]": "n1"}
+    assert result.error is not None
+    assert result.error.message.startswith("a[1] n1: ")
+
+
+def test_a_resumed_run_has_the_labels_that_were_recorded(tmp_path: Path) -> None:
+    text = """
+name: T
+nodes:
+  ask: {control: approval, for_each: [apple, pear], label: '"the " + item', message: "${{ item }}?"}
+"""
+
+    async def whole() -> tuple[RunResult, RunResult]:
+        async with Symphony.open(tmp_path) as symphony:
+            waiting = await (await symphony.start(workflow(text))).result()
+            for node in ("ask[0]", "ask[1]"):
+                symphony.runs.answer(waiting.run_id, node, approved=True)
+            return waiting, await (await symphony.resume(waiting.run_id)).result()
+
+    waiting, ended = asyncio.run(whole())
+    assert labels(waiting) == labels(ended) == {"ask[0]": "the apple", "ask[1]": "the pear"}
+
+
+@pytest.mark.parametrize(
+    ("label", "code"),
+    [
+        ("index", "type-mismatch"), ("[item]", "type-mismatch"), ("item +", "bad-expression"),
+        ("inputs.items[0]", "bad-expression"), ("env.TOKEN", "bad-expression"), ("run.id", "bad-expression"),
+        ("a.result[0]", "bad-expression"), ("nonesuch.x", "unknown-node"), ("5", "type-mismatch"),
+    ],
+)  # fmt: skip
+def test_a_label_is_a_string_of_item_and_index_alone(label: str, code: str) -> None:
+    catalog = Symphony.open(memory=True, operators=[fail_at]).catalog
+    report = validate(loads(WRITTEN.format(label=label), "yaml"), catalog)
+    assert [(error.code, error.place) for error in report.errors] == [(code, "nodes.a.label")]
+
+
+def test_in_the_body_of_a_loop_the_place_of_a_bad_label_is_told() -> None:
+    text = """
+name: T
+nodes:
+  r:
+    control: loop
+    until: "true"
+    body: {x: {operator: debug.value, for_each: [1], label: index, inputs: {value: 1}}}
+"""
+    [error] = validate(loads(text, "yaml")).errors
+    assert (error.code, error.place) == ("type-mismatch", "nodes.r.body.x.label")
 
 
 def test_of_very_many_elements_those_that_fail_have_labels(tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ WRONG: list[dict[str, object]] = [
     with_node(operator="a", cache="always"), with_node(operator="a", on_error="stop"),
     with_node(operator="a", on_error={}), with_node(operator="a", on_error={"value": {}, "fallback": "b"}),
     with_node(operator="a", concurrency=2), with_node(operator="a", fail_fast=False),
+    with_node(operator="a", label="item"),
     with_node(operator="a", after=["a.b.c"]),
     with_node(operator="a", position=[1]), with_node(operator="a", artifact={}),
     with_node(operator="a", body=OK),

@@ -26,6 +26,7 @@ GOOD: Final[Mapping[str, list[Tree]]] = {
     "for_each": ["inputs.words", [1, 2]],
     "concurrency": [2],
     "fail_fast": [False, True],
+    "label": ["item.name", 3],
     "when": ["a.result > 1", True, 3],
     "after": [["a", "b.true"], ["a", "a"], []],
     "join": ["all", "any"],

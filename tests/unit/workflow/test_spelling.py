@@ -73,8 +73,8 @@ def test_derived_edges_of_a_document_are_those_of_the_graph_in_the_order_of_thei
 @pytest.mark.parametrize("field", [name for name in NodeOptions.__struct_fields__ if name != "inputs"])
 def test_every_option_that_is_not_the_default_is_written(field: str) -> None:
     given: dict[str, object] = {
-        "config": {"a": 1}, "for_each": "inputs.x", "concurrency": 2, "fail_fast": False, "when": "true",
-        "after": ("a",),
+        "config": {"a": 1}, "for_each": "inputs.x", "concurrency": 2, "fail_fast": False, "label": "item",
+        "when": "true", "after": ("a",),
         "join": "any", "timeout": "1s", "on_error": OnError(action="skip"), "idempotent": False,
         "priority": 1, "cache": "off", "artifact": ArtifactSpec(name="x"), "description": "x",
         "position": (1, 2),

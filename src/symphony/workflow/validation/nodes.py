@@ -28,6 +28,7 @@ from symphony.workflow.validation.scope import Scope, port_hint
 
 _NONE: Mapping[str, Collection[str]] = {}
 _NO_MORE = More()
+_LABEL = PortType("string", optional=True)
 _MOMENT = re.compile(r"\s*\d{4}-\d\d-\d\d[Tt ]\d\d:")  # a bare timestamp, which is no CEL
 
 
@@ -98,6 +99,8 @@ def _check_inputs(
     scope, more = level.scope, parts.more
     if more is not None and more.for_each is not None:
         scope = _for_each(level, name, more.for_each, before)
+        if more.label is not None:
+            _label(level, name, more.label, scope)
     expected = level.scope.inputs_of(node)
     if type(node) is not OperatorNode or expected is None:
         _check_kind(level, name, node, scope, more, fed)
@@ -192,6 +195,20 @@ def _for_each(level: Level, name: str, each: ValueTemplate, before: list[int]) -
         level.error("type-mismatch", place, f"for_each needs a list, not {kind}", "give a list, such as [x]")
         return level.scope.seeing(item=ANY)
     return level.scope.seeing(item=kind.item or ANY)
+
+
+def _label(level: Level, name: str, label: ValueTemplate, scope: Scope) -> None:
+    """A label is a string that follows from the element and its number alone."""
+    place = f"{child(level.place, name)}.label"
+    kind = level.condition(label, scope, [], place)
+    if kind is None:
+        return
+    if any(read.kind not in ("item", "index") for read in label.reads):
+        message = "a label reads `item` and `index` alone"
+        level.error("bad-expression", place, message, "put what it needs into the elements of for_each")
+    elif not fits(kind, _LABEL):
+        message = f"a label is a string, and this gives {called(kind)}"
+        level.error("type-mismatch", place, message, "convert it: string(x)")
 
 
 def branches(node: Node) -> tuple[str, ...] | None:

@@ -18,7 +18,8 @@ from symphony.workflow.spelling import write_node, write_tree
 
 _SIMPLE = frozenset({bool, int, str, type(None)})
 _OPTIONS = (
-    "timeout", "retry", "concurrency", "fail_fast", "artifact", "position", "for_each", "config", "metadata",
+    "timeout", "retry", "concurrency", "fail_fast", "label", "artifact", "position", "for_each", "config",
+    "metadata",
 )  # fmt: skip
 _options_of = attrgetter(*_OPTIONS, "on_error")
 _NO_OPTIONS = _options_of(CommandNode(command=""))

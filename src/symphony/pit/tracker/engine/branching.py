@@ -8,6 +8,7 @@ from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import same, truth
 from symphony.pit.tracker.nodes.failures import ELEMENTS_NAMED, elements_failed
 from symphony.pit.tracker.nodes.work import ApprovalWork, BranchWork
+from symphony.ports.values import Value
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.types import kind_name
 
@@ -17,10 +18,16 @@ class Branching:
 
     def __init__(self, parts: RunParts) -> None:
         self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings
-        self._transitions, self._clock = parts.transitions, parts.clock
+        self._labels, self._transitions, self._clock = parts.labels, parts.transitions, parts.clock
 
     def expand(self, slot: int, template: ValueTemplate) -> None:
         """Make the slot a fan-out over the list that `template` gives."""
+        items = self._bindings.values.items.get(slot)  # the labels may have taken more than one turn
+        if items is None:
+            items = self._listed(slot, template)
+        self._transitions.expanded(slot, len(items), self._labels.of_all(slot, items))
+
+    def _listed(self, slot: int, template: ValueTemplate) -> list[Value]:
         items = self._bindings.made(template, slot, "for_each")
         if not isinstance(items, list):
             raise SymphonyError(
@@ -29,7 +36,7 @@ class Branching:
                 hint="give it a list",
             )
         self._bindings.values.items[slot] = items
-        self._transitions.expanded(slot, len(items), self._bindings.labels(slot, items))
+        return items
 
     def gather(self, slot: int, *, quick: bool) -> None:
         """All elements of the fan-out have ended: its outputs are their lists. `quick` as in `derived`.

@@ -33,6 +33,7 @@ from symphony.pit.tracker.nodes.aside import END, Aside, Deferred
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
+from symphony.pit.tracker.nodes.labelling import Labels
 from symphony.pit.tracker.nodes.values import Values
 from symphony.pit.tracker.nodes.work import (
     ApprovalWork,
@@ -195,14 +196,16 @@ class Engine:
         self._recorder = Recorder(
             self._store, self.replay, self.feed, self._halt, self._executor.artifacts.settle
         )
+        labels = Labels(self.machine, self._bindings, self._aside, self._executor.sealer)
         self._transitions = Transitions(
-            self.machine, self._bindings, self._executor, self._recorder, self.clock, self._aside
+            self.machine, self._bindings, self._executor, self._recorder, self.clock, self._aside, labels
         )
         parts = RunParts(
             replay=self.replay,
             bindings=self._bindings,
             executor=self._executor,
             aside=self._aside,
+            labels=labels,
             recorder=self._recorder,
             transitions=self._transitions,
             timers=Timers(self.clock, self._bug),

@@ -11,6 +11,7 @@ from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.nodes.aside import Aside
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.labelling import Labels
 from symphony.ports.clock import Clock
 
 
@@ -26,6 +27,7 @@ class RunParts:
     bindings: Bindings
     executor: Executor
     aside: Aside
+    labels: Labels
     recorder: Recorder
     transitions: Transitions
     timers: Timers

@@ -47,6 +47,7 @@ from symphony.pit.tracker.nodes.attempt import Finished
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.checking import check_outputs, check_references
 from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.labelling import Labels
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.models import Usage
@@ -74,8 +75,9 @@ class Transitions:
         recorder: Recorder,
         clock: Clock,
         aside: Aside,
+        labels: Labels,
     ) -> None:
-        self._aside = aside
+        self._aside, self._labels = aside, labels
         self._machine, self._bindings, self._executor = machine, bindings, executor
         self._record, self._record_result = recorder.record, recorder.record_result
         self._clock, self._now = clock, clock.now_s
@@ -212,7 +214,7 @@ class Transitions:
         self._aside.forget(slot)
         self._bindings.forget(slot)
         now = self._clock.now_s()
-        label = self._bindings.unrecorded_label(slot)
+        label = self._labels.unrecorded(slot)
         self._record(FailedRecord(slot, now, started, told, ends, usage_row(usage), body, label))
         self.push(self._machine.failed(slot, final=bool(ends), handled=ends != UNHANDLED))
 

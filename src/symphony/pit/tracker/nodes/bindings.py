@@ -1,7 +1,7 @@
 """What the expressions of each slot see, and the values that follow from others."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor as Pool
 from typing import TypeVar
 
@@ -10,7 +10,6 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.afresh import Afresh
 from symphony.pit.tracker.core.changes import Base
-from symphony.pit.tracker.core.labels import LABELLED_MAX, own_label, own_labels, shown_label
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.nodes.assembling import NOTHING, assembled
 from symphony.pit.tracker.nodes.checking import check_outputs
@@ -67,20 +66,6 @@ class Bindings:
         if items is None:  # after a restart: the list is derived again
             items = self.values.items[group.slot] = self._items_again(group.slot, group.count)
         return items[index], index
-
-    def labels(self, slot: int, items: Sequence[Value]) -> Sequence[str | None] | None:
-        """What the elements of a fan-out are told by, to be recorded with it; None: nothing, or too many."""
-        sealer = self._executor.sealer
-        return own_labels(items, sealer.mask_cut if sealer else None)
-
-    def unrecorded_label(self, slot: int) -> str | None:
-        """The label of an element whose fan-out has more than are recorded with it."""
-        found = self._machine.element_of.get(slot)
-        if found is None or found[0].count <= LABELLED_MAX:
-            return None
-        element = self.element(slot)
-        own = None if element is None else own_label(element[0])
-        return None if own is None else shown_label(own, self._executor.sealer.mask_cut)
 
     def render(self, template: ValueTemplate, slot: int) -> Value:
         """The template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""

@@ -61,6 +61,7 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Of the ports that do not take anything."""
     when: ValueTemplate | None = None
     for_each: ValueTemplate | None = None
+    label: ValueTemplate | None = None
     conditions: tuple[tuple[str, ValueTemplate], ...] = ()
     artifact_name: ValueTemplate | None = None
     instead: Mapping[str, ValueTemplate] = {}
@@ -85,7 +86,7 @@ class NodeWork(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     def templates(self) -> Iterator[ValueTemplate]:
         """Every expression of the node itself, compiled."""
-        mine = (self.when, self.for_each, self.artifact_name, *self.own())
+        mine = (self.when, self.for_each, self.label, self.artifact_name, *self.own())
         yield from (template for template in mine if template is not None)
         yield from self.inputs.values()
         yield from self.config.values()

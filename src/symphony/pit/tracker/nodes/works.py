@@ -187,6 +187,7 @@ class _Common(TypedDict):
     output_checks: Mapping[str, Check]
     when: ValueTemplate | None
     for_each: ValueTemplate | None
+    label: ValueTemplate | None
     conditions: tuple[tuple[str, ValueTemplate], ...]
     artifact_name: ValueTemplate | None
     instead: Mapping[str, ValueTemplate]
@@ -221,6 +222,7 @@ def _work(
         "output_checks": target.output_checks,
         "when": more.when,
         "for_each": more.for_each,
+        "label": more.label,
         "conditions": conditions,
         "artifact_name": more.artifact_name,
         "instead": more.instead,
