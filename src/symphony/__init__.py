@@ -8,13 +8,12 @@ Everything here is loaded when it is first used: `import symphony` costs next to
     print(result.status, result.outputs)
 """
 
-from typing import TYPE_CHECKING
-
-from symphony.commons.version import __version__
+TYPE_CHECKING = False  # as type checkers know it, without the import of `typing`
 
 if TYPE_CHECKING:
     from symphony.app import InputInvalid, Progress, RunHandle, Symphony, run
     from symphony.commons.errors import SymphonyError
+    from symphony.commons.version import __version__
     from symphony.ports.runs import (
         NodeResult,
         NodeStatus,
@@ -88,6 +87,7 @@ _HOMES = {
     "Workflow": "symphony.workflow",
     "WorkflowBuilder": "symphony.workflow",
     "WorkflowInvalid": "symphony.workflow",
+    "__version__": "symphony.commons.version",
     "dumps": "symphony.workflow",
     "load": "symphony.workflow",
     "load_operators": "symphony.sdk",

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support.commands import SYMPHONY, CommandLine, outcome, statuses
-from tests.support.waiting import wait_for, wait_until
+from tests.support.waiting import PATIENCE_S, wait_for, wait_until
 
 pytestmark = [
     pytest.mark.slow,
@@ -307,3 +307,36 @@ def test_resume_without_a_run_passes_over_what_only_waits_for_an_answer(stage: S
     assert "(Signals), interrupted" in err.splitlines()[0]
     _, err = stage.type("runs", "resume", status=4)
     assert "(Ask), waiting" in err.splitlines()[0], "nothing else is left"
+
+
+IMPORTING = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["symphony", "run", "w.yaml"]
+from symphony.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "said"),
+    [("click", -signal.SIGINT, ""), ("symphony.cli.commands.run", 130, "interrupted\n"),
+     ("symphony.app", 130, "interrupted\n")],
+)  # fmt: skip
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback(
+    stage: Stage, name: str, status: int, said: str
+) -> None:
+    stage.prepare("command")
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", IMPORTING.format(name=name)],
+        cwd=stage.folder, env=stage.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,  # noqa: PLW1509
+    )  # fmt: skip
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out, err) == (status, "", said)

@@ -99,7 +99,7 @@ def test_the_wheel_is_called_symphony_workflows_and_brings_the_command_symphony(
         told = archive.read(f"{about}/METADATA").decode()
         programs = archive.read(f"{about}/entry_points.txt").decode()
     assert "\nName: symphony-workflows\n" in told
-    assert "symphony = symphony.cli.main:main" in programs
+    assert "symphony = symphony.__main__:main" in programs
 
 
 def test_the_source_archive_gives_the_wheel_that_the_checkout_gives(wheel: Path, tmp_path: Path) -> None:

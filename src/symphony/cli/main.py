@@ -53,11 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         status = _pipe_broken()
     except KeyboardInterrupt:
-        output.note("interrupted")
-        status = exits.INTERRUPTED
+        status = stopped()
     except Exception as error:  # noqa: BLE001  (the edge of the program: everything ends as words)
         status = _explained(error, words, debug=debug)
     return status
+
+
+def stopped() -> int:
+    """Ctrl-C while nothing runs that could go on: the exit status."""
+    output.note("interrupted")
+    return exits.INTERRUPTED
 
 
 def _invoke(words: list[str]) -> int:
