@@ -140,7 +140,7 @@ class TestAnswers:
         ("said", "why"),
         [
             ('{"n": 0}', "n is 0, against minimum 1"),
-            ('{"n": "5"}', "n is no integer"),
+            ('{"n": "5"}', "n is not of type integer"),
             ("{}", "n is missing"),
             ('{"n": 1, "x": 2}', "x should not be there"),
             ('{"n": 1', "is not JSON"),

@@ -137,7 +137,7 @@ async def test_the_process_ends_with_the_models(config: Config, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("content", "why"),
-    [(b"GGUF" + b"\0" * 100, "cannot load"), (b"hello", "is no GGUF file"), (None, "cannot read")],
+    [(b"GGUF" + b"\0" * 100, "cannot load"), (b"hello", "is not a GGUF file"), (None, "cannot read")],
 )
 async def test_a_file_that_is_no_model_is_told(tmp_path: Path, content: bytes | None, why: str) -> None:
     file = tmp_path / "x.gguf"

@@ -265,7 +265,7 @@ class TestProcesses:
 
     async def test_a_process_that_talks_nonsense_is_given_up(self, make: Make) -> None:
         models = make("garbage")
-        with pytest.raises(ModelUnavailable, match="these bytes are no frame: ff ff ff ff"):
+        with pytest.raises(ModelUnavailable, match="these bytes are not a frame: ff ff ff ff"):
             await models.invoke("echo", {"texts": ["a"]}, {})
 
     async def test_a_program_that_is_not_there_is_named(self, clock: FakeClock) -> None:

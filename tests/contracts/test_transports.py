@@ -334,7 +334,7 @@ async def test_a_stream_that_ends_within_a_message_says_so(place: Place) -> None
 
 
 BROKEN = {
-    "garbage": (b"GET / HTTP/1.1\r\n\r\n", "these bytes are no frame"),
+    "garbage": (b"GET / HTTP/1.1\r\n\r\n", "these bytes are not a frame"),
     "a later version": (b"S\x02\x01\x00\x00\x00\x00\x00", "a frame of version 2"),
     "an unknown kind": (b"S\x01\x09\x00\x00\x00\x00\x00", "the unknown kind 9"),
     "a reserved byte that is set": (b"S\x01\x01\x01\x00\x00\x00\x00", "the unknown kind 1.1"),

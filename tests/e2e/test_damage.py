@@ -202,7 +202,7 @@ def test_damage_among_the_artifacts_changes_no_answer(place: Place, name: str) -
 def test_fsck_waits_for_no_pipe_in_a_journals_place(place: Place) -> None:
     os.mkfifo(place.home / "journal" / "01a22c7c-18e5-76f0-bcaf-5cbe5a0e0a05.db")
     status, out, _ = place.symphony("fsck")
-    assert (status, "is no regular file" in out) == (1, True)
+    assert (status, "is not a regular file" in out) == (1, True)
 
 
 def test_fsck_finds_each_kind_of_damage_and_changes_nothing(place: Place) -> None:

@@ -265,7 +265,7 @@ class TestUnixSocketFiles:
     async def test_a_file_that_is_no_socket_is_never_removed(self, tmp_path: Path) -> None:
         path = unix._own_folder(tmp_path / "s") / "a.sock"
         path.write_text("precious")
-        with pytest.raises(SymphonyError, match="is no socket"):
+        with pytest.raises(SymphonyError, match="is not a socket"):
             await listen(f"unix://{path}", lambda _: None)
         assert path.read_text() == "precious"
 

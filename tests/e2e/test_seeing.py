@@ -91,7 +91,7 @@ def test_pruning_says_what_it_would_do_and_does_it(desk: CommandLine) -> None:
     assert desk.type("runs", "prune")[0].startswith("deleted 0 runs")
     assert desk.type("runs", "prune", "--older", "0s")[0].startswith("deleted 1 run,")
     assert list((desk.folder / "home" / "logs" / "runs").iterdir()) == []
-    assert "no duration" in desk.type("runs", "prune", "--older", "soon", status=2)[1]
+    assert "not a duration" in desk.type("runs", "prune", "--older", "soon", status=2)[1]
 
 
 def test_traces_go_to_the_receiver_that_the_standard_variable_names(

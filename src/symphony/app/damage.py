@@ -62,7 +62,9 @@ def _journals(runs: Runs, found: Examined) -> None:
         found.looked_at["journal"] = found.looked_at.get("journal", 0) + 1
         path = runs.journal_path(run_id)
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            told = Damage(kind="journal", name=run_id, problem=f"{path} is no regular file", fix=f"rm {path}")
+            told = Damage(
+                kind="journal", name=run_id, problem=f"{path} is not a regular file", fix=f"rm {path}"
+            )
             found.damages.append(told)
             continue
         try:
@@ -112,7 +114,7 @@ def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> N
                     if _has_sums(db, table) and db.execute(query).fetchone() is not None:
                         raise DatabaseBroken(f"a row of `{table}` does not match its checksum")
     except DatabaseBroken as why:
-        fix = "nothing to do: it is made anew" if kind == "index" else "`symphony cache clear` makes it anew"
+        fix = "nothing to do: it is rebuilt" if kind == "index" else "`symphony cache clear` rebuilds it"
         found.damages.append(Damage(kind=kind, name=str(path), problem=f"{path} is damaged: {why}", fix=fix))
 
 

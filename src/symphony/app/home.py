@@ -75,7 +75,7 @@ def locate_home(given: Path | str | None = None, *, start: Path | None = None) -
             why = _led_astray(place)
         if why is None:
             return Home(place, "tree")
-        _tell_once(f"{place} is not used as the home: {why}; name it in SYMPHONY_HOME to use it all the same")
+        _tell_once(f"{place} is not used as the home: {why}; name it in SYMPHONY_HOME to use it anyway")
     import platformdirs
 
     return Home(Path(platformdirs.user_data_dir("symphony", appauthor=False)), "own")

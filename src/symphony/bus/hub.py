@@ -223,7 +223,7 @@ class HubMember:
         elif type(payload) is RequestPayload:
             # Its own process may not know yet that the name went to another when it came back.
             unknown = SenderUnknown(
-                f"{envelope.header.sender!r:.100} is no endpoint of this process on the bus",
+                f"{envelope.header.sender!r:.100} is not an endpoint of this process on the bus",
                 hint="choose another name: this one may have been given to an endpoint elsewhere",
             )
             self.line.post(self._exchange.refusal(envelope, unknown))
@@ -340,7 +340,7 @@ class HubMember:
         if key in self._remotes or len(self._remotes) >= SUBSCRIPTIONS_MAX:
             raise ValidationFailed(f"a process has at most {SUBSCRIPTIONS_MAX:,} subscriptions, each once")
         if policy not in list(Policy):
-            raise ValidationFailed(f"{policy!r:.100} is no policy", details={"field": "policy"})
+            raise ValidationFailed(f"{policy!r:.100} is not a policy", details={"field": "policy"})
         box = self._exchange.box(
             text(asked, "pattern"), capacity, Policy(str(policy)),
             owner=text(asked, "owner"), group=optional_text(asked, "group"),

@@ -183,7 +183,7 @@ def number(value: Mapping[str, Value], name: str, *, most: int = 1_000_000) -> i
     found = value.get(name)
     if isinstance(found, int) and not isinstance(found, bool) and 1 <= found <= most:
         return found
-    raise ValidationFailed(f"{name!r} is no number from 1 to {most:,}", details={"field": name})
+    raise ValidationFailed(f"{name!r} is not a number from 1 to {most:,}", details={"field": name})
 
 
 def texts(value: Value, name: str) -> list[str]:

@@ -144,7 +144,7 @@ class SyncedState:
             try:
                 self._changed(self, step.patch, step.conflict)
             except Exception:
-                _logger.exception("whoever watches a synchronised state failed")
+                _logger.exception("a watcher of a synchronised state failed")
 
     def _say(self, messages: tuple[Message, ...]) -> None:
         for message in messages:

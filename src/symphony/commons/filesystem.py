@@ -182,7 +182,7 @@ def read_bounded(path: Path, limit_bytes: int) -> bytes:
 
     Files that grow while being read, and files of /proc, whose size says nothing, are read to
     their end or to the limit. Raises FileTooLarge; IoFailed for what cannot be read and for
-    what is no regular file: a pipe without a writer would never answer.
+    what is not a regular file: a pipe without a writer would never answer.
     """
     try:
         with open_regular(path) as stream:

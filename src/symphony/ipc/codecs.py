@@ -184,7 +184,7 @@ def _check(payload: Payload) -> None:
 
 
 def _foreign(payload: object) -> SerializationFailed:
-    return SerializationFailed(f"a {type(payload).__name__} is no payload of a message")
+    return SerializationFailed(f"a {type(payload).__name__} is not a message's payload")
 
 
 class BincodeCodec:

@@ -152,7 +152,7 @@ def _kind(prefix: int) -> Kind:
     start = prefix.to_bytes(4, "big")
     if start[0] != _MAGIC:
         raise FrameBroken(
-            f"these bytes are no frame: {start.hex(' ')}…",
+            f"these bytes are not a frame: {start.hex(' ')}…",
             hint="the other side does not speak Symphony's protocol, or something else wrote to its output",
         )
     if start[1] != VERSION:

@@ -91,7 +91,7 @@ def farewell(error: SymphonyError) -> bytes:
     try:
         return _encode(said)
     except UnicodeEncodeError:
-        return _encode(Farewell(said.code, "the message of the error is no Unicode text"))
+        return _encode(Farewell(said.code, "the error's message is not Unicode text"))
 
 
 def read_farewell(body: bytes) -> Farewell:

@@ -56,7 +56,7 @@ def _flaw(value: object, room: int, others: frozenset[type]) -> str | None:
     if kind is dict:
         for key in value:  # type: ignore[attr-defined]  # mypy does not know `type(x) is`
             if type(key) is not str:
-                return f"a map with the key {key!r:.40}, which is no text"
+                return f"a map with the key {key!r:.40}, which is not text"
         items = value.values()  # type: ignore[attr-defined]  # as above
     elif kind is list:
         items = value  # type: ignore[assignment]  # as above

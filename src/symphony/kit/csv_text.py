@@ -218,7 +218,7 @@ def checked_delimiter(delimiter: str) -> None:
 
 def _no_text(name: str) -> InputRefused:
     return InputRefused(
-        f"{name} is no text: it holds null characters",
+        f"{name} is not text: it holds null characters",
         hint="give a CSV file; for UTF-16 say encoding: utf-16",
     )
 
@@ -333,7 +333,7 @@ class CsvWriter:
             unknown = [key for key in record if key not in self._columns]
             if unknown:
                 raise InputRefused(
-                    f"rows[{at}] has {unknown[0]!r}, which is no column", hint="list it in `columns`"
+                    f"rows[{at}] has {unknown[0]!r}, which is not a column", hint="list it in `columns`"
                 )
             self._write([cell(record.get(name)) for name in self._columns])
         elif isinstance(record, list):

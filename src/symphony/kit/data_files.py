@@ -75,7 +75,8 @@ def read(path: Path, context: Context, format: Source = "auto", infer: bool = Tr
     kind = _ENDINGS.get(path.suffix.lower()) if format == "auto" else format
     if kind is None:
         raise InputRefused(
-            f"the ending of {path.name!r} tells no format", hint=f"say format:, or use {', '.join(_ENDINGS)}"
+            f"the ending of {path.name!r} does not name a format",
+            hint=f"say format:, or use {', '.join(_ENDINGS)}",
         )
     if kind == "csv":
         return read_table(context, path=file, infer=infer)["rows"]
@@ -156,7 +157,7 @@ def _toml(data: Value) -> str:
     from symphony.workflow.documents import toml_writer
 
     if not isinstance(data, dict):
-        raise InputRefused("TOML holds a map, and this is none", hint="choose another format")
+        raise InputRefused("TOML holds a map, and this is not a map", hint="choose another format")
     if (place := _null_in(data, "")) is not None:
         raise InputRefused(f"TOML knows no null, and there is one at {place}", hint="choose another format")
     return toml_writer.write(_mapped(_without_bytes(data)))
@@ -173,7 +174,7 @@ def _csv(data: Value) -> str:
 
 def _listed(data: Value, kind: str) -> list[Value]:
     if not isinstance(data, list):
-        raise InputRefused(f"{kind} holds a list, and this is none", hint="choose another format")
+        raise InputRefused(f"{kind} holds a list, and this is not a list", hint="choose another format")
     return data
 
 

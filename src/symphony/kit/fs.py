@@ -81,7 +81,7 @@ def glob(
     """
     base = Path(os.path.abspath(context.cwd / root))  # noqa: PTH100  (keeps links in it as they are)
     if not base.is_dir():
-        what = "is no folder" if base.exists() else "is not there"
+        what = "is not a folder" if base.exists() else "is not there"
         raise InputRefused(f"input root: {base} {what}", hint="give a folder that exists")
     wanted, unwanted = matcher(patterns), matcher(exclude, subtree=True)
     walk = _Walk(base=os.fspath(base), real=os.path.realpath(base), everything=everything)
@@ -108,7 +108,7 @@ def read(path: Path, context: Context, encoding: str = "utf-8", max_bytes: int =
     """Read a text file, whole.
 
     The bytes are decoded as they are: line ends are kept, a byte order mark too (say `utf-8-sig`
-    to drop it). Fails if the file is no regular file, too large, or not in the encoding.
+    to drop it). Fails if the file is not a regular file, too large, or not in the encoding.
 
     path: the file
     encoding: one that Python knows

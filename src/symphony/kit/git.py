@@ -405,7 +405,9 @@ def _untracked(folder: Path) -> list[str]:
 async def _ends(git: Repository, base: str, head: str | None) -> tuple[str, ...]:
     first = await git.commit(base) or await git.empty_tree()
     if head is None and git.git.top is None:
-        raise NotARepository(f"{git.folder} is no working tree", hint="say `head`: two commits are compared")
+        raise NotARepository(
+            f"{git.folder} is not a working tree", hint="say `head`: two commits are compared"
+        )
     if head is None:
         return (first,)
     second = await git.commit(head)

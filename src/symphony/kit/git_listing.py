@@ -84,7 +84,7 @@ def _asked(folder: Path, arguments: tuple[str, ...], *, nested: bool) -> bytes:
     """What git lists in `folder`. Raises NotARepository, too, if `nested` and none begins there."""
     with guarded_git.opened(folder) as git:
         if git.top is None or (nested and os.fspath(git.top) != os.path.realpath(folder)):
-            raise NotARepository(f"{folder} is no working tree")
+            raise NotARepository(f"{folder} is not a working tree")
         try:
             done = subprocess.run(
                 (*git.argv, *arguments), cwd=folder, env=git.env, capture_output=True,

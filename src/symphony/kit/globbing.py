@@ -55,7 +55,7 @@ def _translate(pattern: str) -> str:
     for number, text in enumerate(_expanded(pattern)):
         if number >= EXPANSIONS_MAX:
             raise InputRefused(
-                f"pattern {beginning(pattern, 80)} stands for more than {EXPANSIONS_MAX:,} patterns",
+                f"pattern {beginning(pattern, 80)} expands to more than {EXPANSIONS_MAX:,} patterns",
                 hint="use fewer braces, or *",
             )
         if text:
@@ -67,7 +67,7 @@ def _translate(pattern: str) -> str:
 
 def _refused(pattern: str) -> InputRefused:
     return InputRefused(
-        f"{beginning(pattern, 80)!r} is no pattern for paths below the root",
+        f"{beginning(pattern, 80)!r} is not a pattern for paths below the root",
         hint="write a relative pattern, for instance src/**/*.py",
     )
 
@@ -144,7 +144,7 @@ def _sequence(text: str) -> list[str]:
     by = abs(int(step or stride or 1)) or 1
     numbers = range(begin, end + 1, by) if begin <= end else range(begin, end - 1, -by)
     if len(numbers) > EXPANSIONS_MAX:
-        raise InputRefused(f"pattern {{{text}}} stands for more than {EXPANSIONS_MAX:,} texts", hint="use *")
+        raise InputRefused(f"pattern {{{text}}} expands to more than {EXPANSIONS_MAX:,} texts", hint="use *")
     if not first:
         return [chr(number) for number in numbers]
     padded = any(re.match(r"-?0\d", one) for one in (first, last))

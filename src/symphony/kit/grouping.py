@@ -112,7 +112,11 @@ class _Aggregate:
         place = f"aggregates.{name}"
         function = next(iter(spelled), "")
         if len(spelled) != 1 or function not in _FUNCTIONS:
-            what = f"{function!r} is no function" if len(spelled) == 1 else "it has not one function"
+            what = (
+                f"{function!r} is not a function"
+                if len(spelled) == 1
+                else "it must have exactly one function"
+            )
             raise InputRefused(
                 f"input {place}: {what}",
                 hint=f"write {name}: {{FUNCTION: CEL}} with one of {', '.join(_FUNCTIONS)}",

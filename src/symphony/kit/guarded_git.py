@@ -85,7 +85,7 @@ def stand_in() -> Iterator[Path]:
 def find(folder: Path, place: Path) -> GuardedGit:
     """Find the repository that `folder` lies in, and fill `place` for it. Blocks."""
     if not folder.is_dir():
-        raise InputRefused(f"{folder} is no folder", hint="give a folder inside a git repository")
+        raise InputRefused(f"{folder} is not a folder", hint="give a folder inside a git repository")
     env = _plain()
     finder = _ARGV if _is_bare(folder) else (*_ARGV, "-c", "safe.bareRepository=explicit")
     directory = Path(_line(_asked(folder, (*finder, "rev-parse", "--absolute-git-dir"), env)))

@@ -127,7 +127,7 @@ def _rule(pattern: str) -> HostRule:
     port = int(match["port"]) if match and match["port"] else None
     if match is None or (port is not None and not 0 < port < 65_536):
         raise ValueError(
-            f"{beginning(pattern, 80)!r} is no host: write for instance api.example.org or *.example.com:8443"
+            f"{beginning(pattern, 80)!r} is not a host: write one like api.example.org or *.example.com:8443"
         )
     address = address_of(match["host"])
     if address is not None:
@@ -136,7 +136,7 @@ def _rule(pattern: str) -> HostRule:
     host = host_name(match["host"].removeprefix("*."))
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in host.split(".")):
         raise ValueError(
-            f"{beginning(pattern, 80)!r} is no host: "
+            f"{beginning(pattern, 80)!r} is not a host: "
             "a * may stand only for all before a name, as in *.example.com"
         )
     if below and "." not in host and host != "localhost":

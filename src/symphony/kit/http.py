@@ -214,7 +214,7 @@ def _pairs(name: str, given: Mapping[str, Value]) -> list[tuple[str, str]]:
             if isinstance(one, bool):
                 pairs.append((key, "true" if one else "false"))
             elif isinstance(one, float) and not isfinite(one):
-                raise InputRefused(f"input {name}: {key} is no finite number", hint="leave it out")
+                raise InputRefused(f"input {name}: {key} is not a finite number", hint="leave it out")
             elif isinstance(one, str | int | float):
                 pairs.append((key, str(one)))
             elif one is not None:
@@ -253,7 +253,7 @@ async def _answer(asked: HttpRequest, context: Context, limits: HttpLimits) -> H
 def _failure(asked: HttpRequest, reply: "Reply", text: str) -> HttpFailed:
     said = beginning(" ".join(beginning(text, 4 * _EXCERPT).split()), _EXCERPT)
     details: dict[str, Detail] = {"status": reply.status}
-    hint = "see what the server says; fail: false gives the answer all the same"
+    hint = "see what the server says; with fail: false you get the answer anyway"
     wait_s = asked_wait_s(reply.headers.get("retry-after"), _now_s(reply))
     if wait_s is not None and isfinite(wait_s):
         details["retry_after_s"] = wait_s
@@ -363,7 +363,7 @@ async def _followed(asked: HttpRequest, allowed: Allowed, limits: HttpLimits) ->
                 if not limits.fail:
                     return reply
                 raise HttpFailed(
-                    f"{_shown(str(url))} leads to {beginning(target, 200)!r}, which is no address",
+                    f"{_shown(str(url))} leads to {beginning(target, 200)!r}, which is not an address",
                     details={"status": reply.status}, hint="redirects: 0 gives the redirect itself",
                 ) from error  # fmt: skip
             asked = _led_on(asked, reply.status, elsewhere=_place(url) != _place(origin))
@@ -401,7 +401,7 @@ def _url(text: str) -> "httpx2.URL":
         ) from error
     if url.scheme not in ("http", "https") or not url.host:
         raise InputRefused(
-            f"input url: {beginning(text, 100)!r} is no http address", hint="begin with https://"
+            f"input url: {beginning(text, 100)!r} is not an http address", hint="begin with https://"
         )
     if url.userinfo:
         raise InputRefused("input url holds a user or a password", hint="send them in a header, from env")

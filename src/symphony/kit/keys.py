@@ -84,7 +84,7 @@ class KeyColumn:
             if family != "a number":
                 hint = "count truths with: item.x ? 1 : 0" if family == "a boolean" else "use double(…)"
                 raise InputRefused(
-                    f"input {self.name}: {family}, for {self.items}[{first}], is no number", hint=hint
+                    f"input {self.name}: {family}, for {self.items}[{first}], is not a number", hint=hint
                 )
         self._check_numbers()
 
@@ -150,7 +150,7 @@ def _path(template: "ValueTemplate") -> Steps | None:
 def _hint(items: Sequence[Value]) -> str:
     first = next((item for item in items if isinstance(item, dict)), None)
     if not first:
-        return "the elements are no maps: write item"
+        return "the elements are not maps: write item"
     names = ", ".join(list(first)[:_NAMES_SHOWN])
     return f"the first has: {names}{', …' if len(first) > _NAMES_SHOWN else ''}; check the name"
 

@@ -62,7 +62,7 @@ def table(
     for where, given in (("titles", titles), ("markdown", markdown)):
         if unknown := [name for name in given if name not in names]:
             raise InputRefused(
-                f"input {where} has {unknown[0]!r}, which is no column",
+                f"input {where} has {unknown[0]!r}, which is not a column",
                 hint=f"columns are {', '.join(names)}",
             )
     if not names:
@@ -111,7 +111,7 @@ def _cells(
     for at, row in enumerate(rows):
         if not isinstance(row, list if lists else dict):
             raise InputRefused(
-                f"rows[{at}] is no {'list' if lists else 'map'}"
+                f"rows[{at}] is not a {'list' if lists else 'map'}"
                 f"{', and rows[0] is' if at else ''}", hint="give maps, or lists"
             )  # fmt: skip
     if lists:
@@ -164,7 +164,7 @@ class _Look:
         """The cell of `value`, in the row `at`. Raises InputRefused for bytes."""
         if isinstance(value, bytes):
             raise InputRefused(
-                f"rows[{at}] has bytes, which are no text", hint="decode them, or leave them out"
+                f"rows[{at}] has bytes, which are not text", hint="decode them, or leave them out"
             )
         if self.markdown and isinstance(value, str):
             return _BAR.sub(r"\1\\|", " ".join(lines_of(value))).strip()

@@ -175,10 +175,10 @@ def _wrong(target: str, name: str, base: str, anchors: dict[str, set[str]]) -> s
     try:
         parts = urlsplit(target)
     except ValueError:
-        return "it is no address"
+        return "it is not an address"
     wanted, fragment = unquote(parts.path), unquote(parts.fragment)
     if "\0" in wanted:
-        return "it is no path"
+        return "it is not a path"
     if not wanted:
         place = os.path.join(base, name)  # noqa: PTH118
     else:

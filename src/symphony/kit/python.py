@@ -74,7 +74,7 @@ def _default_texts(source: bytes, name: str) -> list[Value]:
 def _files_named(value: Value, folders: Iterable[Path]) -> list[str] | None:
     """Digests of the files that texts in `value` name, a digest for each folder they are found in.
 
-    None if a text names something that exists and is no regular file: what is read of it is not known.
+    None if a text names something that exists and is not a regular file: what is read of it is not known.
     """
     texts = dict.fromkeys(text for text in _texts(value) if 0 < len(text) <= _NAME_LENGTH_MAX)
     found = []
@@ -202,7 +202,7 @@ def _function(module: ModuleType, file: Path, name: str) -> Callable[..., object
         return original
     if found is not None:
         raise PythonNotLoaded(
-            f"{file}: {name} is no function but a {type(found).__name__}", hint="name a plain function"
+            f"{file}: {name} is not a function but a {type(found).__name__}", hint="name a plain function"
         )
     from difflib import get_close_matches
 

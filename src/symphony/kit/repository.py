@@ -170,7 +170,7 @@ def opened_now(folder: Path) -> Iterator[RepositoryNow | None]:
 def check_revision(revision: str) -> None:
     """Raise InputRefused for what git would take for an option."""
     if not revision or revision.startswith("-") or "\0" in revision or "\n" in revision:
-        raise InputRefused(f"{revision!r} is no revision", hint="give a branch, tag or commit")
+        raise InputRefused(f"{revision!r} is not a revision", hint="give a branch, tag or commit")
 
 
 def names_of(listing: bytes) -> list[str]:

@@ -111,7 +111,9 @@ def find_template(name: str, places: Sequence[tuple[Origin, Path]]) -> LibraryEn
     if name.endswith(SUFFIXES) or "/" in name or "\\" in name:
         if not name.lower().endswith(SUFFIXES):
             hint = f"use one of {', '.join(SUFFIXES)}"
-            raise UnknownFormat(f"the ending of {Path(name).name!r} tells no format for templates", hint=hint)
+            raise UnknownFormat(
+                f"the ending of {Path(name).name!r} does not name a format for templates", hint=hint
+            )
         return _usable(LibraryEntry(Path(name).stem, Path(name), "file", *_read(Path(name))))
     for origin, folder in places:
         for path in _files(folder):

@@ -142,9 +142,9 @@ class Declaration:
         """Raise OperatorInvalid for what cannot be said of an operator, or not of such a function."""
         if NAME.fullmatch(self.name) is None or len(self.name) > NAME_LENGTH_MAX:
             hint = "use letters, digits, _ and -, in parts joined by dots: text.split"
-            raise invalid(function, f"{self.name!r} is no operator name", hint)
+            raise invalid(function, f"{self.name!r} is not an operator name", hint)
         if VERSION.fullmatch(self.version) is None:
-            raise invalid(function, f"{self.version!r} is no version", "use three numbers: 1.0.0")
+            raise invalid(function, f"{self.version!r} is not a version", "use three numbers: 1.0.0")
         if self.heavy and not sync:
             raise invalid(function, "only a sync function can be cpu", "write def in place of async def")
         if self.pure and self.read:

@@ -133,7 +133,9 @@ def _check_parameter(function: object, parameter: inspect.Parameter, annotated: 
     if not annotated:
         raise invalid(function, f"parameter {name!r} has no annotation", f"write its type: {name}: str")
     if NAME.fullmatch(name) is None:
-        raise invalid(function, f"parameter {name!r} is no input name", f"rename it to match {NAME.pattern}")
+        raise invalid(
+            function, f"parameter {name!r} is not an input name", f"rename it to match {NAME.pattern}"
+        )
 
 
 def is_context(annotation: object) -> bool:
@@ -173,7 +175,7 @@ def _outputs(function: Written, output: str, members: Members) -> tuple[dict[str
         return {}, False
     if not is_record(returned):
         if NAME.fullmatch(output) is None:
-            raise invalid(function, f"{output!r} is no port name", f"match {NAME.pattern}")
+            raise invalid(function, f"{output!r} is not a port name", f"match {NAME.pattern}")
         return {output: _type(function, "what it returns", returned)}, True
     assert isinstance(returned, type)
     fields_of = members(returned)
@@ -181,7 +183,9 @@ def _outputs(function: Written, output: str, members: Members) -> tuple[dict[str
         raise invalid(function, "what it returns has no fields", "give it one field for each output")
     for name in fields_of:
         if NAME.fullmatch(name) is None:
-            raise invalid(function, f"{name!r} is no port name", f"rename the field to match {NAME.pattern}")
+            raise invalid(
+                function, f"{name!r} is not a port name", f"rename the field to match {NAME.pattern}"
+            )
     return {name: _type(function, f"output {name!r}", kind) for name, kind in fields_of.items()}, False
 
 

@@ -321,5 +321,5 @@ def _settings(config: "Mapping[str, Value] | msgspec.Struct | _Dataclass") -> di
         if isinstance(found, dict):
             return found
     raise BuilderMisused(
-        f"{type(config).__name__} is no configuration", hint="give a dict, a msgspec Struct or a dataclass"
+        f"{type(config).__name__} is not a configuration", hint="give a dict, a msgspec Struct or a dataclass"
     )

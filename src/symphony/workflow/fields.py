@@ -133,7 +133,7 @@ class Fields:
             return None
         strange = [name for name in tree if not isinstance(name, str)]
         for name in strange:
-            self.wrong(place, key, f"a key must be text, and {shown(name)} is none", "put it in quotes")
+            self.wrong(place, key, f"a key must be text, not {shown(name)}", "put it in quotes")
         return {name: item for name, item in tree.items() if isinstance(name, str)} if strange else tree
 
     def known(self, tree: Mapping[str, Tree], place: str, keys: Collection[str], what: str) -> None:
@@ -302,7 +302,7 @@ def _named_value(
     fields: Fields, name: object, item: Tree, place: str, room: int, into: dict[str, Value]
 ) -> None:
     if not isinstance(name, str):
-        fields.wrong(place, "", f"a key must be text, and {shown(name)} is none", "put it in quotes")
+        fields.wrong(place, "", f"a key must be text, not {shown(name)}", "put it in quotes")
     elif fields.legal(name, place):
         into[name] = fields.value(item, place, name, room=room)
         return

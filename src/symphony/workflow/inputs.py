@@ -238,7 +238,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for at, key in enumerate(keys) if key in keys[:at])
-        raise ValueError(f"the key {_excerpt(twice)} stands twice")
+        raise ValueError(f"duplicate key {_excerpt(twice)}")
     return found
 
 

@@ -175,7 +175,7 @@ def read_input(fields: Fields, tree: Mapping[str, Tree], place: str) -> InputSpe
     fields.depth -= 1
     choices = made.pop("enum", None)
     if "enum" in tree and "type" in tree:
-        message = "enum stands in place of type, not beside it"
+        message = "enum replaces type; a port cannot have both"
         fields.wrong(place, "enum", message, "remove type:")
     if isinstance(choices, PortType):
         made["type"] = choices
@@ -222,7 +222,7 @@ def _enum(fields: Fields, tree: Tree, place: str, key: str) -> object:
     for i, one in enumerate(choices):
         if one in choices[:i]:
             fields.findings.add(
-                "duplicate-name", child(child(place, key), i), f"{shown(one)} stands twice", "remove one"
+                "duplicate-name", child(child(place, key), i), f"duplicate {shown(one)}", "remove one"
             )
             break
     return PortType("enum", choices=tuple(dict.fromkeys(choices)))

@@ -108,7 +108,7 @@ def _end(fields: Fields, tree: Tree, place: str, key: str) -> object:
     if NAME.fullmatch(node) and (not dot or NAME.fullmatch(port)):
         return _End(node, port if dot else None)
     return fields.wrong(
-        place, key, f"{shown(found)} is no end of an edge", f"write {key}: NODE or {key}: NODE.PORT"
+        place, key, f"{shown(found)} is not the end of an edge", f"write {key}: NODE or {key}: NODE.PORT"
     )
 
 

@@ -177,7 +177,7 @@ def _stray(fields: Fields, made: Collection[str], place: str) -> None:
 def _unknown(fields: Fields, keys: list[str], place: str, own: tuple[str, ...], what: str) -> None:
     for key in keys:
         if type(key) is not str:
-            fields.wrong(place, "", f"a key must be text, and {shown(key)} is none", "put it in quotes")
+            fields.wrong(place, "", f"a key must be text, not {shown(key)}", "put it in quotes")
             continue
         owners = [kind for kind, names in CONTROL_KEYS.items() if key in names]
         if key in _RETRY and not owners:

@@ -87,7 +87,7 @@ class _Unspelling:
                 text.encode()
             except UnicodeEncodeError:
                 self._wrong(
-                    place, f"{shown(text)} is no Unicode text", "decode the bytes, or give them as bytes"
+                    place, f"{shown(text)} is not Unicode text", "decode the bytes, or give them as bytes"
                 )
         return text
 
@@ -96,12 +96,14 @@ class _Unspelling:
             if INTEGER_MIN <= number <= INTEGER_MAX:
                 return int(number)
             self._wrong(
-                place, "an integer beyond 64 bits is no value", "write it as text, or as a double (1.0e+30)"
+                place,
+                "an integer beyond 64 bits is not a value",
+                "write it as text, or as a double (1.0e+30)",
             )
         elif isfinite(number):
             return float(number)
         else:
-            self._wrong(place, "a number that is not finite is no value", "write null or text")
+            self._wrong(place, "a number that is not finite is not a value", "write null or text")
         return None
 
     def _map(self, tree: Mapping[str, Tree], place: str, room: int) -> Value:
@@ -111,7 +113,7 @@ class _Unspelling:
         for key, item in tree.items():
             at = child(place, str(key))
             if type(key) is not str:
-                self._wrong(place, f"a key must be text, and {shown(key)} is none", "put it in quotes")
+                self._wrong(place, f"a key must be text, not {shown(key)}", "put it in quotes")
             elif not self.marked:
                 out[self._text(key, at)] = self.value(item, at, room)
             elif key[:1] == "$" and key[:2] != "$$":
@@ -153,6 +155,6 @@ def unspelled(value: Value) -> Tree:
 
 def _no_value(value: object) -> SerializationFailed:
     return SerializationFailed(
-        f"{shown(value)} cannot be written: it is no value, or nested too deeply",
+        f"{shown(value)} cannot be written: it is not a value, or it is nested too deeply",
         hint="values are null, booleans, 64-bit integers, finite doubles, text, bytes, lists and maps",
     )

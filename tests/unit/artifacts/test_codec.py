@@ -197,7 +197,7 @@ for _ in range(VALUE_DEPTH_MAX):
         (math.nan, "it is a number that is not finite"),
         ([0.0, {"b": [1.5, math.inf]}], r"\[1\].b\[1\] is a number that is not finite"),
         ([0.5] * 9 + [-math.inf], r"\[9\] is a number that is not finite"),
-        ({1: 2}, "a map with the key 1, which is no string"),
+        ({1: 2}, "a map with the key 1, which is not a string"),
         ({"a": {None: 2}}, ".a is a map with the key None"),
         ([(1,)], r"\[0\] is of type tuple"),
         ({"s": {1}}, ".s is of type set"),

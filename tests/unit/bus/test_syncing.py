@@ -99,7 +99,7 @@ async def test_a_message_that_is_none_and_a_watcher_that_fails_harm_nobody(
     a.set("text")
     await settled(a, b)
     assert b.state == "text"
-    assert "this is no message of a synchronisation" in caplog.text
+    assert "this is not a synchronisation message" in caplog.text
     assert "failed" in caplog.text
     b.close()
     b.close()

@@ -102,4 +102,4 @@ def test_many_items_are_found_unique_in_linear_time() -> None:
     """Each with each would be 20 billion comparisons."""
     items: list[Value] = [{"n": number} for number in range(200_000)]
     assert mismatch(items, {"uniqueItems": True}) is None
-    assert mismatch([*items, {"n": 7.0}], {"uniqueItems": True}) == "it[200000] stands there twice"
+    assert mismatch([*items, {"n": 7.0}], {"uniqueItems": True}) == "it[200000] is there twice"

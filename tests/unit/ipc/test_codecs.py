@@ -243,7 +243,7 @@ def test_bincode_is_what_rust_makes_of_the_same_structures() -> None:
 )
 def test_bincode_carries_no_identifier_that_is_no_uuid(id_: str) -> None:
     header = MessageHeader(id_, "t", 0, "me")
-    with pytest.raises(SerializationFailed, match="is no UUID in lower case"):
+    with pytest.raises(SerializationFailed, match="is not a UUID in lower case"):
         CODECS["bincode"].encode(MessageEnvelope(header, ResponsePayload()))
 
 

@@ -71,7 +71,7 @@ def test_ports_that_are_no_map_are_refused() -> None:
 @pytest.mark.parametrize(
     ("head", "why"),
     [
-        (b"HTTP/1.1", "these bytes are no frame: 48 54 54 50"),
+        (b"HTTP/1.1", "these bytes are not a frame: 48 54 54 50"),
         (b"S\x00\x01\x00\0\0\0\0", "version 0, but this side reads version 1"),
         (b"S\x01\x00\x00\0\0\0\0", "the unknown kind 0"),
         (b"S\x01\x01\x07\0\0\0\0", "the unknown kind 1.7"),

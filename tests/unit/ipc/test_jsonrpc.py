@@ -325,10 +325,10 @@ async def test_a_stream_that_is_no_json_rpc_ends_the_conversation_with_a_reason(
     wire.transport.write(b"GET / HTTP/1.1\r\n\r\n")
     await wire.gone.wait()
     await peer.closed()
-    assert "is no line of a head" in str(peer.lost)
+    assert "is not a header line" in str(peer.lost)
     (answer,) = wire.bodies
     assert isinstance(answer, dict)
-    assert "is no line of a head" in json.dumps(answer)
+    assert "is not a header line" in json.dumps(answer)
 
 
 async def test_what_json_cannot_say_is_refused_before_it_is_sent(joined: Join) -> None:
@@ -539,9 +539,9 @@ async def test_calls_fail_when_the_stream_breaks_though_the_link_stays_open(join
     asking = [asyncio.ensure_future(peer.call("m", ["x" * 100_000])) for _ in range(8)]
     wire.transport.write(b"GET / HTTP/1.1\r\n\r\n")
     for call in asking:
-        with pytest.raises(SymphonyError, match="is no line of a head"):
+        with pytest.raises(SymphonyError, match="is not a header line"):
             await call
-    with pytest.raises(SymphonyError, match="is no line of a head"):
+    with pytest.raises(SymphonyError, match="is not a header line"):
         await peer.notify("m")
     wire.transport.abort()
 

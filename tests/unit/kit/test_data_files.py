@@ -39,14 +39,14 @@ def test_a_file_is_read_by_what_its_ending_says(
 @pytest.mark.parametrize(
     ("name", "body", "message"),
     [
-        ("a.txt", b"x", "tells no format"),
+        ("a.txt", b"x", "does not name a format"),
         ("a.json", b"{", "a.json: line 1"),
         ("a.yaml", b"a: [\n", "a.yaml: line"),
         ("a.yaml", b"a: 1\na: 2\n", "line 2"),
         ("a.toml", b"a = \n", "a.toml: line 1"),
         ("a.toml", b"a = 1\nb = 2024-13-01T10:00:00.123456789Z\n", "a.toml: line 2"),
         ("a.toml", b"a = 1\nb = 10:00:00.123456789Z\n", "a.toml: line 2"),
-        ("a.csv", b"a\0", "no text"),
+        ("a.csv", b"a\0", "not text"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_file_and_line(

@@ -71,10 +71,10 @@ def test_several_keys_and_members_are_given_by_name() -> None:
 @pytest.mark.parametrize(
     ("inputs", "said"),
     [
-        ({"aggregates": {"x": {"avg": "item.lines"}}}, "aggregates.x: 'avg' is no function"),
-        ({"aggregates": {"x": {}}}, "aggregates.x: it has not one function"),
-        ({"aggregates": {"x": {"sum": "item.lines", "max": "item.lines"}}}, "it has not one function"),
-        ({"aggregates": {"x": {"sum": "item.who"}}}, r"x.sum: a text, for items\[0\], is no number"),
+        ({"aggregates": {"x": {"avg": "item.lines"}}}, "aggregates.x: 'avg' is not a function"),
+        ({"aggregates": {"x": {}}}, "aggregates.x: it must have exactly one function"),
+        ({"aggregates": {"x": {"sum": "item.lines", "max": "item.lines"}}}, "exactly one function"),
+        ({"aggregates": {"x": {"sum": "item.who"}}}, r"x.sum: a text, for items\[0\], is not a number"),
         ({"aggregates": {"x": {"sum": "item.who == 'bo'"}}}, r"x.sum: a boolean, for items\[0\]"),
         ({"aggregates": {"x": {"max": "index == 0 ? dyn('a') : dyn(1)"}}},
          r"a text for items\[0\] and a number for items\[1\]"),

@@ -84,8 +84,8 @@ def test_a_table_without_rows_has_its_head_and_without_columns_is_empty() -> Non
 @pytest.mark.parametrize(
     ("rows", "inputs", "said"),
     [
-        ([{"a": 1}, [1]], {}, r"rows\[1\] is no map, and rows\[0\] is"),
-        ([5], {}, r"rows\[0\] is no map"),
+        ([{"a": 1}, [1]], {}, r"rows\[1\] is not a map, and rows\[0\] is"),
+        ([5], {}, r"rows\[0\] is not a map"),
         ([{"a": 1}], {"columns": ["b"]}, "'b', which no row has"),
         ([{"a": 1}], {"columns": ["a", "a"]}, "names one twice"),
         ([{"a": 1}], {"titles": {"b": "B"}}, "titles has 'b'"),

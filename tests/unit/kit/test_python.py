@@ -118,7 +118,7 @@ def test_a_name_that_is_no_function_is_told(run: Any, shapes: Path) -> None:
     with pytest.raises(PythonNotLoaded, match="no function 'aera'") as caught:
         run("python.call", file=shapes.name, function="aera")
     assert caught.value.hint == "did you mean area?"
-    with pytest.raises(PythonNotLoaded, match="PI is no function but a int"):
+    with pytest.raises(PythonNotLoaded, match="PI is not a function but a int"):
         run("python.call", file=shapes.name, function="PI")
 
 

@@ -70,7 +70,7 @@ def test_texts_are_in_the_order_of_code_points_or_without_case() -> None:
         ([[1], [2]], "item", r"a list, as for items\[0\], has no order"),
         ([{}, {"a": 1}], "item", r"a map, as for items\[0\]"),
         ([{"name": 1}], "item.nmae", r"by\[0\]: no element of items has item.nmae"),
-        ([{"k": 1}, {"k": 2}, 5], "item.k", r"by\[0\], for items\[2\]: a field is read of something"),
+        ([{"k": 1}, {"k": 2}, 5], "item.k", r"by\[0\], for items\[2\]: a field is read from something"),
         ([float("nan"), 1.0], "item", r"not a number, for items\[0\]"),
         ([{"name": 1}], "name", "there is no 'name'|name is not known"),
     ],

@@ -381,7 +381,7 @@ def _letter(größe: int) -> str:
         (_silent, "no return annotation"), (_positional, "positional only"), (_set, "parameter 'name'"),
         (_numbers, "must be str"), (_default, "'name': a string is not an integer"), (_null, "null"),
         (_object, "default of parameter 'name'"), (_two, "second Context"), (_yields, "yields"),
-        (_unknown, "NoSuchName"), (_letter, "no input name"), (Point, "a class"),
+        (_unknown, "NoSuchName"), (_letter, "not an input name"), (Point, "a class"),
     ],
 )  # fmt: skip
 def test_a_function_that_does_not_suit_is_refused_by_name(function: Callable[..., Any], said: str) -> None:

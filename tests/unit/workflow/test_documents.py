@@ -486,7 +486,7 @@ def test_formats_are_told_by_the_ending() -> None:
     }
     assert {path: format_of(PurePath(path)).name for path in endings} == endings
     for path in ("workflow", "workflow.txt", ".yaml.bak"):
-        with pytest.raises(UnknownFormat, match="tells no format"):
+        with pytest.raises(UnknownFormat, match="does not name a format"):
             format_of(PurePath(path))
     with pytest.raises(UnknownFormat, match="no format 'xml'"):
         format_named("xml")

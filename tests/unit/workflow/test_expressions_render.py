@@ -96,9 +96,9 @@ def test_cel_tells_the_type(text: str, kind: str) -> None:
         ("x.n ? 1 : 2", "", ""),
         ("1.map(v, v)", "cannot be the range", ""),
         ("has(x.n)", "field selection", "compare them with null"),
-        ("type(x.n)", "no value", "give a text"),
-        ("{1: 2}", "no value", "keys"),
-        ("[{1: 2}]", "no value", ""),
+        ("type(x.n)", "cannot travel", "give a text"),
+        ("{1: 2}", "cannot travel", "keys"),
+        ("[{1: 2}]", "cannot travel", ""),
         ("x.a.?b", "", ""),
         ("'\\ud800'", "", ""),
         ("x.n # 1", "", ""),
@@ -111,7 +111,7 @@ def test_what_cel_refuses_is_told_in_plain_words(text: str, words: str, hint: st
     error = caught.value
     assert words in error.message
     assert hint in (error.hint or "")
-    no_value = "no value" in error.message  # sound, of a type that no node could take
+    no_value = "cannot travel" in error.message  # sound, of a type that no node could take
     assert error.problem_code == ("type-mismatch" if no_value else "bad-expression")
     assert not any(inside in error.message for inside in ("_0", "<input>", "container", "wrapper", "INVALID"))
 
@@ -234,7 +234,7 @@ for _ in range(5000):
         ("${{ x.a + 1.5 }}", {"a": 1}, "`+` does not take (int, double)"),
         ("${{ x.s + 't' }}", {"s": None}, "`+` does not take (null, string)"),
         ("${{ x.a ? 1 : 2 }}", {"a": 1}, "neither true nor false"),
-        ("${{ x.a.b }}", {"a": 5}, "no map"),
+        ("${{ x.a.b }}", {"a": 5}, "not a map"),
         ("${{ x.n + 1 }}", {"n": 2**63 - 1}, "overflow"),
         ("${{ x.a + 1 }}", {"a": 2**64}, "out of range"),
         ("${{ x.d / 0.0 }}", {"d": 1.0}, "infinite"),

@@ -160,7 +160,7 @@ def test_in_a_transform_value_is_what_the_edge_carries() -> None:
         ("env", "bad-expression", "alone"),
         ("inputs.map(x, x)", "bad-expression", "alone"),
         ("nodes[a.b].c", "bad-expression", "alone"),
-        ("a.true", "bad-expression", "no field"),
+        ("a.true", "bad-expression", "not a field"),
         ("a\0b", "bad-expression", "NUL"),
         ("1" * (LENGTH_MAX + 1), "limit-exceeded", "4097"),
         ("(" * 61 + "1" + ")" * 61, "limit-exceeded", "nested"),
@@ -284,7 +284,9 @@ def test_what_cel_accepts_the_compiler_accepts(text: str) -> None:
         Compiler(lambda read: ANY, value=False).condition(text)
     except BadExpression as error:
         assert (
-            error.problem_code == "limit-exceeded" or "alone" in error.message or "no value" in error.message
+            error.problem_code == "limit-exceeded"
+            or "alone" in error.message
+            or "not a value" in error.message
         )
 
 

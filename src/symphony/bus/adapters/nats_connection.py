@@ -100,7 +100,7 @@ def _seed_bytes(seed: Secret) -> bytes:
         or ((raw[0] & 7) << 5 | raw[1] >> 3) != _PREFIX_USER
     ):
         raise ConfigInvalid(
-            "the NKey seed of NATS is none of a user",
+            "the NKey seed of NATS does not belong to a user",
             details={"field": "nkey_seed"},
             hint="it is one line that begins with SU, made by `nk -gen user`",
         )

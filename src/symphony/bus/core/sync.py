@@ -123,7 +123,7 @@ def read(value: Value) -> Message:
     try:
         found: Message = msgspec.convert(value, Message)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise SerializationFailed(f"this is no message of a synchronisation: {error}") from error
+        raise SerializationFailed(f"this is not a synchronisation message: {error}") from error
     return found
 
 

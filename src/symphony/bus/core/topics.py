@@ -81,7 +81,7 @@ def _tokens(text: str, kind: str) -> list[str]:
 
 def _invalid(text: str, kind: str, why: str) -> ValidationFailed:
     return ValidationFailed(
-        f"{text!r:.120} is no {kind}: {why}",
+        f"{text!r:.120} is not a {kind}: {why}",
         details={"field": kind},
         hint="join tokens with dots, such as run.7f3a.node.finished; in patterns `*` is one token and a "
         "final `>` the rest",

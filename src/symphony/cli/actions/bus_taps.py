@@ -90,7 +90,7 @@ async def _reached(bus: Bus, endpoint: Endpoint) -> None:
         if found is None:
             raise NatsAway(
                 "bus.nats is set here, and was not where the process began that is the hub of this home",
-                hint="end that process, or set it in config.toml in the home and start anew",
+                hint="end that process, or set it in config.toml in the home and start again",
             )
         if found.state == "joined":
             return

@@ -66,7 +66,7 @@ def parse_env(text: str, name: str) -> dict[str, str]:
                 f"{name}, line {number}: not KEY=VALUE", hint="one variable a line, such as TOKEN=abc"
             )
         if key in found:
-            raise EnvFileRefused(f"{name}, line {number}: {key} stands twice", hint="remove one of them")
+            raise EnvFileRefused(f"{name}, line {number}: {key} is set twice", hint="remove one of them")
         if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
         found[key] = value

@@ -189,7 +189,8 @@ def _unknown_ending(path: Path) -> "UnknownFormat":
     from symphony.workflow.documents import UnknownFormat
 
     return UnknownFormat(
-        f"the ending of {path.name!r} tells no format for templates", hint=f"use one of {', '.join(SUFFIXES)}"
+        f"the ending of {path.name!r} does not name a format for templates",
+        hint=f"use one of {', '.join(SUFFIXES)}",
     )
 
 

@@ -59,7 +59,7 @@ class Amount(click.ParamType[Decimal]):
         try:
             amount = Decimal(str(value))
         except InvalidOperation:
-            self.fail(f"{value!r} is no amount, such as 0.15", param, ctx)
+            self.fail(f"{value!r} is not an amount, such as 0.15", param, ctx)
         if not (amount.is_finite() and amount >= 0):
             self.fail("an amount is 0 or more", param, ctx)
         return amount

@@ -38,7 +38,7 @@ def command(folder: Path, remove: bool, as_json: bool) -> int:
     if home.origin != "tree":
         raise BadUsage(
             f"the home of {folder} is {home.path}, whose settings count already",
-            hint="only a `.symphony` in this folder or above it wants to be vouched for",
+            hint="only a `.symphony` in this folder or above it needs your trust",
         )
     if not file.exists():
         raise BadUsage(f"there is no {file}", hint="there is nothing to vouch for")

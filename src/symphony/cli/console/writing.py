@@ -69,7 +69,7 @@ def _chunks(first: bytes, stream: Readable) -> Iterator[bytes]:
 def _write(stream: Readable, target: Path) -> None:
     """Into a new file beside `target`, which then takes its name: readers see the old or the new.
 
-    What is no regular file (a device, a pipe) is written to directly.
+    What is not a regular file (a device, a pipe) is written to directly.
     """
     if target.is_dir():
         raise BadUsage(f"{target} is a folder", hint=f"name a file: --output {target / 'NAME'}")

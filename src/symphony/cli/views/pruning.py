@@ -12,7 +12,7 @@ def age_s(text: str) -> float:
     try:
         return duration_s(text)
     except ValueError:
-        raise BadUsage(f"--older {text!r} is no duration", hint="such as 12h or 30d") from None
+        raise BadUsage(f"--older {text!r} is not a duration", hint="write one such as 12h or 30d") from None
 
 
 def text(found: Pruned) -> str:

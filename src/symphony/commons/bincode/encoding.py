@@ -125,7 +125,7 @@ class _Encoders:
                 self._pack("I", str(at))
                 self._inside(record, "value")
         with source.block("else:"):
-            source.add("raise TypeError(f'it is none of the variants: {type(value).__name__}')")
+            source.add("raise TypeError(f'it is not one of the variants: {type(value).__name__}')")
 
     def _inside(self, shape: Record | Variants, value: str) -> None:
         """A record or a union within something else."""

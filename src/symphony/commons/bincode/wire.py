@@ -109,7 +109,7 @@ def bad_flag(at: int, flag: int, what: str) -> BincodeInvalid:
 
 def duplicate_key(at: int, key: str) -> BincodeInvalid:
     """A map has the key that begins at byte `at` already."""
-    error = BincodeInvalid(f"the key {key[:40]!r} stands twice", at)
+    error = BincodeInvalid(f"duplicate key {key[:40]!r}", at)
     error.duplicate = True
     return error
 
@@ -136,7 +136,7 @@ def uuid_bytes(text: str) -> bytes:
     except ValueError:
         body = b""
     if len(text) != _UUID_CHARACTERS or text[8:24:5] != "----" or body.hex() != digits:
-        raise ValueError(f"{text!r:.50} is no UUID in lower case")
+        raise ValueError(f"{text!r:.50} is not a UUID in lower case")
     return body
 
 

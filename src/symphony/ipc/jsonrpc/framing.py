@@ -105,7 +105,7 @@ class HeaderFraming:
         for line in head.split(b"\r\n"):
             name, colon, value = line.partition(b":")
             if not colon:
-                raise FramingBroken(f"{line[:40]!r} is no line of a head")
+                raise FramingBroken(f"{line[:40]!r} is not a header line")
             if name.strip().lower() == b"content-length":
                 digits = value.strip()
                 if found is not None or not digits.isdigit() or len(digits) > _DIGITS_MAX:

@@ -229,7 +229,9 @@ def _tree(message: Message) -> dict[str, Json]:
     if isinstance(message, Request | Notification):
         tree["method"] = message.method
         if not isinstance(message.params, list | dict | None):
-            raise SerializationFailed("a message cannot be sent as JSON: its params are no list and no map")
+            raise SerializationFailed(
+                "a message cannot be sent as JSON: its params are neither a list nor a map"
+            )
         if message.params is not None:
             tree["params"] = message.params
     elif isinstance(message, Success):

@@ -77,7 +77,7 @@ def parse_address(text: str) -> Address:
         if scheme == "tcp" and slashes and (found := _host_and_port(target)) is not None:
             return found
     raise ValidationFailed(
-        f"{text!r:.200} is no address",
+        f"{text!r:.200} is not an address",
         details={"field": "address"},
         hint="write unix:///path/of.sock, shm://NAME, pipe://NAME, tcp://HOST:PORT, memory:NAME or stdio:",
     )

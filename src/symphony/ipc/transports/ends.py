@@ -48,7 +48,7 @@ class Dial:
         try:
             return await self._opened
         except asyncio.CancelledError:
-            self.connection.abort(ConnectionLost("whoever was connecting no longer wants to"))
+            self.connection.abort(ConnectionLost("the connecting side gave up"))
             raise
 
     def _open(self, connection: Connection) -> None:

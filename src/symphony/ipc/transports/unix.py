@@ -168,7 +168,7 @@ def _clear(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(kind):
-        raise AddressInUse(f"{path} exists and is no socket", hint="remove it, or take another path")
+        raise AddressInUse(f"{path} exists and is not a socket", hint="remove it, or take another path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         # One that is live but too busy to answer says EAGAIN.

@@ -101,7 +101,7 @@ def _readable(file: Path) -> Path:
             f"cannot read {file}: {error.strerror}", hint="set file of the model to a GGUF file"
         ) from error
     if head != b"GGUF":
-        raise ModelUnavailable(f"{file} is no GGUF file", hint="set file of the model to a GGUF file")
+        raise ModelUnavailable(f"{file} is not a GGUF file", hint="set file of the model to a GGUF file")
     return file
 
 

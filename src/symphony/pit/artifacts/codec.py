@@ -106,7 +106,7 @@ def decode_map(body: bytes) -> Mapping[str, StoredValue]:
     except (ValueError, TypeError, RecursionError, OverflowError):  # the long way words what is wrong
         value = decode_value(body)
     if not isinstance(value, dict):
-        raise SerializationFailed("these bytes are no map of values")
+        raise SerializationFailed("these bytes are not a map of values")
     for key, item in value.items():
         kind = type(item)
         if type(key) is not str or not (
@@ -133,9 +133,9 @@ class _decoding:
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, _Refused):
-            raise SerializationFailed(f"these bytes are no value: {_where(error)}") from None
+            raise SerializationFailed(f"these bytes are not a value: {_where(error)}") from None
         if isinstance(error, ValueError | TypeError | RecursionError | OverflowError):
-            raise SerializationFailed(f"these bytes are no value: {error}") from error
+            raise SerializationFailed(f"these bytes are not a value: {error}") from error
 
 
 def value_digest(value: StoredValue) -> str:
@@ -271,7 +271,7 @@ def _ready_dict(items: dict[object, object], depth: int, by_content: bool) -> di
     changed: dict[object, object] | None = None
     for key, item in items.items():
         if type(key) is not str:
-            raise _Refused(f"a map with the key {key!r:.40}, which is no string")
+            raise _Refused(f"a map with the key {key!r:.40}, which is not a string")
         kind = type(item)  # what most maps hold is told here: a call for each costs twice as much
         if kind in _PLAIN or (kind is int and INTEGER_MIN <= item <= INTEGER_MAX):  # type: ignore[operator]
             continue
@@ -362,7 +362,7 @@ def _sealed(kind: SealedKind, raw: list[object]) -> Sealed:
 
 def _sealed_key(key: object) -> str | Sealed:
     if not isinstance(key, str | Sealed):
-        raise ValueError("a sealed map with a key that is no string")
+        raise ValueError("a sealed map with a key that is not a string")
     return key
 
 

@@ -226,4 +226,4 @@ def set_aside(path: Path, why: object) -> None:
         for suffix in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    logger.warning("%s was unusable (%s): set aside as %s and made anew", path, why, aside.name)
+    logger.warning("%s was unusable (%s): set aside as %s and rebuilt", path, why, aside.name)

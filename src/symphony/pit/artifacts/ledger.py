@@ -263,7 +263,7 @@ def _broken_is_final() -> Iterator[None]:
     try:
         yield
     except DatabaseBroken as error:
-        raise IoFailed(f"the artifact index is unusable even when made anew: {error}") from error
+        raise IoFailed(f"the artifact index is unusable even after it was rebuilt: {error}") from error
 
 
 def _damaged(batch: list[LoggedRecord]) -> int:

@@ -22,7 +22,7 @@ def check_labels(name: str | None, content_type: str) -> None:
             continue
         if not label or len(label) > NAME_LENGTH_MAX or _CONTROL.search(label):
             raise ValidationFailed(
-                f"{label!r:.80} is no {field.replace('_', ' ')} for an artifact",
+                f"{label!r:.80} is not a valid {field.replace('_', ' ')} for an artifact",
                 details={"field": field},
                 hint=f"use 1 to {NAME_LENGTH_MAX} characters without control characters",
             )
@@ -48,7 +48,7 @@ def corrupt(digest: str, why: str) -> ArtifactCorrupt:
     return ArtifactCorrupt(
         f"artifact {digest} is damaged: {why}",
         details={"digest": digest},
-        hint="check the disk, then run what made it again with --no-cache: storing it anew repairs it",
+        hint="check the disk, then run what made it again with --no-cache: storing it again repairs it",
     )
 
 

@@ -264,7 +264,7 @@ class WriteBehind:
         try:
             return _Opened(self._path, self._application, self._schema, self._former)
         except DatabaseBroken as error:
-            raise IoFailed(f"{self._path} is unusable even when made anew: {error}") from error
+            raise IoFailed(f"{self._path} is unusable even after it was rebuilt: {error}") from error
 
     def _discard(self, broken: _Opened, why: DatabaseBroken) -> None:
         """Set the file aside, unless another thread has done so already."""

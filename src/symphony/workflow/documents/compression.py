@@ -27,7 +27,7 @@ def unpacked(body: bytes) -> bytes:
         return body
     import zstandard
 
-    hint = "compress the file anew"
+    hint = "compress the file again"
     try:
         if zstandard.frame_content_size(body) > BYTES_MAX:
             raise too_large()

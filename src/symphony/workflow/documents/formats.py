@@ -103,7 +103,8 @@ def format_of(path: PurePath) -> Format:
             return known
     endings = ", ".join(suffix for known in _FORMATS.values() for suffix in known.suffixes)
     raise UnknownFormat(
-        f"the ending of {path.name!r} tells no format", hint=f"use one of {endings}, or name the format"
+        f"the ending of {path.name!r} does not name a format",
+        hint=f"use one of {endings}, or name the format",
     )
 
 

@@ -104,7 +104,7 @@ class JsonReader:
             self.at += 1
             self._blank()
             if self._char() in ("}", "]"):
-                raise self._wrong("a comma stands before the end", "remove the last comma")
+                raise self._wrong("there is a comma before the end", "remove the last comma")
             self.due = True
         elif char:
             raise self._wrong(f"a comma or {end} is missing before {shown(char)}")
@@ -126,7 +126,7 @@ class JsonReader:
         if frame.wanted:
             frame.spot.put(frame.key, at)
         else:
-            message = f"the key {shown(frame.key)} stands twice"
+            message = f"duplicate key {shown(frame.key)}"
             self.findings.add("duplicate-name", place, message, "rename or remove one", self.positions.at(at))
         self._blank()
         if self._char() != ":":

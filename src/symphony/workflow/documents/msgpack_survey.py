@@ -83,9 +83,7 @@ class _Surveyor:
         assert frame.keys is not None
         if key in frame.keys:
             place, hint = child(frame.place, key), "rename or remove one"
-            self.findings.add(
-                "duplicate-name", place, f"the key {shown(key)} stands twice (byte {begin})", hint
-            )
+            self.findings.add("duplicate-name", place, f"duplicate key {shown(key)} (byte {begin})", hint)
         frame.keys.add(key)
         return key
 

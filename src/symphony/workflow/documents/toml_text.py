@@ -68,9 +68,9 @@ def _problem(words: str, text: str, surveyed: _Surveyed) -> SyntaxProblem:
     if any(word in said for word in _TWICE):
         hint = "rename or remove one"
         if found.twice is None:
-            return SyntaxProblem("duplicate-name", f"a key or table stands twice: {said}", hint, at)
+            return SyntaxProblem("duplicate-name", f"duplicate key or table: {said}", hint, at)
         place, offset = found.twice
-        twice = SyntaxProblem("duplicate-name", f"{place} stands twice", hint, positions.at(offset))
+        twice = SyntaxProblem("duplicate-name", f"duplicate {place}", hint, positions.at(offset))
         twice.locate(place)
         return twice
     return SyntaxProblem("syntax", f"this is not TOML: {said}", "check quotes, brackets and table names", at)

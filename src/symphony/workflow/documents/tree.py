@@ -154,4 +154,6 @@ def too_large() -> SyntaxProblem:
 
 def not_readable(what: str, why: str) -> SyntaxProblem:
     """The bytes are not of the binary format `what`."""
-    return SyntaxProblem("syntax", f"this is not {what}: {why}", "check the format, or convert the file anew")
+    return SyntaxProblem(
+        "syntax", f"this is not {what}: {why}", "check the format, or convert the file again"
+    )

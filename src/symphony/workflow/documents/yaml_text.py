@@ -219,13 +219,13 @@ class _Builder:
         """Keep `item` as the key that waits. One that is refused waits too, for its value to be dropped."""
         frame.key = None
         if not isinstance(item, str):
-            message = f"a key must be text, and {shown(item)} is none"
+            message = f"a key must be text, not {shown(item)}"
             self.findings.add(
                 "type-mismatch", frame.place, message, "put it in quotes", self.positions.at(_offset(event))
             )
         elif item in frame.holder:
             self.findings.add(
-                "duplicate-name", child(frame.place, item), f"the key {shown(item)} stands twice",
+                "duplicate-name", child(frame.place, item), f"duplicate key {shown(item)}",
                 "rename or remove one", self.positions.at(_offset(event)),
             )  # fmt: skip
         else:

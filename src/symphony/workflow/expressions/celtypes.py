@@ -206,13 +206,13 @@ def to_value(plain: object) -> Value:
         return plain
     if isinstance(plain, float):
         if not math.isfinite(plain):
-            raise ValueError(f"the result is {_spoken(plain)}, which is no number")
+            raise ValueError(f"the result is {_spoken(plain)}, which is not a number")
         return plain
     if isinstance(plain, list):
         return [to_value(item) for item in plain]
     if isinstance(plain, dict):
         if any(not isinstance(key, str) for key in plain):
-            raise ValueError("the result is a map with keys that are no strings")
+            raise ValueError("the result is a map with keys that are not strings")
         return {str(key): to_value(item) for key, item in plain.items()}
     if isinstance(plain, bytearray):
         return bytes(plain)

@@ -60,7 +60,7 @@ _REWORDED = (
     (re.compile(rf'Key not found in map : "({DOUBLES})"'), r"\1"),
     (re.compile(r"Key not found in map : (.*)"), r"there is no key \1"),
     (re.compile(r"Index error: index=(-?\d+) size=(\d+)"), r"there is no element \1 in a list of \2"),
-    (re.compile(r"Applying SELECT to non-message type"), "a field is read of something that is no map"),
+    (re.compile(r"Applying SELECT to non-message type"), "a field is read from something that is not a map"),
     (re.compile(r"divide by zero"), "division by zero"),
     (re.compile(r"modulus by zero"), "remainder of a division by zero"),
     (re.compile(r"Iteration budget exceeded"), "it takes more than 10,000 steps"),

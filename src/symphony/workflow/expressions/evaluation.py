@@ -126,7 +126,7 @@ def check(expression: Renamed, types: Sequence[PortType]) -> PortType:
         expression.deep = True
     found = celtypes.to_port(kind)
     if found is None:
-        message = f"the result is {kind.lower()}, which is no value that can travel between nodes"
+        message = f"the result is {kind.lower()}, which cannot travel between nodes"
         hint = "give a text, a number, a list, or a map with texts as keys"
         raise BadExpression(message, problem_code="type-mismatch", hint=hint)
     return found

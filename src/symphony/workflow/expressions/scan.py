@@ -315,7 +315,7 @@ class _Scanner:
             name = self.tokens[at + 2].text
             if name in ("true", "false"):
                 raise BadExpression(
-                    f"`.{name}` is no field in an expression",
+                    f"`.{name}` is not a field in an expression",
                     hint="the branch that was taken is NODE.taken; NODE.true and NODE.false are for `after`",
                 )
             return None if name in _LITERALS else (name, at + 2)
@@ -330,7 +330,7 @@ class _Scanner:
         member = self._member(at)
         if member is None or (root != "nodes" and self._at(member[1] + 1, "(")):
             write = 'nodes["NAME"]' if root == "nodes" else f"{root}.NAME"
-            raise BadExpression(f"`{root}` alone is no value", hint=f"write {write}")
+            raise BadExpression(f"`{root}` alone is not a value", hint=f"write {write}")
         name, last = member
         match root:
             case "nodes":

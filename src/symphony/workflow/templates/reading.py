@@ -51,7 +51,7 @@ def read_template(
     base = f"metadata.{KEY}"
     declared = workflow.metadata.get(KEY)
     if not isinstance(declared, dict):
-        message = "the workflow is no template: it has no map metadata.template"
+        message = "the workflow is not a template: it has no map metadata.template"
         findings.add("missing-input", base, message, "write metadata: {template: {}}")
         return None, tuple(findings.found)
     for key in declared:
@@ -133,7 +133,7 @@ def _pattern(fields: Fields, tree: Tree, place: str, key: str) -> object:
     if not isinstance(found, str):
         return found
     if (why := refusal(found)) is not None:
-        return fields.wrong(place, key, f"this is no pattern: {why}", "write a regular expression")
+        return fields.wrong(place, key, f"this is not a pattern: {why}", "write a regular expression")
     return found
 
 
@@ -175,7 +175,7 @@ def _check_places(template: Template, findings: Findings, base: str) -> None:
             path = path_of(place)
             if path is None or len(path) < _SETTABLE.get(path[0], len(path) + 1):
                 hint = "write for instance nodes.tests.concurrency"
-                findings.add("type-mismatch", at, f"{shown(place)} is no place that can be set", hint)
+                findings.add("type-mismatch", at, f"{shown(place)} is not a place that can be set", hint)
             elif found_at(template.tree, path) is NOTHING:
                 hint = "write a value there that is replaced"
                 findings.add("type-mismatch", at, f"there is nothing at {place}", hint)

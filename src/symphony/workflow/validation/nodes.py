@@ -227,7 +227,7 @@ def check_branch(level: Level, source: str, branch: str, place: str) -> None:
         return  # broken: reported elsewhere
     known = branches(node)
     if known is None:
-        message = f"{source} is no branch, so it has no {branch!r}"
+        message = f"{source} is not a branch, so it has no {branch!r}"
         level.error("unknown-port", place, message, f"write {source} alone")
     elif branch not in known:
         hint = did_you_mean(branch, known, f"its branches are {', '.join(known)}")

@@ -42,7 +42,9 @@ def check_structure(workflow: Workflow) -> tuple[tuple[Problem, ...], frozenset[
     try:
         read_tree(write_tree(some), fields, connected={edge.target for edge in workflow.edges})
     except _NOT_WRITTEN as error:
-        message = error.message if isinstance(error, SymphonyError) else "it holds something that is no value"
+        message = (
+            error.message if isinstance(error, SymphonyError) else "it holds something that is not a value"
+        )
         fields.findings.add("type-mismatch", "", message, _PLAIN_DATA)
     return tuple(fields.findings.found), frozenset(fields.broken)
 
@@ -77,7 +79,9 @@ def _can_be_written(node: Node, name: str, fields: Fields) -> bool:
     try:
         write_node(node)
     except _NOT_WRITTEN as error:
-        message = error.message if isinstance(error, SymphonyError) else "it holds something that is no value"
+        message = (
+            error.message if isinstance(error, SymphonyError) else "it holds something that is not a value"
+        )
         fields.findings.add("type-mismatch", child("nodes", name), message, _PLAIN_DATA)
         return False
     return True

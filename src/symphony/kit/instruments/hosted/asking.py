@@ -62,7 +62,7 @@ def chat_ask(inputs: Mapping[str, Value], config: Mapping[str, Value], *, max_to
     if (system := inputs.get("system")) is not None:
         messages.insert(0, Message("system", _text("system", system)))
     if all(message.role == "system" for message in messages):
-        raise _wrong("there is no message of a user", "add one with the role user")
+        raise _wrong("there is no message from a user", "add one with the role user")
     return ChatAsk(
         messages=tuple(messages),
         max_tokens=_max_tokens(inputs.get("max_tokens"), max_tokens),

@@ -21,7 +21,7 @@ CHAT_INPUTS = {
         description="a conversation: maps of role (user, assistant, system) and content",
     ),
     "system": Port(
-        type=PortType("string", optional=True), default=None, description="how the model shall behave"
+        type=PortType("string", optional=True), default=None, description="how the model should behave"
     ),
     "temperature": Port(
         type=PortType("number", optional=True), default=None, description="0 for the likeliest words; up to 2"

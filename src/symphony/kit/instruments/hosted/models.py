@@ -330,7 +330,7 @@ def _checked(answer: ModelAnswer, schema: Mapping[str, Value]) -> Value:
     """The answer as a value that fits `schema`. Raises ModelFailed `model-output-invalid`."""
     if answer.finish == FINISH_LENGTH:
         raise ModelFailed(
-            "the answer was cut off at max_tokens, so it is no whole JSON",
+            "the answer was cut off at max_tokens, so it is not whole JSON",
             code="model-output-invalid",
             hint="raise max_tokens, or ask for less",
         )

@@ -123,7 +123,9 @@ class OpenAI:
                 "the vectors have different lengths, or none", hint="is this an embedding model?"
             )
         if not all(math.isfinite(number) for vector in vectors for number in vector):
-            raise BrokenAnswer("a vector holds what is no finite number", hint="is this an embedding model?")
+            raise BrokenAnswer(
+                "a vector holds something that is not a finite number", hint="is this an embedding model?"
+            )
         return vectors, _tokens({"completion_tokens": 0, **usage})
 
     def fault(self, body: bytes) -> Fault:
@@ -168,7 +170,7 @@ def _vector(embedding: Value) -> list[float]:
         embedding = embedding[0]
     if not isinstance(embedding, list) or any(type(one) not in (int, float) for one in embedding):
         raise BrokenAnswer(
-            "an embedding is not what the interface promises: it is no list of numbers", hint=URL_HINT
+            "an embedding is not what the interface promises: it is not a list of numbers", hint=URL_HINT
         )
     return [float(number) for number in embedding if isinstance(number, int | float)]
 

@@ -112,10 +112,10 @@ def mismatch(value: Value, schema: Value, place: str = "") -> str | None:
     kinds = schema.get("type")
     names = [name for name in (kinds if isinstance(kinds, list) else [kinds]) if isinstance(name, str)]
     if names and not any(_TYPES[name](value) for name in names):
-        return f"{where} is no {' or '.join(names)}"
+        return f"{where} is not of type {' or '.join(names)}"
     enum, any_of = schema.get("enum"), schema.get("anyOf")
     if isinstance(enum, list) and _identity(value) not in map(_identity, enum):
-        return f"{where} is none of the values that are allowed"
+        return f"{where} is not one of the allowed values"
     if "const" in schema and _identity(value) != _identity(schema["const"]):
         return f"{where} is not the value that is asked for"
     if isinstance(any_of, list) and all(mismatch(value, part, place) for part in any_of):
@@ -149,7 +149,7 @@ def _list_mismatch(value: list[Value], schema: Mapping[str, Value], place: str) 
         seen: set[Hashable] = set()
         for at, one in enumerate(value):
             if (known := _identity(one)) in seen:
-                return f"{place or 'it'}[{at}] stands there twice"
+                return f"{place or 'it'}[{at}] is there twice"
             seen.add(known)
     items = schema.get("items", True)
     found = (mismatch(item, items, f"{place}[{at}]") for at, item in enumerate(value))

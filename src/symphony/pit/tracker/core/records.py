@@ -241,12 +241,12 @@ def usage_of(record: Record) -> Usage | None:
     if told is None:
         return None
     if not isinstance(told, list | tuple) or len(told) < 7:
-        raise SerializationFailed("a journal record holds no usage where it must stand")
+        raise SerializationFailed("a journal record holds no usage where one is required")
     calls, read, written, cached, cost, currency, estimated = told[:7]
     try:
         money = None if cost is None else Decimal(str(cost))
     except ArithmeticError as error:
-        raise SerializationFailed("a journal record holds no amount where a cost must stand") from error
+        raise SerializationFailed("a journal record holds no amount where a cost is required") from error
     return Usage(
         calls=_integer(calls),
         tokens_in=_integer(read),
@@ -281,7 +281,7 @@ def error_of(value: object) -> ErrorTuple | None:
     if isinstance(value, list | tuple) and len(value) >= 3:
         code, message, hint = value[:3]
         return str(code), str(message), None if hint is None else str(hint)
-    raise SerializationFailed("a journal record holds no error where one must stand")
+    raise SerializationFailed("a journal record holds no error where one is required")
 
 
 class Reused(msgspec.Struct, frozen=True, array_like=True):

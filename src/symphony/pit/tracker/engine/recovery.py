@@ -105,7 +105,7 @@ def _whole(told: bytes | Difference, base: Base | None) -> bytes:
     if isinstance(told, bytes):
         return told
     if base is None:
-        raise SerializationFailed("a journal record holds no values where they must stand")
+        raise SerializationFailed("a journal record holds no values where they are required")
     return restored(base.whole, told)
 
 

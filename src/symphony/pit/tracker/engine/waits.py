@@ -90,7 +90,7 @@ class Waits:
             moment = datetime.fromisoformat(value)
         except ValueError:
             raise SymphonyError(
-                f"until gave {beginning(str(value), 60)!r}, which is no moment",
+                f"until gave {beginning(str(value), 60)!r}, which is not a moment",
                 code="type-mismatch",
                 hint='write timestamp("2030-01-01T00:00:00Z")',
             ) from None

@@ -402,7 +402,7 @@ class Bindings:
             raise SymphonyError(
                 "for_each gives another list than before the restart",
                 code="not-repeatable",
-                hint="restore the environment of the first start, or run anew",
+                hint="restore the environment of the first start, or begin a new run",
             )
         return rendered
 

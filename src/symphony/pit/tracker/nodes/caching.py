@@ -23,5 +23,5 @@ class Cache(Protocol):
         ...
 
     def content(self, path: Path) -> str | None:
-        """A digest of the file at `path`; None for what is no regular file."""
+        """A digest of the file at `path`; None for what is not a regular file."""
         ...

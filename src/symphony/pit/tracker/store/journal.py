@@ -346,7 +346,7 @@ class SqliteStore:
             found = dict[str, bytes]()
             for name, body in rows(self.path, self._db, "reuse"):
                 if not isinstance(body, bytes):
-                    raise damaged(self.path, "a result to reuse is no bytes")
+                    raise damaged(self.path, "a result to reuse is not bytes")
                 found[str(name)] = body
             return found
 

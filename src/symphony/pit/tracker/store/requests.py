@@ -87,7 +87,7 @@ class RunRequests:
             raise SymphonyError(
                 f"the run has ended: {replay.ended[0]}",
                 code="run-ended",
-                hint=f"to run it anew: symphony runs rerun {run_id}",
+                hint=f"to run it again: symphony runs rerun {run_id}",
             )
         if request.node is not None:
             waiting = replay.waiting()
