@@ -266,7 +266,7 @@ def made(seed: int) -> Prepared:
         inputs=b"", cwd="/", base="/", created_at=0.0, children=children, references=everybody, concurrency=3,
     )  # fmt: skip
     infos = {name: one.info for name, one in OPERATORS.items()}
-    return recalled(meta, Catalog(operators=infos, models={}), OPERATORS, {}, {"x": 1}, keys={})
+    return recalled(meta, Catalog(operators=infos, models={}), lambda *_: OPERATORS, {}, {"x": 1}, keys={})
 
 
 class AtOnce:

@@ -13,6 +13,7 @@ import msgspec
 from symphony.app.handle import LazyOverview, RunHandle
 from symphony.app.journals import Owned, in_thread
 from symphony.app.models import keys_of
+from symphony.app.own_operators import OperatorsAtHand
 from symphony.app.parts import Parts
 from symphony.app.preparing import (
     AtOnce,
@@ -22,11 +23,9 @@ from symphony.app.preparing import (
     limits_of,
     opened_outputs,
     prepare,
-    prepared_workflow,
-    read_copy,
     recalled,
 )
-from symphony.app.remembering import Remembered
+from symphony.app.readying import Readying
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
@@ -51,13 +50,9 @@ from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.runs import ENDED, RunResult
 from symphony.ports.values import Value
-from symphony.sdk import load_operators
-from symphony.workflow.catalog import Catalog
-from symphony.workflow.files import Resolver, checked_file
 from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
 from symphony.workflow.problems import ValidationReport, WorkflowInvalid
-from symphony.workflow.validation import check
 
 if TYPE_CHECKING:
     from symphony.ports.forecast import Forecast
@@ -78,7 +73,7 @@ class Launcher:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._handles: dict[asyncio.Task[RunResult], RunHandle] = {}
-        self.remembered = Remembered()
+        self.readying = Readying(parts)
         self._writing: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
         self.ran = False
@@ -108,7 +103,7 @@ class Launcher:
         from symphony.app.foreseeing import foresee
 
         parts = self._parts
-        prepared = self.prepared(workflow, inputs, cwd, cache, environment=environment)
+        prepared = self.prepared(workflow, inputs, cwd, cache, environment=environment, load=False)
         at = parts.home if parts.home is not None and parts.home.is_dir() else None
         executor = functools.partial(self._executor, prepared, lambda *_: None)
         return foresee(prepared, at, executor, parts.clock)
@@ -123,9 +118,10 @@ class Launcher:
         environment: Mapping[str, str] | None = None,
         budget: Limits | None = None,
         allow_hosts: Sequence[str] = (),
+        load: bool = True,
     ) -> Prepared:
-        """Check everything that a new run needs."""
-        ready = workflow if isinstance(workflow, PreparedWorkflow) else self.ready(workflow)
+        """Check everything that a new run needs; `load` runs the files of its operators."""
+        ready = self.readying.ready(workflow, load=load)
         here = (cwd or Path.cwd()).absolute()
         bound, problems = bind_inputs(ready.workflow, inputs or {}, cwd=here)
         if problems:
@@ -143,7 +139,7 @@ class Launcher:
             cwd=str(here),
             base=str(ready.base),
             created_at=self._parts.clock.now_s(),
-            operators=self._parts.files,
+            operators=(*self._parts.files, *map(str, self.readying.files)),
             cache=cache and config.symphony.cache,
             concurrency=concurrency or config.symphony.concurrency,
             budget=limits_of(ready.workflow, config).strictest(budget or Limits()),
@@ -297,40 +293,15 @@ class Launcher:
             )
             self._parts.artifacts.link(ref, provenance, durable=False)
 
-    def ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
-        """Check a workflow and make it ready, or recall that. Raises WorkflowInvalid, WorkflowNotFound."""
-        return self.remembered.get(workflow, self._made_ready)
-
-    def _made_ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
-        parts = self._parts
-        if isinstance(workflow, Workflow):
-            source, resolver = None, Resolver(Path.cwd() / "workflow")
-            copy = read_copy(workflow)
-            broken = None if copy is None else ()  # of what was read, no more than its meaning is checked
-            found = check(copy or workflow, parts.catalog, resolve=resolver, broken=broken)
-        else:
-            path = Path(workflow)
-            source, resolver = str(path.absolute()), Resolver(path)
-            found = checked_file(path, parts.catalog, resolver)
-        if found.workflow is None or not found.report.ok:
-            raise WorkflowInvalid(found.report, None if source is None else str(workflow))
-        return prepared_workflow(found, source, resolver, parts.catalog, parts.operators)
-
     def _prepared(
         self,
         meta: RunMeta,
         inputs: Mapping[str, Value] | None = None,
     ) -> Prepared:
         """The run with the operators that its files define, besides those of this Symphony."""
-        files = [file for file in meta.operators if file not in self._parts.files]
-        given = [one for file in files for one in load_operators(Path(file))]
-        known = self._parts.catalog
-        catalog = Catalog(
-            operators={**known.operators, **{one.info.name: one.info for one in given}}, models=known.models
-        )
-        operators = self._parts.operators_with(given)
+        at_hand = OperatorsAtHand(self._parts, load=True, files=meta.operators)
         keys = keys_of(self._parts.config, self._parts.environment)
-        return recalled(meta, catalog, operators, self._parts.environment, inputs, keys=keys)
+        return recalled(meta, at_hand.catalog, at_hand.of, self._parts.environment, inputs, keys=keys)
 
     def _recalled(self, meta: RunMeta) -> Prepared:
         """The run that is recorded. Raises JournalFailed for what makes no sense."""

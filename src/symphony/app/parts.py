@@ -6,11 +6,12 @@ them. `close` ends those that were made.
 
 import os
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from symphony.app.configured_operators import configured_files, configured_infos
 from symphony.app.pools import Pools
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory
@@ -72,20 +73,25 @@ class Parts:
             self._journals = Journals(self.home, lambda: self.runs, os.getpid())
         return self._journals
 
+    @property
+    def given(self) -> "Sequence[Operator]":
+        """The operators that were given."""
+        return self._given
+
     @cached_property
     def operators(self) -> "Mapping[str, Operator]":
         """Every operator by name; given ones replace the kit's."""
-        return self.operators_with(())
+        return self.operators_with({one.info.name: one for one in self._given})
 
-    def operators_with(self, more: "Iterable[Operator]") -> "Mapping[str, Operator]":
-        """Every operator by name, those of `more` in place of others."""
+    def operators_with(self, more: "Mapping[str, Operator]") -> "Mapping[str, Operator]":
+        """The kit's operators by name, those of `more` in place of others."""
         from symphony.kit.homes import KitOperators
 
-        return KitOperators({one.info.name: one for one in (*self._given, *more)})
+        return KitOperators(more)
 
     @cached_property
     def catalog(self) -> Catalog:
-        """What workflows may name."""
+        """What workflows may name. Files of operators that the settings name are read, not run."""
         from symphony.workflow.builtin import builtin_catalog
 
         shipped = builtin_catalog()  # that of the kit, which then need not be loaded for it
@@ -95,10 +101,13 @@ class Parts:
 
             models |= configured(self.config.models)
         models |= self._more_models
+        own, partial = configured_infos(configured_files(self.config, self.home))
+        given = {one.info.name: one.info for one in self._given}
         return Catalog(
-            operators={**shipped.operators, **{one.info.name: one.info for one in self._given}},
+            operators={**shipped.operators, **own, **given},
             models=models,
             keys=self.config.key_names,
+            partial=partial,
         )
 
     @property

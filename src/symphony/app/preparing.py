@@ -1,12 +1,13 @@
 """A run made ready: its documents read, its operators found, its secrets known. Nothing begins here."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
+from symphony.app.own_operators import OperatorsAtHand
 from symphony.commons.collector import uncollected
 from symphony.commons.environment import is_needed
 from symphony.commons.errors import ConfigInvalid, SymphonyError
@@ -15,14 +16,13 @@ from symphony.pit.artifacts.codec import decode_sealed, encode_value
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.structure import plan_of
-from symphony.pit.tracker.nodes.graphs import WorkGraph, graph_of
+from symphony.pit.tracker.nodes.graphs import OperatorsOf, WorkGraph, graph_of
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
 from symphony.pit.tracker.store.documents import Recorded, record_children, recorded_form
 from symphony.pit.tracker.store.following import CONCURRENCY
 from symphony.pit.tracker.store.journal import RunMeta
 from symphony.ports.values import StoredValue, Value
-from symphony.sdk import Operator
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.compiled import Compilation
 from symphony.workflow.files import Resolver, loads
@@ -42,7 +42,7 @@ class Prepared:
     """Variables whose values are too short to be hidden."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
 class PreparedWorkflow:
     """A workflow that was checked, compiled and planned once, for any number of runs of one `Symphony`.
 
@@ -51,7 +51,8 @@ class PreparedWorkflow:
     `holds_values` says that there are such, an operator that changes what it is given would change it
     for later runs too. `source` is the file it came from, `base` the folder beside which it resolves
     paths, `document` what a journal keeps, `children` its sub-workflows, `variables` those that it and
-    they list under `env`.
+    they list under `env`. `declaring` are those of them that name files of operators, with their folders;
+    `loaded`: there are no such files, or they were run.
     """
 
     source: str | None
@@ -62,6 +63,12 @@ class PreparedWorkflow:
     children: Recorded
     graph: WorkGraph
     variables: tuple[str, ...]
+    declaring: tuple[tuple[Workflow, Path], ...] = ()
+    loaded: bool = True
+
+    def with_graph(self, graph: WorkGraph) -> "PreparedWorkflow":
+        """The same with files of operators run: `graph` knows what they gave."""
+        return replace(self, graph=graph, loaded=True)
 
     @property
     def holds_values(self) -> bool:
@@ -70,13 +77,9 @@ class PreparedWorkflow:
 
 
 def prepared_workflow(
-    found: Checked,
-    source: str | None,
-    resolver: Resolver,
-    catalog: Catalog,
-    operators: Mapping[str, Operator],
+    found: Checked, source: str | None, resolver: Resolver, at_hand: OperatorsAtHand
 ) -> PreparedWorkflow:
-    """What was found valid, made ready for runs; `resolver` has seen its sub-workflows.
+    """What was found valid, made ready for plans; `resolver` has seen its sub-workflows.
 
     Raises BadExpression for what is sound, but too deep to be evaluated.
     """
@@ -88,8 +91,10 @@ def prepared_workflow(
         documents, references = record_children(workflow, resolver, known)
         base = Path.cwd() if source is None else resolver.path.parent
         children = Recorded(documents, references, str(base), known)
-        graph = _graph(workflow, children, catalog, operators, compilation)
+        graph = work_graph(workflow, children, at_hand.catalog, at_hand.of, compilation)
         compilation.ready()
+    each = [(workflow, children.base), *children.placed()]
+    declaring = tuple((one, folder) for one, folder in each if one.operators)
     return PreparedWorkflow(
         source=source,
         base=base,
@@ -99,6 +104,8 @@ def prepared_workflow(
         children=children,
         graph=graph,
         variables=_listed(workflow, children),
+        declaring=declaring,
+        loaded=not declaring and not at_hand.files,
     )
 
 
@@ -113,13 +120,14 @@ def read_copy(workflow: Workflow) -> Workflow | None:
         return None
 
 
-def _graph(
+def work_graph(
     workflow: Workflow,
     children: Recorded,
     catalog: Catalog,
-    operators: Mapping[str, Operator],
+    operators: OperatorsOf,
     compilation: Compilation,
 ) -> WorkGraph:
+    """The graph of a workflow; `operators` gives what it and each of its sub-workflows may use."""
     plan = plan_of(workflow, children, compilation.of)
     return graph_of(workflow, plan, catalog, operators, children, compilation)
 
@@ -131,7 +139,7 @@ def _listed(workflow: Workflow, children: Recorded) -> tuple[str, ...]:
 def recalled(
     meta: RunMeta,
     catalog: Catalog,
-    operators: Mapping[str, Operator],
+    operators: OperatorsOf,
     environment: Mapping[str, str],
     inputs: Mapping[str, Value] | None = None,
     *,
@@ -140,7 +148,7 @@ def recalled(
     """Make a run ready from what is recorded of it; for the rest see `prepare`. Raises BadExpression too."""
     with uncollected():
         workflow, children = loads(meta.workflow, "json"), meta.recorded()
-        graph = _graph(workflow, children, catalog, operators, Compilation())
+        graph = work_graph(workflow, children, catalog, operators, Compilation())
         graph.ready()
         return prepare(meta, graph, _listed(workflow, children), environment, inputs, keys=keys)
 

@@ -47,7 +47,8 @@ class Remembered:
             return found
         self.made += 1
         ready = make(workflow)
-        fit = content is not None and not ready.children.documents and not _could_be_changed(ready)
+        alone = not ready.children.documents and ready.loaded
+        fit = content is not None and alone and not _could_be_changed(ready)
         if content is not None and fit and _content(workflow) == content:  # else which of them is it?
             self._keep(content, ready)
         return ready

@@ -203,13 +203,14 @@ class Symphony:
 
     # ---- running --------------------------------------------------------------------------
 
-    def prepare(self, workflow: Workflow | Path | str) -> "PreparedWorkflow":
+    def prepare(self, workflow: Workflow | Path | str, *, load: bool = False) -> "PreparedWorkflow":
         """Check a workflow once, for `plan` and for any number of runs: `start(prepare("flow.yaml"))`.
 
-        Its file and those of its sub-workflows are not read again. Blocking. Raises WorkflowInvalid,
-        WorkflowNotFound.
+        Its file and those of its sub-workflows are not read again. Files of operators that they name are
+        run when the first run starts; with `load`, now. Blocking. Raises WorkflowInvalid, WorkflowNotFound,
+        OperatorsNotLoaded.
         """
-        return self._launcher.ready(workflow)
+        return self._launcher.readying.ready(workflow, load=load)
 
     async def start(
         self,

@@ -105,6 +105,16 @@ class HttpConfig(Settings, frozen=True, kw_only=True):
     allow: tuple[str, ...] = ()
 
 
+class OperatorsConfig(Settings, frozen=True, kw_only=True):
+    """Python files of operators that every workflow may use, beside those that ship with Symphony.
+
+    Relative paths are looked up in the folder that the home `.symphony` lies in, or in a home of another
+    name itself. Only runs execute them.
+    """
+
+    files: tuple[str, ...] = ()
+
+
 class BudgetConfig(Settings, frozen=True, kw_only=True):
     """What the models of any one run may use up; a workflow or a command line may set less.
 
@@ -186,6 +196,7 @@ class Config(Settings, frozen=True, kw_only=True):
     logging: LoggingConfig = LoggingConfig()
     logs: LogsConfig = LogsConfig()
     models: dict[str, ModelConfig] = {}
+    operators: OperatorsConfig = OperatorsConfig()
     symphony: SymphonyConfig = SymphonyConfig()
     tracing: TracingConfig = TracingConfig()
 

@@ -101,9 +101,17 @@ def read_source(file: Path) -> bytes:
         raise OperatorsNotLoaded(f"{file} cannot be read: {reason}", hint=hint) from error
 
 
+def module_name(file: Path, source: bytes) -> str:
+    """The name of the module that the file becomes."""
+    return f"symphony_operators_{_digest(file, source)[:16]}"
+
+
+def _digest(file: Path, source: bytes) -> str:
+    return hashlib.sha256(str(file).encode("utf-8", "surrogateescape") + b"\0" + source).hexdigest()
+
+
 def _execute(file: Path, source: bytes) -> ModuleType:
-    digest = hashlib.sha256(str(file).encode("utf-8", "surrogateescape") + b"\0" + source).hexdigest()
-    name = f"symphony_operators_{digest[:16]}"
+    digest, name = _digest(file, source), module_name(file, source)
     try:
         code = compile(source, str(file), "exec", dont_inherit=True)
     except UNPARSED as error:

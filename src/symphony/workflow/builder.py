@@ -105,6 +105,11 @@ class WorkflowBuilder:
         self._document["env"] = list(names)
         return self
 
+    def operators(self, *files: str) -> "WorkflowBuilder":
+        """Python files whose operators the workflow may use, beside the file that it will be."""
+        self._document["operators"] = list(files)
+        return self
+
     def budget(self, **limits: float) -> "WorkflowBuilder":
         """What the models of a run may use up: `money`, `tokens`, `calls`."""
         self._document["budget"] = dict(limits)

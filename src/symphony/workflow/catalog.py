@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from symphony.ports.values import Value
+from symphony.workflow.problems import Problem
 from symphony.workflow.types import PortType
 
 
@@ -48,8 +49,31 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a workflow may name, by name. `keys`: variables that hold keys of models."""
+    """Everything a workflow may name, by name. `keys`: variables that hold keys of models.
+
+    `partial` names files that may define more operators than are known.
+    """
 
     operators: Mapping[str, OperatorInfo] = {}
     models: Mapping[str, ModelInfo] = {}
     keys: frozenset[str] = frozenset()
+    partial: tuple[str, ...] = ()
+
+    def beside(self, own: "OwnOperators") -> "Catalog":
+        """The catalogue of a workflow that has operators of its own; those that are here stay."""
+        if not own.operators and not own.partial:
+            return self
+        return msgspec.structs.replace(
+            self, operators={**own.operators, **self.operators}, partial=(*self.partial, *own.partial)
+        )
+
+
+class OwnOperators(msgspec.Struct, frozen=True, kw_only=True):
+    """What the files define that a workflow names under `operators`, and what is wrong with these.
+
+    `partial` names those that may define more.
+    """
+
+    operators: Mapping[str, OperatorInfo] = {}
+    problems: tuple[Problem, ...] = ()
+    partial: tuple[str, ...] = ()

@@ -1,17 +1,17 @@
 """Workflow files: read, checked, written. The only part of this package that touches a disk."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from symphony.commons.collector import seldom_collected, uncollected
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
-from symphony.workflow.catalog import Catalog
+from symphony.workflow.catalog import Catalog, OwnOperators
 from symphony.workflow.documents import (
     BYTES_MAX,
     Document,
@@ -34,6 +34,9 @@ from symphony.workflow.spelling import write_tree
 
 if TYPE_CHECKING:
     from symphony.workflow.validation import Checked
+
+ReadOperators: TypeAlias = Callable[[Path, Sequence[str]], OwnOperators]
+"""Says what the files in a folder define, which a workflow there names."""
 
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".msgpack", ".bincode")
 
@@ -197,7 +200,8 @@ class Resolver:
 
     Calling it gives the workflow, or None if there is none; it raises WorkflowInvalid for one
     that is broken, and WorkflowRecursive for one that is being read already. `path` is that of the
-    file itself, behind all links: whatever lies beside a workflow lies beside that.
+    file itself, behind all links: whatever lies beside a workflow lies beside that. `operators`
+    reads the files of operators in a folder; without it nobody knows what they define.
     """
 
     def __init__(
@@ -205,10 +209,18 @@ class Resolver:
         path: Path,
         above: tuple[Path, ...] = (),
         known: dict[Path, DocumentReading | None] | None = None,
+        operators: ReadOperators | None = None,
     ) -> None:
         self.path = Path(os.path.realpath(path))  # which takes links that lead in a circle as they are
         self.above = (*above, self.path)
         self._known = known if known is not None else {}
+        self._operators = operators
+
+    def own_operators(self, files: Sequence[str]) -> OwnOperators:
+        """What the files define that a workflow here names under `operators`."""
+        if self._operators is None:
+            return OwnOperators(partial=tuple(files))
+        return self._operators(self.path.parent, files)
 
     def locate(self, reference: str) -> Path | None:
         """The file that a reference names: beside this one, with its ending or without."""
@@ -248,12 +260,14 @@ class Resolver:
 
     def child(self, reference: str) -> "Resolver":
         """The resolver for the references inside a sub-workflow."""
-        return Resolver(self.locate(reference) or self.path.parent / reference, self.above, self._known)
+        return Resolver(
+            self.locate(reference) or self.path.parent / reference, self.above, self._known, self._operators
+        )
 
 
-def resolver_for(path: Path | str) -> Resolver:
-    """Finds the sub-workflows that the file at `path` refers to."""
-    return Resolver(Path(path))
+def resolver_for(path: Path | str, operators: ReadOperators | None = None) -> Resolver:
+    """Finds the sub-workflows that the file at `path` refers to, and what their own operators are."""
+    return Resolver(Path(path), operators=operators)
 
 
 def check_file(
@@ -278,7 +292,7 @@ def checked_file(
 
 
 def check_bytes(
-    body: bytes, path: Path | str, catalog: Catalog | None = None
+    body: bytes, path: Path | str, catalog: Catalog | None = None, resolver: Resolver | None = None
 ) -> tuple[Workflow | None, ValidationReport]:
     """`check_file` for a document in memory, which would be the file `path`: sub-workflows lie beside that.
 
@@ -290,7 +304,7 @@ def check_bytes(
     except UnknownFormat:
         kind = format_named("yaml")
     with uncollected():
-        found = _checked(read_bytes(body, kind), path, catalog, None)
+        found = _checked(read_bytes(body, kind), path, catalog, resolver)
     return found.workflow, found.report
 
 

@@ -66,6 +66,7 @@ _SPECIAL: Final[Mapping[tuple[str, str], Schema]] = {
         "type": "array",
         "items": {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_]*$"},
     },
+    ("workflow", "operators"): {**_TEXTS, "maxItems": schema.OPERATOR_FILES_MAX},
     ("workflow", "inputs"): {
         "type": "object",
         "propertyNames": {"pattern": _NAME, "not": {"enum": sorted(fields.SCOPE_NAMES)}},

@@ -11,6 +11,7 @@ _ABOUT: Final[Mapping[str, Mapping[str, str]]] = {
         "description": "What it is for.",
         "tags": "Words to find it by.",
         "env": "Environment variables that expressions may read as env.NAME.",
+        "operators": "Python files in this file's folder whose operators this workflow may use.",
         "inputs": "What a run is given: name and type; one without default must be given.",
         "nodes": "What is done: name and node. The order follows from what each reads.",
         "steps": "In place of nodes: shell commands, one after the other unless any says what it needs.",

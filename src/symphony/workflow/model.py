@@ -5,7 +5,7 @@ Durations stay text too (`200ms`): `duration_s` reads them.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -219,14 +219,10 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Mapping[str, Value] = {}
     metadata: Mapping[str, Value] = {}
     budget: Budget | None = None
+    operators: tuple[str, ...] = ()
+    """Python files beside the workflow that define operators for it, and for no sub-workflow."""
 
     @property
     def slug(self) -> str:
         """The name as an identifier: lower case, runs of anything else become one dash."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "workflow"
-
-    def operators(self) -> Iterator[str]:
-        """Names of the operators used, as written."""
-        for node in self.nodes.values():
-            if isinstance(node, OperatorNode):
-                yield node.operator

@@ -19,7 +19,7 @@ _NAME_CHARS_MAX: Final = 100
 _LISTED_MAX: Final = 8
 _ALIKE_LEAST: Final = 0.75
 """Of each part of a name between dots: `fitler` is like `filter` (0.83), `sort` not like `format` (0.6)."""
-_OWN_FILE: Final = "give --operators FILE if a file of yours defines it"
+_OWN_FILE: Final = "name the file that defines it under operators: [FILE.py], or give --operators FILE"
 
 _EXAMPLES: Final[Mapping[str, str]] = {
     "retry": "{attempts: 3}",
@@ -149,7 +149,7 @@ def operator_hint(name: str, versions: Mapping[str, str]) -> str:
     near = near_operator(plain, versions)
     kin = [other for other in versions if other.rpartition(".")[0] == family] if family else []
     if near is not None:
-        return f"did you mean {near}?" + ("" if kin else " For one of your own, give --operators FILE")
+        return f"did you mean {near}?" + ("" if kin else f" For one of your own, {_OWN_FILE}")
     if kin:
         listed = ", ".join(kin[:_LISTED_MAX]) + (", …" if len(kin) > _LISTED_MAX else "")
         return f"there are {listed}; {_OWN_FILE}"

@@ -36,6 +36,7 @@ from symphony.workflow.schema_nodes import KINDS, read_nodes, read_steps
 from symphony.workflow.types import SCALARS, PortType, mismatch, parse_type
 
 NAME_CHARS_MAX: Final = 100
+OPERATOR_FILES_MAX: Final = 100
 _UNNAMED: Final = "unnamed"
 
 
@@ -132,6 +133,16 @@ def _env(fields: Fields, tree: Tree, place: str, key: str) -> object:
             hint = "list names of letters, digits and _"
             fields.findings.add("bad-name", child(key, i), f"{shown(name)} is not a name of a variable", hint)
     return names
+
+
+def _operators(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """Python files that define operators."""
+    files = texts(fields, tree, place, key)
+    if isinstance(files, tuple) and len(files) > OPERATOR_FILES_MAX:
+        message = f"there are {len(files):,} files of operators, at most {OPERATOR_FILES_MAX} are allowed"
+        fields.findings.add("limit-exceeded", key, message, "put several operators into one file")
+        return BAD
+    return files
 
 
 def _outputs(fields: Fields, tree: Tree, place: str, key: str) -> object:
@@ -274,6 +285,7 @@ _READERS: Final[Mapping[str, Reader]] = {
     "description": text,
     "tags": texts,
     "env": _env,
+    "operators": _operators,
     "inputs": _inputs,
     "nodes": _nothing,
     "steps": _nothing,

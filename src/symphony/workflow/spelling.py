@@ -92,6 +92,8 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
         out["tags"] = list(workflow.tags)
     if workflow.env:
         out["env"] = list(workflow.env)
+    if workflow.operators:
+        out["operators"] = list(workflow.operators)
     if workflow.inputs:
         out["inputs"] = {name: _input(spec, spell) for name, spec in workflow.inputs.items()}
     out["nodes"] = {name: write_node(node, spell) for name, node in workflow.nodes.items()}

@@ -40,7 +40,7 @@ async def got(symphony: Symphony, what: Workflow | Path | PreparedWorkflow) -> o
 
 
 def made(symphony: Symphony) -> int:
-    return symphony._launcher.remembered.made
+    return symphony._launcher.readying.remembered.made
 
 
 def opened(folder: Path) -> Symphony:
@@ -78,7 +78,7 @@ async def test_a_file_that_changes_while_it_is_made_ready_is_not_taken_for_what_
     path = tmp_path / "w.yaml"
     path.write_text(text(1))
     async with opened(tmp_path) as symphony:
-        remembered, make = Remembered(), symphony._launcher._made_ready
+        remembered, make = Remembered(), symphony._launcher.readying._made_ready
 
         def changed(what: Workflow | Path | str) -> PreparedWorkflow:
             path.write_text(text(5))
@@ -129,5 +129,5 @@ async def test_what_is_remembered_is_bounded(tmp_path: Path, monkeypatch: pytest
         for value in range(6):
             for _ in range(3):
                 await got(symphony, built(value))
-        assert len(symphony._launcher.remembered) <= 6
-        assert symphony._launcher.remembered.size <= 600
+        assert len(symphony._launcher.readying.remembered) <= 6
+        assert symphony._launcher.readying.remembered.size <= 600

@@ -7,9 +7,8 @@ import msgspec
 import pytest
 
 from symphony.commons.errors import SymphonyError
-from symphony.sdk import load_operators
+from symphony.sdk import Operator, load_operators
 from symphony.sdk.reading.module import OperatorsRead, read_operators
-from symphony.workflow.catalog import OperatorInfo
 from symphony.workflow.types import ANY
 
 BEGIN = "from symphony import operator\n"
@@ -296,8 +295,8 @@ def read(folder: Path, text: str | bytes) -> OperatorsRead:
     return read_operators(file, file.read_bytes())
 
 
-def loaded(folder: Path) -> dict[str, OperatorInfo]:
-    return {one.info.name: one.info for one in load_operators(folder / "ops.py")}
+def loaded(folder: Path) -> dict[str, Operator]:
+    return {one.info.name: one for one in load_operators(folder / "ops.py")}
 
 
 @pytest.mark.parametrize("case", READABLE)
@@ -305,8 +304,11 @@ def test_what_the_text_tells_is_what_running_it_tells(tmp_path: Path, case: str)
     found = read(tmp_path, READABLE[case])
     run = loaded(tmp_path)
     assert list(found.operators) == list(run)
-    assert msgspec.to_builtins(found.operators) == msgspec.to_builtins(run)
-    assert not found.inexact
+    assert msgspec.to_builtins(found.infos) == msgspec.to_builtins({n: one.info for n, one in run.items()})
+    for name, one in found.operators.items():
+        assert (one.style, one.context_name) == (run[name].style, run[name].context_name)
+        assert one.reads == (run[name].reads is not None)
+        assert one.exact
     assert not found.partial
 
 
@@ -401,9 +403,9 @@ def two(a: str) -> Rows: ...
 
 def test_what_cannot_be_read_is_any(tmp_path: Path) -> None:
     found = read(tmp_path, LOOSE)
-    assert found.inexact == {"l.one", "l.two"}
+    assert not any(one.exact for one in found.operators.values())
     assert not found.partial
-    one, two = found.operators["l.one"], found.operators["l.two"]
+    one, two = found.infos["l.one"], found.infos["l.two"]
     assert {name: str(port.type) for name, port in one.inputs.items()} == {
         "a": "any", "b": "list[any]", "c": "map[any]", "d": "any", "e": "any", "f": "any", "h": "any",
         "j": "string", "i": "integer", "k": "path",

@@ -70,6 +70,7 @@ def test_everything_can_be_built_and_written() -> None:
         .tags("a", "b")
         .env("HOME")
         .metadata(owner={"$id": 5})
+        .operators("my_ops.py")
         .budget(money=0.5, calls=20)
         .input("words", list_of(PortType("string")), default=["x"], description="to join")
         .input("n", "integer", min=1, max=5)
@@ -108,6 +109,7 @@ def test_everything_can_be_built_and_written() -> None:
     assert workflow.nodes["child"] == SubWorkflowNode(workflow="child.yaml", inputs={"y": {"$y": 2}})
     assert isinstance(workflow.nodes["delay"], ControlNode)
     assert workflow.metadata == {"owner": {"$id": 5}}
+    assert workflow.operators == ("my_ops.py",)
     assert workflow.budget == Budget(money=0.5, calls=20)
     assert [type(edge).__name__ for edge in workflow.edges] == [
         "ControlEdge",

@@ -142,6 +142,7 @@ _workflows = st.builds(
     Workflow, name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=100),
     version=st.sampled_from(["0.1.0", "2.3.4-rc.1+build.5"]), description=_texts,
     tags=st.lists(_texts, max_size=2).map(tuple), env=st.sampled_from([(), ("SOME_NAME",)]),
+    operators=st.lists(_texts, max_size=2).map(tuple),
     inputs=st.dictionaries(_names, _inputs, max_size=2),
     nodes=st.dictionaries(_names, _simple | _controls, max_size=3).map(_filled_nodes),
     edges=st.lists(_edges, max_size=2).map(tuple), outputs=_named, metadata=_free,

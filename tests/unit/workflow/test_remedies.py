@@ -87,7 +87,7 @@ def test_only_an_operator_that_is_a_slip_away_is_suggested(name: str, near: str 
 
 @pytest.mark.parametrize("name", ["my_ops.count", "frobnicate", "no.such_thing", "data.nothing_like_it"])
 def test_where_a_file_may_define_the_operator_the_hint_says_how_to_give_it(name: str) -> None:
-    assert "give --operators FILE" in operator_hint(name, VERSIONS)
+    assert "under operators: [FILE.py], or give --operators FILE" in operator_hint(name, VERSIONS)
 
 
 def test_another_version_of_an_operator_is_named() -> None:

@@ -23,6 +23,7 @@ version: 2.3.4-rc.1+build.5
 description: "two\\nlines"
 tags: [a, b c]
 env: [SOME_NAME]
+operators: [my_ops.py, more/ops.py]
 inputs:
   words: {type: "list[string]", default: [alpha, beta], description: to join}
   n: {type: integer, default: 3, min: 1, max: 9}
@@ -171,6 +172,7 @@ _KEYS = [
     "position",
     "enabled",
     "metadata",
+    "operators",
     "budget",
     "money",
     "condition",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symphony.app import spelling
+from symphony.cli.arguments.files import resolver
 from symphony.cli.arguments.finding import STDIN, Named, stdin_body
 from symphony.cli.console import blocks, exits, output
 from symphony.commons.errors import SymphonyError
@@ -66,10 +67,10 @@ def _verdict_of_many(path: Path, catalog: Catalog, *, as_json: bool) -> FileVerd
 def _verdict(path: Path, catalog: Catalog) -> FileVerdict:
     if path == STDIN:
         body = stdin_body()
-        workflow, report = check_bytes(body, path, catalog)
+        workflow, report = check_bytes(body, path, catalog, resolver(path))
         source = blocks.SourceText("<stdin>", lines_of(body.decode("utf-8", "replace")))
     else:
-        workflow, report = check_file(path, catalog)
+        workflow, report = check_file(path, catalog, resolver(path))
         source = blocks.SourceText.of(path)
     return FileVerdict(ok=report.ok, text=_text(workflow, report, source), document=spelling.report(report))
 

@@ -1,6 +1,6 @@
 """Reading what a command line names: workflow files and files of operators."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,8 @@ from symphony.cli.console.failures import CommandRefused
 if TYPE_CHECKING:
     from symphony.app import Symphony
     from symphony.app.preparing import PreparedWorkflow
-    from symphony.workflow.catalog import Catalog
+    from symphony.workflow.catalog import Catalog, OperatorInfo
+    from symphony.workflow.files import Resolver
     from symphony.workflow.model import Workflow
     from symphony.workflow.problems import ValidationReport
 
@@ -18,36 +19,75 @@ def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport
     """The workflow in `path` and the report on it (warnings). Raises CommandRefused if it has errors."""
     from symphony.workflow import check_file
 
-    workflow, report = check_file(path, catalog)
+    workflow, report = check_file(path, catalog, resolver(path))
     if workflow is None or not report.ok:
         raise CommandRefused(report, path)
     return workflow, report
 
 
-def prepared(path: Path, opened: "Symphony") -> "PreparedWorkflow":
-    """The workflow in `path`, ready to be run. Raises CommandRefused if it has errors."""
+def resolver(path: Path) -> "Resolver":
+    """Finds what the workflow in `path` refers to; files of operators are read, not run."""
+    from symphony.sdk.reading.files import read_beside
+    from symphony.workflow import resolver_for
+
+    return resolver_for(path, read_beside)
+
+
+def operators_in(path: Path) -> "Mapping[str, OperatorInfo]":
+    """The operators that a Python file defines, or a workflow has of its own: read, not run.
+
+    Raises CommandRefused if the workflow, or what it names, cannot be read.
+    """
+    from symphony.sdk.reading.files import read_file
+    from symphony.workflow import ValidationReport, read
+
+    if path.suffix == ".py":
+        return read_file(path).infos
+    reading = read(path)
+    if reading.workflow is None:
+        raise CommandRefused(ValidationReport(errors=reading.problems), path)
+    own = resolver(path).own_operators(reading.workflow.operators)
+    if own.problems:
+        raise CommandRefused(ValidationReport(errors=tuple(map(reading.located, own.problems))), path)
+    return own.operators
+
+
+def prepared(path: Path, opened: "Symphony", *, load: bool) -> "PreparedWorkflow":
+    """The workflow in `path`, ready to be run; `load` runs its files of operators.
+
+    Raises CommandRefused if it has errors.
+    """
     from symphony.workflow import WorkflowInvalid
 
     try:
-        return opened.prepare(path)
+        return opened.prepare(path, load=load)
     except WorkflowInvalid as error:
         raise CommandRefused(error.report, path) from None
 
 
 def catalog_with(operators: Sequence[Path]) -> "Catalog":
-    """What workflows may name: the built-in catalogue, the models of the settings, what the files define."""
+    """What workflows may name: the built-in catalogue, what the settings add, what the files define.
+
+    Files that the settings name are read, not run.
+    """
     import msgspec
 
     from symphony.app.home import config_of, locate_home
     from symphony.workflow import builtin_catalog
 
-    found, config = builtin_catalog(), config_of(locate_home())
+    home = locate_home()
+    found, config = builtin_catalog(), config_of(home)
     if config.key_names:
         found = msgspec.structs.replace(found, keys=config.key_names)
     if config.models:
         from symphony.kit.instruments.hosted.configured import configured
 
         found = msgspec.structs.replace(found, models={**found.models, **configured(config.models)})
+    if config.operators.files:
+        from symphony.app.configured_operators import configured_files, configured_infos
+
+        infos, partial = configured_infos(configured_files(config, home.path))
+        found = msgspec.structs.replace(found, operators={**found.operators, **infos}, partial=partial)
     if operators:
         from symphony.sdk import load_operators
 

@@ -14,15 +14,23 @@ def command() -> None:
     """List and explain the operators that workflows may use."""
 
 
+own_file = click.argument("file", type=options.PATH, required=False)
+
+
 @command.command("list")
+@own_file
 @options.operators
 @options.as_json("Print a JSON list.")
-def list_operators(operators: tuple[Path, ...], as_json: bool) -> int:
-    """List all operators."""
+def list_operators(file: Path | None, operators: tuple[Path, ...], as_json: bool) -> int:
+    """List all operators, or those in FILE.
+
+    FILE is a workflow, for its own operators, or a Python file. It is read, not run.
+    """
     from symphony.cli.arguments import files
     from symphony.cli.views import listing
 
-    found = [operator for _, operator in sorted(files.catalog_with(operators).operators.items())]
+    known = files.catalog_with(operators).operators if file is None else files.operators_in(file)
+    found = [operator for _, operator in sorted(known.items())]
     if as_json:
         output.say_json([listing.operator_document(operator) for operator in found])
     else:
@@ -32,15 +40,20 @@ def list_operators(operators: tuple[Path, ...], as_json: bool) -> int:
 
 @command.command()
 @click.argument("name", shell_complete=completing.operators)
+@own_file
 @options.operators
 @options.as_json()
-def show(name: str, operators: tuple[Path, ...], as_json: bool) -> int:
-    """Explain one operator: its inputs, its outputs, what it does to the world."""
+def show(name: str, file: Path | None, operators: tuple[Path, ...], as_json: bool) -> int:
+    """Explain one operator: its inputs, its outputs, what it does to the world.
+
+    FILE is a workflow with operators of its own, or a Python file that defines some. It is read, not run.
+    """
     from symphony.cli.arguments import files
     from symphony.cli.views import listing
     from symphony.commons.errors import SymphonyError
 
     known = files.catalog_with(operators).operators
+    known = known if file is None else {**files.operators_in(file), **known}
     operator = known.get(name)
     if operator is None:
         from symphony.workflow.remedies import operator_hint

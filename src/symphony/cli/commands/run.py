@@ -71,7 +71,7 @@ def command(
     budget = budgeting.limits(budgets)
     with collector.uncollected():
         opened = opening.opened(operators, memory=memory)
-        prepared = files.prepared(file, opened)
+        prepared = files.prepared(file, opened, load=not dry_run)
         collector.keep_all()
     workflow = prepared.workflow
     values = typed_inputs.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())

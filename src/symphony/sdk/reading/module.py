@@ -18,7 +18,7 @@ from symphony.sdk.bounds import Bounds
 from symphony.sdk.context import Context
 from symphony.sdk.errors import OperatorInvalid
 from symphony.sdk.loading import UNPARSED, check_names, unparsed
-from symphony.sdk.operators import Declaration, check_kind, operator
+from symphony.sdk.operators import Declaration, Style, check_kind, operator
 from symphony.sdk.reading.records import Classes, Kind
 from symphony.sdk.reading.values import (
     UNKNOWN,
@@ -38,17 +38,31 @@ _UNCHANGED: Final[Sequence[object]] = (typing.final, typing.no_type_check)
 """Decorators of functions that change nothing here."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class OperatorRead:
+    """An operator. `exact`: nothing of it is only said loosely (`any`). `reads`: it tells what it reads."""
+
+    info: OperatorInfo
+    style: Style
+    context_name: str | None
+    reads: bool
+    exact: bool
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorsRead:
     """The operators of a file, in the order of its text.
 
-    `inexact` names those of which something is only said loosely (`any`), `partial` tells that there may be
-    others, whose names only running the file would tell.
+    `partial` tells that there may be others, whose names only running the file would tell.
     """
 
-    operators: Mapping[str, OperatorInfo]
-    inexact: frozenset[str] = frozenset()
+    operators: Mapping[str, OperatorRead]
     partial: bool = False
+
+    @property
+    def infos(self) -> dict[str, OperatorInfo]:
+        """What validation and people see of them."""
+        return {name: one.info for name, one in self.operators.items()}
 
 
 def read_operators(file: Path, source: bytes) -> OperatorsRead:
@@ -67,19 +81,10 @@ def read_operators(file: Path, source: bytes) -> OperatorsRead:
         reading.go_through(tree.body)
     except (TooMuch, RecursionError):
         reading.partial = True
-    made = list(dict.fromkeys(one for one in reading.scope.names.values() if isinstance(one, _Made)))
+    made = list(dict.fromkeys(one for one in reading.scope.names.values() if isinstance(one, OperatorRead)))
     if made or not reading.partial:
         check_names(file, [one.info.name for one in made])
-    inexact = frozenset(one.info.name for one in made if not one.exact)
-    return OperatorsRead({one.info.name: one.info for one in made}, inexact, reading.partial)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Made:
-    """An operator."""
-
-    info: OperatorInfo
-    exact: bool
+    return OperatorsRead({one.info.name: one for one in made}, reading.partial)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,7 +186,7 @@ class _Reading:
         """A statement that is not followed: what it may bind is not known afterwards."""
         self.partial |= self._mentions(node, scope)
         for name in _bound(node):
-            if not isinstance(scope.names.get(name), _Made):
+            if not isinstance(scope.names.get(name), OperatorRead):
                 scope.names[name] = UNKNOWN
 
     def _valued(self, node: ast.expr, scope: Scope) -> object:
@@ -205,10 +210,10 @@ class _Reading:
                 given = self._values.of(key, scope)
                 if isinstance(given, str):
                     self.scope.names[given] = value
-                elif isinstance(value, _Made):
+                elif isinstance(value, OperatorRead):
                     self.partial = True
             case _:
-                self.partial |= isinstance(value, _Made)
+                self.partial |= isinstance(value, OperatorRead)
 
     def _import(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
         if isinstance(node, ast.Import):
@@ -250,7 +255,7 @@ class _Reading:
             self.partial |= any(self._mentions(one, scope) for one in handler.body)
             for name in (name for one in handler.body for name in _bound(one)):
                 known = scope.names.get(name, UNKNOWN)
-                if not (isinstance(known, _Made) or (imports and known is not UNKNOWN)):
+                if not (isinstance(known, OperatorRead) or (imports and known is not UNKNOWN)):
                     scope.names[name] = UNKNOWN
         return self._run(node.finalbody, scope, inside) or ended
 
@@ -281,7 +286,7 @@ class _Reading:
             elif isinstance(value, _Function) and decorator is UNKNOWN:
                 value = replace(value, exact=False)  # it is taken to use functools.wraps, as most do
             else:
-                self.partial |= isinstance(value, _Made)
+                self.partial |= isinstance(value, OperatorRead)
                 value = UNKNOWN
         return value
 
@@ -383,9 +388,9 @@ class _Reading:
         if declared is None:
             self.partial = True
             return UNKNOWN
-        declaration, inline, exact = declared
+        declaration, inline, reads, exact = declared
         try:
-            made = self._described(function, declaration, inline)
+            made = self._described(function, declaration, inline, reads=reads)
         except OperatorInvalid:
             if exact and function.exact:
                 raise
@@ -393,7 +398,9 @@ class _Reading:
             return UNKNOWN
         return made if exact else replace(made, exact=False)
 
-    def _described(self, function: _Function, declaration: Declaration, inline: bool | None) -> _Made:
+    def _described(
+        self, function: _Function, declaration: Declaration, inline: bool | None, *, reads: bool
+    ) -> OperatorRead:
         node = function.node
         sync = isinstance(node, ast.FunctionDef)
         first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
@@ -408,11 +415,15 @@ class _Reading:
         yields = any(isinstance(one, ast.Yield | ast.YieldFrom) for one in _inner(node))
         check_kind(written, yields=yields, sync=sync, inline=inline)
         declaration.check(written, sync=sync)
-        info = declaration.info(signature_of(written, declaration.output, self._classes.members))
+        signature = signature_of(written, declaration.output, self._classes.members)
+        info = declaration.info(signature)
         guessed = [n for n, one in function.defaults.items() if one is UNKNOWN and n in info.inputs]
         loose = {name: msgspec.structs.replace(info.inputs[name], default=None) for name in guessed}
         inputs = {**info.inputs, **loose}
-        return _Made(msgspec.structs.replace(info, inputs=inputs), exact and not guessed)
+        return OperatorRead(
+            msgspec.structs.replace(info, inputs=inputs), _style(node, inline), signature.context_name, reads,
+            exact and not guessed,
+        )  # fmt: skip
 
     def _known(self, annotation: object) -> bool:
         if isinstance(annotation, type) and not self._classes.exact(annotation):
@@ -455,8 +466,15 @@ def _is_decorator(value: object) -> bool:
     return value is operator or isinstance(value, _Decorator)
 
 
-def _declared(decorator: _Decorator) -> tuple[Declaration, bool | None, bool] | None:
-    """What the decorator was told, whether it asks for `inline`, and whether all of that is known.
+def _style(node: ast.FunctionDef | ast.AsyncFunctionDef, inline: bool | None) -> Style:
+    if isinstance(node, ast.FunctionDef):
+        return "thread"
+    waits = any(isinstance(one, ast.Await | ast.AsyncFor | ast.AsyncWith) for one in _inner(node))
+    return "inline" if (not waits if inline is None else inline) else "task"
+
+
+def _declared(decorator: _Decorator) -> tuple[Declaration, bool | None, bool, bool] | None:
+    """What the decorator was told, of `inline` and of `reads` too, and whether all of that is known.
 
     None if the name or the version is not known, or a call with this would fail.
     """
@@ -476,8 +494,8 @@ def _declared(decorator: _Decorator) -> tuple[Declaration, bool | None, bool] | 
         name=name, version=version, pure=pure, read=read or given.get("reads") is not None,
         idempotent=idempotent, heavy=cpu or given.get("bounds") is not None, output=output,
     )  # fmt: skip
-    inline = said["inline"]
-    return declaration, None if inline is None or inline is UNKNOWN else bool(inline), exact
+    inline = None if said["inline"] in (None, UNKNOWN) else bool(said["inline"])
+    return declaration, inline, given.get("reads") is not None, exact
 
 
 def _postpones(tree: ast.Module) -> bool:

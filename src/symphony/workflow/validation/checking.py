@@ -90,6 +90,7 @@ def _check(
     workflow: Workflow, children: Children, broken: Collection[str] = (), source: str | None = None
 ) -> ValidationReport:
     sheet = Sheet(workflow)
+    sheet.errors.extend(children.own.problems)
     if len(workflow.nodes) > NODES_MAX:  # what lies behind it could take very long
         _too_many(sheet, "nodes", len(workflow.nodes), NODES_MAX, source)
     else:

@@ -1,13 +1,13 @@
 """Sub-workflows as validation sees them: their ports, and what is wrong with them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.catalog import Catalog, Port
+from symphony.workflow.catalog import Catalog, OwnOperators, Port
 from symphony.workflow.compiled import Compilation
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import Code, ValidationReport
@@ -17,6 +17,7 @@ from symphony.workflow.validation.errors import WorkflowRecursive
 Resolve: TypeAlias = Callable[[str], Workflow | None]
 Ports: TypeAlias = Mapping[str, Port]
 DEPTH_MAX = 32
+_NONE = OwnOperators()
 FILES_MAX = 1_000
 
 
@@ -39,6 +40,7 @@ Check: TypeAlias = Callable[["Workflow", "Children"], ValidationReport]
 class Children:
     """The sub-workflows of one workflow, each looked at once.
 
+    Each may use the operators of `catalog`, and those that it names files for itself.
     `outputs` gives a sub-workflow's output ports, `check` validates it (None: nobody asks);
     `compilation` has the compiled form of each.
     """
@@ -52,6 +54,8 @@ class Children:
         compilation: Compilation | None = None,
     ) -> None:
         self.catalog, self.compilation = catalog, compilation or Compilation()
+        self.own = _NONE
+        self._shared = catalog
         self.recursive = self.too_deep = False
         self._resolve, self._outputs, self._check = resolve, outputs, check
         self._known: dict[str, ChildWorkflow] = {}
@@ -59,8 +63,17 @@ class Children:
         self._seen = [0]  # shared with all below: many spellings of few files could multiply
 
     def begin(self, workflow: Workflow) -> "Children":
-        """Note that `workflow` is being looked at, so that a reference back to it is found; gives itself."""
+        """Note that `workflow` is being looked at, so that a reference back to it is found; gives itself.
+
+        From now on the catalogue has the operators of its own, too.
+        """
         self._above = (*self._above, workflow)
+        if workflow.operators:
+            read: Callable[[Sequence[str]], OwnOperators] | None
+            read = getattr(self._resolve, "own_operators", None)
+            files = workflow.operators
+            self.own = OwnOperators(partial=files) if read is None else read(files)
+            self.catalog = self._shared.beside(self.own)
         return self
 
     def get(self, reference: str) -> ChildWorkflow:
@@ -103,13 +116,16 @@ class Children:
 
     def _inside(self, reference: str, found: Workflow) -> ChildWorkflow:
         resolve = self._below(reference)
-        below = Children(self.catalog, resolve, self._outputs, self._check, self.compilation)
-        below._above, below._seen = (*self._above, found), self._seen
+        below = Children(self._shared, resolve, self._outputs, self._check, self.compilation)
+        below._above, below._seen = self._above, self._seen
+        below.begin(found)
         inputs = {name: _input_port(spec) for name, spec in found.inputs.items()}
         report = ValidationReport() if self._check is None else self._check(found, below)
         outputs = self._outputs(found, below)
         if report.ok:
-            effects = any(has_effects(node, self.catalog, below.has_effects) for node in found.nodes.values())
+            effects = any(
+                has_effects(node, below.catalog, below.has_effects) for node in found.nodes.values()
+            )
             return ChildWorkflow(inputs, outputs, effects=effects)
         if below.too_deep:
             return replace(self._deeper(), inputs=inputs, outputs=outputs)

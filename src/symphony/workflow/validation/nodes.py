@@ -171,6 +171,12 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
     if isinstance(node, OperatorNode):
         from symphony.workflow.remedies import operator_hint
 
+        if not why and catalog.partial:  # it may be there all the same
+            files = ", ".join(catalog.partial)
+            message = f"{node.operator} is not known before a run: the text of {files} does not tell all"
+            hint = 'give operators plain names: @operator("my.name", version="1.0.0")'
+            level.sheet.warnings.add("unknown-operator", f"{place}.operator", message, hint)
+            return
         hint = operator_hint(node.operator, {name: one.version for name, one in catalog.operators.items()})
         level.error("unknown-operator", f"{place}.operator", f"unknown operator {node.operator}{why}", hint)
     else:

@@ -1,8 +1,9 @@
 """The graphs of a run made ready: the workflow's own, the bodies of loops, the sub-workflows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,6 +17,9 @@ from symphony.workflow.compiled import Compilation, Compiled
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.model import SubWorkflowNode, Workflow
 from symphony.workflow.types import ANY
+
+OperatorsOf: TypeAlias = Callable[[Workflow, Path], Mapping[str, Operator]]
+"""Gives the operators that a workflow in a folder may use, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,34 +70,35 @@ def graph_of(
     workflow: Workflow,
     plan: Plan,
     catalog: Catalog,
-    operators: Mapping[str, Operator],
-    children: Recorded | None = None,
-    compilation: Compilation | None = None,
+    operators: OperatorsOf,
+    children: Recorded,
+    compilation: Compilation,
 ) -> WorkGraph:
     """The graph of a valid workflow and all inside it.
 
     `plan` is the workflow's, made with the same `children`; `compilation` has what is compiled already.
     """
-    made = _Making(catalog, operators, compilation or Compilation())
-    return made.graph(made.compiled(workflow), plan, children, None)
+    made = _Making(catalog, operators, compilation)
+    return made.graph(made.compiled(workflow), plan, children, None, operators(workflow, children.base))
 
 
 class _Making:
-    def __init__(self, catalog: Catalog, operators: Mapping[str, Operator], compilation: Compilation) -> None:
+    def __init__(self, catalog: Catalog, operators: OperatorsOf, compilation: Compilation) -> None:
         self._catalog, self._operators = catalog, operators
         self.compiled = compilation.of
         self._known: dict[int, WorkGraph] = {}
 
     def graph(
-        self, compiled: Compiled, plan: Plan, children: Recorded | None, base: Path | None
-    ) -> WorkGraph:
-        works = list(works_of(compiled, self._catalog, self._operators, base))
+        self, compiled: Compiled, plan: Plan, children: Recorded, base: Path | None,
+        operators: Mapping[str, Operator],
+    ) -> WorkGraph:  # fmt: skip
+        works = list(works_of(compiled, self._catalog, operators, base))
         below: dict[int, WorkGraph] = {}
         for i, inner in plan.below.items():
             work, more = works[i], compiled.nodes[i].more
             if more is not None and more.loop is not None:
-                below[i] = self.graph(more.loop.body, inner, children, base)
-            elif isinstance(work.node, SubWorkflowNode) and children is not None:
+                below[i] = self.graph(more.loop.body, inner, children, base, operators)
+            elif isinstance(work.node, SubWorkflowNode):
                 below[i] = self._child(work.node.workflow, inner, children)
                 ports = dict.fromkeys(below[i].outputs, ANY)
                 works[i] = msgspec.structs.replace(work, output_types=ports)
@@ -106,5 +111,6 @@ class _Making:
         if id(plan) not in self._known:
             found, inside = children(reference), children.child(reference)
             assert found is not None  # its plan came from there
-            self._known[id(plan)] = self.graph(self.compiled(found), plan, inside, inside.base)
+            operators = self._operators(found, inside.base)
+            self._known[id(plan)] = self.graph(self.compiled(found), plan, inside, inside.base, operators)
         return self._known[id(plan)]

@@ -106,7 +106,11 @@ class Recorded:
 
     def all(self) -> Iterator[Workflow]:
         """Every recorded sub-workflow."""
+        return (workflow for workflow, _ in self.placed())
+
+    def placed(self) -> Iterator[tuple[Workflow, Path]]:
+        """Every recorded sub-workflow, with the folder of its file."""
         for place, one in enumerate(self.documents):
             if place not in self._known:
                 self._known[place] = workflow_of(one.document)
-            yield self._known[place]
+            yield self._known[place], Path(one.base)

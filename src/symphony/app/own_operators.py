@@ -1,0 +1,117 @@
+"""The operators that workflows may use beside those of the kit: given ones, and those in files.
+
+Files come from the settings and from workflows. They are run where a run begins; whoever only looks at a
+workflow learns from their text what they define.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from symphony.app.configured_operators import configured_files, wrong_settings
+from symphony.app.parts import Parts
+from symphony.commons.errors import SymphonyError
+from symphony.workflow.catalog import Catalog, OwnOperators
+from symphony.workflow.model import Workflow
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.store.documents import Recorded
+    from symphony.sdk import Operator
+
+
+class OperatorsAtHand:
+    """What workflows of one Symphony may use, and what stands behind it.
+
+    Those that were given to this Symphony come before those of its settings, these before a workflow's own;
+    only the kit's are replaced by given ones and by those of the settings. With `load`, files are run as
+    soon as something of them is asked for. `files` stand in place of those that the settings name.
+    """
+
+    def __init__(self, parts: Parts, *, load: bool, files: Sequence[str] | None = None) -> None:
+        self._parts, self._load = parts, load
+        self._files = None if files is None else [Path(file) for file in files if file not in parts.files]
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files of operators that every workflow may use, beside those that were given."""
+        return configured_files(self._parts.config, self._parts.home) if self._files is None else self._files
+
+    @cached_property
+    def shared(self) -> "Mapping[str, Operator]":
+        """Those that every workflow may use, without the kit's. Raises ConfigInvalid, OperatorsNotLoaded."""
+        given = {one.info.name: one for one in self._parts.given}
+        if not self.files:
+            return given
+        from symphony.sdk.reading.files import load_once, stand_ins
+
+        found: dict[str, Operator] = {}
+        for file in self.files:
+            try:
+                found |= {one.info.name: one for one in load_once(file)} if self._load else stand_ins(file)[0]
+            except SymphonyError as error:
+                raise error if self._files is not None else wrong_settings(error) from error
+        return found | given
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """What every workflow may name. Raises ConfigInvalid, OperatorsNotLoaded."""
+        catalog = self._parts.catalog
+        if not self.files or not self._load:
+            return catalog
+        infos = {name: one.info for name, one in self.shared.items()}
+        return msgspec.structs.replace(catalog, operators={**catalog.operators, **infos}, partial=())
+
+    def read(self, folder: Path, names: Sequence[str]) -> OwnOperators:
+        """What the files define that a workflow in `folder` names. With `load`, raises OperatorsNotLoaded."""
+        from symphony.sdk.reading.files import load_beside, read_beside
+
+        if not self._load:
+            return read_beside(folder, names)
+        return OwnOperators(operators={name: one.info for name, one in load_beside(folder, names).items()})
+
+    def of(self, workflow: Workflow, folder: Path) -> "Mapping[str, Operator]":
+        """All that a workflow in `folder` may use, by name. Raises ConfigInvalid, OperatorsNotLoaded."""
+        own, partial = self._own(workflow, folder)
+        known = self._parts.operators_with({**own, **self.shared})
+        if not partial and not self.catalog.partial:
+            return known
+        from symphony.sdk.reading.stand_ins import Open
+
+        return Open(known)
+
+    def _own(self, workflow: Workflow, folder: Path) -> "tuple[Mapping[str, Operator], bool]":
+        """A workflow's own operators, and whether its files may define more."""
+        if not workflow.operators:
+            return {}, False
+        from symphony.sdk.reading.files import beside, load_beside, stand_ins
+
+        if self._load:
+            return load_beside(folder, workflow.operators), False
+        own: dict[str, Operator] = {}
+        partial = False
+        for name in workflow.operators:
+            found, more = stand_ins(beside(folder, name))
+            own, partial = own | found, partial or more
+        return own, partial
+
+
+class Beside:
+    """The sub-workflows of a workflow that was made ready, as validation asks for them."""
+
+    def __init__(self, found: "Recorded", operators: OperatorsAtHand) -> None:
+        self._found, self._operators = found, operators
+
+    def __call__(self, reference: str, /) -> Workflow | None:
+        """The workflow that `reference` names."""
+        return self._found(reference)
+
+    def child(self, reference: str, /) -> "Beside":
+        """Finds the workflows that references inside the one that `reference` names lead to."""
+        return Beside(self._found.child(reference), self._operators)
+
+    def own_operators(self, files: Sequence[str], /) -> OwnOperators:
+        """What the files define that a workflow here names."""
+        return self._operators.read(self._found.base, files)

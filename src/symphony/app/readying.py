@@ -1,0 +1,88 @@
+"""Makes workflows ready for the runs of one Symphony: read, checked, their operators found."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from symphony.app.own_operators import Beside, OperatorsAtHand
+from symphony.app.parts import Parts
+from symphony.app.preparing import PreparedWorkflow, prepared_workflow, read_copy, work_graph
+from symphony.app.remembering import Remembered
+from symphony.workflow.catalog import OwnOperators
+from symphony.workflow.compiled import Compilation
+from symphony.workflow.files import Resolver, checked_file
+from symphony.workflow.model import Workflow
+from symphony.workflow.problems import WorkflowInvalid
+from symphony.workflow.validation import check
+
+
+class Readying:
+    """Makes workflows ready, and remembers the last ones. Blocking."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.remembered = Remembered()
+        self._read, self._run = OperatorsAtHand(parts, load=False), OperatorsAtHand(parts, load=True)
+        self._loaded: WeakKeyDictionary[PreparedWorkflow, PreparedWorkflow] = WeakKeyDictionary()
+
+    @property
+    def files(self) -> list[Path]:
+        """The files of operators that the settings name."""
+        return self._run.files
+
+    def ready(self, workflow: Workflow | Path | str | PreparedWorkflow, *, load: bool) -> PreparedWorkflow:
+        """Check a workflow and make it ready, or recall that; `load` runs its files of operators.
+
+        Raises WorkflowInvalid, WorkflowNotFound, ConfigInvalid, OperatorsNotLoaded.
+        """
+        if not isinstance(workflow, PreparedWorkflow):
+            workflow = self.remembered.get(workflow, self._made_ready)
+        return self.loaded(workflow) if load else workflow
+
+    def loaded(self, ready: PreparedWorkflow) -> PreparedWorkflow:
+        """The workflow with its files of operators run, if there are any.
+
+        What they define counts, where their text told something else. Raises WorkflowInvalid, ConfigInvalid,
+        OperatorsNotLoaded.
+        """
+        if ready.loaded:
+            return ready
+        known = self._loaded.get(ready)
+        if known is None:
+            known = self._loaded[ready] = self._load(ready)
+        return known
+
+    def _made_ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
+        at_hand = self._read
+        if isinstance(workflow, Workflow):
+            source, resolver = None, Resolver(Path.cwd() / "workflow", operators=at_hand.read)
+            copy = read_copy(workflow)
+            broken = None if copy is None else ()  # of what was read, no more than its meaning is checked
+            found = check(copy or workflow, at_hand.catalog, resolve=resolver, broken=broken)
+        else:
+            path = Path(workflow)
+            source, resolver = str(path.absolute()), Resolver(path, operators=at_hand.read)
+            found = checked_file(path, at_hand.catalog, resolver)
+        if found.workflow is None or not found.report.ok:
+            raise WorkflowInvalid(found.report, None if source is None else str(workflow))
+        return prepared_workflow(found, source, resolver, at_hand)
+
+    def _load(self, ready: PreparedWorkflow) -> PreparedWorkflow:
+        compilation = Compilation()
+        if list(_seen(ready, self._read)) != list(_seen(ready, self._run)):
+            resolve = Beside(ready.children, self._run)
+            found = check(ready.workflow, self._run.catalog, resolve=resolve, broken=())
+            if not found.report.ok:
+                raise WorkflowInvalid(found.report, ready.source)
+            compilation = found.compilation
+        graph = work_graph(ready.workflow, ready.children, self._run.catalog, self._run.of, compilation)
+        graph.ready()
+        return ready.with_graph(graph)
+
+
+def _seen(ready: PreparedWorkflow, at_hand: OperatorsAtHand) -> Iterator[object]:
+    """What validation sees of all operators in files."""
+    yield at_hand.catalog.operators
+    for workflow, folder in ready.declaring:
+        own: OwnOperators = at_hand.read(folder, workflow.operators)
+        yield own.operators, own.partial
