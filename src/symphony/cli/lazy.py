@@ -8,21 +8,21 @@ import click
 
 COMMANDS: Final[dict[str, str]] = {
     "run": "Run a workflow.",
-    "validate": "Say everything that is wrong with workflow files.",
+    "validate": "Check workflow files and report every problem.",
     "graph": "Draw a workflow, or how a run of it went, as text, Mermaid or SVG.",
     "convert": "Write a workflow in another format.",
     "schema": "Print the JSON Schema of workflow files (draft 2020-12).",
     "runs": "List, show, follow, steer and delete runs.",
     "bus": "Watch and measure the live traffic between the processes of one home.",
     "artifacts": "List, show, open, store and fetch artifacts.",
-    "operators": "List and explain the operators that workflows may use.",
-    "models": "List, add, show, try, fetch and remove the models that workflows may use.",
+    "operators": "List and explain the operators that workflows can use.",
+    "models": "List, add, show, try, fetch and remove the models that workflows can use.",
     "cache": "Measure or empty the cache of results.",
     "template": "Find a template and make a workflow of it.",
-    "init": "Begin: a small workflow and a home for its runs.",
-    "trust": "Let the settings of a working tree count, as they are now.",
-    "doctor": "Check this machine and say how to repair what is wrong.",
-    "fsck": "Look for damage in the home: every journal, the cache, every artifact.",
+    "init": "Start a project: a small workflow and a home for its runs.",
+    "trust": "Trust the settings of a working tree as they are now.",
+    "doctor": "Check this machine, and say how to fix what is wrong.",
+    "fsck": "Check the home for damage: every journal, the cache and every artifact.",
     "completion": "Print the completion script of a shell.",
 }
 """Every command with its one line of help: a test holds them equal to the modules' own."""

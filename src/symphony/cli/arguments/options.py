@@ -49,7 +49,7 @@ output: Final = click.option(
 
 one_output: Final = click.option(
     "--output", "one_output", metavar="NAME", shell_complete=completing.outputs,
-    help="Print only this output on stdout, raw: text and bytes as they are, all else as JSON.",
+    help="Print only this output, raw: text and bytes unchanged, everything else as JSON.",
 )  # fmt: skip
 output_dir: Final = click.option(
     "--output-dir", "output_dir", type=PATH, metavar="FOLDER",
@@ -67,5 +67,5 @@ def limit(default: int) -> Decorator:
     """`--limit N`."""
     return click.option(
         "--limit", "-n", type=click.IntRange(1, 100_000), default=default, show_default=True,
-        help="At most so many, the newest first.",
+        help="Show at most this many, newest first.",
     )  # fmt: skip

@@ -23,7 +23,7 @@ def command() -> None:
 @options.limit(50)
 @options.as_json("Print a JSON list.")
 def list_artifacts(limit: int, as_json: bool) -> int:
-    """List artifacts, the newest first."""
+    """List artifacts, newest first."""
     from symphony.app import Symphony, spelling
     from symphony.cli.views import listing
 
@@ -41,7 +41,7 @@ def list_artifacts(limit: int, as_json: bool) -> int:
 @options.artifact_argument
 @options.as_json()
 def show(artifact: str, as_json: bool) -> int:
-    """Show what is known of one artifact, and where it came from."""
+    """Show an artifact's size, type, names and origin."""
     from symphony.app import Symphony, spelling
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.views import listing
@@ -61,8 +61,8 @@ def show(artifact: str, as_json: bool) -> int:
 def open_artifact(artifact: str) -> int:
     """Open an artifact with the system's program for its type.
 
-    What is opened is a copy in the home, with the artifact's name and an extension. Prints its path,
-    which is all where there is no screen.
+    Opens a copy in the home that has the artifact's name and an extension, and prints its path.
+    Without a screen it only prints the path.
     """
     from symphony.app import Symphony, exporting
     from symphony.cli.actions import openers
@@ -83,8 +83,8 @@ def open_artifact(artifact: str) -> int:
 
 @command.command()
 @click.argument("file", type=click.Path(allow_dash=True))
-@click.option("--name", help="A name to find it by; by default the file's.")
-@click.option("--type", "content_type", help="Its content type; by default from the name.")
+@click.option("--name", help="A name to find it by. Default: the file's name.")
+@click.option("--type", "content_type", help="The content type. Default: guessed from the name.")
 @options.as_json("Print the reference as one JSON object.")
 def put(file: str, name: str | None, content_type: str | None, as_json: bool) -> int:
     """Store a file (- is stdin) and print its digest."""
@@ -110,7 +110,7 @@ def put(file: str, name: str | None, content_type: str | None, as_json: bool) ->
 @options.artifact_argument
 @options.output
 def get(artifact: str, target: Path | None) -> int:
-    """Fetch the body of an artifact, verified while it is read."""
+    """Print the content of an artifact, and check it against its digest."""
     from symphony.app import Symphony
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.console import writing

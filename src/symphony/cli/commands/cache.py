@@ -15,7 +15,7 @@ def command() -> None:
 @command.command()
 @options.as_json()
 def size(as_json: bool) -> int:
-    """Say how many results are kept and how large they are."""
+    """Show how many results are cached, and their size."""
     from symphony.app import Symphony
 
     kept = Symphony.open().cache.size()
@@ -28,7 +28,7 @@ def size(as_json: bool) -> int:
 
 @command.command()
 def clear() -> int:
-    """Forget all results. Runs and artifacts stay."""
+    """Delete all cached results. Runs and artifacts stay."""
     from symphony.app import Symphony
 
     removed = Symphony.open().cache.clear()

@@ -10,7 +10,7 @@ from symphony.cli.console import output
 def command(shell: str) -> int:
     """Print the completion script of a shell.
 
-    Commands, options, files, inputs, run ids and the names of nodes, artifacts and operators complete.
+    It completes commands, options, files, inputs, run ids, and names of nodes, artifacts and operators.
 
     \b
     bash:  symphony completion bash >> ~/.bashrc

@@ -16,14 +16,16 @@ BYTES_MAX = 64 * 1024 * 1024
 @options.workflow_file
 @click.option(
     "--from", "source", type=click.Choice(FORMATS),
-    help="Its format; by default from the file's name, or else its content.",
+    help="The input's format. By default its extension or its content tells.",
 )  # fmt: skip
 @click.option(
-    "--to", type=click.Choice(FORMATS), help="The format to write; by default from --output's name."
+    "--to",
+    type=click.Choice(FORMATS),
+    help="The format to write. By default the extension of --output tells.",
 )
 @click.option(
     "--zstd/--no-zstd", "compressed", default=None,
-    help="Compress with Zstandard; by default where --output ends in .zst.",
+    help="Compress with Zstandard. This is the default if --output ends in .zst.",
 )  # fmt: skip
 @options.output
 def command(
@@ -31,8 +33,8 @@ def command(
 ) -> int:
     """Write a workflow in another format.
 
-    The structure is checked, the meaning is not: operators and models need not be known here.
-    Comments and the order of keys are not kept. Compressed files are told by their content.
+    Checks the structure but not the meaning, so operators and models need not be known here.
+    Comments and the order of keys are lost. Compressed input is recognised by its content.
     """
     from symphony.cli.console import writing
     from symphony.commons.filesystem import read_bounded

@@ -11,11 +11,11 @@ from symphony.cli.console import output
 @click.command("doctor")
 @options.as_json("Print a JSON list of checks.")
 def command(as_json: bool) -> int:
-    """Check this machine and say how to repair what is wrong.
+    """Check this machine, and say how to fix what is wrong.
 
-    Looks at Python, SQLite, the home (writable, on a local disk, with room), what it has recorded,
+    Checks Python, SQLite, the home (writable, on a local disk, with free space), its records,
     processes that killed runs left behind, the clock, the embedding model and git.
-    Ends with 1 if anything must be repaired.
+    The exit status is 1 if something needs fixing.
     """
     from symphony.app import Symphony
     from symphony.cli.actions import checks

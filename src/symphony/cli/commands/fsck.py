@@ -9,9 +9,9 @@ from symphony.cli.console import output
 @click.command("fsck")
 @options.as_json()
 def command(as_json: bool) -> int:
-    """Look for damage in the home: every journal, the cache, every artifact.
+    """Check the home for damage: every journal, the cache and every artifact.
 
-    Changes nothing. Ends with 1 if something is damaged.
+    Changes nothing. The exit status is 1 if something is damaged.
     """
     from symphony.app import Symphony, spelling
     from symphony.app.damage import examine_home

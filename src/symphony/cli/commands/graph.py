@@ -26,19 +26,19 @@ ENDINGS: Final = {
               help="Draw the workflow of this run, and how each node went, in place of a file.")  # fmt: skip
 @click.option(
     "--format", "-f", "how", type=click.Choice(["text", "mermaid", "svg"]),
-    help="How to draw it; by default as --output's name says (.txt, .mmd, .svg, .json), or else as text.",
+    help="The format. By default the extension of --output (.txt, .mmd, .svg, .json), or text.",
 )  # fmt: skip
 @click.option("--depth", type=click.IntRange(0, 20), default=3, show_default=True,
-              help="How deep loops and sub-workflows are opened; 0 leaves them closed.")  # fmt: skip
-@options.as_json("Print nodes, edges and levels as one JSON object, all of them.")
+              help="How many levels of loops and sub-workflows to open; 0 leaves them closed.")  # fmt: skip
+@options.as_json("Print all nodes, edges and levels as one JSON object.")
 @options.output
 def command(
     file: Path | None, run: str | None, how: str | None, depth: int, as_json: bool, target: Path | None
 ) -> int:
     """Draw a workflow, or how a run of it went, as text, Mermaid or SVG.
 
-    Levels are what can run at the same time. Loops and sub-workflows show the graphs inside them. Of
-    large workflows a part is drawn: levels end with a box that says how many more nodes there are.
+    Nodes on one level can run at the same time. Loops and sub-workflows show the graphs inside them.
+    A large workflow is drawn in part: a box at the end of a level says how many nodes are left out.
     """
     from symphony.cli.console import writing
     from symphony.cli.console.failures import BadUsage

@@ -13,10 +13,10 @@ from symphony.cli.console import output
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
 @options.as_json("Print what was written as one JSON object.")
 def command(folder: Path, as_json: bool) -> int:
-    """Begin: a small workflow and a home for its runs.
+    """Start a project: a small workflow and a home for its runs.
 
-    Writes workflow.yaml, the folder .symphony and a line in .gitignore into FOLDER (by default the
-    present one). Refuses, writing nothing, where there is a workflow.yaml already.
+    Writes workflow.yaml, the folder .symphony and a line in .gitignore into FOLDER (default: the
+    current folder). If there is a workflow.yaml already, it writes nothing and fails.
     """
     from symphony.cli.actions import starting
 

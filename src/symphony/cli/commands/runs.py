@@ -30,10 +30,10 @@ for _one in steering.COMMANDS:
 
 @command.command("list")
 @options.limit(20)
-@click.option("--status", type=click.Choice(STATUSES), help="Only those that stand so.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
 @options.as_json("Print a JSON list.")
 def list_runs(limit: int, status: str | None, as_json: bool) -> int:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     from symphony.app import Symphony, spelling
     from symphony.cli.views import listing
     from symphony.commons.errors import SymphonyError
@@ -54,11 +54,11 @@ def list_runs(limit: int, status: str | None, as_json: bool) -> int:
 
 @command.command()
 @options.last_run_argument
-@click.option("--elements", is_flag=True, help="List each element and round, not only nodes.")
+@click.option("--elements", is_flag=True, help="List every element and round, not only nodes.")
 @options.one_output
 @options.as_json("Print what `run --json` prints, with the times of every step and a summary.")
 def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int:
-    """Show one run: its nodes over time, what took long, its outputs, what went wrong."""
+    """Show a run: its nodes over time, the slowest ones, its outputs and its errors."""
     from symphony.app import Symphony
     from symphony.cli.actions import delivery
     from symphony.cli.console import blocks
@@ -93,11 +93,11 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
 
 @command.command()
 @options.last_run_argument
-@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing until the run ends.")
 @options.as_json("Print one JSON object a line.")
-@click.option("--since", type=click.IntRange(0), default=0, help="Only events after this number.")
+@click.option("--since", type=click.IntRange(0), default=0, help="Start after the event with this number.")
 def events(run: str, follow: bool, as_json: bool, since: int) -> int:
-    """List everything that happened in a run, in order."""
+    """List all events of a run, in order."""
     from symphony.app import Symphony, spelling
     from symphony.cli.views import following, listing
 
@@ -116,9 +116,9 @@ def events(run: str, follow: bool, as_json: bool, since: int) -> int:
 @options.last_run_argument
 @options.as_json("Print one JSON object a line.")
 def watch(run: str, as_json: bool) -> int:
-    """Show what happened in a run and what happens, from any process, until it goes on no more.
+    """Show a run from its start until it ends or waits, whichever process runs it.
 
-    Ends with the exit status that the run's own command has.
+    The exit status is that of the run's own command.
     """
     import asyncio
 
@@ -148,8 +148,8 @@ def watch(run: str, as_json: bool) -> int:
 @command.command()
 @options.last_run_argument
 @click.argument("node", required=False, shell_complete=completing.nodes)
-@click.option("--follow", "-f", is_flag=True, help="Go on until no process owns the run any more.")
-@click.option("--stream", type=click.Choice(STREAMS), help="Only this one; tokens: what models say.")
+@click.option("--follow", "-f", is_flag=True, help="Keep printing until no process runs the run any more.")
+@click.option("--stream", type=click.Choice(STREAMS), help="Only this stream; `tokens` is what models write.")
 @options.as_json("Print one JSON object a line.")
 def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: bool) -> int:
     """Print what the nodes of a run wrote to their stdout and stderr, and what their models said.
@@ -191,9 +191,9 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
 @click.option("--prometheus", is_flag=True, help="Print the Prometheus text format.")
 @options.as_json()
 def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
-    """Count by kind of node: steps, retries, reuse, durations, waiting.
+    """Show steps, retries, reuse and durations by kind of node.
 
-    Of one run, or of the newest ones together.
+    Covers one run, or the newest runs together.
     """
     from symphony.app import Symphony, documents
     from symphony.cli.console.failures import BadUsage
@@ -218,17 +218,23 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
 
 @command.command()
 @click.option(
-    "--older", metavar="AGE", default="30d", show_default=True, help="Ended so long ago, such as 12h or 30d."
+    "--older",
+    metavar="AGE",
+    default="30d",
+    show_default=True,
+    help="Only runs that ended longer ago than this, such as 12h or 30d.",
 )
-@click.option("--keep", type=click.IntRange(0), default=0, help="Keep at least so many, the newest ones.")
-@click.option("--status", type=click.Choice(ENDED), multiple=True, help="Only those that ended so.")
-@click.option("--dry-run", is_flag=True, help="Say what would be deleted; delete nothing.")
+@click.option("--keep", type=click.IntRange(0), default=0, help="Keep at least this many of the newest runs.")
+@click.option(
+    "--status", type=click.Choice(ENDED), multiple=True, help="Only runs that ended with this status."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
 @options.as_json()
 def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     """Delete old runs that have ended, and the artifacts that no run needs any more.
 
-    Runs that go on, wait, or can be resumed are never deleted. Artifacts that were stored less than
-    an hour ago stay, and so do those that somebody has named.
+    Never deletes a run that is running, waits or can be resumed. Keeps artifacts that were stored
+    less than an hour ago, and artifacts that have a name.
     """
     from symphony.app import Symphony, documents
     from symphony.cli.views import listing, pruning
@@ -246,9 +252,9 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
 
 @command.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.run_ids)
-@click.option("--damaged", is_flag=True, help="Also runs whose journals are damaged.")
+@click.option("--damaged", is_flag=True, help="Delete runs whose journals are damaged, too.")
 def delete(runs: tuple[str, ...], damaged: bool) -> int:
-    """Delete runs that have ended: their record, logs, and claims on artifacts."""
+    """Delete runs that have ended: their records, logs and claims on artifacts."""
     from symphony.app import Symphony
 
     opened = Symphony.open().runs

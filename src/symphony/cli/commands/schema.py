@@ -8,14 +8,14 @@ from symphony.cli.arguments import options
 
 
 @click.command("schema")
-@click.option("--ports", is_flag=True, help="Name operators and models too, with the inputs of each.")
+@click.option("--ports", is_flag=True, help="Include operators and models, with their inputs.")
 @options.operators
 @options.output
 def command(ports: bool, operators: tuple[Path, ...], target: Path | None) -> int:
     """Print the JSON Schema of workflow files (draft 2020-12).
 
-    Editors complete and check YAML and JSON with it. With --operators, which includes --ports,
-    it knows the operators of those files as well.
+    Editors use it to complete and check YAML and JSON. --operators includes --ports and adds the
+    operators of those files.
     """
     import json
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 Begin: TypeAlias = "Callable[[Symphony], Awaitable[RunHandle]]"
 
 node_argument: Final = click.argument("node", shell_complete=completing.nodes)
-by_option: Final = click.option("--by", metavar="NAME", help="Who decides; your user name if absent.")
-comment_option: Final = click.option("--comment", metavar="TEXT", help="What the workflow gets to read.")
+by_option: Final = click.option("--by", metavar="NAME", help="Who decides. Default: your user name.")
+comment_option: Final = click.option(
+    "--comment", metavar="TEXT", help="A comment that the workflow can read."
+)
 
 
 @click.command()
@@ -28,14 +30,14 @@ comment_option: Final = click.option("--comment", metavar="TEXT", help="What the
     multiple=True,
     metavar="NODE",
     shell_complete=completing.nodes,
-    help="Run this node again, though it may have had an effect; may be repeated.",
+    help="Run this node again, even if it may have had an effect. May be repeated.",
 )
 @click.option(
     "--skip",
     multiple=True,
     metavar="NODE",
     shell_complete=completing.nodes,
-    help="Take this node as skipped; may be repeated.",
+    help="Skip this node. May be repeated.",
 )
 @options.env_file
 @options.as_json("Print the result as one JSON object, and nothing else.")
@@ -78,7 +80,7 @@ def resume(
 )
 @click.option(
     "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE",
-    help="Another value for an input: what depends on it runs again; may be repeated.",
+    help="A new value for an input. Nodes that depend on it run again. May be repeated.",
 )  # fmt: skip
 @options.env_file
 @click.option(
@@ -136,7 +138,7 @@ def rerun(
 def approve(run: str, node: str, comment: str | None, by: str | None, as_json: bool) -> int:
     """Answer yes to what an approval node asks.
 
-    A run that is alive goes on by itself; for any other, `symphony runs resume` does.
+    A run that still has a process goes on by itself. Otherwise go on with `symphony runs resume`.
     """
     return _answer(run, node, approved=True, comment=comment, by=by, as_json=as_json)
 
@@ -148,9 +150,9 @@ def approve(run: str, node: str, comment: str | None, by: str | None, as_json: b
 @by_option
 @options.as_json("Print the run's id, the node and the decision as one JSON object.")
 def reject(run: str, node: str, comment: str | None, by: str | None, as_json: bool) -> int:
-    """Answer no to what an approval node asks: what only waits for it is skipped.
+    """Answer no to what an approval node asks. Nodes that only wait for it are skipped.
 
-    A run that is alive goes on by itself; for any other, `symphony runs resume` does.
+    A run that still has a process goes on by itself. Otherwise go on with `symphony runs resume`.
     """
     return _answer(run, node, approved=False, comment=comment, by=by, as_json=as_json)
 
@@ -159,9 +161,9 @@ def reject(run: str, node: str, comment: str | None, by: str | None, as_json: bo
 @options.run_argument
 @options.as_json("Print the run's id and status as one JSON object.")
 def pause(run: str, as_json: bool) -> int:
-    """Let nothing more of a run begin; what runs ends, then its process ends with 4.
+    """Start no more nodes of a run. Running nodes finish, then its process ends with status 4.
 
-    `symphony runs resume` goes on. Delays and answers do not hold a pause up.
+    `symphony runs resume` goes on. The pause does not wait for delays or approvals.
     """
     from symphony.cli.actions import opening
     from symphony.ports.steering import Reached
@@ -181,7 +183,7 @@ def pause(run: str, as_json: bool) -> int:
 @options.run_argument
 @options.as_json("Print the run's id and status as one JSON object.")
 def cancel(run: str, as_json: bool) -> int:
-    """Cancel a run, wherever it runs; its own process ends with 3."""
+    """Cancel a run, whichever process runs it. That process ends with status 3."""
     from symphony.cli.actions import opening
 
     runs = opening.opened().runs

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Find a template and make a workflow of it.
 
-    Templates come from the nearest folder `symphony-templates`, here or above; from `templates` in the
-    home; and with Symphony. Of several with one name the first of these counts.
+    Symphony looks for templates in the nearest folder `symphony-templates`, here or above, then in
+    `templates` in the home, then among its own. If several have the same name, the first one counts.
     """
 
 
@@ -48,9 +48,9 @@ def search(words: tuple[str, ...], as_json: bool) -> int:
 @click.argument("name", shell_complete=completing.templates)
 @options.as_json()
 def show(name: str, as_json: bool) -> int:
-    """Explain a template: what it makes, and each parameter.
+    """Explain a template and its parameters.
 
-    NAME is that of a template, or the path of a file.
+    NAME is the name of a template or the path of a file.
     """
     from symphony.cli.arguments import templates
 
@@ -71,13 +71,13 @@ def show(name: str, as_json: bool) -> int:
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=completing.parameters,
-    help="A parameter; may be repeated. Texts and paths are literal, all else is JSON.",
+    help="A parameter; may be repeated. Text and paths are taken literally, everything else is JSON.",
 )
 @click.option(
     "--output", "-o", "target", type=options.PATH,
-    help="The file to write: .yaml, .toml or .json. By default NAME.yaml; with --run, none.",
+    help="The file to write: .yaml, .toml or .json. Default: NAME.yaml, or none with --run.",
 )  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @click.option("--run", "at_once", is_flag=True, help="Run the workflow at once.")
 @options.as_json("Print what was written, or the result of the run, as one JSON object.")
 @options.operators
@@ -89,8 +89,9 @@ def use(
 ) -> int:  # fmt: skip
     """Make a workflow of a template.
 
-    NAME is that of a template, or the path of a file. On a terminal, missing parameters are asked for.
-    Nothing is written unless every parameter is right and the workflow is valid.
+    NAME is the name of a template or the path of a file. On a terminal
+    it asks for missing parameters. It writes nothing unless every parameter fits and the workflow is
+    valid.
     """
     from symphony.app import Symphony
     from symphony.cli.actions import opening, reporting, running

@@ -10,15 +10,15 @@ from symphony.cli.console import output
 
 @click.command("trust")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True), default=".")
-@click.option("--remove", is_flag=True, help="Let them count no more.")
+@click.option("--remove", is_flag=True, help="Stop trusting them.")
 @options.as_json("Print what was found as one JSON object.")
 def command(folder: Path, remove: bool, as_json: bool) -> int:
-    """Let the settings of a working tree count, as they are now.
+    """Trust the settings of a working tree as they are now.
 
-    A `.symphony/config.toml` in FOLDER (by default the present one) or above it may have come with
-    somebody's repository, and it may send keys and traces anywhere. It counts only once you have read
-    it and said so here. A note of its path and content is kept in your data folder: when it changes, it
-    must be vouched for again. `symphony models add` keeps the trust.
+    A `.symphony/config.toml` in FOLDER (default: the current folder) or above it may have come with
+    somebody's repository, and it could send keys and traces anywhere. Symphony ignores it until you
+    have read it and trusted it here. Your data folder keeps a note of its path and content. If the file
+    changes, trust it again. `symphony models add` and `remove` keep the trust.
     """
     from symphony.app.home import locate_home
     from symphony.cli.console.failures import BadUsage
