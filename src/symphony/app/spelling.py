@@ -51,6 +51,7 @@ def result(run: RunResult) -> dict[str, JSON]:
     return {
         "run_id": run.run_id,
         "status": str(run.status),
+        "handled_failures": run.handled_failures,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "duration_ms": _milliseconds(run.took_s),
@@ -125,6 +126,7 @@ def summary(run: RunSummary) -> dict[str, JSON]:
         "duration_ms": _milliseconds(run.took_s),
         "nodes_total": run.nodes_total,
         "nodes_done": run.nodes_done,
+        "handled_failures": run.handled_failures,
         "error": error(run.error),
         "owner_pid": run.owner_pid,
     }

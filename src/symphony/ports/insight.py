@@ -1,7 +1,7 @@
 """What is seen of runs, for the command line and whatever else shows them. Values, and who gives them."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Final, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -34,6 +34,11 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     not_cached: str | None = None
     asks: str | None = None
     statuses: Mapping[NodeStatus, int] = {}
+    fans_out: bool = False
+    handled: int = 0
+    """So many of them have failed, and `on_error` has handled that."""
+    on_error: Literal["fail", "skip", "value", "fallback"] = "fail"
+    """What the node does about failures."""
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -93,6 +93,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     nodes: Mapping[str, NodeResult] = {}
     counts: Mapping[NodeStatus, int] = {}
     """How many of the workflow's own nodes stand where; elements, rounds and inner nodes do not count."""
+    handled_failures: int = 0
+    """Nodes and elements, inner ones too, whose final failure was handled by `on_error`."""
     usage: Usage | None = None
     """What models used in the whole run."""
     started_at: str | None = None
@@ -126,6 +128,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float | None = None
     nodes_total: int = 0
     nodes_done: int = 0
+    handled_failures: int = 0
     error: RunError | None = None
     owner_pid: int | None = None
 

@@ -252,6 +252,7 @@ def test_a_result_is_printed_in_the_agreed_shape() -> None:
     assert document == {
         "run_id": "run-1",
         "status": "failed",
+        "handled_failures": 0,
         "started_at": None,
         "finished_at": None,
         "duration_ms": None,

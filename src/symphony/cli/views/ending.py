@@ -81,7 +81,9 @@ def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.BlockPage
     word = output.paint(str(run.status), "bold", colour, on=page.colours)
     took = "" if elapsed_s is None else f" in {output.duration(elapsed_s)}"
     used = "" if run.usage is None else f"; {usage_text(run.usage)}"
-    return f"{word}{took}: {counts_text(run.counts)}{used}; run {run.run_id}"
+    handled = output.count(run.handled_failures, "failure")
+    told = f", {handled} handled" if run.handled_failures else ""
+    return f"{word}{took}: {counts_text(run.counts)}{told}{used}; run {run.run_id}"
 
 
 def counts_text(counts: Mapping[NodeStatus, int]) -> str:

@@ -9,7 +9,7 @@ from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
-from symphony.ports.runs import titled
+from symphony.ports.runs import NodeStatus, titled
 
 if TYPE_CHECKING:
     from symphony.commons.errors import SymphonyError
@@ -43,7 +43,8 @@ def runs_text(runs: "Iterable[RunSummary]") -> str:
     for run in runs:
         took = "" if run.took_s is None else output.duration(run.took_s)
         done = f"{run.nodes_done:,}/{run.nodes_total:,}"
-        why = "" if run.error is None else _line(f"[{run.error.code}] {run.error.message}")
+        handled = output.count(run.handled_failures, "handled failure") if run.handled_failures else ""
+        why = handled if run.error is None else _line(f"[{run.error.code}] {run.error.message}")
         rows.append((run.run_id, str(run.status), output.moment(run.started_at), took, done,
                      output.brief(run.workflow, 40), why))  # fmt: skip
     return table(rows, _RUNS, width=room())
@@ -121,6 +122,8 @@ def _origins(runs: "Iterable[str | None]") -> list[str]:
 def _about(line: "NodeLine", *, told: bool) -> str:
     """`told`: the one run that results came from is named below the table."""
     parts = []
+    if line.handled and line.statuses:
+        parts.append(_of_elements(line))
     if line.error is not None:
         parts.append(_line(f"[{line.error.code}] {line.error.message}"))
     if line.cached_from is not None and not told:
@@ -130,6 +133,19 @@ def _about(line: "NodeLine", *, told: bool) -> str:
     if line.asks is not None:
         parts.append(_line(f"asks: {line.asks}"))
     return "; ".join(parts)
+
+
+_INSTEAD: Final = {"skip": "skipped", "value": "replaced by a value", "fallback": "replaced by the fallback"}
+
+
+def _of_elements(line: "NodeLine") -> str:
+    """`17 of 20 elements, 3 failed (skipped)`: of a node whose failures were handled; else it has rounds."""
+    number = sum(line.statuses.values())
+    good = line.statuses.get(NodeStatus.SUCCEEDED, 0) + line.statuses.get(NodeStatus.CACHED, 0)
+    good -= line.handled if line.on_error == "value" else 0
+    instead = _INSTEAD.get(line.on_error, "handled")
+    noun = "element" if line.fans_out else "round"
+    return f"{max(0, good):,} of {output.count(number, noun)}, {line.handled:,} failed ({instead})"
 
 
 def event_text(event: "RunEvent") -> str:

@@ -6,18 +6,21 @@ Whoever shows a run needs no more, so that the record of a run that ended is not
 
 import heapq
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, pairwise
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from symphony.pit.tracker.core.machine import Frame, Group, Status
-from symphony.pit.tracker.core.plan import Plan
+from symphony.pit.tracker.core.plan import OnFailure, Plan
 from symphony.pit.tracker.core.replay import INTERRUPTED, QUICKER, Attempt, RunReplay
 from symphony.ports.insight import BARS_MAX, LINES_MAX, SLICES, WORST, Bar, NodeLine, Overview, above, longest
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunError
 
 SLOWEST: Final = 3
+_ON_FAILURE: Final[Mapping[OnFailure, Literal["fail", "skip", "value", "fallback"]]] = {
+    OnFailure.FAIL: "fail", OnFailure.SKIP: "skip", OnFailure.VALUE: "value", OnFailure.FALLBACK: "fallback",
+}  # fmt: skip
 _LEAST: Final = 1e-6
 """Of a slice: what took no time that could be measured is seen all the same."""
 Span: TypeAlias = tuple[float, float]
@@ -59,8 +62,8 @@ class _Row:
     """What has one name but for elements and rounds."""
 
     __slots__ = (
-        "cached", "ends", "error", "failed", "groups", "name", "order", "slots", "slowest", "starts",
-        "statuses", "steps",
+        "cached", "ends", "error", "failed", "groups", "handled", "name", "order", "slots", "slowest",
+        "starts", "statuses", "steps",
     )  # fmt: skip
 
     def __init__(self, name: str, order: tuple[int, ...]) -> None:
@@ -71,6 +74,7 @@ class _Row:
         self.starts: list[float] = []
         self.ends: list[float] = []
         self.steps = self.cached = 0
+        self.handled: list[int] = []  # slots that failed, where `on_error` handled that
         self.slowest: list[tuple[float, int]] = []
         self.failed: list[float] = []
         self.error: int | None = None  # a slot that failed
@@ -105,6 +109,8 @@ class _Rows:
             self._take(frame)
         for slot in self._special:
             self._take_special(slot)
+        for slot in replay.handled():
+            self._of(slot).handled.append(slot)
         ordered = sorted(self._rows.values(), key=lambda row: row.order)
         self._rows = {row.name: row for row in ordered}
 
@@ -214,7 +220,7 @@ class _Rows:
         replay, machine = self._replay, self._machine
         if slot in self._frames or slot in machine.groups or machine.frame(slot).number not in self._paths:
             return
-        row = self._rows[self._path(machine.frame(slot))[0] + machine.node(slot).name]
+        row = self._of(slot)
         spans = self.attempts(slot)
         if not spans:
             return
@@ -230,6 +236,11 @@ class _Rows:
             self.retries += again
             first = self.retried.get(row.name)
             self.retried[row.name] = spans[0][0] if first is None else min(first, spans[0][0])
+
+    def _of(self, slot: int) -> _Row:
+        """The row of a slot."""
+        machine = self._machine
+        return self._rows[self._path(machine.frame(slot))[0] + machine.node(slot).name]
 
     def attempts(self, slot: int) -> list[Attempt]:
         """Start, end, error and, if it is known, when it could have begun."""
@@ -255,6 +266,8 @@ class _Rows:
         started, finished = replay.started.get(first), replay.finished.get(first)
         took = None if started is None or finished is None else max(0.0, finished - started)
         failed = first if first in replay.errors else row.error
+        if failed is None and row.handled:
+            failed = row.handled[0]
         return NodeLine(
             name=row.name,
             status=status,
@@ -265,6 +278,9 @@ class _Rows:
             not_cached=QUICKER if alone and first in replay.quick else None,
             asks=replay.asked.get(first) if alone else None,
             statuses=row.statuses if several else {},
+            fans_out=bool(row.groups),
+            handled=len(row.handled),
+            on_error=_ON_FAILURE[self._machine.node(first).on_failure],
         )
 
     def _why(self, slot: int) -> RunError:

@@ -5,6 +5,7 @@ Recovery, `runs show` and the live event stream all go through here, so that the
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import TypeAlias, assert_never
 
@@ -15,7 +16,7 @@ from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.core.names import folded
-from symphony.pit.tracker.core.plan import Plan
+from symphony.pit.tracker.core.plan import OnFailure, Plan
 from symphony.pit.tracker.core.records import (
     UNHANDLED,
     AgainRecord,
@@ -80,6 +81,7 @@ _EVENTS: dict[type[EventRecord], str] = {
     ExpiredRecord: "node.expired",
     PausedRecord: "run.paused",
 }
+_HANDLED = frozenset({Status.SUCCEEDED, Status.SKIPPED})
 _SLOTLESS = frozenset({BegunRecord, ResumedRecord, CancelRecord, EndedRecord, PausedRecord})
 Attempt: TypeAlias = tuple[float, float, str | None, float | None]
 """Start, end, error, and when the next one could begin; epoch seconds, None where it is not known."""
@@ -106,6 +108,7 @@ class RunReplay:
         self.opened: dict[int, float] = {}  # when fan-outs were expanded
         self._labels: dict[int, Sequence[str | None]] = {}  # of their elements
         self._own_labels: dict[int, str] = {}  # of elements of others that failed
+        self._on_error: list[int] = []  # slots whose last attempt failed, and `on_error` says what then
         self.frames_at: list[float] = []  # when frames were opened, those of the machine but its root
         self.tries: dict[int, list[Attempt]] = {}  # by slot its attempts that others followed
         self.idle: set[int] = set()  # slots that were skipped or cancelled while nothing ran
@@ -249,9 +252,18 @@ class RunReplay:
             self.retried.add(self.seq)
             code_ = "failed" if error is None else error[0]
             self.tries.setdefault(slot, []).append((self.started[slot], at, code_, None))
+        elif isinstance(record, FailedRecord) and self._on_error_decides(record):
+            self._on_error.append(slot)
         elif isinstance(record, RetryDueRecord) and slot in self.tries:
             *before, (started, finished, why, _) = self.tries[slot]
             self.tries[slot] = [*before, (started, finished, why, at)]
+
+    def _on_error_decides(self, record: FailedRecord) -> bool:
+        """Does `on_error` say what the last failure of a slot means?"""
+        slot, machine = record.slot, self.machine
+        if record.ends == UNHANDLED or machine.frame(slot).stopping is not None:
+            return False
+        return machine.node(slot).on_failure is not OnFailure.FAIL
 
     def _lose_attempts(self) -> None:
         """What ran in the process before died with it: when, nobody saw."""
@@ -368,6 +380,28 @@ class RunReplay:
         """The element that failed a fan-out, if that is why the slot failed."""
         group = self.machine.groups.get(slot)
         return None if group is None or slot in self.errors else group.failed
+
+    def handled(self) -> list[int]:
+        """The nodes and elements whose final failure `on_error` has handled, wherever they are.
+
+        Of nodes that were tried again, only what is inside their last attempt counts.
+        """
+        groups = self.machine.groups.values()
+        failed = [*self._on_error, *(group.slot for group in groups if group.failed is not None)]
+        if not failed:
+            return []
+        last = {frame.number for frames in self.inner_frames().values() for frame in frames}
+        ended = (slot for slot in dict.fromkeys(failed) if self.machine.status[slot] in _HANDLED)
+        return [slot for slot in ended if self._lasts(slot, last)]
+
+    def _lasts(self, slot: int, last: AbstractSet[int]) -> bool:
+        """Is the slot inside last attempts alone? `last` are the numbers of their frames."""
+        frame = self.machine.frame(slot)
+        while frame.parent >= 0:
+            if frame.number not in last:
+                return False
+            frame = self.machine.frame(frame.parent)
+        return True
 
     def label(self, slot: int) -> str | None:
         """What tells the slot from those of other elements; behind those of the elements around it."""
@@ -487,6 +521,7 @@ class RunReplay:
             error=error,
             nodes=LazyNodes(lambda: self),
             counts=self.counts(),
+            handled_failures=len(self.handled()),
             usage=total,
             started_at=iso(self.begun_at),
             finished_at=iso(self.ended_at),

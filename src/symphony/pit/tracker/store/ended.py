@@ -27,8 +27,8 @@ from symphony.ports.runs import RunSummary
 
 logger = logging.getLogger(__name__)
 
-_APPLICATION: Final = 0x53594532  # "SYE2"
-_FORMER: Final = MappingProxyType({0x53594531: None})
+_APPLICATION: Final = 0x53594533  # "SYE3"
+_FORMER: Final = MappingProxyType({0x53594531: None, 0x53594532: None})
 _SCHEMA: Final = """
 CREATE TABLE ended
   (run_id TEXT PRIMARY KEY, stamp TEXT NOT NULL, summary BLOB NOT NULL, sum INTEGER NOT NULL);

@@ -331,18 +331,19 @@ class Runs:
 
     def _ended_result(self, run_id: str, known: Overview) -> RunResult:
         outputs: Mapping[str, StoredValue] = {}
-        status = self.summary(run_id).status
+        summary = self.summary(run_id)
         with journal_errors(self.journal_path(run_id)):
             for record in journal.read_last(self.journal_path(run_id)):
                 if isinstance(record, EndedRecord):
                     outputs = shown_outputs(record.outputs)
         return RunResult(
             run_id=run_id,
-            status=status,
+            status=summary.status,
             outputs=outputs,
             error=known.error,
             nodes=LazyNodes(lambda: self._replayed(run_id)[1]),
             counts=known.counts,
+            handled_failures=summary.handled_failures,
             started_at=iso(known.began_at),
             finished_at=iso(known.ended_at),
             took_s=known.took_s,
@@ -523,6 +524,7 @@ def summary_of(
         took_s=replay.took_s(now),
         nodes_total=sum(counts.values()),
         nodes_done=sum(counts.get(one, 0) for one in _DONE),
+        handled_failures=len(replay.handled()),
         error=replay.ended[2] if replay.ended else None,
         owner_pid=replay.owner if status is RunStatus.RUNNING else None,
     )
