@@ -27,7 +27,7 @@ from symphony.pit.artifacts import MemoryArtifacts
 from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, PausedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reuse import RerunScope, written
+from symphony.pit.tracker.engine.reused import RerunScope, written
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.store.documents import ChildDocument
 from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, RunMeta, RunRequest
@@ -405,7 +405,7 @@ def tell(seed: int, *, mended: bool = False, **how: object) -> tuple[Story, RunR
 def reused_by(old: Story, *first: str) -> dict[str, bytes]:
     """What a rerun takes over of a run, by name."""
     reader = engine(old.prepared, old.disk, old.clock)
-    found = reader.reusable(old.disk.kept, RerunScope(first=first)).results
+    found = reader.reusable(old.disk.kept, RerunScope(first=first), lambda *_: None).results
     return {name: written(result, old.prepared.sealer) for name, result in found.items()}
 
 

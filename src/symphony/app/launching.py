@@ -33,7 +33,7 @@ from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reuse import RerunScope, Reusable, ReusedResult, changed_inputs, written
+from symphony.pit.tracker.engine.reused import RerunScope, Reusable, ReusedResult, changed_inputs, written
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
@@ -44,7 +44,7 @@ from symphony.pit.tracker.nodes.work import COMMAND
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
-from symphony.pit.tracker.store.runs import end_escaped
+from symphony.pit.tracker.store.runs import RunNotFound, end_escaped
 from symphony.pit.tracker.store.sharing import SegmentStore
 from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.insight import MadeArtifact
@@ -258,14 +258,8 @@ class Launcher:
     ) -> tuple[Prepared, Reusable, Executor]:
         """A run that takes results of another, what it takes, and what can load and keep that."""
         run_id = self._parts.runs.find(run_id)
-        lock = self._parts.runs.lock(run_id)
-        lock.acquire(os.getpid())
-        try:
-            self._parts.environment.update(environment or {})
-            old = self._recalled(self._parts.runs.meta(run_id))
-            records = self._parts.runs.records(run_id)
-        finally:
-            lock.release()
+        self._parts.environment.update(environment or {})
+        old, reading, executor = self._reading(run_id)
         job = old.job
         bound, problems = bind_inputs(job.workflow, {**job.inputs, **(inputs or {})}, cwd=job.cwd)
         if problems:
@@ -278,9 +272,28 @@ class Launcher:
             bounded(bound[name], f"input {name}", self._parts.config.symphony.value_mb << 20)
         changed = changed_inputs(job.inputs, bound)
         new = self._prepared(meta, bound)
+        return new, reading(RerunScope(first=steps, inputs=changed)), executor
+
+    def _reading(self, run_id: str) -> tuple[Prepared, Callable[[RerunScope], Reusable], Executor]:
+        """A run that no process owns, what may be taken from it, and what can load and keep that."""
+        lock = self._parts.runs.lock(run_id)
+        lock.acquire(os.getpid())
+        try:
+            old = self._recalled(self._parts.runs.meta(run_id))
+            records = self._parts.runs.records(run_id)
+        finally:
+            lock.release()
         executor = self._executor(old, lambda *_: None, None, self._parts.artifacts)
-        engine = Engine(job, MemoryStore(), executor, self._parts.clock, os.getpid())
-        return new, engine.reusable(records, RerunScope(first=steps, inputs=changed)), executor
+        engine = Engine(old.job, MemoryStore(), executor, self._parts.clock, os.getpid())
+        return old, lambda scope: engine.reusable(records, scope, self._borrowed), executor
+
+    def _borrowed(self, run_id: str, steps: Sequence[str]) -> Mapping[str, ReusedResult] | None:
+        """What may be taken from a run of which these steps run again; None if it is gone."""
+        try:
+            _, reading, _ = self._reading(run_id)
+        except RunNotFound:
+            return None
+        return reading(RerunScope(first=tuple(steps))).results
 
     def _keep(self, meta: RunMeta, name: str, result: ReusedResult) -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them.

@@ -227,11 +227,42 @@ def test_a_step_inside_of_what_was_taken_over_as_a_whole_is_found_in_the_run_tha
         async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
             one = await (await symphony.start(loads(NESTED, "yaml"))).result()
             two = await (await symphony.rerun(one.run_id)).result()
-            with pytest.raises(SymphonyError, match="took over grow as a whole") as caught:
-                await symphony.rerun(two.run_id, first="grow#1.one")
-            assert caught.value.hint == (
-                f"symphony runs rerun {one.run_id} --from 'grow#1.one', or here --from grow"
-            )
+            three = await (await symphony.rerun(two.run_id)).result()
+            RAN.clear()
+            four = await (await symphony.rerun(three.run_id, first=["grow#1.two[1]", "grow#2"])).result()
+            assert RAN == ["two11", "one2", "two20", "two21"]
+            assert four.outputs == one.outputs
+            assert four.nodes["grow#1.two[0]"].cached_from == one.run_id
+            with pytest.raises(SymphonyError, match="grow has 3 rounds"):
+                await symphony.rerun(three.run_id, first="grow#3")
+            symphony.runs.delete(one.run_id)
+            with pytest.raises(SymphonyError, match="took over grow as a whole from a run that is gone"):
+                await symphony.rerun(three.run_id, first="grow#1.one")
+            RAN.clear()
+            five = await (await symphony.rerun(three.run_id, first="grow")).result()
+            assert five.outputs == one.outputs
+            assert len(RAN) == 9
+
+    asyncio.run(whole())
+
+
+def test_elements_of_what_was_taken_over_as_a_whole_run_again_though_that_run_is_gone(tmp_path: Path) -> None:
+    async def whole() -> None:
+        async with Symphony.open(tmp_path / "home", operators=OPERATORS) as symphony:
+            one = await (await symphony.start(nested(tmp_path))).result()
+            two = await (await symphony.rerun(one.run_id)).result()
+            RAN.clear()
+            handle = await symphony.rerun(two.run_id, first=["a[2].hard", "a[0]"])
+            assert handle.reused is not None
+            assert handle.reused.elements == {"a": (1, 3)}
+            three = await handle.result()
+            assert sorted(RAN) == ["after", "hard0", "hard2", "soft0"]
+            assert three.nodes["a[2].soft"].cached_from == one.run_id
+            symphony.runs.delete(one.run_id)
+            RAN.clear()
+            four = await (await symphony.rerun(two.run_id, first="a[1]")).result()
+            assert RAN == ["soft1", "hard1", "after"]
+            assert four.outputs == one.outputs
 
     asyncio.run(whole())
 

@@ -25,7 +25,8 @@ from symphony.pit.tracker.engine.nesting import Nesting
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.recovery import go_on, recover
-from symphony.pit.tracker.engine.reuse import RerunScope, Reusable, reusable
+from symphony.pit.tracker.engine.reuse import reusable
+from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.engine.waits import Waits
@@ -158,12 +159,12 @@ class Engine:
             if slot in self.replay.asked and node in (name, folded(name)):
                 self._waits.answer_with(slot, answer)
 
-    def reusable(self, recorded: Sequence[Record], scope: RerunScope) -> Reusable:
+    def reusable(self, recorded: Sequence[Record], scope: RerunScope, borrow: Borrow) -> Reusable:
         """What another run may take from the run `recorded`; this engine must not have run.
 
         Nothing is written: `Reusable.kept` does. Raises SymphonyError `unknown-node`, and SecretMissing.
         """
-        return reusable(recorded, self.replay, self._bindings, self._executor, self.job.graph, scope)
+        return reusable(recorded, self.replay, self._bindings, self._executor, self.job.graph, scope, borrow)
 
     def finish(self) -> None:
         """Nothing more will be run: events end."""

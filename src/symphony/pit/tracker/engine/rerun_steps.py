@@ -1,0 +1,160 @@
+"""Which steps of a run are to run again in the next: what failed, what was handled, what was asked for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.machine import Frame, Status
+from symphony.pit.tracker.core.names import parent_of, parts_of
+from symphony.pit.tracker.core.replay import RunReplay
+from symphony.pit.tracker.core.unknown_steps import unknown_step
+from symphony.pit.tracker.engine.reused import Borrow, ReusedResult
+from symphony.pit.tracker.nodes.bindings import Bindings
+
+ASKED_INSIDE: Final = "a part of it was asked for"
+HANDLED_INSIDE: Final = "failures inside of it were handled"
+
+
+class TakenPart(NamedTuple):
+    """What is taken of a step that was itself taken over as a whole, and in which a part runs again.
+
+    `elements`: of a fan-out how many are taken, and how many there are.
+    """
+
+    results: Mapping[str, ReusedResult]
+    elements: tuple[int, int] | None
+
+
+class RerunSteps:
+    """Which slots are to run again, as a whole or in part."""
+
+    def __init__(self, replay: RunReplay, results: Mapping[int, ReusedResult], bindings: Bindings) -> None:
+        self._replay, self._machine, self.frames = replay, replay.machine, replay.inner_frames()
+        self._results, self._bindings = results, bindings
+        self.asked: set[int] = set()  # slots that shall run, as a whole
+        self.entered: dict[int, str] = {}  # slots of which a part runs, and why
+        self.parts: dict[int, TakenPart] = {}
+        self._within: dict[int, list[str]] = {}  # steps that were named inside of what is here as a whole
+        for slot in replay.errors:
+            if not self.sound(slot):
+                self.enter(slot, HANDLED_INSIDE)
+
+    def sound(self, slot: int) -> bool:
+        """Did the slot end by itself? A failure that was handled, or a person's word, is none."""
+        status = self._machine.status[slot]
+        if status == Status.SKIPPED:
+            return slot not in self._replay.errors
+        return status == Status.SUCCEEDED and slot in self._results
+
+    def enter(self, slot: int, why: str) -> None:
+        """A part of whatever holds the slot runs again. Nothing if another attempt followed the slot's."""
+        around = list[int]()
+        while True:
+            element, frame = self._machine.element_of.get(slot), self._machine.frame(slot)
+            if frame.parent >= 0 and frame.number < self.frames[frame.parent][0].number:
+                return
+            slot = element[0].slot if element is not None else frame.parent
+            if slot < 0:
+                break
+            around.append(slot)
+        self.entered.update(dict.fromkeys(around, why))
+
+    def mark(self, names: Sequence[str], borrow: Borrow) -> None:
+        """Let the steps of these names run. Raises SymphonyError `unknown-node`."""
+        machine = self._machine
+        known = {machine.name(slot): slot for slot in range(len(machine.status))} if names else {}
+        for name in names:
+            slots = [known[name]] if name in known else self._in_round(name, known)
+            for slot in slots:
+                self.asked.add(slot)
+                self.enter(slot, ASKED_INSIDE)
+            if not slots:
+                self._within.setdefault(self._whole_of(name, known), []).append(name)
+        for slot, inside in self._within.items():
+            self.parts[slot] = self._split(slot, inside) or self._borrowed(slot, inside, borrow)
+            self.entered[slot] = ASKED_INSIDE
+            self.enter(slot, ASKED_INSIDE)
+
+    def _in_round(self, name: str, known: Mapping[str, int]) -> list[int]:
+        """The slots of a round of a loop."""
+        parts, loop = parts_of(name), known.get(parent_of(name) or "")
+        if not parts or loop is None:
+            return []
+        found = [frame for frame in self.frames.get(loop, ()) if frame.round == parts[-1].round]
+        return [slot for frame in found if frame.round is not None for slot in slots_of(frame)]
+
+    def _whole_of(self, name: str, known: Mapping[str, int]) -> int:
+        """The slot that was taken over as a whole, with the step of this name inside.
+
+        Raises SymphonyError `unknown-node` if there is none.
+        """
+        above = parent_of(name)
+        while above is not None and above not in known:
+            above = parent_of(above)
+        slot = -1 if above is None else known[above]
+        if slot not in self._results or not self._is_whole(slot):
+            raise unknown_step(name, [*known, *self._round_names()])
+        return slot
+
+    def _is_whole(self, slot: int) -> bool:
+        """Would more than the slot have run, had its result not been taken over?"""
+        machine = self._machine
+        holds = machine.local(slot) in machine.frame(slot).plan.below
+        fans_out = self._bindings.work(slot).for_each is not None and slot not in machine.element_of
+        return (holds and slot not in self.frames) or (fans_out and slot not in machine.groups)
+
+    def _split(self, slot: int, names: Sequence[str]) -> TakenPart | None:
+        """The elements of a fan-out from the lists that they made, but for those that were named.
+
+        None if other steps were named than elements, or there are no lists. Raises `unknown-node`.
+        """
+        node, rows = self._machine.name(slot), self._rows(slot)
+        again = {f"{node}[{number}]" for number in range(len(rows or ()))}.intersection(names)
+        if rows is None or any(parent_of(name) != node for name in names):
+            return None
+        for name in names:
+            if name not in again:
+                raise unknown_step(name, [node], len(rows))
+        taken = {f"{node}[{number}]": row for number, row in enumerate(rows)}
+        results = {name: row for name, row in taken.items() if name not in again}
+        return TakenPart(results, (len(results), len(rows)))
+
+    def _rows(self, slot: int) -> Sequence[ReusedResult] | None:
+        """What each element of a fan-out gave; None where there are no lists to tell."""
+        result = self._results[slot]
+        if self._bindings.work(slot).for_each is None or slot in self._machine.element_of:
+            return None
+        columns = {port: self._bindings.values.plain(value) for port, value in result.outputs.items()}
+        lists = [column for column in columns.values() if isinstance(column, list)]
+        if not lists or len(lists) != len(columns):
+            return None
+        rows = zip(*lists, strict=True)
+        return [replace(result, outputs=dict(zip(columns, row, strict=True)), taken=None) for row in rows]
+
+    def _borrowed(self, slot: int, names: Sequence[str], borrow: Borrow) -> TakenPart:
+        """What the run gives in which the step ran. Raises `unknown-node` if that is gone, or has no such."""
+        node, run = self._machine.name(slot), self._results[slot].run
+        found = borrow(run, names)
+        if found is None:
+            raise SymphonyError(
+                f"the run has no node {names[0]!r}: it took over {node} as a whole from a run that is gone",
+                code="unknown-node",
+                hint=f"to run all of it again: --from {node}",
+            )
+        inside = {
+            name: result
+            for name, result in found.items()
+            if name.startswith(tuple(f"{node}{m}" for m in "[#."))
+        }
+        rows = self._rows(slot)
+        taken = sum(parent_of(name) == node and name.endswith("]") for name in inside)
+        return TakenPart(inside, None if rows is None else (taken, len(rows)))
+
+    def _round_names(self) -> list[str]:
+        return [self._machine.frame_name(frame) for frames in self.frames.values() for frame in frames]
+
+
+def slots_of(frame: Frame) -> range:
+    """The slots of the nodes of a frame."""
+    return range(frame.base, frame.base + len(frame.plan.nodes))

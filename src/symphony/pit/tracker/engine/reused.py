@@ -1,0 +1,70 @@
+"""Results that a run takes from another one, and what it is asked to run again. Values only."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from symphony.pit.artifacts.codec import encode_value, value_digest
+from symphony.pit.tracker.core.records import Reused, encode_reused
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.sealing import Sealer
+from symphony.ports.steering import ReuseSummary
+from symphony.ports.values import ArtifactRef, StoredValue, Value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunScope:
+    """What shall run though it succeeded: the steps `first`, by full name, and what reads one of `inputs`."""
+
+    first: tuple[str, ...] = ()
+    inputs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReusedResult:
+    """What a node gave, the branch that it took, and the run that it ran in."""
+
+    outputs: Mapping[str, StoredValue]
+    taken: str | None
+    run: str
+
+    def kept(self, executor: Executor) -> "ReusedResult":
+        """The result with large values in the store."""
+        outputs = {port: executor.store.keep_large(value) for port, value in self.outputs.items()}
+        return replace(self, outputs=outputs)
+
+    def references(self) -> Iterator[tuple[str, ArtifactRef]]:
+        """The ports that hold artifacts."""
+        for port, value in self.outputs.items():
+            if isinstance(value, ArtifactRef):
+                yield port, value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reusable:
+    """What another run may take: results by full name, and in a few words what that comes to."""
+
+    results: Mapping[str, ReusedResult]
+    summary: ReuseSummary
+
+    def kept(self, executor: Executor) -> "Reusable":
+        """The same with large values in the store: rounds of loops hold their own."""
+        kept = {name: result.kept(executor) for name, result in self.results.items()}
+        return replace(self, results=kept)
+
+
+Borrow: TypeAlias = Callable[[str, Sequence[str]], Mapping[str, ReusedResult] | None]
+"""What may be taken, by full name, from the run of this id if these steps run again; None if it is gone."""
+
+
+def changed_inputs(before: Mapping[str, Value], after: Mapping[str, Value]) -> frozenset[str]:
+    """The inputs of a run whose values are others than `before`: in types and orders of keys, too."""
+    return frozenset(
+        name for name, value in after.items() if value_digest(before.get(name)) != value_digest(value)
+    )
+
+
+def written(result: ReusedResult, sealer: Sealer) -> bytes:
+    """A result for the journal of the run that reuses it."""
+    sealed = {port: sealer.seal(value) for port, value in result.outputs.items()}
+    return encode_reused(Reused(encode_value(sealed), result.taken, result.run))
