@@ -30,6 +30,7 @@ from symphony.pit.tracker.core.records import (
     encode_batch,
 )
 from symphony.pit.tracker.store import segments
+from symphony.pit.tracker.store.finding import RunNotFound
 from symphony.pit.tracker.store.journal import (
     Fenced,
     JournalDamaged,
@@ -46,7 +47,7 @@ from symphony.pit.tracker.store.journal import (
 )
 from symphony.pit.tracker.store.journal_rows import put_meta
 from symphony.pit.tracker.store.locks import RunBusy
-from symphony.pit.tracker.store.runs import RunNotFound, Runs
+from symphony.pit.tracker.store.runs import Runs
 from symphony.pit.tracker.store.sharing import Segment
 from symphony.ports.runs import RunStatus
 

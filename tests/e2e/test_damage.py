@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from symphony.cli.main import main
+from symphony.ports.runs import short_id
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -253,6 +254,6 @@ def test_a_damaged_run_is_deleted_only_when_that_is_said(place: Place) -> None:
     path.write_bytes(path.read_bytes().replace(b"echo balance", b"echo bolance"))
     status, _, err = place.symphony("runs", "delete", run_id)
     assert status == 1
-    assert f"runs delete --damaged {run_id}" in " ".join(err.split())
+    assert f"runs delete --damaged {short_id(run_id)}" in " ".join(err.split())
     assert place.symphony("runs", "delete", "--damaged", run_id)[0] == 0
     assert place.symphony("fsck")[0] == 0

@@ -109,3 +109,15 @@ def test_a_large_value_is_read_from_the_store(old: OldHome) -> None:
     done = old.call("artifacts", "get", large["$artifact"], "--output", str(file))
     assert done.status == 0, done.err
     assert file.stat().st_size == large["size"]
+
+
+def test_runs_without_names_are_found_by_what_is_shown_of_their_ids_and_new_ones_get_names(
+    old: OldHome,
+) -> None:
+    for run in old.runs.values():
+        listed = {one["run_id"]: one for one in old.json("runs", "list", "--limit", "100")}
+        assert listed[run]["name"] is None
+        assert old.json("runs", "show", listed[run]["short_id"])["run_id"] == run
+    rerun = old.json("runs", "rerun", old.runs["succeeded"])
+    assert rerun["name"].endswith("-1")
+    assert old.json("runs", "show", rerun["name"])["run_id"] == rerun["run_id"]

@@ -26,6 +26,7 @@ from tests.support.pages import (
             "run 01a22e62-b8f6-7f9d-9f22-18ee4cccc0e6",
             "run 01a22e62-baef-70d0-a6a8-821570d559bd",
         ),
+        ("1 node; run words-1 (18ee4ccc)", "1 node; run words-1 (a6a82157)"),
         ("started 2026-11-30 21:35:52", "started 2027-01-02T03:04:05.678Z"),
         ("✓ work   ▓████░   9 ms", "✓ work  ···██✗█▒  12 s"),
         ("RUN        STATUS", "RUN   STATUS"),

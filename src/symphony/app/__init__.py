@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from symphony.app.launching import InputInvalid
     from symphony.app.symphony import Symphony, run
     from symphony.pit.tracker.core.budget import Limits
+    from symphony.pit.tracker.store.finding import RunNotFound
     from symphony.pit.tracker.store.locks import RunBusy
-    from symphony.pit.tracker.store.runs import RunNotFound, Runs
+    from symphony.pit.tracker.store.runs import Runs
 
 __all__ = [
     "InputInvalid",
@@ -31,7 +32,8 @@ _HOMES = {
     "symphony.app.symphony": ("Symphony", "run"),
     "symphony.pit.tracker.store.locks": ("RunBusy",),
     "symphony.pit.tracker.core.budget": ("Limits",),
-    "symphony.pit.tracker.store.runs": ("RunNotFound", "Runs"),
+    "symphony.pit.tracker.store.finding": ("RunNotFound",),
+    "symphony.pit.tracker.store.runs": ("Runs",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

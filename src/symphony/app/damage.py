@@ -18,6 +18,7 @@ from symphony.pit.tracker.store.journal import JournalDamaged, JournalNewer, exa
 from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing
 from symphony.ports.clock import Clock
+from symphony.ports.runs import short_id
 from symphony.ports.values import Digest
 
 Kind: TypeAlias = Literal["journal", "cache", "index", "log", "artifact"]
@@ -75,7 +76,9 @@ def _journals(runs: Runs, found: Examined) -> None:
                 found.damages.append(told)
         except JournalNewer as error:
             if not error.details.get("sound", True):
-                problem = f"the journal of run {run_id} is damaged: its format is not what was written"
+                problem = (
+                    f"the journal of run {short_id(run_id)} is damaged: its format is not what was written"
+                )
                 fix = f"restore {path} from a copy"
                 found.damages.append(Damage(kind="journal", name=run_id, problem=problem, fix=fix))
         except SymphonyError as error:
@@ -165,13 +168,15 @@ def _bodies(objects: ObjectFiles, referred: dict[Digest, str], found: Examined) 
         found.looked_at["artifact"] = found.looked_at.get("artifact", 0) + 1
         if why := _wrong(objects, stored.digest):
             fix = "restore it from a copy; what made it can make it again with `symphony runs rerun`"
-            by = f", which run {referred[stored.digest]} refers to," if stored.digest in referred else ""
+            run = referred.get(stored.digest)
+            by = "" if run is None else f", which run {short_id(run)} refers to,"
             problem = f"artifact {stored.digest}{by} {why}"
             found.damages.append(Damage(kind="artifact", name=stored.digest, problem=problem, fix=fix))
     for digest in referred.keys() - present:
         if objects.stat(digest) is None:
-            problem = f"artifact {digest}, which run {referred[digest]} refers to, is not there"
-            fix = f"restore it from a copy, or make it again with `symphony runs rerun {referred[digest]}`"
+            run = short_id(referred[digest])
+            problem = f"artifact {digest}, which run {run} refers to, is not there"
+            fix = f"restore it from a copy, or make it again with `symphony runs rerun {run}`"
             found.damages.append(Damage(kind="artifact", name=digest, problem=problem, fix=fix))
 
 

@@ -154,11 +154,11 @@ def _estimate(usage: Estimate | None) -> JSON:
     return {"tokens_in": usage.tokens_in, "tokens_out": usage.tokens_out, "cost": cost}
 
 
-def of_pruned(found: Pruned) -> dict[str, JSON]:
-    """For programs."""
+def of_pruned(found: Pruned, shorts: Mapping[str, str]) -> dict[str, JSON]:
+    """For programs; `shorts` tells the runs from all others."""
     return {
         "dry_run": found.dry_run,
-        "runs": [spelling.summary(run) for run in found.runs],
+        "runs": [spelling.summary(run, shorts[run.run_id]) for run in found.runs],
         "busy": found.busy,
         "artifacts": found.collected.objects,
         "bytes": found.collected.bytes,

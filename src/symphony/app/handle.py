@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+import msgspec
+
 from symphony.app.live import LiveBus
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.replay import RunReplay
@@ -13,7 +15,7 @@ from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.store.journal import RunRequest
 from symphony.pit.tracker.store.logs import RunLog
 from symphony.ports.insight import MadeArtifact, Overview
-from symphony.ports.runs import NodeStatus, RunEvent, RunResult
+from symphony.ports.runs import NodeStatus, RunEvent, RunResult, short_id
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, Value
 
@@ -66,12 +68,15 @@ class RunHandle:
         log: RunLog,
         live: LiveBus,
         *,
+        name: str | None = None,
         unhidden: Sequence[str] = (),
         marks: Mapping[str, str] = {},
         artifacts: Callable[[], Sequence[MadeArtifact]] = tuple,
         resumable: bool = True,
     ) -> None:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
+        self.name = name
+        """What the run is called."""
         self.artifacts = artifacts
         """What nodes declared as artifacts and have made so far. Blocking; reads the journal."""
         self.resumable = resumable
@@ -86,6 +91,11 @@ class RunHandle:
         """What a rerun takes from another run."""
         self.marks = marks
         """What every process of the run carries in its environment."""
+
+    @property
+    def label(self) -> str:
+        """What a person calls the run, and may type: its name, or what is shown of its id."""
+        return self.name or short_id(self.run_id)
 
     def events(self) -> AsyncGenerator[RunEvent, None]:
         """Every durable event from the start; ends with the run."""
@@ -138,7 +148,7 @@ class RunHandle:
 
     async def result(self) -> RunResult:
         """Wait for the end. Raises JournalFailed if the run could not be recorded."""
-        return await asyncio.shield(self.task)
+        return msgspec.structs.replace(await asyncio.shield(self.task), name=self.name)
 
     def load(self, ref: ArtifactRef) -> Value:
         """The value behind a reference that is an output of this run, secrets and all. Blocking.

@@ -1,20 +1,26 @@
 """Where the runs of one session are recorded: each in a file of its own, or many in a segment."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
+
+import msgspec
 
 from symphony.commons.filesystem import private_directory
 from symphony.commons.time import new_run_id
 from symphony.commons.waiting import uninterrupted
 from symphony.pit.tracker.store.journal import JournalFailed, JournalStore, RunMeta, SqliteStore, remove
 from symphony.pit.tracker.store.locks import SegmentLock, segments_can_be_locked
+from symphony.pit.tracker.store.names import base_of
 from symphony.pit.tracker.store.runs import Runs
 from symphony.pit.tracker.store.segments import segment_path
 from symphony.pit.tracker.store.sharing import Segment
 
+FIRST_NUMBERS, NUMBERS_MAX = 16, 1024
+"""So many numbers of names are reserved at first, and twice as many each time, up to a most."""
 OWN_FILES: Final = 4
 """The first runs of a session get files of their own: few would not be worth a segment."""
 Made = TypeVar("Made")
@@ -36,6 +42,8 @@ class NewJournal:
     done, so that a run in a segment costs one commit less. The future raises JournalFailed.
     """
 
+    meta: RunMeta
+    """With the name that the run has got."""
     store: JournalStore
     owned: Owned
     durable: "asyncio.Future[None] | None" = None
@@ -49,36 +57,83 @@ class Journals:
         self._made = 0
         self.segment: Segment | None = None
         """The one that new runs go into."""
+        self._numbers: dict[str, deque[int]] = {}  # reserved for runs in segments
+        self._reserved = FIRST_NUMBERS
         self._full: list[Segment] = []
         self._opening = asyncio.Lock()
 
-    async def create(self, meta: RunMeta, reuse: Mapping[str, bytes] | None = None) -> "NewJournal":
-        """The journal of a new run. Raises JournalFailed."""
+    async def create(
+        self, meta: RunMeta, slug: str, reuse: Mapping[str, bytes] | None = None
+    ) -> "NewJournal":
+        """The journal of a new run; if it has no name yet, it gets one made of its workflow's `slug`.
+
+        Raises JournalFailed, RunNameRefused.
+        """
         self._made += 1
-        if self._made <= OWN_FILES or reuse or not segments_can_be_locked():
-            return await self._own_file(meta, reuse or {})
-        return await self._shared(meta)
+        if self._made <= OWN_FILES or reuse or meta.name is not None or not segments_can_be_locked():
+            return await self._own_file(meta, base_of(slug), reuse or {})
+        return await self._shared(await self._numbered(meta, base_of(slug)))
+
+    async def _numbered(self, meta: RunMeta, base: str) -> RunMeta:
+        """The run with one of the numbers that are reserved, so that it need not wait for a commit."""
+        names, unused = self._runs().names, self._numbers.setdefault(base, deque())
+        if not unused:
+            async with self._opening:
+                if not unused:
+                    unused.extend(await self._numbers_of(base))
+        if not unused:
+            return meta  # names cannot be kept here
+        named = msgspec.structs.replace(meta, name=f"{base}-{unused.popleft()}")
+        names.add(named.run_id, named.name)
+        return named
+
+    async def _numbers_of(self, base: str) -> list[int]:
+        private_directory(self._home)
+        names, count = self._runs().names, self._reserved
+        self._reserved = min(count * 2, NUMBERS_MAX)
+        return await in_thread(
+            lambda: names.reserve(base, count), lambda unused: names.give_back(base, unused)
+        )
 
     async def close(self) -> None:
-        """Let go of the segments. No run of them goes on."""
+        """Let go of the segments and of numbers that were not used. No run of them goes on."""
+        for base, unused in self._numbers.items():
+            await asyncio.to_thread(self._runs().names.give_back, base, unused)
+        self._numbers = {}
         segments = [*self._full, *([] if self.segment is None else [self.segment])]
         self.segment, self._full = None, []
         for segment in segments:
             await asyncio.to_thread(segment.close)
 
-    async def _own_file(self, meta: RunMeta, reuse: Mapping[str, bytes]) -> "NewJournal":
+    async def _own_file(self, meta: RunMeta, base: str, reuse: Mapping[str, bytes]) -> "NewJournal":
         private_directory(self._home)
         runs = self._runs()
         path, lock = runs.journal_path(meta.run_id), runs.lock(meta.run_id)
         lock.acquire_file(self._pid)
+
+        def make() -> tuple[RunMeta, SqliteStore]:
+            name = meta.name
+            if name is None:
+                name = runs.names.next(base, meta.run_id)
+            else:
+                runs.names.choose(name, meta.run_id)
+            named = msgspec.structs.replace(meta, name=name)
+            try:
+                return named, SqliteStore.create(path, named, reuse)
+            except BaseException:
+                runs.names.forget(meta.run_id)
+                raise
+
+        def undo(made: tuple[RunMeta, SqliteStore]) -> None:
+            _forget(made[1], path)
+            runs.names.forget(meta.run_id)
+
         try:
-            store = await in_thread(
-                lambda: SqliteStore.create(path, meta, reuse), lambda made: _forget(made, path)
-            )
+            named, store = await in_thread(make, undo)
         except BaseException:
             lock.release()
             raise
-        return NewJournal(store, lock)
+        return NewJournal(named, store, lock)
 
     async def _shared(self, meta: RunMeta) -> "NewJournal":
         segment = self.segment
@@ -99,7 +154,7 @@ class Journals:
                 durable.exception()  # perhaps nobody waits for it any more
 
         store = segment.add(meta, done)
-        return NewJournal(store, store, durable)
+        return NewJournal(meta, store, store, durable)
 
     async def _next(self) -> Segment:
         """A new segment; full ones go when nothing of theirs goes on."""

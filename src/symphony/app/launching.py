@@ -5,6 +5,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -41,10 +42,12 @@ from symphony.pit.tracker.nodes.limits import bounded
 from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
+from symphony.pit.tracker.store.finding import RunNotFound
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
-from symphony.pit.tracker.store.runs import RunNotFound, end_escaped
+from symphony.pit.tracker.store.names import check_name
+from symphony.pit.tracker.store.runs import end_escaped
 from symphony.pit.tracker.store.sharing import SegmentStore
 from symphony.ports.artifacts import ArtifactStore, Provenance
 from symphony.ports.insight import MadeArtifact
@@ -119,16 +122,19 @@ class Launcher:
         budget: Limits | None = None,
         allow_hosts: Sequence[str] = (),
         load: bool = True,
+        name: str | None = None,
     ) -> Prepared:
         """Check everything that a new run needs; `load` runs the files of its operators."""
+        if name is not None:
+            check_name(name)
         ready = self.readying.ready(workflow, load=load)
         here = (cwd or Path.cwd()).absolute()
         bound, problems = bind_inputs(ready.workflow, inputs or {}, cwd=here)
         if problems:
             raise InputInvalid(ValidationReport(errors=problems), ready.source)
         config = self._parts.config
-        for name, value in bound.items():
-            bounded(value, f"input {name}", config.symphony.value_mb << 20)
+        for key, value in bound.items():
+            bounded(value, f"input {key}", config.symphony.value_mb << 20)
         check_hosts((*config.http.allow, *allow_hosts))
         self._parts.environment.update(environment or {})
         meta = RunMeta(
@@ -146,6 +152,7 @@ class Launcher:
             children=ready.children.documents,
             references=ready.children.references,
             allow_hosts=tuple(allow_hosts),
+            name=name,
         )
         keys = keys_of(config, self._parts.environment)
         return prepare(meta, ready.graph, ready.variables, self._parts.environment, bound, keys=keys)
@@ -154,7 +161,8 @@ class Launcher:
         """Make the journal and run: the run is durable when this returns."""
         if self._parts.journals is None:
             return self._launch(prepared, MemoryStore(), None, lambda engine: engine.run())
-        made = await self._parts.journals.create(prepared.meta, reuse)
+        made = await self._parts.journals.create(prepared.meta, prepared.job.workflow.slug, reuse)
+        prepared = replace(prepared, meta=made.meta)
         try:
             handle = self._launch(prepared, made.store, made.owned, lambda engine: engine.run())
         except BaseException:
@@ -221,15 +229,18 @@ class Launcher:
         first: str | Sequence[str] | None = None,
         inputs: Mapping[str, Value] | None = None,
         environment: Mapping[str, str] | None = None,
+        name: str | None = None,
     ) -> RunHandle:
         """Begin a new run that reuses results of another."""
-        new, found, executor = self._replanned(run_id, first, inputs, environment)
+        if name is not None:
+            check_name(name)
+        new, found, executor = self._replanned(run_id, first, inputs, environment, name)
         found = found.kept(executor)
-        for name, result in found.results.items():
-            self._keep(new.meta, name, result)
+        for step, result in found.results.items():
+            self._keep(new.meta, step, result)
         await asyncio.to_thread(self._parts.artifacts.settle)
         handle = await self.begin(
-            new, {name: written(result, new.sealer) for name, result in found.results.items()}
+            new, {step: written(result, new.sealer) for step, result in found.results.items()}
         )
         handle.reused = found.summary
         return handle
@@ -255,6 +266,7 @@ class Launcher:
         first: str | Sequence[str] | None,
         inputs: Mapping[str, Value] | None,
         environment: Mapping[str, str] | None,
+        name: str | None = None,
     ) -> tuple[Prepared, Reusable, Executor]:
         """A run that takes results of another, what it takes, and what can load and keep that."""
         run_id = self._parts.runs.find(run_id)
@@ -266,10 +278,15 @@ class Launcher:
             raise InputInvalid(ValidationReport(errors=problems), old.meta.source)
         steps = (first,) if isinstance(first, str) else tuple(first or ())
         meta = msgspec.structs.replace(
-            old.meta, run_id=new_run_id(), created_at=self._parts.clock.now_s(), rerun_of=run_id, afresh=steps
+            old.meta,
+            run_id=new_run_id(),
+            created_at=self._parts.clock.now_s(),
+            rerun_of=run_id,
+            afresh=steps,
+            name=name,
         )
-        for name in inputs or {}:
-            bounded(bound[name], f"input {name}", self._parts.config.symphony.value_mb << 20)
+        for key in inputs or {}:
+            bounded(bound[key], f"input {key}", self._parts.config.symphony.value_mb << 20)
         changed = changed_inputs(job.inputs, bound)
         new = self._prepared(meta, bound)
         return new, reading(RerunScope(first=steps, inputs=changed)), executor
@@ -391,7 +408,8 @@ class Launcher:
         self._parts.live.begin(job.run_id, engine.feed)
         task = asyncio.get_running_loop().create_task(running, name=f"run {job.run_id}")
         handle = RunHandle(
-            job.run_id, engine, seen, task, log, self._parts.live, unhidden=prepared.unhidden, marks=marks,
+            job.run_id, engine, seen, task, log, self._parts.live, name=prepared.meta.name,
+            unhidden=prepared.unhidden, marks=marks,
             artifacts=lambda: self._made(store.records(), engine.replay), resumable=owned is not None,
         )  # fmt: skip
         self._handles[task] = handle
@@ -453,7 +471,7 @@ class Launcher:
         task = asyncio.get_running_loop().create_task(known(), name=f"run {run_id}")
         runs = self._parts.runs
         return RunHandle(
-            run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live,
+            run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live, name=prepared.meta.name,
             artifacts=lambda: self._made(runs.records(run_id), runs.replay(run_id)),
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from symphony.commons import moments
 from symphony.ipc.values import spelled_bytes
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.models import Usage, usage_value
-from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSummary
+from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSummary, short_id
 from symphony.ports.values import JSON as Json
 from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow.model import (
@@ -46,10 +46,12 @@ def values(given: Mapping[str, StoredValue]) -> dict[str, JSON]:
     return {name: spelled(value) for name, value in given.items()}
 
 
-def result(run: RunResult) -> dict[str, JSON]:
-    """A run as `run --json` and `runs show --json` print it."""
+def result(run: RunResult, short: str | None = None) -> dict[str, JSON]:
+    """A run as `run --json` and `runs show --json` print it; `short` as for `summary`."""
     return {
         "run_id": run.run_id,
+        "short_id": short or short_id(run.run_id),
+        "name": run.name,
         "status": str(run.status),
         "handled_failures": run.handled_failures,
         "started_at": run.started_at,
@@ -115,10 +117,12 @@ def event(happened: RunEvent) -> dict[str, JSON]:
     }
 
 
-def summary(run: RunSummary) -> dict[str, JSON]:
-    """One line of `runs list`."""
+def summary(run: RunSummary, short: str | None = None) -> dict[str, JSON]:
+    """One line of `runs list`. `short` tells the run from all others; what it is without them if absent."""
     return {
         "run_id": run.run_id,
+        "short_id": short or short_id(run.run_id),
+        "name": run.name,
         "workflow": run.workflow,
         "status": str(run.status),
         "started_at": moments.iso(run.started_at),

@@ -223,6 +223,7 @@ class Symphony:
         environment: Mapping[str, str] | None = None,
         budget: Limits | None = None,
         allow_hosts: Sequence[str] = (),
+        name: str | None = None,
     ) -> "RunHandle":
         """Check everything, then begin a run; it is durable when this returns.
 
@@ -231,8 +232,10 @@ class Symphony:
         `cwd`: where paths and commands resolve. `environment`: in place of the process's, for
         the names that the workflow lists under `env`, and from now on for the keys of models.
         `budget`: limits beside those of the workflow and the settings; the strictest hold.
-        `allow_hosts`: what operators may ask over HTTP, beside the hosts of the settings. Raises
-        WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported, ConfigInvalid, JournalFailed.
+        `allow_hosts`: what operators may ask over HTTP, beside the hosts of the settings. `name`: what the
+        run is called, which no other run is; without one it gets its workflow's slug and the next number,
+        such as `words-12`. Raises WorkflowInvalid, InputInvalid, WorkflowNotFound, NotSupported,
+        ConfigInvalid, JournalFailed, SymphonyError `run-name`.
         """
         prepared = self._launcher.prepared(
             workflow,
@@ -243,6 +246,7 @@ class Symphony:
             environment=environment,
             budget=budget,
             allow_hosts=allow_hosts,
+            name=name,
         )
         return await self._launcher.begin(prepared)
 
@@ -283,6 +287,7 @@ class Symphony:
         first: str | Sequence[str] | None = None,
         inputs: Mapping[str, Value] | None = None,
         environment: Mapping[str, str] | None = None,
+        name: str | None = None,
     ) -> "RunHandle":
         """Begin a new run that reuses results of one that no process owns.
 
@@ -290,10 +295,13 @@ class Symphony:
         them, whatever the cache has; what depends on `inputs` that have changed; and what did not
         succeed by itself: failures that `on_error` handled too, of elements and inside of loops and
         sub-workflows as well. All else is taken from the old run, effects too, and says so in
-        `cached_from`; `reused` of the handle sums it up. Raises RunNotFound, RunBusy, InputInvalid,
+        `cached_from`; `reused` of the handle sums it up. `name` as for `start`. Raises RunNotFound,
+        RunBusy, InputInvalid,
         SymphonyError `unknown-node`, and as `start`.
         """
-        return await self._launcher.rerun(run_id, first=first, inputs=inputs, environment=environment)
+        return await self._launcher.rerun(
+            run_id, first=first, inputs=inputs, environment=environment, name=name
+        )
 
     def plan_rerun(
         self,

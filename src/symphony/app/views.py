@@ -54,7 +54,8 @@ class HomeViews:
 
         history, outline = self._insight.history(run_id), self._insight.outline(run_id)
         about = documents.of_run(history, outline, self._runs.meta(run_id).source)
-        return spelling.result(self._runs.result(run_id)) | about
+        short = self._runs.shorts([run_id])[run_id]
+        return spelling.result(self._runs.result(run_id), short) | about
 
     def stats(
         self,

@@ -38,6 +38,22 @@ LEFT: Final = (RunStatus.INTERRUPTED, RunStatus.PAUSED, RunStatus.WAITING)
 """No process drives a run that stands so; one may go on with it."""
 
 
+SHORT_ID: Final = 8
+"""So many characters of a run's id are shown, and more where other runs share them."""
+_UUID: Final = len("0192e4f7-3a5b-7c1d-9e2f-0a1b2c3d4e5f")
+_TAIL: Final = len("0192e4f7-3a5b-7c1d-9e2f-")
+
+
+def tail_of(run_id: str) -> str:
+    """The end of a run's id, which is random: its beginning is a time that runs of one day share."""
+    return run_id[_TAIL:] if len(run_id) == _UUID else run_id
+
+
+def short_id(run_id: str) -> str:
+    """What is shown of a run's id; very rarely another run shares it, and then a command says so."""
+    return run_id[_TAIL : _TAIL + SHORT_ID] if len(run_id) == _UUID else run_id
+
+
 class NodeStatus(StrEnum):
     """Where a node stands; `cached`: succeeded without running."""
 
@@ -107,6 +123,13 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
 
     Names as `--retry` and `--skip` take them: several elements or rounds of a node are told as the node.
     """
+    name: str | None = None
+    """What the run is called; None of those that began before runs had names."""
+
+    @property
+    def label(self) -> str:
+        """What a person calls the run, and may type: its name, or what is shown of its id."""
+        return self.name or short_id(self.run_id)
 
     def __repr__(self) -> str:
         """Short, whatever the run gave: asyncio spells what tasks return, each time it looks for a signal."""
@@ -131,6 +154,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     handled_failures: int = 0
     error: RunError | None = None
     owner_pid: int | None = None
+    name: str | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person calls the run, and may type: its name, or what is shown of its id."""
+        return self.name or short_id(self.run_id)
 
 
 class RunEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,11 @@ def duration_s(text: str) -> float:
     return int(match[1]) * _UNIT_S[match[2]]
 
 
+def slug_of(name: str) -> str:
+    """The identifier that is made of a workflow's name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "workflow"
+
+
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One input of a workflow. `default` is `msgspec.UNSET` where there is none."""
 
@@ -225,4 +230,4 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def slug(self) -> str:
         """The name as an identifier: lower case, runs of anything else become one dash."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-") or "workflow"
+        return slug_of(self.name)

@@ -12,7 +12,7 @@ def test_it_counts_nodes_and_elements_and_names_what_runs_again() -> None:
         again={"test": "it failed", "report": "…"},
         elements={"test": (17, 20)},
     )
-    assert reuse_text(found).splitlines() == [
+    assert reuse_text(found, "run-1").splitlines() == [
         "rerun of run-1: reused 3 of 5 nodes",
         "  test: reused 17 of 20 elements, 3 again",
         "  again: report",
@@ -20,7 +20,7 @@ def test_it_counts_nodes_and_elements_and_names_what_runs_again() -> None:
 
 
 def test_a_run_of_which_all_is_reused_says_how_to_run_a_node_again() -> None:
-    text = reuse_text(ReuseSummary(run_id="run-1", nodes=1, reused=1))
+    text = reuse_text(ReuseSummary(run_id="run-1", nodes=1, reused=1), "run-1")
     assert text == "rerun of run-1: reused 1 of 1 node; nothing else runs (--from NODE runs a node again)"
 
 
@@ -29,7 +29,8 @@ def test_of_very_many_the_first_are_named_and_no_name_breaks_the_terminal() -> N
     text = reuse_text(
         ReuseSummary(
             run_id="r", nodes=2_000, reused=0, again=names, elements={f"e{i}": (0, 1_000) for i in range(9)}
-        )
+        ),
+        "r",
     )
     assert "\x1b" not in text
     assert len(text.splitlines()) == 8

@@ -251,6 +251,8 @@ def test_a_result_is_printed_in_the_agreed_shape() -> None:
     failure = {"code": "debug-fail", "message": "boom", "node": "b"}
     assert document == {
         "run_id": "run-1",
+        "short_id": "run-1",
+        "name": None,
         "status": "failed",
         "handled_failures": 0,
         "started_at": None,

@@ -23,6 +23,7 @@ from symphony.cli.console.failures import BadUsage
 from symphony.commons.errors import SymphonyError, ValidationFailed
 from symphony.commons.moments import local
 from symphony.ipc import EventPayload, MessageEnvelope
+from symphony.ports.runs import short_id
 from symphony.ports.values import Value
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ async def _reached(bus: Bus, endpoint: Endpoint) -> None:
 
 def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
     """Print events that match; ends after `count`."""
+    pattern = _with_run(pattern)
     try:
         check_pattern(pattern)
     except ValidationFailed as error:
@@ -141,6 +143,7 @@ async def _show(box: Mailbox, count: int | None, *, as_json: bool) -> None:
 
 def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
     """Ask `name` so many times, one after the other."""
+    name = _with_run(name)
 
     async def run() -> list[float]:
         took: list[float] = []
@@ -271,4 +274,17 @@ def _line(envelope: MessageEnvelope) -> str:
     assert isinstance(event, EventPayload)
     clock = local(header.timestamp / 1e9).strftime("%H:%M:%S.%f")[:-3]
     said = output.brief(json.dumps(spelling.spelled(event.data), ensure_ascii=False), 200)
-    return f"{clock}  {output.shown(event.topic)}  {said}\n"
+    topic = ".".join(short_id(part) for part in event.topic.split("."))
+    return f"{clock}  {output.shown(topic)}  {said}\n"
+
+
+def _with_run(name: str) -> str:
+    """The name of an endpoint, or a pattern, with the full id of the run that stands in it as typed."""
+    first, _, rest = name.partition(".")
+    run, dot, below = rest.partition(".")
+    if first != "run" or run in ("", "*", ">"):
+        return name
+    try:
+        return f"run.{Symphony.open().runs.find(run)}{dot}{below}"
+    except SymphonyError:
+        return name  # of a run that has yet to begin, or of another home

@@ -16,6 +16,7 @@ from symphony.cli.console import output
 from symphony.commons.environment import without
 from symphony.commons.errors import SymphonyError
 from symphony.ports.clock import Clock
+from symphony.ports.runs import short_id
 
 PYTHON_MIN: Final = (3, 11)
 SQLITE_MIN: Final = (3, 35, 0)
@@ -171,13 +172,13 @@ def check_processes(home: Path, clock: Clock) -> Check:
     runs = Runs(home, clock, lambda _: None)
     known = set(runs.ids())
     left = {
-        run_id: pids
+        short_id(run_id): pids
         for run_id, pids in holders(RUN_VARIABLE, *home_marks(home)).items()
         if run_id in known and not runs.lock(run_id).held()
     }
     if not left:
         return Check(name="processes", verdict="ok", found="none is left of runs that were killed")
-    told = "; ".join(f"{' '.join(map(str, pids))} of run {run_id}" for run_id, pids in left.items())
+    told = "; ".join(f"{' '.join(map(str, pids))} of run {run}" for run, pids in left.items())
     fix = f"`symphony runs resume {next(iter(left))}` goes on with it; `symphony runs cancel` ends them"
     return Check(name="processes", verdict="warning", found=f"still running: {told}", fix=fix)
 

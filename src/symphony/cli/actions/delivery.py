@@ -117,7 +117,7 @@ def _say_stream(stream: BinaryIO, run: RunResult, name: str, *, text: bool) -> N
     try:
         writing.deliver_stream(last, None, binary=False if text else None)
     except BadUsage as error:
-        error.hint = f"symphony runs show {run.run_id} --output {name} > FILE"
+        error.hint = f"symphony runs show {run.label} --output {name} > FILE"
         raise
     if text and last.last != b"\n":
         output.say_bytes(b"\n")

@@ -44,9 +44,10 @@ class Report:
             if self.as_json:
                 raise
             exports, broken = (), error
+        short = None if symphony.home is None else symphony.runs.shorts([run.run_id])[run.run_id]
         if self.as_json:
             files = {} if self.delivery.folder is None else {"files": delivery.files_document(exports)}
-            output.say_json(spelling.result(run) | files)
+            output.say_json(spelling.result(run, short) | files)
         elif run.outputs and run.status is RunStatus.SUCCEEDED:
             self._say_outputs(symphony, run, exports)
         if block := ending.error_text(run, page):
@@ -55,7 +56,8 @@ class Report:
             look = timeline.look(sys.stderr, rows_max=_ROWS_MAX)
             if text := timeline.text(outcome.overview, look):
                 output.note(text.rstrip("\n"))
-        output.note(ending.closing_text(run, outcome.elapsed_s if run.took_s is None else run.took_s, page))
+        took_s = outcome.elapsed_s if run.took_s is None else run.took_s
+        output.note(ending.closing_text(run, took_s, page, short))
         if gone := _record_gone(symphony, run.run_id):
             output.note(gone)
         elif self.resumable and (words := ending.advice(run, newest=_is_newest(symphony, run))):

@@ -73,7 +73,7 @@ def last_that_can_go_on(symphony: "Symphony") -> str:
                 hint="a run that has ended is run again by symphony runs rerun; see symphony runs list",
             )
         summary = asking
-    output.note(f"run {summary.run_id} ({output.shown(summary.workflow)}), {summary.status}")
+    output.note(f"run {output.shown(summary.label)} ({output.shown(summary.workflow)}), {summary.status}")
     return summary.run_id
 
 

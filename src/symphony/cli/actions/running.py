@@ -192,7 +192,7 @@ class Tree:
         await asyncio.to_thread(importlib.import_module, "symphony.cli.views.live")
         from symphony.cli.views import live
 
-        board = live.Board(self._title, handle.run_id)
+        board = live.Board(self._title, handle.label)
         with live.Screen(board) as screen:
             self._note = screen.note
             drawn_s = 0.0

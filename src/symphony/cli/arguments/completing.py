@@ -9,9 +9,9 @@ import click
 LIMIT: Final = 200
 
 
-def run_ids(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """Ids of the newest runs."""
-    return _safely(_run_ids, incomplete)
+def runs(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """`last` and the names of the newest runs, and ids once something is typed."""
+    return _safely(lambda: _runs(incomplete), incomplete)
 
 
 def artifacts(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
@@ -64,10 +64,16 @@ def _safely(candidates: Callable[[], Iterable[str]], incomplete: str) -> list[st
         return []
 
 
-def _run_ids() -> Iterable[str]:
+def _runs(incomplete: str) -> Iterable[str]:
     from symphony.app import Symphony
 
-    return [run.run_id for run in Symphony.open().runs.list(limit=LIMIT)]
+    opened = Symphony.open().runs
+    found = opened.list(limit=LIMIT)
+    shorts = opened.shorts([run.run_id for run in found])
+    yield from ["last", *(run.name or shorts[run.run_id] for run in found)]
+    if incomplete:
+        for run in found:
+            yield from [shorts[run.run_id], run.run_id] if run.name else [run.run_id]
 
 
 def _artifacts(incomplete: str) -> Iterable[str]:

@@ -20,9 +20,9 @@ class Decorator(Protocol):
 PATH: Final = click.Path(path_type=Path)
 
 workflow_file: Final = click.argument("file", type=PATH)
-run_argument: Final = click.argument("run", shell_complete=completing.run_ids)
+run_argument: Final = click.argument("run", shell_complete=completing.runs)
 last_run_argument: Final = click.argument(
-    "run", required=False, default="last", shell_complete=completing.run_ids
+    "run", required=False, default="last", shell_complete=completing.runs
 )
 """A run that is only looked at, or begun once more: the last one unless it is named."""
 artifact_argument: Final = click.argument("artifact", shell_complete=completing.artifacts)
@@ -40,6 +40,11 @@ env_file: Final = click.option(
     "--env-file",
     type=PATH,
     help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
+)
+run_name: Final = click.option(
+    "--name",
+    metavar="NAME",
+    help="What the run is called, as no other is; by default the workflow and a number, such as words-12.",
 )
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 output: Final = click.option(

@@ -22,7 +22,7 @@ ENDINGS: Final = {
 
 @click.command("graph")
 @click.argument("file", type=options.PATH, required=False)
-@click.option("--run", "run", shell_complete=completing.run_ids, metavar="RUN",
+@click.option("--run", "run", shell_complete=completing.runs, metavar="RUN",
               help="Draw the workflow of this run, and how each node went, in place of a file.")  # fmt: skip
 @click.option(
     "--format", "-f", "how", type=click.Choice(["text", "mermaid", "svg"]),

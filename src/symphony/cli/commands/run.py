@@ -46,12 +46,14 @@ if TYPE_CHECKING:
 @options.allow_hosts
 @options.one_output
 @options.output_dir
+@options.run_name
 @options.quiet
 def command(
     file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool,
     memory: bool, operators: tuple[Path, ...], no_cache: bool, concurrency: int | None,
     env_file: Path | None, budgets: tuple[str, ...],
-    allow_hosts: tuple[str, ...], one_output: str | None, output_dir: Path | None, quiet: bool,
+    allow_hosts: tuple[str, ...], name: str | None, one_output: str | None, output_dir: Path | None,
+    quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 
@@ -86,7 +88,7 @@ def command(
     async def begin(symphony: Symphony) -> "RunHandle":
         return await symphony.start(
             prepared, values, cwd=Path.cwd(), cache=not no_cache, concurrency=concurrency,
-            environment=environment, budget=budget, allow_hosts=allow_hosts,
+            environment=environment, budget=budget, allow_hosts=allow_hosts, name=name,
         )  # fmt: skip
 
     wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)

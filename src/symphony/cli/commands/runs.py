@@ -19,8 +19,9 @@ STATUSES = ("pending", "running", "paused", "waiting", "interrupted", "succeeded
 def command() -> None:
     """List, show, follow, steer and delete runs.
 
-    RUN is a run's id, the beginning of one that no other run shares, or `last`. Where it may be left
-    out, it is the last run; for `resume` the last one that can go on.
+    RUN is a run's name (words-12), its id as it is shown (3f1c09ab) or in full, the beginning of an id
+    that no other run shares, or `last`. Where it may be left out, it is the last run; for `resume` the
+    last one that can go on.
     """
 
 
@@ -30,25 +31,68 @@ for _one in steering.COMMANDS:
 
 @command.command("list")
 @options.limit(20)
-@click.option("--status", type=click.Choice(STATUSES), help="Only runs with this status.")
+@click.option(
+    "--status",
+    "statuses",
+    type=click.Choice(STATUSES),
+    multiple=True,
+    help="Only runs of this status; may be repeated.",
+)
+@click.option(
+    "--workflow",
+    "workflows",
+    multiple=True,
+    metavar="NAME",
+    help="Only runs of this workflow, by its name or slug; * and ? are wildcards; may be repeated.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Only runs of this name; * and ? are wildcards; may be repeated.",
+)
+@click.option(
+    "--since",
+    metavar="WHEN",
+    help="Only runs that began since: an age such as 2h or 7d, or a time such as 2026-01-31T12:00.",
+)
+@click.option("--until", metavar="WHEN", help="Only runs that began before that; a date counts as a whole.")
 @options.as_json("Print a JSON list.")
-def list_runs(limit: int, status: str | None, as_json: bool) -> int:
+def list_runs(
+    limit: int,
+    statuses: tuple[str, ...],
+    workflows: tuple[str, ...],
+    names: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    as_json: bool,
+) -> int:
     """List runs, newest first."""
     from symphony.app import Symphony, spelling
+    from symphony.cli.arguments import choosing
     from symphony.cli.views import listing
     from symphony.commons.errors import SymphonyError
-    from symphony.ports.runs import RunStatus
 
-    wanted = None if status is None else RunStatus(status)
+    opened = Symphony.open()
+    now = opened.parts.clock.now_s
+    choice = choosing.RunChoice(
+        workflows=workflows,
+        statuses=statuses,
+        names=names,
+        since_s=None if since is None else choosing.moment_s(since, "--since", now),
+        until_s=None if until is None else choosing.moment_s(until, "--until", now, end=True),
+    )
     unread: list[SymphonyError] = []
-    found = Symphony.open().runs.list(limit=limit, status=wanted, passed_over=unread.append)
+    found = opened.runs.list(limit=limit, matching=choice, passed_over=unread.append)
     listing.tell_unread(unread)
+    shorts = opened.runs.shorts([run.run_id for run in found])
     if as_json:
-        output.say_json([spelling.summary(run) for run in found])
+        output.say_json([spelling.summary(run, shorts[run.run_id]) for run in found])
     elif found:
-        output.say(listing.runs_text(found))
+        output.say(listing.runs_text(found, shorts))
     else:
-        output.note("no runs" if status is None else f"no runs that are {status}")
+        output.note("no runs" if choice == choosing.RunChoice() else "no such runs")
     return 0
 
 
@@ -77,7 +121,8 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
         return 0
     page = blocks.BlockPage(width=output.width(sys.stdout), colours=output.colourful(sys.stdout))
     overview = views.overview(run_id)
-    parts = [ending.closing_text(result, result.took_s, page) + "\n"]
+    short = symphony.runs.shorts([run_id])[run_id]
+    parts = [ending.closing_text(result, result.took_s, page, short) + "\n"]
     parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview))
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     outputs = ending.outputs_text(
@@ -186,7 +231,7 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
 
 
 @command.command()
-@click.argument("run", required=False, shell_complete=completing.run_ids)
+@click.argument("run", required=False, shell_complete=completing.runs)
 @options.limit(100)
 @click.option("--prometheus", is_flag=True, help="Print the Prometheus text format.")
 @options.as_json()
@@ -241,17 +286,19 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
     from symphony.ports.runs import RunStatus
 
     wanted = [RunStatus(one) for one in status or ENDED]
-    found = Symphony.open().prune(pruning.age_s(older), keep=keep, statuses=wanted, dry_run=dry_run)
+    opened = Symphony.open()
+    found = opened.prune(pruning.age_s(older), keep=keep, statuses=wanted, dry_run=dry_run)
     listing.tell_unread(found.unread, "cannot be read and stay")
+    shorts = opened.runs.shorts([run.run_id for run in found.runs])
     if as_json:
-        output.say_json(documents.of_pruned(found))
+        output.say_json(documents.of_pruned(found, shorts))
     else:
-        output.say(pruning.text(found))
+        output.say(pruning.text(found, shorts))
     return 0
 
 
 @command.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.run_ids)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
 @click.option("--damaged", is_flag=True, help="Delete runs whose journals are damaged, too.")
 def delete(runs: tuple[str, ...], damaged: bool) -> int:
     """Delete runs that have ended: their records, logs and claims on artifacts."""
@@ -259,6 +306,7 @@ def delete(runs: tuple[str, ...], damaged: bool) -> int:
 
     opened = Symphony.open().runs
     for run_id in dict.fromkeys(opened.find(run) for run in runs):
+        label = opened.label(run_id)
         opened.delete(run_id, damaged=damaged)
-        output.say(f"{run_id} deleted\n")
+        output.say(f"{output.shown(label)} deleted\n")
     return 0

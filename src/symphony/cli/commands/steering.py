@@ -24,7 +24,7 @@ comment_option: Final = click.option(
 
 
 @click.command()
-@click.argument("run", required=False, shell_complete=completing.run_ids)
+@click.argument("run", required=False, shell_complete=completing.runs)
 @click.option(
     "--retry",
     multiple=True,
@@ -64,7 +64,8 @@ def resume(
         return await symphony.resume(run_id, retry=retry, skip=skip, environment=environment)
 
     wanted = delivery.wanted_of(opened, run_id, one_output, output_dir, as_json=as_json)
-    return _conduct(opened, begin, f"run {run_id}", wanted, as_json=as_json, quiet=quiet)
+    title = f"run {opened.runs.label(run_id)}"
+    return _conduct(opened, begin, title, wanted, as_json=as_json, quiet=quiet)
 
 
 @click.command()
@@ -82,6 +83,7 @@ def resume(
     "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE",
     help="A new value for an input. Nodes that depend on it run again. May be repeated.",
 )  # fmt: skip
+@options.run_name
 @options.env_file
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be reused, what would run and why; run nothing."
@@ -91,7 +93,8 @@ def resume(
 @options.output_dir
 @options.quiet
 def rerun(
-    run: str, first: tuple[str, ...], inputs: tuple[str, ...], env_file: Path | None, dry_run: bool,
+    run: str, first: tuple[str, ...], inputs: tuple[str, ...], name: str | None, env_file: Path | None,
+    dry_run: bool,
     as_json: bool, one_output: str | None, output_dir: Path | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Begin a new run that reuses what succeeded in another and runs the rest.
@@ -120,9 +123,9 @@ def rerun(
     async def begin(symphony: "Symphony") -> "RunHandle":
         from symphony.cli.views.reusing import reuse_text
 
-        handle = await symphony.rerun(run_id, first=first, inputs=values, environment=environment)
+        handle = await symphony.rerun(run_id, first=first, inputs=values, environment=environment, name=name)
         if handle.reused is not None:
-            output.note(reuse_text(handle.reused))
+            output.note(reuse_text(handle.reused, symphony.runs.label(run_id)))
         return handle
 
     wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
@@ -174,8 +177,9 @@ def pause(run: str, as_json: bool) -> int:
     if as_json:
         output.say_json({"run_id": run_id, "status": "paused" if reached is Reached.HERE else "pausing"})
     else:
-        output.say(f"{run_id} {'paused' if reached is Reached.HERE else 'is pausing'}\n")
-        output.note(f"to go on: symphony runs resume {run_id}")
+        label = output.shown(runs.label(run_id))
+        output.say(f"{label} {'paused' if reached is Reached.HERE else 'is pausing'}\n")
+        output.note(f"to go on: symphony runs resume {label}")
     return 0
 
 
@@ -192,7 +196,7 @@ def cancel(run: str, as_json: bool) -> int:
     if as_json:
         output.say_json({"run_id": run_id, "status": str(status)})
     else:
-        output.say(f"{run_id} {status}\n")
+        output.say(f"{output.shown(runs.label(run_id))} {status}\n")
     return 0
 
 
@@ -225,7 +229,7 @@ def _answer(
         output.say_json({"run_id": run_id, "node": node, "decision": word, "reached": reached.value})
     else:
         output.say(f"{output.shown(node)} {word}\n")
-        output.note(_next(reached, run_id))
+        output.note(_next(reached, output.shown(runs.label(run_id))))
     return 0
 
 
@@ -239,11 +243,11 @@ def _require(opened: "Symphony", run_id: str, *nodes: str) -> None:
             require_node(result, node)
 
 
-def _next(reached: "Reached", run_id: str) -> str:
+def _next(reached: "Reached", label: str) -> str:
     from symphony.ports.steering import Reached
 
     if reached is Reached.HERE:
-        return f"no process owns the run; to go on: symphony runs resume {run_id}"
+        return f"no process owns the run; to go on: symphony runs resume {label}"
     if reached is Reached.OWNER:
         return "the run goes on by itself"
     return "it is recorded; the run takes it up as soon as its process looks"

@@ -7,7 +7,7 @@ from typing import Final
 from symphony.app import spelling
 from symphony.cli.console import blocks, output
 from symphony.cli.views.usage import usage_text
-from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus, titled
+from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus, short_id, titled
 from symphony.ports.values import ArtifactRef, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
@@ -34,7 +34,7 @@ def outputs_text(run: RunResult, path_of: PathOf, *, lines: bool = False) -> str
 
 def whole_of(run: RunResult, name: str) -> str:
     """The command that prints one output whole."""
-    return f"symphony runs show {run.run_id} --output {_quoted(name)}"
+    return f"symphony runs show {run.label} --output {_quoted(name)}"
 
 
 def _output_text(name: str, value: StoredValue, path_of: PathOf, whole: str | None) -> str:
@@ -75,15 +75,22 @@ def value_text(value: StoredValue, path_of: PathOf) -> str:
     return output.brief(json.dumps(spelling.spelled(value), ensure_ascii=False), VALUE_COLUMNS_MAX)
 
 
-def closing_text(run: RunResult, elapsed_s: float | None, page: blocks.BlockPage) -> str:
-    """Status, time and counts of a run, in one line."""
+def closing_text(
+    run: RunResult, elapsed_s: float | None, page: blocks.BlockPage, short: str | None = None
+) -> str:
+    """Status, time and counts of a run, in one line; `short` tells it from all others."""
     colour = {RunStatus.SUCCEEDED: "green", RunStatus.FAILED: "red"}.get(run.status, "yellow")
     word = output.paint(str(run.status), "bold", colour, on=page.colours)
     took = "" if elapsed_s is None else f" in {output.duration(elapsed_s)}"
     used = "" if run.usage is None else f"; {usage_text(run.usage)}"
     handled = output.count(run.handled_failures, "failure")
     told = f", {handled} handled" if run.handled_failures else ""
-    return f"{word}{took}: {counts_text(run.counts)}{told}{used}; run {run.run_id}"
+    return f"{word}{took}: {counts_text(run.counts)}{told}{used}; run {_called(run, short)}"
+
+
+def _called(run: RunResult, short: str | None) -> str:
+    short = short or short_id(run.run_id)
+    return short if run.name is None else f"{run.name} ({short})"
 
 
 def counts_text(counts: Mapping[NodeStatus, int]) -> str:
@@ -111,18 +118,18 @@ def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False
     """
     match run.status:
         case RunStatus.FAILED:
-            return f"what it printed: symphony runs logs {run.run_id}\n{_again(run)}"
+            return f"what it printed: symphony runs logs {run.label}\n{_again(run)}"
         case RunStatus.CANCELLED:
             return _again(run)
         case RunStatus.WAITING | RunStatus.PAUSED:
-            return _waiting_advice(run, f"symphony runs resume {run.run_id}")
+            return _waiting_advice(run, f"symphony runs resume {run.label}")
         case RunStatus.INTERRUPTED if answered:
             return (
                 f"answered, and recorded: {_names(answered)}\n"
-                f"no process owns the run; to go on: symphony runs resume {run.run_id}"
+                f"no process owns the run; to go on: symphony runs resume {run.label}"
             )
         case RunStatus.INTERRUPTED:
-            return f"stopped; {GO_ON}{'' if newest else f' {run.run_id}'}{_about_doubtful(run.doubtful)}"
+            return f"stopped; {GO_ON}{'' if newest else f' {run.label}'}{_about_doubtful(run.doubtful)}"
     return ""
 
 
@@ -143,13 +150,13 @@ def _about_doubtful(nodes: Sequence[str]) -> str:
 
 
 def _again(run: RunResult) -> str:
-    return f"to run what did not succeed, and take over the rest: symphony runs rerun {run.run_id}"
+    return f"to run what did not succeed, and take over the rest: symphony runs rerun {run.label}"
 
 
 def _waiting_advice(run: RunResult, resume: str) -> str:
     waiting = {name: node for name, node in run.nodes.items() if node.status is NodeStatus.WAITING}
     asked = {name: node for name, node in waiting.items() if node.asks is not None}
-    parts = [_asking(run.run_id, asked)] if asked else []
+    parts = [_asking(run.label, asked)] if asked else []
     doubtful = [name for name in waiting if name not in asked]
     if doubtful:
         node = _quoted(doubtful[0])
@@ -162,7 +169,7 @@ def _waiting_advice(run: RunResult, resume: str) -> str:
     return "\n".join(parts)
 
 
-def _asking(run_id: str, asked: Mapping[str, NodeResult]) -> str:
+def _asking(run: str, asked: Mapping[str, NodeResult]) -> str:
     first = next(iter(asked))
     questions = "\n".join(
         f"{output.shown(titled(name, node.label))} asks: {output.brief(node.asks or '', 300)}"
@@ -172,8 +179,8 @@ def _asking(run_id: str, asked: Mapping[str, NodeResult]) -> str:
     return (
         questions
         + (f"\nand {more:,} more ask" if more > 0 else "")
-        + f"\n  symphony runs approve {run_id} {_quoted(first)}"
-        + f"\n  symphony runs reject {run_id} {_quoted(first)}"
+        + f"\n  symphony runs approve {run} {_quoted(first)}"
+        + f"\n  symphony runs reject {run} {_quoted(first)}"
     )
 
 

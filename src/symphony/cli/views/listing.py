@@ -9,7 +9,7 @@ from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
-from symphony.ports.runs import NodeStatus, titled
+from symphony.ports.runs import NodeStatus, short_id, titled
 
 if TYPE_CHECKING:
     from symphony.commons.errors import SymphonyError
@@ -24,8 +24,8 @@ _DIGEST_SHOWN: Final = 16
 _LINE_MAX: Final = 400
 """Of a text in a table that a pipe gets."""
 _RUNS: Final = (
-    "RUN", "STATUS", Heading("STARTED", rank=4), Heading("TOOK", rank=2), Heading("NODES", rank=3),
-    Heading("WORKFLOW", rank=1, least=16), Heading("", rank=5, least=16),
+    Heading("RUN", least=20), "ID", "STATUS", Heading("STARTED", rank=4), Heading("TOOK", rank=2),
+    Heading("NODES", rank=3), Heading("WORKFLOW", rank=5, least=16), Heading("", rank=1, least=16),
 )  # fmt: skip
 _NODES: Final = (
     Heading("NODE", least=14), "STATUS", Heading("TRIES", rank=3), Heading("TOOK", rank=1),
@@ -37,15 +37,16 @@ _ARTIFACTS: Final = (
 )  # fmt: skip
 
 
-def runs_text(runs: "Iterable[RunSummary]") -> str:
-    """One line for each run."""
+def runs_text(runs: "Iterable[RunSummary]", shorts: "Mapping[str, str]") -> str:
+    """One line for each run; `shorts` tells what is shown of their ids."""
     rows = []
     for run in runs:
         took = "" if run.took_s is None else output.duration(run.took_s)
         done = f"{run.nodes_done:,}/{run.nodes_total:,}"
         handled = output.count(run.handled_failures, "handled failure") if run.handled_failures else ""
         why = handled if run.error is None else _line(f"[{run.error.code}] {run.error.message}")
-        rows.append((run.run_id, str(run.status), output.moment(run.started_at), took, done,
+        called = run.name or "", shorts[run.run_id]
+        rows.append((*called, str(run.status), output.moment(run.started_at), took, done,
                      output.brief(run.workflow, 40), why))  # fmt: skip
     return table(rows, _RUNS, width=room())
 
@@ -75,7 +76,7 @@ def nodes_text(run: "RunResult") -> str:
         took = "" if node.duration_ms is None else output.duration(node.duration_ms / 1000)
         about = "" if node.error is None else _line(f"[{node.error.code}] {node.error.message}")
         if node.cached_from is not None and len(origins) > 1:
-            about = f"from run {node.cached_from}"
+            about = f"from run {short_id(node.cached_from)}"
         elif node.not_cached is not None:
             about = f"not cached: {node.not_cached}"
         if node.asks is not None:
@@ -102,7 +103,7 @@ def _nodes_table(rows: "Sequence[Sequence[str]]", more: int, origins: "Sequence[
         return ""
     text = table(rows, _NODES, width=room())
     text += f"… and {more:,} more: --json shows them all\n" if more > 0 else ""
-    return text + (f"cached results are from run {origins[0]}\n" if len(origins) == 1 else "")
+    return text + (f"cached results are from run {short_id(origins[0])}\n" if len(origins) == 1 else "")
 
 
 def _counted(line: "NodeLine") -> str:
@@ -127,7 +128,7 @@ def _about(line: "NodeLine", *, told: bool) -> str:
     if line.error is not None:
         parts.append(_line(f"[{line.error.code}] {line.error.message}"))
     if line.cached_from is not None and not told:
-        parts.append(f"from run {line.cached_from}")
+        parts.append(f"from run {short_id(line.cached_from)}")
     if line.not_cached is not None:
         parts.append(f"not cached: {line.not_cached}")
     if line.asks is not None:
@@ -191,7 +192,7 @@ def artifact_text(record: "ArtifactRecord", path: str | None) -> str:
     for origin in record.provenance:
         model = f", model {output.shown(origin.model)}" if origin.model else ""
         lines.append(
-            f"from     run {origin.run_id}, node {output.shown(origin.node)}, "
+            f"from     run {short_id(origin.run_id)}, node {output.shown(origin.node)}, "
             f"port {output.shown(origin.port)}, "
             f"{output.shown(origin.operator)} {output.shown(origin.version)}{model}"
         )

@@ -37,8 +37,8 @@ _PLAIN_SIGN: Final = {
 class Board:
     """What the tree shows. Rendered anew each time: always the present state."""
 
-    def __init__(self, title: str, run_id: str) -> None:
-        self.title, self.run_id = title, run_id
+    def __init__(self, title: str, run: str) -> None:
+        self.title, self.run = title, run
         self.began_s = time.monotonic()
         self.counts: Mapping[NodeStatus, int] = {}
         self.slowest: Sequence[tuple[str, float]] = ()

@@ -11,8 +11,9 @@ from symphony.cli.views.usage import cost_text, tokens_text
 
 if TYPE_CHECKING:
     from symphony.ports.forecast import Forecast, Guess, PlannedNode
+    from symphony.ports.runs import short_id
     from symphony.ports.values import Value
-    from symphony.workflow.model import Workflow
+from symphony.workflow.model import Workflow
 
 _STAGES_MAX, _NODES_MAX, _EFFECTS_MAX, _PATH_MAX, _VALUE_COLUMNS = 100, 50, 100, 20, 200
 _REUSE = {
@@ -39,7 +40,7 @@ def say_plan(
 def plan_text(workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str) -> str:
     """The plan for people."""
     size = f"{output.count(len(workflow.nodes), 'node')} in {output.count(len(plan.stages), 'stage')}"
-    of = "" if plan.rerun_of is None else f"rerun of {plan.rerun_of}, "
+    of = "" if plan.rerun_of is None else f"rerun of {short_id(plan.rerun_of)}, "
     lines = [f"{output.shown(workflow.name)}: {of}{size}; nothing was run"]
     for name, value in inputs.items():
         text = value if isinstance(value, str) else json.dumps(spelling.spelled(value), ensure_ascii=False)

@@ -1,5 +1,7 @@
 """What `runs prune` says."""
 
+from collections.abc import Mapping
+
 from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
 from symphony.cli.views import listing
@@ -15,11 +17,11 @@ def age_s(text: str) -> float:
         raise BadUsage(f"--older {text!r} is not a duration", hint="write one such as 12h or 30d") from None
 
 
-def text(found: Pruned) -> str:
-    """For people."""
+def text(found: Pruned, shorts: Mapping[str, str]) -> str:
+    """For people; `shorts` tells what is shown of the runs' ids."""
     count = output.count(len(found.runs), "run")
     if found.dry_run:
-        return (listing.runs_text(found.runs) if found.runs else "") + f"would delete {count}\n"
+        return (listing.runs_text(found.runs, shorts) if found.runs else "") + f"would delete {count}\n"
     bodies = f"{output.count(found.collected.objects, 'artifact')} of {output.size(found.collected.bytes)}"
     stayed = f"{output.count(found.busy, 'run')}, taken up again meanwhile, stayed\n" if found.busy else ""
     return f"deleted {count}, and {bodies} that no run needs\n{stayed}"

@@ -10,9 +10,9 @@ from symphony.ports.steering import ReuseSummary
 _NAMED_MAX: Final = 5
 
 
-def reuse_text(found: ReuseSummary) -> str:
-    """`rerun of RUN: reused 3 of 5 nodes`, then a line for each fan-out in part, and what runs again."""
-    head = f"rerun of {found.run_id}: reused {found.reused:,} of {output.count(found.nodes, 'node')}"
+def reuse_text(found: ReuseSummary, run: str) -> str:
+    """`rerun of words-12: reused 3 of 5 nodes`, then a line for each fan-out in part, and what runs again."""
+    head = f"rerun of {output.shown(run)}: reused {found.reused:,} of {output.count(found.nodes, 'node')}"
     if not found.again:
         return f"{head}; nothing else runs (--from NODE runs a node again)"
     lines = [head]

@@ -25,6 +25,7 @@ from symphony.pit.tracker.nodes.values import Element, Values
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work
 from symphony.ports.forecast import PlannedNode, Reuse
 from symphony.ports.models import Estimate
+from symphony.ports.runs import short_id
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow.expressions import Read, ValueTemplate
 from symphony.workflow.graph import topological_order
@@ -139,7 +140,11 @@ class Foresight:
                 return _Foreseen("unknown", f"its inputs depend on {missing}")
         if work.for_each is None:
             hit = self._hit(work, None)
-            return _Foreseen("runs") if hit is None else _Foreseen("reused", f"run {hit.run_id}", hit.outputs)
+            return (
+                _Foreseen("runs")
+                if hit is None
+                else _Foreseen("reused", f"run {short_id(hit.run_id)}", hit.outputs)
+            )
         return self._elements(work, work.for_each)
 
     def _elements(self, work: CallWork, each: ValueTemplate) -> _Foreseen:

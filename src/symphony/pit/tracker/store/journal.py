@@ -68,6 +68,7 @@ from symphony.pit.tracker.store.writers import (
     at_once,
     nothing,
 )
+from symphony.ports.runs import short_id
 
 __all__ = [
     "FORMAT",
@@ -132,6 +133,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """The run whose results this one reuses."""
     afresh: tuple[str, ...] = ()
     """Steps of a rerun that take no result of the cache, and neither does what comes after them."""
+    name: str | None = None
+    """What the run is called; None of those that began before runs had names."""
 
     def recorded(self) -> Recorded:
         """Finds the sub-workflows."""
@@ -311,7 +314,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise failure(self.path, error) from error
         if done != 1:
-            raise Fenced(f"another process has taken over the run in {self.path.name}")
+            raise Fenced(f"another process has taken over the run {short_id(self.path.stem)}")
         self._seq, self._ended = seq, any(type(record) is EndedRecord for record in records)
 
     def records(self) -> Iterator[Record]:

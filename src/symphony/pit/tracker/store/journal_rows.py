@@ -20,6 +20,7 @@ from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.commons.filesystem import sync_directory
 from symphony.pit.tracker.core.records import Record, decode_batch
 from symphony.pit.tracker.store.log_frames import SOUND_LOGS
+from symphony.ports.runs import short_id
 from symphony.workflow.problems import WorkflowInvalid
 
 FORMAT = 3
@@ -76,10 +77,10 @@ def damaged(path: Path, why: str) -> JournalDamaged:
     """The error for a damaged journal: names the run, and what can be done."""
     run_id = path.stem
     return JournalDamaged(
-        f"the journal of run {run_id} ({path.name}) is damaged: {why}",
+        f"the journal of run {short_id(run_id)} ({path.name}) is damaged: {why}",
         details={"path": str(path), "run_id": run_id},
         hint=f"restore {path} from a copy (keep what lies beside it, -wal and -shm), or give the run up "
-        f"with `symphony runs delete --damaged {run_id}`; `symphony fsck` looks at the whole home",
+        f"with `symphony runs delete --damaged {short_id(run_id)}`; `symphony fsck` looks at the whole home",
     )
 
 

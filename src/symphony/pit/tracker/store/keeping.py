@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.store.finding import RunNotFound
 from symphony.pit.tracker.store.locks import RunBusy
 from symphony.pit.tracker.store.logs import older
-from symphony.pit.tracker.store.runs import RunNotFound, Runs
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.runs import ENDED, RunStatus, RunSummary
 from symphony.ports.steering import Pruned

@@ -37,6 +37,7 @@ class Steered(Protocol):
     def lock(self, run_id: str) -> RunLock: ...
     def replay(self, run_id: str) -> RunReplay: ...
     def end_orphans(self, run_id: str) -> int: ...
+    def label(self, run_id: str) -> str: ...
 
 
 class RunRequests:
@@ -87,7 +88,7 @@ class RunRequests:
             raise SymphonyError(
                 f"the run has ended: {replay.ended[0]}",
                 code="run-ended",
-                hint=f"to run it again: symphony runs rerun {run_id}",
+                hint=f"to run it again: symphony runs rerun {self._runs.label(run_id)}",
             )
         if request.node is not None:
             waiting = replay.waiting()

@@ -18,11 +18,20 @@ from symphony.pit.tracker.core.records import AskedRecord, EndedRecord, Finished
 from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, iso, shown_outputs
 from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
+from symphony.pit.tracker.store.finding import (
+    SEVERAL_TOLD,
+    RunNotFound,
+    Tails,
+    beginning_with,
+    not_found,
+    several,
+)
 from symphony.pit.tracker.store.following import RunReader, replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalFailed, RunMeta, RunRequest
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.locks import LockedByte, RunLock
 from symphony.pit.tracker.store.logs import follow_log, older, read_log
+from symphony.pit.tracker.store.names import LAST, RunNames
 from symphony.pit.tracker.store.requests import RunRequests
 from symphony.pit.tracker.store.step_labels import StepLabels
 from symphony.ports.clock import Clock
@@ -35,14 +44,9 @@ from symphony.ports.values import StoredValue
 READERS_MAX = 4
 """Runs that are followed at once without being read from the start again."""
 INDEX = "ended.index"
+NAMES = "names.index"
 _MANY = 500
 _DONE = (NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED)
-
-
-class RunNotFound(SymphonyError):
-    """No run has this id, or several begin with it."""
-
-    code = "run-not-found"
 
 
 class Runs:
@@ -53,6 +57,8 @@ class Runs:
         self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
         self._control, self._unlink = RunRequests(self, clock), unlink
         self._index = EndedRuns(self._journals / INDEX)
+        self.names = RunNames(self._journals / NAMES, self._named, self._is_there)
+        """What runs are called."""
         self._readers: dict[str, RunReader] = {}
         self._reading = threading.Lock()
 
@@ -106,17 +112,63 @@ class Runs:
         # It may get a file of its own between the two looks.
         return path.is_file() or segments.find(path) is not None or path.is_file()
 
-    def find(self, run_id_or_prefix: str) -> str:
-        """The full id; `last` is the newest. Raises RunNotFound."""
+    def find(self, run: str) -> str:
+        """The full id of a run, by this, what is shown of it, the beginning of either, or the run's name.
+
+        `last` is the newest. A whole name counts before the beginning of an id. Raises RunNotFound.
+        """
+        named = self.names.find(run)
+        if named is not None and self._is_there(named):
+            return named
         ids = self.ids()
-        found = ids[:1] if run_id_or_prefix == "last" else [i for i in ids if i.startswith(run_id_or_prefix)]
-        if len(found) == 1 or run_id_or_prefix in found:
-            return run_id_or_prefix if run_id_or_prefix in found else found[0]
         if not ids:
             raise RunNotFound("there are no runs yet", hint="symphony run FILE begins one")
+        found = ids[:1] if run == LAST else [run] if run in ids else beginning_with(run, ids)
+        if not found and self.names.catch_up():
+            named = self.names.find(run)
+            found = [named] if named in ids else []
         if not found:
-            raise RunNotFound(f"there is no run {run_id_or_prefix!r}", hint="see symphony runs list")
-        raise RunNotFound(f"{len(found)} runs begin with {run_id_or_prefix!r}", hint="give more characters")
+            raise not_found(run, self.names.all())
+        if len(found) > 1:
+            shown = self.shorts(found[:SEVERAL_TOLD])
+            told = [f"{short} ({self._name(one) or 'no name'})" for one, short in shown.items()]
+            raise several(run, len(found), told)
+        return found[0]
+
+    def shorts(self, run_ids: Sequence[str]) -> Mapping[str, str]:
+        """What tells each of these runs from all others: eight characters of the end of its id, or more."""
+        found = self.names.shorts(run_ids)
+        if found is not None:
+            return found
+        tails = Tails(self.ids())
+        return {run_id: tails.shortest(run_id) for run_id in run_ids}
+
+    def label(self, run_id: str) -> str:
+        """What a person may type to mean the run: its name if it has one, else what is shown of its id."""
+        return self._name(run_id) or self.shorts([run_id])[run_id]
+
+    def _name(self, run_id: str) -> str | None:
+        try:
+            return self.meta(run_id).name
+        except SymphonyError:
+            return None
+
+    def _named(self, known: frozenset[str]) -> Iterator[tuple[str, str | None]]:
+        """All runs but the known ones and their names, those of ended ones from the index."""
+        ids = [run_id for run_id in self.ids() if run_id not in known]
+        for at in range(0, len(ids), _MANY):
+            some = ids[at : at + _MANY]
+            rows = self._index.find(some)
+            for run_id in some:
+                row = rows.get(run_id)
+                yield run_id, self._name(run_id) if row is None else row.summary.name
+
+    def _is_there(self, run_id: str) -> bool:
+        """Is there such a run, or will there be one soon?"""
+        try:
+            return self.has(run_id) or self.lock(run_id).held()
+        except JournalFailed:
+            return True  # whoever wants more of it is told
 
     def meta(self, run_id: str) -> RunMeta:
         """What was recorded at the start. Raises RunNotFound, JournalFailed."""
@@ -128,9 +180,10 @@ class Runs:
         *,
         limit: int = 20,
         status: RunStatus | None = None,
+        matching: Callable[[RunSummary], bool] = lambda _: True,
         passed_over: Callable[[SymphonyError], object] = lambda _: None,
     ) -> "list[RunSummary]":
-        """The newest runs, damaged ones too; others that cannot be read are told to `passed_over`.
+        """The newest runs that are `matching`, damaged ones too; those unread are told to `passed_over`.
 
         Journals of ended runs are read only where the index does not know them as they are now.
         """
@@ -143,7 +196,7 @@ class Runs:
                 continue
             else:
                 summary = found
-            if status is None or summary.status is status:
+            if (status is None or summary.status is status) and matching(summary):
                 out.append(summary)
             if len(out) >= limit:
                 break
@@ -188,7 +241,7 @@ class Runs:
                 return row.summary
             return self._read_summary(run_id, inside)
         except FileNotFoundError:
-            return _not_found(run_id)
+            return not_found(run_id)
         except SymphonyError as error:
             return error
 
@@ -276,11 +329,13 @@ class Runs:
         """Write what lists are to know of runs that have `ended` here."""
         if self._journals.is_dir():
             self._index.flush()
+            self.names.flush()
 
     def close(self) -> None:
         """Let go of the index; it is opened again when it is needed."""
         if self._journals.is_dir():
             self._index.close()
+            self.names.close()
 
     def status(self, run_id: str) -> RunStatus:
         """Where the run stands; asked again and again, it reads only what is new.
@@ -311,14 +366,13 @@ class Runs:
         if known is not None:
             return self._ended_result(run_id, known)
         owned = self.lock(run_id).held()
-        _, replay = self._replayed(run_id)
+        meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
         status = _status(replay, owned=owned)
         result = replay.result(run_id, status, outputs, now=self._now(status))
-        if replay.ended is not None and replay.ended[2] is not None:
-            return msgspec.structs.replace(result, error=replay.ended[2])
-        return result
+        error = replay.ended[2] if replay.ended is not None else None
+        return msgspec.structs.replace(result, name=meta.name, error=error or result.error)
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
         """Every durable event with a `seq` after `since`; asked again and again, it reads only what is new.
@@ -348,6 +402,7 @@ class Runs:
             finished_at=iso(known.ended_at),
             took_s=known.took_s,
             usage=known.usage,
+            name=summary.name,
         )
 
     def logs(
@@ -432,6 +487,7 @@ class Runs:
             self._unlink(run_id)
             self._readers.pop(run_id, None)
             self._index.forget(run_id)
+            self.names.forget(run_id)
             path = self.journal_path(run_id)
             emptied = journal.remove(path)
             if emptied is not None and not LockedByte(self.segment_lock(emptied), 0).held():
@@ -466,7 +522,7 @@ class Runs:
 
     def _require(self, run_id: str) -> None:
         if not self.has(run_id):
-            raise _not_found(run_id)
+            raise not_found(run_id)
 
 
 def _status(replay: RunReplay, *, owned: bool) -> RunStatus:
@@ -489,17 +545,13 @@ def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
     return RunSummary(run_id=run_id, workflow="", status=RunStatus.DAMAGED, started_at=at, error=told)
 
 
-def _not_found(run_id: str) -> RunNotFound:
-    return RunNotFound(f"there is no run {run_id!r}", hint="see symphony runs list")
-
-
 @contextlib.contextmanager
 def _there(run_id: str) -> Iterator[None]:
     """Raises RunNotFound for a run that is deleted meanwhile."""
     try:
         yield
     except FileNotFoundError as error:
-        raise _not_found(run_id) from error
+        raise not_found(run_id) from error
 
 
 class _Named(msgspec.Struct):
@@ -527,6 +579,7 @@ def summary_of(
         handled_failures=len(replay.handled()),
         error=replay.ended[2] if replay.ended else None,
         owner_pid=replay.owner if status is RunStatus.RUNNING else None,
+        name=meta.name,
     )
 
 

@@ -35,6 +35,7 @@ from symphony.pit.tracker.store.journal_rows import (
     put_meta,
     write_new,
 )
+from symphony.ports.runs import short_id
 
 SEGMENT_FORMAT = 4
 RUNS_MAX = 1_000
@@ -356,10 +357,10 @@ def _telling(path: Path, place: Place) -> Iterator[None]:
     except JournalDamaged as error:
         if is_segment(path):
             raise
+        run = short_id(path.stem)
         raise JournalDamaged(
             error.message.replace(f"({path.name})", f"(in {place.segment.name})"),
             details={**error.details, "path": str(place.segment)},
             hint=f"restore {place.segment} from a copy (keep what lies beside it, -wal and -shm), or give "
-            f"the run up with `symphony runs delete --damaged {path.stem}`; `symphony fsck` looks at the "
-            "whole home",
+            f"the run up with `symphony runs delete --damaged {run}`; `symphony fsck` looks at all of it",
         ) from error

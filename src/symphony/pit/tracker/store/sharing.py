@@ -43,6 +43,7 @@ from symphony.pit.tracker.store.writers import (
     at_once,
     nothing,
 )
+from symphony.ports.runs import short_id
 
 logger = logging.getLogger(__name__)
 
@@ -429,7 +430,7 @@ class _Entry(_Work):
         number, seq = store.number, store.seq + 1
         told = row_sum("heads", number, _FIRST_EPOCH, seq)
         if db.execute(_HEAD, (seq, told, number, _FIRST_EPOCH, seq - 1)).rowcount != 1:
-            raise Fenced(f"another process has taken over the run {store.run_id}")
+            raise Fenced(f"another process has taken over the run {short_id(store.run_id)}")
         row = (number, seq, _FIRST_EPOCH, self._body)
         db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (*row, row_sum("entries", *row)))
         store.seq = seq
