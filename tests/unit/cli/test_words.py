@@ -323,6 +323,7 @@ def test_the_advice_says_how_to_go_on() -> None:
     assert "n0, n1, n2, n3, n4 and 2 more" in ending.advice(many)
     assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.CANCELLED))
     assert ending.advice(result(RunStatus.SUCCEEDED)) == ""
+    assert "symphony runs rerun run-1" in ending.advice(result(RunStatus.SUCCEEDED, handled_failures=2))
 
 
 def test_the_lines_of_a_packed_file_are_those_of_its_text(tmp_path: Path) -> None:

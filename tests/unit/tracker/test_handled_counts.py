@@ -7,7 +7,8 @@ import pytest
 from tests.support.commands import CommandLine
 
 from symphony import Symphony, operator
-from symphony.ports.insight import NodeLine
+from symphony.cli.views.listing import lines_text
+from symphony.ports.insight import NodeLine, Overview
 from symphony.ports.runs import RunResult
 from symphony.testing import workflow
 
@@ -117,6 +118,15 @@ def test_an_overview_says_how_many_elements_failed_and_why_the_first_did(tmp_pat
     assert (line.handled, line.on_error, line.fans_out) == (2, "skip", True)
     assert line.error is not None
     assert line.error.message.startswith("a[1] 1: ")
+
+
+def test_a_row_counts_the_failed_elements_for_which_one_fallback_stands_in(tmp_path: Path) -> None:
+    each = EACH + ", for_each: [0, 1, 3], fail_fast: false, on_error: {fallback: b}"
+    spare = 'b: {operator: debug.value, inputs: {value: "x"}}'
+    result, lines = counted(f"nodes:\n  a: {{{each}}}\n  {spare}\n", tmp_path)
+    assert (result.status, result.handled_failures) == ("succeeded", 1)
+    table = lines_text(Overview(began_at=None, ended_at=None, lines=list(lines.values())))
+    assert "1 of 3 elements, 2 failed (replaced by the fallback)" in table
 
 
 @pytest.mark.slow

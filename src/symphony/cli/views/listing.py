@@ -146,7 +146,8 @@ def _of_elements(line: "NodeLine") -> str:
     good -= line.handled if line.on_error == "value" else 0
     instead = _INSTEAD.get(line.on_error, "handled")
     noun = "element" if line.fans_out else "round"
-    return f"{max(0, good):,} of {output.count(number, noun)}, {line.handled:,} failed ({instead})"
+    failed = max(line.handled, line.statuses.get(NodeStatus.FAILED, 0))  # a fallback is for all elements
+    return f"{max(0, good):,} of {output.count(number, noun)}, {failed:,} failed ({instead})"
 
 
 def event_text(event: "RunEvent") -> str:

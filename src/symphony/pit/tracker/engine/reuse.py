@@ -146,7 +146,7 @@ class _Choice:
             return _INPUT
         if slot in self._closed.results:
             return _CLOSED
-        if self._replay.errors.get(slot, ("",))[0] == IN_DOUBT:
+        if not steps.sound(slot) and self._replay.errors.get(slot, ("",))[0] == IN_DOUBT:
             return "it was in doubt"
         if not steps.sound(slot):
             return _WHY.get(Status(self._machine.status[slot]), "it had not ended")
