@@ -9,6 +9,7 @@ import click
 COMMANDS: Final[dict[str, str]] = {
     "run": "Run a workflow.",
     "validate": "Check workflow files and report every problem.",
+    "fmt": "Put workflow files into their canonical layout.",
     "graph": "Draw a workflow, or how a run of it went, as text, Mermaid or SVG.",
     "convert": "Write a workflow in another format.",
     "schema": "Print the JSON Schema of workflow files (draft 2020-12).",

@@ -32,6 +32,7 @@ _OF_STATUS: Final = {
 
 _OF_CODE: Final = {
     "workflow-invalid": USAGE,
+    "cannot-format": USAGE,
     "input-invalid": USAGE,
     "bad-usage": USAGE,
     "file-not-found": USAGE,

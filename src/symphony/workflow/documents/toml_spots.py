@@ -38,6 +38,11 @@ def survey(text: str) -> SpotSurvey:
     return surveyor.found
 
 
+def has_comment(text: str) -> bool:
+    """Does a comment stand anywhere in `text`?"""
+    return any(m.lastgroup == "space" and m[0][0] == "#" for m in _TOKEN.finditer(text))
+
+
 class _Open:
     """An open array or inline table inside a value."""
 

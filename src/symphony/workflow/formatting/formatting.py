@@ -1,0 +1,61 @@
+"""The canonical layout of a document in any format that people write."""
+
+from typing import Final
+
+from symphony.commons.errors import SymphonyError
+from symphony.workflow.documents import Document, Format, parse
+from symphony.workflow.documents.compression import unpacked
+from symphony.workflow.documents.formats import format_named, text_of
+from symphony.workflow.formatting.shapes import WORKFLOW, ordered, same
+from symphony.workflow.problems import Problem, ValidationReport, WorkflowInvalid
+
+_NO_MAP: Final = "write `key: value` pairs, such as name: and nodes:"
+
+
+class CannotFormat(SymphonyError):
+    """A document cannot be laid out without losing something of it."""
+
+    code = "cannot-format"
+
+
+def formatted(body: bytes, kind: Format, source: str | None = None) -> bytes:
+    """`body`, a document of this `kind`, in canonical layout. It means the same, and that is checked.
+
+    Raises WorkflowInvalid, which names `source`, for what cannot be read, and CannotFormat.
+    """
+    document = parse(body, kind)
+    if not document.readable or document.problems:
+        raise WorkflowInvalid(ValidationReport(errors=document.problems), source)
+    if not isinstance(document.tree, dict):
+        problem = Problem(code="type-mismatch", place="", message="a workflow is a map", hint=_NO_MAP)
+        raise WorkflowInvalid(ValidationReport(errors=(problem,)), source)
+    if kind.binary or unpacked(body) != body:
+        hint = "only YAML, JSON and TOML that are not compressed have a layout"
+        raise CannotFormat("the document is not a text", hint=hint)
+    if kind.name == "yaml":
+        made = _yaml(text_of(body))
+    elif kind.name == "toml":
+        made = _toml(text_of(body), document, kind)
+    else:
+        made = format_named("pretty-json").write(ordered(document.tree, WORKFLOW))
+    found = parse(made, kind)
+    if not found.readable or found.problems or not same(document.tree, found.tree, WORKFLOW):
+        hint = "it is left as it is; write unusual parts, such as keys of many lines, more simply"
+        raise CannotFormat("another layout would change what the document means", hint=hint)
+    return made
+
+
+def _yaml(text: str) -> bytes:
+    from symphony.workflow.formatting.yaml_layout import laid_out
+
+    return laid_out(text, WORKFLOW).encode()
+
+
+def _toml(text: str, document: Document, kind: Format) -> bytes:
+    """Raises CannotFormat where a comment would be lost."""
+    from symphony.workflow.documents.toml_spots import has_comment
+
+    if has_comment(text):
+        hint = "take the comments out, or convert it to YAML: symphony convert FILE --to yaml"
+        raise CannotFormat("the comments of a TOML document would be lost", hint=hint)
+    return kind.write(ordered(document.tree, WORKFLOW))

@@ -1,0 +1,97 @@
+"""Where keys of a document have an order of their own, and which.
+
+Everywhere else, names are the author's and stay in the order that they have.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from symphony.workflow.documents.tree import Tree
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """What is known of a list or map: the order of its keys, and the shapes of what is below them.
+
+    `each` is the shape of all elements or values whose keys are not in `inside`.
+    """
+
+    order: tuple[str, ...] = ()
+    inside: "Mapping[str, Shape]" = field(default_factory=dict)
+    each: "Shape | None" = None
+
+    def of(self, key: str | int) -> "Shape":
+        """The shape of what stands below a key or an index."""
+        found = self.inside.get(key) if isinstance(key, str) else None
+        return found or self.each or FREE
+
+    def sorted(self, keys: Iterable[str]) -> list[int]:
+        """The places of `keys`, those in `order` first; others stay as they are, behind them."""
+        known = {key: at for at, key in enumerate(self.order)}
+        places = list(enumerate(keys))
+        return [at for at, _ in sorted(places, key=lambda one: known.get(one[1], len(known)))]
+
+
+FREE: Final = Shape()
+_INPUT: Final = Shape(("type", "enum", "default", "min", "max", "description"))
+_EDGE: Final = Shape(("from", "to", "when", "transform", "priority", "label", "derived"))
+_RETRY: Final = Shape(("attempts", "backoff", "initial", "max", "jitter"))
+_ARTIFACT: Final = Shape(("name", "content_type", "port"))
+_below_node: Final[dict[str, Shape]] = {"retry": _RETRY, "artifact": _ARTIFACT}
+NODE: Final = Shape(
+    (
+        "description", "operator", "instrument", "workflow", "control", "command",
+        "condition", "switch", "cases", "default", "for", "message", "on_timeout",
+        "for_each", "label", "after", "inputs", "config",
+        "state", "body", "next", "while", "until", "max_iterations",
+        "concurrency", "fail_fast", "when", "join", "timeout", "idempotent", "priority", "cache",
+        "enabled", "retry", "on_error", "artifact", "position", "metadata",
+    ),
+    _below_node,
+)  # fmt: skip
+_NODES: Final = Shape(each=NODE)
+_below_node["body"] = _NODES
+WORKFLOW: Final = Shape(
+    (
+        "symphony", "name", "version", "description", "tags", "metadata", "env", "operators", "inputs",
+        "nodes", "steps", "edges", "outputs", "budget", "on_finish",
+    ),
+    {
+        "inputs": Shape(each=_INPUT),
+        "nodes": _NODES,
+        "steps": Shape(each=Shape(("name", "command", "needs"))),
+        "edges": Shape(each=_EDGE),
+        "budget": Shape(("money", "tokens", "calls")),
+        "on_finish": Shape(("command", "url")),
+    },
+)  # fmt: skip
+
+
+def ordered(tree: Tree, shape: Shape) -> Tree:
+    """`tree` with its keys in the order that `shape` gives them."""
+    if isinstance(tree, list):
+        return [ordered(item, shape.of(at)) for at, item in enumerate(tree)]
+    if not isinstance(tree, dict):
+        return tree
+    keys = list(tree)
+    return {keys[at]: ordered(tree[keys[at]], shape.of(keys[at])) for at in shape.sorted(keys)}
+
+
+def same(one: Tree, other: Tree, shape: Shape) -> bool:
+    """Do two documents mean the same? Only the order of keys that have one may differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = list(one)
+        if shape.order and set(shape.order).issuperset(keys):
+            keys.sort()
+            others = sorted(other)
+        else:
+            keys = [keys[at] for at in shape.sorted(keys)]
+            others = list(other)
+            others = [others[at] for at in shape.sorted(others)]
+        return keys == others and all(same(one[key], other[key], shape.of(key)) for key in keys)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(
+            same(a, b, shape.of(at)) for at, (a, b) in enumerate(zip(one, other, strict=True))
+        )
+    return type(one) is type(other) and (one == other or (one != one and other != other))
