@@ -20,7 +20,7 @@ class NatsNotInstalled(SymphonyError):
 
 
 def beyond_of(config: BusConfig, environment: Mapping[str, str]) -> "Callable[[Exchange], Beyond] | None":
-    """What joins a hub to the buses beyond its home; None if nothing shall.
+    """What joins a hub to the buses beyond its home; None if the settings name none.
 
     Raises NatsNotInstalled, ConfigInvalid for a variable or a file that is not there. Reads files
     and imports: for a thread, where a loop runs.

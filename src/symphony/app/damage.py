@@ -102,7 +102,7 @@ def _segments(runs: Runs, found: Examined) -> None:
 
 
 def _database(path: Path, kind: Literal["cache", "index"], found: Examined) -> None:
-    """A file that can be made anew: its structure and its rows."""
+    """A file that can be rebuilt: its structure and its rows."""
     if not path.is_file():
         return
     found.looked_at[kind] = 1

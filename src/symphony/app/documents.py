@@ -1,4 +1,4 @@
-"""What is known of runs as JSON documents, for whoever shows them: people's programs, and pages. Pure."""
+"""Everything known about runs as JSON documents, for programs and pages that show them. Pure."""
 
 from collections.abc import Mapping
 

@@ -157,7 +157,7 @@ def _exported(store: ArtifactStore, one: MadeArtifact, folder: Path, path: PureP
 
 
 def _holds(target: Path, stream: BinaryIO, ref: ArtifactRef) -> bool:
-    """Does the file hold the body already? Then it is left as it is, and whoever watches it is not woken."""
+    """Does the file hold the body already? Then it stays untouched, so that file watchers do not wake."""
     if target.is_symlink() or not target.is_file():
         return False
     if isinstance(stream, BytesIO):

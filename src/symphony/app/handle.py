@@ -1,4 +1,4 @@
-"""A run in this process, for whoever started it."""
+"""A handle on a run in this process, for the code that started it."""
 
 import asyncio
 import threading
@@ -41,7 +41,7 @@ class Progress:
 
 
 class LazyOverview:
-    """How a run went: once it has ended this is worked out once, whoever asks from whichever thread."""
+    """How a run went. Once the run has ended it is worked out once, whichever threads ask."""
 
     def __init__(self, replay: RunReplay) -> None:
         self._replay, self._lock = replay, threading.Lock()
@@ -164,7 +164,7 @@ class RunHandle:
     def interrupt(self, signal: str = "") -> None:
         """Stop what runs and leave the run `interrupted`: `Symphony.resume` goes on as after a crash.
 
-        `signal` names what asks for it, such as SIGTERM, for whoever looks at the run. A run in memory,
+        `signal` names what asks for it, such as SIGTERM, for people who look at the run. A run in memory,
         which nobody could resume, is cancelled. A run that is about to end does so. Call it on the
         loop's thread; `result` returns once everything has stopped.
         """

@@ -40,19 +40,19 @@ class AllModels:
         config: Mapping[str, Value],
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
-        """As whoever serves the model does it."""
+        """Ask the provider that serves the model."""
         return await self.served_by(model).invoke(model, inputs, config, caller)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
-        """As whoever serves the model estimates it."""
+        """The estimate of the provider that serves the model."""
         return self.served_by(model).estimate(model, inputs, config)
 
     def fingerprint(self, model: str) -> str:
-        """As whoever serves the model gives it."""
+        """The fingerprint that the model's provider gives."""
         return self.served_by(model).fingerprint(model)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
-        """As whoever serves the model says."""
+        """Does the model's provider say that answers differ from call to call?"""
         return self.served_by(model).sampled(model, inputs)
 
     async def close(self) -> None:
@@ -63,7 +63,7 @@ class AllModels:
             await self._local.close()
 
     def served_by(self, model: str) -> Models:
-        """Whoever serves the model; started at its first call."""
+        """The provider that serves the model. It starts at its first call."""
         provider = self._provider(model)
         if provider not in self._served:
             self._served[provider] = self._made(provider)

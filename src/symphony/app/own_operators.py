@@ -1,7 +1,7 @@
 """The operators that workflows may use beside those of the kit: given ones, and those in files.
 
-Files come from the settings and from workflows. They are run where a run begins; whoever only looks at a
-workflow learns from their text what they define.
+Files come from the settings and from workflows. Beginning a run executes them. A command that only
+looks at a workflow reads from their text what they define.
 """
 
 from collections.abc import Mapping, Sequence

@@ -137,7 +137,7 @@ class Parts:
 
     @cached_property
     def cache(self) -> "ResultCache":
-        """Results of earlier runs. Raises SymphonyError in memory, where there are none."""
+        """The cache of results. Raises SymphonyError for a Symphony in memory, which has none."""
         from symphony.pit.artifacts import ResultCache
 
         if self.home is None:

@@ -67,7 +67,7 @@ class PreparedWorkflow:
     loaded: bool = True
 
     def with_graph(self, graph: WorkGraph) -> "PreparedWorkflow":
-        """The same with files of operators run: `graph` knows what they gave."""
+        """Prepare a run whose operator files have been executed: `graph` knows their operators."""
         return replace(self, graph=graph, loaded=True)
 
     @property
@@ -234,7 +234,7 @@ def limits_of(workflow: Workflow, config: Config) -> Limits:
 
 
 def check_hosts(patterns: Sequence[str]) -> None:
-    """Raise ConfigInvalid for a pattern that is none, before anything runs."""
+    """Raise ConfigInvalid for an invalid pattern, before anything runs."""
     if patterns:
         from symphony.kit.hosts import Allowed
 

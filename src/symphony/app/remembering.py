@@ -13,7 +13,7 @@ from symphony.workflow.model import Workflow
 
 ENTRIES_MAX: Final = 64
 BYTES_MAX: Final = 1 << 20
-"""Of one document, and of all that are remembered."""
+"""The size limits of one document, and of all remembered documents together."""
 Content: TypeAlias = tuple[str, str, bytes]
 """Where it lies, behind all links; where it was said to lie; what it says."""
 
@@ -81,7 +81,7 @@ def _could_be_changed(ready: PreparedWorkflow) -> bool:
 
 
 def _content(workflow: Workflow | Path | str) -> Content | None:
-    """None for what is too large, or cannot be read: whoever makes it ready says why."""
+    """None for a file that is too large or cannot be read: making it ready reports why."""
     if isinstance(workflow, Workflow):
         body = recorded_form(workflow)
         return (str(Path.cwd()), "", body) if len(body) <= BYTES_MAX else None

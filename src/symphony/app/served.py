@@ -15,7 +15,7 @@ from symphony.ports.models import UNMETERED, Caller, Estimate, Models, ModelUnav
 from symphony.ports.values import Value
 
 FIRST_BYTE_S = 3600.0
-"""A small machine may read a long prompt for minutes; whoever cannot wait sets a timeout."""
+"""A small machine may read a long prompt for minutes. A node that cannot wait sets a timeout."""
 _KEY = "KEY"
 _FREE = Price(input=Decimal(0))
 
@@ -60,7 +60,7 @@ class ServedModels:
         return adapter.estimate(model, inputs, config)
 
     def fingerprint(self, model: str) -> str:
-        """Of the weights, as the pool knows them."""
+        """The fingerprint of the weights, as the pool knows it."""
         return self._pool.fingerprint(model)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:

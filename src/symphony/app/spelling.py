@@ -164,7 +164,7 @@ def provenance(origin: Provenance) -> dict[str, JSON]:
 
 
 def problem(found: Problem) -> dict[str, JSON]:
-    """One problem of a workflow or of what was typed."""
+    """One problem of a workflow or of a command line."""
     return {
         "code": found.code,
         "place": found.place,

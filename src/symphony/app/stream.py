@@ -1,4 +1,4 @@
-"""The stream of a run's events, for whoever watches: the same in this process and in any other.
+"""The stream of a run's events. A watcher in this process and one in another see the same.
 
 The bus brings them fast. What it has not brought, because it came before the watcher, found no
 room, or was on its way through a process that died, stands where the run is recorded: that is

@@ -153,7 +153,7 @@ class Symphony:
 
     @property
     def cache(self) -> "ResultCache":
-        """Results of earlier runs. Raises SymphonyError in memory, where there are none."""
+        """The cache of results. Raises SymphonyError for a Symphony in memory, which has none."""
         return self.parts.cache
 
     @property

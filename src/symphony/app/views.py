@@ -37,7 +37,7 @@ class HomeViews:
         return self._runs.status(run_id)
 
     def result(self, run_id: str) -> RunResult:
-        """The run as it stands; nodes of one that has ended are read when they are wanted."""
+        """The present state of the run. The nodes of an ended run are read when they are used."""
         return self._runs.result(run_id)
 
     def overview(self, run_id: str) -> Overview:

@@ -122,7 +122,7 @@ def _flush() -> None:
 
 
 def _pipe_broken() -> int:
-    """Whoever read our output has left: end quietly, as programs do."""
+    """The reader of our output has gone: end quietly, as programs do."""
     _abandon_stdout()
     return exits.BROKEN_PIPE
 

@@ -82,7 +82,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DataError(SymphonyError):
-    """Root of what a data access raises. Those below say who must act."""
+    """The root of errors from data access. Its subclasses say who must act."""
 
     code = "data-failed"
 
@@ -131,7 +131,7 @@ class DataAccessPort(Protocol):
         ...
 
     async def get_workflow(self, workflow_id: WorkflowId) -> StoredWorkflow | None:
-        """The workflow, or None where there is none that this user may see."""
+        """The workflow, or None if this user may not see one of that id."""
         ...
 
     async def create_user(self, request: CreateUserRequest) -> User:
@@ -139,5 +139,5 @@ class DataAccessPort(Protocol):
         ...
 
     async def get_user(self, user_id: UserId) -> User | None:
-        """The user, or None where there is none that this user may see."""
+        """The user, or None if the caller may not see one of that id."""
         ...

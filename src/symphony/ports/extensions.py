@@ -13,7 +13,7 @@ ExtensionId = NewType("ExtensionId", str)
 
 
 class ExtensionInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """Who it is. `version` is a semantic version."""
+    """The name of the extension, and its semantic version."""
 
     name: str
     version: str

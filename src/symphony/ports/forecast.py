@@ -48,7 +48,7 @@ class Forecast:
     nodes: Mapping[str, PlannedNode]
     path: Sequence[str] = ()
     took: Guess | None = None
-    """Of the whole run, as far as it is known: the sums along the path."""
+    """The whole run as far as it is known: the sums along the path."""
     unknown: Sequence[str] = field(default_factory=tuple)
     usage: Estimate | None = None
     """The most that all models are likely to use up, each node counted once."""

@@ -12,7 +12,7 @@ from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunSt
 from symphony.ports.values import JSON, ArtifactRef
 
 SLICES: Final = 240
-"""Of the time of a run, in a bar."""
+"""The number of slices that a bar divides a run's time into."""
 BARS_MAX: Final = 40
 LINES_MAX: Final = 500
 WORST: Final = (
@@ -60,7 +60,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Of very many lines those with errors and the first ones, of very many bars the longest."""
+    """How a run went. If it has very many nodes, the lines are those with errors and the first ones, and
+    the bars are the longest."""
 
     began_at: float | None
     ended_at: float | None
@@ -91,7 +92,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def cached_share(self) -> float | None:
-        """Of what ran or was reused, the share that was reused; None of nothing."""
+        """The share of results that were reused; None if nothing ran."""
         return self.cached / self.steps if self.steps else None
 
 
@@ -130,7 +131,7 @@ def longest(rows: Sequence[E], most: int) -> list[E]:
 
 
 def above(path: str) -> Iterator[str]:
-    """The names of what holds the node, the innermost first: of `a.b.c` `a.b` and `a`."""
+    """The names of the nodes around a node, the innermost first: of `a.b.c` `a.b` and `a`."""
     while "." in path:
         path = path.rpartition(".")[0]
         yield path

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Stream: TypeAlias = Literal["stdout", "stderr", "tokens"]
-"""`tokens`: what a model says, piece by piece; a piece is no line and may hold several."""
+"""`tokens` is what a model writes, piece by piece. A piece may be part of a line or several lines."""
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

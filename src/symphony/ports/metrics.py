@@ -121,5 +121,5 @@ def _add(to: dict[K, N], more: Mapping[K, N]) -> None:
 
 
 def both(one: Usage | None, more: Usage | None) -> Usage | None:
-    """The sum of what was used up; None if nothing was."""
+    """The total usage; None if there was none."""
     return one if more is None else more if one is None else one + more

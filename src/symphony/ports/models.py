@@ -69,7 +69,7 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Caller(Protocol):
-    """Whoever calls a model: asked before each request, told after it, and given text as it comes."""
+    """The caller of a model: grants each request, learns its usage, and gets the text as it comes."""
 
     async def reserve(self, model: str, most: Estimate) -> None:
         """Wait until the request may be made. Raises SymphonyError `budget-exceeded`."""

@@ -47,4 +47,4 @@ class ReuseSummary:
     reused: int
     again: Mapping[str, str] = field(default_factory=dict)
     elements: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Of fan-outs that run in part, by full name: how many elements are reused, and how many there are."""
+    """Fan-outs that run in part, by full name: how many elements are reused, of how many."""

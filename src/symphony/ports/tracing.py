@@ -1,4 +1,4 @@
-"""The tracing seam: a run told, event by event, to whoever draws traces of it."""
+"""The tracing seam: hands a run's events, one by one, to an adapter that draws traces."""
 
 from collections.abc import Sequence
 from typing import Protocol

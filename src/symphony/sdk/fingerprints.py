@@ -112,7 +112,7 @@ def _source(function: Callable[..., object], code: CodeType) -> bytes | None:
 
 
 def _home(function: Callable[..., object]) -> str:
-    """The module that a function was made in; a wrapper has the name of what it wraps as its own."""
+    """The module that a function was defined in. A wrapper carries the name of the function it wraps."""
     name = function.__globals__.get("__name__") if isinstance(function, FunctionType) else None
     return name if isinstance(name, str) else function.__module__
 

@@ -34,7 +34,7 @@ class Imports:
 
 
 def imports_of(source: bytes, package: str) -> Imports:
-    """The imports of a file that belongs to `package` (empty if to none); none if it is no Python."""
+    """The imports of a file that belongs to `package` (empty if to none); none if it is not Python."""
     try:
         tree = syntax_tree(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -79,7 +79,7 @@ def _above(package: str, level: int, name: str) -> str:
 
 
 def _called(node: ast.Call) -> str:
-    """The last name of what is called: `import_module` for `importlib.import_module(…)`; else empty."""
+    """The last name of a called expression: `import_module` for `importlib.import_module(…)`; else empty."""
     match node.func:
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return name

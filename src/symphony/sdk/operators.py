@@ -80,7 +80,7 @@ class Operator:
         """The output ports for what the function returned, as plain values, which `plain` makes.
 
         Raises TypeError if several outputs are declared and `returned` is not such a value, or
-        if something in it is no value.
+        if it holds something that is not a value.
         """
         kind = type(returned)
         if self.single_output and (
@@ -270,7 +270,7 @@ def _may_suspend(code: CodeType) -> bool:
 def _called_with(function: Callable[..., Any], converters: Mapping[str, Convert]) -> Callable[..., Any]:
     """`function`, taking plain values where its annotations say `Path`.
 
-    A default that is a list, a map or a set is made anew for each call: what one changes in it is its own.
+    A default that is a list, a map or a set is copied for each call, so a call changes only its own copy.
     """
     parameters = inspect.signature(function).parameters.values()
     defaults = {one.name: one.default for one in parameters if isinstance(one.default, _HOLDERS)}

@@ -241,7 +241,7 @@ def _or_made(default: object, factory: object) -> object:
 
 
 def _plain(default: object) -> Value:
-    """A default as a value. Raises PathsUnknown for what a factory makes, and what is no value."""
+    """A default as a value. Raises PathsUnknown for a factory, and for something that is not a value."""
     try:
         return to_value(default)
     except (TypeError, ValueError, RecursionError):

@@ -167,7 +167,7 @@ def _default(function: object, name: str, default: object, kind: PortType) -> Va
 
 
 def _outputs(function: Written, output: str, members: Members) -> tuple[dict[str, PortType], bool]:
-    """The output ports, and whether there is one that takes the whole of what is returned."""
+    """The output ports, and whether a single port takes the whole returned value."""
     if "return" not in function.annotations:
         raise invalid(function, "it has no return annotation", "write what it returns: -> str")
     returned = function.annotations["return"]

@@ -10,7 +10,7 @@ from symphony.ports.values import Value
 from symphony.sdk.operators import Operator
 
 HOLDERS: Final = (list, dict, tuple, set, frozenset)
-"""The types of what holds other values."""
+"""The types that hold other values."""
 _HOLDERS: Final = frozenset(HOLDERS)
 _SIZED: Final = _HOLDERS | {str, bytes}
 _TEXTS: Final = frozenset({str})
@@ -35,7 +35,7 @@ class PlainOutputs(dict[str, Value]):
 
 
 def ports_of(operator: Operator, node: str, most: int) -> Callable[[object], dict[str, Value]]:
-    """What makes the outputs of `operator`, plain values, of what its function returned in `node`.
+    """A function that turns the return value of `operator` in `node` into plain outputs.
 
     Each output is bounded later, at `most` bytes. All together are measured first, as they would be
     written: a part that stands in many places is in memory once, but its copies are not. The function

@@ -146,7 +146,7 @@ def _imports(source: bytes, package: str) -> Imports:
 
 
 def _drop_stale_bytecode(file: Path) -> bool:
-    """Remove compiled code that is older than its source and that Python would take all the same.
+    """Remove compiled code that is older than its source and that Python would use anyway.
 
     Python compares whole seconds and sizes, so that it misses a change within the second of the first
     import. True if there was such code.
@@ -235,7 +235,7 @@ def _roots() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _version(top: str, spec: ModuleSpec) -> str:
-    """The version of what gave the module `top`, from the names of folders where that is enough."""
+    """The version of the distribution with the module `top`, from folder names where they suffice."""
     versions = _versions()
     for name in (_normal(top), *_named_inside(top)):
         if name in versions:
@@ -251,7 +251,7 @@ def _version(top: str, spec: ModuleSpec) -> str:
 
 @functools.cache
 def _record(folder: Path) -> str:
-    """A digest of the list of what was installed, with its digests: one version may be built twice."""
+    """A digest of the list of installed files with their digests: two builds may share a version."""
     try:
         return hashlib.sha256((folder / "RECORD").read_bytes()).hexdigest()
     except OSError:

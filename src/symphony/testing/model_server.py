@@ -279,7 +279,7 @@ def _whole(asked: Asked, script: Says) -> JSON:
 
 
 def _embeddings(asked: Asked, script: Says) -> JSON:
-    """Of each text the vector (its length, 1), the last text first: order must not matter."""
+    """A vector (length, 1) for each text, the last text first: the order must not matter."""
     texts = asked.body["input"]
     assert isinstance(texts, list)
     vectors: list[JSON] = [

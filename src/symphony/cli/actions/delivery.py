@@ -66,7 +66,7 @@ def wanted_of(
 
 
 def require_output(name: str, known: Iterable[str]) -> None:
-    """Raises SymphonyError `unknown-output` if `name` is none of `known`."""
+    """Raises SymphonyError `unknown-output` if `name` is not one of `known`."""
     names = list(known)
     if name not in names:
         told = f"the outputs are {', '.join(names[:20])}" if names else "add it under outputs:"

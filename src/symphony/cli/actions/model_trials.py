@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _QUESTION = "Say hello in one word."
 _ANSWER_TOKENS = 16
 _OPTIONS = {"model": "name", "price": "price-in"}
-"""The options of `models add` that are called otherwise than the settings that they give."""
+"""The options of `models add` whose names differ from the settings that they give."""
 _DEFAULT_KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY"}
 
 
@@ -146,7 +146,7 @@ def key_name(given: str | None, provider: str, url: str | None) -> str | None:
 
 
 def price(read: Decimal | None, written: Decimal | None, cached: Decimal | None) -> dict[str, str]:
-    """The price as it stands in the settings, exact. Raises BadUsage."""
+    """The price as the settings spell it, exact. Raises BadUsage."""
     if read is None and (written is not None or cached is not None):
         raise BadUsage("--price-in is missing", hint="a price has at least that of tokens read")
     amounts = {"input": read, "output": written, "cached": cached}

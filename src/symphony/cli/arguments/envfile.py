@@ -15,7 +15,7 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class EnvFileRefused(SymphonyError):
-    """A file of secrets that others can read, or that is none. Its content is never quoted."""
+    """A file of secrets that other users can read, or that is not valid. Its content is never quoted."""
 
     code = "bad-usage"
 

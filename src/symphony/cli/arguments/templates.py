@@ -174,7 +174,7 @@ def _typed_example(one: Parameter) -> str:
 
 
 def check_target(target: Path | None, *, force: bool) -> None:
-    """Raise BadUsage if `target` must not be written; UnknownFormat if its ending tells no text format."""
+    """Raise BadUsage if `target` must not be written; UnknownFormat if its extension names none."""
     if target is None:
         return
     if target.suffix.lower() not in SUFFIXES:

@@ -50,7 +50,7 @@ def command(
 
 
 def _named(target: Path | None) -> str:
-    """The format that the name of the output tells. Raises BadUsage where there is none, UnknownFormat."""
+    """The format that the extension of the output names. Raises BadUsage without an output, UnknownFormat."""
     from symphony.cli.console.failures import BadUsage
     from symphony.workflow.documents import format_of
 

@@ -29,7 +29,7 @@ class BlockPage:
 
 @dataclass(frozen=True, slots=True)
 class SourceText:
-    """The text that problems point into. `lines` is empty where there is none to show."""
+    """The text that problems point into. `lines` is empty if there is nothing to show."""
 
     name: str
     lines: Sequence[str] = field(default_factory=list)
@@ -106,7 +106,7 @@ def warning_lines(report: "ValidationReport", *, source: SourceText) -> str:
 def error_block(
     code: str, message: str, page: BlockPage, *, hint: str | None = None, where: str | None = None
 ) -> str:
-    """One error that is no problem of a file."""
+    """One error that does not belong to a file."""
     lines = [_headline("error", code, message, page)]
     if where:
         lines.append(f"  {paint('-->', 'blue', on=page.colours)} {shown(where)}")

@@ -65,7 +65,7 @@ def of_status(status: str) -> int:
 
 
 def of_signal(name: str) -> int | None:
-    """The exit status of a command whose process the signal `name` stopped; None if it is no signal."""
+    """The exit status of a command that the signal `name` stopped; None if there is no such signal."""
     number = getattr(signal, name, None)
     return SIGNALLED + number if isinstance(number, signal.Signals) else None
 

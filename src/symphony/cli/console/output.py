@@ -117,7 +117,7 @@ class _Results(TextIOWrapper):
 def divert_descriptor() -> None:
     """From now on results go out by a descriptor of our own; number 1 is another name for stderr.
 
-    For child processes and native code write to number 1, in the middle of what we print.
+    Child processes and native code write to number 1, even between our own lines.
     """
     out = sys.stdout
     try:
@@ -159,7 +159,7 @@ def paint(text: str, *styles: str, on: bool) -> str:
 
 
 def width(stream: TextIO | None) -> int:
-    """Columns of the terminal behind `stream`, at least 20; 80 where there is none.
+    """Columns of the terminal behind `stream`, at least 20; 80 if it is not a terminal.
 
     `COLUMNS` wins, as it does elsewhere.
     """
@@ -215,7 +215,7 @@ def quiet_json(text: str) -> str:
 
 
 def note(text: str) -> None:
-    """Print one line about what is going on, to stderr. A stderr that is gone is no error."""
+    """Print one line about what is going on, to stderr. A closed stderr is ignored."""
     try:
         if sys.stderr is not None:
             sys.stderr.write(text + "\n")

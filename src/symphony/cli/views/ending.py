@@ -104,7 +104,7 @@ def counts_text(counts: Mapping[NodeStatus, int]) -> str:
 
 
 def error_text(run: RunResult, page: blocks.BlockPage) -> str:
-    """The block of what failed the run; empty where nothing did."""
+    """The block that shows why the run failed; empty if it did not."""
     if run.error is None:
         return ""
     where = None if run.error.node is None else f"node {run.error.node}"

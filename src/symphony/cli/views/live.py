@@ -35,7 +35,7 @@ _PLAIN_SIGN: Final = {
 
 
 class Board:
-    """What the tree shows. Rendered anew each time: always the present state."""
+    """What the tree shows. It is rendered each time from the present state."""
 
     def __init__(self, title: str, run: str) -> None:
         self.title, self.run = title, run
@@ -110,7 +110,7 @@ class Board:
 
 
 def _last(said: str, room: int) -> str:
-    """The end of what a model has said, on one line of at most `room` columns."""
+    """The end of a model's text, on one line of at most `room` columns."""
     text = " ".join(output.shown(said).split())
     while text and columns(text) > max(4, room):
         text = text[1:]

@@ -22,7 +22,7 @@ def stream_named(name: str | None) -> "Stream | None":
 class TranscriptWriter:
     """Makes text of log lines. `named`: each after its node's name; `safe`: escaped for a terminal.
 
-    Pieces of what a model says follow each other on one line until somebody else has the word.
+    Pieces of a model's text go on one line until another node prints.
     """
 
     as_json: bool

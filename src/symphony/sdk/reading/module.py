@@ -336,7 +336,7 @@ class _Reading:
     def _run_function(
         self, function: _Function, positional: Sequence[object], named: Mapping[str, object]
     ) -> object:
-        """What a function of the file gives; such functions make operators of what they are given."""
+        """The result of a function in the file that makes an operator from its argument."""
         args = function.node.args
         simple = isinstance(function.node, ast.FunctionDef) and function.exact
         plain = [one.arg for one in (*args.posonlyargs, *args.args)]

@@ -36,7 +36,7 @@ class _Record:
 
     kind: Kind
     fields: dict[str, Callable[[], object]] = field(default_factory=dict)
-    """Those that count, inherited ones first."""
+    """The fields that count, inherited ones first."""
 
 
 class Classes:
