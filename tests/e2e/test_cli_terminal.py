@@ -35,6 +35,7 @@ class Now:
     slowest = [("embed \\x1b]0;evil\\x07", 1.5)]
     saying = {"embed": "tokens \\x1b]0;evil\\x07"}
     failed, failures, latest = 0, (), ()
+    labels, tries, nodes, fans, questions, took_s = {}, {}, counts, (), (), 1.0
 
 class Handle:
     run_id = "run-1"
@@ -184,8 +185,9 @@ def test_with_json_an_interrupted_run_still_prints_its_result(program: Path) -> 
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=PATIENCE_S)
     assert out == (
-        '{"run_id": "run-1", "status": "interrupted", "started_at": null, "finished_at": null, '
-        '"duration_ms": null, "outputs": {"x": 1.0}, "error": null, "nodes": {}}\n'
+        '{"run_id": "run-1", "status": "interrupted", "handled_failures": 0, '
+        '"started_at": null, "finished_at": null, "duration_ms": null, '
+        '"outputs": {"x": 1.0}, "error": null, "nodes": {}}\n'
     )
 
 

@@ -11,10 +11,11 @@ import msgspec
 from symphony.app.live import LiveBus
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.replay import RunReplay
+from symphony.pit.tracker.engine import standing
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.store.journal import RunRequest
 from symphony.pit.tracker.store.logs import RunLog
-from symphony.ports.insight import MadeArtifact, Overview
+from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, short_id
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, Value
@@ -38,6 +39,16 @@ class Progress:
     """The first few of these."""
     latest: Sequence[RunEvent] = ()
     """The last few results, the newest last."""
+    tries: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Of those running longest that are tried again: which attempt it is, of how many."""
+    nodes: Mapping[NodeStatus, int] = field(default_factory=dict)
+    """The workflow's own nodes by status: elements, rounds and inner nodes do not count."""
+    fans: Sequence[FanOutProgress] = ()
+    """Fan-outs under way."""
+    questions: Sequence[OpenQuestion] = ()
+    """What people are asked and have not answered."""
+    took_s: float = 0.0
+    """Since the run began."""
 
 
 class LazyOverview:
@@ -132,14 +143,19 @@ class RunHandle:
 
     def progress(self) -> Progress:
         """How it stands now, without waiting."""
-        running = self._engine.slowest()
-        slowest = [(name, seconds) for name, _, seconds in running]
+        running, replay, now = self._engine.slowest(), self._engine.replay, self._engine.clock.now_s()
+        slowest = [(name, seconds) for name, _, seconds, _ in running]
         saying = {name: said for name, _ in slowest if (said := self._log.tail(name))}
         feed = self._engine.feed
         return Progress(
             counts=self._engine.counts(),
             slowest=slowest,
-            labels={name: label for name, label, _ in running if label is not None},
+            labels={name: label for name, label, _, _ in running if label is not None},
+            tries=standing.tries(replay, [(name, slot) for name, _, _, slot in running]),
+            nodes=replay.counts(),
+            fans=standing.fans(replay),
+            questions=standing.questions(replay, now),
+            took_s=replay.took_s(now) or 0.0,
             saying=saying,
             failed=feed.failed,
             failures=feed.failures(FAILURES_SHOWN),
@@ -176,6 +192,10 @@ class RunHandle:
     def pause(self) -> None:
         """Pause durably: nothing more begins, what runs ends, then the run ends as `paused`."""
         self._engine.pause()
+
+    def unattended(self) -> None:
+        """Who was about to answer is not any more: see `Symphony.attended`. Call it on the loop's thread."""
+        self._engine.unattended()
 
     def answer(self, node: str, *, approved: bool, by: str | None = None, comment: str | None = None) -> None:
         """Answer what an approval asks, now or whenever it does. Call it on the loop's thread.

@@ -388,6 +388,8 @@ class Launcher:
         known: int = 0,
     ) -> RunHandle:
         engine, log = self._engine(prepared, store)
+        if self._parts.attended is not None:
+            engine.attended = self._parts.attended
         seen = LazyOverview(engine.replay)
         self.ran, job, marks = True, prepared.job, marks_of(prepared.job.run_id, self._parts.home)
 

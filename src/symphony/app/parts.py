@@ -52,6 +52,7 @@ class Parts:
         self.clock = clock or SystemClock()
         self.environment: ChainMap[str, str] = ChainMap({}, os.environ)
         self.pools = Pools(listen_idle=isinstance(self.clock, SystemClock))
+        self.attended: Callable[[Sequence[str]], bool] | None = None
         self._journals: Journals | None = None
         self._settings, self._given = settings, tuple(operators)
         self._models, self._more_models = models, catalog or {}

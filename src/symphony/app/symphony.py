@@ -201,6 +201,15 @@ class Symphony:
         found = foreseen(self.runs, before_s=before_s, statuses=statuses, keep=keep)
         return found if dry_run else prune(self.runs, self.artifacts, found.runs, found.unread)
 
+    def attend(self, about_to_answer: Callable[[Sequence[str]], bool] | None) -> None:
+        """Say whether somebody is here to answer approvals, for runs that begin from now on.
+
+        A run in which nothing else can go on ends as `waiting`. It is held instead while
+        `about_to_answer` says yes to the full names of the nodes that ask; `RunHandle.answer` answers,
+        and `RunHandle.unattended` has the run look again.
+        """
+        self.parts.attended = about_to_answer
+
     # ---- running --------------------------------------------------------------------------
 
     def prepare(self, workflow: Workflow | Path | str, *, load: bool = False) -> "PreparedWorkflow":

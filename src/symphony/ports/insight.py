@@ -104,6 +104,25 @@ class MadeArtifact(msgspec.Struct, frozen=True, kw_only=True):
     ref: ArtifactRef
 
 
+class FanOutProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """A fan-out under way: how many of its elements have ended, `failed` ones among them."""
+
+    name: str
+    label: str | None = None
+    count: int
+    done: int
+    failed: int = 0
+
+
+class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What an approval asks a person; an answer counts for `left_s` more seconds, or for ever."""
+
+    node: str
+    label: str | None = None
+    text: str
+    left_s: float | None = None
+
+
 class Extent(Protocol):
     """What a bar is chosen by."""
 

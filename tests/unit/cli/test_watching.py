@@ -1,18 +1,19 @@
 """Views of a run: lines for pipes, the live tree for terminals, following from elsewhere."""
 
-import io
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import pytest
-from rich.console import Console
 from tests.support.fakes import event as event_at
 
+from symphony.cli.actions.answering import Decision, decision_of
+from symphony.cli.console.keyboard import TypedLine
 from symphony.cli.views import following
-from symphony.cli.views.live import Board
+from symphony.cli.views.live import Board, FanOutPace, PutQuestion
 from symphony.cli.views.watching import FAILURES_MAX, LINES_MAX, LineView, line_of, progress_line
-from symphony.ports.insight import MadeArtifact
+from symphony.commons.widths import columns
+from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
 from symphony.ports.values import Value
 
@@ -28,6 +29,11 @@ class Now:
     failed: int = 0
     failures: Sequence[RunEvent] = ()
     latest: Sequence[RunEvent] = ()
+    tries: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    nodes: Mapping[NodeStatus, int] = field(default_factory=dict)
+    fans: Sequence[FanOutProgress] = ()
+    questions: Sequence[OpenQuestion] = ()
+    took_s: float = 0.0
 
 
 @pytest.mark.parametrize(
@@ -95,6 +101,10 @@ class Long:
         return RunResult(run_id="run-1", status=RunStatus.SUCCEEDED)
 
     def cancel(self) -> None: ...
+    def unattended(self) -> None: ...
+    def answer(
+        self, node: str, *, approved: bool, by: str | None = None, comment: str | None = None
+    ) -> None: ...
 
 
 async def test_once_there_is_room_only_for_failures_no_other_event_is_asked_for() -> None:
@@ -110,16 +120,14 @@ def test_progress_is_counts_and_the_longest_running_node() -> None:
     assert progress_line(now) == "3 succeeded, 1,200 pending; longest running: embed, 11.2 s"
 
 
-def drawn(board: Board, *, width: int = 60, height: int = 20, encoding: str = "utf-8") -> str:
-    class Screen(io.TextIOWrapper):
-        pass
-
-    raw = io.BytesIO()
-    screen = Screen(raw, encoding=encoding)
-    console = Console(file=screen, width=width, height=height, force_terminal=False)
-    console.print(board)
-    screen.flush()
-    return raw.getvalue().decode(encoding)
+def drawn(
+    board: Board, *, width: int = 60, height: int = 20, unicode: bool = True, put: PutQuestion | None = None
+) -> str:
+    lines, cursor = board.lines(width, height, unicode=unicode, put=put)
+    texts = [line.cut(width - 1, colours=False, unicode=unicode) for line in lines]
+    assert all(used == columns(text) for text, used in texts)
+    assert cursor is None or cursor < width
+    return "\n".join(text for text, _ in texts)
 
 
 def now() -> Now:
@@ -127,6 +135,7 @@ def now() -> Now:
     return Now(
         {NodeStatus.SUCCEEDED: 2, NodeStatus.RUNNING: 40},
         [(f"node{i}", 40.0 - i) for i in range(40)],
+        nodes={NodeStatus.SUCCEEDED: 2, NodeStatus.RUNNING: 40},
         failed=9,
         failures=[event("node.failed", f"bad{number}", error=error) for number in range(4)],
         latest=[event("node.finished", "files", duration_ms=12)],
@@ -139,7 +148,7 @@ def board() -> Board:
     return made
 
 
-def test_the_tree_is_not_drawn_anew_for_what_only_takes_longer() -> None:
+def test_the_view_is_not_drawn_anew_for_what_only_takes_longer() -> None:
     made, later = board(), now()
     later.slowest = [(name, seconds + 1) for name, seconds in later.slowest]
     assert not made.see(later)
@@ -147,7 +156,7 @@ def test_the_tree_is_not_drawn_anew_for_what_only_takes_longer() -> None:
     assert made.see(later)
 
 
-def test_the_tree_shows_counts_the_slowest_nodes_and_failures() -> None:
+def test_the_view_shows_counts_the_slowest_nodes_and_failures() -> None:
     text = drawn(board())
     assert "\x1b" not in text
     assert "✓ 2 succeeded  ● 40 running" in text
@@ -157,25 +166,74 @@ def test_the_tree_shows_counts_the_slowest_nodes_and_failures() -> None:
 
 
 def test_below_a_node_stands_the_last_that_its_model_said() -> None:
-    made = board()
-    made.saying = {"node0": "one\ntwo " * 50 + "the end"}
+    made, saying = board(), now()
+    saying.saying = {"node0": "one\ntwo " * 50 + "the end"}
+    made.see(saying)
     lines = drawn(made).splitlines()
     (at,) = [i for i, line in enumerate(lines) if "● node0 " in line]
     assert lines[at + 1].endswith("one two the end")
 
 
-@pytest.mark.parametrize("talking", [False, True])
-@pytest.mark.parametrize(("width", "height"), [(20, 5), (20, 24), (40, 10), (200, 12)])
-def test_the_tree_fits_small_terminals(width: int, height: int, talking: bool) -> None:
-    made = board()
-    made.saying = {name: "word " * 100 for name, _ in made.slowest} if talking else {}
-    lines = drawn(made, width=width, height=height).splitlines()
-    assert max(map(len, lines)) <= width
-    assert len(lines) <= height
+HOSTILE = "\x1b[2J\u202e日本🎉" * 40
 
 
-def test_the_tree_is_ascii_where_the_terminal_is() -> None:
-    assert "* node0" in drawn(board(), encoding="ascii")
+@pytest.mark.parametrize("unicode", [False, True])
+@pytest.mark.parametrize("busy", [False, True])
+@pytest.mark.parametrize(("width", "height"), [(20, 8), (20, 24), (40, 12), (80, 24), (200, 14)])
+def test_the_view_fits_the_terminal_whatever_runs(width: int, height: int, busy: bool, unicode: bool) -> None:
+    made, busiest = board(), now()
+    put = None
+    if busy:
+        busiest.saying = {name: "word " * 100 for name, _ in busiest.slowest}
+        busiest.fans = [FanOutProgress(name=HOSTILE, count=10_000, done=n, failed=n) for n in range(200)]
+        busiest.questions = [OpenQuestion(node=f"q{n}", text=HOSTILE, left_s=3.0) for n in range(50)]
+        busiest.tries = {name: (2, 3) for name, _ in busiest.slowest}
+        put = PutQuestion("q3", typed=HOSTILE, hint="begin with y or n")
+    made.see(busiest)
+    text = drawn(made, width=width, height=height, unicode=unicode, put=put)
+    assert max(map(columns, text.splitlines())) < width
+    assert not busy or "y/n" in text.splitlines()[-1]
+    assert unicode or text.isascii()
+    assert not set("\x1b\u202e") & set(text)
+
+
+def test_the_view_is_ascii_where_the_terminal_is() -> None:
+    assert "* node0" in drawn(board(), unicode=False)
+
+
+def test_a_fan_out_tells_how_long_it_will_take_once_that_can_be_told() -> None:
+    fan = FanOutProgress(name="embed", count=100, done=10)
+    pace = FanOutPace()
+    assert pace.left_s(0.0, fan) is None
+    for second in range(8):
+        pace.note(float(second), second * 5)
+    told = pace.left_s(8.0, FanOutProgress(name="embed", count=100, done=40))
+    assert told == pytest.approx(12.0)
+    pace.note(9.0, 2)
+    assert pace.left_s(9.0, FanOutProgress(name="embed", count=100, done=2)) is None, "another round begins"
+
+
+@pytest.mark.parametrize(
+    ("line", "decided"),
+    [
+        ("y", Decision(True, None)), ("YES", Decision(True, None)), ("n", Decision(False, None)),
+        ("y it is good", Decision(True, "it is good")), ("no: not yet", Decision(False, "not yet")),
+        ("  n,later ", Decision(False, "later")), ("reject", Decision(False, None)),
+        ("n/a", None), ("maybe", None), ("yesterday", None), ("ny", None), ("1", None), ("", None),
+    ],
+)  # fmt: skip
+def test_an_answer_is_yes_or_no_and_what_is_written_behind_it(line: str, decided: Decision | None) -> None:
+    assert decision_of(line) == decided
+
+
+def test_a_line_is_edited_as_in_a_terminal() -> None:
+    line = TypedLine()
+    assert line.press("abc\x7f\x1b[Dd one two\x17") == []
+    assert line.text == "abd one "
+    assert line.press("\x15x\x04\x00\ty\r\x04z") == ["xy", None]
+    assert line.text == "z"
+    line.press("a" * 10_000)
+    assert len(line.text) == 4_000
 
 
 @dataclass

@@ -8,7 +8,6 @@ scripts do, stays ignored.
 """
 
 import asyncio
-import importlib
 import os
 import sys
 import time
@@ -33,11 +32,6 @@ from symphony.ports.runs import RunResult, RunStatus
 
 S = TypeVar("S")
 
-DRAW_EVERY_S: Final = 0.125
-CLOCK_EVERY_S: Final = 1.0
-"""How often the tree is drawn while nothing but time has changed."""
-FIRST_DRAW_S: Final = 0.25
-"""A run that is shorter than this never pays for the live view."""
 DRAIN_S: Final = 2.0
 
 
@@ -110,7 +104,7 @@ async def conduct(
     output.divert_descriptor()
     with Signals(asyncio.get_running_loop(), view.note) as signals:
         async with _nothing_left(), opening as opened:
-            with signals.gently():
+            with signals.gently(), view.standing():
                 handle = await signals.begun(begin(opened))
                 failures.warn_of_unhidden(handle.unhidden)
                 os.environ.update(handle.marks)  # for what operators start in this process
@@ -157,49 +151,16 @@ async def _show(handle: Handle, view: View) -> None:
         output.note(f"the progress view ended: {type(error).__name__}: {output.shown(str(error))}")
 
 
-def view_for(title: str, *, quiet: bool) -> View:
-    """The live tree for a terminal, lines for anything else."""
+def view_for(title: str, *, quiet: bool, asks: bool = False) -> View:
+    """The live view for a terminal, lines for anything else; with `asks` it takes answers to approvals."""
     if quiet or sys.stderr is None:
         return Silence()
+    from symphony.cli.actions.live_views import AskingLines, LiveView
+    from symphony.cli.console.keyboard import can_ask
+
+    asks = asks and can_ask()
+    if sys.platform == "win32":
+        return LineView()
     if output.is_terminal(sys.stderr) and os.environ.get("TERM", "") not in ("", "dumb"):
-        return Tree(title)
-    return LineView()
-
-
-class Tree:
-    """The live tree; rich is imported only once the run turns out not to be short."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._note: Callable[[str], None] = output.note
-
-    def note(self, text: str) -> None:
-        """One line above the tree."""
-        self._note(text)
-
-    async def watch(self, handle: Handle) -> None:
-        """Draw until the run ends; the tree is then gone and the cursor back."""
-        ending = asyncio.get_running_loop().create_task(handle.ended(), name="view")
-        try:
-            await asyncio.wait({ending}, timeout=FIRST_DRAW_S)
-            if not ending.done():
-                await self._draw(handle, ending)
-        finally:
-            self._note = output.note
-            ending.cancel()
-
-    async def _draw(self, handle: Handle, ending: asyncio.Task[None]) -> None:
-        await asyncio.to_thread(importlib.import_module, "symphony.cli.views.live")
-        from symphony.cli.views import live
-
-        board = live.Board(self._title, handle.label)
-        with live.Screen(board) as screen:
-            self._note = screen.note
-            drawn_s = 0.0
-            while not ending.done():
-                now_s = time.monotonic()
-                if board.see(handle.progress()) or now_s - drawn_s >= CLOCK_EVERY_S:
-                    drawn_s = now_s
-                    # In a thread: a terminal that is held (Ctrl-S) holds only the drawing.
-                    await asyncio.to_thread(screen.draw)
-                await asyncio.wait({ending}, timeout=DRAW_EVERY_S)
+        return LiveView(title, asks=asks)
+    return AskingLines() if asks else LineView()

@@ -3,13 +3,12 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Final, Protocol, Self, TypeVar
 
-from symphony.cli.console import exits, output
+from symphony.cli.console import exits, terminal
 from symphony.cli.views import ending
 from symphony.commons.processes import kill_descendants
 
@@ -130,9 +129,8 @@ class Signals:
 
     def _kill(self, number: int, _: FrameType | None) -> None:
         """End this process and all below it now, leaving the terminal usable."""
+        terminal.restore()
         try:
-            if output.is_terminal(sys.stderr):
-                os.write(2, b"\x1b[?25h\r\n")
             os.write(2, f"{self._parting}\n".encode())
         except OSError:
             pass

@@ -92,7 +92,8 @@ def command(
         )  # fmt: skip
 
     wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
-    view = running.view_for(workflow.name, quiet=quiet)
+    view = running.view_for(workflow.name, quiet=quiet, asks=not as_json)
+    opened.attend(view.about_to_answer)
     chart = not quiet and not as_json
     report_on = reporting.Report(as_json=as_json, resumable=not memory, chart=chart, delivery=wanted)
     return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart))

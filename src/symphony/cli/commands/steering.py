@@ -208,7 +208,8 @@ def _conduct(
 ) -> int:
     from symphony.cli.actions import reporting, running
 
-    view = running.view_for(title, quiet=quiet)
+    view = running.view_for(title, quiet=quiet, asks=not as_json)
+    opened.attend(view.about_to_answer)
     chart = not quiet and not as_json
     report_on = reporting.Report(as_json=as_json, chart=chart, delivery=wanted)
     return running.drive(lambda: running.conduct(opened, begin, view, report_on.after, chart=chart))
@@ -218,12 +219,13 @@ def _answer(
     run: str, node: str, *, approved: bool, comment: str | None, by: str | None, as_json: bool
 ) -> int:
     from symphony.cli.actions import opening
+    from symphony.cli.actions.answering import user
 
     opened = opening.opened()
     runs = opened.runs
     run_id = runs.find(run)
     _require(opened, run_id, node)
-    reached = runs.answer(run_id, node, approved=approved, by=by or _user(), comment=comment)
+    reached = runs.answer(run_id, node, approved=approved, by=by or user(), comment=comment)
     word = "approved" if approved else "rejected"
     if as_json:
         output.say_json({"run_id": run_id, "node": node, "decision": word, "reached": reached.value})
@@ -251,12 +253,3 @@ def _next(reached: "Reached", label: str) -> str:
     if reached is Reached.OWNER:
         return "the run goes on by itself"
     return "it is recorded; the run takes it up as soon as its process looks"
-
-
-def _user() -> str | None:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return None

@@ -131,6 +131,11 @@ def divert_descriptor() -> None:
     sys.stdout = _Results(own, encoding=out.encoding, errors=out.errors, line_buffering=is_terminal(out))
 
 
+def results_diverted() -> bool:
+    """Do results go out by a descriptor of our own?"""
+    return isinstance(sys.stdout, _Results)
+
+
 def colourful(stream: TextIO | None) -> bool:
     """May colours be written to `stream`? Honours NO_COLOR (https://no-color.org) and TERM=dumb."""
     return (
@@ -156,6 +161,17 @@ def unicode_capable(stream: TextIO | None) -> bool:
 def paint(text: str, *styles: str, on: bool) -> str:
     """`text` in the named styles, if colours are `on`."""
     return f"\x1b[{';'.join(_COLOURS[s] for s in styles)}m{text}\x1b[0m" if on and styles else text
+
+
+def terminal_size(number: int) -> tuple[int, int]:
+    """Columns and lines of the terminal behind a descriptor; `COLUMNS` and `LINES` win, as elsewhere."""
+    try:
+        found = os.get_terminal_size(number)
+    except (OSError, ValueError):
+        found = os.terminal_size((WIDTH_DEFAULT, 24))
+    told = [os.environ.get(name, "") for name in ("COLUMNS", "LINES")]
+    wide, high = (int(one) if one.isdecimal() else 0 for one in told)
+    return max(20, wide or found.columns or WIDTH_DEFAULT), max(2, high or found.lines or 24)
 
 
 def width(stream: TextIO | None) -> int:

@@ -1,152 +1,270 @@
-"""The live tree that a terminal gets. Imported only when it is drawn: rich costs start-up time."""
+"""What the live view of a run shows, as lines for a terminal of any size. Pure but for the clock."""
 
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Self
-
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
-from rich.text import Text
-from rich.tree import Tree
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 from symphony.cli.console import output
-from symphony.cli.views.watching import COUNTED, ProgressView, line_of
-from symphony.commons.widths import columns
-from symphony.ports.runs import NodeStatus, RunEvent, titled
+from symphony.cli.console.signs import SIGNS
+from symphony.cli.console.terminal import Line
+from symphony.cli.views.watching import ProgressView, answer_commands, line_of
+from symphony.commons.widths import columns, first_columns
+from symphony.ports.insight import FanOutProgress, OpenQuestion
+from symphony.ports.runs import NodeStatus, titled
 
 ROWS_MAX: Final = 16
 _FAILURES_MAX: Final = 4
 _LATEST_MAX: Final = 3
+_QUESTIONS_MAX: Final = 3
+_QUESTION_LINES_MAX: Final = 6
+_BAR: Final = (6, 30)
+_WINDOW_S: Final = 30.0
+_SAMPLE_S: Final = 1.0
+_TOLD_AFTER_S: Final = 2.0
+"""So long a fan-out must have been seen before the time that it still takes is told."""
+_ANSWERS: Final = ("y/n, with a comment if you like; Enter leaves it waiting: ", "y/n, comment: ", "y/n: ")
+_TYPED_LEAST: Final = 12
+"""Columns for what is typed."""
 
-_STYLE: Final = {
-    NodeStatus.SUCCEEDED: "green", NodeStatus.CACHED: "cyan", NodeStatus.RUNNING: "bold blue",
-    NodeStatus.WAITING: "yellow", NodeStatus.PENDING: "dim", NodeStatus.FAILED: "bold red",
-    NodeStatus.SKIPPED: "dim", NodeStatus.CANCELLED: "yellow",
-}  # fmt: skip
-_SIGN: Final = {
-    NodeStatus.SUCCEEDED: "✓", NodeStatus.CACHED: "≡", NodeStatus.RUNNING: "●", NodeStatus.WAITING: "?",
-    NodeStatus.PENDING: "○", NodeStatus.FAILED: "✗", NodeStatus.SKIPPED: "-", NodeStatus.CANCELLED: "×",
-}  # fmt: skip
-_PLAIN_SIGN: Final = {
-    NodeStatus.SUCCEEDED: "+", NodeStatus.CACHED: "=", NodeStatus.RUNNING: "*", NodeStatus.WAITING: "?",
-    NodeStatus.PENDING: ".", NodeStatus.FAILED: "!", NodeStatus.SKIPPED: "-", NodeStatus.CANCELLED: "x",
-}  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class PutQuestion:
+    """The question that may be answered here: what has been typed, and what was wrong with what was."""
+
+    node: str
+    typed: str = ""
+    hint: str = ""
+
+
+class FanOutPace:
+    """How quickly the elements of a fan-out end, as seen in the last half a minute."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def note(self, now_s: float, done: int) -> None:
+        """So many have ended now."""
+        if self._seen and done < self._seen[-1][1]:  # another round of a loop
+            self._seen.clear()
+        if not self._seen or now_s - self._seen[-1][0] >= _SAMPLE_S:
+            self._seen.append((now_s, done))
+        while len(self._seen) > 2 and now_s - self._seen[1][0] >= _WINDOW_S:
+            self._seen.popleft()
+
+    def left_s(self, now_s: float, fan: FanOutProgress) -> float | None:
+        """How long the others will take, or None while that cannot be told."""
+        since, before = self._seen[0] if self._seen else (now_s, fan.done)
+        took, done = now_s - since, fan.done - before
+        if took < _TOLD_AFTER_S or done <= 0:
+            return None
+        return (fan.count - fan.done) * took / done
 
 
 class Board:
-    """What the tree shows. It is rendered each time from the present state."""
+    """What the view shows: always the present state."""
 
     def __init__(self, title: str, run: str) -> None:
         self.title, self.run = title, run
-        self.began_s = time.monotonic()
-        self.counts: Mapping[NodeStatus, int] = {}
-        self.slowest: Sequence[tuple[str, float]] = ()
-        self.labels: Mapping[str, str] = {}
-        self.saying: Mapping[str, str] = {}
-        self._failures: Sequence[RunEvent] = ()
-        self._failed = 0
-        self._latest: Sequence[RunEvent] = ()
+        self._now: ProgressView | None = None
+        self._seen_s = time.monotonic()
+        self._paces: dict[str, FanOutPace] = {}
+        self._state: object = None
 
     def see(self, progress: ProgressView) -> bool:
         """Take the present state. Has anything changed but the time that things take?"""
-        before = self._state()
-        self.counts, self.slowest = progress.counts, progress.slowest
-        self.labels, self.saying = progress.labels, progress.saying
-        self._failures, self._failed = progress.failures[:_FAILURES_MAX], progress.failed
-        self._latest = progress.latest[-_LATEST_MAX:]
-        return self._state() != before
+        self._now, self._seen_s = progress, time.monotonic()
+        for fan in progress.fans:
+            self._paces.setdefault(fan.name, FanOutPace()).note(self._seen_s, fan.done)
+        before = self._state
+        self._state = (
+            progress.nodes, progress.fans, [name for name, _ in progress.slowest], dict(progress.saying),
+            progress.failed, [event.seq for event in progress.latest],
+            [question.node for question in progress.questions],
+        )  # fmt: skip
+        return self._state != before
 
-    def _state(self) -> tuple[object, ...]:
-        names = [name for name, _ in self.slowest]
-        return self.counts, names, self.saying, self._failed, [event.seq for event in self._latest]
+    def lines(
+        self, width: int, height: int, *, unicode: bool, put: "PutQuestion | None" = None
+    ) -> tuple[list[Line], int | None]:
+        """The lines, and the column of the cursor in the last one where a question is `put` here."""
+        now = self._now
+        if now is None:
+            return [], None
+        room = max(10, width - 1)
+        took = output.duration(now.took_s + time.monotonic() - self._seen_s)
+        lines = [
+            _row(self.title, took, room, "bold"),
+            _indented(self._counts(now, room - 2, unicode=unicode)),
+        ]
+        asking, cursor = self._asking(now, room, put, unicode=unicode)
+        spare = max(1, height - 1 - len(lines) - len(asking))
+        rows = list(self._rows(now, min(spare, ROWS_MAX + 4), room - 2, unicode=unicode))
+        return [*lines, *(_indented(row) for row in rows[:spare]), *asking], cursor
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        plain = options.ascii_only
-        room = max(10, options.max_width - 6)
-        head = _row(self.title, output.duration(time.monotonic() - self.began_s), room, "bold", plain=plain)
-        tree = Tree(head, guide_style="dim")
-        counts = self._counts(_PLAIN_SIGN if plain else _SIGN)
-        tree.add(counts)
-        spare = max(1, options.size.height - 3 - len(counts.wrap(console, room)))
-        for text, more, style in self._rows(spare, room, _PLAIN_SIGN if plain else _SIGN):
-            tree.add(_row(text, more, room, style, plain=plain))
-        yield tree
+    # ---- inside -----------------------------------------------------------------------------
 
-    def _rows(
-        self, spare: int, width: int, signs: Mapping[NodeStatus, str]
-    ) -> Iterator[tuple[str, str, str]]:
-        """At most `spare` rows of text, time and style: what runs, what failed, what is done."""
-        failures = [line_of(event) or "" for event in self._failures[: spare // 4]]
-        latest = [line_of(event) or "" for event in self._latest[: spare // 6]]
-        room = min(ROWS_MAX, max(1, spare - len(failures) - len(latest) - 2))
-        rows = shown = 0
-        for name, seconds in self.slowest:
-            if rows >= room:
+    @staticmethod
+    def _counts(now: ProgressView, room: int, *, unicode: bool) -> Line:
+        there = [(status, number) for status in SIGNS if (number := now.nodes.get(status))]
+        signs = [f"{SIGNS[status].on(unicode=unicode)} {number:,}" for status, number in there]
+        texts = [f"{sign} {status}" for sign, (status, _) in zip(signs, there, strict=True)]
+        if columns("  ".join(texts)) > room:
+            texts = signs
+        gaps = ["", *["  "] * (len(texts) - 1)]
+        pieces = [(gap + text, SIGNS[status].colour)
+                  for gap, text, (status, _) in zip(gaps, texts, there, strict=False)]  # fmt: skip
+        return Line(pieces or [("starting", "dim")])
+
+    def _rows(self, now: ProgressView, spare: int, room: int, *, unicode: bool) -> Iterator[Line]:
+        """Fan-outs, what runs, what failed, what is done: of each as much as there is room for."""
+        failures = now.failures[: min(_FAILURES_MAX, spare // 4)]
+        latest = now.latest[-min(_LATEST_MAX, spare // 6) or len(now.latest) :]
+        left = min(ROWS_MAX, max(1, spare - len(failures) - len(latest) - bool(now.failed > len(failures))))
+        fans = now.fans[: max(1, left // 2)]
+        for fan in fans:
+            yield self._fan(fan, room, unicode=unicode)
+        left -= len(fans)
+        yield from self._running(now, left, room, unicode=unicode)
+        for event in failures:
+            yield _row(
+                f"{SIGNS[NodeStatus.FAILED].on(unicode=unicode)} {line_of(event) or ''}", "", room, "red"
+            )
+        if failures and now.failed > len(failures):
+            yield _row(f"and {now.failed - len(failures):,} more failed", "", room, "red")
+        for event in latest:
+            done = SIGNS[NodeStatus.SUCCEEDED].on(unicode=unicode)
+            yield _row(f"{done} {line_of(event) or ''}", "", room, "dim")
+
+    @staticmethod
+    def _running(now: ProgressView, left: int, room: int, *, unicode: bool) -> Iterator[Line]:
+        sign, shown, rows = SIGNS[NodeStatus.RUNNING].on(unicode=unicode), 0, 0
+        running = now.counts.get(NodeStatus.RUNNING, 0)
+        more = int(running > len(now.slowest) or running > left)
+        for name, seconds in now.slowest:
+            if rows >= left - more:
                 break
-            title = titled(name, self.labels.get(name))
-            yield f"{signs[NodeStatus.RUNNING]} {title}", output.duration(seconds), "blue"
+            title = titled(name, now.labels.get(name))
+            if name in now.tries:
+                title += " (try {} of {})".format(*now.tries[name])
+            yield _row(f"{sign} {title}", output.duration(seconds), room, "blue")
             rows, shown = rows + 1, shown + 1
-            if rows < room and (said := self.saying.get(name)):
-                yield f"  {_last(said, width - 6)}", "", "dim"
+            if rows < left - more and (said := now.saying.get(name)):
+                yield _row(f"  {_last(said, room - 6)}", "", room, "dim")
                 rows += 1
-        running = self.counts.get(NodeStatus.RUNNING, 0)
-        if spare > room + 1 and running > shown and self.slowest:
-            yield f"and {running - shown:,} more running", "", "dim"
-        for text in failures:
-            yield f"{signs[NodeStatus.FAILED]} {text}", "", "red"
-        if failures and self._failed > len(failures):
-            yield f"and {self._failed - len(failures):,} more failed", "", "red"
-        for text in latest:
-            yield f"{signs[NodeStatus.SUCCEEDED]} {text}", "", "dim"
+        if shown and running > shown and rows < left:
+            yield _row(f"and {running - shown:,} more running", "", room, "dim")
 
-    def _counts(self, signs: Mapping[NodeStatus, str]) -> Text:
-        row = Text()
-        for status in COUNTED:
-            if number := self.counts.get(status):
-                row.append("  " if row else "")
-                row.append(f"{signs[status]} {number:,} {status}", style=_STYLE[status])
-        return row or Text("starting", style="dim")
+    def _fan(self, fan: FanOutProgress, room: int, *, unicode: bool) -> Line:
+        """`● embed 131/554 ━━━━━━────── 12 s left`."""
+        sign = SIGNS[NodeStatus.RUNNING].on(unicode=unicode)
+        count = f" {fan.done:,}/{fan.count:,} "
+        failed = f" {fan.failed:,} failed" if fan.failed else ""
+        pace = self._paces.get(fan.name)
+        left = None if pace is None else pace.left_s(time.monotonic(), fan)
+        told = "" if left is None else f" {_rounded(left)} left"
+        name = output.shown(titled(fan.name, fan.label))
+        fixed = columns(sign) + 1 + len(count) + len(failed) + len(told)
+        name = output.brief(name, max(4, room - fixed - _BAR[0]))
+        bar = min(_BAR[1], room - fixed - columns(name))
+        if bar < _BAR[0]:
+            bar = 0
+        full = bar * fan.done // fan.count if fan.count else bar
+        done, rest = ("━", "─") if unicode else ("=", "-")
+        return Line([
+            (f"{sign} {name}{count}", "blue"), (done * full, "blue"), (rest * (bar - full), "dim"),
+            (failed, "red"), (told, ""),
+        ])  # fmt: skip
+
+    def _asking(
+        self, now: ProgressView, room: int, put: "PutQuestion | None", *, unicode: bool
+    ) -> tuple[list[Line], int | None]:
+        lines: list[Line] = []
+        sign = SIGNS[NodeStatus.WAITING].on(unicode=unicode)
+        questions = sorted(now.questions, key=lambda one: put is not None and one.node != put.node)
+        for at, question in enumerate(questions[:_QUESTIONS_MAX]):
+            most = _QUESTION_LINES_MAX if at == 0 else 1
+            texts = _wrapped(f"{sign} {titled(question.node, question.label)}: {question.text}", room, most)
+            lines += [Line([(text, "yellow")]) for text in texts]
+            if at == 0:
+                lines += self._answers(question, room)
+        if (more := len(now.questions) - _QUESTIONS_MAX) > 0:
+            lines.append(Line([(f"and {more:,} more ask", "yellow")]))
+        if put is None or not questions:
+            return lines, None
+        which = f"{output.brief(put.node, max(8, room // 4))}: " if len(questions) > 1 else ""
+        labels = (f"{which}{answer}" for answer in _ANSWERS)
+        label = next((one for one in labels if columns(one) + _TYPED_LEAST <= room), _ANSWERS[-1])
+        if put.hint:
+            lines.append(Line([(put.hint, "red")]))
+        end = _last_columns(put.typed, room - columns(label) - 1) if put.typed else ""
+        lines.append(Line([(label, "bold"), (end, "")]))
+        return lines, columns(label) + columns(output.shown(end))
+
+    def _answers(self, question: OpenQuestion, room: int) -> Iterator[Line]:
+        yes, no = answer_commands(self.run, question.node)
+        if len(yes) + len(no) + 8 <= room:
+            yield Line([(f"  {yes}  or  {no.removeprefix('symphony runs ')}", "dim")])
+        else:
+            yield from (Line([(text, "dim")]) for text in _wrapped(f"  {yes}", room, 3))
+        if question.left_s is not None:
+            yield Line([(f"  an answer counts for {_rounded(question.left_s)} more", "dim")])
 
 
-def _last(said: str, room: int) -> str:
-    """The end of a model's text, on one line of at most `room` columns."""
-    text = " ".join(output.shown(said).split())
-    while text and columns(text) > max(4, room):
+def _rounded(seconds: float) -> str:
+    """A time that is only guessed: no fractions."""
+    whole = max(1, round(seconds))
+    return f"{whole} s" if whole < 60 else output.duration(whole)
+
+
+def _indented(line: Line) -> Line:
+    return Line([("  ", ""), *line.pieces])
+
+
+def _row(text: str, more: str, room: int, style: str) -> Line:
+    """One line of at most `room` columns that ends with `more`."""
+    short = output.brief(text, max(4, room - len(more) - 2))
+    return Line([(short, style), (f"  {more}", "")] if more else [(short, style)])
+
+
+def _wrapped(text: str, room: int, most: int) -> list[str]:
+    """The text on lines of at most `room` columns; of a long one the first lines."""
+    lines: list[str] = []
+    rest = output.shown(text)
+    first = len(rest) - len(rest.lstrip())
+    while rest and len(lines) < most:
+        indent = len(rest) - len(rest.lstrip())
+        if columns(rest) <= room:
+            lines.append(rest)
+            return lines
+        if len(lines) == most - 1:
+            break
+        cut = _fitting(rest, room)
+        blank = rest.rfind(" ", indent + 1, cut + 1)
+        end = blank if blank > indent else cut
+        lines.append(rest[:end].rstrip())
+        rest = " " * (first + 2) + rest[end:].lstrip()
+    return [*lines, first_columns(rest, room)] if rest else lines
+
+
+def _fitting(text: str, room: int) -> int:
+    """How many characters of the beginning take at most `room` columns."""
+    used = 0
+    for at, character in enumerate(text):
+        used += columns(character)
+        if used > room:
+            return max(1, at)
+    return len(text)
+
+
+def _last_columns(text: str, room: int) -> str:
+    """The end of a text, at most `room` columns of it."""
+    while text and columns(output.shown(text)) > max(4, room):
         text = text[1:]
     return text
 
 
-def _row(text: str, more: str, room: int, style: str, *, plain: bool) -> Text:
-    """One line of at most `room` columns that ends with `more`; `plain` for terminals without Unicode."""
-    short = output.brief(text, max(4, room - len(more) - 2))
-    if plain:
-        short = short.replace("…", "~").encode("ascii", "replace").decode()
-    row = Text(short, style=style, no_wrap=True)
-    return row.append(f"  {more}", style="default") if more else row
-
-
-class Screen:
-    """The terminal while the tree stands on it. Leaving takes the tree away and shows the cursor."""
-
-    def __init__(self, board: Board) -> None:
-        self._console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=False)
-        self._live = Live(
-            board, console=self._console, auto_refresh=False, transient=True,
-            redirect_stdout=False, redirect_stderr=False, vertical_overflow="crop",
-        )  # fmt: skip
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._live.stop()
-
-    def draw(self) -> None:
-        """Draw the board as it is now."""
-        self._live.refresh()
-
-    def note(self, text: str) -> None:
-        """One line above the tree, which stays."""
-        self._console.print(Text(output.shown(text)))
+def _last(said: str, room: int) -> str:
+    """The end of what a model has said, on one line of at most `room` columns."""
+    return _last_columns(" ".join(output.shown(said).split())[-400:], room)

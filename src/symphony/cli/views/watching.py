@@ -1,11 +1,11 @@
 """Watching a run: what a view needs of it, and the plain lines that a pipe gets."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Final, Protocol, TypeGuard
 
 from symphony.cli.console import output
-from symphony.ports.insight import MadeArtifact, Overview
+from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, titled
 from symphony.ports.values import Value
 
@@ -55,6 +55,31 @@ class ProgressView(Protocol):
         """The last few results, the newest last."""
         ...
 
+    @property
+    def tries(self) -> Mapping[str, tuple[int, int]]:
+        """Of the slowest that are tried again: which attempt it is, of how many."""
+        ...
+
+    @property
+    def nodes(self) -> Mapping[NodeStatus, int]:
+        """The workflow's own nodes by status."""
+        ...
+
+    @property
+    def fans(self) -> Sequence[FanOutProgress]:
+        """Fan-outs under way."""
+        ...
+
+    @property
+    def questions(self) -> Sequence[OpenQuestion]:
+        """What people are asked and have not answered."""
+        ...
+
+    @property
+    def took_s(self) -> float:
+        """Since the run began."""
+        ...
+
 
 class Handle(Protocol):
     """A run in this process, as `symphony.app` gives it."""
@@ -78,10 +103,22 @@ class Handle(Protocol):
     def resumable(self) -> bool: ...
     async def result(self) -> RunResult: ...
     def interrupt(self, signal: str = "") -> None: ...
+    def answer(
+        self, node: str, *, approved: bool, by: str | None = None, comment: str | None = None
+    ) -> None: ...
+    def unattended(self) -> None: ...
 
 
 class View(Protocol):
     """Shows a run while it runs."""
+
+    def standing(self) -> AbstractContextManager[object]:
+        """Open around the run: what others print meanwhile does not get into the view."""
+        ...
+
+    def about_to_answer(self, nodes: Sequence[str]) -> bool:
+        """Is what one of these asks being put to somebody?"""
+        ...
 
     async def watch(self, handle: Handle) -> None:
         """Show `handle` until it ends or this is cancelled; leaves the terminal as it was."""
@@ -92,7 +129,19 @@ class View(Protocol):
         ...
 
 
-class Silence:
+class Unasking:
+    """The part of a view that asks nothing and stands nowhere."""
+
+    def standing(self) -> AbstractContextManager[object]:
+        """Nothing to keep apart."""
+        return nullcontext()
+
+    def about_to_answer(self, _nodes: Sequence[str]) -> bool:
+        """Nobody is."""
+        return False
+
+
+class Silence(Unasking):
     """Shows nothing."""
 
     async def watch(self, handle: Handle) -> None:
@@ -103,7 +152,7 @@ class Silence:
         output.note(text)
 
 
-class LineView:
+class LineView(Unasking):
     """One line for each thing that happens, and only summaries once there are many."""
 
     def __init__(self, write: Callable[[str], None] = output.note) -> None:
@@ -124,6 +173,8 @@ class LineView:
             async with aclosing(handle.events()) as events:
                 async for event in events:
                     self.add(event)
+                    if event.type == "node.waiting" and "asks" in event.data:
+                        self._write(f"  {answer_commands(handle.label, event.node or '')[0]}")
                     seen = event.seq
                     if not self._left:
                         break
@@ -169,6 +220,14 @@ def counts_text(counts: Mapping[NodeStatus, int]) -> str:
     """`3 succeeded, 1 running`: only what there is."""
     parts = [f"{counts[status]:,} {status}" for status in COUNTED if counts.get(status)]
     return ", ".join(parts) or "no nodes"
+
+
+def answer_commands(run: str, node: str) -> tuple[str, str]:
+    """What to type to say yes, and to say no."""
+    from shlex import quote
+
+    quoted = quote(output.shown(node))
+    return f"symphony runs approve {run} {quoted}", f"symphony runs reject {run} {quoted}"
 
 
 def progress_line(progress: ProgressView) -> str:
@@ -222,7 +281,8 @@ def line_of(event: RunEvent) -> str | None:
         case "node.cached":
             return f"{name}: cached"
         case "node.failed":
-            return f"{name}: failed{_because(data)}"
+            again = "" if data.get("final") is not False else ", and is tried again"
+            return f"{name}: failed{again}{_because(data)}"
         case "node.skipped" | "node.cancelled" | "node.decided" | "node.waiting":
             return f"{name}: {event.type.removeprefix('node.')}{_because(data)}"
     return None

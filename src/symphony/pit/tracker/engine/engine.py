@@ -27,6 +27,7 @@ from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.recovery import go_on, recover
 from symphony.pit.tracker.engine.reuse import reusable
 from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
+from symphony.pit.tracker.engine.standing import questions
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
 from symphony.pit.tracker.engine.waits import Waits
@@ -86,6 +87,8 @@ class Engine:
         self._stopped_by: str | None = None  # the signal, if there was one, that is to stop this process
         self._outputs: dict[str, StoredValue] = {}
         self._status = RunStatus.RUNNING
+        self.attended: Callable[[Sequence[str]], bool] = lambda _: False
+        """Is somebody about to answer one of these nodes? Then a run that only waits does not end."""
 
     # ---- from outside ---------------------------------------------------------------------
 
@@ -180,13 +183,13 @@ class Engine:
         """How many nodes stand where, live; elements of fan-outs count, not their nodes."""
         return self.replay.standing()
 
-    def slowest(self, most: int = 5) -> list[tuple[str, str | None, float]]:
-        """The nodes that have been running longest: name, label, seconds."""
+    def slowest(self, most: int = 5) -> list[tuple[str, str | None, float, int]]:
+        """The nodes that have been running longest: name, label, seconds, slot."""
         now = self.clock.now_s()
         slots = self._attempts.running if self._begun else ()
         running = sorted((self.replay.started.get(slot, now), slot) for slot in slots)
         return [
-            (self.machine.name(slot), self.replay.label(slot), max(0.0, now - at))
+            (self.machine.name(slot), self.replay.label(slot), max(0.0, now - at), slot)
             for at, slot in running[:most]
         ]
 
@@ -260,11 +263,26 @@ class Engine:
                 await self._recorder.durable()
                 if await self._heed():
                     continue
-                break
+                if not self._attended():
+                    break
+                woken.clear()
+                if not commands and self._rests() and self._attended():
+                    await woken.wait()
             else:
                 woken.clear()
                 await woken.wait()
         self._ended = True
+
+    def _attended(self) -> bool:
+        """Is somebody about to answer here what the run asks?"""
+        if self._status is not RunStatus.WAITING or not self._going():
+            return False
+        return self.attended([one.node for one in questions(self.replay, self.clock.now_s())])
+
+    def unattended(self) -> None:
+        """Look again whether somebody is about to answer. Call on the loop."""
+        if self._begun and self._going():
+            self._transitions.woken.set()
 
     def _rests(self) -> bool:
         """Can nothing go on without a person? A pause does not wait for moments."""
