@@ -115,6 +115,20 @@ def test_a_run_opens_each_of_its_files_once_and_decodes_it_once(
     assert ran.stderr.splitlines()[-1] == "COUNTED 2 2", ran.stderr
 
 
+def test_a_run_that_fails_opens_its_files_once_to_tell_where(tmp_path: Path) -> None:
+    path = tmp_path / "once.yaml"
+    path.write_text(WORKFLOW)
+    fails = BELOW.replace("operator: debug.value", "command: 'false'").replace("a.result", "a.stdout")
+    (tmp_path / "below.yaml").write_text(fails)
+    ran = subprocess.run(
+        [sys.executable, "-c", COUNTING, f"{path.name} below.yaml", MARK, "run", path.name],
+        cwd=tmp_path, env={"SYMPHONY_HOME": str(tmp_path / "home"), "PATH": "/usr/bin:/bin"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert "--> below.yaml:6:3 (nodes.a)" in ran.stderr
+    assert ran.stderr.splitlines()[-1] == "COUNTED 2 2", ran.stderr
+
+
 COMPILING: Final = '''
 import json, pathlib, sys
 from cel_expr_python import cel

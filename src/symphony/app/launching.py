@@ -144,6 +144,7 @@ class Launcher:
             run_id=new_run_id(),
             workflow=ready.document,
             source=ready.source,
+            digest=ready.digest,
             inputs=b"",
             cwd=str(here),
             base=str(ready.base),
@@ -158,7 +159,17 @@ class Launcher:
             name=name,
         )
         keys = keys_of(config, self._parts.environment)
-        return prepare(meta, ready.graph, ready.variables, self._parts.environment, bound, keys=keys)
+        environment = self._parts.environment
+        return prepare(
+            meta,
+            ready.graph,
+            ready.variables,
+            environment,
+            bound,
+            keys=keys,
+            children=ready.children,
+            read=ready.read,
+        )
 
     async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
         """Make the journal and run: the run is durable when this returns."""

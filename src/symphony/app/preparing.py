@@ -1,7 +1,7 @@
 """A run made ready: its documents read, its operators found, its secrets known. Nothing begins here."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,12 +19,14 @@ from symphony.pit.tracker.core.structure import plan_of
 from symphony.pit.tracker.nodes.graphs import OperatorsOf, WorkGraph, graph_of
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.sealing import NoSecrets, Sealer
-from symphony.pit.tracker.store.documents import Recorded, record_children, recorded_form
+from symphony.pit.tracker.store.documents import ChildDocument, Recorded, record_children, recorded_form
 from symphony.pit.tracker.store.following import CONCURRENCY
 from symphony.pit.tracker.store.journal import RunMeta
+from symphony.pit.tracker.store.source_files import SourceFiles
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.compiled import Compilation
+from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.files import Resolver, loads
 from symphony.workflow.model import Workflow
 from symphony.workflow.problems import ValidationReport
@@ -65,6 +67,9 @@ class PreparedWorkflow:
     variables: tuple[str, ...]
     declaring: tuple[tuple[Workflow, Path], ...] = ()
     loaded: bool = True
+    digest: str = ""
+    read: Mapping[str, DocumentReading] = field(default_factory=dict)
+    """The files it was read from, as far as places in them can be told, by path."""
 
     def with_graph(self, graph: WorkGraph) -> "PreparedWorkflow":
         """Prepare a run whose operator files have been executed: `graph` knows their operators."""
@@ -105,8 +110,20 @@ def prepared_workflow(
         graph=graph,
         variables=_listed(workflow, children),
         declaring=declaring,
+        digest="" if found.reading is None else found.reading.digest,
+        read=dict(_read(found, source, resolver, documents)),
         loaded=not declaring and not at_hand.files,
     )
+
+
+def _read(
+    found: Checked, source: str | None, resolver: Resolver, documents: Iterable[ChildDocument]
+) -> Iterator[tuple[str, DocumentReading]]:
+    if source is not None and found.reading is not None:
+        yield source, found.reading.located_only()
+    for one in documents:
+        if (reading := resolver.reading(Path(one.source))) is not None:
+            yield one.source, reading.located_only()
 
 
 def read_copy(workflow: Workflow) -> Workflow | None:
@@ -150,7 +167,8 @@ def recalled(
         workflow, children = loads(meta.workflow, "json"), meta.recorded()
         graph = work_graph(workflow, children, catalog, operators, Compilation())
         graph.ready()
-        return prepare(meta, graph, _listed(workflow, children), environment, inputs, keys=keys)
+        listed = _listed(workflow, children)
+        return prepare(meta, graph, listed, environment, inputs, keys=keys, children=children)
 
 
 def prepare(
@@ -161,12 +179,14 @@ def prepare(
     inputs: Mapping[str, Value] | None = None,
     *,
     keys: Mapping[str, str],
+    children: Recorded,
+    read: Mapping[str, DocumentReading] | None = None,
 ) -> Prepared:
     """Make a run ready; `inputs` are those of a new one, else they are recorded.
 
     `environment` holds the variables, of which the workflow and its sub-workflows list some. `keys` are
     those of models: kept out of the home as well, though no node may read them. Raises SecretMissing if
-    a variable is gone.
+    a variable is gone. `children` and `read` as in `PreparedWorkflow`.
     """
     variables = {name: environment[name] for name in listed if name in environment}
     sealer = _sealer({**keys, **variables})
@@ -188,6 +208,7 @@ def prepare(
         started_at=meta.created_at,
         limit=meta.concurrency or CONCURRENCY,
         afresh=meta.afresh,
+        place_of=SourceFiles(graph.workflow, meta, children, read).of,
     )
     short = (name for name in sealer.ignored if not is_needed(name))
     return Prepared(meta=meta, job=job, sealer=sealer, unhidden=tuple(short))

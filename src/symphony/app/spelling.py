@@ -99,11 +99,14 @@ def node(outcome: NodeResult) -> dict[str, JSON]:
 
 
 def error(why: RunError | None) -> JSON:
-    """Why a run or a node failed; `hint` only where there is one."""
+    """Why a run or a node failed; a hint and the place in a file only where there are such."""
     if why is None:
         return None
     document: dict[str, JSON] = {"code": why.code, "message": why.message, "node": why.node}
-    return document if why.hint is None else document | {"hint": why.hint}
+    more: dict[str, JSON] = {
+        "hint": why.hint, "file": why.file, "place": why.place, "line": why.line, "column": why.column
+    }  # fmt: skip
+    return document | {key: value for key, value in more.items() if value is not None}
 
 
 def event(happened: RunEvent) -> dict[str, JSON]:

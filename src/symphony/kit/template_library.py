@@ -9,8 +9,9 @@ from typing import Final, Literal, TypeAlias
 from symphony.commons.errors import SymphonyError
 from symphony.commons.logging import logger
 from symphony.commons.ownership import distrusted
+from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.documents import UnknownFormat
-from symphony.workflow.files import DocumentReading, read
+from symphony.workflow.files import read
 from symphony.workflow.model import NAME
 from symphony.workflow.problems import Problem, ValidationReport
 from symphony.workflow.templates import Template, is_template, read_template

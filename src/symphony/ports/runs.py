@@ -67,13 +67,34 @@ class NodeStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a node stands: its file, its place there, such as `nodes.parse`, and line and column if known."""
+
+    file: str
+    place: str
+    line: int | None = None
+    column: int | None = None
+
+
 class RunError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a node or a run failed. `node` is the node's full name, such as `parse[3]`."""
+    """Why a node or a run failed. `node` is the node's full name, such as `parse[3]`.
+
+    Of a run whose workflow came from a file, `file`, `place`, `line` and `column` tell where the innermost
+    node that failed stands: see `NodePlace`.
+    """
 
     code: str
     message: str
     node: str | None = None
     hint: str | None = None
+    file: str | None = None
+    place: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def at(self, place: NodePlace | None) -> "RunError":
+        """The error with the place of its node."""
+        return self if place is None else msgspec.structs.replace(self, **msgspec.structs.asdict(place))
 
 
 class NodeResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,8 +7,8 @@ if TYPE_CHECKING:
     from symphony.workflow.builder import WorkflowBuilder
     from symphony.workflow.builtin import builtin_catalog
     from symphony.workflow.catalog import Catalog, ModelInfo, OperatorInfo, Port
+    from symphony.workflow.document_reading import DocumentReading
     from symphony.workflow.files import (
-        DocumentReading,
         Resolver,
         WorkflowNotFound,
         check_file,
@@ -68,8 +68,9 @@ _HOMES = {
     "builder": ("WorkflowBuilder",),
     "builtin": ("builtin_catalog",),
     "catalog": ("Catalog", "ModelInfo", "OperatorInfo", "Port"),
+    "document_reading": ("DocumentReading",),
     "files": (
-        "DocumentReading", "Resolver", "WorkflowNotFound", "check_file", "dumps",
+        "Resolver", "WorkflowNotFound", "check_file", "dumps",
         "load", "loads", "read", "resolver_for",
     ),
     "model": (

@@ -1,8 +1,7 @@
 """Workflow files: read, checked, written. The only part of this package that touches a disk."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,13 +11,11 @@ from symphony.commons.collector import seldom_collected, uncollected
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
 from symphony.workflow.catalog import Catalog, OwnOperators
+from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.documents import (
     BYTES_MAX,
     Document,
     Format,
-    Position,
-    Positions,
-    Tree,
     UnknownFormat,
     format_named,
     format_of,
@@ -45,49 +42,6 @@ class WorkflowNotFound(SymphonyError):
     """The workflow file cannot be read."""
 
     code = "workflow-not-found"
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentReading:
-    """What could be read of a document.
-
-    `workflow` holds all that is sound, and is None if nothing is. `problems` are those of
-    structure, in document order. `broken` names nodes that are there but could not be read.
-    `tree` is the document itself.
-    """
-
-    workflow: Workflow | None
-    problems: tuple[Problem, ...]
-    broken: frozenset[str] = frozenset()
-    positions: Positions | None = None
-    aliases: Mapping[str, str] = field(default_factory=dict)
-    tree: Tree = None
-
-    def locate(self, place: str) -> Position | None:
-        """Line and column of a place, or of the nearest thing around it; None if nothing is known."""
-        if self.positions is None:
-            return None
-        return self.positions.of(self._as_written(place))
-
-    def _as_written(self, place: str) -> str:
-        """Where a place of the model stands in the document: nodes may be written as steps."""
-        if not self.aliases:
-            return place
-        cut = len(place)
-        while cut > 0:
-            written = self.aliases.get(place[:cut])
-            if written is not None:
-                rest = place[cut:]
-                return written + (f".needs{rest[6:]}" if written[0] == "s" and rest[:6] == ".after" else rest)
-            cut = max(place.rfind(".", 0, cut), place.rfind("[", 0, cut))
-        return place
-
-    def located(self, problem: Problem) -> Problem:
-        """The problem with line and column, where they can be told."""
-        if problem.line is not None:
-            return problem
-        found = self.locate(problem.place)
-        return problem if found is None else msgspec.structs.replace(problem, line=found[0], column=found[1])
 
 
 def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
@@ -131,12 +85,12 @@ def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> Docu
 def _reading(body: bytes, kind: Format, nodes_max: int) -> DocumentReading:
     document = parse(body, kind)
     if not document.readable:
-        return DocumentReading(None, document.problems, positions=document.positions)
+        return DocumentReading(None, document.problems, positions=document.positions, body=body)
     fields = Fields(nodes_max=nodes_max, binary=kind.binary, indented=kind.name == "yaml")
     workflow = read_tree(document.tree, fields)
     found = _merged(document, fields)
     reading = DocumentReading(
-        workflow, found, frozenset(fields.broken), document.positions, fields.aliases, document.tree
+        workflow, found, frozenset(fields.broken), document.positions, fields.aliases, document.tree, body
     )
     return reading if not found else _ordered(reading)
 
@@ -258,6 +212,19 @@ class Resolver:
                 self._known[path] = None
         return self._known[path]
 
+    def where(self, reference: str, problem: Problem) -> str:
+        """What to call the file that a reference names, with the line and column of a problem in it."""
+        path = self.locate(reference)
+        reading = None if path is None else self.reading(path)
+        if path is None or reading is None:
+            return reference
+        try:
+            name = os.path.relpath(path, self.path.parent)
+        except ValueError:  # on another drive
+            name = str(path)
+        found = reading.located(problem)
+        return name if found.line is None else f"{name}:{found.line}:{found.column}"
+
     def child(self, reference: str) -> "Resolver":
         """The resolver for the references inside a sub-workflow."""
         return Resolver(
@@ -320,7 +287,7 @@ def _checked(
     made = check(reading.workflow, catalog, resolve=resolve, broken=reading.broken, source=str(path))
     errors = (*made.report.errors, *_of_template(reading))
     report = checked(reading, msgspec.structs.replace(made.report, errors=errors))
-    return Checked(reading.workflow, report, made.compilation)
+    return Checked(reading.workflow, report, made.compilation, reading)
 
 
 def _of_template(reading: DocumentReading) -> tuple[Problem, ...]:

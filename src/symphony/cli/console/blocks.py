@@ -43,6 +43,11 @@ class SourceText:
             return cls(str(path))
         return cls(str(path) if name.startswith("..") else name)
 
+    def at(self, place: str, line: int | None, column: int | None) -> str:
+        """How a place in it is named: `words.yaml:12:3 (nodes.count)`."""
+        position = "" if line is None else f":{line}" if column is None else f":{line}:{column}"
+        return f"{self.name}{position} ({place})" if place else f"{self.name}{position}"
+
     @classmethod
     def of(cls, path: Path) -> "SourceText":
         """The source in `path`; never raises."""
@@ -63,13 +68,9 @@ def problem_block(
     problem: "Problem", page: BlockPage, *, source: SourceText | None = None, warning: bool = False
 ) -> str:
     """One problem of a workflow file."""
-    where = ""
+    where = problem.place
     if source is not None:
-        position = "" if problem.line is None else f":{problem.line}"
-        position += "" if problem.line is None or problem.column is None else f":{problem.column}"
-        where = source.name + position
-    if problem.place:
-        where = f"{where} ({problem.place})" if where else problem.place
+        where = source.at(problem.place, problem.line, problem.column)
     lines = [_headline("warning" if warning else "error", problem.code, problem.message, page)]
     if where:
         lines.append(f"  {paint('-->', 'blue', on=page.colours)} {shown(where)}")

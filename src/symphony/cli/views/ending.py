@@ -107,8 +107,14 @@ def error_text(run: RunResult, page: blocks.BlockPage) -> str:
     """The block that shows why the run failed; empty if it did not."""
     if run.error is None:
         return ""
-    where = None if run.error.node is None else f"node {run.error.node}"
-    return blocks.error_block(run.error.code, run.error.message, page, hint=run.error.hint, where=where)
+    error = run.error
+    if error.file is not None and error.place is not None:
+        where: str | None = blocks.SourceText.named(Path(error.file)).at(
+            error.place, error.line, error.column
+        )
+    else:
+        where = None if error.node is None else f"node {error.node}"
+    return blocks.error_block(error.code, error.message, page, hint=error.hint, where=where)
 
 
 def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False) -> str:

@@ -6,8 +6,9 @@ from typing import Final
 
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Catalog
+from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.documents import Format
-from symphony.workflow.files import DocumentReading, checked, read_bytes
+from symphony.workflow.files import checked, read_bytes
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.templates.model import Template
 from symphony.workflow.validation import validate

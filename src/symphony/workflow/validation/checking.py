@@ -8,6 +8,7 @@ import msgspec
 from symphony.commons.collector import uncollected
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.compiled import Compilation
+from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.model import EDGES_MAX, NODES_MAX, Workflow
 from symphony.workflow.problems import ValidationReport, child
 from symphony.workflow.types import ANY
@@ -33,6 +34,8 @@ class Checked:
     workflow: Workflow | None
     report: ValidationReport
     compilation: Compilation
+    reading: DocumentReading | None = None
+    """Of a workflow from a file: what could be read of it."""
 
 
 def validate(

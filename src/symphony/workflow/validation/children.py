@@ -10,7 +10,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.workflow.catalog import Catalog, OwnOperators, Port
 from symphony.workflow.compiled import Compilation
 from symphony.workflow.model import InputSpec, Workflow
-from symphony.workflow.problems import Code, ValidationReport
+from symphony.workflow.problems import Code, ValidationReport, WorkflowInvalid
 from symphony.workflow.validation.effects import has_effects
 from symphony.workflow.validation.errors import WorkflowRecursive
 
@@ -99,6 +99,8 @@ class Children:
             found = self._resolve(reference)
         except WorkflowRecursive as error:
             return self._cycle(error.message)
+        except WorkflowInvalid as error:
+            return _failed("unknown-workflow", self._invalid(reference, error.report), error.hint or _MEND)
         except SymphonyError as error:
             return _failed(
                 "unknown-workflow", f"{reference} cannot be used: {error.message}", error.hint or _MEND
@@ -129,12 +131,17 @@ class Children:
             return ChildWorkflow(inputs, outputs, effects=effects)
         if below.too_deep:
             return replace(self._deeper(), inputs=inputs, outputs=outputs)
-        first = report.errors[0]
-        more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
         self.recursive |= below.recursive
         code: Code = "cycle" if below.recursive else "unknown-workflow"
-        message = f"{reference} is not valid: {first.place}: {first.message}{more}"
-        return ChildWorkflow(inputs, outputs, (code, message, first.hint))
+        return ChildWorkflow(inputs, outputs, (code, self._invalid(reference, report), report.errors[0].hint))
+
+    def _invalid(self, reference: str, report: ValidationReport) -> str:
+        """What is wrong with a sub-workflow, first of all, with its file and line where these are known."""
+        first, where = report.errors[0], getattr(self._resolve, "where", None)
+        named = reference if where is None else where(reference, first)
+        more = f" (and {len(report.errors) - 1} more)" if len(report.errors) > 1 else ""
+        said = ": ".join(part for part in (first.place, first.message) if part)
+        return f"{named} is not valid: {said}{more}"
 
     def _cycle(self, message: str) -> ChildWorkflow:
         self.recursive = True

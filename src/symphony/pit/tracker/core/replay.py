@@ -376,6 +376,16 @@ class RunReplay:
             return error  # its message names that already
         return msgspec.structs.replace(error, message=f"{self.title(slot)}: {error.message}")
 
+    def innermost(self, slot: int) -> int:
+        """The slot inside a failed one that is why it failed."""
+        machine = self.machine
+        while True:
+            inner, element = machine.children.get(slot), self._failed_element(slot)
+            deeper = element if inner is None or inner.failed is None else inner.failed
+            if deeper is None:
+                return slot
+            slot = deeper
+
     def _failed_element(self, slot: int) -> int | None:
         """The element that failed a fan-out, if that is why the slot failed."""
         group = self.machine.groups.get(slot)

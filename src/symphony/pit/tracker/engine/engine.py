@@ -76,7 +76,7 @@ class Engine:
         self._works = job.graph.works  # of the workflow's own nodes, which have the first slots
         self._nodes = len(self._works)
         self._failure: SymphonyError | None = None
-        self._error: RunError | None = None  # of the workflow's own outputs, which are no node's
+        self._error: RunError | None = None  # why the run failed, once it has
         self._gathering: tuple[Group, OperatorWork] | None = None  # the last fan-out whose elements gather
         self._begun = False
         self._reuse: Mapping[str, bytes] = {}
@@ -330,11 +330,19 @@ class Engine:
                 status = RunStatus.FAILED
                 code, message, hint = self._executor.error_of(failure)
                 self._error = RunError(code=code, message=message, hint=hint)
-        shown = (self._error or self.replay.run_error()) if status is RunStatus.FAILED else None
+        if status is RunStatus.FAILED and self._error is None:
+            self._error = self._placed_error()
         self._status = status
-        self._transitions.ended(status, body, shown)
+        self._transitions.ended(status, body, self._error)
         self._recorder.flush()
         self._ended = True
+
+    def _placed_error(self) -> RunError | None:
+        """Why the run failed, with the place of the node that is why."""
+        error, failed = self.replay.run_error(), self.machine.root.failed
+        if error is None or failed is None:
+            return error
+        return error.at(self.job.place_of(self.machine.name(self.replay.innermost(failed))))
 
     # ---- commands -------------------------------------------------------------------------
 

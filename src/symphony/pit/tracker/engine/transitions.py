@@ -314,5 +314,6 @@ class Transitions:
 
     def ended(self, status: RunStatus, body: bytes | None, error: RunError | None) -> None:
         """The run has ended; `body` holds its outputs."""
-        told = None if error is None else msgspec.structs.asdict(error)
+        said = {} if error is None else msgspec.structs.asdict(error)
+        told = {key: value for key, value in said.items() if value is not None} or None
         self._record(EndedRecord(0, self._clock.now_s(), str(status), body, told))

@@ -35,6 +35,9 @@ class ChildDocument(msgspec.Struct, frozen=True, kw_only=True):
     document: bytes
     base: str
     references: Mapping[str, int] = {}
+    source: str = ""
+    """The file, and what its bytes were then; empty in runs of earlier versions."""
+    digest: str = ""
 
 
 def record_children(
@@ -58,9 +61,13 @@ def record_children(
                 if known is not None:
                     known[len(found)] = below
                 found.append(None)
-                inner = visit(below, beside.child(reference))
+                inner, reading = visit(below, beside.child(reference)), beside.reading(path)
                 found[places[path]] = ChildDocument(
-                    document=recorded_form(below), base=str(path.parent), references=inner
+                    document=recorded_form(below),
+                    base=str(path.parent),
+                    references=inner,
+                    source=str(path),
+                    digest="" if reading is None else reading.digest,
                 )
             references[reference] = places[path]
         return references

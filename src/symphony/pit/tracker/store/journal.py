@@ -110,6 +110,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """The document as canonical JSON."""
     source: str | None
     """The file it came from."""
+    digest: str = ""
+    """What the bytes of the file were then."""
     inputs: bytes
     """The bound inputs, an encoded map of values."""
     cwd: str

@@ -1,0 +1,65 @@
+"""What could be read of a workflow file, and where its parts stand there. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from symphony.workflow.documents import Position, Positions, Tree
+from symphony.workflow.model import Workflow
+from symphony.workflow.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentReading:
+    """What could be read of a document.
+
+    `workflow` holds all that is sound, and is None if nothing is. `problems` are those of
+    structure, in document order. `broken` names nodes that are there but could not be read.
+    `tree` is the document itself, `body` the bytes that it was read from.
+    """
+
+    workflow: Workflow | None
+    problems: tuple[Problem, ...]
+    broken: frozenset[str] = frozenset()
+    positions: Positions | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    tree: Tree = None
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def digest(self) -> str:
+        """What tells whether a file says the same as this one."""
+        from hashlib import sha256  # whoever only validates never gets here
+
+        return sha256(self.body).hexdigest()
+
+    def located_only(self) -> "DocumentReading":
+        """What is needed to locate places, without the rest."""
+        return DocumentReading(None, (), positions=self.positions, aliases=self.aliases)
+
+    def locate(self, place: str) -> Position | None:
+        """Line and column of a place, or of the nearest thing around it; None if nothing is known."""
+        if self.positions is None:
+            return None
+        return self.positions.of(self._as_written(place))
+
+    def _as_written(self, place: str) -> str:
+        """Where a place of the model stands in the document: nodes may be written as steps."""
+        if not self.aliases:
+            return place
+        cut = len(place)
+        while cut > 0:
+            written = self.aliases.get(place[:cut])
+            if written is not None:
+                rest = place[cut:]
+                return written + (f".needs{rest[6:]}" if written[0] == "s" and rest[:6] == ".after" else rest)
+            cut = max(place.rfind(".", 0, cut), place.rfind("[", 0, cut))
+        return place
+
+    def located(self, problem: Problem) -> Problem:
+        """The problem with line and column, where they can be told."""
+        if problem.line is not None:
+            return problem
+        found = self.locate(problem.place)
+        return problem if found is None else msgspec.structs.replace(problem, line=found[0], column=found[1])

@@ -1,0 +1,143 @@
+"""The error of a run says where the node that failed stands in the file that the run was read from."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from symphony import Symphony, run
+from symphony.ports.runs import RunError, RunResult
+from symphony.workflow import check_file, dumps, loads
+
+MAIN = """\
+name: main
+nodes:
+  fine: {operator: debug.value, inputs: {value: 1}}
+  sub:
+    workflow: below
+    for_each: [apple, pear]
+    inputs: {word: "${{ item }}"}
+"""
+BELOW = """\
+name: below
+inputs: {word: {type: string}}
+nodes:
+  rounds:
+    control: loop
+    until: iteration == 1
+    body:
+      boom:
+        operator: debug.fail
+        when: inputs.word == "pear"
+        inputs: {message: no}
+"""
+
+
+def failing(folder: Path) -> RunResult:
+    (folder / "main.yaml").write_text(MAIN)
+    (folder / "below.yaml").write_text(BELOW)
+    return run(folder / "main.yaml", home=folder / "home")
+
+
+def place(error: RunError | None) -> tuple[str | None, ...]:
+    assert error is not None
+    name = None if error.file is None else Path(error.file).name
+    return name, error.place, f"{error.line}:{error.column}"
+
+
+def test_the_innermost_node_that_failed_is_told_with_its_own_file(tmp_path: Path) -> None:
+    result = failing(tmp_path)
+    assert place(result.error) == ("below.yaml", "nodes.rounds.body.boom", "8:7")
+    assert result.error is not None
+    assert result.error.node == "sub"
+    assert Symphony.open(tmp_path / "home").runs.result(result.run_id).error == result.error
+
+
+def test_what_was_told_stays_when_the_file_changes(tmp_path: Path) -> None:
+    result = failing(tmp_path)
+    (tmp_path / "below.yaml").write_text("# another line\n" + BELOW)
+    (tmp_path / "main.yaml").unlink()
+    assert Symphony.open(tmp_path / "home").runs.result(result.run_id).error == result.error
+
+
+@pytest.mark.parametrize("format_", ["yaml", "toml", "json", "pretty-json", "msgpack", "bincode"])
+def test_every_format_tells_the_file_and_text_the_line(format_: str, tmp_path: Path) -> None:
+    flow = loads("name: T\nnodes:\n  a: {operator: debug.fail, inputs: {message: no}}\n", "yaml")
+    path = tmp_path / f"flow.{format_.removeprefix('pretty-')}"
+    path.write_bytes(dumps(flow, format_))
+    error = run(path, memory=True).error
+    assert error is not None
+    assert (error.file, error.place) == (str(path), "nodes.a")
+    if format_ in ("msgpack", "bincode"):
+        assert error.line is None
+    else:
+        assert error.line is not None
+        assert "a" in path.read_text().splitlines()[error.line - 1]
+
+
+def test_a_step_is_found_where_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text("name: T\nsteps:\n  - {name: one, command: 'true'}\n  - {name: two, command: exit 3}\n")
+    assert place(run(path, memory=True).error) == ("flow.yaml", "nodes.two", "4:5")
+
+
+def test_a_workflow_made_in_code_has_no_place() -> None:
+    flow = loads("name: T\nnodes:\n  a: {operator: debug.fail, inputs: {message: no}}\n", "yaml")
+    assert place(run(flow, memory=True).error) == (None, None, "None:None")
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [("", ("flow.yaml", "nodes.a", "4:3")), ("#\n", ("flow.yaml", "nodes.a", "None:None"))],
+)
+def test_a_resumed_run_tells_the_line_if_the_file_is_as_it_was(
+    before: str, told: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text(
+        "name: T\nnodes:\n  ask: {control: approval}\n"
+        "  a: {operator: debug.fail, after: [ask], inputs: {message: no}}\n"
+    )
+
+    async def whole() -> RunResult:
+        async with Symphony.open(tmp_path / "home") as symphony:
+            waiting = await (await symphony.start(path)).result()
+            symphony.runs.answer(waiting.run_id, "ask", approved=True)
+        path.write_text(before + path.read_text())
+        async with Symphony.open(tmp_path / "home") as symphony:
+            return await (await symphony.resume(waiting.run_id)).result()
+
+    assert place(asyncio.run(whole()).error) == told
+
+
+def test_a_rerun_tells_the_line_too(tmp_path: Path) -> None:
+    async def whole(run_id: str) -> RunResult:
+        async with Symphony.open(tmp_path / "home") as symphony:
+            return await (await symphony.rerun(run_id)).result()
+
+    first = failing(tmp_path)
+    assert place(asyncio.run(whole(first.run_id)).error) == place(first.error)
+
+
+@pytest.mark.parametrize(
+    ("below", "said"),
+    [
+        ("name: b\nnodes:\n  x:\n    operator: nonesuch.op\n",
+         "subs/below.yaml:4:5 is not valid: nodes.x.operator: "),
+        ("name: b\nnodes:\n  x:\n    command: 'true'\n    retry: 3\n",
+         "subs/below.yaml:5:5 is not valid: nodes.x.retry: "),
+        ("name: b\nnodes:\n\tx: 1\n", "subs/below.yaml:3:1 is not valid: "),
+        ("name: b\nnodes:\n  x: {workflow: deeper}\n",
+         "subs/below.yaml:3:7 is not valid: nodes.x.workflow: deeper.yaml:2:1 is not valid: nodes: "),
+    ],
+)  # fmt: skip
+def test_a_bad_sub_workflow_is_told_with_its_file_and_line(below: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "subs").mkdir()
+    (tmp_path / "subs" / "below.yaml").write_text(below)
+    (tmp_path / "subs" / "deeper.yaml").write_text("name: d\nnodes: {}\n")
+    path = tmp_path / "main.yaml"
+    path.write_text("name: main\nnodes:\n  sub: {workflow: subs/below}\n")
+    _, report = check_file(path)
+    [error] = report.errors
+    assert (error.code, error.place, error.line) == ("unknown-workflow", "nodes.sub.workflow", 3)
+    assert error.message.startswith(said)
