@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.commands import CommandLine
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = [
@@ -38,7 +39,7 @@ class Now:
     labels, tries, nodes, fans, questions, took_s = {}, {}, counts, (), (), 1.0
 
 class Handle:
-    run_id = "run-1"
+    run_id = label = "run-1"
     marks = {}
     unhidden = ()
     artifacts = tuple
@@ -185,8 +186,8 @@ def test_with_json_an_interrupted_run_still_prints_its_result(program: Path) -> 
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=PATIENCE_S)
     assert out == (
-        '{"run_id": "run-1", "status": "interrupted", "handled_failures": 0, '
-        '"started_at": null, "finished_at": null, "duration_ms": null, '
+        '{"run_id": "run-1", "short_id": "run-1", "name": null, "status": "interrupted", '
+        '"handled_failures": 0, "started_at": null, "finished_at": null, "duration_ms": null, '
         '"outputs": {"x": 1.0}, "error": null, "nodes": {}}\n'
     )
 
@@ -322,3 +323,72 @@ def test_json_on_a_terminal_moves_no_cursor_and_says_the_same(tmp_path: Path) ->
         document = text[text.index("{") : text.rindex("}") + 1]
         assert not set("\x1b\x07\x9b\u202e\x7f") & set(document)
         assert json.loads(document)["outputs"] == {"a": evil}
+
+
+DELETING = ("runs delete last", "runs prune --older 0s", "cache clear", "models remove mine")
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> CommandLine:
+    """A home with a run, a cached result and a model of its own."""
+    line = CommandLine(tmp_path)
+    line.write("main.py", "import sys\nfrom symphony.cli.main import main\nsys.exit(main(sys.argv[1:]))\n")
+    nodes = {"a": {"operator": "json.parse", "inputs": {"text": "[1]"}, "cache": "on"}}
+    line.write("w.json", json.dumps({"name": "Words", "nodes": nodes}))
+    line.type("run", "w.json")
+    line.type(
+        "models", "add", "mine", "--provider", "openai", "--name", "m", "--url", "http://127.0.0.1:1/v1"
+    )
+    return line
+
+
+def deletes(line: CommandLine, words: str, keys: bytes, *more: str) -> tuple[int, str]:
+    """The exit status and the words of a command on a terminal, where these keys are pressed if it asks."""
+    terminal = Terminal(line.folder / "main.py", *words.split(), *more, SYMPHONY_HOME=str(line.home))
+    if keys:
+        terminal.wait_for(b"[y/N]")
+        terminal.press(keys)
+    return terminal.leave(), terminal.seen.decode()
+
+
+def left(line: CommandLine) -> tuple[int, int, bool]:
+    """Runs, cached results, and whether the model is there."""
+    models = [model["id"] for model in line.json("models", "list")]
+    return len(line.json("runs", "list")), line.json("cache", "size")["entries"], "mine" in models
+
+
+@pytest.mark.parametrize("words", DELETING)
+def test_what_deletes_asks_on_a_terminal_and_takes_silence_for_no(full: CommandLine, words: str) -> None:
+    before = left(full)
+    for keys in (b"\r", b"n\r", b"\x04"):  # Enter, no, the end of the input
+        status, said = deletes(full, words, keys)
+        assert (status, "nothing was deleted" in said) == (1, True), said
+    status, said = deletes(full, words, b"\x03")
+    assert (status, "Traceback" in said) == (130, False), said
+    assert left(full) == before
+    assert deletes(full, words, b"y\r")[0] == 0
+    assert left(full) != before
+    if words.startswith("runs"):
+        assert "delete run" in said
+        assert "(succeeded)?" in said
+
+
+@pytest.mark.parametrize("words", DELETING)
+@pytest.mark.parametrize("how", ["-y", "--yes", "pipe"])
+def test_what_deletes_asks_nobody_who_has_said_yes_or_cannot_answer(
+    full: CommandLine, words: str, how: str
+) -> None:
+    before = left(full)
+    if how == "pipe":
+        full.type(*words.split())
+    else:
+        assert deletes(full, words, b"", how)[0] == 0
+    assert left(full) != before
+
+
+def test_nothing_to_delete_is_nothing_to_ask_about(full: CommandLine) -> None:
+    for words in ("runs delete last", "cache clear"):
+        full.type(*words.split())
+    for words in ("runs prune --older 0s", "cache clear"):
+        status, said = deletes(full, words, b"")
+        assert (status, "[y/N]" in said) == (0, False)

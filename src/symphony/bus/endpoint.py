@@ -31,7 +31,7 @@ TIMEOUT_S: Final = 30.0
 Handler: TypeAlias = Callable[[MessageEnvelope], Value | Coroutine[object, None, Value]]
 """Answers a request: at once, or, as an `async def`, in a task that is cancelled when nobody waits any more.
 
-A SymphonyError that it raises reaches the caller, field by field.
+A SymphonyError that it raises reaches whoever asked, field by field.
 """
 
 
@@ -71,9 +71,9 @@ class Endpoint:
     # Events.
 
     async def publish(self, topic: str, data: Value = None, *, message_type: str = "event") -> None:
-        """Publish to every subscriber of `topic`. Waits while a subscriber that blocks has no room.
+        """Tell all who subscribed to `topic`. Waits while one whose policy is to block has no room.
 
-        Raises ValidationFailed for something that is not a topic, or one of the bus itself.
+        Raises ValidationFailed for what is no topic, or one of the bus itself.
         """
         if topic.startswith(OWN_TOPICS):
             raise _reserved(topic)
@@ -228,4 +228,4 @@ def _reserved(topic: str) -> ValidationFailed:
 
 _SIMPLE: Final = (bool, int, float, str, type(None))
 _VALUE: Final = (dict, str, type(None), list, bool, int, float, bytes)
-"""What is not a coroutine, known without asking the abstract class, which takes five times as long."""
+"""What is no coroutine, known without asking the abstract class, which takes five times as long."""

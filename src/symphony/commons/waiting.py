@@ -1,4 +1,4 @@
-"""Waits for work that must finish, even if its caller is cancelled."""
+"""Waiting for what must come to its end, whoever gives up meanwhile."""
 
 import asyncio
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Makes messages to send, with an id and the time. Reads the clock; no other I/O."""
+"""Who sends messages makes them here: with an id and the time. Reads the clock; no other I/O."""
 
 from collections.abc import Callable
 

@@ -197,7 +197,7 @@ Edge: TypeAlias = DataEdge | ControlEdge | ConditionalEdge
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """What the models of one run may use up; None means no limit.
+    """What the models of one run may use up; None is no limit.
 
     `money` ≥ 0 in the currency of the settings, `tokens` read and written, `calls` answered.
     """
@@ -205,13 +205,6 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     money: float | int | None = None
     tokens: int | None = None
     calls: int | None = None
-
-
-class OnFinish(msgspec.Struct, frozen=True, kw_only=True):
-    """What is told of the end of a run: a shell command, or a server that is asked. One of them is given."""
-
-    command: str | None = None
-    url: str | None = None
 
 
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,7 +226,6 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget | None = None
     operators: tuple[str, ...] = ()
     """Python files beside the workflow that define operators for it, and for no sub-workflow."""
-    on_finish: OnFinish | None = None
 
     @property
     def slug(self) -> str:

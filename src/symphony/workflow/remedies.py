@@ -25,7 +25,6 @@ _EXAMPLES: Final[Mapping[str, str]] = {
     "retry": "{attempts: 3}",
     "artifact": "{name: report}",
     "budget": "{money: 0.50}",
-    "on_finish": '{command: notify-send "$WORKFLOW: $STATUS"}',
     "inputs": "{NAME: value}",
     "config": "{NAME: value}",
     "metadata": "{NAME: value}",
@@ -52,7 +51,7 @@ _INSIDE: Final[Mapping[str, str]] = {
 
 
 def flow(value: Tree) -> str | None:
-    """`value` as it may stand within `{ }`; None if it is not a scalar, or long."""
+    """`value` as it may stand within `{ }`; None if it is no scalar, or long."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -82,7 +82,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
     With `binary`, bytes stay bytes, and keys that begin with `$` stay as they are.
 
     Derived edges are in the order of their ends: key order means nothing, and must not decide
-    what a document says. Raises SerializationFailed if something in it is not a value.
+    what a document says. Raises SerializationFailed if something in it is no value.
     """
     spell = unspelled if binary else spelled
     out: dict[str, Tree] = {"symphony": OLDEST, "name": workflow.name, "version": workflow.version}
@@ -106,9 +106,6 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
         out["outputs"] = _named(workflow.outputs, spell)
     if workflow.budget is not None:
         out["budget"] = _budget(workflow.budget)
-    if workflow.on_finish is not None:
-        told = {"command": workflow.on_finish.command, "url": workflow.on_finish.url}
-        out["on_finish"] = {key: one for key, one in told.items() if one is not None}
     if workflow.metadata:
         out["metadata"] = spell(dict(workflow.metadata))
     out["symphony"] = version_needed(out)

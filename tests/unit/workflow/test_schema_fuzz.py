@@ -29,7 +29,6 @@ inputs:
   n: {type: integer, default: 3, min: 1, max: 9}
   mode: {enum: [fast, slow], default: slow}
 budget: {money: 0.25, tokens: 10000, calls: 20}
-on_finish: {command: echo done}
 nodes:
   up:
     operator: text.join
@@ -174,8 +173,6 @@ _KEYS = [
     "enabled",
     "metadata",
     "operators",
-    "on_finish",
-    "url",
     "budget",
     "money",
     "condition",

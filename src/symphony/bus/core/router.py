@@ -1,4 +1,4 @@
-"""Routes events: subscriptions by topic, with a cache of routes. Pure.
+"""Who gets what: subscriptions by topic, with a cache of the routes that were taken. Pure.
 
 A route is found once for each topic and kept. A new or ended subscription to one topic forgets
 the route of that topic; one with wildcards forgets them all.
@@ -46,7 +46,7 @@ class Subscription:
     ) -> None:
         """`capacity` and `policy`: of the mailbox, here or, for a callback, on the way from another process.
 
-        `room` waits until there is some. Raises ValidationFailed for something that is not a pattern.
+        `room` waits until there is some. Raises ValidationFailed for what is no pattern.
         """
         check_pattern(pattern)
         self.pattern, self.deliver, self.owner, self.group = pattern, deliver, owner, group
@@ -130,7 +130,7 @@ class Router:
         self._forget(subscription.pattern)
 
     def remove(self, subscription: Subscription) -> None:
-        """Remove the subscription from every route. Nothing happens if it is not there."""
+        """From now on it is on no route. Nothing happens if it never was or is no longer there."""
         if self._order.pop(subscription, None) is not None:
             self._trie.remove(subscription.pattern, subscription)
             self._forget(subscription.pattern)
@@ -145,7 +145,7 @@ class Router:
         return tuple(self._retentions)
 
     def route(self, topic: str) -> Route:
-        """Where events of `topic` go now. Raises ValidationFailed for something that is not a topic."""
+        """Where events of `topic` go now. Raises ValidationFailed for what is no topic."""
         found = self._routes.get(topic)
         if found is None:
             check_topic(topic)

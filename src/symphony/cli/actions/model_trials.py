@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,7 @@ from symphony.cli.views.usage import usage_text
 from symphony.ports.models import Estimate, Usage
 
 if TYPE_CHECKING:
+    from symphony.app.home import Home
     from symphony.commons.settings import Kind, ModelConfig, Provider
     from symphony.ports.values import Value
     from symphony.workflow.catalog import ModelInfo
@@ -199,32 +201,58 @@ def tried_document(tried: ModelTrial) -> dict[str, spelling.JSON]:
     }
 
 
-def removed(model: str) -> list[str]:
-    """Take the model out of the settings, and delete what was pulled of it; says what was done.
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What is there of a model that can be removed: its settings, the folder of its files, or both."""
 
-    Raises SymphonyError `unknown-model` if there is nothing to remove, ConfigInvalid, IoFailed.
+    model: str
+    home: "Home"
+    configured: bool
+    folder: Path | None
+
+    @property
+    def _steps(self) -> list[tuple[str, str]]:
+        settings = [("remove", f"{self.model} from {output.shown(str(self.home.config))}")]
+        files = [] if self.folder is None else [("delete", output.shown(str(self.folder)))]
+        return settings * self.configured + files
+
+    @property
+    def told(self) -> str:
+        """What is to be done, in words."""
+        return " and ".join(f"{verb} {what}" for verb, what in self._steps)
+
+    def done(self) -> list[str]:
+        """Do it; says what was done. Raises ConfigInvalid, IoFailed."""
+        from symphony.app.home import keeping_trust
+        from symphony.commons.config_writing import remove_section
+        from symphony.commons.errors import IoFailed
+
+        if self.configured:
+            with keeping_trust(self.home):
+                remove_section(self.home.config, ("models", self.model))
+        if self.folder is not None:
+            try:
+                shutil.rmtree(self.folder)
+            except OSError as error:
+                raise IoFailed.of(error, f"delete {self.folder}") from error
+        return [f"{verb}d {what}" for verb, what in self._steps]
+
+
+def removal(model: str) -> Removal:
+    """What can be removed of the model.
+
+    Raises SymphonyError `unknown-model` if there is nothing, ConfigInvalid.
     """
-    from symphony.app.home import config_of, keeping_trust, locate_home
-    from symphony.commons.config_writing import remove_section
-    from symphony.commons.errors import IoFailed, SymphonyError
+    from symphony.app.home import config_of, locate_home
+    from symphony.commons.errors import SymphonyError
     from symphony.kit.instruments.files import BUNDLES
     from symphony.workflow.problems import did_you_mean
 
     home = locate_home()
     configured, folder = config_of(home).models, home.path / "models" / model
-    done: list[str] = []
-    if model in configured:
-        with keeping_trust(home):
-            remove_section(home.config, ("models", model))
-        done.append(f"removed {model} from {output.shown(str(home.config))}")
-    if model in BUNDLES and folder.is_dir():
-        try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            raise IoFailed.of(error, f"delete {folder}") from error
-        done.append(f"deleted {output.shown(str(folder))}")
-    if done:
-        return done
+    pulled = model in BUNDLES and folder.is_dir()
+    if model in configured or pulled:
+        return Removal(model, home, model in configured, folder if pulled else None)
     if model in BUNDLES:
         raise SymphonyError(
             f"{model} ships with Symphony, and no files of it are in {home.path / 'models'}",

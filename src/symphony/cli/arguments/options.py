@@ -46,6 +46,7 @@ run_name: Final = click.option(
     metavar="NAME",
     help="What the run is called, as no other is; by default the workflow and a number, such as words-12.",
 )
+yes: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 output: Final = click.option(
     "--output", "-o", "target", type=PATH, help="Write to this file instead of stdout."

@@ -27,10 +27,17 @@ def size(as_json: bool) -> int:
 
 
 @command.command()
-def clear() -> int:
+@options.yes
+def clear(yes: bool) -> int:
     """Delete all cached results. Runs and artifacts stay."""
     from symphony.app import Symphony
+    from symphony.cli.console import asking, exits
 
-    removed = Symphony.open().cache.clear()
+    cache = Symphony.open().cache
+    if asking.asks(yes=yes) and (kept := cache.size()).entries:
+        what = f"{output.count(kept.entries, 'result')} of {output.size(kept.bytes)}"
+        if not asking.agreed(f"forget {what}?"):
+            return exits.FAILED
+    removed = cache.clear()
     output.say(f"{output.count(removed, 'result')} forgotten\n")
     return 0

@@ -118,11 +118,16 @@ def add(
 
 @command.command()
 @click.argument("model")
-def remove(model: str) -> int:
+@options.yes
+def remove(model: str, yes: bool) -> int:
     """Take a model out of the settings, or delete the files that `pull` fetched."""
     from symphony.cli.actions import model_trials
+    from symphony.cli.console import asking, exits
 
-    for done in model_trials.removed(model):
+    removal = model_trials.removal(model)
+    if asking.asks(yes=yes) and not asking.agreed(f"{removal.told}?"):
+        return exits.FAILED
+    for done in removal.done():
         output.note(done)
     return 0
 

@@ -274,20 +274,30 @@ def stats(run: str | None, limit: int, prometheus: bool, as_json: bool) -> int:
     "--status", type=click.Choice(ENDED), multiple=True, help="Only runs that ended with this status."
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be deleted, and delete nothing.")
+@options.yes
 @options.as_json()
-def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
+def prune(
+    older: str, keep: int, status: tuple[str, ...], dry_run: bool, yes: bool, as_json: bool
+) -> int:  # fmt: skip
     """Delete old runs that have ended, and the artifacts that no run needs any more.
 
     Never deletes a run that is running, waits or can be resumed. Keeps artifacts that were stored
     less than an hour ago, and artifacts that have a name.
     """
+    from functools import partial
+
     from symphony.app import Symphony, documents
+    from symphony.cli.console import asking, exits
     from symphony.cli.views import listing, pruning
     from symphony.ports.runs import RunStatus
 
     wanted = [RunStatus(one) for one in status or ENDED]
     opened = Symphony.open()
-    found = opened.prune(pruning.age_s(older), keep=keep, statuses=wanted, dry_run=dry_run)
+    pruned = partial(opened.prune, pruning.age_s(older), keep=keep, statuses=wanted)
+    ahead = pruned(dry_run=True).runs if not dry_run and asking.asks(yes=yes) else ()
+    if ahead and not asking.agreed(pruning.question(ahead, opened.runs.label)):
+        return exits.FAILED
+    found = pruned(dry_run=dry_run)
     listing.tell_unread(found.unread, "cannot be read and stay")
     shorts = opened.runs.shorts([run.run_id for run in found.runs])
     if as_json:
@@ -300,12 +310,24 @@ def prune(older: str, keep: int, status: tuple[str, ...], dry_run: bool, as_json
 @command.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=completing.runs)
 @click.option("--damaged", is_flag=True, help="Delete runs whose journals are damaged, too.")
-def delete(runs: tuple[str, ...], damaged: bool) -> int:
-    """Delete runs that have ended: their records, logs and claims on artifacts."""
+@options.yes
+def delete(runs: tuple[str, ...], damaged: bool, yes: bool) -> int:
+    """Delete runs that no process owns: their records, logs and claims on artifacts.
+
+    A run that was interrupted, paused or waits cannot be resumed afterwards.
+    """
     from symphony.app import Symphony
+    from symphony.cli.console import asking, exits
+    from symphony.cli.views import pruning
+    from symphony.ports.runs import RunSummary
 
     opened = Symphony.open().runs
-    for run_id in dict.fromkeys(opened.find(run) for run in runs):
+    found = [*dict.fromkeys(opened.find(run) for run in runs)]
+    if asking.asks(yes=yes):
+        known = [one for _, one in opened.summaries(found) if isinstance(one, RunSummary)]
+        if not asking.agreed(pruning.question(known, opened.label, damaged=len(found) - len(known))):
+            return exits.FAILED
+    for run_id in found:
         label = opened.label(run_id)
         opened.delete(run_id, damaged=damaged)
         output.say(f"{output.shown(label)} deleted\n")

@@ -1,10 +1,12 @@
 """What `runs prune` says."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 
 from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
 from symphony.cli.views import listing
+from symphony.ports.runs import RunSummary
 from symphony.ports.steering import Pruned
 from symphony.workflow.model import duration_s
 
@@ -15,6 +17,19 @@ def age_s(text: str) -> float:
         return duration_s(text)
     except ValueError:
         raise BadUsage(f"--older {text!r} is not a duration", hint="write one such as 12h or 30d") from None
+
+
+def question(runs: Sequence[RunSummary], label: Callable[[str], str], *, damaged: int = 0) -> str:
+    """What is asked before these runs are deleted, and `damaged` ones of which nothing can be said.
+
+    `label` says what is shown of an id.
+    """
+    count = output.count(len(runs) + damaged, "run")
+    if len(runs) == 1 and not damaged:
+        return f"delete run {label(runs[0].run_id)} ({runs[0].status})?"
+    statuses = Counter(str(run.status) for run in runs) + Counter(damaged=damaged)
+    told = ", ".join(f"{number:,} {status}" for status, number in sorted(statuses.items()))
+    return f"delete {count} ({told})?"
 
 
 def text(found: Pruned, shorts: Mapping[str, str]) -> str:

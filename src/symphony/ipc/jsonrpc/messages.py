@@ -24,7 +24,7 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 REQUEST_CANCELLED = -32800
-"""The client cancelled its request (Language Server Protocol)."""
+"""Of the Language Server Protocol: the request was cancelled by the one who made it."""
 SERVER_BUSY = -32000
 """More requests at once than this side takes."""
 
@@ -87,7 +87,7 @@ Message: TypeAlias = Request | Notification | Success | Failure
 
 
 class Incoming(NamedTuple):
-    """The messages of one body, with a `Failure` to send back in place of an invalid one.
+    """What one body holds: `messages`, with a `Failure` to send back in the place of what is invalid.
 
     `batch`: the answers belong together, in one array.
     """
@@ -114,8 +114,8 @@ class AnswerBroken(RpcError):
 def read(body: bytes) -> Incoming:
     """What `body` says; never raises.
 
-    An invalid answer comes as a `Failure` with AnswerBroken, for the caller that waits for it. It gets
-    no reply, which the other side would take for an answer to a request of its own.
+    What was plainly meant as an answer but is none comes as a `Failure` with AnswerBroken, for whoever
+    waits for it: it is not answered, for the other side would take that for an answer of its own.
     """
     body = body.removeprefix(_BOM)
     try:
@@ -139,7 +139,7 @@ def _invalid(id_: Id) -> Failure:
 
 
 def _unreadable(body: bytes, why: str) -> Incoming:
-    """No JSON; perhaps an answer anyway, such as one that holds NaN or half of a character."""
+    """No JSON; perhaps an answer all the same, such as one that holds NaN or half of a character."""
     answers = [
         Failure(_id_of(one), AnswerBroken(f"is not JSON: {why}"))
         for one in _loosely(body)
@@ -210,7 +210,7 @@ def _read_error(tree: Json) -> RpcError:
 def write(message: Message | Sequence[Message]) -> bytes:
     """The body for `message`, or for a batch of them. Raises SerializationFailed for what JSON cannot say.
 
-    Nothing is changed on its way: infinity, bytes, dates, sets, keys that are not text and the like are
+    Nothing is changed on its way: infinity, bytes, dates, sets, keys that are no text and the like are
     refused, for the encoder would turn them into something else.
     """
     tree: object

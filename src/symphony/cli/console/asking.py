@@ -1,0 +1,43 @@
+"""Asking before something is deleted: on a terminal only, so that scripts are not held up."""
+
+import sys
+from typing import Final
+
+from symphony.cli.console import output
+
+_LOOK_EVERY_S: Final = 0.2
+"""A Ctrl-C that comes in the moment before the wait begins is noticed so much later."""
+
+
+def asks(*, yes: bool) -> bool:
+    """Is a person there who is to be asked? Not if they have said `yes` on the command line."""
+    return not yes and output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)
+
+
+def agreed(question: str) -> bool:
+    """What a person answers; says so if nothing is deleted. The default is no.
+
+    The end of the input means no, too. Raises KeyboardInterrupt.
+    """
+    while True:
+        sys.stderr.write(f"{output.shown(question)} [y/N]: ")
+        sys.stderr.flush()
+        typed = _line()
+        if not typed:
+            output.note("")
+        match typed.strip().lower():
+            case "y" | "yes":
+                return True
+            case "" | "n" | "no":
+                output.note("nothing was deleted")
+                return False
+
+
+def _line() -> str:
+    """The line that is typed; empty at the end of the input."""
+    if sys.platform != "win32":
+        import select
+
+        while not select.select([sys.stdin], [], [], _LOOK_EVERY_S)[0]:
+            pass
+    return sys.stdin.readline()
