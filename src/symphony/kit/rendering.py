@@ -13,7 +13,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import read_bounded
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped, TemplateFailed
 from symphony.ports.values import Value
-from symphony.sdk import Bounds, Context, Template, operator
+from symphony.sdk import Bounds, Context, Template, TemplateFile, operator
 from symphony.sdk.bounds import extent
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _longest(value: Value) -> int:
 )
 def render(
     context: Context,
-    template: str | None = None,
+    template: Annotated[str, TemplateFile("data", "*data")] | None = None,
     data: Value = None,
     text: Annotated[str, Template("data", "*data")] | None = None,
     escape: Literal["auto", "html", "none"] = "auto",

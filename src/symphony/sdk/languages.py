@@ -47,6 +47,16 @@ class Regex(TextNote):
         self.type = language_of("regex")
 
 
+class TemplateFile(TextNote):
+    """The text names a file, beside the workflow, with a Jinja template that is given `names`.
+
+    >>> template: Annotated[str, TemplateFile("data", "*data")]
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.type = language_of("template-file", names)
+
+
 class Template(TextNote):
     """The text is a Jinja template that is given `names`; `*data` are the keys of the input `data`.
 

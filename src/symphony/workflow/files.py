@@ -9,7 +9,7 @@ import msgspec
 
 from symphony.commons.collector import seldom_collected, uncollected
 from symphony.commons.errors import SymphonyError
-from symphony.commons.filesystem import FileTooLarge, read_bounded
+from symphony.commons.filesystem import FileTooLarge, read_bounded, read_text_bounded
 from symphony.workflow.catalog import Catalog, OwnOperators
 from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.documents import (
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 ReadOperators: TypeAlias = Callable[[Path, Sequence[str]], OwnOperators]
 """Says what the files in a folder define, which a workflow there names."""
 
+_TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".msgpack", ".bincode")
 
 
@@ -164,16 +165,20 @@ class Resolver:
         above: tuple[Path, ...] = (),
         known: dict[Path, DocumentReading | None] | None = None,
         operators: ReadOperators | None = None,
+        asked: set[Path] | None = None,
     ) -> None:
         self.path = Path(os.path.realpath(path))  # which takes links that lead in a circle as they are
         self.above = (*above, self.path)
         self._known = known if known is not None else {}
         self._operators = operators
+        self.asked: set[Path] = set() if asked is None else asked
+        """Every file that was looked for, there or not."""
 
     def own_operators(self, files: Sequence[str]) -> OwnOperators:
         """What the files define that a workflow here names under `operators`."""
         if self._operators is None:
             return OwnOperators(partial=tuple(files))
+        self.asked.update(self.path.parent / file for file in files if "\0" not in file)
         return self._operators(self.path.parent, files)
 
     def locate(self, reference: str) -> Path | None:
@@ -183,6 +188,7 @@ class Resolver:
         try:
             named = self.path.parent / reference
             tried = (named, *(named.with_name(named.name + suffix) for suffix in _SUFFIXES if named.name))
+            self.asked.update(tried)
             return next((path.resolve() for path in tried if path.is_file()), None)
         except (OSError, RuntimeError, ValueError):
             return None  # too long a name, links that lead in a circle
@@ -228,8 +234,23 @@ class Resolver:
     def child(self, reference: str) -> "Resolver":
         """The resolver for the references inside a sub-workflow."""
         return Resolver(
-            self.locate(reference) or self.path.parent / reference, self.above, self._known, self._operators
-        )
+            self.locate(reference) or self.path.parent / reference, self.above, self._known, self._operators,
+            self.asked,
+        )  # fmt: skip
+
+    def template(self, name: str) -> str | None:
+        """The text of a template beside the workflow, None for one that is very large.
+
+        Raises SymphonyError if it cannot be read.
+        """
+        if not name or "\0" in name:
+            raise WorkflowNotFound("the name is empty, or holds the character NUL")
+        path = self.path.parent / name
+        self.asked.add(path)
+        try:
+            return read_text_bounded(path, _TEMPLATE_BYTES_MAX)
+        except FileTooLarge:
+            return None
 
 
 def resolver_for(path: Path | str, operators: ReadOperators | None = None) -> Resolver:

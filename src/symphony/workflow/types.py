@@ -19,9 +19,10 @@ LANGUAGES: Final = {
     "jmespath": "a JMESPath expression",
     "regex": "a regular expression",
     "template": "a Jinja template",
+    "template-file": "a Jinja template",
     "glob": "a glob pattern",
 }
-"""What a text may be written in, and what messages call it."""
+"""What a text may be written in, and what messages call it. A file's name says where such a text is."""
 _LANGUAGE = re.compile(rf"({'|'.join(LANGUAGES)})(?:\[([^\[\]>]*?)(?:->([^\[\]>]*))?\])?")
 _NAME = re.compile(r"\*?[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 

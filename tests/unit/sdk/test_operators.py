@@ -22,6 +22,7 @@ from symphony.sdk import (
     OperatorInvalid,
     Regex,
     Template,
+    TemplateFile,
     operator,
 )
 from symphony.workflow.types import PortType
@@ -67,6 +68,7 @@ class Box(msgspec.Struct):
         (Annotated[str, Cel("row")] | None, "cel[row]?"), (list[Annotated[str, Regex()]], "list[regex]"),
         (dict[str, Annotated[str, JmesPath()]], "map[jmespath]"),
         (Annotated[Name, Template("data", "*data")], "template[data, *data]"),
+        (Annotated[str, TemplateFile("data")], "template-file[data]"),
     ],
 )  # fmt: skip
 def test_an_annotation_gives_the_type_of_its_port(annotation: object, expected: str) -> None:

@@ -1,6 +1,7 @@
 """Texts in a language that stand in a workflow are checked before it runs, and what they read counts."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_literals_in_loops_and_fan_outs_are_checked_too() -> None:
     ]
 
 
-def test_the_problem_has_the_line_and_column_of_the_literal(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_the_problem_has_the_line_and_column_of_the_literal(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
     file.write_text(
         "name: w\nnodes:\n  a:\n    operator: text.render\n    inputs:\n      data: {}\n"
@@ -138,6 +139,41 @@ def test_the_problem_has_the_line_and_column_of_the_literal(tmp_path) -> None:  
     assert [(one.line, one.column, one.message) for one in found.errors] == [
         (7, 7, "Jinja template: expected token 'end of print statement', got 'no' (in line 2)")
     ]
+
+
+def test_a_template_beside_the_workflow_is_compiled_and_one_that_is_missing_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text(
+        "name: w\nnodes:\n"
+        "  a: {operator: text.render, inputs: {template: parts/a.j2, data: {title: x}}}\n"
+        "  b: {operator: text.render, inputs: {template: none.j2}}\n"
+        "  c: {operator: text.render, inputs: {template: '${{ a.text }}'}}\n"
+        "  d: {operator: text.render, inputs: {template: '..'}}\n"
+        "outputs: {b: '${{ b.text }}', c: '${{ c.text }}', d: '${{ d.text }}'}\n"
+    )
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "a.j2").write_text("# fine\n{{ titel }}\n{% for x in title %}{{ x }}{% endfor %}\n")
+    _, found = check_file(file)
+    assert [(one.line, one.place, one.message, one.hint) for one in found.errors] == [
+        (3, "nodes.a.inputs.template",
+         "Jinja template parts/a.j2: nothing called 'titel' is given to the template (in line 2)",
+         "did you mean title?")
+    ]  # fmt: skip
+    assert [(one.line, one.code) for one in found.warnings] == [(4, "bad-expression"), (6, "bad-expression")]
+    (tmp_path / "parts" / "a.j2").write_bytes(b"\xff\xfe")
+    assert check_file(file)[1].ok
+
+
+def test_a_template_of_a_sub_workflow_lies_beside_that(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "t.j2").write_text("{{ oh")
+    (tmp_path / "sub" / "child.yaml").write_text(
+        "name: c\nnodes:\n  a: {operator: text.render, inputs: {template: t.j2}}\n"
+        "outputs: {a: '${{ a.text }}'}\n"
+    )
+    (tmp_path / "w.yaml").write_text("name: w\nnodes:\n  s: {workflow: sub/child.yaml}\n")
+    (problem,) = check_file(tmp_path / "w.yaml")[1].errors
+    assert "nodes.a.inputs.template: Jinja template t.j2: unexpected end of template" in problem.message
 
 
 def test_an_authors_operator_is_checked_as_the_kits_are() -> None:

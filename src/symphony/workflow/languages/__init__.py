@@ -14,7 +14,10 @@ __all__ = ["Fault", "faults_in"]
 
 
 def faults_in(text: str, language: Language, names: Collection[str] | None) -> tuple[Fault, ...]:
-    """What is wrong with `text`. `names` are those that it may use; None: they are not known."""
+    """What is wrong with `text`, which may be that of a file.
+
+    `names` are those that it may use; None: they are not known.
+    """
     match language.name:
         case "cel":
             from symphony.workflow.languages.cel_text import cel_faults
@@ -28,7 +31,7 @@ def faults_in(text: str, language: Language, names: Collection[str] | None) -> t
             from symphony.workflow.languages.regex_text import regex_faults
 
             return regex_faults(text)
-        case "template":
+        case "template" | "template-file":
             from symphony.workflow.languages.template_text import template_faults
 
             return template_faults(text, names)

@@ -83,6 +83,14 @@ class Children:
             child = self._known[reference] = self._look(reference)
         return child
 
+    def template(self, name: str) -> str | None:
+        """The text of a template beside the workflow; None where nobody can tell.
+
+        Raises SymphonyError if it cannot be read.
+        """
+        read: Callable[[str], str | None] | None = getattr(self._resolve, "template", None)
+        return None if read is None else read(name)
+
     def has_effects(self, reference: str) -> bool:
         """Has the sub-workflow that `reference` names a node with effects?"""
         return self.get(reference).effects

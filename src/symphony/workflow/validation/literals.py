@@ -6,11 +6,12 @@ A text that holds `${{ … }}` is known when it runs, and is looked at then.
 from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
+from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.languages import Fault, faults_in
-from symphony.workflow.problems import child
+from symphony.workflow.problems import child, shown
 from symphony.workflow.types import LANGUAGES, Language, PortType
 from symphony.workflow.validation.level import Level
 
@@ -64,10 +65,21 @@ def _check(
     level: Level, place: str, text: str, language: Language, inputs: Mapping[str, ValueTemplate],
     fed: Collection[str],
 ) -> None:  # fmt: skip
+    what = LANGUAGES[language.name].partition(" ")[2]
+    if language.name == "template-file":
+        what = f"{what} {shown(text)[1:-1]}"
+        try:
+            found = level.scope.children.template(text)
+        except SymphonyError as error:  # a node before may make it
+            hint = "templates lie beside the workflow file"
+            level.sheet.warnings.add("bad-expression", place, f"{what}: {error.message}", hint)
+            return
+        if found is None:
+            return
+        text = found
     names = _names(language, inputs, fed)
     for fault in _faults(level, text, language, names):
-        message = f"{LANGUAGES[language.name].partition(' ')[2]}: {fault.told(text)}"
-        hint = _hint(level, fault)
+        message, hint = f"{what}: {fault.told(text)}", _hint(level, fault)
         if fault.sure:
             level.error(fault.code, place, message, hint)
         else:
