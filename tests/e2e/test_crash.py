@@ -1,5 +1,6 @@
-"""Runs killed at random moments, resumed, and killed again: nothing is lost and nothing is done twice.
+"""Runs killed or stopped at random moments, resumed, and killed again: nothing is lost nor done twice.
 
+Half of the processes are killed; the others get a signal that they heed, some a second one soon after.
 `SYMPHONY_CRASH_KILLS` says how many kills (50), `SYMPHONY_CRASH_AT_ONCE` in how many runs at a time (2),
 `SYMPHONY_CRASH_SEED` repeats the moments of a failure.
 Every node leaves a line with its own name in a file outside the home; the lines are the effects.
@@ -8,6 +9,7 @@ Every node leaves a line with its own name in a file outside the home; the lines
 import json
 import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -35,6 +37,7 @@ WINDOW_S = 0.35
 """Within which a process is killed, while the run moves on; it grows while it does not."""
 TOLD_S = 2.0
 """Within which others see that a run was killed."""
+HEEDED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 FINISHED = ("succeeded", "cached", "skipped")
 
 OPERATORS = """\
@@ -189,9 +192,29 @@ def killed_at_random(
     try:
         process.wait(wait_s)
     except subprocess.TimeoutExpired:
-        kill(process)
+        number = moment.choice([signal.SIGKILL] * 3 + HEEDED)
+        if number == signal.SIGKILL:
+            kill(process)
+        else:
+            stop(process, number, moment)
         return True
     return False
+
+
+def stop(process: "subprocess.Popen[bytes]", number: int, moment: random.Random) -> None:
+    """Send a signal, and at times another while what runs is being ended."""
+    process.send_signal(number)
+    if moment.random() < 0.25:
+        try:
+            process.wait(moment.uniform(0.0, 0.1))
+        except subprocess.TimeoutExpired:
+            process.send_signal(moment.choice(HEEDED))
+    _, err = process.communicate(timeout=PATIENCE_S)
+    # It may have ended by itself, or not have begun to heed signals.
+    assert process.returncode in (0, 4, *(128 + one for one in HEEDED), *(-one for one in HEEDED)), err[
+        -4000:
+    ]
+    assert b"Traceback" not in err or process.returncode == -number, err[-4000:]
 
 
 class Story:

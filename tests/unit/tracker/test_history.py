@@ -16,7 +16,7 @@ from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.pit.tracker.insight.summary import summarise
 from symphony.ports.insight import Overview
 from symphony.ports.models import Usage
-from symphony.ports.runs import NodeStatus, RunResult
+from symphony.ports.runs import NodeStatus, RunResult, RunStatus
 from symphony.ports.values import Value
 from symphony.testing import fake_operator, run, workflow
 from symphony.workflow import loads
@@ -62,6 +62,22 @@ def test_an_attempt_whose_process_died_ends_with_what_was_last_heard_and_is_no_r
     step = history.steps["a"]
     assert [(a.finished_at, a.error) for a in step.attempts] == [(2, INTERRUPTED), (102, None)]
     assert step.retries == 0
+
+
+def test_an_attempt_whose_process_was_stopped_ends_then_and_its_node_does_not() -> None:
+    history = History([
+        event(1, "run.started"),
+        event(2, "node.started", "a", attempt=1),
+        event(50, "run.interrupted", signal="SIGTERM"),
+    ])  # fmt: skip
+    step = history.steps["a"]
+    assert [(a.finished_at, a.error) for a in step.attempts] == [(50, INTERRUPTED)]
+    assert (step.status, step.finished_at) == (NodeStatus.RUNNING, None)
+    assert history.status is RunStatus.INTERRUPTED
+    for more in (event(100, "run.resumed"), event(101, "node.started", "a", attempt=1)):
+        history.add(more)
+    assert [(a.finished_at, a.error) for a in step.attempts] == [(50, INTERRUPTED), (None, None)]
+    assert (history.status, step.retries) == (RunStatus.RUNNING, 0)
 
 
 def test_a_node_is_ready_when_the_last_that_it_waited_for_has_ended() -> None:

@@ -156,6 +156,18 @@ def test_what_is_open_when_the_process_stops_is_exported_too() -> None:
     assert set(spans) == {"run", "a"}
 
 
+def test_a_stopped_run_is_exported_as_interrupted_with_its_signal() -> None:
+    spans = traced(
+        event(1, "run.started"),
+        event(2, "node.started", "a", attempt=1),
+        event(3, "run.interrupted", signal="SIGTERM"),
+    )
+    assert attribute(spans["run"], "symphony.run.status") == "interrupted"
+    (told,) = spans["run"].events
+    assert (told.name, dict(told.attributes or {})) == ("run.interrupted", {"signal": "SIGTERM"})
+    assert attribute(spans["a"], "symphony.node.status") == "running"
+
+
 def test_a_resumed_run_draws_on_in_the_same_trace_and_repeats_nothing() -> None:
     spans = traced(
         event(1, "run.started"),

@@ -103,7 +103,12 @@ class History:
     def add(self, event: RunEvent) -> None:
         """Take the next event. Types that mean nothing here are passed over."""
         if event.type in ("run.started", "run.resumed"):
-            self._taken_over(event.at)
+            self._lose_attempts(self.last_at)
+            self.owners.append(event.at)
+            self.status = RunStatus.RUNNING
+        elif event.type == "run.interrupted":
+            self._lose_attempts(event.at)
+            self.status = RunStatus.INTERRUPTED
         elif event.type == "run.finished":
             self.ended_at = event.at
             self.status = RunStatus(str(event.data.get("status", RunStatus.FAILED)))
@@ -141,12 +146,11 @@ class History:
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def _taken_over(self, at: float) -> None:
-        for step in self._running.values():  # their process died: when, nobody saw
-            step.attempts[-1].finished_at, step.attempts[-1].error = self.last_at, INTERRUPTED
+    def _lose_attempts(self, at: float | None) -> None:
+        """What runs ends with its process: when, is known of one that was stopped."""
+        for step in self._running.values():
+            step.attempts[-1].finished_at, step.attempts[-1].error = at, INTERRUPTED
         self._running.clear()
-        self.owners.append(at)
-        self.status = RunStatus.RUNNING
 
     def _mind_answers(self, event: RunEvent) -> None:
         if event.node is not None and event.type == "node.finished" and event.node in self._asked:

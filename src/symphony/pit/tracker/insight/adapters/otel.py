@@ -128,6 +128,8 @@ class OtelRun:
         elif name is None:
             if event.type != "run.started":
                 self._root.add_event(event.type, _told(event.data), _ns(event.at))
+            if event.type == "run.interrupted":
+                self._root.set_attribute("symphony.run.status", "interrupted")
         elif event.type in _ENDS:
             self._end_step(name, event)
         elif event.type in ("node.started", "node.expanded", "node.opened", "node.delayed"):
