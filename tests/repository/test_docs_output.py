@@ -86,6 +86,14 @@ def test_output_that_changed_is_shortened_as_it_was() -> None:
 def test_a_terminal_shows_what_is_left_after_lines_were_drawn_over() -> None:
     drawn = "\x1b[?25lone\r\n\x1b[1mtwo\x1b[0m\r\x1b[2K\x1b[1A\x1b[2Kdone\r\nlast\x1b[K\r\n\r\n\x1b[?25h"
     assert screen(drawn) == ["done", "last"]
+    drawn = "\x1b[?25lWords  1 ms\x1b[K\r\r\n  ● a\x1b[K\x1b[J\r\x1b[1A\x1b[J\x1b[?25h{\r\n}\r\n"
+    assert screen(drawn) == ["{", "}"]
+
+
+def test_a_table_may_cut_a_text_a_little_earlier_where_another_column_is_wider() -> None:
+    assert aligned(("1 ms  the com…",), ("251 ms  the c…",)) == ("251 ms  the c…",)
+    assert aligned(("1 ms  the com…",), ("251 ms  the dog…",)) is None
+    assert aligned(("1 ms  the command exited with 1…",), ("251 ms  the c…",)) is None
 
 
 PAGE = """# A page

@@ -24,6 +24,9 @@ COLUMNS, ROWS = 100, 50
 PATIENCE_S, LOOK_S = 60.0, 0.05
 """Seconds that a command may take, and between two looks whether it has ended."""
 
+CUT_MAX = 10
+"""How many characters more or fewer a table may show of a text that it cuts: other columns vary."""
+
 HOME = "/home/ann"
 """What pages show in place of the temporary folder of a run."""
 
@@ -168,12 +171,12 @@ def _until_the_end(process: "subprocess.Popen[bytes]", terminal: int) -> str:
 
 
 STEP = re.compile(
-    r"\x1b\[(?P<count>\d*)(?P<code>[AK])|\x1b\[[0-9;?]*[a-zA-Z]|(?P<control>[\r\n])|(?P<text>[^\x1b\r\n]+)"
+    r"\x1b\[(?P<count>\d*)(?P<code>[AJK])|\x1b\[[0-9;?]*[a-zA-Z]|(?P<control>[\r\n])|(?P<text>[^\x1b\r\n]+)"
 )
 
 
 def screen(written: str) -> list[str]:
-    """The lines that stand on a terminal after `written`: knows line ends, "up" and "clear the line"."""
+    """The lines on a terminal after `written`; knows moving up and clearing."""
     lines, row, column = [""], 0, 0
     for step in STEP.finditer(written):
         if step["control"] == "\r":
@@ -185,6 +188,8 @@ def screen(written: str) -> list[str]:
             row = max(0, row - int(step["count"] or 1))
         elif step["code"] == "K":
             lines[row] = "" if step["count"] == "2" else lines[row][:column]
+        elif step["code"] == "J":
+            lines[row:] = [lines[row][:column]]
         elif step["text"] is not None:
             here = lines[row].ljust(column)
             lines[row] = here[:column] + step["text"] + here[column + len(step["text"]) :]
@@ -230,6 +235,10 @@ def fitted(shown: str, printed: str) -> str | None:
     """`printed`, cut where `shown` is; None if they differ."""
     if comparable(shown) == comparable(printed):
         return printed
+    if shown.endswith("…") and printed.endswith("…"):
+        one, other = comparable(shown[:-1]), comparable(printed[:-1])
+        if abs(len(one) - len(other)) <= CUT_MAX and (one.startswith(other) or other.startswith(one)):
+            return printed
     if shown.endswith("…"):
         beginning = comparable(shown[:-1])
         if comparable(printed).startswith(beginning) and comparable(printed) != beginning:
