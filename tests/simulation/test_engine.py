@@ -24,6 +24,7 @@ from tests.support.fakes import Elsewhere
 from symphony import Context, kit, operator
 from symphony.app.preparing import Prepared, recalled
 from symphony.pit.artifacts import MemoryArtifacts
+from symphony.pit.tracker.core.machine import Status
 from symphony.pit.tracker.core.records import FailedRecord, FinishedRecord, PausedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.slow
 SEEDS = range(int(os.environ.get("SYMPHONY_SIMULATION_SEEDS", "30")))
 LIVES_MAX = 300  # loops in loops that ask a person each round take more than a hundred
 FASTER = 1000.0
+SUCCEEDED, SKIPPED = Status.SUCCEEDED, Status.SKIPPED
 Document = dict[str, object]
 
 
@@ -402,6 +404,33 @@ def tell(seed: int, *, mended: bool = False, **how: object) -> tuple[Story, RunR
     return story, asyncio.run(story.tell())
 
 
+def troubled(replay: RunReplay) -> set[str]:
+    """The workflow's own nodes, and their elements, that may run again after an ended run.
+
+    They did not succeed, hold what did not, or come after such.
+    """
+    machine, plan = replay.machine, replay.machine.root.plan
+    bad = {slot for slot, status in enumerate(machine.status) if status not in (SUCCEEDED, SKIPPED)}
+    bad |= {*replay.handled(), *(slot for slot in replay.errors if machine.status[slot] == SKIPPED)}
+    found: set[int] = set()
+    for slot in bad:
+        at = slot
+        while machine.frame(at) is not machine.root:
+            at = machine.frame(at).parent
+        found.add(at)
+    todo = [at for at in found if at < len(plan.nodes)] + [
+        machine.element_of[at][0].slot for at in found if at >= len(plan.nodes)
+    ]
+    after: set[int] = set()
+    while todo:
+        for link in plan.links[todo.pop()]:
+            if link.target not in after:
+                after.add(link.target)
+                todo.append(link.target)
+    names = {machine.name(at) for at in found | after}
+    return names | {f"{plan.nodes[at].name}[{number}]" for at in after for number in range(3)}
+
+
 def reused_by(old: Story, *first: str) -> dict[str, bytes]:
     """What a rerun takes over of a run, by name."""
     reader = engine(old.prepared, old.disk, old.clock)
@@ -456,6 +485,9 @@ def test_a_rerun_after_all_is_mended_ends_as_a_new_run(seed: int) -> None:
     assert fresh is not None, context
     assert new is not None, context
     assert not [key for key in WORLD.begun if key.rpartition("@")[0] in reused], context
+    replay = replayed(old.prepared, old.disk)
+    assert not {replay.machine.name(slot) for slot in replay.handled()} & reused.keys(), context
+    assert {key.partition("@")[0] for key in WORLD.begun if "." not in key} <= troubled(replay), context
     if not (story.skipped or old.skipped):
         assert (new.status, new.outputs) == (fresh.status, fresh.outputs), context
         errors = [name for name, node in new.nodes.items() if node.error is not None]
