@@ -126,6 +126,7 @@ outputs: {a: "${{ first.result }}"}  # beside outputs
          "# the file\n\nname: x\n# the nodes\nnodes: {}\n"),
         ("# the file\n\nnodes: {}\n\n# the name\nname: x\n",
          "# the file\n\n# the name\nname: x\nnodes: {}\n"),
+        ("\n'tags': []\n\n'name': a\n", "'name': a\n'tags': []\n"),
         ("\ufeff\n\nname: x\n", "name: x\n"),
         ('{"nodes": {},\n  "name": "x"}', '{"nodes": {},\n  "name": "x"}\n'),
         ("name: x\nunknown: 1\nversion: 1.0.0\nnodes:\n  a: 1\n",

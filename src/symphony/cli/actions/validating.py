@@ -10,7 +10,7 @@ from symphony.cli.arguments.finding import STDIN, Named, stdin_body
 from symphony.cli.console import blocks, exits, output
 from symphony.commons.errors import SymphonyError
 from symphony.commons.lines import lines_of
-from symphony.workflow import ValidationReport, Workflow, check_file, graph
+from symphony.workflow import Resolver, ValidationReport, Workflow, check_file, graph
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.files import check_bytes
 
@@ -30,13 +30,13 @@ def validate(named: Named, catalog: Catalog, *, as_json: bool) -> int:
     Raises SymphonyError where there is one file and it cannot be read.
     """
     if named.one:
-        found = [_verdict(named.files[0], catalog)]
+        found = [_verdict(named.files[0], catalog, resolver(named.files[0]))]
         if as_json:
             output.say_json(found[0].document)
         else:
             output.say(found[0].text)
     else:
-        found = [_verdict_of_many(path, catalog, as_json=as_json) for path in named.files]
+        found = [verdict_told(path, catalog, resolver(path), as_json=as_json) for path in named.files]
         _tell_all(found, as_json=as_json)
     return exits.OK if all(one.ok for one in found) else exits.USAGE
 
@@ -50,27 +50,33 @@ def _tell_all(found: list[FileVerdict], *, as_json: bool) -> None:
     output.say(f"{output.count(len(found), 'file')}: {told}\n")
 
 
-def _verdict_of_many(path: Path, catalog: Catalog, *, as_json: bool) -> FileVerdict:
+def verdict_told(path: Path, catalog: Catalog, resolve: Resolver, *, as_json: bool) -> FileVerdict:
     """The verdict on one of several files, printed at once for people. Raises nothing."""
-    name = blocks.SourceText.named(path).name
     try:
-        found = _verdict(path, catalog)
+        found = _verdict(path, catalog, resolve)
     except SymphonyError as error:
-        text = blocks.error_block(error.code, error.message, _page(), hint=error.hint) + "\n"
-        refusal = spelling.refusal(error.code, error.message, error.hint or "")
-        found = FileVerdict(ok=False, text=text, document=refusal)
+        found = refused(error, path)
     if not as_json:
         output.say(found.text)
+    name = blocks.SourceText.named(path).name
     return FileVerdict(ok=found.ok, text="", document={"file": name, **found.document})
 
 
-def _verdict(path: Path, catalog: Catalog) -> FileVerdict:
+def refused(error: SymphonyError, path: Path) -> FileVerdict:
+    """The verdict on a file that cannot be read."""
+    text = blocks.error_block(error.code, error.message, _page(), hint=error.hint) + "\n"
+    refusal = spelling.refusal(error.code, error.message, error.hint or "")
+    document = {"file": blocks.SourceText.named(path).name, **refusal}
+    return FileVerdict(ok=False, text=text, document=document)
+
+
+def _verdict(path: Path, catalog: Catalog, resolve: Resolver) -> FileVerdict:
     if path == STDIN:
         body = stdin_body()
-        workflow, report = check_bytes(body, path, catalog, resolver(path))
+        workflow, report = check_bytes(body, path, catalog, resolve)
         source = blocks.SourceText("<stdin>", lines_of(body.decode("utf-8", "replace")))
     else:
-        workflow, report = check_file(path, catalog, resolver(path))
+        workflow, report = check_file(path, catalog, resolve)
         source = blocks.SourceText.of(path)
     return FileVerdict(ok=report.ok, text=_text(workflow, report, source), document=spelling.report(report))
 

@@ -62,7 +62,7 @@ class _Layout:
             while header and not header[0]:
                 header.pop(0)
             made = self._block(root, shape, 0, begin, len(lines.all), top=True)
-            while made and not made[0] and header and not header[-1]:
+            while made and not made[0] and not (header and header[-1]):
                 made.pop(0)
             return [*header, *made]
         except Unusual:
