@@ -125,6 +125,16 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(desk: CommandLine) -> None:
     assert desk.json("runs", "list") == []
 
 
+def test_a_dry_run_of_a_rerun_shows_what_it_would_reuse_and_runs_nothing(desk: CommandLine) -> None:
+    desk.type("run", "greeting.yaml")
+    text, _ = desk.type("runs", "rerun", "--from", "note", "--dry-run")
+    assert "rerun of" in text
+    assert "nothing was run" in text
+    listed = desk.json("runs", "list")
+    assert isinstance(listed, list)
+    assert len(listed) == 1
+
+
 def test_a_workflow_is_drawn_and_converted(desk: CommandLine) -> None:
     assert "hello" in desk.type("graph", "greeting.yaml")[0]
     assert desk.type("graph", "greeting.yaml", "--format", "mermaid")[0].startswith("---\ntitle:")
