@@ -153,6 +153,7 @@ class Launcher:
             children=ready.children.documents,
             references=ready.children.references,
             allow_hosts=tuple(allow_hosts),
+            only=ready.only,
             name=name,
         )
         keys = keys_of(config, self._parts.environment)

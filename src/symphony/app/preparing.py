@@ -54,7 +54,8 @@ class PreparedWorkflow:
     for later runs too. `source` is the file it came from, `base` the folder beside which it resolves
     paths, `document` what a journal keeps, `children` its sub-workflows, `variables` those that it and
     they list under `env`. `declaring` are those of them that name files of operators, with their folders;
-    `loaded`: there are no such files, or they were run.
+    `loaded`: there are no such files, or they were run. `only`: no more than these nodes and what they need
+    is in it, so that the outputs `lacking` are not.
     """
 
     source: str | None
@@ -67,6 +68,8 @@ class PreparedWorkflow:
     variables: tuple[str, ...]
     declaring: tuple[tuple[Workflow, Path], ...] = ()
     loaded: bool = True
+    only: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
     digest: str = ""
     read: Mapping[str, DocumentReading] = field(default_factory=dict)
     """The files it was read from, as far as places in them can be told, by path."""

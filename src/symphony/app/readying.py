@@ -1,8 +1,11 @@
 """Makes workflows ready for the runs of one Symphony: read, checked, their operators found."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
+
+import msgspec
 
 from symphony.app.own_operators import Beside, OperatorsAtHand
 from symphony.app.parts import Parts
@@ -11,9 +14,10 @@ from symphony.app.remembering import Remembered
 from symphony.workflow.catalog import OwnOperators
 from symphony.workflow.compiled import Compilation
 from symphony.workflow.files import Resolver, checked_file
-from symphony.workflow.model import Workflow
+from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import WorkflowInvalid
-from symphony.workflow.validation import check
+from symphony.workflow.selection import selected
+from symphony.workflow.validation import Checked, check
 
 
 class Readying:
@@ -30,13 +34,18 @@ class Readying:
         """The files of operators that the settings name."""
         return self._run.files
 
-    def ready(self, workflow: Workflow | Path | str | PreparedWorkflow, *, load: bool) -> PreparedWorkflow:
+    def ready(
+        self, workflow: Workflow | Path | str | PreparedWorkflow, *, load: bool, nodes: Sequence[str] = ()
+    ) -> PreparedWorkflow:
         """Check a workflow and make it ready, or recall that; `load` runs its files of operators.
 
-        Raises WorkflowInvalid, WorkflowNotFound, ConfigInvalid, OperatorsNotLoaded.
+        `nodes`: only these and what they need. Raises WorkflowInvalid, WorkflowNotFound, NodeUnknown,
+        ConfigInvalid, OperatorsNotLoaded.
         """
         if not isinstance(workflow, PreparedWorkflow):
-            workflow = self.remembered.get(workflow, self._made_ready)
+            whole = not nodes
+            make = self._made_ready
+            workflow = self.remembered.get(workflow, make) if whole else make(workflow, nodes)
         return self.loaded(workflow) if load else workflow
 
     def loaded(self, ready: PreparedWorkflow) -> PreparedWorkflow:
@@ -52,7 +61,7 @@ class Readying:
             known = self._loaded[ready] = self._load(ready)
         return known
 
-    def _made_ready(self, workflow: Workflow | Path | str) -> PreparedWorkflow:
+    def _made_ready(self, workflow: Workflow | Path | str, nodes: Sequence[str] = ()) -> PreparedWorkflow:
         at_hand = self._read
         if isinstance(workflow, Workflow):
             source, resolver = None, Resolver(Path.cwd() / "workflow", operators=at_hand.read)
@@ -65,7 +74,25 @@ class Readying:
             found = checked_file(path, at_hand.catalog, resolver)
         if found.workflow is None or not found.report.ok:
             raise WorkflowInvalid(found.report, None if source is None else str(workflow))
-        return prepared_workflow(found, source, resolver, at_hand)
+        if not nodes:
+            return prepared_workflow(found, source, resolver, at_hand)
+        part = selected(found.workflow, nodes)
+        ready = prepared_workflow(self._part(part.workflow, found, resolver), source, resolver, at_hand)
+        return replace(ready, only=tuple(nodes), lacking=part.outputs)
+
+    def _part(self, workflow: Workflow, whole: Checked, resolver: Resolver) -> Checked:
+        """A part of a workflow, compiled by itself. Inputs that it does not read need not be given."""
+        catalog = self._read.catalog
+        found = check(workflow, catalog, resolve=resolver, broken=())
+        unread = {one.place.partition(".")[2] for one in found.report.warnings if one.code == "unused-input"}
+        if any(workflow.inputs[name].required for name in unread):
+            inputs = {
+                name: _needless(spec) if name in unread else spec for name, spec in workflow.inputs.items()
+            }
+            workflow = msgspec.structs.replace(workflow, inputs=inputs)
+            found = check(workflow, catalog, resolve=resolver, broken=())
+        assert found.report.ok, found.report.errors  # the whole was
+        return replace(whole, workflow=workflow, compilation=found.compilation)
 
     def _load(self, ready: PreparedWorkflow) -> PreparedWorkflow:
         compilation = Compilation()
@@ -78,6 +105,13 @@ class Readying:
         graph = work_graph(ready.workflow, ready.children, self._run.catalog, self._run.of, compilation)
         graph.ready()
         return ready.with_graph(graph)
+
+
+def _needless(spec: InputSpec) -> InputSpec:
+    """An input that may be given, and need not be."""
+    if not spec.required:
+        return spec
+    return msgspec.structs.replace(spec, type=msgspec.structs.replace(spec.type, optional=True))
 
 
 def _seen(ready: PreparedWorkflow, at_hand: OperatorsAtHand) -> Iterator[object]:

@@ -212,14 +212,17 @@ class Symphony:
 
     # ---- running --------------------------------------------------------------------------
 
-    def prepare(self, workflow: Workflow | Path | str, *, load: bool = False) -> "PreparedWorkflow":
+    def prepare(
+        self, workflow: Workflow | Path | str, *, nodes: Sequence[str] = (), load: bool = False
+    ) -> "PreparedWorkflow":
         """Check a workflow once, for `plan` and for any number of runs: `start(prepare("flow.yaml"))`.
 
+        `nodes`: runs have only these and what they need; outputs that read other nodes are left out.
         Its file and those of its sub-workflows are not read again. Files of operators that they name are
         run when the first run starts; with `load`, now. Blocking. Raises WorkflowInvalid, WorkflowNotFound,
         OperatorsNotLoaded.
         """
-        return self._launcher.readying.ready(workflow, load=load)
+        return self._launcher.readying.ready(workflow, load=load, nodes=nodes)
 
     async def start(
         self,

@@ -45,7 +45,7 @@ def test_every_command_that_reads_speaks_json(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["nope"], ["run"], ["run", "--nope", "x"], ["graph", "f", "--format", "png"]]
+    "words", [["nope"], ["convert"], ["run", "--nope", "x"], ["graph", "f", "--format", "png"]]
 )
 def test_bad_usage_is_a_block_with_a_hint_and_ends_with_2(
     words: list[str], capsys: pytest.CaptureFixture[str]

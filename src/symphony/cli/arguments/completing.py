@@ -29,6 +29,11 @@ def inputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list
     return _safely(lambda: _inputs(_argument(ctx, "file")), incomplete)
 
 
+def workflow_nodes(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Names of the nodes of the workflow that stands on the command line already."""
+    return _safely(lambda: _workflow_nodes(_argument(ctx, "file")), incomplete)
+
+
 def outputs(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """Names of the outputs of the workflow or the run that stands on the command line already."""
     return _safely(lambda: _outputs(ctx.params.get("file"), _argument(ctx, "run")), incomplete)
@@ -94,7 +99,7 @@ def _operators() -> Iterable[str]:
 def _inputs(file: object) -> Iterable[str]:
     from symphony.workflow import read
 
-    reading = read(Path(str(file)))
+    reading = read(_here(file))
     return [] if reading.workflow is None else [f"{name}=" for name in reading.workflow.inputs]
 
 
@@ -107,6 +112,20 @@ def _outputs(file: object, run: object) -> Iterable[str]:
         return [] if reading.workflow is None else list(reading.workflow.outputs)
     runs = Symphony.open().runs
     return list(runs.result(runs.find(str(run))).outputs)
+
+
+def _workflow_nodes(file: object) -> Iterable[str]:
+    from symphony.workflow import read
+
+    reading = read(_here(file))
+    return [] if reading.workflow is None else reading.workflow.nodes
+
+
+def _here(file: object) -> Path:
+    """The file that is meant: the default one if none was typed."""
+    from symphony.cli.arguments.finding import workflow_here
+
+    return workflow_here(None if file is None else Path(str(file)))
 
 
 def _templates() -> Iterable[str]:

@@ -52,15 +52,15 @@ def operators_in(path: Path) -> "Mapping[str, OperatorInfo]":
     return own.operators
 
 
-def prepared(path: Path, opened: "Symphony", *, load: bool) -> "PreparedWorkflow":
-    """The workflow in `path`, ready to be run; `load` runs its files of operators.
+def prepared(path: Path, opened: "Symphony", *, load: bool, nodes: Sequence[str] = ()) -> "PreparedWorkflow":
+    """The workflow in `path`, or the part of it that `nodes` need; `load` runs its files of operators.
 
     Raises CommandRefused if it has errors.
     """
     from symphony.workflow import WorkflowInvalid
 
     try:
-        return opened.prepare(path, load=load)
+        return opened.prepare(path, load=load, nodes=nodes)
     except WorkflowInvalid as error:
         raise CommandRefused(error.report, path) from None
 

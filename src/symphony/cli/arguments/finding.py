@@ -14,6 +14,11 @@ from symphony.commons.filesystem import read_bounded
 from symphony.workflow.documents import BYTES_MAX, UnknownFormat, format_of, parse
 
 STDIN: Final = Path("-")
+DEFAULT: Final = "workflow"
+"""The name of the file that is meant where none is named, before its ending."""
+_DEFAULT_BYTES_MAX: Final = 1 << 20
+_LOOKED_AT_MAX: Final = 200
+_LISTED_MAX: Final = 8
 _GRAPH_KEYS: Final = ("nodes", "steps")
 _GRAPH_LINE: Final = re.compile(
     rb"""^["']?(?:nodes|steps)["']?\s*:|^\s*\[\s*(?:nodes|steps)\b""", re.MULTILINE
@@ -47,6 +52,51 @@ def workflow_files(given: Sequence[Path]) -> Named:
     return Named(tuple(found), one=False)
 
 
+def workflow_here(given: Path | None) -> Path:
+    """The file that was typed, or else `workflow.yaml` (or of another format) here, or the only workflow.
+
+    Raises BadUsage if there is none, or several.
+    """
+    if given is not None:
+        return given
+    return _default()
+
+
+def runnable(given: Path | None) -> Path:
+    """The same, where nodes may follow. Raises BadUsage also for a node that stands in place of a file."""
+    if given is None or given.suffix or given.exists():
+        return workflow_here(given)
+    try:
+        file = _default()
+    except BadUsage:
+        return given  # which is not found
+    raise BadUsage(f"there is no file {given}", hint=f"for a node of {file}: symphony run {file} {given}")
+
+
+def _default() -> Path:
+    files = [Path(name) for name in sorted(os.listdir()) if name[0] != "."]  # noqa: PTH208  (names alone)
+    files = [file for file in files if _is_format(file) and file.is_file()]
+    named = [file for file in files if file.name.partition(".")[0] == DEFAULT]
+    if len(files) > _LOOKED_AT_MAX and not named:
+        raise BadUsage("there are too many files here to find a workflow", hint="name a FILE")
+    found = named or [file for file in files if _holds_workflow(file, limit=_DEFAULT_BYTES_MAX)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        listed = ", ".join(file.name for file in found[:_LISTED_MAX])
+        more = ", …" if len(found) > _LISTED_MAX else ""
+        raise BadUsage(f"there are several workflows here: {listed}{more}", hint="name one of them as FILE")
+    raise BadUsage("there is no workflow here", hint="name a FILE, or begin one: symphony init")
+
+
+def _is_format(path: Path) -> bool:
+    try:
+        format_of(path)
+    except UnknownFormat:
+        return False
+    return True
+
+
 def stdin_body() -> bytes:
     """All of stdin, up to one byte more than a document may have."""
     return sys.stdin.buffer.read(BYTES_MAX + 1)
@@ -61,15 +111,18 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from filter(_holds_workflow, (Path(place, name) for name in sorted(names)))
 
 
-def _holds_workflow(path: Path) -> bool:
-    """Is the file one that `symphony run` would take, right or wrong? Its name and its keys tell."""
+def _holds_workflow(path: Path, *, limit: int | None = None) -> bool:
+    """Is the file one that `symphony run` would take, right or wrong? Its name and its keys tell.
+
+    One that has more than `limit` bytes is none.
+    """
     try:
         kind = format_of(path)
-        body = read_bounded(path, BYTES_MAX)
+        body = read_bounded(path, BYTES_MAX if limit is None else limit)
     except UnknownFormat:
         return False
     except SymphonyError:  # too large, or not readable: its own report says so
-        return True
+        return limit is None
     document = parse(body, kind)
     if isinstance(document.tree, Mapping):
         return any(key in document.tree for key in _GRAPH_KEYS)

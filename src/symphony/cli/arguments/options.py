@@ -20,6 +20,7 @@ class Decorator(Protocol):
 PATH: Final = click.Path(path_type=Path)
 
 workflow_file: Final = click.argument("file", type=PATH)
+workflow_here: Final = click.argument("file", type=PATH, required=False)
 run_argument: Final = click.argument("run", shell_complete=completing.runs)
 last_run_argument: Final = click.argument(
     "run", required=False, default="last", shell_complete=completing.runs

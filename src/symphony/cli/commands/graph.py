@@ -38,6 +38,7 @@ def command(
     """Draw a workflow, or how a run of it went, as text, Mermaid or SVG.
 
     Nodes on one level can run at the same time. Loops and sub-workflows show the graphs inside them.
+    Without FILE it is workflow.yaml here (or of another format), or the only workflow here.
     A large workflow is drawn in part: a box at the end of a level says how many nodes are left out.
     """
     from symphony.cli.console import writing
@@ -66,17 +67,19 @@ def _asked(file: Path | None, run: str | None) -> "tuple[Nested, Overview | None
     """What is to be drawn: the workflow of a file, or that of a run and how it went. Raises BadUsage."""
     from symphony.cli.console.failures import BadUsage
 
-    if (file is None) == (run is None):
+    if file is not None and run is not None:
         raise BadUsage("name a workflow file or --run RUN, one of them", hint="see symphony graph --help")
-    if file is not None:
+    if run is None:
+        from symphony.cli.arguments.finding import workflow_here
         from symphony.workflow import load, resolver_for
         from symphony.workflow.nesting import Nested
 
+        file = workflow_here(file)
         return Nested(load(file), resolver_for(file)), None
     from symphony.app import Symphony
 
     symphony = Symphony.open()
-    run_id = symphony.runs.find(run or "")
+    run_id = symphony.runs.find(run)
     return symphony.recorded(run_id), symphony.views.overview(run_id)
 
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 import click
 
 from symphony.cli.arguments import completing, options
+from symphony.cli.console import output
 
 if TYPE_CHECKING:
     from symphony.app import RunHandle
 
 
 @click.command("run")
-@options.workflow_file
+@options.workflow_here
+@click.argument("nodes", nargs=-1, metavar="[NODE]...", shell_complete=completing.workflow_nodes)
 @click.option(
     "--input",
     "-i",
@@ -49,35 +51,44 @@ if TYPE_CHECKING:
 @options.run_name
 @options.quiet
 def command(
-    file: Path, inputs: tuple[str, ...], input_files: tuple[str, ...], as_json: bool, dry_run: bool,
-    memory: bool, operators: tuple[Path, ...], no_cache: bool, concurrency: int | None,
-    env_file: Path | None, budgets: tuple[str, ...],
+    file: Path | None, nodes: tuple[str, ...], inputs: tuple[str, ...], input_files: tuple[str, ...],
+    as_json: bool, dry_run: bool, memory: bool, operators: tuple[Path, ...], no_cache: bool,
+    concurrency: int | None, env_file: Path | None, budgets: tuple[str, ...],
     allow_hosts: tuple[str, ...], name: str | None, one_output: str | None, output_dir: Path | None,
     quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 
-    FILE is YAML, TOML, JSON, MessagePack or Bincode. Prints the outputs (artifacts with their path)
-    to stdout and progress to stderr. Ctrl-C, SIGTERM and SIGHUP stop what runs, a second one at once;
-    `symphony runs resume` goes on, as it does after a crash: nothing that had finished is lost. Only
-    `symphony runs cancel` cancels a run, and any signal one with --memory.
+    FILE is YAML, TOML, JSON, MessagePack or Bincode. Without it, workflow.yaml here is run (or one of
+    another format), or the only workflow here. After FILE, NODEs may follow: then only these are run,
+    and what they need.
+
+    Prints the outputs (artifacts with their path) to stdout and progress to stderr. Ctrl-C, SIGTERM and
+    SIGHUP stop what runs, a second one at once; `symphony runs resume` goes on, as it does after a crash:
+    nothing that had finished is lost. Only `symphony runs cancel` cancels a run, and any signal one with
+    --memory.
     """
     from symphony.app import Symphony
     from symphony.cli.actions import opening, reporting, running
     from symphony.cli.actions.delivery import Delivery
-    from symphony.cli.arguments import budgeting, envfile, files, typed_inputs
+    from symphony.cli.arguments import budgeting, envfile, files, finding, typed_inputs
     from symphony.cli.console import failures
     from symphony.commons import collector
 
+    file = finding.runnable(file)
     environment = envfile.environment(env_file)
     budget = budgeting.limits(budgets)
     with collector.uncollected():
         opened = opening.opened(operators, memory=memory)
-        prepared = files.prepared(file, opened, load=not dry_run)
+        prepared = files.prepared(file, opened, load=not dry_run, nodes=nodes)
         collector.keep_all()
     workflow = prepared.workflow
     values = typed_inputs.given_inputs(workflow, inputs, input_files, cwd=Path.cwd())
     failures.warn(prepared.report, file)
+    if prepared.lacking:
+        output.note(
+            f"without {', '.join(map(output.shown, prepared.lacking))}: they need nodes that are left out"
+        )
     if dry_run:
         from symphony.cli.views import planning
 

@@ -8,7 +8,7 @@ from symphony.cli.arguments import options
 
 
 @click.command("validate")
-@click.argument("files", nargs=-1, required=True, type=options.PATH, metavar="FILE...")
+@click.argument("files", nargs=-1, type=options.PATH, metavar="[FILE]...")
 @options.as_json("Print errors and warnings as one JSON object, or as a list of them for several files.")
 @options.operators
 @click.option(
@@ -18,14 +18,16 @@ from symphony.cli.arguments import options
 def command(files: tuple[Path, ...], as_json: bool, operators: tuple[Path, ...], watch: bool) -> int:
     """Check workflow files and report every problem.
 
-    FILE may be a folder, for the workflows in it and below, or - for stdin. The exit status
+    FILE may be a folder, for the workflows in it and below, or - for stdin. Without FILE it is
+    workflow.yaml here (or of another format), or the only workflow here. The exit status
     is 0 if every workflow may run, warnings or not, and 2 otherwise. With --watch it goes on
     until Ctrl-C (130), and --json prints one object on a line for each round.
     """
     from symphony.cli.actions import validating
     from symphony.cli.arguments.files import catalog_with
-    from symphony.cli.arguments.finding import workflow_files
+    from symphony.cli.arguments.finding import workflow_files, workflow_here
 
+    files = files or (workflow_here(None),)
     if watch:
         from symphony.cli.actions import validating_again
 

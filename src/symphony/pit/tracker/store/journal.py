@@ -131,6 +131,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """The sub-workflows, as they were at the start."""
     references: Mapping[str, int] = {}
     """Which of them the workflow's own `workflow:` nodes mean."""
+    only: tuple[str, ...] = ()
+    """The nodes that were asked for, if `workflow` has no more than these and what they need."""
     rerun_of: str | None = None
     """The run whose results this one reuses."""
     afresh: tuple[str, ...] = ()
