@@ -21,7 +21,7 @@ from symphony.workflow.expressions.library import FUNCTIONS, MACROS, OPERATORS, 
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference" / "generated"
 EFFECTS = {
-    "pure": "a function of its inputs: cached, and run again at will",
+    "pure": "depends only on its inputs, so it is cached, and can run again at any time",
     "read": "looks at the outside world and changes nothing",
     "write": "changes the outside world",
 }
@@ -53,7 +53,7 @@ def ports(title: str, found: Mapping[str, Port]) -> Iterator[str]:
 
 def operators() -> Iterator[str]:
     catalog = builtin_catalog()
-    yield "# Operators and models\n\nThis page is made from the catalogue of the built-in kit.\n"
+    yield "# Operators and models\n\nThis page is made from the catalogue of the kit, which ships with Symphony.\n"
     for name, operator in sorted(catalog.operators.items()):
         yield from one_operator(name, operator)
     for name, model in sorted(catalog.models.items()):
@@ -77,8 +77,8 @@ def one_operator(name: str, operator: OperatorInfo) -> Iterator[str]:
 def templates() -> Iterator[str]:
     yield (
         "# Templates\n\nThis page is made from the templates that ship with Symphony."
-        " How to use them, and how to make your own, is told in"
-        " [Use a template, make your own](../../how-to/use-templates.md).\n"
+        " [Use a template, make your own](../../how-to/use-templates.md)"
+        " explains how to use them, and how to make your own.\n"
     )
     for entry in all_templates(folders(None, Path("/"))):
         assert entry.template is not None
@@ -129,8 +129,8 @@ def cel() -> Iterator[str]:
 
 def settings() -> Iterator[str]:
     yield (
-        "# Settings\n\nAll keys with type, default and variable; what they mean is told in"
-        " [Configuration](../configuration.md).\n"
+        "# Settings\n\nAll keys with type, default and variable. [Configuration](../configuration.md)"
+        " explains what they mean.\n"
     )
     yield from section(Config, ())
 
@@ -177,7 +177,7 @@ def type_name(hint: object) -> str:
 
 
 def errors() -> Iterator[str]:
-    yield "# Errors and exit statuses\n\nEvery error has a code that stays. `--json` shows it as `code`.\n"
+    yield "# Errors and exit statuses\n\nEvery error has a stable code. `--json` shows it as `code`.\n"
     yield from table(("code", "exit status", "meaning"), sorted(error_rows(SymphonyError)))
 
 
