@@ -53,7 +53,7 @@ def ports(title: str, found: Mapping[str, Port]) -> Iterator[str]:
 
 def operators() -> Iterator[str]:
     catalog = builtin_catalog()
-    yield "# Operators and models\n\nThis page is made from the catalogue of the kit, which ships with Symphony.\n"
+    yield "# Operators and models\n\nThis page is made from the catalogue of the kit.\n"
     for name, operator in sorted(catalog.operators.items()):
         yield from one_operator(name, operator)
     for name, model in sorted(catalog.models.items()):
