@@ -73,7 +73,7 @@ class Endpoint:
     async def publish(self, topic: str, data: Value = None, *, message_type: str = "event") -> None:
         """Tell all who subscribed to `topic`. Waits while one whose policy is to block has no room.
 
-        Raises ValidationFailed for what is no topic, or one of the bus itself.
+        Raises ValidationFailed for something that is not a topic, or one of the bus itself.
         """
         if topic.startswith(OWN_TOPICS):
             raise _reserved(topic)
@@ -228,4 +228,4 @@ def _reserved(topic: str) -> ValidationFailed:
 
 _SIMPLE: Final = (bool, int, float, str, type(None))
 _VALUE: Final = (dict, str, type(None), list, bool, int, float, bytes)
-"""What is no coroutine, known without asking the abstract class, which takes five times as long."""
+"""What is not a coroutine, known without asking the abstract class, which takes five times as long."""

@@ -157,7 +157,7 @@ class Exchange:
     # Endpoints.
 
     async def admit(self, endpoint: Resident, entry: EndpointEntry) -> None:
-        """Let an endpoint in under its name. Raises EndpointTaken, ValidationFailed for what is no name."""
+        """Let an endpoint in under its name. Raises EndpointTaken, ValidationFailed for an invalid name."""
         self.registry.add(entry)
         self._endpoints[entry.name] = endpoint
         if self.uplink is not None:
@@ -201,7 +201,7 @@ class Exchange:
     def try_publish(self, envelope: MessageEnvelope) -> bool:
         """Publish an event; False, and nothing done, if a subscriber must read first.
 
-        Raises ValidationFailed for what is no topic.
+        Raises ValidationFailed for something that is not a topic.
         """
         if self.uplink is not None:
             return self.uplink.try_publish(envelope)
@@ -475,7 +475,7 @@ class Exchange:
             )
 
     def send(self, envelope: MessageEnvelope) -> None:
-        """Give what has a recipient, or is no event, to the endpoint it is for; or answer with an error."""
+        """Give the endpoint what is addressed to it, or is not an event; or answer with an error."""
         header = envelope.header
         entry = self.registry.find(header.recipient)
         if entry is None:

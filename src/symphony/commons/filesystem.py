@@ -157,7 +157,7 @@ def within(root: Path, path: Path | str) -> Path:
     """`path`, relative to `root` or absolute, with every symbolic link followed.
 
     Nothing need exist at it. Raises PathEscapes if it does not lie in `root` (which it may
-    equal), or is no path at all; IoFailed if links go in circles. What is checked is the state
+    equal), or is not a path at all; IoFailed if links go in circles. What is checked is the state
     of now: where others may swap links afterwards, open the result with `O_NOFOLLOW`.
     """
     if "\0" in str(path):

@@ -83,7 +83,7 @@ def _without_secrets(_logger: "WrappedLogger", _name: str, event: "EventDict") -
 
 
 class ConsoleOutput(logging.StreamHandler[TextIO]):
-    """The console. A closed pipe is no reason to end a run."""
+    """The console. A closed pipe is not a reason to end a run."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Drop the line if nobody reads; otherwise as usual."""

@@ -18,7 +18,7 @@ _NS_MAX: Final = (1 << 63) - 1
 
 
 def within(epoch_s: float) -> float:
-    """The nearest moment that calendars have; the epoch for what is no number."""
+    """The nearest moment that calendars have; the epoch for something that is not a number."""
     if math.isnan(epoch_s):
         return 0.0
     return min(max(epoch_s, FIRST_S), LAST_S)

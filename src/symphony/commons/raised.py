@@ -32,7 +32,7 @@ class ErrorText:
 def error_text(error: BaseException) -> ErrorText:
     """`error` in words, whatever its author put into it: code, message and hint of a SymphonyError.
 
-    A code that is no word becomes `operator-failed`. Any other error is told with the place in its
+    A code that is not a word becomes `operator-failed`. Any other error is told with the place in its
     author's code where it was raised, if there is one.
     """
     if not isinstance(error, SymphonyError):
@@ -58,7 +58,7 @@ def contained(error: BaseException) -> Exception:
     """What an operator raised, as an error that ends its attempt and nothing else.
 
     A future cannot carry StopIteration, a CancelledError would look like the engine's own, and
-    what is no Exception ends tasks and loops. Raises `error` if it is a real Ctrl-C.
+    what is not an Exception ends tasks and loops. Raises `error` if it is a real Ctrl-C.
     """
     import asyncio  # slow to import, and most users of this module never get here
     import concurrent.futures
@@ -111,7 +111,7 @@ def is_interrupt(error: BaseException) -> bool:
     """Did a signal (Ctrl-C) raise the KeyboardInterrupt, and not a `raise` of the code that ran?
 
     Only the main thread gets one, raised in the handler or, by Python's own handler, anywhere
-    between two instructions: there the innermost instruction is no `raise`.
+    between two instructions: there the innermost instruction is not a `raise`.
     """
     left, seen = [error], set[int]()
     while left:

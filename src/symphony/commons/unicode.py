@@ -39,7 +39,7 @@ def grouped(error: BaseException) -> tuple[BaseException, ...]:
 
 
 def printable(text: str) -> str:
-    """`text` with `?` for each control character that is no tab and ends no line."""
+    """`text` with `?` for each control character that is not a tab and ends no line."""
     return _CONTROLS.sub("?", text.replace("\r\n", "\n"))
 
 
@@ -57,5 +57,5 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def sound(text: str) -> str:
-    """`text` with `?` for each surrogate: those stand for bytes that are no text, and cannot be encoded."""
+    """`text` with `?` for each surrogate: those stand for bytes that are not text, and cannot be encoded."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

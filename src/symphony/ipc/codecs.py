@@ -169,7 +169,7 @@ _FROM_JSON = {json: (plain, free) for plain, (json, free) in _TO_JSON.items()}
 
 
 def _check(payload: Payload) -> None:
-    """Raises SerializationFailed if the free part of `payload` is no `Value`."""
+    """Raises SerializationFailed if the free part of `payload` is not a `Value`."""
     if isinstance(payload, EventPayload):
         values.check(payload.data)
     elif isinstance(payload, ResponsePayload):

@@ -80,7 +80,7 @@ def pack(message: ToChild | FromChild, *, limit: int = FRAME_BYTES_MAX) -> bytes
 def pack_values(values: Mapping[str, Value]) -> msgspec.Raw:
     """Ports with their values, ready to go into a message.
 
-    Raises SerializationFailed for what is no `Value`: a surrogate in a string, an integer
+    Raises SerializationFailed for something that is not a `Value`: a surrogate in a string, an integer
     beyond 64 bits, a number that is not finite, an object.
     """
     try:

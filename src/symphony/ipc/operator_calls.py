@@ -131,7 +131,7 @@ _from_worker: msgspec.msgpack.Decoder[FromWorker] = msgspec.msgpack.Decoder(From
 def encode(message: ToWorker | FromWorker) -> bytes:
     """`message` as bytes.
 
-    Raises SerializationFailed for what is no `Value`: a surrogate in a string, an integer beyond
+    Raises SerializationFailed for something that is not a `Value`: a surrogate in a string, an integer beyond
     64 bits, an object.
     """
     try:

@@ -17,7 +17,7 @@ BYTES_KEY = "$bytes"
 
 
 def check(value: object) -> None:
-    """Raises SerializationFailed if `value` is no `Value`, naming what is wrong. O(size)."""
+    """Raises SerializationFailed if `value` is not a `Value`, naming what is wrong. O(size)."""
     if (wrong := _flaw(value, DEPTH_MAX, _OTHERS)) is not None:
         raise SerializationFailed(
             f"a message cannot hold {wrong}",
@@ -132,7 +132,7 @@ def unspelled(value: Value) -> Value:
 
 
 def unspelled_bytes(text: object) -> bytes:
-    """The bytes that stand under `BYTES_KEY`. Raises ValueError for what is no base64."""
+    """The bytes that stand under `BYTES_KEY`. Raises ValueError for something that is not base64."""
     if not isinstance(text, str):
         raise ValueError(f"{BYTES_KEY} must be base64")
     return base64.b64decode(text, validate=True)

@@ -100,7 +100,7 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
 
 @dataclass(frozen=True, slots=True)
 class Unparsed:
-    """A file that is no source code, and how many lines it has."""
+    """A file that is not source code, and how many lines it has."""
 
     problem: Unreadable
     lines: int

@@ -42,7 +42,7 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
 
     command: the text for the shell
     environment: variables by name; names are upper-cased, dashes become underscores, and values
-        that are no strings are written as JSON
+        that are not strings are written as JSON
     stdout: what it wrote to standard output
     stderr: what it wrote to standard error
     exit_code: always 0, since any other fails the node

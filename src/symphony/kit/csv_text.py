@@ -24,7 +24,7 @@ from symphony.kit.errors import InputRefused
 from symphony.ports.values import Value
 
 LINE_CHARS_MAX: Final = 1 << 20
-"""A longer line is no table: it would be held in memory whole."""
+"""A longer line is not a table: it would be held in memory whole."""
 COLUMNS_MAX: Final = 16_384
 DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLE_CHARS: Final = 64 * 1024
@@ -73,7 +73,7 @@ class Table:
 class CsvReader(AbstractContextManager[Table]):
     """Opens a source: `with Reading(source) as table`. `delimiter` None: found from the beginning.
 
-    Raises InputRefused, naming file and line, for what is no CSV text; IoFailed.
+    Raises InputRefused, naming file and line, for something that is not CSV text; IoFailed.
     """
 
     def __init__(

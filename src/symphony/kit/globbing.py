@@ -135,7 +135,7 @@ def _ends(text: str, at: int) -> list[int]:
 
 
 def _sequence(text: str) -> list[str]:
-    """What `1..9` or `a..f`, with or without a step, counts up or down; nothing if it is no such thing."""
+    """What `1..9` or `a..f`, with or without a step, counts up or down; nothing if it is not such a thing."""
     found = _SEQUENCE.fullmatch(text)
     if found is None:
         return []

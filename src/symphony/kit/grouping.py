@@ -108,7 +108,7 @@ class _Aggregate:
 
     @classmethod
     def of(cls, name: str, spelled: Mapping[str, str], items: list[Value], context: Context) -> "_Aggregate":
-        """Raises InputRefused for what is no aggregate, or values that it cannot take."""
+        """Raises InputRefused for something that is not an aggregate, or values that it cannot take."""
         place = f"aggregates.{name}"
         function = next(iter(spelled), "")
         if len(spelled) != 1 or function not in _FUNCTIONS:

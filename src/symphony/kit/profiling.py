@@ -310,7 +310,7 @@ class _Column:
         return widest(self.kinds)
 
     def fences(self) -> tuple[float, float] | None:
-        """Where outliers begin; None for what is no column of numbers."""
+        """Where outliers begin; None for something that is not a column of numbers."""
         if self.kind in _NUMERIC and self._fences is None:
             _, low, _, high, _ = self.numbers.quantiles()
             reach = 1.5 * (high - low)

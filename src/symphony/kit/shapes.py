@@ -72,7 +72,7 @@ _LEAVES = frozenset({
     "ctx", "op", "ops", "id", "attr", "lineno", "col_offset", "end_lineno", "end_col_offset", "kind",
     "type_comment",
 })  # fmt: skip
-"""What a node has that is no part with names in it."""
+"""What a node has that is not a part with names in it."""
 
 
 def _parts(node: ast.AST) -> list[ast.AST]:

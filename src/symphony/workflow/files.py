@@ -142,7 +142,7 @@ def dumps(workflow: Workflow, format: str, *, compressed: bool = False, derived:
 
     JSON shows derived edges too, unless `derived` is false: they are most of a large document, and
     only programs that read no expressions need them. Reading it back gives an equal workflow.
-    Raises UnknownFormat, and SerializationFailed if the workflow holds what is no value.
+    Raises UnknownFormat, and SerializationFailed if the workflow holds what is not a value.
     """
     kind = format_named(format)
     with seldom_collected:

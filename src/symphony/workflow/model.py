@@ -197,7 +197,7 @@ Edge: TypeAlias = DataEdge | ControlEdge | ConditionalEdge
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """What the models of one run may use up; None is no limit.
+    """What the models of one run may use up; None means no limit.
 
     `money` ≥ 0 in the currency of the settings, `tokens` read and written, `calls` answered.
     """

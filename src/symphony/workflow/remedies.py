@@ -51,7 +51,7 @@ _INSIDE: Final[Mapping[str, str]] = {
 
 
 def flow(value: Tree) -> str | None:
-    """`value` as it may stand within `{ }`; None if it is no scalar, or long."""
+    """`value` as it may stand within `{ }`; None if it is not a scalar, or long."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -82,7 +82,7 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
     With `binary`, bytes stay bytes, and keys that begin with `$` stay as they are.
 
     Derived edges are in the order of their ends: key order means nothing, and must not decide
-    what a document says. Raises SerializationFailed if something in it is no value.
+    what a document says. Raises SerializationFailed if something in it is not a value.
     """
     spell = unspelled if binary else spelled
     out: dict[str, Tree] = {"symphony": OLDEST, "name": workflow.name, "version": workflow.version}

@@ -83,7 +83,7 @@ def list_of(item: PortType) -> PortType:
 
 
 def language_of(name: str, names: tuple[str, ...] = (), gives: str = "") -> PortType:
-    """The type of texts in a language. Raises ValueError for what is no name."""
+    """The type of texts in a language. Raises ValueError for something that is not a name."""
     for one in names:
         if _NAME.fullmatch(one) is None:
             raise ValueError(f"{one!r} is not a name that {LANGUAGES[name]} can use")

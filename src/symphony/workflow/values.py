@@ -134,7 +134,7 @@ class _Unspelling:
 
 
 def spelled(value: Value, room: int = 100) -> Tree:
-    """How texts spell `value`. Raises SerializationFailed for what is no value."""
+    """How texts spell `value`. Raises SerializationFailed for something that is not a value."""
     if type(value) is str or plain(value, room):
         return value
     if isinstance(value, bytes):
@@ -147,7 +147,7 @@ def spelled(value: Value, room: int = 100) -> Tree:
 
 
 def unspelled(value: Value) -> Tree:
-    """How binary formats carry `value`: as it is. Raises SerializationFailed for what is no value."""
+    """How binary formats carry `value`: as it is. Raises SerializationFailed if it is not a value."""
     if not plain(value, 100, ""):
         raise _no_value(value)
     return value

@@ -80,7 +80,7 @@ def _map_difference(before: dict[str, Value], after: dict[str, Value]) -> Patch:
 
 
 def apply(before: Value, patch: Value) -> Value:
-    """`before` with the change. Raises ValidationFailed for what is no patch of it."""
+    """`before` with the change. Raises ValidationFailed for something that is not a patch of it."""
     match patch:
         case ["put", value]:
             return value

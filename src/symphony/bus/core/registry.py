@@ -37,7 +37,7 @@ class Registry:
         return len(self._entries)
 
     def add(self, entry: EndpointEntry) -> None:
-        """Raises EndpointTaken, ValidationFailed for a name that is no topic without wildcards."""
+        """Raises EndpointTaken, ValidationFailed for a name that is not a topic without wildcards."""
         check_topic(entry.name)
         if entry.name in self._entries:
             raise EndpointTaken(

@@ -46,7 +46,7 @@ class Subscription:
     ) -> None:
         """`capacity` and `policy`: of the mailbox, here or, for a callback, on the way from another process.
 
-        `room` waits until there is some. Raises ValidationFailed for what is no pattern.
+        `room` waits until there is some. Raises ValidationFailed for something that is not a pattern.
         """
         check_pattern(pattern)
         self.pattern, self.deliver, self.owner, self.group = pattern, deliver, owner, group
@@ -145,7 +145,7 @@ class Router:
         return tuple(self._retentions)
 
     def route(self, topic: str) -> Route:
-        """Where events of `topic` go now. Raises ValidationFailed for what is no topic."""
+        """Where events of `topic` go now. Raises ValidationFailed for something that is not a topic."""
         found = self._routes.get(topic)
         if found is None:
             check_topic(topic)

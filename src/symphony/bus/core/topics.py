@@ -18,14 +18,14 @@ _Item = TypeVar("_Item")
 
 
 def check_topic(topic: str) -> None:
-    """Raises ValidationFailed for what is no topic."""
+    """Raises ValidationFailed for something that is not a topic."""
     for token in _tokens(topic, "topic"):
         if ONE in token or REST in token:
             raise _invalid(topic, "topic", "it has a wildcard")
 
 
 def check_pattern(pattern: str) -> None:
-    """Raises ValidationFailed for what is no pattern. Every topic is one."""
+    """Raises ValidationFailed for something that is not a pattern. Every topic is one."""
     tokens = _tokens(pattern, "pattern")
     for place, token in enumerate(tokens, 1):
         if token == REST and place < len(tokens):

@@ -1,7 +1,7 @@
 """Source of encoders. Unions, and records that stand in several places, are functions. Pure.
 
 What stands between two branches is gathered: numbers and lengths that follow each other are
-packed at once, and what is known beforehand is packed here.
+packed at once, and what is known in advance is packed here.
 """
 
 import struct

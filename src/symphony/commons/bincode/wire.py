@@ -44,7 +44,7 @@ Parts = list[bytes]
 
 
 class _Heads(dict[int, bytes]):
-    """What stands before so many bytes or items. Made beforehand up to 255, as nearly all are."""
+    """What stands before so many bytes or items. Made in advance up to 255, as nearly all are."""
 
     def __init__(self, form: str, *tag: int) -> None:
         self._tag, self._pack = tag, struct.Struct(form).pack

@@ -139,7 +139,7 @@ def _invalid(id_: Id) -> Failure:
 
 
 def _unreadable(body: bytes, why: str) -> Incoming:
-    """No JSON; perhaps an answer all the same, such as one that holds NaN or half of a character."""
+    """No JSON; perhaps an answer anyway, such as one that holds NaN or half of a character."""
     answers = [
         Failure(_id_of(one), AnswerBroken(f"is not JSON: {why}"))
         for one in _loosely(body)
@@ -210,7 +210,7 @@ def _read_error(tree: Json) -> RpcError:
 def write(message: Message | Sequence[Message]) -> bytes:
     """The body for `message`, or for a batch of them. Raises SerializationFailed for what JSON cannot say.
 
-    Nothing is changed on its way: infinity, bytes, dates, sets, keys that are no text and the like are
+    Nothing is changed on its way: infinity, bytes, dates, sets, keys that are not text and the like are
     refused, for the encoder would turn them into something else.
     """
     tree: object

@@ -27,7 +27,7 @@ async def connect(
     """A connection to whoever listens at `address`, ready for messages.
 
     Where nobody answers it is tried again as `config.retry` says; `jitter` draws from [0, 1].
-    Raises ValidationFailed for what is no address, ConnectFailed, ConnectionLost, PeerRefused,
+    Raises ValidationFailed for something that is not an address, ConnectFailed, ConnectionLost, PeerRefused,
     HandshakeFailed, TokenRefused, TransportUnsupported.
     """
     config = config or TransportConfig()
@@ -52,7 +52,7 @@ async def listen(
 ) -> Listener:
     """Give `accept` every connection to `address`, once its handshake is done; `refused` hears of the others.
 
-    Raises ValidationFailed for what is no address, AddressInUse, IoFailed, TransportUnsupported.
+    Raises ValidationFailed for an invalid address, AddressInUse, IoFailed, TransportUnsupported.
     """
     config = config or TransportConfig()
     parsed = parse_address(address)

@@ -1,4 +1,4 @@
-"""A connection that comes back: after a loss it is made again, and its owner told to subscribe anew."""
+"""A connection that comes back: after a loss it is made again, and its owner told to subscribe again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -98,7 +98,7 @@ async def spawn(
 
 
 async def join(connection: Connection, reading: int, writing: int) -> None:
-    """Give `connection` two pipes, which it owns. Raises IoFailed for what is no pipe, socket or terminal."""
+    """Give `connection` two pipes to own. Raises IoFailed for anything but pipes, sockets, terminals."""
     loop = asyncio.get_running_loop()
     link = PipesLink(connection)
     source, sink = os.fdopen(reading, "rb", 0), os.fdopen(writing, "wb", 0)

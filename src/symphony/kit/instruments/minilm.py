@@ -1,6 +1,6 @@
 """The embedding model: texts in, unit vectors of 384 numbers out. Loads onnxruntime and numpy.
 
-One text at a time in each of two threads: on a processor a batch is no faster (it is padded to its
+One text at a time in each of two threads: on a processor a batch is not a faster (it is padded to its
 longest text), and two texts at once are faster than one text on two threads, whose parts wait for each
 other. A cancelled call ends within one text, and a text's vector never depends on its neighbours.
 

@@ -129,7 +129,7 @@ def _lowered(character: str) -> str:
 
 @lru_cache(maxsize=16_384)
 def _is_punctuation(character: str) -> bool:
-    """Unicode punctuation, and every ASCII character that is no letter, digit or blank."""
+    """Unicode punctuation, and every ASCII character that is not a letter, digit or blank."""
     if character.isascii():
         return not character.isalnum() and not character.isspace()
     return unicodedata.category(character).startswith("P")

@@ -65,7 +65,7 @@ def place_of(key: str) -> int:
 
 
 def row_of(entry: CacheEntry) -> CachedRow:
-    """The entry as a row. Raises SerializationFailed for what is no value."""
+    """The entry as a row. Raises SerializationFailed for something that is not a value."""
     body = encoded_outputs(entry) if entry.body is None else entry.body
     return CachedRow(entry.operator, entry.run_id, entry.node, entry.created_at, body)
 

@@ -202,7 +202,7 @@ class ResultCache:
     ) -> None:
         """Keep a result. It is found at once, and in the file a little later.
 
-        Raises SerializationFailed for what is no value.
+        Raises SerializationFailed for something that is not a value.
         """
         entry = CacheEntry(operator=operator, outputs=outputs, run_id=run_id, node=node, created_at=at)
         self.put_many([(key, entry)])

@@ -46,8 +46,8 @@ class _Refused(Exception):
 def encode_value(value: StoredValue | SealedValue) -> bytes:
     """The bytes of `value`, sealed forms and references included.
 
-    Raises SerializationFailed, naming the place, for anything that is no value: integers beyond
-    64 bits, NaN and infinities, keys that are no strings, lone surrogates, other types, and
+    Raises SerializationFailed, naming the place, for anything that is not a value: integers beyond
+    64 bits, NaN and infinities, keys that are not strings, lone surrogates, other types, and
     nesting deeper than `VALUE_DEPTH_MAX`.
     """
     if type(value) is dict:

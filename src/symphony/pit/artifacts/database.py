@@ -1,4 +1,4 @@
-"""SQLite files that can be made anew: what is not ours or broken is set aside with a warning."""
+"""SQLite files that can be made again: what is not ours or broken is set aside with a warning."""
 
 import logging
 import os

@@ -27,7 +27,7 @@ def cache_key(
     `inputs` maps input names to digests: `codec.value_digest`, or `content.content_digest` for
     the file that a `path` input points to. The order of names has no meaning; inside a value of
     `config`, as in the digests of inputs, that of keys has.
-    Raises SerializationFailed if `config` holds something that is no value.
+    Raises SerializationFailed if `config` holds something that is not a value.
     """
     return KeyBeginning(operator, version, fingerprint, config).key(inputs)
 

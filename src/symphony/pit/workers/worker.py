@@ -174,7 +174,7 @@ class Worker:
         await self._process.end(self._hang_up if politely else None, grace_s=GRACE_S)
 
     def rest(self) -> None:
-        """Listen no more until `wake`: what it says waits in its pipes. Its end is noticed all the same."""
+        """Listen no more until `wake`: what it says waits in its pipes. Its end is noticed anyway."""
         for descriptor in (*self._pipes, self._connection.fileno()):
             self._loop.remove_reader(descriptor)
 
@@ -202,7 +202,7 @@ class Worker:
         self.origins.add(origin)
 
     async def _ask(self, message: ToWorker) -> None:
-        """Ask what is no call. Raises what it answers with, and WorkerDied."""
+        """Ask what is not a call. Raises what it answers with, and WorkerDied."""
         parcel = await asyncio.to_thread(lambda: Parcel(encode(message)))
         if not self.usable:
             parcel.close()

@@ -32,7 +32,7 @@ class _Frame:
 
 
 def survey(body: bytes) -> tuple[Problem, ...]:
-    """The keys that stand twice. Raises SyntaxProblem where it is no document at all."""
+    """The keys that stand twice. Raises SyntaxProblem where it is not a document at all."""
     surveyor = _Surveyor(body)
     try:
         surveyor.run()

@@ -13,7 +13,7 @@ from symphony.workflow.problems import Code, Problem
 BYTES_MAX: Final = 16 * 1024 * 1024
 DEPTH_MAX: Final = 100
 SCHEMA_BELIEVABLE: Final = 1_000
-"""A greater number is no version of the schema: these are other bytes."""
+"""A greater number is not a version of the schema: these are other bytes."""
 RECURSION_USUAL: Final = 3_000
 """Only while Python's own limit is no more than this does it keep C decoders from the stack's end."""
 
@@ -121,7 +121,7 @@ class Document:
 
 
 class SyntaxProblem(Exception):
-    """The text is no document; nothing of it can be used."""
+    """The text is not a document; nothing of it can be used."""
 
     def __init__(self, code: Code, message: str, hint: str, position: Position | None = None) -> None:
         super().__init__(message)

@@ -37,7 +37,7 @@ _NULLABLE = {
 DEPTH_MAX = 256
 """How deep a value may be nested that enters an expression: the library recurses over it."""
 TIMESTAMP = PortType("timestamp")
-"""Only `run.started_at` has it; it is no port type."""
+"""Only `run.started_at` has it; it is not a port type."""
 
 
 def checked_type(kind: PortType, *, nullable: bool, loose: bool) -> "cel.Type":
@@ -79,7 +79,7 @@ def checked_type(kind: PortType, *, nullable: bool, loose: bool) -> "cel.Type":
 
 
 def to_port(kind: str) -> PortType | None:
-    """The port type of a result of the CEL type that prints as `kind`; None if it is no value."""
+    """The port type of a result of the CEL type that prints as `kind`; None if it is not a value."""
     if kind in _TO_PORT:
         return _TO_PORT[kind]
     if kind.startswith("LIST<"):
@@ -195,7 +195,7 @@ def _wrapped(value: str | bytes) -> object:
 def to_value(plain: object) -> Value:
     """A result as a plain value: timestamps and durations become text, as CEL's string() does.
 
-    Raises ValueError for what is no value: a type, a number that is not finite, an integer
+    Raises ValueError for something that is not a value: a type, a number that is not finite, an integer
     beyond 64 bits, a map with other than string keys.
     """
     if plain is None or isinstance(plain, bool | str | bytes):

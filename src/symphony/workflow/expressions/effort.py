@@ -1,4 +1,4 @@
-"""What evaluating a template may take, told beforehand from its text and the values that it reads. Pure.
+"""What evaluating a template may take, told in advance from its text and the values that it reads. Pure.
 
 An estimate from above, in steps of about a microsecond. A macro runs over no more elements than the
 longest list or map among the values, joined ones counted each, and the lists written in the text; what
@@ -66,7 +66,7 @@ class ExpressionShape:
     contains: bool
     chars: int
     joins: bool
-    """Does it only join what it reads and texts, so that its size is known beforehand?"""
+    """Does it only join what it reads and texts, so that its size is known in advance?"""
 
 
 def shapes_of(source: Value, form: Form, carried: Read | None = None) -> tuple[ExpressionShape, ...]:
@@ -170,7 +170,7 @@ class _Look:
                 return
 
     def _bound(self, at: int) -> str:
-        """The variable of the macro whose bracket this is, empty if it is no macro's."""
+        """The variable of the macro whose bracket this is, empty if it is not a macro's."""
         found = self.found
         if found[at].text != "(" or at < 2 or found[at - 1].text not in MACROS or found[at - 2].text != ".":
             return ""

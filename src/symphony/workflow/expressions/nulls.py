@@ -32,7 +32,7 @@ def nulls(plain: object) -> int:
     """How many nulls stand in `plain`: so many the library made.
 
     (CEL's keys `true` and `1` are one key in Python. A map with both has one null less here than it
-    had there; it is no value of ours, and ends its evaluation.)
+    had there; it is not a value of ours, and ends its evaluation.)
     """
     if plain is None:
         return 1

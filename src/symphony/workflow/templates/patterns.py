@@ -16,7 +16,7 @@ _COUNT: Final = re.compile(r"\{([0-9]{1,9})[0-9]*(?:,[0-9]*)?\}")
 
 
 def refusal(pattern: str) -> str | None:
-    """Why `pattern` is no regular expression; None if it is one."""
+    """Why `pattern` is not a regular expression; None if it is one."""
     if len(pattern) > PATTERN_CHARS_MAX:
         return f"it is longer than {PATTERN_CHARS_MAX} characters"
     try:

@@ -95,7 +95,7 @@ def found_at(tree: Tree, path: Sequence[str | int]) -> Tree:
 
 
 def set_at(tree: Tree, place: str, item: Tree) -> None:
-    """Put `item` at a place that is there. Where expressions are read, it stands for itself all the same."""
+    """Put `item` at a place that is there. Where expressions are read, it stands for itself anyway."""
     path = path_of(place)
     assert path is not None
     holder = found_at(tree, path[:-1])

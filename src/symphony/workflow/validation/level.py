@@ -79,7 +79,7 @@ class Level:
         return name in self.scope.nodes or name in self.scope.broken
 
     def unknown_node(self, name: str, place: str) -> None:
-        """Note that a name is no node's."""
+        """Note that a name is not a node's."""
         hint = did_you_mean(name, self.scope.nodes, "name a node of the same level")
         self.error("unknown-node", place, f"there is no node {name!r}", hint)
 
@@ -155,7 +155,7 @@ class Level:
                 self._kinds[template] = kind
 
     def _types_of(self, name: str) -> Mapping[str, PortType] | None:
-        """The types of a node's ports; None if it is no node of this level, or they are not known."""
+        """The types of a node's ports; None if it is not a node of this level, or they are not known."""
         node = self.scope.nodes.get(name)
         if node is None:
             return None

@@ -218,7 +218,7 @@ def _label(level: Level, name: str, label: ValueTemplate, scope: Scope) -> None:
 
 
 def branches(node: Node) -> tuple[str, ...] | None:
-    """The branches of a node; None if it is no branch."""
+    """The branches of a node; None if it is not a branch."""
     if not isinstance(node, ControlNode) or node.control != "branch":
         return None
     if node.switch is None:

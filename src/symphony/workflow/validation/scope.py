@@ -307,7 +307,7 @@ def port_types(
 ) -> Callable[[Read], PortType]:  # fmt: skip
     """The types of what expressions at the top level of `workflow` read, its outputs included.
 
-    The function raises BadExpression with the problem code for what is not in scope; `item`
+    The function raises BadExpression with the problem code for something that is not in scope; `item`
     and `index` exist if `item` is given, `state` and `iteration` if `state` is, `value` if it is.
     """
     children = Children(catalog, resolve, output_ports, None).begin(workflow)

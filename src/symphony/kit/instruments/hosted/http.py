@@ -78,7 +78,7 @@ class ModelConnection:
 
     @contextlib.asynccontextmanager
     async def stream(self, request: ModelRequest) -> AsyncIterator[AsyncIterator[str] | bytes]:
-        """The data of each server-sent event; or the body, from a server that answers whole all the same.
+        """The data of each server-sent event; or the body, from a server that answers whole anyway.
 
         Leaving the block closes the stream: the server notices. Raises as `whole`, here and while
         iterating.

@@ -190,7 +190,7 @@ def _first(body: bytes) -> Fault | None:
 def raise_fault(error: Value) -> None:
     """Raise the `error` of an answer of status 200, with which some servers begin before they fail.
 
-    An empty one is no error. Raises ModelFailed; Overloaded or ServerFailed for what may pass.
+    An empty one is not an error. Raises ModelFailed; Overloaded or ServerFailed for what may pass.
     """
     fault = fault_of(error)
     if fault is None:

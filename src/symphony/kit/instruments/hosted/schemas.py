@@ -35,7 +35,7 @@ _BOUNDS: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def unsupported(schema: Value, place: str = "", depth: int = 0) -> str | None:
-    """Why `schema` is no schema that can be checked; None if it is one."""
+    """Why `schema` is not a schema that can be checked; None if it is one."""
     where = place or "it"
     if isinstance(schema, bool):
         return None if place else "it must be a map"

@@ -17,7 +17,7 @@ N = TypeVar("N", int, Decimal)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The most that a run may use up; None is no limit. `money` is in the currency of the prices."""
+    """The most that a run may use up; None means no limit. `money` is in the currency of the prices."""
 
     money: Decimal | None = None
     tokens: int | None = None

@@ -16,7 +16,7 @@ class StepPart(NamedTuple):
 
 
 def parts_of(name: str) -> tuple[StepPart, ...]:
-    """The parts of a full name, from the outside in; none if it is no such name."""
+    """The parts of a full name, from the outside in; none if it is not such a name."""
     found, at = list[StepPart](), 0
     while at < len(name):
         match = _PART.match(name, at)

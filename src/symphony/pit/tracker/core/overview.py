@@ -22,7 +22,7 @@ _ON_FAILURE: Final[Mapping[OnFailure, Literal["fail", "skip", "value", "fallback
     OnFailure.FAIL: "fail", OnFailure.SKIP: "skip", OnFailure.VALUE: "value", OnFailure.FALLBACK: "fallback",
 }  # fmt: skip
 _LEAST: Final = 1e-6
-"""Of a slice: what took no time that could be measured is seen all the same."""
+"""Of a slice: what took no time that could be measured is seen anyway."""
 Span: TypeAlias = tuple[float, float]
 
 

@@ -168,7 +168,7 @@ class PausedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=17):
     """Nothing begins any more: somebody paused the run, or its process was stopped.
 
     A stop is written as a pause, with fields that came later: versions that do not know them go on
-    with the run all the same.
+    with the run anyway.
     """
 
     stopped_by: str | None = None

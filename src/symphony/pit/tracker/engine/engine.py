@@ -423,7 +423,7 @@ class Engine:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
     def _begin_kind(self, slot: int, work: Work) -> None:
-        """Begin what its conditions let on: an element, or a node that is no fan-out."""
+        """Begin what its conditions let on: an element, or a node that is not a fan-out."""
         match work:
             case OperatorWork(short=True):
                 self._attempts.gather(slot, work)

@@ -41,7 +41,7 @@ def reusable(
 
     A node's result is taken if it succeeded by itself, with all that ran inside it, and nothing before it
     runs again. Of a loop, a sub-workflow or a fan-out of which that does not hold, the same is asked of
-    what is in it. A failure that `on_error` handled is no success: it is tried again. A result that
+    what is in it. A failure that `on_error` handled is not a success: it is tried again. A result that
     cannot be opened, because a secret is not what it was, is not taken. Raises SymphonyError
     `unknown-node`, and SecretMissing if such a node must not run again.
     """

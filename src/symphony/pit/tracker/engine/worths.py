@@ -62,7 +62,7 @@ class Worths:
 
 
 def _called_once(graph: WorkGraph) -> Iterable[str]:
-    """The operator of every node that is no fan-out, and may be in a batch with others."""
+    """The operator of every node that is not a fan-out, and may be in a batch with others."""
     for work in graph.works:
         if type(work) is OperatorWork and work.short and work.for_each is None:
             yield work.runs

@@ -23,5 +23,5 @@ class Cache(Protocol):
         ...
 
     def content(self, path: Path) -> str | None:
-        """A digest of the file at `path`; None for what is not a regular file."""
+        """A digest of the file at `path`; None for something that is not a regular file."""
         ...

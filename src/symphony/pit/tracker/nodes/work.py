@@ -115,7 +115,7 @@ class OperatorWork(_Called, frozen=True, kw_only=True, eq=False):
     copies: Copies = ()
     """Of its inputs, so that what it changes in them is its own."""
     result: PlainResult | None = None
-    """Of an operator with one output that is no artifact."""
+    """Of an operator with one output that is not an artifact."""
     inline: bool = False
     direct: bool = False
     """Inline, and nothing stands before it: no condition, no fan-out, no timeout."""

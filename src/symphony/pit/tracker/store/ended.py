@@ -2,7 +2,7 @@
 
 Derived data. A row counts while the files of its journal are those that it was made of, by size and
 time of change, and it matches its checksum; a run without such a row is looked up in its journal, and
-gets one. The file itself is made anew when it is damaged, missing or of another version.
+gets one. The file itself is made again when it is damaged, missing or of another version.
 """
 
 import logging

@@ -228,7 +228,7 @@ class RunNames:
             return None
 
     def _change(self, change: Callable[[sqlite3.Connection], R]) -> R:
-        """Change the file in one transaction, with what was added; a broken one is made anew first."""
+        """Change the file in one transaction, with what was added; a broken one is made again first."""
         with self._lock:
             try:
                 return self._changed(change)
