@@ -31,7 +31,7 @@ TIMEOUT_S: Final = 30.0
 Handler: TypeAlias = Callable[[MessageEnvelope], Value | Coroutine[object, None, Value]]
 """Answers a request: at once, or, as an `async def`, in a task that is cancelled when nobody waits any more.
 
-A SymphonyError that it raises reaches whoever asked, field by field.
+A SymphonyError that it raises reaches the caller, field by field.
 """
 
 
@@ -71,7 +71,7 @@ class Endpoint:
     # Events.
 
     async def publish(self, topic: str, data: Value = None, *, message_type: str = "event") -> None:
-        """Tell all who subscribed to `topic`. Waits while one whose policy is to block has no room.
+        """Publish to every subscriber of `topic`. Waits while a subscriber that blocks has no room.
 
         Raises ValidationFailed for something that is not a topic, or one of the bus itself.
         """

@@ -46,7 +46,7 @@ class MailboxClosed(SymphonyError):
 
 
 class SenderUnknown(SymphonyError):
-    """The bus does not know whoever sent this. Nothing was done."""
+    """The sender is unknown to the bus. Nothing was done."""
 
     code = "sender-unknown"
 

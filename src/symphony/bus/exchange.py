@@ -48,7 +48,7 @@ CANCEL: Final = "bus.cancel"
 OWN_TOPICS: Final = "bus."
 """What only the bus itself publishes begins with it."""
 LINK: Final = "bus.link"
-"""The recipient of what is said about a connection."""
+"""The recipient of messages about a connection."""
 _GIVEN_OUT_MAX: Final = 10_000
 """Requests without recipient whose choice is remembered until they are answered."""
 
@@ -65,7 +65,7 @@ class Uplink(Protocol):
         ...
 
     def forward(self, envelope: MessageEnvelope) -> None:
-        """Send to whoever it is for. What cannot be sent is answered with an error."""
+        """Send to the recipient. If that fails, answer with an error."""
         ...
 
     async def register(self, entry: EndpointEntry) -> None:
@@ -73,7 +73,7 @@ class Uplink(Protocol):
         ...
 
     def unregister(self, name: str) -> None:
-        """The endpoint is no more."""
+        """The endpoint has left."""
         ...
 
     async def subscribe(self, subscription: Subscription, replay: Replay | None) -> None:
@@ -89,7 +89,7 @@ class Uplink(Protocol):
         ...
 
     def patterns(self) -> set[str]:
-        """Those that somebody wants."""
+        """The topics that somebody wants."""
         ...
 
 
@@ -97,7 +97,7 @@ class Beyond(Protocol):
     """Other buses, which the hub of this one joins to it. Events pass through its subscriptions."""
 
     def forward(self, envelope: MessageEnvelope) -> None:
-        """Send to whoever it is for there. What cannot be sent is answered with an error."""
+        """Send to the recipient there. If that fails, answer with an error."""
         ...
 
     def stats(self) -> BeyondStats:
@@ -142,7 +142,7 @@ class Exchange:
         self.subscribed: Callable[[], None] | None = None
         """For the hub: called when subscriptions have come or gone."""
         self.endpoints_gone: Callable[[Iterable[str], str], None] | None = None
-        """For the hub: called with the names of endpoints that are no more, and why."""
+        """For the hub: called with the names of endpoints that left, and why."""
         self._interested: set[Callable[[], None]] = set()
         self._find = self.router.find
         self._monotonic_s = self.clock.monotonic_s
@@ -179,7 +179,7 @@ class Exchange:
         self.gone([endpoint.name], "it has been closed", topic=LEFT)
 
     def gone(self, names: Iterable[str], why: str, *, topic: str = LOST) -> None:
-        """These endpoints are no more: requests to them fail, and watchers are told."""
+        """These endpoints have left: requests to them fail, and watchers are told."""
         names = dict.fromkeys(names)
         for request in [one for one in self._given_out.values() if one.header.recipient in names]:
             del self._given_out[request.header.message_id]
@@ -231,7 +231,7 @@ class Exchange:
                     wait.cancel()
 
     def route(self, envelope: MessageEnvelope) -> None:
-        """Give `envelope` to whom it is for, in this process and those that joined it. Never waits.
+        """Deliver `envelope`, in this process and in those that joined it. Never waits.
 
         An event goes to all who subscribed to its topic; anything with a recipient to that one
         endpoint; a request without to one that serves its type. Who cannot be reached is
@@ -381,7 +381,7 @@ class Exchange:
         self.lost(subscription.owner, subscription.pattern, envelope.payload.topic)
 
     def lost(self, owner: str, pattern: str, topic: str) -> None:
-        """As `dropped`, of an event that `owner` was to get for its `pattern`."""
+        """Count a dropped event that `owner` was to get for its `pattern`."""
         self.metrics.dropped(owner, topic)
         if topic.startswith(OWN_TOPICS):
             return  # telling of what was lost of the telling would have no end
@@ -500,7 +500,7 @@ class Exchange:
         entry.deliver(envelope)
 
     def _chosen(self, envelope: MessageEnvelope, entry: EndpointEntry) -> MessageEnvelope:
-        """A request without recipient, addressed to the one that shall serve it."""
+        """A request without recipient, addressed to the endpoint that is to serve it."""
         addressed = MessageEnvelope(
             msgspec.structs.replace(envelope.header, recipient=entry.name), envelope.payload
         )
@@ -569,7 +569,7 @@ class Exchange:
         )  # fmt: skip
 
     def endpoints(self) -> tuple[Resident, ...]:
-        """Those of this process."""
+        """The endpoints of this process."""
         return tuple(self._endpoints.values())
 
     async def close(self) -> None:

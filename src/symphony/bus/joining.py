@@ -129,7 +129,7 @@ async def join(
     """Put `bus` on the one at `address`, until the result is closed.
 
     With `serve` this process becomes the hub if there is none, now or later; without it raises
-    ConnectFailed if there is none, unless it shall `wait` for one. A hub has
+    ConnectFailed if there is none, unless it is to `wait` for one. A hub has
     `beyond` join other buses to this one, at once and until it closes. `jitter` draws from [0, 1].
     """
     joined = Joined(bus, address, config or TransportConfig(), serve=serve, beyond=beyond, jitter=jitter)

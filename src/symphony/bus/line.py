@@ -41,7 +41,7 @@ class PeerSlow(SymphonyError):
 
 
 class LineOwner(Protocol):
-    """Who is at this end."""
+    """The process at this end."""
 
     def received(self, envelope: MessageEnvelope) -> None: ...
     def roomy(self) -> None:

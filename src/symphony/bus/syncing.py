@@ -73,12 +73,12 @@ class SyncedState:
 
     @property
     def stamp(self) -> Stamp | None:
-        """When and by whom it was written last; to be kept with the state for a restart."""
+        """When and by which side it was last written. Keep it with the state for a restart."""
         return self._core.stamp
 
     @property
     def version(self) -> int:
-        """Of the primary, as far as it is known here."""
+        """The primary's version, as far as it is known here."""
         return self._core.version
 
     @property
@@ -107,7 +107,7 @@ class SyncedState:
                 self._waiting.discard(waiting)
 
     def received(self, value: Value) -> None:
-        """A message of the other side. One that is none is told in the log and passed over."""
+        """Take a message of the other side. An invalid one is logged and ignored."""
         if self._closed:
             return
         try:

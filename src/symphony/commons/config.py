@@ -76,7 +76,7 @@ def load_settings(
     """`kind` from TOML files, later ones over earlier ones, and variables over all.
 
     Files that do not exist are left out. Fields that are structs are sections; a variable is
-    `SYMPHONY__SECTION__KEY`, text as it stands, other types as in `5`, `true` or JSON for lists
+    `SYMPHONY__SECTION__KEY`, text unchanged, other types as in `5`, `true` or JSON for lists
     and maps; an empty variable counts as unset. Raises ConfigInvalid or IoFailed.
     """
     merged: Tree = {}

@@ -46,7 +46,7 @@ def remove_section(file: Path, path: tuple[str, str]) -> None:
     """Take the section `[path]` out of a settings file, with the sections and comments inside it.
 
     Atomic, also among processes. Raises ConfigInvalid, before anything is written, if the file has no
-    such section or spells it otherwise than with headers; IoFailed.
+    such section or does not spell it with headers; IoFailed.
     """
     name = ".".join(path)
     with _turn(file):

@@ -1,6 +1,6 @@
 """Texts that are cut, for people to read, with a mark where something is missing.
 
-Whoever takes secrets out of a text afterwards finds by the mark where one may have been cut in two.
+Code that later takes secrets out of a text finds by the mark where one may have been cut in two.
 """
 
 from typing import Final

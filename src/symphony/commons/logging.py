@@ -47,7 +47,7 @@ class Logger:
         self._inner = logging.getLogger(name)
 
     def debug(self, event: str, /, **fields: object) -> None:
-        """For whoever looks for a bug."""
+        """Messages for finding a bug."""
         self._log(logging.DEBUG, event, fields)
 
     def info(self, event: str, /, **fields: object) -> None:

@@ -1,6 +1,6 @@
 """What a process that belongs to a run carries in its environment, so that it is found again. Light.
 
-Whoever starts a process below a node hands these variables on; most programs do so by themselves.
+A program that starts a process below a node must pass these variables on; most do so anyway.
 """
 
 from collections.abc import Mapping

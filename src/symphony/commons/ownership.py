@@ -34,7 +34,7 @@ def distrusted(folder: Path) -> str | None:
 
 
 def is_own(folder: Path) -> bool:
-    """Does `folder` belong to the user? True on Windows, and of what is not there."""
+    """Does `folder` belong to the user? True on Windows, and if it does not exist."""
     if not hasattr(os, "geteuid"):
         return True
     try:
@@ -44,7 +44,7 @@ def is_own(folder: Path) -> bool:
 
 
 def is_loose(path: Path) -> bool:
-    """May others read, change or enter `path`? False of what is not there and of links."""
+    """May others read, change or enter `path`? False for links, and if it does not exist."""
     try:
         mode = path.lstat().st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""Tells of long lists and maps, in the interpreter's own loops, that they are plain values. Pure.
+"""Finds out, in the interpreter's own loops, that long lists and maps are plain values. Pure.
 
 A look at each value in Python costs a microsecond; a hundred times less is enough to find out which
 types there are. Whoever asks here has a general way as well, which alone words what is wrong.

@@ -1,6 +1,6 @@
-"""Finds and ends processes: a group, whoever carries a mark, whoever descends from this one.
+"""Finds and ends processes: a group, those that carry a mark, the descendants of this one.
 
-Who leaves its group (a daemon, `setsid`) is found again in two ways: by a variable of its
+A process that leaves its group (a daemon, `setsid`) is found again in two ways: by a variable of its
 environment, which processes inherit, and on Linux by its descent, since a process may adopt the
 orphans among its descendants. Who does both, leaves and clears its environment, is found by
 descent alone. Whatever is to end is looked for again and again, until nothing is found: a process
@@ -127,7 +127,7 @@ def holders(name: str, *marks: Mark) -> dict[str, list[int]]:
 
 
 def adopt_orphans() -> None:
-    """From now on, whoever below this process loses its parent becomes its child (Linux only)."""
+    """From now on, a descendant that loses its parent becomes a child of this process (Linux only)."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 

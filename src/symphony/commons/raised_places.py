@@ -17,7 +17,7 @@ _stacks: Final[dict[tuple[tuple[CodeType, int], ...], list[str]]] = {}
 def place_of(error: BaseException) -> str | None:
     """`FILE:LINE in FUNCTION` of the innermost frame that is the author's own; None if there is none.
 
-    Symphony's frames and the standard library's are nobody's own. Those of installed packages count
+    Frames of Symphony and of the standard library do not count. Those of installed packages count
     where no other does: operators may come in a package.
     """
     own = installed = None

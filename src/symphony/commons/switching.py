@@ -65,4 +65,4 @@ class Switching:
 _SAME_S: Final = 1e-6  # Python keeps it as a whole number of microseconds
 
 switching: Final = Switching()
-"""Of this process."""
+"""The switch interval of this process."""

@@ -1,6 +1,6 @@
-"""Settings files of working trees that the user has looked at and vouched for.
+"""Settings files of working trees that the user has read and trusted.
 
-Whoever clones a repository gets its `.symphony/config.toml` too, which may send keys and traces
+A cloned repository brings its `.symphony/config.toml` along, which may send keys and traces
 anywhere. So such a file counts only with a note in the user's own folder, of its path and content:
 the same file elsewhere, or changed by a later commit, wants to be looked at again.
 """

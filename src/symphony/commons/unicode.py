@@ -39,7 +39,7 @@ def grouped(error: BaseException) -> tuple[BaseException, ...]:
 
 
 def printable(text: str) -> str:
-    """`text` with `?` for each control character that is not a tab and ends no line."""
+    """`text` with `?` for each control character except tabs and line ends."""
     return _CONTROLS.sub("?", text.replace("\r\n", "\n"))
 
 

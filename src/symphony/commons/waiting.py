@@ -1,4 +1,4 @@
-"""Waiting for what must come to its end, whoever gives up meanwhile."""
+"""Waits for work that must finish, even if its caller is cancelled."""
 
 import asyncio
 from typing import TypeVar

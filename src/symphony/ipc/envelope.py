@@ -31,7 +31,7 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=INTEGER_MAX)]
 
 
 class MessageHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Who says what kind of thing to whom, and when.
+    """The header of a message: sender, recipient, type and time.
 
     `timestamp` is in nanoseconds since the Unix epoch, UTC. `correlation_id` is the id of the
     message that this one answers or belongs to. `recipient` may be empty where the message goes

@@ -1,4 +1,4 @@
-"""Who sends messages makes them here: with an id and the time. Reads the clock; no other I/O."""
+"""Makes messages to send, with an id and the time. Reads the clock; no other I/O."""
 
 from collections.abc import Callable
 

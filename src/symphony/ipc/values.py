@@ -132,7 +132,7 @@ def unspelled(value: Value) -> Value:
 
 
 def unspelled_bytes(text: object) -> bytes:
-    """The bytes that stand under `BYTES_KEY`. Raises ValueError for something that is not base64."""
+    """The bytes under `BYTES_KEY`. Raises ValueError for something that is not base64."""
     if not isinstance(text, str):
         raise ValueError(f"{BYTES_KEY} must be base64")
     return base64.b64decode(text, validate=True)

@@ -184,7 +184,7 @@ class Store:
             await message.ack_sync(timeout=STORE_TIMEOUT_S)
 
     async def _ended(self, reader: JetStreamContext.PullSubscription) -> None:
-        """What it has asked for and not got goes to the next who asks."""
+        """Messages that it asked for and did not get go to the next one that asks."""
         try:
             await reader.unsubscribe()
             if self._client.is_connected:

@@ -1,4 +1,4 @@
-"""The endpoints on a NATS server, those of this process and the others': names, requests, life signs.
+"""The endpoints on a NATS server, of this process and of others: names, requests, heartbeats.
 
 | subject | carries |
 |---|---|
@@ -130,7 +130,7 @@ class NatsLink:
             return None
 
     def want(self, patterns: Iterable[str]) -> None:
-        """Tell the others of what events are wanted here."""
+        """Tell the others which events are wanted here."""
         if (wants := sorted(patterns)) != self._wants:
             self._wants = wants
             self._has_changed()
@@ -138,7 +138,7 @@ class NatsLink:
     # Names.
 
     async def claim(self, entry: EndpointEntry) -> None:
-        """Make `entry` reachable. Of those who claim a name at once exactly one gets it.
+        """Make `entry` reachable. If several claim a name at once, exactly one gets it.
 
         Who holds a name answers that it is taken. Of two that both claim it, the one whose process
         has the lower number does; the other gives way. A name that nobody answers for is ours.
@@ -371,7 +371,7 @@ def served(message: Msg, group: str | None) -> bool:
 
 
 async def _give_way(subscription: NatsSubscription, message: Msg) -> None:
-    """In this order: asked again, we are no longer there."""
+    """The order matters: if asked again, we are no longer there."""
     await ended(subscription)
     try:
         await message.respond(_FREE)

@@ -1,6 +1,6 @@
 """Events on their way into the store: many at once, in order, each until the server has it.
 
-It has a connection of its own, which is never mended but made again, so that nothing of an old one
+It has a connection of its own, which is never repaired but replaced, so that nothing of an old one
 arrives later. After a loss, all that was not acknowledged is sent again from the oldest on, and
 the first alone: so the order holds. What is stored already, the server knows by its id.
 """

@@ -46,7 +46,7 @@ class PendingCalls(Generic[_Outcome]):
         self._ticks: dict[int, dict[str, None]] = {}
         self._queue: list[int] = []
         self.late = 0
-        """Answers that nobody waits for any more, or never did, and those of others than whom was asked."""
+        """Late and unexpected answers, and answers from an endpoint that was not asked."""
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -74,9 +74,9 @@ class PendingCalls(Generic[_Outcome]):
         return earlier
 
     def answered(self, message_id: str | None, sender: str) -> PendingCall[_Outcome] | None:
-        """An answer to `message_id` came: who waits for it. None, and it is counted, if nobody does.
+        """The call that waits for the answer to `message_id`. None, and the answer is counted, if none does.
 
-        It counts only from whom was asked, if that was one by name, or from the bus.
+        An answer to a call by name must come from that endpoint or from the bus.
         """
         call = None if message_id is None else self._waiting.get(message_id)
         if call is None or (call.recipient not in ("", sender) and sender != BUS):
@@ -99,7 +99,7 @@ class PendingCalls(Generic[_Outcome]):
             due.pop(message_id, None)
 
     def due(self, now_s: float) -> Iterator[PendingCall[_Outcome]]:
-        """Those whose deadline has passed; they wait no longer."""
+        """The calls whose deadline has passed. They wait no longer."""
         while self._queue and self._queue[0] * TICK_S <= now_s:
             for message_id in self._ticks.pop(heapq.heappop(self._queue)):
                 # Telling of one may have ended others of the same tick.
@@ -111,7 +111,7 @@ class PendingCalls(Generic[_Outcome]):
         return list(self._waiting.values())
 
     def to(self, recipients: Container[str]) -> list[PendingCall[_Outcome]]:
-        """Those that wait for one of `recipients`; they wait no longer."""
+        """The calls that wait for one of `recipients`. They wait no longer."""
         found = [call for call in self._waiting.values() if call.recipient in recipients]
         for call in found:
             self.take(call.message_id)

@@ -1,4 +1,4 @@
-"""Who is on the bus: endpoints by name and by the types of message they serve; their life signs. Pure."""
+"""The endpoints on the bus, by name and by the types of message they serve, and their heartbeats. Pure."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Registry:
             self._serving.setdefault(kind, []).append(entry)
 
     def remove(self, name: str) -> EndpointEntry | None:
-        """Take the endpoint away; None if there is none."""
+        """Remove the endpoint and give it back; None if it is not there."""
         entry = self._entries.pop(name, None)
         if entry is not None:
             for kind in entry.serves:
@@ -78,15 +78,15 @@ class Registry:
 
 BEAT_S: Final = 0.2
 LOST_AFTER_S: Final = 0.75
-"""Whoever falls silent is found lost at the first look after that: within a second, with `BEAT_S`."""
+"""A link that falls silent is found lost at the next look: within a second, with `BEAT_S`."""
 
 
 @dataclass(slots=True)
 class Pulse:
-    """Which links give life signs. Times are monotonic seconds, given by the caller.
+    """Which links send heartbeats. Times are monotonic seconds, given by the caller.
 
     One that was silent for `lost_after_s` is lost, unless this side was not looking: after a
-    stall of our own everybody gets that time anew.
+    stall of our own everybody gets that time again.
     """
 
     beat_s: float = BEAT_S
@@ -103,7 +103,7 @@ class Pulse:
         self._heard.pop(link, None)
 
     def lost(self, now_s: float) -> list[str]:
-        """Those that are lost now, and forgotten; look every `beat_s`."""
+        """The links that are lost now; they are forgotten. Look every `beat_s`."""
         before, self._looked_s = self._looked_s, now_s
         if before is not None and now_s - before > 2 * self.beat_s:
             self._heard = dict.fromkeys(self._heard, now_s)

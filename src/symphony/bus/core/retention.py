@@ -18,7 +18,7 @@ TOPICS_MAX: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What a late subscriber wants of the past: the `last` so many, or those `after` a message.
+    """Which past messages a late subscriber wants: the `last` so many, or those `after` a message.
 
     Without either, everything that is kept. A message that is kept no longer means everything,
     too: the `sequence` of what comes shows the gap.

@@ -1,4 +1,4 @@
-"""Who gets what: subscriptions by topic, with a cache of the routes that were taken. Pure.
+"""Routes events: subscriptions by topic, with a cache of routes. Pure.
 
 A route is found once for each topic and kept. A new or ended subscription to one topic forgets
 the route of that topic; one with wildcards forgets them all.
@@ -130,7 +130,7 @@ class Router:
         self._forget(subscription.pattern)
 
     def remove(self, subscription: Subscription) -> None:
-        """From now on it is on no route. Nothing happens if it never was or is no longer there."""
+        """Remove the subscription from every route. Nothing happens if it is not there."""
         if self._order.pop(subscription, None) is not None:
             self._trie.remove(subscription.pattern, subscription)
             self._forget(subscription.pattern)

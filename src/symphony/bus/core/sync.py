@@ -35,7 +35,7 @@ _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class Stamp(NamedTuple):
-    """When and by whom the state was written last.
+    """When the state was last written, and by which side.
 
     Nanoseconds since the Unix epoch, or just after the latest that this side has seen: a clock
     that is set back does not make an edit older than what it was made on.
@@ -148,7 +148,7 @@ class Conflict:
 
 
 class Winner(StrEnum):
-    """Whose change remains where both sides changed the state. Who never wrote anything never wins."""
+    """The side whose change remains when both changed the state. A side that never wrote never wins."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"
@@ -160,7 +160,7 @@ Resolve: TypeAlias = Winner | Callable[[Conflict], Value]
 
 
 def resolved(conflict: Conflict, policy: Resolve) -> Value:
-    """What the state shall be: the primary's is `theirs`."""
+    """The state to agree on; `theirs` is the primary's."""
     if conflict.ours_stamp is None:
         return conflict.theirs
     if conflict.theirs_stamp is None:
@@ -273,7 +273,7 @@ class Secondary:
         stamp: Stamp | None = None,
         policy: Resolve = Winner.PRIMARY,
     ) -> None:
-        """As `Primary`; `policy` settles what both sides changed."""
+        """A secondary takes the arguments of `Primary`; `policy` settles what both sides changed."""
         self.state, self.stamp = state, stamp
         self._site, self._policy = site, policy
         self._base, self._base_stamp = state, stamp

@@ -1,4 +1,4 @@
-"""Source of encoders. Unions, and records that stand in several places, are functions. Pure.
+"""Source of encoders. Unions, and records that are used in several places, are functions. Pure.
 
 What stands between two branches is gathered: numbers and lengths that follow each other are
 packed at once, and what is known in advance is packed here.
@@ -42,7 +42,7 @@ class _Encoders:
         self.functions: dict[Shape, str] = {}
         self.inlined: set[Record] = set()
         self.fixed: list[tuple[str, str]] = []
-        """Form and argument for `struct`, of what will be packed next."""
+        """The format and argument that `struct` packs next."""
         self.pieces: list[str] = []
         """Expressions of bytes that come before that and have not been added yet."""
 

@@ -44,7 +44,7 @@ Parts = list[bytes]
 
 
 class _Heads(dict[int, bytes]):
-    """What stands before so many bytes or items. Made in advance up to 255, as nearly all are."""
+    """The length prefix of that many bytes or items. Made in advance up to 255, as nearly all are."""
 
     def __init__(self, form: str, *tag: int) -> None:
         self._tag, self._pack = tag, struct.Struct(form).pack
@@ -61,9 +61,9 @@ _LIST: Final = _Heads("<IQ", 6)
 
 
 class BincodeInvalid(SerializationFailed):
-    """The bytes are not what the type says; `at`, also `details["offset"]`, is the byte, from 0.
+    """The bytes do not fit the type; `at`, also `details["offset"]`, is the byte, from 0.
 
-    `duplicate` tells a key that stands twice from other damage, `deep` what nests too deep.
+    `duplicate` tells a duplicate key from other damage, `deep` what nests too deep.
     """
 
     code = "bincode-invalid"
@@ -129,7 +129,7 @@ def unwritable(what: str) -> SerializationFailed:
 
 
 def uuid_bytes(text: str) -> bytes:
-    """The 16 bytes of a UUID. Raises ValueError for what is none, or not written in the usual way."""
+    """The 16 bytes of a UUID. Raises ValueError for anything else, also for unusual spellings."""
     digits = text.replace("-", "")
     try:
         body = bytes.fromhex(digits)
@@ -147,7 +147,7 @@ def uuid_text(body: bytes) -> str:
 
 
 def write_plain(value: object, parts: Parts, room: int) -> None:
-    """Write any plain value, nested at most `room` deep. Raises SerializationFailed for what is none."""
+    """Write any plain value, nested at most `room` deep. Raises SerializationFailed for anything else."""
     kind = type(value)
     if kind is str:
         body = value.encode()  # type: ignore[attr-defined]  # mypy does not know `type(x) is`

@@ -10,7 +10,7 @@ _DIGITS_MAX = 12
 
 
 class FramingBroken(SymphonyError):
-    """Bytes that are no body with its frame; the stream cannot be read further."""
+    """The bytes are not a framed body; the stream cannot be read further."""
 
     code = "frame-broken"
 

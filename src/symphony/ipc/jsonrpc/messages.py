@@ -24,7 +24,7 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 INTERNAL_ERROR = -32603
 REQUEST_CANCELLED = -32800
-"""Of the Language Server Protocol: the request was cancelled by the one who made it."""
+"""The client cancelled its request (Language Server Protocol)."""
 SERVER_BUSY = -32000
 """More requests at once than this side takes."""
 
@@ -87,7 +87,7 @@ Message: TypeAlias = Request | Notification | Success | Failure
 
 
 class Incoming(NamedTuple):
-    """What one body holds: `messages`, with a `Failure` to send back in the place of what is invalid.
+    """The messages of one body, with a `Failure` to send back in place of an invalid one.
 
     `batch`: the answers belong together, in one array.
     """
@@ -114,8 +114,8 @@ class AnswerBroken(RpcError):
 def read(body: bytes) -> Incoming:
     """What `body` says; never raises.
 
-    What was plainly meant as an answer but is none comes as a `Failure` with AnswerBroken, for whoever
-    waits for it: it is not answered, for the other side would take that for an answer of its own.
+    An invalid answer comes as a `Failure` with AnswerBroken, for the caller that waits for it. It gets
+    no reply, which the other side would take for an answer to a request of its own.
     """
     body = body.removeprefix(_BOM)
     try:

@@ -8,7 +8,7 @@ from symphony.ipc.transports.connection import Connection
 
 
 class EnvelopeReceiver(Protocol):
-    """Who hears what comes over a channel."""
+    """A receiver of the messages of a channel."""
 
     def received(self, envelope: MessageEnvelope) -> None:
         """The next message. A SymphonyError that it raises ends the connection and is told to the peer."""
@@ -28,15 +28,15 @@ class Channel:
         self._receiver: EnvelopeReceiver | None = None
 
     def try_send(self, envelope: MessageEnvelope) -> bool:
-        """As `Connection.try_send`; SerializationFailed, and nothing sent, for what no codec carries."""
+        """Send without waiting, like `Connection.try_send`; SerializationFailed for unsupported values."""
         return self.connection.try_send(self._codec.encode(envelope))
 
     async def send(self, envelope: MessageEnvelope) -> None:
-        """As `Connection.send`; SerializationFailed, and nothing sent, for what no codec carries."""
+        """Send, like `Connection.send`. Raises SerializationFailed for unsupported values."""
         await self.connection.send(self._codec.encode(envelope))
 
     async def receive(self) -> MessageEnvelope:
-        """As `Connection.receive`; SerializationFailed, and the connection ends, for a broken message."""
+        """Receive, like `Connection.receive`. A broken message ends the connection: SerializationFailed."""
         body = await self.connection.receive()
         try:
             return self._codec.decode(body)

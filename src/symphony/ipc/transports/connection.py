@@ -39,7 +39,7 @@ class Link(Protocol):
 
 
 class Peer(NamedTuple):
-    """Who is at the other end, as far as the operating system knows."""
+    """The process at the other end, as far as the operating system knows."""
 
     pid: int | None = None
     uid: int | None = None
@@ -236,7 +236,7 @@ class Connection(asyncio.Protocol):
             self._linger(after_s=0.0 if self._blocked else self._config.timeout_s)
 
     async def closed(self) -> None:
-        """Wait until the connection is gone, whoever ended it."""
+        """Wait until the connection is gone, whichever side ended it."""
         await asyncio.shield(self._gone)
 
     def when_gone(self, hook: Callable[[], None]) -> None:

@@ -22,7 +22,7 @@ Refused: TypeAlias = Callable[[SymphonyError], None]
 
 
 def anyone(_: Link) -> Peer:
-    """Admits whoever can reach us."""
+    """Admits every peer that can reach us."""
     return Peer()
 
 
@@ -44,7 +44,7 @@ class Dial:
         return self.connection
 
     async def opened(self) -> Connection:
-        """The connection, ready for messages. Raises a SymphonyError that says why there is none."""
+        """The connection, ready for messages. Raises SymphonyError if it fails, and says why."""
         try:
             return await self._opened
         except asyncio.CancelledError:

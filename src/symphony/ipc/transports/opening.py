@@ -24,9 +24,9 @@ def jitter() -> float:
 async def connect(
     address: str, config: TransportConfig | None = None, *, jitter: Callable[[], float] = jitter
 ) -> Connection:
-    """A connection to whoever listens at `address`, ready for messages.
+    """A connection to the listener at `address`, ready for messages.
 
-    Where nobody answers it is tried again as `config.retry` says; `jitter` draws from [0, 1].
+    If nobody answers, it tries again as `config.retry` says; `jitter` draws from [0, 1].
     Raises ValidationFailed for something that is not an address, ConnectFailed, ConnectionLost, PeerRefused,
     HandshakeFailed, TokenRefused, TransportUnsupported.
     """

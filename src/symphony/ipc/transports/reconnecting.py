@@ -1,4 +1,4 @@
-"""A connection that comes back: after a loss it is made again, and its owner told to subscribe again."""
+"""A connection that comes back after a loss, and then asks its owner to subscribe again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -65,7 +65,7 @@ class Reconnecting:
                 self._there.set_exception(ConnectionLost(f"{self._address} cannot be reached any more"))
 
     async def send(self, body: bytes) -> None:
-        """Send by the connection of now, or by the next, for which it waits at most `timeout_s`.
+        """Send over this connection or the next one, for which it waits at most `timeout_s`.
 
         Raises ConnectionLost if there is none by then, and if it breaks while there is no room.
         """

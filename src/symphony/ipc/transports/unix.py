@@ -187,7 +187,7 @@ def _identity(path: Path) -> tuple[int, int]:
 
 
 def same_user(link: Link) -> Peer:
-    """Who is there, by the operating system's word. Raises PeerRefused for another user, except root."""
+    """The peer, as the operating system names it. Raises PeerRefused for another user, except root."""
     peer = peer_of(link.get_extra_info("socket"))
     if peer.uid is not None and peer.uid not in (os.geteuid(), 0):
         raise PeerRefused(f"user {peer.uid} may not connect to user {os.geteuid()}")
