@@ -9,6 +9,7 @@ from typing import Final, Literal
 import msgspec
 
 from symphony.app.live import LiveBus
+from symphony.app.telling import Telling
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine import standing
@@ -84,6 +85,7 @@ class RunHandle:
         marks: Mapping[str, str] = {},
         artifacts: Callable[[], Sequence[MadeArtifact]] = tuple,
         resumable: bool = True,
+        telling: Telling | None = None,
     ) -> None:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
         self.name = name
@@ -92,6 +94,7 @@ class RunHandle:
         """What nodes declared as artifacts and have made so far. Blocking; reads the journal."""
         self.resumable = resumable
         """Can another process go on with the run? Not with one in memory."""
+        self._telling = telling
         self.unhidden = unhidden
         self.overview = seen.overview
         """How the run stands or went, in a size that does not grow with its elements."""
@@ -184,6 +187,8 @@ class RunHandle:
         which nobody could resume, is cancelled. A run that is about to end does so. Call it on the
         loop's thread; `result` returns once everything has stopped.
         """
+        if self._telling is not None:
+            self._telling.stop()
         if self.resumable:
             self._engine.interrupt(signal)
         else:

@@ -27,6 +27,7 @@ from symphony.app.preparing import (
     recalled,
 )
 from symphony.app.readying import Readying
+from symphony.app.telling import Telling, check_finish_host, hosts_of
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
@@ -135,7 +136,9 @@ class Launcher:
         config = self._parts.config
         for key, value in bound.items():
             bounded(value, f"input {key}", config.symphony.value_mb << 20)
-        check_hosts((*config.http.allow, *allow_hosts))
+        hosts = (*config.http.allow, *allow_hosts)
+        check_hosts(hosts)
+        check_finish_host(ready.workflow.on_finish, hosts)
         self._parts.environment.update(environment or {})
         meta = RunMeta(
             run_id=new_run_id(),
@@ -172,11 +175,18 @@ class Launcher:
     async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
         """Make the journal and run: the run is durable when this returns."""
         if self._parts.journals is None:
-            return self._launch(prepared, MemoryStore(), None, lambda engine: engine.run())
+            return self._launch(
+                prepared,
+                MemoryStore(),
+                None,
+                lambda engine: engine.run(),
+                self._telling(prepared, memory=True),
+            )
         made = await self._parts.journals.create(prepared.meta, prepared.job.workflow.slug, reuse)
         prepared = replace(prepared, meta=made.meta)
         try:
-            handle = self._launch(prepared, made.store, made.owned, lambda engine: engine.run())
+            telling = await self._noted(prepared)
+            handle = self._launch(prepared, made.store, made.owned, lambda engine: engine.run(), telling)
         except BaseException:
             made.store.close()
             made.owned.release()
@@ -228,9 +238,11 @@ class Launcher:
             store = await in_thread(lambda: SqliteStore.own(path), SqliteStore.close)
             undo.callback(store.close)
             recorded = list(store.records())
+            telling = await self._noted(prepared)
             handle = self._launch(
-                prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), known=len(recorded)
-            )
+                prepared, store, lock, lambda engine: engine.run(recorded, retry, skip), telling,
+                known=len(recorded),
+            )  # fmt: skip
             undo.pop_all()
             return handle
 
@@ -268,7 +280,7 @@ class Launcher:
         from symphony.app.foreseeing import foresee
 
         parts = self._parts
-        new, found, _ = self._replanned(run_id, first, inputs, environment)
+        new, found, _ = self._replanned(run_id, first, inputs, environment, load=False)
         executor = functools.partial(self._executor, new, lambda *_: None)
         return foresee(new, parts.home, executor, parts.clock, found)
 
@@ -279,11 +291,16 @@ class Launcher:
         inputs: Mapping[str, Value] | None,
         environment: Mapping[str, str] | None,
         name: str | None = None,
+        *,
+        load: bool = True,
     ) -> tuple[Prepared, Reusable, Executor]:
-        """A run that takes results of another, what it takes, and what can load and keep that."""
+        """A run that takes results of another, what it takes, and what can load and keep that.
+
+        `load` runs files of operators.
+        """
         run_id = self._parts.runs.find(run_id)
         self._parts.environment.update(environment or {})
-        old, reading, executor = self._reading(run_id)
+        old, reading, executor = self._reading(run_id, load=load)
         job = old.job
         bound, problems = bind_inputs(job.workflow, {**job.inputs, **(inputs or {})}, cwd=job.cwd)
         if problems:
@@ -300,15 +317,17 @@ class Launcher:
         for key in inputs or {}:
             bounded(bound[key], f"input {key}", self._parts.config.symphony.value_mb << 20)
         changed = changed_inputs(job.inputs, bound)
-        new = self._prepared(meta, bound)
+        new = self._prepared(meta, bound, load=load)
         return new, reading(RerunScope(first=steps, inputs=changed)), executor
 
-    def _reading(self, run_id: str) -> tuple[Prepared, Callable[[RerunScope], Reusable], Executor]:
+    def _reading(
+        self, run_id: str, *, load: bool = True
+    ) -> tuple[Prepared, Callable[[RerunScope], Reusable], Executor]:
         """A run that no process owns, what may be taken from it, and what can load and keep that."""
         lock = self._parts.runs.lock(run_id)
         lock.acquire(os.getpid())
         try:
-            old = self._recalled(self._parts.runs.meta(run_id))
+            old = self._recalled(self._parts.runs.meta(run_id), load=load)
             records = self._parts.runs.records(run_id)
         finally:
             lock.release()
@@ -339,16 +358,18 @@ class Launcher:
         self,
         meta: RunMeta,
         inputs: Mapping[str, Value] | None = None,
+        *,
+        load: bool = True,
     ) -> Prepared:
         """The run with the operators that its files define, besides those of this Symphony."""
-        at_hand = OperatorsAtHand(self._parts, load=True, files=meta.operators)
+        at_hand = OperatorsAtHand(self._parts, load=load, files=meta.operators)
         keys = keys_of(self._parts.config, self._parts.environment)
         return recalled(meta, at_hand.catalog, at_hand.of, self._parts.environment, inputs, keys=keys)
 
-    def _recalled(self, meta: RunMeta) -> Prepared:
+    def _recalled(self, meta: RunMeta, *, load: bool = True) -> Prepared:
         """The run that is recorded. Raises JournalFailed for what makes no sense."""
         with journal_errors(self._parts.runs.journal_path(meta.run_id)):
-            return self._prepared(meta)
+            return self._prepared(meta, load=load)
 
     def _engine(self, prepared: Prepared, store: JournalStore) -> tuple[Engine, RunLog]:
         job, sealer, logs = prepared.job, prepared.sealer, self._parts.config.logs
@@ -382,7 +403,7 @@ class Launcher:
             capture=capture,
             environment=job.environment,
             keys=self._parts.config.key_names,
-            allowed_hosts=(*self._parts.config.http.allow, *prepared.meta.allow_hosts),
+            allowed_hosts=hosts_of(self._parts, prepared),
             value_bytes_max=self._parts.config.symphony.value_mb << 20,
             marks=marks_of(job.run_id, self._parts.home),
             workers=self._parts.pools.operators,
@@ -396,6 +417,7 @@ class Launcher:
         store: JournalStore,
         owned: Owned | None,
         begin: Callable[[Engine], Awaitable[RunResult]],
+        telling: Telling | None,
         *,
         known: int = 0,
     ) -> RunHandle:
@@ -415,7 +437,10 @@ class Launcher:
                 if job.graph.runs(COMMAND):
                     end.push_async_callback(asyncio.to_thread, end_escaped, marks)
                 await asyncio.sleep(0)
-                return await begin(engine)
+                result = await begin(engine)
+            if telling is not None:
+                await telling.tell(result)
+            return result
 
         running = run()
         running.send(None)  # as far as `sleep`: a task that is cancelled before its first turn lets go, too
@@ -425,10 +450,25 @@ class Launcher:
             job.run_id, engine, seen, task, log, self._parts.live, name=prepared.meta.name,
             unhidden=prepared.unhidden, marks=marks,
             artifacts=lambda: self._made(store.records(), engine.replay), resumable=owned is not None,
+            telling=telling,
         )  # fmt: skip
         self._handles[task] = handle
         task.add_done_callback(self._handles.pop)
         return handle
+
+    def _telling(self, prepared: Prepared, *, memory: bool = False) -> Telling | None:
+        """What tells of the end of a run, if its workflow wants that."""
+        if prepared.job.workflow.on_finish is None:
+            return None
+        untold = None if memory else self._parts.runs.untold(prepared.job.run_id)
+        return Telling(self._parts, prepared, untold)
+
+    async def _noted(self, prepared: Prepared) -> Telling | None:
+        """The same, noted in the home so that it outlives this process."""
+        telling = self._telling(prepared)
+        if telling is not None:
+            await telling.begin()
+        return telling
 
     def _let_go(
         self,
@@ -475,9 +515,12 @@ class Launcher:
     def _ended(self, run_id: str, prepared: Prepared) -> RunHandle:
         engine, log = self._engine(prepared, MemoryStore())
         engine.finish()
+        telling = self._telling(prepared)
 
         async def known() -> RunResult:
             result, ended = self._parts.runs.result(run_id), self._parts.runs.replay(run_id).ended
+            if telling is not None:
+                await telling.tell(result)  # unless that was done when it ended
             if ended is None or ended[1] is None:
                 return result
             return msgspec.structs.replace(result, outputs=opened_outputs(ended[1], prepared.sealer))
@@ -486,7 +529,7 @@ class Launcher:
         runs = self._parts.runs
         return RunHandle(
             run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live, name=prepared.meta.name,
-            artifacts=lambda: self._made(runs.records(run_id), runs.replay(run_id)),
+            artifacts=lambda: self._made(runs.records(run_id), runs.replay(run_id)), telling=telling,
         )  # fmt: skip
 
     def _made(self, records: Iterable[Record], replay: RunReplay) -> Sequence[MadeArtifact]:

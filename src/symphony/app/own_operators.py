@@ -39,21 +39,31 @@ class OperatorsAtHand:
         """The files of operators that every workflow may use, beside those that were given."""
         return configured_files(self._parts.config, self._parts.home) if self._files is None else self._files
 
-    @cached_property
+    @property
     def shared(self) -> "Mapping[str, Operator]":
         """Those that every workflow may use, without the kit's. Raises ConfigInvalid, OperatorsNotLoaded."""
+        return self._shared[0]
+
+    @cached_property
+    def _shared(self) -> "tuple[Mapping[str, Operator], bool]":
+        """The same, and whether files may define more."""
         given = {one.info.name: one for one in self._parts.given}
         if not self.files:
-            return given
+            return given, False
         from symphony.sdk.reading.files import load_once, stand_ins
 
-        found: dict[str, Operator] = {}
+        known: dict[str, Operator] = {}
+        partial = False
         for file in self.files:
             try:
-                found |= {one.info.name: one for one in load_once(file)} if self._load else stand_ins(file)[0]
+                if self._load:
+                    found, more = {one.info.name: one for one in load_once(file)}, False
+                else:
+                    found, more = stand_ins(file)
             except SymphonyError as error:
                 raise error if self._files is not None else wrong_settings(error) from error
-        return found | given
+            known, partial = known | found, partial or more
+        return known | given, partial
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -75,8 +85,9 @@ class OperatorsAtHand:
     def of(self, workflow: Workflow, folder: Path) -> "Mapping[str, Operator]":
         """All that a workflow in `folder` may use, by name. Raises ConfigInvalid, OperatorsNotLoaded."""
         own, partial = self._own(workflow, folder)
-        known = self._parts.operators_with({**own, **self.shared})
-        if not partial and not self.catalog.partial:
+        shared, more = self._shared
+        known = self._parts.operators_with({**own, **shared})
+        if not partial and not more:
             return known
         from symphony.sdk.reading.stand_ins import Open
 

@@ -25,6 +25,7 @@ from symphony.ports.insight import RunViews
 from symphony.ports.models import Models
 from symphony.ports.tracing import Tracing
 from symphony.workflow.catalog import Catalog, ModelInfo
+from symphony.workflow.model import OnFinish
 
 if TYPE_CHECKING:
     from symphony.app.journals import Journals
@@ -58,6 +59,8 @@ class Parts:
         self._models, self._more_models = models, catalog or {}
         self._tracing: Tracing | None = None
         self._traces_known = False
+        self.on_finish: Callable[[OnFinish, Mapping[str, str]], None] | None = None
+        """Stands in for telling of the end of runs; it is given what a command would be told."""
         self._stores: list[Callable[[], None]] = []  # what closes those that were made
 
     @cached_property

@@ -12,7 +12,7 @@ from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE, present_marks
 from symphony.ipc.lines import LineSplitter
 from symphony.ipc.values import spelled
 from symphony.kit.errors import CommandFailed, CommandNotStarted
-from symphony.kit.processes import OnBytes, run_process
+from symphony.kit.processes import OnBytes, ProcessResult, run_process
 from symphony.ports.values import Value
 from symphony.sdk import Context, LogSink, operator
 
@@ -59,7 +59,7 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
     )
     stderr = ended.stderr.decode("utf-8", "replace")
     if ended.exit_code != 0:
-        raise _failed(ended.exit_code, stderr)
+        raise ended_badly(ended)
     return CommandOutput(stdout=ended.stdout.decode("utf-8", "replace"), stderr=stderr, exit_code=0)
 
 
@@ -99,7 +99,9 @@ def _text(name: str, value: Value) -> str:
     return text
 
 
-def _failed(exit_code: int, stderr: str) -> CommandFailed:
+def ended_badly(ended: ProcessResult) -> CommandFailed:
+    """The error for a command that did not end with 0."""
+    exit_code, stderr = ended.exit_code, ended.stderr.decode("utf-8", "replace")
     how = (
         f"the command was killed by signal {-exit_code}"
         if exit_code < 0

@@ -11,12 +11,16 @@ from symphony.ports.values import Value
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Outcome:
-    """How a run ended. `outputs` are whole values, artifacts read; `elapsed_s` is the test clock's time."""
+    """How a run ended. `outputs` are whole values, artifacts read; `elapsed_s` is the test clock's time.
+
+    `told` is what the workflow's `on_finish` would have been told: RUN, WORKFLOW, STATUS and ERROR.
+    """
 
     result: RunResult
     outputs: Mapping[str, Value]
     events: Sequence[RunEvent]
     elapsed_s: float
+    told: Mapping[str, str] | None = None
 
     def __repr__(self) -> str:
         """Short, whatever the run gave: asyncio spells what tasks return."""

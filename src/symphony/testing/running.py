@@ -51,8 +51,9 @@ def run(
     Settings are the defaults unless `config` is given: those of the machine do not matter.
     `answers` are given to approvals as soon as they ask: True approves. A name without numbers, such as
     `loop.gate`, answers in every round and for every element. One that nobody answers times out, or
-    leaves the run waiting. `cancel_after_s` cancels the run at that time of `clock`. Raises as
-    `Symphony.start` does. Not for use inside a running event loop.
+    leaves the run waiting. `cancel_after_s` cancels the run at that time of `clock`. Nothing is told of its
+    end: what the workflow's `on_finish` would get is in `told` of the outcome. Raises as `Symphony.start`
+    does. Not for use inside a running event loop.
     """
     timed = clock or FakeClock()
     fakes = models or {}
@@ -66,6 +67,8 @@ def run(
             models=FakeModels(fakes),
             catalog={name: fake.info(name) for name, fake in fakes.items()},
         ) as symphony:
+            told = list[Mapping[str, str]]()
+            symphony.parts.on_finish = lambda _, variables: told.append(variables)
             began_s = timed.monotonic_s()
             handle = await symphony.start(
                 what, inputs, cwd=cwd, cache=False, concurrency=concurrency, environment=environment
@@ -79,7 +82,10 @@ def run(
             elapsed_s = timed.monotonic_s() - began_s
             events = [event async for event in handle.events()]
             outputs = {name: _whole(handle, value) for name, value in result.outputs.items()}
-            return Outcome(result=result, outputs=outputs, events=events, elapsed_s=elapsed_s)
+            return Outcome(
+                result=result, outputs=outputs, events=events, elapsed_s=elapsed_s,
+                told=told[0] if told else None,
+            )  # fmt: skip
 
     return drive(whole(), timed)
 

@@ -115,6 +115,12 @@ class WorkflowBuilder:
         self._document["budget"] = dict(limits)
         return self
 
+    def on_finish(self, *, command: str | None = None, url: str | None = None) -> "WorkflowBuilder":
+        """What is told of the end of each run: a shell command, or a URL."""
+        told = {"command": command, "url": url}
+        self._document["on_finish"] = {key: one for key, one in told.items() if one is not None}
+        return self
+
     def metadata(self, **values: Value) -> "WorkflowBuilder":
         """Whatever other tools want to keep with the workflow."""
         self._document["metadata"] = dict(values)

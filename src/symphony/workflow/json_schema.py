@@ -77,6 +77,7 @@ _SPECIAL: Final[Mapping[tuple[str, str], Schema]] = {
     ("workflow", "edges"): {"type": "array", "items": {"$ref": "#/$defs/edge"}},
     ("workflow", "outputs"): _VALUES,
     ("workflow", "budget"): {"$ref": "#/$defs/budget"},
+    ("workflow", "on_finish"): {"$ref": "#/$defs/on_finish"},
     ("input", "type"): {
         "anyOf": [
             {"type": "string", "pattern": _TYPE},
@@ -118,6 +119,7 @@ def json_schema(catalog: Catalog | None = None) -> Schema:
         "node": node,
         "input": {**_object("input"), "not": {"required": ["type", "enum"]}},
         "budget": {**_object("budget"), "minProperties": 1},
+        "on_finish": {**_object("on_finish"), "minProperties": 1, "maxProperties": 1},
         "retry": _object("retry"),
         "on_error": {**_object("on_error"), "minProperties": 1, "maxProperties": 1},
         "artifact": {**_object("artifact"), "required": ["name"]},

@@ -18,7 +18,12 @@ _ABOUT: Final[Mapping[str, Mapping[str, str]]] = {
         "edges": "What the shorthands of nodes cannot say.",
         "outputs": "What the run gives: name and value or ${{ expression }}.",
         "budget": "What the models of one run may use; the call that would go beyond is refused.",
+        "on_finish": "What is told once of the end of each run: a command or a URL.",
         "metadata": "Anything; tools keep their notes here.",
+    },
+    "on_finish": {
+        "command": "A shell command; RUN, WORKFLOW, STATUS and ERROR are in its environment.",
+        "url": "An allowed host's URL; run, workflow, status and error are sent to it as JSON.",
     },
     "input": {
         "type": "string, integer, number, boolean, path, list[T], map[T], …; with ? it may be null.",

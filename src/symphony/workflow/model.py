@@ -207,6 +207,13 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     calls: int | None = None
 
 
+class OnFinish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is told of the end of a run: a shell command, or a server that is asked. One of them is given."""
+
+    command: str | None = None
+    url: str | None = None
+
+
 class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     """A whole workflow. `edges` holds only those that the file says explicitly;
 
@@ -226,6 +233,7 @@ class Workflow(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget | None = None
     operators: tuple[str, ...] = ()
     """Python files beside the workflow that define operators for it, and for no sub-workflow."""
+    on_finish: OnFinish | None = None
 
     @property
     def slug(self) -> str:

@@ -25,6 +25,7 @@ _EXAMPLES: Final[Mapping[str, str]] = {
     "retry": "{attempts: 3}",
     "artifact": "{name: report}",
     "budget": "{money: 0.50}",
+    "on_finish": '{command: notify-send "$WORKFLOW: $STATUS"}',
     "inputs": "{NAME: value}",
     "config": "{NAME: value}",
     "metadata": "{NAME: value}",

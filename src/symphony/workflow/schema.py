@@ -20,6 +20,7 @@ from symphony.workflow.fields import (
     Owners,
     Reader,
     counted,
+    filled_text,
     free_values,
     named_values,
     section,
@@ -29,7 +30,7 @@ from symphony.workflow.fields import (
 )
 from symphony.workflow.inputs import beyond
 from symphony.workflow.migrations import migrated, version_of, wanted
-from symphony.workflow.model import Budget, ControlNode, InputSpec, Node, Workflow
+from symphony.workflow.model import Budget, ControlNode, InputSpec, Node, OnFinish, Workflow
 from symphony.workflow.problems import child, shown
 from symphony.workflow.schema_edges import read_edges
 from symphony.workflow.schema_nodes import KINDS, read_nodes, read_steps
@@ -265,6 +266,19 @@ def _budget(fields: Fields, tree: Tree, place: str, key: str) -> object:
     return Budget(**section(fields, found, key, _BUDGET_READERS, key))  # type: ignore[arg-type]  # as above
 
 
+def _on_finish(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    hint = "write on_finish: {command: …} or on_finish: {url: …}"
+    found = fields.map(tree, place, key, key, "" if isinstance(tree, str) else hint)
+    if found is None:
+        return BAD
+    known = [one for one in _FINISH_READERS if one in found]
+    made = section(fields, found, key, _FINISH_READERS, key)
+    if len(known) != 1:
+        what = "on_finish says both command and url" if known else "on_finish says neither command nor url"
+        return fields.wrong(place, key, what, hint)
+    return OnFinish(**made) if made else BAD  # type: ignore[arg-type]  # as above
+
+
 def _money(fields: Fields, tree: Tree, place: str, key: str) -> object:
     found = _bound(fields, tree, place, key)
     if isinstance(found, int | float) and found < 0:
@@ -292,9 +306,11 @@ _READERS: Final[Mapping[str, Reader]] = {
     "edges": _edges,
     "outputs": _outputs,
     "budget": _budget,
+    "on_finish": _on_finish,
     "metadata": free_values,
 }
 _BUDGET_READERS: Final[Mapping[str, Reader]] = {"money": _money, "tokens": counted, "calls": counted}
+_FINISH_READERS: Final[Mapping[str, Reader]] = {"command": filled_text, "url": filled_text}
 _INPUT_READERS: Final[Mapping[str, Reader]] = {
     "type": _type,
     "enum": _enum,
@@ -306,10 +322,12 @@ _INPUT_READERS: Final[Mapping[str, Reader]] = {
 _OWNERS: Final[Owners] = {
     **dict.fromkeys(("inputs", "nodes", "outputs", "metadata")),
     "budget": _BUDGET_READERS,
+    "on_finish": _FINISH_READERS,
 }
 TABLES: Final[Mapping[str, Mapping[str, Reader]]] = {
     "workflow": _READERS,
     "input": _INPUT_READERS,
     "budget": _BUDGET_READERS,
+    "on_finish": _FINISH_READERS,
 }
 """Every table of this module, for those who describe the format."""

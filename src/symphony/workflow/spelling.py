@@ -106,6 +106,9 @@ def write_tree(workflow: Workflow, *, derived: bool = False, binary: bool = Fals
         out["outputs"] = _named(workflow.outputs, spell)
     if workflow.budget is not None:
         out["budget"] = _budget(workflow.budget)
+    if workflow.on_finish is not None:
+        told = {"command": workflow.on_finish.command, "url": workflow.on_finish.url}
+        out["on_finish"] = {key: one for key, one in told.items() if one is not None}
     if workflow.metadata:
         out["metadata"] = spell(dict(workflow.metadata))
     out["symphony"] = version_needed(out)

@@ -11,8 +11,9 @@ from symphony.workflow.documents.tree import Tree
 from symphony.workflow.migrations import OLDEST
 
 SINCE: Final[Mapping[str, Mapping[str, int]]] = {
-    "workflow": {"operators": 2},
+    "workflow": {"operators": 2, "on_finish": 2},
     "node": {"fail_fast": 2, "label": 2},
+    "on_finish": {"command": 2, "url": 2},
 }
 """By table of the format, as in `json_schema.TABLES`, and key. All other keys are in every version."""
 

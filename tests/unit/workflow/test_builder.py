@@ -18,6 +18,7 @@ from symphony.workflow.model import (
     DataEdge,
     InputSpec,
     InstrumentNode,
+    OnFinish,
     OperatorNode,
     Retry,
     SubWorkflowNode,
@@ -265,3 +266,10 @@ def test_what_was_built_does_not_change_with_the_builder() -> None:
     assert list(first.nodes) == ["o"]
     assert (first.version, first.outputs) == ("0.1.0", {})
     assert len(builder.build().nodes) == 2
+
+
+def test_the_end_of_runs_is_told_to_a_command_or_a_url() -> None:
+    made = WorkflowBuilder("x").on_finish(command="echo $STATUS").add_command("true", name="a").build()
+    assert made.on_finish == OnFinish(command="echo $STATUS")
+    with pytest.raises(WorkflowInvalid, match="neither command nor url"):
+        WorkflowBuilder("x").on_finish().add_command("true", name="a").build()

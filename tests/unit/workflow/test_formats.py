@@ -33,6 +33,7 @@ from symphony.workflow.model import (
     InputSpec,
     InstrumentNode,
     OnError,
+    OnFinish,
     OperatorNode,
     Retry,
     SubWorkflowNode,
@@ -138,6 +139,7 @@ _inputs = (
     | st.builds(InputSpec, type=st.sampled_from([STRING, list_of(INTEGER), PortType("bytes", optional=True)]))
     | st.builds(InputSpec, type=st.just(PortType("enum", choices=("a", "b c"))), default=st.just("b c"))
 )
+_filled = _texts.filter(str.strip)
 _workflows = st.builds(
     Workflow, name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=100),
     version=st.sampled_from(["0.1.0", "2.3.4-rc.1+build.5"]), description=_texts,
@@ -146,6 +148,7 @@ _workflows = st.builds(
     inputs=st.dictionaries(_names, _inputs, max_size=2),
     nodes=st.dictionaries(_names, _simple | _controls, max_size=3).map(_filled_nodes),
     edges=st.lists(_edges, max_size=2).map(tuple), outputs=_named, metadata=_free,
+    on_finish=st.none() | st.builds(OnFinish, command=_filled) | st.builds(OnFinish, url=_filled),
     budget=st.none() | st.builds(Budget, money=st.none() | st.floats(0, 9), calls=_counts),
 )  # fmt: skip
 

@@ -113,6 +113,6 @@ def test_a_key_in_a_loop_in_a_loop_decides_too() -> None:
     for table, key in [(table, key) for table, keys in SINCE.items() for key in keys]:
         new: dict[str, Tree] = {"command": "true", **({key: "x"} if table == "node" else {})}
         document: dict[str, Tree] = {"nodes": {"outer": _in_a_loop(_in_a_loop(new))}}
-        if table == "workflow":
-            document[key] = "x"
+        if table != "node":
+            document |= {key: "x"} if table == "workflow" else {table: {key: "x"}}
         assert version_needed(document) == SINCE[table][key]

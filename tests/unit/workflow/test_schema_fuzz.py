@@ -29,6 +29,7 @@ inputs:
   n: {type: integer, default: 3, min: 1, max: 9}
   mode: {enum: [fast, slow], default: slow}
 budget: {money: 0.25, tokens: 10000, calls: 20}
+on_finish: {command: echo done}
 nodes:
   up:
     operator: text.join
@@ -173,6 +174,8 @@ _KEYS = [
     "enabled",
     "metadata",
     "operators",
+    "on_finish",
+    "url",
     "budget",
     "money",
     "condition",

@@ -189,10 +189,16 @@ def pause(run: str, as_json: bool) -> int:
 def cancel(run: str, as_json: bool) -> int:
     """Cancel a run, whichever process runs it. That process ends with status 3."""
     from symphony.cli.actions import opening
+    from symphony.ports.runs import ENDED
 
-    runs = opening.opened().runs
+    opened = opening.opened()
+    runs = opened.runs
     run_id = runs.find(run)
     status = runs.cancel(run_id)
+    if status in ENDED and runs.untold(run_id).is_there():
+        from symphony.cli.actions.telling import tell
+
+        tell(opened, run_id)
     if as_json:
         output.say_json({"run_id": run_id, "status": str(status)})
     else:

@@ -54,6 +54,7 @@ _OF_CODE: Final = {
     "operator-invalid": USAGE,
     "operators-not-loaded": USAGE,
     "config-invalid": USAGE,
+    "host-not-allowed": USAGE,
     "template-not-found": USAGE,
     "template-invalid": USAGE,
 }

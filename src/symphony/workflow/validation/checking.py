@@ -13,6 +13,7 @@ from symphony.workflow.model import EDGES_MAX, NODES_MAX, Workflow
 from symphony.workflow.problems import ValidationReport, child
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.children import Children, Resolve
+from symphony.workflow.validation.commands import check_finish
 from symphony.workflow.validation.cycles import check_cycles
 from symphony.workflow.validation.edges import check_edges, fed_inputs
 from symphony.workflow.validation.level import Level, Sheet, TooManyProblems
@@ -108,6 +109,7 @@ def _check(
 
 def _check_meaning(level: Level, source: str | None) -> None:
     sheet, workflow = level.sheet, level.sheet.workflow
+    check_finish(level)
     check_nodes(level, fed_inputs(level) if workflow.edges else {})
     if workflow.edges:
         check_edges(level)

@@ -7,11 +7,12 @@ code first; for names that some programs take another meaning from there is a wa
 import re
 from collections.abc import Collection, Iterator
 from typing import Final
+from urllib.parse import urlsplit
 
 from symphony.commons.environment import is_needed, is_plain, is_vital, variable_of
 from symphony.workflow.expressions import BadExpression, ValueTemplate, split
 from symphony.workflow.model import CommandNode, DataEdge, OperatorNode
-from symphony.workflow.problems import child
+from symphony.workflow.problems import child, shown
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.level import Level
 from symphony.workflow.validation.scope import Scope
@@ -77,11 +78,7 @@ _SYMPHONY: Final = "SYMPHONY_"
 def check_command(level: Level, node: CommandNode, scope: Scope, name: str, fed: Collection[str]) -> None:
     """Check the command of the node `name`; `fed` are the inputs that explicit edges give it."""
     place = child(level.place, name)
-    try:
-        found = any(is_expression for is_expression, _ in split(node.command))
-    except BadExpression:
-        found = True
-    if found:
+    if _holds_expressions(node.command):
         hint = "give the value as an input: it arrives as an environment variable"
         level.error("bad-expression", child(place, "command"), "a command holds no expressions", hint)
     seen: dict[str, str] = {}
@@ -93,6 +90,52 @@ def check_command(level: Level, node: CommandNode, scope: Scope, name: str, fed:
             level.error("duplicate-name", at, message, "rename one of them")
         _replaced(level, key, variable, at)
     _withheld(level, node, scope, name, seen)
+
+
+def _holds_expressions(text: str) -> bool:
+    try:
+        return any(is_expression for is_expression, _ in split(text))
+    except BadExpression:
+        return True
+
+
+def check_finish(level: Level) -> None:
+    """Check what is told of the end of a run."""
+    told = level.sheet.workflow.on_finish
+    if told is None:
+        return
+    if told.command is not None:
+        place = "on_finish.command"
+        if _holds_expressions(told.command):
+            hint = "RUN, WORKFLOW, STATUS and ERROR are in its environment"
+            level.error("bad-expression", place, "a command holds no expressions", hint)
+        if "\0" in told.command:
+            level.error("type-mismatch", place, "the command contains a null character", "remove it")
+        for one, what in _withheld_names(level, told.command):
+            message = f"on_finish names {one}, which {what}: it does not get it"
+            hint = "keep the secret in a file that the command reads, or under another name"
+            level.sheet.warnings.add("missing-input", place, message, hint)
+    if told.url is not None:
+        if _holds_expressions(told.url):
+            hint = "write the whole address; command: can put one together"
+            level.error("bad-expression", "on_finish.url", "this url holds no expressions", hint)
+        elif (why := _wrong_url(told.url)) is not None:
+            hint = "write one such as https://example.org/hook"
+            level.error("type-mismatch", "on_finish.url", why, hint)
+
+
+def _wrong_url(url: str) -> str | None:
+    """Why nothing can be sent there."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which may not be a number
+    except ValueError as error:
+        return f"{shown(url)} is not a URL: {error}"
+    if parts.scheme.lower() not in ("http", "https") or not parts.hostname or not url.isprintable():
+        return f"{shown(url)} is not a URL that begins with https:// or http://"
+    if parts.username is not None or parts.password is not None:
+        return "a user and a password cannot stand in the URL"
+    return None
 
 
 def check_environment(level: Level, node: OperatorNode, name: str) -> None:
@@ -131,24 +174,28 @@ def _replaced(level: Level, key: str, variable: str, at: str) -> None:
 
 def _withheld(level: Level, node: CommandNode, scope: Scope, name: str, given: Collection[str]) -> None:
     """Warn where the text names a variable that the command does not see, since no input reads it."""
-    listed, keys = level.sheet.workflow.env, scope.catalog.keys
-    named = [
-        one
-        for one in dict.fromkeys((*listed, *sorted(keys)))
-        if one in node.command and one not in given and not is_needed(one)
-        if _mentions(node.command, one)
-    ]
+    listed = level.sheet.workflow.env
+    named = [(one, what) for one, what in _withheld_names(level, node.command) if one not in given]
     if not named:
         return
     read = set(_read(level, scope, name))
-    for one in named:
+    for one, what in named:
         if one in read:
             continue
-        what = "is listed under env" if one in listed else "is the key of a model"
         message = f"the command names {one}, which {what}: only commands with an input that reads it get it"
         hint = f'add inputs: {{{one.lower()}: "${{{{ env.{one} }}}}"}}'
         hint = hint if one in listed else f"list {one} under env and {hint}"
         level.sheet.warnings.add("missing-input", f"{child(level.place, name)}.command", message, hint)
+
+
+def _withheld_names(level: Level, command: str) -> list[tuple[str, str]]:
+    """The variables that a command names and is not given, each with what it is."""
+    listed, keys = level.sheet.workflow.env, level.scope.catalog.keys
+    return [
+        (one, "is listed under env" if one in listed else "is the key of a model")
+        for one in dict.fromkeys((*listed, *sorted(keys)))
+        if one in command and not is_needed(one) and _mentions(command, one)
+    ]
 
 
 def _mentions(text: str, name: str) -> bool:

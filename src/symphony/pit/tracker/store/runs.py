@@ -34,6 +34,7 @@ from symphony.pit.tracker.store.logs import follow_log, older, read_log
 from symphony.pit.tracker.store.names import LAST, RunNames
 from symphony.pit.tracker.store.requests import RunRequests
 from symphony.pit.tracker.store.step_labels import StepLabels
+from symphony.pit.tracker.store.untold import Untold
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
 from symphony.ports.logs import LogLine, Stream
@@ -88,6 +89,10 @@ class Runs:
     def log_path(self, run_id: str) -> Path:
         """The run's log of what nodes printed."""
         return self._logs / f"{run_id}.jsonl"
+
+    def untold(self, run_id: str) -> Untold:
+        """The note that the end of the run has yet to be told."""
+        return Untold(self._locks / f"{run_id}.untold")
 
     def ids(self) -> list[str]:
         """Every run, newest first: ids sort by time. A segment that cannot be read is listed as such."""
@@ -497,6 +502,7 @@ class Runs:
                 self.segment_lock(path).unlink(missing_ok=True)
             self.log_path(run_id).unlink(missing_ok=True)
             older(self.log_path(run_id)).unlink(missing_ok=True)
+            self.untold(run_id).done(told=True)
             lock.path.unlink(missing_ok=True)
         finally:
             lock.release()
