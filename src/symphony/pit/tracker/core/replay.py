@@ -11,9 +11,9 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
-from symphony.commons import moments
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import hidden
+from symphony.pit.tracker.core.events import SLOTLESS, error_in, event_of, iso
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.plan import OnFailure, Plan
@@ -26,7 +26,6 @@ from symphony.pit.tracker.core.records import (
     CancelRecord,
     EndedRecord,
     ErrorTuple,
-    EventRecord,
     ExpandedRecord,
     ExpiredRecord,
     FailedRecord,
@@ -42,12 +41,11 @@ from symphony.pit.tracker.core.records import (
     StartedRecord,
     SuspendedRecord,
     doubtful_in,
-    error_of,
     usage_of,
 )
-from symphony.ports.models import Usage, usage_value
+from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunEvent, RunResult, RunStatus, titled
-from symphony.ports.values import StoredValue, Value
+from symphony.ports.values import StoredValue
 
 QUICKER = "quicker to run again"
 _NODE_STATUS = {
@@ -62,27 +60,7 @@ _NODE_STATUS = {
     Status.SKIPPED: NodeStatus.SKIPPED,
     Status.CANCELLED: NodeStatus.CANCELLED,
 }
-_EVENTS: dict[type[EventRecord], str] = {
-    BegunRecord: "run.started",
-    ResumedRecord: "run.resumed",
-    StartedRecord: "node.started",
-    FailedRecord: "node.failed",
-    SkippedRecord: "node.skipped",
-    RetryDueRecord: "node.retrying",
-    ExpandedRecord: "node.expanded",
-    SuspendedRecord: "node.waiting",
-    AgainRecord: "node.decided",
-    CancelRecord: "run.cancelling",
-    CancelledRecord: "node.cancelled",
-    EndedRecord: "run.finished",
-    OpenedRecord: "node.opened",
-    ParkedRecord: "node.delayed",
-    AskedRecord: "node.waiting",
-    ExpiredRecord: "node.expired",
-    PausedRecord: "run.paused",
-}
 _HANDLED = frozenset({Status.SUCCEEDED, Status.SKIPPED})
-_SLOTLESS = frozenset({BegunRecord, ResumedRecord, CancelRecord, EndedRecord, PausedRecord})
 Attempt: TypeAlias = tuple[float, float, str | None, float | None]
 """Start, end, error, and when the next one could begin; epoch seconds, None where it is not known."""
 INTERRUPTED = "interrupted"
@@ -243,7 +221,7 @@ class RunReplay:
                 self._own_labels[slot] = record.label
         if isinstance(record, FailedRecord | SkippedRecord | CancelledRecord):
             self.finished[slot] = at
-        error = _error_in(record)
+        error = error_in(record)
         if error is not None:
             self.errors[slot] = error
         elif isinstance(record, SkippedRecord | SuspendedRecord) and slot in self.errors:
@@ -292,40 +270,11 @@ class RunReplay:
 
     def event(self, record: Record, seq: int) -> RunEvent:
         """The record with number `seq`, which was noted some time before, as people see it."""
-        data: dict[str, Value] = {}
-        match record:
-            case StartedRecord():
-                data["attempt"] = record.attempt
-            case FinishedRecord():
-                data["duration_ms"] = round((record.at - record.started) * 1000, 3)
-                told = (("branch", record.taken), ("from_run", record.cached_from))
-                data |= {key: value for key, value in told if value is not None}
-            case FailedRecord():
-                data["duration_ms"] = round(max(0.0, record.at - record.started) * 1000, 3)
-                data["final"] = seq not in self.retried
-            case ExpandedRecord():
-                data["count"] = record.count
-            case OpenedRecord(round=int(number)):
-                data["round"] = number
-            case ParkedRecord():
-                data["until"] = iso(record.until)
-            case AskedRecord():
-                data |= {"asks": record.question, "until": iso(record.until)}
-            case EndedRecord():
-                data["status"] = record.status
-            case PausedRecord(stopped_by=str(signal)) if signal:
-                data["signal"] = signal
-        if (usage := usage_of(record)) is not None:
-            data["usage"] = usage_value(usage)
-        error = _error_in(record) or self.causes.get(seq)
-        if error is not None:
-            data["error"] = {"code": error[0], "message": error[1]}
-        name = None
-        if type(record) not in _SLOTLESS:
+        name = label = None
+        if type(record) not in SLOTLESS:
             name, label = self.machine.name(record.slot), self.label(record.slot)
-            if label is not None:
-                data["label"] = label
-        return RunEvent(seq=seq, type=type_of(record), at=record.at, node=name, data=data)
+        final, cause = seq not in self.retried, self.causes.get(seq)
+        return event_of(record, seq, name=name, label=label, final=final, cause=cause)
 
     def status(self, slot: int) -> NodeStatus:
         """Where a slot stands, as people see it."""
@@ -597,24 +546,9 @@ class LazyNodes(Mapping[str, NodeResult]):
         return "<nodes of a run>"  # asyncio spells the results of tasks: no moment to make 100,000 nodes
 
 
-def type_of(record: Record) -> str:
-    """The type of the event that a record is."""
-    if isinstance(record, FinishedRecord):
-        return "node.cached" if record.cached_from else "node.finished"
-    if isinstance(record, PausedRecord) and record.stopped_by is not None:
-        return "run.interrupted"
-    return _EVENTS[type(record)]
-
-
 def joined(labels: Iterable[str | None]) -> str | None:
     """The labels of elements, each inside the one before, as one."""
     return " > ".join(filter(None, labels)) or None
-
-
-def _error_in(record: Record) -> ErrorTuple | None:
-    return (
-        error_of(record.error) if isinstance(record, FailedRecord | SkippedRecord | SuspendedRecord) else None
-    )
 
 
 def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:
@@ -623,8 +557,3 @@ def shown_outputs(body: bytes | None) -> dict[str, StoredValue]:
         return {}
     sealed = decode_sealed(body)
     return {str(k): hidden(v) for k, v in sealed.items()} if isinstance(sealed, dict) else {}
-
-
-def iso(at: float | None) -> str | None:
-    """Epoch seconds as ISO 8601 UTC with milliseconds."""
-    return None if at is None else moments.iso(at)

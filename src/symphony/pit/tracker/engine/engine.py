@@ -13,10 +13,11 @@ import msgspec
 from symphony.commons.collector import seldom_collected
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.tracker.core.events import iso
 from symphony.pit.tracker.core.machine import Command, Do, Group, Machine, Status
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.records import Record, decode_reused
-from symphony.pit.tracker.core.replay import RunReplay, iso
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.attempts import Attempts
 from symphony.pit.tracker.engine.branching import Branching
 from symphony.pit.tracker.engine.feed import Feed

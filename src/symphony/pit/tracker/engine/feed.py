@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final, Self
 
+from symphony.pit.tracker.core.events import type_of
 from symphony.pit.tracker.core.records import (
     BegunRecord,
     CancelRecord,
@@ -22,7 +23,7 @@ from symphony.pit.tracker.core.records import (
     ResumedRecord,
     RetryDueRecord,
 )
-from symphony.pit.tracker.core.replay import RunReplay, type_of
+from symphony.pit.tracker.core.replay import RunReplay
 from symphony.ports.runs import RunEvent
 
 TOKENS = "node.tokens"

@@ -13,9 +13,10 @@ import msgspec
 from symphony.commons.errors import SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE, marks_of
 from symphony.commons.processes import end_marked
+from symphony.pit.tracker.core.events import iso
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.records import AskedRecord, EndedRecord, FinishedRecord, Record
-from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, iso, shown_outputs
+from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, shown_outputs
 from symphony.pit.tracker.store import journal, segments
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
 from symphony.pit.tracker.store.finding import (
