@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Final
 
+from symphony.commons.cutting import beginning
 from symphony.workflow.expressions import BadExpression, Compiler, Read, ValueTemplate
 from symphony.workflow.expressions.scan import references
 from symphony.workflow.languages.faults import Fault
@@ -10,6 +11,7 @@ from symphony.workflow.problems import Code, did_you_mean
 from symphony.workflow.types import ANY, INTEGER, PortType, called, fits, parse_type
 
 _ROOTS: Final = {"input": "inputs", "state": "state", "run": "run", "env": "env"}
+_SHOWN: Final = 80
 _ELSEWHERE: Final = frozenset({*_ROOTS, "iteration"})
 
 
@@ -21,7 +23,7 @@ def compiled_cel(text: str, names: Collection[str] | None) -> ValueTemplate:
 
     def type_of(read: Read) -> PortType:
         if names is not None and _root(read) not in names:
-            raise BadExpression(f"{read} is not known here", hint=_hint(read, names))
+            raise BadExpression(f"{beginning(str(read), _SHOWN)} is not known here", hint=_hint(read, names))
         return INTEGER if read.kind == "index" else ANY
 
     bare = text.strip()
@@ -54,7 +56,7 @@ def _unknown(text: str, names: Collection[str]) -> tuple[Fault, ...]:
     for one in references(text, True):
         root = _root(one.read)
         if root not in names and str(one.read) not in found:
-            message = f"{one.read} is not known here"
+            message = f"{beginning(str(one.read), _SHOWN)} is not known here"
             found[str(one.read)] = Fault(
                 message=message, hint=_hint(one.read, names), at=one.start, read=one.read
             )
@@ -71,6 +73,6 @@ def _hint(read: Read, names: Collection[str]) -> str:
     if read.kind in _ELSEWHERE:
         return f"write ${{{{ {read} }}}}; without that {seen}"
     if read.kind in ("port", "node"):
-        otherwise = f"write item.{read}" if "item" in names else seen
+        otherwise = f"write item.{beginning(str(read), _SHOWN)}" if "item" in names else seen
         return did_you_mean(read.name, names, otherwise)
     return seen

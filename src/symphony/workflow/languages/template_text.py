@@ -47,6 +47,8 @@ def template_faults(text: str, names: Collection[str] | None) -> tuple[Fault, ..
         return (Fault(message=error.message or "it cannot be read", hint=_GENERAL, line=error.lineno),)
     except RecursionError:  # how deep is too deep depends on who asks
         return ()
+    except ValueError as error:  # a number of thousands of digits
+        return (Fault(message=str(error), hint="write it otherwise"),)
     if names is not None and used is not None:
         faults += _unknown_names(tree, found, used - set(names), names)
     return tuple(sorted(faults, key=lambda fault: fault.line or 0))
@@ -115,12 +117,14 @@ def _looked_up(tree: "Template", found: _Nodes) -> set[str] | None:
 
     Raises TemplateSyntaxError for what Jinja finds when it compiles.
     """
-    from jinja2.meta import find_undeclared_variables
+    from jinja2.meta import TrackingCodeGenerator
 
     if found.folds:  # compiling would evaluate it
         return None
-    used = find_undeclared_variables(tree)
-    return None if found.extends else used
+    generator = TrackingCodeGenerator(_environment())
+    generator.optimizer = None  # it evaluates what is constant, such as 9 ** 9 ** 9
+    generator.visit(tree)
+    return None if found.extends else generator.undeclared_identifiers
 
 
 def _unknown_names(
