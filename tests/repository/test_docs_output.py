@@ -81,6 +81,7 @@ def test_output_that_changed_is_shortened_as_it_was() -> None:
     assert shortened(("head", "…", "kept", "…", "tail"), printed) == ("HEAD", "…", "kept", "…", "TAIL")
     assert shortened(("head",), printed) == printed
     assert shortened(("a", "…", "b"), ("one", "two")) == ("one", "two")
+    assert shortened(("file /a…", "2 nodes"), ("file /ab", "3 nodes")) == ("file /a…", "3 nodes")
 
 
 def test_a_terminal_shows_what_is_left_after_lines_were_drawn_over() -> None:

@@ -251,7 +251,11 @@ def _cut(line: str, length: int) -> str:
 
 
 def shortened(shown: tuple[str, ...], printed: tuple[str, ...]) -> tuple[str, ...]:
-    """What a page should show of `printed`: as much at its beginning and its end as it showed before."""
+    """What a page should show of `printed`: as much at its beginning and its end as it showed before.
+
+    Lines that it had cut stay cut.
+    """
+    printed = tuple(_cut_like(shown, line) for line in printed)
     if "…" not in shown:
         return printed
     first, last = shown.index("…"), len(shown) - 1 - shown[::-1].index("…")
@@ -262,6 +266,11 @@ def shortened(shown: tuple[str, ...], printed: tuple[str, ...]) -> tuple[str, ..
     kept = [line for line in printed[head : len(printed) - tail] if any(fitted(one, line) for one in between)]
     middle = (line for one in kept for line in (one, "…"))
     return (*printed[:head], "…", *middle, *printed[len(printed) - tail :])
+
+
+def _cut_like(shown: tuple[str, ...], line: str) -> str:
+    cut = (fitted(one, line) for one in shown if one.endswith("…") and one != "…")
+    return next((one for one in cut if one is not None), line)
 
 
 def follow(text: str, reader: Reader) -> Iterator[tuple[Block, list[tuple[Command, Printed]]]]:
