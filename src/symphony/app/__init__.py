@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from symphony.app.handle import Progress, RunHandle
     from symphony.app.home import find_home
-    from symphony.app.launching import InputInvalid
+    from symphony.app.preparing import InputInvalid
     from symphony.app.symphony import Symphony, run
     from symphony.pit.tracker.core.budget import Limits
     from symphony.pit.tracker.store.finding import RunNotFound
@@ -28,7 +28,7 @@ __all__ = [
 _HOMES = {
     "symphony.app.handle": ("Progress", "RunHandle"),
     "symphony.app.home": ("find_home",),
-    "symphony.app.launching": ("InputInvalid",),
+    "symphony.app.preparing": ("InputInvalid",),
     "symphony.app.symphony": ("Symphony", "run"),
     "symphony.pit.tracker.store.locks": ("RunBusy",),
     "symphony.pit.tracker.core.budget": ("Limits",),

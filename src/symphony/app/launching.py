@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 import msgspec
 
+from symphony.app.amending import AS_BEFORE, RunAmendment
 from symphony.app.handle import LazyOverview, RunHandle
 from symphony.app.journals import Owned, in_thread
 from symphony.app.models import keys_of
@@ -18,6 +20,7 @@ from symphony.app.own_operators import OperatorsAtHand
 from symphony.app.parts import Parts
 from symphony.app.preparing import (
     AtOnce,
+    InputInvalid,
     Prepared,
     PreparedWorkflow,
     check_hosts,
@@ -27,6 +30,7 @@ from symphony.app.preparing import (
     recalled,
 )
 from symphony.app.readying import Readying
+from symphony.app.rerunning import RerunPlanner, RerunRequest
 from symphony.app.telling import Telling, check_finish_host, hosts_of
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.marks import marks_of
@@ -35,15 +39,16 @@ from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reused import RerunScope, Reusable, ReusedResult, changed_inputs, written
+from symphony.pit.tracker.engine.reused import ReusedResult, written
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import bounded
+from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_prints
 from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
-from symphony.pit.tracker.store.finding import RunNotFound
 from symphony.pit.tracker.store.journal import JournalStore, MemoryStore, RunMeta, SqliteStore
 from symphony.pit.tracker.store.journal_rows import journal_errors
 from symphony.pit.tracker.store.logs import LogLimits, RunLog, capture
@@ -56,19 +61,13 @@ from symphony.ports.runs import ENDED, RunResult
 from symphony.ports.values import Value
 from symphony.workflow.inputs import bind_inputs
 from symphony.workflow.model import Workflow
-from symphony.workflow.problems import ValidationReport, WorkflowInvalid
+from symphony.workflow.problems import ValidationReport
 
 if TYPE_CHECKING:
     from symphony.ports.forecast import Forecast
 
 INDEX_AFTER_S: Final = 0.5
 """So long after a run has ended the index of ended runs is written, or at the end of the session."""
-
-
-class InputInvalid(WorkflowInvalid):
-    """Inputs that the workflow does not take; `report` holds every problem."""
-
-    code = "input-invalid"
 
 
 class Launcher:
@@ -78,6 +77,13 @@ class Launcher:
         self._parts = parts
         self._handles: dict[asyncio.Task[RunResult], RunHandle] = {}
         self.readying = Readying(parts)
+        self._replanning = RerunPlanner(
+            parts,
+            self.readying,
+            self._prepared,
+            lambda old: self._executor(old, lambda *_: None, None, parts.artifacts),
+        )
+        self._code_prints: WeakKeyDictionary[PreparedWorkflow, Prints] = WeakKeyDictionary()
         self._writing: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
         self.ran = False
@@ -161,7 +167,7 @@ class Launcher:
         )
         keys = keys_of(config, self._parts.environment)
         environment = self._parts.environment
-        return prepare(
+        made = prepare(
             meta,
             ready.graph,
             ready.variables,
@@ -171,6 +177,17 @@ class Launcher:
             children=ready.children,
             read=ready.read,
         )
+        if not load or self._parts.home is None:
+            return made
+        prints = self._prints(ready, made.job)
+        return replace(made, meta=msgspec.structs.replace(made.meta, fingerprints=prints))
+
+    def _prints(self, ready: PreparedWorkflow, job: Job) -> Prints:
+        """The fingerprints of a run that begins now; those of code, which this process has, once."""
+        code = self._code_prints.get(ready)
+        if code is None:
+            code = self._code_prints[ready] = code_prints(ready.graph, self._parts.models)
+        return {**code, **read_prints(job.graph, job.inputs, job.cwd, job.base)}
 
     async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
         """Make the journal and run: the run is durable when this returns."""
@@ -221,6 +238,7 @@ class Launcher:
         retry: Sequence[str] = (),
         skip: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        amendment: RunAmendment = AS_BEFORE,
     ) -> RunHandle:
         """Go on with a run."""
         run_id = self._parts.runs.find(run_id)
@@ -228,14 +246,16 @@ class Launcher:
         lock.acquire(os.getpid())
         with contextlib.ExitStack() as undo:
             undo.callback(lock.release)
-            meta = self._parts.runs.meta(run_id)
+            recorded_meta = self._parts.runs.meta(run_id)
+            meta = amendment.of(recorded_meta, self._parts.config)
             self._parts.environment.update(environment or {})
             prepared = self._recalled(meta)
             await asyncio.to_thread(self._parts.runs.end_orphans, run_id)
             if self._parts.runs.status(run_id) in ENDED:
                 return self._ended(run_id, prepared)
             path = self._parts.runs.journal_path(run_id)
-            store = await in_thread(lambda: SqliteStore.own(path), SqliteStore.close)
+            amended = None if meta is recorded_meta else prepared.meta
+            store = await in_thread(lambda: SqliteStore.own(path, amended), SqliteStore.close)
             undo.callback(store.close)
             recorded = list(store.records())
             telling = await self._noted(prepared)
@@ -247,18 +267,13 @@ class Launcher:
             return handle
 
     async def rerun(
-        self,
-        run_id: str,
-        *,
-        first: str | Sequence[str] | None = None,
-        inputs: Mapping[str, Value] | None = None,
-        environment: Mapping[str, str] | None = None,
-        name: str | None = None,
+        self, run_id: str, asked: RerunRequest, environment: Mapping[str, str] | None = None
     ) -> RunHandle:
         """Begin a new run that reuses results of another."""
-        if name is not None:
-            check_name(name)
-        new, found, executor = self._replanned(run_id, first, inputs, environment, name)
+        if asked.name is not None:
+            check_name(asked.name)
+        self._parts.environment.update(environment or {})
+        new, found, executor = self._replanning.planned(run_id, asked)
         found = found.kept(executor)
         for step, result in found.results.items():
             self._keep(new.meta, step, result)
@@ -270,78 +285,16 @@ class Launcher:
         return handle
 
     def plan_rerun(
-        self,
-        run_id: str,
-        first: str | Sequence[str] | None = None,
-        inputs: Mapping[str, Value] | None = None,
-        environment: Mapping[str, str] | None = None,
+        self, run_id: str, asked: RerunRequest, environment: Mapping[str, str] | None = None
     ) -> "Forecast":
         """What `rerun` would do. Nothing runs, nothing is written."""
         from symphony.app.foreseeing import foresee
 
         parts = self._parts
-        new, found, _ = self._replanned(run_id, first, inputs, environment, load=False)
+        parts.environment.update(environment or {})
+        new, found, _ = self._replanning.planned(run_id, asked, load=False)
         executor = functools.partial(self._executor, new, lambda *_: None)
         return foresee(new, parts.home, executor, parts.clock, found)
-
-    def _replanned(
-        self,
-        run_id: str,
-        first: str | Sequence[str] | None,
-        inputs: Mapping[str, Value] | None,
-        environment: Mapping[str, str] | None,
-        name: str | None = None,
-        *,
-        load: bool = True,
-    ) -> tuple[Prepared, Reusable, Executor]:
-        """A run that takes results of another, what it takes, and what can load and keep that.
-
-        `load` runs files of operators.
-        """
-        run_id = self._parts.runs.find(run_id)
-        self._parts.environment.update(environment or {})
-        old, reading, executor = self._reading(run_id, load=load)
-        job = old.job
-        bound, problems = bind_inputs(job.workflow, {**job.inputs, **(inputs or {})}, cwd=job.cwd)
-        if problems:
-            raise InputInvalid(ValidationReport(errors=problems), old.meta.source)
-        steps = (first,) if isinstance(first, str) else tuple(first or ())
-        meta = msgspec.structs.replace(
-            old.meta,
-            run_id=new_run_id(),
-            created_at=self._parts.clock.now_s(),
-            rerun_of=run_id,
-            afresh=steps,
-            name=name,
-        )
-        for key in inputs or {}:
-            bounded(bound[key], f"input {key}", self._parts.config.symphony.value_mb << 20)
-        changed = changed_inputs(job.inputs, bound)
-        new = self._prepared(meta, bound, load=load)
-        return new, reading(RerunScope(first=steps, inputs=changed)), executor
-
-    def _reading(
-        self, run_id: str, *, load: bool = True
-    ) -> tuple[Prepared, Callable[[RerunScope], Reusable], Executor]:
-        """A run that no process owns, what may be taken from it, and what can load and keep that."""
-        lock = self._parts.runs.lock(run_id)
-        lock.acquire(os.getpid())
-        try:
-            old = self._recalled(self._parts.runs.meta(run_id), load=load)
-            records = self._parts.runs.records(run_id)
-        finally:
-            lock.release()
-        executor = self._executor(old, lambda *_: None, None, self._parts.artifacts)
-        engine = Engine(old.job, MemoryStore(), executor, self._parts.clock, os.getpid())
-        return old, lambda scope: engine.reusable(records, scope, self._borrowed), executor
-
-    def _borrowed(self, run_id: str, steps: Sequence[str]) -> Mapping[str, ReusedResult] | None:
-        """What may be taken from a run of which these steps run again; None if it is gone."""
-        try:
-            _, reading, _ = self._reading(run_id)
-        except RunNotFound:
-            return None
-        return reading(RerunScope(first=tuple(steps))).results
 
     def _keep(self, meta: RunMeta, name: str, result: ReusedResult) -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them.

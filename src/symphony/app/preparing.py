@@ -29,8 +29,14 @@ from symphony.workflow.compiled import Compilation
 from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.files import Resolver, loads
 from symphony.workflow.model import Workflow
-from symphony.workflow.problems import ValidationReport
+from symphony.workflow.problems import ValidationReport, WorkflowInvalid
 from symphony.workflow.validation import Checked
+
+
+class InputInvalid(WorkflowInvalid):
+    """Inputs that the workflow does not take; `report` holds every problem."""
+
+    code = "input-invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,10 +23,12 @@ from symphony.workflow.validation import Checked, check
 class Readying:
     """Makes workflows ready, and remembers the last ones. Blocking."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, files: Sequence[str] | None = None) -> None:
+        """`files` of operators stand in place of those that the settings name."""
         self._parts = parts
         self.remembered = Remembered()
-        self._read, self._run = OperatorsAtHand(parts, load=False), OperatorsAtHand(parts, load=True)
+        self._read = OperatorsAtHand(parts, load=False, files=files)
+        self._run = OperatorsAtHand(parts, load=True, files=files)
         self._loaded: WeakKeyDictionary[PreparedWorkflow, PreparedWorkflow] = WeakKeyDictionary()
 
     @property

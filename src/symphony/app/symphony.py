@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from symphony.app.launching import Launcher
     from symphony.app.live import LiveBus
     from symphony.app.preparing import PreparedWorkflow
+    from symphony.app.rerunning import RerunRequest
     from symphony.pit.artifacts import ResultCache
     from symphony.ports.forecast import Forecast
     from symphony.sdk import Operator
@@ -284,13 +285,29 @@ class Symphony:
         retry: Sequence[str] = (),
         skip: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        budget: Limits | None = None,
+        allow_hosts: Sequence[str] = (),
+        concurrency: int | None = None,
+        cache: bool | None = None,
+        operators: "Sequence[Path | str]" = (),
     ) -> "RunHandle":
-        """Go on with a run that was interrupted, paused or waits.
+        """Go on with a run that was interrupted, paused or waits: `await symphony.resume("words-12")`.
 
-        `retry` and `skip` name nodes that wait for a decision; `environment` as for `start`. A run
-        that has ended gives its result again. Raises RunNotFound, RunBusy, and as `start`.
+        `retry` and `skip` name nodes that wait for a decision; `environment` as for `start`. Limits of
+        `budget` take the place of the run's, within those of the settings; `allow_hosts` are added to
+        the run's; `operators` are files in place of those that it recorded. All of this, `concurrency`
+        and `cache` hold until the run ends. A run that has ended gives its result again. Raises
+        RunNotFound, RunBusy, and as `start`.
         """
-        return await self._launcher.resume(run_id, retry=retry, skip=skip, environment=environment)
+        from symphony.app.amending import RunAmendment
+
+        amendment = RunAmendment(
+            budget=budget, allow_hosts=tuple(allow_hosts), concurrency=concurrency, cache=cache,
+            operators=tuple(operators),
+        )  # fmt: skip
+        return await self._launcher.resume(
+            run_id, retry=retry, skip=skip, environment=environment, amendment=amendment
+        )
 
     async def rerun(
         self,
@@ -298,8 +315,14 @@ class Symphony:
         *,
         first: str | Sequence[str] | None = None,
         inputs: Mapping[str, Value] | None = None,
+        file: "Workflow | Path | str | PreparedWorkflow | None" = None,
         environment: Mapping[str, str] | None = None,
         name: str | None = None,
+        budget: Limits | None = None,
+        allow_hosts: Sequence[str] = (),
+        concurrency: int | None = None,
+        cache: bool | None = None,
+        operators: "Sequence[Path | str]" = (),
     ) -> "RunHandle":
         """Begin a new run that reuses results of one that no process owns.
 
@@ -307,13 +330,19 @@ class Symphony:
         them, whatever the cache has; what depends on `inputs` that have changed; and what did not
         succeed by itself: failures that `on_error` handled too, of elements and inside of loops and
         sub-workflows as well. All else is taken from the old run, effects too, and says so in
-        `cached_from`; `reused` of the handle sums it up. `name` as for `start`. Raises RunNotFound,
-        RunBusy, InputInvalid,
+        `cached_from`; `reused` of the handle sums it up.
+
+        `file` is the mended workflow, `await symphony.rerun("words-12", file="words.yaml")`: what its
+        nodes do that have changed, or whose operators, models or templates have, runs again, and all
+        that depends on them. Inputs that were defaults of the old workflow are the new one's.
+        `name` as for `start`, the rest as for `resume`. Raises RunNotFound, RunBusy, InputInvalid,
         SymphonyError `unknown-node`, and as `start`.
         """
-        return await self._launcher.rerun(
-            run_id, first=first, inputs=inputs, environment=environment, name=name
-        )
+        asked = _rerun_request(
+            first, inputs, file, name, budget=budget, allow_hosts=tuple(allow_hosts),
+            concurrency=concurrency, cache=cache, operators=tuple(operators),
+        )  # fmt: skip
+        return await self._launcher.rerun(run_id, asked, environment)
 
     def plan_rerun(
         self,
@@ -321,13 +350,39 @@ class Symphony:
         *,
         first: str | Sequence[str] | None = None,
         inputs: Mapping[str, Value] | None = None,
+        file: "Workflow | Path | str | PreparedWorkflow | None" = None,
         environment: Mapping[str, str] | None = None,
+        cache: bool | None = None,
+        operators: "Sequence[Path | str]" = (),
     ) -> "Forecast":
         """What `rerun` would do: which results it would reuse, and what would run again and why.
 
         Nothing runs, and nothing is written. Raises as `rerun`.
         """
-        return self._launcher.plan_rerun(run_id, first, inputs, environment)
+        asked = _rerun_request(first, inputs, file, None, cache=cache, operators=tuple(operators))
+        return self._launcher.plan_rerun(run_id, asked, environment)
+
+
+def _rerun_request(
+    first: str | Sequence[str] | None,
+    inputs: Mapping[str, Value] | None,
+    file: "Workflow | Path | str | PreparedWorkflow | None",
+    name: str | None,
+    *,
+    budget: Limits | None = None,
+    allow_hosts: tuple[str, ...] = (),
+    concurrency: int | None = None,
+    cache: bool | None = None,
+    operators: "tuple[Path | str, ...]" = (),
+) -> "RerunRequest":
+    from symphony.app.amending import RunAmendment
+    from symphony.app.rerunning import RerunRequest
+
+    steps = (first,) if isinstance(first, str) else tuple(first or ())
+    amendment = RunAmendment(
+        budget=budget, allow_hosts=allow_hosts, concurrency=concurrency, cache=cache, operators=operators
+    )
+    return RerunRequest(first=steps, inputs=inputs, file=file, name=name, amendment=amendment)
 
 
 def run(

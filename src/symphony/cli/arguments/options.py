@@ -42,6 +42,12 @@ env_file: Final = click.option(
     type=PATH,
     help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
 )
+no_cache: Final = click.option(
+    "--no-cache", is_flag=True, help="Run every node, even if its result is cached."
+)
+concurrency: Final = click.option(
+    "--concurrency", type=click.IntRange(1, 10_000), help="How many nodes may run at once."
+)
 run_name: Final = click.option(
     "--name",
     metavar="NAME",
@@ -76,3 +82,22 @@ def limit(default: int) -> Decorator:
         "--limit", "-n", type=click.IntRange(1, 100_000), default=default, show_default=True,
         help="Show at most this many, newest first.",
     )  # fmt: skip
+
+
+def amendments(function: F) -> F:
+    """What a run may do otherwise when it goes on, or once more."""
+    for option in (
+        click.option(
+            "--operators", type=PATH, multiple=True,
+            help="A Python file of operators, trusted, in place of those of the run. May be repeated.",
+        ),
+        no_cache,
+        concurrency,
+        allow_hosts,
+        click.option(
+            "--budget", "budgets", multiple=True, metavar="LIMIT=N",
+            help="Limits on models in place of the run's, such as money=0.5,tokens=10000,calls=20.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function

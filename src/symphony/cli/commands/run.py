@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 @click.option("--dry-run", is_flag=True, help="Check everything and show the plan; run nothing.")
 @click.option("--memory", is_flag=True, help="Keep everything in memory: nothing to resume afterwards.")
 @options.operators
-@click.option("--no-cache", is_flag=True, help="Run every node, even if its result is cached.")
-@click.option("--concurrency", type=click.IntRange(1, 10_000), help="How many nodes may run at once.")
+@options.no_cache
+@options.concurrency
 @options.env_file
 @click.option(
     "--budget",

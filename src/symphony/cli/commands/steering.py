@@ -39,29 +39,36 @@ comment_option: Final = click.option(
     shell_complete=completing.nodes,
     help="Skip this node. May be repeated.",
 )
+@options.amendments
 @options.env_file
 @options.as_json("Print the result as one JSON object, and nothing else.")
 @options.one_output
 @options.output_dir
 @options.quiet
 def resume(
-    run: str | None, retry: tuple[str, ...], skip: tuple[str, ...], env_file: Path | None, as_json: bool,
-    one_output: str | None, output_dir: Path | None, quiet: bool,
+    run: str | None, retry: tuple[str, ...], skip: tuple[str, ...], budgets: tuple[str, ...],
+    allow_hosts: tuple[str, ...], concurrency: int | None, no_cache: bool, operators: tuple[Path, ...],
+    env_file: Path | None, as_json: bool, one_output: str | None, output_dir: Path | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Go on with a run that was interrupted, paused or waits; what had finished is not run again.
 
     Without RUN it is the last run that can go on. NODE stands for all of its elements and rounds, too.
-    Ends as `symphony run` does. Of a run that has ended it gives the result again.
+    Other limits, hosts and operators hold until the run ends. Ends as `symphony run` does. Of a run that
+    has ended it gives the result again.
     """
     from symphony.cli.actions import delivery, opening, run_nodes
-    from symphony.cli.arguments import envfile
+    from symphony.cli.arguments import budgeting, envfile
 
     opened, environment = opening.opened(), envfile.environment(env_file)
+    budget = budgeting.limits(budgets)
     run_id = run_nodes.last_that_can_go_on(opened) if run is None else opened.runs.find(run)
     _require(opened, run_id, *retry, *skip)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
-        return await symphony.resume(run_id, retry=retry, skip=skip, environment=environment)
+        return await symphony.resume(
+            run_id, retry=retry, skip=skip, environment=environment, budget=budget, allow_hosts=allow_hosts,
+            concurrency=concurrency, cache=False if no_cache else None, operators=operators,
+        )  # fmt: skip
 
     wanted = delivery.wanted_of(opened, run_id, one_output, output_dir, as_json=as_json)
     title = f"run {opened.runs.label(run_id)}"
@@ -83,7 +90,12 @@ def resume(
     "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE",
     help="A new value for an input. Nodes that depend on it run again. May be repeated.",
 )  # fmt: skip
+@click.option(
+    "--file", "-f", type=options.PATH,
+    help="The mended workflow: what has changed in it, and all that depends on that, runs again.",
+)  # fmt: skip
 @options.run_name
+@options.amendments
 @options.env_file
 @click.option(
     "--dry-run", is_flag=True, help="Say what would be reused, what would run and why; run nothing."
@@ -93,37 +105,49 @@ def resume(
 @options.output_dir
 @options.quiet
 def rerun(
-    run: str, first: tuple[str, ...], inputs: tuple[str, ...], name: str | None, env_file: Path | None,
-    dry_run: bool,
-    as_json: bool, one_output: str | None, output_dir: Path | None, quiet: bool,
+    run: str, first: tuple[str, ...], inputs: tuple[str, ...], file: Path | None, name: str | None,
+    budgets: tuple[str, ...], allow_hosts: tuple[str, ...], concurrency: int | None, no_cache: bool,
+    operators: tuple[Path, ...], env_file: Path | None, dry_run: bool, as_json: bool,
+    one_output: str | None, output_dir: Path | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Begin a new run that reuses what succeeded in another and runs the rest.
 
     Without RUN it is the last run. The rest is what failed, what was cancelled, failures that `on_error`
     handled, elements too, and all that depends on these. Nothing whose result is reused runs again,
-    commands neither. The workflow is the one that the old run recorded, and so are the inputs that you do
-    not give. Ends as `symphony run` does.
+    commands neither. The workflow is the one that the old run recorded, unless --file gives another, and
+    so are the inputs that you do not give. Ends as `symphony run` does.
     """
     from symphony.cli.actions import opening
     from symphony.cli.actions.delivery import Delivery
-    from symphony.cli.arguments import envfile, typed_inputs
+    from symphony.cli.arguments import budgeting, envfile, files, typed_inputs
+    from symphony.cli.console import failures
     from symphony.workflow import loads
 
-    opened, environment = opening.opened(), envfile.environment(env_file)
-    run_id = opened.runs.find(run)
-    workflow = loads(opened.runs.meta(run_id).workflow, "json")
+    opened, environment = opening.opened(operators), envfile.environment(env_file)
+    run_id, budget = opened.runs.find(run), budgeting.limits(budgets)
+    cache = False if no_cache else None
+    mended = None if file is None else files.prepared(file, opened, load=not dry_run)
+    if mended is not None and file is not None:
+        failures.warn(mended.report, file)
+    workflow = loads(opened.runs.meta(run_id).workflow, "json") if mended is None else mended.workflow
     values = typed_inputs.changed_inputs(workflow, inputs)
     if dry_run:
         from symphony.cli.views import planning
 
-        plan = opened.plan_rerun(run_id, first=first, inputs=values, environment=environment)
+        plan = opened.plan_rerun(
+            run_id, first=first, inputs=values, file=mended, environment=environment, cache=cache,
+            operators=operators,
+        )  # fmt: skip
         planning.say_plan(workflow, values, plan, currency=opened.config.budget.currency, as_json=as_json)
         return 0
 
     async def begin(symphony: "Symphony") -> "RunHandle":
         from symphony.cli.views.reusing import reuse_text
 
-        handle = await symphony.rerun(run_id, first=first, inputs=values, environment=environment, name=name)
+        handle = await symphony.rerun(
+            run_id, first=first, inputs=values, file=mended, environment=environment, name=name,
+            budget=budget, allow_hosts=allow_hosts, concurrency=concurrency, cache=cache, operators=operators,
+        )  # fmt: skip
         if handle.reused is not None:
             output.note(reuse_text(handle.reused, symphony.runs.label(run_id)))
         return handle

@@ -8,11 +8,11 @@ from symphony.app import spelling
 from symphony.app.spelling import detail_of
 from symphony.cli.console import output
 from symphony.cli.views.usage import cost_text, tokens_text
+from symphony.ports.runs import short_id
 
 if TYPE_CHECKING:
     from symphony.ports.forecast import Forecast, Guess, PlannedNode
     from symphony.ports.values import Value
-from symphony.ports.runs import short_id
 from symphony.workflow.model import Workflow
 
 _STAGES_MAX, _NODES_MAX, _EFFECTS_MAX, _PATH_MAX, _VALUE_COLUMNS = 100, 50, 100, 20, 200

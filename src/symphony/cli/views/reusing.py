@@ -1,6 +1,6 @@
 """What a rerun takes over from another run, and what runs again, in a few lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import islice
 from typing import Final
 
@@ -23,12 +23,20 @@ def reuse_text(found: ReuseSummary, run: str) -> str:
         )
     if len(found.elements) > _NAMED_MAX:
         lines.append(f"  … and of {len(found.elements) - _NAMED_MAX:,} more nodes with elements")
-    others = [name for name in found.again if name not in found.elements]
+    others = {name: why for name, why in found.again.items() if name not in found.elements or _mended(why)}
     if others:
         lines.append(f"  again: {_named(others)}")
     return "\n".join(lines)
 
 
-def _named(names: Sequence[str]) -> str:
-    few = ", ".join(map(output.shown, names[:_NAMED_MAX]))
+def _mended(why: str) -> bool:
+    """Does it run for what was mended in it? Other reasons are for a dry run to tell."""
+    return why.startswith(("changed:", "it is new"))
+
+
+def _named(names: Mapping[str, str]) -> str:
+    few = ", ".join(
+        output.shown(f"{name} ({why})" if _mended(why) else name)
+        for name, why in islice(names.items(), _NAMED_MAX)
+    )
     return few + (f" and {len(names) - _NAMED_MAX:,} more" if len(names) > _NAMED_MAX else "")

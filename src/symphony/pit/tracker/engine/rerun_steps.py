@@ -6,9 +6,10 @@ from typing import Final, NamedTuple
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.machine import Frame, Status
-from symphony.pit.tracker.core.names import parent_of, parts_of
+from symphony.pit.tracker.core.names import folded, parent_of, parts_of
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.unknown_steps import unknown_step
+from symphony.pit.tracker.engine.mended import Mended
 from symphony.pit.tracker.engine.reused import Borrow, ReusedResult
 from symphony.pit.tracker.nodes.bindings import Bindings
 
@@ -34,6 +35,7 @@ class RerunSteps:
         self._results, self._bindings = results, bindings
         self.asked: set[int] = set()  # slots that shall run, as a whole
         self.entered: dict[int, str] = {}  # slots of which a part runs, and why
+        self.changed: dict[int, str] = {}  # slots that run because of what has changed, and why
         self.parts: dict[int, TakenPart] = {}
         self._within: dict[int, list[str]] = {}  # steps that were named inside of what is here as a whole
         for slot in replay.errors:
@@ -75,6 +77,45 @@ class RerunSteps:
             self.parts[slot] = self._split(slot, inside) or self._borrowed(slot, inside, borrow)
             self.entered[slot] = ASKED_INSIDE
             self.enter(slot, ASKED_INSIDE)
+
+    def mend(self, found: Mended, borrow: Borrow) -> None:
+        """Let run what has changed."""
+        slots: dict[str, list[int]] = {}
+        for slot in range(len(self._machine.status)):
+            slots.setdefault(folded(self._machine.name(slot)), []).append(slot)
+        hidden = dict[str, None]()
+        for name, why in found.changed.items():
+            for slot in slots.get(name, ()):
+                self.change(slot, why)
+            if name not in slots:
+                hidden[_known_above(name, slots)] = None
+        for name, why in found.opened.items():
+            for slot in slots.get(name, ()):
+                self.entered[slot] = why
+                self.enter(slot, why)
+            hidden[name if name in slots else _known_above(name, slots)] = None
+        for name in hidden:
+            for slot in slots.get(name, ()):
+                if self._is_whole(slot) and slot in self._results:
+                    self._mend_whole(slot, found.within(name), borrow)
+
+    def _mend_whole(self, slot: int, found: Mended, borrow: Borrow) -> None:
+        """Of what was taken over as a whole, take what did not change from the run that it ran in."""
+        name, why = self._machine.name(slot), "a part of it has changed"
+        inside = borrow(self._results[slot].run, (), found)
+        if inside is None:
+            self.change(slot, why)
+            return
+        marks = tuple(f"{name}{mark}" for mark in "[#.")
+        self.parts[slot] = TakenPart({n: one for n, one in inside.items() if n.startswith(marks)}, None)
+        self.entered.setdefault(slot, why)
+        self.enter(slot, why)
+
+    def change(self, slot: int, why: str) -> None:
+        """Let the slot run, for what it does or reads has changed."""
+        self.asked.add(slot)
+        self.changed[slot] = why
+        self.enter(slot, "a part of it has changed")
 
     def _in_round(self, name: str, known: Mapping[str, int]) -> list[int]:
         """The slots of a round of a loop."""
@@ -158,3 +199,11 @@ class RerunSteps:
 def slots_of(frame: Frame) -> range:
     """The slots of the nodes of a frame."""
     return range(frame.base, frame.base + len(frame.plan.nodes))
+
+
+def _known_above(name: str, known: Mapping[str, object]) -> str:
+    """The innermost step around that is known."""
+    above: str | None = name
+    while above is not None and above not in known:
+        above = parent_of(above)
+    return above or ""

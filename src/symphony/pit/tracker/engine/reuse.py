@@ -13,6 +13,8 @@ from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable, Reu
 from symphony.pit.tracker.nodes.bindings import Bindings
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.graphs import WorkGraph
+from symphony.pit.tracker.nodes.reading import FilesRead, contents_read, reads_files
+from symphony.pit.tracker.nodes.work import ModelWork, OperatorWork
 from symphony.ports.steering import ReuseSummary
 
 _ASKED = "it was asked for"
@@ -46,6 +48,7 @@ def reusable(
     `unknown-node`, and SecretMissing if such a node must not run again.
     """
     results: dict[int, ReusedResult] = {}
+    written: dict[int, str] = {}
     closed = _Closed()
     for record in recovering(recorded, replay, bindings, executor, closed):
         if not isinstance(record, FinishedRecord):
@@ -56,12 +59,34 @@ def reusable(
         if slot not in closed.results:
             run = replay.cached.get(slot, executor.run_id)
             results[slot] = ReusedResult(outputs=bindings.values.of(slot), taken=record.taken, run=run)
+            if scope.mended is not None and (file := _written_since(slot, record, bindings, executor)):
+                written[slot] = f"changed: {file}"
     steps = RerunSteps(replay, results, bindings)
     choice = _Choice(replay, results, closed, steps)
     steps.mark(scope.first, borrow)
+    if scope.mended is not None:
+        steps.mend(scope.mended, borrow)
+        for slot, why in written.items():
+            steps.change(slot, why)
     reading = {i for i in range(len(graph.works)) if graph.inputs_read(i) & scope.inputs}
     choice.visit(replay.machine.root, reading)
     return Reusable(results=choice.taken, summary=choice.summary(executor.run_id, reading))
+
+
+def _written_since(slot: int, record: FinishedRecord, bindings: Bindings, executor: Executor) -> str:
+    """A file behind a path among a step's inputs that was written after the step had begun; else empty."""
+    work = bindings.work(slot)
+    if not isinstance(work, OperatorWork | ModelWork) or not reads_files(work):
+        return ""
+    if work.for_each is not None and bindings.element(slot) is None:
+        return ""  # its elements read them
+    seen = FilesRead()
+    try:
+        inputs = bindings.inputs(slot, work)
+        known = contents_read(work, inputs, executor.cwd, executor.store.plain, lambda _: "", seen)
+    except SymphonyError:
+        known = None
+    return "what it reads" if known is None else seen.written_since(record.started)
 
 
 class _Closed:
@@ -140,6 +165,8 @@ class _Choice:
     def _why(self, slot: int, reads: bool) -> str:
         """Why a node of the workflow runs again."""
         steps = self._steps
+        if slot in steps.changed:
+            return steps.changed[slot]
         if slot in steps.asked:
             return _ASKED
         if reads:

@@ -1,11 +1,12 @@
 """Results that a run takes from another one, and what it is asked to run again. Values only."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Protocol
 
 from symphony.pit.artifacts.codec import encode_value, value_digest
 from symphony.pit.tracker.core.records import Reused, encode_reused
+from symphony.pit.tracker.engine.mended import Mended
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.sealing import Sealer
 from symphony.ports.steering import ReuseSummary
@@ -14,10 +15,15 @@ from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunScope:
-    """What shall run though it succeeded: the steps `first`, by full name, and what reads one of `inputs`."""
+    """What shall run though it succeeded: the steps `first`, by full name, what reads one of `inputs`,
+
+    and what was `mended`.
+    """
 
     first: tuple[str, ...] = ()
     inputs: frozenset[str] = frozenset()
+    mended: Mended | None = None
+    """What has changed, if the run takes results of another workflow than its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +59,12 @@ class Reusable:
         return replace(self, results=kept)
 
 
-Borrow: TypeAlias = Callable[[str, Sequence[str]], Mapping[str, ReusedResult] | None]
-"""What may be taken, by full name, from the run of this id if these steps run again; None if it is gone."""
+class Borrow(Protocol):
+    """What may be taken, by full name, from the run of this id if these steps run; None if it is gone."""
+
+    def __call__(
+        self, run_id: str, steps: Sequence[str], mended: Mended | None = None
+    ) -> Mapping[str, ReusedResult] | None: ...
 
 
 def changed_inputs(before: Mapping[str, Value], after: Mapping[str, Value]) -> frozenset[str]:

@@ -100,7 +100,7 @@ class Foresight:
         """What a rerun makes of the node."""
         found = taken.results.get(work.name)
         if found is not None:
-            return _Foreseen("reused", f"run {found[0]}", found[1])
+            return _Foreseen("reused", f"run {short_id(found[0])}", found[1])
         why = taken.again.get(work.name, "")
         if work.name in taken.elements:
             reused, count = taken.elements[work.name]

@@ -40,6 +40,13 @@ class FilesRead:
             for path, state in self._files.items()
         )
 
+    def written_since(self, moment_s: float) -> str:
+        """A file that is gone or was changed after this moment, seconds since the epoch; else empty."""
+        for path, state in self._files.items():
+            if state is None or max(state.mtime_ns, state.ctime_ns) > moment_s * 1e9:
+                return str(path)
+        return ""
+
 
 def _state(path: Path) -> FileState | None:
     try:

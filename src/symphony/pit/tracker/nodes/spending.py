@@ -69,7 +69,8 @@ class Spending:
                 "needed": _said(excess.needed),
                 "what": excess.what,
             },
-            hint=f"raise {excess.what} in the budget, or ask for less: a lower max_tokens needs less",
+            hint=f"raise {excess.what} in the budget (symphony runs rerun --budget {excess.what}=N), "
+            "or ask for less: a lower max_tokens needs less",
         )
 
 

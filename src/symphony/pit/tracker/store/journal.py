@@ -137,6 +137,8 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     """The run whose results this one reuses."""
     afresh: tuple[str, ...] = ()
     """Steps of a rerun that take no result of the cache, and neither does what comes after them."""
+    fingerprints: Mapping[str, str] | None = None
+    """Of the operators, models and templates of its nodes, as it began; None if none were recorded."""
     name: str | None = None
     """What the run is called; None of those that began before runs had names."""
 
@@ -282,10 +284,11 @@ class SqliteStore:
         return cls(path, db, 1, 0)
 
     @classmethod
-    def own(cls, path: Path) -> "SqliteStore":
+    def own(cls, path: Path, meta: RunMeta | None = None) -> "SqliteStore":
         """Take over an existing journal: whoever wrote to it before is fenced from now on.
 
-        Everything in it is checked before. A run in a segment gets a file of its own. Raises JournalFailed.
+        Everything in it is checked before. `meta` takes the place of what was recorded of the run.
+        A run in a segment gets a file of its own. Raises JournalFailed.
         """
         segments.move_out(path)
         with reading(path) as look:  # to close a connection that may write would fold a damaged log in
@@ -303,6 +306,8 @@ class SqliteStore:
                         raise damaged(path, "it does not say who owns it")
                     upgrade(db)
                     put_meta(db, "epoch", epoch + 1)
+                    if meta is not None:
+                        put_meta(db, "run", msgspec.msgpack.encode(meta))
         except BaseException:
             db.close()
             raise

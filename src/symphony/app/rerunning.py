@@ -1,0 +1,200 @@
+"""What a rerun takes of an earlier run: of the same workflow, or of one that was mended since. Blocking."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from symphony.app.amending import AS_BEFORE, RunAmendment, amended
+from symphony.app.models import keys_of
+from symphony.app.parts import Parts
+from symphony.app.preparing import InputInvalid, Prepared, PreparedWorkflow, limits_of, prepare
+from symphony.app.readying import Readying
+from symphony.commons.settings import Config
+from symphony.commons.time import new_run_id
+from symphony.pit.artifacts.codec import value_digest
+from symphony.pit.tracker.core.budget import Limits
+from symphony.pit.tracker.engine.engine import Engine
+from symphony.pit.tracker.engine.mended import Mended, mended
+from symphony.pit.tracker.engine.reused import RerunScope, Reusable, ReusedResult, changed_inputs
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.job import Job
+from symphony.pit.tracker.nodes.limits import bounded
+from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_prints
+from symphony.pit.tracker.store.finding import RunNotFound
+from symphony.pit.tracker.store.journal import MemoryStore, RunMeta
+from symphony.pit.tracker.store.journal_rows import journal_errors
+from symphony.ports.steering import ReuseSummary
+from symphony.ports.values import Value
+from symphony.workflow.inputs import bind_inputs
+from symphony.workflow.model import Workflow
+from symphony.workflow.problems import ValidationReport
+
+_Reading: TypeAlias = tuple[Prepared, Callable[[RerunScope], Reusable], Executor]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunRequest:
+    """What a rerun is asked for: see `Symphony.rerun`. `file`: the mended workflow."""
+
+    first: tuple[str, ...] = ()
+    inputs: Mapping[str, Value] | None = None
+    file: "Workflow | Path | str | PreparedWorkflow | None" = None
+    name: str | None = None
+    amendment: RunAmendment = AS_BEFORE
+
+
+class Recall(Protocol):
+    """Makes a recorded run ready; `inputs` in place of its own; `load` runs its files of operators."""
+
+    def __call__(
+        self, meta: RunMeta, inputs: Mapping[str, Value] | None = None, *, load: bool = True
+    ) -> Prepared: ...
+
+
+class RerunPlanner:
+    """Works out what reruns take. `executor` can load the values of a run that is not going on."""
+
+    def __init__(
+        self, parts: Parts, readying: Readying, recall: Recall, executor: Callable[[Prepared], Executor]
+    ) -> None:
+        self._parts, self._readying, self._recall, self._executor = parts, readying, recall, executor
+
+    def planned(
+        self, run_id: str, asked: RerunRequest, *, load: bool = True
+    ) -> tuple[Prepared, Reusable, Executor]:
+        """A run that takes results of another, what it takes, and what can load and keep that.
+
+        `load` runs files of operators.
+        """
+        run_id = self._parts.runs.find(run_id)
+        old, reading, executor = self._read(run_id, asked.amendment, load=load and asked.file is None)
+        meta = msgspec.structs.replace(
+            asked.amendment.of(old.meta, self._parts.config),
+            run_id=new_run_id(),
+            created_at=self._parts.clock.now_s(),
+            rerun_of=run_id,
+            afresh=asked.first,
+            name=asked.name,
+        )
+        if asked.file is not None:
+            return self._of_mended(old, reading, executor, meta, asked, asked.file, load=load)
+        bound = self._bound(old.job.workflow, old.job.inputs, old, asked)
+        changed = changed_inputs(old.job.inputs, bound)
+        new = self._recall(meta, bound, load=load)
+        # Where code has changed since, nobody will know which of it made a result.
+        before, now = meta.fingerprints, self.prints(new.job)
+        known = None if before is None else {k: told for k, told in now.items() if before.get(k) == told}
+        new = replace(new, meta=msgspec.structs.replace(new.meta, fingerprints=known))
+        return new, reading(RerunScope(first=asked.first, inputs=changed)), executor
+
+    def prints(self, job: Job) -> Prints:
+        """The fingerprints of a run that begins now."""
+        found = code_prints(job.graph, self._parts.models)
+        return found | read_prints(job.graph, job.inputs, job.cwd, job.base)
+
+    def _of_mended(
+        self, old: Prepared, reading: Callable[[RerunScope], Reusable], executor: Executor, meta: RunMeta,
+        asked: RerunRequest, file: "Workflow | Path | str | PreparedWorkflow", *, load: bool,
+    ) -> tuple[Prepared, Reusable, Executor]:  # fmt: skip
+        config, files = self._parts.config, [str(Path(one).absolute()) for one in asked.amendment.operators]
+        readying = Readying(self._parts, files) if files else self._readying
+        ready = readying.ready(file, load=load)
+        bound = self._bound(ready.workflow, _kept(old.job, ready.workflow), old, asked)
+        meta = msgspec.structs.replace(
+            meta,
+            workflow=ready.document,
+            source=ready.source,
+            base=str(ready.base),
+            operators=(*self._parts.files, *map(str, readying.files)),
+            children=ready.children.documents,
+            references=ready.children.references,
+            budget=_budget(asked, old, ready.workflow, config),
+        )
+        keys = keys_of(config, self._parts.environment)
+        new = prepare(
+            meta, ready.graph, ready.variables, self._parts.environment, bound,
+            keys=keys, children=ready.children, read=ready.read,
+        )  # fmt: skip
+        now = self.prints(new.job)
+        new = replace(new, meta=msgspec.structs.replace(new.meta, fingerprints=now))
+        found = mended(old.job.graph, new.job.graph, old.meta.fingerprints, now)
+        changed = changed_inputs(old.job.inputs, bound)
+        reusable = reading(RerunScope(first=asked.first, inputs=changed, mended=found))
+        return new, replace(reusable, summary=_retold(reusable, found, new.job.workflow)), executor
+
+    def _bound(
+        self, workflow: Workflow, kept: Mapping[str, Value], old: Prepared, asked: RerunRequest
+    ) -> Mapping[str, Value]:
+        """The inputs of the new run. Raises InputInvalid."""
+        given = asked.inputs or {}
+        bound, problems = bind_inputs(workflow, {**kept, **given}, cwd=old.job.cwd)
+        if problems:
+            raise InputInvalid(ValidationReport(errors=problems), old.meta.source)
+        for name in given:
+            bounded(bound[name], f"input {name}", self._parts.config.symphony.value_mb << 20)
+        return bound
+
+    def _read(self, run_id: str, amendment: RunAmendment | None = None, *, load: bool = True) -> _Reading:
+        """A run that no process owns, what may be taken from it, and what can load and keep that."""
+        lock = self._parts.runs.lock(run_id)
+        lock.acquire(os.getpid())
+        try:
+            meta = self._parts.runs.meta(run_id)
+            if amendment is not None and amendment.operators:
+                meta = amendment.of(meta, self._parts.config)
+            with journal_errors(self._parts.runs.journal_path(run_id)):
+                old = self._recall(meta, load=load)
+            records = self._parts.runs.records(run_id)
+        finally:
+            lock.release()
+        executor = self._executor(old)
+        engine = Engine(old.job, MemoryStore(), executor, self._parts.clock, os.getpid())
+        return old, lambda scope: engine.reusable(records, scope, self._borrowed), executor
+
+    def _borrowed(
+        self, run_id: str, steps: Sequence[str], mended: Mended | None = None
+    ) -> Mapping[str, ReusedResult] | None:
+        """What may be taken from a run of which these steps run again; None if it is gone."""
+        try:
+            _, reading, _ = self._read(run_id)
+        except RunNotFound:
+            return None
+        return reading(RerunScope(first=tuple(steps), mended=mended)).results
+
+
+def _kept(job: Job, workflow: Workflow) -> dict[str, Value]:
+    """The inputs of a run that a mended workflow still has. What was a default is left to its defaults."""
+    defaults, _ = bind_inputs(job.workflow, {}, cwd=job.cwd)
+    return {
+        name: value
+        for name, value in job.inputs.items()
+        if name in workflow.inputs
+        and not (name in defaults and value_digest(defaults[name]) == value_digest(value))
+    }
+
+
+def _budget(asked: RerunRequest, old: Prepared, workflow: Workflow, config: Config) -> Limits:
+    """What a mended workflow and the settings limit, and what was said when a run began."""
+    before, usual = old.meta.budget or Limits(), limits_of(old.job.workflow, config)
+    typed = Limits(
+        money=None if before.money == usual.money else before.money,
+        tokens=None if before.tokens == usual.tokens else before.tokens,
+        calls=None if before.calls == usual.calls else before.calls,
+    )
+    return limits_of(workflow, config).strictest(amended(typed, asked.amendment.budget or Limits()))
+
+
+def _retold(reusable: Reusable, found: Mended, workflow: Workflow) -> ReuseSummary:
+    """The summary for the nodes of the mended workflow."""
+    old = reusable.summary
+    why = {name: old.again.get(name) or found.added.get(name) for name in workflow.nodes}
+    return replace(
+        old,
+        nodes=len(workflow.nodes),
+        reused=sum(name in reusable.results for name in workflow.nodes),
+        again={name: reason for name, reason in why.items() if reason is not None},
+    )

@@ -1,0 +1,164 @@
+"""What a mended workflow has changed of the one that a run recorded, step by step. Pure.
+
+A step has changed if its definition has, or the code, the model or the template behind it. What only
+says how it is run, shown or tried again (`retry`, `timeout`, `label`, …) changes no result.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from symphony.pit.tracker.nodes.graphs import WorkGraph
+from symphony.pit.tracker.nodes.prints import READS, Prints, print_keys, reads_at_start
+from symphony.pit.tracker.nodes.work import LoopWork, ModelWork, OperatorWork, Work
+from symphony.sdk.fingerprints import is_own
+from symphony.workflow.model import SubWorkflowNode, Workflow
+from symphony.workflow.spelling import write_edge, write_node
+
+_MANNER: Final = frozenset(
+    {"retry", "timeout", "concurrency", "fail_fast", "label", "priority", "cache", "idempotent",
+     "description", "position", "metadata"}
+)  # fmt: skip
+_LOOP: Final = frozenset({"body"})
+_TOLD_MAX: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Why steps of a run cannot be taken over, by their full names without numbers.
+
+    What is in `opened` has changed only in what it gives: what is inside may be taken.
+    """
+
+    changed: Mapping[str, str]
+    opened: Mapping[str, str]
+    added: Mapping[str, str]
+    """Nodes that the workflow did not have."""
+
+    def within(self, name: str) -> "Mended":
+        """What has changed inside of a step."""
+        parts = (self.changed, self.opened, self.added)
+        return Mended(*({n: why for n, why in part.items() if n.startswith(f"{name}.")} for part in parts))
+
+
+def mended(old: WorkGraph, new: WorkGraph, before: Prints | None, now: Prints) -> Mended:
+    """What has changed from `old` to `new`.
+
+    `before` are the fingerprints that were recorded at the start of the run: None of a run that recorded
+    none, of which only what ships with Symphony is taken over.
+    """
+    found = _Comparison(before, now)
+    found.graphs(old, new, "")
+    return Mended(found.changed, found.opened, found.added)
+
+
+def _told(key: str, work: OperatorWork | ModelWork) -> str:
+    if key.endswith(READS):
+        return "a file that it reads"
+    return f"the model {work.runs}" if isinstance(work, ModelWork) else f"the code of {work.runs}"
+
+
+class _Comparison:
+    def __init__(self, before: Prints | None, now: Prints) -> None:
+        self._before, self._now = before, now
+        self.changed: dict[str, str] = {}
+        self.opened: dict[str, str] = {}
+        self.added: dict[str, str] = {}
+
+    def graphs(self, old: WorkGraph, new: WorkGraph, prefix: str) -> None:
+        """Compare all nodes of two graphs whose steps' names begin with `prefix`."""
+        places = {work.name: number for number, work in enumerate(new.works)}
+        variables = set(old.workflow.env) ^ set(new.workflow.env)
+        for number, work in enumerate(old.works):
+            place, name = places.get(work.name), f"{prefix}{work.name}"
+            if place is None:
+                self.changed[name] = "it is gone"
+                continue
+            other = new.works[place]
+            why = (
+                _differences(_definition(old.workflow, work), _definition(new.workflow, other))
+                or _variables(work, variables)
+                or self._behind(work, other, prefix)
+            )
+            if why:
+                self.changed[name] = f"changed: {why}"
+            elif number in old.below and place in new.below:
+                self._inside(work, old.below[number], new.below[place], name)
+        added = places.keys() - {work.name for work in old.works}
+        self.added |= {f"{prefix}{name}": "it is new" for name in places if name in added}
+        if added and prefix:
+            self.opened[prefix.removesuffix(".")] = f"changed: {min(added)} is new"
+
+    def _inside(self, work: Work, old: WorkGraph, new: WorkGraph, name: str) -> None:
+        """Compare what is in a loop or a sub-workflow that itself is as it was."""
+        if isinstance(work.node, SubWorkflowNode):
+            if old.workflow.inputs != new.workflow.inputs:
+                self.changed[name] = f"changed: the inputs of {work.node.workflow}"
+                return
+            if old.workflow.outputs != new.workflow.outputs:
+                self.opened[name] = f"changed: the outputs of {work.node.workflow}"
+        elif old.plan.index.keys() != new.plan.index.keys():
+            self.changed[name] = "changed: body"
+            return
+        self.graphs(old, new, f"{name}.")
+
+    def _behind(self, old: Work, new: Work, prefix: str) -> str:
+        """What has changed of the code, the model or the template behind a node."""
+        if not isinstance(old, OperatorWork | ModelWork):
+            return ""
+        assert isinstance(new, OperatorWork | ModelWork)
+        unknown = f"it is not known what {old.runs or 'it'} was"
+        if self._before is None:
+            ships = isinstance(new, OperatorWork) and is_own(new.operator.function)
+            return "" if ships and not reads_at_start(new) else unknown
+        for key in print_keys(new, prefix):
+            before, now = self._before.get(key), self._now.get(key)
+            if before is None or now is None:
+                return unknown
+            if before != now:
+                return _told(key, new)
+        return ""
+
+
+def _definition(workflow: Workflow, work: Work) -> dict[str, object]:
+    """What the node does, with the edges that lead to it."""
+    left_out = _MANNER | (_LOOP if isinstance(work, LoopWork) else frozenset())
+    told: dict[str, object] = {k: v for k, v in write_node(work.node).items() if k not in left_out}
+    handled = work.node.on_error
+    if handled.action != "fallback":
+        told.pop("on_error", None)  # of what succeeded by itself it changes nothing
+    edges = [write_edge(edge) for edge in workflow.edges if edge.target == work.name]
+    return told | {"edges": edges} if edges else told
+
+
+def _differences(old: Mapping[str, object], new: Mapping[str, object]) -> str:
+    """Where two definitions differ, such as `inputs.text, when`; empty if they do not."""
+    places = list(islice(_places(old, new, ""), _TOLD_MAX + 1))
+    return ", ".join(places[:_TOLD_MAX]) + (", …" if len(places) > _TOLD_MAX else "")
+
+
+def _places(old: Mapping[str, object], new: Mapping[str, object], prefix: str) -> Iterator[str]:
+    for key in dict.fromkeys((*old, *new)):
+        one, other = old.get(key), new.get(key)
+        if isinstance(one, dict) and isinstance(other, dict) and not prefix:
+            yield from _places(one, other, f"{key}.")
+        elif _text(one) != _text(other) or (key in old) != (key in new):
+            yield f"{prefix}{key}"
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, default=repr, sort_keys=False)
+
+
+def _variables(work: Work, names: set[str]) -> str:
+    """The variable that a node reads of those that one of two workflows lists and the other does not."""
+    if not names:
+        return ""
+    text = _text(write_node(work.node))
+    for name in sorted(names):
+        if re.search(rf"\benv(\.|\[\\?[\"'])\s*{re.escape(name)}\b", text):
+            return f"env.{name}"
+    return ""

@@ -1,0 +1,97 @@
+"""What identifies the code, the models and the templates behind the nodes of a run, as it begins."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.codec import value_digest
+from symphony.pit.tracker.nodes.attempt import never
+from symphony.pit.tracker.nodes.graphs import WorkGraph
+from symphony.pit.tracker.nodes.work import CallWork, LoopWork, ModelWork, OperatorWork
+from symphony.ports.models import Models
+from symphony.ports.values import Value
+from symphony.sdk.context import Context
+from symphony.sdk.fingerprints import is_own
+from symphony.sdk.paths import path_finder
+
+Prints: TypeAlias = Mapping[str, str]
+"""By `print_keys`. What is not known has none."""
+READS: Final = ":reads"
+
+
+def print_keys(work: CallWork, prefix: str) -> Iterator[str]:
+    """The names of a node's fingerprints in the graph whose nodes' full names begin with `prefix`."""
+    yield f"{prefix}:{work.runs}"
+    if reads_at_start(work):
+        yield f"{prefix}{work.name}{READS}"
+
+
+def reads_at_start(work: CallWork) -> bool:
+    """Does it read files that belong to the workflow, such as templates? Its path inputs name other files."""
+    if not isinstance(work, OperatorWork) or work.operator.reads is None:
+        return False
+    return all(path_finder(port.type) is None for port in work.operator.info.inputs.values())
+
+
+def code_prints(graph: WorkGraph, models: Models, prefix: str = "") -> dict[str, str]:
+    """Fingerprints of operators and models. Blocking: files of code are read."""
+    found: dict[str, str] = {}
+    for number, work in enumerate(graph.works):
+        if isinstance(work, OperatorWork | ModelWork):
+            key = next(print_keys(work, prefix))
+            if key not in found and (told := _code(work, models)) is not None:
+                found[key] = told
+        inner = graph.below.get(number)
+        if inner is not None:
+            found |= code_prints(inner, models, f"{prefix}{work.name}.")
+    return found
+
+
+def read_prints(
+    graph: WorkGraph, inputs: Mapping[str, Value], cwd: Path, base: Path, prefix: str = ""
+) -> dict[str, str]:
+    """Fingerprints of the files that nodes read whose names stand in the workflow or its `inputs`.
+
+    Blocking: these files are read.
+    """
+    found: dict[str, str] = {}
+    for number, work in enumerate(graph.works):
+        if isinstance(work, OperatorWork) and reads_at_start(work):
+            told = _read(work, inputs, cwd, work.base or base)
+            if told is not None:
+                found[f"{prefix}{work.name}{READS}"] = told
+        inner = graph.below.get(number)
+        if inner is not None:
+            known = inputs if isinstance(work, LoopWork) else {}
+            found |= read_prints(inner, known, cwd, work.base or base, f"{prefix}{work.name}.")
+    return found
+
+
+def _code(work: CallWork, models: Models) -> str | None:
+    if isinstance(work, ModelWork):
+        try:
+            return f"{work.version} {models.fingerprint(work.model)}"
+        except SymphonyError:
+            return None
+    if is_own(work.operator.function):
+        return f"symphony {work.operator.info.version}"
+    return work.operator.code
+
+
+def _read(work: OperatorWork, inputs: Mapping[str, Value], cwd: Path, base: Path) -> str | None:
+    given: dict[str, Value] = {}
+    for name, template in work.inputs.items():
+        if template.constant:
+            given[name] = template.value
+        elif template.bare is not None and template.bare.kind == "input":
+            given[name] = inputs.get(template.bare.name)
+    context = Context(
+        run_id="", node=work.name, attempt=1, cwd=cwd, base=base, log=lambda *_: None, cancelled=never
+    )
+    assert work.operator.reads is not None
+    try:
+        told = work.operator.reads(given, context)
+    except Exception:  # noqa: BLE001  (code of others; what it would say is then not known)
+        return None
+    return None if told is None else value_digest(told)
