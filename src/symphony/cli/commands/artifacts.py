@@ -1,6 +1,7 @@
 """`symphony artifacts`: bodies by content, with names and provenance."""
 
 import sys
+from functools import cache
 from pathlib import Path
 
 import click
@@ -46,13 +47,17 @@ def show(artifact: str, as_json: bool) -> int:
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.views import listing
 
-    store = Symphony.open().artifacts
-    record = found(store, artifact)
-    path = store.path(record.digest)
+    opened = Symphony.open()
+    record = found(opened.artifacts, artifact)
+    path = opened.artifacts.path(record.digest)
     if as_json:
         output.say_json(spelling.artifact(record) | {"path": None if path is None else str(path)})
     else:
-        output.say(listing.artifact_text(record, None if path is None else str(path)))
+        labels = cache(opened.runs.labels)
+        said = listing.artifact_text(
+            record, None if path is None else str(path), lambda run, node: labels(run).of(node)
+        )
+        output.say(said)
     return 0
 
 

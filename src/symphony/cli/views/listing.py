@@ -1,7 +1,7 @@
 """Tables and lines about what is stored: runs, nodes, events, logs, artifacts, operators."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from symphony.app import spelling
@@ -180,8 +180,10 @@ def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
     return table(rows, _ARTIFACTS, width=room())
 
 
-def artifact_text(record: "ArtifactRecord", path: str | None) -> str:
-    """One artifact and where it came from."""
+def artifact_text(
+    record: "ArtifactRecord", path: str | None, label_of: "Callable[[str, str], str | None]"
+) -> str:
+    """One artifact and where it came from; `label_of` gives that of a step of a run."""
     lines = [
         f"digest   {record.digest}",
         f"size     {output.size(record.size)} ({record.size:,} bytes)",
@@ -193,7 +195,8 @@ def artifact_text(record: "ArtifactRecord", path: str | None) -> str:
     for origin in record.provenance:
         model = f", model {output.shown(origin.model)}" if origin.model else ""
         lines.append(
-            f"from     run {short_id(origin.run_id)}, node {output.shown(origin.node)}, "
+            f"from     run {short_id(origin.run_id)}, "
+            f"node {output.shown(titled(origin.node, label_of(origin.run_id, origin.node)))}, "
             f"port {output.shown(origin.port)}, "
             f"{output.shown(origin.operator)} {output.shown(origin.version)}{model}"
         )

@@ -418,8 +418,12 @@ class Runs:
         self.meta(run_id)
         return self._labelled(run_id, read_log(self.log_path(run_id), node, stream))
 
+    def labels(self, run_id: str) -> StepLabels:
+        """The labels of the run's steps, by their names; none of a run that cannot be read."""
+        return StepLabels(lambda: self._reader(run_id).replay())
+
     def _labelled(self, run_id: str, lines: Iterator[LogLine]) -> Iterator[LogLine]:
-        labels = StepLabels(lambda: self._reader(run_id).replay())
+        labels = self.labels(run_id)
         for line in lines:
             label = labels.of(line.node)
             yield line if label is None else msgspec.structs.replace(line, label=label)
