@@ -489,12 +489,15 @@ class Launcher:
         """The declared artifacts of a run; a run that results were taken over from is read for its own."""
         from symphony.pit.tracker.insight.made import made_of
 
-        @functools.cache
+        known = dict[str, Sequence[MadeArtifact]]()
+
         def earlier(run_id: str) -> Sequence[MadeArtifact]:
             runs = self._parts.runs
-            if not runs.has(run_id):
-                return ()
-            return made_of(runs.records(run_id), runs.replay(run_id).machine.name, earlier)
+            if run_id not in known:
+                known[run_id] = ()  # a run may have taken results over from itself
+                if self._parts.home is not None and runs.has(run_id):
+                    known[run_id] = made_of(runs.records(run_id), runs.replay(run_id).machine.name, earlier)
+            return known[run_id]
 
         return made_of(records, replay.machine.name, earlier)
 

@@ -175,6 +175,24 @@ async def test_a_run_tells_what_its_nodes_declared_and_so_does_one_that_took_it_
     assert json.loads((tmp_path / "big.json").read_text()) == list(range(1, 20_001))
 
 
+async def test_a_run_that_finds_results_of_its_own_in_the_cache_reads_itself_once(tmp_path: Path) -> None:
+    twice = """
+name: Twice
+nodes:
+  a: {operator: text.join, inputs: {parts: [x]}, cache: on}
+  again: {operator: text.join, inputs: {parts: [x]}, cache: on, after: [a]}
+  b:
+    operator: text.join
+    inputs: {parts: ["${{ a.result }}", "${{ again.result }}"]}
+    artifact: {name: b, content_type: text/plain}
+"""
+    async with Symphony.open(tmp_path / "home") as symphony:
+        for _ in range(2):
+            handle = await symphony.start(loads(twice, "yaml"))
+            assert (await handle.result()).nodes["again"].cached_from is not None
+            assert [one.node for one in handle.artifacts()] == ["b"]
+
+
 def test_an_artifact_is_opened_as_a_copy_with_its_name(tmp_path: Path) -> None:
     home = tmp_path / "home"
     run(loads(WORKFLOW, "yaml"), home=home)

@@ -8,6 +8,9 @@ from symphony.pit.tracker.core.replay import shown_outputs
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef
 
+_DIGEST = b"\xd9\x40"
+"""What the digest of a reference begins with in encoded outputs: a text of 64 characters."""
+
 
 def made_of(
     records: Iterable[Record],
@@ -26,17 +29,19 @@ def made_of(
     for record in records:
         if not isinstance(record, FinishedRecord):
             continue
-        slot, node = record.slot, name_of(record.slot)
+        slot, body = record.slot, record.outputs
         if record.cached_from is not None:
             reused[slot] = record.cached_from
-        outputs = shown_outputs(record.outputs) if isinstance(record.outputs, bytes) else {}
-        for port, value in outputs.items():
+        if not isinstance(body, bytes) or _DIGEST not in body:
+            continue
+        node = name_of(slot)
+        for port, value in shown_outputs(body).items():
             if not isinstance(value, ArtifactRef) or value.name is None:
                 continue
             reused.pop(slot, None)
             if first.setdefault((value.name, value.digest), folded(node)) == folded(node):
                 found.append((slot, MadeArtifact(node=node, port=port, ref=value)))
     for slot, run in reused.items():
-        elements = f"{name_of(slot)}["
-        found += [(slot, one) for one in earlier(run) if one.node.startswith(elements)]
+        if not (node := name_of(slot)).endswith("]"):
+            found += [(slot, one) for one in earlier(run) if one.node.startswith(f"{node}[")]
     return [one for _, one in sorted(found, key=lambda item: item[0])]
