@@ -23,11 +23,11 @@ def configured_infos(files: Iterable[Path]) -> tuple[dict[str, OperatorInfo], tu
 
     Raises ConfigInvalid.
     """
-    from symphony.sdk.reading.files import read_file
-
     found: dict[str, OperatorInfo] = {}
     partial: list[str] = []
     for file in files:
+        from symphony.sdk.reading.files import read_file  # only where there is any
+
         try:
             read = read_file(file)
         except SymphonyError as error:

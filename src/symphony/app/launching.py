@@ -144,7 +144,8 @@ class Launcher:
             bounded(value, f"input {key}", config.symphony.value_mb << 20)
         hosts = (*config.http.allow, *allow_hosts)
         check_hosts(hosts)
-        check_finish_host(ready.workflow.on_finish, hosts)
+        if self._parts.on_finish is None:
+            check_finish_host(ready.workflow.on_finish, hosts)
         self._parts.environment.update(environment or {})
         meta = RunMeta(
             run_id=new_run_id(),

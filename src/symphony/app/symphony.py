@@ -84,13 +84,14 @@ class Symphony:
         found = list["Operator"]()
         files: list[str] = []
         if operators:
-            from symphony.sdk import Operator, load_operators
+            from symphony.sdk import Operator
+            from symphony.sdk.reading.files import load_once
 
             for one in operators:
                 if isinstance(one, Operator):
                     found.append(one)
                 else:
-                    found += load_operators(Path(one))
+                    found += load_once(Path(one).absolute())
                     files.append(str(Path(one).absolute()))
         settings = (lambda: config_of(place)) if config is None else (lambda: config)
         return cls(

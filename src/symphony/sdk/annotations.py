@@ -143,6 +143,8 @@ def _element_type(origin: object, args: tuple[object, ...]) -> PortType:
 def _item_type(annotation: object, args: tuple[object, ...]) -> PortType:
     if not args:
         return ANY
+    if len(args) != 2:
+        raise TypeError(f"{annotation} has no type of its values")
     if args[0] is not str:
         raise TypeError(f"the keys of {annotation} must be str")
     return port_type(args[1])

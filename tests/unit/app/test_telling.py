@@ -310,4 +310,5 @@ def test_a_test_run_tells_nobody_and_has_what_would_be_told(tmp_path: Path) -> N
         "RUN": "", "WORKFLOW": "A flow", "STATUS": "failed", "ERROR": "a: the command exited with 2",
     }  # fmt: skip
     assert os.listdir(tmp_path) == []
+    assert try_out(posting("https://hooks.example.org/x")).told is not None  # whether it is allowed or not
     assert try_out("tests/conformance/cases/001-schema-absent/workflow.yaml").told is None

@@ -1,7 +1,10 @@
 """Operators read from the text of a file are those that running the file defines."""
 
+import contextlib
+import re
 import time
 from pathlib import Path
+from random import Random
 
 import msgspec
 import pytest
@@ -139,6 +142,7 @@ class More(Base):
 
 class NotMarked(Base):
     ignored: int = 0
+    x: int = 0
 
 class Row(NamedTuple):
     key: str
@@ -317,6 +321,7 @@ INVALID = {
     "no result": "def f(x: int): ...",
     "a set": "def f(x: set[str]) -> str: ...",
     "keys that are no text": "def f(x: dict[int, str]) -> str: ...",
+    "keys alone": "def f(x: dict[str, ]) -> str: ...",
     "stars": "def f(*x: str) -> str: ...",
     "more stars": "def f(**x: str) -> str: ...",
     "positional": "def f(x: str, /) -> str: ...",
@@ -504,3 +509,38 @@ def f(a: B[int], b: B | None = B() | 1, c: "open({str(mark)!r}, 'w')" = default(
     found = read(tmp_path, BEGIN + text)
     assert list(found.operators) == ["a.b"]
     assert not mark.exists()
+
+
+_ODD = (
+    "None", "...", "()", "[]", "*", "lambda: 1", "operator", "Literal", "Annotated", "Union", "NewType",
+    "int | 'a b('", "f'{(2**255)**256}'", "dict[str, ]", "yield", "1j", "x := 1", "{**a}",
+    "partial(operator)", "PortType('x')", "@",
+    "class", "def f(): return operator", "-1", "b''", "globals()['x']", "a[1:2]", "list['int']", "if True:",
+)  # fmt: skip
+
+
+def _changed(random: Random, text: str) -> str:
+    """A text with a few words lost, repeated or replaced."""
+    lines = text.split("\n")
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(lines))
+        words = re.findall(r"\w+|\s+|[^\w\s]", lines[at]) or [""]
+        other = (
+            random.choice(_ODD)
+            if random.random() < 0.6
+            else random.choice(random.choice(lines).split() or [""])
+        )
+        words[random.randrange(len(words))] = other if random.random() < 0.9 else ""
+        lines[at] = "".join(words)
+        if random.random() < 0.2:
+            lines.insert(at, random.choice(lines))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_stands_in_a_file_it_is_read_or_refused(seed: int) -> None:
+    random = Random(seed)
+    texts = [*READABLE.values(), LOOSE]
+    for _ in range(25):
+        with contextlib.suppress(SymphonyError):
+            read_operators(Path("ops.py"), _changed(random, random.choice(texts)).encode())

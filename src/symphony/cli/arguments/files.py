@@ -9,7 +9,7 @@ from symphony.cli.console.failures import CommandRefused
 if TYPE_CHECKING:
     from symphony.app import Symphony
     from symphony.app.preparing import PreparedWorkflow
-    from symphony.workflow.catalog import Catalog, OperatorInfo
+    from symphony.workflow.catalog import Catalog, OperatorInfo, OwnOperators
     from symphony.workflow.files import Resolver
     from symphony.workflow.model import Workflow
     from symphony.workflow.problems import ValidationReport
@@ -27,10 +27,15 @@ def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport
 
 def resolver(path: Path) -> "Resolver":
     """Finds what the workflow in `path` refers to; files of operators are read, not run."""
-    from symphony.sdk.reading.files import read_beside
     from symphony.workflow import resolver_for
 
-    return resolver_for(path, read_beside)
+    return resolver_for(path, _read_beside)
+
+
+def _read_beside(folder: Path, names: Sequence[str]) -> "OwnOperators":
+    from symphony.sdk.reading.files import read_beside  # only where a workflow names any
+
+    return read_beside(folder, names)
 
 
 def operators_in(path: Path) -> "Mapping[str, OperatorInfo]":

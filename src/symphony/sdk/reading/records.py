@@ -140,8 +140,8 @@ class Classes:
         counts = record.kind in ("typed dict", "struct")
         counts |= record.kind == "dataclass" and marked
         counts |= record.kind == "named tuple" and not inherited
-        if counts:
-            record.fields |= own
+        # What makes no field may still give one that is inherited another type.
+        record.fields |= own if counts else {name: own[name] for name in own if name in record.fields}
 
     def _annotations(self, node: ast.ClassDef, scope: Scope) -> dict[str, Callable[[], object]]:
         found: dict[str, Callable[[], object]] = {}

@@ -268,7 +268,7 @@ class Evaluator:
             return UNKNOWN
         try:
             return self.keep(typing.Union[left, right], (left, right))  # noqa: UP007  (what the file says)
-        except TypeError:
+        except Exception:  # noqa: BLE001  (whatever typing says of what is no type)
             return UNKNOWN
 
     def _bool(self, node: ast.BoolOp, scope: Scope) -> object:
@@ -308,7 +308,7 @@ class Evaluator:
                 found = self.of(part.value, scope) if plain else UNKNOWN
             else:
                 found = self.of(part, scope)
-            if not isinstance(found, str | int):
+            if not isinstance(found, str | int) or not _small(found):
                 return UNKNOWN
             pieces.append(str(found))
             if sum(map(len, pieces)) > _CHARS_MAX:
@@ -395,8 +395,13 @@ class Evaluator:
         else:
             return kind  # notes of others mean nothing here
         if isinstance(note, TextNote):  # it stands beside a text, or there is no such port
-            return self.keep(typing.Annotated[str if kind is UNKNOWN else kind, note])
-        return self.keep(typing.Annotated[object, note])
+            kind = str if kind is UNKNOWN else kind
+        else:
+            kind = object
+        try:
+            return self.keep(typing.Annotated[kind, note])
+        except Exception:  # noqa: BLE001  (as above)
+            return UNKNOWN
 
     def _item(self, base: object, key: object) -> object:
         assert isinstance(base, list | tuple | dict | str)
