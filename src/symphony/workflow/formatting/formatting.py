@@ -38,11 +38,18 @@ def formatted(body: bytes, kind: Format, source: str | None = None) -> bytes:
         made = _toml(text_of(body), document, kind)
     else:
         made = format_named("pretty-json").write(ordered(document.tree, WORKFLOW))
-    found = parse(made, kind)
-    if not found.readable or found.problems or not same(document.tree, found.tree, WORKFLOW):
+    if not _same(document, made, kind):
+        made = made[:-1]  # a text of whole lines may be the last thing, without an end
+    if not _same(document, made, kind):
         hint = "it is left as it is; write unusual parts, such as keys of many lines, more simply"
         raise CannotFormat("another layout would change what the document means", hint=hint)
     return made
+
+
+def _same(document: Document, made: bytes, kind: Format) -> bool:
+    """Does what was made mean the same as `document`?"""
+    found = parse(made, kind)
+    return found.readable and not found.problems and same(document.tree, found.tree, WORKFLOW)
 
 
 def _yaml(text: str) -> bytes:

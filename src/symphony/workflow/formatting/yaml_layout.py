@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from symphony.commons.lines import unified
 from symphony.workflow.formatting.shapes import Shape
 from symphony.workflow.formatting.yaml_nodes import Lines, Unusual, YamlNode, root_of
 
@@ -19,7 +20,7 @@ _DASHES: Final = re.compile(r"[ -]*")
 
 def laid_out(text: str, shape: Shape) -> str:
     """`text`, the YAML of a document of this `shape`, in canonical layout."""
-    text = text.replace("\r\n", "\n")
+    text = unified(text)
     root = root_of(text)
     made = _Layout(Lines(text))
     lines = made.document(root, shape) if root.block else made.as_it_is(root)
@@ -229,7 +230,7 @@ class _Layout:
         texts = [lines.all[at_row] for at_row in range(first, last + 1)]
         return [
             f"{head} {sign}",
-            *("" if len(t) <= margin and not t.strip(" ") else to + t[margin:] for t in texts),
+            *("" if len(t) <= max(margin, 0) and not t.strip(" ") else to + t[margin:] for t in texts),
         ]
 
     def _inline(self, node: YamlNode, shape: Shape) -> str:
