@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Annotated, Literal, TypedDict
 
 from symphony.commons.errors import IoFailed
 from symphony.commons.filesystem import read_bounded, within, write_atomic
@@ -15,7 +15,7 @@ from symphony.kit.encodings import encoding_named
 from symphony.kit.errors import GitFailed, GitMissing, InputRefused, NotARepository, OutputTooLarge, Stopped
 from symphony.kit.git_listing import Listing, files_below
 from symphony.kit.globbing import matcher
-from symphony.sdk import Context, operator
+from symphony.sdk import Context, Glob, operator
 
 FILES_MAX = 200_000
 TEXT_BYTES_MAX = 16 * 1024 * 1024
@@ -56,8 +56,8 @@ class Written(TypedDict):
 def glob(
     root: Path,
     context: Context,
-    patterns: list[str] = ["**/*"],  # noqa: B006
-    exclude: list[str] = [],  # noqa: B006
+    patterns: list[Annotated[str, Glob()]] = ["**/*"],  # noqa: B006
+    exclude: list[Annotated[str, Glob()]] = [],  # noqa: B006
     everything: bool = False,
     gitignore: bool = False,
 ) -> GlobResult:

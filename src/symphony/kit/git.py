@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 from symphony.commons.errors import SymphonyError
 from symphony.kit import repository
@@ -17,7 +17,7 @@ from symphony.kit.git_listing import untracked_below
 from symphony.kit.globbing import matcher
 from symphony.kit.repository import Repository
 from symphony.ports.values import Value
-from symphony.sdk import Context, operator
+from symphony.sdk import Context, Glob, operator
 
 _DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(:\d{2})?(Z|[+-]\d{2}:?\d{2})?)?")
 _STATES = {"A": "added", "M": "modified", "D": "deleted", "R": "renamed", "C": "copied", "T": "modified"}
@@ -308,7 +308,7 @@ async def churn(
     revision: str = "HEAD",
     since: str | None = None,
     max_commits: int = 100_000,
-    patterns: list[str] = [],  # noqa: B006
+    patterns: list[Annotated[str, Glob()]] = [],  # noqa: B006
     limit: int = 100_000,
     gone: bool = False,
     missing_ok: bool = False,

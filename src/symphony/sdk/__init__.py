@@ -4,7 +4,7 @@ from symphony.sdk.annotations import Artifact, Embedding, Json
 from symphony.sdk.bounds import Bounds
 from symphony.sdk.context import Context, LogSink
 from symphony.sdk.errors import OperatorInvalid, OperatorsNotLoaded
-from symphony.sdk.languages import Cel, JmesPath, Regex, Template, TemplateFile
+from symphony.sdk.languages import Cel, Glob, JmesPath, Regex, Template, TemplateFile
 from symphony.sdk.loading import load_operators
 from symphony.sdk.operators import DecoratedOperator, Operator, Reads, operator
 
@@ -15,6 +15,7 @@ __all__ = [
     "Context",
     "DecoratedOperator",
     "Embedding",
+    "Glob",
     "JmesPath",
     "Json",
     "LogSink",

@@ -47,6 +47,16 @@ class Regex(TextNote):
         self.type = language_of("regex")
 
 
+class Glob(TextNote):
+    """The text is a glob pattern for relative paths, as `fs.glob` takes them.
+
+    >>> patterns: list[Annotated[str, Glob()]]
+    """
+
+    def __init__(self) -> None:
+        self.type = language_of("glob")
+
+
 class TemplateFile(TextNote):
     """The text names a file, beside the workflow, with a Jinja template that is given `names`.
 

@@ -16,6 +16,7 @@ from symphony.sdk import (
     Cel,
     Context,
     Embedding,
+    Glob,
     JmesPath,
     Json,
     Operator,
@@ -68,7 +69,7 @@ class Box(msgspec.Struct):
         (Annotated[str, Cel("row")] | None, "cel[row]?"), (list[Annotated[str, Regex()]], "list[regex]"),
         (dict[str, Annotated[str, JmesPath()]], "map[jmespath]"),
         (Annotated[Name, Template("data", "*data")], "template[data, *data]"),
-        (Annotated[str, TemplateFile("data")], "template-file[data]"),
+        (Annotated[str, TemplateFile("data")], "template-file[data]"), (Annotated[str, Glob()], "glob"),
     ],
 )  # fmt: skip
 def test_an_annotation_gives_the_type_of_its_port(annotation: object, expected: str) -> None:

@@ -144,8 +144,31 @@ def test_the_filters_are_those_that_templates_are_rendered_with() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("src/**/*.py", []),
+        ("{a,b}/{1..9}[!x]", []),
+        ("/etc/*", ["'/etc/*' is not a pattern for paths below the root"]),
+        ("../*", ["'../*' is not a pattern for paths below the root"]),
+        ("", ["'' is not a pattern for paths below the root"]),
+        ("[z-a]", ["pattern [z-a]: bad character range z-a"]),
+        ("{1..99999}", ["pattern {1..99999} expands to more than 10,000 texts"]),
+        ("{1..9}" * 6, ["expands to more than 10,000 patterns"]),
+    ],
+)
+def test_what_is_wrong_with_a_glob_is_told(text: str, said: list[str]) -> None:
+    found = told("glob", text)
+    assert len(found) == len(said)
+    assert all(part in one for part, one in zip(said, found, strict=True))
+
+
+@pytest.mark.parametrize(
     ("kind", "text"),
     [
+        ("glob", "{1..9999}*"),
+        ("glob", "{1..9}" * 160),
+        ("glob", "{" * 500 + ",a" * 240),
+        ("glob", "[" * 990),
         ("regex", "(?:" * 6 + "a" + "{1000})" * 6),
         ("regex", "(?:a?){100000}" * 700),
         ("regex", "(" * 4900 + ")" * 4900),

@@ -84,6 +84,9 @@ def test_an_input_that_a_literal_cannot_read_is_one_error_that_says_how() -> Non
         ("operator: json.query, inputs: {data: 1, expression: 'a['}", "expression"),
         ("operator: text.regex, inputs: {text: a, pattern: 'a['}", "pattern"),
         ("operator: text.render, inputs: {text: '{{ a'}", "text"),
+        ("operator: fs.glob, inputs: {root: '.', patterns: ['*', '/a']}", "patterns[1]"),
+        ("operator: fs.glob, inputs: {root: '.', exclude: ['../a']}", "exclude[0]"),
+        ("operator: git.churn, inputs: {patterns: ['[z-a]']}", "patterns[0]"),
         ("operator: text.render, inputs: {text: '{{ a }}', data: {b: '${{ inputs.limit }}'}}", "text"),
     ],
 )

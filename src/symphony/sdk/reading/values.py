@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from symphony.commons.syntax import syntax_tree
-from symphony.sdk.languages import Cel, JmesPath, Regex, Template, TemplateFile, TextNote
+from symphony.sdk.languages import Cel, Glob, JmesPath, Regex, Template, TemplateFile, TextNote
 from symphony.workflow.types import PortType, parse_port_type, parse_type
 
 STEPS_MAX: Final = 200_000
@@ -90,7 +90,7 @@ _MAPS: Final = (
 )
 _HARMLESS: Final[Sequence[object]] = (
     pathlib.Path, pathlib.PurePath, pathlib.PurePosixPath, PortType, parse_type, parse_port_type,
-    typing.TypeVar, typing.NewType, typing.ParamSpec, Cel, JmesPath, Regex, Template, TemplateFile,
+    typing.TypeVar, typing.NewType, typing.ParamSpec, Cel, Glob, JmesPath, Regex, Template, TemplateFile,
 )  # fmt: skip
 """What may be called with anything that is known."""
 _COPIES: Final[Sequence[object]] = (list, tuple, set, frozenset, dict)

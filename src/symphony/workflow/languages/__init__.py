@@ -31,6 +31,10 @@ def faults_in(text: str, language: Language, names: Collection[str] | None) -> t
             from symphony.workflow.languages.regex_text import regex_faults
 
             return regex_faults(text)
+        case "glob":
+            from symphony.workflow.languages.glob_text import glob_faults
+
+            return glob_faults(text)
         case "template" | "template-file":
             from symphony.workflow.languages.template_text import template_faults
 

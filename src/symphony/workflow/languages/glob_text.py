@@ -1,0 +1,13 @@
+"""Glob patterns as `fs.glob` takes them."""
+
+from symphony.commons.globbing import PatternRefused, check
+from symphony.workflow.languages.faults import Fault
+
+
+def glob_faults(text: str) -> tuple[Fault, ...]:
+    """What is wrong with a pattern."""
+    try:
+        check(text)
+    except PatternRefused as error:
+        return (Fault(message=error.message, hint=error.hint or ""),)
+    return ()
