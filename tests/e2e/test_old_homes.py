@@ -85,6 +85,20 @@ def test_a_rerun_takes_over_what_had_succeeded(old: OldHome) -> None:
     assert again["outputs"] == expected
 
 
+def test_of_a_run_an_element_or_a_round_is_run_again_and_what_was_handled_too(old: OldHome) -> None:
+    expected = old.shown["succeeded"]["outputs"]
+    run = old.runs["succeeded"]
+    for _ in range(2):  # of a rerun, too
+        again = old.json("runs", "rerun", run, "--from", "each[1]", "--from", "grow#1.one")
+        assert again["outputs"] == expected
+        found = statuses(again)
+        assert (found["each[0]"], found["each[1]"]) == ("cached", "succeeded")
+        assert [found[f"grow#{i}.one"] for i in range(3)] == ["cached", "succeeded", "succeeded"]
+        assert (found["broken"], found["below"], found["said"]) == ("succeeded", "cached", "cached")
+        run = str(old.json("runs", "rerun", run)["run_id"])
+    assert "broken" in old.call("runs", "rerun", run, "--dry-run").out
+
+
 FLOW = """\
 name: Flow
 nodes: {known: {operator: json.parse, inputs: {text: '{"zip": 1, "name": "x", "age": 3.5}'}}}
