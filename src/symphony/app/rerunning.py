@@ -108,6 +108,7 @@ class RerunPlanner:
             meta,
             workflow=ready.document,
             source=ready.source,
+            digest=ready.digest,
             base=str(ready.base),
             operators=(*self._parts.files, *map(str, readying.files)),
             children=ready.children.documents,

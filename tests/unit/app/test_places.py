@@ -119,6 +119,25 @@ def test_a_rerun_tells_the_line_too(tmp_path: Path) -> None:
     assert place(asyncio.run(whole(first.run_id)).error) == place(first.error)
 
 
+def test_a_rerun_of_a_mended_file_is_told_with_that_file_by_later_ones_too(tmp_path: Path) -> None:
+    first, mended = tmp_path / "first.yaml", tmp_path / "mended.yaml"
+    text = "name: T\nnodes:\n  a: {operator: debug.fail, inputs: {message: no}}\n"
+    first.write_text(text)
+    mended.write_text("# mended\n" + text)
+
+    async def whole() -> list[RunResult]:
+        async with Symphony.open(tmp_path / "home") as symphony:
+            results = [await (await symphony.start(first)).result()]
+            results.append(await (await symphony.rerun(results[-1].run_id, file=mended)).result())
+            results.append(await (await symphony.rerun(results[-1].run_id)).result())
+            return results
+
+    assert [place(result.error) for result in asyncio.run(whole())] == [
+        ("first.yaml", "nodes.a", "3:3"),
+        *[("mended.yaml", "nodes.a", "4:3")] * 2,
+    ]
+
+
 @pytest.mark.parametrize(
     ("below", "said"),
     [
