@@ -177,7 +177,9 @@ def type_name(hint: object) -> str:
 
 
 def errors() -> Iterator[str]:
-    yield "# Errors and exit statuses\n\nEvery error has a stable code. `--json` shows it as `code`.\n"
+    yield "# Errors and exit statuses\n\n## Exit statuses\n\nEvery command ends with one of these.\n"
+    yield from table(("status", "meaning"), [(str(one), said) for one, said in exits.MEANINGS.items()])
+    yield "\n## Errors\n\nEvery error has a stable code. `--json` shows it as `code`.\n"
     yield from table(("code", "exit status", "meaning"), sorted(error_rows(SymphonyError)))
 
 

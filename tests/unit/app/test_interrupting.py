@@ -307,3 +307,19 @@ async def test_a_loop_goes_on_in_its_round(tmp_path: Path) -> None:
         result = await (await symphony.resume(handle.run_id)).result()
     assert result.status is RunStatus.SUCCEEDED
     assert BEGUN == {"s0": 1, "s1": 2, "s2": 1}
+
+
+async def test_runs_that_share_a_segment_are_stopped_and_go_on_one_by_one(tmp_path: Path) -> None:
+    workflow = written("  a: {operator: stop.again, inputs: {name: a}}\n")
+    HELD.add("a")
+    async with opened(tmp_path) as symphony:
+        handles = [await symphony.start(workflow, cache=False) for _ in range(7)]
+        await until(lambda: BEGUN["a"] == 7)
+    assert {(await handle.result()).status for handle in handles} == {RunStatus.INTERRUPTED}
+    HELD.clear()
+    async with opened(tmp_path) as symphony:
+        for handle in handles:
+            *_, last = symphony.runs.events(handle.run_id)
+            assert last.type == "run.interrupted"
+            result = await (await symphony.resume(handle.run_id)).result()
+            assert (result.status, result.nodes["a"].attempts) == (RunStatus.SUCCEEDED, 1)

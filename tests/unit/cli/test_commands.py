@@ -9,6 +9,7 @@ import pytest
 
 from symphony.cli import lazy
 from symphony.cli.commands import convert
+from symphony.cli.console import exits
 from symphony.cli.main import main
 from symphony.cli.reference import reference
 from symphony.workflow.documents import formats
@@ -199,3 +200,9 @@ def test_standard_streams_that_are_closed_are_not_given_to_other_files() -> None
         "os._exit(status + (os.open(os.devnull, os.O_RDONLY) < 3))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_help_names_every_exit_status_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    words = capsys.readouterr().out.replace(",", " ").replace(":", " ").replace(";", " ").split()
+    assert {str(status) for status in exits.MEANINGS if status != exits.BROKEN_PIPE} <= {*words}

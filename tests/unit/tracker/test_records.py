@@ -107,6 +107,18 @@ def test_fields_that_a_later_version_adds_are_passed_over(made: tuple[Record, tu
     assert encode_batch([found]) == encode_batch([record])
 
 
+class EarlierPause(msgspec.Struct, array_like=True, tag=17):
+    """A pause as versions read it that knew no stop."""
+
+    slot: int
+    at: float
+
+
+def test_versions_that_know_no_stop_read_one_as_a_pause() -> None:
+    body = encode_batch([PausedRecord(0, 1.5, "SIGTERM", [3])])
+    assert msgspec.msgpack.decode(body, type=list[EarlierPause]) == [EarlierPause(0, 1.5)]
+
+
 @pytest.mark.parametrize(
     "array",
     [

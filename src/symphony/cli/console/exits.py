@@ -18,6 +18,20 @@ A run that is stopped so is `interrupted`, and can be resumed.
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
+MEANINGS: Final = {
+    OK: "succeeded",
+    FAILED: "failed",
+    USAGE: "the command line or the workflow is invalid",
+    CANCELLED: "the run was cancelled from elsewhere",
+    WAITING: "the run waits for a person, or is paused",
+    BUG: "a bug in Symphony",
+    SIGNALLED + 1: "stopped by SIGHUP, a closed terminal: `symphony runs resume` continues the run",
+    SIGNALLED + 2: "stopped by SIGINT, Ctrl-C: `symphony runs resume` continues the run",
+    BROKEN_PIPE: "what read the output has left",
+    SIGNALLED + 15: "stopped by SIGTERM: `symphony runs resume` continues the run",
+}
+"""What each status says, for the reference."""
+
 _OF_STATUS: Final = {
     "succeeded": OK,
     "failed": FAILED,
