@@ -337,3 +337,12 @@ def test_every_key_of_the_format_has_its_place() -> None:
     for table in ("retry", "artifact"):
         assert set(schema_nodes.TABLES[table]) <= set(NODE.of(table).order)
     assert set(schema_edges.TABLES["edge"]) <= set(WORKFLOW.of("edges").of(0).order)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [one for one in FILES if "conformance" not in one.parts],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_what_ships_is_in_canonical_layout(path: Path) -> None:
+    assert formatted(path.read_bytes(), format_of(path)) == path.read_bytes(), f"symphony fmt {path}"
