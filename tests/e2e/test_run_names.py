@@ -88,3 +88,15 @@ def test_completion_offers_last_and_names_and_ids_once_something_is_typed(line: 
     assert offered("") == ["last", "some-words-1"]
     assert offered("some") == ["some-words-1"]
     assert short in offered(short[:4])
+
+
+def test_two_runs_are_compared_as_diff_compares_files(line: CommandLine) -> None:
+    line.type("run", "words.yaml", status=1)
+    line.write("ready", "")
+    for _ in range(2):
+        line.type("run", "words.yaml")
+    assert "no differences" in line.type("runs", "diff", "some-words-2", "last")[0]
+    out, _ = line.type("runs", "diff", "some-words-1", "some-words-2", status=1)
+    assert "failed" in out
+    assert line.json("runs", "diff", "some-words-1", "some-words-2", status=1)["same"] is False
+    line.type("runs", "diff", "some-words-1", "nonesuch", status=2)

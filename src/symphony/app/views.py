@@ -9,6 +9,7 @@ from symphony.app import spelling
 from symphony.app.spelling import JSON
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.store.runs import Runs
+from symphony.ports.comparison import RunComparison
 from symphony.ports.insight import Overview
 from symphony.ports.metrics import Stats
 from symphony.ports.runs import RunEvent, RunResult, RunStatus
@@ -72,6 +73,12 @@ class HomeViews:
         from symphony.pit.tracker.insight.metrics import exposition
 
         return exposition(stats)
+
+    def compare(self, run_id: str, other: str) -> RunComparison:
+        """What differs between two runs. O(steps)."""
+        from symphony.pit.tracker.insight.comparing import compare
+
+        return compare(self._runs, run_id, other)
 
     def watch(self, run_id: str) -> AsyncIterator[RunEvent]:
         """Every event of the run, whichever process drives it, from its start and live."""

@@ -6,6 +6,7 @@ from typing import Final, Literal, Protocol, TypeVar
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.ports.comparison import RunComparison
 from symphony.ports.metrics import Stats
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus
@@ -183,6 +184,10 @@ class RunViews(Protocol):
 
     def exposition(self, stats: Stats) -> str:
         """The metrics as Prometheus reads them."""
+        ...
+
+    def compare(self, run_id: str, other: str) -> RunComparison:
+        """What differs between two runs. O(steps)."""
         ...
 
     def watch(self, run_id: str) -> AsyncIterator[RunEvent]:

@@ -5,7 +5,7 @@ import sys
 import click
 
 from symphony.cli.arguments import completing, options
-from symphony.cli.commands import steering
+from symphony.cli.commands import runs_diff, steering
 from symphony.cli.console import output
 from symphony.cli.lazy import CommandGroup
 
@@ -25,7 +25,7 @@ def command() -> None:
     """
 
 
-for _one in steering.COMMANDS:
+for _one in (*steering.COMMANDS, runs_diff.command):
     command.add_command(_one)
 
 
