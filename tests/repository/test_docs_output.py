@@ -84,11 +84,13 @@ def test_output_that_changed_is_shortened_as_it_was() -> None:
     assert shortened(("file /a…", "2 nodes"), ("file /ab", "3 nodes")) == ("file /a…", "3 nodes")
 
 
-def test_a_terminal_shows_what_is_left_after_lines_were_drawn_over() -> None:
-    drawn = "\x1b[?25lone\r\n\x1b[1mtwo\x1b[0m\r\x1b[2K\x1b[1A\x1b[2Kdone\r\nlast\x1b[K\r\n\r\n\x1b[?25h"
-    assert screen(drawn) == ["done", "last"]
-    drawn = "\x1b[?25lWords  1 ms\x1b[K\r\r\n  ● a\x1b[K\x1b[J\r\x1b[1A\x1b[J\x1b[?25h{\r\n}\r\n"
-    assert screen(drawn) == ["{", "}"]
+def test_a_page_shows_what_is_left_on_a_terminal_after_lines_were_drawn_over() -> None:
+    frame = "\x1b[?25lWords  1 ms\x1b[K\r\r\n  ● a\x1b[K\x1b[J\r\x1b[1A\x1b[J\x1b[?25h"
+    assert screen((frame + "{\r\n\t\x1b[1m1\x1b[0m\r\n}\r\n\r\n").encode()) == ["{", "        1", "}"]
+
+
+def test_a_line_that_is_wider_than_the_terminal_stays_one_line() -> None:
+    assert screen(b"x" * 5000) == ["x" * 5000]
 
 
 def test_a_table_may_cut_a_text_a_little_earlier_where_another_column_is_wider() -> None:

@@ -19,8 +19,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.screens import Screen
+
 ROOT = Path(__file__).parents[2]
-COLUMNS, ROWS = 100, 50
+COLUMNS, ROWS, LARGE = 100, 50, 1_000_000
+"""Size of the terminal that commands see, and of the one on which we read what they wrote."""
+
 PATIENCE_S, LOOK_S = 60.0, 0.05
 """Seconds that a command may take, and between two looks whether it has ended."""
 
@@ -146,7 +150,7 @@ class Reader:
         return Printed(process.returncode, tuple(on_paper(line, self.home) for line in screen(written)))
 
 
-def _until_the_end(process: "subprocess.Popen[bytes]", terminal: int) -> str:
+def _until_the_end(process: "subprocess.Popen[bytes]", terminal: int) -> bytes:
     """What `process` writes until it ends; children that it leaves behind may hold the terminal longer."""
     written, since = b"", time.monotonic()
     while True:
@@ -167,36 +171,14 @@ def _until_the_end(process: "subprocess.Popen[bytes]", terminal: int) -> str:
             process.kill()
             raise TimeoutError(f"still running after {PATIENCE_S:g} s: {process.args!r}")
     process.wait(PATIENCE_S)
-    return written.decode()
+    return written
 
 
-STEP = re.compile(
-    r"\x1b\[(?P<count>\d*)(?P<code>[AJK])|\x1b\[[0-9;?]*[a-zA-Z]|(?P<control>[\r\n])|(?P<text>[^\x1b\r\n]+)"
-)
-
-
-def screen(written: str) -> list[str]:
-    """The lines on a terminal after `written`; knows moving up and clearing."""
-    lines, row, column = [""], 0, 0
-    for step in STEP.finditer(written):
-        if step["control"] == "\r":
-            column = 0
-        elif step["control"] == "\n":
-            row += 1
-            lines += [""] * (row + 1 - len(lines))
-        elif step["code"] == "A":
-            row = max(0, row - int(step["count"] or 1))
-        elif step["code"] == "K":
-            lines[row] = "" if step["count"] == "2" else lines[row][:column]
-        elif step["code"] == "J":
-            lines[row:] = [lines[row][:column]]
-        elif step["text"] is not None:
-            here = lines[row].ljust(column)
-            lines[row] = here[:column] + step["text"] + here[column + len(step["text"]) :]
-            column += len(step["text"])
-    while lines and not lines[-1].strip():
-        lines.pop()
-    return [line.rstrip() for line in lines]
+def screen(written: bytes) -> list[str]:
+    """The lines on a terminal after `written`, which is so large that no line is wrapped or scrolls out."""
+    terminal = Screen(LARGE, LARGE)
+    terminal.feed(written)
+    return terminal.lines
 
 
 def on_paper(line: str, home: Path) -> str:

@@ -102,6 +102,8 @@ class Screen:
                     self.rows.append([])
                 while len(self.rows) > self.height:
                     self._scroll()
+            case "\t":
+                self.column = min(self.width - 1, (self.column // 8 + 1) * 8)
             case "\x07":
                 pass
             case _ if character < " ":
