@@ -42,6 +42,9 @@ def test_nodes_that_are_not_needed_are_no_part_of_the_run(line: CommandLine) -> 
     assert again["status"] == "succeeded"
     assert again["outputs"] == {"a": "me"}
     assert ran(line) == ["a", "b", "b"]
+    mended = line.json("runs", "rerun", again["run_id"], "--file", "workflow.yaml", "--json")
+    assert list(mended["nodes"]) == ["a", "b"]
+    assert ran(line) == ["a", "b", "b"]
     shown = line.json("runs", "show", again["run_id"], "--json")
     assert list(shown["nodes"]) == ["a", "b"]
 

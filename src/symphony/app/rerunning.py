@@ -13,6 +13,7 @@ from symphony.app.models import keys_of
 from symphony.app.parts import Parts
 from symphony.app.preparing import InputInvalid, Prepared, PreparedWorkflow, limits_of, prepare
 from symphony.app.readying import Readying
+from symphony.app.telling import check_finish_host
 from symphony.commons.settings import Config
 from symphony.commons.time import new_run_id
 from symphony.pit.artifacts.codec import value_digest
@@ -102,7 +103,9 @@ class RerunPlanner:
     ) -> tuple[Prepared, Reusable, Executor]:  # fmt: skip
         config, files = self._parts.config, [str(Path(one).absolute()) for one in asked.amendment.operators]
         readying = Readying(self._parts, files) if files else self._readying
-        ready = readying.ready(file, load=load)
+        ready = readying.ready(file, load=load, nodes=old.meta.only)
+        if self._parts.on_finish is None:
+            check_finish_host(ready.workflow.on_finish, (*config.http.allow, *meta.allow_hosts))
         bound = self._bound(ready.workflow, _kept(old.job, ready.workflow), old, asked)
         meta = msgspec.structs.replace(
             meta,
@@ -111,6 +114,7 @@ class RerunPlanner:
             digest=ready.digest,
             base=str(ready.base),
             operators=(*self._parts.files, *map(str, readying.files)),
+            only=ready.only,
             children=ready.children.documents,
             references=ready.children.references,
             budget=_budget(asked, old, ready.workflow, config),

@@ -126,7 +126,8 @@ def rerun(
     opened, environment = opening.opened(operators), envfile.environment(env_file)
     run_id, budget = opened.runs.find(run), budgeting.limits(budgets)
     cache = False if no_cache else None
-    mended = None if file is None else files.prepared(file, opened, load=not dry_run)
+    only = opened.runs.meta(run_id).only
+    mended = None if file is None else files.prepared(file, opened, load=not dry_run, nodes=only)
     if mended is not None and file is not None:
         failures.warn(mended.report, file)
     workflow = loads(opened.runs.meta(run_id).workflow, "json") if mended is None else mended.workflow
