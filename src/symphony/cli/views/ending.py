@@ -128,7 +128,7 @@ def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False
         case RunStatus.CANCELLED:
             return _again(run)
         case RunStatus.SUCCEEDED if run.handled_failures:
-            return f"to try again what failed and was handled: symphony runs rerun {run.run_id}"
+            return f"to try again what failed and was handled: symphony runs rerun {run.label}"
         case RunStatus.WAITING | RunStatus.PAUSED:
             return _waiting_advice(run, f"symphony runs resume {run.label}")
         case RunStatus.INTERRUPTED if answered:
