@@ -1,5 +1,7 @@
 """The live view of real runs on a pseudo-terminal: what stands where, and what is left when it is gone."""
 
+import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.commands import CommandLine
 from tests.support.screens import Terminal
+from tests.support.waiting import wait_until
 
 from symphony.commons.widths import columns
 
@@ -29,6 +32,22 @@ def noisy(seconds: float) -> str:
     os.write(2, b"no newline at its end")
     return "done"
 '''
+
+
+STUBBORN = """
+import time
+from symphony.sdk import operator
+
+@operator(name="my.stuck", version="1.0.0")
+async def stuck() -> str:
+    \"\"\"Will not be cancelled.\"\"\"
+    import asyncio
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            pass
+"""
 
 
 def asking(*names: str, more: str = "") -> str:
@@ -296,6 +315,55 @@ def test_ctrl_c_at_the_question_leaves_the_terminal_as_it_was(desk: CommandLine,
     terminal.wait_for("run ")
     assert terminal.leave() == 130
     assert sane(terminal)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_at_the_question_leaves_the_terminal_as_it_was(
+    opened: Open, number: int, status: int
+) -> None:
+    terminal = opened("run", "asks.yaml")
+    prompted(terminal)
+    terminal.press("y half")
+    terminal.wait_for("y half")
+    os.kill(terminal.pid, number)
+    terminal.read_to_end()
+    assert terminal.echoes()
+    assert terminal.leave() == status
+    assert sane(terminal)
+
+
+def test_the_second_ctrl_c_at_the_question_leaves_the_terminal_as_it_was(
+    desk: CommandLine, opened: Open
+) -> None:
+    desk.write("operators.py", STUBBORN)
+    desk.write("stuck.yaml", asking("first", more="  stuck: {operator: my.stuck}\n"))
+    terminal = opened("run", "stuck.yaml", "--operators", "operators.py")
+    prompted(terminal)
+    terminal.press("\x03")
+    terminal.wait_for("again to stop at once")
+    terminal.press("\x03")
+    terminal.read_to_end()
+    assert terminal.echoes()
+    assert terminal.leave() == 130
+    assert sane(terminal)
+    assert any("killed" in line for line in terminal.screen.all)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells that a process is stopped")
+def test_ctrl_z_gives_the_terminal_back_until_the_run_goes_on(opened: Open) -> None:
+    terminal = opened("run", "asks.yaml")
+    prompted(terminal)
+    terminal.press("y ab")
+    terminal.wait_for("y ab")
+    terminal.press("\x1a")
+    stat = Path(f"/proc/{terminal.pid}/stat")
+    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+    assert terminal.echoes()
+    os.kill(terminal.pid, signal.SIGCONT)
+    wait_until(lambda: not terminal.echoes())
+    terminal.press("cd\r")
+    assert terminal.leave() == 0
+    assert "why_first = abcd" in terminal.screen.all
 
 
 def test_the_terminal_is_as_it_was_after_every_question(desk: CommandLine, opened: Open) -> None:

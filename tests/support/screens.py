@@ -226,11 +226,15 @@ class Terminal:
         flags = termios.tcgetattr(self.end)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 
-    def leave(self) -> int:
-        """Read to the end; the exit status, negative for a signal."""
+    def read_to_end(self) -> None:
+        """Take all that comes until the program has ended."""
         deadline = time.monotonic() + PATIENCE_S
         while self.read(deadline):
             pass
+
+    def leave(self) -> int:
+        """Read to the end; the exit status, negative for a signal."""
+        self.read_to_end()
         self.close()
         assert self.status is not None
         return self.status
