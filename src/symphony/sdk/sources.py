@@ -321,7 +321,7 @@ def own_digest() -> str:
 
 REQUIREMENTS: Final = (
     "cel-expr-python", "click", "httpx2", "jinja2", "jmespath", "markdown-it-py", "msgspec", "numpy",
-    "onnxruntime", "platformdirs", "psutil", "pyyaml", "regex", "rich", "structlog", "tomli-w", "uvloop",
+    "onnxruntime", "platformdirs", "psutil", "pyyaml", "regex", "structlog", "tomli-w", "uvloop",
     "zstandard",
 )  # fmt: skip
 """The libraries that Symphony asks for; a test holds them to `pyproject.toml`."""
