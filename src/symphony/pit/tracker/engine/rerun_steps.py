@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Final, NamedTuple
 
 from symphony.commons.errors import SymphonyError
@@ -181,7 +182,7 @@ class RerunSteps:
             raise SymphonyError(
                 f"the run has no node {names[0]!r}: it took over {node} as a whole from a run that is gone",
                 code="unknown-node",
-                hint=f"to run all of it again: --from {node}",
+                hint=f"to run all of it again: --from {quote(node)}",
             )
         inside = {
             name: result

@@ -1,6 +1,7 @@
 """Which results of a run another one may take: all that nothing comes before which runs again."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from shlex import quote
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.afresh import behind
@@ -112,7 +113,7 @@ class _Closed:
             raise SymphonyError(
                 f"{name} must not run twice, and what it gave cannot be opened: {self._why}",
                 code=SECRET_MISSING,
-                hint=f"set the variable as it was, or run the node again on purpose with --from {name}",
+                hint=f"set the variable as it was, or run the node again with --from {quote(name)}",
             )
 
 
