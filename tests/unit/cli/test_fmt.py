@@ -131,3 +131,12 @@ def test_a_file_that_cannot_be_written_is_told(capsys: pytest.CaptureFixture[str
         assert "cannot" in fmt(capsys, "locked/w.yaml", status=1)[1]
     finally:
         Path("locked").chmod(0o700)
+
+
+def test_what_init_writes_is_as_it_should_be(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYMPHONY_HOME", str(tmp_path / "home"))
+    assert main(["init", "."]) == 0
+    capsys.readouterr()
+    assert fmt(capsys, "--check", "workflow.yaml") == ("", "")

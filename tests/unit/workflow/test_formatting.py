@@ -44,7 +44,7 @@ def test_keys_are_put_in_order_with_what_belongs_to_them() -> None:
         laid_out("""\
 # The file's own comment.
 
-outputs: {a: "${{ first.result }}"}   # beside outputs
+outputs: {a: "${{ first.result }}"} # beside outputs
 nodes:
 
     # about second
@@ -53,7 +53,7 @@ nodes:
         operator: debug.value      # what it runs
 
 
-    first:   # its name
+    first: # its name
         retry: {max: 1s, attempts: 3}
         inputs:
             z: 1
@@ -81,7 +81,7 @@ inputs:
 nodes:
   # about second
   second:
-    operator: debug.value  # what it runs
+    operator: debug.value      # what it runs
     inputs: {value: 1, other: [1, 2, 3]}
 
   first:  # its name

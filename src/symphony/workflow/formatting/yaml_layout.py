@@ -13,7 +13,7 @@ from symphony.workflow.formatting.shapes import Shape
 from symphony.workflow.formatting.yaml_nodes import Lines, Unusual, YamlNode, root_of
 
 _STEP: Final = 2
-_AFTER: Final = re.compile(r"\s*(?:(?<=\s)(#.*))?")
+_AFTER: Final = re.compile(r"(\s*)(?:(?<=\s)(#.*))?")
 _COLON: Final = re.compile(r"\s*:(?=\s|$)")
 _DASHES: Final = re.compile(r"[ -]*")
 
@@ -270,11 +270,14 @@ def _without_end(lines: list[str]) -> list[str]:
 
 
 def _comment(line: str, end: int) -> str:
-    """What stands in a line behind a value: a comment, two blanks away. Raises Unusual for anything else."""
+    """What stands in a line behind a value: a comment, at least two blanks away, as comments may be aligned.
+
+    Raises Unusual for anything else.
+    """
     found = _AFTER.fullmatch(line, end)
     if found is None:
         raise Unusual
-    return f"  {found[1].rstrip()}" if found[1] else ""
+    return " " * max(len(found[1]), 2) + found[2].rstrip() if found[2] else ""
 
 
 def _moved(line: str, by: int) -> str:
