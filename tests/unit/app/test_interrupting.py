@@ -58,7 +58,22 @@ async def stubborn(name: str) -> str:
         return "late"
 
 
-OPERATORS = [effect, again, fails, stubborn]
+@operator("stop.lingers", version="1.0.0")
+async def lingers(name: str) -> str:
+    """Fails at once, or takes its time when it is told to stop."""
+    BEGUN[name] += 1
+    if name == "bad":
+        await until(lambda: BEGUN["b"])
+        raise RuntimeError("bad")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        BEGUN["stopping"] += 1
+        await until(lambda: not HELD)
+    return name
+
+
+OPERATORS = [effect, again, fails, stubborn, lingers]
 
 
 @pytest.fixture(autouse=True)
@@ -323,3 +338,22 @@ async def test_runs_that_share_a_segment_are_stopped_and_go_on_one_by_one(tmp_pa
             assert last.type == "run.interrupted"
             result = await (await symphony.resume(handle.run_id)).result()
             assert (result.status, result.nodes["a"].attempts) == (RunStatus.SUCCEEDED, 1)
+
+
+async def test_elements_of_a_fan_out_that_has_failed_are_not_begun_once_more(tmp_path: Path) -> None:
+    workflow = written("""
+  each: {operator: stop.lingers, for_each: '["a", "b", "bad"]', inputs: {name: "${{ item }}"}}
+  beside: {operator: stop.again, inputs: {name: beside}}
+""")
+    HELD.update(("lingers", "beside"))
+    async with opened(tmp_path) as symphony:
+        handle = await symphony.start(workflow)
+        await until(lambda: BEGUN["stopping"] == 2)
+        handle.interrupt("SIGTERM")
+        await asyncio.sleep(0)
+        HELD.clear()
+        result = await handle.result()
+        assert (result.status, result.doubtful) == (RunStatus.INTERRUPTED, [])
+        result = await (await symphony.resume(handle.run_id)).result()
+    assert (result.status, result.error and result.error.node) == (RunStatus.FAILED, "each")
+    assert (BEGUN["a"], BEGUN["b"], BEGUN["bad"]) == (1, 1, 1)

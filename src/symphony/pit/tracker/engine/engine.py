@@ -25,7 +25,7 @@ from symphony.pit.tracker.engine.inline import Inline
 from symphony.pit.tracker.engine.nesting import Nesting
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.engine.recording import Recorder
-from symphony.pit.tracker.engine.recovery import go_on, recover
+from symphony.pit.tracker.engine.recovery import go_on, in_doubt, recover
 from symphony.pit.tracker.engine.reuse import reusable
 from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
 from symphony.pit.tracker.engine.standing import questions
@@ -301,17 +301,9 @@ class Engine:
 
     def _leave(self, by: str) -> bool:
         """Record that the process is stopped: from now on nothing is. False if the run's end is decided."""
-        machine = self.machine
-        if not self._begun or not self._going() or machine.root.stopping is not None:
+        if not self._begun or not self._going() or self.machine.root.stopping is not None:
             return False
-        doubtful = [
-            slot
-            for slot in sorted(self.replay.announced)
-            if machine.status[slot] == Status.RUNNING
-            and machine.frame(slot).stopping is None
-            and not self._bindings.work(slot).repeatable
-        ]
-        self._transitions.interrupted(by, doubtful)
+        self._transitions.interrupted(by, in_doubt(self.replay, self._bindings))
         self._recorder.flush()
         self._status = self.replay.left_as()
         self._ended = True

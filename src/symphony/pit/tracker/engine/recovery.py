@@ -8,7 +8,7 @@ from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.pit.artifacts.codec import decode_sealed
 from symphony.pit.artifacts.sealed import SealedValue
 from symphony.pit.tracker.core.changes import Base, Difference, restored, size_of
-from symphony.pit.tracker.core.machine import Do, Status
+from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.records import (
     CancelledRecord,
@@ -152,13 +152,29 @@ def go_on(
     """What was decided happens, what is in doubt waits, and all that is outstanding is to be done."""
     machine = replay.machine
     _decide(replay, transitions, retry, skip)
-    for command in list(machine.outstanding()):
-        doubtful = command.do is Do.START and not bindings.work(command.slot).repeatable
-        if doubtful and command.slot in replay.announced:
-            _doubt(replay, transitions, command.slot)
+    for slot in in_doubt(replay, bindings):
+        _doubt(replay, transitions, slot)
     # Asking once, after all decisions, gives everything once.
     transitions.commands.clear()
-    transitions.push(machine.outstanding())
+    transitions.push(_outstanding(machine))
+
+
+def in_doubt(replay: RunReplay, bindings: Bindings) -> list[int]:
+    """The slots that were at work and must not be repeated unasked, if their process ends now."""
+    return [
+        slot
+        for do, slot in _outstanding(replay.machine)
+        if do is Do.START and slot in replay.announced and not bindings.work(slot).repeatable
+    ]
+
+
+def _outstanding(machine: Machine) -> Iterator[Command]:
+    """What is to be done; elements of a fan-out that has failed are not begun once more, but stopped."""
+    for command in machine.outstanding():
+        element = machine.element_of.get(command.slot)
+        over = element is not None and element[0].failed is not None
+        begins = command.do in (Do.START, Do.RETRY)
+        yield Command(Do.STOP, command.slot) if over and begins else command
 
 
 def _decide(replay: RunReplay, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]) -> None:
