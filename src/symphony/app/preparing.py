@@ -217,7 +217,7 @@ def prepare(
         started_at=meta.created_at,
         limit=meta.concurrency or CONCURRENCY,
         afresh=meta.afresh,
-        place_of=SourceFiles(graph.workflow, meta, children, read).of,
+        sources=SourceFiles(graph.workflow, meta, children, read),
     )
     short = (name for name in sealer.ignored if not is_needed(name))
     return Prepared(meta=meta, job=job, sealer=sealer, unhidden=tuple(short))

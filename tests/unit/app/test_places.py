@@ -160,3 +160,30 @@ def test_a_bad_sub_workflow_is_told_with_its_file_and_line(below: str, said: str
     [error] = report.errors
     assert (error.code, error.place, error.line) == ("unknown-workflow", "nodes.sub.workflow", 3)
     assert error.message.startswith(said)
+
+
+def test_an_output_that_cannot_be_made_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "flow.yaml"
+    path.write_text(
+        "name: T\ninputs: {zero: {type: integer, default: 0}}\n"
+        "nodes: {a: {operator: debug.value, inputs: {value: 1}}}\n"
+        'outputs:\n  fine: "${{ a.result }}"\n  bad: "${{ 1 / inputs.zero }}"\n'
+    )
+    result = run(path, home=tmp_path / "home")
+    assert place(result.error) == ("flow.yaml", "outputs.bad", "6:3")
+    assert result.error is not None
+    assert result.error.message.startswith("output bad: division by zero")
+    assert Symphony.open(tmp_path / "home").runs.result(result.run_id).error == result.error
+
+
+def test_an_output_of_a_sub_workflow_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "below.yaml").write_text(
+        "name: B\ninputs: {n: {type: integer}}\nnodes: {a: {operator: debug.value, inputs: {value: 1}}}\n"
+        'outputs: {bad: "${{ 1 / inputs.n }}"}\n'
+    )
+    path = tmp_path / "flow.yaml"
+    path.write_text("name: T\nnodes:\n  sub: {workflow: below, inputs: {n: 0}}\n")
+    error = run(path, memory=True).error
+    assert place(error) == ("flow.yaml", "nodes.sub", "3:3")
+    assert error is not None
+    assert error.message.startswith("output bad: division by zero")

@@ -143,7 +143,7 @@ nodes:
     command = CommandLine(tmp_path)
     _, told = command.type("run", "flow.yaml")
     assert "1 node, 1 failure handled; run" in told
-    assert "1 handled failure" in command.type("runs", "list")[0]
+    assert "1 failure handled" in command.type("runs", "list")[0]
     assert "2 of 3 elements, 1 failed (skipped)" in command.type("runs", "show", "last")[0]
     assert command.json("run", "flow.yaml")["handled_failures"] == 1
     assert command.json("runs", "list")[0]["handled_failures"] == 1

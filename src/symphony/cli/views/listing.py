@@ -43,7 +43,7 @@ def runs_text(runs: "Iterable[RunSummary]", shorts: "Mapping[str, str]") -> str:
     for run in runs:
         took = "" if run.took_s is None else output.duration(run.took_s)
         done = f"{run.nodes_done:,}/{run.nodes_total:,}"
-        handled = output.count(run.handled_failures, "handled failure") if run.handled_failures else ""
+        handled = f"{output.count(run.handled_failures, 'failure')} handled" if run.handled_failures else ""
         why = handled if run.error is None else _line(f"[{run.error.code}] {run.error.message}")
         called = run.name or "", shorts[run.run_id]
         rows.append((*called, str(run.status), output.moment(run.started_at), took, done,

@@ -322,7 +322,7 @@ class Engine:
             except SymphonyError as failure:
                 status = RunStatus.FAILED
                 code, message, hint = self._executor.error_of(failure)
-                self._error = RunError(code=code, message=message, hint=hint)
+                self._error = self._at_output(RunError(code=code, message=message, hint=hint), failure)
         if status is RunStatus.FAILED and self._error is None:
             self._error = self._placed_error()
         self._status = status
@@ -335,7 +335,17 @@ class Engine:
         error, failed = self.replay.run_error(), self.machine.root.failed
         if error is None or failed is None:
             return error
-        return error.at(self.job.place_of(self.machine.name(self.replay.innermost(failed))))
+        sources = self.job.sources
+        return (
+            error
+            if sources is None
+            else error.at(sources.of(self.machine.name(self.replay.innermost(failed))))
+        )
+
+    def _at_output(self, error: RunError, failure: SymphonyError) -> RunError:
+        """The error with the place of the output that could not be made."""
+        name, sources = failure.details.get("output"), self.job.sources
+        return error if sources is None or not isinstance(name, str) else error.at(sources.of_output(name))
 
     # ---- commands -------------------------------------------------------------------------
 

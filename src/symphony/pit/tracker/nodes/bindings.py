@@ -22,7 +22,7 @@ from symphony.pit.tracker.nodes.values import Element, Values, reference_at
 from symphony.pit.tracker.nodes.work import NodeWork, Work, candidates
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.sdk.sizes import ValueTooLarge
-from symphony.workflow.expressions import ValueTemplate
+from symphony.workflow.expressions import ExpressionFailed, ValueTemplate
 from symphony.workflow.expressions.compiler import constant
 from symphony.workflow.types import STRING, kind_name, mismatch
 
@@ -240,13 +240,23 @@ class Bindings:
         }
 
     def outputs(self, frame: Frame) -> dict[str, StoredValue]:
-        """The outputs of the workflow that ran in `frame`, large ones as references. Raises as `render`."""
+        """The outputs of the workflow that ran in `frame`, large ones as references.
+
+        Raises as `render`, with the name of the output in the message and as the detail `output`.
+        """
         level = self._levels[frame.number]
         made = {
-            name: self.within(level, template, level.element, frame.parent, f"output {name}")
+            name: self._output(level, template, name, frame.parent)
             for name, template in level.graph.outputs.items()
         }
         return {name: self.kept(value, name, frame.parent) for name, value in made.items()}
+
+    def _output(self, level: FrameScope, template: ValueTemplate, name: str, slot: int) -> StoredValue:
+        try:
+            return self.within(level, template, level.element, slot, f"output {name}")
+        except ExpressionFailed as error:
+            error.message, error.details = f"output {name}: {error.message}", {"output": name}
+            raise
 
     def declared(
         self, slot: int, work: Work, outputs: Mapping[str, StoredValue]

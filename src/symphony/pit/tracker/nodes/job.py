@@ -1,18 +1,14 @@
 """What is to run: a workflow made ready, its inputs, where it was called. Values only."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.nodes.graphs import WorkGraph
-from symphony.ports.runs import NodePlace
+from symphony.pit.tracker.store.source_files import SourceFiles
 from symphony.ports.values import Value
 from symphony.workflow.model import Workflow
-
-
-def no_place(_: str) -> None:
-    """Of workflows that came from no file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +23,8 @@ class Job:
     base: Path
     started_at: float
     limit: int = 64
-    place_of: Callable[[str], NodePlace | None] = no_place
-    """Where a node stands in its file, by its full name. Blocking."""
+    sources: SourceFiles | None = None
+    """Where nodes stand in their files."""
     afresh: tuple[str, ...] = ()
     """Steps that run, and all after them, whatever results the cache has."""
 

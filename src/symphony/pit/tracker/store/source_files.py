@@ -39,6 +39,12 @@ class SourceFiles:
         self._workflow, self._meta, self._children = workflow, meta, children
         self._read: dict[str, DocumentReading] = dict(read or {})
 
+    def of_output(self, name: str) -> NodePlace | None:
+        """Where an output of the run's own workflow stands; None if that came from no file. Blocking."""
+        if self._meta.source is None:
+            return None
+        return self._placed(self._meta.source, self._meta.digest, f"outputs.{name}")
+
     def of(self, name: str) -> NodePlace | None:
         """Where the node of a step stands; None if the workflow came from no file. Blocking."""
         meta, parts = self._meta, parts_of(name)
@@ -49,9 +55,11 @@ class SourceFiles:
             graph = None if graph is None else _inside(graph, part.node)
         if graph is None or parts[-1].node not in graph.nodes or not graph.file:
             return None
-        place = f"{graph.place}.{parts[-1].node}"
-        line, column = self._position(graph.file, graph.digest, place) or (None, None)
-        return NodePlace(file=graph.file, place=place, line=line, column=column)
+        return self._placed(graph.file, graph.digest, f"{graph.place}.{parts[-1].node}")
+
+    def _placed(self, file: str, digest: str, place: str) -> NodePlace:
+        line, column = self._position(file, digest, place) or (None, None)
+        return NodePlace(file=file, place=place, line=line, column=column)
 
     def _position(self, file: str, digest: str, place: str) -> tuple[int, int] | None:
         found = self._read.get(file)
