@@ -11,6 +11,8 @@ import pytest
 from tests.support.commands import SYMPHONY, CommandLine
 from tests.support.waiting import PATIENCE_S, wait_for
 
+from symphony.commons.moments import iso
+
 pytestmark = pytest.mark.slow
 
 WORKFLOW = """\
@@ -84,6 +86,13 @@ def lines_until(process: subprocess.Popen[str], kind: str) -> list[dict[str, obj
     raise AssertionError(f"it ended before {kind}: {found}")
 
 
+def event_of(line: dict[str, object]) -> dict[str, object]:
+    """The event that a line of `bus tap` carries, with its moment as commands spell it."""
+    event = line["data"]
+    assert isinstance(event, dict)
+    return event | {"at": iso(event["at"])}
+
+
 @pytest.mark.parametrize(("end", "status"), [("exit 0", 0), ("exit 3", 1)])
 def test_a_second_process_sees_a_run_from_its_start_to_its_end(
     start: Start, tmp_path: Path, end: str, status: int
@@ -102,7 +111,8 @@ def test_a_second_process_sees_a_run_from_its_start_to_its_end(
     assert events == [json.loads(line) for line in recorded.splitlines()]
     assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
     seen += lines_until(tap, "run.finished")
-    assert [line["data"] for line in seen] == events, "who waited for it on the bus saw the same"
+    told = [event_of(line) for line in seen]
+    assert told == events, "on the bus it is the same, with the moments in seconds"
     again = start("runs", "watch", "last", "--json")
     assert again.communicate(timeout=60)[0] == recorded
     assert again.returncode == status

@@ -21,7 +21,7 @@ from symphony.cli.actions import running
 from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
 from symphony.commons.errors import SymphonyError, ValidationFailed
-from symphony.commons.moments import local
+from symphony.commons.moments import iso, local
 from symphony.ipc import EventPayload, MessageEnvelope
 from symphony.ports.runs import short_id
 from symphony.ports.values import Value
@@ -264,7 +264,7 @@ def _document(envelope: MessageEnvelope) -> dict[str, JSON]:
     header, event = envelope.header, envelope.payload
     assert isinstance(event, EventPayload)
     return {
-        "topic": event.topic, "at": header.timestamp / 1e9, "sender": header.sender,
+        "topic": event.topic, "at": iso(header.timestamp / 1e9), "sender": header.sender,
         "type": header.message_type, "message_id": header.message_id, "data": spelling.spelled(event.data),
     }  # fmt: skip
 
@@ -272,10 +272,10 @@ def _document(envelope: MessageEnvelope) -> dict[str, JSON]:
 def _line(envelope: MessageEnvelope) -> str:
     header, event = envelope.header, envelope.payload
     assert isinstance(event, EventPayload)
-    clock = local(header.timestamp / 1e9).strftime("%H:%M:%S.%f")[:-3]
+    at = local(header.timestamp / 1e9).isoformat(timespec="milliseconds")
     said = output.brief(json.dumps(spelling.spelled(event.data), ensure_ascii=False), 200)
     topic = ".".join(short_id(part) for part in event.topic.split("."))
-    return f"{clock}  {output.shown(topic)}  {said}\n"
+    return f"{at}  {output.shown(topic)}  {said}\n"
 
 
 def _with_run(name: str) -> str:

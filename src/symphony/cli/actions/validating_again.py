@@ -16,6 +16,7 @@ from symphony.cli.console import output
 from symphony.cli.console.failures import BadUsage
 from symphony.commons.changes import SeenFiles, settled
 from symphony.commons.errors import SymphonyError
+from symphony.commons.moments import iso
 from symphony.commons.time import SystemClock
 
 if TYPE_CHECKING:
@@ -105,9 +106,9 @@ def _round(
     as_json: bool,
 ) -> None:
     """Validate all files once and say what was found, with the time."""
-    at = output.moment(SystemClock.now_s())
+    now_s = SystemClock.now_s()
     if not as_json:
-        output.say(f"{at} {told}\n")
+        output.say(f"{output.moment(now_s)} {told}\n")
     verdicts: list[FileVerdict] = []
     if isinstance(catalog, tuple):
         verdicts.append(refused(catalog[0], catalog[1]))
@@ -119,7 +120,10 @@ def _round(
             resolve.asked = seen
             verdicts.append(verdict_told(path, catalog, resolve, as_json=as_json))
     if as_json:
-        document: Mapping[str, spelling.JSON] = {"at": at, "files": [one.document for one in verdicts]}
+        document: Mapping[str, spelling.JSON] = {
+            "at": iso(now_s),
+            "files": [one.document for one in verdicts],
+        }
         output.say_json(document, line=True)
     elif not verdicts:
         output.say("there is no workflow\n")

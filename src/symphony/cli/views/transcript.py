@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from symphony.cli.console import output
+from symphony.commons import moments
 from symphony.ports.runs import titled
 
 if TYPE_CHECKING:
@@ -57,4 +58,6 @@ class TranscriptWriter:
 def _json(line: "LogLine") -> str:
     import msgspec
 
-    return output.quiet_json(msgspec.json.encode(line).decode()) + "\n"
+    told = {"at": moments.iso(line.at), "node": line.node, "stream": line.stream, "text": line.text}
+    label = {} if line.label is None else {"label": line.label}
+    return output.quiet_json(msgspec.json.encode(told | label).decode()) + "\n"
