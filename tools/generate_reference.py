@@ -101,9 +101,9 @@ def templates() -> Iterator[str]:
 
 def cel() -> Iterator[str]:
     yield (
-        "# Functions of expressions\n\nThis page lists every function, macro, type and operator that [CEL]"
-        "(https://cel.dev) has in Symphony: there are no others. What an expression may read is told in"
-        " [Workflow files](../workflow-files.md#expressions).\n"
+        "# Functions of expressions\n\nThis page lists all functions, macros, types and operators of [CEL]"
+        "(https://cel.dev) in Symphony. [Workflow files](../workflow-files.md#expressions) says what an"
+        " expression can read.\n"
     )
     for title, entries in (
         ("Functions", FUNCTIONS), ("Macros", MACROS), ("Types", TYPES), ("Operators", OPERATORS)

@@ -28,6 +28,7 @@ from tests.support.pages import (
     hand_shortened,
     rewritten,
     unnamed_files,
+    without_code,
 )
 
 GENERATED = ROOT / "docs" / "reference" / "generated"
@@ -37,6 +38,10 @@ PAGES = [
     if GENERATED not in page.parents and page.name != "CHANGELOG.md"
 ]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+UNCOMMON = re.compile(
+    r"\banew\b|\bstands? twice\b|\bthat (?:is|are) none\b|[.:;] (?:Who|Whoever|The same,) ",
+    re.IGNORECASE,
+)
 WRITE = os.environ.get("SYMPHONY_DOCS_OUTPUT") == "write"
 
 
@@ -72,6 +77,13 @@ def test_the_text_before_a_file_names_it(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_shortened_output_has_its_marks_where_a_reader_expects_them(page: Path) -> None:
     assert hand_shortened(TEXTS[page]) == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CONTRIBUTING.md"], ids=named)
+def test_pages_say_it_with_the_common_word(page: Path) -> None:
+    """`CONTRIBUTING.md` has the rules, and these words in its table of what not to say."""
+    found = [match[0] for match in UNCOMMON.finditer(without_code(TEXTS[page]))]
+    assert found == []
 
 
 @pytest.mark.slow
