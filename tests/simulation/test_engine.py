@@ -490,5 +490,5 @@ def test_a_rerun_after_all_is_mended_ends_as_a_new_run(seed: int) -> None:
     assert {key.partition("@")[0] for key in WORLD.begun if "." not in key} <= troubled(replay), context
     if not (story.skipped or old.skipped):
         assert (new.status, new.outputs) == (fresh.status, fresh.outputs), context
-        errors = [name for name, node in new.nodes.items() if node.error is not None]
-        assert errors == [], context
+        errors = {node.error.code for node in new.nodes.values() if node.error is not None}
+        assert errors <= {"in-doubt"}, context  # in which a person decided for another attempt
