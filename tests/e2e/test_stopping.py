@@ -184,7 +184,7 @@ def test_what_a_killed_owner_leaves_is_shown_by_doctor_and_ended_by_whoever_goes
     doctor = stage.start("doctor", "--json")
     (found,) = [check for check in json.loads(doctor.communicate()[0]) if check["check"] == "processes"]
     assert found["verdict"] == "warning"
-    assert stage.run_id() in found["found"]
+    assert f"of run {stage.run_id()[-12:-4]}" in found["found"]
     if then == "cancel":
         asked = stage.start("runs", "cancel", stage.run_id())
         asked.communicate(timeout=PATIENCE_S)
