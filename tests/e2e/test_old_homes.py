@@ -8,6 +8,8 @@ from typing import TypeAlias
 import pytest
 from tests.support.commands import CommandLine, statuses
 
+from symphony import Symphony
+
 pytestmark = pytest.mark.slow
 
 HOMES = Path(__file__).parents[1] / "data" / "homes"
@@ -135,3 +137,15 @@ def test_runs_without_names_are_found_by_what_is_shown_of_their_ids_and_new_ones
     rerun = old.json("runs", "rerun", old.runs["succeeded"])
     assert rerun["name"].endswith("-1")
     assert old.json("runs", "show", rerun["name"])["run_id"] == rerun["run_id"]
+
+
+def test_a_mended_workflow_reuses_of_an_old_run_what_ships_with_symphony(old: OldHome) -> None:
+    run = old.runs["succeeded"]
+    recorded = Symphony.open(old.home).runs.meta(run)
+    file = old.write("mended.json", recorded.workflow.decode())
+    for reference, place in recorded.references.items():
+        old.write(reference, recorded.children[place].document.decode())
+    rerun = old.json("runs", "rerun", run, "--file", str(file))
+    assert rerun["status"] == "succeeded"
+    assert rerun["outputs"] == old.shown["succeeded"]["outputs"]  # in another order, as the file has them
+    assert old.call("runs", "diff", run, rerun["name"]).status == 0

@@ -44,7 +44,7 @@ def test_what_waits_is_answered_resumed_and_deleted_by_its_name(line: CommandLin
     assert "run nightly (" in told
     out, _ = line.type("runs", "delete", "nightly")
     assert out == "nightly deleted\n"
-    assert "there is no run 'nightly'" in line.type("runs", "show", "nightly", status=2)[1]
+    assert "error[run-not-found]" in line.type("runs", "show", "nightly", status=2)[1]
 
 
 def test_a_name_that_cannot_be_is_refused_before_anything_runs(line: CommandLine) -> None:

@@ -14,6 +14,7 @@ from symphony.app.parts import Parts
 from symphony.app.preparing import InputInvalid, Prepared, PreparedWorkflow, limits_of, prepare
 from symphony.app.readying import Readying
 from symphony.app.telling import check_finish_host
+from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
 from symphony.commons.time import new_run_id
 from symphony.pit.artifacts.codec import value_digest
@@ -72,7 +73,9 @@ class RerunPlanner:
         `load` runs files of operators.
         """
         run_id = self._parts.runs.find(run_id)
-        old, reading, executor = self._read(run_id, asked.amendment, load=load and asked.file is None)
+        ready = self._ready(run_id, asked, load=load)
+        moved = None if ready is None else ready.base
+        old, reading, executor = self._read(run_id, asked.amendment, load=load and ready is None, moved=moved)
         meta = msgspec.structs.replace(
             asked.amendment.of(old.meta, self._parts.config),
             run_id=new_run_id(),
@@ -81,8 +84,8 @@ class RerunPlanner:
             afresh=asked.first,
             name=asked.name,
         )
-        if asked.file is not None:
-            return self._of_mended(old, reading, executor, meta, asked, asked.file, load=load)
+        if ready is not None:
+            return self._of_mended(old, reading, executor, meta, asked, ready)
         bound = self._bound(old.job.workflow, old.job.inputs, old, asked)
         changed = changed_inputs(old.job.inputs, bound)
         new = self._recall(meta, bound, load=load)
@@ -99,11 +102,9 @@ class RerunPlanner:
 
     def _of_mended(
         self, old: Prepared, reading: Callable[[RerunScope], Reusable], executor: Executor, meta: RunMeta,
-        asked: RerunRequest, file: "Workflow | Path | str | PreparedWorkflow", *, load: bool,
+        asked: RerunRequest, ready: PreparedWorkflow,
     ) -> tuple[Prepared, Reusable, Executor]:  # fmt: skip
-        config, files = self._parts.config, [str(Path(one).absolute()) for one in asked.amendment.operators]
-        readying = Readying(self._parts, files) if files else self._readying
-        ready = readying.ready(file, load=load, nodes=old.meta.only)
+        config = self._parts.config
         if self._parts.on_finish is None:
             check_finish_host(ready.workflow.on_finish, (*config.http.allow, *meta.allow_hosts))
         bound = self._bound(ready.workflow, _kept(old.job, ready.workflow), old, asked)
@@ -113,7 +114,7 @@ class RerunPlanner:
             source=ready.source,
             digest=ready.digest,
             base=str(ready.base),
-            operators=(*self._parts.files, *map(str, readying.files)),
+            operators=(*self._parts.files, *map(str, self._readying_of(asked).files)),
             only=ready.only,
             children=ready.children.documents,
             references=ready.children.references,
@@ -131,6 +132,17 @@ class RerunPlanner:
         reusable = reading(RerunScope(first=asked.first, inputs=changed, mended=found))
         return new, replace(reusable, summary=_retold(reusable, found, new.job.workflow)), executor
 
+    def _ready(self, run_id: str, asked: RerunRequest, *, load: bool) -> PreparedWorkflow | None:
+        """The mended workflow, if there is one: of a run of some nodes, these alone."""
+        if asked.file is None:
+            return None
+        only = self._parts.runs.meta(run_id).only
+        return self._readying_of(asked).ready(asked.file, load=load, nodes=only)
+
+    def _readying_of(self, asked: RerunRequest) -> Readying:
+        files = [str(Path(one).absolute()) for one in asked.amendment.operators]
+        return Readying(self._parts, files) if files else self._readying
+
     def _bound(
         self, workflow: Workflow, kept: Mapping[str, Value], old: Prepared, asked: RerunRequest
     ) -> Mapping[str, Value]:
@@ -143,8 +155,18 @@ class RerunPlanner:
             bounded(bound[name], f"input {name}", self._parts.config.symphony.value_mb << 20)
         return bound
 
-    def _read(self, run_id: str, amendment: RunAmendment | None = None, *, load: bool = True) -> _Reading:
-        """A run that no process owns, what may be taken from it, and what can load and keep that."""
+    def _read(
+        self,
+        run_id: str,
+        amendment: RunAmendment | None = None,
+        *,
+        load: bool = True,
+        moved: Path | None = None,
+    ) -> _Reading:
+        """A run that no process owns, what may be taken from it, and what can load and keep that.
+
+        `moved` is where its files of operators are if they are not where they were.
+        """
         lock = self._parts.runs.lock(run_id)
         lock.acquire(os.getpid())
         try:
@@ -152,13 +174,21 @@ class RerunPlanner:
             if amendment is not None and amendment.operators:
                 meta = amendment.of(meta, self._parts.config)
             with journal_errors(self._parts.runs.journal_path(run_id)):
-                old = self._recall(meta, load=load)
+                old = self._recalled(meta, moved, load=load)
             records = self._parts.runs.records(run_id)
         finally:
             lock.release()
         executor = self._executor(old)
         engine = Engine(old.job, MemoryStore(), executor, self._parts.clock, os.getpid())
         return old, lambda scope: engine.reusable(records, scope, self._borrowed), executor
+
+    def _recalled(self, meta: RunMeta, moved: Path | None, *, load: bool) -> Prepared:
+        try:
+            return self._recall(meta, load=load)
+        except SymphonyError as error:
+            if error.code != "operators-not-loaded" or moved is None or str(moved) == meta.base:
+                raise
+        return self._recall(msgspec.structs.replace(meta, base=str(moved)), load=load)
 
     def _borrowed(
         self, run_id: str, steps: Sequence[str], mended: Mended | None = None

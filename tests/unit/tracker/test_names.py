@@ -214,6 +214,20 @@ def test_without_a_sound_file_of_names_runs_are_found_and_numbers_go_on(tmp_path
     assert called(tmp_path) == ["some-words-1", "nightly", "some-words-2", "some-words-3"]
 
 
+def test_where_names_cannot_be_kept_runs_begin_without_and_named_ones_are_found(tmp_path: Path) -> None:
+    first, second = began(tmp_path, None, "nightly")
+    path = tmp_path / "journal" / NAMES
+    path.unlink()
+    path.mkdir()
+    assert runs_of(tmp_path).find("nightly") == second
+    assert runs_of(tmp_path).find("some-words-1") == first
+    assert runs_of(tmp_path).label(second) == "nightly"
+    began(tmp_path, None)
+    with pytest.raises(SymphonyError):
+        began(tmp_path, "other")
+    assert called(tmp_path) == ["some-words-1", "nightly", None]
+
+
 def test_a_run_whose_journal_could_not_be_made_keeps_no_name(tmp_path: Path) -> None:
     began(tmp_path, None)
     names = runs_of(tmp_path).names

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from symphony.pit.artifacts.codec import value_digest
-from symphony.pit.tracker.core.names import folded
+from symphony.pit.tracker.core.names import folded, parent_of
 from symphony.pit.tracker.core.records import FinishedRecord, Record
 from symphony.pit.tracker.core.replay import shown_outputs
 from symphony.pit.tracker.store.journal import RunMeta
@@ -19,7 +19,7 @@ from symphony.ports.comparison import (
     RunComparison,
     ValueChange,
 )
-from symphony.ports.runs import NodeResult, RunResult
+from symphony.ports.runs import NodeResult, NodeStatus, RunResult
 from symphony.ports.values import JSON, StoredValue
 
 _SHOWN_ONLY = frozenset({"position", "description", "metadata"})
@@ -41,33 +41,45 @@ def compare(runs: Runs, one: str, other: str) -> RunComparison:
     )
 
 
-def _results(runs: Runs, run_id: str) -> dict[str, str]:
-    """A digest of what each node gave, with all its elements and rounds."""
+def _results(runs: Runs, run_id: str) -> dict[str, dict[str, str]]:
+    """Of each node digests of what its elements and rounds gave, by full name."""
     name = runs.replay(run_id).machine.name
-    given: dict[str, list[tuple[str, bytes]]] = {}
+    given: dict[str, dict[str, str]] = {}
     records: Sequence[Record] = runs.records(run_id)
     for record in records:
         if isinstance(record, FinishedRecord) and record.outputs is not None:
             told = record.outputs
             body = told if isinstance(told, bytes) else msgspec.msgpack.encode(told)
             full = name(record.slot)
-            given.setdefault(folded(full), []).append((full, body))
-    return {
-        node: hashlib.sha256(msgspec.msgpack.encode(sorted(dict(found).items()))).hexdigest()
-        for node, found in given.items()
-    }
+            given.setdefault(folded(full), {})[full] = hashlib.sha256(body).hexdigest()
+    return given
 
 
 def _nodes(
-    results: tuple[RunResult, RunResult], digests: tuple[Mapping[str, str], Mapping[str, str]]
+    results: tuple[RunResult, RunResult],
+    digests: tuple[Mapping[str, Mapping[str, str]], Mapping[str, Mapping[str, str]]],
 ) -> dict[str, NodeComparison]:
     sides = [{name: _side(node) for name, node in result.nodes.items()} for result in results]
     out: dict[str, NodeComparison] = {}
     for name in dict.fromkeys((*sides[0], *sides[1])):
+        if any(name not in side and _is_inside_of_reused(name, side) for side in sides):
+            continue  # it was not looked into
         one, other = digests[0].get(name), digests[1].get(name)
-        same = None if one is None or other is None else one == other
+        # What was taken over as a whole has nothing to say of its parts.
+        known = one is not None and other is not None and one.keys() == other.keys()
+        same = one == other if known else None
         out[name] = NodeComparison(name=name, a=sides[0].get(name), b=sides[1].get(name), same_result=same)
     return out
+
+
+def _is_inside_of_reused(name: str, side: Mapping[str, NodeSide]) -> bool:
+    """Was something taken over as a whole that the step is a part of?"""
+    above = parent_of(name)
+    while above is not None:
+        if above in side and side[above].status is NodeStatus.CACHED:
+            return True
+        above = parent_of(above)
+    return False
 
 
 def _side(node: NodeResult) -> NodeSide:
@@ -94,12 +106,21 @@ def _values(a: Mapping[str, StoredValue], b: Mapping[str, StoredValue]) -> Itera
 
 def _documents(a: RunMeta, b: RunMeta) -> Iterator[DocumentChange]:
     """The workflow, then its sub-workflows, each under the node's words for it."""
-    yield from _trees(msgspec.json.decode(a.workflow), msgspec.json.decode(b.workflow), "", 0)
+    yield from _trees(_tree(a.workflow), _tree(b.workflow), "", 0)
     for reference in sorted(a.references.keys() & b.references.keys()):
         one, other = a.children[a.references[reference]], b.children[b.references[reference]]
         if one.document != other.document:
-            trees = msgspec.json.decode(one.document), msgspec.json.decode(other.document)
-            yield from _trees(*trees, f"{reference}: ", 0)
+            yield from _trees(_tree(one.document), _tree(other.document), f"{reference}: ", 0)
+
+
+def _tree(document: bytes) -> dict[str, JSON]:
+    """The document of a workflow, without the edges that follow from its nodes: journals once had them."""
+    tree: dict[str, JSON] = msgspec.json.decode(document)
+    edges = tree.pop("edges", None)
+    if isinstance(edges, list):
+        own = [edge for edge in edges if not (isinstance(edge, dict) and edge.get("derived"))]
+        return tree | {"edges": own} if own else tree
+    return tree
 
 
 def _trees(a: Mapping[str, JSON], b: Mapping[str, JSON], prefix: str, depth: int) -> Iterator[DocumentChange]:

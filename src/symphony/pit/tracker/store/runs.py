@@ -133,6 +133,8 @@ class Runs:
         if not found and self.names.catch_up():
             named = self.names.find(run)
             found = [named] if named in ids else []
+        if not found and self.names.shorts(()) is None:  # they cannot be kept here
+            found = [run_id for run_id, name in self._named(frozenset()) if name == run]
         if not found:
             raise not_found(run, self.names.all())
         if len(found) > 1:
