@@ -340,3 +340,16 @@ def test_ctrl_c_while_modules_are_imported_shows_no_traceback(
     )  # fmt: skip
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (status, "", said)
+
+
+def test_on_finish_is_told_of_the_end_and_not_of_a_stop(stage: Stage) -> None:
+    stage.prepare("command")
+    text = (stage.folder / "w.yaml").read_text()
+    stage.write("w.yaml", text + "on_finish: {command: 'echo \"$STATUS\" >> ended'}\n")
+    process = stage.begin()
+    process.send_signal(signal.SIGTERM)
+    assert outcome(process).status == 143
+    assert not (stage.folder / "ended").exists()
+    (stage.folder / "go").touch()
+    stage.type("runs", "resume")
+    assert (stage.folder / "ended").read_text() == "succeeded\n"
