@@ -16,7 +16,6 @@ from symphony.workflow.compiled import Compilation
 from symphony.workflow.files import Resolver, checked_file
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import WorkflowInvalid
-from symphony.workflow.selection import selected
 from symphony.workflow.validation import Checked, check
 
 
@@ -78,6 +77,8 @@ class Readying:
             raise WorkflowInvalid(found.report, None if source is None else str(workflow))
         if not nodes:
             return prepared_workflow(found, source, resolver, at_hand)
+        from symphony.workflow.selection import selected  # few runs are of a part
+
         part = selected(found.workflow, nodes)
         ready = prepared_workflow(self._part(part.workflow, found, resolver), source, resolver, at_hand)
         return replace(ready, only=tuple(nodes), lacking=part.outputs)

@@ -71,11 +71,14 @@ def command(
     from symphony.app import Symphony
     from symphony.cli.actions import opening, reporting, running
     from symphony.cli.actions.delivery import Delivery
-    from symphony.cli.arguments import budgeting, envfile, files, finding, typed_inputs
+    from symphony.cli.arguments import budgeting, envfile, files, typed_inputs
     from symphony.cli.console import failures
     from symphony.commons import collector
 
-    file = finding.runnable(file)
+    if file is None or not file.suffix:
+        from symphony.cli.arguments.finding import runnable
+
+        file = runnable(file)
     environment = envfile.environment(env_file)
     budget = budgeting.limits(budgets)
     with collector.uncollected():
