@@ -10,7 +10,7 @@ from symphony.workflow.files import check_file, loads
 from symphony.workflow.problems import ValidationReport
 from symphony.workflow.types import parse_port_type
 from symphony.workflow.validation import validate
-from symphony.workflow.validation.literals import CHARS_MAX
+from symphony.workflow.validation.literals import WORK_MAX
 
 
 def report(nodes: str, rest: str = "", catalog: Catalog | None = None) -> ValidationReport:
@@ -201,7 +201,7 @@ def test_a_file_full_of_texts_is_checked_in_bounded_time() -> None:
         f"  n{i}: {{operator: text.render, inputs: {{data: {{}}, text: '{'{{ a }}' * 6000} {i}'}}}}\n"
         for i in range(20)
     )
-    assert len(nodes) > 2 * CHARS_MAX
+    assert 4 * len(nodes) > 2 * WORK_MAX
     begun = time.process_time()
     found = report(nodes)
     assert len(found.errors) > 5

@@ -20,7 +20,7 @@ def regex_faults(text: str) -> tuple[Fault, ...]:
     if len(text) > LENGTH_MAX:
         message = f"the pattern has {len(text):,} characters, at most {LENGTH_MAX:,} are allowed"
         return (Fault(message=message, hint="shorten it", code="limit-exceeded"),)
-    if _expansion(text) > EXPANSION_MAX:
+    if parts_of(text) > EXPANSION_MAX:
         return ()
     import regex
 
@@ -58,8 +58,8 @@ def _hint(message: str) -> str:
     return "see the package regex on PyPI, and re in Python's documentation"
 
 
-def _expansion(pattern: str) -> int:
-    """How many parts a pattern has if each counted repetition is spelled out."""
+def parts_of(pattern: str) -> int:
+    """How many parts a pattern has if each counted repetition is spelled out, up to a bound."""
     open_groups, total, last = list[int](), 0, 0
     for part in _PART.finditer(pattern):
         text = part[0]
@@ -75,4 +75,4 @@ def _expansion(pattern: str) -> int:
         else:
             last = 1
             total += 1
-    return total + sum(open_groups)
+    return min(total + sum(open_groups), EXPANSION_MAX + 1)

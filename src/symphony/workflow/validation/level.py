@@ -36,8 +36,8 @@ class Sheet:
         self.nodes = 0
         self.texts: dict[tuple[str, Language, tuple[str, ...] | None], tuple[Fault, ...]] = {}
         """What is wrong with texts in a language, by the text and the names that it may use."""
-        self.chars = 0
-        """How much of such texts was looked at."""
+        self.work = 0
+        """How much work it was to compile these."""
 
 
 class Level:

@@ -10,15 +10,13 @@ from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import ValueTemplate
-from symphony.workflow.languages import Fault, faults_in
+from symphony.workflow.languages import Fault, faults_in, work_of
 from symphony.workflow.problems import child, shown
 from symphony.workflow.types import LANGUAGES, Language, PortType
 from symphony.workflow.validation.level import Level
 
-CHARS_MAX: Final = 256 * 1024
-"""So much is compiled for one validation; what goes beyond it is left to the run."""
-_LEAST: Final = 64
-"""What a short text costs, in characters."""
+WORK_MAX: Final = 1024 * 1024
+"""So much is compiled for one validation, for a few seconds at most; the rest is left to the run."""
 
 
 def speaks(port: Port) -> bool:
@@ -117,8 +115,8 @@ def _faults(level: Level, text: str, language: Language, names: tuple[str, ...] 
     key = text, language, names
     found = known.get(key)
     if found is None:
-        level.sheet.chars += len(text) + _LEAST
-        found = known[key] = faults_in(text, language, names) if level.sheet.chars <= CHARS_MAX else ()
+        level.sheet.work += work_of(text, language)
+        found = known[key] = faults_in(text, language, names) if level.sheet.work <= WORK_MAX else ()
     return found
 
 
