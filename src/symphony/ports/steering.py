@@ -48,3 +48,5 @@ class ReuseSummary:
     again: Mapping[str, str] = field(default_factory=dict)
     elements: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Fan-outs that run in part, by full name: how many elements are reused, of how many."""
+    inside: Mapping[str, int] = field(default_factory=dict)
+    """Loops and sub-workflows that run in part: how many steps inside of them are reused."""

@@ -19,6 +19,14 @@ def test_it_counts_nodes_and_elements_and_names_what_runs_again() -> None:
     ]
 
 
+def test_steps_inside_of_a_loop_that_runs_in_part_are_counted() -> None:
+    found = ReuseSummary(run_id="run-1", nodes=1, reused=0, again={"grow": ""}, inside={"grow": 1_001})
+    assert reuse_text(found, "run-1").splitlines() == [
+        "rerun of run-1: reused 0 of 1 node",
+        "  grow: reused 1,001 steps inside, the rest again",
+    ]
+
+
 def test_a_run_of_which_all_is_reused_says_how_to_run_a_node_again() -> None:
     text = reuse_text(ReuseSummary(run_id="run-1", nodes=1, reused=1), "run-1")
     assert text == "rerun of run-1: reused 1 of 1 node; nothing else runs (--from NODE runs a node again)"

@@ -23,7 +23,10 @@ def reuse_text(found: ReuseSummary, run: str) -> str:
         )
     if len(found.elements) > _NAMED_MAX:
         lines.append(f"  … and of {len(found.elements) - _NAMED_MAX:,} more nodes with elements")
-    others = {name: why for name, why in found.again.items() if name not in found.elements or _mended(why)}
+    for name, count in islice(found.inside.items(), _NAMED_MAX):
+        lines.append(f"  {output.shown(name)}: reused {output.count(count, 'step')} inside, the rest again")
+    parts = found.elements.keys() | found.inside.keys()
+    others = {name: why for name, why in found.again.items() if name not in parts or _mended(why)}
     if others:
         lines.append(f"  again: {_named(others)}")
     return "\n".join(lines)

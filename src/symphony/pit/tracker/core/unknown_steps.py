@@ -18,10 +18,12 @@ def unknown_step(name: str, known: Collection[str], elements: int | None = None)
     their names are not known.
     """
     message, hint = f"the run has no node {name[:_SHOWN_CHARS]!r}", "symphony runs show lists them"
-    above = parent_of(name)
-    if above is None or above not in known or name.startswith(f"{above}."):
+    missing, above = name, parent_of(name)
+    while above is not None and above not in known:
+        missing, above = above, parent_of(above)
+    if above is None or missing.startswith(f"{above}."):
         hint = did_you_mean(name, known, hint)
-    elif name.endswith("]"):
+    elif missing.endswith("]"):
         count = len(_numbers(above, "[", known)) if elements is None else elements
         message += f": {_told(above, 'element', count, f'{above}[0]', f'{above}[{count - 1}]')}"
     else:

@@ -1,5 +1,7 @@
 """Which results of a run another one may take: all that nothing comes before which runs again."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from shlex import quote
 
@@ -20,6 +22,7 @@ from symphony.ports.steering import ReuseSummary
 
 _ASKED = "it was asked for"
 _INPUT, _AFTER = "it reads an input that changed", "it depends on what runs again"
+_INNER = re.compile(r"[.#\[]")
 _CLOSED = "what it gave cannot be opened"
 _WHY = {
     Status.PENDING: "it had not begun",
@@ -161,7 +164,11 @@ class _Choice:
         }
         own = len(root.plan.nodes)
         reused = sum(node.name in self.taken for node in root.plan.nodes)
-        return ReuseSummary(run_id=run_id, nodes=own, reused=reused, again=again, elements=self._parts)
+        roots = (name[: found.start()] for name in self.taken if (found := _INNER.search(name)) is not None)
+        inside = {name: count for name, count in Counter(roots).items() if name not in self._parts}
+        return ReuseSummary(
+            run_id=run_id, nodes=own, reused=reused, again=again, elements=self._parts, inside=inside
+        )
 
     def _why(self, slot: int, reads: bool) -> str:
         """Why a node of the workflow runs again."""
