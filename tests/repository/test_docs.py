@@ -34,7 +34,9 @@ from tests.support.pages import (
 GENERATED = ROOT / "docs" / "reference" / "generated"
 PAGES = [
     page
-    for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+    for page in sorted(
+        [*ROOT.glob("*.md"), *(page for name in ("docs", "examples") for page in (ROOT / name).rglob("*.md"))]
+    )
     if GENERATED not in page.parents and page.name != "CHANGELOG.md"
 ]
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
