@@ -43,9 +43,8 @@ from symphony.pit.tracker.engine.reused import ReusedResult, written
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
-from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import bounded
-from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_prints
+from symphony.pit.tracker.nodes.prints import Prints, code_prints, read_any, read_prints
 from symphony.pit.tracker.nodes.resources import LogWriter
 from symphony.pit.tracker.nodes.spending import Spending
 from symphony.pit.tracker.nodes.work import COMMAND
@@ -83,7 +82,8 @@ class Launcher:
             self._prepared,
             lambda old: self._executor(old, lambda *_: None, None, parts.artifacts),
         )
-        self._code_prints: WeakKeyDictionary[PreparedWorkflow, Prints] = WeakKeyDictionary()
+        self._code_prints: WeakKeyDictionary[PreparedWorkflow, tuple[dict[str, str], bool]]
+        self._code_prints = WeakKeyDictionary()
         self._writing: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
         self.ran = False
@@ -164,11 +164,12 @@ class Launcher:
             references=ready.children.references,
             allow_hosts=tuple(allow_hosts),
             only=ready.only,
+            fingerprints=self._prints(ready, bound, here) if load and self._parts.home is not None else None,
             name=name,
         )
         keys = keys_of(config, self._parts.environment)
         environment = self._parts.environment
-        made = prepare(
+        return prepare(
             meta,
             ready.graph,
             ready.variables,
@@ -178,17 +179,15 @@ class Launcher:
             children=ready.children,
             read=ready.read,
         )
-        if not load or self._parts.home is None:
-            return made
-        prints = self._prints(ready, made.job)
-        return replace(made, meta=msgspec.structs.replace(made.meta, fingerprints=prints))
 
-    def _prints(self, ready: PreparedWorkflow, job: Job) -> Prints:
+    def _prints(self, ready: PreparedWorkflow, inputs: Mapping[str, Value], cwd: Path) -> Prints:
         """The fingerprints of a run that begins now; those of code, which this process has, once."""
-        code = self._code_prints.get(ready)
-        if code is None:
-            code = self._code_prints[ready] = code_prints(ready.graph, self._parts.models)
-        return {**code, **read_prints(job.graph, job.inputs, job.cwd, job.base)}
+        known = self._code_prints.get(ready)
+        if known is None:
+            code, reads = code_prints(ready.graph, self._parts.models), read_any(ready.graph)
+            known = self._code_prints[ready] = code, reads
+        code, reads = known
+        return code | read_prints(ready.graph, inputs, cwd, ready.base) if reads else code
 
     async def begin(self, prepared: Prepared, reuse: Mapping[str, bytes] | None = None) -> RunHandle:
         """Make the journal and run: the run is durable when this returns."""

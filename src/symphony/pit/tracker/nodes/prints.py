@@ -48,6 +48,12 @@ def code_prints(graph: WorkGraph, models: Models, prefix: str = "") -> dict[str,
     return found
 
 
+def read_any(graph: WorkGraph) -> bool:
+    """Does any node, here or inside, read files that belong to the workflow?"""
+    mine = any(isinstance(work, OperatorWork) and reads_at_start(work) for work in graph.works)
+    return mine or any(map(read_any, graph.below.values()))
+
+
 def read_prints(
     graph: WorkGraph, inputs: Mapping[str, Value], cwd: Path, base: Path, prefix: str = ""
 ) -> dict[str, str]:
