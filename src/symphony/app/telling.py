@@ -101,9 +101,9 @@ class Telling:
         return f"failed: {said}"
 
     def _warn(self, what: str, *, again: bool = True) -> None:
-        run_id = self._prepared.job.run_id
-        more = f"; symphony runs resume {run_id} tells it" if again and self._untold is not None else ""
-        log.warning(self._prepared.sealer.mask(f"on_finish of run {run_id} {what}{more}"))
+        run = self._prepared.meta.name or self._prepared.job.run_id
+        more = f"; symphony runs resume {run} tells it" if again and self._untold is not None else ""
+        log.warning(self._prepared.sealer.mask(f"on_finish of run {run} {what}{more}"))
 
     async def _told(self, result: RunResult) -> None:
         what, ending = self._prepared.job.workflow.on_finish, RunEnding.of(self._prepared, result)

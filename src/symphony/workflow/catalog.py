@@ -51,20 +51,25 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a workflow may name, by name. `keys`: variables that hold keys of models.
 
-    `partial` names files that may define more operators than are known.
+    `partial` names files that may define more operators than are known. `unread`: a file of operators could
+    not be read, which is told where it is named.
     """
 
     operators: Mapping[str, OperatorInfo] = {}
     models: Mapping[str, ModelInfo] = {}
     keys: frozenset[str] = frozenset()
     partial: tuple[str, ...] = ()
+    unread: bool = False
 
     def beside(self, own: "OwnOperators") -> "Catalog":
         """The catalogue of a workflow that has operators of its own; those that are here stay."""
-        if not own.operators and not own.partial:
+        if own == OwnOperators():
             return self
         return msgspec.structs.replace(
-            self, operators={**own.operators, **self.operators}, partial=(*self.partial, *own.partial)
+            self,
+            operators={**own.operators, **self.operators},
+            partial=(*self.partial, *own.partial),
+            unread=bool(own.problems),
         )
 
 

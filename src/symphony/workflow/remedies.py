@@ -40,6 +40,7 @@ _EXAMPLES: Final[Mapping[str, str]] = {
 """A map that each of these keys may have."""
 _INSIDE: Final[Mapping[str, str]] = {
     "artifact": "name",
+    "on_finish": "command",
     "inputs": "NAME",
     "config": "NAME",
     "metadata": "NAME",

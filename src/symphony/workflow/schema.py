@@ -139,6 +139,8 @@ def _env(fields: Fields, tree: Tree, place: str, key: str) -> object:
 def _operators(fields: Fields, tree: Tree, place: str, key: str) -> object:
     """Python files that define operators."""
     files = texts(fields, tree, place, key)
+    if isinstance(tree, str):
+        return (tree,)  # it has been told, and what is meant is clear
     if isinstance(files, tuple) and len(files) > OPERATOR_FILES_MAX:
         message = f"there are {len(files):,} files of operators, at most {OPERATOR_FILES_MAX} are allowed"
         fields.findings.add("limit-exceeded", key, message, "put several operators into one file")
@@ -273,7 +275,7 @@ def _on_finish(fields: Fields, tree: Tree, place: str, key: str) -> object:
         return BAD
     known = [one for one in _FINISH_READERS if one in found]
     made = section(fields, found, key, _FINISH_READERS, key)
-    if len(known) != 1:
+    if len(known) != 1 and (known or not found):
         what = "on_finish says both command and url" if known else "on_finish says neither command nor url"
         return fields.wrong(place, key, what, hint)
     return OnFinish(**made) if made else BAD  # type: ignore[arg-type]  # as above

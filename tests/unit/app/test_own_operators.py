@@ -160,6 +160,10 @@ def test_problems_of_files_stand_at_their_place_all_at_once(tmp_path: Path, fold
     assert told["operators[18]"].hint == "did you mean ops.py?"
     assert all(one.line and one.column for one in told.values())
     assert executed(folder) == 0
+    (folder / "flow.yaml").write_text(FLOW.replace("[ops.py]", "[absent.py]"))
+    assert places(folder / "flow.yaml") == [("unknown-operator", "operators[0]")]  # and not at the node
+    (folder / "flow.yaml").write_text(FLOW.replace("[ops.py]", "ops.py"))
+    assert places(folder / "flow.yaml") == [("type-mismatch", "operators")]
 
 
 def test_an_unknown_operator_is_told_where_the_files_tell_all_and_else_a_warning(folder: Path) -> None:

@@ -27,6 +27,7 @@ def test_a_command_or_a_url_is_told(told: str) -> None:
         ("{command: x, url: 'https://a.org'}", "type-mismatch", "on_finish", "both command and url"),
         ("{}", "type-mismatch", "on_finish", "neither command nor url"),
         ("echo done", "type-mismatch", "on_finish", "must be a map"),
+        ("{comand: x}", "unknown-key", "on_finish.comand", "no key"),
         ("[echo]", "type-mismatch", "on_finish", "must be a map"),
         ("{command: ' '}", "type-mismatch", "on_finish.command", "is empty"),
         ("{command: 3}", "type-mismatch", "on_finish.command", "must be text"),
@@ -46,6 +47,7 @@ def test_a_command_or_a_url_is_told(told: str) -> None:
 )
 def test_anything_else_is_told_at_its_place(told: str, code: str, place: str, said: str) -> None:
     errors = report(told).errors
+    assert len(errors) == 1
     assert (errors[0].code, errors[0].place) == (code, place)
     assert said in errors[0].message
     assert errors[0].line

@@ -38,7 +38,7 @@ def beside(folder: Path, name: str) -> Path:
         return file
     if file.exists():
         raise OperatorsNotLoaded(f"{name} is no file", hint="name a Python file")
-    hint = did_you_mean(name, _files(folder), "paths are looked up beside the workflow file")
+    hint = did_you_mean(name, _files(folder), f"it is looked up beside the workflow, in {folder}")
     raise OperatorsNotLoaded(f"there is no file {name}", hint=hint)
 
 

@@ -171,6 +171,8 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
     if isinstance(node, OperatorNode):
         from symphony.workflow.remedies import operator_hint
 
+        if not why and catalog.unread:
+            return  # what is wrong with the file that may define it is told there
         if not why and catalog.partial:  # it may be there all the same
             files = ", ".join(catalog.partial)
             message = f"{node.operator} is not known before a run: the text of {files} does not tell all"
