@@ -73,7 +73,7 @@ def prepared(path: Path, opened: "Symphony", *, load: bool, nodes: Sequence[str]
 def catalog_with(operators: Sequence[Path]) -> "Catalog":
     """What workflows may name: the built-in catalogue, what the settings add, what the files define.
 
-    Files that the settings name are read, not run.
+    All these files are read, not run. Raises OperatorsNotLoaded, OperatorInvalid, ConfigInvalid.
     """
     import msgspec
 
@@ -93,9 +93,10 @@ def catalog_with(operators: Sequence[Path]) -> "Catalog":
 
         infos, partial = configured_infos(configured_files(config, home.path))
         found = msgspec.structs.replace(found, operators={**found.operators, **infos}, partial=partial)
-    if operators:
-        from symphony.sdk import load_operators
+    for path in operators:
+        from symphony.sdk.reading.files import read_file
 
-        own = {operator.info.name: operator.info for path in operators for operator in load_operators(path)}
-        found = msgspec.structs.replace(found, operators={**found.operators, **own})
+        read = read_file(path.absolute())
+        partial = (*found.partial, *([str(path)] if read.partial else []))
+        found = msgspec.structs.replace(found, operators={**found.operators, **read.infos}, partial=partial)
     return found
