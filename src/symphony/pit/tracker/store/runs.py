@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -35,11 +34,12 @@ from symphony.pit.tracker.store.logs import follow_log, older, read_log
 from symphony.pit.tracker.store.names import LAST, RunNames
 from symphony.pit.tracker.store.requests import RunRequests
 from symphony.pit.tracker.store.step_labels import StepLabels
+from symphony.pit.tracker.store.summaries import damaged_summary, name_of, summary_of
 from symphony.pit.tracker.store.untold import Untold
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
 from symphony.ports.logs import LogLine, Stream
-from symphony.ports.runs import ENDED, LEFT, NodeStatus, RunError, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.ports.runs import ENDED, LEFT, RunEvent, RunResult, RunStatus, RunSummary
 from symphony.ports.steering import Reached
 from symphony.ports.values import StoredValue
 
@@ -48,7 +48,6 @@ READERS_MAX = 4
 INDEX = "ended.index"
 NAMES = "names.index"
 _MANY = 500
-_DONE = (NodeStatus.SUCCEEDED, NodeStatus.CACHED, NodeStatus.SKIPPED)
 
 
 class Runs:
@@ -198,7 +197,7 @@ class Runs:
         out: list[RunSummary] = []
         for run_id, found in self.summaries(self.ids()):
             if isinstance(found, JournalDamaged):
-                summary = _damaged(run_id, self.journal_path(run_id), found)
+                summary = damaged_summary(run_id, self.journal_path(run_id), found)
             elif isinstance(found, SymphonyError):
                 passed_over(found)
                 continue
@@ -271,7 +270,7 @@ class Runs:
             meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             status = _status(replay, owned=owned)
-            found = summary_of(meta, _name_of(meta), replay, status, now=self._now(status))
+            found = summary_of(meta, name_of(meta), replay, status, now=self._now(status))
         if replay.ended is not None:
             # How a run went that shares a segment is worked out of its few records in no time.
             told = None if shared else lambda: overview_of(replay)
@@ -550,14 +549,6 @@ def _status(replay: RunReplay, *, owned: bool) -> RunStatus:
     return replay.left_as()
 
 
-def _damaged(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
-    """What can be said of a run whose journal says nothing that counts."""
-    begins = run_id.replace("-", "")[:12]  # of a UUID of version 7: milliseconds
-    at = int(begins, 16) / 1000 if re.fullmatch("[0-9a-f]{12}", begins) else path.stat().st_mtime
-    told = RunError(code=error.code, message=error.message, hint=error.hint)
-    return RunSummary(run_id=run_id, workflow="", status=RunStatus.DAMAGED, started_at=at, error=told)
-
-
 @contextlib.contextmanager
 def _there(run_id: str) -> Iterator[None]:
     """Raises RunNotFound for a run that is deleted meanwhile."""
@@ -565,35 +556,6 @@ def _there(run_id: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise not_found(run_id) from error
-
-
-class _Named(msgspec.Struct):
-    name: str
-
-
-def _name_of(meta: RunMeta) -> str:
-    return msgspec.json.decode(meta.workflow, type=_Named).name
-
-
-def summary_of(
-    meta: RunMeta, workflow: str, replay: RunReplay, status: RunStatus, *, now: float | None = None
-) -> RunSummary:
-    """One line about a run, of the workflow of that name, that stands so; `now` is for one that goes on."""
-    counts = replay.counts()
-    return RunSummary(
-        run_id=meta.run_id,
-        workflow=workflow,
-        status=status,
-        started_at=meta.created_at if replay.begun_at is None else replay.begun_at,
-        finished_at=replay.ended_at,
-        took_s=replay.took_s(now),
-        nodes_total=sum(counts.values()),
-        nodes_done=sum(counts.get(one, 0) for one in _DONE),
-        handled_failures=len(replay.handled()),
-        error=replay.ended[2] if replay.ended else None,
-        owner_pid=replay.owner if status is RunStatus.RUNNING else None,
-        name=meta.name,
-    )
 
 
 def end_escaped(marks: Mapping[str, str]) -> int:
