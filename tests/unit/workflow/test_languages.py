@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from symphony.kit.sandbox import sandbox
 from symphony.workflow.languages import Fault, faults_in
 from symphony.workflow.languages.regex_text import EXPANSION_MAX, parts_of
-from symphony.workflow.languages.template_text import FILTERS, _environment
+from symphony.workflow.languages.template_text import FILTERS, _environment, template_faults
 from symphony.workflow.types import PortType, language_of, parse_port_type, parse_type
 
 ITEM = ("item", "index")
@@ -248,3 +248,12 @@ def test_texts_in_a_language_are_strings_to_everything_else() -> None:
     assert mismatch("item.a", cel) is None
     assert mismatch(1, cel) == "an integer is not a CEL expression"
     assert mismatch(None, parse_port_type("list[regex]")) == "null is not a list[regex]"
+
+
+def test_a_name_that_a_template_sets_in_a_branch_is_known_inside_of_it() -> None:
+    text = (
+        "{% if items %}{% set ns = namespace(most=1) %}"
+        "{% for x in items %}{% set ns.most = [ns.most, x]|max %}{% endfor %}{{ ns.most }}{% endif %}"
+    )
+    assert template_faults(text, {"items"}) == ()
+    assert template_faults("{{ total }}{% if items %}{% set total = 1 %}{% endif %}", {"items"}) != ()

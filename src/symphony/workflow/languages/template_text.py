@@ -130,7 +130,10 @@ def _looked_up(tree: "Template", found: _Nodes) -> set[str] | None:
 def _unknown_names(
     tree: "Template", found: _Nodes, unknown: set[str], names: Collection[str]
 ) -> Iterator[Fault]:
-    """Names that are not given, where they are used first; those that are tested for are not told."""
+    """Names that are not given, where they are used first.
+
+    Names that are tested for, or that the template sets in some branch itself, are left out.
+    """
     from jinja2 import nodes
 
     if not unknown:
@@ -141,11 +144,12 @@ def _unknown_names(
         if isinstance(one.node, nodes.Name) and one.name in _TOLERANT
     }
     surely = dict(reversed([*_surely_used(tree.body)]))
+    set_here = {one.name for one in found.names if one.ctx != "load"}  # where, in some branch, is not known
     lines: dict[str, int] = {}
     for one in found.names:
         lines[one.name] = min(one.lineno, lines.get(one.name, one.lineno))
     seen = f"it is given {', '.join(sorted(names)[:_SHOWN])}" if names else "it is given nothing"
-    for name in sorted(unknown - tested):
+    for name in sorted(unknown - tested - (set_here - surely.keys())):
         hint = did_you_mean(name, sorted(names), f"{seen}; give it in data: {{{name}: …}}")
         line = surely.get(name, lines.get(name, 1))
         message = f"nothing called {name!r} is given to the template"
