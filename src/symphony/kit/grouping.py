@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.kit.errors import InputRefused, Stopped
@@ -15,6 +15,9 @@ from symphony.ports.values import Value
 from symphony.sdk import Context, operator
 
 Number: TypeAlias = int | float
+Function: TypeAlias = Literal[
+    "count", "sum", "mean", "median", "min", "max", "first", "last", "list", "unique", "count_unique"
+]
 
 
 @operator("data.group", version="1.1.0", pure=True, bounds=heavy_over("items", "key", "by", "aggregates"))
@@ -23,7 +26,7 @@ def group(
     context: Context,
     key: ItemCel | None = None,
     by: dict[str, ItemCel] = {},  # noqa: B006
-    aggregates: dict[str, dict[str, ItemCel]] = {},  # noqa: B006
+    aggregates: dict[str, dict[Function, ItemCel]] = {},  # noqa: B006
 ) -> list[dict[str, Value]]:
     """Put the elements that have the same key together, or compute totals of each such group.
 
@@ -52,7 +55,10 @@ def group(
     for name in names:
         if name in keys:
             raise InputRefused(f"{name!r} is the name of a key, too", hint="call one of them otherwise")
-    wanted = [_Aggregate.of(name, spelled, items, context) for name, spelled in aggregates.items()]
+    wanted = [
+        _Aggregate.of(name, {str(one): text for one, text in spelled.items()}, items, context)
+        for name, spelled in aggregates.items()
+    ]
     group_of, first = _groups(identities(list(keys.values())) if keys else None, len(items))
     if context.cancelled():
         raise Stopped("the node was cancelled")

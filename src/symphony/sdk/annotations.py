@@ -64,7 +64,7 @@ def port_type(annotation: object) -> PortType:
     if origin in _LISTS:
         return PortType("list", _element_type(origin, args))
     if origin in _MAPS:
-        return PortType("map", _item_type(annotation, args))
+        return PortType("map", _item_type(annotation, args), _keys(args))
     if origin is Literal:
         return _choices(annotation, args)
     if origin in (Union, UnionType):
@@ -145,9 +145,16 @@ def _item_type(annotation: object, args: tuple[object, ...]) -> PortType:
         return ANY
     if len(args) != 2:
         raise TypeError(f"{annotation} has no type of its values")
-    if args[0] is not str:
+    if args[0] is not str and not _keys(args):
         raise TypeError(f"the keys of {annotation} must be str")
     return port_type(args[1])
+
+
+def _keys(args: tuple[object, ...]) -> tuple[str, ...]:
+    """The keys of a map that is annotated `dict[Literal["a", "b"], T]`."""
+    if not args or get_origin(args[0]) is not Literal:
+        return ()
+    return _choices(args[0], get_args(args[0])).choices
 
 
 def _choices(annotation: object, args: tuple[object, ...]) -> PortType:

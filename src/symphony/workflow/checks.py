@@ -73,7 +73,7 @@ def plain_of(kind: PortType) -> Callable[[object], bool]:
     """
     exact, numbers = _types_of(kind)
     exact = exact - {list, dict}
-    choices = frozenset(kind.choices)
+    choices = frozenset(kind.choices if kind.kind == "enum" else ())
     integers, floats = int in numbers and kind.kind != "number", float in numbers
 
     def plain(value: object) -> bool:
@@ -105,9 +105,11 @@ def _holder_check(kind: PortType) -> Check:
     item = kind.item or PortType("number" if kind.kind == "embedding" else "any")
     parts = _parts_fit(item, anything=item.kind == "any" and kind.kind != "map")
     if kind.kind == "map":
+        keys = frozenset(kind.choices)
 
         def map_of(value: StoredValue) -> str | None:
-            return None if type(value) is dict and parts(value.values()) else mismatch(value, kind)
+            fit = type(value) is dict and (not keys or keys.issuperset(value)) and parts(value.values())
+            return None if fit else mismatch(value, kind)
 
         return map_of
 
@@ -142,7 +144,7 @@ def _parts_fit(item: PortType, *, anything: bool) -> Callable[[Collection[Stored
 
 def _below_fit(item: PortType) -> Callable[[Collection[StoredValue], set[type]], bool] | None:
     """Does all surely fit that many lists or maps of the type hold? Told of all together, not one by one."""
-    if item.kind not in ("list", "map"):
+    if item.kind not in ("list", "map") or item.choices:
         return None
     inner = item.item or PortType("any")
     parts_fit = _parts_fit(inner, anything=inner.kind == "any" and item.kind == "list")

@@ -12,6 +12,7 @@ from symphony.ports.values import ArtifactRef, StoredValue
 SCALARS = ("any", "string", "integer", "number", "boolean", "bytes", "path", "json", "artifact", "embedding")
 _DEPTH_MAX = 16
 _WRAPPED = re.compile(r"(list|map)\[(.+)\]", re.DOTALL)
+_KEYED = re.compile(r"map\[\s*(\w+(?:\s*\|\s*\w+)*)\s*:(.+)\]", re.DOTALL)
 _CHOICES = re.compile(r"enum\[([^\[\]]+)\]")  # as `str` writes it; files say `enum:` where they can
 
 LANGUAGES: Final = {
@@ -47,7 +48,8 @@ class Language(msgspec.Struct, frozen=True):
 class PortType(msgspec.Struct, frozen=True):
     """One type. `kind` is a scalar name, `list`, `map` or `enum`.
 
-    `item` is set for `list` and `map`, `choices` for `enum`. `language` may be set for `string`: any text
+    `item` is set for `list` and `map`, `choices` for `enum`, and for a `map` that has only these keys.
+    `language` may be set for `string`: any text
     fits, and validation compiles one that is written out in a workflow.
     """
 
@@ -63,7 +65,8 @@ class PortType(msgspec.Struct, frozen=True):
         elif self.kind == "enum":
             text = f"enum[{', '.join(self.choices)}]"
         else:
-            text = self.kind if self.item is None else f"{self.kind}[{self.item}]"
+            keys = f"{' | '.join(self.choices)}: " if self.choices else ""
+            text = self.kind if self.item is None else f"{self.kind}[{keys}{self.item}]"
         return text + "?" if self.optional else text
 
     @property
@@ -101,7 +104,9 @@ def parse_type(text: str) -> PortType:
 
 
 def parse_port_type(text: str) -> PortType:
-    """The type that `text` names in a catalogue, where texts have languages: `cel[item, index -> boolean]`.
+    """The type that `text` names in a catalogue.
+
+    There, texts have languages (`cel[item, index -> boolean]`), and maps certain keys (`map[a | b: any]`).
 
     Raises ValueError as `parse_type` does.
     """
@@ -122,6 +127,9 @@ def _parse(text: str, whole: str, depth: int, *, languages: bool) -> PortType:
     if languages and (found := _LANGUAGE.fullmatch(text)):
         names = (name.strip() for name in (found[2] or "").split(","))
         return language_of(found[1], tuple(name for name in names if name), (found[3] or "").strip())
+    if languages and (keyed := _KEYED.fullmatch(text)):
+        keys = tuple(key.strip() for key in keyed[1].split("|"))
+        return PortType("map", _parse(keyed[2], whole, depth + 1, languages=languages), keys)
     if wrapped := _WRAPPED.fullmatch(text):
         return PortType(wrapped[1], _parse(wrapped[2], whole, depth + 1, languages=languages))
     raise ValueError(
@@ -186,6 +194,8 @@ def mismatch(value: StoredValue, target: PortType) -> str | None:
         case "map":
             if not isinstance(value, dict):
                 return f"{kind_name(value)} is not {called(target)}"
+            if unknown := next((key for key in value if target.choices and key not in target.choices), None):
+                return f"the key {unknown!r} is not one of {', '.join(target.choices)}"
             item = target.item or ANY
             return next((f"key {k!r}: {why}" for k, v in value.items() if (why := mismatch(v, item))), None)
         case "enum":

@@ -70,6 +70,7 @@ class Box(msgspec.Struct):
         (dict[str, Annotated[str, JmesPath()]], "map[jmespath]"),
         (Annotated[Name, Template("data", "*data")], "template[data, *data]"),
         (Annotated[str, TemplateFile("data")], "template-file[data]"), (Annotated[str, Glob()], "glob"),
+        (dict[Literal["a", "b"], int], "map[a | b: integer]"),
     ],
 )  # fmt: skip
 def test_an_annotation_gives_the_type_of_its_port(annotation: object, expected: str) -> None:

@@ -16,7 +16,10 @@ ENUMS = st.builds(
 )
 TYPES = st.recursive(
     SCALAR_TYPES | ENUMS,
-    lambda inner: st.builds(PortType, st.sampled_from(["list", "map"]), inner, optional=st.booleans()),
+    lambda inner: (
+        st.builds(PortType, st.sampled_from(["list", "map"]), inner, optional=st.booleans())
+        | st.builds(PortType, st.just("map"), inner, st.sampled_from([("x",), ("x", "y")]))
+    ),
     max_leaves=3,
 )
 INTEGERS = st.integers(-3, 3) | st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**400])

@@ -230,6 +230,7 @@ def test_whatever_the_jmespath_it_is_found_sound_or_told(text: str) -> None:
     [
         "cel", "cel[item, index]", "cel[item -> boolean]?", "list[cel[item]]", "map[map[cel[item, index]]]",
         "jmespath", "regex?", "template[data, *data]", "glob",
+        "map[a | b: list[cel[item]]]", "list[map[one: any?]]?",
     ],
 )  # fmt: skip
 def test_a_type_with_a_language_is_spelled_and_read_again(text: str) -> None:

@@ -144,6 +144,14 @@ def test_the_problem_has_the_line_and_column_of_the_literal(tmp_path: Path) -> N
     ]
 
 
+def test_a_key_that_a_map_cannot_have_is_told_with_the_one_that_was_meant() -> None:
+    for text in ("item", "'${{ inputs.word }}'"):
+        node = f"operator: data.group, inputs: {{items: [], aggregates: {{n: {{summ: {text}}}}}}}"
+        (problem,) = report(f"  a: {{{node}}}\n").errors
+        assert problem.message.startswith("key 'n': the key 'summ' is not one of count, sum, mean")
+        assert (problem.code, problem.hint) == ("type-mismatch", "did you mean sum?")
+
+
 def test_a_template_beside_the_workflow_is_compiled_and_one_that_is_missing_is_told(tmp_path: Path) -> None:
     file = tmp_path / "w.yaml"
     file.write_text(

@@ -535,6 +535,9 @@ class _Map(msgspec.Struct, eq=False):
             return None
         if target.kind != "map":
             return f"a map does not fit {target}"
+        unknown = next((key for key in self.items if target.choices and key not in target.choices), None)
+        if unknown is not None:
+            return f"the key {unknown!r} is not one of {', '.join(target.choices)}"
         item = target.item or ANY
         whys = ((key, one.misfit(item, types)) for key, one in self.items.items())
         return next((f"key {key!r}: {why}" for key, why in whys if why), None)

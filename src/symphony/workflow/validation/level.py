@@ -188,7 +188,8 @@ class Level:
         elif self._about_misnamed(template):
             pass
         elif template.inside is not None:
-            self.misfit(template.misfit(target, scope.types) or _beyond(template.source), target, place)
+            why = template.misfit(target, scope.types) or _beyond(template.source)
+            self.misfit(why, target, place, remedy(template.source, target) if why else None)
         elif not fits(kind, target):
             self.misfit(f"{kind} does not fit {target}", target, place)
         return kind

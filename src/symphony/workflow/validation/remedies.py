@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from symphony.ports.values import Value
+from symphony.workflow.problems import did_you_mean
 from symphony.workflow.types import PortType, mismatch
 
 _CHOICES_MAX: Final = 12
@@ -23,7 +24,9 @@ def remedy(value: Value, target: PortType) -> str | None:
     if target.kind == "enum" and len(target.choices) <= _CHOICES_MAX:
         *others, last = target.choices
         return f"use {', '.join(others)} or {last}" if others else f"use {last}"
-    if isinstance(value, list | dict | bytes) or value is None:
+    if isinstance(value, dict):
+        return _key_remedy(value, target)
+    if isinstance(value, list | bytes) or value is None:
         return None
     if target.kind == "list" and target.item is not None and mismatch(value, target.item) is None:
         text = value if isinstance(value, str) and _is_bare(value) else msgspec.json.encode(value).decode()
@@ -33,6 +36,18 @@ def remedy(value: Value, target: PortType) -> str | None:
     number = _NUMBER.fullmatch(value) if isinstance(value, str) and len(value) <= _CHARS_MAX else None
     if number is not None and (target.kind == "number" or (target.kind == "integer" and number[1] is None)):
         return f"leave the quotes out: {value}"
+    return None
+
+
+def _key_remedy(value: dict[str, Value], target: PortType) -> str | None:
+    """What to write in place of the first key that a map cannot have, here or further in."""
+    if target.kind != "map" or target.item is None:
+        return None
+    for key, inner in value.items():
+        if target.choices and key not in target.choices:
+            return did_you_mean(key, target.choices, f"write one of them in place of {key}")
+        if isinstance(inner, dict) and (found := _key_remedy(inner, target.item)):
+            return found
     return None
 
 
