@@ -9,7 +9,9 @@ from random import Random
 import msgspec
 import pytest
 
+from symphony import kit
 from symphony.commons.errors import SymphonyError
+from symphony.kit.homes import HOMES
 from symphony.sdk import Operator, load_operators
 from symphony.sdk.reading.module import OperatorsRead, read_operators
 from symphony.workflow.types import ANY
@@ -544,3 +546,20 @@ def test_whatever_stands_in_a_file_it_is_read_or_refused(seed: int) -> None:
     for _ in range(25):
         with contextlib.suppress(SymphonyError):
             read_operators(Path("ops.py"), _changed(random, random.choice(texts)).encode())
+
+
+@pytest.mark.parametrize("home", HOMES)
+def test_the_operators_of_the_kit_are_read_as_they_are(home: str) -> None:
+    file = Path(kit.__file__).parent / f"{home}.py"
+    found, real = read_operators(file, file.read_bytes()), kit.operators()
+    assert not found.partial
+    assert set(found.operators) == set(HOMES[home])
+    for name, one in found.operators.items():
+        known = real[name]
+        assert (one.style, one.context_name) == (known.style, known.context_name)
+        told, is_ = msgspec.to_builtins(one.info), msgspec.to_builtins(known.info)
+        if not one.exact:  # types of other modules: only what these ports take is not known
+            for side in ("inputs", "outputs"):
+                for port in (*told[side].values(), *is_[side].values()):
+                    port.pop("type")
+        assert told == is_
