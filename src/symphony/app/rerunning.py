@@ -49,7 +49,7 @@ class RerunRequest:
     amendment: RunAmendment = AS_BEFORE
 
 
-class Recall(Protocol):
+class RunRecall(Protocol):
     """Makes a recorded run ready; `inputs` in place of its own; `load` runs its files of operators."""
 
     def __call__(
@@ -61,7 +61,7 @@ class RerunPlanner:
     """Works out what reruns take. `executor` can load the values of a run that is not going on."""
 
     def __init__(
-        self, parts: Parts, readying: Readying, recall: Recall, executor: Callable[[Prepared], Executor]
+        self, parts: Parts, readying: Readying, recall: RunRecall, executor: Callable[[Prepared], Executor]
     ) -> None:
         self._parts, self._readying, self._recall, self._executor = parts, readying, recall, executor
 

@@ -81,7 +81,7 @@ def _without(text: str, path: tuple[str, str]) -> str:
     kept: list[str] = []
     pending: list[str] = []
     inside = False
-    for line in text.splitlines(keepends=True):
+    for line in re.split(r"(?<=\n)", text):
         if _HEADER.match(line) and (found := _header(line)) is not None:
             if not inside or found[: len(path)] != path:
                 kept += pending

@@ -14,7 +14,7 @@ from symphony.workflow.documents import UnknownFormat
 from symphony.workflow.files import read
 from symphony.workflow.model import NAME
 from symphony.workflow.problems import Problem, ValidationReport
-from symphony.workflow.templates import Template, is_template, read_template
+from symphony.workflow.templates import WorkflowTemplate, is_template, read_template
 
 PROJECT_FOLDER: Final = "symphony-templates"
 """The nearest folder of this name, here or above, holds a project's templates."""
@@ -55,7 +55,7 @@ class LibraryEntry:
     name: str
     path: Path
     origin: Origin
-    template: Template | None
+    template: WorkflowTemplate | None
     problems: tuple[Problem, ...] = ()
     shadows: bool = False
 
@@ -149,11 +149,11 @@ def _entry(path: Path, origin: Origin) -> LibraryEntry | None:
     return LibraryEntry(path.stem, path, origin, *_template(reading))
 
 
-def _read(path: Path) -> tuple[Template | None, tuple[Problem, ...]]:
+def _read(path: Path) -> tuple[WorkflowTemplate | None, tuple[Problem, ...]]:
     return _template(read(path))
 
 
-def _template(reading: DocumentReading) -> tuple[Template | None, tuple[Problem, ...]]:
+def _template(reading: DocumentReading) -> tuple[WorkflowTemplate | None, tuple[Problem, ...]]:
     if reading.problems or reading.workflow is None or not isinstance(reading.tree, dict):
         return None, reading.problems
     template, problems = read_template(reading.workflow, reading.tree)

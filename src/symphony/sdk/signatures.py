@@ -28,7 +28,7 @@ Members: TypeAlias = Callable[[type], Mapping[str, object]]
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WrittenFunction:
     """A function as its author wrote it; `place` names it in messages, with its file and line.
 
     `annotations` has those of parameters, and that of the result under `return`.
@@ -61,7 +61,7 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
 
     Raises OperatorInvalid, naming the function and the parameter, if it cannot be one.
     """
-    written = Written(
+    written = WrittenFunction(
         place_of(function), inspect.signature(function).parameters, _annotations(function), function.__doc__
     )
     made = signature_of(written, output, members_of)
@@ -71,7 +71,7 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
     return replace(made, converters=converters, paths=paths)
 
 
-def signature_of(function: Written, output: str, members: Members) -> Signature:
+def signature_of(function: WrittenFunction, output: str, members: Members) -> Signature:
     """The ports and help of a function that need not exist; `members` gives the fields of its records.
 
     Raises OperatorInvalid. It knows neither converters nor paths.
@@ -109,7 +109,7 @@ def place_of(function: object) -> str:
 
 def invalid(function: object, problem: str, hint: str) -> OperatorInvalid:
     """The error for `function`, with the place where it is written."""
-    place = function.place if isinstance(function, Written) else place_of(function)
+    place = function.place if isinstance(function, WrittenFunction) else place_of(function)
     return OperatorInvalid(f"{place} cannot be an operator: {problem}", hint=hint)
 
 
@@ -166,7 +166,7 @@ def _default(function: object, name: str, default: object, kind: PortType) -> Va
     return value
 
 
-def _outputs(function: Written, output: str, members: Members) -> tuple[dict[str, PortType], bool]:
+def _outputs(function: WrittenFunction, output: str, members: Members) -> tuple[dict[str, PortType], bool]:
     """The output ports, and whether a single port takes the whole returned value."""
     if "return" not in function.annotations:
         raise invalid(function, "it has no return annotation", "write what it returns: -> str")

@@ -11,7 +11,7 @@ from symphony.workflow import builtin_catalog
 from symphony.workflow.documents import format_named
 from symphony.workflow.files import read_bytes
 from symphony.workflow.problems import Problem
-from symphony.workflow.templates import Template, read_template
+from symphony.workflow.templates import WorkflowTemplate, read_template
 from symphony.workflow.templates.making import made_workflow
 from symphony.workflow.templates.shell_text import quoted
 
@@ -42,7 +42,7 @@ outputs: {counts: "${{ count.stdout }}"}
 """
 
 
-def read(text: str) -> tuple[Template | None, list[Problem]]:
+def read(text: str) -> tuple[WorkflowTemplate | None, list[Problem]]:
     reading = read_bytes(text.encode(), format_named("yaml"))
     assert reading.problems == ()
     assert reading.workflow is not None
@@ -52,20 +52,20 @@ def read(text: str) -> tuple[Template | None, list[Problem]]:
 
 
 @pytest.fixture
-def hunt() -> Template:
+def hunt() -> WorkflowTemplate:
     template, problems = read(HUNT)
     assert problems == []
     assert template is not None
     return template
 
 
-def make(template: Template, given: dict[str, Value], kind: str = "yaml") -> tuple[str, Any]:
+def make(template: WorkflowTemplate, given: dict[str, Value], kind: str = "yaml") -> tuple[str, Any]:
     body, reading, report = made_workflow(template, given, builtin_catalog(), format_named(kind), name="hunt")
     assert report.errors == ()
     return body.decode(), reading.workflow
 
 
-def test_the_inputs_are_parameters_and_further_ones_may_be_declared(hunt: Template) -> None:
+def test_the_inputs_are_parameters_and_further_ones_may_be_declared(hunt: WorkflowTemplate) -> None:
     assert {name: one.input for name, one in hunt.parameters.items()} == {
         "file": True, "loud": True, "label": False, "jobs": False, "word": False, "tags": False
     }  # fmt: skip
@@ -74,7 +74,7 @@ def test_the_inputs_are_parameters_and_further_ones_may_be_declared(hunt: Templa
 
 
 @pytest.mark.parametrize("kind", ["yaml", "toml", "json"])
-def test_a_workflow_is_made_with_defaults_places_and_words(hunt: Template, kind: str) -> None:
+def test_a_workflow_is_made_with_defaults_places_and_words(hunt: WorkflowTemplate, kind: str) -> None:
     given: dict[str, Value] = {"file": "b.csv", "word": "it's; rm -rf ~", "jobs": 7, "label": "b ${{ x }}"}
     body, made = make(hunt, given, kind)
     assert made.name == "Hunt in b ${{ x }}"
@@ -97,7 +97,7 @@ def test_whatever_is_given_the_file_says_exactly_that(text: str) -> None:
     assert made.nodes["count"].command == f'grep -c -- {quoted(text)} "$FILE" || true'
 
 
-def test_everything_wrong_is_told_at_once_with_the_fix(hunt: Template) -> None:
+def test_everything_wrong_is_told_at_once_with_the_fix(hunt: WorkflowTemplate) -> None:
     values, unread = hunt.parse([("jobs", "many"), ("loud", "true"), ("loud", "true"), ("tags", "[]")])
     assert [(one.code, one.place) for one in unread] == [
         ("type-mismatch", "parameters.jobs"), ("duplicate-name", "parameters.loud")
@@ -158,7 +158,7 @@ def test_a_value_is_never_taken_for_an_expression() -> None:
     assert made.outputs["note"] == made.nodes["count"].inputs["note"]
 
 
-def test_a_pattern_is_not_tried_on_very_long_texts(hunt: Template) -> None:
+def test_a_pattern_is_not_tried_on_very_long_texts(hunt: WorkflowTemplate) -> None:
     template, _ = read(HUNT.replace("min_length: 5, max_length: 10, ", ""))
     assert template is not None
     assert template.parameters["file"].wrong("x" * 20_000 + ".csv") is not None

@@ -14,7 +14,7 @@ from symphony.workflow.documents import Tree, parse
 from symphony.workflow.documents.formats import format_named, format_of
 from symphony.workflow.documents.yaml_writer import write
 from symphony.workflow.formatting import CannotFormat, formatted
-from symphony.workflow.formatting.shapes import NODE, WORKFLOW, Shape, ordered, same
+from symphony.workflow.formatting.shapes import NODE, WORKFLOW, KeyShape, ordered, same
 from symphony.workflow.problems import WorkflowInvalid
 
 ROOT = Path(__file__).parents[3]
@@ -259,13 +259,13 @@ VALUES = st.recursive(
 )
 
 
-def shaped(shape: Shape) -> st.SearchStrategy[dict[str, Tree]]:
+def shaped(shape: KeyShape) -> st.SearchStrategy[dict[str, Tree]]:
     known = {key: shaped(shape.of(key)) if shape.of(key).order else VALUES for key in shape.order}
     return st.fixed_dictionaries({}, optional=known)  # type: ignore[arg-type]
 
 
 NODES = st.dictionaries(
-    NAMES, shaped(Shape(NODE.order, {k: v for k, v in NODE.inside.items() if k != "body"}))
+    NAMES, shaped(KeyShape(NODE.order, {k: v for k, v in NODE.inside.items() if k != "body"}))
 )
 WORKFLOWS = st.fixed_dictionaries(
     {"name": WORDS},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.kit.sandbox import sandbox
-from symphony.workflow.languages import Fault, faults_in
+from symphony.workflow.languages import LiteralFault, faults_in
 from symphony.workflow.languages.regex_text import EXPANSION_MAX, parts_of
 from symphony.workflow.languages.template_text import FILTERS, _environment, template_faults
 from symphony.workflow.types import PortType, language_of, parse_port_type, parse_type
@@ -16,7 +16,7 @@ from symphony.workflow.types import PortType, language_of, parse_port_type, pars
 ITEM = ("item", "index")
 
 
-def faults(kind: str, text: str, names: Collection[str] | None = None) -> tuple[Fault, ...]:
+def faults(kind: str, text: str, names: Collection[str] | None = None) -> tuple[LiteralFault, ...]:
     language = parse_port_type(kind).language
     assert language is not None
     return faults_in(text, language, language.names or None if names is None else names)

@@ -16,7 +16,7 @@ from symphony.cli.console.tables import Heading, room, table
 from symphony.commons.filesystem import write_atomic
 from symphony.kit.template_library import SUFFIXES, LibraryEntry, all_templates, find_template, folders
 from symphony.workflow.problems import ValidationReport
-from symphony.workflow.templates import Parameter, Template, example_of, wanted
+from symphony.workflow.templates import Parameter, WorkflowTemplate, example_of, wanted
 
 if TYPE_CHECKING:
     from symphony.ports.values import Value
@@ -221,7 +221,7 @@ def _at_a_terminal() -> bool:
     return output.is_terminal(sys.stdin) and output.is_terminal(sys.stderr)
 
 
-def _asked(template: Template, given: "dict[str, Value]") -> "dict[str, Value]":
+def _asked(template: WorkflowTemplate, given: "dict[str, Value]") -> "dict[str, Value]":
     """A value for each missing parameter, asked for until it is right."""
     values: dict[str, Value] = {}
     for one in template.ordered:

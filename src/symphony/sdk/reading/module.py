@@ -23,14 +23,14 @@ from symphony.sdk.reading.records import Classes, Kind
 from symphony.sdk.reading.values import (
     UNKNOWN,
     Evaluator,
+    NameScope,
     Opaque,
-    Scope,
     TooMuch,
     attribute_of,
     module_named,
     public_names,
 )
-from symphony.sdk.signatures import Written, signature_of
+from symphony.sdk.signatures import WrittenFunction, signature_of
 from symphony.workflow.catalog import OperatorInfo
 
 _CALLS_DEEP_MAX: Final = 8
@@ -92,7 +92,7 @@ class _Function:
     """A function of the file. `exact`: no decorator is around it that is not known."""
 
     node: ast.FunctionDef | ast.AsyncFunctionDef
-    scope: Scope
+    scope: NameScope
     name: str
     defaults: Mapping[str, object]
     exact: bool = True
@@ -124,7 +124,7 @@ class _Reading:
         self._classes = Classes(self._values, postponed=self._postponed)
         self._depth = 0
         self._making: dict[int, bool] = {}  # functions by id: do they mention the decorator?
-        self.scope = Scope()
+        self.scope = NameScope()
         self.partial = False
 
     # ---- statements -----------------------------------------------------------------------------
@@ -133,14 +133,14 @@ class _Reading:
         """Everything that stands at the top of the file."""
         self._run(body, self.scope, "")
 
-    def _run(self, body: Sequence[ast.stmt], scope: Scope, inside: str) -> _Returned | None:
+    def _run(self, body: Sequence[ast.stmt], scope: NameScope, inside: str) -> _Returned | None:
         for statement in body:
             ended = self._statement(statement, scope, inside)
             if ended is not None:
                 return ended
         return None
 
-    def _statement(self, node: ast.stmt, scope: Scope, inside: str) -> _Returned | None:
+    def _statement(self, node: ast.stmt, scope: NameScope, inside: str) -> _Returned | None:
         match node:
             case ast.Import() | ast.ImportFrom():
                 self._import(node, scope)
@@ -182,21 +182,21 @@ class _Reading:
                 self._skip(node, scope)
         return None
 
-    def _skip(self, node: ast.stmt, scope: Scope) -> None:
+    def _skip(self, node: ast.stmt, scope: NameScope) -> None:
         """A statement that is not followed: what it may bind is not known afterwards."""
         self.partial |= self._mentions(node, scope)
         for name in _bound(node):
             if not isinstance(scope.names.get(name), OperatorRead):
                 scope.names[name] = UNKNOWN
 
-    def _valued(self, node: ast.expr, scope: Scope) -> object:
+    def _valued(self, node: ast.expr, scope: NameScope) -> object:
         """What an expression gives; one that is not known may make an operator."""
         found = self._values.of(node, scope)
         if found is UNKNOWN and self._mentions(node, scope):
             self.partial = True
         return found
 
-    def _bind(self, target: ast.expr, value: object, scope: Scope) -> None:
+    def _bind(self, target: ast.expr, value: object, scope: NameScope) -> None:
         match target:
             case ast.Name(id=name):
                 scope.names[name] = value
@@ -215,7 +215,7 @@ class _Reading:
             case _:
                 self.partial |= isinstance(value, OperatorRead)
 
-    def _import(self, node: ast.Import | ast.ImportFrom, scope: Scope) -> None:
+    def _import(self, node: ast.Import | ast.ImportFrom, scope: NameScope) -> None:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]
@@ -231,14 +231,14 @@ class _Reading:
             found = attribute_of(module, alias.name) if isinstance(module, types.ModuleType) else UNKNOWN
             scope.names[alias.asname or alias.name] = found
 
-    def _if(self, node: ast.If, scope: Scope, inside: str) -> _Returned | None:
+    def _if(self, node: ast.If, scope: NameScope, inside: str) -> _Returned | None:
         holds = self._values.truth(node.test, scope)
         if holds is not None:
             return self._run(node.body if holds else node.orelse, scope, inside)
         return self._perhaps([*node.body, *node.orelse], node, scope, inside)
 
     def _perhaps(
-        self, body: Sequence[ast.stmt], node: ast.stmt, scope: Scope, inside: str
+        self, body: Sequence[ast.stmt], node: ast.stmt, scope: NameScope, inside: str
     ) -> _Returned | None:
         """Statements of which nobody knows whether they are run."""
         if any(isinstance(inner, ast.Return) for inner in _inner(node)):
@@ -248,7 +248,7 @@ class _Reading:
         self._skip(node, scope)
         return None
 
-    def _try(self, node: ast.Try, scope: Scope, inside: str) -> _Returned | None:
+    def _try(self, node: ast.Try, scope: NameScope, inside: str) -> _Returned | None:
         ended = self._run([*node.body, *node.orelse], scope, inside)
         imports = all(isinstance(one, ast.Import | ast.ImportFrom) for one in node.body)
         for handler in node.handlers:
@@ -259,7 +259,7 @@ class _Reading:
                     scope.names[name] = UNKNOWN
         return self._run(node.finalbody, scope, inside) or ended
 
-    def _for(self, node: ast.For, scope: Scope, inside: str) -> _Returned | None:
+    def _for(self, node: ast.For, scope: NameScope, inside: str) -> _Returned | None:
         each = self._values.of(node.iter, scope)
         jumps = any(isinstance(inner, ast.Break | ast.Continue) for inner in _inner(node))
         if type(each) not in (list, tuple) or jumps:
@@ -274,7 +274,9 @@ class _Reading:
 
     # ---- functions ------------------------------------------------------------------------------
 
-    def _decorated(self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: Scope, inside: str) -> object:
+    def _decorated(
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef, scope: NameScope, inside: str
+    ) -> object:
         """What a `def` binds."""
         value: object = _Function(node, scope, f"{inside}{node.name}", self._defaults(node.args, scope))
         for one in reversed(node.decorator_list):
@@ -290,7 +292,7 @@ class _Reading:
                 value = UNKNOWN
         return value
 
-    def _defaults(self, args: ast.arguments, scope: Scope) -> dict[str, object]:
+    def _defaults(self, args: ast.arguments, scope: NameScope) -> dict[str, object]:
         plain = [*args.posonlyargs, *args.args]
         given = zip(plain[len(plain) - len(args.defaults) :], args.defaults, strict=True)
         found = {arg.arg: self._values.of(node, scope) for arg, node in given}
@@ -348,7 +350,7 @@ class _Reading:
         names = {**function.defaults, **dict(zip(plain, positional, strict=False)), **named}
         if names.keys() != {*plain, *(one.arg for one in args.kwonlyargs)}:
             return UNKNOWN
-        scope = Scope(function.scope)
+        scope = NameScope(function.scope)
         scope.names.update(names)
         self._depth += 1
         try:
@@ -365,7 +367,7 @@ class _Reading:
             self._making[key] = any(self._mentions(one, function.scope) for one in function.node.body)
         return self._making[key]
 
-    def _mentions(self, node: ast.AST, scope: Scope) -> bool:
+    def _mentions(self, node: ast.AST, scope: NameScope) -> bool:
         """Does the decorator, or what makes operators, stand in it?"""
         for one in ast.walk(node):
             if isinstance(one, ast.Attribute) and one.attr == "operator":
@@ -406,7 +408,7 @@ class _Reading:
         first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
         annotations = self._annotations(function)
         exact = function.exact and all(map(self._known, annotations.values()))
-        written = Written(
+        written = WrittenFunction(
             f"{function.name} ({self._file}:{first})",
             self._parameters(function),
             {name: typing.Any if one is UNKNOWN else one for name, one in annotations.items()},
@@ -439,7 +441,7 @@ class _Reading:
             found["return"] = self._annotation(function.node.returns, function.scope)
         return found
 
-    def _annotation(self, node: ast.expr, scope: Scope) -> object:
+    def _annotation(self, node: ast.expr, scope: NameScope) -> object:
         found = self._values.annotation(node, scope, postponed=self._postponed)
         if found is UNKNOWN and _last_name(node).endswith("Context"):  # of a module of theirs
             return Context

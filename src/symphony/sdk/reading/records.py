@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from symphony.sdk.context import Context
-from symphony.sdk.reading.values import UNKNOWN, Evaluator, Scope
+from symphony.sdk.reading.values import UNKNOWN, Evaluator, NameScope
 
 Kind: TypeAlias = Literal["typed dict", "named tuple", "dataclass", "struct", "plain"]
 
@@ -58,7 +58,7 @@ class Classes:
         known = self._records.get(record)
         return known is None or all(self._values.exact(read()) for read in known.fields.values())
 
-    def made(self, node: ast.ClassDef, scope: Scope) -> object:
+    def made(self, node: ast.ClassDef, scope: NameScope) -> object:
         """The type that a class statement makes."""
         bases = [self._base(one, scope) for one in node.bases]
         marked = [self._mark(one, scope) for one in node.decorator_list]
@@ -89,13 +89,13 @@ class Classes:
         )
         return made
 
-    def _base(self, node: ast.expr, scope: Scope) -> object:
+    def _base(self, node: ast.expr, scope: NameScope) -> object:
         found = self._values.of(node, scope)
         if typing.get_origin(found) in (typing.Generic, typing.Protocol):
             return object
         return found
 
-    def _mark(self, node: ast.expr, scope: Scope) -> str | None:
+    def _mark(self, node: ast.expr, scope: NameScope) -> str | None:
         """What a decorator is: `dataclass`, empty for one that changes nothing, or None."""
         if isinstance(node, ast.Call):
             return "dataclass" if self._values.of(node.func, scope) is dataclasses.dataclass else None
@@ -132,7 +132,13 @@ class Classes:
         return kinds.pop() if kinds else "plain"
 
     def _gather(
-        self, record: _Record, inherited: Sequence[_Record], node: ast.ClassDef, scope: Scope, *, marked: bool
+        self,
+        record: _Record,
+        inherited: Sequence[_Record],
+        node: ast.ClassDef,
+        scope: NameScope,
+        *,
+        marked: bool,
     ) -> None:
         for one in inherited:
             record.fields |= one.fields
@@ -143,7 +149,7 @@ class Classes:
         # What makes no field may still give one that is inherited another type.
         record.fields |= own if counts else {name: own[name] for name in own if name in record.fields}
 
-    def _annotations(self, node: ast.ClassDef, scope: Scope) -> dict[str, Callable[[], object]]:
+    def _annotations(self, node: ast.ClassDef, scope: NameScope) -> dict[str, Callable[[], object]]:
         found: dict[str, Callable[[], object]] = {}
         for statement in node.body:
             if (
@@ -154,12 +160,12 @@ class Classes:
                 found[statement.target.id] = functools.partial(self._annotation, statement.annotation, scope)
         return found
 
-    def _annotation(self, node: ast.expr, scope: Scope) -> object:
+    def _annotation(self, node: ast.expr, scope: NameScope) -> object:
         return self._values.annotation(node, scope, postponed=self._postponed, field=True)
 
-    def _assigned(self, node: ast.ClassDef, scope: Scope) -> dict[str, object]:
+    def _assigned(self, node: ast.ClassDef, scope: NameScope) -> dict[str, object]:
         """The plain values that the body of a class gives names to."""
-        inner = Scope(scope)
+        inner = NameScope(scope)
         for statement in node.body:
             match statement:
                 case ast.Assign(targets=[ast.Name(id=name)], value=value):
@@ -170,7 +176,7 @@ class Classes:
                     inner.names[name] = UNKNOWN
         return inner.names
 
-    def _enumeration(self, node: ast.ClassDef, bases: Sequence[object], scope: Scope) -> object:
+    def _enumeration(self, node: ast.ClassDef, bases: Sequence[object], scope: NameScope) -> object:
         """The enumeration with the members that are known, or a class of which only that is known."""
         assigned = {n: v for n, v in self._assigned(node, scope).items() if not n.startswith("_")}
         found = {name: value for name, value in assigned.items() if type(value) in (str, int)}

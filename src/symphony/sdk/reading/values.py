@@ -41,16 +41,16 @@ class TooMuch(Exception):
     """The file asks for more evaluation than `STEPS_MAX`."""
 
 
-class Scope:
+class NameScope:
     """The names of a module, or of one call of a function inside `outer`."""
 
-    def __init__(self, outer: "Scope | None" = None) -> None:
+    def __init__(self, outer: "NameScope | None" = None) -> None:
         self.names: dict[str, object] = {}
         self.outer = outer
 
     def get(self, name: str) -> object:
         """What `name` stands for."""
-        scope: Scope | None = self
+        scope: NameScope | None = self
         while scope is not None:
             if name in scope.names:
                 return scope.names[name]
@@ -160,7 +160,7 @@ class Evaluator:
 
     # ---- expressions ------------------------------------------------------------------------
 
-    def of(self, node: ast.expr, scope: Scope, *, forward: bool = False) -> object:
+    def of(self, node: ast.expr, scope: NameScope, *, forward: bool = False) -> object:
         """What the expression gives. `forward`: texts inside are annotations that are yet to be read."""
         self._left -= 1
         if self._left < 0:
@@ -173,7 +173,7 @@ class Evaluator:
         finally:
             self._depth -= 1
 
-    def annotation(self, node: ast.expr, scope: Scope, *, postponed: bool, field: bool = False) -> object:
+    def annotation(self, node: ast.expr, scope: NameScope, *, postponed: bool, field: bool = False) -> object:
         """The annotation, read as `inspect` does, or `typing.get_type_hints` for a field of a class.
 
         `postponed`: the file imports `annotations` from `__future__`.
@@ -183,7 +183,7 @@ class Evaluator:
             return self.text(found, scope, forward=field)
         return found
 
-    def text(self, text: str, scope: Scope, *, forward: bool) -> object:
+    def text(self, text: str, scope: NameScope, *, forward: bool) -> object:
         """The annotation that a text holds."""
         try:
             inner = syntax_tree(f"({text.strip()}\n)").body
@@ -193,7 +193,7 @@ class Evaluator:
             return UNKNOWN
         return self.of(inner[0].value, scope, forward=forward)
 
-    def _of(self, node: ast.expr, scope: Scope, forward: bool) -> object:
+    def _of(self, node: ast.expr, scope: NameScope, forward: bool) -> object:
         match node:
             case ast.Constant(value=value):
                 found = self.keep(value)
@@ -233,7 +233,7 @@ class Evaluator:
                 return Opaque()
         return UNKNOWN
 
-    def truth(self, node: ast.expr, scope: Scope) -> bool | None:
+    def truth(self, node: ast.expr, scope: NameScope) -> bool | None:
         """Does a condition hold? None if that is not known."""
         found = self.of(node, scope)
         if isinstance(found, _PLAIN) or type(found) in (list, tuple, dict, set, frozenset):
@@ -271,7 +271,7 @@ class Evaluator:
         except Exception:  # noqa: BLE001  (whatever typing says of what is no type)
             return UNKNOWN
 
-    def _bool(self, node: ast.BoolOp, scope: Scope) -> object:
+    def _bool(self, node: ast.BoolOp, scope: NameScope) -> object:
         wanted = isinstance(node.op, ast.Or)
         found: object = UNKNOWN
         for one in node.values:
@@ -282,7 +282,7 @@ class Evaluator:
                 return found
         return found
 
-    def _compare(self, node: ast.Compare, scope: Scope) -> object:
+    def _compare(self, node: ast.Compare, scope: NameScope) -> object:
         left = self.of(node.left, scope)
         for operation, other in zip(node.ops, node.comparators, strict=True):
             right = self.of(other, scope)
@@ -300,7 +300,7 @@ class Evaluator:
             left = right
         return True
 
-    def _joined(self, parts: Sequence[ast.expr], scope: Scope) -> object:
+    def _joined(self, parts: Sequence[ast.expr], scope: NameScope) -> object:
         pieces = list[str]()
         for part in parts:
             if isinstance(part, ast.FormattedValue):
@@ -315,7 +315,7 @@ class Evaluator:
                 return UNKNOWN
         return self.keep("".join(pieces))
 
-    def _elements(self, node: ast.List | ast.Tuple | ast.Set, scope: Scope) -> object:
+    def _elements(self, node: ast.List | ast.Tuple | ast.Set, scope: NameScope) -> object:
         found = list[object]()
         for one in node.elts:
             if not isinstance(one, ast.Starred):
@@ -334,7 +334,7 @@ class Evaluator:
             return UNKNOWN
         return self.keep(tuple(found) if isinstance(node, ast.Tuple) else made, found)
 
-    def _dict(self, node: ast.Dict, scope: Scope) -> object:
+    def _dict(self, node: ast.Dict, scope: NameScope) -> object:
         made: dict[object, object] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             found = self.of(value, scope)
@@ -351,7 +351,7 @@ class Evaluator:
 
     # ---- subscripts ---------------------------------------------------------------------------
 
-    def _subscript(self, node: ast.Subscript, scope: Scope, forward: bool) -> object:
+    def _subscript(self, node: ast.Subscript, scope: NameScope, forward: bool) -> object:
         base = self.of(node.value, scope)
         if type(base) in (list, tuple, dict, str, _Version):
             return self._item(base, self.of(node.slice, scope))
@@ -379,7 +379,7 @@ class Evaluator:
             return given
         return str if at == 0 and any(base is one for one in _MAPS) else typing.Any
 
-    def _annotated(self, node: ast.expr, scope: Scope, forward: bool) -> object:
+    def _annotated(self, node: ast.expr, scope: NameScope, forward: bool) -> object:
         written = node.elts if isinstance(node, ast.Tuple) else [node]
         if len(written) < 2:
             return UNKNOWN
@@ -414,7 +414,7 @@ class Evaluator:
 
     # ---- calls ----------------------------------------------------------------------------------
 
-    def _called(self, node: ast.Call, scope: Scope) -> object:
+    def _called(self, node: ast.Call, scope: NameScope) -> object:
         callee = self.of(node.func, scope)
         positional = list[object]()
         for one in node.args:

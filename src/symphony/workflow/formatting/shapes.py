@@ -11,17 +11,17 @@ from symphony.workflow.documents.tree import Tree
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shape:
+class KeyShape:
     """What is known of a list or map: the order of its keys, and the shapes of what is below them.
 
     `each` is the shape of all elements or values whose keys are not in `inside`.
     """
 
     order: tuple[str, ...] = ()
-    inside: "Mapping[str, Shape]" = field(default_factory=dict)
-    each: "Shape | None" = None
+    inside: "Mapping[str, KeyShape]" = field(default_factory=dict)
+    each: "KeyShape | None" = None
 
-    def of(self, key: str | int) -> "Shape":
+    def of(self, key: str | int) -> "KeyShape":
         """The shape of what stands below a key or an index."""
         found = self.inside.get(key) if isinstance(key, str) else None
         return found or self.each or FREE
@@ -33,13 +33,13 @@ class Shape:
         return [at for at, _ in sorted(places, key=lambda one: known.get(one[1], len(known)))]
 
 
-FREE: Final = Shape()
-_INPUT: Final = Shape(("type", "enum", "default", "min", "max", "description"))
-_EDGE: Final = Shape(("from", "to", "when", "transform", "priority", "label", "derived"))
-_RETRY: Final = Shape(("attempts", "backoff", "initial", "max", "jitter"))
-_ARTIFACT: Final = Shape(("name", "content_type", "port"))
-_below_node: Final[dict[str, Shape]] = {"retry": _RETRY, "artifact": _ARTIFACT}
-NODE: Final = Shape(
+FREE: Final = KeyShape()
+_INPUT: Final = KeyShape(("type", "enum", "default", "min", "max", "description"))
+_EDGE: Final = KeyShape(("from", "to", "when", "transform", "priority", "label", "derived"))
+_RETRY: Final = KeyShape(("attempts", "backoff", "initial", "max", "jitter"))
+_ARTIFACT: Final = KeyShape(("name", "content_type", "port"))
+_below_node: Final[dict[str, KeyShape]] = {"retry": _RETRY, "artifact": _ARTIFACT}
+NODE: Final = KeyShape(
     (
         "description", "operator", "instrument", "workflow", "control", "command",
         "condition", "switch", "cases", "default", "for", "message", "on_timeout",
@@ -50,25 +50,25 @@ NODE: Final = Shape(
     ),
     _below_node,
 )  # fmt: skip
-_NODES: Final = Shape(each=NODE)
+_NODES: Final = KeyShape(each=NODE)
 _below_node["body"] = _NODES
-WORKFLOW: Final = Shape(
+WORKFLOW: Final = KeyShape(
     (
         "symphony", "name", "version", "description", "tags", "metadata", "env", "operators", "inputs",
         "nodes", "steps", "edges", "outputs", "budget", "on_finish",
     ),
     {
-        "inputs": Shape(each=_INPUT),
+        "inputs": KeyShape(each=_INPUT),
         "nodes": _NODES,
-        "steps": Shape(each=Shape(("name", "command", "needs"))),
-        "edges": Shape(each=_EDGE),
-        "budget": Shape(("money", "tokens", "calls")),
-        "on_finish": Shape(("command", "url")),
+        "steps": KeyShape(each=KeyShape(("name", "command", "needs"))),
+        "edges": KeyShape(each=_EDGE),
+        "budget": KeyShape(("money", "tokens", "calls")),
+        "on_finish": KeyShape(("command", "url")),
     },
 )  # fmt: skip
 
 
-def ordered(tree: Tree, shape: Shape) -> Tree:
+def ordered(tree: Tree, shape: KeyShape) -> Tree:
     """`tree` with its keys in the order that `shape` gives them."""
     if isinstance(tree, list):
         return [ordered(item, shape.of(at)) for at, item in enumerate(tree)]
@@ -78,7 +78,7 @@ def ordered(tree: Tree, shape: Shape) -> Tree:
     return {keys[at]: ordered(tree[keys[at]], shape.of(keys[at])) for at in shape.sorted(keys)}
 
 
-def same(one: Tree, other: Tree, shape: Shape) -> bool:
+def same(one: Tree, other: Tree, shape: KeyShape) -> bool:
     """Do two documents mean the same? Only the order of keys that have one may differ."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = list(one)

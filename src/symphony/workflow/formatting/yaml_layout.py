@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from symphony.commons.lines import unified
-from symphony.workflow.formatting.shapes import Shape
+from symphony.workflow.formatting.shapes import KeyShape
 from symphony.workflow.formatting.yaml_nodes import Lines, Unusual, YamlNode, root_of
 
 _STEP: Final = 2
@@ -18,7 +18,7 @@ _COLON: Final = re.compile(r"\s*:(?=\s|$)")
 _DASHES: Final = re.compile(r"[ -]*")
 
 
-def laid_out(text: str, shape: Shape) -> str:
+def laid_out(text: str, shape: KeyShape) -> str:
     """`text`, the YAML of a document of this `shape`, in canonical layout."""
     text = unified(text)
     root = root_of(text)
@@ -54,7 +54,7 @@ class _Layout:
             return list(self._lines.all)
         return _without_end([line.rstrip() for line in self._lines.all])
 
-    def document(self, root: YamlNode, shape: Shape) -> list[str]:
+    def document(self, root: YamlNode, shape: KeyShape) -> list[str]:
         """The lines of the whole text."""
         lines, first = self._lines, self._lines.row(root.start)
         try:
@@ -77,7 +77,7 @@ class _Layout:
     # ---- levels -------------------------------------------------------------------------------
 
     def _block(
-        self, node: YamlNode, shape: Shape, at: int, first: int, limit: int, *, top: bool = False
+        self, node: YamlNode, shape: KeyShape, at: int, first: int, limit: int, *, top: bool = False
     ) -> list[str]:
         """The lines of a list or map in the column `at`. It has the lines from `first` to `limit`."""
         entries, rest = self._entries(node, first, limit, top)
@@ -159,7 +159,7 @@ class _Layout:
 
     # ---- entries ------------------------------------------------------------------------------
 
-    def _entry(self, entry: _Entry, column: int, shape: Shape, at: int) -> list[str]:
+    def _entry(self, entry: _Entry, column: int, shape: KeyShape, at: int) -> list[str]:
         """The lines of one entry, whose head goes into the column `at`."""
         try:
             return self._laid_out(entry, column, shape, at)
@@ -171,7 +171,7 @@ class _Layout:
         first, *others = self._lines.all[row:limit]
         return [" " * at + first[column:].rstrip(), *(_moved(line, at - column) for line in others)]
 
-    def _laid_out(self, entry: _Entry, column: int, shape: Shape, at: int) -> list[str]:
+    def _laid_out(self, entry: _Entry, column: int, shape: KeyShape, at: int) -> list[str]:
         lines, value = self._lines, entry.value
         head, line = " " * at + entry.head, lines.all[entry.row]
         if value.empty:
@@ -198,7 +198,7 @@ class _Layout:
     def _moved(self, first: int, last: int, by: int) -> list[str]:
         return [_moved(line, by) for line in self._lines.all[first : last + 1]]
 
-    def _below(self, entry: _Entry, shape: Shape, head: str, at: int, row: int) -> list[str]:
+    def _below(self, entry: _Entry, shape: KeyShape, head: str, at: int, row: int) -> list[str]:
         """A list or map below its key, or behind its dash."""
         lines, value = self._lines, entry.value
         line = lines.all[entry.row]
@@ -233,7 +233,7 @@ class _Layout:
             *("" if len(t) <= max(margin, 0) and not t.strip(" ") else to + t[margin:] for t in texts),
         ]
 
-    def _inline(self, node: YamlNode, shape: Shape) -> str:
+    def _inline(self, node: YamlNode, shape: KeyShape) -> str:
         """A value of one line: scalars as they are, blanks in lists and maps as usual."""
         text = self._lines.text
         if node.kind == "scalar":

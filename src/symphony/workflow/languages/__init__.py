@@ -8,10 +8,10 @@ language is loaded for the first text in it.
 from collections.abc import Collection
 from typing import Final
 
-from symphony.workflow.languages.faults import Fault
+from symphony.workflow.languages.faults import LiteralFault
 from symphony.workflow.types import Language
 
-__all__ = ["Fault", "faults_in", "work_of"]
+__all__ = ["LiteralFault", "faults_in", "work_of"]
 
 _LEAST: Final = 16
 _TEMPLATE: Final = 4
@@ -36,7 +36,7 @@ def work_of(text: str, language: Language) -> int:
     return work
 
 
-def faults_in(text: str, language: Language, names: Collection[str] | None) -> tuple[Fault, ...]:
+def faults_in(text: str, language: Language, names: Collection[str] | None) -> tuple[LiteralFault, ...]:
     """What is wrong with `text`, which may be that of a file.
 
     `names` are those that it may use; None: they are not known.

@@ -6,7 +6,7 @@ from typing import Final
 from symphony.commons.cutting import beginning
 from symphony.workflow.expressions import BadExpression, Compiler, Read, ValueTemplate
 from symphony.workflow.expressions.scan import references
-from symphony.workflow.languages.faults import Fault
+from symphony.workflow.languages.faults import LiteralFault
 from symphony.workflow.problems import Code, did_you_mean
 from symphony.workflow.types import ANY, INTEGER, PortType, called, fits, parse_type
 
@@ -30,19 +30,19 @@ def compiled_cel(text: str, names: Collection[str] | None) -> ValueTemplate:
     return Compiler(type_of).template(bare if bare.startswith("${{") else f"${{{{ {bare} }}}}")
 
 
-def cel_faults(text: str, names: Collection[str] | None, gives: str) -> tuple[Fault, ...]:
+def cel_faults(text: str, names: Collection[str] | None, gives: str) -> tuple[LiteralFault, ...]:
     """What is wrong with an expression over `names` that must give something of the type `gives`."""
     try:
         if names is not None and "${{" not in text and (unknown := _unknown(text, names)):
             return unknown
         kind = compiled_cel(text, names).type
     except BadExpression as error:
-        return (Fault(message=error.message, hint=error.hint or "", code=_code(error)),)
+        return (LiteralFault(message=error.message, hint=error.hint or "", code=_code(error)),)
     if gives and not fits(kind, target := parse_type(gives + "?")):
         message = f"it gives {called(kind)}, not {called(parse_type(gives))}"
         otherwise = f"convert it: {gives}(…)"
         hint = "compare with something: item.lines > 10" if target.kind == "boolean" else otherwise
-        return (Fault(message=message, hint=hint),)
+        return (LiteralFault(message=message, hint=hint),)
     return ()
 
 
@@ -50,14 +50,14 @@ def _code(error: BadExpression) -> Code:
     return "limit-exceeded" if error.problem_code == "limit-exceeded" else "bad-expression"
 
 
-def _unknown(text: str, names: Collection[str]) -> tuple[Fault, ...]:
+def _unknown(text: str, names: Collection[str]) -> tuple[LiteralFault, ...]:
     """What the expression reads that is not among `names`, each once."""
-    found: dict[str, Fault] = {}
+    found: dict[str, LiteralFault] = {}
     for one in references(text, True):
         root = _root(one.read)
         if root not in names and str(one.read) not in found:
             message = f"{beginning(str(one.read), _SHOWN)} is not known here"
-            found[str(one.read)] = Fault(
+            found[str(one.read)] = LiteralFault(
                 message=message, hint=_hint(one.read, names), at=one.start, read=one.read
             )
     return tuple(found.values())

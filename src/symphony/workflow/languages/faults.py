@@ -7,7 +7,7 @@ from symphony.workflow.expressions.scan import Read
 from symphony.workflow.problems import Code
 
 
-class Fault(msgspec.Struct, frozen=True, kw_only=True):
+class LiteralFault(msgspec.Struct, frozen=True, kw_only=True):
     """One fault. `at` is the character, from 0, or `line` the line, from 1, where it stands.
 
     `sure`: the text cannot work; otherwise it fails only if what is wrong is reached. `read` is what an

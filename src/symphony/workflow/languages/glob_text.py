@@ -1,13 +1,13 @@
 """Glob patterns as `fs.glob` takes them."""
 
 from symphony.commons.globbing import PatternRefused, check
-from symphony.workflow.languages.faults import Fault
+from symphony.workflow.languages.faults import LiteralFault
 
 
-def glob_faults(text: str) -> tuple[Fault, ...]:
+def glob_faults(text: str) -> tuple[LiteralFault, ...]:
     """What is wrong with a pattern."""
     try:
         check(text)
     except PatternRefused as error:
-        return (Fault(message=error.message, hint=error.hint or ""),)
+        return (LiteralFault(message=error.message, hint=error.hint or ""),)
     return ()

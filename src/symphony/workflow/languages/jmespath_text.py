@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from symphony.workflow.languages.faults import Fault
+from symphony.workflow.languages.faults import LiteralFault
 from symphony.workflow.problems import did_you_mean, shown
 
 LENGTH_MAX: Final = 4096
@@ -12,35 +12,37 @@ _GENERAL: Final = "see jmespath.org for the language"
 _CALL: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)\s*\(", re.ASCII)
 
 
-def jmespath_faults(text: str) -> tuple[Fault, ...]:
+def jmespath_faults(text: str) -> tuple[LiteralFault, ...]:
     """What is wrong with an expression: its syntax, or the functions that it calls."""
     import jmespath
     from jmespath.exceptions import IncompleteExpressionError, JMESPathError, LexerError, ParseError
 
     if len(text) > LENGTH_MAX:
         message = f"the expression has {len(text):,} characters, at most {LENGTH_MAX:,} are allowed"
-        return (Fault(message=message, hint="shorten it", code="limit-exceeded"),)
+        return (LiteralFault(message=message, hint="shorten it", code="limit-exceeded"),)
     try:
         parsed: object = jmespath.compile(text).parsed
     except LexerError as error:
-        return (Fault(message=str(error.message).lower(), hint=_GENERAL, at=error.lex_position),)
+        return (LiteralFault(message=str(error.message).lower(), hint=_GENERAL, at=error.lex_position),)
     except IncompleteExpressionError as error:
-        return (Fault(message="the expression is not complete", hint=_GENERAL, at=error.lex_position),)
+        return (LiteralFault(message="the expression is not complete", hint=_GENERAL, at=error.lex_position),)
     except ParseError as error:
         if error.token_type == "EOF":  # noqa: S105
-            return (Fault(message="the expression is not complete", hint=_GENERAL, at=error.lex_position),)
+            return (
+                LiteralFault(message="the expression is not complete", hint=_GENERAL, at=error.lex_position),
+            )
         number = error.token_type == "NUMBER"  # noqa: S105
         hint = "numbers are written between backquotes: `20`" if number else _GENERAL
         message = f"unexpected {shown(error.token_value)}"
-        return (Fault(message=message, hint=hint, at=error.lex_position),)
+        return (LiteralFault(message=message, hint=hint, at=error.lex_position),)
     except RecursionError:  # how deep is too deep depends on who asks
         return ()
     except (JMESPathError, ValueError) as error:
-        return (Fault(message=" ".join(str(error).split()) or "it is empty", hint=_GENERAL),)
+        return (LiteralFault(message=" ".join(str(error).split()) or "it is empty", hint=_GENERAL),)
     return tuple(_of_functions(text, parsed))
 
 
-def _of_functions(text: str, parsed: object) -> Iterator[Fault]:
+def _of_functions(text: str, parsed: object) -> Iterator[LiteralFault]:
     """Functions that do not exist, or do not take as many arguments."""
     from jmespath.functions import Functions
 
@@ -50,13 +52,13 @@ def _of_functions(text: str, parsed: object) -> Iterator[Fault]:
         at = places[0] if len(places) == 1 else None
         if name not in known:
             hint = did_you_mean(name, known, f"the functions are {', '.join(sorted(known))}")
-            yield Fault(message=f"there is no function {name}", hint=hint, at=at)
+            yield LiteralFault(message=f"there is no function {name}", hint=hint, at=at)
             continue
         wanted = known[name]["signature"]
         several = bool(wanted) and bool(wanted[-1].get("variadic"))
         if count < len(wanted) or (count > len(wanted) and not several):
             needs = f"{'at least ' if several else ''}{len(wanted)} argument{'s' * (len(wanted) != 1)}"
-            yield Fault(message=f"{name} takes {needs}, not {count}", hint=_GENERAL, at=at)
+            yield LiteralFault(message=f"{name} takes {needs}, not {count}", hint=_GENERAL, at=at)
 
 
 def _calls(parsed: object) -> Iterator[tuple[str, int]]:

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from symphony.workflow.languages.faults import Fault
+from symphony.workflow.languages.faults import LiteralFault
 
 LENGTH_MAX: Final = 10_000
 EXPANSION_MAX: Final = 50_000
@@ -15,11 +15,11 @@ _CONTROL: Final = re.compile("[\x07\x08\x0b\x0c\x1b]")
 _SPELLED: Final = {"\x07": r"\a", "\x08": r"\b", "\x0b": r"\v", "\x0c": r"\f", "\x1b": r"\e"}
 
 
-def regex_faults(text: str) -> tuple[Fault, ...]:
+def regex_faults(text: str) -> tuple[LiteralFault, ...]:
     """What is wrong with a pattern. One that would take much to compile is not looked at."""
     if len(text) > LENGTH_MAX:
         message = f"the pattern has {len(text):,} characters, at most {LENGTH_MAX:,} are allowed"
-        return (Fault(message=message, hint="shorten it", code="limit-exceeded"),)
+        return (LiteralFault(message=message, hint="shorten it", code="limit-exceeded"),)
     if parts_of(text) > EXPANSION_MAX:
         return ()
     import regex
@@ -29,15 +29,15 @@ def regex_faults(text: str) -> tuple[Fault, ...]:
     except regex.error as error:
         found = _PLACED.fullmatch(str(error))
         message, at = (str(error), None) if found is None else (found[1], int(found[2]))
-        return (Fault(message=message, hint=_hint(message), at=at),)
+        return (LiteralFault(message=message, hint=_hint(message), at=at),)
     except (RecursionError, MemoryError):  # how deep is too deep depends on who asks
         return ()
     except (IndexError, OverflowError, ValueError) as error:
-        return (Fault(message=str(error) or "it cannot be compiled", hint="correct it"),)
+        return (LiteralFault(message=str(error) or "it cannot be compiled", hint="correct it"),)
     return _control_character(text)
 
 
-def _control_character(text: str) -> tuple[Fault, ...]:
+def _control_character(text: str) -> tuple[LiteralFault, ...]:
     """What a backslash in double quotes may have become."""
     found = _CONTROL.search(text)
     if found is None:
@@ -45,7 +45,7 @@ def _control_character(text: str) -> tuple[Fault, ...]:
     spelled = _SPELLED[found[0]]
     message = f"the pattern holds the control character U+{ord(found[0]):04X}"
     hint = f"double quotes make it of {spelled}: write \\{spelled}, or use single quotes"
-    return (Fault(message=message, hint=hint, at=found.start(), sure=False),)
+    return (LiteralFault(message=message, hint=hint, at=found.start(), sure=False),)
 
 
 def _hint(message: str) -> str:

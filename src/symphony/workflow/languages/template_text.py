@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from symphony.workflow.languages.faults import Fault
+from symphony.workflow.languages.faults import LiteralFault
 from symphony.workflow.problems import did_you_mean
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _STRICT: Final = frozenset({
 """Filters that fail on what is not there."""
 
 
-def template_faults(text: str, names: Collection[str] | None) -> tuple[Fault, ...]:
+def template_faults(text: str, names: Collection[str] | None) -> tuple[LiteralFault, ...]:
     """What is wrong with a template that is given `names`; None: they are not known."""
     import jinja2
 
@@ -44,11 +44,11 @@ def template_faults(text: str, names: Collection[str] | None) -> tuple[Fault, ..
         faults = [*_unknown_functions(found)]
         used = _looked_up(tree, found)
     except jinja2.TemplateSyntaxError as error:
-        return (Fault(message=error.message or "it cannot be read", hint=_GENERAL, line=error.lineno),)
+        return (LiteralFault(message=error.message or "it cannot be read", hint=_GENERAL, line=error.lineno),)
     except RecursionError:  # how deep is too deep depends on who asks
         return ()
     except ValueError as error:  # a number of thousands of digits
-        return (Fault(message=str(error), hint="write it otherwise"),)
+        return (LiteralFault(message=str(error), hint="write it otherwise"),)
     if names is not None and used is not None:
         faults += _unknown_names(tree, found, used - set(names), names)
     return tuple(sorted(faults, key=lambda fault: fault.line or 0))
@@ -94,7 +94,7 @@ def _environment() -> "Environment":
     return made
 
 
-def _unknown_functions(found: _Nodes) -> Iterator[Fault]:
+def _unknown_functions(found: _Nodes) -> Iterator[LiteralFault]:
     """Filters and tests that do not exist; their nodes get the names of such as do, so that Jinja goes on.
 
     Of those that may be passed over at run time, it is not sure that they are missed.
@@ -108,7 +108,7 @@ def _unknown_functions(found: _Nodes) -> Iterator[Fault]:
         if one.name not in known:
             hint = did_you_mean(one.name, known, _GENERAL)
             message = f"there is no {'filter' if is_filter else 'test'} {one.name!r}"
-            yield Fault(message=message, hint=hint, line=one.lineno, sure=not soft)
+            yield LiteralFault(message=message, hint=hint, line=one.lineno, sure=not soft)
             one.name = "string" if is_filter else "none"
 
 
@@ -129,7 +129,7 @@ def _looked_up(tree: "Template", found: _Nodes) -> set[str] | None:
 
 def _unknown_names(
     tree: "Template", found: _Nodes, unknown: set[str], names: Collection[str]
-) -> Iterator[Fault]:
+) -> Iterator[LiteralFault]:
     """Names that are not given, where they are used first.
 
     Names that are tested for, or that the template sets in some branch itself, are left out.
@@ -153,7 +153,7 @@ def _unknown_names(
         hint = did_you_mean(name, sorted(names), f"{seen}; give it in data: {{{name}: …}}")
         line = surely.get(name, lines.get(name, 1))
         message = f"nothing called {name!r} is given to the template"
-        yield Fault(message=message, hint=hint, line=line, sure=name in surely)
+        yield LiteralFault(message=message, hint=hint, line=line, sure=name in surely)
 
 
 def _surely_used(body: "list[Node]") -> "Iterator[tuple[str, int]]":

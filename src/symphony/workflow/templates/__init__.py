@@ -8,7 +8,7 @@ What is given for a parameter goes to the places that it `sets`, whole, and into
 as `$[[ name ]]`: names, descriptions and commands, there as one quoted word.
 """
 
-from symphony.workflow.templates.model import Parameter, Template, example_of, wanted
+from symphony.workflow.templates.model import Parameter, WorkflowTemplate, example_of, wanted
 from symphony.workflow.templates.reading import WIDGETS, is_template, read_template
 
-__all__ = ["WIDGETS", "Parameter", "Template", "example_of", "is_template", "read_template", "wanted"]
+__all__ = ["WIDGETS", "Parameter", "WorkflowTemplate", "example_of", "is_template", "read_template", "wanted"]

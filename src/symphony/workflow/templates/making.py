@@ -10,7 +10,7 @@ from symphony.workflow.document_reading import DocumentReading
 from symphony.workflow.documents import Format
 from symphony.workflow.files import checked, read_bytes
 from symphony.workflow.problems import ValidationReport
-from symphony.workflow.templates.model import Template
+from symphony.workflow.templates.model import WorkflowTemplate
 from symphony.workflow.validation import validate
 from symphony.workflow.values import spelled
 
@@ -19,11 +19,11 @@ _COMMENTS: Final = ("yaml", "toml")
 
 
 def made_workflow(
-    template: Template, given: Mapping[str, Value], catalog: Catalog, kind: Format, *, name: str
+    template: WorkflowTemplate, given: Mapping[str, Value], catalog: Catalog, kind: Format, *, name: str
 ) -> tuple[bytes, DocumentReading, ValidationReport]:
     """The document in format `kind`, what is read of it again, and what validation says of that.
 
-    `given` must have passed `Template.check`; `name` is what the template is called. A report with
+    `given` must have passed `WorkflowTemplate.check`; `name` is what the template is called. A report with
     errors means that the values, each good in itself, do not go together.
     """
     version = template.workflow.version

@@ -77,7 +77,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Template:
+class WorkflowTemplate:
     """A template that is sound. `tree` is its document, `workflow` what it says with all defaults."""
 
     workflow: Workflow

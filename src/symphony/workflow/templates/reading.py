@@ -11,7 +11,7 @@ from symphony.workflow.fields import Fields, Reader, choice, section, text, text
 from symphony.workflow.model import NAME, InputSpec, Workflow
 from symphony.workflow.problems import Findings, Problem, child, did_you_mean, shown
 from symphony.workflow.schema import read_input
-from symphony.workflow.templates.model import Parameter, Template
+from symphony.workflow.templates.model import Parameter, WorkflowTemplate
 from symphony.workflow.templates.patterns import refusal
 from symphony.workflow.templates.places import (
     KEY,
@@ -45,7 +45,7 @@ def is_template(workflow: Workflow) -> bool:
 
 def read_template(
     workflow: Workflow, tree: Mapping[str, Tree]
-) -> tuple[Template | None, tuple[Problem, ...]]:
+) -> tuple[WorkflowTemplate | None, tuple[Problem, ...]]:
     """The template that a sound workflow and its document are, or everything that is wrong with it."""
     findings = Findings()
     base = f"metadata.{KEY}"
@@ -74,7 +74,7 @@ def read_template(
             findings.add("type-mismatch", at, "a parameter must be a map", "write {type: string}")
         else:
             parameters[name] = _parameter(name, raw, workflow.inputs.get(name), at, findings)
-    template = Template(workflow, parameters, tree)
+    template = WorkflowTemplate(workflow, parameters, tree)
     _check_places(template, findings, place)
     _check_texts(template, findings)
     return (None if findings.found else template), tuple(findings.found)
@@ -168,7 +168,7 @@ _READERS: Final[Mapping[str, Reader]] = {
 }
 
 
-def _check_places(template: Template, findings: Findings, base: str) -> None:
+def _check_places(template: WorkflowTemplate, findings: Findings, base: str) -> None:
     for parameter in template.parameters.values():
         for place in parameter.sets:
             at = child(child(base, parameter.name), "sets")
@@ -181,7 +181,7 @@ def _check_places(template: Template, findings: Findings, base: str) -> None:
                 findings.add("type-mismatch", at, f"there is nothing at {place}", hint)
 
 
-def _check_texts(template: Template, findings: Findings) -> None:
+def _check_texts(template: WorkflowTemplate, findings: Findings) -> None:
     for place, found in strings_in(without_template(template.tree, ""), ""):
         names = names_in(found)
         if not names:

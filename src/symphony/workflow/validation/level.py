@@ -9,7 +9,7 @@ from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import BadExpression, Read, ValueTemplate
 from symphony.workflow.expressions.compiler import OUTSIDE
-from symphony.workflow.languages import Fault
+from symphony.workflow.languages import LiteralFault
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, Language, PortType, called, fits, mismatch
@@ -34,7 +34,7 @@ class Sheet:
         self.used_inputs: set[str] = set()
         self.edges = 0
         self.nodes = 0
-        self.texts: dict[tuple[str, Language, tuple[str, ...] | None], tuple[Fault, ...]] = {}
+        self.texts: dict[tuple[str, Language, tuple[str, ...] | None], tuple[LiteralFault, ...]] = {}
         """What is wrong with texts in a language, by the text and the names that it may use."""
         self.work = 0
         """How much work it was to compile these."""

@@ -10,7 +10,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import ValueTemplate
-from symphony.workflow.languages import Fault, faults_in, work_of
+from symphony.workflow.languages import LiteralFault, faults_in, work_of
 from symphony.workflow.problems import child, shown
 from symphony.workflow.types import LANGUAGES, Language, PortType
 from symphony.workflow.validation.level import Level
@@ -109,7 +109,9 @@ def _names(
     return tuple(dict.fromkeys(names))
 
 
-def _faults(level: Level, text: str, language: Language, names: tuple[str, ...] | None) -> tuple[Fault, ...]:
+def _faults(
+    level: Level, text: str, language: Language, names: tuple[str, ...] | None
+) -> tuple[LiteralFault, ...]:
     """What is wrong with a text, found once for all that are the same."""
     known = level.sheet.texts
     key = text, language, names
@@ -120,7 +122,7 @@ def _faults(level: Level, text: str, language: Language, names: tuple[str, ...] 
     return found
 
 
-def _hint(level: Level, fault: Fault) -> str:
+def _hint(level: Level, fault: LiteralFault) -> str:
     """The hint, where what the text names in vain is the workflow's; it counts as read."""
     read = fault.read
     if read is None:
