@@ -188,7 +188,7 @@ class RunEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     Types: run.started run.resumed run.paused run.interrupted run.cancelling run.finished node.started
     node.expanded node.opened node.delayed node.expired node.retrying node.waiting node.decided
-    node.finished node.cached node.failed node.skipped node.cancelled. `data` depends on the type
+    node.finished node.cached node.failed node.skipped node.cancelled node.stopped. `data` depends on the type
     (attempt, error, count, round, until, asks, signal, status, …).
     """
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,10 @@ from tests.support.waiting import until
 from symphony import operator
 from symphony.app import RunHandle, Symphony
 from symphony.commons.errors import SymphonyError
+from symphony.ports.models import Caller, Estimate, Usage
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, RunStatus
-from symphony.testing import FakeClock
+from symphony.ports.values import Value
+from symphony.testing import Call, FakeClock, FakeModel, FakeModels
 from symphony.workflow import loads
 from symphony.workflow.model import Workflow
 
@@ -357,3 +359,50 @@ async def test_elements_of_a_fan_out_that_has_failed_are_not_begun_once_more(tmp
         result = await (await symphony.resume(handle.run_id)).result()
     assert (result.status, result.error and result.error.node) == (RunStatus.FAILED, "each")
     assert (BEGUN["a"], BEGUN["b"], BEGUN["bad"]) == (1, 1, 1)
+
+
+class HeldModel(FakeModel):
+    """A model whose answer does not come while it is held; a request costs ten tokens all the same."""
+
+    def __init__(self) -> None:
+        super().__init__("yes", usage=Usage(calls=1, tokens_in=10))
+
+    async def ask(self, call: Call, caller: Caller) -> Mapping[str, Value]:
+        """The answer, if it is not held."""
+        if "model" not in HELD:
+            return await super().ask(call, caller)
+        await caller.reserve(call.model, Estimate(tokens_in=10))
+        BEGUN["asked"] += 1
+        try:
+            await asyncio.Event().wait()
+        finally:
+            caller.used(self.usage)
+        raise AssertionError
+
+
+async def test_what_models_have_used_when_they_are_stopped_counts_for_the_budget(tmp_path: Path) -> None:
+    model = HeldModel()
+    models = {"models": FakeModels({"m": model}), "catalog": {"m": model.info("m")}}
+    workflow = loads(
+        "name: asks\nbudget: {tokens: 25}\n"
+        "nodes: {ask: {instrument: m, inputs: {prompt: hello}, cache: off}}\n",
+        "yaml",
+    )
+    HELD.add("model")
+    async with opened(tmp_path, **models) as symphony:
+        first = await symphony.start(workflow)
+        await until(lambda: BEGUN["asked"] == 1)
+        first.interrupt("SIGINT")
+        result = await first.result()
+        assert (result.status, result.usage) == (RunStatus.INTERRUPTED, Usage(calls=1, tokens_in=10))
+        assert [event.type for event in await events_of(first)][-2:] == ["run.interrupted", "node.stopped"]
+        assert symphony.runs.result(first.run_id).usage == result.usage
+
+        second = await symphony.resume(first.run_id)
+        await until(lambda: BEGUN["asked"] == 2)
+        second.interrupt("SIGINT")
+        assert (await second.result()).usage == Usage(calls=2, tokens_in=20)
+        HELD.clear()
+        last = await (await symphony.resume(first.run_id)).result()
+    assert last.error is not None
+    assert (last.status, last.error.code) == (RunStatus.FAILED, "budget-exceeded")

@@ -27,6 +27,7 @@ from symphony.pit.tracker.core.records import (
     ResumedRecord,
     RetryDueRecord,
     SkippedRecord,
+    StartedFullyRecord,
     StartedRecord,
     SuspendedRecord,
     decode_batch,
@@ -63,6 +64,7 @@ KINDS: dict[int, tuple[type[Any], tuple[st.SearchStrategy[Any], ...]]] = {
     17: (PausedRecord, ()),
 }
 LATER: dict[int, tuple[type[Any], tuple[st.SearchStrategy[Any], ...]]] = {
+    1: (StartedFullyRecord, (st.none() | usages,)),
     2: (FinishedFullyRecord, (st.none() | usages, st.none() | st.just(True))),
     3: (FailedRecord, (st.none() | usages, st.none() | bodies, perhaps_text)),
     6: (ExpandedRecord, (st.none() | st.lists(perhaps_text, max_size=3),)),

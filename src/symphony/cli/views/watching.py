@@ -283,7 +283,7 @@ def line_of(event: RunEvent) -> str | None:
         case "node.failed":
             again = "" if data.get("final") is not False else ", and is tried again"
             return f"{name}: failed{again}{_because(data)}"
-        case "node.skipped" | "node.cancelled" | "node.decided" | "node.waiting":
+        case "node.skipped" | "node.cancelled" | "node.stopped" | "node.decided" | "node.waiting":
             return f"{name}: {event.type.removeprefix('node.')}{_because(data)}"
     return None
 

@@ -23,6 +23,7 @@ from symphony.pit.tracker.core.records import (
     ResumedRecord,
     RetryDueRecord,
     SkippedRecord,
+    StartedFullyRecord,
     StartedRecord,
     SuspendedRecord,
     error_of,
@@ -36,6 +37,7 @@ _TYPES: Final[dict[type[EventRecord], str]] = {
     BegunRecord: "run.started",
     ResumedRecord: "run.resumed",
     StartedRecord: "node.started",
+    StartedFullyRecord: "node.started",
     FailedRecord: "node.failed",
     SkippedRecord: "node.skipped",
     RetryDueRecord: "node.retrying",
@@ -108,6 +110,8 @@ def type_of(record: Record) -> str:
         return "node.cached" if record.cached_from else "node.finished"
     if isinstance(record, PausedRecord) and record.stopped_by is not None:
         return "run.interrupted"
+    if isinstance(record, StartedFullyRecord) and record.usage is not None:
+        return "node.stopped"
     return _TYPES[type(record)]
 
 

@@ -49,6 +49,15 @@ class StartedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=1):
     attempt: int
 
 
+class StartedFullyRecord(StartedRecord, frozen=True, array_like=True, gc=False, tag=1):
+    """An attempt begins or, with `usage`, was stopped with its process. Whatever is read is of this class.
+
+    Versions that do not know the usage take the stop for one more beginning, which changes nothing.
+    """
+
+    usage: object = None
+
+
 class FinishedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=2):
     """The slot succeeded."""
 
@@ -183,12 +192,13 @@ Record: TypeAlias = (
     | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
 )  # fmt: skip
 _Read: TypeAlias = (
-    BegunRecord | StartedRecord | FinishedFullyRecord | FailedRecord | SkippedRecord | RetryDueRecord
+    BegunRecord | StartedFullyRecord | FinishedFullyRecord | FailedRecord | SkippedRecord | RetryDueRecord
     | ExpandedRecord | SuspendedRecord | AgainRecord | CancelRecord | CancelledRecord | ResumedRecord
     | EndedRecord | OpenedRecord | ParkedRecord | AskedRecord | ExpiredRecord | PausedRecord
 )  # fmt: skip
 
 _LATER_FIELDS = {
+    StartedFullyRecord: 1,
     FinishedFullyRecord: 2,
     FailedRecord: 3,
     CancelledRecord: 1,
@@ -235,7 +245,7 @@ def usage_row(usage: Usage | None) -> tuple[object, ...] | None:
 
 def usage_of(record: Record) -> Usage | None:
     """What the record's attempt used up. Raises SerializationFailed if that is damaged."""
-    if not isinstance(record, FinishedFullyRecord | FailedRecord | CancelledRecord):
+    if not isinstance(record, FinishedFullyRecord | FailedRecord | CancelledRecord | StartedFullyRecord):
         return None
     told = record.usage
     if told is None:

@@ -38,6 +38,7 @@ from symphony.pit.tracker.core.records import (
     ResumedRecord,
     RetryDueRecord,
     SkippedRecord,
+    StartedFullyRecord,
     StartedRecord,
     SuspendedRecord,
     doubtful_in,
@@ -183,6 +184,8 @@ class RunReplay:
                 self.owner, self.stopped_by, self.doubtful = record.pid, None, []
             case PausedRecord():
                 self.stopped_by, self.doubtful = record.stopped_by, doubtful_in(record)
+            case StartedFullyRecord() if record.usage is not None:
+                pass  # it was stopped: what it has used is counted already
             case StartedRecord():
                 self.started[slot] = at
                 self.announced.add(slot)

@@ -39,6 +39,7 @@ class Attempts:
         self._batches = Batches(parts, self._pool)
         self._deferred: dict[int, asyncio.Task[None]] = {}  # what commands need before they can be performed
         self._ended: set[asyncio.Task[None]] = set()  # of those, the cancelled ones that have yet to end
+        self._replay = parts.replay
         self._failed_at = parts.replay.finished  # of slots that are tried again, when the last try failed
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
         self._unwanted: set[int] = set()  # slots that were told to stop
@@ -250,8 +251,9 @@ class Attempts:
 
     def _finished(self, slot: int, finished: Finished, started: float) -> None:
         del self._tasks[slot]
-        if not self._alive():
-            return  # it came too late: the run has been stopped
+        if not self._alive():  # it came too late: the run has been stopped
+            self._left(slot, finished.usage)
+            return
         if self._machine.frame(slot).stopping is not None:
             self._transitions.cancelled(slot, finished.usage)
         else:
@@ -260,6 +262,7 @@ class Attempts:
     def _unfinished(self, slot: int, error: BaseException, started: float, used: Usage | None) -> None:
         self._tasks.pop(slot, None)
         if not self._alive():
+            self._left(slot, used)
             return
         if isinstance(error, NotStored):
             self._transitions.halt(error.why)
@@ -269,6 +272,11 @@ class Attempts:
             self._transitions.cancelled(slot, used)
         else:  # somebody else's cancellation, such as of all tasks of the loop
             self._transitions.failed(slot, contained(error), started, usage=used)
+
+    def _left(self, slot: int, used: Usage | None) -> None:
+        """The attempt ends with its process: of it, only what it has used up counts."""
+        if used is not None and self._replay.stopped_by is not None:
+            self._transitions.stopped(slot, used)
 
     async def _ready(self, slot: int, work: CallWork, attempt: int, meter: Meter | None) -> NodeAttempt:
         """The attempt with all of its expressions evaluated, heavy ones elsewhere."""

@@ -37,6 +37,7 @@ from symphony.pit.tracker.core.records import (
     RetryDueRecord,
     Reused,
     SkippedRecord,
+    StartedFullyRecord,
     StartedRecord,
     SuspendedRecord,
     usage_row,
@@ -104,6 +105,11 @@ class Transitions:
     def started(self, slot: int, attempt: int, at: float | None = None) -> None:
         """An attempt that takes a while begins, or has begun at the moment `at`, epoch seconds."""
         self._record(StartedRecord(slot, self._clock.now_s() if at is None else at, attempt))
+
+    def stopped(self, slot: int, usage: Usage) -> None:
+        """The slot's attempt ended with its process, after its models used `usage`. It does not count."""
+        attempt = self._machine.attempts[slot]
+        self._record(StartedFullyRecord(slot, self._clock.now_s(), attempt, usage_row(usage)))
 
     def finished(self, slot: int, finished: Finished, started: float, taken: str | None = None) -> None:
         """The slot's work gave outputs; those of a wrong type make it a failure."""

@@ -183,6 +183,8 @@ class History:
             step.status = NodeStatus.RUNNING
         elif event.type == "node.waiting":
             step.status = NodeStatus.WAITING
+        elif event.type == "node.stopped":
+            _note_usage(step, event)
         elif event.type in _ENDS:
             self._ended(step, event)
 
@@ -217,10 +219,15 @@ class History:
             if isinstance(took, int | float):
                 attempt.started_at = event.at - took / 1000
             attempt.error, attempt.message = _error(event)
-        source, usage = event.data.get("from_run"), event.data.get("usage")
+        source = event.data.get("from_run")
         step.cached_from = source if isinstance(source, str) else None
-        if isinstance(usage, dict):
-            step.usage = (step.usage or Usage()) + msgspec.convert(usage, Usage, strict=False)
+        _note_usage(step, event)
+
+
+def _note_usage(step: Step, event: RunEvent) -> None:
+    usage = event.data.get("usage")
+    if isinstance(usage, dict):
+        step.usage = (step.usage or Usage()) + msgspec.convert(usage, Usage, strict=False)
 
 
 def _error(event: RunEvent) -> tuple[str | None, str]:
