@@ -47,3 +47,20 @@ def test_nothing_but_the_result_is_on_stdout(tmp_path: Path, way: str, style: st
         assert json.loads(done.out)["outputs"] == {"n": 1}
     else:
         assert done.out == "n = 1\n"
+
+
+@pytest.mark.parametrize("way", ["print", "descriptor 1", "a child", "native code"])
+def test_what_a_file_prints_when_it_is_loaded_is_not_on_stdout(tmp_path: Path, way: str) -> None:
+    line = CommandLine(tmp_path)
+    loud = OPERATOR.format(style="def", way="pass") + WAYS[way] + "\n"
+    line.write("ops.py", loud)
+    nodes = "nodes: {n: {operator: noisy, cache: off}}\noutputs: {n: '${{ n.result }}'}\n"
+    line.write("own.yaml", f"name: Own\noperators: [ops.py]\n{nodes}")
+    line.write("given.yaml", f"name: Given\n{nodes}")
+    for words in (
+        ("run", "own.yaml"), ("run", "given.yaml", "--operators", "ops.py"), ("runs", "rerun", "last"),
+        ("run", "own.yaml", "--dry-run"),
+    ):  # fmt: skip
+        done = line.call(*words, "--json")
+        assert done.status == 0, done.err
+        assert json.loads(done.out)

@@ -1,5 +1,6 @@
 """Loads trusted Python files that define operators. They run in this process, unconfined."""
 
+import contextlib
 import hashlib
 import importlib.util
 import sys
@@ -40,9 +41,10 @@ def load_operators(path: Path | str) -> list[Operator]:
     """Run the file and return the operators it defines, in the order of its text.
 
     It is imported under a name of its own, so that two files of one name do not meet; its
-    folder is not put on the import path. Raises OperatorsNotLoaded, naming file and line, if it
-    is missing, does not compile, fails while it runs, or defines no operator or one name twice;
-    OperatorInvalid if a function in it does not suit.
+    folder is not put on the import path. What it prints meanwhile goes to stderr: stdout is for
+    results. Raises OperatorsNotLoaded, naming file and line, if it is missing, does not compile,
+    fails while it runs, or defines no operator or one name twice; OperatorInvalid if a function in
+    it does not suit.
     """
     file = Path(path).absolute()
     return load_source(str(file), read_source(file))
@@ -51,7 +53,8 @@ def load_operators(path: Path | str) -> list[Operator]:
 def load_source(path: str, source: bytes) -> list[Operator]:
     """Like `load_operators`, of a file whose source is known; the file itself is not looked at."""
     file = Path(path)
-    module = _execute(file, source)
+    with contextlib.redirect_stdout(sys.stderr):
+        module = _execute(file, source)
     values = dict.fromkeys(v for v in vars(module).values() if isinstance(v, Operator))
     found = [value for value in values if value.function.__module__ == module.__name__]
     check_names(file, [value.info.name for value in found])

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from symphony.cli.console import output
+
 if TYPE_CHECKING:
     from symphony.app import Symphony
 
@@ -13,6 +15,7 @@ def opened(operators: Sequence[Path] = (), *, memory: bool = False) -> "Symphony
     from symphony.app import Symphony
     from symphony.commons.logging import init_logging
 
+    output.divert_descriptor()  # files of operators are anybody's, and are run soon
     symphony = Symphony.open(operators=operators, memory=memory)
     init_logging(symphony.config.logging)
     return symphony
