@@ -385,6 +385,16 @@ def test_the_terminal_is_as_it_was_after_every_question(desk: CommandLine, opene
             terminal.close()
 
 
+def test_a_run_in_the_background_asks_nothing_and_is_not_held(desk: CommandLine) -> None:
+    line = f"set -m; {sys.executable} -P -m symphony run asks.yaml & wait $!; echo status $?"
+    terminal = Terminal(("/bin/bash", "-c", line), cwd=desk.folder, SYMPHONY_HOME=str(desk.home))
+    try:
+        terminal.wait_for("status 4")
+        assert b"y/n" not in terminal.seen
+    finally:
+        terminal.close()
+
+
 def test_where_nobody_can_answer_nothing_is_asked(desk: CommandLine, opened: Open) -> None:
     for words in (("--json",), ("--quiet",)):
         terminal = opened("run", "asks.yaml", *words)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from symphony.cli.console import output
-from symphony.cli.console.keyboard import Keyboard, TypedLine
+from symphony.cli.console.keyboard import Keyboard, TypedLine, foreground
 from symphony.ports.insight import OpenQuestion
 
 _YES: Final = frozenset({"y", "yes", "approve", "approved", "ok"})
@@ -131,9 +131,10 @@ class Answering:
         if self.prompt.question is None:
             self.close()
             return
-        if self._listening and not self._keyboard.foreground():
+        if not foreground():
             self.close()
-        elif not self._listening and self._keyboard.foreground():
+            self._run.unattended()  # nobody can answer here: a run that waits for nothing else ends
+        elif not self._listening:
             self._keyboard.take()
             self._listening = True
             self._loop.add_reader(0, self._read)

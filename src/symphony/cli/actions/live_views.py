@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from symphony.cli.actions.answering import Answering, Prompt, answering
 from symphony.cli.console import output
+from symphony.cli.console.keyboard import foreground
 from symphony.cli.views.watching import Handle, LineView
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class LiveView:
 
     def about_to_answer(self, nodes: Sequence[str]) -> bool:
         """Is what one of these asks put to whoever sits at the terminal?"""
-        return self._asks and self._prompt.about_to_answer(nodes)
+        return self._asks and foreground() and self._prompt.about_to_answer(nodes)
 
     async def watch(self, handle: Handle) -> None:
         """Draw until the run ends; the lines are then gone and the cursor back."""
@@ -104,7 +105,7 @@ class AskingLines(LineView):
 
     def about_to_answer(self, nodes: Sequence[str]) -> bool:
         """Is what one of these asks put to whoever sits at the terminal?"""
-        return self._prompt.about_to_answer(nodes)
+        return foreground() and self._prompt.about_to_answer(nodes)
 
     async def watch(self, handle: Handle) -> None:
         """Print events until the run ends, and put its questions."""

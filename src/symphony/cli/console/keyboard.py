@@ -25,10 +25,18 @@ _END: Final = "\x04"
 
 
 def can_ask() -> bool:
-    """Are there terminals to ask on and to be answered from, and is this process in their foreground?"""
+    """Are there terminals to ask on and to be answered from?"""
     if sys.platform == "win32" or not output.is_terminal(sys.stdin):
         return False
     return output.is_terminal(sys.stderr)
+
+
+def foreground(number: int = 0) -> bool:
+    """Does the terminal belong to this process's group, so that reading from it does not stop the process?"""
+    try:
+        return os.tcgetpgrp(number) == os.getpgrp()
+    except OSError:
+        return False
 
 
 class TypedLine:
@@ -80,18 +88,11 @@ class Keyboard:
         """Do keys come here?"""
         return self._before is not None
 
-    def foreground(self) -> bool:
-        """Does the terminal belong to this process's group, so that reading does not stop it?"""
-        try:
-            return os.tcgetpgrp(self._number) == os.getpgrp()
-        except OSError:
-            return False
-
     def take(self) -> None:
         """Have keys come here one by one; what was typed before nobody had asked is dropped."""
         import termios
 
-        if self._before is not None or not self.foreground():
+        if self._before is not None or not foreground(self._number):
             return
         try:
             before = termios.tcgetattr(self._number)
@@ -114,14 +115,14 @@ class Keyboard:
 
         before, self._before = self._before, None
         try:
-            if not self._cooked and self.foreground():
+            if not self._cooked and foreground(self._number):
                 termios.tcsetattr(self._number, termios.TCSANOW, before)  # type: ignore[arg-type]  # as it gave it
         except termios.error:
             pass
 
     def read(self) -> str | None:
         """What was typed; None at the end of input. Call it when there is something to read."""
-        if not self.foreground():
+        if not foreground(self._number):
             return ""
         try:
             keys = os.read(self._number, _BYTES)
