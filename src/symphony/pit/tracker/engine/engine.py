@@ -261,14 +261,13 @@ class Engine:
             if commands:
                 await asyncio.sleep(0)
             elif self._rests():
+                woken.clear()
                 await self._recorder.durable()
-                if await self._heed():
+                if await self._heed() or commands or woken.is_set():  # something came in between
                     continue
                 if not self._attended():
                     break
-                woken.clear()
-                if not commands and self._rests() and self._attended():
-                    await woken.wait()
+                await woken.wait()
             else:
                 woken.clear()
                 await woken.wait()
