@@ -30,6 +30,7 @@ from tests.support.pages import (
         ("started 2026-11-30 21:35:52", "started 2027-01-02T03:04:05.678Z"),
         ("✓ work   ▓████░   9 ms", "✓ work  ···██✗█▒  12 s"),
         ("RUN        STATUS", "RUN   STATUS"),
+        ("lines  17 ms → 9 ms", "lines  1 ms"),
     ],
 )
 def test_two_runs_may_differ_in_ids_times_durations_and_columns(one: str, other: str) -> None:

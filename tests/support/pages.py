@@ -42,6 +42,7 @@ VARYING = (
     (re.compile(r"\b\d+(\.\d+)? (µs|ms|s|min|h)\b( \d+ (s|min)\b)?"), "SPAN"),
     (re.compile(r'(?<=_ms": )\d+(\.\d+)?'), "SPAN"),
     (re.compile(r"[ ·░▒▓█✗]*[·░▒▓█][ ·░▒▓█✗]*"), " BAR "),
+    (re.compile(r"SPAN → SPAN"), "SPAN"),  # before and after; one alone where both are equal
     (re.compile(r"^slowest  .*"), "slowest"),
     (re.compile(r"─{2,}"), "──"),
     (re.compile(r"(?<=\S) {2,}"), " "),
