@@ -14,6 +14,7 @@ from symphony.app import spelling
 from symphony.cli.actions import checks
 from symphony.cli.console import blocks, exits, output
 from symphony.cli.console.tables import Heading, table
+from symphony.cli.console.wrapping import hanging, wrapped
 from symphony.cli.views import ending
 from symphony.cli.views.usage import usage_text
 from symphony.commons.time import SystemClock
@@ -84,6 +85,25 @@ def test_a_table_is_no_wider_than_its_page_and_keeps_what_matters_most(width: in
 
 def test_a_table_that_nobody_reads_on_a_terminal_is_not_cut() -> None:
     assert "日本語 and so on " * 4 + "  " + "n" * 60 in table(WIDE_ROWS, WIDE_HEAD)
+
+
+@pytest.mark.parametrize("room", [10, 18, 40])
+@pytest.mark.parametrize("text", ["one two three " * 9, "  indented " + "w" * 70, "日本語🎉" * 30, "", "x"])
+def test_a_text_is_wrapped_without_losing_a_word(text: str, room: int) -> None:
+    lines = wrapped(text, room)
+    assert all(columns(line) <= room for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    assert all(line.strip() for line in lines) or not text
+    short = wrapped(text, room, 2)
+    assert len(short) <= 2
+    assert len(lines) <= 2 or short[-1].endswith("…")
+
+
+def test_a_hanging_text_goes_on_below_its_beginning() -> None:
+    text = "word " * 10
+    assert hanging("ok  ", text, 44) == f"ok  {'word ' * 7}word\n    word word\n"
+    assert hanging("ok  ", "one two three four", 16) == "ok  one two three four\n"
+    assert hanging("ok  ", "one two three four", None) == "ok  one two three four\n"
 
 
 def test_a_column_that_need_not_give_way_stays_whole() -> None:

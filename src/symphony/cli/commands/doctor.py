@@ -20,6 +20,8 @@ def command(as_json: bool) -> int:
     from symphony.app import Symphony
     from symphony.cli.actions import checks
     from symphony.cli.console import exits
+    from symphony.cli.console.tables import room
+    from symphony.cli.console.wrapping import hanging
     from symphony.commons.errors import SymphonyError
     from symphony.commons.time import SystemClock
 
@@ -37,8 +39,9 @@ def command(as_json: bool) -> int:
         on = output.colourful(sys.stdout)
         colours = {"ok": "green", "warning": "yellow", "failed": "red"}
         for check in found:
-            verdict = output.paint(f"{check.verdict:<8}", colours[check.verdict], on=on)
-            output.say(f"{verdict} {check.name:<12} {output.shown(check.found)}\n")
+            verdict = f"{check.verdict:<8}"
+            text = hanging(f"{verdict} {check.name:<12} ", check.found, room())
+            output.say(text.replace(verdict, output.paint(verdict, colours[check.verdict], on=on), 1))
             if check.fix:
-                output.say(f"{'':<21} fix: {output.shown(check.fix)}\n")
+                output.say(hanging(f"{'':<21} fix: ", check.fix, room()))
     return exits.FAILED if any(check.verdict == "failed" for check in found) else exits.OK

@@ -9,8 +9,9 @@ from typing import Final
 from symphony.cli.console import output
 from symphony.cli.console.signs import SIGNS
 from symphony.cli.console.terminal import Line
+from symphony.cli.console.wrapping import wrapped
 from symphony.cli.views.watching import ProgressView, answer_commands, line_of
-from symphony.commons.widths import columns, first_columns
+from symphony.commons.widths import columns
 from symphony.ports.insight import FanOutProgress, OpenQuestion
 from symphony.ports.runs import NodeStatus, titled
 
@@ -185,7 +186,7 @@ class Board:
         questions = sorted(now.questions, key=lambda one: put is not None and one.node != put.node)
         for at, question in enumerate(questions[:_QUESTIONS_MAX]):
             most = _QUESTION_LINES_MAX if at == 0 else 1
-            texts = _wrapped(f"{sign} {titled(question.node, question.label)}: {question.text}", room, most)
+            texts = wrapped(f"{sign} {titled(question.node, question.label)}: {question.text}", room, most)
             lines += [Line([(text, "yellow")]) for text in texts]
             if at == 0:
                 lines += self._answers(question, room)
@@ -207,7 +208,7 @@ class Board:
         if len(yes) + len(no) + 8 <= room:
             yield Line([(f"  {yes}  or  {no.removeprefix('symphony runs ')}", "dim")])
         else:
-            yield from (Line([(text, "dim")]) for text in _wrapped(f"  {yes}", room, 3))
+            yield from (Line([(text, "dim")]) for text in wrapped(f"  {yes}", room, 3))
         if question.left_s is not None:
             yield Line([(f"  an answer counts for {_rounded(question.left_s)} more", "dim")])
 
@@ -226,36 +227,6 @@ def _row(text: str, more: str, room: int, style: str) -> Line:
     """One line of at most `room` columns that ends with `more`."""
     short = output.brief(text, max(4, room - len(more) - 2))
     return Line([(short, style), (f"  {more}", "")] if more else [(short, style)])
-
-
-def _wrapped(text: str, room: int, most: int) -> list[str]:
-    """The text on lines of at most `room` columns; of a long one the first lines."""
-    lines: list[str] = []
-    rest = output.shown(text)
-    first = len(rest) - len(rest.lstrip())
-    while rest and len(lines) < most:
-        indent = len(rest) - len(rest.lstrip())
-        if columns(rest) <= room:
-            lines.append(rest)
-            return lines
-        if len(lines) == most - 1:
-            break
-        cut = _fitting(rest, room)
-        blank = rest.rfind(" ", indent + 1, cut + 1)
-        end = blank if blank > indent else cut
-        lines.append(rest[:end].rstrip())
-        rest = " " * (first + 2) + rest[end:].lstrip()
-    return [*lines, first_columns(rest, room)] if rest else lines
-
-
-def _fitting(text: str, room: int) -> int:
-    """How many characters of the beginning take at most `room` columns."""
-    used = 0
-    for at, character in enumerate(text):
-        used += columns(character)
-        if used > room:
-            return max(1, at)
-    return len(text)
 
 
 def _last_columns(text: str, room: int) -> str:
