@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,12 +10,14 @@ from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import BadExpression, Read, ValueTemplate
 from symphony.workflow.expressions.compiler import OUTSIDE
-from symphony.workflow.languages import LiteralFault
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, Language, PortType, called, fits, mismatch
 from symphony.workflow.validation.remedies import remedy
 from symphony.workflow.validation.scope import Scope
+
+if TYPE_CHECKING:
+    from symphony.workflow.languages import LiteralFault
 
 _SMALL = 2**53
 _BOOLEAN = PortType("boolean", optional=True)
@@ -269,6 +272,11 @@ def _beyond(value: Value) -> str | None:
         return None
     whys = ((i, mismatch(item, ANY)) for i, item in enumerate(value) if isinstance(item, int | float))
     return next((f"element {i}: {why}" for i, why in whys if why), None)
+
+
+def speaks(port: Port) -> bool:
+    """Is what the port takes written in a language, or are the texts that it holds?"""
+    return port.type.innermost.language is not None
 
 
 def required(ports: Mapping[str, Port]) -> tuple[str, ...]:

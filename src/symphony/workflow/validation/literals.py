@@ -13,15 +13,10 @@ from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.languages import LiteralFault, faults_in, work_of
 from symphony.workflow.problems import child, shown
 from symphony.workflow.types import LANGUAGES, Language, PortType
-from symphony.workflow.validation.level import Level
+from symphony.workflow.validation.level import Level, speaks
 
 WORK_MAX: Final = 1024 * 1024
 """So much is compiled for one validation, for a few seconds at most; the rest is left to the run."""
-
-
-def speaks(port: Port) -> bool:
-    """Is what the port takes written in a language, or are the texts that it holds?"""
-    return port.type.innermost.language is not None
 
 
 def check_literals(

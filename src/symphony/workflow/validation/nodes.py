@@ -21,8 +21,7 @@ from symphony.workflow.model import (
 from symphony.workflow.problems import child, did_you_mean
 from symphony.workflow.types import ANY, STRING, PortType, called, fits, list_of, mismatch
 from symphony.workflow.validation.commands import check_command, check_environment
-from symphony.workflow.validation.level import Level, required
-from symphony.workflow.validation.literals import check_literals, speaks
+from symphony.workflow.validation.level import Level, required, speaks
 from symphony.workflow.validation.loops import check_loop
 from symphony.workflow.validation.scope import Scope, port_hint
 
@@ -107,7 +106,9 @@ def _check_inputs(
     if isinstance(node, OperatorNode) and "environment" in node.inputs:
         check_environment(level, node, name)
     _inputs(level, name, parts, before, scope, expected)
-    if expected is not None:
+    if expected is not None and any(key in expected and speaks(expected[key]) for key in parts.inputs):
+        from symphony.workflow.validation.literals import check_literals
+
         check_literals(level, f"{child(level.place, name)}.inputs", parts.inputs, expected, fed)
     for missing, port in (expected or {}).items():
         if port.default is msgspec.UNSET and missing not in node.inputs and missing not in fed:
