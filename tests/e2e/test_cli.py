@@ -304,3 +304,23 @@ def test_words_complete(desk: CommandLine) -> None:
     assert {"hello"} == complete("runs", "logs", newest(desk), "h")
     assert {"note"} == complete("artifacts", "get", "no")
     assert {"fs.glob"} == complete("operators", "show", "fs.gl")
+
+
+def test_where_no_run_is_named_the_last_one_is_meant(desk: CommandLine) -> None:
+    for words in (("show",), ("logs",), ("events",), ("watch",), ("rerun",), ("resume",)):
+        assert "[run-not-found]" in desk.type("runs", *words, status=2)[1]
+    assert "there are no runs yet" in desk.type("runs", "show", status=2)[1]
+    for name in ("older", "newer"):
+        desk.write("wf.yaml", f"name: {name}\nnodes: {{say: {{command: echo {name}}}}}\n")
+        desk.type("run", "wf.yaml", "--quiet")
+    assert desk.json("runs", "show")["run_id"] == newest(desk)
+    assert desk.type("runs", "logs", "--stream", "stdout")[0] == "say | newer\n"
+    assert desk.type("runs", "logs", "say")[0] == "newer\n", "one word may be a node of the last run"
+    assert desk.type("runs", "logs", "last", "say")[0] == "newer\n"
+    assert "there is no run 'nonesuch'" in desk.type("runs", "logs", "nonesuch", status=2)[1]
+    assert "run.finished" in desk.type("runs", "watch")[0]
+    assert desk.type("runs", "events") == desk.type("runs", "events", "last")
+    assert desk.json("runs", "rerun", "--quiet")["nodes"]["say"]["status"] == "cached"
+    assert "no run that can go on" in desk.type("runs", "resume", status=2)[1]
+    for words in (("cancel",), ("delete",), ("pause",)):
+        assert "RUN" in desk.type("runs", *words, status=2)[1], "what changes a run wants it named"
