@@ -33,6 +33,7 @@ from symphony.app.readying import Readying
 from symphony.app.rerunning import RerunPlanner, RerunRequest
 from symphony.app.telling import Telling, check_finish_host, hosts_of
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
+from symphony.commons.errors import SymphonyError
 from symphony.commons.marks import marks_of
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.core.budget import Limits
@@ -317,7 +318,13 @@ class Launcher:
         """The run with the operators that its files define, besides those of this Symphony."""
         at_hand = OperatorsAtHand(self._parts, load=load, files=meta.operators)
         keys = keys_of(self._parts.config, self._parts.environment)
-        return recalled(meta, at_hand.catalog, at_hand.of, self._parts.environment, inputs, keys=keys)
+        try:
+            return recalled(meta, at_hand.catalog, at_hand.of, self._parts.environment, inputs, keys=keys)
+        except SymphonyError as error:
+            gone = [one for one in meta.operators if not Path(one).is_file()]
+            if error.code == "operators-not-loaded" and gone:
+                error.hint = "if the file was moved, give it where it is now: --operators FILE"
+            raise
 
     def _recalled(self, meta: RunMeta, *, load: bool = True) -> Prepared:
         """The run that is recorded. Raises JournalFailed for what makes no sense."""

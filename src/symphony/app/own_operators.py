@@ -69,10 +69,11 @@ class OperatorsAtHand:
     def catalog(self) -> Catalog:
         """What every workflow may name. Raises ConfigInvalid, OperatorsNotLoaded."""
         catalog = self._parts.catalog
-        if not self.files or not self._load:
-            return catalog
+        if not self.files or (not self._load and self._files is None):
+            return catalog  # it has what the text of files says that the settings name
         infos = {name: one.info for name, one in self.shared.items()}
-        return msgspec.structs.replace(catalog, operators={**catalog.operators, **infos}, partial=())
+        partial = () if self._load else catalog.partial
+        return msgspec.structs.replace(catalog, operators={**catalog.operators, **infos}, partial=partial)
 
     def read(self, folder: Path, names: Sequence[str]) -> OwnOperators:
         """What the files define that a workflow in `folder` names. With `load`, raises OperatorsNotLoaded."""

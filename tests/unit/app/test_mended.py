@@ -8,6 +8,7 @@ import pytest
 
 from symphony import Operator, RunStatus, Symphony, operator
 from symphony.app import Limits
+from symphony.commons.errors import SymphonyError
 from symphony.ports.values import Value
 
 RAN = list[str]()
@@ -281,5 +282,41 @@ def test_a_resume_and_a_rerun_take_other_limits_hosts_and_operators_and_keep_the
             await mended.result()
             meta = symphony.runs.meta(mended.run_id)
             assert meta.budget == Limits(calls=1, tokens=9)
+
+    asyncio.run(whole())
+
+
+OPERATORS_FILE = '''
+from symphony import operator
+
+@operator("moved.mark", version="1.0.0")
+def mark(text: str) -> str:
+    """Mark it."""
+    return text + "!"
+'''
+
+
+def test_a_run_whose_file_of_operators_was_moved_says_how_to_go_on_and_does(tmp_path: Path) -> None:
+    file, before, after = tmp_path / "flow.yaml", tmp_path / "ops.py", tmp_path / "elsewhere.py"
+    before.write_text(OPERATORS_FILE)
+    file.write_text(
+        "name: moved\nnodes:\n  a: {operator: moved.mark, inputs: {text: hi}}\n"
+        "  gate: {control: approval, message: go?}\noutputs: {a: '${{ a.result }}'}\n"
+    )
+
+    async def whole() -> None:
+        async with Symphony.open(tmp_path / "home", operators=[before]) as symphony:
+            run_id = (await (await symphony.start(file)).result()).run_id
+        before.rename(after)
+        async with Symphony.open(tmp_path / "home") as symphony:
+            with pytest.raises(SymphonyError, match="cannot be read") as refused:
+                await symphony.resume(run_id)
+            assert "--operators FILE" in (refused.value.hint or "")
+            await (await symphony.resume(run_id, operators=[after])).result()
+            again = await symphony.rerun(run_id, first="a", operators=[after])
+            assert (await again.result()).nodes["a"].status == "succeeded"
+            mended = await symphony.rerun(run_id, file=file, operators=[after])
+            assert mended.reused is not None
+            assert mended.reused.reused == 1
 
     asyncio.run(whole())
