@@ -77,7 +77,9 @@ def perhaps_stopped(error: BaseException) -> bool:
             return False
         status: object = None
         if isinstance(found, SymphonyError):
-            status = getattr(found, "details", {}).get("exit_code", getattr(found, "status", None))
+            details = getattr(found, "details", None)  # whatever its author put there
+            said = details.get("exit_code") if isinstance(details, Mapping) else None
+            status = getattr(found, "status", None) if said is None else said
         elif isinstance(found, subprocess.CalledProcessError):
             status = found.returncode
         if isinstance(status, int) and (-status in _STOPS or status - 128 in _STOPS):
