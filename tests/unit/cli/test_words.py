@@ -257,6 +257,17 @@ def test_every_run_status_has_an_exit_status(status: RunStatus) -> None:
     assert exits.of_status(status) in range(5)
 
 
+def test_a_text_of_several_lines_is_shown_as_such_and_a_long_one_says_how_to_see_the_rest() -> None:
+    long = "".join(f"{number}\n" for number in range(1_000))
+    run = result(RunStatus.SUCCEEDED, outputs={"few": "one\n\ttwo\x1b[2J\n", "many": long, "wide": "w" * 900})
+    text = ending.outputs_text(run, lambda _: None, lines=True)
+    assert text.startswith("few =\none\n\ttwo\\x1b[2J\nmany =\n0\n")
+    assert "\n199\n… 800 more lines: symphony runs show" in text
+    assert text.endswith("--output wide prints it whole)\n")
+    assert "symphony runs" not in ending.outputs_text(run, lambda _: None, lines=True, recorded=False)
+    assert ending.outputs_text(run, lambda _: None).count("\n") == 3, "a line each for programs"
+
+
 def test_exit_statuses_are_those_documented() -> None:
     wanted = {"succeeded": 0, "failed": 1, "cancelled": 3, "waiting": 4}
     assert {name: exits.of_status(name) for name in wanted} == wanted

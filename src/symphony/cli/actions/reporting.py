@@ -84,7 +84,11 @@ class Report:
         def path_of(ref: ArtifactRef) -> Path | None:
             return delivery.told(ref, exports) or symphony.artifacts.path(ref.digest)
 
-        output.say(ending.outputs_text(run, path_of, lines=delivery.shows_lines()))
+        output.say(
+            ending.outputs_text(
+                run, path_of, lines=delivery.shows_lines(), recorded=symphony.home is not None
+            )
+        )
 
 
 def _is_newest(symphony: "Symphony", run: RunResult) -> bool:

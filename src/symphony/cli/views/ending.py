@@ -21,19 +21,24 @@ PathOf = Callable[[ArtifactRef], Path | None]
 """The file that an artifact is in, if it is in one."""
 
 
-def outputs_text(run: RunResult, path_of: PathOf, *, lines: bool = False) -> str:
+def outputs_text(run: RunResult, path_of: PathOf, *, lines: bool = False, recorded: bool = True) -> str:
     """The outputs for people: short values in full, artifacts with their path.
 
-    `lines`: texts of several lines are shown as such, and what is cut says how to see the rest.
+    `lines`: texts of several lines are shown as such, and what is cut says how to see the rest, which
+    depends on whether the run is `recorded`.
     """
     return "".join(
-        _output_text(output.shown(name), value, path_of, whole_of(run, name) if lines else None)
+        _output_text(
+            output.shown(name), value, path_of, _whole_of(run, name, recorded=recorded) if lines else None
+        )
         for name, value in run.outputs.items()
     )
 
 
-def whole_of(run: RunResult, name: str) -> str:
-    """The command that prints one output whole."""
+def _whole_of(run: RunResult, name: str, *, recorded: bool) -> str:
+    """What prints one output whole."""
+    if not recorded:
+        return f"the same command with --output {_quoted(name)}"
     return f"symphony runs show {run.label} --output {_quoted(name)}"
 
 
