@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -22,6 +24,8 @@ from symphony.ports.values import ArtifactRef, StoredValue
 
 _CHUNK_BYTES: Final = 1 << 20
 _JSON_BYTES_MAX: Final = 256 << 20
+_OPENED_MAX: Final = 20
+"""So many artifacts have copies that were opened."""
 _MSGPACK: Final = "application/msgpack"
 _NUMBERS: Final = re.compile(r"[\[#](\d+)")
 _MOVE: Final = "move it away, or write to another folder"
@@ -70,9 +74,20 @@ def opened(store: ArtifactStore, record: ArtifactRecord, home: Path) -> Path:
     """
     kind = JSON_TYPE if record.content_type == _MSGPACK else record.content_type
     named = file_name(record.names[0] if record.names else record.digest[:16], kind)
-    folder = private_directory(home / "artifacts" / "opened" / record.digest[:32])
+    copies = private_directory(home / "artifacts" / "opened")
+    folder = private_directory(copies / record.digest[:32])
+    os.utime(folder)
+    _keep_newest(copies)
     ref = ArtifactRef(digest=record.digest, size=record.size, content_type=record.content_type, encoding="")
     return _exported(store, MadeArtifact(node="", port="", ref=ref), folder, PurePosixPath(named.name)).path
+
+
+def _keep_newest(copies: Path) -> None:
+    """Delete the copies that were opened longest ago."""
+    with suppress(OSError):  # somebody else deletes them too
+        newest = sorted(copies.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for old in newest[_OPENED_MAX:]:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def body(store: ArtifactStore, ref: ArtifactRef) -> BinaryIO:

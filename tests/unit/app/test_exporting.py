@@ -206,3 +206,12 @@ def test_an_artifact_is_opened_as_a_copy_with_its_name(tmp_path: Path) -> None:
     with store.open(store.find("page").digest) as stream:
         assert stream.read() != b"scribbled"
     assert opened(store, store.find("page"), home).read_text() != "scribbled"
+
+
+def test_only_the_copies_that_were_opened_last_are_kept(tmp_path: Path) -> None:
+    store = MemoryArtifacts()
+    for number in range(30):
+        store.put(str(number).encode(), content_type="text/plain", name=f"n{number}")
+        path = opened(store, store.find(f"n{number}"), tmp_path)
+    assert path.read_text() == "29"
+    assert len(list((tmp_path / "artifacts" / "opened").iterdir())) == 20
