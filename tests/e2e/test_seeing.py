@@ -81,7 +81,7 @@ def test_logs_by_node_and_stream(desk: CommandLine) -> None:
     desk.type("run", "fan.yaml", "--quiet")
     assert desk.type("runs", "logs", "last", "each[1]", "--stream", "stderr")[0] == "odd b\n"
     out, _ = desk.type("runs", "logs", "last", "--stream", "stdout")
-    assert sorted(out.splitlines()) == [f"each[{i}] | {word}" for i, word in enumerate("abcd")]
+    assert sorted(out.splitlines()) == [f"each[{i}] {word} | {word}" for i, word in enumerate("abcd")]
     assert desk.type("runs", "logs", "last", "--stream", "tokens")[0] == ""
 
 
