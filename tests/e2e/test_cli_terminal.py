@@ -5,17 +5,15 @@ The run is a fake that lasts until it is interrupted: what is tested is the comm
 
 import contextlib
 import json
-import os
-import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.commands import CommandLine
+from tests.support.screens import Terminal
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = [
@@ -211,57 +209,17 @@ def test_quiet_shows_no_progress(program: Path) -> None:
     assert len(err.splitlines()) == 1
 
 
-class Terminal:
-    """A process on a pseudo-terminal of its own, its controlling one."""
-
-    def __init__(self, program: Path, *words: str, columns: int = 80, **environment: str) -> None:
-        import fcntl
-        import pty
-        import struct
-        import termios
-
-        self.seen = b""
-        self.pid, self.end = pty.fork()
-        if self.pid == 0:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            env = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "COLUMNS", "LINES")}
-            env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environment}
-            os.execve(sys.executable, [sys.executable, str(program), *words], env)
-
-    def wait_for(self, text: bytes) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while text not in self.seen:
-            assert self.read(deadline), f"{text!r} never came: {self.seen!r}"
-
-    def read(self, deadline: float) -> bool:
-        if not select.select([self.end], [], [], max(0.0, deadline - time.monotonic()))[0]:
-            return False
-        try:
-            piece = os.read(self.end, 65_536)
-        except OSError:
-            return False
-        self.seen += piece
-        return bool(piece)
-
-    def press(self, key: bytes) -> None:
-        os.write(self.end, key)
-
-    def leave(self) -> int:
-        deadline = time.monotonic() + PATIENCE_S
-        while self.read(deadline):
-            pass
-        os.close(self.end)
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+def on_terminal(program: Path, *words: str, width: int = 80, **environment: str) -> Terminal:
+    return Terminal((sys.executable, str(program), *words), width=width, **environment)
 
 
 SHOW_CURSOR, HIDE_CURSOR = b"\x1b[?25h", b"\x1b[?25l"
 
 
 def test_a_terminal_gets_a_live_tree_and_its_cursor_back_after_ctrl_c(program: Path) -> None:
-    terminal = Terminal(program, "long")
-    terminal.wait_for("● embed".encode())
-    terminal.press(b"\x03")
+    terminal = on_terminal(program, "long")
+    terminal.wait_for("● embed")
+    terminal.press("\x03")
     assert terminal.leave() == 130
     assert b"3 succeeded" in terminal.seen
     assert b"press Ctrl-C again" in terminal.seen
@@ -270,17 +228,17 @@ def test_a_terminal_gets_a_live_tree_and_its_cursor_back_after_ctrl_c(program: P
 
 
 def test_a_terminal_gets_its_cursor_back_when_the_run_is_killed(program: Path) -> None:
-    terminal = Terminal(program, "deaf")
-    terminal.wait_for("● embed".encode())
-    terminal.press(b"\x03")
-    terminal.wait_for(b"stopping")
-    terminal.press(b"\x03")
+    terminal = on_terminal(program, "deaf")
+    terminal.wait_for("● embed")
+    terminal.press("\x03")
+    terminal.wait_for("stopping")
+    terminal.press("\x03")
     assert terminal.leave() == 130
     assert terminal.seen.rindex(SHOW_CURSOR) > terminal.seen.rindex(HIDE_CURSOR)
 
 
 def test_a_run_that_ends_takes_the_tree_away(program: Path) -> None:
-    terminal = Terminal(program, "short", "1.2", columns=20)
+    terminal = on_terminal(program, "short", "1.2", width=20)
     assert terminal.leave() == 0
     assert terminal.seen.rindex(SHOW_CURSOR) > terminal.seen.rindex(HIDE_CURSOR)
     after = terminal.seen[terminal.seen.rindex(SHOW_CURSOR) :]
@@ -289,13 +247,13 @@ def test_a_run_that_ends_takes_the_tree_away(program: Path) -> None:
 
 
 def test_a_short_run_never_draws(program: Path) -> None:
-    terminal = Terminal(program, "short", "0.05")
+    terminal = on_terminal(program, "short", "0.05")
     assert terminal.leave() == 0
     assert HIDE_CURSOR not in terminal.seen
 
 
 def test_no_color_is_honoured_by_the_tree(program: Path) -> None:
-    terminal = Terminal(program, "short", "1.2", NO_COLOR="1")
+    terminal = on_terminal(program, "short", "1.2", NO_COLOR="1")
     assert terminal.leave() == 0
     assert "● embed".encode() in terminal.seen
     assert b"\x1b[32m" not in terminal.seen
@@ -303,7 +261,7 @@ def test_no_color_is_honoured_by_the_tree(program: Path) -> None:
 
 
 def test_a_dumb_terminal_gets_lines(program: Path) -> None:
-    terminal = Terminal(program, "short", "1.0", TERM="dumb")
+    terminal = on_terminal(program, "short", "1.0", TERM="dumb")
     assert terminal.leave() == 0
     assert b"embed: started" in terminal.seen
     assert b"\x1b" not in terminal.seen
@@ -317,7 +275,7 @@ def test_json_on_a_terminal_moves_no_cursor_and_says_the_same(tmp_path: Path) ->
     program = tmp_path / "program.py"
     program.write_text("import sys\nfrom symphony.cli.main import main\nsys.exit(main(sys.argv[1:]))\n")
     for words in (("run", str(file), "--json", "--quiet"), ("runs", "show", "last", "--json")):
-        terminal = Terminal(program, *words, SYMPHONY_HOME=str(tmp_path / "home"))
+        terminal = on_terminal(program, *words, SYMPHONY_HOME=str(tmp_path / "home"))
         assert terminal.leave() == 0
         text = terminal.seen.decode().replace("\r\n", "\n")
         document = text[text.index("{") : text.rindex("}") + 1]
@@ -342,11 +300,13 @@ def full(tmp_path: Path) -> CommandLine:
     return line
 
 
-def deletes(line: CommandLine, words: str, keys: bytes, *more: str) -> tuple[int, str]:
+def deletes(line: CommandLine, words: str, keys: str, *more: str) -> tuple[int, str]:
     """The exit status and the words of a command on a terminal, where these keys are pressed if it asks."""
-    terminal = Terminal(line.folder / "main.py", *words.split(), *more, SYMPHONY_HOME=str(line.home))
+    terminal = on_terminal(
+        line.folder / "main.py", *words.split(), *more, width=200, SYMPHONY_HOME=str(line.home)
+    )
     if keys:
-        terminal.wait_for(b"[y/N]")
+        terminal.wait_for("[y/N]")
         terminal.press(keys)
     return terminal.leave(), terminal.seen.decode()
 
@@ -360,13 +320,13 @@ def left(line: CommandLine) -> tuple[int, int, bool]:
 @pytest.mark.parametrize("words", DELETING)
 def test_what_deletes_asks_on_a_terminal_and_takes_silence_for_no(full: CommandLine, words: str) -> None:
     before = left(full)
-    for keys in (b"\r", b"n\r", b"\x04"):  # Enter, no, the end of the input
+    for keys in ("\r", "n\r", "\x04"):  # Enter, no, the end of the input
         status, said = deletes(full, words, keys)
         assert (status, "nothing was deleted" in said) == (1, True), said
-    status, said = deletes(full, words, b"\x03")
+    status, said = deletes(full, words, "\x03")
     assert (status, "Traceback" in said) == (130, False), said
     assert left(full) == before
-    assert deletes(full, words, b"y\r")[0] == 0
+    assert deletes(full, words, "y\r")[0] == 0
     assert left(full) != before
     if words.startswith("runs"):
         assert "delete run" in said
@@ -382,7 +342,7 @@ def test_what_deletes_asks_nobody_who_has_said_yes_or_cannot_answer(
     if how == "pipe":
         full.type(*words.split())
     else:
-        assert deletes(full, words, b"", how)[0] == 0
+        assert deletes(full, words, "", how)[0] == 0
     assert left(full) != before
 
 
@@ -390,5 +350,5 @@ def test_nothing_to_delete_is_nothing_to_ask_about(full: CommandLine) -> None:
     for words in ("runs delete last", "cache clear"):
         full.type(*words.split())
     for words in ("runs prune --older 0s", "cache clear"):
-        status, said = deletes(full, words, b"")
+        status, said = deletes(full, words, "")
         assert (status, "[y/N]" in said) == (0, False)

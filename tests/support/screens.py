@@ -199,13 +199,20 @@ class Terminal:
         """Return when a line on the screen, or above it, holds `text`."""
         deadline = time.monotonic() + PATIENCE_S
         while not any(text in line for line in self.screen.all):
-            assert self.read(deadline), f"{text!r} never came:\n" + "\n".join(self.screen.all)
+            self._go_on(deadline, f"{text!r} never came")
 
     def wait_until_gone(self, text: str) -> None:
         """Return when no line on the screen holds `text`."""
         deadline = time.monotonic() + PATIENCE_S
         while any(text in line for line in self.screen.lines):
-            assert self.read(deadline), f"{text!r} stays:\n" + "\n".join(self.screen.all)
+            self._go_on(deadline, f"{text!r} stays")
+
+    def _go_on(self, deadline: float, otherwise: str) -> None:
+        """Take what comes next; a program that is too late is ended."""
+        if not self.read(deadline):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            raise AssertionError(f"{otherwise}:\n" + "\n".join(self.screen.all))
 
     def press(self, keys: str) -> None:
         """Type."""
