@@ -30,7 +30,6 @@ from symphony.app.preparing import (
     recalled,
 )
 from symphony.app.readying import Readying
-from symphony.app.rerunning import RerunPlanner, RerunRequest
 from symphony.app.telling import Telling, check_finish_host, hosts_of
 from symphony.app.tracing import TRACE_PATIENCE_S, follow
 from symphony.commons.errors import SymphonyError
@@ -40,7 +39,6 @@ from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.engine.reused import ReusedResult, written
 from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
@@ -64,6 +62,8 @@ from symphony.workflow.model import Workflow
 from symphony.workflow.problems import ValidationReport
 
 if TYPE_CHECKING:
+    from symphony.app.rerunning import RerunPlanner, RerunRequest
+    from symphony.pit.tracker.engine.reused import ReusedResult
     from symphony.ports.forecast import Forecast
 
 INDEX_AFTER_S: Final = 0.5
@@ -77,18 +77,24 @@ class Launcher:
         self._parts = parts
         self._handles: dict[asyncio.Task[RunResult], RunHandle] = {}
         self.readying = Readying(parts)
-        self._replanning = RerunPlanner(
-            parts,
-            self.readying,
-            self._prepared,
-            lambda old: self._executor(old, lambda *_: None, None, parts.artifacts),
-        )
         self._code_prints: WeakKeyDictionary[PreparedWorkflow, tuple[dict[str, str], bool]]
         self._code_prints = WeakKeyDictionary()
         self._writing: asyncio.TimerHandle | None = None
         self._written: asyncio.Future[None] | None = None
         self.ran = False
         """Has any run begun?"""
+
+    @functools.cached_property
+    def _replanning(self) -> "RerunPlanner":
+        from symphony.app.rerunning import RerunPlanner  # most sessions rerun nothing
+
+        artifacts = self._parts.artifacts
+        return RerunPlanner(
+            self._parts,
+            self.readying,
+            self._prepared,
+            lambda old: self._executor(old, lambda *_: None, None, artifacts),
+        )
 
     async def stop(self) -> None:
         """Stop every run of this process, to be resumed by another, and wait until they have let go."""
@@ -268,9 +274,11 @@ class Launcher:
             return handle
 
     async def rerun(
-        self, run_id: str, asked: RerunRequest, environment: Mapping[str, str] | None = None
+        self, run_id: str, asked: "RerunRequest", environment: Mapping[str, str] | None = None
     ) -> RunHandle:
         """Begin a new run that reuses results of another."""
+        from symphony.pit.tracker.engine.reused import written
+
         if asked.name is not None:
             check_name(asked.name)
         self._parts.environment.update(environment or {})
@@ -286,7 +294,7 @@ class Launcher:
         return handle
 
     def plan_rerun(
-        self, run_id: str, asked: RerunRequest, environment: Mapping[str, str] | None = None
+        self, run_id: str, asked: "RerunRequest", environment: Mapping[str, str] | None = None
     ) -> "Forecast":
         """What `rerun` would do. Nothing runs, nothing is written."""
         from symphony.app.foreseeing import foresee
@@ -297,7 +305,7 @@ class Launcher:
         executor = functools.partial(self._executor, new, lambda *_: None)
         return foresee(new, parts.home, executor, parts.clock, found)
 
-    def _keep(self, meta: RunMeta, name: str, result: ReusedResult) -> None:
+    def _keep(self, meta: RunMeta, name: str, result: "ReusedResult") -> None:
         """Claim the artifacts in a reused result, so that deleting the old run leaves them.
 
         Durable once the store is settled.

@@ -6,7 +6,7 @@ takes a while, `branching` decides what needs no operator, `recovery` goes on af
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 import msgspec
 
@@ -26,8 +26,6 @@ from symphony.pit.tracker.engine.nesting import Nesting
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.engine.recording import Recorder
 from symphony.pit.tracker.engine.recovery import go_on, in_doubt, recover
-from symphony.pit.tracker.engine.reuse import reusable
-from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
 from symphony.pit.tracker.engine.standing import questions
 from symphony.pit.tracker.engine.timers import Timers
 from symphony.pit.tracker.engine.transitions import Transitions
@@ -54,6 +52,9 @@ from symphony.ports.artifacts import StorageFull
 from symphony.ports.clock import Clock
 from symphony.ports.runs import NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import StoredValue
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
 
 _SLICE = 256  # commands performed before the loop gets a turn
 _REQUESTS_EVERY_S = 0.25
@@ -163,11 +164,13 @@ class Engine:
             if slot in self.replay.asked and node in (name, folded(name)):
                 self._waits.answer_with(slot, answer)
 
-    def reusable(self, recorded: Sequence[Record], scope: RerunScope, borrow: Borrow) -> Reusable:
+    def reusable(self, recorded: Sequence[Record], scope: "RerunScope", borrow: "Borrow") -> "Reusable":
         """What another run may take from the run `recorded`; this engine must not have run.
 
         Nothing is written: `Reusable.kept` does. Raises SymphonyError `unknown-node`, and SecretMissing.
         """
+        from symphony.pit.tracker.engine.reuse import reusable  # for reruns alone
+
         return reusable(recorded, self.replay, self._bindings, self._executor, self.job.graph, scope, borrow)
 
     def finish(self) -> None:
