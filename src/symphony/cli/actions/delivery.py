@@ -149,6 +149,6 @@ def told(value: StoredValue, exports: Sequence["Export"]) -> Path | None:
     return next(paths, None)
 
 
-def shows_lines() -> bool:
-    """Does somebody read what goes to stdout, so that texts of several lines are shown as such?"""
+def is_looked_at() -> bool:
+    """Does stdout go to a terminal, so that long outputs are cut?"""
     return output.is_terminal(sys.stdout)

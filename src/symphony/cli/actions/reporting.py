@@ -85,9 +85,7 @@ class Report:
             return delivery.told(ref, exports) or symphony.artifacts.path(ref.digest)
 
         output.say(
-            ending.outputs_text(
-                run, path_of, lines=delivery.shows_lines(), recorded=symphony.home is not None
-            )
+            ending.outputs_text(run, path_of, cut=delivery.is_looked_at(), recorded=symphony.home is not None)
         )
 
 

@@ -126,7 +126,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview))
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     outputs = ending.outputs_text(
-        result, lambda ref: symphony.artifacts.path(ref.digest), lines=delivery.shows_lines()
+        result, lambda ref: symphony.artifacts.path(ref.digest), cut=delivery.is_looked_at()
     )
     parts += [outputs, ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))

@@ -7,6 +7,7 @@ from typing import Final
 from symphony.app import spelling
 from symphony.cli.console import blocks, output
 from symphony.cli.views.usage import usage_text
+from symphony.commons.widths import first_columns
 from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus, short_id, titled
 from symphony.ports.values import ArtifactRef, StoredValue
 
@@ -21,15 +22,15 @@ PathOf = Callable[[ArtifactRef], Path | None]
 """The file that an artifact is in, if it is in one."""
 
 
-def outputs_text(run: RunResult, path_of: PathOf, *, lines: bool = False, recorded: bool = True) -> str:
-    """The outputs for people: short values in full, artifacts with their path.
+def outputs_text(run: RunResult, path_of: PathOf, *, cut: bool = False, recorded: bool = True) -> str:
+    """The outputs for people: texts with their lines, artifacts with their path.
 
-    `lines`: texts of several lines are shown as such, and what is cut says how to see the rest, which
-    depends on whether the run is `recorded`.
+    With `cut`, for a terminal, long ones are cut and say how to see the rest, which depends on whether the
+    run is `recorded`.
     """
     return "".join(
         _output_text(
-            output.shown(name), value, path_of, _whole_of(run, name, recorded=recorded) if lines else None
+            output.shown(name), value, path_of, _whole_of(run, name, recorded=recorded) if cut else ""
         )
         for name, value in run.outputs.items()
     )
@@ -42,17 +43,18 @@ def _whole_of(run: RunResult, name: str, *, recorded: bool) -> str:
     return f"symphony runs show {run.label} --output {_quoted(name)}"
 
 
-def _output_text(name: str, value: StoredValue, path_of: PathOf, whole: str | None) -> str:
-    if whole is None or not isinstance(value, str):
-        return f"{name} = {value_text(value, path_of)}\n"
-    if "\n" in value.rstrip("\n"):
+def _output_text(name: str, value: StoredValue, path_of: PathOf, whole: str) -> str:
+    if isinstance(value, str) and "\n" in value.rstrip("\n"):
         return f"{name} =\n{_block(value.rstrip(chr(10)), whole)}\n"
-    line = value_text(value, path_of)
-    return f"{name} = {line}\n" + (f"({whole} prints it whole)\n" if line.endswith("…") else "")
+    line = value_text(value, path_of, most=VALUE_COLUMNS_MAX if whole else None)
+    cut = whole and isinstance(value, str) and line.endswith("…")
+    return f"{name} = {line}\n" + (f"({whole} prints it whole)\n" if cut else "")
 
 
 def _block(text: str, whole: str) -> str:
-    """The lines of a text; of a long one the first, and how to see the others."""
+    """The lines of a text; of a long one the first, if `whole` says how to see the others."""
+    if not whole:
+        return output.shown(text, lines=True)
     kept = text[:BLOCK_CHARACTERS_MAX]
     rows = kept.split("\n")[:BLOCK_LINES_MAX]
     block = output.shown("\n".join(rows), lines=True)
@@ -62,8 +64,8 @@ def _block(text: str, whole: str) -> str:
     return f"{block}\n… {output.count(left, 'more line')}: {whole}"
 
 
-def value_text(value: StoredValue, path_of: PathOf) -> str:
-    """One value on one line."""
+def value_text(value: StoredValue, path_of: PathOf, *, most: int | None = VALUE_COLUMNS_MAX) -> str:
+    """One value on one line of at most `most` columns."""
     if isinstance(value, ArtifactRef):
         try:
             path = path_of(value)
@@ -73,11 +75,11 @@ def value_text(value: StoredValue, path_of: PathOf) -> str:
         parts = (output.shown(value.name or ""), value.content_type, output.size(value.size), hidden)
         about = ", ".join(part for part in parts if part)
         return f"{output.shown(str(path)) if path is not None else 'artifact ' + value.digest}  ({about})"
-    if isinstance(value, str):
-        return output.brief(value, VALUE_COLUMNS_MAX)
     import json
 
-    return output.brief(json.dumps(spelling.spelled(value), ensure_ascii=False), VALUE_COLUMNS_MAX)
+    text = value if isinstance(value, str) else json.dumps(spelling.spelled(value), ensure_ascii=False)
+    said = output.shown(text)
+    return said if most is None else first_columns(said, most)
 
 
 def closing_text(
