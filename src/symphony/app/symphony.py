@@ -328,7 +328,7 @@ class Symphony:
         """Begin a new run that reuses results of one that no process owns.
 
         What runs again: the nodes or elements `first` (`parse`, `parse[3]`) and all that depends on
-        them, whatever the cache has; what depends on `inputs` that have changed; and what did not
+        them, even if their results are cached; what depends on `inputs` that have changed; and what did not
         succeed by itself: failures that `on_error` handled too, of elements and inside of loops and
         sub-workflows as well. All else is taken from the old run, effects too, and says so in
         `cached_from`; `reused` of the handle sums it up.

@@ -39,7 +39,7 @@ def matcher(patterns: Sequence[str], *, subtree: bool = False) -> re.Pattern[str
     `*` and `?` stop at `/`; `**` as a whole part stands for any number of folders; `[a-z]` stands for
     one character, `[!a-z]` or `[^a-z]` for any other, and a `]` that comes first is one of them. `{a,b}`
     is either text, which may hold slashes, further braces, or nothing; `{1..9}` and `{a..f}` count. A
-    backslash takes away what the next character means. Braces without a comma, and brackets and braces
+    backslash makes the next character stand for itself. Braces without a comma, and brackets and braces
     that nothing closes, stand for themselves. A trailing `/` or `subtree` lets a pattern stand for all
     below the folder it matches, too. Raises PatternRefused if one is malformed.
     """

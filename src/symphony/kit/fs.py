@@ -66,11 +66,11 @@ def glob(
     Hidden names, node_modules, __pycache__, site-packages and virtual environments are passed
     over unless `everything` is set. Links to folders are not followed; a link to a file counts
     if it leads to a file below the root. What cannot be read, and names that are not UTF-8, are
-    reported in `problems` and do not fail the node. More than 200,000 files do.
+    reported in `problems` and do not fail the node. The node fails if more than 200,000 files match.
 
     root: the folder
     patterns: globs for names relative to the root: * ? [a-z] [!a-z], ** for any number of folders,
-        and bash's braces: {a,b/c}, {1..9}; a backslash takes away what the next character means
+        and bash's braces: {a,b/c}, {1..9}; a backslash makes the next character stand for itself
     exclude: globs of files or whole folders to leave out
     everything: list also what is passed over otherwise
     gitignore: leave out what git ignores; submodules and repositories inside are asked, too. Without

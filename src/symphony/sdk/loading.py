@@ -164,4 +164,4 @@ def _remedy(error: BaseException) -> str:
     if error.name.partition(".")[0] == "symphony":  # whose name on the package index is another project's
         return f"this version of Symphony has no module {error.name}: correct this line"
     where = f"Symphony's environment, {sys.prefix}"
-    return f"install what brings {error.name} into {where}, or put the code into this file"
+    return f"install the package that has {error.name} into {where}, or put the code into this file"

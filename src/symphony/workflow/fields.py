@@ -119,7 +119,7 @@ class Fields:
         if name in RESERVED:
             message = f"{name} has a meaning of its own in expressions"
             self.findings.add(
-                "reserved-name", at or child(place, name), message, f"call it {name}_ or otherwise"
+                "reserved-name", at or child(place, name), message, f"choose another name, such as {name}_"
             )
             return False
         return True

@@ -170,7 +170,7 @@ def _inputs(fields: Fields, tree: Tree, place: str, key: str) -> object:
         at = child(key, name)
         if name in SCOPE_NAMES:
             message = f"{name} has a meaning of its own in expressions"
-            fields.findings.add("reserved-name", at, message, f"call it {name}_ or otherwise")
+            fields.findings.add("reserved-name", at, message, f"choose another name, such as {name}_")
         spec = fields.map(raw, key, name, "an input", "" if type(raw) is dict else _input_hint(name, raw))
         inputs[name] = InputSpec() if spec is None else read_input(fields, spec, at)
     return inputs

@@ -93,7 +93,7 @@ def test_a_broken_file_is_refused_with_file_and_line(tmp_path: Path, text: str |
     [
         (
             "no_such_module_here",
-            f"install what brings no_such_module_here into Symphony's environment, {sys.prefix},",
+            f"install the package that has no_such_module_here into Symphony's environment, {sys.prefix},",
         ),
         ("symphony.no_such_part", "this version of Symphony has no module symphony.no_such_part"),
     ],

@@ -110,7 +110,7 @@ def test_everything_wrong_is_told_at_once_with_the_fix(hunt: WorkflowTemplate) -
         ("type-mismatch", "parameters.jobs", "9 is more than the maximum, 8",
          "expected integer, at least 1 and at most 8, as JSON: 1"),
         ("type-mismatch", "parameters.label", "an integer is not a string", "expected string"),
-        ("missing-input", "parameters.word", "it is missing", "give it: --param word=STRING"),
+        ("missing-input", "parameters.word", "parameter word needs a value", "give it: --param word=STRING"),
         ("type-mismatch", "parameters.tags", "it has 0 elements, and must have at least 1",
          "expected list[string], as JSON: '[…]', at least 1 elements"),
     }  # fmt: skip

@@ -51,7 +51,7 @@ concurrency: Final = click.option(
 run_name: Final = click.option(
     "--name",
     metavar="NAME",
-    help="What the run is called, as no other is; by default the workflow and a number, such as words-12.",
+    help="A name for the run that no other run has. Default: the workflow and a number, such as words-12.",
 )
 yes: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")

@@ -65,8 +65,8 @@ def command(
 
     Prints the outputs (artifacts with their path) to stdout and progress to stderr. Ctrl-C, SIGTERM and
     SIGHUP stop what runs, a second one at once; `symphony runs resume` goes on, as it does after a crash:
-    nothing that had finished is lost. Only `symphony runs cancel` cancels a run, and any signal one with
-    --memory.
+    nothing that had finished is lost. A signal does not cancel a run; `symphony runs cancel` does. A run
+    with --memory cannot be resumed, so a signal cancels it.
     """
     from symphony.app import Symphony
     from symphony.cli.actions import opening, reporting, running

@@ -53,8 +53,8 @@ def resume(
     """Go on with a run that was interrupted, paused or waits; what had finished is not run again.
 
     Without RUN it is the last run that can go on. NODE stands for all of its elements and rounds, too.
-    Other limits, hosts and operators hold until the run ends. Ends as `symphony run` does. Of a run that
-    has ended it gives the result again.
+    New limits, hosts and operators stay in force until the run ends. The exit status is that of
+    `symphony run`. If the run has ended, its result is printed again.
     """
     from symphony.cli.actions import delivery, opening, run_nodes
     from symphony.cli.arguments import budgeting, envfile
@@ -83,8 +83,8 @@ def resume(
     multiple=True,
     metavar="NODE",
     shell_complete=completing.nodes,
-    help="Run this node, or element such as 'test[6]', and all that depends on it, though they succeeded "
-    "and whatever the cache has; may be repeated.",
+    help="Run this node, or an element such as 'test[6]', and all that depends on it, even if they succeeded "
+    "or their results are cached. May be repeated.",
 )
 @click.option(
     "--input", "-i", "inputs", multiple=True, metavar="KEY=VALUE",
@@ -92,7 +92,7 @@ def resume(
 )  # fmt: skip
 @click.option(
     "--file", "-f", type=options.PATH,
-    help="The mended workflow: what has changed in it, and all that depends on that, runs again.",
+    help="The workflow file as it is now: what has changed in it, and all that depends on that, runs again.",
 )  # fmt: skip
 @options.run_name
 @options.amendments
@@ -112,10 +112,11 @@ def rerun(
 ) -> int:  # fmt: skip
     """Begin a new run that reuses what succeeded in another and runs the rest.
 
-    Without RUN it is the last run. The rest is what failed, what was cancelled, failures that `on_error`
-    handled, elements too, and all that depends on these. Nothing whose result is reused runs again,
-    commands neither. The workflow is the one that the old run recorded, unless --file gives another, and
-    so are the inputs that you do not give. Ends as `symphony run` does.
+    Without RUN it is the last run. The rest is every node or element that failed (also if `on_error`
+    handled it), was cancelled or never ran, and all that depends on these. A node that is reused does not
+    run again, even if it is a command. The workflow is as the old run recorded it: if you have changed
+    the file since, give it with --file. Inputs that you do not give keep their values. The exit status
+    is that of `symphony run`.
     """
     from symphony.cli.actions import opening
     from symphony.cli.actions.delivery import Delivery

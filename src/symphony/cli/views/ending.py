@@ -135,7 +135,7 @@ def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False
         case RunStatus.CANCELLED:
             return _again(run)
         case RunStatus.SUCCEEDED if run.handled_failures:
-            return f"to try again what failed and was handled: symphony runs rerun {run.label}"
+            return f"to try the handled failures again: symphony runs rerun {run.label}"
         case RunStatus.WAITING | RunStatus.PAUSED:
             return _waiting_advice(run, f"symphony runs resume {run.label}")
         case RunStatus.INTERRUPTED if answered:
@@ -165,7 +165,7 @@ def _about_doubtful(nodes: Sequence[str]) -> str:
 
 
 def _again(run: RunResult) -> str:
-    return f"to run what did not succeed, and take over the rest: symphony runs rerun {run.label}"
+    return f"to run the rest and reuse what succeeded: symphony runs rerun {run.label}"
 
 
 def _waiting_advice(run: RunResult, resume: str) -> str:

@@ -76,7 +76,7 @@ def _line(node: "PlannedNode", workflow: "Workflow", *, again: bool) -> str:
 
 def _about(guess: "Guess") -> str:
     text = f"about {output.duration(guess.median_s)}"
-    return text if guess.same else f"{text}, judged by others"
+    return text if guess.same else f"{text}, going by other nodes of its kind"
 
 
 def _effects(plan: "Forecast") -> Iterator[str]:

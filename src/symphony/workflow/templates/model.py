@@ -158,7 +158,12 @@ def _wrong(parameter: Parameter, why: str) -> Problem:
 
 def _missing(parameter: Parameter) -> Problem:
     about = f" ({parameter.spec.description})" if parameter.spec.description else ""
-    return _problem("missing-input", parameter.name, f"it is missing{about}", f"give it: {_usage(parameter)}")
+    return _problem(
+        "missing-input",
+        parameter.name,
+        f"parameter {parameter.name} needs a value{about}",
+        f"give it: {_usage(parameter)}",
+    )
 
 
 def _usage(parameter: Parameter) -> str:

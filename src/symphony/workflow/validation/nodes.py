@@ -176,7 +176,7 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
             return  # what is wrong with the file that may define it is told there
         if not why and catalog.partial:  # it may be there all the same
             files = ", ".join(catalog.partial)
-            message = f"{node.operator} is not known before a run: the text of {files} does not tell all"
+            message = f"{node.operator} is not known before a run: {files} makes names of operators when run"
             hint = 'give operators plain names: @operator("my.name", version="1.0.0")'
             level.sheet.warnings.add("unknown-operator", f"{place}.operator", message, hint)
             return

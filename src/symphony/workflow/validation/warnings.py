@@ -27,7 +27,10 @@ def warn(level: Level, in_outputs: set[int], *, cyclic: bool) -> None:
                     continue
                 if findings.full:
                     break
-                message, hint = f"nothing reads {name}, and it changes nothing", "connect it, or remove it"
+                message, hint = (
+                    f"no node reads what {name} gives, and {name} changes nothing",
+                    "connect it, or remove it",
+                )
                 findings.add("orphan", child("nodes", name), message, hint)
     if not cyclic:
         for name, why in _never(level).items():

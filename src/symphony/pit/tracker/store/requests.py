@@ -95,9 +95,9 @@ class RunRequests:
             if waiting.get(request.node) not in replay.asked:
                 asked = [name for name, slot in waiting.items() if slot in replay.asked]
                 raise SymphonyError(
-                    f"node {request.node!r} asks nobody now",
+                    f"node {request.node!r} is not waiting for an answer",
                     code="not-waiting",
-                    hint=f"these ask: {', '.join(asked)}" if asked else "no node of the run asks anybody",
+                    hint=f"these are: {', '.join(asked)}" if asked else "no node of the run is",
                 )
         return replay
 
