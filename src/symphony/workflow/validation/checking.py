@@ -16,6 +16,7 @@ from symphony.workflow.validation.children import Children, Resolve
 from symphony.workflow.validation.commands import check_finish
 from symphony.workflow.validation.cycles import check_cycles
 from symphony.workflow.validation.edges import check_edges, fed_inputs
+from symphony.workflow.validation.forgotten import warn_of_text
 from symphony.workflow.validation.level import Level, Sheet, TooManyProblems
 from symphony.workflow.validation.nodes import check_nodes
 from symphony.workflow.validation.scope import Scope, output_ports
@@ -117,6 +118,7 @@ def _check_meaning(level: Level, source: str | None) -> None:
     edges = sheet.edges
     for name, template in level.scope.compiled.outputs.items():
         level.value(template, ANY, level.scope, read, child("outputs", name))
+        warn_of_text(level, template.value, child("outputs", name), level.scope)
     _wait_for_fallbacks(level)
     cyclic = check_cycles(level)
     if sheet.nodes > NODES_MAX:

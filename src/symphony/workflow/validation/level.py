@@ -13,7 +13,7 @@ from symphony.workflow.expressions.compiler import OUTSIDE
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, Language, PortType, called, fits, mismatch
-from symphony.workflow.validation.remedies import remedy
+from symphony.workflow.validation.remedies import forgotten, remedy
 from symphony.workflow.validation.scope import Scope
 
 if TYPE_CHECKING:
@@ -187,7 +187,9 @@ class Level:
         if template.constant:
             value = template.value
             why = mismatch(value, target) or _beyond(value)
-            self.misfit(why, target, place, remedy(value, target) if why else None)
+            meant = forgotten(value, scope) if why and isinstance(value, str) else None
+            fix = f"did you mean {meant}?" if meant else remedy(value, target) if why else None
+            self.misfit(why, target, place, fix)
         elif self._about_misnamed(template):
             pass
         elif template.inside is not None:

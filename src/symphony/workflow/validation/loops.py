@@ -6,6 +6,7 @@ from symphony.workflow.compiled import LoopParts
 from symphony.workflow.problems import did_you_mean
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.cycles import check_cycles
+from symphony.workflow.validation.forgotten import warn_of_text
 from symphony.workflow.validation.level import Level
 from symphony.workflow.validation.scope import Scope
 
@@ -24,6 +25,7 @@ def check_loop(
     assert parts is not None  # it is a loop
     for key, template in parts.state.items():
         level.value(template, ANY, scope, before, f"{place}.state.{key}")
+        warn_of_text(level, template.value, f"{place}.state.{key}", scope)
     depth, outer = 0, scope.outer
     while outer is not None:
         depth, outer = depth + 1, outer.outer

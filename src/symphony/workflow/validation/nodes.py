@@ -21,6 +21,7 @@ from symphony.workflow.model import (
 from symphony.workflow.problems import child, did_you_mean
 from symphony.workflow.types import ANY, STRING, PortType, called, fits, list_of, mismatch
 from symphony.workflow.validation.commands import check_command, check_environment
+from symphony.workflow.validation.forgotten import warn_of_forgotten
 from symphony.workflow.validation.level import Level, required, speaks
 from symphony.workflow.validation.loops import check_loop
 from symphony.workflow.validation.scope import Scope, port_hint
@@ -49,6 +50,7 @@ def check_nodes(level: Level, fed: Mapping[str, Collection[str]] = _NONE) -> Non
             _after(level, name, node.after, before)
         if more is not None and (node.on_error.action != "fail" or node.artifact is not None or node.config):
             _options(level, name, node, more, before, scope)
+    warn_of_forgotten(level)
 
 
 class _Usual(NamedTuple):

@@ -6,13 +6,25 @@ from typing import Final
 import msgspec
 
 from symphony.ports.values import Value
+from symphony.workflow.expressions import Read
 from symphony.workflow.problems import did_you_mean
 from symphony.workflow.types import PortType, mismatch
+from symphony.workflow.validation.scope import Scope
 
 _CHOICES_MAX: Final = 12
 _CHARS_MAX: Final = 40
 _WORD: Final = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+_HALF_REFERENCES: Final = ("${", "{{")
+_REFERENCE_CHARS_MAX: Final = 200
+_REFERENCE: Final = re.compile(
+    r"""(?P<open>\$?\{{0,2})\s*
+    (?:nodes\.|nodes\[["'](?=[\w-]+["']\]))?
+    (?P<root>[A-Za-z_][\w-]*)(?:["']\])?
+    (?P<rest>(?:\.[A-Za-z_]\w*)*)
+    \s*(?P<close>\}{0,2})""",
+    re.VERBOSE | re.ASCII,
+)
 
 
 def remedy(value: Value, target: PortType) -> str | None:
@@ -28,6 +40,8 @@ def remedy(value: Value, target: PortType) -> str | None:
         return _key_remedy(value, target)
     if isinstance(value, list | bytes) or value is None:
         return None
+    if isinstance(value, str) and value.startswith(_HALF_REFERENCES):
+        return None  # an element that is such a text is not what was meant
     if target.kind == "list" and target.item is not None and mismatch(value, target.item) is None:
         text = value if isinstance(value, str) and _is_bare(value) else msgspec.json.encode(value).decode()
         return (
@@ -54,3 +68,24 @@ def _key_remedy(value: dict[str, Value], target: PortType) -> str | None:
 def _is_bare(text: str) -> bool:
     """Is it a text in YAML without quotes, too?"""
     return _WORD.fullmatch(text) is not None and text.lower() not in ("true", "false", "null")
+
+
+def forgotten(text: str, scope: Scope) -> str | None:
+    """How to write the reference that `text` names exactly, if `scope` has what it names.
+
+    Half of the signs may be there: `{{ inputs.n }}`, `${words.result}`, `$words.result`.
+    """
+    if "${{" in text or len(text) > _REFERENCE_CHARS_MAX or (found := _REFERENCE.fullmatch(text)) is None:
+        return None
+    root, rest = found["root"], found["rest"]
+    names = rest.split(".")[1:]
+    if root == "item" and scope.item is not None and (names or "{" in found["open"]):
+        return f"${{{{ item{rest} }}}}"
+    if len(names) != 1:
+        return None
+    if root == "inputs":
+        there = names[0] in scope.workflow.inputs
+        return f"${{{{ {Read('input', names[0])} }}}}" if there else None
+    level = scope.level_of(root)
+    ports = None if level is None else level.outputs(root)
+    return f"${{{{ {Read('port', root, names[0])} }}}}" if ports is not None and names[0] in ports else None
