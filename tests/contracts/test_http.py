@@ -334,7 +334,8 @@ def test_retry_after_is_heeded_in_every_form(
     httpserver.expect_ordered_request("/").respond_with_data("", status=status, headers=head)
     httpserver.expect_ordered_request("/").respond_with_data("good")
     assert ask("http.get", "/")["text"] == "good"
-    assert slept == [0.0 if form == "past" else pytest.approx(20, abs=3)]
+    waited = [seconds for seconds in slept if seconds]  # others only give the loop a turn
+    assert waited == ([] if form == "past" else [pytest.approx(20, abs=3)])
 
 
 def test_the_wait_that_an_error_tells_is_measured_with_the_clock_of_the_server(
@@ -581,9 +582,9 @@ def test_nobody_there_is_told_after_the_last_try(ask: Ask, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
-        ({"to": "ftp://localhost/"}, "no http address"),
+        ({"to": "ftp://localhost/"}, "not an http address"),
         ({"to": "http://user:pw@localhost/"}, "user or a password"),
-        ({"to": "http:///x"}, "no http address|url"),
+        ({"to": "http:///x"}, "not an http address|url"),
         ({"to": "/", "seconds": 1e9}, "seconds"),
         ({"to": "/", "json": 1, "text": "x"}, "only one of json, text"),
         ({"to": "/", "query": {"a": {}}}, "neither text nor number"),

@@ -154,9 +154,11 @@ class Reader:
 def _until_the_end(process: "subprocess.Popen[bytes]", terminal: int) -> bytes:
     """What `process` writes until it ends; children that it leaves behind may hold the terminal longer."""
     written, since = b"", time.monotonic()
+    looking = select.poll()  # which takes descriptors of any number
+    looking.register(terminal, select.POLLIN)
     while True:
         ended = process.poll() is not None
-        if select.select([terminal], [], [], 0 if ended else LOOK_S)[0]:
+        if looking.poll(0 if ended else LOOK_S * 1000):
             try:
                 piece = os.read(terminal, 65_536)
             except OSError as error:

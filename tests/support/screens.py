@@ -185,7 +185,9 @@ class Terminal:
 
     def read(self, deadline: float) -> bool:
         """Take what comes next; False at the end, or when it is too late."""
-        if not select.select([self.end], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        left = select.poll()  # which takes descriptors of any number
+        left.register(self.end, select.POLLIN)
+        if not left.poll(max(0.0, deadline - time.monotonic()) * 1000):
             return False
         try:
             piece = os.read(self.end, 65_536)

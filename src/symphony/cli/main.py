@@ -55,8 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         status = stopped()
     except Exception as error:  # noqa: BLE001  (the edge of the program: everything ends as words)
-        status = _explained(error, words, debug=debug)
+        status = stopped() if _was_stopped(error) else _explained(error, words, debug=debug)
     return status
+
+
+def _was_stopped(error: Exception) -> bool:
+    """Did Ctrl-C come while a class was made? Before Python 3.12 that raises a RuntimeError from it."""
+    return isinstance(error, RuntimeError) and isinstance(error.__cause__, KeyboardInterrupt)
 
 
 def stopped() -> int:

@@ -138,10 +138,17 @@ def test_an_unexpected_error_is_short_and_says_how_to_see_more(
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("making_a_class", [False, True])
 def test_ctrl_c_before_a_run_began_ends_with_130(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    making_a_class: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    class Field:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
     def interrupted(_: str) -> click.Command:
+        if making_a_class:
+            type("Plan", (), {"plain": Field()})  # before Python 3.12 this raises a RuntimeError
         raise KeyboardInterrupt
 
     monkeypatch.setattr(lazy, "load", interrupted)
