@@ -111,5 +111,4 @@ def ended_badly(ended: ProcessResult) -> CommandFailed:
     return CommandFailed(
         f"{how}: {beginning(last, 200)}" if last else how,
         details={"exit_code": exit_code, "stderr": ending(stderr, _TAIL)},
-        hint="symphony runs logs shows all it printed",
     )

@@ -98,7 +98,7 @@ def test_every_element_runs_then_the_node_fails_and_names_the_failed_ones(
         "a": "failed", "a[0]": "succeeded", "a[1]": "failed", "a[2]": "succeeded", "a[3]": "failed",
         "b": "cancelled",
     }  # fmt: skip
-    assert told(result) == "2 of 4 elements failed: a[1] 1, a[3] 3; a[1] 1: RuntimeError: 1 is odd"
+    assert told(result) == "2 of 4 elements failed: a[1] 1: RuntimeError: 1 is odd; also a[3] 3"
     assert result.error is not None
     assert result.error.code == "elements-failed"
     assert result.nodes["a"].error == result.error
@@ -115,8 +115,8 @@ def test_without_it_a_failure_ends_the_others() -> None:
 def test_of_many_failures_the_first_are_named_and_the_others_counted() -> None:
     result = ran(each(items=json.dumps(list(range(2001)))))
     assert told(result) == (
-        "1,000 of 2,001 elements failed: a[1] 1, a[3] 3, a[5] 5, a[7] 7, a[9] 9 and 995 more; "
-        "a[1] 1: RuntimeError: 1 is odd"
+        "1,000 of 2,001 elements failed: a[1] 1: RuntimeError: 1 is odd; "
+        "also a[3] 3, a[5] 5, a[7] 7, a[9] 9 and 995 more"
     )
     assert RAN.total() == 2001
 
@@ -137,7 +137,7 @@ def test_failures_that_on_error_handles_do_not_count(handling: str, gives: list[
 
 def test_a_failure_whose_value_cannot_be_made_counts() -> None:
     result = ran(each("test.plain", "on_error: {value: {result: '${{ 10 / (item - 1) }}'}}"))
-    assert told(result).startswith("1 of 4 elements failed: a[1] 1; a[1] 1: RuntimeError: 1 is odd; on_error")
+    assert told(result).startswith("1 of 4 elements failed: a[1] 1: RuntimeError: 1 is odd; on_error")
     assert RAN.total() == 4
 
 
@@ -196,8 +196,7 @@ def test_in_a_loop_each_attempt_runs_all_elements_and_the_error_names_them_in_fu
     assert result.error.code == "elements-failed"
     assert result.error.node == "rounds"
     assert told(result) == (
-        "rounds#0.a: 2 of 3 elements failed: rounds#0.a[1] 3, rounds#0.a[2] 5; "
-        "rounds#0.a[1] 3: RuntimeError: 3 is odd"
+        "rounds#0.a: 2 of 3 elements failed: rounds#0.a[1] 3: RuntimeError: 3 is odd; also rounds#0.a[2] 5"
     )
 
 
@@ -220,7 +219,7 @@ def test_elements_that_are_sub_workflows_all_run(tmp_path: Path) -> None:
     (tmp_path / "child.yaml").write_text(CHILD, encoding="utf-8")
     (tmp_path / "parent.yaml").write_text(PARENT, encoding="utf-8")
     result = run(tmp_path / "parent.yaml", {}, operators=OPERATORS, memory=True)
-    assert told(result) == ("2 of 3 elements failed: a[0] 1, a[2] 3; a[0].inner 1: RuntimeError: 1 is odd")
+    assert told(result) == ("2 of 3 elements failed: a[0].inner 1: RuntimeError: 1 is odd; also a[2] 3")
     assert result.nodes["a[1].inner"].status is NodeStatus.SUCCEEDED
     assert result.nodes["a[2].inner"].status is NodeStatus.FAILED
 
@@ -260,7 +259,7 @@ outputs: {a: "${{ a.text }}"}
         "failed",
         "succeeded",
     ]
-    assert told(outcome.result).startswith("1 of 3 elements failed: a[1] bad; a[1] bad: ")
+    assert told(outcome.result).startswith("1 of 3 elements failed: a[1] bad: ")
 
 
 def test_the_events_tell_each_failure_and_then_that_of_the_node(tmp_path: Path) -> None:

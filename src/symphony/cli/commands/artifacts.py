@@ -46,6 +46,7 @@ def show(artifact: str, as_json: bool) -> int:
     from symphony.app import Symphony, spelling
     from symphony.cli.arguments.artifacts import found
     from symphony.cli.views import listing
+    from symphony.ports.runs import short_id
 
     opened = Symphony.open()
     record = found(opened.artifacts, artifact)
@@ -55,7 +56,10 @@ def show(artifact: str, as_json: bool) -> int:
     else:
         labels = cache(opened.runs.labels)
         said = listing.artifact_text(
-            record, None if path is None else str(path), lambda run, node: labels(run).of(node)
+            record,
+            None if path is None else str(path),
+            lambda run: opened.runs.label(run) if opened.runs.has(run) else short_id(run),
+            lambda run, node: labels(run).of(node),
         )
         output.say(said)
     return 0

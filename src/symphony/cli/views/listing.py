@@ -181,9 +181,15 @@ def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
 
 
 def artifact_text(
-    record: "ArtifactRecord", path: str | None, label_of: "Callable[[str, str], str | None]"
+    record: "ArtifactRecord",
+    path: str | None,
+    run_of: "Callable[[str], str]",
+    label_of: "Callable[[str, str], str | None]",
 ) -> str:
-    """One artifact and where it came from; `label_of` gives that of a step of a run."""
+    """One artifact and where it came from.
+
+    `run_of` gives what a run is called, `label_of` the label of one of its steps.
+    """
     lines = [
         f"digest   {record.digest}",
         f"size     {output.size(record.size)} ({record.size:,} bytes)",
@@ -193,13 +199,16 @@ def artifact_text(
         f"path     {output.shown(path) if path is not None else '(not a plain file)'}",
     ]
     for origin in record.provenance:
-        model = f", model {output.shown(origin.model)}" if origin.model else ""
-        lines.append(
-            f"from     run {short_id(origin.run_id)}, "
-            f"node {output.shown(titled(origin.node, label_of(origin.run_id, origin.node)))}, "
-            f"port {output.shown(origin.port)}, "
-            f"{output.shown(origin.operator)} {output.shown(origin.version)}{model}"
+        node = titled(origin.node, label_of(origin.run_id, origin.node)) if origin.node else ""
+        told = (
+            ("run", run_of(origin.run_id)),
+            ("node", node),
+            ("port", origin.port),
+            ("", f"{origin.operator} {origin.version}".strip()),
+            ("model", origin.model or ""),
         )
+        known = ", ".join(f"{what} {output.shown(name)}".lstrip() for what, name in told if name)
+        lines.append(f"from     {known}")
         lines += [f"           input {output.shown(n)}: {digest}" for n, digest in origin.inputs.items()]
     return "\n".join(lines) + "\n"
 

@@ -56,11 +56,12 @@ ELEMENTS_NAMED = 5
 def elements_failed(names: Sequence[str], failed: int, count: int, first: RunError) -> SymphonyError:
     """All elements of a fan-out have ended, and `failed` of its `count` have failed.
 
-    `names` are those of the first of them, in order, with their labels; `first` says which the very
-    first is, and why it failed.
+    `names` are those of the first of them, in order, with their labels; `first` names the very first, and
+    says why it failed.
     """
-    more = f" and {failed - len(names):,} more" if failed > len(names) else ""
-    message = f"{failed:,} of {count:,} elements failed: {', '.join(names)}{more}; {first.message}"
+    others, more = ", ".join(names[1:]), failed - len(names)
+    also = f"; also {others}" + (f" and {more:,} more" if more > 0 else "") if others else ""
+    message = f"{failed:,} of {count:,} elements failed: {first.message}{also}"
     return SymphonyError(message, code="elements-failed", hint=first.hint)
 
 
