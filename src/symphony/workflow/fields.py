@@ -144,7 +144,9 @@ class Fields:
 
     def unknown(self, key: str, place: str, keys: Collection[str], what: str) -> None:
         """Report one key that `what` does not have."""
-        hint = did_you_mean(key, keys, f"{what} may have {', '.join(keys)}")
+        from symphony.workflow.remedies import key_hint  # only where something is wrong
+
+        hint = key_hint(key, keys, f"{what} may have {', '.join(keys)}")
         self.findings.add("unknown-key", child(place, key), f"{what} has no key {shown(key)}", hint)
 
     def value(self, tree: Tree, place: str, key: str | int, *, room: int | None = None) -> Value:

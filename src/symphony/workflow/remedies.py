@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from symphony.workflow.documents.tree import Tree
+from symphony.workflow.problems import did_you_mean
 
 _BARE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./@-]*")
 _WORDS: Final = frozenset({"true", "false", "null"})
@@ -14,6 +16,19 @@ _OPERATOR: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]
 _FILE: Final = re.compile(r"\S+\.(?:ya?ml|toml|json|msgpack|bincode)")
 _CROWDED: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*):(?![\s/])")
 _BACKOFFS: Final = ("constant", "linear", "exponential")
+_OTHER_TOOLS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("run", "cmd", "cmds", "shell", "bash", "sh", "script", "exec"), "command"),
+    **dict.fromkeys(("uses", "op", "task", "action", "function"), "operator"),
+    **dict.fromkeys(("model", "agent", "llm"), "instrument"),
+    **dict.fromkeys(("subworkflow", "sub_workflow", "flow"), "workflow"),
+    **dict.fromkeys(("with", "args", "arguments", "params", "parameters"), "inputs"),
+    **dict.fromkeys(("needs", "depends_on", "dependencies"), "after"),
+    **dict.fromkeys(("if", "only_if"), "when"),
+    **dict.fromkeys(("foreach", "with_items", "matrix"), "for_each"),
+    **dict.fromkeys(("retries", "max_retries"), "retry"),
+    **dict.fromkeys(("timeout_minutes", "timeout_seconds"), "timeout"),
+}
+"""What other tools call the keys of a node."""
 _CHARS_MAX: Final = 60
 _NAME_CHARS_MAX: Final = 100
 _LISTED_MAX: Final = 8
@@ -176,6 +191,34 @@ def near_operator(name: str, known: Collection[str]) -> str | None:
         if min(alike) >= _ALIKE_LEAST and (best is None or (sum(alike), other) > best):
             best = sum(alike), other
     return None if best is None else best[1]
+
+
+def key_hint(key: str, keys: Collection[str], otherwise: str) -> str:
+    """Which of `keys` was probably meant by `key`, which is none of them; `otherwise` if none is near."""
+    meant = _OTHER_TOOLS.get(key.casefold().replace("-", "_"), key.casefold())
+    return f"did you mean {meant}?" if meant in keys else did_you_mean(key, keys, otherwise)
+
+
+def meant_kind(keys: Iterable[str], kinds: Collection[str]) -> str | None:
+    """The first of `keys`, none of which is a kind, that was meant as one of `kinds`."""
+    return next((key for key in keys if key_hint(key, kinds, "")), None)
+
+
+def env_hint(kind: str) -> str:
+    """What to write in place of the key `env` of a node of a kind."""
+    if kind == "command":
+        return "give the command `inputs:`; they arrive as environment variables"
+    return "list the variables under `env:` of the workflow, and give them as inputs: ${{ env.NAME }}"
+
+
+def command_hint(value: Tree) -> str:
+    """How to write the text of a command, for which `value` was given."""
+    if isinstance(value, list) and value and all(isinstance(one, str | int | float) for one in value):
+        text = " ".join(shlex.quote(str(one)) for one in value)
+        if len(text) <= _CHARS_MAX and text.isprintable():
+            return f"write one text: {text}"
+        return "write one text, as in a shell"
+    return "put it in quotes" if not isinstance(value, list | dict) else "write one text, as in a shell"
 
 
 def step_hint(value: Tree) -> str:

@@ -135,6 +135,12 @@ def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
         else:
             others.append(key)
     if len(kinds) != 1:
+        from symphony.workflow.remedies import meant_kind
+
+        meant = None if kinds else meant_kind((key for key in others if type(key) is str), _KINDS)
+        if meant is not None:
+            fields.unknown(meant, place, _KINDS, "a node")
+            return None
         said = f"this one has {' and '.join(kinds)}" if kinds else "this one has none"
         hint = f"write exactly one of {', '.join(_KINDS)}"
         fields.wrong(place, "", f"a node has one kind; {said}", hint)
@@ -154,7 +160,7 @@ def _of_kind(
         shown_kind, own = f"a {what}", CONTROL_KEYS[str(what)]
         others = _control_keys(fields, tree, place, str(what), made, others)
     if others:
-        _unknown(fields, others, place, own, shown_kind)
+        _unknown(fields, others, place, own, shown_kind, kind)
     if "for_each" not in tree and not FAN_OUT_KEYS.isdisjoint(made):
         _stray(fields, made, place)
     if made.get("body") is BAD:
@@ -174,13 +180,18 @@ def _stray(fields: Fields, made: Collection[str], place: str) -> None:
         )
 
 
-def _unknown(fields: Fields, keys: list[str], place: str, own: tuple[str, ...], what: str) -> None:
+def _unknown(fields: Fields, keys: list[str], place: str, own: tuple[str, ...], what: str, kind: str) -> None:
     for key in keys:
         if type(key) is not str:
             fields.wrong(place, "", f"a key must be text, not {shown(key)}", "put it in quotes")
             continue
         owners = [kind for kind, names in CONTROL_KEYS.items() if key in names]
-        if key in _RETRY and not owners:
+        if key == "env":
+            from symphony.workflow.remedies import env_hint
+
+            message = f"{what} has no key {shown(key)}"
+            fields.findings.add("unknown-key", child(place, key), message, env_hint(kind))
+        elif key in _RETRY and not owners:
             hint = f"{key} belongs to retry: write retry: {{{key}: …}}"
             fields.findings.add("unknown-key", child(place, key), f"{what} has no key {shown(key)}", hint)
         elif owners:
@@ -238,6 +249,10 @@ def _complete(fields: Fields, tree: Mapping[str, Tree], place: str, control: str
 
 
 def _command(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    if not isinstance(tree, str):
+        from symphony.workflow.remedies import command_hint
+
+        return fields.wrong(place, key, f"command must be text, not {shown(tree)}", command_hint(tree))
     found = filled_text(fields, tree, place, key)
     if not isinstance(found, str):
         return found
@@ -410,7 +425,13 @@ def _step(fields: Fields, tree: Tree, index: int, names: frozenset[str | None]) 
         return None
     place = f"steps[{index}]"
     made = section(fields, found, place, _STEP, "a step")
-    missing(fields, found, place, ("name", "command"), "the step")
+    wanted = ["name", "command"]
+    if len(found) > len(made) and "command" not in found:
+        from symphony.workflow.remedies import meant_kind
+
+        if meant_kind((key for key in found if key not in _STEP), ("command",)):
+            wanted.remove("command")  # the unknown key was meant as one: that is told
+    missing(fields, found, place, wanted, "the step")
     needs = made.get("needs", ())
     assert isinstance(needs, tuple)
     for i, name in enumerate(needs):

@@ -76,7 +76,7 @@ def test_a_text_that_names_no_value_of_the_workflow_is_left_alone(text: str) -> 
 def test_a_template_and_the_name_of_a_file_are_left_alone() -> None:
     report = _report(
         """  t: {operator: text.render, inputs: {text: "{{ inputs.s }}", data: {inputs: {s: 1}}}}
-  f: {operator: fs.write, inputs: {path: words.result, text: x}}
+  f: {operator: fs.read, inputs: {path: words.result}}
 """
     )
     assert _hints(report) == []
