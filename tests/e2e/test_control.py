@@ -228,3 +228,15 @@ def test_a_run_without_an_owner_is_cancelled_inside_a_loop_and_can_be_run_again(
     assert place.json("runs", "cancel", "last")["status"] == "cancelled"
     assert place.json("runs", "rerun", "last", "-q")["outputs"] == {"x": 1000}
     assert place.counts()["in1"] == 1
+
+
+def test_an_answer_needs_no_node_where_only_one_asks(tmp_path: Path) -> None:
+    place = Place(tmp_path, 'nodes:\n  a: {control: approval, message: "A?"}\n  b: {control: approval}\n')
+    place.type("run", "w.yaml", "-q", status=4)
+    _, err = place.type("runs", "reject", "last", status=2)
+    assert "2 nodes of w-1 ask: a, b" in err
+    assert "runs reject w-1 a" in err
+    place.type("runs", "approve", "last", "b")
+    assert place.type("runs", "reject", "last")[0] == "a rejected\n"
+    _, err = place.type("runs", "approve", "last", status=2)
+    assert "error[not-waiting]: no node of w-1 asks" in err

@@ -4,11 +4,12 @@ import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from symphony.commons.errors import SymphonyError
-from symphony.ports.runs import NodeStatus, RunResult, RunStatus
+from symphony.ports.runs import ENDED, NodeStatus, RunResult, RunStatus
 
 if TYPE_CHECKING:
     from symphony.app import Symphony
 
+_NAMED_MAX: Final = 20
 _UNENDED: Final = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
 
 
@@ -25,6 +26,40 @@ def require_node(result: RunResult, name: str) -> None:
 
     hint = did_you_mean(name, known, "symphony runs show lists them")
     raise SymphonyError(f"the run has no node {name[:200]!r}", code="unknown-node", hint=hint)
+
+
+def only_asking(result: RunResult, *, approved: bool) -> str:
+    """The node of the run that asks somebody, which is about to be `approved` or rejected.
+
+    Raises SymphonyError `run-ended`, `not-waiting`, and BadUsage if several ask.
+    """
+    from symphony.cli.console.failures import BadUsage
+    from symphony.cli.views.watching import answer_commands
+
+    if result.status in ENDED:
+        raise SymphonyError(
+            f"the run has ended: {result.status}",
+            code="run-ended",
+            hint=f"to run it again: symphony runs rerun {result.label}",
+        )
+    asking = [
+        name
+        for name, node in result.nodes.items()
+        if node.status is NodeStatus.WAITING and node.asks is not None
+    ]
+    if not asking:
+        raise SymphonyError(
+            f"no node of {result.label} asks anybody now",
+            code="not-waiting",
+            hint=f"see symphony runs show {result.label}",
+        )
+    if len(asking) > 1:
+        more = f" and {len(asking) - _NAMED_MAX:,} more" if len(asking) > _NAMED_MAX else ""
+        raise BadUsage(
+            f"{len(asking):,} nodes of {result.label} ask: {', '.join(asking[:_NAMED_MAX])}{more}",
+            hint=f"name one: {answer_commands(result.label, asking[0])[0 if approved else 1]}",
+        )
+    return asking[0]
 
 
 class FoundRuns(Protocol):

@@ -10,13 +10,13 @@ from symphony.cli.arguments import completing, options
 from symphony.cli.console import output
 
 if TYPE_CHECKING:
-    from symphony.app import RunHandle, Symphony
+    from symphony.app import RunHandle, Runs, Symphony
     from symphony.cli.actions.delivery import Delivery
     from symphony.ports.steering import Reached
 
 Begin: TypeAlias = "Callable[[Symphony], Awaitable[RunHandle]]"
 
-node_argument: Final = click.argument("node", shell_complete=completing.nodes)
+asking_argument: Final = click.argument("node", required=False, shell_complete=completing.nodes)
 by_option: Final = click.option("--by", metavar="NAME", help="Who decides. Default: your user name.")
 comment_option: Final = click.option(
     "--comment", metavar="TEXT", help="A comment that the workflow can read."
@@ -160,28 +160,30 @@ def rerun(
 
 @click.command()
 @options.run_argument
-@node_argument
+@asking_argument
 @comment_option
 @by_option
 @options.as_json("Print the run's id, the node and the decision as one JSON object.")
-def approve(run: str, node: str, comment: str | None, by: str | None, as_json: bool) -> int:
+def approve(run: str, node: str | None, comment: str | None, by: str | None, as_json: bool) -> int:
     """Answer yes to what an approval node asks.
 
-    A run that still has a process goes on by itself. Otherwise go on with `symphony runs resume`.
+    NODE can be left out if only one node of the run asks. A run that still has a process goes on by
+    itself. Otherwise go on with `symphony runs resume`.
     """
     return _answer(run, node, approved=True, comment=comment, by=by, as_json=as_json)
 
 
 @click.command()
 @options.run_argument
-@node_argument
+@asking_argument
 @comment_option
 @by_option
 @options.as_json("Print the run's id, the node and the decision as one JSON object.")
-def reject(run: str, node: str, comment: str | None, by: str | None, as_json: bool) -> int:
+def reject(run: str, node: str | None, comment: str | None, by: str | None, as_json: bool) -> int:
     """Answer no to what an approval node asks. Nodes that only wait for it are skipped.
 
-    A run that still has a process goes on by itself. Otherwise go on with `symphony runs resume`.
+    NODE can be left out if only one node of the run asks. A run that still has a process goes on by
+    itself. Otherwise go on with `symphony runs resume`.
     """
     return _answer(run, node, approved=False, comment=comment, by=by, as_json=as_json)
 
@@ -248,22 +250,26 @@ def _conduct(
 
 
 def _answer(
-    run: str, node: str, *, approved: bool, comment: str | None, by: str | None, as_json: bool
+    run: str, node: str | None, *, approved: bool, comment: str | None, by: str | None, as_json: bool
 ) -> int:
     from symphony.cli.actions import opening
     from symphony.cli.actions.answering import user
+    from symphony.cli.actions.run_nodes import only_asking
 
     opened = opening.opened()
     runs = opened.runs
     run_id = runs.find(run)
-    _require(opened, run_id, node)
+    if node is None:
+        node = only_asking(opened.runs.result(run_id), approved=approved)
+    else:
+        _require(opened, run_id, node)
     reached = runs.answer(run_id, node, approved=approved, by=by or user(), comment=comment)
     word = "approved" if approved else "rejected"
     if as_json:
         output.say_json({"run_id": run_id, "node": node, "decision": word, "reached": reached.value})
     else:
         output.say(f"{output.shown(node)} {word}\n")
-        output.note(_next(reached, output.shown(runs.label(run_id))))
+        output.note(_next(reached, runs, run_id))
     return 0
 
 
@@ -277,11 +283,14 @@ def _require(opened: "Symphony", run_id: str, *nodes: str) -> None:
             require_node(result, node)
 
 
-def _next(reached: "Reached", label: str) -> str:
+def _next(reached: "Reached", runs: "Runs", run_id: str) -> str:
+    from symphony.ports.runs import ENDED
     from symphony.ports.steering import Reached
 
     if reached is Reached.HERE:
+        label = output.shown(runs.label(run_id))
         return f"no process owns the run; to go on: symphony runs resume {label}"
-    if reached is Reached.OWNER:
-        return "the run goes on by itself"
-    return "it is recorded; the run takes it up as soon as its process looks"
+    if reached is Reached.LEFT:
+        return "it is recorded; the run takes it up as soon as its process looks"
+    status = runs.status(run_id)
+    return f"the run has ended: {status}" if status in ENDED else "the run goes on by itself"

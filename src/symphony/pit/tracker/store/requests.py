@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from symphony.pit.tracker.core.records import (
     PausedRecord,
     Record,
 )
-from symphony.pit.tracker.core.replay import RunReplay
+from symphony.pit.tracker.core.replay import RunReplay, shown_outputs
 from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.journal import RunRequest, SqliteStore
@@ -36,6 +36,7 @@ class Steered(Protocol):
     def journal_path(self, run_id: str) -> Path: ...
     def lock(self, run_id: str) -> RunLock: ...
     def replay(self, run_id: str) -> RunReplay: ...
+    def records(self, run_id: str) -> Sequence[Record]: ...
     def end_orphans(self, run_id: str) -> int: ...
     def label(self, run_id: str) -> str: ...
 
@@ -51,7 +52,7 @@ class RunRequests:
 
         Raises SymphonyError `run-ended`, `not-waiting`, RunNotFound, JournalFailed.
         """
-        self._check(run_id, request)
+        slot = self._asking(self._check(run_id, request), request)
         path, lock = self._runs.journal_path(run_id), self._runs.lock(run_id)
         number, left = None, OWNER_ANSWERS_S
         while True:
@@ -61,26 +62,46 @@ class RunRequests:
                 if number is None:
                     number = journal.request(path, request)
                 elif not journal.is_asked(path, number):
-                    return Reached.OWNER
+                    if slot is None or self._was_done(run_id, request, slot):
+                        return Reached.OWNER
+                    self._check(run_id, request)
+                    number = None  # the owner was just ending, and let it be: it is asked once more
                 elif left <= 0:
                     return Reached.LEFT
                 threading.Event().wait(_LOOK_EVERY_S)
                 left -= _LOOK_EVERY_S
                 continue
             try:
-                if number is not None and self._was_done(run_id, request, number):
-                    return Reached.OWNER
+                if number is not None and self._was_done(run_id, request, slot):
+                    return Reached.OWNER if self._runs.replay(run_id).ended is not None else Reached.HERE
                 self._here(run_id, request, number)
                 return Reached.HERE
             finally:
                 lock.release()
 
-    def _was_done(self, run_id: str, request: RunRequest, number: int) -> bool:
-        """Has the owner done it, and let go of the run since? It may have ended before it noted so."""
-        if not journal.is_asked(self._runs.journal_path(run_id), number):
-            return True
-        ended = self._runs.replay(run_id).ended
-        return request.kind == "cancel" and ended is not None and ended[0] is RunStatus.CANCELLED
+    def _was_done(self, run_id: str, request: RunRequest, slot: int | None) -> bool:
+        """Does the journal say that the owner has done it? It may have ended before it noted so elsewhere.
+
+        `slot` is what is answered. Equal answers of one person are the same answer.
+        """
+        if slot is None:
+            replay = self._runs.replay(run_id)
+            if request.kind == "pause":
+                return replay.machine.paused and replay.stopped_by is None
+            return replay.ended is not None and replay.ended[0] is RunStatus.CANCELLED
+        outputs, taken = answered(approved=request.kind == "approve", by=request.by, comment=request.comment)
+        return any(
+            isinstance(record, FinishedRecord)
+            and record.slot == slot
+            and record.taken == taken
+            and isinstance(record.outputs, bytes)
+            and shown_outputs(record.outputs).get("by") == outputs["by"]
+            for record in self._runs.records(run_id)
+        )
+
+    @staticmethod
+    def _asking(replay: RunReplay, request: RunRequest) -> int | None:
+        return None if request.node is None else replay.waiting()[request.node]
 
     def _check(self, run_id: str, request: RunRequest) -> RunReplay:
         replay = self._runs.replay(run_id)

@@ -450,11 +450,13 @@ class Runs:
 
         Gives the status known at once: `running` while the owner still has to act.
         """
-        replay = self.replay(run_id)
-        if replay.ended is not None:
+        try:
+            reached = self._control.ask(run_id, RunRequest(kind="cancel"))
+        except SymphonyError as error:
+            if error.code != "run-ended":  # before it was asked, or meanwhile
+                raise
             self.end_orphans(run_id)
-            return replay.ended[0]
-        reached = self._control.ask(run_id, RunRequest(kind="cancel"))
+            return self.status(run_id)
         return RunStatus.CANCELLED if reached is Reached.HERE else self.status(run_id)
 
     def marks(self, run_id: str) -> dict[str, str]:
