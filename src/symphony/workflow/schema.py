@@ -224,7 +224,11 @@ def _type(fields: Fields, tree: Tree, place: str, key: str) -> object:
     try:
         return parse_type(tree)
     except ValueError as error:
-        return fields.wrong(place, key, str(error), "write a type such as string, integer? or list[number]")
+        message, found, meant = str(error).partition(": did you mean ")
+        hint = "write a type such as string, integer? or list[number]"
+        return fields.wrong(
+            place, key, message if found else str(error), found[2:] + meant if found else hint
+        )
 
 
 def _enum(fields: Fields, tree: Tree, place: str, key: str) -> object:

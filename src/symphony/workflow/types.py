@@ -28,6 +28,18 @@ _LANGUAGE = re.compile(rf"({'|'.join(LANGUAGES)})(?:\[([^\[\]>]*?)(?:->([^\[\]>]
 _NAME = re.compile(r"\*?[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("str", "text", "char", "varchar"), "string"),
+    **dict.fromkeys(("int", "long", "int64", "uint"), "integer"),
+    **dict.fromkeys(("float", "double", "decimal", "num", "float64"), "number"),
+    **dict.fromkeys(("list", "array", "tuple", "set", "sequence"), "list[T], such as list[string]"),
+    **dict.fromkeys(("dict", "map", "object", "mapping", "struct"), "map[T], such as map[any]"),
+    "bool": "boolean",
+    "file": "path",
+}
+"""What other languages call types, in lower case. `list` and `map` lack what they hold."""
+
+
 class Language(msgspec.Struct, frozen=True):
     """The language of a text that a port takes: `name` is a key of LANGUAGES.
 
@@ -132,6 +144,8 @@ def _parse(text: str, whole: str, depth: int, *, languages: bool) -> PortType:
         return PortType("map", _parse(keyed[2], whole, depth + 1, languages=languages), keys)
     if wrapped := _WRAPPED.fullmatch(text):
         return PortType(wrapped[1], _parse(wrapped[2], whole, depth + 1, languages=languages))
+    if (known := _ELSEWHERE.get(text.partition("[")[0].lower())) is not None:
+        raise ValueError(f"{whole[:60]!r} is not a type: did you mean {known}?")
     raise ValueError(
         f"{whole[:60]!r} is not a type: use {', '.join(SCALARS)}, list[T], map[T], with ? for optional"
     )
