@@ -269,3 +269,12 @@ def test_a_large_graph_inside_a_node_stays_closed() -> None:
     drawn = picture_of(Nested(Workflow(name="w", nodes={"a": loop, "b": loop})))
     assert [box.inside for box in drawn.boxes()] == [None, None]
     assert drawn.complete
+
+
+def test_a_long_command_does_not_push_away_how_its_node_went() -> None:
+    nodes: dict[str, Node] = {"a": CommandNode(command="echo " + "x" * 300)}
+    line = NodeLine(name="a", status=NodeStatus.FAILED, took_s=2.9)
+    overview = Overview(began_at=0.0, ended_at=3.0, lines=[line])
+    text = draw_text(picture_of(Nested(Workflow(name="w", nodes=nodes)), overview=overview), width=80)
+    assert "✗ 2.9 s" in text
+    assert max(map(len, text.splitlines())) <= 80

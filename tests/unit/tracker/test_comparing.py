@@ -108,3 +108,10 @@ def test_what_nobody_wrote_for_a_terminal_does_not_reach_it(tmp_path: Path) -> N
     found = compared(tmp_path, (FLOW, {"text": "a\n\x1b[31m"}), (FLOW, {"text": "b\n\x1b[32m\u202e"}))
     assert "\x1b" not in said(found)
     assert "\u202e" not in said(found)
+
+
+def test_long_values_are_shown_from_where_they_begin_to_differ() -> None:
+    a, b = comparing.briefly("x" * 500 + "one", "x" * 500 + "two")
+    assert (a[-3:], b[-3:]) == ("one", "two")
+    assert a.startswith(("…", "..."))
+    assert comparing.briefly('"a"', '"b"') == ('"a"', '"b"')

@@ -90,7 +90,7 @@ def command(
     failures.warn(prepared.report, file)
     if prepared.lacking:
         output.note(
-            f"without {', '.join(map(output.shown, prepared.lacking))}: they need nodes that are left out"
+            f"without the outputs {', '.join(map(output.shown, prepared.lacking))}: they need other nodes"
         )
     if dry_run:
         from symphony.cli.views import planning
@@ -105,6 +105,10 @@ def command(
             environment=environment, budget=budget, allow_hosts=allow_hosts, name=name,
         )  # fmt: skip
 
+    if one_output in prepared.lacking:
+        raise failures.BadUsage(
+            f"the output {one_output} needs nodes that are left out", hint="name these nodes, too, or none"
+        )
     wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
     view = running.view_for(workflow.name, quiet=quiet, asks=not as_json)
     opened.attend(view.about_to_answer)

@@ -92,7 +92,8 @@ def list_runs(
     elif found:
         output.say(listing.runs_text(found, shorts))
     else:
-        output.note("no runs" if choice == choosing.RunChoice() else "no such runs")
+        what = "no runs" if choice == choosing.RunChoice() else "no such runs"
+        output.note(f"{what} in the home {output.shown(str(opened.home))}")
     return 0
 
 

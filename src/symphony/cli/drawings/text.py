@@ -12,6 +12,7 @@ from symphony.ports.runs import NodeStatus
 
 _SOURCES_MAX = 6
 _NAME_COLUMNS = 30
+_DETAIL_LEAST = 16
 
 
 def draw_text(picture: Picture, *, width: int, unicode: bool = True) -> str:
@@ -56,7 +57,8 @@ class _TextDrawing:
         detail = box.detail if self._unicode else box.detail.replace("…", "...")
         if box.kind == "more":
             return detail
-        words = [output.pad(box.name, names), detail]
+        room = max(_DETAIL_LEAST, self._width // 3)  # a long command must not push away how it went
+        words = [output.pad(box.name, names), output.brief(detail, room)]
         words += [self._each] if box.each else []
         words += [self._repeated] if box.repeated else []
         words += [box.state.text(unicode=self._unicode)] if box.state is not None else []

@@ -31,7 +31,8 @@ def text(found: RunComparison, shorts: Mapping[str, str], text_of: TextOf) -> st
     """All that differs, for people; `shorts` tells what is shown of the runs' ids."""
     parts = [f"--- {_called(found.a, shorts)}\n+++ {_called(found.b, shorts)}\n"]
     changes = [
-        f"  {_MARKS[one.kind]} {output.shown(one.place)}{_sides(one.kind, _json(one.a), _json(one.b))}\n"
+        f"  {_MARKS[one.kind]} {output.shown(one.place)}"
+        f"{_sides(one.kind, *briefly(_spelled(one.a), _spelled(one.b)))}\n"
         for one in found.workflow
     ]
     parts += _section("workflow", changes, CHANGES_MAX)
@@ -98,8 +99,8 @@ def _arrow() -> str:
     return "→" if output.unicode_capable(sys.stdout) else "->"
 
 
-def _json(value: spelling.JSON) -> str:
-    return output.brief(json.dumps(value, ensure_ascii=False), _VALUE_MAX)
+def _spelled(value: spelling.JSON) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _value(one: ValueChange, text_of: TextOf) -> Iterator[str]:
@@ -113,13 +114,24 @@ def _value(one: ValueChange, text_of: TextOf) -> Iterator[str]:
         if len(lines) > LINES_MAX:
             yield f"    … and {len(lines) - LINES_MAX:,} more lines\n"
     else:
-        yield f"{head}{_sides(one.kind, _brief(one.a), _brief(one.b))}\n"
+        yield f"{head}{_sides(one.kind, *briefly(_whole(one.a), _whole(one.b)))}\n"
 
 
-def _brief(value: StoredValue) -> str:
+def _whole(value: StoredValue) -> str:
     if isinstance(value, ArtifactRef):
         return f"{value.content_type} {value.digest[:16]} ({output.size(value.size)})"
-    return _json(spelling.spelled(value))
+    return _spelled(spelling.spelled(value))
+
+
+def briefly(a: str, b: str) -> tuple[str, str]:
+    """Both on one line each; of long ones with a common beginning, from where they begin to differ."""
+    short = output.brief(a, _VALUE_MAX), output.brief(b, _VALUE_MAX)
+    if a == b or short[0] != short[1]:
+        return short
+    same = next((at for at, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), 0)
+    begin = max(0, same - _VALUE_MAX // 3)
+    mark = "…" if output.unicode_capable(sys.stdout) else "..."
+    return output.brief(mark + a[begin:], _VALUE_MAX), output.brief(mark + b[begin:], _VALUE_MAX)
 
 
 def comparable(value: StoredValue, body: Callable[[ArtifactRef], bytes]) -> str | None:

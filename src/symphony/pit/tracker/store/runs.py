@@ -127,7 +127,10 @@ class Runs:
             return named
         ids = self.ids()
         if not ids:
-            raise RunNotFound("there are no runs yet", hint="symphony run FILE begins one")
+            raise RunNotFound(
+                f"there are no runs yet in the home {self._home}",
+                hint="`symphony run FILE` begins one",
+            )
         found = ids[:1] if run == LAST else [run] if run in ids else beginning_with(run, ids)
         if not found and self.names.catch_up():
             named = self.names.find(run)
