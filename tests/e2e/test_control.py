@@ -112,7 +112,7 @@ def test_an_answer_reaches_a_living_run_which_goes_on_by_itself(tmp_path: Path) 
     wait_until(lambda: place.node("gate") == "waiting", process)
     code, _, err = place.call("runs", "approve", "last", "gate", "--comment", "fine", "--by", "Ann")
     assert code == 0, err
-    assert "goes on by itself" in err
+    assert "goes on by itself" in err or "the run has ended: succeeded" in err  # it may be that quick
     out, _ = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0
     assert json.loads(out)["outputs"] == {"by": "Ann", "comment": "fine"}

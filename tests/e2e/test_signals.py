@@ -158,7 +158,10 @@ def test_an_effect_under_way_is_asked_about_in_the_line_that_says_how_to_go_on(s
     process = stage.begin()
     process.send_signal(signal.SIGTERM)
     _, _, err = outcome(process)
-    line = "stopped; go on with: symphony runs resume --retry work (or --skip work, if what it did is done)"
+    line = (
+        "stopped; go on with: symphony runs resume --retry work "
+        "(or --skip work, if what it did is done: its outputs are then null)"
+    )
     assert err.splitlines()[-1] == line
     assert line in stage.type("runs", "show")[1]
     stage.type("runs", "resume", "--quiet", status=4)

@@ -344,12 +344,13 @@ def test_the_advice_says_how_to_go_on() -> None:
     assert ending.advice(result(RunStatus.INTERRUPTED), newest=True) == stopped
     one = result(RunStatus.INTERRUPTED, doubtful=["send[3]"])
     assert ending.advice(one, newest=True) == (
-        f"{stopped} --retry 'send[3]' (or --skip 'send[3]', if what it did is done)"
+        f"{stopped} --retry 'send[3]' "
+        "(or --skip 'send[3]', if what it did is done: its outputs are then null)"
     )
     two = result(RunStatus.INTERRUPTED, doubtful=["send", "post"])
     assert (
-        ending.advice(two)
-        == f"{stopped} run-1 --retry send --retry post (or --skip, for those that are done)"
+        ending.advice(two) == f"{stopped} run-1 --retry send --retry post "
+        "(or --skip, for those that are done: their outputs are then null)"
     )
     many = result(RunStatus.INTERRUPTED, doubtful=[f"n{i}" for i in range(7)])
     assert "--retry NODE" in ending.advice(many)

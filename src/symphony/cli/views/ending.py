@@ -153,13 +153,14 @@ def _about_doubtful(nodes: Sequence[str]) -> str:
     if not nodes:
         return ""
     if len(nodes) > _NAMED_MAX:
-        return f" --retry NODE (or --skip NODE, if what it did is done) for each of {_names(nodes)}"
+        other = "--skip NODE, if what it did is done: its outputs are then null"
+        return f" --retry NODE (or {other}) for each of {_names(nodes)}"
     quoted = [_quoted(name) for name in nodes]
     retry = " ".join(f"--retry {name}" for name in quoted)
     other = (
-        f"--skip {quoted[0]}, if what it did is done"
+        f"--skip {quoted[0]}, if what it did is done: its outputs are then null"
         if len(nodes) == 1
-        else "--skip, for those that are done"
+        else "--skip, for those that are done: their outputs are then null"
     )
     return f" {retry} (or {other})"
 
@@ -177,7 +178,7 @@ def _waiting_advice(run: RunResult, resume: str) -> str:
         node = _quoted(doubtful[0])
         parts.append(
             f"waiting for you to decide about {_names([titled(n, waiting[n].label) for n in doubtful])}:"
-            f"\n  {resume} --retry {node}\n  {resume} --skip {node}"
+            f"\n  {resume} --retry {node}\n  {resume} --skip {node}  (its outputs are then null)"
         )
     if not doubtful:
         parts.append(f"to go on{' after that' if asked else ''}: {resume}")
