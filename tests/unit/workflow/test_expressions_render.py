@@ -85,7 +85,7 @@ def test_cel_tells_the_type(text: str, kind: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words", "hint"),
     [
-        ("1 +", "not complete (at character 4)", "cel.dev"),
+        ("1 +", "not complete (at character 4)", "Functions of expressions"),
         ("x.n + 1.5", "`+` does not take (int, double) (at character 5)", "double(x)"),
         ("x.d + 1", "`+` does not take (double, int)", "double(x)"),
         ("x.s + 1", "`+` does not take (string, int)", "convert"),

@@ -172,12 +172,18 @@ class ValueTemplate(msgspec.Struct, eq=False):
         if self.error is not None:
             raise self.error.with_traceback(None)
         if self.bare is not None:
-            kind = _typed(self.bare, types)
+            try:
+                kind = _typed(self.bare, types)
+            except BadExpression as error:
+                raise _told(error, self.bare.name if self.bare.kind == "node" else "") from None
             return STRING if kind == celtypes.TIMESTAMP else kind
         parts = self.parts
         if isinstance(parts, Program):
             expression = parts.expression
-            return check(expression, [_typed(read, types) for read in expression.names])
+            try:
+                return check(expression, [_typed(read, types) for read in expression.names])
+            except BadExpression as error:
+                raise _told(error, expression.original) from None
         if isinstance(parts, _Text):
             for part in parts.parts:
                 if isinstance(part, ValueTemplate):
@@ -267,6 +273,12 @@ class ValueTemplate(msgspec.Struct, eq=False):
             return self.parts.misfit(target, types)
         kind = self.type if types is None else self.type_in(types)
         return None if fits(kind, target) else f"{kind} does not fit {target}"
+
+
+def _told(error: BadExpression, text: str) -> BadExpression:
+    from symphony.workflow.expressions.habits import habitual  # only where something is wrong
+
+    return habitual(error, text)
 
 
 def _typed(read: Read, types: Types) -> PortType:

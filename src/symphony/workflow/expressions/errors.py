@@ -28,7 +28,8 @@ class ExpressionFailed(SymphonyError):
     code = "expression-failed"
 
 
-_GENERAL = "see the CEL language definition, cel.dev"
+GENERAL = "“Functions of expressions” in the reference of the documentation lists all that CEL has here"
+"""What to do about an expression where nothing special is known."""
 _FIRST = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _STATUS = re.compile(r"^[A-Z_]+: | \[[A-Z_]+\]$")
 _OPERATORS = {
@@ -78,7 +79,7 @@ _HINTS = (
     (r"does not take \(.*string", "convert with string(x), int(x) or double(x)"),
     (
         r"there is no '",
-        "check the name: inputs.NAME, NODE.PORT, item, run.id, env.NAME, or a function of CEL",
+        "check the name: inputs.NAME, NODE.PORT, item, run.id, or a function: size, contains, matches, …",
     ),
     (r"there is no key", 'test it first: has(x.key), or "key" in x'),
     (r"there is no element", "test the size first: size(x) > 0"),
@@ -109,7 +110,7 @@ def named(message: str, names: Mapping[str, str]) -> str:
     return re.sub(r"\b_0\w+", lambda found: names.get(found[0], found[0]), message)
 
 
-def hint_for(message: str, general: str = _GENERAL) -> str:
+def hint_for(message: str, general: str = GENERAL) -> str:
     """What to do about a reworded message; `general` where nothing special is known."""
     if (missing := _MISSING.search(message)) is not None:
         from symphony.workflow.expressions.library import CALLABLE

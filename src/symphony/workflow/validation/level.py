@@ -10,6 +10,7 @@ from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import BadExpression, Read, ValueTemplate
 from symphony.workflow.expressions.compiler import OUTSIDE
+from symphony.workflow.expressions.errors import GENERAL
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, Language, PortType, called, fits, mismatch
@@ -73,9 +74,7 @@ class Level:
 
     def bad(self, error: BadExpression, place: str) -> None:
         """Note what is wrong with an expression."""
-        self.error(
-            error.problem_code, place, error.message, error.hint or "see the CEL language definition, cel.dev"
-        )
+        self.error(error.problem_code, place, error.message, error.hint or GENERAL)
 
     def exists(self, name: str) -> bool:
         """Is there a node of this name on this level, readable or not?"""

@@ -263,8 +263,14 @@ class Scope:
         if level is None and read.name == "value":
             raise _value_outside()
         if level is None:
-            hint = did_you_mean(
-                read.name, self.nodes, "inputs of the workflow are inputs.NAME; nodes are NODE.PORT"
+            hyphened = (name for name in self.nodes if name.startswith(f"{read.name}-"))
+            meant = next(hyphened, None) if read.kind == "node" else None
+            hint = (
+                f'a name with a hyphen is written nodes["{meant}"]'
+                if meant
+                else did_you_mean(
+                    read.name, self.nodes, "inputs of the workflow are inputs.NAME; nodes are NODE.PORT"
+                )
             )
             raise BadExpression(f"there is no node {read.name!r}", problem_code="unknown-node", hint=hint)
         if read.kind == "node":

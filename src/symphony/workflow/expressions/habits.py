@@ -1,0 +1,168 @@
+"""What to write in CEL for what authors know from Python, JavaScript or Jinja. Pure.
+
+Only expressions that were refused are looked at.
+"""
+
+import re
+from itertools import pairwise
+from typing import Final
+
+from symphony.workflow.expressions.errors import BadExpression
+from symphony.workflow.expressions.scan import Token, tokens
+
+_CHARS_MAX: Final = 60
+_WORDS: Final = {"and": "&&", "or": "||", "not": "!", "True": "true", "False": "false", "None": "null"}
+_OTHER_WORDS: Final = {
+    "is": "compare with == or !=, for instance x == null",
+    "for": "write list.map(x, value) or list.filter(x, test)",
+    "lambda": "write list.map(x, value) or list.filter(x, test)",
+    "undefined": "write null",
+    "nil": "write null",
+}
+_SIGNS: Final = {
+    ("=", "=", "="): "write ==",
+    ("!", "=", "="): "write !=",
+    ("*", "*"): "multiply: x * x",
+    ("?", "?"): "write x == null ? other : x",
+    ("+", "+"): "write x + 1",
+}
+_TRIM: Final = r"CEL cannot trim: use the operator text.regex with pattern ^\s+|\s+$ and replace ''"
+_CASE: Final = "CEL cannot change case: use the operator text.render, for instance {{ data | %s }}"
+_CALLS: Final = {
+    "len": "write size(x)",
+    "length": "write size(x)",
+    "count": "write size(x)",
+    "str": "write string(x)",
+    "float": "write double(x)",
+    "Number": "write double(x) or int(x)",
+    "any": "write list.exists(x, test)",
+    "some": "write list.exists(x, test)",
+    "every": "write list.all(x, test)",
+    "includes": "write text.contains(part), or part in list",
+    "find": "write text.contains(part), or list.filter(x, test)",
+    "index": "write text.contains(part), or part in list",
+    "startswith": "write text.startsWith(part)",
+    "endswith": "write text.endsWith(part)",
+    "match": "write text.matches(pattern)",
+    "search": "write text.matches(pattern)",
+    "isinstance": "write type(x) == string",
+    "get": "write has(map.key) ? map.key : other",
+    "append": "write list + [x]",
+    "strip": _TRIM,
+    "lstrip": _TRIM,
+    "rstrip": _TRIM,
+    "trim": _TRIM,
+    "upper": _CASE % "upper",
+    "toUpperCase": _CASE % "upper",
+    "lower": _CASE % "lower",
+    "toLowerCase": _CASE % "lower",
+    "title": _CASE % "title",
+    "capitalize": _CASE % "capitalize",
+    "split": "CEL cannot split: use the operator text.split",
+    "splitlines": "CEL cannot split: use the operator text.split",
+    "join": "CEL cannot join: use the operator text.join",
+    "replace": "CEL cannot replace: use the operator text.regex with replace",
+    "format": 'join texts: "a" + string(x), or write text with ${{ }} in it: a${{ x }}',
+    "sorted": "CEL cannot sort: use the operator data.sort",
+    "sort": "CEL cannot sort: use the operator data.sort",
+    "reversed": "CEL cannot reverse: use the operator data.sort",
+    "set": "CEL has no sets: use the operator data.unique",
+    "range": "CEL has no ranges: use the operator data.range",
+    "slice": "CEL has no slices: use list.filter(x, test), or the operator data.sort with limit",
+    **dict.fromkeys(
+        ("sum", "min", "max", "mean"), "CEL cannot sum up lists: use the operator data.group or data.reduce"
+    ),
+    **dict.fromkeys(("abs", "round", "floor", "ceil", "pow"), "compute it in the operator python.call"),
+}
+_ABSENT: Final = re.compile(r"there is no '(\w+)'")
+_HYPHENED: Final = re.compile(r'nodes\["([\w-]+)"\]$')
+_SLICE: Final = "use list.filter(x, test), the operator data.sort with limit, or text.regex for texts"
+
+
+def habitual(error: BadExpression, text: str) -> BadExpression:
+    """`error` about the CEL `text`, in other words where a habit from another language explains it."""
+    if error.problem_code == "limit-exceeded":
+        return error
+    try:
+        found = tokens(text)
+    except BadExpression:
+        return error
+    absent = _ABSENT.search(error.message)
+    if absent is not None and absent[1] in _CALLS and _is_called(found, absent[1]):
+        return BadExpression(error.message, hint=_CALLS[absent[1]])
+    if error.problem_code == "unknown-node" and (hyphened := _HYPHENED.search(error.hint or "")):
+        port = re.search(rf"{hyphened[1]}\.(\w+)", text)
+        hint = f'did you mean nodes["{hyphened[1]}"].{port[1]}?' if port else error.hint
+        return BadExpression(error.message, problem_code="unknown-node", hint=hint)
+    told = _word(found, text) or _sign(found) or _slice(found)
+    return error if told is None else BadExpression(told[0], hint=told[1])
+
+
+def _is_called(found: list[Token], name: str) -> bool:
+    return any(one.text == name and after.text == "(" for one, after in pairwise(found))
+
+
+def _word(found: list[Token], text: str) -> tuple[str, str] | None:
+    """What is wrong with words that CEL does not have, and what to write; None if there are none."""
+    free = [
+        (at, one)
+        for at, one in enumerate(found)
+        if one.kind == "ident"
+        and not (at and found[at - 1].text == ".")
+        and not (at + 1 < len(found) and found[at + 1].text == "." and one.text != "f")
+    ]
+    by_word = {one.text: at for at, one in reversed(free)}
+    if "if" in by_word and "else" in by_word and 0 < by_word["if"] < by_word["else"]:
+        first, last = found[by_word["if"]], found[by_word["else"]]
+        parts = text[first.end : last.start], text[: first.start], text[last.end :]
+        written = "{} ? {} : {}".format(*(part.strip() for part in parts))
+        simple = len(written) <= _CHARS_MAX and not _WORDS.keys() & by_word.keys()
+        return "CEL has no `if`", f"write {written if simple else 'test ? a : b'}"
+    if "not" in by_word and (at := by_word["not"]) + 1 < len(found) and found[at + 1].text == "in":
+        return "CEL has no `not in`", "write !(a in b)"
+    for at, one in free:
+        after = found[at + 1] if at + 1 < len(found) else None
+        if one.text in ("f", "F") and after and after.kind == "string" and after.start == one.end:
+            return "CEL has no f-strings", _CALLS["format"]
+        if one.text in _OTHER_WORDS and after is not None:
+            return f"CEL has no `{one.text}`", _OTHER_WORDS[one.text]
+    used = [word for word in _WORDS if word in by_word]
+    if not used:
+        return None
+    named = " and ".join(f"`{word}`" for word in used)
+    return f"CEL has no {named}", "write " + ", ".join(f"{_WORDS[word]} for {word}" for word in used)
+
+
+def _sign(found: list[Token]) -> tuple[str, str] | None:
+    """What is wrong with signs that CEL does not have, and what to write; None if there are none."""
+    for at, one in enumerate(found):
+        if one.kind != "op":
+            continue
+        for signs, hint in _SIGNS.items():
+            if tuple(other.text for other in found[at : at + len(signs)]) == signs:
+                return f"CEL has no `{''.join(signs)}`", hint
+        around = (found[at - 1].text if at else "", found[at + 1].text if at + 1 < len(found) else "")
+        if one.text == "=" and around[0] not in tuple("=!<>") and around[1] not in ("=", "~"):
+            return "CEL has no `=`", "compare with =="
+        if one.text == "|" and "|" not in around:
+            return "CEL has no filters", "write || for or; for Jinja's filters use the operator text.render"
+    return None
+
+
+def _slice(found: list[Token]) -> tuple[str, str] | None:
+    """What is wrong with `x[0:2]`; None if there is no such thing."""
+    open_: list[str] = []
+    for one in found:
+        if one.kind != "op":
+            continue
+        if one.text in "([{?":
+            open_.append(one.text)
+        elif one.text in ")]}":
+            while open_ and open_.pop() == "?":
+                pass
+        elif one.text == ":" and open_:
+            if open_[-1] == "[":
+                return "CEL has no slices", _SLICE
+            if open_[-1] == "?":
+                open_.pop()
+    return None
