@@ -131,6 +131,8 @@ def rerun(
     mended = None if file is None else files.prepared(file, opened, load=not dry_run, nodes=only)
     if mended is not None and file is not None:
         failures.warn(mended.report, file)
+    else:
+        _say_changed(opened, run_id)
     workflow = loads(opened.runs.meta(run_id).workflow, "json") if mended is None else mended.workflow
     values = typed_inputs.changed_inputs(workflow, inputs)
     if dry_run:
@@ -271,6 +273,21 @@ def _answer(
         output.say(f"{output.shown(node)} {word}\n")
         output.note(_next(reached, runs, run_id))
     return 0
+
+
+def _say_changed(opened: "Symphony", run_id: str) -> None:
+    """Say that a rerun does not take the workflow's files as they are now, where they have changed."""
+    from shlex import quote
+
+    from symphony.cli.console.blocks import SourceText
+
+    for file in opened.runs.changed_files(run_id)[:1]:
+        whole = opened.runs.meta(run_id).source or file
+        changed, given = (output.shown(SourceText.named(Path(one)).name) for one in (file, whole))
+        output.note(
+            f"{changed} has changed since this run, which goes by the file as it was; "
+            f"add --file {quote(given)} to run it as it is now"
+        )
 
 
 def _require(opened: "Symphony", run_id: str, *nodes: str) -> None:

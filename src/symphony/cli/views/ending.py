@@ -131,7 +131,8 @@ def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False
     """
     match run.status:
         case RunStatus.FAILED:
-            return f"what it printed: symphony runs logs {run.label}\n{_again(run)}"
+            again = f"{_again(run)} (if you have changed the workflow since: --file FILE)"
+            return f"what it printed: symphony runs logs {run.label}\n{again}"
         case RunStatus.CANCELLED:
             return _again(run)
         case RunStatus.SUCCEEDED if run.handled_failures:

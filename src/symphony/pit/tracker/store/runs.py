@@ -422,6 +422,12 @@ class Runs:
         self.meta(run_id)
         return self._labelled(run_id, read_log(self.log_path(run_id), node, stream))
 
+    def changed_files(self, run_id: str) -> Sequence[str]:
+        """Which files of its workflow and sub-workflows say something else than when it began."""
+        from symphony.pit.tracker.store.source_files import changed_files
+
+        return changed_files(self.meta(run_id))
+
     def labels(self, run_id: str) -> StepLabels:
         """The labels of the run's steps, by their names; none of a run that cannot be read."""
         return StepLabels(lambda: self._reader(run_id).replay())

@@ -75,6 +75,25 @@ class SourceFiles:
         return None if found is None else found.locate(place)
 
 
+def changed_files(meta: RunMeta) -> list[str]:
+    """Which files of a run's workflow and its sub-workflows say something else than when it began. Blocking.
+
+    A file that is gone or cannot be read has not changed, and nothing is known of runs whose files were
+    not recorded.
+    """
+    recorded = [(meta.source, meta.digest), *((child.source, child.digest) for child in meta.children)]
+    return [file for file, digest in recorded if file and digest and _digest(file) not in (digest, None)]
+
+
+def _digest(file: str) -> str | None:
+    from symphony.workflow.files import read
+
+    try:
+        return read(file).digest
+    except (SymphonyError, OSError):
+        return None
+
+
 def _inside(graph: _Graph, name: str) -> _Graph | None:
     """The graph inside a node."""
     node = graph.nodes.get(name)
