@@ -86,6 +86,7 @@ class RunHandle:
         artifacts: Callable[[], Sequence[MadeArtifact]] = tuple,
         resumable: bool = True,
         telling: Telling | None = None,
+        known: int = 0,
     ) -> None:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
         self.name = name
@@ -94,6 +95,8 @@ class RunHandle:
         """What nodes declared as artifacts and have made so far. Blocking; reads the journal."""
         self.resumable = resumable
         """Can another process go on with the run? Not with one in memory."""
+        self.known = known
+        """How many events earlier processes have recorded; `events` begins with these."""
         self._telling = telling
         self.unhidden = unhidden
         self.overview = seen.overview

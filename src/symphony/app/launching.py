@@ -418,7 +418,7 @@ class Launcher:
             job.run_id, engine, seen, task, log, self._parts.live, name=prepared.meta.name,
             unhidden=prepared.unhidden, marks=marks,
             artifacts=lambda: self._made(store.records(), engine.replay), resumable=owned is not None,
-            telling=telling,
+            telling=telling, known=known,
         )  # fmt: skip
         self._handles[task] = handle
         task.add_done_callback(self._handles.pop)

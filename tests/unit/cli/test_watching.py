@@ -84,6 +84,8 @@ class Long:
     artifacts: Callable[[], Sequence[MadeArtifact]] = tuple
     made: int = 0
 
+    known: int = 0
+
     async def events(self) -> AsyncGenerator[RunEvent, None]:
         for number in range(1, self.results + 1):
             self.made += 1
@@ -272,3 +274,29 @@ def test_following_yields_each_event_once_and_ends_with_the_run() -> None:
 def test_without_following_only_what_is_there_is_listed() -> None:
     journal = Journal([(RunStatus.RUNNING, [])], seen=numbered(1, 2, 3))
     assert [e.seq for e in following.events(journal, "r", since=1)] == [2, 3]
+
+
+class Resumed(Long):
+    """A run that an earlier process began: `a` finished, and `gate` asks; now `b` finishes."""
+
+    label = "run-1"
+
+    async def events(self) -> AsyncGenerator[RunEvent, None]:
+        told = (
+            event("run.started"), event("node.finished", "a"), event("node.finished", "x[0]"),
+            event("node.waiting", "gate", asks="ok?"), event("run.resumed"), event("node.finished", "b"),
+        )  # fmt: skip
+        for number, one in enumerate(told, 1):
+            yield RunEvent(seq=number, type=one.type, at=0.0, node=one.node, data=one.data)
+
+    def progress(self) -> Now:
+        return Now({}, nodes={NodeStatus.SUCCEEDED: 2, NodeStatus.WAITING: 1})
+
+
+async def test_of_earlier_processes_only_what_had_finished_and_who_is_asked_is_told() -> None:
+    lines: list[str] = []
+    await LineView(lines.append).watch(Resumed(results=0, failures=0, known=4))
+    assert lines == [
+        "run resumed: 1 of 3 nodes had finished", "gate: asks: ok?", "  symphony runs approve run-1 gate",
+        "b: succeeded",
+    ]  # fmt: skip

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, aclosing, nullcontext
 from typing import Final, Protocol, TypeGuard
 
 from symphony.cli.console import output
+from symphony.cli.views.earlier import EarlierEvents
 from symphony.ports.insight import FanOutProgress, MadeArtifact, OpenQuestion, Overview
 from symphony.ports.runs import NodeStatus, RunEvent, RunResult, titled
 from symphony.ports.values import Value
@@ -89,6 +90,11 @@ class Handle(Protocol):
     @property
     def label(self) -> str: ...
     @property
+    def known(self) -> int:
+        """How many events earlier processes have recorded."""
+        ...
+
+    @property
     def marks(self) -> Mapping[str, str]: ...
     @property
     def unhidden(self) -> Sequence[str]: ...
@@ -168,13 +174,19 @@ class LineView(Unasking):
         import asyncio  # slow to import, and those who only spell events never get here
 
         summaries = asyncio.get_running_loop().create_task(self._summarise(handle))
-        seen = 0
+        seen, earlier = handle.known, EarlierEvents()
         try:
             async with aclosing(handle.events()) as events:
                 async for event in events:
-                    self.add(event)
-                    if event.type == "node.waiting" and "asks" in event.data:
-                        self._write(f"  {answer_commands(handle.label, event.node or '')[0]}")
+                    if event.seq <= handle.known:
+                        earlier.add(event)
+                        continue
+                    if event.seq == handle.known + 1 and event.type == "run.resumed":
+                        self._write(earlier.text(sum(handle.progress().nodes.values())))
+                        for question in earlier.asking():
+                            self._tell(handle, question)
+                    else:
+                        self._tell(handle, event)
                     seen = event.seq
                     if not self._left:
                         break
@@ -184,6 +196,11 @@ class LineView(Unasking):
             await handle.ended()
         finally:
             summaries.cancel()
+
+    def _tell(self, handle: Handle, event: RunEvent) -> None:
+        self.add(event)
+        if event.type == "node.waiting" and "asks" in event.data:
+            self._write(f"  {answer_commands(handle.label, event.node or '')[0]}")
 
     def add(self, event: RunEvent) -> None:
         """Print `event` if there is something to say and room to say it."""
