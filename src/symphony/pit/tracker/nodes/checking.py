@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
+from types import CodeType
 from typing import Final, TypeVar
 
 from symphony.commons.cutting import beginning
 from symphony.commons.errors import SymphonyError
-from symphony.pit.tracker.nodes.work import CallWork, Work
+from symphony.pit.tracker.nodes.work import CallWork, OperatorWork, Work
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 from symphony.workflow.checks import Check
 
@@ -80,10 +81,19 @@ def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:
         if type(value) is int and work.output_types[name].kind == "number":
             checked = {**checked, name: _double(name, value)}
         elif (why := check(value)) is not None:
-            raise SymphonyError(
-                f"output {name}: {why}", code="type-mismatch", hint="the operator breaks its own declaration"
-            )
+            hint = _remedy(work, name, value)
+            raise SymphonyError(f"output {name}: {why}", code="type-mismatch", hint=hint)
     return checked
+
+
+def _remedy(work: Work, name: str, value: Value | StoredValue) -> str:
+    """What to mend where an output is not of its type: the function, where there is one to name."""
+    code = getattr(work.operator.function, "__code__", None) if isinstance(work, OperatorWork) else None
+    if not isinstance(code, CodeType):
+        return "the operator breaks its own declaration"
+    where, kind = f"{code.co_filename}:{code.co_firstlineno}", work.output_types[name]
+    given = "None; is a return missing?" if value is None else f"a value of type {type(value).__name__}"
+    return f"{code.co_name} in {where} declares {name} as {kind}, and gave {given}"
 
 
 def check_references(work: Work, outputs: Mapping[str, StoredValue]) -> None:
