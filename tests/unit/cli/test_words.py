@@ -15,10 +15,11 @@ from symphony.cli.actions import checks
 from symphony.cli.console import blocks, exits, output
 from symphony.cli.console.tables import Heading, table
 from symphony.cli.console.wrapping import hanging, wrapped
-from symphony.cli.views import ending
+from symphony.cli.views import ending, listing
 from symphony.cli.views.usage import usage_text
 from symphony.commons.time import SystemClock
 from symphony.commons.widths import columns
+from symphony.ports.insight import NodeLine, Overview
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeResult, NodeStatus, RunError, RunResult, RunStatus
 from symphony.ports.values import ArtifactRef, Digest
@@ -331,6 +332,20 @@ def test_the_closing_line_counts_nodes_and_looks_at_no_element() -> None:
     counts = {NodeStatus.SUCCEEDED: 1, NodeStatus.CACHED: 1}
     run = result(RunStatus.SUCCEEDED, nodes=Unseen(), counts=counts)
     assert ending.closing_text(run, 1.5, PAGE) == "succeeded in 1.5 s: 2 nodes (1 cached); run run-1"
+
+
+def test_of_an_interrupted_run_texts_say_interrupted_of_what_was_running() -> None:
+    counts = {NodeStatus.RUNNING: 1, NodeStatus.PENDING: 2}
+    assert "3 nodes (2 pending, 1 running)" in ending.closing_text(
+        result(RunStatus.RUNNING, counts=counts), 1.5, PAGE
+    )
+    run = result(RunStatus.INTERRUPTED, counts=counts, nodes={"a": NodeResult(status=NodeStatus.RUNNING)})
+    assert "3 nodes (2 pending, 1 interrupted)" in ending.closing_text(run, 1.5, PAGE)
+    assert "interrupted" in listing.nodes_text(run)
+    line = NodeLine(name="a", status=NodeStatus.RUNNING)
+    overview = Overview(began_at=None, ended_at=None, lines=[line])
+    assert "interrupted" in listing.lines_text(overview, run.status)
+    assert "running" in listing.lines_text(overview, RunStatus.RUNNING)
 
 
 def test_the_advice_says_how_to_go_on() -> None:

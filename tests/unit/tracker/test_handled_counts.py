@@ -9,7 +9,7 @@ from tests.support.commands import CommandLine
 from symphony import Symphony, operator
 from symphony.cli.views.listing import lines_text
 from symphony.ports.insight import NodeLine, Overview
-from symphony.ports.runs import RunResult
+from symphony.ports.runs import RunResult, RunStatus
 from symphony.testing import workflow
 
 
@@ -125,7 +125,9 @@ def test_a_row_counts_the_failed_elements_for_which_one_fallback_stands_in(tmp_p
     spare = 'b: {operator: debug.value, inputs: {value: "x"}}'
     result, lines = counted(f"nodes:\n  a: {{{each}}}\n  {spare}\n", tmp_path)
     assert (result.status, result.handled_failures) == ("succeeded", 1)
-    table = lines_text(Overview(began_at=None, ended_at=None, lines=list(lines.values())))
+    table = lines_text(
+        Overview(began_at=None, ended_at=None, lines=list(lines.values())), RunStatus.SUCCEEDED
+    )
     assert "1 of 3 elements, 2 failed (replaced by the fallback)" in table
 
 

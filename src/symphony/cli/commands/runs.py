@@ -124,7 +124,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     overview = views.overview(run_id)
     short = symphony.runs.shorts([run_id])[run_id]
     parts = [ending.closing_text(result, result.took_s, page, short) + "\n"]
-    parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview))
+    parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview, result.status))
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     outputs = ending.outputs_text(
         result, lambda ref: symphony.artifacts.path(ref.digest), cut=delivery.is_looked_at()

@@ -92,7 +92,7 @@ def closing_text(
     used = "" if run.usage is None else f"; {usage_text(run.usage)}"
     handled = output.count(run.handled_failures, "failure")
     told = f", {handled} handled" if run.handled_failures else ""
-    return f"{word}{took}: {counts_text(run.counts)}{told}{used}; run {_called(run, short)}"
+    return f"{word}{took}: {counts_text(run.counts, run.status)}{told}{used}; run {_called(run, short)}"
 
 
 def _called(run: RunResult, short: str | None) -> str:
@@ -100,10 +100,15 @@ def _called(run: RunResult, short: str | None) -> str:
     return short if run.name is None else f"{run.name} ({short})"
 
 
-def counts_text(counts: Mapping[NodeStatus, int]) -> str:
+def node_word(status: NodeStatus, run: RunStatus) -> str:
+    """What people are told of a node: nothing runs any more in a run that is interrupted."""
+    return str(run if status is NodeStatus.RUNNING and run is RunStatus.INTERRUPTED else status)
+
+
+def counts_text(counts: Mapping[NodeStatus, int], run: RunStatus = RunStatus.RUNNING) -> str:
     """`12 nodes (4 cached, 1 skipped)`."""
     parts = [
-        f"{number:,} {status}"
+        f"{number:,} {node_word(status, run)}"
         for status, number in sorted(counts.items())
         if status is not NodeStatus.SUCCEEDED
     ]

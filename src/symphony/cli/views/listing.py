@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from symphony.app import spelling
 from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
+from symphony.cli.views.ending import node_word
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
 from symphony.ports.runs import NodeStatus, short_id, titled
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from symphony.commons.errors import SymphonyError
     from symphony.ports.artifacts import ArtifactRecord
     from symphony.ports.insight import NodeLine, Overview
-    from symphony.ports.runs import RunEvent, RunResult, RunSummary
+    from symphony.ports.runs import RunEvent, RunResult, RunStatus, RunSummary
     from symphony.ports.values import StoredValue
     from symphony.workflow.catalog import ModelInfo, OperatorInfo, Port
 
@@ -82,17 +83,17 @@ def nodes_text(run: "RunResult") -> str:
         if node.asks is not None:
             about = _line(f"asks: {node.asks}")
         title = output.shown(titled(name, node.label))
-        rows.append((title, str(node.status), str(node.attempts), took, about))
+        rows.append((title, node_word(node.status, run.status), str(node.attempts), took, about))
     return _nodes_table(rows, len(run.nodes) - _NODES_MAX, origins)
 
 
-def lines_text(overview: "Overview") -> str:
+def lines_text(overview: "Overview", run: "RunStatus") -> str:
     """One line for each node, its elements and rounds counted; of very many the first ones."""
     rows = []
     origins = _origins(line.cached_from for line in overview.lines)
     for line in overview.lines:
         took = "" if line.took_s is None else output.duration(line.took_s)
-        rows.append((_counted(line), str(line.status), str(line.attempts or ""), took,
+        rows.append((_counted(line), node_word(line.status, run), str(line.attempts or ""), took,
                      _about(line, told=len(origins) == 1)))  # fmt: skip
     return _nodes_table(rows, overview.lines_more, origins)
 
