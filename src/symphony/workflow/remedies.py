@@ -166,7 +166,9 @@ def operator_hint(name: str, versions: Mapping[str, str]) -> str:
     near = near_operator(plain, versions)
     kin = [other for other in versions if other.rpartition(".")[0] == family] if family else []
     if near is not None:
-        return f"did you mean {near}?" + ("" if kin else f" For one of your own, {_OWN_FILE}")
+        return f"did you mean {near}?" + (
+            "" if kin or near == plain.rpartition(".")[2] else f" For one of your own, {_OWN_FILE}"
+        )
     if kin:
         listed = ", ".join(kin[:_LISTED_MAX]) + (", …" if len(kin) > _LISTED_MAX else "")
         return f"there are {listed}; {_OWN_FILE}"
@@ -181,6 +183,9 @@ def near_operator(name: str, known: Collection[str]) -> str | None:
         same = [other for other in known if other.rpartition(".")[2] == name]
         if len(same) == 1:
             return same[0]
+    own = [other for other in known if other == name.rpartition(".")[2]]
+    if own:  # a function of one's own that has no family
+        return own[0]
     parts = name[:_NAME_CHARS_MAX].split(".")
     best: tuple[float, str] | None = None
     for other in known:

@@ -131,3 +131,7 @@ def test_a_tab_that_indents_is_named_at_its_place(text: str, line: int, column: 
 
 def test_a_tab_within_a_line_is_no_fault() -> None:
     assert problems("name:\tx\nnodes:\n  a:\n    command:\t echo hi\t# why\n") == []
+
+
+def test_an_operator_of_ones_own_without_a_family_is_found_under_a_name_that_has_one() -> None:
+    assert operator_hint("my.ratio", {**VERSIONS, "ratio": "1.0.0"}) == "did you mean ratio?"

@@ -56,9 +56,11 @@ def show(name: str, file: Path | None, operators: tuple[Path, ...], as_json: boo
     known = known if file is None else {**files.operators_in(file), **known}
     operator = known.get(name)
     if operator is None:
-        from symphony.workflow.remedies import operator_hint
+        from symphony.workflow.remedies import near_operator, operator_hint
 
         hint = operator_hint(name, {known_name: one.version for known_name, one in known.items()})
+        if file is None and near_operator(name.partition("@")[0], known) is None:
+            hint = f"one that a workflow uses: symphony operators show {output.shown(name)} FILE"
         raise SymphonyError(f"there is no operator {name!r}", code="unknown-operator", hint=hint)
     if as_json:
         output.say_json(listing.operator_document(operator))
