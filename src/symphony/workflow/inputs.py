@@ -16,7 +16,7 @@ from symphony.ports.values import Value
 from symphony.workflow.documents.json_text import half_pair
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import Code, Problem
-from symphony.workflow.types import PortType, mismatch
+from symphony.workflow.types import PortType, kind_name, mismatch
 
 DEPTH_MAX = 100
 """How deep lists and maps may be nested in one given value; workflow files have the same limit."""
@@ -43,6 +43,8 @@ def bind_inputs(
         else:
             value = None if spec.default is msgspec.UNSET else spec.default
         if why := mismatch(value, spec.type) or beyond(value, spec) or bad_path(value, spec.type):
+            if type(value) in (int, float):
+                why = why.replace(kind_name(value), f"{kind_name(value)} ({json.dumps(value)})", 1)
             problems.append(_wrong(name, spec, why))
         else:
             values[name] = absolute(value, spec.type, cwd)

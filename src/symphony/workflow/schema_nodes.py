@@ -141,9 +141,13 @@ def read_node(fields: Fields, tree: Tree, place: str) -> Node | None:
         if meant is not None:
             fields.unknown(meant, place, _KINDS, "a node")
             return None
-        said = f"this one has {' and '.join(kinds)}" if kinds else "this one has none"
+        said = (
+            f"a node has one kind, and this one has {' and '.join(kinds)}"
+            if kinds
+            else "the node has no kind"
+        )
         hint = f"write exactly one of {', '.join(_KINDS)}"
-        fields.wrong(place, "", f"a node has one kind; {said}", hint)
+        fields.wrong(place, "", said, hint)
         return None
     return _of_kind(fields, tree, place, kinds[0], made, others)
 

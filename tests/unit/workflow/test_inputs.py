@@ -188,3 +188,13 @@ def test_a_missing_input_says_how_to_give_it() -> None:
         assert problems[0].hint.startswith("give it: --input x=")
         assert "what it is" in problems[0].message
     assert InputSpec().default is msgspec.UNSET
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(1.5, "a number (1.5) is not an integer"), (-0.25, "a number (-0.25) is not an integer")],
+)
+def test_a_number_that_does_not_fit_is_shown(given: Value, said: str) -> None:
+    workflow = Workflow(name="x", inputs={"n": InputSpec(type=PortType("integer"))})
+    _, problems = bind_inputs(workflow, {"n": given}, cwd=PurePosixPath("/"))
+    assert [one.message for one in problems] == [f"input 'n': {said}"]

@@ -40,7 +40,7 @@ def test_a_step_with_a_misspelt_command_is_one_error() -> None:
 
 def test_a_node_without_a_key_that_is_near_a_kind_is_told_the_kinds() -> None:
     found = _problems("nodes: {a: {color: red}}")
-    assert [one.message for one in found] == ["a node has one kind; this one has none"]
+    assert [one.message for one in found] == ["the node has no kind"]
 
 
 @pytest.mark.parametrize(

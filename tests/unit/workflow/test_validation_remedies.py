@@ -3,8 +3,10 @@
 import pytest
 
 from symphony.ports.values import Value
-from symphony.workflow.types import parse_type
+from symphony.workflow.catalog import Port
+from symphony.workflow.types import ANY, parse_type
 from symphony.workflow.validation.remedies import remedy
+from symphony.workflow.validation.scope import port_hint
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,17 @@ from symphony.workflow.validation.remedies import remedy
 )
 def test_a_likely_slip_is_told_with_what_to_write(value: Value, kind: str, said: str | None) -> None:
     assert remedy(value, parse_type(kind)) == said
+
+
+@pytest.mark.parametrize(
+    ("names", "what", "hint"),
+    [
+        ("", "output", "it has no outputs"),
+        ("result", "output", "its only output is result"),
+        ("items condition", "output", "its outputs are items, condition"),
+        ("text pattern", "input", "its inputs are text, pattern"),
+        ("zzzy", "output", "did you mean zzzy?"),
+    ],
+)
+def test_an_unknown_port_is_told_those_that_there_are(names: str, what: str, hint: str) -> None:
+    assert port_hint("zzz", {name: Port(type=ANY) for name in names.split()}, what) == hint

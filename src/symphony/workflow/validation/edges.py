@@ -99,7 +99,7 @@ def _input_type(level: Level, edge: DataEdge, place: str, given: set[tuple[str, 
         message = (
             f"{edge.target} has no input {name!r}" if name else f"{edge.target} has not exactly one input"
         )
-        level.error("unknown-port", where, message, port_hint(name, ports))
+        level.error("unknown-port", where, message, port_hint(name, ports, "input"))
         return None
     return ports[name].type
 

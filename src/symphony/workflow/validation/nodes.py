@@ -139,7 +139,9 @@ def _inputs(
             port = expected.get(key)
             if port is None:
                 place = f"{child(level.place, name)}.inputs.{key}"
-                level.error("unknown-port", place, f"there is no input {key!r}", port_hint(key, expected))
+                level.error(
+                    "unknown-port", place, f"there is no input {key!r}", port_hint(key, expected, "input")
+                )
             else:
                 target = port.type
         if level.bare(template, target):

@@ -297,9 +297,13 @@ def _misnamed(broken: frozenset[str], outer: Scope | None) -> re.Pattern[str] | 
     return re.compile(rf"(?<![\w.])(?:{'|'.join(names)})(?!\w)")
 
 
-def port_hint(name: str, ports: Mapping[str, Port]) -> str:
-    """A hint for a port that does not exist."""
-    return did_you_mean(name, ports, f"there are {_listed(ports)}" if ports else "it has none")
+def port_hint(name: str, ports: Mapping[str, Port], what: str = "output") -> str:
+    """A hint for a port that does not exist; `what` it is, `input` or `output`."""
+    if not ports:
+        return f"it has no {what}s"
+    listed = _listed(ports)
+    known = f"its only {what} is {listed}" if len(ports) == 1 else f"its {what}s are {listed}"
+    return did_you_mean(name, ports, known)
 
 
 def _listed(names: Collection[str]) -> str:
