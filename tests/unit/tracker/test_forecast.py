@@ -202,3 +202,26 @@ def test_a_node_that_never_ran_is_judged_by_others_that_ran_the_same() -> None:
     assert guess is not None
     assert (guess.median_s, guess.same) == (3, False)
     assert past.guess(other, "y") is None
+
+
+async def test_a_fan_out_that_runs_in_part_is_judged_by_its_own_elements(tmp_path: Path) -> None:
+    what = workflow("""
+        name: Part
+        nodes:
+          each: {operator: number.check, for_each: "[1, 0, 2]", fail_fast: false, inputs: {n: "${{ item }}"}}
+    """)
+
+    @operator("number.check", version="1.0.0")
+    def check(n: int) -> float:
+        """Fail for 0."""
+        return 1 / n
+
+    async with Symphony.open(tmp_path, operators=[check]) as symphony:
+        handle = await symphony.start(what)
+        assert (await handle.result()).status == "failed"
+        plan = symphony.plan_rerun(handle.run_id)
+    assert plan.nodes["each"].reuse == "partly"
+    guess = plan.nodes["each"].guess
+    assert guess is not None
+    assert guess.samples == 2
+    assert plan.unknown == ()

@@ -24,6 +24,7 @@ class Past:
 
     def __init__(self) -> None:
         self._nodes: dict[tuple[str, str], list[float]] = {}
+        self._elements: dict[tuple[str, str], list[float]] = {}
         self._kinds: dict[tuple[str, str], list[float]] = {}
 
     def add(self, history: History, outline: Outline) -> None:
@@ -33,17 +34,25 @@ class Past:
             if step.status is not NodeStatus.SUCCEEDED or not step.attempts:
                 continue
             took = sum(attempt.took_s for attempt in step.attempts)
-            if not step.name.endswith("]"):
-                _keep(self._nodes, (outline.workflow.name, folded(step.name)), took)
+            where = self._elements if step.name.endswith("]") else self._nodes
+            _keep(where, (outline.workflow.name, folded(step.name)), took)
             if step.name in leaves:
                 _keep(self._kinds, kind_of(outline.node(step.name)), took)
 
-    def guess(self, outline: Outline, node: str) -> Guess | None:
-        """How long the node may take; None where nothing is known."""
-        own = self._nodes.get((outline.workflow.name, node))
+    def guess(self, outline: Outline, node: str, again: int | None = None) -> Guess | None:
+        """How long the node may take; None where nothing is known.
+
+        Of a fan-out, so many elements run `again`; None means all. They run side by side as far as its
+        own `concurrency` lets them.
+        """
+        key, found = (outline.workflow.name, node), outline.node(node)
+        own = self._nodes.get(key)
+        elements = self._elements.get(key)
+        if again and elements:
+            rounds = 1 if found is None or found.concurrency is None else -(-again // found.concurrency)
+            return _guess([took * rounds for took in elements], same=True)
         if own:
             return _guess(own, same=True)
-        found = outline.node(node)
         alone = found is not None and found.for_each is None
         others = self._kinds.get(kind_of(found)) if alone else None
         return _guess(others, same=False) if others else None

@@ -90,11 +90,18 @@ class Foresight:
             found[name] = PlannedNode(
                 name=name, kind=kind, runs=runs, reuse=seen.reuse, why=seen.why,
                 effects=() if seen.reuse in ("reused", "skipped") else self._effects(work),
-                guess=self._past.guess(self._outline, name), usage=self._usage(work),
+                guess=self._past.guess(self._outline, name, self._again(name)), usage=self._usage(work),
             )  # fmt: skip
         return {name: found[name] for name in self._job.workflow.nodes}
 
     # ---- results that are there -----------------------------------------------------------
+
+    def _again(self, name: str) -> int | None:
+        """How many elements of a fan-out a rerun runs again, where it takes the others."""
+        if self._taken is None or name not in self._taken.elements:
+            return None
+        reused, count = self._taken.elements[name]
+        return count - reused
 
     def _look_again(self, work: Work, taken: TakenOver) -> _Foreseen:
         """What a rerun makes of the node."""
