@@ -158,6 +158,8 @@ class RunReplay:
                     self.quick.add(slot)
             self.note_result(slot, at, record.started)
             return
+        if isinstance(record, BegunRecord | ResumedRecord):
+            self._lose_attempts()  # before this record counts as the last that was seen
         if at > self._last:
             self._last = at
         self._note_usage(record)
@@ -179,7 +181,6 @@ class RunReplay:
                     self.due[slot] = record.until
             case BegunRecord() | ResumedRecord():
                 self.begun_at = at if self.begun_at is None else self.begun_at
-                self._lose_attempts()
                 self.owners.append(at)
                 self.owner, self.stopped_by, self.doubtful = record.pid, None, []
             case PausedRecord():
