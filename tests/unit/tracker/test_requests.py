@@ -9,7 +9,15 @@ import pytest
 from symphony.app import Runs, Symphony
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.codec import encode_value
-from symphony.pit.tracker.core.records import EndedRecord, FinishedRecord, PausedRecord, Record
+from symphony.pit.tracker.core.records import (
+    BegunRecord,
+    EndedRecord,
+    FinishedRecord,
+    PausedRecord,
+    Record,
+    ResumedRecord,
+    StartedRecord,
+)
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.core.structure import answered
 from symphony.pit.tracker.store.journal import RunRequest, SqliteStore
@@ -119,3 +127,11 @@ def test_a_run_that_ends_before_it_can_be_cancelled_has_ended_as_it_did(tmp_path
     runs, run_id = asyncio.run(waiting(tmp_path))
     EndingOwner(runs, answer(approved=True, by=None), ENDED)._let_go(run_id)
     assert str(runs.cancel(run_id)) == "succeeded"
+
+
+def test_an_attempt_that_died_with_its_process_ends_before_the_run_goes_on(tmp_path: Path) -> None:
+    runs, run_id = asyncio.run(waiting(tmp_path))
+    replay = RunReplay(runs.replay(run_id).machine.root.plan, limit=1)
+    for record in (BegunRecord(0, 1.0, 7), StartedRecord(0, 2.0, 1), ResumedRecord(0, 100.0, 8)):
+        replay.apply(record)
+    assert [ended for _, ended, *_ in replay.tries[0]] == [2.0]
