@@ -213,8 +213,8 @@ def stop(process: "subprocess.Popen[bytes]", number: int, moment: random.Random)
     # It may have ended by itself, or not have begun to heed signals.
     assert process.returncode in (0, 4, *(128 + one for one in HEEDED), *(-one for one in HEEDED)), err[
         -4000:
-    ]
-    assert b"Traceback" not in err or process.returncode == -number, err[-4000:]
+    ].decode("utf-8", "replace")
+    assert b"Traceback" not in err or process.returncode == -number, err[-4000:].decode("utf-8", "replace")
 
 
 class Story:
