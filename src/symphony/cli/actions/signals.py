@@ -63,7 +63,9 @@ class Signals:
                 self._loop.remove_signal_handler(number)
             except NotImplementedError:  # Windows
                 pass
-            signal.signal(number, before if callable(before) else signal.SIG_DFL)
+            raising = before is signal.default_int_handler and self.received is not None
+            # Once a signal has stopped the run, a late Ctrl-C ends the process without a traceback.
+            signal.signal(number, before if callable(before) and not raising else signal.SIG_DFL)
 
     @contextmanager
     def gently(self) -> Iterator[None]:
