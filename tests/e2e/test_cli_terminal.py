@@ -40,6 +40,7 @@ class Handle:
     run_id = label = "run-1"
     marks = {}
     unhidden = ()
+    known = 0
     artifacts = tuple
     def __init__(self):
         self.stop = asyncio.Event()

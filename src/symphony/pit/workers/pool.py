@@ -237,6 +237,9 @@ class Workers:
         self._handing_out = None
         while self._queue:
             one = self._queue[0]
+            if one.reply.done():  # cancelled, though its task has not had its turn yet
+                self._queue.popleft()
+                continue
             worker = self._idle(one.task.origin)
             if worker is None and len(self._all) < self._size:
                 worker = Worker(self, rests=not self._listen_idle)
