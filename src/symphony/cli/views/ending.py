@@ -78,7 +78,7 @@ def value_text(value: StoredValue, path_of: PathOf, *, most: int | None = VALUE_
     import json
 
     text = value if isinstance(value, str) else json.dumps(spelling.spelled(value), ensure_ascii=False)
-    said = output.shown(text)
+    said = output.shown(text.rstrip("\n"))
     return said if most is None else first_columns(said, most)
 
 
