@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, NewType, TypeAlias, Union, get_args,
 
 import msgspec
 
+from symphony.commons.cutting import beginning
 from symphony.ports.values import Value
 from symphony.sdk.languages import TextNote
 from symphony.workflow.types import ANY, STRING, PortType
@@ -40,6 +41,8 @@ _SCALARS: dict[object, PortType] = {
     typing.NoReturn: ANY,
     typing.Never: ANY,
 }
+_SHOWN_CHARS = 200
+
 _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _MAPS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 
@@ -144,9 +147,9 @@ def _item_type(annotation: object, args: tuple[object, ...]) -> PortType:
     if not args:
         return ANY
     if len(args) != 2:
-        raise TypeError(f"{annotation} has no type of its values")
+        raise TypeError(f"{beginning(str(annotation), _SHOWN_CHARS)} has no type of its values")
     if args[0] is not str and not _keys(args):
-        raise TypeError(f"the keys of {annotation} must be str")
+        raise TypeError(f"the keys of {beginning(str(annotation), _SHOWN_CHARS)} must be str")
     return port_type(args[1])
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import sys
 import time
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ from symphony import kit
 from symphony.commons.errors import SymphonyError
 from symphony.kit.homes import HOMES
 from symphony.sdk import Operator, load_operators
+from symphony.sdk.errors import OperatorInvalid
 from symphony.sdk.reading.module import OperatorsRead, read_operators
 from symphony.workflow.types import ANY
 
@@ -369,7 +371,8 @@ def test_a_function_that_does_not_suit_is_refused_in_the_same_words(tmp_path: Pa
         BEGIN + "".join(f"@operator('a.b', version='1.0.0')\ndef {n}() -> str: ...\n" for n in "fg"),
         "x = 1\ndef f(:\n", "\0", "x = (" * 3000, b"\xff\xfe", b"# coding: nonsense\n", "\ufeff\ufeffx = 1",
         b"# coding: latin-1\n'\xff'\n", "(" * 100_000, "x = " + "-" * 200_000 + "1", "0" * 5000 + "1",
-        "a." * 99_999, "R = " + " | ".join(["int"] * 20_000), "x = a" + ".b" * 5_000,
+        "a." * 99_999, "R = " + " | ".join(["int"] * 20_000),
+        *(["x = a" + ".b" * 5_000] if sys.version_info < (3, 12) else []),  # later ones can compile it
     ],
 )  # fmt: skip
 def test_a_file_that_cannot_be_loaded_is_refused_in_the_same_words(tmp_path: Path, text: str | bytes) -> None:
@@ -478,8 +481,14 @@ HOSTILE = {
 def test_a_hostile_file_is_read_in_no_time(tmp_path: Path, case: str) -> None:
     began_s = time.process_time()
     end = "\n@operator('a.b', version='1.0.0')\ndef last(x: str = '') -> R: ...\n"
-    found = read(tmp_path, BEGIN + HOSTILE[case] + end)
+    found: OperatorsRead | None = None
+    try:
+        found = read(tmp_path, BEGIN + HOSTILE[case] + end)
+    except OperatorInvalid as refused:  # a type that no port has; not every Python gets so far
+        assert len(refused.message) < 2_000
     assert time.process_time() - began_s < 10
+    if found is None:
+        return
     assert set(found.operators) <= {"a.b"}
     assert found.operators or found.partial
 
