@@ -18,8 +18,7 @@ from symphony.workflow.documents import (
     Format,
     UnknownFormat,
     format_named,
-    format_of,
-    format_of_content,
+    format_of_file,
     packed,
     parse,
 )
@@ -63,18 +62,7 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
         raise WorkflowNotFound(error.message, details=error.details, hint="check the path") from None
     except ValueError:
         raise WorkflowNotFound(f"{str(path)!r} is not a path", hint="check the path") from None
-    return read_bytes(body, _format_of(path, body), nodes_max=nodes_max)
-
-
-def _format_of(path: Path, body: bytes) -> Format:
-    """The format that the file's ending tells, or else its content. Raises UnknownFormat."""
-    try:
-        return format_of(path)
-    except UnknownFormat:
-        found = format_of_content(body)
-        if found is None:
-            raise
-        return found
+    return read_bytes(body, format_of_file(path, body), nodes_max=nodes_max)
 
 
 def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> DocumentReading:
@@ -288,7 +276,7 @@ def check_bytes(
     """
     path = Path(path)
     try:
-        kind = _format_of(path, body)
+        kind = format_of_file(path, body)
     except UnknownFormat:
         kind = format_named("yaml")
     with uncollected():

@@ -14,7 +14,7 @@ from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded, write_atomic
 from symphony.commons.lines import lines_of
 from symphony.workflow import WorkflowInvalid, WorkflowNotFound
-from symphony.workflow.documents import BYTES_MAX, Format, UnknownFormat, format_of
+from symphony.workflow.documents import BYTES_MAX, UnknownFormat, format_of, format_of_file
 from symphony.workflow.documents.compression import SUFFIX
 from symphony.workflow.documents.formats import format_named, format_of_content
 from symphony.workflow.formatting import CannotFormat, formatted
@@ -74,19 +74,8 @@ def _laid_out(path: Path) -> _Text:
             raise CannotFormat(message, hint="keep large values in files of their own") from None
         except SymphonyError as error:
             raise WorkflowNotFound(error.message, details=error.details, hint="check the path") from None
-        kind = _format(path, body)
+        kind = format_of_file(path, body)
     return _Text(path, body, formatted(body, kind, str(blocks.SourceText.named(path).name)))
-
-
-def _format(path: Path, body: bytes) -> Format:
-    """The format of a file, by its name or else by its content. Raises UnknownFormat."""
-    try:
-        return format_of(path)
-    except UnknownFormat:
-        found = format_of_content(body)
-        if found is None:
-            raise
-        return found
 
 
 def _is_binary(path: Path) -> bool:

@@ -8,6 +8,7 @@ from symphony.workflow.documents.formats import (
     format_named,
     format_of,
     format_of_content,
+    format_of_file,
     parse,
 )
 from symphony.workflow.documents.tree import BYTES_MAX, DEPTH_MAX, Document, Position, Positions, Tree
@@ -25,6 +26,7 @@ __all__ = [
     "format_named",
     "format_of",
     "format_of_content",
+    "format_of_file",
     "packed",
     "parse",
 ]

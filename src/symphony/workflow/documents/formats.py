@@ -148,3 +148,14 @@ def text_of(body: bytes) -> str:
         position = line_number(before, len(before)), column_number(before, len(before))
         hint = "save the file as UTF-8"
         raise SyntaxProblem("syntax", "the text is not UTF-8", hint, position) from None
+
+
+def format_of_file(path: PurePath, body: bytes) -> Format:
+    """The format that the file's extension names, or else its content `body`. Raises UnknownFormat."""
+    try:
+        return format_of(path)
+    except UnknownFormat:
+        found = format_of_content(body)
+        if found is None:
+            raise
+        return found
