@@ -11,7 +11,7 @@ import msgspec
 from symphony.commons.settings import ModelConfig, Price
 from symphony.kit.instruments.hosted.models import HostedModels
 from symphony.ports.clock import Clock
-from symphony.ports.models import UNMETERED, Caller, Estimate, Models, ModelUnavailable
+from symphony.ports.models import UNMETERED, Caller, Estimate, Models, ModelUnavailable, drawn_at_random
 from symphony.ports.values import Value
 
 FIRST_BYTE_S = 3600.0
@@ -64,8 +64,9 @@ class ServedModels:
         return self._pool.fingerprint(model)
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
-        """As the adapter says."""
-        return self._hosted(model, "http://127.0.0.1/v1", "").sampled(model, inputs)
+        """A chat at a temperature above 0 is; embeddings are not."""
+        found = self._models.get(model)
+        return found is not None and found.kind == "chat" and drawn_at_random(inputs)
 
     async def close(self) -> None:
         """Nothing is open between calls."""

@@ -75,7 +75,7 @@ class Signals:
         for number in gentle:
             try:  # so that the loop wakes up, whichever thread the signal comes to
                 self._loop.add_signal_handler(number, self._first, number, None)
-            except NotImplementedError:
+            except NotImplementedError:  # Windows, where the handler below has to do
                 pass
             # Not through the loop: the second one must work even if the loop is stuck.
             signal.signal(number, self._first)
