@@ -18,8 +18,8 @@ from statistics import median
 from time import perf_counter
 
 from symphony.pit.artifacts import FileArtifacts, ResultCache
-from symphony.pit.artifacts.codec import decode_value, encode_value, value_digest
-from symphony.pit.artifacts.keys import cache_key
+from symphony.pit.artifacts.values.codec import decode_value, encode_value, value_digest
+from symphony.pit.artifacts.values.keys import cache_key
 from symphony.ports.artifacts import Provenance
 from symphony.ports.values import ArtifactRef, Value
 

@@ -10,8 +10,8 @@ import pytest
 
 from symphony.commons.checksums import row_sum
 from symphony.pit.artifacts import FileArtifacts, ResultCache
-from symphony.pit.artifacts.blocks import place_of
-from symphony.pit.artifacts.cache import sound_content
+from symphony.pit.artifacts.cache.blocks import place_of
+from symphony.pit.artifacts.cache.result_cache import sound_content
 from symphony.ports.artifacts import Provenance
 
 OLD = Path(__file__).parents[1] / "data" / "homes" / "journal-2.tar.gz"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.files import FileArtifacts
-from symphony.pit.artifacts.records import Unlinked, line_of
+from symphony.pit.artifacts.metadata.records import Unlinked, line_of
+from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance
 from symphony.ports.values import ArtifactRef
 

@@ -14,10 +14,10 @@ import pytest
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SerializationFailed
 from symphony.pit.artifacts import CacheEntry, ResultCache
-from symphony.pit.artifacts.cache import SCHEMA, FileMemo
-from symphony.pit.artifacts.codec import encode_value
-from symphony.pit.artifacts.content import FileState
-from symphony.pit.artifacts.write_behind import WriteBehind
+from symphony.pit.artifacts.cache.content import FileState
+from symphony.pit.artifacts.cache.result_cache import SCHEMA, FileMemo
+from symphony.pit.artifacts.cache.write_behind import WriteBehind
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.ports.values import ArtifactRef, Digest, StoredValue, Value
 
 REF = ArtifactRef(digest=Digest("a" * 64), size=100_000, content_type="text/plain", name="n", encoding="text")

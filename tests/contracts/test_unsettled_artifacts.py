@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from symphony.commons.errors import IoFailed
-from symphony.pit.artifacts.files import UNSETTLED_BYTES_MAX, FileArtifacts
-from symphony.pit.artifacts.objects import ObjectFiles
+from symphony.pit.artifacts.bodies.objects import ObjectFiles
+from symphony.pit.artifacts.store.files import UNSETTLED_BYTES_MAX, FileArtifacts
 from symphony.ports.artifacts import Provenance
 from symphony.ports.values import ArtifactRef, Digest
 
@@ -51,7 +51,7 @@ class Syncs:
         for name in ("fsync", "fdatasync"):
             if hasattr(os, name):
                 monkeypatch.setattr(os, name, self._counted(getattr(os, name)))
-        monkeypatch.setattr("symphony.pit.artifacts.records._sync", os.fdatasync)
+        monkeypatch.setattr("symphony.pit.artifacts.metadata.records._sync", os.fdatasync)
 
     def _counted(self, sync):
         def counted(descriptor: int) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.files import FileArtifacts
+from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.ports.artifacts import ArtifactMissing, Provenance
 from symphony.ports.values import ArtifactRef, Digest
 

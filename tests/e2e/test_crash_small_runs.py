@@ -15,7 +15,7 @@ from tests.support.effects import effects
 
 from symphony import operator
 from symphony.app import Symphony, journals
-from symphony.pit.artifacts.codec import decode_sealed
+from symphony.pit.artifacts.values.codec import decode_sealed
 from symphony.pit.tracker.store import segments
 from symphony.ports.runs import RunStatus
 from symphony.workflow import loads

@@ -10,7 +10,7 @@ from tests.support.commands import CommandLine, kill
 from tests.support.waiting import wait_for
 
 from symphony import Symphony
-from symphony.pit.artifacts.codec import value_of
+from symphony.pit.artifacts.values.codec import value_of
 from symphony.ports.values import ArtifactRef
 from symphony.testing import run, workflow
 from symphony.workflow.documents import format_named

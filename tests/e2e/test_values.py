@@ -135,7 +135,7 @@ def test_a_value_is_the_same_wherever_it_goes(
 
 
 def _decoded(body: bytes, ref: object) -> Value:
-    from symphony.pit.artifacts.codec import value_of
+    from symphony.pit.artifacts.values.codec import value_of
 
     assert isinstance(ref, ArtifactRef)
     return value_of(body, ref.encoding)

@@ -10,7 +10,7 @@ from symphony.cli.arguments.envfile import EnvFileRefused, parse_env
 from symphony.cli.console.blocks import SourceText
 from symphony.commons.filesystem import read_text_bounded
 from symphony.kit import census, code, documents, fs, pages
-from symphony.pit.artifacts.spellings import spellings
+from symphony.pit.artifacts.values.spellings import spellings
 from symphony.workflow.documents import format_named
 from symphony.workflow.documents.tree import SyntaxProblem
 

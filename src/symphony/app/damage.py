@@ -9,9 +9,9 @@ from typing import Literal, TypeAlias
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.database import SUMMED, DatabaseBroken, check_structure, database_errors
-from symphony.pit.artifacts.objects import CHUNK_BYTES, ObjectFiles
-from symphony.pit.artifacts.records import Gone, Linked, Put, RecordLog, Unlinked
+from symphony.pit.artifacts.base.database import SUMMED, DatabaseBroken, check_structure, database_errors
+from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles
+from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, RecordLog, Unlinked
 from symphony.pit.tracker.store import segments
 from symphony.pit.tracker.store.following import replay_of
 from symphony.pit.tracker.store.journal import JournalDamaged, JournalNewer, examine

@@ -16,8 +16,8 @@ from typing import BinaryIO, Final, Literal
 from symphony.app import spelling
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.commons.filesystem import private_directory, replacing, within
-from symphony.pit.artifacts.codec import decode_value
-from symphony.pit.artifacts.filenames import JSON_TYPE, extension, file_name, key, told_apart
+from symphony.pit.artifacts.bodies.filenames import JSON_TYPE, extension, file_name, key, told_apart
+from symphony.pit.artifacts.values.codec import decode_value
 from symphony.ports.artifacts import ArtifactRecord, ArtifactStore
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef, StoredValue

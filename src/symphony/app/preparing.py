@@ -12,8 +12,8 @@ from symphony.commons.collector import uncollected
 from symphony.commons.environment import is_needed
 from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.commons.settings import Config
-from symphony.pit.artifacts.codec import decode_sealed, encode_value
-from symphony.pit.artifacts.sealed import hidden
+from symphony.pit.artifacts.values.codec import decode_sealed, encode_value
+from symphony.pit.artifacts.values.sealed import hidden
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.structure import plan_of
 from symphony.pit.tracker.nodes.graphs import OperatorsOf, WorkGraph, graph_of
@@ -226,7 +226,7 @@ def prepare(
 def _sealer(secrets: Mapping[str, str]) -> Sealer:
     if not secrets:
         return NoSecrets()
-    from symphony.pit.artifacts.redaction import Redactor
+    from symphony.pit.artifacts.values.redaction import Redactor
 
     return Redactor(secrets)
 
@@ -235,7 +235,7 @@ def _require(needed: Iterable[str], variables: Mapping[str, str]) -> None:
     """Without a variable that the run began with, its nodes would go on with null in its place."""
     for name in needed:
         if name not in variables:
-            from symphony.pit.artifacts.redaction import SecretMissing
+            from symphony.pit.artifacts.values.redaction import SecretMissing
 
             raise SecretMissing(
                 f"the run needs the variable {name} as it was", hint=f"set {name} and resume again"

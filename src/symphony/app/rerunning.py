@@ -17,7 +17,7 @@ from symphony.app.telling import check_finish_host
 from symphony.commons.errors import SymphonyError
 from symphony.commons.settings import Config
 from symphony.commons.time import new_run_id
-from symphony.pit.artifacts.codec import value_digest
+from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.mended import Mended, mended

@@ -12,8 +12,8 @@ from symphony.app import Symphony, run
 from symphony.app.exporting import ExportFailed, body, export, opened, ready_folder
 from symphony.commons.filesystem import PathEscapes
 from symphony.pit.artifacts import MemoryArtifacts
-from symphony.pit.artifacts.codec import encode_value
-from symphony.pit.artifacts.filenames import extension, file_name, key, told_apart
+from symphony.pit.artifacts.bodies.filenames import extension, file_name, key, told_apart
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef
 from symphony.workflow import loads

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
-from symphony.pit.artifacts.codec import (
+from symphony.pit.artifacts.values.codec import (
     body_of,
     decode_sealed,
     decode_value,
@@ -20,9 +20,9 @@ from symphony.pit.artifacts.codec import (
     value_digest,
     value_of,
 )
-from symphony.pit.artifacts.keys import KeyBeginning, cache_key
-from symphony.pit.artifacts.redaction import Redactor
-from symphony.pit.artifacts.sealed import Part, Sealed, SealedMap, SealedValue, hidden
+from symphony.pit.artifacts.values.keys import KeyBeginning, cache_key
+from symphony.pit.artifacts.values.redaction import Redactor
+from symphony.pit.artifacts.values.sealed import Part, Sealed, SealedMap, SealedValue, hidden
 from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
 
 REF = ArtifactRef(digest=Digest("ab" * 32), size=7, content_type="text/plain", name="né", encoding="text")

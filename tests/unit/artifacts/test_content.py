@@ -4,7 +4,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from symphony.pit.artifacts.content import FileState, content_digest
+from symphony.pit.artifacts.cache.content import FileState, content_digest
 
 LATER_S = 10_000_000_000.0
 

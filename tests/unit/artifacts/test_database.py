@@ -12,7 +12,7 @@ import pytest
 from tests.support.waiting import PATIENCE_S
 
 from symphony.pit.artifacts import FileArtifacts, ResultCache
-from symphony.pit.artifacts.database import connect
+from symphony.pit.artifacts.base.database import connect
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from symphony.commons.errors import IoFailed
-from symphony.pit.artifacts.records import (
+from symphony.pit.artifacts.metadata.records import (
     Gone,
     Linked,
     Opened,

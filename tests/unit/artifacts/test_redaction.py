@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from symphony.commons.cutting import beginning, ending
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.artifacts.codec import decode_sealed, decode_value, encode_value, value_digest
-from symphony.pit.artifacts.redaction import Redactor, SecretMissing, unseal, variables
-from symphony.pit.artifacts.sealed import Sealed, hidden
-from symphony.pit.artifacts.spellings import spellings
+from symphony.pit.artifacts.values.codec import decode_sealed, decode_value, encode_value, value_digest
+from symphony.pit.artifacts.values.redaction import Redactor, SecretMissing, unseal, variables
+from symphony.pit.artifacts.values.sealed import Sealed, hidden
+from symphony.pit.artifacts.values.spellings import spellings
 from symphony.ports.values import ArtifactRef, Digest, Value
 
 SECRET = "pä$$ \"w0rd\"/\\ 'x' <&>\t+%"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from symphony.commons.errors import SerializationFailed
 from symphony.commons.plainness import copied, plain_size
-from symphony.pit.artifacts.codec import decode_value, encode_value
+from symphony.pit.artifacts.values.codec import decode_value, encode_value
 from symphony.ports.values import Value
 from symphony.sdk.plain import to_value
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from symphony.kit import json_pieces
 from symphony.kit.errors import InputRefused
 from symphony.kit.json_pieces import parsed
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.ports.values import Value
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(

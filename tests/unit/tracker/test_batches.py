@@ -19,8 +19,8 @@ from symphony.app import Symphony
 from symphony.commons.errors import IoFailed
 from symphony.commons.time import SystemClock
 from symphony.pit.artifacts import ResultCache
-from symphony.pit.artifacts.results import CacheEntry
-from symphony.pit.artifacts.write_behind import WriteBehind
+from symphony.pit.artifacts.cache.results import CacheEntry
+from symphony.pit.artifacts.cache.write_behind import WriteBehind
 from symphony.pit.tracker.core.records import FinishedRecord
 from symphony.pit.tracker.engine import batches
 from symphony.pit.tracker.engine.engine import Engine

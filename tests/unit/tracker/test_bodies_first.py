@@ -10,7 +10,7 @@ import pytest
 from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.errors import IoFailed
-from symphony.pit.artifacts.files import FileArtifacts
+from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.pit.tracker.core.records import Record, encode_batch
 from symphony.pit.tracker.store.journal import JournalFailed, MemoryStore, SqliteStore
 from symphony.workflow import loads
@@ -91,7 +91,7 @@ def test_a_rerun_claims_all_that_it_takes_over_with_one_sync(tmp_path: Path, mon
         async with Symphony.open(tmp_path / "home", operators=[large, effect, threaded]) as symphony:
             first = await symphony.start(workflow, cache=False)
             await first.result()
-            monkeypatch.setattr("symphony.pit.artifacts.records._sync", counted)
+            monkeypatch.setattr("symphony.pit.artifacts.metadata.records._sync", counted)
             again = await symphony.rerun(first.run_id)
             begun = syncs
             await again.result()

@@ -13,7 +13,7 @@ import pytest
 
 from symphony.app import Symphony
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.artifacts.failures import file_lock
+from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.tracker.store.locks import LockedByte, RunBusy, RunLock, SegmentLock
 from symphony.workflow import loads
 

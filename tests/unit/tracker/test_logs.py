@@ -15,7 +15,7 @@ from tests.support.fakes import Printed
 from symphony import Symphony, operator
 from symphony.cli.views.transcript import TranscriptWriter
 from symphony.ipc.lines import LineSplitter
-from symphony.pit.artifacts.redaction import Redactor
+from symphony.pit.artifacts.values.redaction import Redactor
 from symphony.pit.tracker.store import logs
 from symphony.pit.tracker.store.logs import (
     LogLimits,

@@ -67,7 +67,7 @@ async def run(home: Path, one: Workflow, environment: Mapping[str, str] | None =
 
 
 def symphony_value(symphony: Symphony, value: object) -> Value:
-    from symphony.pit.artifacts.codec import value_of
+    from symphony.pit.artifacts.values.codec import value_of
     from symphony.ports.values import ArtifactRef
 
     if isinstance(value, ArtifactRef):

@@ -8,7 +8,7 @@ import pytest
 
 from symphony.app import Runs, Symphony
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.pit.tracker.core.records import (
     BegunRecord,
     EndedRecord,

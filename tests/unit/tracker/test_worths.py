@@ -10,8 +10,8 @@ import pytest
 from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.time import SystemClock
-from symphony.pit.artifacts.cache import ResultCache
-from symphony.pit.artifacts.results import CacheEntry
+from symphony.pit.artifacts.cache.result_cache import ResultCache
+from symphony.pit.artifacts.cache.results import CacheEntry
 from symphony.pit.tracker.nodes import measures
 from symphony.pit.tracker.nodes.measures import LargeWorth, NodesWorth, Worth
 from symphony.pit.tracker.store.runs import Runs

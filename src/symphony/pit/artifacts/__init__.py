@@ -7,19 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from symphony.pit.artifacts.cache import ResultCache
-    from symphony.pit.artifacts.files import FileArtifacts
-    from symphony.pit.artifacts.memory import MemoryArtifacts
-    from symphony.pit.artifacts.results import CacheEntry, CacheSize
+    from symphony.pit.artifacts.cache.result_cache import ResultCache
+    from symphony.pit.artifacts.cache.results import CacheEntry, CacheSize
+    from symphony.pit.artifacts.store.files import FileArtifacts
+    from symphony.pit.artifacts.store.memory import MemoryArtifacts
     from symphony.ports.artifacts import Collected
 
 _MODULES = {
-    "CacheEntry": "results",
-    "CacheSize": "results",
-    "Collected": "files",
-    "FileArtifacts": "files",
-    "MemoryArtifacts": "memory",
-    "ResultCache": "cache",
+    "CacheEntry": "cache.results",
+    "CacheSize": "cache.results",
+    "Collected": "store.files",
+    "FileArtifacts": "store.files",
+    "MemoryArtifacts": "store.memory",
+    "ResultCache": "cache.result_cache",
 }
 
 __all__ = [

@@ -11,8 +11,8 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
-from symphony.pit.artifacts.codec import decode_sealed
-from symphony.pit.artifacts.sealed import hidden
+from symphony.pit.artifacts.values.codec import decode_sealed
+from symphony.pit.artifacts.values.sealed import hidden
 from symphony.pit.tracker.core.events import SLOTLESS, error_in, event_of, iso
 from symphony.pit.tracker.core.machine import Frame, Machine, Status
 from symphony.pit.tracker.core.names import folded

@@ -12,7 +12,7 @@ import msgspec
 
 from symphony.commons.collector import seldom_collected
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.pit.tracker.core.events import iso
 from symphony.pit.tracker.core.machine import Command, Do, Group, Machine, Status
 from symphony.pit.tracker.core.names import folded

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from symphony.commons.errors import SymphonyError
 from symphony.commons.forks import GENERATION, end_copy
 from symphony.commons.raised import contained
-from symphony.pit.artifacts.codec import encode_plain, encode_value
+from symphony.pit.artifacts.values.codec import encode_plain, encode_value
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.nodes.aside import Deferred
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never

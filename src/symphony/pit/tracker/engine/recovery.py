@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Protocol
 
 from symphony.commons.errors import SerializationFailed, SymphonyError
-from symphony.pit.artifacts.codec import decode_sealed
-from symphony.pit.artifacts.sealed import SealedValue
+from symphony.pit.artifacts.values.codec import decode_sealed
+from symphony.pit.artifacts.values.sealed import SealedValue
 from symphony.pit.tracker.core.changes import Base, Difference, restored, size_of
 from symphony.pit.tracker.core.machine import Command, Do, Machine, Status
 from symphony.pit.tracker.core.names import folded

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from symphony.pit.artifacts.codec import encode_value, value_digest
+from symphony.pit.artifacts.values.codec import encode_value, value_digest
 from symphony.pit.tracker.core.records import Reused, encode_reused
 from symphony.pit.tracker.engine.mended import Mended
 from symphony.pit.tracker.nodes.execution import Executor

@@ -12,7 +12,7 @@ from functools import partial
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.codec import decode_sealed, encode_value
+from symphony.pit.artifacts.values.codec import decode_sealed, encode_value
 from symphony.pit.tracker.core.changes import WHOLE_BYTES_MAX, Difference
 from symphony.pit.tracker.core.machine import Command, Machine
 from symphony.pit.tracker.core.plan import OnFailure

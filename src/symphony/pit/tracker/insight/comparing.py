@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from symphony.pit.artifacts.codec import value_digest
+from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.core.names import folded, parent_of
 from symphony.pit.tracker.core.records import FinishedRecord, Record
 from symphony.pit.tracker.core.replay import shown_outputs

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.blocks import entry_of, place_of, rows_in
-from symphony.pit.artifacts.cache import BLOCKS, CONTENT, sound_content
-from symphony.pit.artifacts.content import FileState, content_digest
-from symphony.pit.artifacts.results import CacheEntry, all_held
+from symphony.pit.artifacts.cache.blocks import entry_of, place_of, rows_in
+from symphony.pit.artifacts.cache.content import FileState, content_digest
+from symphony.pit.artifacts.cache.result_cache import BLOCKS, CONTENT, sound_content
+from symphony.pit.artifacts.cache.results import CacheEntry, all_held
 from symphony.pit.tracker.core.afresh import Afresh
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.insight.forecast import Past

@@ -15,8 +15,8 @@ import msgspec
 
 from symphony.commons.forks import end_copy, generation
 from symphony.commons.raised import contained
-from symphony.pit.artifacts.codec import encode_value
-from symphony.pit.artifacts.results import CacheEntry
+from symphony.pit.artifacts.cache.results import CacheEntry
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.checking import check_inputs, check_outputs, check_references
 from symphony.pit.tracker.nodes.execution import Executor

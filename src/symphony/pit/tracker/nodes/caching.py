@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from symphony.pit.artifacts.results import CacheEntry
+from symphony.pit.artifacts.cache.results import CacheEntry
 
 
 class Cache(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from symphony.pit.artifacts.results import CacheEntry
+from symphony.pit.artifacts.cache.results import CacheEntry
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.keys import ResultKeys
 from symphony.pit.tracker.nodes.reading import FilesRead, lasting, same_code

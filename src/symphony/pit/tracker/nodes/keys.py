@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from symphony.pit.artifacts.codec import value_digest
-from symphony.pit.artifacts.keys import KeyBeginning, cache_key
+from symphony.pit.artifacts.values.codec import value_digest
+from symphony.pit.artifacts.values.keys import KeyBeginning, cache_key
 from symphony.pit.tracker.nodes.attempt import NodeAttempt, never
 from symphony.pit.tracker.nodes.contexts import Contexts
 from symphony.pit.tracker.nodes.reading import FilesRead, contents_read, reads_files, surroundings

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from symphony.pit.artifacts.results import CacheEntry
+from symphony.pit.artifacts.cache.results import CacheEntry
 
 BATCH_S = 0.005
 """A batch is to take about so long."""

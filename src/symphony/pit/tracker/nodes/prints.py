@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.codec import value_digest
+from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.nodes.attempt import never
 from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.work import CallWork, LoopWork, ModelWork, OperatorWork

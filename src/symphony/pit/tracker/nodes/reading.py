@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from symphony.commons.time import SystemClock
-from symphony.pit.artifacts.content import SETTLED_S, FileState, state_of
+from symphony.pit.artifacts.cache.content import SETTLED_S, FileState, state_of
 from symphony.pit.tracker.nodes.work import CallWork, OperatorWork
 from symphony.ports.values import StoredValue, Value
 from symphony.sdk.fingerprints import imports_unchanged, is_own, may_read_environment

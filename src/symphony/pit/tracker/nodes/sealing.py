@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from symphony.pit.artifacts.sealed import SealedValue
+from symphony.pit.artifacts.values.sealed import SealedValue
 from symphony.pit.tracker.core.masking import Mask
 from symphony.ports.values import StoredValue
 

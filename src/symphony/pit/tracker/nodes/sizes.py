@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.artifacts.codec import (
+from symphony.pit.artifacts.values.codec import (
     body_of,
     decode_sealed,
     encode_plain,
@@ -16,7 +16,7 @@ from symphony.pit.artifacts.codec import (
     value_digest,
     value_of,
 )
-from symphony.pit.artifacts.sealed import SealedValue, hidden
+from symphony.pit.artifacts.values.sealed import SealedValue, hidden
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.checking import CheckedValues, check_inputs, check_outputs

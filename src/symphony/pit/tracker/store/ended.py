@@ -21,7 +21,13 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.database import DatabaseBroken, close_with, connect, database_errors, set_aside
+from symphony.pit.artifacts.base.database import (
+    DatabaseBroken,
+    close_with,
+    connect,
+    database_errors,
+    set_aside,
+)
 from symphony.ports.insight import Overview
 from symphony.ports.runs import RunSummary
 

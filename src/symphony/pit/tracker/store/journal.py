@@ -17,8 +17,8 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.filesystem import make_private
-from symphony.pit.artifacts.codec import decode_sealed
-from symphony.pit.artifacts.database import close_with
+from symphony.pit.artifacts.base.database import close_with
+from symphony.pit.artifacts.values.codec import decode_sealed
 from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import (
     EndedRecord,

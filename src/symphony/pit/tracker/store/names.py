@@ -17,7 +17,13 @@ from typing import Final, TypeVar
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import make_private
-from symphony.pit.artifacts.database import DatabaseBroken, close_with, connect, database_errors, set_aside
+from symphony.pit.artifacts.base.database import (
+    DatabaseBroken,
+    close_with,
+    connect,
+    database_errors,
+    set_aside,
+)
 from symphony.pit.tracker.store.finding import Tails, shortest
 from symphony.ports.runs import SHORT_ID, short_id, tail_of
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from symphony.commons.errors import SymphonyError
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.pit.tracker.core.machine import Do
 from symphony.pit.tracker.core.records import (
     CancelledRecord,

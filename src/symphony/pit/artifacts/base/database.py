@@ -15,7 +15,7 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import IoFailed
-from symphony.pit.artifacts.failures import io_errors, no_room
+from symphony.pit.artifacts.base.failures import io_errors, no_room
 
 _BROKEN = frozenset(
     {

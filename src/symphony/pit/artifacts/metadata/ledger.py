@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from symphony.commons.errors import IoFailed, SymphonyError
-from symphony.pit.artifacts.database import DatabaseBroken, set_aside
-from symphony.pit.artifacts.failures import file_lock
-from symphony.pit.artifacts.index import Index, Position
-from symphony.pit.artifacts.records import LoggedRecord, Put, Record, RecordLog, line_of
+from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
+from symphony.pit.artifacts.base.failures import file_lock
+from symphony.pit.artifacts.metadata.index import Index, Position
+from symphony.pit.artifacts.metadata.records import LoggedRecord, Put, Record, RecordLog, line_of
 
 T = TypeVar("T")
 

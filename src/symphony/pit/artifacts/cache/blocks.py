@@ -14,8 +14,8 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.errors import SerializationFailed
-from symphony.pit.artifacts.codec import decode_map, encode_value, encoded_map
-from symphony.pit.artifacts.results import CacheEntry, references
+from symphony.pit.artifacts.cache.results import CacheEntry, references
+from symphony.pit.artifacts.values.codec import decode_map, encode_value, encoded_map
 from symphony.ports.values import ArtifactRef
 
 ENTRIES_MAX: Final = 256

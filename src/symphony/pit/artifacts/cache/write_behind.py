@@ -18,7 +18,7 @@ import msgspec
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import private_directory
-from symphony.pit.artifacts.database import (
+from symphony.pit.artifacts.base.database import (
     DatabaseBroken,
     Former,
     check_structure,
@@ -27,7 +27,7 @@ from symphony.pit.artifacts.database import (
     database_errors,
     set_aside,
 )
-from symphony.pit.artifacts.failures import file_lock
+from symphony.pit.artifacts.base.failures import file_lock
 
 T = TypeVar("T")
 Argument = str | int | float | bytes | None

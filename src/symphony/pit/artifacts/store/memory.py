@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from symphony.pit.artifacts.rules import (
+from symphony.pit.artifacts.base.rules import (
     DIGEST,
     MIN_AGE_S,
     PREFIX,

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from symphony.pit.artifacts.records import Record
+from symphony.pit.artifacts.metadata.records import Record
 from symphony.ports.values import Digest
 
 Write: TypeAlias = Callable[[Mapping[Digest, bytes], Sequence[Record]], None]

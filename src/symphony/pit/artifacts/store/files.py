@@ -13,11 +13,8 @@ from typing import BinaryIO
 import msgspec
 
 from symphony.commons.integers import INTEGER_MAX
-from symphony.pit.artifacts.failures import file_lock
-from symphony.pit.artifacts.ledger import Ledger
-from symphony.pit.artifacts.objects import ObjectFiles, Staged, Stored
-from symphony.pit.artifacts.records import Gone, Linked, Put, Record, Unlinked
-from symphony.pit.artifacts.rules import (
+from symphony.pit.artifacts.base.failures import file_lock
+from symphony.pit.artifacts.base.rules import (
     MIN_AGE_S,
     PREFIX,
     UNKNOWN_TYPE,
@@ -25,7 +22,10 @@ from symphony.pit.artifacts.rules import (
     check_labels,
     missing,
 )
-from symphony.pit.artifacts.unsettled import Unsettled
+from symphony.pit.artifacts.bodies.objects import ObjectFiles, Staged, Stored
+from symphony.pit.artifacts.metadata.ledger import Ledger
+from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
+from symphony.pit.artifacts.store.unsettled import Unsettled
 from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance
 from symphony.ports.values import ArtifactRef, Digest
 

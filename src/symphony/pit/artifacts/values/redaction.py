@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from symphony.commons.cutting import CUT
 from symphony.commons.errors import SerializationFailed, SymphonyError
-from symphony.pit.artifacts.sealed import MASK, Part, Sealed, SealedKind, SealedMap, SealedValue
-from symphony.pit.artifacts.searching import Needle, Run, Text, between, covered, runs_in
-from symphony.pit.artifacts.spellings import LENGTH_MIN, spellings, utf8
+from symphony.pit.artifacts.values.sealed import MASK, Part, Sealed, SealedKind, SealedMap, SealedValue
+from symphony.pit.artifacts.values.searching import Needle, Run, Text, between, covered, runs_in
+from symphony.pit.artifacts.values.spellings import LENGTH_MIN, spellings, utf8
 from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, StoredValue, Value
 
 _REST = -1

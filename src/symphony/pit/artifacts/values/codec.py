@@ -16,8 +16,8 @@ import msgspec
 from symphony.commons.errors import SerializationFailed
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.commons.plainness import is_long, plain_size
-from symphony.pit.artifacts.rules import DIGEST
-from symphony.pit.artifacts.sealed import Part, Sealed, SealedKind, SealedMap, SealedValue
+from symphony.pit.artifacts.base.rules import DIGEST
+from symphony.pit.artifacts.values.sealed import Part, Sealed, SealedKind, SealedMap, SealedValue
 from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredValue, Value
 
 _EXT_REF, _EXT_SEALED, _EXT_SEALED_MAP, _EXT_CONTENT = 1, 2, 3, 4

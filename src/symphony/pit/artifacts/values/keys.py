@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from symphony.pit.artifacts.codec import encode_value
+from symphony.pit.artifacts.values.codec import encode_value
 from symphony.ports.values import Value
 
 _LIST_OF_SIX = b"\x96"

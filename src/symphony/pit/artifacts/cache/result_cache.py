@@ -16,8 +16,9 @@ from typing import NamedTuple
 import msgspec
 
 from symphony.commons.checksums import row_sum
-from symphony.pit.artifacts.blocks import BYTES_MAX as BLOCK_BYTES_MAX
-from symphony.pit.artifacts.blocks import (
+from symphony.pit.artifacts.base.database import run_script
+from symphony.pit.artifacts.cache.blocks import BYTES_MAX as BLOCK_BYTES_MAX
+from symphony.pit.artifacts.cache.blocks import (
     Recent,
     Rows,
     blocks_of,
@@ -27,10 +28,9 @@ from symphony.pit.artifacts.blocks import (
     row_of,
     rows_in,
 )
-from symphony.pit.artifacts.content import FileState, content_digest
-from symphony.pit.artifacts.database import run_script
-from symphony.pit.artifacts.results import BYTES_MAX, CacheEntry, CacheSize, all_held
-from symphony.pit.artifacts.write_behind import Write, WriteBehind
+from symphony.pit.artifacts.cache.content import FileState, content_digest
+from symphony.pit.artifacts.cache.results import BYTES_MAX, CacheEntry, CacheSize, all_held
+from symphony.pit.artifacts.cache.write_behind import Write, WriteBehind
 from symphony.ports.values import ArtifactRef, StoredValue
 
 logger = logging.getLogger(__name__)

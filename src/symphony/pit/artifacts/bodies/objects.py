@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from symphony.commons.filesystem import sync_directory
-from symphony.pit.artifacts.failures import io_errors, no_room
-from symphony.pit.artifacts.rules import DIGEST, corrupt, invalid_digest, missing
+from symphony.pit.artifacts.base.failures import io_errors, no_room
+from symphony.pit.artifacts.base.rules import DIGEST, corrupt, invalid_digest, missing
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing
 from symphony.ports.values import Digest
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from symphony.commons.filesystem import sync_directory
-from symphony.pit.artifacts.failures import io_errors
+from symphony.pit.artifacts.base.failures import io_errors
 from symphony.ports.artifacts import Provenance
 from symphony.ports.values import Digest
 

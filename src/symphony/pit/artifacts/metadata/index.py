@@ -9,14 +9,14 @@ import msgspec
 
 from symphony.commons.checksums import row_sum
 from symphony.commons.integers import INTEGER_MAX
-from symphony.pit.artifacts.database import (
+from symphony.pit.artifacts.base.database import (
     DatabaseBroken,
     check_structure,
     close_with,
     connect,
     database_errors,
 )
-from symphony.pit.artifacts.records import Gone, Linked, Put, Record, Unlinked
+from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.values import Digest
 
