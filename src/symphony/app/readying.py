@@ -13,7 +13,7 @@ from symphony.app.preparing import PreparedWorkflow, prepared_workflow, read_cop
 from symphony.app.remembering import Remembered
 from symphony.workflow.catalog import OwnOperators
 from symphony.workflow.compiled import Compilation
-from symphony.workflow.files import Resolver, checked_file
+from symphony.workflow.files import Resolver, checked_bytes, checked_file
 from symphony.workflow.model import InputSpec, Workflow
 from symphony.workflow.problems import WorkflowInvalid
 from symphony.workflow.validation import Checked, check
@@ -36,17 +36,24 @@ class Readying:
         return self._run.files
 
     def ready(
-        self, workflow: Workflow | Path | str | PreparedWorkflow, *, load: bool, nodes: Sequence[str] = ()
+        self,
+        workflow: Workflow | Path | str | PreparedWorkflow,
+        *,
+        load: bool,
+        nodes: Sequence[str] = (),
+        body: bytes | None = None,
     ) -> PreparedWorkflow:
         """Check a workflow and make it ready, or recall that; `load` runs its files of operators.
 
-        `nodes`: only these and what they need. Raises WorkflowInvalid, WorkflowNotFound, NodeUnknown,
+        `nodes`: only these and what they need. `body`: the document, in place of what is in the file that
+        `workflow` names. Raises WorkflowInvalid, WorkflowNotFound, NodeUnknown,
         ConfigInvalid, OperatorsNotLoaded.
         """
         if not isinstance(workflow, PreparedWorkflow):
-            whole = not nodes
-            make = self._made_ready
-            workflow = self.remembered.get(workflow, make) if whole else make(workflow, nodes)
+            if nodes or body is not None:
+                workflow = self._made_ready(workflow, nodes, body)
+            else:
+                workflow = self.remembered.get(workflow, self._made_ready)
         return self.loaded(workflow) if load else workflow
 
     def loaded(self, ready: PreparedWorkflow) -> PreparedWorkflow:
@@ -62,7 +69,9 @@ class Readying:
             known = self._loaded[ready] = self._load(ready)
         return known
 
-    def _made_ready(self, workflow: Workflow | Path | str, nodes: Sequence[str] = ()) -> PreparedWorkflow:
+    def _made_ready(
+        self, workflow: Workflow | Path | str, nodes: Sequence[str] = (), body: bytes | None = None
+    ) -> PreparedWorkflow:
         at_hand = self._read
         if isinstance(workflow, Workflow):
             source, resolver = None, Resolver(Path.cwd() / "workflow", operators=at_hand.read)
@@ -71,8 +80,11 @@ class Readying:
             found = check(copy or workflow, at_hand.catalog, resolve=resolver, broken=broken)
         else:
             path = Path(workflow)
-            source, resolver = str(path.absolute()), Resolver(path, operators=at_hand.read)
-            found = checked_file(path, at_hand.catalog, resolver)
+            resolver = Resolver(path, operators=at_hand.read)
+            if body is None:
+                source, found = str(path.absolute()), checked_file(path, at_hand.catalog, resolver)
+            else:
+                source, found = str(path), checked_bytes(body, path, at_hand.catalog, resolver)
         if found.workflow is None or not found.report.ok:
             raise WorkflowInvalid(found.report, None if source is None else str(workflow))
         if not nodes:

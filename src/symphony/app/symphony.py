@@ -215,16 +215,22 @@ class Symphony:
     # ---- running --------------------------------------------------------------------------
 
     def prepare(
-        self, workflow: Workflow | Path | str, *, nodes: Sequence[str] = (), load: bool = False
+        self,
+        workflow: Workflow | Path | str,
+        *,
+        nodes: Sequence[str] = (),
+        load: bool = False,
+        body: bytes | None = None,
     ) -> "PreparedWorkflow":
         """Check a workflow once, for `plan` and for any number of runs: `start(prepare("flow.yaml"))`.
 
         `nodes`: runs have only these and what they need; outputs that read other nodes are left out.
         Its file and those of its sub-workflows are not read again. Files of operators that they name are
-        run when the first run starts; with `load`, now. Blocking. Raises WorkflowInvalid, WorkflowNotFound,
-        OperatorsNotLoaded.
+        run when the first run starts; with `load`, now. `body` is the document itself, in any format, in
+        place of a file: `workflow` then only names it, and relative paths begin where it would be. Blocking.
+        Raises WorkflowInvalid, WorkflowNotFound, OperatorsNotLoaded.
         """
-        return self._launcher.readying.ready(workflow, load=load, nodes=nodes)
+        return self._launcher.readying.ready(workflow, load=load, nodes=nodes, body=body)
 
     async def start(
         self,

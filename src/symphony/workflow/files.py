@@ -274,14 +274,25 @@ def check_bytes(
 
     What neither the name nor the content tells to be of another format is YAML.
     """
-    path = Path(path)
-    try:
-        kind = format_of_file(path, body)
-    except UnknownFormat:
-        kind = format_named("yaml")
-    with uncollected():
-        found = _checked(read_bytes(body, kind), path, catalog, resolver)
+    found = checked_bytes(body, path, catalog, resolver)
     return found.workflow, found.report
+
+
+def checked_bytes(
+    body: bytes, path: Path | str, catalog: Catalog | None = None, resolver: Resolver | None = None
+) -> "Checked":
+    """`check_bytes`, with what was worked out on the way: a run is prepared from that."""
+    path = Path(path)
+    with uncollected():
+        return _checked(read_bytes(body, format_of_bytes(path, body)), path, catalog, resolver)
+
+
+def format_of_bytes(path: Path, body: bytes) -> Format:
+    """The format that the extension of `path` names, or else the document `body`; without either, YAML."""
+    try:
+        return format_of_file(path, body)
+    except UnknownFormat:
+        return format_named("yaml")
 
 
 def _checked(

@@ -66,6 +66,37 @@ def test_json_and_another_format_are_one_too_many(capsys: pytest.CaptureFixture[
     assert main(["graph", "two.yaml", "--json", "--format", "svg"]) == 2
 
 
+BROKEN = WORKFLOW.replace("text.split", "text.splitt")
+
+
+def test_a_workflow_with_errors_is_drawn_and_the_status_is_that_of_validate(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "two.yaml").write_text(BROKEN)
+    assert main(["graph", "two.yaml"]) == 2
+    drawn = capsys.readouterr()
+    assert drawn.out.startswith("Two (2 nodes")
+    assert "unknown operator text.splitt" in drawn.err
+    assert "--> two.yaml:4:" in drawn.err
+
+
+def test_json_of_a_workflow_with_errors_has_them_too(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "two.yaml").write_text(BROKEN)
+    assert main(["graph", "two.yaml", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["levels"] == [["a"], ["b"]]
+    assert [one["code"] for one in found["errors"]] == ["unknown-operator"]
+
+
+def test_operators_of_a_file_are_known_to_a_drawing(place: Path) -> None:
+    (place / "ops.py").write_text(
+        "from symphony.sdk import operator\n\n\n@operator('text.splitt')\n"
+        "def split(text: str) -> list[str]:\n    return text.split()\n"
+    )
+    (place / "two.yaml").write_text(BROKEN)
+    assert main(["graph", "two.yaml", "--operators", "ops.py"]) == 0
+
+
 def test_a_file_and_a_run_are_not_drawn_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["graph", "two.yaml", "--run", "x"]) == 2
     assert "name a workflow file or --run RUN, one of them" in capsys.readouterr().err

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from symphony.cli.arguments.finding import STDIN, Named, stdin_body
+from symphony.cli.arguments.finding import Named, stdin_body
 from symphony.cli.console import blocks, exits, output
+from symphony.cli.console.blocks import STDIN
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded, write_atomic
 from symphony.commons.lines import lines_of

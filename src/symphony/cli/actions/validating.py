@@ -6,10 +6,10 @@ from pathlib import Path
 
 from symphony.app import spelling
 from symphony.cli.arguments.files import resolver
-from symphony.cli.arguments.finding import STDIN, Named, stdin_body
+from symphony.cli.arguments.finding import Named, stdin_body
 from symphony.cli.console import blocks, exits, output
+from symphony.cli.console.blocks import STDIN
 from symphony.commons.errors import SymphonyError
-from symphony.commons.lines import lines_of
 from symphony.workflow import Resolver, ValidationReport, Workflow, check_file, graph
 from symphony.workflow.catalog import Catalog
 from symphony.workflow.files import check_bytes
@@ -74,7 +74,7 @@ def _verdict(path: Path, catalog: Catalog, resolve: Resolver) -> FileVerdict:
     if path == STDIN:
         body = stdin_body()
         workflow, report = check_bytes(body, path, catalog, resolve)
-        source = blocks.SourceText("<stdin>", lines_of(body.decode("utf-8", "replace")))
+        source = blocks.SourceText.of_stdin(body)
     else:
         workflow, report = check_file(path, catalog, resolve)
         source = blocks.SourceText.of(path)

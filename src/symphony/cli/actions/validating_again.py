@@ -11,8 +11,9 @@ import msgspec
 from symphony.app import spelling
 from symphony.cli.actions.validating import FileVerdict, refused, verdict_told
 from symphony.cli.arguments.files import resolver
-from symphony.cli.arguments.finding import STDIN, Named, workflow_files
+from symphony.cli.arguments.finding import Named, workflow_files
 from symphony.cli.console import output
+from symphony.cli.console.blocks import STDIN
 from symphony.cli.console.failures import BadUsage
 from symphony.commons.changes import SeenFiles, settled
 from symphony.commons.errors import SymphonyError

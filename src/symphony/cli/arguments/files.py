@@ -1,9 +1,12 @@
 """Reading what a command line names: workflow files and files of operators."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from symphony.cli.arguments.finding import given_body, source_text
+from symphony.cli.console.blocks import STDIN, STDIN_NAME, SourceText
 from symphony.cli.console.failures import CommandRefused
 
 if TYPE_CHECKING:
@@ -15,14 +18,32 @@ if TYPE_CHECKING:
     from symphony.workflow.problems import ValidationReport
 
 
-def checked(path: Path, catalog: "Catalog") -> "tuple[Workflow, ValidationReport]":
-    """The workflow in `path` and the report on it (warnings). Raises CommandRefused if it has errors."""
-    from symphony.workflow import check_file
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """A workflow of sound structure, what validation found in it, its text, and what finds its children."""
 
-    workflow, report = check_file(path, catalog, resolver(path))
-    if workflow is None or not report.ok:
-        raise CommandRefused(report, path)
-    return workflow, report
+    workflow: "Workflow"
+    report: "ValidationReport"
+    source: SourceText
+    resolver: "Resolver"
+
+
+def checked(path: Path, catalog: "Catalog") -> CheckedFile:
+    """The workflow in `path` (`-`: stdin), with all that is wrong with its meaning.
+
+    Raises CommandRefused if its structure is not sound: then there is nothing to show of it.
+    """
+    from symphony.workflow.files import checked_bytes, checked_file
+
+    body, resolve = given_body(path), resolver(path)
+    if body is None:
+        found = checked_file(path, catalog, resolve)
+    else:
+        found = checked_bytes(body, STDIN_NAME, catalog, resolve)
+    source = source_text(path, body)
+    if found.workflow is None or found.reading is None or found.reading.problems:
+        raise CommandRefused(found.report, source)
+    return CheckedFile(found.workflow, found.report, source, resolve)
 
 
 def resolver(path: Path) -> "Resolver":
@@ -50,24 +71,26 @@ def operators_in(path: Path) -> "Mapping[str, OperatorInfo]":
         return read_file(path).infos
     reading = read(path)
     if reading.workflow is None:
-        raise CommandRefused(ValidationReport(errors=reading.problems), path)
+        raise CommandRefused(ValidationReport(errors=reading.problems), SourceText.of(path))
     own = resolver(path).own_operators(reading.workflow.operators)
     if own.problems:
-        raise CommandRefused(ValidationReport(errors=tuple(map(reading.located, own.problems))), path)
+        report = ValidationReport(errors=tuple(map(reading.located, own.problems)))
+        raise CommandRefused(report, SourceText.of(path))
     return own.operators
 
 
 def prepared(path: Path, opened: "Symphony", *, load: bool, nodes: Sequence[str] = ()) -> "PreparedWorkflow":
-    """The workflow in `path`, or the part of it that `nodes` need; `load` runs its files of operators.
+    """The workflow in `path` (`-`: stdin), or the part that `nodes` need; `load` runs its operator files.
 
     Raises CommandRefused if it has errors.
     """
     from symphony.workflow import WorkflowInvalid
 
+    body = given_body(path)
     try:
-        return opened.prepare(path, load=load, nodes=nodes)
+        return opened.prepare(STDIN_NAME if path == STDIN else path, load=load, nodes=nodes, body=body)
     except WorkflowInvalid as error:
-        raise CommandRefused(error.report, path) from None
+        raise CommandRefused(error.report, source_text(path, body)) from None
 
 
 def catalog_with(operators: Sequence[Path]) -> "Catalog":

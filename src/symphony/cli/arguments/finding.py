@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from symphony.cli.console.blocks import STDIN, SourceText
 from symphony.cli.console.failures import BadUsage
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import read_bounded
 from symphony.workflow.documents import BYTES_MAX, UnknownFormat, format_of, parse
 
-STDIN: Final = Path("-")
 DEFAULT: Final = "workflow"
 """The name of the file that is meant where none is named, before its ending."""
 _DEFAULT_BYTES_MAX: Final = 1 << 20
@@ -63,8 +63,8 @@ def workflow_here(given: Path | None) -> Path:
 
 
 def runnable(given: Path | None) -> Path:
-    """The same, where nodes may follow. Raises BadUsage also for a node that stands in place of a file."""
-    if given is None or given.suffix or given.exists():
+    """`workflow_here` where nodes may follow. Raises BadUsage also for a node in place of a file."""
+    if given is None or given.suffix or given == STDIN or given.exists():
         return workflow_here(given)
     try:
         file = _default()
@@ -95,6 +95,16 @@ def _is_format(path: Path) -> bool:
     except UnknownFormat:
         return False
     return True
+
+
+def given_body(path: Path) -> bytes | None:
+    """All of stdin if `path` is `-`; None for a file, which is yet to be read."""
+    return stdin_body() if path == STDIN else None
+
+
+def source_text(path: Path, body: bytes | None) -> SourceText:
+    """What problems of the document point into; `body` as `given_body` gives it."""
+    return SourceText.of(path) if body is None else SourceText.of_stdin(body)
 
 
 def stdin_body() -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from symphony.cli.console.blocks import STDIN
 from symphony.cli.console.failures import BadUsage, CommandRefused
 from symphony.workflow.inputs import bind_inputs, parse_inputs, parse_value
 from symphony.workflow.problems import Code, Problem, ValidationReport
@@ -15,6 +16,15 @@ if TYPE_CHECKING:
     from symphony.workflow.types import PortType
 
 BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+def require_one_reader(file: Path | None, from_files: Sequence[str]) -> None:
+    """Raises BadUsage if more than one of the workflow and the inputs is to be read from stdin."""
+    readers = ["FILE"] * (file == STDIN)
+    readers += [f"--input-file {text}" for text in from_files if text.endswith("=-")]
+    if len(readers) > 1:
+        raise BadUsage(f"stdin is read once, and {' and '.join(readers)} want it",
+                       hint="give all but one of them as files")  # fmt: skip
 
 
 def given_inputs(

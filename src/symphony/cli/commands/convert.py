@@ -33,19 +33,27 @@ def command(
 ) -> int:
     """Write a workflow in another format.
 
-    Checks the structure but not the meaning, so operators and models need not be known here.
+    FILE may be - for stdin. Checks the structure but not the meaning, so operators and models need not
+    be known here.
     Comments and the order of keys are lost. Compressed input is recognised by its content.
     """
+    from symphony.cli.arguments.finding import stdin_body
     from symphony.cli.console import writing
+    from symphony.cli.console.blocks import STDIN
     from symphony.commons.filesystem import read_bounded
     from symphony.workflow import dumps, load, loads
+    from symphony.workflow.files import format_of_bytes
 
     to = to or _named(target)
-    workflow = load(file) if source is None else loads(read_bounded(file, BYTES_MAX), source)
+    body = stdin_body() if file == STDIN else None if source is None else read_bounded(file, BYTES_MAX)
+    if body is None:
+        workflow = load(file)
+    else:
+        workflow = loads(body, source or format_of_bytes(file, body).name)
     if compressed is None:
         compressed = target is not None and target.name.lower().endswith(".zst")
-    body = dumps(workflow, to, compressed=compressed)
-    writing.deliver(body, target, binary=compressed or to in BINARY)
+    made = dumps(workflow, to, compressed=compressed)
+    writing.deliver(made, target, binary=compressed or to in BINARY)
     return 0
 
 

@@ -1,6 +1,7 @@
 """`symphony graph`: a workflow as text, Mermaid, SVG or JSON."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +11,7 @@ from symphony.cli.arguments import completing, options
 from symphony.cli.console import output
 
 if TYPE_CHECKING:
+    from symphony.cli.arguments.files import CheckedFile
     from symphony.cli.drawings.picture import Picture
     from symphony.ports.insight import Overview
     from symphony.workflow.nesting import Nested
@@ -30,15 +32,19 @@ ENDINGS: Final = {
 )  # fmt: skip
 @click.option("--depth", type=click.IntRange(0, 20), default=3, show_default=True,
               help="How many levels of loops and sub-workflows to open; 0 leaves them closed.")  # fmt: skip
+@options.operators
 @options.as_json("Print all nodes, edges and levels as one JSON object.")
 @options.output
 def command(
-    file: Path | None, run: str | None, how: str | None, depth: int, as_json: bool, target: Path | None
-) -> int:
+    file: Path | None, run: str | None, how: str | None, depth: int, operators: tuple[Path, ...],
+    as_json: bool, target: Path | None,
+) -> int:  # fmt: skip
     """Draw a workflow, or how a run of it went, as text, Mermaid or SVG.
 
     Nodes on one level can run at the same time. Loops and sub-workflows show the graphs inside them.
-    Without FILE it is workflow.yaml here (or of another format), or the only workflow here.
+    FILE may be - for stdin. Without it, workflow.yaml here is drawn (or one of another format), or the
+    only workflow here. A workflow with errors is drawn as far as possible, then the errors are listed,
+    and the exit status is 2, like that of `symphony validate`.
     A large workflow is drawn in part: a box at the end of a level says how many nodes are left out.
     """
     from symphony.cli.console import writing
@@ -48,39 +54,55 @@ def command(
     if as_json and how is not None:
         raise BadUsage("--format and --json are two formats", hint="see symphony graph --help")
     how = "json" if as_json else how or _named(target)
-    nested, overview = _asked(file, run)
+    nested, overview, found = _asked(file, run, operators)
     if how == "json":
         from symphony.cli.drawings.figures import draw_json
 
-        text = draw_json(nested, depth=depth, overview=overview)
+        report = None if found is None else found.report
+        text = draw_json(nested, depth=depth, overview=overview, report=report)
         writing.deliver(text.encode("utf-8", "backslashreplace"), target)
-        return 0
+        return _status(found)
     drawn = picture_of(nested, depth=depth, overview=overview)
     text = _drawn(drawn, how, to_file=target is not None)
     if not drawn.complete:
         output.note("the workflow is too large to draw whole: some nodes are only counted")
     writing.deliver(text.encode(), target)
-    return 0
+    return _status(found)
 
 
-def _asked(file: Path | None, run: str | None) -> "tuple[Nested, Overview | None]":
-    """What is to be drawn: the workflow of a file, or that of a run and how it went. Raises BadUsage."""
+def _status(found: "CheckedFile | None") -> int:
+    """Say what is wrong with the file that was drawn; the exit status."""
+    from symphony.cli.console import exits, failures
+
+    if found is None or found.report.ok:
+        return exits.OK
+    output.flush()
+    return failures.refuse(found.report, failures.Manner(), source=found.source)
+
+
+def _asked(
+    file: Path | None, run: str | None, operators: Sequence[Path]
+) -> "tuple[Nested, Overview | None, CheckedFile | None]":
+    """What is to be drawn: the workflow of a file, or that of a run and how it went.
+
+    Raises BadUsage, CommandRefused for a file of which nothing can be drawn.
+    """
     from symphony.cli.console.failures import BadUsage
 
     if file is not None and run is not None:
         raise BadUsage("name a workflow file or --run RUN, one of them", hint="see symphony graph --help")
     if run is None:
+        from symphony.cli.arguments.files import catalog_with, checked
         from symphony.cli.arguments.finding import workflow_here
-        from symphony.workflow import load, resolver_for
         from symphony.workflow.nesting import Nested
 
-        file = workflow_here(file)
-        return Nested(load(file), resolver_for(file)), None
+        found = checked(workflow_here(file), catalog_with(operators))
+        return Nested(found.workflow, found.resolver), None, found
     from symphony.app import Symphony
 
     symphony = Symphony.open()
     run_id = symphony.runs.find(run)
-    return symphony.recorded(run_id), symphony.views.overview(run_id)
+    return symphony.recorded(run_id), symphony.views.overview(run_id), None
 
 
 def _named(target: Path | None) -> str:

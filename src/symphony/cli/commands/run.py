@@ -59,9 +59,9 @@ def command(
 ) -> int:  # fmt: skip
     """Run a workflow.
 
-    FILE is YAML, TOML, JSON, MessagePack or Bincode. Without it, workflow.yaml here is run (or one of
-    another format), or the only workflow here. After FILE, NODEs may follow: then only these are run,
-    and what they need.
+    FILE is YAML, TOML, JSON, MessagePack or Bincode, or - for stdin: its relative paths then begin in this
+    folder. Without FILE, workflow.yaml here is run (or one of another format), or the only workflow here.
+    After FILE, NODEs may follow: then only these are run, and what they need.
 
     Prints the outputs (artifacts with their path) to stdout and progress to stderr. Ctrl-C, SIGTERM and
     SIGHUP stop what runs, a second one at once; `symphony runs resume` goes on, as it does after a crash:
@@ -79,6 +79,7 @@ def command(
         from symphony.cli.arguments.finding import runnable
 
         file = runnable(file)
+    typed_inputs.require_one_reader(file, input_files)
     environment = envfile.environment(env_file)
     budget = budgeting.limits(budgets)
     with collector.uncollected():

@@ -13,6 +13,8 @@ from symphony.commons.widths import columns
 if TYPE_CHECKING:
     from symphony.workflow.problems import Problem, ValidationReport
 
+STDIN: Final = Path("-")
+STDIN_NAME: Final = "<stdin>"
 _SOURCE_BYTES_MAX: Final = 16 * 1024 * 1024
 _PROBLEMS_MAX: Final = 50
 _WARNINGS_MAX: Final = 5
@@ -36,7 +38,9 @@ class SourceText:
 
     @classmethod
     def named(cls, path: Path) -> "SourceText":
-        """A source without its text, named relative to here if it lies below."""
+        """A source without its text, named relative to here if it lies below; `-` is stdin."""
+        if path == STDIN:
+            return cls(STDIN_NAME)
         try:
             name = os.path.relpath(path)
         except (OSError, ValueError):  # no current folder; another drive
@@ -47,6 +51,11 @@ class SourceText:
         """How a place in it is named: `words.yaml:12:3 (nodes.count)`."""
         position = "" if line is None else f":{line}" if column is None else f":{line}:{column}"
         return f"{self.name}{position} ({place})" if place else f"{self.name}{position}"
+
+    @classmethod
+    def of_stdin(cls, body: bytes) -> "SourceText":
+        """The document that was read from stdin."""
+        return cls(STDIN_NAME, lines_of(body.decode("utf-8", "replace")))
 
     @classmethod
     def of(cls, path: Path) -> "SourceText":

@@ -13,13 +13,13 @@ from symphony.workflow.problems import Problem, ValidationReport
 
 
 class CommandRefused(SymphonyError):
-    """The workflow or what was typed is not acceptable; `report` says all that is wrong."""
+    """The workflow or what was typed is not acceptable; `report` says all that is wrong in `source`."""
 
     code = "workflow-invalid"
 
-    def __init__(self, report: ValidationReport, path: Path | None = None) -> None:
+    def __init__(self, report: ValidationReport, source: blocks.SourceText | None = None) -> None:
         super().__init__("the workflow is not valid")
-        self.report, self.path = report, path
+        self.report, self.source = report, source
 
 
 class BadUsage(SymphonyError):
@@ -51,16 +51,15 @@ def explain(error: Exception, manner: Manner) -> int:
         return _bug(error, manner)
     report = problems_of(error)
     if report is not None:
-        return refuse(report, manner, path=_file_of(error))
+        return refuse(report, manner, source=_source_of(error))
     output.note(blocks.error_block(error.code, error.message, page(), hint=error.hint).rstrip())
     if manner.json:
         output.say_json(spelling.refusal(error.code, error.message, error.hint or ""))
     return exits.of_code(error.code)
 
 
-def refuse(report: ValidationReport, manner: Manner, *, path: Path | None = None) -> int:
+def refuse(report: ValidationReport, manner: Manner, *, source: blocks.SourceText | None = None) -> int:
     """Print what is wrong with a workflow or with what was typed; return the exit status."""
-    source = None if path is None else blocks.SourceText.of(path)
     output.note(blocks.report_blocks(report, page(), source=source).rstrip())
     if manner.json:
         output.say_json(spelling.report(report))
@@ -94,12 +93,14 @@ def problems_of(error: SymphonyError) -> ValidationReport | None:
     return None
 
 
-def _file_of(error: SymphonyError) -> Path | None:
-    """The file that an error with a report is about. Inputs come from the command line: no file."""
+def _source_of(error: SymphonyError) -> blocks.SourceText | None:
+    """The text that an error with a report is about. Inputs come from the command line: no text."""
+    if isinstance(error, CommandRefused):
+        return error.source
     if error.code == "input-invalid":
         return None
     named = getattr(error, "path", None) or getattr(error, "source", None)
-    return Path(named) if isinstance(named, str | Path) else None
+    return blocks.SourceText.of(Path(named)) if isinstance(named, str | Path) else None
 
 
 def _of_system(error: OSError) -> SymphonyError:

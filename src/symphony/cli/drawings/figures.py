@@ -2,18 +2,23 @@
 
 import json
 
+from symphony.app import spelling
 from symphony.app.spelling import JSON, detail_of
 from symphony.cli.drawings.picture import edge_label, edge_line, kind_of
 from symphony.ports.insight import Overview
 from symphony.workflow import graph
 from symphony.workflow.model import Workflow
 from symphony.workflow.nesting import Nested
+from symphony.workflow.problems import ValidationReport
 
 
-def draw_json(nested: Nested, *, depth: int, overview: Overview | None = None) -> str:
+def draw_json(
+    nested: Nested, *, depth: int, overview: Overview | None = None, report: ValidationReport | None = None
+) -> str:
     """One object. `detail` is what a node runs; `label` the branch or the condition of an edge.
 
-    A loop or a sub-workflow has its own `graph`, `depth` graphs deep; a node of a run its `status`.
+    A loop or a sub-workflow has its own `graph`, `depth` graphs deep; a node of a run its `status`. Where
+    `report` has errors, `errors` and `warnings` hold what validation found.
     """
     statuses = {} if overview is None else {line.name: str(line.status) for line in overview.lines}
 
@@ -36,4 +41,7 @@ def draw_json(nested: Nested, *, depth: int, overview: Overview | None = None) -
         levels: list[JSON] = [[*level] for level in graph.levels(workflow)]
         return {"name": workflow.name, "nodes": nodes, "edges": edges, "levels": levels}
 
-    return json.dumps(document("", nested.workflow, depth), ensure_ascii=False, indent=2) + "\n"
+    drawn = document("", nested.workflow, depth)
+    if report is not None and not report.ok:
+        drawn |= spelling.report(report)
+    return json.dumps(drawn, ensure_ascii=False, indent=2) + "\n"

@@ -111,9 +111,12 @@ def format_of(path: PurePath) -> Format:
 def format_of_content(body: bytes) -> Format | None:
     """The format that the first bytes tell, packed or not; None for YAML and TOML, which look like any text.
 
-    Raises SyntaxProblem for what is packed and cannot be unpacked.
+    What is packed and cannot be unpacked counts as YAML: whoever reads it reports the damage.
     """
-    body = unpacked(body)
+    try:
+        body = unpacked(body)
+    except SyntaxProblem:
+        return format_named("yaml")
     first = body[:1]
     if body[:_BLANKS_MAX].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
         return format_named("json")
