@@ -1,5 +1,6 @@
 """A run before it begins: the past of the home, the cache as it lies there, and the job put together."""
 
+import functools
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +21,7 @@ from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.artifacts import ArtifactStore
 from symphony.ports.clock import Clock
 from symphony.ports.forecast import Forecast
+from symphony.ports.runs import short_id
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +45,13 @@ def foresee(
     outline = Outline(prepared.job.workflow, prepared.meta.recorded())
     past = Past()
     cache: Cache | None = None
+    run_of: Callable[[str], str] = short_id
     artifacts: ArtifactStore = MemoryArtifacts(clock.now_s)
     if home is not None:
         artifacts = FileArtifacts(home / "artifacts")
-        for other in _earlier(Runs(home, clock, artifacts.unlink_run), clock):
+        runs = Runs(home, clock, artifacts.unlink_run)
+        run_of = functools.cache(runs.label)
+        for other in _earlier(runs, clock):
             past.add(*other)
         if prepared.meta.cache:
             cache = ReadOnlyCache(home / "artifacts" / "cache.db")
@@ -54,7 +59,7 @@ def foresee(
     if reusable is not None:
         outputs = {name: (one.run, one.outputs) for name, one in reusable.results.items()}
         taken = TakenOver(outputs, reusable.summary.elements, reusable.summary.again)
-    looking = Foresight(prepared.job, executor(cache, artifacts), outline, past, taken)
+    looking = Foresight(prepared.job, executor(cache, artifacts), outline, past, taken, run_of)
     found = forecast(outline, looking.nodes())
     return found if reusable is None else replace(found, rerun_of=reusable.summary.run_id)
 

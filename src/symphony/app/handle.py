@@ -81,6 +81,7 @@ class RunHandle:
         live: LiveBus,
         *,
         name: str | None = None,
+        only: tuple[str, ...] = (),
         unhidden: Sequence[str] = (),
         marks: Mapping[str, str] = {},
         artifacts: Callable[[], Sequence[MadeArtifact]] = tuple,
@@ -91,6 +92,8 @@ class RunHandle:
         """`unhidden`: listed variables and keys whose values are too short to be hidden."""
         self.name = name
         """What the run is called."""
+        self.only = only
+        """The nodes that it was begun for, if these and what they need are all that it has."""
         self.artifacts = artifacts
         """What nodes declared as artifacts and have made so far. Blocking; reads the journal."""
         self.resumable = resumable
@@ -170,7 +173,7 @@ class RunHandle:
 
     async def result(self) -> RunResult:
         """Wait for the end. Raises JournalFailed if the run could not be recorded."""
-        return msgspec.structs.replace(await asyncio.shield(self.task), name=self.name)
+        return msgspec.structs.replace(await asyncio.shield(self.task), name=self.name, only=self.only)
 
     def load(self, ref: ArtifactRef) -> Value:
         """The value behind a reference that is an output of this run, secrets and all. Blocking.

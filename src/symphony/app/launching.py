@@ -416,7 +416,7 @@ class Launcher:
         task = asyncio.get_running_loop().create_task(running, name=f"run {job.run_id}")
         handle = RunHandle(
             job.run_id, engine, seen, task, log, self._parts.live, name=prepared.meta.name,
-            unhidden=prepared.unhidden, marks=marks,
+            only=prepared.meta.only, unhidden=prepared.unhidden, marks=marks,
             artifacts=lambda: self._made(store.records(), engine.replay), resumable=owned is not None,
             telling=telling, known=known,
         )  # fmt: skip
@@ -497,6 +497,7 @@ class Launcher:
         runs = self._parts.runs
         return RunHandle(
             run_id, engine, LazyOverview(engine.replay), task, log, self._parts.live, name=prepared.meta.name,
+            only=prepared.meta.only,
             artifacts=lambda: self._made(runs.records(run_id), runs.replay(run_id)), telling=telling,
         )  # fmt: skip
 

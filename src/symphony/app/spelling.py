@@ -1,6 +1,6 @@
 """How values, results, events and problems are spelled in JSON. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 from symphony.commons import moments
@@ -61,7 +61,13 @@ def result(run: RunResult, short: str | None = None) -> dict[str, JSON]:
         "error": error(run.error),
         "nodes": {name: node(outcome) for name, outcome in run.nodes.items()},
         **({} if run.usage is None else {"usage": usage(run.usage)}),
+        **_only(run.only),
     }
+
+
+def _only(nodes: Sequence[str]) -> dict[str, JSON]:
+    """The nodes that a run of some of its workflow was begun for; nothing for a run of all."""
+    return {"only": [*nodes]} if nodes else {}
 
 
 def _milliseconds(seconds: float | None) -> float | None:
@@ -136,6 +142,7 @@ def summary(run: RunSummary, short: str | None = None) -> dict[str, JSON]:
         "handled_failures": run.handled_failures,
         "error": error(run.error),
         "owner_pid": run.owner_pid,
+        **_only(run.only),
     }
 
 

@@ -53,6 +53,7 @@ class HomeViews:
         """All that is known of the run, each step with each attempt. O(steps)."""
         from symphony.app import documents
 
+        run_id = self._runs.find(run_id)
         history, outline = self._insight.history(run_id), self._insight.outline(run_id)
         about = documents.of_run(history, outline, self._runs.meta(run_id).source)
         short = self._runs.shorts([run_id])[run_id]
@@ -84,4 +85,4 @@ class HomeViews:
         """Every event of the run, whichever process drives it, from its start and live."""
         from symphony.app import stream
 
-        return stream.watch(self._home, self._runs, run_id)
+        return stream.watch(self._home, self._runs, self._runs.find(run_id))

@@ -146,6 +146,8 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """
     name: str | None = None
     """What the run is called; None of those that began before runs had names."""
+    only: tuple[str, ...] = ()
+    """The nodes that it was begun for, if these and what they need are all that it has."""
 
     @property
     def label(self) -> str:
@@ -176,6 +178,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None = None
     owner_pid: int | None = None
     name: str | None = None
+    only: tuple[str, ...] = ()
+    """As in `RunResult`."""
 
     @property
     def label(self) -> str:

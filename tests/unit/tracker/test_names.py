@@ -9,6 +9,7 @@ import pytest
 
 from symphony import Symphony
 from symphony.app import RunNotFound, journals
+from symphony.cli.views.planning import plan_text
 from symphony.commons.errors import SymphonyError
 from symphony.commons.time import SystemClock, new_run_id
 from symphony.pit.tracker.store.finding import Tails, beginning_with
@@ -61,6 +62,44 @@ def test_a_run_is_found_by_its_name_its_id_its_short_id_and_their_beginnings(tmp
     assert runs.find("last") == third
     assert runs.find("some-words-1") == first
     assert runs.label(second) == "nightly"
+
+
+def test_every_method_takes_the_name_the_short_id_and_last(tmp_path: Path) -> None:
+    began(tmp_path, None, "nightly")
+    symphony = Symphony.open(tmp_path)
+    runs, views = symphony.runs, symphony.views
+    run_id = runs.find("nightly")
+    for word in ("nightly", short_id(run_id), run_id, "last"):
+        assert runs.meta(word).run_id == runs.summary(word).run_id == runs.result(word).run_id == run_id
+        assert runs.status(word) == views.status(word) == "succeeded"
+        assert [event.type for event in runs.events(word)][-1] == "run.finished"
+        assert runs.overview(word).steps == views.overview(word).steps == 1
+        assert list(runs.logs(word)) == list(runs.follow_logs(word, lambda: None)) == []
+        assert runs.replay(word).ended is not None
+        assert len(runs.records(word)) == 3
+        assert runs.answered(word) == runs.changed_files(word) == []
+        assert runs.labels(word).of("a") is None
+        assert runs.label(word) == "nightly"
+        assert runs.called(word) == f"nightly ({short_id(run_id)})"
+        assert views.document(word)["short_id"] == short_id(run_id)
+        assert views.compare("some-words-1", word).b.run_id == run_id
+        assert symphony.recorded(word).workflow.name == "Some words"
+        assert runs.cancel(word) == "succeeded"
+        with pytest.raises(SymphonyError, match="ended"):
+            runs.pause(word)
+    runs.delete("nightly")
+    assert called(tmp_path) == ["some-words-1"]
+    with pytest.raises(RunNotFound, match="there is no run 'nightly'"):
+        runs.status("nightly")
+
+
+def test_a_dry_run_of_a_rerun_says_what_the_run_is_called(tmp_path: Path) -> None:
+    began(tmp_path, None)
+    symphony = Symphony.open(tmp_path)
+    plan = symphony.plan_rerun("last")
+    assert plan.nodes["a"].why == "run some-words-1"
+    text = plan_text(loads(WORDS, "yaml"), {}, plan, currency="EUR", rerun_of=symphony.runs.called("last"))
+    assert f"rerun of some-words-1 ({short_id(symphony.runs.find('last'))}), 1 node in 1 stage" in text
 
 
 def test_what_begins_several_ids_is_refused_and_they_are_named(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from symphony import operator
 from symphony.app import Symphony
 from symphony.commons.errors import SymphonyError
 from symphony.ports.forecast import Forecast
-from symphony.ports.runs import RunResult, RunStatus, short_id
+from symphony.ports.runs import RunResult, RunStatus
 from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import Value
 from symphony.workflow import loads
@@ -354,7 +354,7 @@ def test_a_plan_of_a_rerun_tells_what_runs_and_why_and_changes_nothing(tmp_path:
             plan = symphony.plan_rerun(old.run_id, first="beside")
             assert plan.rerun_of == old.run_id
             assert planned(plan) == {
-                "before": ("reused", f"run {short_id(old.run_id)}"),
+                "before": ("reused", f"run {old.name}"),
                 "each": ("partly", "3 of 4 elements, 1 again: failures inside of it were handled"),
                 "beside": ("runs", "it was asked for"),
                 "after": ("runs", "it depends on what runs again"),

@@ -1,5 +1,6 @@
 """`symphony runs`: what ran, what runs, and going on with it."""
 
+import functools
 import sys
 
 import click
@@ -124,7 +125,10 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     overview = views.overview(run_id)
     short = symphony.runs.shorts([run_id])[run_id]
     parts = [ending.closing_text(result, result.took_s, page, short) + "\n"]
-    parts.append(listing.nodes_text(result) if elements else listing.lines_text(overview, result.status))
+    label = functools.cache(symphony.runs.label)
+    parts.append(
+        listing.nodes_text(result, label) if elements else listing.lines_text(overview, result.status, label)
+    )
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     outputs = ending.outputs_text(
         result, lambda ref: symphony.artifacts.path(ref.digest), cut=delivery.is_looked_at()

@@ -142,7 +142,10 @@ def rerun(
             run_id, first=first, inputs=values, file=mended, environment=environment, cache=cache,
             operators=operators,
         )  # fmt: skip
-        planning.say_plan(workflow, values, plan, currency=opened.config.budget.currency, as_json=as_json)
+        planning.say_plan(
+            workflow, values, plan, currency=opened.config.budget.currency, as_json=as_json,
+            rerun_of=opened.runs.called(run_id),
+        )  # fmt: skip
         return 0
 
     async def begin(symphony: "Symphony") -> "RunHandle":

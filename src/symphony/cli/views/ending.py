@@ -92,7 +92,9 @@ def closing_text(
     used = "" if run.usage is None else f"; {usage_text(run.usage)}"
     handled = output.count(run.handled_failures, "failure")
     told = f", {handled} handled" if run.handled_failures else ""
-    return f"{word}{took}: {counts_text(run.counts, run.status)}{told}{used}; run {_called(run, short)}"
+    only = f", only for {names(run.only)}" if run.only else ""
+    counts = f"{counts_text(run.counts, run.status)}{only}"
+    return f"{word}{took}: {counts}{told}{used}; run {_called(run, short)}"
 
 
 def _called(run: RunResult, short: str | None) -> str:
@@ -146,7 +148,7 @@ def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False
             return _waiting_advice(run, f"symphony runs resume {run.label}")
         case RunStatus.INTERRUPTED if answered:
             return (
-                f"answered, and recorded: {_names(answered)}\n"
+                f"answered, and recorded: {names(answered)}\n"
                 f"no process owns the run; to go on: symphony runs resume {run.label}"
             )
         case RunStatus.INTERRUPTED:
@@ -160,7 +162,7 @@ def _about_doubtful(nodes: Sequence[str]) -> str:
         return ""
     if len(nodes) > _NAMED_MAX:
         other = "--skip NODE, if what it did is done: its outputs are then null"
-        return f" --retry NODE (or {other}) for each of {_names(nodes)}"
+        return f" --retry NODE (or {other}) for each of {names(nodes)}"
     quoted = [_quoted(name) for name in nodes]
     retry = " ".join(f"--retry {name}" for name in quoted)
     other = (
@@ -183,7 +185,7 @@ def _waiting_advice(run: RunResult, resume: str) -> str:
     if doubtful:
         node = _quoted(doubtful[0])
         parts.append(
-            f"waiting for you to decide about {_names([titled(n, waiting[n].label) for n in doubtful])}:"
+            f"waiting for you to decide about {names([titled(n, waiting[n].label) for n in doubtful])}:"
             f"\n  {resume} --retry {node}\n  {resume} --skip {node}  (its outputs are then null)"
         )
     if not doubtful:
@@ -206,9 +208,10 @@ def _asking(run: str, asked: Mapping[str, NodeResult]) -> str:
     )
 
 
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED_MAX:,} more" if len(names) > _NAMED_MAX else ""
-    return ", ".join(output.shown(name) for name in names[:_NAMED_MAX]) + more
+def names(nodes: Sequence[str]) -> str:
+    """The first of these nodes, and how many more there are."""
+    more = f" and {len(nodes) - _NAMED_MAX:,} more" if len(nodes) > _NAMED_MAX else ""
+    return ", ".join(output.shown(name) for name in nodes[:_NAMED_MAX]) + more
 
 
 def _quoted(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from symphony.app import spelling
 from symphony.cli.console import output, signs
 from symphony.cli.console.tables import Heading, room, table
-from symphony.cli.views.ending import node_word
+from symphony.cli.views.ending import names, node_word
 from symphony.cli.views.watching import line_of
 from symphony.commons.moments import local
 from symphony.ports.runs import NodeStatus, short_id, titled
@@ -46,6 +46,8 @@ def runs_text(runs: "Iterable[RunSummary]", shorts: "Mapping[str, str]") -> str:
         done = f"{run.nodes_done:,}/{run.nodes_total:,}"
         handled = f"{output.count(run.handled_failures, 'failure')} handled" if run.handled_failures else ""
         why = handled if run.error is None else _line(f"[{run.error.code}] {run.error.message}")
+        if run.only:
+            why = "; ".join(filter(None, (f"only for {names(run.only)}", why)))
         called = run.name or "", shorts[run.run_id]
         rows.append((*called, str(run.status), output.moment(run.started_at), took, done,
                      output.brief(run.workflow, 40), why))  # fmt: skip
@@ -64,8 +66,11 @@ def tell_unread(unread: "Sequence[SymphonyError]", what: str = "passed over") ->
         output.note(f"{output.count(len(unread), 'run')} {what}: {told}{hint}")
 
 
-def nodes_text(run: "RunResult") -> str:
-    """One line for each node; of very many the first ones, failures first of all."""
+def nodes_text(run: "RunResult", run_of: "Callable[[str], str]" = short_id) -> str:
+    """One line for each node; of very many the first ones, failures first of all.
+
+    `run_of` gives what a run is called, of its id.
+    """
     nodes = (
         sorted(run.nodes.items(), key=lambda item: item[1].error is None)
         if len(run.nodes) > _NODES_MAX
@@ -77,25 +82,28 @@ def nodes_text(run: "RunResult") -> str:
         took = "" if node.duration_ms is None else output.duration(node.duration_ms / 1000)
         about = "" if node.error is None else _line(f"[{node.error.code}] {node.error.message}")
         if node.cached_from is not None and len(origins) > 1:
-            about = f"from run {short_id(node.cached_from)}"
+            about = f"from run {output.shown(run_of(node.cached_from))}"
         elif node.not_cached is not None:
             about = f"not cached: {node.not_cached}"
         if node.asks is not None:
             about = _line(f"asks: {node.asks}")
         title = output.shown(titled(name, node.label))
         rows.append((title, node_word(node.status, run.status), str(node.attempts), took, about))
-    return _nodes_table(rows, len(run.nodes) - _NODES_MAX, origins)
+    return _nodes_table(rows, len(run.nodes) - _NODES_MAX, [run_of(one) for one in origins])
 
 
-def lines_text(overview: "Overview", run: "RunStatus") -> str:
-    """One line for each node, its elements and rounds counted; of very many the first ones."""
+def lines_text(overview: "Overview", run: "RunStatus", run_of: "Callable[[str], str]" = short_id) -> str:
+    """One line for each node, its elements and rounds counted; of very many the first ones.
+
+    `run_of` gives what a run is called, of its id.
+    """
     rows = []
     origins = _origins(line.cached_from for line in overview.lines)
     for line in overview.lines:
         took = "" if line.took_s is None else output.duration(line.took_s)
         rows.append((_counted(line), node_word(line.status, run), str(line.attempts or ""), took,
-                     _about(line, told=len(origins) == 1)))  # fmt: skip
-    return _nodes_table(rows, overview.lines_more, origins)
+                     _about(line, None if len(origins) == 1 else run_of)))  # fmt: skip
+    return _nodes_table(rows, overview.lines_more, [run_of(one) for one in origins])
 
 
 def _nodes_table(rows: "Sequence[Sequence[str]]", more: int, origins: "Sequence[str]") -> str:
@@ -104,7 +112,7 @@ def _nodes_table(rows: "Sequence[Sequence[str]]", more: int, origins: "Sequence[
         return ""
     text = table(rows, _NODES, width=room())
     text += f"… and {more:,} more: --json shows them all\n" if more > 0 else ""
-    return text + (f"cached results are from run {short_id(origins[0])}\n" if len(origins) == 1 else "")
+    return text + (f"cached results are from run {output.shown(origins[0])}\n" if len(origins) == 1 else "")
 
 
 def _counted(line: "NodeLine") -> str:
@@ -121,15 +129,15 @@ def _origins(runs: "Iterable[str | None]") -> list[str]:
     return list(dict.fromkeys(run for run in runs if run is not None))
 
 
-def _about(line: "NodeLine", *, told: bool) -> str:
-    """`told`: the one run that results came from is named below the table."""
+def _about(line: "NodeLine", run_of: "Callable[[str], str] | None") -> str:
+    """`run_of` is None where the one run that results came from is named below the table."""
     parts = []
     if line.handled and line.statuses:
         parts.append(_of_elements(line))
     if line.error is not None:
         parts.append(_line(f"[{line.error.code}] {line.error.message}"))
-    if line.cached_from is not None and not told:
-        parts.append(f"from run {short_id(line.cached_from)}")
+    if line.cached_from is not None and run_of is not None:
+        parts.append(f"from run {output.shown(run_of(line.cached_from))}")
     if line.not_cached is not None:
         parts.append(f"not cached: {line.not_cached}")
     if line.asks is not None:

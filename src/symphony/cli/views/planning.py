@@ -26,21 +26,30 @@ _REUSE = {
 
 
 def say_plan(
-    workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str, as_json: bool
+    workflow: "Workflow",
+    inputs: "Mapping[str, Value]",
+    plan: "Forecast",
+    *,
+    currency: str,
+    as_json: bool,
+    rerun_of: str | None = None,
 ) -> None:
-    """Print the plan for people, or for programs."""
+    """Print the plan for people, or for programs. `rerun_of` is what the run is called that a rerun is of."""
     if as_json:
         from symphony.app import documents
 
         output.say_json(documents.of_plan(workflow, inputs, plan))
     else:
-        output.say(plan_text(workflow, inputs, plan, currency=currency))
+        output.say(plan_text(workflow, inputs, plan, currency=currency, rerun_of=rerun_of))
 
 
-def plan_text(workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str) -> str:
-    """The plan for people."""
+def plan_text(
+    workflow: "Workflow", inputs: "Mapping[str, Value]", plan: "Forecast", *, currency: str,
+    rerun_of: str | None = None,
+) -> str:  # fmt: skip
+    """The plan for people. `rerun_of` is what the run is called that a rerun is of."""
     size = f"{output.count(len(workflow.nodes), 'node')} in {output.count(len(plan.stages), 'stage')}"
-    of = "" if plan.rerun_of is None else f"rerun of {short_id(plan.rerun_of)}, "
+    of = "" if plan.rerun_of is None else f"rerun of {output.shown(rerun_of or short_id(plan.rerun_of))}, "
     lines = [f"{output.shown(workflow.name)}: {of}{size}; nothing was run"]
     for name, value in inputs.items():
         text = value if isinstance(value, str) else json.dumps(spelling.spelled(value), ensure_ascii=False)

@@ -5,7 +5,7 @@ one that would have to run leaves them unknown.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,12 +69,14 @@ class Foresight:
         outline: Outline,
         past: Past,
         taken: TakenOver | None = None,
+        run_of: Callable[[str], str] = short_id,
     ) -> None:
+        """`run_of` gives what a run is called, of its id."""
         self._job, self._executor, self._outline, self._past = job, executor, outline, past
         self._index = job.plan.index
         self._values = Values(job.inputs, job.environment, job.run_id, "", executor.store.load)
         self._known: set[str] = set()
-        self._taken = taken
+        self._taken, self._run_of = taken, run_of
         self._afresh = Afresh(job.afresh, Machine(job.plan, limit=1))
 
     def nodes(self) -> dict[str, PlannedNode]:
@@ -107,7 +109,7 @@ class Foresight:
         """What a rerun makes of the node."""
         found = taken.results.get(work.name)
         if found is not None:
-            return _Foreseen("reused", f"run {short_id(found[0])}", found[1])
+            return _Foreseen("reused", f"run {self._run_of(found[0])}", found[1])
         why = taken.again.get(work.name, "")
         if work.name in taken.elements:
             reused, count = taken.elements[work.name]
@@ -150,7 +152,7 @@ class Foresight:
             return (
                 _Foreseen("runs")
                 if hit is None
-                else _Foreseen("reused", f"run {short_id(hit.run_id)}", hit.outputs)
+                else _Foreseen("reused", f"run {self._run_of(hit.run_id)}", hit.outputs)
             )
         return self._elements(work, work.for_each)
 

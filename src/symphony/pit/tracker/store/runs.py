@@ -34,12 +34,12 @@ from symphony.pit.tracker.store.logs import follow_log, older, read_log
 from symphony.pit.tracker.store.names import LAST, RunNames
 from symphony.pit.tracker.store.requests import RunRequests
 from symphony.pit.tracker.store.step_labels import StepLabels
-from symphony.pit.tracker.store.summaries import damaged_summary, name_of, summary_of
+from symphony.pit.tracker.store.summaries import damaged_summary, name_of, status_of, summary_of
 from symphony.pit.tracker.store.untold import Untold
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
 from symphony.ports.logs import LogLine, Stream
-from symphony.ports.runs import ENDED, LEFT, RunEvent, RunResult, RunStatus, RunSummary
+from symphony.ports.runs import ENDED, LEFT, RunEvent, RunResult, RunStatus, RunSummary, tail_of
 from symphony.ports.steering import Reached
 from symphony.ports.values import StoredValue
 
@@ -51,7 +51,11 @@ _MANY = 500
 
 
 class Runs:
-    """What is known of the runs under `home`; reads journals without owning them."""
+    """What is known of the runs under `home`; reads journals without owning them.
+
+    A run is named as `find` takes it, for instance `runs.result("last")`. What gives a place for a run (its
+    journal, lock, log, note or marks) takes full ids alone: the run may not be there yet.
+    """
 
     def __init__(self, home: Path, clock: Clock, unlink: Callable[[str], None]) -> None:
         self._home, self._clock = home, clock
@@ -155,7 +159,14 @@ class Runs:
 
     def label(self, run_id: str) -> str:
         """What a person may type to mean the run: its name if it has one, else what is shown of its id."""
+        run_id = self._full(run_id)
         return self._name(run_id) or self.shorts([run_id])[run_id]
+
+    def called(self, run_id: str) -> str:
+        """How people are told of the run: `words-12 (3f1c09ab)`."""
+        run_id = self._full(run_id)
+        name, short = self._name(run_id), self.shorts([run_id])[run_id]
+        return short if name is None else f"{name} ({short})"
 
     def _name(self, run_id: str) -> str | None:
         try:
@@ -182,8 +193,7 @@ class Runs:
 
     def meta(self, run_id: str) -> RunMeta:
         """What was recorded at the start. Raises RunNotFound, JournalFailed."""
-        self._require(run_id)
-        return journal.read_meta(self.journal_path(run_id))
+        return journal.read_meta(self.journal_path(self._require(run_id)))
 
     def list(
         self,
@@ -257,7 +267,7 @@ class Runs:
 
     def summary(self, run_id: str) -> RunSummary:
         """One line about a run. Raises RunNotFound, JournalFailed."""
-        ((_, found),) = self.summaries([run_id])
+        ((_, found),) = self.summaries([self._full(run_id)])
         if isinstance(found, SymphonyError):
             raise found
         return found
@@ -272,7 +282,7 @@ class Runs:
             owned = self.lock(run_id).held()
             meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
-            status = _status(replay, owned=owned)
+            status = status_of(replay, owned=owned)
             found = summary_of(meta, name_of(meta), replay, status, now=self._now(status))
         if replay.ended is not None:
             # How a run went that shares a segment is worked out of its few records in no time.
@@ -285,11 +295,12 @@ class Runs:
 
         Raises RunNotFound, JournalFailed.
         """
+        run_id = self._full(run_id)
         if (known := self._known(run_id)) is not None:
             return known
         owned = self.lock(run_id).held()
         _, replay = self._replayed(run_id)
-        return overview_of(replay, self._now(_status(replay, owned=owned)))
+        return overview_of(replay, self._now(status_of(replay, owned=owned)))
 
     def _now(self, status: RunStatus) -> float | None:
         """Until when a run that stands so has taken, if it is now."""
@@ -297,6 +308,7 @@ class Runs:
 
     def answered(self, run_id: str) -> Sequence[str]:
         """The approvals that have been answered since anything else happened: nobody has gone on yet."""
+        run_id = self._full(run_id)
         if self.summary(run_id).status in ENDED:
             return []
         (_, replay), records = self._replayed(run_id), self.records(run_id)
@@ -352,17 +364,18 @@ class Runs:
 
         Raises RunNotFound, JournalFailed.
         """
+        run_id = self._full(run_id)
         row = self._index.find([run_id]).get(run_id)
         with contextlib.suppress(FileNotFoundError):
             if row is not None and row.stamp == self._stamp(run_id):
                 return row.summary.status
         reader, owned = self._reader(run_id), self.lock(run_id).held()
         with _there(run_id):
-            return _status(reader.replay(), owned=owned)
+            return status_of(reader.replay(), owned=owned)
 
     def _reader(self, run_id: str) -> RunReader:
         """Of the runs that were looked at last, each has a reader."""
-        self._require(run_id)
+        run_id = self._require(run_id)
         with self._reading:
             reader = self._readers.pop(run_id, None) or RunReader(self.journal_path(run_id))
             self._readers[run_id] = reader
@@ -372,6 +385,7 @@ class Runs:
 
     def result(self, run_id: str) -> RunResult:
         """The run as it stands, secrets hidden. Nodes of an ended one are read when they are wanted."""
+        run_id = self._full(run_id)
         known = self._known(run_id)
         if known is not None:
             return self._ended_result(run_id, known)
@@ -379,10 +393,10 @@ class Runs:
         meta, replay = self._replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
-        status = _status(replay, owned=owned)
+        status = status_of(replay, owned=owned)
         result = replay.result(run_id, status, outputs, now=self._now(status))
         error = replay.ended[2] if replay.ended is not None else None
-        return msgspec.structs.replace(result, name=meta.name, error=error or result.error)
+        return msgspec.structs.replace(result, name=meta.name, only=meta.only, error=error or result.error)
 
     def events(self, run_id: str, since: int = 0) -> Iterator[RunEvent]:
         """Every durable event with a `seq` after `since`; asked again and again, it reads only what is new.
@@ -413,12 +427,14 @@ class Runs:
             took_s=known.took_s,
             usage=known.usage,
             name=summary.name,
+            only=summary.only,
         )
 
     def logs(
         self, run_id: str, node: str | None = None, *, stream: Stream | None = None
     ) -> Iterator[LogLine]:
         """What nodes printed and models said, of one node or one stream if they are named."""
+        run_id = self._require(run_id)
         self.meta(run_id)
         return self._labelled(run_id, read_log(self.log_path(run_id), node, stream))
 
@@ -450,6 +466,7 @@ class Runs:
 
         `wait` is called between looks.
         """
+        run_id = self._require(run_id)
         self.meta(run_id)
         lines = follow_log(self.log_path(run_id), self.lock(run_id).held, wait, node, stream)
         return self._labelled(run_id, lines)
@@ -459,6 +476,7 @@ class Runs:
 
         Gives the status known at once: `running` while the owner still has to act.
         """
+        run_id = self._full(run_id)
         try:
             reached = self._control.ask(run_id, RunRequest(kind="cancel"))
         except SymphonyError as error:
@@ -481,7 +499,7 @@ class Runs:
 
     def pause(self, run_id: str) -> Reached:
         """Let nothing more begin; what runs ends. Raises SymphonyError `run-ended`, RunNotFound."""
-        return self._control.ask(run_id, RunRequest(kind="pause"))
+        return self._control.ask(self._full(run_id), RunRequest(kind="pause"))
 
     def answer(
         self, run_id: str, node: str, *, approved: bool, by: str | None = None, comment: str | None = None
@@ -491,13 +509,14 @@ class Runs:
         Raises SymphonyError `not-waiting`, `run-ended`, RunNotFound.
         """
         kind: Literal["approve", "reject"] = "approve" if approved else "reject"
-        return self._control.ask(run_id, RunRequest(kind=kind, node=node, by=by, comment=comment))
+        return self._control.ask(self._full(run_id), RunRequest(kind=kind, node=node, by=by, comment=comment))
 
     def delete(self, run_id: str, *, damaged: bool = False) -> None:
         """Remove a run that nobody owns: its journal, log and references. Raises RunBusy.
 
         One whose journal is damaged only with `damaged`; else JournalFailed.
         """
+        run_id = self._full(run_id)
         try:
             self._recorded(run_id)
         except JournalDamaged:
@@ -526,13 +545,14 @@ class Runs:
 
     def records(self, run_id: str) -> Sequence[Record]:
         """Everything that is recorded of the run, in order. Raises JournalFailed."""
-        return self._recorded(run_id)[1]
+        return self._recorded(self._full(run_id))[1]
 
     def replay(self, run_id: str) -> RunReplay:
         """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""
         return self._replayed(run_id)[1]
 
     def _replayed(self, run_id: str) -> tuple[RunMeta, RunReplay]:
+        run_id = self._full(run_id)
         meta, records = self._recorded(run_id)
         return meta, replay_of(self.journal_path(run_id), meta, records)
 
@@ -543,21 +563,16 @@ class Runs:
             self._require(run_id)  # which looks for it once more: only where it cannot be read
             raise
 
-    def _require(self, run_id: str) -> None:
+    def _require(self, run: str) -> str:
+        """The full id of a run that is there. Raises RunNotFound."""
+        run_id = self._full(run)
         if not self.has(run_id):
             raise not_found(run_id)
+        return run_id
 
-
-def _status(replay: RunReplay, *, owned: bool) -> RunStatus:
-    """Where a run stands of which a process `owned` the lock before it was read.
-
-    Asked in the other order, a run that ends in between would look interrupted.
-    """
-    if replay.ended is not None:
-        return replay.ended[0]
-    if owned:
-        return RunStatus.RUNNING if replay.seq else RunStatus.PENDING
-    return replay.left_as()
+    def _full(self, run: str) -> str:
+        """What `find` gives, without a look at the disk for a full id. Raises RunNotFound."""
+        return run if tail_of(run) != run or self.has(run) else self.find(run)
 
 
 @contextlib.contextmanager

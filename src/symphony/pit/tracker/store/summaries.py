@@ -39,7 +39,20 @@ def summary_of(
         error=replay.ended[2] if replay.ended else None,
         owner_pid=replay.owner if status is RunStatus.RUNNING else None,
         name=meta.name,
+        only=meta.only,
     )
+
+
+def status_of(replay: RunReplay, *, owned: bool) -> RunStatus:
+    """Where a run stands of which a process `owned` the lock before it was read.
+
+    Asked in the other order, a run that ends in between would look interrupted.
+    """
+    if replay.ended is not None:
+        return replay.ended[0]
+    if owned:
+        return RunStatus.RUNNING if replay.seq else RunStatus.PENDING
+    return replay.left_as()
 
 
 def damaged_summary(run_id: str, path: Path, error: JournalDamaged) -> RunSummary:
