@@ -57,11 +57,43 @@ def test_check_and_diff_change_nothing(capsys: pytest.CaptureFixture[str]) -> No
     assert fmt(capsys, "--check", "--diff", "plain.yaml") == ("", "")
 
 
-def test_only_ends_of_lines_are_a_difference_too(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("w.yaml").write_bytes(PLAIN.replace("\n", "\r\n").encode())
+def test_lines_that_end_otherwise_than_most_are_a_difference_too(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("w.yaml").write_bytes(PLAIN.encode().replace(b"\n", b"\r\n", 2))
     assert "ends of lines" in fmt(capsys, "--diff", "w.yaml")[0]
     fmt(capsys, "w.yaml")
     assert Path("w.yaml").read_bytes() == PLAIN.encode()
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_line_ends_and_a_byte_order_mark_stay(
+    capsys: pytest.CaptureFixture[str], end: str, mark: bytes
+) -> None:
+    Path("w.yaml").write_bytes(mark + WILD.replace("\n", end).encode())
+    fmt(capsys, "w.yaml")
+    assert Path("w.yaml").read_bytes() == mark + WILD_LAID_OUT.replace("\n", end).encode()
+    assert fmt(capsys, "--check", "w.yaml") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("w.json", '{"nodes": {"a": {"command": "echo hi"}}, "name": "W"}\r\n'),
+        ("w.toml", "name = \"W\"\r\n[nodes.a]\r\ncommand = '''\r\necho a\r\necho b'''\r\n"),
+    ],
+)
+def test_other_formats_keep_their_line_ends(capsys: pytest.CaptureFixture[str], name: str, text: str) -> None:
+    Path(name).write_bytes(text.encode())
+    fmt(capsys, name)
+    made = Path(name).read_bytes()
+    assert made.count(b"\n") == made.count(b"\r\n") > 2
+
+
+def test_without_a_file_it_is_the_workflow_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no workflow here" in fmt(capsys, status=2)[1]
+    write("only.yaml", WILD)
+    assert fmt(capsys, "--check", status=1) == ("", "would change only.yaml\n")
+    assert fmt(capsys) == ("", "changed only.yaml\n")
 
 
 def test_folders_are_laid_out_and_what_cannot_be_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The canonical layout of a document in any format that people write."""
 
+from codecs import BOM_UTF8
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
@@ -21,6 +22,7 @@ class CannotFormat(SymphonyError):
 def formatted(body: bytes, kind: Format, source: str | None = None) -> bytes:
     """`body`, a document of this `kind`, in canonical layout. It means the same, and that is checked.
 
+    Lines end as most of them do in `body`, and a byte order mark stays.
     Raises WorkflowInvalid, which names `source`, for what cannot be read, and CannotFormat.
     """
     document = parse(body, kind)
@@ -38,12 +40,26 @@ def formatted(body: bytes, kind: Format, source: str | None = None) -> bytes:
         made = _toml(text_of(body), document, kind)
     else:
         made = format_named("pretty-json").write(ordered(document.tree, WORKFLOW))
-    if not _same(document, made, kind):
-        made = made[:-1]  # a text of whole lines may be the last thing, without an end
-    if not _same(document, made, kind):
-        hint = "it is left as it is; write unusual parts, such as keys of many lines, more simply"
-        raise CannotFormat("another layout would change what the document means", hint=hint)
-    return made
+    mark, end = _mark(body), _line_end(body)
+    # A text of whole lines may be the last thing, without an end.
+    for text in (made, made[:-1]):
+        styled = mark + text.replace(b"\n", end)
+        if _same(document, styled, kind):
+            return styled
+    hint = "it is left as it is; write unusual parts, such as keys of many lines, more simply"
+    raise CannotFormat("another layout would change what the document means", hint=hint)
+
+
+def _mark(body: bytes) -> bytes:
+    """The byte order mark of a text in UTF-8, if it has one."""
+    return BOM_UTF8 if body.startswith(BOM_UTF8) else b""
+
+
+def _line_end(body: bytes) -> bytes:
+    """The end that most lines of a text have."""
+    windows = body.count(b"\r\n")
+    counts = {b"\n": body.count(b"\n") - windows, b"\r\n": windows, b"\r": body.count(b"\r") - windows}
+    return max(counts, key=counts.__getitem__)
 
 
 def _same(document: Document, made: bytes, kind: Format) -> bool:
