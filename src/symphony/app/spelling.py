@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
+import msgspec
+
 from symphony.commons import moments
 from symphony.ipc.values import spelled_bytes
 from symphony.ports.artifacts import ArtifactRecord, Provenance
 from symphony.ports.models import Usage, usage_value
-from symphony.ports.runs import NodeResult, RunError, RunEvent, RunResult, RunSummary, short_id
+from symphony.ports.runs import FailureCause, NodeResult, RunError, RunEvent, RunResult, RunSummary, short_id
 from symphony.ports.values import JSON as Json
 from symphony.ports.values import ArtifactRef, StoredValue
 from symphony.workflow.model import (
@@ -112,6 +114,16 @@ def error(why: RunError | None) -> JSON:
     more: dict[str, JSON] = {
         "hint": why.hint, "file": why.file, "place": why.place, "line": why.line, "column": why.column
     }  # fmt: skip
+    if why.causes:
+        more |= {"causes": [_cause(one) for one in why.causes], "causes_more": why.causes_more}
+    return document | {key: value for key, value in more.items() if value is not None}
+
+
+def _cause(one: FailureCause) -> dict[str, JSON]:
+    document: dict[str, JSON] = {"code": one.code, "message": one.message, "node": one.node}
+    more: dict[str, JSON] = {"label": one.label, "count": one.count}
+    if one.place is not None:
+        more |= msgspec.structs.asdict(one.place)
     return document | {key: value for key, value in more.items() if value is not None}
 
 

@@ -76,11 +76,24 @@ class NodePlace(msgspec.Struct, frozen=True, kw_only=True):
     column: int | None = None
 
 
+class FailureCause(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several reasons why a run failed. `node` is the first of the `count` steps that failed so."""
+
+    code: str
+    message: str
+    node: str
+    label: str | None = None
+    count: int = 1
+    place: NodePlace | None = None
+    """Where the node stands, if the workflow came from a file."""
+
+
 class RunError(msgspec.Struct, frozen=True, kw_only=True):
     """Why a node or a run failed. `node` is the node's full name, such as `parse[3]`.
 
     Of a run whose workflow came from a file, `file`, `place`, `line` and `column` tell where the innermost
-    node that failed stands: see `NodePlace`.
+    node that failed stands: see `NodePlace`. Where elements failed for different reasons, `causes` has the
+    first of these, that of the error itself among them.
     """
 
     code: str
@@ -91,6 +104,9 @@ class RunError(msgspec.Struct, frozen=True, kw_only=True):
     place: str | None = None
     line: int | None = None
     column: int | None = None
+    causes: tuple[FailureCause, ...] = ()
+    causes_more: int = 0
+    """How many steps failed for still other reasons."""
 
     def at(self, place: NodePlace | None) -> "RunError":
         """The error with the place of its node."""

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from symphony import Symphony, run
+from symphony.cli.console.blocks import BlockPage
+from symphony.cli.views.ending import error_text
 from symphony.ports.runs import RunError, RunResult
 from symphony.workflow import check_file, dumps, loads
 
@@ -51,6 +53,69 @@ def test_the_innermost_node_that_failed_is_told_with_its_own_file(tmp_path: Path
     assert result.error is not None
     assert result.error.node == "sub"
     assert Symphony.open(tmp_path / "home").runs.result(result.run_id).error == result.error
+
+
+def test_each_cause_of_a_fan_out_that_runs_to_its_end_has_its_own_place(tmp_path: Path) -> None:
+    (tmp_path / "main.yaml").write_text(
+        "name: main\n"
+        "nodes:\n"
+        "  groups:\n"
+        "    workflow: group\n"
+        "    for_each: [[one, two], [three, one, two, two]]\n"
+        "    fail_fast: false\n"
+        "    inputs: {words: '${{ item }}'}\n"
+    )
+    (tmp_path / "group.yaml").write_text(
+        "name: group\n"
+        "inputs: {words: {type: 'list[string]'}}\n"
+        "nodes:\n"
+        "  each: {workflow: word, for_each: inputs.words, fail_fast: false, inputs: {word: '${{ item }}'}}\n"
+    )
+    (tmp_path / "word.yaml").write_text(
+        "name: word\n"
+        "inputs: {word: {type: string}}\n"
+        "nodes:\n"
+        "  two: {operator: debug.fail, when: inputs.word == 'two', inputs: {message: it is two}}\n"
+        "  three: {operator: debug.fail, when: inputs.word == 'three', inputs: {message: it is three}}\n"
+    )
+    result = run(tmp_path / "main.yaml", home=tmp_path / "home")
+    assert place(result.error) == ("word.yaml", "nodes.two", "4:3")
+    assert result.error is not None
+    assert (result.error.code, result.error.node) == ("elements-failed", "groups")
+    told = [
+        (one.node, one.label, one.message, one.count, one.place and one.place.line)
+        for one in result.error.causes
+    ]
+    assert told == [
+        ("groups[0].each[1].two", "two", "it is two", 3, 4),
+        ("groups[1].each[0].three", "three", "it is three", 1, 5),
+    ]
+    assert Symphony.open(tmp_path / "home").runs.result(result.run_id).error == result.error
+    block = error_text(result, BlockPage(width=80)).splitlines()
+    assert block[1].endswith("word.yaml:4:3 (nodes.two)")
+    assert block[2] == "  also groups[1].each[0].three three: it is three"
+    assert block[3].endswith("word.yaml:5:3 (nodes.three)")
+
+
+def test_of_many_causes_the_first_five_are_told_and_the_others_counted(tmp_path: Path) -> None:
+    flow = loads(
+        "name: T\n"
+        "nodes:\n"
+        "  a:\n"
+        "    operator: debug.fail\n"
+        "    for_each: [1, 2, 3, 4, 5, 6, 7, 1]\n"
+        "    fail_fast: false\n"
+        "    inputs: {message: 'no ${{ item }}'}\n",
+        "yaml",
+    )
+    result = run(flow, home=tmp_path / "home")
+    assert result.error is not None
+    told = [(one.node, one.count, one.place) for one in result.error.causes]
+    assert told == [("a[0]", 2, None), *((f"a[{number}]", 1, None) for number in range(1, 5))]
+    shown = Symphony.open(tmp_path / "home").runs.result(result.run_id)
+    assert error_text(shown, BlockPage(width=80)).splitlines()[-1] == (
+        "  also 2 more: symphony runs show t-1 --elements"
+    )
 
 
 def test_what_was_told_stays_when_the_file_changes(tmp_path: Path) -> None:

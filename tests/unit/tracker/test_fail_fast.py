@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from symphony import Context, WorkflowBuilder, operator, run
@@ -101,7 +102,10 @@ def test_every_element_runs_then_the_node_fails_and_names_the_failed_ones(
     assert told(result) == "2 of 4 elements failed: a[1] 1: RuntimeError: 1 is odd; also a[3] 3"
     assert result.error is not None
     assert result.error.code == "elements-failed"
-    assert result.nodes["a"].error == result.error
+    assert result.nodes["a"].error == msgspec.structs.replace(result.error, causes=())
+    assert [(one.node, one.label, one.count) for one in result.error.causes] == [
+        ("a[1]", "1", 1), ("a[3]", "3", 1)
+    ]  # fmt: skip
     assert dict.fromkeys(["a[0]", "a[1]", "a[2]", "a[3]"], 1) == RAN
 
 

@@ -82,7 +82,7 @@ def problem_block(
         where = source.at(problem.place, problem.line, problem.column)
     lines = [_headline("warning" if warning else "error", problem.code, problem.message, page)]
     if where:
-        lines.append(f"  {paint('-->', 'blue', on=page.colours)} {shown(where)}")
+        lines.append(_pointer(where, page))
     if source is not None and problem.line is not None and 0 < problem.line <= len(source.lines):
         lines += _excerpt(source.lines[problem.line - 1], problem.line, problem.column, page)
     if problem.hint:
@@ -114,12 +114,23 @@ def warning_lines(report: "ValidationReport", *, source: SourceText) -> str:
 
 
 def error_block(
-    code: str, message: str, page: BlockPage, *, hint: str | None = None, where: str | None = None
+    code: str,
+    message: str,
+    page: BlockPage,
+    *,
+    hint: str | None = None,
+    where: str | None = None,
+    also: Sequence[tuple[str, str | None]] = (),
 ) -> str:
-    """One error that does not belong to a file."""
+    """One error that does not belong to a file. `also`: other causes of it, each with its place."""
     lines = [_headline("error", code, message, page)]
     if where:
-        lines.append(f"  {paint('-->', 'blue', on=page.colours)} {shown(where)}")
+        lines.append(_pointer(where, page))
+    for cause, place in also:
+        lines.append(f"  also {_indented(cause, 7)}")
+        if place and place != where:
+            lines.append(_pointer(place, page))
+        where = place or where
     if hint:
         lines.append(_advice(hint, page))
     return "\n".join(lines) + "\n"
@@ -127,13 +138,22 @@ def error_block(
 
 def _headline(kind: str, code: str, message: str, page: BlockPage) -> str:
     label = f"{kind}[{shown(code)}]" if code else kind
-    text = shown(message.strip(), lines=True).replace("\n", "\n    ")
+    text = _indented(message, 4)
     return f"{paint(label, 'bold', 'yellow' if kind == 'warning' else 'red', on=page.colours)}: {text}"
 
 
 def _advice(hint: str, page: BlockPage) -> str:
-    text = shown(hint.strip(), lines=True).replace("\n", "\n        ")
+    text = _indented(hint, 8)
     return f"  {paint('hint:', 'cyan', on=page.colours)} {text}"
+
+
+def _pointer(where: str, page: BlockPage) -> str:
+    return f"  {paint('-->', 'blue', on=page.colours)} {shown(where)}"
+
+
+def _indented(text: str, by: int) -> str:
+    """The text with its further lines moved to the right."""
+    return shown(text.strip(), lines=True).replace("\n", "\n" + " " * by)
 
 
 def _excerpt(line: str, number: int, column: int | None, page: BlockPage) -> list[str]:

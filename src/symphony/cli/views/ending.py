@@ -8,7 +8,16 @@ from symphony.app import spelling
 from symphony.cli.console import blocks, output
 from symphony.cli.views.usage import usage_text
 from symphony.commons.widths import first_columns
-from symphony.ports.runs import NodeResult, NodeStatus, RunResult, RunStatus, short_id, titled
+from symphony.ports.runs import (
+    FailureCause,
+    NodePlace,
+    NodeResult,
+    NodeStatus,
+    RunResult,
+    RunStatus,
+    short_id,
+    titled,
+)
 from symphony.ports.values import ArtifactRef, StoredValue
 
 VALUE_COLUMNS_MAX: Final = 500
@@ -122,13 +131,27 @@ def error_text(run: RunResult, page: blocks.BlockPage) -> str:
     if run.error is None:
         return ""
     error = run.error
+    where = None if error.node is None else f"node {error.node}"
     if error.file is not None and error.place is not None:
-        where: str | None = blocks.SourceText.named(Path(error.file)).at(
-            error.place, error.line, error.column
-        )
-    else:
-        where = None if error.node is None else f"node {error.node}"
-    return blocks.error_block(error.code, error.message, page, hint=error.hint, where=where)
+        where = _where(NodePlace(file=error.file, place=error.place, line=error.line, column=error.column))
+    also = [
+        (_cause_text(cause), None if cause.place is None else _where(cause.place))
+        for cause in error.causes[1:]
+    ]
+    if error.causes_more:
+        also.append((f"{error.causes_more:,} more: symphony runs show {run.label} --elements", None))
+    return blocks.error_block(error.code, error.message, page, hint=error.hint, where=where, also=also)
+
+
+def _where(place: NodePlace) -> str:
+    """How a place in a file is named: `words.yaml:12:3 (nodes.count)`."""
+    return blocks.SourceText.named(Path(place.file)).at(place.place, place.line, place.column)
+
+
+def _cause_text(cause: FailureCause) -> str:
+    """`check[6] pkgs/p07/: no such file (and 2 more)`."""
+    more = f" (and {cause.count - 1:,} more)" if cause.count > 1 else ""
+    return f"{titled(cause.node, cause.label)}: {cause.message}{more}"
 
 
 def advice(run: RunResult, answered: Sequence[str] = (), *, newest: bool = False) -> str:

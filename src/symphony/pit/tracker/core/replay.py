@@ -64,6 +64,8 @@ _NODE_STATUS = {
 _HANDLED = frozenset({Status.SUCCEEDED, Status.SKIPPED})
 Attempt: TypeAlias = tuple[float, float, str | None, float | None]
 """Start, end, error, and when the next one could begin; epoch seconds, None where it is not known."""
+ELEMENTS_FAILED = "elements-failed"
+"""The error code of a fan-out whose elements all ran, and some failed."""
 INTERRUPTED = "interrupted"
 """The error code of an attempt whose process died."""
 
@@ -329,15 +331,23 @@ class RunReplay:
             return error  # its message names that already
         return msgspec.structs.replace(error, message=f"{self.title(slot)}: {error.message}")
 
-    def innermost(self, slot: int) -> int:
-        """The slot inside a failed one that is why it failed."""
-        machine = self.machine
-        while True:
-            inner, element = machine.children.get(slot), self._failed_element(slot)
-            deeper = element if inner is None or inner.failed is None else inner.failed
-            if deeper is None:
-                return slot
-            slot = deeper
+    def innermost(self, slot: int) -> Iterator[int]:
+        """The slots inside a failed one that are why it failed: several where elements failed, in order."""
+        machine, todo = self.machine, [slot]
+        while todo:
+            slot = todo.pop()
+            inner, group = machine.children.get(slot), machine.groups.get(slot)
+            if inner is not None and inner.failed is not None:
+                todo.append(inner.failed)
+            elif group is not None and group.failed is not None:
+                todo.append(group.failed)
+            elif group is not None and self.errors.get(slot, ("",))[0] == ELEMENTS_FAILED:
+                last = group.base + group.count - 1
+                todo += (
+                    one for one in range(last, group.base - 1, -1) if machine.status[one] == Status.FAILED
+                )
+            else:
+                yield slot
 
     def _failed_element(self, slot: int) -> int | None:
         """The element that failed a fan-out, if that is why the slot failed."""

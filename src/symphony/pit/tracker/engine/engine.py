@@ -13,6 +13,7 @@ import msgspec
 from symphony.commons.collector import seldom_collected
 from symphony.commons.errors import SymphonyError
 from symphony.pit.artifacts.values.codec import encode_value
+from symphony.pit.tracker.core.causes import placed
 from symphony.pit.tracker.core.events import iso
 from symphony.pit.tracker.core.machine import Command, Do, Group, Machine, Status
 from symphony.pit.tracker.core.names import folded
@@ -338,11 +339,7 @@ class Engine:
         if error is None or failed is None:
             return error
         sources = self.job.sources
-        return (
-            error
-            if sources is None
-            else error.at(sources.of(self.machine.name(self.replay.innermost(failed))))
-        )
+        return placed(error, failed, self.replay, _nowhere if sources is None else sources.of)
 
     def _at_output(self, error: RunError, failure: SymphonyError) -> RunError:
         """The error with the place of the output that could not be made."""
@@ -522,3 +519,7 @@ class Engine:
                 slot = self.replay.waiting().get(request.node or "")
                 if self._going() and slot is not None and slot in self.replay.asked:
                     self._waits.answer_with(slot, request)
+
+
+def _nowhere(name: str) -> None:
+    """Where a step of a workflow stands that came from no file."""

@@ -321,5 +321,5 @@ class Transitions:
     def ended(self, status: RunStatus, body: bytes | None, error: RunError | None) -> None:
         """The run has ended; `body` holds its outputs."""
         said = {} if error is None else msgspec.structs.asdict(error)
-        told = {key: value for key, value in said.items() if value is not None} or None
+        told = {key: value for key, value in said.items() if value not in (None, (), 0)} or None
         self._record(EndedRecord(0, self._clock.now_s(), str(status), body, told))

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from symphony.commons.errors import SymphonyError
+from symphony.pit.tracker.core.replay import ELEMENTS_FAILED
 from symphony.pit.tracker.nodes.work import CallWork, OperatorWork, Work
 from symphony.ports.artifacts import StorageFull
 from symphony.ports.runs import RunError
@@ -62,7 +63,7 @@ def elements_failed(names: Sequence[str], failed: int, count: int, first: RunErr
     others, more = ", ".join(names[1:]), failed - len(names)
     also = f"; also {others}" + (f" and {more:,} more" if more > 0 else "") if others else ""
     message = f"{failed:,} of {count:,} elements failed: {first.message}{also}"
-    return SymphonyError(message, code="elements-failed", hint=first.hint)
+    return SymphonyError(message, code=ELEMENTS_FAILED, hint=first.hint)
 
 
 _STOPS: Final = (1, 2, 15)
