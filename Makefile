@@ -36,7 +36,7 @@ help: ## Show what there is
 
 run: $(MADE)/models ## Report on the git repository REPO (default: this one), into build/repo-report/
 	@$(BIN)/symphony run examples/repo-report/workflow.yaml --input "path=$$REPO" \
-	  --output-dir "$$PWD/build/repo-report"
+	  --overwrite --output-dir "$$PWD/build/repo-report"
 
 models: $(MADE)/models ## Fetch and verify the embedding model
 	@:

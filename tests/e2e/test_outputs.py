@@ -77,13 +77,32 @@ def test_files_go_into_the_folder_that_was_named_and_results_say_where(desk: Com
     out, err = desk.type("run", "makes.yaml", "--output-dir", "out/here")
     assert "report = out/here/report.md" in out
     assert "wrote out/here/report.md" in err
-    assert {p.name for p in (desk.folder / "out/here").iterdir()} == {"report.md", "big.txt"}
+    names = {p.name for p in (desk.folder / "out/here").iterdir()}
+    assert names == {"report.md", "big.txt", ".symphony-files"}
     document = desk.json("run", "makes.yaml", "--output-dir", "out/here")
     assert [one["path"] for one in document["files"]] == ["out/here/report.md", "out/here/big.txt"]
     _, err = desk.type("runs", "rerun", "last", "--output-dir", "again")
     assert "wrote again/report.md" in err
     _, err = desk.type("run", "makes.yaml", "--memory", "--output-dir", "memory")
     assert (desk.folder / "memory/report.md").read_text() == "# Report\n"
+
+
+def test_files_that_symphony_did_not_write_are_kept_before_and_after_a_run(desk: CommandLine) -> None:
+    out = desk.folder / "out"
+    out.mkdir()
+    desk.write("out/report.md", "mine")
+    _, err = desk.type("run", "makes.yaml", "--output-dir", "out", status=1)
+    assert "out/report.md is a file that Symphony did not write" in err
+    assert desk.type("runs", "list")[1].startswith("no runs in the home ")
+    (out / "report.md").unlink()
+    desk.write("out/big.txt", "mine")  # only a run tells that there will be one
+    _, err = desk.type("run", "makes.yaml", "--output-dir", "out", status=1)
+    assert "out/big.txt is a file that Symphony did not write" in err
+    assert "symphony runs resume makes-1 --output-dir out" in err
+    assert not (out / "report.md").exists()
+    desk.type("runs", "resume", "makes-1", "--output-dir", "out", "--overwrite")
+    assert (out / "report.md").read_text() == "# Report\n"
+    assert (out / "big.txt").read_text() != "mine"
 
 
 def test_a_folder_that_cannot_be_is_told_before_anything_runs(desk: CommandLine) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,13 +14,16 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final, Literal
 
 from symphony.app import spelling
+from symphony.app.written_files import WrittenFiles, digest_of, listed
 from symphony.commons.errors import SerializationFailed, SymphonyError
 from symphony.commons.filesystem import private_directory, replacing, within
 from symphony.pit.artifacts.bodies.filenames import JSON_TYPE, extension, file_name, key, told_apart
 from symphony.pit.artifacts.values.codec import decode_value
-from symphony.ports.artifacts import ArtifactRecord, ArtifactStore
+from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef, StoredValue
+from symphony.workflow.catalog import Catalog
+from symphony.workflow.model import ArtifactSpec, CommandNode, Node, OperatorNode, Workflow
 
 _CHUNK_BYTES: Final = 1 << 20
 _JSON_BYTES_MAX: Final = 256 << 20
@@ -28,6 +31,8 @@ _OPENED_MAX: Final = 20
 """So many artifacts have copies that were opened."""
 _MSGPACK: Final = "application/msgpack"
 _NUMBERS: Final = re.compile(r"[\[#](\d+)")
+_TEXT_TYPE: Final = "text/plain"
+_TYPE_OF_PORT: Final = {"string": _TEXT_TYPE, "path": _TEXT_TYPE, "bytes": "application/octet-stream"}
 _MOVE: Final = "move it away, or write to another folder"
 
 
@@ -57,14 +62,94 @@ def ready_folder(folder: Path) -> Path:
 
 
 def export(
-    store: ArtifactStore, made: Sequence[MadeArtifact], outputs: Mapping[str, StoredValue], folder: Path
+    store: ArtifactStore,
+    made: Sequence[MadeArtifact],
+    outputs: Mapping[str, StoredValue],
+    folder: Path,
+    *,
+    overwrite: bool = False,
 ) -> list[Export]:
     """Write the declared artifacts of a run, and its outputs that are too large to be shown, into `folder`.
 
-    Each file is there whole or not at all; no two artifacts share one. A file that was there is replaced.
+    Each file is there whole or not at all; no two artifacts share one. A file that Symphony wrote is
+    replaced; for one that it did not, and without `overwrite`, nothing is written.
     Raises ExportFailed, PathEscapes, IoFailed, ArtifactMissing, ArtifactCorrupt.
     """
-    return [_exported(store, one, folder, path) for path, one in _planned(made, outputs)]
+    planned, written = list(_planned(made, outputs)), WrittenFiles(folder)
+    if not overwrite:
+        others = [
+            path
+            for path, one in planned
+            if not _may_replace(store, folder, path, written) and not _is_same(store, folder / path, one.ref)
+        ]
+        _refuse(folder, others)
+    found = [_exported(store, one, folder, path, written) for path, one in planned]
+    written.settle()
+    return found
+
+
+def require_free(store: ArtifactStore, folder: Path, paths: Iterable[PurePosixPath]) -> None:
+    """Raises ExportFailed if there are files at `paths` in `folder` that Symphony did not write, IoFailed."""
+    written = WrittenFiles(folder)
+    _refuse(folder, [path for path in paths if not _may_replace(store, folder, path, written)])
+
+
+def foreseen(workflow: Workflow, catalog: Catalog) -> Iterator[PurePosixPath]:
+    """The files that runs write whose names and types stand in the workflow, as far as that goes."""
+    for node in workflow.nodes.values():
+        declared = node.artifact
+        if declared is None or node.for_each is not None or not node.enabled or "${{" in declared.name:
+            continue
+        kind = declared.content_type or _usual_type(node, declared, catalog)
+        if kind is not None:
+            yield file_name(declared.name, kind)
+
+
+def _usual_type(node: Node, declared: ArtifactSpec, catalog: Catalog) -> str | None:
+    """The content type of an artifact that declares none, where the type of its port tells."""
+    if isinstance(node, CommandNode):
+        return None if declared.port == "exit_code" else _TEXT_TYPE
+    if not isinstance(node, OperatorNode):
+        return None
+    info = catalog.operators.get(node.operator.partition("@")[0])
+    ports = {} if info is None else info.outputs
+    port = ports.get(declared.port or next(iter(ports), ""))
+    return _TYPE_OF_PORT.get("" if port is None else port.type.kind)
+
+
+def _refuse(folder: Path, others: Sequence[PurePosixPath]) -> None:
+    """Raises ExportFailed for files that are not ours, if there are any."""
+    if not others:
+        return
+    names = listed(str(folder / path) for path in others)
+    be = "is a file" if len(others) == 1 else "are files"
+    raise ExportFailed(
+        f"{names} {be} that Symphony did not write, or that has changed since",
+        hint="add --overwrite to replace what is there, or write to another folder",
+    )
+
+
+def _may_replace(store: ArtifactStore, folder: Path, path: PurePosixPath, written: WrittenFiles) -> bool:
+    """Is there nothing at `path`, or a file with content that Symphony has written or still has?
+
+    A folder that is in the way is reported where the file is written.
+    """
+    target = folder / path
+    if not os.path.lexists(target) or (target.is_dir() and not target.is_symlink()):
+        return True
+    digest = digest_of(target)
+    if digest is None or written.holds(str(path), digest):
+        return digest is not None
+    try:
+        return store.find(digest).digest == digest
+    except ArtifactMissing:
+        return False
+
+
+def _is_same(store: ArtifactStore, target: Path, ref: ArtifactRef) -> bool:
+    """Does the file hold what would be written?"""
+    with body(store, ref) as stream:
+        return digest_of(target) == _digest_in(stream, ref)
 
 
 def opened(store: ArtifactStore, record: ArtifactRecord, home: Path) -> Path:
@@ -152,7 +237,13 @@ def _path_of(one: MadeArtifact) -> PurePosixPath:
     return file_name(one.ref.name or one.port, kind)
 
 
-def _exported(store: ArtifactStore, one: MadeArtifact, folder: Path, path: PurePosixPath) -> Export:
+def _exported(
+    store: ArtifactStore,
+    one: MadeArtifact,
+    folder: Path,
+    path: PurePosixPath,
+    written: WrittenFiles | None = None,
+) -> Export:
     target = folder / path
     within(folder, str(path.parent))  # no link leads out
     try:
@@ -163,7 +254,11 @@ def _exported(store: ArtifactStore, one: MadeArtifact, folder: Path, path: PureP
         raise ExportFailed(f"{target} is in the way: it is a folder", hint=_MOVE)
     there = os.path.lexists(target)
     with body(store, one.ref) as stream:
-        if there and _holds(target, stream, one.ref):
+        digest = _digest_in(stream, one.ref)
+        if written is not None:
+            written.add(str(path), digest)
+        size = len(stream.getvalue()) if isinstance(stream, BytesIO) else one.ref.size
+        if there and _holds(target, size, digest):
             return Export(path=target, ref=one.ref, node=one.node, done="unchanged")
         with replacing(target) as file:
             while chunk := stream.read(_CHUNK_BYTES):
@@ -171,17 +266,15 @@ def _exported(store: ArtifactStore, one: MadeArtifact, folder: Path, path: PureP
     return Export(path=target, ref=one.ref, node=one.node, done="replaced" if there else "written")
 
 
-def _holds(target: Path, stream: BinaryIO, ref: ArtifactRef) -> bool:
+def _digest_in(stream: BinaryIO, ref: ArtifactRef) -> str:
+    """The digest of what people read of an artifact, as `body` opened it."""
+    if isinstance(stream, BytesIO):
+        return hashlib.sha256(stream.getvalue()).hexdigest()
+    return ref.digest
+
+
+def _holds(target: Path, size: int, digest: str) -> bool:
     """Does the file hold the body already? Then it stays untouched, so that file watchers do not wake."""
     if target.is_symlink() or not target.is_file():
         return False
-    if isinstance(stream, BytesIO):
-        wanted = stream.getvalue()
-        return target.stat().st_size == len(wanted) and target.read_bytes() == wanted
-    if target.stat().st_size != ref.size:
-        return False
-    told = hashlib.sha256()
-    with target.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            told.update(chunk)
-    return told.hexdigest() == ref.digest
+    return target.stat().st_size == size and digest_of(target) == digest

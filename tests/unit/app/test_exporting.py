@@ -1,5 +1,6 @@
 """Artifacts and large outputs as files: their names, what is in them, and what they may not do."""
 
+import hashlib
 import json
 import string
 from pathlib import Path, PurePosixPath
@@ -9,14 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.app import Symphony, run
-from symphony.app.exporting import ExportFailed, body, export, opened, ready_folder
+from symphony.app.exporting import ExportFailed, body, export, foreseen, opened, ready_folder, require_free
+from symphony.app.written_files import LIST
 from symphony.commons.filesystem import PathEscapes
 from symphony.pit.artifacts import MemoryArtifacts
 from symphony.pit.artifacts.bodies.filenames import extension, file_name, key, told_apart
 from symphony.pit.artifacts.values.codec import encode_value
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef
-from symphony.workflow import loads
+from symphony.workflow import builtin_catalog, loads
+
+JSON = "application/json"
 
 
 @pytest.mark.parametrize(
@@ -71,7 +75,8 @@ def made(store: MemoryArtifacts, node: str, name: str, text: str, kind: str = "t
 
 
 def files(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): p.read_text() for p in sorted(folder.rglob("*")) if p.is_file()}
+    found = [p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != LIST]
+    return {str(p.relative_to(folder)): p.read_text() for p in found}
 
 
 def test_no_two_artifacts_of_a_run_share_a_file(tmp_path: Path) -> None:
@@ -103,6 +108,104 @@ def test_a_file_of_an_earlier_run_is_replaced_and_one_with_the_same_body_is_left
     assert files(tmp_path) == {"x.txt": "2"}
 
 
+def test_a_file_that_symphony_did_not_write_is_kept_and_nothing_else_is_written(tmp_path: Path) -> None:
+    store = MemoryArtifacts()
+    artifacts = [made(store, "a", "w", "new"), made(store, "a", "x", "new"), made(store, "b", "y", "same")]
+    (tmp_path / "x.txt").write_text("mine")
+    (tmp_path / "y.txt").write_text("same")
+    with pytest.raises(ExportFailed, match=r"/x\.txt is a file that Symphony did not write") as caught:
+        export(store, artifacts, {}, tmp_path)
+    assert "--overwrite" in (caught.value.hint or "")
+    assert files(tmp_path) == {"x.txt": "mine", "y.txt": "same"}
+    export(store, artifacts, {}, tmp_path, overwrite=True)
+    assert files(tmp_path) == {"w.txt": "new", "x.txt": "new", "y.txt": "same"}
+
+
+def test_a_file_that_somebody_edited_is_kept(tmp_path: Path) -> None:
+    store = MemoryArtifacts()
+    export(store, [made(store, "a", "x", "1")], {}, tmp_path)
+    (tmp_path / "x.txt").write_text("1, and a remark")
+    with pytest.raises(ExportFailed, match="changed since"):
+        export(store, [made(store, "a", "x", "2")], {}, tmp_path)
+    assert files(tmp_path) == {"x.txt": "1, and a remark"}
+
+
+def test_what_symphony_wrote_is_replaced_from_another_home_and_in_another_place(tmp_path: Path) -> None:
+    value = MemoryArtifacts().put(encode_value([1]), content_type=JSON, name="v", encoding="msgpack")
+    assert value.size  # the bytes in the store are not those of the file
+    here, there = tmp_path / "here", tmp_path / "there"
+    for text in ("1", "2"):
+        store = MemoryArtifacts()
+        ref = store.put(encode_value([text]), content_type=JSON, name="v", encoding="msgpack")
+        export(
+            store,
+            [made(store, "a", "x", text), MadeArtifact(node="b", port="p", ref=ref)],
+            {},
+            ready_folder(here if text == "1" else there),
+        )
+        if text == "1":
+            here.rename(there)
+    assert files(there) == {"x.txt": "2", "v.json": '[\n  "2"\n]\n'}
+
+
+def test_what_an_earlier_version_wrote_without_a_list_is_replaced_while_the_store_has_it(
+    tmp_path: Path,
+) -> None:
+    store = MemoryArtifacts()
+    export(store, [made(store, "a", "x", "1")], {}, tmp_path)
+    (tmp_path / LIST).unlink()
+    export(store, [made(store, "a", "x", "2")], {}, tmp_path)
+    assert files(tmp_path) == {"x.txt": "2"}
+
+
+@pytest.mark.parametrize("when", ["before the file", "after the file", "in the list"])
+def test_files_of_a_run_that_was_killed_while_writing_are_replaced(tmp_path: Path, when: str) -> None:
+    export(first := MemoryArtifacts(), [made(first, "a", "x", "1")], {}, tmp_path)
+    listed = (tmp_path / LIST).read_text()
+    export(second := MemoryArtifacts(), [made(second, "a", "x", "2")], {}, tmp_path)
+    added = (tmp_path / LIST).read_text()
+    if when == "in the list":
+        (tmp_path / "x.txt").write_text("1")
+        (tmp_path / LIST).write_text(listed + "\n" + added[:20])
+    else:
+        (tmp_path / "x.txt").write_text("1" if when == "before the file" else "2")
+        (tmp_path / LIST).write_text(listed + "\n" + added)
+    export(third := MemoryArtifacts(), [made(third, "a", "x", "3")], {}, tmp_path)
+    assert files(tmp_path) == {"x.txt": "3"}
+    digest = hashlib.sha256(b"3").hexdigest()
+    assert (tmp_path / LIST).read_text() == f"{digest}  x.txt\n"
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe\0", b"../../x  x.txt\n", b"0" * 64 + b"  \n"])
+def test_a_list_that_is_damaged_names_nothing(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / LIST).write_bytes(damage)
+    (tmp_path / "x.txt").write_text("mine")
+    store = MemoryArtifacts()
+    with pytest.raises(ExportFailed):
+        export(store, [made(store, "a", "x", "1")], {}, tmp_path)
+
+
+def test_files_whose_names_stand_in_the_workflow_are_looked_for_before_it_runs(tmp_path: Path) -> None:
+    text = """
+name: W
+inputs: {t: {type: string}}
+nodes:
+  a: {command: echo, artifact: {name: told, port: stdout}}
+  b: {command: echo, artifact: {name: page, port: stdout, content_type: text/html}}
+  c: {operator: text.split, inputs: {text: a}, artifact: {name: unknown}}
+  d: {command: echo, artifact: {name: "${{ inputs.t }}", port: stdout}}
+  e: {command: echo, for_each: [1, 2], artifact: {name: each, port: stdout}}
+  f: {operator: text.join, inputs: {parts: [x]}, artifact: {name: words}}
+"""
+    store = MemoryArtifacts()
+    paths = list(foreseen(loads(text, "yaml"), builtin_catalog()))
+    assert [str(path) for path in paths] == ["told.txt", "page.html", "words.txt"]
+    require_free(store, tmp_path, paths)
+    (tmp_path / "page.html").write_text("mine")
+    with pytest.raises(ExportFailed, match=r"page\.html is a file"):
+        require_free(store, tmp_path, paths)
+
+
 def test_a_link_in_the_folder_leads_no_file_out_of_it(tmp_path: Path) -> None:
     store, out, elsewhere = MemoryArtifacts(), tmp_path / "out", tmp_path / "elsewhere"
     for folder in (out, elsewhere):
@@ -111,7 +214,9 @@ def test_a_link_in_the_folder_leads_no_file_out_of_it(tmp_path: Path) -> None:
     (out / "x.txt").symlink_to(elsewhere / "target")
     with pytest.raises(PathEscapes):
         export(store, [made(store, "a", "rep/a", "1")], {}, out)
-    export(store, [made(store, "a", "x", "2")], {}, out)
+    with pytest.raises(ExportFailed, match=r"x\.txt"):
+        export(store, [made(store, "a", "x", "2")], {}, out)
+    export(store, [made(store, "a", "x", "2")], {}, out, overwrite=True)
     assert files(elsewhere) == {}
     assert (out / "x.txt").read_text() == "2"
 

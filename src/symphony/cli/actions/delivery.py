@@ -19,50 +19,53 @@ if TYPE_CHECKING:
     from symphony.app import Symphony
     from symphony.app.exporting import Export
     from symphony.ports.artifacts import ArtifactStore
+    from symphony.workflow.model import Workflow
 
 _FILES_MAX: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`output`: the name of the one that is printed raw; `folder`: where files go. Neither by default."""
+    """`output`: the name of the one that is printed raw; `folder`: where files go. Neither by default.
+
+    `overwrite`: files replace those that Symphony did not write, too.
+    """
 
     output: str | None = None
     folder: Path | None = None
+    overwrite: bool = False
 
-    @classmethod
-    def wanted(
-        cls, name: str | None, folder: Path | None, known: Iterable[str], *, as_json: bool
-    ) -> "Delivery":
-        """What was asked for, before anything runs: the output is one of `known`, and the folder is there.
+    def ready(self, symphony: "Symphony", workflow: "Workflow", *, as_json: bool) -> "Delivery":
+        """Itself, once it can be done: the output exists, the folder is there, no file is in the way.
 
-        Raises BadUsage, SymphonyError `unknown-output` and `export-failed`, OSError.
+        Call it before anything runs. Raises BadUsage, SymphonyError `unknown-output` and `export-failed`,
+        OSError.
         """
-        if name is not None:
+        if self.output is not None:
             if as_json:
                 raise BadUsage("--output and --json are two formats", hint="give one of them")
-            require_output(name, known)
-        if folder is not None:
-            from symphony.app.exporting import ready_folder
+            require_output(self.output, workflow.outputs)
+        if self.folder is not None:
+            from symphony.app.exporting import foreseen, ready_folder, require_free
 
-            ready_folder(folder)
-        return cls(name, folder)
+            ready_folder(self.folder)
+            if not self.overwrite:
+                require_free(symphony.artifacts, self.folder, foreseen(workflow, symphony.catalog))
+        elif self.overwrite:
+            raise BadUsage("--overwrite goes with --output-dir", hint="name the folder: --output-dir FOLDER")
+        return self
+
+    def ready_again(self, symphony: "Symphony", run_id: str, *, as_json: bool) -> "Delivery":
+        """`ready` for a run that has begun: its workflow is the one that it recorded."""
+        if self == NOTHING:
+            return self
+        from symphony.workflow import loads
+
+        return self.ready(symphony, loads(symphony.runs.meta(run_id).workflow, "json"), as_json=as_json)
 
 
 NOTHING: Final = Delivery()
 """Outputs are shown, and nothing is written."""
-
-
-def wanted_of(
-    symphony: "Symphony", run_id: str, name: str | None, folder: Path | None, *, as_json: bool
-) -> Delivery:
-    """`Delivery.wanted` for a run that has begun: its workflow is the one that it recorded."""
-    known: Iterable[str] = ()
-    if name is not None:
-        from symphony.workflow import loads
-
-        known = loads(symphony.runs.meta(run_id).workflow, "json").outputs
-    return Delivery.wanted(name, folder, known, as_json=as_json)
 
 
 def require_output(name: str, known: Iterable[str]) -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from symphony.app import spelling
@@ -44,6 +45,10 @@ class Report:
             if self.as_json:
                 raise
             exports, broken = (), error
+            if self.resumable and isinstance(error, SymphonyError) and error.code == "export-failed":
+                folder = quote(str(self.delivery.folder))
+                once_more = f"symphony runs resume {run.label} --output-dir {folder}"
+                error.hint = f"{error.hint}\nto write the files of this run, and run nothing: {once_more}"
         short = None if symphony.home is None else symphony.runs.shorts([run.run_id])[run.run_id]
         if self.as_json:
             files = {} if self.delivery.folder is None else {"files": delivery.files_document(exports)}
@@ -71,8 +76,9 @@ class Report:
         from symphony.app.exporting import export
 
         exports = export(
-            symphony.artifacts, outcome.artifacts(), outcome.result.outputs, self.delivery.folder
-        )
+            symphony.artifacts, outcome.artifacts(), outcome.result.outputs, self.delivery.folder,
+            overwrite=self.delivery.overwrite,
+        )  # fmt: skip
         delivery.note_files(exports)
         return exports
 

@@ -67,8 +67,11 @@ one_output: Final = click.option(
 output_dir: Final = click.option(
     "--output-dir", "output_dir", type=PATH, metavar="FOLDER",
     help="Write the artifacts that the workflow declares, and large outputs, as files into this folder. "
-    "Files of an earlier run are replaced.",
+    "Files that Symphony wrote there are replaced.",
 )  # fmt: skip
+overwrite: Final = click.option(
+    "--overwrite", is_flag=True, help="Let --output-dir replace files that Symphony did not write, too."
+)
 
 
 def as_json(what: str = "Print one JSON object, and nothing else.") -> Decorator:

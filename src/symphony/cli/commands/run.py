@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 @options.allow_hosts
 @options.one_output
 @options.output_dir
+@options.overwrite
 @options.run_name
 @options.quiet
 def command(
@@ -55,7 +56,7 @@ def command(
     as_json: bool, dry_run: bool, memory: bool, operators: tuple[Path, ...], no_cache: bool,
     concurrency: int | None, env_file: Path | None, budgets: tuple[str, ...],
     allow_hosts: tuple[str, ...], name: str | None, one_output: str | None, output_dir: Path | None,
-    quiet: bool,
+    overwrite: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Run a workflow.
 
@@ -110,7 +111,7 @@ def command(
         raise failures.BadUsage(
             f"the output {one_output} needs nodes that are left out", hint="name these nodes, too, or none"
         )
-    wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
+    wanted = Delivery(one_output, output_dir, overwrite).ready(opened, workflow, as_json=as_json)
     view = running.view_for(workflow.name, quiet=quiet, asks=not as_json)
     opened.attend(view.about_to_answer)
     chart = not quiet and not as_json

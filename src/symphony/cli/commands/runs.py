@@ -115,7 +115,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     views = symphony.views
     result = views.result(run_id)
     if one_output is not None:
-        delivery.wanted_of(symphony, run_id, one_output, None, as_json=as_json)
+        delivery.Delivery(one_output).ready_again(symphony, run_id, as_json=as_json)
         delivery.say_output(symphony.artifacts, result, one_output)
         return 0
     if as_json:

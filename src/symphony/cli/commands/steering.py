@@ -44,11 +44,13 @@ comment_option: Final = click.option(
 @options.as_json("Print the result as one JSON object, and nothing else.")
 @options.one_output
 @options.output_dir
+@options.overwrite
 @options.quiet
 def resume(
     run: str | None, retry: tuple[str, ...], skip: tuple[str, ...], budgets: tuple[str, ...],
     allow_hosts: tuple[str, ...], concurrency: int | None, no_cache: bool, operators: tuple[Path, ...],
-    env_file: Path | None, as_json: bool, one_output: str | None, output_dir: Path | None, quiet: bool,
+    env_file: Path | None, as_json: bool, one_output: str | None, output_dir: Path | None,
+    overwrite: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Go on with a run that was interrupted, paused or waits; what had finished is not run again.
 
@@ -56,7 +58,8 @@ def resume(
     New limits, hosts and operators stay in force until the run ends. The exit status is that of
     `symphony run`. If the run has ended, its result is printed again.
     """
-    from symphony.cli.actions import delivery, opening, run_nodes
+    from symphony.cli.actions import opening, run_nodes
+    from symphony.cli.actions.delivery import Delivery
     from symphony.cli.arguments import budgeting, envfile
 
     opened, environment = opening.opened(), envfile.environment(env_file)
@@ -70,7 +73,7 @@ def resume(
             concurrency=concurrency, cache=False if no_cache else None, operators=operators,
         )  # fmt: skip
 
-    wanted = delivery.wanted_of(opened, run_id, one_output, output_dir, as_json=as_json)
+    wanted = Delivery(one_output, output_dir, overwrite).ready_again(opened, run_id, as_json=as_json)
     title = f"run {opened.runs.label(run_id)}"
     return _conduct(opened, begin, title, wanted, as_json=as_json, quiet=quiet)
 
@@ -103,12 +106,14 @@ def resume(
 @options.as_json("Print the result as one JSON object, and nothing else.")
 @options.one_output
 @options.output_dir
+@options.overwrite
 @options.quiet
 def rerun(
     run: str, first: tuple[str, ...], inputs: tuple[str, ...], file: Path | None, name: str | None,
     budgets: tuple[str, ...], allow_hosts: tuple[str, ...], concurrency: int | None, no_cache: bool,
     operators: tuple[Path, ...], env_file: Path | None, dry_run: bool, as_json: bool,
-    one_output: str | None, output_dir: Path | None, quiet: bool,
+    one_output: str | None, output_dir: Path | None, overwrite: bool,
+    quiet: bool,
 ) -> int:  # fmt: skip
     """Begin a new run that reuses what succeeded in another and runs the rest.
 
@@ -159,7 +164,7 @@ def rerun(
             output.note(reuse_text(handle.reused, symphony.runs.label(run_id)))
         return handle
 
-    wanted = Delivery.wanted(one_output, output_dir, workflow.outputs, as_json=as_json)
+    wanted = Delivery(one_output, output_dir, overwrite).ready(opened, workflow, as_json=as_json)
     return _conduct(opened, begin, workflow.name, wanted, as_json=as_json, quiet=quiet)
 
 
