@@ -312,6 +312,11 @@ def _evaluate_part(text: str, data: Data, orders: Orders) -> object:
     return orders.walked(found)  # a macro that was taken apart goes through it as it stands
 
 
+def _evaluate_alone(text: str, data: Data) -> object:
+    """`_evaluate` for a part that no macro runs over, whose maps may have any order."""
+    return _evaluate(text, data, Orders([], None))
+
+
 class Program:
     """An expression ready to be evaluated. `kinds`: what its references are, where that is known."""
 
@@ -348,12 +353,13 @@ class Program:
         """The value, with what `lookup` gives for each read. Raises ExpressionFailed, BadExpression."""
         self.ready()
         values = [(name, self._kind(read), lookup(read)) for read, name in self.expression.names.items()]
+        data: Data = {}
         try:
             data = {name: celtypes.given(value, kind) for name, kind, value in values}
             orders = Orders([value for _, _, value in values], built_maps(self._text))
             return orders.restore(celtypes.to_value(self._run(data, orders)))
         except EvaluationFailed as error:
-            raise self._failed(reworded(error.message)) from None
+            raise self._failed(self._with_value(reworded(error.message), data)) from None
         except (ValueError, OverflowError) as error:
             raise self._failed(str(error)) from None
         except RecursionError:
@@ -383,6 +389,13 @@ class Program:
         if not self._staged:
             self._stage, self._staged = stage(self._text, self.expression.prefix + "m"), True
         return self._stage
+
+    def _with_value(self, message: str, data: Data) -> str:
+        """The message with the value that a conversion could not take. Variables of `env` are not shown."""
+        from symphony.workflow.expressions.conversions import with_value
+
+        hidden = {name for read, name in self.expression.names.items() if read.kind == "env"}
+        return with_value(message, self._text, data, hidden, _evaluate_alone)
 
     def _failed(self, message: str) -> ExpressionFailed:
         original = " ".join(self.expression.original.split())
