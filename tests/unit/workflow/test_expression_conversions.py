@@ -46,10 +46,10 @@ async def test_nothing_of_a_secret_is_shown(tmp_path: Path, secret: str) -> None
 name: W
 env: [TOKEN]
 nodes:
-  list: {operator: debug.value, inputs: {value: ["1", "x-${{ env.TOKEN }}"]}}
-  all: {operator: debug.value, inputs: {value: "${{ list.result.map(v, int(v)) }}"}, on_error: skip}
-  one: {operator: debug.value, inputs: {value: "${{ int(list.result[1]) }}"}, on_error: skip}
-  item: {operator: data.map, inputs: {items: "${{ list.result }}", expression: int(item)}, on_error: skip}
+  lines: {operator: debug.value, inputs: {value: ["1", "x-${{ env.TOKEN }}"]}}
+  every: {operator: debug.value, inputs: {value: "${{ lines.result.map(v, int(v)) }}"}, on_error: skip}
+  one: {operator: debug.value, inputs: {value: "${{ int(lines.result[1]) }}"}, on_error: skip}
+  each: {operator: data.map, inputs: {items: "${{ lines.result }}", expression: int(item)}, on_error: skip}
 outputs: {it: "${{ int(env.TOKEN) }}"}
 """
     async with Symphony.open(tmp_path, memory=True) as symphony:
