@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from decimal import Decimal
 
 from symphony.pit.pool.child import READY_S, ChildDied, ModelProcess
-from symphony.pit.pool.core import ChildSpec, joined, parts
+from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
 from symphony.pit.processes import Restarts
 from symphony.ports.clock import Clock
 from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, ModelUnavailable, Usage

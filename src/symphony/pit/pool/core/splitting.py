@@ -1,4 +1,4 @@
-"""What the pool decides: how a long input is split. Pure."""
+"""How a long input is split for a model that takes it element by element. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

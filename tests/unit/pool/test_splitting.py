@@ -1,10 +1,10 @@
-"""What the pool decides, without processes."""
+"""How long inputs are split and their outputs joined."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symphony.pit.pool.core import PART_BYTES_MAX, PART_ITEMS_MAX, Elementwise, joined, parts
+from symphony.pit.pool.core.splitting import PART_BYTES_MAX, PART_ITEMS_MAX, Elementwise, joined, parts
 from symphony.ports.values import Value
 
 RULE = Elementwise("texts", "vectors")

@@ -1,0 +1,522 @@
+"""Who gets which model, what is loaded for whom, and what must go. Pure: events in, actions out.
+
+The shell tells what happened (`acquire`, `ready`, `died`, …) with the time, in seconds of one
+monotonic clock, does what the returned actions say, in their order, and calls `tick` when it is due.
+The invariants:
+
+- What is warming, hot or cooling never counts more bytes, nor more models, than the budget allows
+  (a model that turns out larger than declared counts so from then on, and makes others go).
+- A model in use is never stopped, unless `unload` is forced.
+- Requests are served by priority, and each `AGEING_S` of waiting is worth one step of priority:
+  a request of priority p is overtaken only by those of priority q > p that come within
+  (q - p) x `AGEING_S` seconds after it. What it needs is not given to others meanwhile: if idle
+  models do not make enough room, the least needed ones are drained.
+"""
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import msgspec
+
+from symphony.pit.pool.core.forecast import NEVER, IdleTimes, Lookahead, Markov
+from symphony.pit.pool.core.lifecycle import Lifecycle, ModelPhase, PhaseChanged
+
+AGEING_S: Final = 10.0
+COLD, WARMING, HOT, COOLING, FAILED = ModelPhase
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PooledModel:
+    """What the pool must know of a model. `size_bytes` is an estimate; `slots`: calls at once, 1 or more."""
+
+    name: str
+    size_bytes: int
+    slots: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolBudget:
+    """The most that loaded models may take together."""
+
+    bytes_max: int
+    models_max: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPolicy:
+    """What the pool does ahead of requests. Each predictor can be switched off.
+
+    `markov_min`: the least probability, in [0, 1], for which a model is loaded ahead. Models idle
+    for longer than their keep-alive time end: between `keep_min_s` and `keep_max_s` seconds by the
+    histogram of their pauses, `keep_s` while that is silent or off.
+    """
+
+    lookahead: bool = True
+    markov: bool = True
+    histogram: bool = True
+    markov_min: float = 0.4
+    prewarming_max: int = 2
+    keep_s: float = 60.0
+    keep_min_s: float = 10.0
+    keep_max_s: float = 3600.0
+    failures_max: int = 3
+    """So many failures in a row while loading refuse those who wait."""
+
+
+class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody wants a model. `lease` is an id of the caller's choice, unique in the pool."""
+
+    lease: str
+    model: str
+    run: str | None = None
+    priority: int = 0
+
+
+class StartModel(msgspec.Struct, frozen=True):
+    """Start the model's process. `ahead`: nobody has asked for it yet."""
+
+    model: str
+    ahead: bool
+
+
+class StopModel(msgspec.Struct, frozen=True):
+    """End the model's process; nobody uses it."""
+
+    model: str
+
+
+class GrantLease(msgspec.Struct, frozen=True):
+    """The lease holds from now on. `cold`: the model was not hot when it was asked for."""
+
+    lease: str
+    model: str
+    cold: bool
+    waited_s: float
+
+
+class RefuseLease(msgspec.Struct, frozen=True):
+    """The request cannot be granted and is forgotten."""
+
+    lease: str
+    model: str
+    reason: str
+
+
+class LoseLease(msgspec.Struct, frozen=True):
+    """The model's process died under the lease, which is over."""
+
+    lease: str
+    model: str
+    reason: str
+
+
+PoolAction: TypeAlias = StartModel | StopModel | GrantLease | RefuseLease | LoseLease | PhaseChanged
+
+
+@dataclass(slots=True)
+class PrewarmCounts:
+    """What loading ahead was worth so far. `late`: asked for while it was still loading."""
+
+    started: int = 0
+    hits: int = 0
+    late: int = 0
+    wasted: int = 0
+
+
+class _Entry:
+    """What is known of one model."""
+
+    __slots__ = (
+        "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "life", "model",
+        "retry_at_s", "users", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, model: PooledModel, now_s: float) -> None:
+        self.model = model
+        self.life = Lifecycle(model.name, now_s)
+        self.bytes_now = model.size_bytes
+        self.users: set[str] = set()
+        self.waiting = 0
+        self.draining = False
+        self.ahead = False
+        self.failures = 0
+        self.retry_at_s = now_s
+        self.idle_since_s = now_s
+        self.idle_times = IdleTimes()
+
+
+class _Waiting:
+    """A request in the queue. The order of two never changes: both age equally fast."""
+
+    __slots__ = ("cold", "order", "request", "since_s")
+
+    def __init__(self, request: LeaseRequest, since_s: float, number: int, cold: bool) -> None:
+        self.request, self.since_s, self.cold = request, since_s, cold
+        self.order = (since_s - request.priority * AGEING_S, number)
+
+    def __lt__(self, other: "_Waiting") -> bool:
+        return self.order < other.order
+
+
+class PoolMachine:
+    """The pool's decisions. One thread; every method takes the time and is O(models + waiting) at most.
+
+    A hit, that is, a lease of a hot model with a free slot, is O(1) where nobody waits.
+    """
+
+    def __init__(
+        self, models: Iterable[PooledModel], budget: PoolBudget, policy: PoolPolicy, *, now_s: float
+    ) -> None:
+        self._entries = {model.name: _Entry(model, now_s) for model in models}
+        self._budget, self._policy = budget, policy
+        self._waiting: list[_Waiting] = []
+        self._holders: dict[str, _Entry] = {}
+        self._numbers = 0
+        self._lookahead, self._markov = Lookahead(), Markov()
+        self._actions: list[PoolAction] = []
+        self._changed = False
+        self.prewarms = PrewarmCounts()
+
+    # What users of models do.
+
+    def acquire(self, request: LeaseRequest, now_s: float) -> tuple[PoolAction, ...]:
+        """Grant the lease now or later, or refuse it: the model is unknown, or too large for the budget."""
+        entry = self._entries.get(request.model)
+        if entry is None:
+            return (RefuseLease(request.lease, request.model, f"there is no model {request.model!r}"),)
+        if entry.bytes_now > self._budget.bytes_max:
+            too_large = f"it needs {entry.bytes_now:,} bytes and the pool has {self._budget.bytes_max:,}"
+            return (RefuseLease(request.lease, request.model, too_large),)
+        self._saw(request, entry, now_s)
+        cold = entry.life.phase is not HOT
+        if not self._waiting and self._free_slot(entry):
+            self._grant(request, entry, cold=False, waited_s=0.0)
+        else:
+            self._numbers += 1
+            entry.waiting += 1
+            insort(self._waiting, _Waiting(request, now_s, self._numbers, cold))
+        return self._settle(now_s)
+
+    def release(self, lease: str, now_s: float) -> tuple[PoolAction, ...]:
+        """The lease, or the request for it, is over. Releasing twice, or what is unknown, changes nothing."""
+        entry = self._holders.pop(lease, None)
+        if entry is not None:
+            entry.users.discard(lease)
+            entry.idle_since_s = now_s
+            if entry.draining and not entry.users:
+                self._stop(entry, "drained", now_s)
+        else:
+            for waiting in self._waiting:
+                if waiting.request.lease == lease:
+                    self._leave(waiting)
+                    break
+        return self._settle(now_s)
+
+    def announce(self, run: str, needs: Mapping[str, int], now_s: float) -> tuple[PoolAction, ...]:
+        """The next stages of `run` need these models, in so many stages (1: the next one)."""
+        self._lookahead.announce(run, {model: n for model, n in needs.items() if model in self._entries})
+        return self._settle(now_s)
+
+    def forget(self, run: str, now_s: float) -> tuple[PoolAction, ...]:
+        """`run` has ended: it needs nothing more."""
+        self._lookahead.forget(run)
+        self._markov.forget(run)
+        return self._settle(now_s)
+
+    def unload(self, model: str, now_s: float) -> tuple[PoolAction, ...]:
+        """Stop the model as soon as nobody uses it. Those who wait for it get it loaded again."""
+        entry = self._entries[model]
+        if entry.life.phase in (WARMING, HOT):
+            self._drain(entry, "unloaded by request", now_s)
+        return self._settle(now_s)
+
+    def warm(self, model: str, now_s: float) -> tuple[PoolAction, ...]:
+        """Load the model if it fits without stopping what is in use or needed sooner."""
+        entry = self._entries[model]
+        if self._startable(entry, now_s) and self._room_ahead(entry, 0.0, now_s):
+            self._start(entry, "warmed by request", now_s, ahead=True)
+        return self._settle(now_s)
+
+    # What happens to processes.
+
+    def ready(self, model: str, now_s: float) -> tuple[PoolAction, ...]:
+        """The model has been loaded. One that is cooling by now stays so."""
+        entry = self._entries[model]
+        if entry.life.phase is WARMING:
+            entry.failures = 0
+            entry.idle_since_s = now_s
+            self._move(entry, HOT, "loaded", now_s)
+        return self._settle(now_s)
+
+    def measured(self, model: str, bytes_now: int, now_s: float) -> tuple[PoolAction, ...]:
+        """The model's process takes so many bytes; idle models leave if the budget no longer holds."""
+        self._entries[model].bytes_now = bytes_now
+        self._shrink(now_s)
+        return self._settle(now_s)
+
+    def died(self, model: str, reason: str, retry_at_s: float, now_s: float) -> tuple[PoolAction, ...]:
+        """The process ended. If not told to, the model failed and is not started before `retry_at_s`."""
+        entry = self._entries[model]
+        if entry.life.phase is COOLING:
+            self._move(entry, COLD, "ended", now_s)
+        elif entry.life.loaded:
+            self._fail(entry, reason, retry_at_s, now_s)
+        return self._settle(now_s)
+
+    def tick(self, now_s: float) -> tuple[PoolAction, ...]:
+        """Do what is due: end what was idle for too long, load ahead what is needed soon. See `due_s`."""
+        needed = self._needed()
+        for entry in self._entries.values():
+            if self._idle(entry) and entry.model.name not in needed:
+                if now_s >= entry.idle_since_s + self._keep_s(entry):
+                    self._stop(entry, f"idle for {now_s - entry.idle_since_s:.0f} s", now_s)
+            elif entry.life.phase is FAILED and not entry.waiting and now_s >= entry.retry_at_s:
+                self._move(entry, COLD, "may be tried again", now_s)
+        self._changed = False
+        if not (self._waiting and self._serve(now_s)):
+            self._prewarm(needed, now_s)
+        return self._taken()
+
+    def due_s(self, now_s: float) -> float | None:
+        """When `tick` has something to do next, perhaps now; None: not before something else happens."""
+        if self._changed:
+            return now_s
+        needed = self._needed()
+        dues = [
+            entry.retry_at_s if entry.life.phase is FAILED else entry.idle_since_s + self._keep_s(entry)
+            for entry in self._entries.values()
+            if entry.life.phase is FAILED or (self._idle(entry) and entry.model.name not in needed)
+        ]
+        return min(dues, default=None)
+
+    # What is seen of it.
+
+    def phase(self, model: str) -> ModelPhase:
+        """The model's phase."""
+        return self._entries[model].life.phase
+
+    def users(self, model: str) -> int:
+        """Leases that hold on the model."""
+        return len(self._entries[model].users)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that have neither been granted nor refused."""
+        return len(self._waiting)
+
+    @property
+    def bytes_loaded(self) -> int:
+        """Bytes of all that is warming, hot or cooling."""
+        return sum(entry.bytes_now for entry in self._entries.values() if entry.life.loaded)
+
+    @property
+    def models_loaded(self) -> int:
+        """How many models are warming, hot or cooling."""
+        return sum(entry.life.loaded for entry in self._entries.values())
+
+    # Serving.
+
+    def _settle(self, now_s: float) -> tuple[PoolAction, ...]:
+        """Serve those who wait; what else the event may mean is for `tick`, so that a hit costs little."""
+        self._changed = True
+        if self._waiting:
+            self._serve(now_s)
+        return self._taken()
+
+    def _taken(self) -> tuple[PoolAction, ...]:
+        actions = tuple(self._actions)
+        self._actions.clear()
+        return actions
+
+    def _serve(self, now_s: float) -> bool:
+        """Grant what can be granted, in order. Does a request want memory that is not free yet?"""
+        blocked = False
+        for waiting in list(self._waiting):
+            entry = self._entries[waiting.request.model]
+            if self._free_slot(entry):
+                self._leave(waiting)
+                self._grant(waiting.request, entry, cold=waiting.cold, waited_s=now_s - waiting.since_s)
+            elif not blocked and self._startable(entry, now_s):
+                if self._room(entry, now_s):
+                    self._start(entry, "asked for", now_s, ahead=False)
+                else:
+                    blocked = True
+        return blocked
+
+    def _grant(self, request: LeaseRequest, entry: _Entry, *, cold: bool, waited_s: float) -> None:
+        if entry.ahead:
+            entry.ahead = False
+            self.prewarms.late += cold
+            self.prewarms.hits += not cold
+        entry.users.add(request.lease)
+        self._holders[request.lease] = entry
+        self._actions.append(GrantLease(request.lease, request.model, cold, waited_s))
+
+    def _leave(self, waiting: _Waiting) -> None:
+        self._waiting.remove(waiting)
+        self._entries[waiting.request.model].waiting -= 1
+
+    def _saw(self, request: LeaseRequest, entry: _Entry, now_s: float) -> None:
+        if request.run is not None and self._policy.markov:
+            self._markov.observe(request.run, request.model)
+        if not entry.users and not entry.waiting and self._policy.histogram:
+            entry.idle_times.observe(now_s - entry.idle_since_s)
+
+    # Room.
+
+    def _startable(self, entry: _Entry, now_s: float) -> bool:
+        phase = entry.life.phase
+        return phase is COLD or (phase is FAILED and now_s >= entry.retry_at_s)
+
+    def _room(self, entry: _Entry, now_s: float) -> bool:
+        """Is there room for a model that is waited for? If not, what must leave is told to."""
+        if self._fits(entry):
+            return True
+        leaving = [other for other in self._entries.values() if self._leaving(other)]
+        for other in self._by_need(other for other in self._entries.values() if self._evictable(other)):
+            if self._fits(entry, leaving):
+                break
+            leaving.append(other)
+            self._drain(other, f"room for {entry.model.name}", now_s)
+        return False
+
+    def _by_need(self, entries: Iterable[_Entry]) -> list[_Entry]:
+        """In the order in which they should go: idle ones, those needed last or never, the longest unused."""
+        needed = self._needed()
+        return sorted(
+            entries,
+            key=lambda one: (
+                bool(one.users) or one.waiting > 0,
+                -needed.get(one.model.name, NEVER),
+                one.idle_since_s,
+            ),
+        )
+
+    def _fits(self, entry: _Entry, leaving: Iterable[_Entry] = ()) -> bool:
+        """Would it fit if these had left?"""
+        gone = list(leaving)
+        freed = sum(other.bytes_now for other in gone)
+        return (
+            self.bytes_loaded - freed + entry.bytes_now <= self._budget.bytes_max
+            and self.models_loaded - len(gone) + 1 <= self._budget.models_max
+        )
+
+    @staticmethod
+    def _leaving(entry: _Entry) -> bool:
+        return entry.draining or entry.life.phase is COOLING
+
+    @staticmethod
+    def _evictable(entry: _Entry) -> bool:
+        """May it be told to leave? Not what is being loaded for somebody."""
+        if entry.draining:
+            return False
+        return entry.life.phase is HOT or (entry.life.phase is WARMING and not entry.waiting)
+
+    @staticmethod
+    def _idle(entry: _Entry) -> bool:
+        return entry.life.phase is HOT and not entry.users and not entry.draining
+
+    @staticmethod
+    def _free_slot(entry: _Entry) -> bool:
+        return entry.life.phase is HOT and not entry.draining and len(entry.users) < entry.model.slots
+
+    def _shrink(self, now_s: float) -> None:
+        """Tell idle models to leave until the budget holds, or no idle one is left."""
+        leaving = [other for other in self._entries.values() if self._leaving(other)]
+        for other in self._by_need(other for other in self._entries.values() if self._idle(other)):
+            if self.bytes_loaded - sum(one.bytes_now for one in leaving) <= self._budget.bytes_max:
+                break
+            leaving.append(other)
+            self._stop(other, "the budget no longer holds", now_s)
+
+    # Ahead of requests.
+
+    def _needed(self) -> dict[str, float]:
+        """In how many stages each model is needed. What is only likely counts as further away."""
+        needed = self._lookahead.distances() if self._policy.lookahead else {}
+        if self._policy.markov:
+            known = self._lookahead.runs if self._policy.lookahead else frozenset()
+            for model, probability in self._markov.likely(known).items():
+                if probability >= self._policy.markov_min:
+                    needed[model] = min(needed.get(model, NEVER), 2.0 + 1.0 / probability)
+        return needed
+
+    def _prewarm(self, needed: Mapping[str, float], now_s: float) -> None:
+        loading = sum(entry.life.phase is WARMING and entry.ahead for entry in self._entries.values())
+        for model in sorted(needed, key=lambda name: (needed[name], name)):
+            entry = self._entries[model]
+            if loading < self._policy.prewarming_max and entry.life.phase is COLD:
+                if not self._room_ahead(entry, needed[model], now_s):
+                    return  # what is needed later does not take the room of what is needed sooner
+                self._start(entry, "needed soon", now_s, ahead=True)
+                loading += 1
+
+    def _room_ahead(self, entry: _Entry, distance: float, now_s: float) -> bool:
+        """Is there room for a model that nobody waits for yet? Only what is needed later is told to leave."""
+        if self._fits(entry):
+            return True
+        needed = self._needed()
+        leaving = [other for other in self._entries.values() if self._leaving(other)]
+        going: list[_Entry] = []
+        for other in self._by_need(other for other in self._entries.values() if self._idle(other)):
+            if self._fits(entry, [*leaving, *going]):
+                break
+            if needed.get(other.model.name, NEVER) > distance:
+                going.append(other)
+        if self._fits(entry, [*leaving, *going]):
+            for other in going:
+                self._stop(other, f"room for {entry.model.name}, which is needed soon", now_s)
+        return False
+
+    def _keep_s(self, entry: _Entry) -> float:
+        """For how long the model stays when it is idle, seconds."""
+        policy = self._policy
+        pause_s = entry.idle_times.percentile_s(0.99) if policy.histogram else None
+        return policy.keep_s if pause_s is None else min(max(pause_s, policy.keep_min_s), policy.keep_max_s)
+
+    # Changes of phase.
+
+    def _move(self, entry: _Entry, after: ModelPhase, reason: str, now_s: float) -> None:
+        self._actions.append(entry.life.move(after, reason, now_s))
+
+    def _start(self, entry: _Entry, reason: str, now_s: float, *, ahead: bool) -> None:
+        self._move(entry, WARMING, reason, now_s)
+        entry.ahead, entry.draining = ahead, False
+        self.prewarms.started += ahead
+        self._actions.append(StartModel(entry.model.name, ahead))
+
+    def _drain(self, entry: _Entry, reason: str, now_s: float) -> None:
+        """Stop the model, at once if nobody uses it, else after its last user."""
+        if entry.users:
+            entry.draining = True
+        else:
+            self._stop(entry, reason, now_s)
+
+    def _stop(self, entry: _Entry, reason: str, now_s: float) -> None:
+        self._unused(entry)
+        entry.draining = False
+        self._move(entry, COOLING, reason, now_s)
+        self._actions.append(StopModel(entry.model.name))
+
+    def _fail(self, entry: _Entry, reason: str, retry_at_s: float, now_s: float) -> None:
+        was_loading = entry.life.phase is WARMING
+        self._unused(entry)
+        self._move(entry, FAILED, reason, now_s)
+        entry.draining, entry.retry_at_s = False, retry_at_s
+        entry.failures += 1
+        for lease in sorted(entry.users):
+            del self._holders[lease]
+            self._actions.append(LoseLease(lease, entry.model.name, reason))
+        entry.users.clear()
+        if was_loading and entry.failures >= self._policy.failures_max:
+            entry.failures = 0
+            for waiting in [one for one in self._waiting if one.request.model == entry.model.name]:
+                self._leave(waiting)
+                self._actions.append(RefuseLease(waiting.request.lease, entry.model.name, reason))
+
+    def _unused(self, entry: _Entry) -> None:
+        """It goes; if it was loaded ahead and never asked for, that was for nothing."""
+        self.prewarms.wasted += entry.ahead
+        entry.ahead = False

@@ -1,0 +1,407 @@
+"""Who gets which model, without processes: scenes, and random histories against the invariants."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+import pytest
+
+from symphony.pit.pool.core.lifecycle import ModelPhase, PhaseChanged
+from symphony.pit.pool.core.machine import (
+    AGEING_S,
+    GrantLease,
+    LeaseRequest,
+    LoseLease,
+    PoolAction,
+    PoolBudget,
+    PooledModel,
+    PoolMachine,
+    PoolPolicy,
+    RefuseLease,
+    StartModel,
+    StopModel,
+)
+
+REACTIVE = PoolPolicy(lookahead=False, markov=False, histogram=False)
+
+
+@dataclass
+class Scene:
+    """A pool of models of 10 bytes each, one call at a time, and what it has said so far."""
+
+    names: str = "abc"
+    bytes_max: int = 20
+    policy: PoolPolicy = REACTIVE
+    slots: int = 1
+    now_s: float = 0.0
+    said: list[PoolAction] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        models = [PooledModel(name=name, size_bytes=10, slots=self.slots) for name in self.names]
+        budget = PoolBudget(bytes_max=self.bytes_max)
+        self.pool = PoolMachine(models, budget, self.policy, now_s=0.0)
+
+    def ask(self, lease: str, model: str, *, run: str | None = None, priority: int = 0) -> list[PoolAction]:
+        request = LeaseRequest(lease=lease, model=model, run=run, priority=priority)
+        return self.heard(self.pool.acquire(request, self.now_s))
+
+    def release(self, lease: str) -> list[PoolAction]:
+        return self.heard(self.pool.release(lease, self.now_s))
+
+    def ready(self, model: str) -> list[PoolAction]:
+        return self.heard(self.pool.ready(model, self.now_s))
+
+    def gone(self, model: str, retry_after_s: float = 0.0) -> list[PoolAction]:
+        return self.heard(self.pool.died(model, "it died", self.now_s + retry_after_s, self.now_s))
+
+    def tick(self) -> list[PoolAction]:
+        return self.heard(self.pool.tick(self.now_s))
+
+    def announce(self, run: str, **needs: int) -> list[PoolAction]:
+        self.heard(self.pool.announce(run, needs, self.now_s))
+        return self.tick()
+
+    def hot(self, *models: str) -> None:
+        """Load them, and let nobody use them."""
+        for model in models:
+            self.ask(f"load {model}", model)
+            self.ready(model)
+            self.release(f"load {model}")
+            self.now_s += 1
+
+    def heard(self, actions: tuple[PoolAction, ...]) -> list[PoolAction]:
+        self.said += actions
+        return [action for action in actions if not isinstance(action, PhaseChanged)]
+
+
+def test_a_cold_model_is_started_and_the_lease_granted_when_it_is_ready() -> None:
+    scene = Scene()
+    assert scene.ask("1", "a") == [StartModel("a", ahead=False)]
+    scene.now_s = 2.5
+    assert scene.ready("a") == [GrantLease("1", "a", cold=True, waited_s=2.5)]
+    changes = [one for one in scene.said if isinstance(one, PhaseChanged)]
+    assert [(one.after, one.reason, one.lasted_s) for one in changes] == [
+        (ModelPhase.WARMING, "asked for", 0.0),
+        (ModelPhase.HOT, "loaded", 2.5),
+    ]
+
+
+def test_a_hot_model_is_granted_at_once() -> None:
+    scene = Scene()
+    scene.hot("a")
+    assert scene.ask("1", "a") == [GrantLease("1", "a", cold=False, waited_s=0.0)]
+
+
+def test_calls_beyond_the_slots_wait_for_a_release_in_order() -> None:
+    scene = Scene(slots=2)
+    scene.hot("a")
+    for lease in "1234":
+        scene.ask(lease, "a")
+    assert scene.pool.users("a") == 2
+    assert scene.release("2") == [GrantLease("3", "a", cold=False, waited_s=0.0)]
+    assert scene.release("1") == [GrantLease("4", "a", cold=False, waited_s=0.0)]
+
+
+def test_the_longest_unused_model_makes_room() -> None:
+    scene = Scene()
+    scene.hot("a", "b")
+    assert scene.ask("1", "c") == [StopModel("a")]
+    assert scene.gone("a") == [StartModel("c", ahead=False)]
+
+
+def test_a_model_that_a_running_graph_needs_stays() -> None:
+    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene.hot("a", "b")
+    scene.announce("r", a=2)
+    assert scene.ask("1", "c") == [StopModel("b")]
+
+
+def test_of_needed_models_the_one_needed_last_goes() -> None:
+    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene.hot("a", "b")
+    scene.announce("r", a=1, b=2)
+    assert scene.ask("1", "c") == [StopModel("b")]
+
+
+def test_a_model_in_use_is_drained_and_never_stopped() -> None:
+    scene = Scene(bytes_max=10)
+    scene.hot("a")
+    scene.ask("1", "a")
+    assert scene.ask("2", "b") == []
+    assert scene.ask("3", "a") == []  # it is about to go
+    assert scene.release("1") == [StopModel("a")]
+    assert scene.gone("a") == [StartModel("b", ahead=False)]
+    scene.ready("b")
+    assert scene.release("2") == [StopModel("b")]
+    assert scene.gone("b") == [StartModel("a", ahead=False)]
+
+
+def test_a_model_that_is_drained_is_given_to_nobody_else() -> None:
+    scene = Scene(bytes_max=10, slots=2)
+    scene.hot("a")
+    scene.ask("1", "a")
+    scene.ask("2", "b")
+    assert scene.ask("3", "a") == []
+    assert scene.release("1") == [StopModel("a")]
+
+
+def test_a_model_that_is_stopped_while_it_loads_ends_however_late_it_gets_ready() -> None:
+    scene = Scene(bytes_max=10, policy=PoolPolicy(markov=False, histogram=False))
+    scene.announce("r", a=1)
+    scene.ask("1", "b")
+    assert scene.ready("a") == []
+    assert scene.gone("a") == [StartModel("b", ahead=False)]
+
+
+def test_a_higher_priority_goes_first_and_waiting_makes_up_for_it() -> None:
+    scene = Scene()
+    scene.hot("a")
+    scene.ask("0", "a")
+    scene.ask("low", "a", priority=0)
+    scene.ask("high", "a", priority=1)
+    assert scene.release("0") == [GrantLease("high", "a", cold=False, waited_s=0.0)]
+    scene.now_s += AGEING_S + 1
+    scene.ask("late", "a", priority=1)
+    (granted,) = scene.release("high")
+    assert isinstance(granted, GrantLease)
+    assert granted.lease == "low"
+
+
+def test_an_unknown_model_and_one_beyond_the_budget_are_refused() -> None:
+    scene = Scene(bytes_max=5)
+    assert scene.ask("1", "nope") == [RefuseLease("1", "nope", "there is no model 'nope'")]
+    assert scene.ask("2", "a") == [RefuseLease("2", "a", "it needs 10 bytes and the pool has 5")]
+    assert scene.pool.waiting == 0
+
+
+def test_a_request_that_is_taken_back_leaves_nothing() -> None:
+    scene = Scene(bytes_max=10)
+    scene.hot("a")
+    scene.ask("1", "a")
+    scene.ask("2", "a")
+    assert scene.release("2") == []
+    assert scene.release("2") == []
+    assert scene.release("1") == []
+    assert (scene.pool.waiting, scene.pool.users("a")) == (0, 0)
+
+
+def test_leases_of_a_process_that_died_are_lost_and_it_is_started_again_after_a_while() -> None:
+    scene = Scene(slots=2)
+    scene.hot("a")
+    scene.ask("1", "a")
+    scene.ask("2", "a")
+    assert scene.gone("a", retry_after_s=5) == [
+        LoseLease("1", "a", "it died"),
+        LoseLease("2", "a", "it died"),
+    ]
+    assert scene.ask("3", "a") == []
+    scene.tick()
+    assert scene.pool.due_s(scene.now_s) == scene.now_s + 5
+    scene.now_s += 5
+    assert scene.tick() == [StartModel("a", ahead=False)]
+
+
+def test_a_model_that_never_loads_is_refused_to_those_who_wait() -> None:
+    scene = Scene()
+    scene.ask("1", "a")
+    assert scene.gone("a") == [StartModel("a", ahead=False)]
+    assert scene.gone("a") == [StartModel("a", ahead=False)]
+    assert scene.gone("a") == [RefuseLease("1", "a", "it died")]
+    assert scene.ask("2", "a") == [StartModel("a", ahead=False)]
+
+
+def test_an_idle_model_ends_after_its_time() -> None:
+    scene = Scene()
+    scene.hot("a")
+    scene.tick()
+    due_s = scene.pool.due_s(scene.now_s)
+    assert due_s == 0.0 + REACTIVE.keep_s
+    scene.now_s = due_s
+    assert scene.tick() == [StopModel("a")]
+
+
+def test_a_model_that_is_needed_soon_does_not_end_when_idle() -> None:
+    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene.hot("a")
+    scene.announce("r", a=2)
+    scene.now_s += 10_000
+    assert scene.tick() == []
+    assert scene.pool.due_s(scene.now_s) is None
+
+
+def test_what_comes_next_is_loaded_ahead_if_there_is_room() -> None:
+    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    assert scene.announce("r", a=1, b=2, c=2) == [StartModel("a", ahead=True), StartModel("b", ahead=True)]
+    scene.ready("a")
+    scene.ask("1", "a")
+    assert (scene.pool.prewarms.started, scene.pool.prewarms.hits) == (2, 1)
+
+
+def test_loading_ahead_stops_only_what_is_not_needed_sooner() -> None:
+    scene = Scene(policy=PoolPolicy(markov=False, histogram=False))
+    scene.hot("a", "b")
+    scene.announce("r", a=1, b=2)
+    assert scene.announce("s", c=2) == []
+    assert scene.announce("s", c=1) == [StopModel("b")]
+
+
+def test_a_request_comes_before_anything_that_is_loaded_ahead() -> None:
+    scene = Scene(bytes_max=10, policy=PoolPolicy(markov=False, histogram=False))
+    assert scene.announce("r", a=1) == [StartModel("a", ahead=True)]
+    assert scene.ask("1", "b") == [StopModel("a")]
+    assert scene.gone("a") == [StartModel("b", ahead=False)]
+    assert scene.pool.prewarms.wasted == 1
+
+
+def test_a_model_larger_than_declared_makes_idle_ones_leave() -> None:
+    scene = Scene(bytes_max=30)
+    scene.hot("a", "b")
+    scene.ask("1", "c")
+    assert scene.heard(scene.pool.measured("c", 11, scene.now_s)) == [StopModel("a")]
+
+
+def test_unloading_waits_for_users() -> None:
+    scene = Scene()
+    scene.hot("a")
+    scene.ask("1", "a")
+    assert scene.heard(scene.pool.unload("a", scene.now_s)) == []
+    assert scene.release("1") == [StopModel("a")]
+
+
+def test_warming_by_hand_takes_free_room() -> None:
+    scene = Scene()
+    assert scene.heard(scene.pool.warm("a", 0.0)) == [StartModel("a", ahead=True)]
+
+
+class History:
+    """A random pool with users, graphs and processes that do as they please; each step is looked at."""
+
+    def __init__(self, seed: int) -> None:
+        rng = self.rng = Random(seed)
+        sizes = {name: rng.randrange(1, 12) for name in "abcdef"[: rng.randrange(2, 7)]}
+        self.names = sorted(sizes)
+        self.slots = {name: rng.randrange(1, 4) for name in sizes}
+        self.budget = PoolBudget(
+            bytes_max=max(*sizes.values(), rng.randrange(8, 40)), models_max=rng.choice([1, 2, 3, 100])
+        )
+        policy = PoolPolicy(
+            lookahead=rng.random() < 0.8,
+            markov=rng.random() < 0.8,
+            histogram=rng.random() < 0.8,
+            markov_min=rng.random(),
+            prewarming_max=rng.randrange(4),
+            failures_max=1_000_000,
+        )
+        models = [
+            PooledModel(name=name, size_bytes=sizes[name], slots=self.slots[name]) for name in self.names
+        ]
+        self.pool = PoolMachine(models, self.budget, policy, now_s=0.0)
+        self.now_s = 0.0
+        self.warming: set[str] = set()
+        self.cooling: set[str] = set()
+        self.holding: dict[str, str] = {}
+        self.waiting: dict[str, str] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Is anything held, waited for, loading or ending?"""
+        return bool(self.holding or self.waiting or self.warming or self.cooling)
+
+    def step(self) -> None:
+        """Something happens, or what is due is done."""
+        roll = self.rng.random()
+        if roll < 0.3:
+            self._ask()
+        elif roll < 0.35 and self.waiting:
+            self._end(self.waiting)
+        elif roll < 0.4:
+            self._kill()
+        elif roll < 0.45:
+            needed = self.rng.sample(self.names, self.rng.randrange(len(self.names)))
+            needs = {name: self.rng.randrange(1, 3) for name in needed}
+            self._heard(self.pool.announce(self.rng.choice("rs"), needs, self.now_s))
+        elif roll < 0.47:
+            self._heard(self.pool.unload(self.rng.choice(self.names), self.now_s))
+        else:
+            self.calm_step()
+
+    def calm_step(self) -> None:
+        """Something ends, or what is due is done."""
+        self.now_s += self.rng.random() * 3
+        roll = self.rng.random()
+        if roll < 0.4 and self.holding:
+            self._end(self.holding)
+        elif roll < 0.6 and self.warming:
+            self._heard(self.pool.ready(self._one_of(self.warming), self.now_s))
+        elif roll < 0.8 and self.cooling:
+            self._heard(self.pool.died(self._one_of(self.cooling), "", self.now_s, self.now_s))
+        else:
+            self._heard(self.pool.tick(self.now_s))
+
+    def runs_end(self) -> None:
+        """No graph needs anything more."""
+        for run in "rs":
+            self._heard(self.pool.forget(run, self.now_s))
+
+    def _ask(self) -> None:
+        lease, model = f"at {self.now_s}, {len(self.waiting)}", self.rng.choice(self.names)
+        self.waiting[lease] = model
+        run = self.rng.choice(["r", "s", None])
+        request = LeaseRequest(lease=lease, model=model, run=run, priority=self.rng.randrange(4))
+        self._heard(self.pool.acquire(request, self.now_s))
+        self.now_s += self.rng.random()
+
+    def _end(self, leases: dict[str, str]) -> None:
+        lease = self.rng.choice(sorted(leases))
+        del leases[lease]
+        self._heard(self.pool.release(lease, self.now_s))
+
+    def _kill(self) -> None:
+        alive = [n for n in self.names if self.pool.phase(n) in (ModelPhase.HOT, ModelPhase.WARMING)]
+        if alive:
+            model = self.rng.choice(alive)
+            self.warming.discard(model)
+            retry_at_s = self.now_s + self.rng.random() * 20
+            self._heard(self.pool.died(model, "killed", retry_at_s, self.now_s))
+
+    def _one_of(self, models: set[str]) -> str:
+        model = self.rng.choice(sorted(models))
+        models.discard(model)
+        return model
+
+    def _heard(self, actions: tuple[PoolAction, ...]) -> None:
+        for action in actions:
+            match action:
+                case StartModel():
+                    self.warming.add(action.model)
+                case StopModel():
+                    assert action.model not in self.holding.values()
+                    self.warming.discard(action.model)
+                    self.cooling.add(action.model)
+                case GrantLease():
+                    assert self.pool.phase(action.model) is ModelPhase.HOT
+                    self.holding[action.lease] = self.waiting.pop(action.lease)
+                case LoseLease():
+                    del self.holding[action.lease]
+                case RefuseLease():
+                    raise AssertionError(action.reason)
+                case _:
+                    pass
+        for name, most in self.slots.items():
+            assert list(self.holding.values()).count(name) == self.pool.users(name) <= most
+        assert self.pool.bytes_loaded <= self.budget.bytes_max
+        assert self.pool.models_loaded <= self.budget.models_max
+        assert self.pool.waiting == len(self.waiting)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_any_history_keeps_to_the_budget_and_serves_everybody(seed: int) -> None:
+    history = History(seed)
+    for _ in range(400):
+        history.step()
+    history.runs_end()
+    for _ in range(3_000):
+        if not history.busy:
+            break
+        history.calm_step()
+    assert not history.holding
+    assert not history.waiting
