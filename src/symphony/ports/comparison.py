@@ -31,7 +31,10 @@ class ValueChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
-    """How a node, or an element of one, went in one run. `reused_from`: the run that its result came from."""
+    """How a node, or an element of one, went in one run. `reused_from`: the run that its result came from.
+
+    `label` is the element's.
+    """
 
     status: NodeStatus
     attempts: int = 0
@@ -39,6 +42,7 @@ class NodeSide(msgspec.Struct, frozen=True, kw_only=True):
     error: RunError | None = None
     reused_from: str | None = None
     usage: Usage | None = None
+    label: str | None = None
 
 
 class NodeComparison(msgspec.Struct, frozen=True, kw_only=True):

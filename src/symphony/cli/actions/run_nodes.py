@@ -1,31 +1,65 @@
-"""Runs and nodes as they are typed, or left out: `last`, `parse`, `parse[3]`, `rounds#2.step`."""
+"""Runs and nodes as they are typed, or left out: `last`, `parse`, `parse[3] its label`, `rounds#2.step`."""
 
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from symphony.commons.errors import SymphonyError
-from symphony.ports.runs import ENDED, NodeStatus, RunResult, RunStatus
+from symphony.ports.runs import ENDED, NodeStatus, RunResult, RunStatus, titled
 
 if TYPE_CHECKING:
     from symphony.app import Symphony
 
 _NAMED_MAX: Final = 20
+_ONLY_NODE: Final = re.compile(r"[\[#]")
 _UNENDED: Final = (NodeStatus.PENDING, NodeStatus.RUNNING, NodeStatus.WAITING)
 
 
-def require_node(result: RunResult, name: str) -> None:
-    """Raises SymphonyError `unknown-node` if the run has no node `name`.
+def node_named(result: RunResult, typed: str) -> str:
+    """The full name of the node that was typed: `parse[3]`, or as it is printed with its label.
 
-    A node that has not ended may yet have elements and rounds that it does not have now.
+    A node that has not ended may yet have elements and rounds that it does not have now. Raises SymphonyError
+    `unknown-node` if the run has no such node, or its element has another label.
     """
+    name, _, label = typed.strip().partition(" ")
     known = result.nodes
     root = re.split(r"[\[#.]", name, maxsplit=1)[0]
-    if name in known or (root in known and known[root].status in _UNENDED):
-        return
+    if name in known:
+        _require_label(name, label.strip(), known[name].label)
+        return name
+    if root in known and known[root].status in _UNENDED:
+        return name
     from symphony.workflow.problems import did_you_mean
 
-    hint = did_you_mean(name, known, "symphony runs show lists them")
-    raise SymphonyError(f"the run has no node {name[:200]!r}", code="unknown-node", hint=hint)
+    hint = did_you_mean(name, known, f"symphony runs show {result.label} lists them")
+    raise SymphonyError(f"run {result.label} has no node {name[:200]!r}", code="unknown-node", hint=hint)
+
+
+def without_label(result: RunResult, typed: str) -> str:
+    """The name in `NAME LABEL`, as it is printed, whether the run has such a node or not.
+
+    Raises SymphonyError `unknown-node` if the run's element has another label.
+    """
+    name, _, label = typed.strip().partition(" ")
+    if label and name in result.nodes:
+        _require_label(name, label.strip(), result.nodes[name].label)
+    return name
+
+
+def _require_label(name: str, typed: str, label: str | None) -> None:
+    """Raises SymphonyError `unknown-node` if something else than the label was typed behind a name.
+
+    Printed labels may be cut, which a mark shows.
+    """
+    from symphony.cli.console import output
+
+    begun, cut, _ = typed.partition("…")
+    shown = output.shown(label or "")
+    if not typed or typed in (label, shown) or (cut and shown.startswith(begun)):
+        return
+    told = f"{name} is {titled(name, shown)!r}" if label else f"{name} has no label"
+    raise SymphonyError(
+        f"{told}, not {titled(name, typed[:100])!r}", code="unknown-node", hint=f"type its name alone: {name}"
+    )
 
 
 def only_asking(result: RunResult, *, approved: bool) -> str:
@@ -72,19 +106,27 @@ class FoundRuns(Protocol):
 def run_and_node(runs: FoundRuns, first: str, second: str | None) -> tuple[str, str | None]:
     """The run's id and the node that `[RUN] [NODE]` mean: one word is a run, or else a node of the last run.
 
-    Raises SymphonyError `run-not-found`.
+    Raises SymphonyError `run-not-found`, and `unknown-node` for what can only be a node.
     """
     if second is not None:
-        return runs.find(first), second
+        try:
+            run_id = runs.find(first)
+        except SymphonyError:
+            if not _ONLY_NODE.search(first):
+                raise
+            last = runs.find("last")
+            return last, node_named(runs.result(last), f"{first} {second}")  # a label, without quotes
+        return run_id, without_label(runs.result(run_id), second) if " " in second else second
     try:
         return runs.find(first), None
     except SymphonyError as unknown:
         last = runs.find("last")
         try:
-            require_node(runs.result(last), first)
+            return last, node_named(runs.result(last), first)
         except SymphonyError:
+            if _ONLY_NODE.search(first):
+                raise
             raise unknown from None
-        return last, first
 
 
 def last_that_can_go_on(symphony: "Symphony") -> str:

@@ -208,13 +208,13 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
     it is the last run: `symphony runs logs NODE`.
     """
     from symphony.app import Symphony
-    from symphony.cli.actions.run_nodes import require_node, run_and_node
+    from symphony.cli.actions.run_nodes import node_named, run_and_node
     from symphony.cli.views import following, transcript
 
     runs, wanted = Symphony.open().runs, transcript.stream_named(stream)
     run_id, node = run_and_node(runs, run, node)
     if node is not None and follow:
-        require_node(runs.result(run_id), node)
+        node_named(runs.result(run_id), node)
     lines = (
         runs.follow_logs(run_id, following.pause, node, stream=wanted)
         if follow
@@ -231,7 +231,7 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
             sys.stdout.flush()
     output.say(writer.end())
     if node is not None and silent and not follow:  # a look at all nodes, which may be many
-        require_node(runs.result(run_id), node)
+        node_named(runs.result(run_id), node)
     return 0
 
 

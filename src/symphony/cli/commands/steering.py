@@ -65,7 +65,7 @@ def resume(
     opened, environment = opening.opened(), envfile.environment(env_file)
     budget = budgeting.limits(budgets)
     run_id = run_nodes.last_that_can_go_on(opened) if run is None else opened.runs.find(run)
-    _require(opened, run_id, *retry, *skip)
+    retry, skip = _nodes(opened, run_id, retry), _nodes(opened, run_id, skip)
 
     async def begin(symphony: "Symphony") -> "RunHandle":
         return await symphony.resume(
@@ -123,7 +123,7 @@ def rerun(
     the file since, give it with --file. Inputs that you do not give keep their values. The exit status
     is that of `symphony run`.
     """
-    from symphony.cli.actions import opening
+    from symphony.cli.actions import opening, run_nodes
     from symphony.cli.actions.delivery import Delivery
     from symphony.cli.arguments import budgeting, envfile, files, typed_inputs
     from symphony.cli.console import failures
@@ -131,6 +131,9 @@ def rerun(
 
     opened, environment = opening.opened(operators), envfile.environment(env_file)
     run_id, budget = opened.runs.find(run), budgeting.limits(budgets)
+    if any(" " in node for node in first):
+        result = opened.runs.result(run_id)
+        first = tuple(run_nodes.without_label(result, node) for node in first)
     cache = False if no_cache else None
     only = opened.runs.meta(run_id).only
     mended = None if file is None else files.prepared(file, opened, load=not dry_run, nodes=only)
@@ -272,7 +275,7 @@ def _answer(
     if node is None:
         node = only_asking(opened.runs.result(run_id), approved=approved)
     else:
-        _require(opened, run_id, node)
+        (node,) = _nodes(opened, run_id, (node,))
     reached = runs.answer(run_id, node, approved=approved, by=by or user(), comment=comment)
     word = "approved" if approved else "rejected"
     if as_json:
@@ -298,14 +301,14 @@ def _say_changed(opened: "Symphony", run_id: str) -> None:
         )
 
 
-def _require(opened: "Symphony", run_id: str, *nodes: str) -> None:
-    """Raises SymphonyError `unknown-node` for the first of `nodes` that the run does not have."""
-    from symphony.cli.actions.run_nodes import require_node
+def _nodes(opened: "Symphony", run_id: str, typed: tuple[str, ...]) -> tuple[str, ...]:
+    """The nodes that were typed, by name. Raises SymphonyError `unknown-node`."""
+    from symphony.cli.actions.run_nodes import node_named
 
-    if nodes:
-        result = opened.runs.result(run_id)
-        for node in nodes:
-            require_node(result, node)
+    if not typed:
+        return ()
+    result = opened.runs.result(run_id)
+    return tuple(node_named(result, node) for node in typed)
 
 
 def _next(reached: "Reached", runs: "Runs", run_id: str) -> str:

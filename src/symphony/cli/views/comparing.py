@@ -13,7 +13,7 @@ from symphony.cli.views.usage import usage_text
 from symphony.commons.lines import lines_of
 from symphony.ports.comparison import NodeComparison, NodeSide, RunComparison, ValueChange
 from symphony.ports.models import Usage
-from symphony.ports.runs import RunError, RunResult
+from symphony.ports.runs import RunError, RunResult, titled
 from symphony.ports.values import ArtifactRef, StoredValue
 
 LINES_MAX: Final = 100
@@ -144,28 +144,44 @@ def comparable(value: StoredValue, body: Callable[[ArtifactRef], bytes]) -> str 
 
 
 def _error(found: RunComparison) -> list[str]:
-    a, b = _said(found.a.error), _said(found.b.error)
-    return [] if a == b else [f"error\n  {a} {_arrow()} {b}\n"]
+    a, b = found.a.error, found.b.error
+    if _said(a) == _said(b):
+        return []
+    titles = [_title(found.nodes.get(e.node or "")) if e is not None else "" for e in (a, b)]
+    return [f"error\n  {_said(a, titles[0])} {_arrow()} {_said(b, titles[1])}\n"]
 
 
-def _said(error: RunError | None) -> str:
+def _said(error: RunError | None, title: str = "") -> str:
+    """An error of a run on one line; `title` is what people call its node."""
+    where = "" if error is None or error.node is None else f"{title or output.shown(error.node)}: "
+    return where + _reason(error)
+
+
+def _reason(error: RunError | None) -> str:
     if error is None:
         return "none"
-    where = "" if error.node is None else f"{output.shown(error.node)}: "
-    return f"{where}[{output.shown(error.code)}] {output.brief(error.message, 2 * _VALUE_MAX)}"
+    return f"[{output.shown(error.code)}] {output.brief(error.message, 2 * _VALUE_MAX)}"
 
 
 def _node(one: NodeComparison) -> tuple[str, str, str, str, str]:
     a, b = one.a, one.b
     result = {True: "same", False: "different", None: ""}[one.same_result]
-    errors = [] if a is None or b is None or a.error == b.error else [_said(a.error), _said(b.error)]
+    errors = [] if a is None or b is None or a.error == b.error else [_reason(a.error), _reason(b.error)]
     return (
-        one.name,
+        _title(one),
         _pair("" if a is None else str(a.status), "" if b is None else str(b.status)),
         result,
         _pair(_took(a), _took(b)),
         f" {_arrow()} ".join(errors),
     )
+
+
+def _title(one: NodeComparison | None) -> str:
+    """The name of a node, and the label of an element: both where the runs have different ones."""
+    if one is None:
+        return ""
+    labels = dict.fromkeys(side.label for side in (one.a, one.b) if side is not None and side.label)
+    return output.shown(titled(one.name, f" {_arrow()} ".join(labels)))
 
 
 def _pair(a: str, b: str) -> str:
@@ -199,7 +215,8 @@ def _change(one: ValueChange) -> dict[str, spelling.JSON]:
 def _side(side: NodeSide | None) -> spelling.JSON:
     if side is None:
         return None
-    return {
+    label: dict[str, spelling.JSON] = {} if side.label is None else {"label": side.label}
+    return label | {
         "status": str(side.status),
         "attempts": side.attempts,
         "duration_ms": None if side.took_s is None else round(side.took_s * 1000, 3),

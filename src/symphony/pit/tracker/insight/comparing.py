@@ -90,6 +90,7 @@ def _side(node: NodeResult) -> NodeSide:
         error=node.error,
         reused_from=node.cached_from,
         usage=node.usage,
+        label=node.label,
     )
 
 

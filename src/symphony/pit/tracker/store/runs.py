@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -48,6 +49,8 @@ READERS_MAX = 4
 INDEX = "ended.index"
 NAMES = "names.index"
 _MANY = 500
+_PRINTED = re.compile(r"(\S+) \([0-9a-f]{8,36}\)")
+"""A run as it is printed."""
 
 
 class Runs:
@@ -124,8 +127,11 @@ class Runs:
     def find(self, run: str) -> str:
         """The full id of a run, by this, what is shown of it, the beginning of either, or the run's name.
 
+        So is a run as it is printed, with its id behind its name: `words-12 (1769ff3e)`.
         `last` is the newest. A whole name counts before the beginning of an id. Raises RunNotFound.
         """
+        if (printed := _PRINTED.fullmatch(run)) is not None:
+            run = printed[1]
         named = self.names.find(run)
         if named is not None and self._is_there(named):
             return named
