@@ -40,6 +40,14 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
+def signal_named(number: int) -> str:
+    """A signal for people: `signal 9 (SIGKILL)`; one without a name by its number alone."""
+    try:
+        return f"signal {number} ({signal.Signals(number).name})"
+    except ValueError:
+        return f"signal {number}"
+
+
 def signal_group(group: int, number: int) -> bool:
     """Signal the group; is anyone left in it?"""
     with suppress(ProcessLookupError):

@@ -9,6 +9,8 @@ from symphony.commons.cutting import beginning, ending
 from symphony.commons.environment import inherited, variable_of
 from symphony.commons.lines import lines_of
 from symphony.commons.marks import NODE_VARIABLE, RUN_VARIABLE, present_marks
+from symphony.commons.processes import signal_named
+from symphony.commons.terminal_text import visible
 from symphony.ipc.lines import LineSplitter
 from symphony.ipc.values import spelled
 from symphony.kit.errors import CommandFailed, CommandNotStarted
@@ -103,11 +105,12 @@ def ended_badly(ended: ProcessResult) -> CommandFailed:
     """The error for a command that did not end with 0."""
     exit_code, stderr = ended.exit_code, ended.stderr.decode("utf-8", "replace")
     how = (
-        f"the command was killed by signal {-exit_code}"
+        f"the command was killed by {signal_named(-exit_code)}"
         if exit_code < 0
         else f"the command exited with {exit_code}"
     )
-    last = next((line.strip() for line in reversed(lines_of(ending(stderr, _TAIL))) if line.strip()), "")
+    seen = (visible(line).strip() for line in reversed(lines_of(ending(stderr, _TAIL))))
+    last = next(filter(None, seen), "")
     return CommandFailed(
         f"{how}: {beginning(last, 200)}" if last else how,
         details={"exit_code": exit_code, "stderr": ending(stderr, _TAIL)},

@@ -144,7 +144,7 @@ def test_a_sub_workflow_tells_nothing(tmp_path: Path) -> None:
     ("command", "said"),
     [
         ("echo no >&2; exit 7", "failed: the command exited with 7: no"),
-        ("kill -9 $$", "failed: the command was killed by signal 9"),
+        ("kill -9 $$", "failed: the command was killed by signal 9 (SIGKILL)"),
         ("cd /nowhere/at/all", "failed: the command exited with"),
     ],
 )

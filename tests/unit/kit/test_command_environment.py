@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from symphony.kit.command import child_environment, lines_to
+from symphony.kit.command import child_environment, ended_badly, lines_to
 from symphony.kit.errors import CommandNotStarted
+from symphony.kit.processes import ProcessResult
 
 
 def test_inputs_become_variables(run: Any) -> None:
@@ -45,3 +46,21 @@ def test_letters_are_not_cut_and_bad_bytes_are_replaced() -> None:
 
 def test_an_endless_line_is_told_in_pieces() -> None:
     assert [len(text) for text in told(b"x" * 70_000, b"y" * 10)] == [70_000, 10]
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "stderr", "message"),
+    [
+        (3, b"\x1b[1;31merror\x1b[0m: bad\r\n", "the command exited with 3: error: bad"),
+        (1, b"10%\r90%\rdisk full\n\x1b[0m\n\x1b[?25h", "the command exited with 1: disk full"),
+        (1, b"\x1b[0m\n", "the command exited with 1"),
+        (-9, b"", "the command was killed by signal 9 (SIGKILL)"),
+        (-60, b"late\n", "the command was killed by signal 60: late"),
+    ],
+)
+def test_a_commands_error_ends_with_the_last_line_that_can_be_read(
+    exit_code: int, stderr: bytes, message: str
+) -> None:
+    failed = ended_badly(ProcessResult(exit_code, b"", stderr))
+    assert failed.message == message
+    assert failed.details["stderr"] == stderr.decode()

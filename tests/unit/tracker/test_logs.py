@@ -169,6 +169,19 @@ def test_tokens_are_one_line_until_somebody_else_speaks(tmp_path: Path) -> None:
     assert shown == "m | Hello\nyou\nc | noise\nm | !\n"
 
 
+def test_on_a_terminal_a_line_is_as_it_was_last_drawn_and_without_colours(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path)
+    for text in ("10%\r100%", "from Windows\r", "\x1b[31mred\x1b[0m", "bell\x07"):
+        log("c", text, "stdout")
+    log.close()
+    safe, raw = (TranscriptWriter(as_json=False, named=False, safe=safe) for safe in (True, False))
+    assert "".join(map(safe.text, read_log(path))) == "100%\nfrom Windows\nred\nbell\\x07\n"
+    assert (
+        "".join(map(raw.text, read_log(path))) == "10%\r100%\nfrom Windows\r\n\x1b[31mred\x1b[0m\nbell\x07\n"
+    )
+
+
 def test_what_a_model_says_is_known_in_memory_too() -> None:
     log = RunLog(None, lambda: 0.0, lambda text: text.replace("key", "***"))
     log("m", "the key " * 100, "tokens")

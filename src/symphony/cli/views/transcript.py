@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from symphony.cli.console import output
 from symphony.commons import moments
+from symphony.commons.terminal_text import visible
 from symphony.ports.runs import titled
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ def stream_named(name: str | None) -> "Stream | None":
 
 @dataclass(slots=True)
 class TranscriptWriter:
-    """Makes text of log lines. `named`: each after its node's name; `safe`: escaped for a terminal.
+    """Makes text of log lines. `named`: each after its node's name; `safe`: made fit for a terminal.
 
+    There a line is shown as it was last drawn, without colours, and other control characters are escaped.
     Pieces of a model's text go on one line until another node prints.
     """
 
@@ -38,7 +40,7 @@ class TranscriptWriter:
         if line.stream == "tokens":
             head = "" if self._speaker == line.node else self.end() + self._prefix(line)
             self._speaker = line.node
-            return head + self._shown(line.text)
+            return head + (output.shown(line.text, lines=True) if self.safe else line.text)
         return self.end() + self._prefix(line) + self._shown(line.text).rstrip("\n") + "\n"
 
     def end(self) -> str:
@@ -52,7 +54,7 @@ class TranscriptWriter:
         return f"{output.shown(titled(line.node, line.label))} | " if self.named else ""
 
     def _shown(self, text: str) -> str:
-        return output.shown(text, lines=True) if self.safe else text
+        return output.shown(visible(text), lines=True) if self.safe else text
 
 
 def _json(line: "LogLine") -> str:

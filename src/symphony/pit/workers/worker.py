@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from symphony.commons.cutting import ending
 from symphony.commons.errors import Detail, IoFailed, SymphonyError
 from symphony.commons.marks import WORKER_VARIABLE
-from symphony.commons.processes import GRACE_S
+from symphony.commons.processes import GRACE_S, signal_named
 from symphony.commons.waiting import uninterrupted
 from symphony.ipc.operator_calls import (
     Done,
@@ -420,10 +420,7 @@ def _how(status: int | None, broken: str | None) -> str:
         return f"{process} broke its connection: {broken}"
     if status is None or status >= 0:
         return f"{process} ended by itself, with status {status}"
-    try:
-        return f"{process} was killed by signal {-status} ({signal.Signals(-status).name})"
-    except ValueError:
-        return f"{process} was killed by signal {-status}"
+    return f"{process} was killed by {signal_named(-status)}"
 
 
 def _advice(status: int | None) -> str:
