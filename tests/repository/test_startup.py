@@ -35,9 +35,9 @@ print(json.dumps(sorted(sys.modules)), file=sys.stderr)
     return set(json.loads(done.stderr.splitlines()[-1]))
 
 
-def imported(program: str) -> set[str]:
+def imported(program: str, *, cwd: Path | None = None, env: Mapping[str, str] = os.environ) -> set[str]:
     """Top-level names of all that a fresh interpreter has imported after `program`."""
-    return {name.split(".")[0] for name in modules(program)}
+    return {name.split(".")[0] for name in modules(program, cwd=cwd, env=env)}
 
 
 def running(*arguments: str) -> str:
@@ -74,6 +74,13 @@ def test_help_and_version_bring_in_nothing_heavy(arguments: list[str]) -> None:
 
 
 FLOW = '{"symphony": 1, "name": "w", "nodes": {"a": {"operator": "debug.value", "inputs": {"value": 1}}}}'
+OPERATORS = """
+from symphony.sdk import operator
+
+@operator("own.same", version="1.0.0")
+def same(value: int) -> int:
+    return value
+"""
 STARTING = {
     "asyncio", "cel_expr_python", "symphony.app.launching", "symphony.kit", "symphony.pit.tracker.engine",
     "symphony.pit.tracker.nodes", "symphony.sdk", "symphony.workflow.validation", "yaml",
@@ -99,6 +106,32 @@ def test_commands_that_look_at_runs_bring_in_nothing_that_begins_them(
     line.type("run", "flow.json")
     found = modules(running(*arguments), cwd=tmp_path, env=line.environment())
     assert found & without == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["validate", "flow.json"],
+        ["graph", "flow.json"],
+        ["run", "flow.json"],
+        ["run", "--operators", "ops.py", "own.json"],
+        ["run", "command.json"],
+        ["runs", "list"],
+        ["runs", "show", "last"],
+        ["runs", "logs", "last"],
+        ["runs", "rerun", "last"],
+    ],
+    ids=" ".join,
+)
+def test_everyday_commands_make_no_dataclasses(tmp_path: Path, arguments: list[str]) -> None:
+    line = CommandLine(tmp_path)
+    line.write("flow.json", FLOW)
+    line.write("own.json", FLOW.replace("debug.value", "own.same"))
+    line.write("ops.py", OPERATORS)
+    line.write("command.json", '{"symphony": 1, "name": "c", "nodes": {"a": {"command": "echo hi"}}}')
+    line.type("run", "flow.json")
+    assert "dataclasses" not in imported(running(*arguments), cwd=tmp_path, env=line.environment())
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """What a resume or a rerun does otherwise than the run that it goes on from. Values only."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +12,7 @@ from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.store.journal import RunMeta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunAmendment:
+class RunAmendment(msgspec.Struct, frozen=True, kw_only=True):
     """Limits of `budget` take the place of the run's, `allow_hosts` are added to the run's.
 
     `operators` are files in place of those that the run recorded. What is None, or empty, stays.

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
@@ -24,15 +23,14 @@ from symphony.ports.values import ArtifactRef, Value
 FAILURES_SHOWN: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """A live look at a run: nodes by status, and (name, seconds) of those running longest."""
 
     counts: Mapping[NodeStatus, int]
     slowest: Sequence[tuple[str, float]]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Of those that are elements of fan-outs, or lie in some: what people tell them by."""
-    saying: Mapping[str, str] = field(default_factory=dict)
+    saying: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Of those, the last that their models said."""
     failed: int = 0
     """Attempts that failed."""
@@ -40,9 +38,9 @@ class Progress:
     """The first few of these."""
     latest: Sequence[RunEvent] = ()
     """The last few results, the newest last."""
-    tries: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    tries: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Of those running longest that are tried again: which attempt it is, of how many."""
-    nodes: Mapping[NodeStatus, int] = field(default_factory=dict)
+    nodes: Mapping[NodeStatus, int] = msgspec.field(default_factory=dict)
     """The workflow's own nodes by status: elements, rounds and inner nodes do not count."""
     fans: Sequence[FanOutProgress] = ()
     """Fan-outs under way."""

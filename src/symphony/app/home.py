@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
+
+import msgspec
 
 from symphony.commons.config import load_config
 from symphony.commons.errors import IoFailed
@@ -27,8 +28,7 @@ _FILES_ONCE_LOOSE: Final = ("artifacts/cache.db", "artifacts/index.db")
 log = logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(msgspec.Struct, frozen=True):
     """A place for the state; it need not exist.
 
     `origin`: `named` by an option or SYMPHONY_HOME, found in the `tree` above the current folder, or

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
 
@@ -34,8 +33,7 @@ class Owned(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class NewJournal:
+class NewJournal(msgspec.Struct, frozen=True):
     """A journal that was just made. While `owned` is not released, this process owns the run.
 
     It is durable, unless there is `durable`: then it will be with the first commit, when that future is

@@ -5,7 +5,6 @@ import contextlib
 import functools
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
@@ -39,7 +38,6 @@ from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.engine import Engine
-from symphony.pit.tracker.insight.outline import Outline
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.limits import bounded
@@ -207,7 +205,7 @@ class Launcher:
                 self._telling(prepared, memory=True),
             )
         made = await self._parts.journals.create(prepared.meta, prepared.job.workflow.slug, reuse)
-        prepared = replace(prepared, meta=made.meta)
+        prepared = msgspec.structs.replace(prepared, meta=made.meta)
         try:
             telling = await self._noted(prepared)
             handle = self._launch(prepared, made.store, made.owned, lambda engine: engine.run(), telling)
@@ -476,6 +474,8 @@ class Launcher:
         tracing = self._parts.tracing
         if tracing is None:
             return None
+        from symphony.pit.tracker.insight.outline import Outline
+
         outline = Outline(prepared.job.workflow, prepared.meta.recorded())
         work = follow(tracing, prepared.job.run_id, outline, engine.feed, self._parts.catalog, known=known)
         return asyncio.get_running_loop().create_task(work, name=f"trace {prepared.job.run_id}")

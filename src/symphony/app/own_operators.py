@@ -50,15 +50,17 @@ class OperatorsAtHand:
         given = {one.info.name: one for one in self._parts.given}
         if not self.files:
             return given, False
-        from symphony.sdk.reading.files import load_once, stand_ins
-
         known: dict[str, Operator] = {}
         partial = False
         for file in self.files:
             try:
                 if self._load:
+                    from symphony.sdk.beside import load_once
+
                     found, more = {one.info.name: one for one in load_once(file)}, False
                 else:
+                    from symphony.sdk.reading.files import stand_ins
+
                     found, more = stand_ins(file)
             except SymphonyError as error:
                 raise error if self._files is not None else wrong_settings(error) from error
@@ -77,10 +79,12 @@ class OperatorsAtHand:
 
     def read(self, folder: Path, names: Sequence[str]) -> OwnOperators:
         """What the files define that a workflow in `folder` names. With `load`, raises OperatorsNotLoaded."""
-        from symphony.sdk.reading.files import load_beside, read_beside
-
         if not self._load:
+            from symphony.sdk.reading.files import read_beside
+
             return read_beside(folder, names)
+        from symphony.sdk.beside import load_beside
+
         return OwnOperators(operators={name: one.info for name, one in load_beside(folder, names).items()})
 
     def of(self, workflow: Workflow, folder: Path) -> "Mapping[str, Operator]":
@@ -98,10 +102,12 @@ class OperatorsAtHand:
         """A workflow's own operators, and whether its files may define more."""
         if not workflow.operators:
             return {}, False
-        from symphony.sdk.reading.files import beside, load_beside, stand_ins
+        from symphony.sdk.beside import beside, load_beside
 
         if self._load:
             return load_beside(folder, workflow.operators), False
+        from symphony.sdk.reading.files import stand_ins
+
         own: dict[str, Operator] = {}
         partial = False
         for name in workflow.operators:

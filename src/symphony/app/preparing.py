@@ -1,7 +1,6 @@
 """A run made ready: its documents read, its operators found, its secrets known. Nothing begins here."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -39,8 +38,7 @@ class InputInvalid(WorkflowInvalid):
     code = "input-invalid"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     """All that a run needs to begin or to go on. `meta` is as it may be written down."""
 
     meta: RunMeta
@@ -50,8 +48,7 @@ class Prepared:
     """Variables whose values are too short to be hidden."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, weakref_slot=True)
-class PreparedWorkflow:
+class PreparedWorkflow(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
     """A workflow that was checked, compiled and planned once, for any number of runs of one `Symphony`.
 
     Nothing of a run is in it, and no run changes it: templates and plans keep only what is the same
@@ -77,12 +74,12 @@ class PreparedWorkflow:
     only: tuple[str, ...] = ()
     lacking: tuple[str, ...] = ()
     digest: str = ""
-    read: Mapping[str, DocumentReading] = field(default_factory=dict)
+    read: Mapping[str, DocumentReading] = msgspec.field(default_factory=dict)
     """The files it was read from, as far as places in them can be told, by path."""
 
     def with_graph(self, graph: WorkGraph) -> "PreparedWorkflow":
         """Prepare a run whose operator files have been executed: `graph` knows their operators."""
-        return replace(self, graph=graph, loaded=True)
+        return msgspec.structs.replace(self, graph=graph, loaded=True)
 
     @property
     def holds_values(self) -> bool:

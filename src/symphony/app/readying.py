@@ -1,7 +1,6 @@
 """Makes workflows ready for the runs of one Symphony: read, checked, their operators found."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -93,7 +92,7 @@ class Readying:
 
         part = selected(found.workflow, nodes)
         ready = prepared_workflow(self._part(part.workflow, found, resolver), source, resolver, at_hand)
-        return replace(ready, only=tuple(nodes), lacking=part.outputs)
+        return msgspec.structs.replace(ready, only=tuple(nodes), lacking=part.outputs)
 
     def _part(self, workflow: Workflow, whole: Checked, resolver: Resolver) -> Checked:
         """A part of a workflow, compiled by itself. Inputs that it does not read need not be given."""
@@ -107,7 +106,7 @@ class Readying:
             workflow = msgspec.structs.replace(workflow, inputs=inputs)
             found = check(workflow, catalog, resolve=resolver, broken=())
         assert found.report.ok, found.report.errors  # the whole was
-        return replace(whole, workflow=workflow, compilation=found.compilation)
+        return msgspec.structs.replace(whole, workflow=workflow, compilation=found.compilation)
 
     def _load(self, ready: PreparedWorkflow) -> PreparedWorkflow:
         compilation = Compilation()

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from symphony.app.amending import AS_BEFORE, RunAmendment, amended
 from symphony.app.models import keys_of
@@ -38,8 +38,7 @@ from symphony.workflow.problems import ValidationReport
 _Reading: TypeAlias = tuple[Prepared, Callable[[RerunScope], Reusable], Executor]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RerunRequest:
+class RerunRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a rerun is asked for: see `Symphony.rerun`. `file`: the mended workflow."""
 
     first: tuple[str, ...] = ()
@@ -76,7 +75,7 @@ class RerunPlanner:
         ready = self._ready(run_id, asked, load=load)
         moved = None if ready is None else ready.base
         old, reading, executor = self._read(run_id, asked.amendment, load=load and ready is None, moved=moved)
-        meta = msgspec.structs.replace(
+        meta = replace(
             asked.amendment.of(old.meta, self._parts.config),
             run_id=new_run_id(),
             created_at=self._parts.clock.now_s(),
@@ -92,7 +91,7 @@ class RerunPlanner:
         # Where code has changed since, nobody will know which of it made a result.
         before, now = meta.fingerprints, self.prints(new.job)
         known = None if before is None else {k: told for k, told in now.items() if before.get(k) == told}
-        new = replace(new, meta=msgspec.structs.replace(new.meta, fingerprints=known))
+        new = replace(new, meta=replace(new.meta, fingerprints=known))
         return new, reading(RerunScope(first=asked.first, inputs=changed)), executor
 
     def prints(self, job: Job) -> Prints:
@@ -108,7 +107,7 @@ class RerunPlanner:
         if self._parts.on_finish is None:
             check_finish_host(ready.workflow.on_finish, (*config.http.allow, *meta.allow_hosts))
         bound = self._bound(ready.workflow, _kept(old.job, ready.workflow), old, asked)
-        meta = msgspec.structs.replace(
+        meta = replace(
             meta,
             workflow=ready.document,
             source=ready.source,
@@ -126,7 +125,7 @@ class RerunPlanner:
             keys=keys, children=ready.children, read=ready.read,
         )  # fmt: skip
         now = self.prints(new.job)
-        new = replace(new, meta=msgspec.structs.replace(new.meta, fingerprints=now))
+        new = replace(new, meta=replace(new.meta, fingerprints=now))
         found = mended(old.job.graph, new.job.graph, old.meta.fingerprints, now)
         changed = changed_inputs(old.job.inputs, bound)
         reusable = reading(RerunScope(first=asked.first, inputs=changed, mended=found))
@@ -188,7 +187,7 @@ class RerunPlanner:
         except SymphonyError as error:
             if error.code != "operators-not-loaded" or moved is None or str(moved) == meta.base:
                 raise
-        return self._recall(msgspec.structs.replace(meta, base=str(moved)), load=load)
+        return self._recall(replace(meta, base=str(moved)), load=load)
 
     def _borrowed(
         self, run_id: str, steps: Sequence[str], mended: Mended | None = None

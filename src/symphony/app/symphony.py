@@ -85,7 +85,7 @@ class Symphony:
         files: list[str] = []
         if operators:
             from symphony.sdk import Operator
-            from symphony.sdk.reading.files import load_once
+            from symphony.sdk.beside import load_once
 
             for one in operators:
                 if isinstance(one, Operator):

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from symphony.commons import installation
 from symphony.commons.settings import TracingConfig
-from symphony.pit.tracker.engine.feed import Feed
-from symphony.pit.tracker.insight.outline import Outline, kind_of
 from symphony.ports.tracing import Model, RunAbout, Tracing
 from symphony.workflow.catalog import Catalog
+
+if TYPE_CHECKING:
+    from symphony.pit.tracker.engine.feed import Feed
+    from symphony.pit.tracker.insight.outline import Outline
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def tracing_for(config: TracingConfig, variables: Mapping[str, str]) -> Tracing 
 
         return OtelTracing(__version__, endpoint=config.endpoint)
     except ImportError:
+        from symphony.commons import installation
+
         logger.warning("traces are asked for and not installed: %s", installation.adding("otel"))
     except Exception as error:  # noqa: BLE001  (a wrong OTEL_ variable must not stop a run)
         logger.warning("runs are not traced: %s: %s", type(error).__name__, error)
@@ -41,7 +44,7 @@ def tracing_for(config: TracingConfig, variables: Mapping[str, str]) -> Tracing 
 
 
 async def follow(
-    tracing: Tracing, run_id: str, outline: Outline, feed: Feed, catalog: Catalog, *, known: int
+    tracing: Tracing, run_id: str, outline: "Outline", feed: "Feed", catalog: Catalog, *, known: int
 ) -> None:
     """Tell `tracing` every event of the run until it ends here; `known` ones were told before."""
     workflow = outline.workflow
@@ -59,11 +62,13 @@ async def follow(
 class _Shape:
     """An outline with what the catalogue knows of models."""
 
-    def __init__(self, outline: Outline, catalog: Catalog) -> None:
+    def __init__(self, outline: "Outline", catalog: Catalog) -> None:
         self._outline, self._catalog = outline, catalog
 
     def kind(self, step: str) -> tuple[str, str]:
         """Its kind, and what it runs; `round` for one of a loop's."""
+        from symphony.pit.tracker.insight.outline import kind_of
+
         if "#" in step.rpartition(".")[2]:
             return "round", ""
         return kind_of(self._outline.node(step))

@@ -9,13 +9,13 @@ from symphony.app import spelling
 from symphony.app.spelling import JSON
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.store.runs import Runs
-from symphony.ports.comparison import RunComparison
 from symphony.ports.insight import Overview
-from symphony.ports.metrics import Stats
 from symphony.ports.runs import RunEvent, RunResult, RunStatus
 
 if TYPE_CHECKING:
     from symphony.pit.tracker.insight.reader import Insight
+    from symphony.ports.comparison import RunComparison
+    from symphony.ports.metrics import Stats
 
 
 class HomeViews:
@@ -63,19 +63,19 @@ class HomeViews:
         self,
         run_ids: Iterable[str] | str,
         passed_over: Callable[[SymphonyError], object] = lambda _: None,
-    ) -> Stats:
+    ) -> "Stats":
         """The metrics of one run, which is named, or of many together. O(their steps)."""
         if isinstance(run_ids, str):
             return self._insight.stats_of(run_ids)
         return self._insight.stats(run_ids, passed_over)
 
-    def exposition(self, stats: Stats) -> str:
+    def exposition(self, stats: "Stats") -> str:
         """The metrics as Prometheus reads them."""
         from symphony.pit.tracker.insight.metrics import exposition
 
         return exposition(stats)
 
-    def compare(self, run_id: str, other: str) -> RunComparison:
+    def compare(self, run_id: str, other: str) -> "RunComparison":
         """What differs between two runs. O(steps)."""
         from symphony.pit.tracker.insight.comparing import compare
 

@@ -10,9 +10,10 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 DISTRIBUTION: Final = "symphony-workflows"
 EXTRAS: Final[Mapping[str, Sequence[str]]] = {
@@ -25,8 +26,7 @@ EXTRAS: Final[Mapping[str, Sequence[str]]] = {
 _SOURCES: Final = ("path", "directory", "editable")
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
+class Installation(msgspec.Struct, frozen=True):
     """A Python environment, the program that runs in it, and the folder that holds the package `symphony`."""
 
     prefix: Path

@@ -4,10 +4,11 @@ import re
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from dis import opmap
 from types import TracebackType
 from typing import Final
+
+import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.unicode import described, grouped, printable, sound
@@ -20,8 +21,7 @@ _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,79}")
 _RAISE: Final = opmap["RAISE_VARARGS"]
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorText:
+class ErrorText(msgspec.Struct, frozen=True):
     """An error in words: the code one short word, the rest text that UTF-8 can carry."""
 
     code: str

@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeAlias
+
+import msgspec
 
 from symphony.commons.children import PIPE, ChildProcess, start_child
 from symphony.commons.marks import present_marks
@@ -35,8 +36,7 @@ _DRAIN_S = 1.0
 OnBytes: TypeAlias = Callable[[bytes], None]
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessResult:
+class ProcessResult(msgspec.Struct, frozen=True):
     """How a process ended; `exit_code` is -N if signal N killed it."""
 
     exit_code: int

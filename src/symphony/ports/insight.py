@@ -1,16 +1,18 @@
 """What is seen of runs, for the command line and whatever else shows them. Values, and who gives them."""
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeVar
 
 import msgspec
 
 from symphony.commons.errors import SymphonyError
-from symphony.ports.comparison import RunComparison
-from symphony.ports.metrics import Stats
 from symphony.ports.models import Usage
 from symphony.ports.runs import NodeStatus, RunError, RunEvent, RunResult, RunStatus
 from symphony.ports.values import JSON, ArtifactRef
+
+if TYPE_CHECKING:
+    from symphony.ports.comparison import RunComparison
+    from symphony.ports.metrics import Stats
 
 SLICES: Final = 240
 """The number of slices that a bar divides a run's time into."""
@@ -178,15 +180,15 @@ class RunViews(Protocol):
         self,
         run_ids: Iterable[str] | str,
         passed_over: Callable[[SymphonyError], object] = ...,
-    ) -> Stats:
+    ) -> "Stats":
         """The metrics of one run, which is named, or of many; `passed_over` hears of those unread."""
         ...
 
-    def exposition(self, stats: Stats) -> str:
+    def exposition(self, stats: "Stats") -> str:
         """The metrics as Prometheus reads them."""
         ...
 
-    def compare(self, run_id: str, other: str) -> RunComparison:
+    def compare(self, run_id: str, other: str) -> "RunComparison":
         """What differs between two runs. O(steps)."""
         ...
 

@@ -1,8 +1,9 @@
 """What came of asking something of a run, or of deleting old ones. Values only."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
+
+import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.ports.artifacts import Collected
@@ -19,8 +20,7 @@ class Reached(Enum):
     LEFT = "left"  # the owner has it, durably, but has not come to it yet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
     """The runs that are gone, and what their artifacts took; nothing is gone if `dry_run`.
 
     `busy` runs were taken up by somebody meanwhile and have stayed; so have those whose journals
@@ -34,8 +34,7 @@ class Pruned:
     unread: Sequence[SymphonyError] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReuseSummary:
+class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a rerun takes from the run `run_id`, and what runs again.
 
     `nodes` counts the workflow's own nodes, `reused` those that are taken over. `again` has the others,
@@ -45,8 +44,8 @@ class ReuseSummary:
     run_id: str
     nodes: int
     reused: int
-    again: Mapping[str, str] = field(default_factory=dict)
-    elements: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    again: Mapping[str, str] = msgspec.field(default_factory=dict)
+    elements: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Fan-outs that run in part, by full name: how many elements are reused, of how many."""
-    inside: Mapping[str, int] = field(default_factory=dict)
+    inside: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Loops and sub-workflows that run in part: how many steps inside of them are reused."""

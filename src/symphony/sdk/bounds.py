@@ -1,13 +1,13 @@
 """How much one call of an operator may use, for operators that run what a workflow gives them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from symphony.ports.values import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """What a call may use, and which calls cannot use much.
 
     `heavy` looks at the inputs and says whether the call might take long or much memory. It runs on the

@@ -1,9 +1,10 @@
 """What an operator may know of its run."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
+
+import msgspec
 
 from symphony.ports.values import Value
 
@@ -14,8 +15,7 @@ class LogSink(Protocol):
     def __call__(self, text: str, stream: Literal["stdout", "stderr"]) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Context:
+class Context(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator may know of its run; ask for it with a parameter annotated `Context`.
 
     `cwd`: the caller's directory, where `path` inputs and commands resolve. `base`: the folder
@@ -33,6 +33,6 @@ class Context:
     base: Path
     log: LogSink
     cancelled: Callable[[], bool]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     allowed_hosts: tuple[str, ...] = ()
-    config: Mapping[str, Value] = field(default_factory=dict)
+    config: Mapping[str, Value] = msgspec.field(default_factory=dict)

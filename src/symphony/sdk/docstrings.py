@@ -3,7 +3,8 @@
 import inspect
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
+
+import msgspec
 
 from symphony.commons.lines import lines_of
 
@@ -25,14 +26,13 @@ _SECTIONS = {
 }
 
 
-@dataclass(slots=True)
-class Docstring:
+class Docstring(msgspec.Struct):
     """The parts of a docstring; `help` is all that is neither summary nor description."""
 
     summary: str = ""
     help: str = ""
-    inputs: dict[str, str] = field(default_factory=dict)
-    outputs: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, str] = msgspec.field(default_factory=dict)
+    outputs: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def parse_docstring(text: str | None, inputs: Collection[str], outputs: Collection[str]) -> Docstring:

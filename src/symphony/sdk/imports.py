@@ -3,7 +3,8 @@
 import ast
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from symphony.commons.syntax import syntax_tree
 
@@ -20,8 +21,7 @@ _RUNNERS = frozenset({"exec", "execfile", "compile"})
 _SEARCH_PATH = re.compile(rb"\bsys\s*\.\s*path\b|\baddsitedir\b|\bfrom\s+sys\s+import\b[^\n]*\bpath\b")
 
 
-@dataclass(frozen=True, slots=True)
-class Imports:
+class Imports(msgspec.Struct, frozen=True):
     """The names of modules in one file.
 
     `modules` may be attributes of modules as well: `from a import b` gives `a` and `a.b`. `dynamic`: it

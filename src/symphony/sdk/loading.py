@@ -6,10 +6,11 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Final
+
+import msgspec
 
 from symphony.commons.errors import IoFailed, SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded
@@ -25,8 +26,7 @@ UNPARSED: Final = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What Python raises for source that it cannot parse."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedFile:
+class LoadedFile(msgspec.Struct, frozen=True):
     """A file that was loaded: its path, its source as it was then, and the SHA-256 of both."""
 
     file: str

@@ -5,10 +5,11 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from opcode import opmap
 from types import CodeType, CoroutineType
 from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
+
+import msgspec
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.ports.values import Value
@@ -40,8 +41,7 @@ _HOLDERS = (list, dict, set)
 _SUSPENDING = frozenset(opmap[name] for name in ("GET_AWAITABLE", "GET_AITER") if name in opmap)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Operator:
+class Operator(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A function with its description.
 
     `function` takes the inputs of `info` as keyword arguments, plain values all, and the
@@ -126,8 +126,7 @@ class Operator:
             raise TypeError(f"output {port} of {self.info.name}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declaration:
+class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     """What the decorator is told of an operator beside the function; `heavy`: it is `cpu` or has `bounds`."""
 
     name: str
@@ -165,8 +164,7 @@ class Declaration:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class DecoratedOperator(Operator, Generic[P, R]):
+class DecoratedOperator(Operator, Generic[P, R], frozen=True, kw_only=True, eq=False):
     """An operator that is still the function it was made of: call it as before."""
 
     original: Callable[P, R]

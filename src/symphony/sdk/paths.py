@@ -5,7 +5,6 @@ of anything), so the annotation itself is asked.
 """
 
 import collections.abc
-import dataclasses
 import os
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -33,8 +32,7 @@ class PathsUnknown(Exception):
     """The type allows a path, and the value does not show where."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Spot:
+class _Spot(msgspec.Struct, frozen=True):
     """Where paths may stand: `find` gives those in values of the `kinds`.
 
     Other scalars than texts hold none; of other texts, lists and maps nobody knows: PathsUnknown.
@@ -79,8 +77,8 @@ class _Search:
             return self._either([inner, *(n for n in notes if isinstance(n, PortType))], both=True)
         if isinstance(note, NewType):
             return self.spot(note.__supertype__)
-        if isinstance(note, dataclasses.InitVar):
-            return self.spot(note.type)
+        if type(note).__name__ == "InitVar":
+            return self.spot(getattr(note, "type"))  # noqa: B009
         if type(note).__name__ == "TypeAliasType":
             return self._once(note, lambda: self.spot(getattr(note, "__value__")))  # noqa: B009
         if isinstance(note, str | typing.ForwardRef):
@@ -220,24 +218,28 @@ def _each(inner: _Spot) -> Find:
 def _fields(record: type) -> dict[str, tuple[set[str], object]]:
     """The keys under which a field may be given, and what it holds if it is not: null, or a default."""
     if issubclass(record, msgspec.Struct):
+        none = msgspec.NODEFAULT
         return {
-            one.name: ({one.name, one.encode_name}, _or_made(one.default, one.default_factory))
+            one.name: ({one.name, one.encode_name}, _or_made(one.default, one.default_factory, none))
             for one in msgspec.structs.fields(record)
         }
-    if dataclasses.is_dataclass(record):
+    if hasattr(record, "__dataclass_fields__"):
+        from dataclasses import MISSING, fields, is_dataclass
+
+        assert is_dataclass(record)
         return {
-            one.name: ({one.name}, _or_made(one.default, one.default_factory))
-            for one in dataclasses.fields(record)
+            one.name: ({one.name}, _or_made(one.default, one.default_factory, MISSING))
+            for one in fields(record)
         }
     defaults: Mapping[str, object] = getattr(record, "_field_defaults", {})
     return {name: ({name}, default) for name, default in defaults.items()}
 
 
-def _or_made(default: object, factory: object) -> object:
-    """A field's default; what a factory makes is not looked at."""
-    if factory not in (msgspec.NODEFAULT, dataclasses.MISSING):
+def _or_made(default: object, factory: object, missing: object) -> object:
+    """A field's default; what a factory makes is not looked at. A field that has neither says `missing`."""
+    if factory is not missing:
         return None if factory in _EMPTY_FACTORIES else _MADE
-    return None if default in (msgspec.NODEFAULT, dataclasses.MISSING) else default
+    return None if default is missing else default
 
 
 def _plain(default: object) -> Value:

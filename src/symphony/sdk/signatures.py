@@ -3,7 +3,6 @@
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
 from types import NoneType, UnionType
 from typing import TypeAlias
 
@@ -27,8 +26,7 @@ Members: TypeAlias = Callable[[type], Mapping[str, object]]
 """Gives the fields of a record type with their annotations, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenFunction:
+class WrittenFunction(msgspec.Struct, frozen=True):
     """A function as its author wrote it; `place` names it in messages, with its file and line.
 
     `annotations` has those of parameters, and that of the result under `return`.
@@ -40,8 +38,7 @@ class WrittenFunction:
     doc: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """A function as an operator.
 
     `converters` are those of inputs that are not plain values, `paths` find the paths in inputs.
@@ -52,8 +49,8 @@ class Signature:
     single_output: bool
     context_name: str | None
     doc: Docstring
-    converters: Mapping[str, Convert] = field(default_factory=dict)
-    paths: Mapping[str, Find] = field(default_factory=dict)
+    converters: Mapping[str, Convert] = msgspec.field(default_factory=dict)
+    paths: Mapping[str, Find] = msgspec.field(default_factory=dict)
 
 
 def read_signature(function: Callable[..., object], output: str) -> Signature:
@@ -68,7 +65,7 @@ def read_signature(function: Callable[..., object], output: str) -> Signature:
     given = {name: written.annotations[name] for name in made.inputs}
     converters = {name: convert for name, one in given.items() if (convert := converter(one)) is not None}
     paths = {name: find for name, one in given.items() if (find := path_finder(one)) is not None}
-    return replace(made, converters=converters, paths=paths)
+    return msgspec.structs.replace(made, converters=converters, paths=paths)
 
 
 def signature_of(function: WrittenFunction, output: str, members: Members) -> Signature:
@@ -193,6 +190,8 @@ def members_of(record: type) -> dict[str, object]:
     """The fields of a record type with their annotations, in order."""
     hints = typing.get_type_hints(record, include_extras=True)
     if hasattr(record, "__dataclass_fields__"):
+        from dataclasses import fields
+
         return {item.name: hints[item.name] for item in fields(record)}
     names: tuple[str, ...] = getattr(record, "__struct_fields__", ()) or getattr(record, "_fields", ())
     return {name: hints[name] for name in names} if names else hints

@@ -1,8 +1,9 @@
 """Operators that give what the test wants in place of doing their work."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from symphony.ports.values import Value
 from symphony.sdk import Operator
@@ -16,11 +17,10 @@ _EMPTY: Mapping[str, Value] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FakeOperator(Operator):
+class FakeOperator(Operator, frozen=True, kw_only=True, eq=False):
     """An operator with a script. `calls` holds the inputs of every call, in order."""
 
-    calls: list[Mapping[str, Value]] = field(default_factory=list)
+    calls: list[Mapping[str, Value]] = msgspec.field(default_factory=list)
 
 
 def fake_operator(

@@ -1,7 +1,6 @@
 """What could be read of a workflow file, and where its parts stand there. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -10,8 +9,7 @@ from symphony.workflow.model import Workflow
 from symphony.workflow.problems import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentReading:
+class DocumentReading(msgspec.Struct, frozen=True):
     """What could be read of a document.
 
     `workflow` holds all that is sound, and is None if nothing is. `problems` are those of
@@ -23,9 +21,9 @@ class DocumentReading:
     problems: tuple[Problem, ...]
     broken: frozenset[str] = frozenset()
     positions: Positions | None = None
-    aliases: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = msgspec.field(default_factory=dict)
     tree: Tree = None
-    body: bytes = field(default=b"", repr=False)
+    body: bytes = b""
 
     @property
     def digest(self) -> str:

@@ -7,8 +7,9 @@ by where the workflow declares them, so that every answer is the same every time
 import heapq
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.workflow.compiled import Compiled
@@ -42,8 +43,7 @@ def all_edges(workflow: Workflow) -> tuple[Edge, ...]:
     return (*workflow.edges, *(edge for edge in derived if edge_key(edge) not in explicit))
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True):
     """Who waits for whom, by number: node `i` is `names[i]`. Neighbours are in order, each once."""
 
     names: tuple[str, ...]

@@ -1,8 +1,8 @@
 """Where another process finds an operator again."""
 
-import dataclasses
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from symphony import kit
@@ -52,7 +52,7 @@ def test_who_cannot_be_found_again_has_no_origin(tmp_path: Path) -> None:
     file.write_text(SOURCE)
     (one,) = load_operators(file)
     made = one.function.__globals__["make"]()
-    assert [origin_of(local), origin_of(made), origin_of(dataclasses.replace(one))] == [None, None, None]
+    assert [origin_of(local), origin_of(made), origin_of(msgspec.structs.replace(one))] == [None, None, None]
 
 
 def test_a_module_that_cannot_be_imported_is_an_error_with_its_name() -> None:

@@ -1,16 +1,16 @@
 """The endpoints on the bus, by name and by the types of message they serve, and their heartbeats. Pure."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from symphony.bus.core.topics import check_topic
 from symphony.bus.errors import EndpointTaken, EndpointUnknown
 from symphony.ipc.envelope import MessageEnvelope
 
 
-@dataclass(slots=True, eq=False)
-class EndpointEntry:
+class EndpointEntry(msgspec.Struct, eq=False):
     """One endpoint. `serves`: the types of message that may be sent without naming a recipient.
 
     `link` tells the connection that it is reached through; "" for one in this process.
@@ -81,8 +81,7 @@ LOST_AFTER_S: Final = 0.75
 """A link that falls silent is found lost at the next look: within a second, with `BEAT_S`."""
 
 
-@dataclass(slots=True)
-class Pulse:
+class Pulse(msgspec.Struct):
     """Which links send heartbeats. Times are monotonic seconds, given by the caller.
 
     One that was silent for `lost_after_s` is lost, unless this side was not looking: after a
@@ -91,7 +90,7 @@ class Pulse:
 
     beat_s: float = BEAT_S
     lost_after_s: float = LOST_AFTER_S
-    _heard: dict[str, float] = field(default_factory=dict)
+    _heard: dict[str, float] = msgspec.field(default_factory=dict)
     _looked_s: float | None = None
 
     def heard(self, link: str, now_s: float) -> None:

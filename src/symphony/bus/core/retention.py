@@ -3,7 +3,6 @@
 import heapq
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
@@ -16,8 +15,7 @@ TOPICS_MAX: Final = 1024
 """Topics that are kept for one pattern; the one that was silent longest is forgotten first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(msgspec.Struct, frozen=True):
     """Which past messages a late subscriber wants: the `last` so many, or those `after` a message.
 
     Without either, everything that is kept. A message that is kept no longer means everything,

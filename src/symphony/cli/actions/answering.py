@@ -5,8 +5,9 @@ import contextlib
 import re
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from symphony.cli.console import output
 from symphony.cli.console.keyboard import Keyboard, TypedLine, foreground
@@ -27,8 +28,7 @@ class Answerable(Protocol):
     def unattended(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """Yes or no, with what was written behind it."""
 
     approved: bool

@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
+
+import msgspec
 
 from symphony.app import spelling
 from symphony.cli.console import output, writing
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 _FILES_MAX: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """`output`: the name of the one that is printed raw; `folder`: where files go. Neither by default.
 
     `overwrite`: files replace those that Symphony did not write, too.

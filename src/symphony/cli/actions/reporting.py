@@ -2,10 +2,11 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from symphony.app import spelling
 from symphony.cli.actions import delivery
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 _ROWS_MAX = 12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, kw_only=True):
     """How to report: JSON, whether a run can be resumed afterwards, how it went as a chart.
 
     The chart needs the outcome's overview.

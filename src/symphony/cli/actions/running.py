@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Final, TypeVar
+
+import msgspec
 
 from symphony.cli.actions.signals import Signals, StoppedEarly
 from symphony.cli.console import exits, failures, output
@@ -35,17 +36,20 @@ S = TypeVar("S")
 DRAIN_S: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOutcome:
+class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended here. `stopped_by` is the signal that this process got, if any."""
 
-    result: RunResult = field(repr=False)  # asyncio spells what its main task gave, twice
+    result: RunResult
     elapsed_s: float
     stopped_by: int | None
-    overview: Overview | None = field(default=None, repr=False)
+    overview: Overview | None = None
     """How the run went, where that was asked for."""
-    artifacts: Callable[[], Sequence[MadeArtifact]] = field(default=tuple, repr=False)
+    artifacts: Callable[[], Sequence[MadeArtifact]] = tuple
     """What nodes declared as artifacts and made."""
+
+    def __repr__(self) -> str:
+        """Without what the run gave: asyncio spells what its main task returned, twice."""
+        return f"RunOutcome(elapsed_s={self.elapsed_s}, stopped_by={self.stopped_by})"
 
     @property
     def status(self) -> int:

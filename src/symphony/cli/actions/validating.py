@@ -1,8 +1,9 @@
 """Checking workflow files and saying what was found: for one file, or for many."""
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from symphony.app import spelling
 from symphony.cli.arguments.files import resolver
@@ -15,8 +16,7 @@ from symphony.workflow.catalog import Catalog
 from symphony.workflow.files import check_bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileVerdict:
+class FileVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a file came to, for people and for programs."""
 
     ok: bool

@@ -3,9 +3,10 @@
 import fnmatch
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from symphony.cli.console.failures import BadUsage
 from symphony.ports.runs import RunSummary
@@ -14,8 +15,7 @@ from symphony.workflow.model import duration_s, slug_of
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunChoice:
+class RunChoice(msgspec.Struct, frozen=True, kw_only=True):
     """Runs are meant that fit each of these that is given, and of several words one.
 
     `workflows` and `names` may hold the wildcards * and ?; `since_s` and `until_s` are seconds since

@@ -4,9 +4,10 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from symphony.cli.console.blocks import STDIN, SourceText
 from symphony.cli.console.failures import BadUsage
@@ -25,8 +26,7 @@ _GRAPH_LINE: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(msgspec.Struct, frozen=True):
     """What was typed, as files: `one` if it can only be one, whatever lies in a folder."""
 
     files: Sequence[Path]

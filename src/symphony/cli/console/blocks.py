@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from symphony.cli.console.output import paint, shown
 from symphony.commons.lines import lines_of
@@ -21,20 +22,18 @@ _WARNINGS_MAX: Final = 5
 _BEFORE_CARET: Final = 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlockPage:
+class BlockPage(msgspec.Struct, frozen=True, kw_only=True):
     """What a block is made for: its width in columns, with colours or not."""
 
     width: int = 80
     colours: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class SourceText:
+class SourceText(msgspec.Struct, frozen=True):
     """The text that problems point into. `lines` is empty if there is nothing to show."""
 
     name: str
-    lines: Sequence[str] = field(default_factory=list)
+    lines: Sequence[str] = msgspec.field(default_factory=list)
 
     @classmethod
     def named(cls, path: Path) -> "SourceText":

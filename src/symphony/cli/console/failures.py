@@ -3,8 +3,9 @@
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from symphony.app import spelling
 from symphony.cli.console import blocks, exits, output
@@ -28,8 +29,7 @@ class BadUsage(SymphonyError):
     code = "bad-usage"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
     """How to speak: JSON on stdout too, tracebacks too."""
 
     json: bool = False

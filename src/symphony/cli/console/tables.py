@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+import msgspec
 
 from symphony.cli.console import output
 from symphony.commons.widths import columns, first_columns
@@ -11,8 +12,7 @@ from symphony.commons.widths import columns, first_columns
 GAP: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(msgspec.Struct, frozen=True):
     """A column that gives way where a table is wider than the page.
 
     Its texts are shortened to `least` columns, or not at all where that is 0. Where that is not enough,

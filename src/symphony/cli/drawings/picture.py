@@ -1,8 +1,9 @@
 """A workflow as boxes and links, small enough to look at: what all drawings are made from. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, assert_never
+
+import msgspec
 
 from symphony.app.spelling import detail_of
 from symphony.cli.console import output
@@ -52,12 +53,11 @@ EACH: Final = "once for each element of a list"
 REPEATED: Final = "round after round"
 
 
-@dataclass(frozen=True, slots=True)
-class BoxState:
+class BoxState(msgspec.Struct, frozen=True):
     """How a node went in a run; of elements and rounds, how many stand where."""
 
     status: NodeStatus
-    counts: Mapping[NodeStatus, int] = field(default_factory=dict)
+    counts: Mapping[NodeStatus, int] = msgspec.field(default_factory=dict)
     took_s: float | None = None
 
     def text(self, *, unicode: bool = True) -> str:
@@ -71,8 +71,7 @@ class BoxState:
         return frozenset((self.status, *self.counts))
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(msgspec.Struct, frozen=True):
     """One node, or, of kind `more`, all those of a level that are not drawn.
 
     `each`: it runs once for each element of a list. `inside` is the graph of a loop or a sub-workflow.
@@ -87,8 +86,7 @@ class Box:
     inside: "Picture | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class DrawnLink:
+class DrawnLink(msgspec.Struct, frozen=True):
     """One or several edges between two boxes."""
 
     source: str
@@ -97,8 +95,7 @@ class DrawnLink:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True, kw_only=True):
     """Boxes by execution level, and the links between them. Each box's name is unique."""
 
     title: str
@@ -158,7 +155,7 @@ class _Drawing:
         drawn = picture(workflow, graph.levels(workflow), graph.all_edges(workflow))
         self._room -= sum(1 for _ in drawn.boxes())
         levels = [[self._filled(path, box, depth) for box in level] for level in drawn.levels]
-        return replace(drawn, levels=levels)
+        return msgspec.structs.replace(drawn, levels=levels)
 
     def _filled(self, path: str, box: Box, depth: int) -> Box:
         if box.kind == "more":
@@ -166,7 +163,7 @@ class _Drawing:
         place = f"{path}.{box.name}" if path else box.name
         inside = self._nested.inside(place) if depth > 0 and box.kind in ("control", "workflow") else None
         small = inside is not None and len(inside.nodes) <= self._room
-        return replace(
+        return msgspec.structs.replace(
             box,
             state=self._states.get(place),
             inside=self.opened(place, inside, depth - 1) if inside is not None and small else None,

@@ -4,9 +4,10 @@ A bar is dark where most of its row ran at once, light where little did; dots be
 which it could have run and did not.
 """
 
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Final
+
+import msgspec
 
 from symphony.cli.console import output
 from symphony.cli.console.signs import SIGNS
@@ -21,8 +22,7 @@ _SHADES: Final = (" ", "░", "▒", "▓", "█")
 _PLAIN_SHADES: Final = (" ", ".", "-", "=", "#")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(msgspec.Struct, frozen=True, kw_only=True):
     """How to draw: columns of the page, colours, Unicode or ASCII, and how many rows at most."""
 
     width: int

@@ -1,7 +1,8 @@
 """What nodes print and models say, as `runs logs` shows it."""
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from symphony.cli.console import output
 from symphony.commons import moments
@@ -20,8 +21,7 @@ def stream_named(name: str | None) -> "Stream | None":
     return None
 
 
-@dataclass(slots=True)
-class TranscriptWriter:
+class TranscriptWriter(msgspec.Struct):
     """Makes text of log lines. `named`: each after its node's name; `safe`: made fit for a terminal.
 
     There a line is shown as it was last drawn, without colours, and other control characters are escaped.
@@ -31,7 +31,7 @@ class TranscriptWriter:
     as_json: bool
     named: bool
     safe: bool
-    _speaker: str | None = field(default=None, init=False)
+    _speaker: str | None = None
 
     def text(self, line: "LogLine") -> str:
         """What to print for the next line."""

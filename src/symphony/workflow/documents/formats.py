@@ -5,11 +5,12 @@ be compressed with Zstandard, which is told by its first bytes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import PurePath
 from typing import Final
+
+import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.commons.lines import column_number, line_number
@@ -35,8 +36,7 @@ class UnknownFormat(SymphonyError):
     code = "unknown-format"
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(msgspec.Struct, frozen=True):
     """One way to spell a workflow.
 
     `reader` and `writer` are `MODULE:FUNCTION` of this package, imported when they are used.

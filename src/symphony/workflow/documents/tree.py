@@ -2,7 +2,6 @@
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 import msgspec
@@ -110,8 +109,7 @@ def _heads(place: str) -> Iterator[tuple[str | int, str | None]]:
     yield place, None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """One parsed text. `readable` is false where there is no tree: the problems say why."""
 
     tree: Tree

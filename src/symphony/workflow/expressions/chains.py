@@ -6,7 +6,8 @@ depends on the order, so a sum of doubles is left as it is.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from symphony.workflow.expressions.errors import DOUBLES
 from symphony.workflow.expressions.scan import Token, ends_operand, tokens
@@ -21,8 +22,7 @@ _LOOSE = "?:,|&<>=!"  # these end a sum; `!` stands in it only before an operand
 _OPEN, _CLOSE = "([{", ")]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True):
     """The operands of one sum: where each begins and ends."""
 
     operands: tuple[tuple[int, int], ...]

@@ -5,10 +5,10 @@ A value that is one bare reference never enters CEL: large values pass by refere
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from symphony.ipc.values import spelled_bytes
 from symphony.ports.values import Value
@@ -45,8 +45,7 @@ NO_NODE: Final = -2
 _LITERALS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
+class _Facts(msgspec.Struct, frozen=True):
     """What is found out of a template when it is first asked for, and what few have."""
 
     asks: tuple[Read, ...] | None = None

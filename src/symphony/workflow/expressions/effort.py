@@ -7,9 +7,10 @@ follow each other and use their variable more than once, what they build may gro
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias
+
+import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions.scan import MACROS, Read, Token, reference_in, references, tokens
@@ -33,8 +34,7 @@ _MOST: Final = 1 << 60
 _OPEN, _CLOSE = "([{", ")]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(msgspec.Struct, frozen=True):
     """Of one value: its scalars, lists, maps and keys; its characters; its longest list or map."""
 
     elements: int
@@ -42,16 +42,14 @@ class Size:
     longest: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Use:
+class _Use(msgspec.Struct, frozen=True):
     """A reference, and how many macros deep it stands."""
 
     read: Read
     depth: int
 
 
-@dataclass(frozen=True, slots=True)
-class ExpressionShape:
+class ExpressionShape(msgspec.Struct, frozen=True):
     """One expression: what it does, by how many macros deep it stands, and what is in it."""
 
     steps: tuple[int, ...]
@@ -78,7 +76,7 @@ def shapes_of(source: Value, form: Form, carried: Read | None = None) -> tuple[E
     if carried is None:
         return (shape,)
     uses = [_Use(carried, use.depth) if use.read.kind == "value" else use for use in shape.uses]
-    return (replace(shape, uses=tuple(uses)),)
+    return (msgspec.structs.replace(shape, uses=tuple(uses)),)
 
 
 def _shapes_in(source: Value) -> Iterator[ExpressionShape]:

@@ -5,8 +5,9 @@ failed as they are one after the other: `||` passes over a failure only if a lat
 then the upper half meets that failure again.
 """
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+import msgspec
 
 from symphony.workflow.expressions.scan import Token, tokens
 
@@ -19,11 +20,10 @@ _LADDERS_MAX = 16
 _OPEN, _CLOSE = "([{", ")]}"
 
 
-@dataclass(slots=True)
-class _Ladder:
+class _Ladder(msgspec.Struct):
     """Conditions and values of one bracket level, as far as they are read."""
 
-    spans: list[Span] = field(default_factory=list)
+    spans: list[Span] = msgspec.field(default_factory=list)
     """Condition, value, condition, value, …, and what is left."""
     start: int | None = None
     end: int = 0

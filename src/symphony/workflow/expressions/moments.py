@@ -5,9 +5,10 @@ microseconds. The rest of the digits is in the text of the library's own value.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+import msgspec
 
 _SECOND = 1_000_000_000  # in nanoseconds
 _UNITS = {"h": 3_600 * _SECOND, "m": 60 * _SECOND, "s": _SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
@@ -21,8 +22,7 @@ class NativeMoment(Protocol):
     def value(self) -> object: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """A timestamp or a duration, as CEL's string() writes it. The library takes none back."""
 
     text: str

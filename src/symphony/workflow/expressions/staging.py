@@ -7,9 +7,10 @@ lists: expressions over short ones go to the library whole.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import count
 from typing import TypeAlias
+
+import msgspec
 
 from symphony.workflow.expressions.celtypes import whole
 from symphony.workflow.expressions.scan import MACROS, Token, ends_operand, tokens
@@ -39,8 +40,7 @@ class NotStaged(Exception):
     """The parts of an expression cannot be evaluated one by one after all."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(msgspec.Struct, frozen=True):
     """One macro call: the variable that takes its place, what it runs over, and what it does."""
 
     variable: str
@@ -53,8 +53,7 @@ class _Call:
     reads: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
+class Stage(msgspec.Struct, frozen=True):
     """A text in which macro calls are replaced by variables, and those calls."""
 
     text: str

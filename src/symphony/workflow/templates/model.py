@@ -1,7 +1,6 @@
 """A template and its parameters: checking what is given, making a workflow of it. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import msgspec
@@ -76,8 +75,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-@dataclass(frozen=True)
-class WorkflowTemplate:
+class WorkflowTemplate(msgspec.Struct, frozen=True, dict=True):
     """A template that is sound. `tree` is its document, `workflow` what it says with all defaults."""
 
     workflow: Workflow

@@ -8,8 +8,9 @@ Reference Manual 5.2, 3.5.3, 3.6.8, 4.1 to 4.3, 6.5 and 6.7; found by trying (te
 """
 
 import re
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from symphony.workflow.templates.placeholders import PLACEHOLDER
 
@@ -40,11 +41,10 @@ _SUBSCRIPT: Final = re.compile(r"(?:^|\s)(?:[A-Za-z_][A-Za-z0-9_]*\[|\[(?![\[\s]
 _ARITHMETIC_TEST: Final = re.compile(r"(?<!\S)-(?:eq|ne|lt|le|gt|ge|v|R)(?!\S)")
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(msgspec.Struct):
     """A simple command that is not over yet."""
 
-    words: list[str] = field(default_factory=list)
+    words: list[str] = msgspec.field(default_factory=list)
     word: str | None = None
     """What the word that is not over begins with; None between words."""
     redirect: str = ""

@@ -1,7 +1,6 @@
 """Validation of a whole workflow: every problem at once."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import msgspec
 
@@ -24,8 +23,7 @@ from symphony.workflow.validation.structure import check_structure
 from symphony.workflow.validation.warnings import warn
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(msgspec.Struct, frozen=True):
     """A workflow that was looked at: what was found, and all that was worked out on the way.
 
     `workflow` is None if nothing could be read. `compilation` has the compiled form of the workflow

@@ -1,7 +1,6 @@
 """Sub-workflows as validation sees them: their ports, and what is wrong with them."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import msgspec
@@ -21,8 +20,7 @@ _NONE = OwnOperators()
 FILES_MAX = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class ChildWorkflow:
+class ChildWorkflow(msgspec.Struct, frozen=True):
     """One sub-workflow. Ports are None where they are not known."""
 
     inputs: Ports | None = None
@@ -138,7 +136,7 @@ class Children:
             )
             return ChildWorkflow(inputs, outputs, effects=effects)
         if below.too_deep:
-            return replace(self._deeper(), inputs=inputs, outputs=outputs)
+            return msgspec.structs.replace(self._deeper(), inputs=inputs, outputs=outputs)
         self.recursive |= below.recursive
         code: Code = "cycle" if below.recursive else "unknown-workflow"
         return ChildWorkflow(inputs, outputs, (code, self._invalid(reference, report), report.errors[0].hint))

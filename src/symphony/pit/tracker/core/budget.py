@@ -5,7 +5,6 @@ requests that run at the same time cannot overspend together.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
@@ -42,8 +41,7 @@ def _lower(one: N | None, other: N | None) -> N | None:
     return min(one, other)
 
 
-@dataclass(frozen=True, slots=True)
-class Excess:
+class Excess(msgspec.Struct, frozen=True):
     """A limit that a request would exceed, with what is spent and what it needs at the most."""
 
     what: str

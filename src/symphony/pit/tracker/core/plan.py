@@ -1,7 +1,6 @@
 """A workflow's shape as the state machine needs it: nodes as integers, edges as tuples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -57,21 +56,20 @@ class PlanLink(NamedTuple):
     spare: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """The nodes by index and, for each, its outgoing links; made once for each workflow."""
 
     nodes: tuple[PlanNode, ...]
     links: tuple[tuple[PlanLink, ...], ...]
     index: Mapping[str, int]
-    plain: tuple[tuple[int, ...] | None, ...] = field(default=())
+    plain: tuple[tuple[int, ...] | None, ...] = msgspec.field(default=())
     """For a source with none but ordinary links: its targets, the short path of the machine."""
-    incoming: tuple[int, ...] = field(default=())
-    spare_for: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    incoming: tuple[int, ...] = msgspec.field(default=())
+    spare_for: Mapping[int, tuple[int, ...]] = msgspec.field(default_factory=dict)
     """For a fallback node: the nodes it stands in for."""
-    gates: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    gates: Mapping[int, tuple[int, ...]] = msgspec.field(default_factory=dict)
     """For a merge: the nodes before it that it does not choose from."""
-    below: Mapping[int, "Plan"] = field(default_factory=dict)
+    below: Mapping[int, "Plan"] = msgspec.field(default_factory=dict)
     """For a node with a graph of its own: that graph, a loop's body or a sub-workflow."""
 
 

@@ -7,9 +7,10 @@ says how it is run, shown or tried again (`retry`, `timeout`, `label`, …) chan
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
+
+import msgspec
 
 from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.prints import READS, Prints, print_keys, reads_at_start
@@ -26,8 +27,7 @@ _LOOP: Final = frozenset({"body"})
 _TOLD_MAX: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
+class Mended(msgspec.Struct, frozen=True):
     """Why steps of a run cannot be taken over, by their full names without numbers.
 
     What is in `opened` has changed only in what it gives: what is inside may be taken.

@@ -1,7 +1,8 @@
 """What those who carry a run forward share."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from symphony.pit.tracker.core.machine import Machine
 from symphony.pit.tracker.core.replay import RunReplay
@@ -15,8 +16,7 @@ from symphony.pit.tracker.nodes.labelling import Labels
 from symphony.ports.clock import Clock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunParts:
+class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of one run in this process. They need its loop.
 
     `alive` tells whether the engine still takes reports; `tell` gets what models write: node, text,

@@ -1,9 +1,10 @@
 """Which steps of a run are to run again in the next: what failed, what was handled, what was asked for."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from shlex import quote
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.machine import Frame, Status

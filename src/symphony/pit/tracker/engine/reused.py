@@ -1,8 +1,9 @@
 """Results that a run takes from another one, and what it is asked to run again. Values only."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+import msgspec
 
 from symphony.pit.artifacts.values.codec import encode_value, value_digest
 from symphony.pit.tracker.core.records import Reused, encode_reused
@@ -13,8 +14,7 @@ from symphony.ports.steering import ReuseSummary
 from symphony.ports.values import ArtifactRef, StoredValue, Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RerunScope:
+class RerunScope(msgspec.Struct, frozen=True, kw_only=True):
     """What shall run though it succeeded: the steps `first`, by full name, what reads one of `inputs`,
 
     and what was `mended`.
@@ -26,8 +26,7 @@ class RerunScope:
     """What has changed, if the run takes results of another workflow than its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReusedResult:
+class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a node gave, the branch that it took, and the run that it ran in."""
 
     outputs: Mapping[str, StoredValue]
@@ -37,7 +36,7 @@ class ReusedResult:
     def kept(self, executor: Executor) -> "ReusedResult":
         """The result with large values in the store."""
         outputs = {port: executor.store.keep_large(value) for port, value in self.outputs.items()}
-        return replace(self, outputs=outputs)
+        return msgspec.structs.replace(self, outputs=outputs)
 
     def references(self) -> Iterator[tuple[str, ArtifactRef]]:
         """The ports that hold artifacts."""
@@ -46,8 +45,7 @@ class ReusedResult:
                 yield port, value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reusable:
+class Reusable(msgspec.Struct, frozen=True, kw_only=True):
     """What another run may take: results by full name, and in a few words what that comes to."""
 
     results: Mapping[str, ReusedResult]
@@ -56,7 +54,7 @@ class Reusable:
     def kept(self, executor: Executor) -> "Reusable":
         """The same with large values in the store: rounds of loops hold their own."""
         kept = {name: result.kept(executor) for name, result in self.results.items()}
-        return replace(self, results=kept)
+        return msgspec.structs.replace(self, results=kept)
 
 
 class Borrow(Protocol):

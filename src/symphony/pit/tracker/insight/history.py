@@ -5,7 +5,6 @@ the traces are all made from here, so that they agree; nothing is counted while 
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -23,8 +22,7 @@ _ENDS = {
 }
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct):
     """One try. Times are epoch seconds; `error` is a code, `finished_at` None while it runs.
 
     `ready_at`: since when it could have begun, where that is known from events.
@@ -42,13 +40,12 @@ class Attempt:
         return 0.0 if self.finished_at is None else max(0.0, self.finished_at - self.started_at)
 
 
-@dataclass(slots=True)
-class Step:
+class Step(msgspec.Struct):
     """One named part of a run. `count`: the elements of a fan-out, None for what is none."""
 
     name: str
     status: NodeStatus = NodeStatus.PENDING
-    attempts: list[Attempt] = field(default_factory=list)
+    attempts: list[Attempt] = msgspec.field(default_factory=list)
     opened_at: float | None = None
     finished_at: float | None = None
     count: int | None = None

@@ -8,7 +8,6 @@ import contextvars
 import time
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -64,8 +63,7 @@ class BatchMember(msgspec.Struct, eq=False):
     error: Exception | None = None
 
 
-@dataclass(slots=True, eq=False)
-class Batch:
+class Batch(msgspec.Struct, eq=False):
     """Members in the order in which they are called; `run` calls them, in a thread.
 
     Whoever takes a member out of `waiting` or `looked_up` has it alone: taking one is atomic, so that
@@ -75,10 +73,10 @@ class Batch:
     executor: Executor
     context: contextvars.Context
     waiting: deque[BatchMember]
-    looked_up: deque[BatchMember] = field(default_factory=deque)
-    ended: deque[BatchMember] = field(default_factory=deque)
-    kept: deque[Kept] = field(default_factory=deque)
-    _known: Known = field(default_factory=dict)
+    looked_up: deque[BatchMember] = msgspec.field(default_factory=deque)
+    ended: deque[BatchMember] = msgspec.field(default_factory=deque)
+    kept: deque[Kept] = msgspec.field(default_factory=deque)
+    _known: Known = msgspec.field(default_factory=dict)
     _work: CallWork | None = None
     """Of the last key that was made; `_of_inputs` makes those of the same work."""
     _of_inputs: KeyOfInputs | None = None

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor as Pool
-from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
@@ -24,26 +24,33 @@ from symphony.pit.tracker.nodes.tokens import TokenStream
 from symphony.ports.values import ArtifactRef, Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Executor(RunResources):
+class Executor(RunResources, frozen=True, kw_only=True, dict=True):
     """Runs attempts with the resources of a run; its parts are also for those who need one of them."""
 
-    store: ValueStore = field(init=False)
-    contexts: Contexts = field(init=False)
-    result_keys: ResultKeys = field(init=False)
-    hits: Hits = field(init=False)
-    calls: AttemptCalls = field(init=False)
+    @cached_property
+    def store(self) -> ValueStore:
+        """Keeps what nodes give, large values as artifacts."""
+        return ValueStore(self)
 
-    def __post_init__(self) -> None:
-        """Put the parts together."""
-        store, contexts = ValueStore(self), Contexts(self)
-        keys = ResultKeys(self, store, contexts)
-        parts = {
-            "store": store, "contexts": contexts, "result_keys": keys, "hits": Hits(self, keys, store),
-            "calls": AttemptCalls(self, store, contexts),
-        }  # fmt: skip
-        for name, part in parts.items():
-            object.__setattr__(self, name, part)
+    @cached_property
+    def contexts(self) -> Contexts:
+        """Makes what operators know of the run."""
+        return Contexts(self)
+
+    @cached_property
+    def result_keys(self) -> ResultKeys:
+        """Says under which keys results are cached."""
+        return ResultKeys(self, self.store, self.contexts)
+
+    @cached_property
+    def hits(self) -> Hits:
+        """Takes results from the cache."""
+        return Hits(self, self.result_keys, self.store)
+
+    @cached_property
+    def calls(self) -> AttemptCalls:
+        """Calls operators and models."""
+        return AttemptCalls(self, self.store, self.contexts)
 
     def meter(self, node: str, told: Callable[[str], None]) -> Meter:
         """For one attempt of a node that asks a model; `told` gets what it writes, secrets hidden."""

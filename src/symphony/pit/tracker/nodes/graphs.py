@@ -1,7 +1,6 @@
 """The graphs of a run made ready: the workflow's own, the bodies of loops, the sub-workflows."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,15 +21,14 @@ OperatorsOf: TypeAlias = Callable[[Workflow, Path], Mapping[str, Operator]]
 """Gives the operators that a workflow in a folder may use, by name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkGraph:
+class WorkGraph(msgspec.Struct, frozen=True, kw_only=True):
     """One graph: the work of each node of its plan, and the graphs inside them by node number."""
 
     workflow: Workflow
     plan: Plan
     works: Sequence[Work]
     outputs: Mapping[str, ValueTemplate]
-    below: Mapping[int, "WorkGraph"] = field(default_factory=dict)
+    below: Mapping[int, "WorkGraph"] = msgspec.field(default_factory=dict)
 
     def inputs_read(self, node: int) -> set[str]:
         """The inputs of the workflow that a node, or a loop's body, reads."""

@@ -1,8 +1,9 @@
 """What is to run: a workflow made ready, its inputs, where it was called. Values only."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from symphony.pit.tracker.core.plan import Plan
 from symphony.pit.tracker.nodes.graphs import WorkGraph
@@ -11,8 +12,7 @@ from symphony.ports.values import Value
 from symphony.workflow.model import Workflow
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, kw_only=True):
     """What is to run: the workflow made ready, its inputs, where it was called."""
 
     run_id: str

@@ -1,8 +1,9 @@
 """What calls of short operators take, and what follows from it: how many go together, what is kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
+
+import msgspec
 
 from symphony.pit.artifacts.cache.results import CacheEntry
 
@@ -30,8 +31,7 @@ Kept: TypeAlias = tuple[str, CacheEntry]
 """A result and its key."""
 
 
-@dataclass(slots=True)
-class Pace:
+class Pace(msgspec.Struct):
     """How long an operator takes for one attempt in a batch, all told: a moving mean, in seconds.
 
     Batches that run at once take the processor from each other. What they took is then too much, and
@@ -57,8 +57,7 @@ class Pace:
         return max(1, min(BATCH_MAX, int(BATCH_S / max(self.mean_s, 1e-9))))
 
 
-@dataclass(slots=True)
-class Worth:
+class Worth(msgspec.Struct):
     """Whether results of one fan-out are worth keeping, by what its calls took.
 
     Until that is known they are held back. One call that waited, as others did not, had to wait for other
@@ -77,7 +76,7 @@ class Worth:
     keys_took_s: float = 0.0
     cheap: bool = False
     """It is quicker to run again than to look up."""
-    held: list[Kept] = field(default_factory=list)
+    held: list[Kept] = msgspec.field(default_factory=list)
     of_nodes: ClassVar[bool] = False
     """Does each result belong to a node, which tells that it was not kept?"""
 
@@ -132,7 +131,6 @@ class Worth:
         return held if self.calls < SAMPLES_MIN else []
 
 
-@dataclass(slots=True)
 class NodesWorth(Worth):
     """Whether results of the nodes that call one operator with small inputs are worth keeping.
 
@@ -155,14 +153,13 @@ class NodesWorth(Worth):
         return [result] if took_s >= LONG_S else Worth.kept(self, result)
 
 
-@dataclass(slots=True)
 class LargeWorth(Worth):
     """Whether a result of a node whose inputs are large, or name files, is worth keeping, by its own call.
 
     All are kept as long as the operator has not been found cheap by its `others`.
     """
 
-    others: Worth = field(default_factory=Worth)
+    others: Worth = msgspec.field(default_factory=Worth)
     of_nodes = True
 
     def note(self, took_s: float, worked_s: float | None = None) -> None:

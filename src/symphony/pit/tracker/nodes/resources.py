@@ -3,9 +3,10 @@
 import contextlib
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
+
+import msgspec
 
 from symphony.pit.tracker.nodes.caching import Cache
 from symphony.pit.tracker.nodes.limits import HEAVY_STEPS, VALUE_BYTES_MAX
@@ -28,8 +29,7 @@ class LogWriter(Protocol):
     def __call__(self, node: str, text: str, stream: Literal["stdout", "stderr", "tokens"]) -> None: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResources:
+class RunResources(msgspec.Struct, frozen=True, kw_only=True):
     """Everything outside the run that its nodes use."""
 
     run_id: str
@@ -41,12 +41,12 @@ class RunResources:
     clock: Clock
     log: LogWriter
     cache: Cache | None = None
-    sealer: Sealer = field(default_factory=NoSecrets)
-    spending: Spending = field(default_factory=Spending)
+    sealer: Sealer = msgspec.field(default_factory=NoSecrets)
+    spending: Spending = msgspec.field(default_factory=Spending)
     capture: Callable[
         [Callable[[str, Literal["stdout", "stderr"]], None]], contextlib.AbstractContextManager[None]
     ]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = msgspec.field(default_factory=dict)
     """The listed variables, also those that the process itself does not have."""
     keys: frozenset[str] = frozenset()
     """Variables that hold keys of models."""
@@ -55,7 +55,7 @@ class RunResources:
     value_bytes_max: int = VALUE_BYTES_MAX
     """How large any one value may be."""
     threads: int = THREADS
-    marks: Mapping[str, str] = field(default_factory=dict)
+    marks: Mapping[str, str] = msgspec.field(default_factory=dict)
     """What the processes of the run carry in their environment."""
     workers: "Callable[[], Workers] | None" = None
     """Where operators run that compute for long or have a timeout; made at first use."""

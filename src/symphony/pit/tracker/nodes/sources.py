@@ -6,16 +6,16 @@ stays a template to be rendered.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias, final
+
+import msgspec
 
 from symphony.ports.values import Value
 from symphony.workflow.expressions import ValueTemplate
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Constant:
+class Constant(msgspec.Struct, frozen=True):
     """A value without expressions."""
 
     value: Value
@@ -33,16 +33,14 @@ class PortRead(NamedTuple):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class ElementRead:
+class ElementRead(msgspec.Struct, frozen=True):
     """The item of an element of a fan-out (`part` 0), or its index (1)."""
 
     part: int
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(msgspec.Struct, frozen=True):
     """A template that is rendered with names looked up."""
 
     template: ValueTemplate
@@ -58,8 +56,7 @@ class ListMade(NamedTuple):
 
 
 @final
-@dataclass(frozen=True, slots=True)
-class MapMade:
+class MapMade(msgspec.Struct, frozen=True):
     """A map whose values are known one by one."""
 
     template: ValueTemplate

@@ -1,7 +1,6 @@
 """What each node does, made ready once for a run (see `works`): compiled inputs, conditions, limits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -22,8 +21,7 @@ from symphony.workflow.types import ANY, PortType
 COMMAND = "command"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loop:
+class Loop(msgspec.Struct, frozen=True, kw_only=True):
     """A loop's own expressions. `state` is rendered outside of the body, `next` and `until` inside."""
 
     state: Mapping[str, ValueTemplate]
@@ -33,8 +31,7 @@ class Loop:
     rounds_max: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delay:
+class Delay(msgspec.Struct, frozen=True, kw_only=True):
     """Either `for_s` seconds, or until the moment that `until` gives."""
 
     for_s: float | None

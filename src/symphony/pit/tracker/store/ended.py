@@ -12,7 +12,6 @@ import threading
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -59,8 +58,7 @@ def stamp_of(journal: Path) -> str:
     return f"{told}:{log.st_size}:{log.st_mtime_ns}" if log.st_size else told
 
 
-@dataclass(frozen=True, slots=True)
-class EndedRun:
+class EndedRun(msgspec.Struct, frozen=True):
     """One row. `stamp` is that of the journal from which the rest was made."""
 
     stamp: str

@@ -3,8 +3,9 @@
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.store.finding import RunNotFound
@@ -18,8 +19,7 @@ from symphony.ports.steering import Pruned
 _DAY_S = 86_400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class Keep(msgspec.Struct, frozen=True, kw_only=True):
     """How much of the logs stays: days since the last line, number of runs, megabytes of all together."""
 
     days: int = 30
@@ -93,8 +93,7 @@ def retain_logs(runs: Runs, keep: Keep, now_s: float) -> int:
     return removed
 
 
-@dataclass(frozen=True, slots=True)
-class _Log:
+class _Log(msgspec.Struct, frozen=True):
     run_id: str
     changed_s: float
     size: int

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Literal, TextIO, TypeAlias
@@ -30,8 +29,7 @@ _TAIL_CHARS = 400
 _encoder = msgspec.json.Encoder()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogLimits:
+class LogLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes on disk, of one node and of the whole run.
 
     A node that has had its share is cut off, a run that has had its own loses its oldest lines.
