@@ -1,9 +1,10 @@
 """Reading what a command line names: workflow files and files of operators."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from symphony.cli.arguments.finding import given_body, source_text
 from symphony.cli.console.blocks import STDIN, STDIN_NAME, SourceText
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from symphony.workflow.problems import ValidationReport
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedFile:
+class CheckedFile(msgspec.Struct, frozen=True):
     """A workflow of sound structure, what validation found in it, its text, and what finds its children."""
 
     workflow: "Workflow"
