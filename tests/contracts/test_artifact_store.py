@@ -156,6 +156,18 @@ def test_a_name_means_its_newest_body(store: Store) -> None:
     assert store.find("report").digest == old.digest
 
 
+def test_a_body_has_the_type_under_which_the_name_was_put_that_is_asked_for(store: Store) -> None:
+    ref = store.put(b"[]", content_type="application/json", name="list")
+    store.put(b"[]", content_type="text/markdown", name="page")
+    store.put(b"[]", content_type="text/plain")
+    assert store.find("list").content_type == "application/json"
+    assert store.find("page").content_type == "text/markdown"
+    assert store.find(ref.digest).content_type == "text/markdown"
+    assert next(store.records()).names == ("page", "list")
+    store.put(b"[]", content_type="application/json", name="list")
+    assert store.find(ref.digest).content_type == "application/json"
+
+
 def test_records_come_newest_first_and_once_each(store: Store) -> None:
     refs = [put(store, b"%d" % i) for i in range(250)]
     put(store, b"0", "again")

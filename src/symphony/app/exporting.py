@@ -1,7 +1,5 @@
 """Artifacts and large outputs of a run as files that people and their programs open. Blocking."""
 
-import hashlib
-import json
 import os
 import re
 import shutil
@@ -9,16 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Final, Literal
+from typing import Final, Literal
 
-from symphony.app import spelling
+from symphony.app.contents import content, shown_type
 from symphony.app.written_files import WrittenFiles, digest_of, listed
-from symphony.commons.errors import SerializationFailed, SymphonyError
+from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import private_directory, replacing, within
-from symphony.pit.artifacts.bodies.filenames import JSON_TYPE, extension, file_name, key, told_apart
-from symphony.pit.artifacts.values.codec import decode_value
+from symphony.pit.artifacts.bodies.filenames import file_name, key, told_apart
+from symphony.pit.artifacts.values.media import BYTES_TYPE, JSON_TYPE, TEXT_TYPE
 from symphony.ports.artifacts import ArtifactMissing, ArtifactRecord, ArtifactStore
 from symphony.ports.insight import MadeArtifact
 from symphony.ports.values import ArtifactRef, StoredValue
@@ -26,13 +23,13 @@ from symphony.workflow.catalog import Catalog
 from symphony.workflow.model import ArtifactSpec, CommandNode, Node, OperatorNode, Workflow
 
 _CHUNK_BYTES: Final = 1 << 20
-_JSON_BYTES_MAX: Final = 256 << 20
 _OPENED_MAX: Final = 20
 """So many artifacts have copies that were opened."""
-_MSGPACK: Final = "application/msgpack"
 _NUMBERS: Final = re.compile(r"[\[#](\d+)")
-_TEXT_TYPE: Final = "text/plain"
-_TYPE_OF_PORT: Final = {"string": _TEXT_TYPE, "path": _TEXT_TYPE, "bytes": "application/octet-stream"}
+_TYPE_OF_PORT: Final = {
+    "string": TEXT_TYPE, "path": TEXT_TYPE, "bytes": BYTES_TYPE,
+    **dict.fromkeys(("integer", "number", "boolean", "list", "map"), JSON_TYPE),
+}  # fmt: skip
 _MOVE: Final = "move it away, or write to another folder"
 
 
@@ -48,6 +45,10 @@ class Export:
 
     path: Path
     ref: ArtifactRef
+    content_type: str
+    """Of the file: that of a value which nobody gave a type is JSON."""
+    size: int
+    """Of the file, in bytes."""
     node: str
     """Empty for an output that no node declared."""
     done: Literal["written", "replaced", "unchanged"]
@@ -108,7 +109,7 @@ def foreseen(workflow: Workflow, catalog: Catalog) -> Iterator[PurePosixPath]:
 def _usual_type(node: Node, declared: ArtifactSpec, catalog: Catalog) -> str | None:
     """The content type of an artifact that declares none, where the type of its port tells."""
     if isinstance(node, CommandNode):
-        return None if declared.port == "exit_code" else _TEXT_TYPE
+        return JSON_TYPE if declared.port == "exit_code" else TEXT_TYPE
     if not isinstance(node, OperatorNode):
         return None
     info = catalog.operators.get(node.operator.partition("@")[0])
@@ -148,22 +149,24 @@ def _may_replace(store: ArtifactStore, folder: Path, path: PurePosixPath, writte
 
 def _is_same(store: ArtifactStore, target: Path, ref: ArtifactRef) -> bool:
     """Does the file hold what would be written?"""
-    with body(store, ref) as stream:
-        return digest_of(target) == _digest_in(stream, ref)
+    with content(store, ref) as wanted:
+        return digest_of(target) == wanted.digest
 
 
-def opened(store: ArtifactStore, record: ArtifactRecord, home: Path) -> Path:
-    """A copy of an artifact in `home` with its name and an extension, for programs to open.
+def opened(store: ArtifactStore, record: ArtifactRecord, home: Path, name: str | None = None) -> Path:
+    """A copy of an artifact in `home` with a name and an extension, for programs to open.
 
-    A copy, so that a program that writes into what it has opened changes no artifact. Raises as `export`.
+    `name`: which of its names was meant; by default the newest. A copy, so that a program that writes into
+    what it has opened changes no artifact. Raises as `export`.
     """
-    kind = JSON_TYPE if record.content_type == _MSGPACK else record.content_type
-    named = file_name(record.names[0] if record.names else record.digest[:16], kind)
+    if name is None or name not in record.names:
+        name = record.names[0] if record.names else record.digest[:16]
+    ref = ArtifactRef(digest=record.digest, size=record.size, content_type=record.content_type, encoding="")
+    named = file_name(name, shown_type(ref))
     copies = private_directory(home / "artifacts" / "opened")
     folder = private_directory(copies / record.digest[:32])
     os.utime(folder)
     _keep_newest(copies)
-    ref = ArtifactRef(digest=record.digest, size=record.size, content_type=record.content_type, encoding="")
     return _exported(store, MadeArtifact(node="", port="", ref=ref), folder, PurePosixPath(named.name)).path
 
 
@@ -173,38 +176,6 @@ def _keep_newest(copies: Path) -> None:
         newest = sorted(copies.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         for old in newest[_OPENED_MAX:]:
             shutil.rmtree(old, ignore_errors=True)
-
-
-def body(store: ArtifactStore, ref: ArtifactRef) -> BinaryIO:
-    """What people read of an artifact: its bytes, or JSON of a value that is kept in another form.
-
-    A reference with an empty `encoding` is one of which only the type is known.
-    """
-    if ref.encoding == "msgpack" or (not ref.encoding and _may_be_value(ref.content_type)):
-        stored = store.get(ref.digest)
-        if ref.encoding or not _is_json(stored):
-            try:
-                value = decode_value(stored)
-            except SerializationFailed:
-                return BytesIO(stored)
-            text = json.dumps(spelling.spelled(value), ensure_ascii=False, indent=2)
-            return BytesIO(text.encode("utf-8", "backslashreplace") + b"\n")
-        return BytesIO(stored)
-    return store.open(ref.digest)
-
-
-def _may_be_value(content_type: str) -> bool:
-    return content_type == _MSGPACK or extension(content_type) == ".json"
-
-
-def _is_json(stored: bytes) -> bool:
-    if len(stored) > _JSON_BYTES_MAX:
-        return True
-    try:
-        json.loads(stored)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def _planned(
@@ -233,8 +204,7 @@ def _planned(
 
 
 def _path_of(one: MadeArtifact) -> PurePosixPath:
-    kind = JSON_TYPE if one.ref.encoding == "msgpack" else one.ref.content_type
-    return file_name(one.ref.name or one.port, kind)
+    return file_name(one.ref.name or one.port, shown_type(one.ref))
 
 
 def _exported(
@@ -253,24 +223,19 @@ def _exported(
     if target.is_dir() and not target.is_symlink():
         raise ExportFailed(f"{target} is in the way: it is a folder", hint=_MOVE)
     there = os.path.lexists(target)
-    with body(store, one.ref) as stream:
-        digest = _digest_in(stream, one.ref)
+    done: Literal["written", "replaced", "unchanged"] = "replaced" if there else "written"
+    with content(store, one.ref) as wanted:
         if written is not None:
-            written.add(str(path), digest)
-        size = len(stream.getvalue()) if isinstance(stream, BytesIO) else one.ref.size
-        if there and _holds(target, size, digest):
-            return Export(path=target, ref=one.ref, node=one.node, done="unchanged")
-        with replacing(target) as file:
-            while chunk := stream.read(_CHUNK_BYTES):
-                file.write(chunk)
-    return Export(path=target, ref=one.ref, node=one.node, done="replaced" if there else "written")
-
-
-def _digest_in(stream: BinaryIO, ref: ArtifactRef) -> str:
-    """The digest of what people read of an artifact, as `body` opened it."""
-    if isinstance(stream, BytesIO):
-        return hashlib.sha256(stream.getvalue()).hexdigest()
-    return ref.digest
+            written.add(str(path), wanted.digest)
+        if there and _holds(target, wanted.size, wanted.digest):
+            done = "unchanged"
+        else:
+            with replacing(target) as file:
+                while chunk := wanted.stream.read(_CHUNK_BYTES):
+                    file.write(chunk)
+    return Export(
+        path=target, ref=one.ref, content_type=wanted.content_type, size=wanted.size, node=one.node, done=done
+    )
 
 
 def _holds(target: Path, size: int, digest: str) -> bool:

@@ -22,7 +22,8 @@ INLINE_BYTES_MAX = 32 * 1024
 class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
     """Stands for a stored body. `encoding` says how to get the value back from the bytes:
 
-    `text` (UTF-8 string), `bytes` (the bytes themselves) or `msgpack` (any other value).
+    `text` (UTF-8 string; `text:CHARSET` in another charset), `bytes` (the bytes themselves), `msgpack`
+    (any other value), `json` or `lines` (any value as JSON spells it, a list one element a line).
     Of a value with secrets that body shows `***` in their place, for people; `sealed` is the
     digest of the one from which a run gets the value itself.
     """
@@ -33,6 +34,13 @@ class ArtifactRef(msgspec.Struct, frozen=True, kw_only=True):
     name: str | None = None
     encoding: str = "bytes"
     sealed: Digest | None = None
+    own: str | None = None
+    """`ENCODING:DIGEST` of the value's own form, where its content type asked for another."""
+
+    @property
+    def identity(self) -> str:
+        """What two references share whose values are equal, whatever forms their bodies have."""
+        return self.own or f"{self.encoding}:{self.sealed or self.digest}"
 
 
 StoredValue: TypeAlias = Value | ArtifactRef

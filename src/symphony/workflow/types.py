@@ -240,7 +240,7 @@ def _bool_ok(value: object, kind: str) -> bool:
 def _reference_mismatch(ref: ArtifactRef, target: PortType) -> str | None:
     if target.kind in ("any", "artifact"):
         return None
-    held = {"text": ("string", "path", "json"), "bytes": ("bytes",)}.get(ref.encoding)
+    held = {"text": ("string", "path", "json"), "bytes": ("bytes",)}.get(ref.encoding.partition(":")[0])
     if held is None or target.kind in held:
         return None
     return f"a stored {ref.encoding} is not {called(target)}"

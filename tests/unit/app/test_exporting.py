@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symphony.app import Symphony, run
-from symphony.app.exporting import ExportFailed, body, export, foreseen, opened, ready_folder, require_free
+from symphony.app.contents import content
+from symphony.app.exporting import ExportFailed, export, foreseen, opened, ready_folder, require_free
 from symphony.app.written_files import LIST
 from symphony.commons.filesystem import PathEscapes
 from symphony.pit.artifacts import MemoryArtifacts
@@ -192,14 +193,14 @@ inputs: {t: {type: string}}
 nodes:
   a: {command: echo, artifact: {name: told, port: stdout}}
   b: {command: echo, artifact: {name: page, port: stdout, content_type: text/html}}
-  c: {operator: text.split, inputs: {text: a}, artifact: {name: unknown}}
+  c: {operator: text.split, inputs: {text: a}, artifact: {name: parts}}
   d: {command: echo, artifact: {name: "${{ inputs.t }}", port: stdout}}
   e: {command: echo, for_each: [1, 2], artifact: {name: each, port: stdout}}
   f: {operator: text.join, inputs: {parts: [x]}, artifact: {name: words}}
 """
     store = MemoryArtifacts()
     paths = list(foreseen(loads(text, "yaml"), builtin_catalog()))
-    assert [str(path) for path in paths] == ["told.txt", "page.html", "words.txt"]
+    assert [str(path) for path in paths] == ["told.txt", "page.html", "parts.json", "words.txt"]
     require_free(store, tmp_path, paths)
     (tmp_path / "page.html").write_text("mine")
     with pytest.raises(ExportFailed, match=r"page\.html is a file"):
@@ -242,13 +243,31 @@ def test_a_value_that_is_kept_in_another_form_is_json_for_people(tmp_path: Path)
     export(store, [MadeArtifact(node="n", port="p", ref=ref)], {}, tmp_path)
     assert json.loads((tmp_path / "d.json").read_text()) == {"a": [1, "é"]}
     untold = ArtifactRef(digest=ref.digest, size=ref.size, content_type=ref.content_type, encoding="")
-    with body(store, untold) as stream:
-        assert json.loads(stream.read()) == {"a": [1, "é"]}
+    with content(store, untold) as told:
+        body = told.stream.read()
+        assert json.loads(body) == {"a": [1, "é"]}
+        assert (told.content_type, told.size) == ("application/json", len(body))
+        assert told.digest == hashlib.sha256(body).hexdigest()
     text = store.put(b'{"b": 2}', content_type="application/json")
-    with body(
-        store, ArtifactRef(digest=text.digest, size=8, content_type="application/json", encoding="")
-    ) as s:
-        assert s.read() == b'{"b": 2}'
+    known = ArtifactRef(digest=text.digest, size=8, content_type="application/json", encoding="")
+    with content(store, known) as told:
+        assert told.stream.read() == b'{"b": 2}'
+
+
+def test_what_is_handed_out_of_a_declared_artifact_is_what_is_stored(tmp_path: Path) -> None:
+    store = MemoryArtifacts()
+    ref = store.put(encode_value([1]), content_type="application/msgpack", name="m", encoding="msgpack")
+    (one,) = export(store, [MadeArtifact(node="n", port="p", ref=ref)], {}, tmp_path)
+    assert one.path.read_bytes() == store.get(ref.digest)
+    assert (one.size, one.content_type) == (ref.size, "application/msgpack")
+
+
+def test_a_large_output_without_a_type_is_told_by_the_file_that_it_becomes(tmp_path: Path) -> None:
+    store = MemoryArtifacts()
+    large = store.put(encode_value([1, 2]), content_type="application/msgpack", encoding="msgpack")
+    (one,) = export(store, [], {"numbers": large}, tmp_path)
+    assert one.path.name == "numbers.json"
+    assert (one.size, one.content_type) == (one.path.stat().st_size, "application/json")
 
 
 WORKFLOW = """

@@ -90,10 +90,10 @@ def say_output(store: "ArtifactStore", run: RunResult, name: str) -> None:
         )
     value = run.outputs.get(name)
     if isinstance(value, ArtifactRef):
-        from symphony.app import exporting
+        from symphony.app.contents import content, is_text
 
-        with exporting.body(store, value) as stream:
-            _say_stream(stream, run, name, text=value.encoding != "bytes")
+        with content(store, value) as wanted:
+            _say_stream(wanted.stream, run, name, text=is_text(value))
     elif isinstance(value, bytes):
         _say_stream(BytesIO(value), run, name, text=False)
     elif isinstance(value, str):
@@ -129,8 +129,8 @@ def _say_stream(stream: BinaryIO, run: RunResult, name: str, *, text: bool) -> N
 def files_document(exports: Sequence["Export"]) -> list[spelling.JSON]:
     """The files as JSON."""
     return [
-        {"path": str(one.path), "node": one.node or None, "content_type": one.ref.content_type,
-         "size": one.ref.size, "$artifact": one.ref.digest}
+        {"path": str(one.path), "node": one.node or None, "content_type": one.content_type,
+         "size": one.size, "$artifact": one.ref.digest}
         for one in exports
     ]  # fmt: skip
 

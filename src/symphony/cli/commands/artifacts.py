@@ -80,7 +80,7 @@ def open_artifact(artifact: str) -> int:
 
     symphony = Symphony.open()
     assert symphony.home is not None
-    path = exporting.opened(symphony.artifacts, found(symphony.artifacts, artifact), symphony.home)
+    path = exporting.opened(symphony.artifacts, found(symphony.artifacts, artifact), symphony.home, artifact)
     output.say(f"{output.shown(str(path))}\n")
     program = openers.opener()
     if program is None:

@@ -42,6 +42,8 @@ SUMMED = {
     "row_sum('objects', digest, size, content_type, created_at, sequence) LIMIT 1",
     "names": "SELECT 1 FROM names WHERE sum IS NOT "
     "row_sum('names', name, digest, sequence, unclaimed) LIMIT 1",
+    "named": "SELECT 1 FROM named WHERE sum IS NOT "
+    "row_sum('named', name, digest, sequence, unclaimed, content_type) LIMIT 1",
     "links": "SELECT 1 FROM links WHERE sum IS NOT "
     "row_sum('links', run_id, node, port, digest, provenance) LIMIT 1",
 }

@@ -1,5 +1,6 @@
 """The index of a store: its records as tables, to be searched. Made of the log, remade at will."""
 
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from symphony.pit.artifacts.base.database import (
     close_with,
     connect,
     database_errors,
+    run_script,
 )
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
 from symphony.ports.artifacts import ArtifactRecord, Provenance
@@ -23,24 +25,24 @@ from symphony.ports.values import Digest
 T = TypeVar("T")
 S = TypeVar("S", bound=tuple[object, ...])
 
-_APPLICATION = 0x53594902
-_FORMER = MappingProxyType({0x53594901: None})
-"""Of the tables without checksums."""
+_APPLICATION = 0x53594903
 _CHECKED_BYTES_MAX = 16 << 20
-_SCHEMA = """
+_NAMED_TABLE = """
+CREATE TABLE named (
+    name TEXT NOT NULL, digest TEXT NOT NULL, sequence INTEGER NOT NULL, unclaimed INTEGER NOT NULL,
+    content_type TEXT NOT NULL, sum INTEGER,
+    PRIMARY KEY (name, digest)
+) WITHOUT ROWID;
+CREATE INDEX named_of ON named (digest);
+"""
+_SCHEMA = f"""
 CREATE TABLE position (log TEXT NOT NULL, offset INTEGER NOT NULL, damaged INTEGER NOT NULL, sum INTEGER);
 CREATE TABLE objects (
     digest TEXT PRIMARY KEY, size INTEGER NOT NULL, content_type TEXT NOT NULL, created_at REAL NOT NULL,
     sequence INTEGER NOT NULL, sum INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX objects_newest ON objects (sequence);
-CREATE TABLE names (
-    name TEXT NOT NULL, digest TEXT NOT NULL, sequence INTEGER NOT NULL, unclaimed INTEGER NOT NULL,
-    sum INTEGER,
-    PRIMARY KEY (name, digest)
-) WITHOUT ROWID;
-CREATE INDEX names_of ON names (digest);
-CREATE TABLE links (
+{_NAMED_TABLE}CREATE TABLE links (
     run_id TEXT NOT NULL, node TEXT NOT NULL, port TEXT NOT NULL, digest TEXT NOT NULL,
     provenance BLOB NOT NULL, sum INTEGER,
     PRIMARY KEY (run_id, node, port, digest)
@@ -54,15 +56,23 @@ ON CONFLICT (digest) DO UPDATE SET content_type = excluded.content_type, sequenc
 sum = row_sum('objects', digest, size, excluded.content_type, created_at, excluded.sequence)
 """
 _NAME = """
-INSERT INTO names SELECT a, b, c, d, row_sum('names', a, b, c, d)
-FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d) WHERE true
+INSERT INTO named SELECT a, b, c, d, e, row_sum('named', a, b, c, d, e)
+FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e) WHERE true
 ON CONFLICT (name, digest)
 DO UPDATE SET sequence = excluded.sequence, unclaimed = unclaimed + excluded.unclaimed,
-sum = row_sum('names', name, digest, excluded.sequence, unclaimed + excluded.unclaimed)
+content_type = excluded.content_type,
+sum = row_sum('named', name, digest, excluded.sequence, unclaimed + excluded.unclaimed, excluded.content_type)
+"""
+_OF_NAMES = """
+INSERT INTO named SELECT name, digest, names.sequence, unclaimed, content_type,
+row_sum('named', name, digest, names.sequence, unclaimed, content_type)
+FROM names JOIN objects USING (digest)
+WHERE names.sum = row_sum('names', name, digest, names.sequence, unclaimed)
 """
 _CLAIM = """
-UPDATE names SET unclaimed = max(unclaimed - ?, 0),
-sum = row_sum('names', name, digest, sequence, max(unclaimed - ?, 0)) WHERE name = ? AND digest = ?
+UPDATE named SET unclaimed = max(unclaimed - ?, 0),
+sum = row_sum('named', name, digest, sequence, max(unclaimed - ?, 0), content_type)
+WHERE name = ? AND digest = ?
 """
 _LINK = """
 INSERT OR REPLACE INTO links SELECT a, b, c, d, e, row_sum('links', a, b, c, d, e)
@@ -70,16 +80,16 @@ FROM (SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e)
 """
 _KEPT = """
 SELECT EXISTS (SELECT 1 FROM links WHERE digest = ?)
-    OR EXISTS (SELECT 1 FROM names WHERE digest = ? AND unclaimed > 0)
+    OR EXISTS (SELECT 1 FROM named WHERE digest = ? AND unclaimed > 0)
 """
 _PUTS = """
 SELECT digest, size, content_type, NULL, created_at, 1, sequence,
     sum = row_sum('objects', digest, size, content_type, created_at, sequence)
 FROM objects
 UNION ALL
-SELECT digest, size, content_type, name, created_at, unclaimed, names.sequence,
-    names.sum = row_sum('names', name, digest, names.sequence, unclaimed)
-FROM names JOIN objects USING (digest)
+SELECT digest, size, named.content_type, name, created_at, unclaimed, named.sequence,
+    named.sum = row_sum('named', name, digest, named.sequence, unclaimed, named.content_type)
+FROM named JOIN objects USING (digest)
 ORDER BY 7
 """
 _OBJECT = """
@@ -92,24 +102,36 @@ SELECT digest, sequence, sum = row_sum('objects', digest, size, content_type, cr
 FROM objects WHERE sequence < ? ORDER BY sequence DESC LIMIT ?
 """
 _NAMES_OF = """
-SELECT name, sum = row_sum('names', name, digest, sequence, unclaimed)
-FROM names WHERE digest = ? ORDER BY sequence DESC
+SELECT name, content_type, sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
+FROM named WHERE digest = ? ORDER BY sequence DESC
 """
 _LINKS_OF = """
 SELECT provenance, sum = row_sum('links', run_id, node, port, digest, provenance)
 FROM links WHERE digest = ?
 """
 _NAMED = """
-SELECT digest, sum = row_sum('names', name, digest, sequence, unclaimed)
-FROM names WHERE name = ? ORDER BY sequence DESC
+SELECT digest, sum = row_sum('named', name, digest, sequence, unclaimed, content_type)
+FROM named WHERE name = ? ORDER BY sequence DESC
 """
 _LINKS = """
 SELECT digest, provenance, sum = row_sum('links', run_id, node, port, digest, provenance)
 FROM links
 """
 _COUNT = """
-SELECT (SELECT count(*) FROM objects) + (SELECT count(*) FROM names) + (SELECT count(*) FROM links)
+SELECT (SELECT count(*) FROM objects) + (SELECT count(*) FROM named) + (SELECT count(*) FROM links)
 """
+
+
+def _with_types(connection: sqlite3.Connection) -> None:
+    """Give each name of the version before the type of its body; the log, if there is one, knows better."""
+    run_script(connection, _NAMED_TABLE)
+    connection.execute(_OF_NAMES)
+    connection.execute("DROP TABLE names")
+    connection.execute("DELETE FROM position")
+
+
+_FORMER = MappingProxyType({0x53594901: None, 0x53594902: _with_types})
+"""Tables without checksums, and without the types of names."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _provenance = msgspec.msgpack.Decoder(Provenance)
@@ -173,7 +195,7 @@ class Index:
     def reset(self, log: str, damaged: int = 0) -> None:
         """Forget everything; the log `log` is to be read from its start, `damaged` before that."""
         with database_errors(f"write {self._path}"):
-            for table in ("objects", "names", "links"):
+            for table in ("objects", "named", "links"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608  # three constants
         self.apply((), Position(log, 0, damaged))
 
@@ -183,38 +205,43 @@ class Index:
             case Put():
                 execute(_PUT, (record.digest, record.size, record.content_type, record.at, sequence))
                 if record.name is not None:
-                    execute(_NAME, (record.name, record.digest, sequence, record.unclaimed))
+                    row = (record.name, record.digest, sequence, record.unclaimed, record.content_type)
+                    execute(_NAME, row)
             case Linked():
                 by = record.provenance
-                row = (by.run_id, by.node, by.port, record.digest, _encode(by))
-                execute(_LINK, row)
+                execute(_LINK, (by.run_id, by.node, by.port, record.digest, _encode(by)))
                 if record.claims and record.name is not None:
                     execute(_CLAIM, (record.claims, record.claims, record.name, record.digest))
             case Unlinked():
                 execute("DELETE FROM links WHERE run_id = ?", (record.run_id,))
             case Gone():
-                for table in ("objects", "names", "links"):
+                for table in ("objects", "named", "links"):
                     execute(f"DELETE FROM {table} WHERE digest = ?", (record.digest,))  # noqa: S608
             case _:
                 pass  # the log's first line: its id is in the position
 
     # -- questions
 
-    def record(self, digest: Digest) -> ArtifactRecord | None:
-        """All that is known of one body."""
+    def record(self, digest: Digest, name: str | None = None) -> ArtifactRecord | None:
+        """All that is known of one body. Its type is that under which it was put as `name`.
+
+        Without one, that of its newest name, or of the last put of a body that has none.
+        """
         found = self._sound(tuple[int, str, float, int | None], _OBJECT, digest)
         if not found:
             return None
-        names = self._sound(tuple[str, int | None], _NAMES_OF, digest)
+        names = self._sound(tuple[str, str, int | None], _NAMES_OF, digest)
         links = self._sound(tuple[bytes, int | None], _LINKS_OF, digest)
         with database_errors(f"read {self._path}"):
             provenance = [_provenance.decode(link) for link, _ in links]
         size, content_type, created_at, _ = found[0]
+        types = {named: kind for named, kind, _ in reversed(names)}  # the newest name comes last
+        content_type = types.get(name or "", next(reversed(types.values()), content_type))
         return ArtifactRecord(
             digest=digest,
             size=size,
             content_type=content_type,
-            names=tuple(name for name, _ in names),
+            names=tuple(named for named, _, _ in names),
             created_at=created_at,
             provenance=tuple(sorted(provenance, key=lambda p: (p.created_at, p.run_id, p.node, p.port))),
         )

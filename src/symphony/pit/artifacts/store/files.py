@@ -135,7 +135,7 @@ class FileArtifacts:
             if found and (record := self._record(found[0])) is not None:
                 return record
         for digest in self._ledger.ask(lambda index: index.named(digest_or_name)):
-            if (record := self._record(digest)) is not None:
+            if (record := self._record(digest, digest_or_name)) is not None:
                 return record
         raise missing(digest_or_name)
 
@@ -316,11 +316,11 @@ class FileArtifacts:
         with self._unclaimed_mutex:
             return self._unclaimed.pop((ref.name, ref.digest), 0)
 
-    def _record(self, digest: Digest) -> ArtifactRecord | None:
+    def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord | None:
         stored = self._objects.stat(digest)
         if stored is None:
             return None
-        record = self._ledger.ask(lambda index: index.record(digest))
+        record = self._ledger.ask(lambda index: index.record(digest, name))
         if record is not None:
             return msgspec.structs.replace(record, size=stored.size)
         return ArtifactRecord(

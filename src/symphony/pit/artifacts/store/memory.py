@@ -44,7 +44,7 @@ class MemoryArtifacts:
     def __init__(self, now_s: Callable[[], float] = lambda: 0.0) -> None:
         self._now_s = now_s
         self._entries: dict[Digest, _Entry] = {}  # in the order of the last put
-        self._named: dict[tuple[str, Digest], None] = {}  # in the order of the last put
+        self._named: dict[tuple[str, Digest], str] = {}  # content types, in the order of the last put
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
         self._mutex = threading.RLock()
 
@@ -68,7 +68,7 @@ class MemoryArtifacts:
             if name is not None:
                 entry.names[name] = entry.names.get(name, 0) + 1
                 self._named.pop((name, digest), None)
-                self._named[name, digest] = None
+                self._named[name, digest] = content_type
                 self._unclaimed[name, digest] += 1
         return ArtifactRef(
             digest=digest, size=len(body), content_type=content_type, name=name, encoding=encoding
@@ -119,7 +119,7 @@ class MemoryArtifacts:
                     return self._record(found[0])
             for name, digest in reversed(self._named):
                 if name == digest_or_name:
-                    return self._record(digest)
+                    return self._record(digest, name)
         raise missing(digest_or_name)
 
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
@@ -160,21 +160,21 @@ class MemoryArtifacts:
             ]
             for digest, _ in gone:
                 del self._entries[digest]
-            self._named = {key: None for key in self._named if key[1] in self._entries}
+            self._named = {key: kind for key, kind in self._named.items() if key[1] in self._entries}
             return Collected(len(gone), sum(size for _, size in gone))
 
     def close(self) -> None:
         """Nothing to close."""
 
-    def _record(self, digest: Digest) -> ArtifactRecord:
+    def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord:
         entry = self._entries[digest]
         by = sorted(entry.links.values(), key=lambda p: (p.created_at, p.run_id, p.node, p.port))
-        names = tuple(name for name, named in reversed(self._named) if named == digest)
+        types = {known: kind for (known, of), kind in reversed(self._named.items()) if of == digest}
         return ArtifactRecord(
             digest=digest,
             size=len(entry.body),
-            content_type=entry.content_type,
-            names=names,
+            content_type=types.get(name or "", next(iter(types.values()), entry.content_type)),
+            names=tuple(types),
             created_at=entry.created_at,
             provenance=tuple(by),
         )

@@ -8,6 +8,7 @@ different orders, though Python calls all of these equal.
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from symphony.ports.values import VALUE_DEPTH_MAX, ArtifactRef, Digest, StoredVa
 
 _EXT_REF, _EXT_SEALED, _EXT_SEALED_MAP, _EXT_CONTENT = 1, 2, 3, 4
 _PLAIN = frozenset({type(None), bool, str, bytes})
+_OWN = re.compile(r"(?:text|bytes|msgpack):[0-9a-f]{64}", re.ASCII)
 
 _encoder = msgspec.msgpack.Encoder()
 _encode = _encoder.encode
@@ -149,7 +151,7 @@ def value_digest(value: StoredValue) -> str:
     if value is None or kind is bool or (kind is int and INTEGER_MIN <= value <= INTEGER_MAX):  # type: ignore[operator]
         encoding, digest = "msgpack", hashlib.sha256(_encode(value)).hexdigest()  # the way below, shorter
     elif isinstance(value, ArtifactRef):
-        encoding, digest = value.encoding, str(value.sealed or value.digest)
+        return hashlib.sha256(value.identity.encode()).hexdigest()
     else:
         text = isinstance(value, str | bytes)
         body, encoding, _ = body_of(value) if text else Body(_encoded(value, by_content=True), "msgpack", "")
@@ -165,11 +167,16 @@ def body_of(value: Value) -> Body:
     if isinstance(value, bytes):
         return Body(value, "bytes", "application/octet-stream")
     if isinstance(value, str):
-        try:
-            return Body(value.encode(), "text", "text/plain")
-        except UnicodeEncodeError:
-            raise SerializationFailed(f"no value: {_SURROGATE}", hint=_SURROGATE_HINT) from None
+        return Body(text_body(value), "text", "text/plain")
     return Body(encode_value(value), "msgpack", "application/msgpack")
+
+
+def text_body(value: str) -> bytes:
+    """`value` as UTF-8. Raises SerializationFailed for a lone surrogate."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise SerializationFailed(f"no value: {_SURROGATE}", hint=_SURROGATE_HINT) from None
 
 
 def value_of(body: bytes, encoding: str) -> Value:
@@ -288,9 +295,13 @@ def _ready_dict(items: dict[object, object], depth: int, by_content: bool) -> di
 
 def _ready_ref(ref: ArtifactRef, by_content: bool) -> msgspec.msgpack.Ext:
     if by_content:
-        return msgspec.msgpack.Ext(_EXT_CONTENT, f"{ref.encoding}:{ref.sealed or ref.digest}".encode())
-    fields = (ref.digest, ref.size, ref.content_type, ref.name, ref.encoding)
-    return msgspec.msgpack.Ext(_EXT_REF, _encoder.encode((*fields, ref.sealed) if ref.sealed else fields))
+        return msgspec.msgpack.Ext(_EXT_CONTENT, ref.identity.encode())
+    fields: tuple[object, ...] = (ref.digest, ref.size, ref.content_type, ref.name, ref.encoding)
+    if ref.own:
+        fields = (*fields, ref.sealed, ref.own)
+    elif ref.sealed:
+        fields = (*fields, ref.sealed)
+    return msgspec.msgpack.Ext(_EXT_REF, _encoder.encode(fields))
 
 
 def _ready_sealed_map(form: SealedMap, depth: int, by_content: bool) -> msgspec.msgpack.Ext:
@@ -302,7 +313,7 @@ def _ready_sealed_map(form: SealedMap, depth: int, by_content: bool) -> msgspec.
 
 
 class _Ref(msgspec.Struct, frozen=True, array_like=True):
-    """A reference on the wire; those without a sealed body end before it."""
+    """A reference on the wire; those without a sealed body or another form end before these."""
 
     digest: str
     size: int
@@ -310,6 +321,7 @@ class _Ref(msgspec.Struct, frozen=True, array_like=True):
     name: str | None
     encoding: str
     sealed: str | None = None
+    own: str | None = None
 
 
 _ref_decoder = msgspec.msgpack.Decoder(_Ref)
@@ -337,6 +349,8 @@ def _reference(found: _Ref) -> ArtifactRef:
     digests = [found.digest] if found.sealed is None else [found.digest, found.sealed]
     if found.size < 0 or not all(map(DIGEST.fullmatch, digests)):
         raise ValueError("a reference with a bad digest or size")
+    if found.own is not None and _OWN.fullmatch(found.own) is None:
+        raise ValueError("a reference to a value of an unknown form")
     return ArtifactRef(
         digest=Digest(found.digest),
         size=found.size,
@@ -344,6 +358,7 @@ def _reference(found: _Ref) -> ArtifactRef:
         name=found.name,
         encoding=found.encoding,
         sealed=None if found.sealed is None else Digest(found.sealed),
+        own=found.own,
     )
 
 

@@ -103,9 +103,7 @@ class Aside:
 
     def loaded(self, ref: ArtifactRef) -> Value:
         """A large stored value. Raises Deferred, ArtifactMissing, ArtifactCorrupt."""
-        return self.elsewhere(
-            f"{ref.encoding}:{ref.sealed or ref.digest}", lambda: self._executor.store.load(ref)
-        )
+        return self.elsewhere(ref.identity, lambda: self._executor.store.load(ref))
 
     def elsewhere(self, key: str, load: "Load") -> Value:
         """What `load` gives in a thread; `key` is its own. Raises Deferred, and what `load` raises."""

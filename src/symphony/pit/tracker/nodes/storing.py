@@ -1,6 +1,7 @@
 """Values of a run in the artifact store and out of it: large ones by reference, secrets sealed."""
 
 import contextlib
+import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ from symphony.pit.artifacts.values.codec import (
     encode_value,
     encoded_map,
     value_digest,
-    value_of,
 )
+from symphony.pit.artifacts.values.media import BYTES_TYPE, JSON_TYPE, MSGPACK_TYPE, TEXT_TYPE
 from symphony.pit.artifacts.values.sealed import SealedValue, hidden
+from symphony.pit.artifacts.values.typed import TypedBody, typed_body, typed_value
 from symphony.pit.tracker.core.changes import Base
 from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.checking import CheckedValues, check_inputs, check_outputs
@@ -27,14 +29,14 @@ from symphony.pit.tracker.nodes.sealing import SEALED
 from symphony.pit.tracker.nodes.sizes import large
 from symphony.pit.tracker.nodes.work import CallWork, ModelWork, OperatorWork, Work, artifact_name
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance, StorageFull
-from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, StoredValue, Value
+from symphony.ports.values import INLINE_BYTES_MAX, ArtifactRef, Digest, StoredValue, Value
 from symphony.sdk.sizes import PlainOutputs
+from symphony.workflow.model import ArtifactSpec
 
-CONTENT_TYPES = {
-    "text": "text/plain; charset=utf-8",
-    "bytes": "application/octet-stream",
-    "msgpack": "application/msgpack",
-}
+_OWN_TYPES = {"text": TEXT_TYPE, "bytes": BYTES_TYPE, "msgpack": MSGPACK_TYPE}
+"""Of values whose type nobody has declared, by the encoding of their own form."""
+
+logger = logging.getLogger(__name__)
 
 
 class Encoded(NamedTuple):
@@ -61,7 +63,7 @@ class ValueStore:
     def load(self, ref: ArtifactRef) -> Value:
         """The value behind a reference, verified, secrets put back. Raises SecretMissing too."""
         if ref.sealed is None:
-            return value_of(self._artifacts.get(ref.digest), ref.encoding)
+            return typed_value(self._artifacts.get(ref.digest), ref.encoding)
         value = self._sealer.unseal(decode_sealed(self._artifacts.get(ref.sealed)))
         assert not isinstance(value, ArtifactRef)
         return value
@@ -86,36 +88,51 @@ class ValueStore:
 
     # ---- storing --------------------------------------------------------------------------
 
-    def keep_large(
-        self, value: StoredValue, content_type: str | None = None, name: str | None = None
-    ) -> StoredValue:
+    def keep_large(self, value: StoredValue) -> StoredValue:
         """A reference if the value is large, else the value itself."""
-        if isinstance(value, ArtifactRef) or not large(value):
-            return value
-        return self._put(value, content_type, name)
+        return value if isinstance(value, ArtifactRef) or not large(value) else self._put(value)
 
-    def _put(
-        self, value: Value, content_type: str | None, name: str | None, encoded: bytes | None = None
-    ) -> ArtifactRef:
-        """Store a value. One with secrets has two bodies: people see `***`, the run opens the sealed one.
-
-        `encoded`: the bytes of a list or map without secrets.
-        """
+    def _put(self, value: Value, encoded: bytes | None = None) -> ArtifactRef:
+        """Store a value in its own form. `encoded`: the bytes of a list or map without secrets."""
         if encoded is not None:
-            kind = content_type or CONTENT_TYPES["msgpack"]
-            return self._artifacts.put(
-                encoded, content_type=kind, name=name, encoding="msgpack", durable=False
+            return self._store(TypedBody(encoded, "msgpack", MSGPACK_TYPE))
+        shown, sealed = self._sealed(value)
+        body, encoding, _ = body_of(shown)
+        return self._store(TypedBody(body, encoding, _OWN_TYPES[encoding]), sealed=sealed)
+
+    def _declare(
+        self, value: Value, declared: ArtifactSpec, name: str | None, encoded: bytes | None = None
+    ) -> ArtifactRef:
+        """Store a declared artifact: its body is what its content type says."""
+        shown, sealed = self._sealed(value) if encoded is None else (value, None)
+        content_type = declared.content_type or _usual_type(shown)
+        made = typed_body(shown, content_type, encoded)
+        if not made.fits:
+            held = "text" if made.encoding == "text" else "bytes" if made.encoding == "bytes" else "a value"
+            told = (
+                f"artifact {name or ''} holds {held}, not {content_type}: it is stored as {made.content_type}"
             )
-        form, sealed = self._sealer.seal(value), None
-        if form is not value:
-            sealed = self._artifacts.put(encode_value(form), content_type=SEALED, durable=False).digest
-            masked = hidden(form)
-            assert not isinstance(masked, ArtifactRef)
-            value = masked
-        body, encoding, _ = body_of(value)
-        kind = content_type or CONTENT_TYPES[encoding]
-        ref = self._artifacts.put(body, content_type=kind, name=name, encoding=encoding, durable=False)
-        return ref if sealed is None else msgspec.structs.replace(ref, sealed=sealed)
+            logger.warning(self._sealer.mask(told))
+        return self._store(made, name, sealed)
+
+    def _store(self, made: TypedBody, name: str | None = None, sealed: Digest | None = None) -> ArtifactRef:
+        ref = self._artifacts.put(
+            made.body, content_type=made.content_type, name=name, encoding=made.encoding, durable=False
+        )
+        if sealed is None:
+            return ref if made.own is None else msgspec.structs.replace(ref, own=made.own)
+        own = None if made.own is None else f"{made.own.partition(':')[0]}:{sealed}"
+        return msgspec.structs.replace(ref, sealed=sealed, own=own)
+
+    def _sealed(self, value: Value) -> tuple[Value, Digest | None]:
+        """What people see of a value, `***` in place of secrets, and the body that the run opens."""
+        form = self._sealer.seal(value)
+        if form is value:
+            return value, None
+        sealed = self._artifacts.put(encode_value(form), content_type=SEALED, durable=False).digest
+        masked = hidden(form)
+        assert not isinstance(masked, ArtifactRef)
+        return masked, sealed
 
     def store_outputs(self, attempt: NodeAttempt, returned: Mapping[str, Value]) -> Finished:
         """Outputs with large and declared ones in the artifact store, linked to where they came from.
@@ -187,13 +204,13 @@ class ValueStore:
         for port, value in returned.items():
             body = bodies.get(port)
             if declared is not None and port == port_of:
-                out[port] = self._put(value, declared.content_type, name, body)
+                out[port] = self._declare(value, declared, name, body)
             elif base is not None and self._grows(base, value, body):
                 out[port] = value
             elif body is None:
                 out[port] = self.keep_large(value)
             else:
-                out[port] = value if len(body) <= INLINE_BYTES_MAX else self._put(value, None, None, body)
+                out[port] = value if len(body) <= INLINE_BYTES_MAX else self._put(value, body)
             ref = out[port]
             if isinstance(ref, ArtifactRef):
                 self._link(attempt.work, ref, port, attempt.node, attempt.inputs)
@@ -242,7 +259,7 @@ class ValueStore:
         declared = work.node.artifact
         assert declared is not None
         port = declared.port or next(iter(outputs))
-        ref = self._put(self.plain(outputs[port]), declared.content_type, artifact_name(work))
+        ref = self._declare(self.plain(outputs[port]), declared, artifact_name(work))
         self._link(work, ref, port, node, {})
         return {**outputs, port: ref}
 
@@ -280,3 +297,8 @@ class ValueStore:
                 with contextlib.suppress(ArtifactMissing, ArtifactCorrupt):  # told to whoever reads it
                     self.load(value)
         return values
+
+
+def _usual_type(value: Value) -> str:
+    """Of an artifact whose type is not declared: people and programs read it."""
+    return TEXT_TYPE if isinstance(value, str) else BYTES_TYPE if isinstance(value, bytes) else JSON_TYPE

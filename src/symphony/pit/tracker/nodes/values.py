@@ -309,4 +309,4 @@ def _is_small(value: Value) -> bool:
 
 
 def _key(ref: ArtifactRef) -> str:
-    return f"{ref.encoding}:{ref.sealed or ref.digest}"
+    return ref.identity

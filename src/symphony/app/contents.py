@@ -1,0 +1,72 @@
+"""What people and programs get of an artifact: its bytes, or JSON of a value that nobody gave a type."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import BinaryIO, Final, NamedTuple
+
+from symphony.commons.errors import SerializationFailed
+from symphony.pit.artifacts.values.codec import decode_value
+from symphony.pit.artifacts.values.media import JSON_TYPE, media
+from symphony.pit.artifacts.values.typed import json_text
+from symphony.ports.artifacts import ArtifactStore
+from symphony.ports.values import ArtifactRef
+
+_JSON_BEGINS: Final = frozenset(b' \t\r\n{["-0123456789tfn')
+"""No list, map, null or boolean begins with one of these in MessagePack."""
+
+
+class Content(NamedTuple):
+    """A body to be read once; `digest` and `size`, in bytes, are those of what `stream` gives."""
+
+    stream: BinaryIO
+    content_type: str
+    size: int
+    digest: str
+
+
+@contextmanager
+def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[Content]:
+    """What is handed out of an artifact. A reference with an empty `encoding` is known by its type alone.
+
+    Raises ArtifactMissing, ArtifactCorrupt.
+    """
+    if _is_value(store, ref):
+        body = store.get(ref.digest)
+        try:
+            told = json_text(decode_value(body))
+        except SerializationFailed:  # it was not a value after all
+            told = body
+        with BytesIO(told) as stream:
+            yield Content(stream, JSON_TYPE, len(told), hashlib.sha256(told).hexdigest())
+        return
+    with store.open(ref.digest) as stored:
+        yield Content(stored, ref.content_type, ref.size, ref.digest)
+
+
+def shown_type(ref: ArtifactRef) -> str:
+    """The content type of what is handed out."""
+    return JSON_TYPE if _is_untyped(ref) else ref.content_type
+
+
+def is_text(ref: ArtifactRef) -> bool:
+    """Is what is handed out text?"""
+    return ref.encoding != "bytes" and media(shown_type(ref)).form != "msgpack"
+
+
+def _is_untyped(ref: ArtifactRef) -> bool:
+    """Is it MessagePack that nobody asked for? So were declared artifacts of earlier versions, too."""
+    if ref.encoding == "msgpack":
+        return ref.name is None or media(ref.content_type).form != "msgpack"
+    return not ref.encoding and media(ref.content_type).form == "msgpack"
+
+
+def _is_value(store: ArtifactStore, ref: ArtifactRef) -> bool:
+    if _is_untyped(ref):
+        return True
+    if ref.encoding or media(ref.content_type).form != "json":
+        return False
+    with store.open(ref.digest) as stream:  # earlier versions kept MessagePack under types of JSON
+        first = stream.read(1)
+    return bool(first) and first[0] not in _JSON_BEGINS
