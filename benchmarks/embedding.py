@@ -21,7 +21,6 @@ from time import perf_counter
 import numpy as np
 from measuring import seconds
 
-from symphony.commons.time import SystemClock
 from symphony.kit import instruments
 from symphony.kit.instruments.files import VOCABULARY, WEIGHTS, locate, read_verified
 from symphony.kit.instruments.minilm import MiniLM, default_threads, quiet_onnxruntime
@@ -83,7 +82,7 @@ async def supervised(texts: list[str]) -> tuple[float, float]:
         fingerprint=instruments.fingerprint("minilm"),
         elementwise=Elementwise(*instruments.ELEMENTWISE["minilm"]),
     )
-    models = LocalModels({"minilm": spec}, clock=SystemClock())
+    models = LocalModels({"minilm": spec})
     try:
         started = perf_counter()
         await models.invoke("minilm", {"texts": ["first"]}, {})

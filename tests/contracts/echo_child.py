@@ -54,7 +54,9 @@ def load() -> Instrument:
             with Path(counter).open("a") as stream:
                 stream.write("x")
             raise ModelUnavailable("the model is not here", hint="fetch it")
-        case ["crash"]:
+        case ["crash", counter]:
+            with Path(counter).open("a") as stream:
+                stream.write("x")
             sys.stderr.write("x" * 100_000 + "the end")
             raise SystemExit(1)
         case ["silent"]:

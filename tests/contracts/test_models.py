@@ -15,7 +15,7 @@ import pytest
 from tests.support.processes import alive
 from tests.support.waiting import PATIENCE_S, until
 
-from symphony.pit.pool import ChildSpec, Elementwise, LocalModels
+from symphony.pit.pool import ChildSpec, Elementwise, LocalModels, PoolPolicy
 from symphony.ports.models import (
     UNMETERED,
     Caller,
@@ -26,7 +26,6 @@ from symphony.ports.models import (
     Usage,
 )
 from symphony.ports.values import Value
-from symphony.testing import FakeClock
 
 pytestmark = pytest.mark.slow
 
@@ -113,16 +112,15 @@ Make = Callable[..., LocalModels]
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-async def make(clock: FakeClock) -> AsyncIterator[Make]:
+async def make() -> AsyncIterator[Make]:
     made: list[LocalModels] = []
 
-    def pool(*arguments: str, idle_s: float = 60.0, ready_s: float = PATIENCE_S) -> LocalModels:
-        made.append(LocalModels({"echo": spec(*arguments)}, clock=clock, idle_s=idle_s, ready_s=ready_s))
+    def pool(
+        *arguments: str, idle_s: float = 60.0, ready_s: float = PATIENCE_S, refusal_s: float = 60.0
+    ) -> LocalModels:
+        policy = PoolPolicy(keep_s=idle_s, histogram=False)
+        specs = {"echo": spec(*arguments)}
+        made.append(LocalModels(specs, policy=policy, ready_s=ready_s, refusal_s=refusal_s))
         return made[-1]
 
     yield pool
@@ -214,9 +212,7 @@ class TestProcesses:
         assert mark.exists()
         assert answer["vectors"][0] == [1, 0]  # type: ignore[call-overload, index]
 
-    async def test_a_call_that_kills_twice_fails_with_the_last_words(
-        self, make: Make, clock: FakeClock
-    ) -> None:
+    async def test_a_call_that_kills_twice_fails_with_the_last_words(self, make: Make) -> None:
         models = make()
         with pytest.raises(
             ModelFailed, match=r"exit status 7\); it said: out of memory, or so \(twice"
@@ -224,7 +220,6 @@ class TestProcesses:
             await models.invoke("echo", {"texts": ["die"]}, {})
         assert caught.value.hint is not None
         assert (await models.invoke("echo", {"texts": ["a"]}, {}))["vectors"] == [[1, 0]]
-        assert clock.slept == [0.1]
 
     async def test_an_exception_in_the_model_fails_the_call_and_not_the_process(self, make: Make) -> None:
         models = make()
@@ -234,29 +229,26 @@ class TestProcesses:
         assert (await models.invoke("echo", {"texts": ["print hello"]}, {}))["vectors"] == [[11, 0]]
         assert models.pids()["echo"] == pid
 
-    async def test_a_refusal_is_told_with_its_hint_and_remembered_for_a_second(
-        self, make: Make, clock: FakeClock, tmp_path: Path
+    async def test_a_refusal_is_told_with_its_hint_and_remembered_for_a_while(
+        self, make: Make, tmp_path: Path
     ) -> None:
-        counter = tmp_path / "starts"
-        models = make("refuse", str(counter))
-        for seconds, starts in ((0.0, 1), (0.5, 1), (1.1, 2)):
-            clock.advance(seconds - clock.monotonic_s())
-            with pytest.raises(ModelUnavailable, match="the model is not here") as caught:
-                await models.invoke("echo", {"texts": ["a"]}, {})
-            assert caught.value.hint == "fetch it"
+        for refusal_s, starts in ((60.0, 1), (0.0, 3)):
+            counter = tmp_path / f"starts {refusal_s}"
+            models = make("refuse", str(counter), refusal_s=refusal_s)
+            for _ in range(3):
+                with pytest.raises(ModelUnavailable, match="the model is not here") as caught:
+                    await models.invoke("echo", {"texts": ["a"]}, {})
+                assert caught.value.hint == "fetch it"
             assert len(counter.read_text()) == starts
 
-    async def test_a_process_that_always_dies_is_tried_three_times(
-        self, make: Make, clock: FakeClock
-    ) -> None:
-        models = make("crash")
-        with pytest.raises(ModelUnavailable, match="the end") as caught:
-            await models.invoke("echo", {"texts": ["a"]}, {})
-        assert len(caught.value.message) < 5000
-        assert clock.slept == [0.1]
-        with pytest.raises(ModelUnavailable):
-            await models.invoke("echo", {"texts": ["a"]}, {})
-        assert clock.slept == [0.1, 0.2]
+    async def test_a_process_that_always_dies_is_tried_three_times(self, make: Make, tmp_path: Path) -> None:
+        counter = tmp_path / "starts"
+        models = make("crash", str(counter))
+        for starts in (3, 4):
+            with pytest.raises(ModelUnavailable, match="the end") as caught:
+                await models.invoke("echo", {"texts": ["a"]}, {})
+            assert len(caught.value.message) < 5000
+            assert len(counter.read_text()) == starts
 
     async def test_a_process_that_says_nothing_is_given_up(self, make: Make) -> None:
         models = make("silent", ready_s=0.3)
@@ -268,8 +260,8 @@ class TestProcesses:
         with pytest.raises(ModelUnavailable, match="these bytes are not a frame: ff ff ff ff"):
             await models.invoke("echo", {"texts": ["a"]}, {})
 
-    async def test_a_program_that_is_not_there_is_named(self, clock: FakeClock) -> None:
-        models = LocalModels({"m": ChildSpec(argv=("/no/such/program",), fingerprint="")}, clock=clock)
+    async def test_a_program_that_is_not_there_is_named(self) -> None:
+        models = LocalModels({"m": ChildSpec(argv=("/no/such/program",), fingerprint="")})
         with pytest.raises(ModelUnavailable, match="cannot start /no/such/program: No such file"):
             await models.invoke("m", {"a": 1}, {})
         await models.close()
@@ -323,9 +315,9 @@ class TestProcesses:
         program = (
             "import asyncio, sys\n"
             "sys.path.insert(0, sys.argv[1])\n"
-            "from test_models import FakeClock, LocalModels, spec\n"
+            "from test_models import LocalModels, spec\n"
             "async def main():\n"
-            "    models = LocalModels({'echo': spec()}, clock=FakeClock())\n"
+            "    models = LocalModels({'echo': spec()})\n"
             "    await models.invoke('echo', {'texts': ['a']}, {})\n"
             "    print(models.pids()['echo'], flush=True)\n"
             "    await models.invoke('echo', {'texts': ['stuck ' + sys.argv[2]]}, {})\n"

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from tests.support.waiting import PATIENCE_S
 
-from symphony.commons.time import SystemClock
 from symphony.kit import instruments
 from symphony.kit.instruments.files import FETCH, VOCABULARY, WEIGHTS, locate, read_verified
 from symphony.kit.instruments.minilm import MiniLM, quiet_onnxruntime
@@ -38,7 +37,7 @@ def pool(*, home: Path | None = None) -> LocalModels:
         fingerprint=instruments.fingerprint("minilm"),
         elementwise=Elementwise(*instruments.ELEMENTWISE["minilm"]),
     )
-    return LocalModels({"minilm": spec}, clock=SystemClock())
+    return LocalModels({"minilm": spec})
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Which model is served by what: the settings and the kit put together, everything started late."""
 
+import contextlib
 import random
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,10 +12,14 @@ from symphony.ports.models import UNMETERED, Caller, Estimate, Models
 from symphony.ports.values import Value
 
 if TYPE_CHECKING:
-    from symphony.pit.pool import ChildSpec, LocalModels
+    from symphony.pit.pool import ChildSpec, LocalModels, PoolBudget
 
 Provided: TypeAlias = Literal["hosted", "llama", "pool"]
 HOSTED = ("openai", "anthropic")
+MEGABYTE = 1_000_000
+MINILM_BYTES = 150 * MEGABYTE
+LLAMA_BYTES = 250 * MEGABYTE
+"""Estimates from measured processes, for the time until a process can be measured."""
 
 
 def keys_of(config: Config, environment: Mapping[str, str]) -> dict[str, str]:
@@ -111,8 +116,19 @@ class AllModels:
         if self._local is None:
             from symphony.pit.pool import LocalModels
 
-            self._local = LocalModels(dict(self._specs()), clock=self._clock)
+            specs = dict(self._specs())
+            self._local = LocalModels(specs, budget=self._budget(specs))
         return self._local
+
+    def _budget(self, specs: "Mapping[str, ChildSpec]") -> "PoolBudget":
+        """What the settings say, else four fifths of the memory; any one model may be loaded then."""
+        from symphony.pit.pool import PoolBudget, memory_here
+
+        pool = self._config.pool
+        if pool.memory_mb is not None:
+            return PoolBudget(bytes_max=pool.memory_mb * MEGABYTE, models_max=pool.models)
+        largest = max(spec.size_bytes for spec in specs.values())
+        return PoolBudget(bytes_max=max(memory_here() * 4 // 5, largest), models_max=pool.models)
 
     def _specs(self) -> "Iterator[tuple[str, ChildSpec]]":
         from symphony.kit import instruments
@@ -123,6 +139,7 @@ class AllModels:
             argv=instruments.child_argv(instruments.MINILM, home=self._home),
             fingerprint=instruments.fingerprint(instruments.MINILM),
             elementwise=Elementwise(*instruments.ELEMENTWISE[instruments.MINILM]),
+            size_bytes=MINILM_BYTES,
         )
         yield instruments.MINILM, minilm
         for name, one in self._config.models.items():
@@ -130,4 +147,14 @@ class AllModels:
                 yield name, minilm
         for name, one in self._llamas().items():
             print_of = fingerprint(name, one) if one.file else instruments.fingerprint(name)
-            yield name, ChildSpec(argv=instruments.llama_argv(one, home=self._home), fingerprint=print_of)
+            argv = instruments.llama_argv(one, home=self._home)
+            yield name, ChildSpec(argv=argv, fingerprint=print_of, size_bytes=_size_of(one))
+
+
+def _size_of(one: ModelConfig) -> int:
+    """About what a GGUF model takes: its weights and a little; a demo's if it names no file."""
+    if not one.file:
+        return LLAMA_BYTES
+    with contextlib.suppress(OSError):
+        return Path(one.file).stat().st_size + LLAMA_BYTES
+    return LLAMA_BYTES

@@ -84,6 +84,16 @@ class TracingConfig(Settings, frozen=True, kw_only=True):
     endpoint: str | None = None
 
 
+class PoolConfig(Settings, frozen=True, kw_only=True):
+    """The models that run on this machine. `memory_mb`: megabytes for all that are loaded at once.
+
+    Unset, it is four fifths of the memory. `models` bounds their number.
+    """
+
+    memory_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000_000)] | None = None
+    models: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 100
+
+
 class SymphonyConfig(Settings, frozen=True, kw_only=True):
     """The engine. `concurrency`: how many nodes run at once unless a run says otherwise.
 
@@ -197,6 +207,7 @@ class Config(Settings, frozen=True, kw_only=True):
     logs: LogsConfig = LogsConfig()
     models: dict[str, ModelConfig] = {}
     operators: OperatorsConfig = OperatorsConfig()
+    pool: PoolConfig = PoolConfig()
     symphony: SymphonyConfig = SymphonyConfig()
     tracing: TracingConfig = TracingConfig()
 

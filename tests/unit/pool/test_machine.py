@@ -50,8 +50,9 @@ class Scene:
     def ready(self, model: str) -> list[PoolAction]:
         return self.heard(self.pool.ready(model, self.now_s))
 
-    def gone(self, model: str, retry_after_s: float = 0.0) -> list[PoolAction]:
-        return self.heard(self.pool.died(model, "it died", self.now_s + retry_after_s, self.now_s))
+    def gone(self, model: str, retry_after_s: float = 0.0, *, refused: bool = False) -> list[PoolAction]:
+        retry_at_s = self.now_s + retry_after_s
+        return self.heard(self.pool.died(model, "it died", retry_at_s, self.now_s, refused=refused))
 
     def tick(self) -> list[PoolAction]:
         return self.heard(self.pool.tick(self.now_s))
@@ -207,6 +208,16 @@ def test_a_model_that_never_loads_is_refused_to_those_who_wait() -> None:
     assert scene.gone("a") == [StartModel("a", ahead=False)]
     assert scene.gone("a") == [RefuseLease("1", "a", "it died")]
     assert scene.ask("2", "a") == [StartModel("a", ahead=False)]
+
+
+def test_a_refusal_is_told_to_all_who_ask_until_it_may_be_tried_again() -> None:
+    scene = Scene()
+    scene.ask("1", "a")
+    assert scene.gone("a", retry_after_s=1, refused=True) == [RefuseLease("1", "a", "it died")]
+    assert scene.ask("2", "a") == [RefuseLease("2", "a", "it died")]
+    scene.now_s += 1
+    assert scene.ask("3", "a") == [StartModel("a", ahead=False)]
+    assert scene.ready("a") == [GrantLease("3", "a", cold=True, waited_s=0.0)]
 
 
 def test_an_idle_model_ends_after_its_time() -> None:

@@ -45,10 +45,20 @@ class ChildDied(SymphonyError):
 
 
 class ModelProcess:
-    """A running model process. `start` it once; use it from one event loop."""
+    """A running model process. `start` it once; use it from one event loop.
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    `lost` is called once, when it can be asked no more; `gone` once nothing of it is left.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        lost: Callable[["ModelProcess"], None] = lambda _: None,
+        gone: Callable[["ModelProcess"], None] = lambda _: None,
+    ) -> None:
+        self._name, self._tell_lost, self._tell_gone = name, lost, gone
+        self._told = False
         self._loop = asyncio.get_running_loop()
         self._process = SupervisedProcess(exited=self._exited, gone=self._left)
         self._frames = FrameReader()
@@ -119,8 +129,7 @@ class ModelProcess:
         except (FrameTooLarge, SerializationFailed) as error:
             why = f"model {self._name}: {error.message}"
             raise ModelFailed(why, code=error.code, hint=error.hint) from error
-        if not self.alive:
-            raise self._death()
+        self.check()
         reply: asyncio.Future[CallOutputs] = self._loop.create_future()
         self._calls[number] = reply
         self._write(request)
@@ -133,6 +142,11 @@ class ModelProcess:
             raise
         finally:
             self._calls.pop(number, None)
+
+    def check(self) -> None:
+        """Raises ChildDied unless it may be asked."""
+        if not self.alive:
+            raise self._death()
 
     def retire(self) -> None:
         """Let it end: it does when its stdin closes; after 2 s it is killed."""
@@ -180,11 +194,13 @@ class ModelProcess:
         except SymphonyError as error:
             self._broken = error.message
             self.kill()
+            self._tell()
 
     def _lost(self) -> None:
         """Without stdin or stdout it is of no use, even if it lives on. Mostly it is about to end."""
         self._deaf = True
         self._process.kill_after(_PIPES_S)
+        self._tell()
 
     def _close(self, pipe: IO[bytes]) -> None:
         if self._outputs.pop(pipe.fileno(), None) is not None:
@@ -204,12 +220,19 @@ class ModelProcess:
         for call in self._calls.values():
             if not call.done():
                 call.set_exception(self._death())
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            self._tell_lost(self)
 
     def _left(self) -> None:
         for pipe in list(self._outputs.values()):
             self._close(pipe)
         if self._stdin is not None:
             self._stdin.close()
+        self._tell_gone(self)
 
     def _received(self, message: ModelReady | ModelRefused | CallOutputs | CallFailure) -> None:
         match message:

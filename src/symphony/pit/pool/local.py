@@ -1,20 +1,39 @@
-"""Local models in supervised processes: started when first asked, restarted, ended when idle."""
+"""Local models in supervised processes: the shell around the pool's machine.
+
+It starts and ends processes as the machine says, and tells it what became of them.
+"""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from decimal import Decimal
+from functools import partial
+from typing import Final
 
 from symphony.pit.pool.child import READY_S, ChildDied, ModelProcess
+from symphony.pit.pool.core.lifecycle import ModelPhase
+from symphony.pit.pool.core.machine import (
+    GrantLease,
+    LeaseRequest,
+    PoolAction,
+    PoolBudget,
+    PooledModel,
+    PoolMachine,
+    PoolPolicy,
+    RefuseLease,
+    StartModel,
+    StopModel,
+)
 from symphony.pit.pool.core.splitting import ChildSpec, joined, parts
+from symphony.pit.pool.memory import memory_of
 from symphony.pit.processes import Restarts
-from symphony.ports.clock import Clock
 from symphony.ports.models import UNMETERED, Caller, Estimate, ModelFailed, ModelUnavailable, Usage
 from symphony.ports.values import Value
 
-IDLE_S = 60.0
 FREE = Estimate(cost=Decimal(0))
-_REFUSAL_S = 1.0
+UNBOUNDED: Final = PoolBudget(bytes_max=2**63)
+REFUSAL_S = 1.0
+"""A thousand elements of a fan-out must not start a thousand processes to hear the same."""
 _TRIES = 2
 
 
@@ -28,16 +47,22 @@ class LocalModels:
         self,
         specs: Mapping[str, ChildSpec],
         *,
-        clock: Clock,
-        idle_s: float = IDLE_S,
+        budget: PoolBudget = UNBOUNDED,
+        policy: PoolPolicy | None = None,
         ready_s: float = READY_S,
+        refusal_s: float = REFUSAL_S,
     ) -> None:
-        """`idle_s`: seconds without a call after which a process ends. `ready_s`: time to load a model."""
-        self._supervisors = {
-            name: _Supervisor(name, spec, clock=clock, idle_s=idle_s, ready_s=ready_s)
-            for name, spec in specs.items()
-        }
+        """`ready_s`: time to load a model; for `refusal_s` one that refuses is not asked again."""
+        self._hosts = {name: _Host(name, spec) for name, spec in specs.items()}
+        self._budget, self._policy = budget, policy or PoolPolicy()
+        self._ready_s, self._refusal_s = ready_s, refusal_s
+        self._begun: PoolMachine | None = None
+        self._asked: dict[str, asyncio.Future[ModelProcess]] = {}
+        self._leases = 0
+        self._due: asyncio.TimerHandle | None = None
         self._closed = False
+
+    # What is asked.
 
     async def invoke(
         self,
@@ -52,13 +77,12 @@ class LocalModels:
         process dies is asked once more, of a fresh process. Raises ModelUnavailable if the
         model is unknown, refuses or does not start; ModelFailed otherwise.
         """
-        supervisor = self._supervisor(model)
-        rule = supervisor.spec.elementwise
+        rule = self._host(model).spec.elementwise
         if rule is not None and inputs.get(rule.input) == []:
             return {rule.output: []}
         await caller.reserve(model, FREE)
         try:
-            outputs = [await supervisor.call(part, config) for part in parts(inputs, rule)]
+            outputs = [await self._call(model, part, config) for part in parts(inputs, rule)]
         finally:
             caller.used(Usage(calls=1))
         return joined(outputs, rule)
@@ -69,8 +93,8 @@ class LocalModels:
 
         For those that serve more than the pool carries: it says where. Raises as `invoke`.
         """
-        async with self._supervisor(model).held() as outputs:
-            yield outputs
+        async with contextlib.AsyncExitStack() as stack:
+            yield await self._answer(model, {}, {}, stack)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
         """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
@@ -78,7 +102,7 @@ class LocalModels:
 
     def fingerprint(self, model: str) -> str:
         """Of the model's weights and code. Raises ModelUnavailable if the model is unknown."""
-        return self._supervisor(model).spec.fingerprint
+        return self._host(model).spec.fingerprint
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
         """Never: what the pool carries gives the same vectors for the same texts."""
@@ -86,147 +110,242 @@ class LocalModels:
 
     def pids(self) -> dict[str, int]:
         """Process ids of the models that are loaded now."""
-        return {name: pid for name, s in self._supervisors.items() if (pid := s.pid) is not None}
+        return {name: pid for name, host in self._hosts.items() if (pid := host.pid) is not None}
 
     async def close(self) -> None:
         """End every process and wait for it; at most about 2 s. Calls made later are refused."""
         self._closed = True
-        for supervisor in self._supervisors.values():
-            supervisor.close()
-        for supervisor in self._supervisors.values():
-            await supervisor.stopped()
+        if self._due is not None:
+            self._due.cancel()
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(ModelUnavailable("the pool of models is closed"))
+        for host in self._hosts.values():
+            host.end()
+        for host in self._hosts.values():
+            await host.ended()
 
-    def _supervisor(self, model: str) -> "_Supervisor":
-        if self._closed:
-            raise ModelUnavailable(f"model {model}: the pool is closed")
-        supervisor = self._supervisors.get(model)
-        if supervisor is None:
-            known = ", ".join(sorted(self._supervisors)) or "none"
-            raise ModelUnavailable(f"there is no model {model!r}", hint=f"models here: {known}")
-        return supervisor
+    # Calls.
 
+    async def _call(
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]
+    ) -> dict[str, Value]:
+        async with contextlib.AsyncExitStack() as stack:
+            return await self._answer(model, inputs, config, stack)
 
-class _Supervisor:
-    """Keeps at most one process of one model, and one call at a time in it.
-
-    One at a time costs under a hundredth of the throughput and means that when the process
-    dies it is known whose call it died of.
-    """
-
-    def __init__(self, name: str, spec: ChildSpec, *, clock: Clock, idle_s: float, ready_s: float) -> None:
-        self.spec = spec
-        self._name, self._clock, self._idle_s, self._ready_s = name, clock, idle_s, ready_s
-        self._turn = asyncio.Lock()
-        self._child: ModelProcess | None = None
-        self._started: list[ModelProcess] = []
-        self._restarts = Restarts()
-        self._idle: asyncio.TimerHandle | None = None
-        self._refusal: tuple[float, str, str | None] | None = None
-        self._closed = False
-
-    @property
-    def pid(self) -> int | None:
-        return self._child.pid if self._child is not None and self._child.alive else None
-
-    async def call(self, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> dict[str, Value]:
-        async with self._held():
-            return await self._call(inputs, config)
-
-    @contextlib.asynccontextmanager
-    async def held(self) -> AsyncIterator[dict[str, Value]]:
-        """The process, and nobody else gets it."""
-        async with self._held():
-            yield await self._call({}, {})
-
-    @contextlib.asynccontextmanager
-    async def _held(self) -> AsyncIterator[None]:
-        async with self._turn:
-            self._stay()
-            try:
-                yield
-            finally:
-                self._idle = asyncio.get_running_loop().call_later(self._idle_s, self.retire)
-
-    async def _call(self, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> dict[str, Value]:
+    async def _answer(
+        self,
+        model: str,
+        inputs: Mapping[str, Value],
+        config: Mapping[str, Value],
+        stack: contextlib.AsyncExitStack,
+    ) -> dict[str, Value]:
+        """Ask the model; its process is the caller's until `stack` is left."""
+        host = self._host(model)
         died: ChildDied | None = None
         for _ in range(_TRIES):
-            child = await self._running()
-            try:
-                outputs = await child.call(inputs, config)
-            except ChildDied as error:
-                died = error
-                if not self._closed:
-                    self._restarts.died()
-                continue
-            except ModelFailed:
-                self._restarts.worked()
-                raise
-            self._restarts.worked()
-            return outputs
+            async with contextlib.AsyncExitStack() as lease:
+                child = await lease.enter_async_context(self._leased(host))
+                try:
+                    outputs = await child.call(inputs, config)
+                except ChildDied as error:
+                    died = error
+                    continue
+                except ModelFailed:
+                    host.restarts.worked()
+                    raise
+                host.restarts.worked()
+                stack.push_async_exit(lease.pop_all())
+                return outputs
         assert died is not None
         raise ModelFailed(
             f"{died.message} (twice, on the same input)",
             hint="this input may be too much for the machine's memory",
         ) from died
 
-    async def _running(self) -> ModelProcess:
-        """A living child, a fresh one if need be. Raises ModelUnavailable."""
-        if self._child is not None and self._child.alive:
-            return self._child
-        self._child = None
-        self._recall_refusal()
-        while True:
-            if (delay_s := self._restarts.delay_s()) > 0:
-                await self._clock.sleep(delay_s)
-            self._refuse_when_closed()
-            child = ModelProcess(self._name)
-            self._started = [other for other in self._started if not other.ended]
-            self._started.append(child)
-            try:
-                await child.start(self.spec.argv, ready_s=self._ready_s)
-            except ModelUnavailable as error:
-                self._refusal = (self._clock.monotonic_s() + _REFUSAL_S, error.message, error.hint)
-                raise
-            except ChildDied as error:
-                self._restarts.died()
-                if self._restarts.deaths > _TRIES:
-                    raise ModelUnavailable(f"{error.message} (while starting)") from error
-                continue
-            self._refuse_when_closed()  # it may have been closed while this one was loading
-            self._child = child
-            return child
+    @contextlib.asynccontextmanager
+    async def _leased(self, host: "_Host") -> AsyncIterator[ModelProcess]:
+        """A process of the model, when there is one for us. Raises ModelUnavailable."""
+        self._refuse_when_closed(host.name)
+        self._leases += 1
+        lease = str(self._leases)
+        granted: asyncio.Future[ModelProcess] = asyncio.get_running_loop().create_future()
+        self._asked[lease] = granted
+        self._act(self._machine.acquire(LeaseRequest(lease=lease, model=host.name), self._now_s()))
+        try:
+            yield await granted
+        finally:
+            del self._asked[lease]
+            self._act(self._machine.release(lease, self._now_s()))
 
-    def _refuse_when_closed(self) -> None:
+    def _host(self, model: str) -> "_Host":
+        self._refuse_when_closed(model)
+        host = self._hosts.get(model)
+        if host is None:
+            known = ", ".join(sorted(self._hosts)) or "none"
+            raise ModelUnavailable(f"there is no model {model!r}", hint=f"models here: {known}")
+        return host
+
+    def _refuse_when_closed(self, model: str) -> None:
         if self._closed:
-            self.retire()
-            raise ModelUnavailable(f"model {self._name}: the pool is closed")
+            raise ModelUnavailable(f"model {model}: the pool is closed")
 
-    def _recall_refusal(self) -> None:
-        """A thousand elements of a fan-out must not start a thousand processes to hear the same."""
-        if self._refusal is not None:
-            until_s, message, hint = self._refusal
-            if self._clock.monotonic_s() < until_s:
-                raise ModelUnavailable(message, hint=hint)
-            self._refusal = None
+    # The machine and what it wants.
 
-    def retire(self) -> None:
-        """Let the process end; the next call starts another."""
-        self._stay()
-        self._child = None
+    @property
+    def _machine(self) -> PoolMachine:
+        """It begins with the first call, in the loop whose time it goes by."""
+        if self._begun is None:
+            models = [
+                PooledModel(name=name, size_bytes=host.spec.size_bytes) for name, host in self._hosts.items()
+            ]
+            self._begun = PoolMachine(models, self._budget, self._policy, now_s=self._now_s())
+        return self._begun
+
+    @staticmethod
+    def _now_s() -> float:
+        return asyncio.get_running_loop().time()
+
+    def _act(self, actions: tuple[PoolAction, ...]) -> None:
+        """Do what the machine says, and look again when something is due."""
+        if self._closed:
+            return
+        for action in actions:
+            match action:
+                case StartModel():
+                    self._begin(self._hosts[action.model])
+                case StopModel():
+                    self._hosts[action.model].end()
+                case GrantLease():
+                    self._grant(action)
+                case RefuseLease():
+                    self._refuse(action)
+                case _:
+                    pass  # a lease that is lost is told by its call; changes of phase are for those who watch
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        due_s = self._machine.due_s(self._now_s())
+        if due_s is not None:
+            self._due = asyncio.get_running_loop().call_at(due_s, self._tick)
+
+    def _tick(self) -> None:
+        self._due = None
+        self._act(self._machine.tick(self._now_s()))
+
+    def _grant(self, granted: GrantLease) -> None:
+        waiting = self._asked.get(granted.lease)
+        child = self._hosts[granted.model].child
+        assert child is not None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(child)
+
+    def _refuse(self, refused: RefuseLease) -> None:
+        waiting = self._asked.get(refused.lease)
+        if waiting is not None and not waiting.done():
+            known = self._hosts[refused.model].refusal
+            if known is None:
+                known = ModelUnavailable(
+                    f"model {refused.model}: {refused.reason}", hint="raise `pool.memory_mb` in the settings"
+                )
+            waiting.set_exception(ModelUnavailable(known.message, hint=known.hint))
+
+    # Processes.
+
+    def _begin(self, host: "_Host") -> None:
+        child = ModelProcess(host.name, lost=partial(self._lost, host), gone=partial(self._gone, host))
+        host.begin(child, self._load(host, child))
+
+    async def _load(self, host: "_Host", child: ModelProcess) -> None:
+        """Load the model, and tell the machine what became of it."""
+        try:
+            await child.start(host.spec.argv, ready_s=self._ready_s)
+            child.check()
+        except ModelUnavailable as error:
+            self._failed(host, error, self._refusal_s, refused=True)
+        except ChildDied as error:
+            host.restarts.died()
+            dead = ModelUnavailable(f"{error.message} (while starting)")
+            self._failed(host, dead, host.restarts.delay_s())
+        except asyncio.CancelledError:
+            self._stopped(host)
+        else:
+            host.loading = False
+            self._act(self._machine.ready(host.name, self._now_s()))
+            await self._measure(host, child)
+
+    async def _measure(self, host: "_Host", child: ModelProcess) -> None:
+        """Count what the process takes in memory from now on, where the system tells."""
+        found = None if child.pid is None else await asyncio.to_thread(memory_of, child.pid)
+        if found is not None and host.child is child:
+            self._act(self._machine.measured(host.name, found, self._now_s()))
+
+    def _lost(self, host: "_Host", child: ModelProcess) -> None:
+        """A process can be asked no more. That of a hot model was not told to end: the model failed."""
+        if host.child is child and not self._closed and self._machine.phase(host.name) is ModelPhase.HOT:
+            host.restarts.died()
+            self._failed(host, None, host.restarts.delay_s())
+
+    def _gone(self, host: "_Host", child: ModelProcess) -> None:
+        """Nothing is left of a process. How one ended that was still loading, `_load` tells."""
+        if host.child is child and not host.loading:
+            self._stopped(host)
+
+    def _failed(
+        self, host: "_Host", error: ModelUnavailable | None, delay_s: float, *, refused: bool = False
+    ) -> None:
+        host.child, host.refusal = None, error
+        reason = "its process ended" if error is None else error.message
+        now_s = self._now_s()
+        self._act(self._machine.died(host.name, reason, now_s + delay_s, now_s, refused=refused))
+
+    def _stopped(self, host: "_Host") -> None:
+        """The process that was told to end has ended."""
+        host.child = None
+        now_s = self._now_s()
+        self._act(self._machine.died(host.name, "it was told to end", now_s, now_s))
+
+
+class _Host:
+    """The processes of one model: the present one, and those before that have not ended yet.
+
+    One call at a time: that costs under a hundredth of the throughput and means that when a process
+    dies it is known whose call it died of.
+    """
+
+    def __init__(self, name: str, spec: ChildSpec) -> None:
+        self.name, self.spec = name, spec
+        self.child: ModelProcess | None = None
+        self.loading = False
+        self.restarts = Restarts()
+        self.refusal: ModelUnavailable | None = None
+        self._started: list[ModelProcess] = []
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self.child.pid if self.child is not None and self.child.alive else None
+
+    def begin(self, child: ModelProcess, load: Coroutine[None, None, None]) -> None:
+        """Load `child` in a task of our own."""
+        self.child, self.loading = child, True
+        self._started = [other for other in self._started if not other.ended]
+        self._started.append(child)
+        self._task = asyncio.get_running_loop().create_task(load, name=f"model {self.name}")
+
+    def end(self) -> None:
+        """Let the present process end, also if it is still loading."""
+        if self.loading and self._task is not None:
+            self._task.cancel()
         for child in self._started:
             child.retire()
 
-    def close(self) -> None:
-        """Refuse further starts and end what runs."""
-        self._closed = True
-        self.retire()
-
-    async def stopped(self) -> None:
-        """Wait for every process ever started; `close` first."""
+    async def ended(self) -> None:
+        """Wait until no process is left; `end` first."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
         for child in self._started:
             await child.stopped()
-
-    def _stay(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-            self._idle = None

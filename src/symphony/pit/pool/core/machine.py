@@ -62,7 +62,7 @@ class PoolPolicy:
     keep_min_s: float = 10.0
     keep_max_s: float = 3600.0
     failures_max: int = 3
-    """So many failures in a row while loading refuse those who wait."""
+    """From so many failures in a row on, each while loading refuses those who wait."""
 
 
 class LeaseRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ class _Entry:
 
     __slots__ = (
         "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "life", "model",
-        "retry_at_s", "users", "waiting",
+        "refused", "retry_at_s", "users", "waiting",
     )  # fmt: skip
 
     def __init__(self, model: PooledModel, now_s: float) -> None:
@@ -142,6 +142,7 @@ class _Entry:
         self.draining = False
         self.ahead = False
         self.failures = 0
+        self.refused: str | None = None
         self.retry_at_s = now_s
         self.idle_since_s = now_s
         self.idle_times = IdleTimes()
@@ -182,13 +183,20 @@ class PoolMachine:
     # What users of models do.
 
     def acquire(self, request: LeaseRequest, now_s: float) -> tuple[PoolAction, ...]:
-        """Grant the lease now or later, or refuse it: the model is unknown, or too large for the budget."""
+        """Grant the lease now or later, or refuse it.
+
+        It is refused if the model is unknown, larger than the budget, or refused to load just now.
+        """
         entry = self._entries.get(request.model)
         if entry is None:
             return (RefuseLease(request.lease, request.model, f"there is no model {request.model!r}"),)
         if entry.bytes_now > self._budget.bytes_max:
             too_large = f"it needs {entry.bytes_now:,} bytes and the pool has {self._budget.bytes_max:,}"
             return (RefuseLease(request.lease, request.model, too_large),)
+        if entry.refused is not None:
+            if now_s < entry.retry_at_s:
+                return (RefuseLease(request.lease, request.model, entry.refused),)
+            entry.refused = None
         self._saw(request, entry, now_s)
         cold = entry.life.phase is not HOT
         if not self._waiting and self._free_slot(entry):
@@ -251,18 +259,30 @@ class PoolMachine:
         return self._settle(now_s)
 
     def measured(self, model: str, bytes_now: int, now_s: float) -> tuple[PoolAction, ...]:
-        """The model's process takes so many bytes; idle models leave if the budget no longer holds."""
-        self._entries[model].bytes_now = bytes_now
+        """The model's process takes so many bytes; idle models leave if the budget no longer holds.
+
+        One that takes more than the whole budget counts as all of it, and will be alone.
+        """
+        self._entries[model].bytes_now = min(bytes_now, self._budget.bytes_max)
         self._shrink(now_s)
         return self._settle(now_s)
 
-    def died(self, model: str, reason: str, retry_at_s: float, now_s: float) -> tuple[PoolAction, ...]:
-        """The process ended. If not told to, the model failed and is not started before `retry_at_s`."""
+    def died(
+        self, model: str, reason: str, retry_at_s: float, now_s: float, *, refused: bool = False
+    ) -> tuple[PoolAction, ...]:
+        """The process ended. If not told to, the model failed and is not started before `retry_at_s`.
+
+        `refused`: the model cannot be loaded at all; until then everybody who asks is told so.
+        """
         entry = self._entries[model]
+        loading = entry.life.phase is WARMING
         if entry.life.phase is COOLING:
             self._move(entry, COLD, "ended", now_s)
         elif entry.life.loaded:
             self._fail(entry, reason, retry_at_s, now_s)
+            if refused or (loading and entry.failures >= self._policy.failures_max):
+                entry.refused = reason if refused else None
+                self._refuse_waiting(entry, reason)
         return self._settle(now_s)
 
     def tick(self, now_s: float) -> tuple[PoolAction, ...]:
@@ -501,7 +521,6 @@ class PoolMachine:
         self._actions.append(StopModel(entry.model.name))
 
     def _fail(self, entry: _Entry, reason: str, retry_at_s: float, now_s: float) -> None:
-        was_loading = entry.life.phase is WARMING
         self._unused(entry)
         self._move(entry, FAILED, reason, now_s)
         entry.draining, entry.retry_at_s = False, retry_at_s
@@ -510,11 +529,11 @@ class PoolMachine:
             del self._holders[lease]
             self._actions.append(LoseLease(lease, entry.model.name, reason))
         entry.users.clear()
-        if was_loading and entry.failures >= self._policy.failures_max:
-            entry.failures = 0
-            for waiting in [one for one in self._waiting if one.request.model == entry.model.name]:
-                self._leave(waiting)
-                self._actions.append(RefuseLease(waiting.request.lease, entry.model.name, reason))
+
+    def _refuse_waiting(self, entry: _Entry, reason: str) -> None:
+        for waiting in [one for one in self._waiting if one.request.model == entry.model.name]:
+            self._leave(waiting)
+            self._actions.append(RefuseLease(waiting.request.lease, entry.model.name, reason))
 
     def _unused(self, entry: _Entry) -> None:
         """It goes; if it was loaded ahead and never asked for, that was for nothing."""

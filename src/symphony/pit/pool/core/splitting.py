@@ -22,12 +22,14 @@ class Elementwise:
 class ChildSpec:
     """How to run one model. `argv` starts its process, `fingerprint` names its weights and code.
 
-    Without `elementwise`, a call travels whole.
+    Without `elementwise`, a call travels whole. `size_bytes` estimates the memory that the process
+    takes; once it is loaded, what it takes is measured.
     """
 
     argv: tuple[str, ...]
     fingerprint: str
     elementwise: Elementwise | None = None
+    size_bytes: int = 0
 
 
 def parts(inputs: Mapping[str, Value], rule: Elementwise | None) -> Iterator[Mapping[str, Value]]:

@@ -1,0 +1,135 @@
+"""Several models in real processes share one budget."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.contracts.test_models import spec
+from tests.support.processes import alive
+from tests.support.waiting import PATIENCE_S, until
+
+from symphony.pit.pool import LocalModels, PoolBudget, PoolPolicy
+from symphony.pit.pool.memory import memory_here, memory_of
+from symphony.ports.models import ModelUnavailable
+
+pytestmark = pytest.mark.slow
+
+Make = Callable[..., LocalModels]
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    made: list[LocalModels] = []
+
+    def pool(*names: str, models_max: int = 2) -> LocalModels:
+        budget = PoolBudget(bytes_max=2**40, models_max=models_max)
+        made.append(LocalModels(dict.fromkeys(names, spec()), budget=budget, policy=PoolPolicy()))
+        return made[-1]
+
+    yield pool
+    async with asyncio.timeout(PATIENCE_S):
+        for one in made:
+            await one.close()
+
+
+async def ask(models: LocalModels, model: str, text: str = "abc") -> None:
+    assert (await models.invoke(model, {"texts": [text]}, {}))["vectors"] == [[len(text), 0]]
+
+
+async def test_the_longest_unused_model_leaves_for_another(make: Make) -> None:
+    models = make("a", "b", "c")
+    await ask(models, "a")
+    await ask(models, "b")
+    await ask(models, "a")
+    first = models.pids()
+    await ask(models, "c")
+    assert set(models.pids()) == {"a", "c"}
+    assert models.pids()["a"] == first["a"]
+    assert not alive(first["b"])
+
+
+async def test_calls_of_many_models_at_once_all_get_their_answers(make: Make) -> None:
+    names = [f"m{number}" for number in range(6)]
+    models = make(*names, models_max=2)
+    most = 0
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, len(models.pids()))
+            await asyncio.sleep(0.002)
+
+    watching = asyncio.ensure_future(watch())
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*(ask(models, name, "x" * n) for n in range(4) for name in names))
+    watching.cancel()
+    assert 1 <= most <= 2
+
+
+async def test_a_model_in_use_is_not_ended_for_another(make: Make, tmp_path: Path) -> None:
+    models = make("a", "b", models_max=1)
+    mark = tmp_path / "hanging"
+    hanging = asyncio.ensure_future(models.invoke("a", {"texts": [f"hang {mark}"]}, {}))
+    async with asyncio.timeout(PATIENCE_S):
+        await until(mark.exists, every_s=0.01)
+        pid = models.pids()["a"]
+        waiting = asyncio.ensure_future(ask(models, "b"))
+        await asyncio.sleep(0)
+        assert alive(pid)
+        hanging.cancel()
+        await waiting
+        await until(lambda: not alive(pid), every_s=0.01)
+    assert set(models.pids()) == {"b"}
+
+
+async def test_a_model_that_is_killed_while_idle_gives_its_room_back(make: Make) -> None:
+    models = make("a", "b", models_max=1)
+    await ask(models, "a")
+    pid = models.pids()["a"]
+    os.kill(pid, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE_S):
+        await until(lambda: not alive(pid), every_s=0.01)
+        await ask(models, "b")
+        await ask(models, "a")
+
+
+async def test_callers_that_give_up_while_a_model_loads_leave_nothing_behind(make: Make) -> None:
+    models = make("a", "b", models_max=1)
+    async with asyncio.timeout(PATIENCE_S):
+        for _ in range(5):
+            calls = [asyncio.ensure_future(ask(models, name)) for name in ("a", "b", "a")]
+            await asyncio.sleep(0.01)
+            for call in calls:
+                call.cancel()
+            await asyncio.wait(calls)
+        await ask(models, "b")
+        await ask(models, "a")
+    await models.close()
+    assert not [child for child in psutil.Process().children() if "echo_child" in " ".join(child.cmdline())]
+
+
+async def test_a_model_larger_than_the_budget_is_refused_with_the_setting_to_change() -> None:
+    models = LocalModels(
+        {"big": replace(spec(), size_bytes=2_000_000_000)}, budget=PoolBudget(bytes_max=1_000_000_000)
+    )
+    with pytest.raises(ModelUnavailable, match="it needs 2,000,000,000 bytes") as caught:
+        await ask(models, "big")
+    assert "pool.memory_mb" in str(caught.value.hint)
+    await models.close()
+
+
+async def test_what_a_process_takes_is_measured(make: Make) -> None:
+    models = make("a")
+    await ask(models, "a")
+    found = memory_of(models.pids()["a"])
+    assert found is not None
+    assert 1_000_000 < found < memory_here()
+
+
+def test_a_process_that_ended_takes_no_memory() -> None:
+    assert memory_of(2**22 + 1) is None
