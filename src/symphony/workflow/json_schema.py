@@ -90,6 +90,8 @@ _SPECIAL: Final[Mapping[tuple[str, str], Schema]] = {
     ("input", "max"): {"type": "number"},
     ("budget", "money"): {"type": "number", "minimum": 0},
     ("kind", "command"): _FILLED,
+    ("artifact", "name"): _FILLED,
+    ("artifact", "content_type"): _FILLED,
     ("step", "name"): {"type": "string", **_NODE_NAME},
     ("step", "needs"): {"type": "array", "items": {"type": "string", **_NODE_NAME}},
     ("step", "command"): _FILLED,

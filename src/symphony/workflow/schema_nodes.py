@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Final
 
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
+from symphony.ports.artifacts import LABEL_HINT, is_label
 from symphony.workflow.documents.tree import DEPTH_MAX, Tree
 from symphony.workflow.fields import (
     BAD,
@@ -328,6 +329,15 @@ def _on_error(fields: Fields, tree: Tree, place: str, key: str) -> object:
     return OnError(action=next(iter(made)), **made)  # type: ignore[arg-type]  # as above
 
 
+def _label(fields: Fields, tree: Tree, place: str, key: str) -> object:
+    """The name or content type of an artifact: a literal one can be checked."""
+    found = filled_text(fields, tree, place, key)
+    if isinstance(found, str) and "${{" not in found and not is_label(found):
+        message = f"this cannot be the {key.replace('_', ' ')} of an artifact"
+        return fields.wrong(place, key, message, LABEL_HINT)
+    return found
+
+
 def _artifact(fields: Fields, tree: Tree, place: str, key: str) -> object:
     found = fields.map(tree, place, key, key)
     if found is None:
@@ -499,8 +509,8 @@ _RETRY: Final[Mapping[str, Reader]] = {
 }
 _ON_ERROR: Final[Mapping[str, Reader]] = {"value": named_values, "fallback": _node_name}
 _ARTIFACT: Final[Mapping[str, Reader]] = {
-    "name": filled_text,
-    "content_type": filled_text,
+    "name": _label,
+    "content_type": _label,
     "port": _node_name,
 }
 _STEP: Final[Mapping[str, Reader]] = {"name": text, "command": _command, "needs": texts}

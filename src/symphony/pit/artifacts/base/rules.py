@@ -2,29 +2,34 @@
 
 import re
 
+from symphony.commons.cutting import beginning
 from symphony.commons.errors import ValidationFailed
-from symphony.ports.artifacts import ArtifactAmbiguous, ArtifactCorrupt, ArtifactMissing
+from symphony.ports.artifacts import (
+    LABEL_CHARS_MAX,
+    LABEL_HINT,
+    ArtifactAmbiguous,
+    ArtifactCorrupt,
+    ArtifactMissing,
+    is_label,
+)
 from symphony.ports.values import Digest
 
-NAME_LENGTH_MAX = 200
 MIN_AGE_S = 3600.0
+_SHOWN_CHARS = 80
 UNKNOWN_TYPE = "application/octet-stream"
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 PREFIX = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 def check_labels(name: str | None, content_type: str) -> None:
     """Raise ValidationFailed unless `name` and `content_type` are short printable text."""
     for field, label in (("name", name), ("content_type", content_type)):
-        if label is None:
-            continue
-        if not label or len(label) > NAME_LENGTH_MAX or _CONTROL.search(label):
+        if label is not None and not is_label(label):
+            what = field.replace("_", " ")
             raise ValidationFailed(
-                f"{label!r:.80} is not a valid {field.replace('_', ' ')} for an artifact",
+                f"{beginning(label, _SHOWN_CHARS)!r} is not a valid {what} for an artifact",
                 details={"field": field},
-                hint=f"use 1 to {NAME_LENGTH_MAX} characters without control characters",
+                hint=LABEL_HINT,
             )
 
 
@@ -38,8 +43,8 @@ def ambiguous(prefix: str, found: list[Digest]) -> ArtifactAmbiguous:
 
 def missing(digest_or_name: str) -> ArtifactMissing:
     return ArtifactMissing(
-        f"artifact {digest_or_name[:NAME_LENGTH_MAX]} is not in the store",
-        details={"artifact": digest_or_name[:NAME_LENGTH_MAX]},
+        f"artifact {digest_or_name[:LABEL_CHARS_MAX]} is not in the store",
+        details={"artifact": digest_or_name[:LABEL_CHARS_MAX]},
         hint="list what there is with: symphony artifacts list",
     )
 
