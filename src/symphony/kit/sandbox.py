@@ -7,7 +7,7 @@ as long as rendering.
 import marshal
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from pprint import pformat
@@ -28,6 +28,10 @@ KEPT_MAX: Final = 256
 """So many compiled templates are kept, the latest used ones."""
 KEPT_BYTES_MAX: Final = 16 * 1024 * 1024
 """Of all of them together."""
+
+_METHODS: Final = frozenset(name for name in dir(dict) if not name.startswith("_"))
+_METHOD: Final = "(method)"
+"""The name of a filter that no template can write."""
 
 Key: TypeAlias = tuple[str, str]
 """The digests of a template's place and of its text."""
@@ -67,11 +71,35 @@ class CompiledTemplates(BytecodeCache):
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """A sandbox whose calls and look-ups also watch the clock, and whose numbers stay small."""
+    """A sandbox whose calls also watch the clock, whose numbers stay small, and where data comes first.
+
+    `group.items` is the value of the key `items`, if there is one, and `group.items()` calls the method.
+    """
 
     intercepted_binops = frozenset({"*", "**"})
     check: Callable[[], None]
     """Raises if rendering must end."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """What `obj.attribute` is: of a map the value of that key before its methods."""
+        if isinstance(obj, Mapping) and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
+
+    def method(self, obj: Any, name: str) -> Any:
+        """What `obj.name(…)` calls, whatever keys a map has."""
+        return super().getattr(obj, name)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> jinja2.nodes.Template:
+        tree = super()._parse(source, name, filename)
+        for call in tree.find_all(jinja2.nodes.Call):
+            called = call.node
+            if isinstance(called, jinja2.nodes.Getattr) and called.attr in _METHODS:
+                wanted = jinja2.nodes.Const(called.attr, lineno=called.lineno)
+                call.node = jinja2.nodes.Filter(
+                    called.node, _METHOD, [wanted], [], None, None, lineno=called.lineno
+                )
+        return tree
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """What a template calls."""
@@ -122,9 +150,17 @@ def _parent(escaped: bool) -> Sandbox:
         bytecode_cache=CompiledTemplates(),
     )
     made.filters.update(md=markdown_text, code=markdown_code, cell=markdown_cell, comment=html_comment)
+    made.filters[_METHOD] = _method
     made.filters.update(lines=lambda value: lines_of(str(value)), pprint=_printed)
     made.policies["json.dumps_kwargs"] = {"sort_keys": False}
     return made
+
+
+@jinja2.pass_context
+def _method(context: jinja2.runtime.Context, value: object, name: str) -> object:
+    environment = context.environment
+    assert isinstance(environment, Sandbox)
+    return environment.method(value, name)
 
 
 def _printed(value: object) -> str:

@@ -35,6 +35,30 @@ def test_filters_that_write_maps_keep_the_order_of_their_keys(run: Any) -> None:
         assert run("text.render", text=template, data=data)["text"] == text, template
 
 
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ("{% for g in groups %}{{ g.items | join('+') }};{% endfor %}", "1+2;3;"),
+        ("{{ groups[0].key }} {{ groups[0].values }} {{ groups[0].copy.get }}", "a b c"),
+        ("{% for k, v in groups[1].items() %}{{ k }} {% endfor %}", "key items "),
+        ("{{ groups[0].get('values') }} {{ groups[0].get('none', 'other') }}", "b other"),
+        ("{{ groups[1].keys() | list | join(',') }} {{ groups[1].values() | list | length }}", "key,items 2"),
+        ("{{ groups | map(attribute='items') | map('sum') | join(',') }}", "3,3"),
+        ("{% set m = {'items': 5} %}{{ m.items }} {{ {'items': 6}.items }} {{ {'pop': 7}.items() | list }}",
+         "5 6 [('pop', 7)]"),
+        ("{% macro items() %}called{% endmacro %}{{ items() }} {{ self.items is defined }}", "called False"),
+    ],
+)  # fmt: skip
+def test_a_key_comes_before_a_method_of_the_same_name_which_can_still_be_called(
+    run: Any, template: str, text: str
+) -> None:
+    groups = [
+        {"key": "a", "items": [1, 2], "values": "b", "copy": {"get": "c"}}, {"key": "d", "items": [3]},
+    ]  # fmt: skip
+    assert run("text.render", text=template, data={"groups": groups})["text"] == text
+    assert run("text.render", text=template, data={"groups": groups}, escape="html")["text"]
+
+
 def test_escaping_follows_the_name_unless_it_is_said(run: Any, tmp_path: Path) -> None:
     for name in ("a.md.j2", "a.svg"):
         (tmp_path / name).write_text("{{ data }}")
