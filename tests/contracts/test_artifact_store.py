@@ -76,6 +76,43 @@ def test_a_stream_is_stored_as_the_same_bytes_would_be(store: Store) -> None:
         assert stream.read() == body[5:]
 
 
+def test_a_body_arrives_in_pieces_and_is_there_once_it_is_committed(store: Store) -> None:
+    pieces = [b"one ", b"", b"two ", bytes(3 << 20)]
+    with store.writer(content_type="text/plain", name="w") as writer:
+        for piece in pieces:
+            writer.write(piece)
+        assert list(store.records()) == []
+        ref = writer.commit()
+        for act in (writer.commit, lambda: writer.write(b"more")):
+            with pytest.raises(ValidationFailed, match="already"):
+                act()
+    assert ref == put(store, b"".join(pieces), "w")
+    assert store.find("w").size == ref.size
+
+
+def test_a_body_that_is_not_committed_is_given_up(store: Store) -> None:
+    with store.writer(content_type="text/plain", name="w") as writer:
+        writer.write(b"half")
+    with pytest.raises(ValidationFailed, match="already"):
+        writer.commit()
+    assert list(store.records()) == []
+
+
+def test_parts_of_a_body_are_read_in_any_order(store: Store) -> None:
+    body = bytes(range(256)) * 5_000
+    ref = put(store, body)
+    assert store.size(ref.digest) == len(body)
+    with store.ranges(ref.digest) as ranges:
+        assert ranges.size == len(body)
+        for start, length in [(1_000_000, 5), (0, 0), (0, 300), (len(body) - 3, 10), (len(body) + 9, 4)]:
+            assert ranges.read(start, length) == body[start : start + length]
+        for start, length in [(-1, 2), (0, -1)]:
+            with pytest.raises(ValidationFailed, match="there are no"):
+                ranges.read(start, length)
+    with store.ranges(put(store, b"").digest) as ranges:
+        assert (ranges.size, ranges.read(0, 1)) == (0, b"")
+
+
 def test_a_stream_that_breaks_leaves_nothing(store: Store) -> None:
     class Breaking(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
@@ -90,14 +127,14 @@ def test_a_stream_that_breaks_leaves_nothing(store: Store) -> None:
 
 
 def test_what_is_not_there_is_missing(store: Store) -> None:
-    for act in (store.get, store.open, store.find):
+    for act in (store.get, store.open, store.ranges, store.find):
         with pytest.raises(ArtifactMissing):
             act(ABSENT)
     with pytest.raises(ArtifactMissing):
         store.find("no such name")
     with pytest.raises(ArtifactMissing):
         store.link(ArtifactRef(digest=ABSENT, size=1), by("r"))
-    assert store.path(ABSENT) is None
+    assert store.size(ABSENT) is None
     assert list(store.records()) == []
     store.unlink_run("never seen")
 
@@ -107,7 +144,7 @@ def test_what_is_not_there_is_missing(store: Store) -> None:
 )
 def test_a_bad_digest_is_refused_before_any_file_is_looked_at(store: Store, digest: str) -> None:
     put(store, b"x")
-    for act in (store.get, store.open):
+    for act in (store.get, store.open, store.ranges, store.size):
         with pytest.raises(ValidationFailed, match="not a digest"):
             act(Digest(digest))
 

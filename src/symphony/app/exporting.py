@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from symphony.app.contents import content, shown_type
 from symphony.app.written_files import WrittenFiles, digest_of, listed
@@ -23,8 +23,9 @@ from symphony.workflow.catalog import Catalog
 from symphony.workflow.model import ArtifactSpec, CommandNode, Node, OperatorNode, Workflow
 
 _CHUNK_BYTES: Final = 1 << 20
-_OPENED_MAX: Final = 20
-"""So many artifacts have copies that were opened."""
+_COPIES_MAX: Final = 200
+_COPIES_BYTES_MAX: Final = 2 << 30
+"""Of the copies of artifacts in the home."""
 _NUMBERS: Final = re.compile(r"[\[#](\d+)")
 _TYPE_OF_PORT: Final = {
     "string": TEXT_TYPE, "path": TEXT_TYPE, "bytes": BYTES_TYPE,
@@ -162,20 +163,45 @@ def opened(store: ArtifactStore, record: ArtifactRecord, home: Path, name: str |
     if name is None or name not in record.names:
         name = record.names[0] if record.names else record.digest[:16]
     ref = ArtifactRef(digest=record.digest, size=record.size, content_type=record.content_type, encoding="")
-    named = file_name(name, shown_type(ref))
+    return copied(store, ref, home, name)
+
+
+def copied(store: ArtifactStore, ref: ArtifactRef, home: Path, name: str) -> Path:
+    """A copy in `home` of what is handed out of an artifact, called by its own name or else `name`.
+
+    Such copies are made again at need: old ones go when there are many. Raises as `export`.
+    """
     copies = private_directory(home / "artifacts" / "opened")
-    folder = private_directory(copies / record.digest[:32])
+    folder = private_directory(copies / ref.digest[:32])
+    target = folder / file_name(ref.name or name, shown_type(ref)).name
+    with content(store, ref) as wanted:
+        if not _holds(target, wanted.size, wanted.digest):
+            _put_in_place(target, wanted.stream)
     os.utime(folder)
     _keep_newest(copies)
-    return _exported(store, MadeArtifact(node="", port="", ref=ref), folder, PurePosixPath(named.name)).path
+    return target
+
+
+def _put_in_place(target: Path, stream: BinaryIO) -> None:
+    """Write a file as a whole. It need not survive a power cut."""
+    temporary = target.with_name(f".{os.urandom(8).hex()}")
+    try:
+        with temporary.open("xb") as file:
+            shutil.copyfileobj(stream, file, _CHUNK_BYTES)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _keep_newest(copies: Path) -> None:
-    """Delete the copies that were opened longest ago."""
+    """Delete the copies that were asked for longest ago, if there are many or they take much room."""
     with suppress(OSError):  # somebody else deletes them too
         newest = sorted(copies.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-        for old in newest[_OPENED_MAX:]:
-            shutil.rmtree(old, ignore_errors=True)
+        taken = 0
+        for number, folder in enumerate(newest):
+            taken += sum(file.stat().st_size for file in folder.iterdir())
+            if number >= _COPIES_MAX or (taken > _COPIES_BYTES_MAX and number > 0):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _planned(

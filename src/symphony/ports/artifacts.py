@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple, Protocol
+from typing import BinaryIO, Final, NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -76,6 +75,32 @@ class Collected(NamedTuple):
     bytes: int
 
 
+class ArtifactWriter(Protocol):
+    """A body that arrives piece by piece, of any length. Until `commit`, nothing of it is in the store.
+
+    Leaving its `with` block without a commit gives it up. One thread at a time.
+    """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def write(self, chunk: bytes) -> None: ...
+    def commit(self) -> ArtifactRef:
+        """Store what was written, durably, under its digest. Once only."""
+        ...
+
+
+class ArtifactRanges(Protocol):
+    """Reads parts of one body, of `size` bytes, in any order. One thread at a time."""
+
+    @property
+    def size(self) -> int: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def read(self, start: int, length: int) -> bytes:
+        """The bytes from `start` on, `length` of them or as many as there are. Raises ArtifactCorrupt."""
+        ...
+
+
 class ArtifactStore(Protocol):
     """Bytes by content. Every adapter passes tests/contracts/test_artifact_store.py.
 
@@ -83,6 +108,9 @@ class ArtifactStore(Protocol):
     `put` returns, or, without `durable`, when `settle` does, which serves many bodies and links
     at once; this process may read it in between. Reads are verified: a body that no longer matches
     its digest raises `ArtifactCorrupt`; one that is not there, `ArtifactMissing`.
+
+    How and where a body is kept is the adapter's affair: there is no path to it. Whoever needs a file
+    copies the body into one.
     """
 
     def put(
@@ -94,11 +122,25 @@ class ArtifactStore(Protocol):
         encoding: str = "bytes",
         durable: bool = True,
     ) -> ArtifactRef: ...
-    def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef: ...
+    def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef:
+        """Store all that `stream` gives, in little memory."""
+        ...
+
+    def writer(self, *, content_type: str, name: str | None = None) -> ArtifactWriter:
+        """For a body that arrives in pieces: from the network, from an asynchronous iterator."""
+        ...
+
     def get(self, digest: Digest) -> bytes: ...
-    def open(self, digest: Digest) -> BinaryIO: ...
-    def path(self, digest: Digest) -> Path | None:
-        """Where the plain body lies, if it lies in a file."""
+    def open(self, digest: Digest) -> BinaryIO:
+        """A body from its beginning to its end, in little memory."""
+        ...
+
+    def ranges(self, digest: Digest) -> ArtifactRanges:
+        """A body to be read in parts, in little memory. Raises ArtifactCorrupt here or where it is read."""
+        ...
+
+    def size(self, digest: Digest) -> int | None:
+        """The bytes of a body, or None if it is not there. Neither verifies nor keeps it."""
         ...
 
     def holds(self, ref: ArtifactRef) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import string
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from symphony.app import Symphony, run
 from symphony.app.contents import content
-from symphony.app.exporting import ExportFailed, export, foreseen, opened, ready_folder, require_free
+from symphony.app.exporting import ExportFailed, copied, export, foreseen, opened, ready_folder, require_free
 from symphony.app.written_files import LIST
 from symphony.commons.filesystem import PathEscapes
 from symphony.pit.artifacts import MemoryArtifacts
@@ -334,8 +335,22 @@ def test_an_artifact_is_opened_as_a_copy_with_its_name(tmp_path: Path) -> None:
 
 def test_only_the_copies_that_were_opened_last_are_kept(tmp_path: Path) -> None:
     store = MemoryArtifacts()
-    for number in range(30):
+    for number in range(205):
         store.put(str(number).encode(), content_type="text/plain", name=f"n{number}")
         path = opened(store, store.find(f"n{number}"), tmp_path)
-    assert path.read_text() == "29"
-    assert len(list((tmp_path / "artifacts" / "opened").iterdir())) == 20
+    assert path.read_text() == "204"
+    assert len(list((tmp_path / "artifacts" / "opened").iterdir())) == 200
+
+
+def test_copies_that_take_much_room_go_but_for_the_newest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("symphony.app.exporting._COPIES_BYTES_MAX", 25)
+    store, paths = MemoryArtifacts(), []
+    for number in range(4):
+        ref = store.put(b"%d" % number * 10, content_type="text/plain")
+        paths.append(copied(store, ref, tmp_path, "x"))
+        os.utime(paths[-1].parent, (number, number))
+    assert [path.exists() for path in paths] == [False, False, True, True]
+    whole = copied(store, store.put(b"y" * 99, content_type="text/plain"), tmp_path, "y")
+    assert [path.exists() for path in (*paths, whole)] == [False] * 4 + [True]

@@ -6,7 +6,7 @@ from symphony.ports.artifacts import ArtifactRecord, Provenance
 
 def shown(origin: Provenance) -> str:
     record = ArtifactRecord(digest="d" * 64, size=1, content_type="text/plain", provenance=[origin])
-    text = artifact_text(record, None, lambda run: f"name-of-{run}", lambda run, node: None)
+    text = artifact_text(record, lambda run: f"name-of-{run}", lambda run, node: None)
     return text.splitlines()[-1]
 
 

@@ -261,12 +261,12 @@ def test_every_run_status_has_an_exit_status(status: RunStatus) -> None:
 def test_a_text_of_several_lines_is_shown_as_such_and_a_long_one_says_how_to_see_the_rest() -> None:
     long = "".join(f"{number}\n" for number in range(1_000))
     run = result(RunStatus.SUCCEEDED, outputs={"few": "one\n\ttwo\x1b[2J\n", "many": long, "wide": "w" * 900})
-    text = ending.outputs_text(run, lambda _: None, cut=True)
+    text = ending.outputs_text(run, lambda _, __: None, cut=True)
     assert text.startswith("few =\none\n\ttwo\\x1b[2J\nmany =\n0\n")
     assert "\n199\n… 800 more lines: symphony runs show" in text
     assert text.endswith("--output wide prints it whole)\n")
-    assert "symphony runs" not in ending.outputs_text(run, lambda _: None, cut=True, recorded=False)
-    piped = ending.outputs_text(run, lambda _: None)
+    assert "symphony runs" not in ending.outputs_text(run, lambda _, __: None, cut=True, recorded=False)
+    piped = ending.outputs_text(run, lambda _, __: None)
     assert piped.count("\n") == 3 + 1_001 + 1, "whole where nobody looks"
     assert piped.endswith(f"wide = {'w' * 900}\n")
 
@@ -311,12 +311,12 @@ def test_outputs_show_short_values_and_where_artifacts_lie() -> None:
     run = result(
         RunStatus.SUCCEEDED, outputs={"n": 17, "text": "two\nlines", "report": REF, "list": [1.0, b"x"]}
     )
-    assert ending.outputs_text(run, lambda ref: Path("/home/objects") / ref.digest[:2]) == (
+    assert ending.outputs_text(run, lambda _, ref: Path("/home/objects") / ref.digest[:2]) == (
         "n = 17\ntext =\ntwo\nlines\nreport = /home/objects/ab  (report, text/markdown, 2.0 KiB)\n"
         'list = [1.0, {"$bytes": "eA=="}]\n'
     )
-    assert "artifact abab" in ending.outputs_text(run, lambda _: None)
-    assert "***" not in ending.outputs_text(run, lambda _: None)
+    assert "artifact abab" in ending.outputs_text(run, lambda _, __: None)
+    assert "***" not in ending.outputs_text(run, lambda _, __: None)
     masked = ArtifactRef(digest=Digest("ab" * 32), size=3, sealed=Digest("cd" * 32))
     assert ending.value_text(masked, lambda _: None).endswith("3 B, secrets as ***)")
 

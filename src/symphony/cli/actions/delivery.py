@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from symphony.workflow.model import Workflow
 
 _FILES_MAX: Final = 20
+_COPIED_BYTES_MAX: Final = 256 << 20
+"""Larger outputs are named by their digests."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -150,6 +152,18 @@ def told(value: StoredValue, exports: Sequence["Export"]) -> Path | None:
         return None
     paths = (one.path for one in exports if (one.ref.digest, one.ref.name) == (value.digest, value.name))
     return next(paths, None)
+
+
+def copied(symphony: "Symphony", name: str, ref: ArtifactRef) -> Path | None:
+    """A file in the home with what is handed out of an output called `name`; None if there can be none."""
+    if symphony.home is None or ref.size > _COPIED_BYTES_MAX:
+        return None
+    from symphony.app.exporting import copied
+
+    try:
+        return copied(symphony.artifacts, ref, symphony.home, name)
+    except (SymphonyError, OSError):
+        return None
 
 
 def is_looked_at() -> bool:

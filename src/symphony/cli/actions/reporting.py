@@ -87,8 +87,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             delivery.say_output(symphony.artifacts, run, self.delivery.output)
             return
 
-        def path_of(ref: ArtifactRef) -> Path | None:
-            return delivery.told(ref, exports) or symphony.artifacts.path(ref.digest)
+        def path_of(name: str, ref: ArtifactRef) -> Path | None:
+            return delivery.told(ref, exports) or delivery.copied(symphony, name, ref)
 
         output.say(
             ending.outputs_text(run, path_of, cut=delivery.is_looked_at(), recorded=symphony.home is not None)

@@ -50,14 +50,12 @@ def show(artifact: str, as_json: bool) -> int:
 
     opened = Symphony.open()
     record = found(opened.artifacts, artifact)
-    path = opened.artifacts.path(record.digest)
     if as_json:
-        output.say_json(spelling.artifact(record) | {"path": None if path is None else str(path)})
+        output.say_json(spelling.artifact(record))
     else:
         labels = cache(opened.runs.labels)
         said = listing.artifact_text(
             record,
-            None if path is None else str(path),
             lambda run: opened.runs.label(run) if opened.runs.has(run) else short_id(run),
             lambda run, node: labels(run).of(node),
         )

@@ -131,7 +131,7 @@ def show(run: str, elements: bool, one_output: str | None, as_json: bool) -> int
     )
     parts.append(timeline.text(overview, timeline.look(sys.stdout)))
     outputs = ending.outputs_text(
-        result, lambda ref: symphony.artifacts.path(ref.digest), cut=delivery.is_looked_at()
+        result, lambda name, ref: delivery.copied(symphony, name, ref), cut=delivery.is_looked_at()
     )
     parts += [outputs, ending.error_text(result, page)]
     output.say("\n".join(part for part in parts if part))

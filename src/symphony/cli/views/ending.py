@@ -1,6 +1,8 @@
 """What is said when a run has ended: outputs, counts, what went wrong, how to go on."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,18 +30,23 @@ BLOCK_LINES_MAX: Final = 200
 BLOCK_CHARACTERS_MAX: Final = 20_000
 
 PathOf = Callable[[ArtifactRef], Path | None]
-"""The file that an artifact is in, if it is in one."""
+"""A file with what is in an artifact, if there is one."""
+OutputPathOf = Callable[[str, ArtifactRef], Path | None]
+"""As `PathOf`, for an output of that name."""
 
 
-def outputs_text(run: RunResult, path_of: PathOf, *, cut: bool = False, recorded: bool = True) -> str:
-    """The outputs for people: texts with their lines, artifacts with their path.
+def outputs_text(run: RunResult, path_of: OutputPathOf, *, cut: bool = False, recorded: bool = True) -> str:
+    """The outputs for people: texts with their lines, artifacts with the path of a copy.
 
     With `cut`, for a terminal, long ones are cut and say how to see the rest, which depends on whether the
     run is `recorded`.
     """
     return "".join(
         _output_text(
-            output.shown(name), value, path_of, _whole_of(run, name, recorded=recorded) if cut else ""
+            output.shown(name),
+            value,
+            partial(path_of, name),
+            _whole_of(run, name, recorded=recorded) if cut else "",
         )
         for name, value in run.outputs.items()
     )
@@ -76,19 +83,25 @@ def _block(text: str, whole: str) -> str:
 def value_text(value: StoredValue, path_of: PathOf, *, most: int | None = VALUE_COLUMNS_MAX) -> str:
     """One value on one line of at most `most` columns."""
     if isinstance(value, ArtifactRef):
-        try:
-            path = path_of(value)
-        except OSError:
-            path = None
-        hidden = "secrets as ***" if value.sealed is not None else ""
-        parts = (output.shown(value.name or ""), value.content_type, output.size(value.size), hidden)
-        about = ", ".join(part for part in parts if part)
-        return f"{output.shown(str(path)) if path is not None else 'artifact ' + value.digest}  ({about})"
+        return _artifact_text(value, path_of(value))
     import json
 
     text = value if isinstance(value, str) else json.dumps(spelling.spelled(value), ensure_ascii=False)
     said = output.shown(text.rstrip("\n"))
     return said if most is None else first_columns(said, most)
+
+
+def _artifact_text(ref: ArtifactRef, path: Path | None) -> str:
+    from symphony.app.contents import shown_type
+
+    place, kind, size = f"artifact {ref.digest}", ref.content_type, ref.size
+    if path is not None:
+        place, kind = output.shown(str(path)), shown_type(ref)
+        with suppress(OSError):
+            size = path.stat().st_size
+    hidden = "secrets as ***" if ref.sealed is not None else ""
+    parts = (output.shown(ref.name or ""), kind, output.size(size), hidden)
+    return f"{place}  ({', '.join(part for part in parts if part)})"
 
 
 def closing_text(

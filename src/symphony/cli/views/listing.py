@@ -191,7 +191,6 @@ def artifacts_text(records: "Iterable[ArtifactRecord]") -> str:
 
 def artifact_text(
     record: "ArtifactRecord",
-    path: str | None,
     run_of: "Callable[[str], str]",
     label_of: "Callable[[str, str], str | None]",
 ) -> str:
@@ -205,7 +204,6 @@ def artifact_text(
         f"type     {output.shown(record.content_type)}",
         f"names    {output.shown(', '.join(record.names)) or '(none)'}",
         f"stored   {output.moment(record.created_at)}",
-        f"path     {output.shown(path) if path is not None else '(not a plain file)'}",
     ]
     for origin in record.provenance:
         node = titled(origin.node, label_of(origin.run_id, origin.node)) if origin.node else ""

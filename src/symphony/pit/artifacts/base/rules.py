@@ -61,3 +61,13 @@ def invalid_digest(digest: str) -> ValidationFailed:
     return ValidationFailed(
         f"{digest!r:.80} is not a digest", hint="a digest has 64 lower-case hexadecimal digits"
     )
+
+
+def writer_closed() -> ValidationFailed:
+    return ValidationFailed("this artifact was stored or given up already", hint="begin another writer")
+
+
+def require_range(start: int, length: int) -> None:
+    """Raise ValidationFailed for a range that no body has."""
+    if start < 0 or length < 0:
+        raise ValidationFailed(f"there are no {length} bytes from byte {start} on", hint="count from 0")

@@ -29,7 +29,6 @@ SPARE_BYTES = 16 << 20
 """Room that bodies leave on the disk, so that journals and indexes can still be written."""
 
 _SYNCS_AT_ONCE = 16
-_CHECK_SPACE_EVERY = 64 << 20
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
@@ -155,18 +154,6 @@ class ObjectFiles:
         if disk.f_blocks and free < size + SPARE_BYTES:
             raise no_room(f"store {size} bytes in {self._root}", needed=size, free=free)
 
-    def copy(self, stream: BinaryIO, staged: Staged) -> Digest:
-        """Write all of `stream` into `staged` with bounded memory; the digest of what was read."""
-        hasher, checked = hashlib.sha256(), 0
-        while chunk := stream.read(CHUNK_BYTES):
-            if staged.size >= checked:
-                self.require_room(len(chunk))
-                checked = staged.size + _CHECK_SPACE_EVERY
-            hasher.update(chunk)
-            with io_errors(f"store a body in {self._objects}"):
-                staged.write(chunk)
-        return Digest(hasher.hexdigest())
-
     def remove(self, digest: Digest) -> None:
         with io_errors(f"delete a body from {self._objects}"), suppress(FileNotFoundError):
             self._place(digest).unlink()
@@ -235,7 +222,7 @@ class ObjectFiles:
 
     def read(self, digest: Digest) -> bytes:
         """The body, verified."""
-        with closing(self._open(digest)) as file, io_errors(f"read artifact {digest}"):
+        with closing(self.opened(digest)) as file, io_errors(f"read artifact {digest}"):
             body = file.read()
         if hashlib.sha256(body).hexdigest() != digest:
             raise corrupt(digest, "its bytes have changed")
@@ -243,13 +230,13 @@ class ObjectFiles:
 
     def stream(self, digest: Digest) -> BinaryIO:
         """The body as a stream which raises ArtifactCorrupt in place of its last bytes if they differ."""
-        file = self._open(digest)
+        file = self.opened(digest)
         return io.BufferedReader(_Verifying(file, digest), CHUNK_BYTES)
 
     def intact(self, digest: Digest, size: int) -> bool:
         """Is the body there, whole and unchanged?"""
         try:
-            file = self._open(digest)
+            file = self.opened(digest)
         except (ArtifactMissing, ArtifactCorrupt):
             return False
         with closing(file), io_errors(f"read artifact {digest}"):
@@ -259,11 +246,6 @@ class ObjectFiles:
             while chunk := file.read(CHUNK_BYTES):
                 hasher.update(chunk)
         return hasher.hexdigest() == digest
-
-    def locate(self, digest: Digest) -> Path | None:
-        """Where the body lies, or None. Not verified."""
-        place = self._place(digest)
-        return place if place.is_file() and not place.is_symlink() else None
 
     def stat(self, digest: Digest) -> Stored | None:
         """Size and age of one object, or None if it is not there."""
@@ -299,7 +281,8 @@ class ObjectFiles:
             raise invalid_digest(digest)
         return self._objects / digest[:2] / digest[2:]
 
-    def _open(self, digest: Digest) -> io.FileIO:
+    def opened(self, digest: Digest) -> io.FileIO:
+        """The file of a body, of which nothing is verified."""
         place = self._place(digest)
         try:
             # Step by step, so that a symbolic link can lead nowhere else.

@@ -22,7 +22,8 @@ from symphony.pit.artifacts.base.rules import (
     check_labels,
     missing,
 )
-from symphony.pit.artifacts.bodies.objects import ObjectFiles, Staged, Stored
+from symphony.pit.artifacts.bodies.objects import CHUNK_BYTES, ObjectFiles, Staged, Stored
+from symphony.pit.artifacts.bodies.streams import FileRanges, StagedWriter
 from symphony.pit.artifacts.metadata.ledger import Ledger
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
 from symphony.pit.artifacts.store.unsettled import Unsettled
@@ -91,13 +92,21 @@ class FileArtifacts:
 
     def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef:
         """Store all that `stream` gives, of any length, in little memory."""
+        with self.writer(content_type=content_type, name=name) as writer:
+            while chunk := stream.read(CHUNK_BYTES):
+                writer.write(chunk)
+            return writer.commit()
+
+    def writer(self, *, content_type: str, name: str | None = None) -> StagedWriter:
+        """For a body that arrives in pieces, of any length, in little memory."""
         check_labels(name, content_type)
         self._get_ready()
-        with self._objects.staged() as staged:
-            digest = self._objects.copy(stream, staged)
+
+        def publish(staged: Staged, digest: Digest) -> ArtifactRef:
             self._publish(staged, digest, name, content_type)
-            size = staged.size
-        return ArtifactRef(digest=digest, size=size, content_type=content_type, name=name)
+            return ArtifactRef(digest=digest, size=staged.size, content_type=content_type, name=name)
+
+        return StagedWriter(self._objects, publish)
 
     def get(self, digest: Digest) -> bytes:
         """A whole body, verified."""
@@ -110,10 +119,17 @@ class FileArtifacts:
         self._write_now(digest)
         return self._objects.stream(digest)
 
-    def path(self, digest: Digest) -> Path | None:
-        """The file of a body, to be read only; None if there is none. Not verified."""
+    def ranges(self, digest: Digest) -> FileRanges:
+        """A body to be read in parts. It is read once as a whole, to be verified."""
         self._write_now(digest)
-        return self._objects.locate(digest)
+        return FileRanges(self._objects, digest)
+
+    def size(self, digest: Digest) -> int | None:
+        """The bytes of a body, or None if it is not there. Not verified."""
+        if (body := self._unsettled.body(digest)) is not None:
+            return len(body)
+        found = self._objects.stat(digest)
+        return None if found is None else found.size
 
     def holds(self, ref: ArtifactRef) -> bool:
         """Is a body of this size there? If so, it is safe from collection as if put now. Not verified."""

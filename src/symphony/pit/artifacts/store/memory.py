@@ -5,8 +5,7 @@ import io
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from symphony.pit.artifacts.base.rules import (
     DIGEST,
@@ -17,6 +16,8 @@ from symphony.pit.artifacts.base.rules import (
     corrupt,
     invalid_digest,
     missing,
+    require_range,
+    writer_closed,
 )
 from symphony.ports.artifacts import ArtifactRecord, Collected, Provenance
 from symphony.ports.values import ArtifactRef, Digest
@@ -76,9 +77,15 @@ class MemoryArtifacts:
 
     def put_stream(self, stream: BinaryIO, *, content_type: str, name: str | None = None) -> ArtifactRef:
         """Store all that `stream` gives."""
+        with self.writer(content_type=content_type, name=name) as writer:
+            while chunk := stream.read(_CHUNK_BYTES):
+                writer.write(chunk)
+            return writer.commit()
+
+    def writer(self, *, content_type: str, name: str | None = None) -> "MemoryWriter":
+        """For a body that arrives in pieces."""
         check_labels(name, content_type)
-        body = b"".join(iter(lambda: stream.read(_CHUNK_BYTES), b""))
-        return self.put(body, content_type=content_type, name=name)
+        return MemoryWriter(lambda body: self.put(body, content_type=content_type, name=name))
 
     def get(self, digest: Digest) -> bytes:
         """A whole body, verified."""
@@ -96,9 +103,17 @@ class MemoryArtifacts:
         """A body as a stream."""
         return io.BytesIO(self.get(digest))
 
-    def path(self, digest: Digest) -> Path | None:
-        """None: there are no files."""
-        return None
+    def ranges(self, digest: Digest) -> "MemoryRanges":
+        """A body to be read in parts."""
+        return MemoryRanges(self.get(digest))
+
+    def size(self, digest: Digest) -> int | None:
+        """The bytes of a body, or None if it is not there."""
+        if DIGEST.fullmatch(digest) is None:
+            raise invalid_digest(digest)
+        with self._mutex:
+            entry = self._entries.get(digest)
+        return None if entry is None else len(entry.body)
 
     def holds(self, ref: ArtifactRef) -> bool:
         """Is the body there? If so, it is safe from collection as if put now."""
@@ -178,3 +193,57 @@ class MemoryArtifacts:
             created_at=entry.created_at,
             provenance=tuple(by),
         )
+
+
+class MemoryWriter:
+    """`symphony.ports.artifacts.ArtifactWriter` of a store in memory."""
+
+    def __init__(self, put: Callable[[bytes], ArtifactRef]) -> None:
+        self._put = put
+        self._chunks: list[bytes] | None = []
+
+    def __enter__(self) -> Self:
+        """Nothing to do."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Give up what was not committed."""
+        self._chunks = None
+
+    def write(self, chunk: bytes) -> None:
+        """Add a piece."""
+        self._required().append(bytes(chunk))
+
+    def commit(self) -> ArtifactRef:
+        """Store what was written."""
+        body, self._chunks = b"".join(self._required()), None
+        return self._put(body)
+
+    def _required(self) -> list[bytes]:
+        if self._chunks is None:
+            raise writer_closed()
+        return self._chunks
+
+
+class MemoryRanges:
+    """`symphony.ports.artifacts.ArtifactRanges` of a body in memory."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return len(self._body)
+
+    def __enter__(self) -> Self:
+        """Nothing to do."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Nothing to close."""
+
+    def read(self, start: int, length: int) -> bytes:
+        """Part of the body."""
+        require_range(start, length)
+        return self._body[start : start + length]

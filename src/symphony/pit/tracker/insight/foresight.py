@@ -191,7 +191,7 @@ class Foresight:
         return found if all(self._there(value) for value in found.outputs.values()) else None
 
     def _there(self, value: StoredValue) -> bool:
-        return not isinstance(value, ArtifactRef) or self._executor.artifacts.path(value.digest) is not None
+        return not isinstance(value, ArtifactRef) or self._executor.artifacts.size(value.digest) is not None
 
     def _render(self, template: ValueTemplate, element: Element) -> Value:
         return self._values.render(template, self._slot_of, element)
