@@ -28,12 +28,19 @@ _SIGNS: Final = {
 }
 _TRIM: Final = r"CEL cannot trim: use the operator text.regex with pattern ^\s+|\s+$ and replace ''"
 _CASE: Final = "CEL cannot change case: use the operator text.render, for instance {{ data | %s }}"
+_PART: Final = "CEL cannot cut texts: use the operator text.regex, or text.render with {{ data[:8] }}"
+_PLACE: Final = "CEL cannot find places in texts: use text.contains(part), or the operator text.regex"
+_KEYS: Final = "a map in a macro gives its keys, for instance map.map(key, map[key])"
+_STATUS: Final = "a node runs if those before it succeeded: see `on_error` and `join` for others"
 _CALLS: Final = {
     "len": "write size(x)",
     "length": "write size(x)",
     "count": "write size(x)",
     "str": "write string(x)",
+    "toString": "write string(x)",
     "float": "write double(x)",
+    "parseInt": "write int(x)",
+    "parseFloat": "write double(x)",
     "Number": "write double(x) or int(x)",
     "any": "write list.exists(x, test)",
     "some": "write list.exists(x, test)",
@@ -48,11 +55,28 @@ _CALLS: Final = {
     "isinstance": "write type(x) == string",
     "get": "write has(map.key) ? map.key : other",
     "append": "write list + [x]",
+    "push": "write list + [x]",
+    "concat": "write a + b",
+    "first": "write list[0]",
+    "last": "write list[size(list) - 1]",
+    "empty": "write size(x) == 0",
+    "isEmpty": "write size(x) == 0",
+    "default": "write x == null ? other : x",
+    "coalesce": "write x == null ? other : x",
+    "now": "use run.started_at",
+    "zip": "write other[index] in the `expression` of the operator data.map, or under for_each",
+    "enumerate": "use index in the `expression` of the operator data.map, or under for_each",
     "strip": _TRIM,
     "lstrip": _TRIM,
     "rstrip": _TRIM,
     "trim": _TRIM,
+    **dict.fromkeys(("substring", "substr", "charAt", "left", "right", "truncate"), _PART),
+    **dict.fromkeys(("indexOf", "lastIndexOf", "rindex"), _PLACE),
+    **dict.fromkeys(("keys", "values", "items", "entries"), _KEYS),
+    **dict.fromkeys(("success", "failure", "always", "cancelled"), _STATUS),
     "upper": _CASE % "upper",
+    "upperAscii": _CASE % "upper",
+    "lowerAscii": _CASE % "lower",
     "toUpperCase": _CASE % "upper",
     "lower": _CASE % "lower",
     "toLowerCase": _CASE % "lower",
@@ -65,8 +89,16 @@ _CALLS: Final = {
     "format": 'join texts: "a" + string(x), or write text with ${{ }} in it: a${{ x }}',
     "sorted": "CEL cannot sort: use the operator data.sort",
     "sort": "CEL cannot sort: use the operator data.sort",
+    "reverse": "CEL cannot reverse: use the operator data.sort",
     "reversed": "CEL cannot reverse: use the operator data.sort",
     "set": "CEL has no sets: use the operator data.unique",
+    **dict.fromkeys(("unique", "distinct"), "use the operator data.unique"),
+    **dict.fromkeys(("flatten", "flat"), "use the operator data.flatten"),
+    **dict.fromkeys(("groupBy", "groupby"), "use the operator data.group"),
+    **dict.fromkeys(("fromJSON", "fromJson", "json"), "use the operator json.parse"),
+    **dict.fromkeys(
+        ("toJSON", "toJson", "tojson"), "write text with ${{ }} in it: a list or a map becomes JSON"
+    ),
     "range": "CEL has no ranges: use the operator data.range",
     "slice": "CEL has no slices: use list.filter(x, test), or the operator data.sort with limit",
     **dict.fromkeys(
