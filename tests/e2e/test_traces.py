@@ -36,7 +36,7 @@ def slow(text: str) -> str:
 """
 EVERYDAY = (
     "--version", "--help", "doctor", "operators list", "models list", "models test minilm", "template list",
-    "validate flow.yaml --operators ops.py", "graph flow.yaml",
+    "validate flow.yaml --operators ops.py", "graph flow.yaml --operators ops.py",
     "run flow.yaml --operators ops.py --dry-run", "run flow.yaml --operators ops.py", "runs list",
     "runs show last", "runs stats", "artifacts list", "cache size", "completion bash", "fsck",
 )  # fmt: skip
