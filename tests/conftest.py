@@ -1,7 +1,9 @@
 """What all tests share: how many examples properties get, no home of the developer's, a NATS server."""
 
 import fcntl
+import gc
 import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -21,17 +23,31 @@ for _name, _examples in (("quick", 8), ("default", 25), ("fuzz", 5_000)):
 settings.load_profile(os.environ.get("SYMPHONY_HYPOTHESIS", "default"))
 
 
-@pytest.fixture(autouse=True)
-def _own_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def pytest_configure() -> None:
+    """Background jobs of a shell ignore Ctrl-C and SIGQUIT; what the tests start would ignore them, too."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """What was collected stays until the end: nobody needs to look for garbage in it."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No setting of the developer's machine may change what a test sees, nor a test its home."""
-    for name in tuple(os.environ):
-        if name.startswith("SYMPHONY_") and not name.startswith(("SYMPHONY_HYPOTHESIS", "SYMPHONY_CRASH")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("SYMPHONY_HOME", str(_home(tmp_path_factory)))
-
-
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.getbasetemp() / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in tuple(os.environ):
+            if name.startswith("SYMPHONY_") and not name.startswith(
+                ("SYMPHONY_HYPOTHESIS", "SYMPHONY_CRASH")
+            ):
+                patch.delenv(name)
+        patch.setenv("SYMPHONY_HOME", str(tmp_path_factory.getbasetemp() / "home"))
+        yield
 
 
 @pytest.fixture
