@@ -40,12 +40,19 @@ def reading(rng: Random, before: dict[str, Any]) -> str:
 
 def node(rng: Random, before: dict[str, Any]) -> dict[str, Any]:
     value, kind = reading(rng, before), rng.random()
+    lists = [name for name, one in before.items() if "for_each" in one]
     made: dict[str, Any] = {"operator": "debug.value", "inputs": {"value": value}}
     if kind < 0.2:
         made["for_each"] = [1, 2, 3][: rng.randint(1, 3)]
         made["inputs"] = {"value": value.replace("${{ ", "${{ string(item) + ")}
     elif kind < 0.3:
         made = {"workflow": "child.json", "inputs": {"x": value}}
+        if rng.random() < 0.5:
+            made["for_each"] = rng.choices([1, 2, 3], k=rng.randint(1, 3))
+            made["inputs"] = {"x": value.replace("${{ ", "${{ string(item) + ")}
+    elif kind < 0.35 and lists:
+        made["for_each"] = f"{rng.choice(lists)}.result"
+        made["inputs"] = {"value": value.replace("${{ ", "${{ string(item) + ")}
     elif kind < 0.4:
         mark = rng.randint(0, 2)
         body = {"s": "${{ string(state.result) + 'x' }}", "t": f"${{{{ string(s.result) + '{mark}' }}}}"}
@@ -92,9 +99,12 @@ def change(rng: Random, flow: dict[str, Any], child: dict[str, Any]) -> None:
         case 4:
             child["nodes"][f"y{rng.randint(0, 3)}"] = value
         case 5 if "for_each" in one:
-            one["for_each"].append(9)
-        case 6 if "body" in one:
+            items = [*one["for_each"], *rng.choices(range(1, 10), k=rng.randint(0, 3))]
+            one["for_each"] = rng.sample(items, rng.randint(1, len(items)))
+        case 6 if "body" in one and rng.random() < 0.5:
             one["body"][rng.choice("st")] = value
+        case 6 if "body" in one:
+            one["until"] = f"iteration >= {rng.randint(0, 4)}"
         case 7 if before:
             one["after"] = [rng.choice(list(before))]
         case _:
@@ -128,6 +138,6 @@ async def mended(folder: Path, rng: Random) -> None:
             earlier = result.run_id
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(24))
 def test_whatever_is_mended_a_rerun_ends_as_a_new_run_would(seed: int, tmp_path: Path) -> None:
     asyncio.run(mended(tmp_path, Random(seed)))

@@ -58,7 +58,8 @@ def foresee(
     taken = None
     if reusable is not None:
         outputs = {name: (one.run, one.outputs) for name, one in reusable.results.items()}
-        taken = TakenOver(outputs, reusable.summary.elements, reusable.summary.again)
+        summary = reusable.summary
+        taken = TakenOver(outputs, summary.elements, summary.again, summary.moving)
     looking = Foresight(prepared.job, executor(cache, artifacts), outline, past, taken, run_of)
     found = forecast(outline, looking.nodes())
     return found if reusable is None else replace(found, rerun_of=reusable.summary.run_id)

@@ -22,6 +22,7 @@ from symphony.pit.tracker.core.budget import Limits
 from symphony.pit.tracker.engine.engine import Engine
 from symphony.pit.tracker.engine.mended import Mended, mended
 from symphony.pit.tracker.engine.reused import RerunScope, Reusable, ReusedResult, changed_inputs
+from symphony.pit.tracker.engine.takeover import foreseen
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.job import Job
 from symphony.pit.tracker.nodes.limits import bounded
@@ -92,7 +93,8 @@ class RerunPlanner:
         before, now = meta.fingerprints, self.prints(new.job)
         known = None if before is None else {k: told for k, told in now.items() if before.get(k) == told}
         new = replace(new, meta=replace(new.meta, fingerprints=known))
-        return new, reading(RerunScope(first=asked.first, inputs=changed)), executor
+        found = reading(RerunScope(first=asked.first, inputs=changed))
+        return new, replace(found, summary=_counted(found.summary, new.job, found, executor)), executor
 
     def prints(self, job: Job) -> Prints:
         """The fingerprints of a run that begins now."""
@@ -129,7 +131,8 @@ class RerunPlanner:
         found = mended(old.job.graph, new.job.graph, old.meta.fingerprints, now)
         changed = changed_inputs(old.job.inputs, bound)
         reusable = reading(RerunScope(first=asked.first, inputs=changed, mended=found))
-        return new, replace(reusable, summary=_retold(reusable, found, new.job.workflow)), executor
+        summary = _retold(reusable, found, new.job.workflow)
+        return new, replace(reusable, summary=_counted(summary, new.job, reusable, executor)), executor
 
     def _ready(self, run_id: str, asked: RerunRequest, *, load: bool) -> PreparedWorkflow | None:
         """The mended workflow, if there is one: of a run of some nodes, these alone."""
@@ -220,6 +223,20 @@ def _budget(asked: RerunRequest, old: Prepared, workflow: Workflow, config: Conf
         calls=None if before.calls == usual.calls else before.calls,
     )
     return limits_of(workflow, config).strictest(amended(typed, asked.amendment.budget or Limits()))
+
+
+def _counted(summary: ReuseSummary, job: Job, found: Reusable, executor: Executor) -> ReuseSummary:
+    """The summary with the elements counted of fan-outs whose lists may be others."""
+    if not summary.moving:
+        return summary
+    counts, again = foreseen(job, found.results, executor), dict(summary.again)
+    for name in summary.moving & again.keys():
+        told = "elements that are as before are reused"
+        if name in counts:
+            reused, count = counts[name]
+            told = f"{count - reused:,} of {count:,} elements new"
+        again[name] = f"{again[name]}; {told}"
+    return replace(summary, again=again, elements={**summary.elements, **counts})
 
 
 def _retold(reusable: Reusable, found: Mended, workflow: Workflow) -> ReuseSummary:

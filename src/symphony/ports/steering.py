@@ -47,5 +47,7 @@ class ReuseSummary(msgspec.Struct, frozen=True, kw_only=True):
     again: Mapping[str, str] = msgspec.field(default_factory=dict)
     elements: Mapping[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """Fan-outs that run in part, by full name: how many elements are reused, of how many."""
+    moving: frozenset[str] = frozenset()
+    """Fan-outs whose list may be another: elements that are as before are reused, wherever they stand."""
     inside: Mapping[str, int] = msgspec.field(default_factory=dict)
     """Loops and sub-workflows that run in part: how many steps inside of them are reused."""

@@ -253,7 +253,24 @@ def test_a_loop_whose_body_changed_goes_on_from_what_did_not(flow: Mending) -> N
     ran = flow.rerun()
     assert ran[0] == "second"
     flow.change("max_iterations: 5", "max_iterations: 6")
-    assert flow.rerun()[:1] == ["first"]
+    assert flow.rerun() == []
+    flow.change("state.x >= 1", "state.x >= 2")
+    assert flow.rerun() in (["first", "second"], ["first", "second", "first", "second"])
+    assert flow.again == {"grow": "changed: until"}
+
+
+def test_a_loop_that_came_to_its_limit_goes_on_where_it_was_when_the_limit_is_raised(flow: Mending) -> None:
+    flow.write(
+        "name: flow\nnodes:\n  grow:\n    control: loop\n    state: {x: 0}\n    body:\n"
+        "      step:\n        operator: mended.note\n"
+        "        inputs: {name: 'r${{ iteration }}', value: '${{ state.x + 1 }}'}\n"
+        "    next: {x: step.result}\n    until: 'state.x >= 5'\n    max_iterations: 3\n"
+        "outputs: {x: '${{ grow.x }}'}\n"
+    )
+    assert flow.run() is RunStatus.FAILED
+    flow.change("max_iterations: 3", "max_iterations: 9")
+    assert flow.rerun() == ["r3", "r4"]
+    assert flow.outputs["x"] == 5
 
 
 def test_a_resume_and_a_rerun_take_other_limits_hosts_and_operators_and_keep_them(tmp_path: Path) -> None:

@@ -17,10 +17,8 @@ def reuse_text(found: ReuseSummary, run: str) -> str:
         return f"{head}; nothing else runs (--from NODE runs a node again)"
     lines = [head]
     for name, (reused, count) in islice(found.elements.items(), _NAMED_MAX):
-        lines.append(
-            f"  {output.shown(name)}: reused {reused:,} of {output.count(count, 'element')}, "
-            f"{count - reused:,} again"
-        )
+        rest = f"{count - reused:,} {'new' if name in found.moving else 'again'}"
+        lines.append(f"  {output.shown(name)}: reused {reused:,} of {output.count(count, 'element')}, {rest}")
     if len(found.elements) > _NAMED_MAX:
         lines.append(f"  … and of {len(found.elements) - _NAMED_MAX:,} more nodes with elements")
     for name, count in islice(found.inside.items(), _NAMED_MAX):

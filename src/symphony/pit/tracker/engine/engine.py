@@ -5,7 +5,7 @@ takes a while, `branching` decides what needs no operator, `recovery` goes on af
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, assert_never
 
 import msgspec
@@ -17,7 +17,7 @@ from symphony.pit.tracker.core.causes import placed
 from symphony.pit.tracker.core.events import iso
 from symphony.pit.tracker.core.machine import Command, Do, Group, Machine, Status
 from symphony.pit.tracker.core.names import folded
-from symphony.pit.tracker.core.records import Record, decode_reused
+from symphony.pit.tracker.core.records import Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.attempts import Attempts
 from symphony.pit.tracker.engine.branching import Branching
@@ -56,6 +56,7 @@ from symphony.ports.values import StoredValue
 
 if TYPE_CHECKING:
     from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable
+    from symphony.pit.tracker.engine.takeover import Takeover
 
 _SLICE = 256  # commands performed before the loop gets a turn
 _REQUESTS_EVERY_S = 0.25
@@ -82,7 +83,7 @@ class Engine:
         self._error: RunError | None = None  # why the run failed, once it has
         self._gathering: tuple[Group, OperatorWork] | None = None  # the last fan-out whose elements gather
         self._begun = False
-        self._reuse: Mapping[str, bytes] = {}
+        self._reuse: Takeover | None = None
         self._answers: dict[str, RunRequest] = {}
         self._early: list[Callable[[], None]] = []  # what was asked before the run began
         self._bugs: list[BaseException] = []
@@ -231,7 +232,10 @@ class Engine:
         self._inline = Inline(parts, self._attempts.store)
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
-        self._reuse = self._store.reuse()
+        if rows := self._store.reuse():
+            from symphony.pit.tracker.engine.takeover import Takeover  # for reruns alone
+
+            self._reuse = Takeover(rows, self.machine, self._bindings, self._executor.sealer)
         if not recorded:
             self._transitions.began(self._pid)
             return
@@ -372,7 +376,7 @@ class Engine:
             self._attempts.stop(slot)
         elif machine.status[slot] == _RUNNING and not machine.paused:
             work = self._works[slot] if slot < self._nodes else self._bindings.work(slot)
-            if type(work) is OperatorWork and work.direct and not self._reuse:
+            if type(work) is OperatorWork and work.direct and self._reuse is None:
                 self._run_inline(slot, work)
             else:
                 self._begin(slot, work)
@@ -402,8 +406,7 @@ class Engine:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
     def _begin(self, slot: int, work: Work) -> None:
-        if self._reuse and (body := self._reuse.get(self.machine.name(slot))) is not None:
-            self._transitions.reused(slot, decode_reused(body))
+        if self._reuse is not None and self._takes(slot, self._reuse):
             return
         if isinstance(work, OperatorWork) and (
             work.direct or (work.direct_elements and slot in self.machine.element_of)
@@ -424,13 +427,23 @@ class Engine:
         except SymphonyError as error:
             self._transitions.failed(slot, error, self.clock.now_s(), final=True)
 
+    def _takes(self, slot: int, reuse: "Takeover") -> bool:
+        """Take the slot's result of another run, if there is one for it."""
+        try:
+            found = reuse.of(slot)
+        except SymphonyError:  # what it is made of cannot be read: the attempt will say why
+            return False
+        if found is not None:
+            self._transitions.reused(slot, found)
+        return found is not None
+
     def _begin_kind(self, slot: int, work: Work) -> None:
         """Begin what its conditions let on: an element, or a node that is not a fan-out."""
         match work:
             case OperatorWork(short=True):
                 self._attempts.gather(slot, work)
                 element = self.machine.element_of.get(slot)
-                if element is not None and not self._reuse and self._bindings.only_reads(work):
+                if element is not None and self._reuse is None and self._bindings.only_reads(work):
                     self._gathering = element[0], work
             case OperatorWork(inline=True, timeout_s=None):
                 self._run_inline(slot, work)

@@ -24,6 +24,10 @@ _MANNER: Final = frozenset(
      "description", "position", "metadata"}
 )  # fmt: skip
 _LOOP: Final = frozenset({"body"})
+_LISTING: Final = frozenset({"for_each", "when"})
+"""What says of a fan-out which elements there are, and nothing of what they do."""
+_ENDING: Final = frozenset({"while", "until", "max_iterations"})
+"""What says of a loop how many rounds there are, and nothing of what they do."""
 _TOLD_MAX: Final = 3
 
 
@@ -37,10 +41,12 @@ class Mended(msgspec.Struct, frozen=True):
     opened: Mapping[str, str]
     added: Mapping[str, str]
     """Nodes that the workflow did not have."""
+    relisted: Mapping[str, str] = {}
+    """Fan-outs, among the changed ones, whose elements do what they did: only their list may be another."""
 
     def within(self, name: str) -> "Mended":
         """What has changed inside of a step."""
-        parts = (self.changed, self.opened, self.added)
+        parts = (self.changed, self.opened, self.added, self.relisted)
         return Mended(*({n: why for n, why in part.items() if n.startswith(f"{name}.")} for part in parts))
 
 
@@ -52,7 +58,7 @@ def mended(old: WorkGraph, new: WorkGraph, before: Prints | None, now: Prints) -
     """
     found = _Comparison(before, now)
     found.graphs(old, new, "")
-    return Mended(found.changed, found.opened, found.added)
+    return Mended(found.changed, found.opened, found.added, found.relisted)
 
 
 def _told(key: str, work: OperatorWork | ModelWork) -> str:
@@ -67,6 +73,7 @@ class _Comparison:
         self.changed: dict[str, str] = {}
         self.opened: dict[str, str] = {}
         self.added: dict[str, str] = {}
+        self.relisted: dict[str, str] = {}
 
     def graphs(self, old: WorkGraph, new: WorkGraph, prefix: str) -> None:
         """Compare all nodes of two graphs whose steps' names begin with `prefix`."""
@@ -78,19 +85,39 @@ class _Comparison:
                 self.changed[name] = "it is gone"
                 continue
             other = new.works[place]
-            why = (
-                _differences(_definition(old.workflow, work), _definition(new.workflow, other))
+            before, now = _definition(old.workflow, work), _definition(new.workflow, other)
+            why = _differences(before, now)
+            manner = _LISTING if "for_each" in before and "for_each" in now else frozenset[str]()
+            manner |= _ENDING if isinstance(work, LoopWork) else frozenset()
+            other_why = (
+                _differences(_without(before, manner), _without(now, manner))
                 or _variables(work, variables)
                 or self._behind(work, other, prefix)
             )
-            if why:
-                self.changed[name] = f"changed: {why}"
-            elif number in old.below and place in new.below:
+            if other_why:
+                self.changed[name] = f"changed: {why or other_why}"
+                continue
+            if _differences(_without(before, _ENDING), _without(now, _ENDING)):
+                self.relisted[name] = f"changed: {why}"
+            if isinstance(work, LoopWork) and _differences(
+                _without(before, _LISTING), _without(now, _LISTING)
+            ):
+                self.opened[name] = f"changed: {why}"
+            if number in old.below and place in new.below:
                 self._inside(work, old.below[number], new.below[place], name)
+            if name in self.relisted:
+                self._relist(name)
         added = places.keys() - {work.name for work in old.works}
         self.added |= {f"{prefix}{name}": "it is new" for name in places if name in added}
         if added and prefix:
             self.opened[prefix.removesuffix(".")] = f"changed: {min(added)} is new"
+
+    def _relist(self, name: str) -> None:
+        """The fan-out runs again; its elements too, if what they give is something else."""
+        why = self.relisted[name]
+        if name in self.changed or self.opened.pop(name, None) is not None:
+            del self.relisted[name]
+        self.changed.setdefault(name, why)
 
     def _inside(self, work: Work, old: WorkGraph, new: WorkGraph, name: str) -> None:
         """Compare what is in a loop or a sub-workflow that itself is as it was."""
@@ -132,6 +159,10 @@ def _definition(workflow: Workflow, work: Work) -> dict[str, object]:
         told.pop("on_error", None)  # of what succeeded by itself it changes nothing
     edges = [write_edge(edge) for edge in workflow.edges if edge.target == work.name]
     return told | {"edges": edges} if edges else told
+
+
+def _without(told: Mapping[str, object], keys: frozenset[str]) -> Mapping[str, object]:
+    return {key: value for key, value in told.items() if key not in keys} if keys else told
 
 
 def _differences(old: Mapping[str, object], new: Mapping[str, object]) -> str:

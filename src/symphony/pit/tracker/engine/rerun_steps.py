@@ -36,6 +36,8 @@ class RerunSteps:
         self._replay, self._machine, self.frames = replay, replay.machine, replay.inner_frames()
         self._results, self._bindings = results, bindings
         self.asked: set[int] = set()  # slots that shall run, as a whole
+        self.named: set[int] = set()  # slots that somebody wants to run, or of which a part
+        self.relisted: set[int] = set()  # fan-outs whose elements may be taken one by one, wherever they were
         self.entered: dict[int, str] = {}  # slots of which a part runs, and why
         self.changed: dict[int, str] = {}  # slots that run because of what has changed, and why
         self.parts: dict[int, TakenPart] = {}
@@ -51,18 +53,22 @@ class RerunSteps:
             return slot not in self._replay.errors
         return status == Status.SUCCEEDED and slot in self._results
 
-    def enter(self, slot: int, why: str) -> None:
-        """A part of whatever holds the slot runs again. Nothing if another attempt followed the slot's."""
+    def enter(self, slot: int, why: str) -> Sequence[int]:
+        """A part of whatever holds the slot runs again. Nothing if another attempt followed the slot's.
+
+        Gives the slots that hold it.
+        """
         around = list[int]()
         while True:
             element, frame = self._machine.element_of.get(slot), self._machine.frame(slot)
             if frame.parent >= 0 and frame.number < self.frames[frame.parent][0].number:
-                return
+                return ()
             slot = element[0].slot if element is not None else frame.parent
             if slot < 0:
                 break
             around.append(slot)
         self.entered.update(dict.fromkeys(around, why))
+        return around
 
     def mark(self, names: Sequence[str], borrow: Borrow) -> None:
         """Let the steps of these names run. Raises SymphonyError `unknown-node`."""
@@ -72,13 +78,13 @@ class RerunSteps:
             slots = [known[name]] if name in known else self._in_round(name, known)
             for slot in slots:
                 self.asked.add(slot)
-                self.enter(slot, ASKED_INSIDE)
+                self.named.update((slot, *self.enter(slot, ASKED_INSIDE)))
             if not slots:
                 self._within.setdefault(self._whole_of(name, known), []).append(name)
         for slot, inside in self._within.items():
             self.parts[slot] = self._split(slot, inside) or self._borrowed(slot, inside, borrow)
             self.entered[slot] = ASKED_INSIDE
-            self.enter(slot, ASKED_INSIDE)
+            self.named.update((slot, *self.enter(slot, ASKED_INSIDE)))
 
     def mend(self, found: Mended, borrow: Borrow) -> None:
         """Let run what has changed."""
@@ -88,7 +94,11 @@ class RerunSteps:
         hidden = dict[str, None]()
         for name, why in found.changed.items():
             for slot in slots.get(name, ()):
-                self.change(slot, why)
+                if name not in found.relisted:
+                    self.change(slot, why)
+                elif slot not in self._machine.element_of:
+                    self.change(slot, why)
+                    self.relisted.add(slot)
             if name not in slots:
                 hidden[_known_above(name, slots)] = None
         for name, why in found.opened.items():
@@ -152,7 +162,7 @@ class RerunSteps:
 
         None if other steps were named than elements, or there are no lists. Raises `unknown-node`.
         """
-        node, rows = self._machine.name(slot), self._rows(slot)
+        node, rows = self._machine.name(slot), self.rows(slot)
         again = {f"{node}[{number}]" for number in range(len(rows or ()))}.intersection(names)
         if rows is None or any(parent_of(name) != node for name in names):
             return None
@@ -163,7 +173,7 @@ class RerunSteps:
         results = {name: row for name, row in taken.items() if name not in again}
         return TakenPart(results, (len(results), len(rows)))
 
-    def _rows(self, slot: int) -> Sequence[ReusedResult] | None:
+    def rows(self, slot: int) -> Sequence[ReusedResult] | None:
         """What each element of a fan-out gave; None where there are no lists to tell."""
         result = self._results[slot]
         if self._bindings.work(slot).for_each is None or slot in self._machine.element_of:
@@ -190,7 +200,7 @@ class RerunSteps:
             for name, result in found.items()
             if name.startswith(tuple(f"{node}{m}" for m in "[#."))
         }
-        rows = self._rows(slot)
+        rows = self.rows(slot)
         taken = sum(parent_of(name) == node and name.endswith("]") for name in inside)
         return TakenPart(inside, None if rows is None else (taken, len(rows)))
 

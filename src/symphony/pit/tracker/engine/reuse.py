@@ -8,17 +8,20 @@ from shlex import quote
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.afresh import behind
 from symphony.pit.tracker.core.machine import Frame, Status
-from symphony.pit.tracker.core.records import FinishedRecord, Record
+from symphony.pit.tracker.core.records import ExpandedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
+from symphony.pit.tracker.engine.moving import MovingElements
 from symphony.pit.tracker.engine.recovery import IN_DOUBT, SECRET_MISSING, recovering
 from symphony.pit.tracker.engine.rerun_steps import RerunSteps, slots_of
 from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable, ReusedResult
 from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.contents import KEYS_PORT, moved_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.reading import FilesRead, contents_read, reads_files
 from symphony.pit.tracker.nodes.work import ModelWork, OperatorWork
 from symphony.ports.steering import ReuseSummary
+from symphony.ports.values import Value
 
 _ASKED = "it was asked for"
 _INPUT, _AFTER = "it reads an input that changed", "it depends on what runs again"
@@ -47,14 +50,18 @@ def reusable(
 
     A node's result is taken if it succeeded by itself, with all that ran inside it, and nothing before it
     runs again. Of a loop, a sub-workflow or a fan-out of which that does not hold, the same is asked of
-    what is in it. A failure that `on_error` handled is not a success: it is tried again. A result that
-    cannot be opened, because a secret is not what it was, is not taken. Raises SymphonyError
-    `unknown-node`, and SecretMissing if such a node must not run again.
+    what is in it. Elements may be taken though nodes before them run again: see `MovingElements`. A failure
+    that `on_error` handled is not a success: it is tried again. A result that cannot be opened, because a
+    secret is not what it was, is not taken. Raises SymphonyError `unknown-node`, and SecretMissing if such a
+    node must not run again.
     """
     results: dict[int, ReusedResult] = {}
     written: dict[int, str] = {}
     closed = _Closed()
+    moving, own = MovingElements(replay.machine, bindings, executor.sealer, graph), len(graph.works)
     for record in recovering(recorded, replay, bindings, executor, closed):
+        if isinstance(record, ExpandedRecord) and record.slot >= own:
+            moving.note(record.slot, record.count)  # what it reads is gone once the graph around has ended
         if not isinstance(record, FinishedRecord):
             continue
         slot = record.slot
@@ -66,7 +73,7 @@ def reusable(
             if scope.mended is not None and (file := _written_since(slot, record, bindings, executor)):
                 written[slot] = f"changed: {file}"
     steps = RerunSteps(replay, results, bindings)
-    choice = _Choice(replay, results, closed, steps)
+    choice = _Choice(replay, results, closed, steps, moving)
     steps.mark(scope.first, borrow)
     if scope.mended is not None:
         steps.mend(scope.mended, borrow)
@@ -124,8 +131,14 @@ class _Choice:
     """Takes what can be taken; `taken` has it by full name."""
 
     def __init__(
-        self, replay: RunReplay, results: Mapping[int, ReusedResult], closed: _Closed, steps: RerunSteps
+        self,
+        replay: RunReplay,
+        results: Mapping[int, ReusedResult],
+        closed: _Closed,
+        steps: RerunSteps,
+        moving: MovingElements,
     ) -> None:
+        self._moving = moving
         self._replay, self._machine, self._results = replay, replay.machine, results
         self._closed, self._steps = closed, steps
         self.taken: dict[str, ReusedResult] = {}
@@ -144,6 +157,8 @@ class _Choice:
         for slot in slots:
             index = slot - frame.base
             if index in after or index in wanted:
+                if self._moving.may(steps, frame, index, wanted | open_ | after):
+                    self._take_moving(slot)
                 continue
             if index in open_:
                 if slot in self._closed.results:
@@ -165,10 +180,13 @@ class _Choice:
         own = len(root.plan.nodes)
         reused = sum(node.name in self.taken for node in root.plan.nodes)
         roots = (name[: found.start()] for name in self.taken if (found := _INNER.search(name)) is not None)
-        inside = {name: count for name, count in Counter(roots).items() if name not in self._parts}
+        moving = frozenset(node.name for node in root.plan.nodes if moved_name(node.name) in self.taken)
+        apart = self._parts.keys() | moving
+        inside = {name: count for name, count in Counter(roots).items() if name not in apart}
         return ReuseSummary(
-            run_id=run_id, nodes=own, reused=reused, again=again, elements=self._parts, inside=inside
-        )
+            run_id=run_id, nodes=own, reused=reused, again=again, elements=self._parts, inside=inside,
+            moving=moving,
+        )  # fmt: skip
 
     def _why(self, slot: int, reads: bool) -> str:
         """Why a node of the workflow runs again."""
@@ -203,6 +221,31 @@ class _Choice:
                 self._all_again(frame)
             elif not self.visit(frame):
                 return  # the rounds after this one start from another state
+
+    def _take_moving(self, slot: int) -> None:
+        """Take the elements of a fan-out for those of a list that may be another."""
+        name, digests, before = self._machine.name(slot), self._moving.digests(slot), self.taken
+        if digests is None:
+            return
+        kept: list[Value] = []
+        for number, digest in enumerate(digests):
+            self.taken = {}
+            if digest is not None:
+                self._take_row(slot, number)
+            start, moved = f"{name}[{number}]", moved_name(name, number)
+            before |= {f"{moved}{one[len(start) :]}": result for one, result in self.taken.items()}
+            kept.append(digest if self.taken else None)
+        self.taken = before
+        if any(kept):
+            self.taken[moved_name(name)] = ReusedResult(outputs={KEYS_PORT: kept}, taken=None, run="")
+
+    def _take_row(self, slot: int, number: int) -> None:
+        """Take an element of a fan-out that ran, or that was itself taken as a whole."""
+        group = self._machine.groups.get(slot)
+        if group is not None:
+            self._take_element(group.base + number)
+        elif slot in self._results and (rows := self._steps.rows(slot)) is not None:
+            self.taken[f"{self._machine.name(slot)}[{number}]"] = rows[number]
 
     def _take_element(self, element: int) -> bool:
         """Take an element of a fan-out, or of one that runs again what is inside. Is it taken?"""

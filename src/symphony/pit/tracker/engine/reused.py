@@ -8,6 +8,7 @@ import msgspec
 from symphony.pit.artifacts.values.codec import encode_value, value_digest
 from symphony.pit.tracker.core.records import Reused, encode_reused
 from symphony.pit.tracker.engine.mended import Mended
+from symphony.pit.tracker.nodes.contents import moved_name
 from symphony.pit.tracker.nodes.execution import Executor
 from symphony.pit.tracker.nodes.sealing import Sealer
 from symphony.ports.steering import ReuseSummary
@@ -53,7 +54,11 @@ class Reusable(msgspec.Struct, frozen=True, kw_only=True):
 
     def kept(self, executor: Executor) -> "Reusable":
         """The same with large values in the store: rounds of loops hold their own."""
-        kept = {name: result.kept(executor) for name, result in self.results.items()}
+        digests = moved_name("")
+        kept = {
+            name: result if name.endswith(digests) else result.kept(executor)
+            for name, result in self.results.items()
+        }
         return msgspec.structs.replace(self, results=kept)
 
 

@@ -6,6 +6,7 @@ one that would have to run leaves them unknown.
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,6 +58,8 @@ class TakenOver:
     results: Mapping[str, tuple[str, Mapping[str, StoredValue]]]
     elements: Mapping[str, tuple[int, int]]
     again: Mapping[str, str]
+    moving: AbstractSet[str] = frozenset()
+    """Fan-outs whose list may be another; the reason tells how many of their elements are new."""
 
 
 class Foresight:
@@ -113,7 +116,8 @@ class Foresight:
         why = taken.again.get(work.name, "")
         if work.name in taken.elements:
             reused, count = taken.elements[work.name]
-            told = f"{reused:,} of {count:,} elements, {count - reused:,} again: {why}"
+            told = f"{reused:,} of {count:,} elements"
+            told += f": {why}" if work.name in taken.moving else f", {count - reused:,} again: {why}"
             return _Foreseen("partly" if reused else "runs", told if reused else why)
         if self._afresh(self._index[work.name]):
             return _Foreseen("runs", why)

@@ -63,9 +63,16 @@ class Bindings:
             return self.level(slot).element
         group, index = found
         items = self.values.items.get(group.slot)
-        if items is None:  # after a restart: the list is derived again
-            items = self.values.items[group.slot] = self._items_again(group.slot, group.count)
+        if items is None:
+            items = self.items(group.slot, group.count)
         return items[index], index
+
+    def items(self, slot: int, count: int) -> list[Value]:
+        """The list of a fan-out of `count` elements. Raises as `render`, and `not-repeatable`."""
+        items = self.values.items.get(slot)
+        if items is None:  # after a restart: the list is derived again
+            items = self.values.items[slot] = self._items_again(slot, count)
+        return items
 
     def render(self, template: ValueTemplate, slot: int) -> Value:
         """The template's value as the slot sees it. Raises ExpressionFailed, ArtifactMissing."""

@@ -1,0 +1,113 @@
+"""The results that a run takes of another one, found for the slots of this run."""
+
+from collections.abc import Mapping
+
+from symphony.commons.errors import SymphonyError
+from symphony.pit.artifacts.values.codec import decode_sealed
+from symphony.pit.artifacts.values.sealed import hidden
+from symphony.pit.tracker.core.machine import Group, Machine
+from symphony.pit.tracker.core.records import Reused, decode_reused
+from symphony.pit.tracker.engine.reused import ReusedResult
+from symphony.pit.tracker.nodes.bindings import Bindings
+from symphony.pit.tracker.nodes.contents import KEYS_PORT, element_digests, matched, moved_name
+from symphony.pit.tracker.nodes.execution import Executor
+from symphony.pit.tracker.nodes.job import Job
+from symphony.pit.tracker.nodes.scope import FrameScope
+from symphony.pit.tracker.nodes.sealing import Sealer
+from symphony.pit.tracker.nodes.values import Values
+from symphony.ports.values import StoredValue
+
+
+def foreseen(
+    job: Job, results: Mapping[str, ReusedResult], executor: Executor
+) -> Mapping[str, tuple[int, int]]:
+    """Of the run's own fan-outs whose lists may be others: how many elements take a result, and of how many.
+
+    Those whose lists nobody knows before the run are left out.
+    """
+    values = Values(job.inputs, job.environment, job.run_id, "", executor.store.load)
+    level = FrameScope(job.graph, 0, Machine(job.plan, limit=1), values)
+    for name, number in job.plan.index.items():
+        if name in results:
+            values.put(number, results[name].outputs)
+    out: dict[str, tuple[int, int]] = {}
+    for name, number in job.plan.index.items():
+        work, row = job.graph.works[number], results.get(moved_name(name))
+        if row is None or work.for_each is None:
+            continue
+        templates = [*work.inputs.values(), *work.config.values(), work.for_each]
+        reads = [read for template in templates for read in template.reads]
+        if any(
+            read.kind in ("port", "node") and level.slot_of(read.name) not in values.held for read in reads
+        ):
+            continue
+        try:
+            items = level.render(work.for_each, None)
+            new = element_digests(level, number, items, executor.sealer) if isinstance(items, list) else []
+        except SymphonyError:  # the run will say why
+            continue
+        places = matched(_digests(row.outputs), new)
+        whole = [one for one in places if one is not None and moved_name(name, one) in results]
+        out[name] = len(whole), len(new)
+    return out
+
+
+def _digests(outputs: Mapping[str, StoredValue]) -> list[str | None]:
+    keys = outputs.get(KEYS_PORT)
+    assert isinstance(keys, list)
+    return [key if isinstance(key, str) else None for key in keys]
+
+
+class Takeover:
+    """Results by the names that steps had in the other run.
+
+    A step takes the result of the step of its name. An element of a fan-out whose list may have changed takes
+    that of an element with the same digest, wherever it stood, and so does what is inside of it.
+    """
+
+    def __init__(
+        self, rows: Mapping[str, bytes], machine: Machine, bindings: Bindings, sealer: Sealer
+    ) -> None:
+        self._rows, self._machine, self._bindings, self._sealer = rows, machine, bindings, sealer
+        self._moves = any(name.endswith(moved_name("")) for name in rows)
+        self._places: dict[int, list[int | None]] = {}  # by the first slot of a fan-out's elements
+
+    def of(self, slot: int) -> Reused | None:
+        """The result that the slot takes. Raises Deferred where a large list is to be loaded first."""
+        name = self._name(slot) if self._moves else self._machine.name(slot)
+        body = None if name is None else self._rows.get(name)
+        return None if body is None else decode_reused(body)
+
+    def _name(self, slot: int) -> str | None:
+        """What the slot was in the other run; None if there was no such step."""
+        machine = self._machine
+        element = machine.element_of.get(slot)
+        if element is not None:
+            group, index = element
+            around = self._name(group.slot)
+            if around is None:
+                return None
+            if moved_name(around) not in self._rows:
+                return f"{around}[{index}]"
+            number = self._matches(group, moved_name(around))[index]
+            return None if number is None else moved_name(around, number)
+        frame = machine.frame(slot)
+        node = frame.plan.nodes[slot - frame.base].name
+        if frame.parent < 0:
+            return node
+        above = self._name(frame.parent)
+        mark = "" if frame.round is None else f"#{frame.round}"
+        return None if above is None else f"{above}{mark}.{node}"
+
+    def _matches(self, group: Group, row: str) -> list[int | None]:
+        """For each element of the fan-out the one of the other run that it is."""
+        known = self._places.get(group.base)
+        if known is None:
+            told = decode_sealed(decode_reused(self._rows[row]).outputs)
+            assert isinstance(told, dict)
+            old = _digests({KEYS_PORT: hidden(told[KEYS_PORT])})
+            items = self._bindings.items(group.slot, group.count)
+            level, node = self._bindings.level(group.slot), self._machine.local(group.slot)
+            known = matched(old, element_digests(level, node, items, self._sealer))
+            self._places[group.base] = known
+        return known

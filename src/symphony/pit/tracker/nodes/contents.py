@@ -1,0 +1,99 @@
+"""What an element of a fan-out is made of, as a digest: what its node's expressions read of it and around it.
+
+Two elements with one digest, of nodes that do the same, come to the same.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from symphony.pit.artifacts.values.codec import value_digest
+from symphony.pit.tracker.nodes.graphs import WorkGraph
+from symphony.pit.tracker.nodes.scope import FrameScope
+from symphony.pit.tracker.nodes.sealing import Sealer
+from symphony.pit.tracker.nodes.work import LoopWork, MergeWork, OperatorWork
+from symphony.ports.values import StoredValue, Value
+from symphony.workflow.expressions import Read
+
+KEYS_PORT = "keys"
+_OF_THE_ROUND = ("state", "iteration")
+
+
+def moved_name(fan_out: str, number: int | None = None) -> str:
+    """The name under which a result stands that goes to any element with the same digest.
+
+    Without a number, that of the list of the digests. No step has such a name.
+    """
+    return f"{fan_out}[={'' if number is None else number}]"
+
+
+def element_digests(level: FrameScope, node: int, items: Sequence[Value], sealer: Sealer) -> list[str | None]:
+    """A digest for each element of the fan-out `node`; None of those that hold secrets or tell the run.
+
+    `level` is that of the fan-out. Raises Deferred where a large list is to be loaded first.
+    """
+    reads = _reads(level.graph, node)
+    if reads is None:
+        return [None] * len(items)
+    around = [_value(level, read) for read in sorted(reads, key=str) if read.kind not in ("item", "index")]
+    if any(map(sealer.holds_secret, around)):
+        return [None] * len(items)
+    shared = value_digest([value_digest(value) for value in around])
+    kinds = {read.kind for read in reads}
+    found: list[str | None] = []
+    for index, item in enumerate(items):
+        if sealer.holds_secret(item):
+            found.append(None)
+            continue
+        own = [value_digest(item) if "item" in kinds else "", index if "index" in kinds else None]
+        found.append(value_digest([shared, *own]))
+    return found
+
+
+def matched(old: Sequence[str | None], new: Sequence[str | None]) -> list[int | None]:
+    """For each new element the old one with its digest; of several alike each once, in order."""
+    places: dict[str, list[int]] = {}
+    for number in reversed(range(len(old))):
+        digest = old[number]
+        if digest is not None:
+            places.setdefault(digest, []).append(number)
+    return [places[digest].pop() if digest is not None and places.get(digest) else None for digest in new]
+
+
+def effectless(graph: WorkGraph, node: int) -> bool:
+    """Does the node, with all inside it, change nothing outside of the run?"""
+    work, inner = graph.works[node], graph.below.get(node)
+    if isinstance(work, OperatorWork) and work.operator.info.effect == "write":
+        return False
+    return inner is None or all(effectless(inner, number) for number in range(len(inner.works)))
+
+
+def _value(level: FrameScope, read: Read) -> StoredValue:
+    if read.kind == "node":
+        ports = level.values.of(level.slot_of(read.name))
+        return value_digest([[port, value_digest(ports[port])] for port in sorted(ports)])
+    return level.values.stored(read, level.slot_of)
+
+
+def _reads(graph: WorkGraph, node: int) -> frozenset[Read] | None:
+    """What one element's attempt reads; None if that is another in each run."""
+    work = graph.works[node]
+    if isinstance(work, MergeWork):
+        return None
+    own = {work.when, work.for_each, work.label}
+    found = {r for t in work.templates() if not any(t is one for one in own) for r in t.reads}
+    if isinstance(work, LoopWork):
+        # What the body reads of the loop's own state follows from the rest.
+        inner = {*_inside(graph.below[node])}
+        first = {r for template in work.loop.state.values() for r in template.reads}
+        found = {r for r in found | inner if r.kind not in _OF_THE_ROUND or r in first}
+        body = graph.below[node].plan.index
+        found = {r for r in found if r.kind not in ("port", "node") or r.name not in body or r in first}
+    return None if any(r.kind == "run" for r in found) else frozenset(found)
+
+
+def _inside(graph: WorkGraph) -> Iterator[Read]:
+    """What the nodes of a loop's body read of what is around it, and perhaps more."""
+    for number, work in enumerate(graph.works):
+        inner = [*(r for template in work.templates() for r in template.reads)]
+        if isinstance(work, LoopWork):
+            inner += _inside(graph.below[number])
+        yield from (r for r in inner if r.kind not in ("port", "node") or r.name not in graph.plan.index)
