@@ -19,3 +19,10 @@ def test_what_is_not_known_of_an_origin_is_left_out() -> None:
     assert shown(Provenance(run_id="r", node="", port="table", operator="output", version="")) == (
         "from     run name-of-r, port table, output"
     )
+
+
+def test_what_made_an_artifact_besides_its_inputs_is_shown() -> None:
+    origin = Provenance(
+        run_id="r", node="n", port="p", operator="gpt", version="1", parameters={"temperature": "0.2"}
+    )
+    assert shown(origin) == "           temperature = 0.2"

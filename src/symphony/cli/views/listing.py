@@ -217,6 +217,9 @@ def artifact_text(
         known = ", ".join(f"{what} {output.shown(name)}".lstrip() for what, name in told if name)
         lines.append(f"from     {known}")
         lines += [f"           input {output.shown(n)}: {digest}" for n, digest in origin.inputs.items()]
+        lines += [
+            f"           {output.shown(n)} = {output.shown(told)}" for n, told in origin.parameters.items()
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -24,6 +24,7 @@ from symphony.pit.tracker.nodes.attempt import Finished, NodeAttempt
 from symphony.pit.tracker.nodes.checking import CheckedValues, check_inputs, check_outputs
 from symphony.pit.tracker.nodes.failures import NotStored
 from symphony.pit.tracker.nodes.limits import bounded
+from symphony.pit.tracker.nodes.parameters import parameters
 from symphony.pit.tracker.nodes.resources import RunResources
 from symphony.pit.tracker.nodes.sealing import SEALED
 from symphony.pit.tracker.nodes.sizes import large
@@ -213,7 +214,7 @@ class ValueStore:
                 out[port] = value if len(body) <= INLINE_BYTES_MAX else self._put(value, body)
             ref = out[port]
             if isinstance(ref, ArtifactRef):
-                self._link(attempt.work, ref, port, attempt.node, attempt.inputs)
+                self._link(attempt.work, ref, port, attempt.node, attempt.inputs, attempt.config)
         return out
 
     def _grows(self, base: Base, value: Value, body: bytes | None) -> bool:
@@ -231,11 +232,17 @@ class ValueStore:
             return self.store_outputs(attempt, self.all_plain(outputs)).outputs
         for port, value in outputs.items():
             if isinstance(value, ArtifactRef):
-                self._link(attempt.work, value, port, attempt.node, attempt.inputs)
+                self._link(attempt.work, value, port, attempt.node, attempt.inputs, attempt.config)
         return outputs
 
     def _link(
-        self, work: Work, ref: ArtifactRef, port: str, node: str, inputs: Mapping[str, StoredValue]
+        self,
+        work: Work,
+        ref: ArtifactRef,
+        port: str,
+        node: str,
+        inputs: Mapping[str, StoredValue],
+        config: Mapping[str, StoredValue] | None = None,
     ) -> None:
         provenance = Provenance(
             run_id=self._resources.run_id,
@@ -246,6 +253,7 @@ class ValueStore:
             model=work.model if isinstance(work, ModelWork) else None,
             created_at=self._resources.clock.now_s(),
             inputs={k: value_digest(v) for k, v in inputs.items() if not self._sealer.holds_secret(v)},
+            parameters=parameters(work, inputs, config, self._sealer),
         )
         self._artifacts.link(ref, provenance, durable=False)
 
