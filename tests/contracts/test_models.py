@@ -77,6 +77,9 @@ class FakeModels:
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
         return False
 
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        pass
+
     async def close(self) -> None:
         self._closed = True
 
@@ -86,6 +89,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self.heard: list[str] = []
+        self.run: str | None = None
         self.closed = False
 
     async def reserve(self, model: str, most: Estimate) -> None:

@@ -133,3 +133,36 @@ async def test_what_a_process_takes_is_measured(make: Make) -> None:
 
 def test_a_process_that_ended_takes_no_memory() -> None:
     assert memory_of(2**22 + 1) is None
+
+
+async def test_a_model_that_is_foreseen_is_loaded_before_it_is_asked(make: Make) -> None:
+    models = make("a", "b")
+    async with asyncio.timeout(PATIENCE_S):
+        models.foresee("run", {"b": 1})
+        await until(lambda: "b" in models.pids(), every_s=0.01)
+        pid = models.pids()["b"]
+        await ask(models, "b")
+    assert models.pids() == {"b": pid}
+
+
+async def test_what_is_foreseen_stays_while_another_makes_room(make: Make) -> None:
+    models = make("a", "b", "c")
+    async with asyncio.timeout(PATIENCE_S):
+        await ask(models, "a")
+        await ask(models, "b")
+        models.foresee("run", {"a": 2})
+        await ask(models, "c")
+        assert set(models.pids()) == {"a", "c"}
+        models.foresee("run", None)
+        await ask(models, "b")
+        assert set(models.pids()) == {"b", "c"}
+
+
+async def test_a_model_that_cannot_be_loaded_ahead_is_told_when_it_is_asked(tmp_path: Path) -> None:
+    models = LocalModels({"a": spec("refuse", str(tmp_path / "starts"))})
+    async with asyncio.timeout(PATIENCE_S):
+        models.foresee("run", {"a": 1})
+        await until((tmp_path / "starts").exists, every_s=0.01)
+        with pytest.raises(ModelUnavailable, match="the model is not here"):
+            await ask(models, "a")
+        await models.close()

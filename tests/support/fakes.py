@@ -38,6 +38,7 @@ class Listener:
 
     def __init__(self, most: int = 1000) -> None:
         self.most = most
+        self.run: str | None = None
         self.reserved: list[Estimate] = []
         self.usages: list[Usage] = []
         self.tokens: list[str] = []

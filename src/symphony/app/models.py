@@ -60,6 +60,12 @@ class AllModels:
         """Does the model's provider say that answers differ from call to call?"""
         return self.served_by(model).sampled(model, inputs)
 
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        """Tell the pool which of its models `run` needs soon."""
+        local = {name: stages for name, stages in (needs or {}).items() if self._provider(name) != "hosted"}
+        if local or self._local is not None:
+            self._pool().foresee(run, None if needs is None else local)
+
     async def close(self) -> None:
         """Close everything that was opened."""
         for one in self._served.values():

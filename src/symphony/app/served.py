@@ -23,7 +23,9 @@ _FREE = Price(input=Decimal(0))
 class Pool(Protocol):
     """What keeps the processes."""
 
-    def held(self, model: str) -> AbstractAsyncContextManager[Mapping[str, Value]]: ...
+    def held(
+        self, model: str, run: str | None = None
+    ) -> AbstractAsyncContextManager[Mapping[str, Value]]: ...
     def fingerprint(self, model: str) -> str: ...
 
 
@@ -45,13 +47,13 @@ class ServedModels:
         caller: Caller = UNMETERED,
     ) -> Mapping[str, Value]:
         """The model's output ports. Raises as the pool and the adapter do."""
-        async with self.address(model) as (url, key), self._adapter(model, url, key) as hosted:
+        async with self.address(model, caller.run) as (url, key), self._adapter(model, url, key) as hosted:
             return await hosted.invoke(model, inputs, config, caller)
 
     @asynccontextmanager
-    async def address(self, model: str) -> AsyncIterator[tuple[str, str]]:
+    async def address(self, model: str, run: str | None = None) -> AsyncIterator[tuple[str, str]]:
         """Where the model listens and the key that it wants; the process stays until the block is left."""
-        async with self._pool.held(model) as told:
+        async with self._pool.held(model, run) as told:
             yield str(told["url"]), str(told["key"])
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
@@ -67,6 +69,9 @@ class ServedModels:
         """A chat at a temperature above 0 is; embeddings are not."""
         found = self._models.get(model)
         return found is not None and found.kind == "chat" and drawn_at_random(inputs)
+
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        """The pool's owner tells it."""
 
     async def close(self) -> None:
         """Nothing is open between calls."""

@@ -71,6 +71,11 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
 class Caller(Protocol):
     """The caller of a model: grants each request, learns its usage, and gets the text as it comes."""
 
+    @property
+    def run(self) -> str | None:
+        """The id of the run that asks; None outside of runs."""
+        ...
+
     async def reserve(self, model: str, most: Estimate) -> None:
         """Wait until the request may be made. Raises SymphonyError `budget-exceeded`."""
         ...
@@ -86,6 +91,8 @@ class Caller(Protocol):
 
 class Unmetered:
     """A caller without limits who reads only the whole answer."""
+
+    run: str | None = None
 
     async def reserve(self, model: str, most: Estimate) -> None:
         """Granted."""
@@ -128,6 +135,13 @@ class Models(Protocol):
         """Does the caller want a new answer each time? Then an earlier one may not stand in for it.
 
         Of `inputs`, large values may be given as references.
+        """
+        ...
+
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        """`run` needs each of these models in so many stages (1: the next); None: it has ended.
+
+        It replaces what was said of `run` before. Models may be loaded meanwhile. Call on the loop.
         """
         ...
 

@@ -98,6 +98,8 @@ class FakeModels:
 
     def __init__(self, models: Mapping[str, FakeModel]) -> None:
         self.models = dict(models)
+        self.foreseen: list[tuple[str, Mapping[str, int] | None]] = []
+        """What runs said that they need soon, in order; None when a run had ended."""
 
     async def invoke(
         self,
@@ -122,6 +124,10 @@ class FakeModels:
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
         """As a real chat: at a temperature above 0."""
         return drawn_at_random(inputs)
+
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        """Kept in `foreseen`."""
+        self.foreseen.append((run, needs))
 
     async def close(self) -> None:
         """Nothing to close."""

@@ -58,6 +58,7 @@ class _Watch:
     began: float
     first: float | None = None
     usage: Usage = field(default_factory=Usage)
+    run: str | None = None
 
     async def reserve(self, model: str, most: Estimate) -> None:
         """Always granted: that is what the command is for."""

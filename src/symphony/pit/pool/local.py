@@ -82,19 +82,19 @@ class LocalModels:
             return {rule.output: []}
         await caller.reserve(model, FREE)
         try:
-            outputs = [await self._call(model, part, config) for part in parts(inputs, rule)]
+            outputs = [await self._call(model, part, config, caller.run) for part in parts(inputs, rule)]
         finally:
             caller.used(Usage(calls=1))
         return joined(outputs, rule)
 
     @contextlib.asynccontextmanager
-    async def held(self, model: str) -> AsyncIterator[Mapping[str, Value]]:
+    async def held(self, model: str, run: str | None = None) -> AsyncIterator[Mapping[str, Value]]:
         """What the model's process answers to an empty call, and the process until the block is left.
 
         For those that serve more than the pool carries: it says where. Raises as `invoke`.
         """
         async with contextlib.AsyncExitStack() as stack:
-            yield await self._answer(model, {}, {}, stack)
+            yield await self._answer(model, {}, {}, run, stack)
 
     def estimate(self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]) -> Estimate:
         """Nothing: what runs here costs no money, and its tokens are nobody's to count."""
@@ -107,6 +107,15 @@ class LocalModels:
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
         """Never: what the pool carries gives the same vectors for the same texts."""
         return False
+
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        """Load what `run` needs soon, if there is room that nobody needs sooner; keep what is loaded."""
+        if self._closed:
+            return
+        if needs is None:
+            self._act(self._machine.forget(run, self._now_s()))
+        else:
+            self._act(self._machine.announce(run, needs, self._now_s()))
 
     def pids(self) -> dict[str, int]:
         """Process ids of the models that are loaded now."""
@@ -128,16 +137,17 @@ class LocalModels:
     # Calls.
 
     async def _call(
-        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value]
+        self, model: str, inputs: Mapping[str, Value], config: Mapping[str, Value], run: str | None
     ) -> dict[str, Value]:
         async with contextlib.AsyncExitStack() as stack:
-            return await self._answer(model, inputs, config, stack)
+            return await self._answer(model, inputs, config, run, stack)
 
     async def _answer(
         self,
         model: str,
         inputs: Mapping[str, Value],
         config: Mapping[str, Value],
+        run: str | None,
         stack: contextlib.AsyncExitStack,
     ) -> dict[str, Value]:
         """Ask the model; its process is the caller's until `stack` is left."""
@@ -145,7 +155,7 @@ class LocalModels:
         died: ChildDied | None = None
         for _ in range(_TRIES):
             async with contextlib.AsyncExitStack() as lease:
-                child = await lease.enter_async_context(self._leased(host))
+                child = await lease.enter_async_context(self._leased(host, run))
                 try:
                     outputs = await child.call(inputs, config)
                 except ChildDied as error:
@@ -164,14 +174,14 @@ class LocalModels:
         ) from died
 
     @contextlib.asynccontextmanager
-    async def _leased(self, host: "_Host") -> AsyncIterator[ModelProcess]:
+    async def _leased(self, host: "_Host", run: str | None) -> AsyncIterator[ModelProcess]:
         """A process of the model, when there is one for us. Raises ModelUnavailable."""
         self._refuse_when_closed(host.name)
         self._leases += 1
         lease = str(self._leases)
         granted: asyncio.Future[ModelProcess] = asyncio.get_running_loop().create_future()
         self._asked[lease] = granted
-        self._act(self._machine.acquire(LeaseRequest(lease=lease, model=host.name), self._now_s()))
+        self._act(self._machine.acquire(LeaseRequest(lease=lease, model=host.name, run=run), self._now_s()))
         try:
             yield await granted
         finally:

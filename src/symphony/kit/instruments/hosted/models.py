@@ -91,6 +91,9 @@ class HostedModels:
         """A chat at a temperature above 0 is; embeddings are not."""
         return self._of(model).config.kind == "chat" and drawn_at_random(inputs)
 
+    def foresee(self, run: str, needs: Mapping[str, int] | None) -> None:
+        """Nothing is loaded here."""
+
     async def close(self) -> None:
         """Close every connection. Calls made later are refused."""
         self._closed = True

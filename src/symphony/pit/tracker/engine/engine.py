@@ -6,6 +6,7 @@ takes a while, `branching` decides what needs no operator, `recovery` goes on af
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import msgspec
@@ -23,6 +24,7 @@ from symphony.pit.tracker.engine.attempts import Attempts
 from symphony.pit.tracker.engine.branching import Branching
 from symphony.pit.tracker.engine.feed import Feed
 from symphony.pit.tracker.engine.inline import Inline
+from symphony.pit.tracker.engine.models_ahead import ModelsAhead, models_of
 from symphony.pit.tracker.engine.nesting import Nesting
 from symphony.pit.tracker.engine.parts import RunParts
 from symphony.pit.tracker.engine.recording import Recorder
@@ -121,6 +123,8 @@ class Engine:
             raise
         finally:
             polling.cancel()
+            if self._ahead is not None:
+                self._ahead.close()
             await self._attempts.close()
             await self._recorder.close()
             self.finish()
@@ -230,6 +234,9 @@ class Engine:
         self._attempts = Attempts(parts)
         self._transitions.defer = self._attempts.defer
         self._inline = Inline(parts, self._attempts.store)
+        models = models_of(self.job.graph)
+        foresee = partial(self._executor.models.foresee, self.job.run_id)
+        self._ahead = ModelsAhead(models, self.job.plan, self.machine, foresee) if models else None
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
         if rows := self._store.reuse():
@@ -278,6 +285,8 @@ class Engine:
                 await woken.wait()
             else:
                 woken.clear()
+                if self._ahead is not None:
+                    self._ahead.changed()
                 await woken.wait()
         self._ended = True
 

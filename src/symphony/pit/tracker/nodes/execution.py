@@ -59,7 +59,7 @@ class Executor(RunResources, frozen=True, kw_only=True, dict=True):
             self.log(node, text, "tokens")
             told(text)
 
-        return Meter(self.spending, node, TokenStream(self.sealer.stream(), tell))
+        return Meter(self.spending, self.run_id, node, TokenStream(self.sealer.stream(), tell))
 
     def error_of(self, error: BaseException) -> ErrorTuple:
         """An error as it may be written down."""

@@ -77,8 +77,9 @@ class Spending:
 class Meter:
     """`symphony.ports.models.Caller` for one attempt of a node: its reservations, usage and tokens."""
 
-    def __init__(self, spending: Spending, node: str, tokens: TokenStream) -> None:
+    def __init__(self, spending: Spending, run: str, node: str, tokens: TokenStream) -> None:
         self._spending, self._node, self._tokens = spending, node, tokens
+        self.run: str | None = run
         self._held: list[Estimate] = []
         self.total: Usage | None = None
 
