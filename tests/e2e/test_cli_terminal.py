@@ -111,7 +111,7 @@ def started(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=before or (lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None),  # noqa: PLW1509
+        preexec_fn=before,  # noqa: PLW1509
     )
     try:
         assert process.stdout is not None
@@ -171,7 +171,6 @@ def test_the_second_signal_kills_even_if_the_loop_is_stuck(program: Path, loop: 
 def test_a_signal_that_was_ignored_stays_ignored(program: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     with started(program, "long", before=ignore) as process:
         process.send_signal(signal.SIGHUP)

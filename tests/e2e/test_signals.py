@@ -339,7 +339,6 @@ def test_ctrl_c_while_modules_are_imported_shows_no_traceback(
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", IMPORTING.format(name=name)],
         cwd=stage.folder, env=stage.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,  # noqa: PLW1509
     )  # fmt: skip
     out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (status, "", said)

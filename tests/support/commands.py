@@ -63,7 +63,6 @@ class CommandLine:
             stderr=subprocess.PIPE,
             encoding="utf-8" if text else None,
             start_new_session=True,
-            preexec_fn=_interruptible if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else None,  # noqa: PLW1509
         )
 
     def call(self, *words: str, timeout_s: float = PATIENCE_S, **variables: str | None) -> Ended:
@@ -105,8 +104,3 @@ def kill(process: "subprocess.Popen[Any]") -> None:
 def statuses(result: Mapping[str, Any]) -> dict[str, str]:
     """The status of every node in a result."""
     return {name: node["status"] for name, node in result["nodes"].items()}
-
-
-def _interruptible() -> None:
-    """Tests that run in the background of a shell ignore SIGINT, and what they start would as well."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
