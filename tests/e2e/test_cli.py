@@ -1,6 +1,7 @@
 """The commands on real workflows, each as a process of its own, with a home of its own."""
 
 import json
+import shlex
 import signal
 import subprocess
 import xml.etree.ElementTree as ET
@@ -155,14 +156,29 @@ def test_a_reader_that_leaves_and_a_disk_that_is_full_are_no_tracebacks(desk: Co
         assert process.stderr is not None
         assert process.stderr.read() == b""
         assert process.wait(PATIENCE_S) == 141
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [*SYMPHONY, "runs", "show", run_id],
-            cwd=desk.folder, env=desk.environment(), stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S,
-        )  # fmt: skip
-    assert done.returncode == 1
-    assert b"No space left" in done.stderr
-    assert b"Traceback" not in done.stderr
+    for words in (["runs", "show", run_id], ["runs", "show", run_id, "--json"], ["run", "greeting.yaml"]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [*SYMPHONY, *words],
+                cwd=desk.folder, env=desk.environment(),
+                stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S,
+            )  # fmt: skip
+        assert done.returncode == 1
+        assert b"cannot write to stdout: No space left" in done.stderr
+        assert b"symphony runs show" in done.stderr
+        assert b"Traceback" not in done.stderr
+
+
+def test_a_current_folder_that_was_deleted_is_told(desk: CommandLine) -> None:
+    file = desk.write("words.yaml", "name: Words\nnodes: {a: {command: pwd}}\n")
+    words = shlex.join([*SYMPHONY, "run", str(file)])
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"mkdir gone && cd gone && rmdir ../gone && {words}"],
+        cwd=desk.folder, env=desk.environment(), capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "the current folder is not there any more" in done.stderr
+    assert "hint: cd to a folder that exists" in done.stderr
 
 
 INTERRUPTIBLE = """\

@@ -118,12 +118,11 @@ def _explained(error: Exception, words: Sequence[str], *, debug: bool) -> int:
 
 def _flush() -> None:
     """Write out what is buffered now, while a full disk can still be reported."""
-    if sys.stdout is not None:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            _abandon_stdout()
-            raise
+    try:
+        output.flush()
+    except OSError:
+        _abandon_stdout()
+        raise
 
 
 def _pipe_broken() -> int:

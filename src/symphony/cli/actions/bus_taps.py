@@ -3,7 +3,6 @@
 import asyncio
 import json
 import statistics
-import sys
 import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -138,7 +137,7 @@ async def _show(box: Mailbox, count: int | None, *, as_json: bool) -> None:
         if left == 0:
             return
         if not len(box):
-            sys.stdout.flush()
+            output.flush()
 
 
 def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
@@ -154,7 +153,7 @@ def ping(name: str, count: int, size: int, *, as_json: bool) -> int:
                 took.append((time.perf_counter() - began) * 1000)
                 if not as_json and number < 10:
                     output.say(f"{output.shown(name)}: {took[-1]:.3f} ms\n")
-                    sys.stdout.flush()  # a reader of a pipe waits for it, too
+                    output.flush()  # a reader of a pipe waits for it, too
         return took
 
     took = sorted(_run(run()))

@@ -1,6 +1,5 @@
 """`symphony artifacts`: bodies by content, with names and provenance."""
 
-import sys
 from functools import cache
 from pathlib import Path
 
@@ -128,5 +127,5 @@ def get(artifact: str, target: Path | None) -> int:
         writing.deliver_stream(stream, target)
     if target is not None:
         output.note(f"{output.size(record.size)} to {output.shown(str(target))}")
-    sys.stdout.flush()
+    output.flush()
     return 0

@@ -158,7 +158,7 @@ def events(run: str, follow: bool, as_json: bool, since: int) -> int:
         else:
             output.say(listing.event_text(event))
         if follow:
-            sys.stdout.flush()
+            output.flush()
     return 0
 
 
@@ -188,7 +188,7 @@ def watch(run: str, as_json: bool) -> int:
                 output.say_json(spelling.event(event), line=True)
             else:
                 output.say(listing.event_text(event))
-            sys.stdout.flush()
+            output.flush()
 
     with asyncio.Runner(loop_factory=running.new_loop) as runner:
         runner.run(show())
@@ -228,7 +228,7 @@ def logs(run: str, node: str | None, follow: bool, stream: str | None, as_json: 
         silent = False
         output.say(writer.text(line))
         if follow:
-            sys.stdout.flush()
+            output.flush()
     output.say(writer.end())
     if node is not None and silent and not follow:  # a look at all nodes, which may be many
         node_named(runs.result(run_id), node)

@@ -105,7 +105,12 @@ def _source_of(error: SymphonyError) -> blocks.SourceText | None:
 
 def _of_system(error: OSError) -> SymphonyError:
     """The operating system's refusals that people can do something about, in our words."""
+    if isinstance(error, output.StdoutFailed):
+        return IoFailed.of(error, "write to stdout", hint="a run is not lost: `symphony runs show` has it")
     about = f" {error.filename}" if error.filename is not None else ""
+    if isinstance(error, FileNotFoundError) and not about and not _is_somewhere():
+        return SymphonyError("the current folder is not there any more", code="file-not-found",
+                             hint="cd to a folder that exists")  # fmt: skip
     if isinstance(error, FileNotFoundError):
         return SymphonyError(f"there is no file{about}", code="file-not-found", hint="check the path")
     if isinstance(error, PermissionError):
@@ -114,6 +119,15 @@ def _of_system(error: OSError) -> SymphonyError:
     return IoFailed.of(
         error, f"use{about}" if about else "go on", hint="`symphony doctor` looks for the usual causes"
     )
+
+
+def _is_somewhere() -> bool:
+    """Is there a current folder? It may have been deleted."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _bug(error: Exception, manner: Manner) -> int:

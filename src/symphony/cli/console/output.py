@@ -191,23 +191,37 @@ def width(stream: TextIO | None) -> int:
     return max(20, told or WIDTH_DEFAULT)
 
 
+class StdoutFailed(OSError):
+    """stdout took nothing more: its disk is full, for example. A pipe without a reader is none of these."""
+
+
 def say(text: str) -> None:
-    """Print `text` (with its own newlines) as a result, to stdout."""
+    """Print `text` (with its own newlines) as a result, to stdout. Raises StdoutFailed, BrokenPipeError."""
     if sys.stdout is not None:
-        sys.stdout.write(text)
+        try:
+            sys.stdout.write(text)
+        except OSError as error:
+            raise _not_taken(error) from None
 
 
 def flush() -> None:
-    """Hand on what was printed. Raises OSError where it cannot be."""
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    """Hand on what was printed. Raises StdoutFailed, BrokenPipeError."""
+    say_bytes(b"")
 
 
 def say_bytes(body: bytes) -> None:
-    """Print `body` as it is, to stdout."""
+    """Print `body` as it is, to stdout, behind what was printed. Raises StdoutFailed, BrokenPipeError."""
     if sys.stdout is not None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(body)
+        try:
+            sys.stdout.flush()
+            if body:
+                sys.stdout.buffer.write(body)
+        except OSError as error:
+            raise _not_taken(error) from None
+
+
+def _not_taken(error: OSError) -> OSError:
+    return error if isinstance(error, BrokenPipeError) else StdoutFailed(error.errno, error.strerror)
 
 
 def say_json(document: "JSON | Mapping[str, JSON] | Sequence[JSON]", *, line: bool = False) -> None:
