@@ -234,9 +234,10 @@ class Engine:
         self._attempts = Attempts(parts)
         self._transitions.defer = self._attempts.defer
         self._inline = Inline(parts, self._attempts.store)
-        models = models_of(self.job.graph)
-        foresee = partial(self._executor.models.foresee, self.job.run_id)
-        self._ahead = ModelsAhead(models, self.job.plan, self.machine, foresee) if models else None
+        self._ahead: ModelsAhead | None = None
+        if models := models_of(self.job.graph):
+            foresee = partial(self._executor.models.foresee, self.job.run_id)
+            self._ahead = ModelsAhead(models, self.job.plan, self.machine, foresee)
 
     def _start(self, recorded: list[Record], retry: Sequence[str], skip: Sequence[str]) -> None:
         if rows := self._store.reuse():
