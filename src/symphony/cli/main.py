@@ -9,6 +9,7 @@ import click
 
 from symphony.cli.console import exits, output
 from symphony.cli.lazy import LazyGroup
+from symphony.commons.collector import seldom_collected
 
 PROGRAM: Final = "symphony"
 COMPLETE_VARIABLE: Final = "_SYMPHONY_COMPLETE"
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in words[:end]
     words = [word for at, word in enumerate(words) if at >= end or word != "--debug"]
     try:
-        status = _invoke(words)
+        with seldom_collected:  # what a command imports stays
+            status = _invoke(words)
         _flush()
     except BrokenPipeError:
         status = _pipe_broken()

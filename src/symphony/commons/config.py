@@ -7,7 +7,6 @@ variables. An error names file or variable and key, and never repeats a value: i
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -117,6 +116,8 @@ def _made(kind: type[S], tree: Tree) -> S:
 
 
 def _parsed(text: str, source: str) -> Tree:
+    import tomllib  # few homes have settings
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

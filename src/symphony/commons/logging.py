@@ -122,7 +122,8 @@ def _colours(stream: TextIO) -> bool:
 
 
 def _file(config: LoggingConfig, path: str) -> logging.Handler:
-    from symphony.commons.log_outputs import LateFormatter, SharedRotatingFile
+    from symphony.commons.log_files import SharedRotatingFile
+    from symphony.commons.log_outputs import LateFormatter
 
     try:
         handler = SharedRotatingFile(path, bytes_max=config.file_bytes_max, backups=config.file_backups)

@@ -7,7 +7,6 @@ the same file elsewhere, or changed by a later commit, wants to be looked at aga
 
 import hashlib
 import os
-import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -81,6 +80,8 @@ def keys_of(file: Path) -> list[str]:
 
     Raises IoFailed, FileTooLarge.
     """
+    import tomllib  # few homes have settings
+
     try:
         return list(_keys(tomllib.loads(read_bounded(file, _BYTES_MAX).decode("utf-8-sig"))))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):

@@ -3,10 +3,9 @@
 `builtin_catalog.json` lies beside this file; the kit regenerates it from its operators.
 """
 
-import importlib.resources
-import json
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -24,7 +23,7 @@ FILE = "builtin_catalog.json"
 @lru_cache(maxsize=1)
 def builtin_catalog() -> Catalog:
     """Operators and models that come with Symphony. Read once per process."""
-    return catalog_from_json(importlib.resources.files("symphony.workflow").joinpath(FILE).read_bytes())
+    return catalog_from_json(Path(__file__).with_name(FILE).read_bytes())
 
 
 def catalog_from_json(data: bytes) -> Catalog:
@@ -37,6 +36,8 @@ def catalog_from_json(data: bytes) -> Catalog:
 
 def catalog_to_json(catalog: Catalog) -> bytes:
     """A catalogue as JSON: names sorted, types spelled as in workflow files, one line end at the end."""
+    import json  # commands only read it
+
     document = {
         "operators": {name: _spelled(catalog.operators[name]) for name in sorted(catalog.operators)},
         "models": {name: _spelled(catalog.models[name]) for name in sorted(catalog.models)},

@@ -312,17 +312,12 @@ def _checked(
 
 def _of_template(reading: DocumentReading) -> tuple[Problem, ...]:
     """What is wrong with the parameters of a workflow that is a template."""
+    workflow = reading.workflow
+    if workflow is None or reading.problems or not workflow.metadata or not isinstance(reading.tree, dict):
+        return ()
     from symphony.workflow.templates import is_template, read_template
 
-    workflow = reading.workflow
-    if (
-        workflow is None
-        or reading.problems
-        or not is_template(workflow)
-        or not isinstance(reading.tree, dict)
-    ):
-        return ()
-    return read_template(workflow, reading.tree)[1]
+    return read_template(workflow, reading.tree)[1] if is_template(workflow) else ()
 
 
 def checked(reading: DocumentReading, found: ValidationReport) -> ValidationReport:

@@ -126,7 +126,7 @@ def test_a_file_rotates_keeps_its_backups_and_is_its_owners_alone(tmp_path: Path
 
 
 def test_two_writers_of_one_file_lose_no_line_when_one_rotates(tmp_path: Path) -> None:
-    from symphony.commons.log_outputs import SharedRotatingFile
+    from symphony.commons.log_files import SharedRotatingFile
 
     file = tmp_path / "a.log"
     writers = [SharedRotatingFile(str(file), bytes_max=1024, backups=50) for _ in range(2)]

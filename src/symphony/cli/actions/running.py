@@ -159,12 +159,12 @@ def view_for(title: str, *, quiet: bool, asks: bool = False) -> View:
     """The live view for a terminal, lines for anything else; with `asks` it takes answers to approvals."""
     if quiet or sys.stderr is None:
         return Silence()
+    if sys.platform == "win32" or not output.is_terminal(sys.stderr):
+        return LineView()
     from symphony.cli.actions.live_views import AskingLines, LiveView
     from symphony.cli.console.keyboard import can_ask
 
     asks = asks and can_ask()
-    if sys.platform == "win32":
-        return LineView()
-    if output.is_terminal(sys.stderr) and os.environ.get("TERM", "") not in ("", "dumb"):
+    if os.environ.get("TERM", "") not in ("", "dumb"):
         return LiveView(title, asks=asks)
     return AskingLines() if asks else LineView()

@@ -44,37 +44,37 @@ _OPERATORS = {
     "<jump_condition>": "? :",
 } | {f"_{sign}_": sign for sign in ("+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=")}
 _REWORDED = (
-    (re.compile(r"wrapper\((\w+)\)"), r"\1"),
-    (re.compile(r"(expression of type '.*') cannot be the operand of a select.*"), r"\1 has no fields"),
-    (re.compile(r"Syntax error: \w+ input '<EOF>'.*"), "the expression is not complete"),
-    (re.compile(r"Syntax error: (.*?) expecting .*"), r"\1"),
-    (re.compile(r"Syntax error: "), ""),
-    (re.compile(r"token recognition error at: "), "unexpected "),
-    (re.compile(r"(?:mismatched|extraneous) input "), "unexpected "),
-    (re.compile(r"no viable alternative at input "), "cannot read "),
-    (re.compile(r" \(in container '.*?'\)"), ""),
-    (re.compile(r"undeclared reference to '(.*?)'"), r"there is no '\1'"),
-    (re.compile(r"[Nn]o matching overloads? found : (\S+)\((.*)\)"), r"`\1` does not take (\2)"),
-    (re.compile(r"found no matching overload for '(.*?)' applied to '\((.*)\)'"), r"`\1` does not take (\2)"),
-    (re.compile(r"[Nn]o matching overloads found : <jump.*"), "the condition is neither true nor false"),
-    (re.compile(r"[Nn]o matching overloads found : (\S+)"), r"`\1` does not take these values"),
-    (re.compile(rf'Key not found in map : "({DOUBLES})"'), r"\1"),
-    (re.compile(r"Key not found in map : (.*)"), r"there is no key \1"),
-    (re.compile(r"Index error: index=(-?\d+) size=(\d+)"), r"there is no element \1 in a list of \2"),
-    (re.compile(r"Applying SELECT to non-message type"), "a field is read from something that is not a map"),
-    (re.compile(r"Type conversion error from '(\w+)' to '(\w+)'"), r"cannot convert \1 to \2"),
-    (re.compile(r"String to Timestamp conversion failed"), "cannot convert string to timestamp"),
-    (re.compile(r"String to Duration conversion failed"), "cannot convert string to duration"),
-    (re.compile(r"(\w+?)(?:64)? out of (u?int)64 range"), r"\1 is out of the range of \2"),
-    (re.compile(r"malformed UTF-8 bytes"), "the bytes are not a text in UTF-8"),
-    (re.compile(r"divide by zero"), "division by zero"),
-    (re.compile(r"modulus by zero"), "remainder of a division by zero"),
-    (re.compile(r"Iteration budget exceeded"), "it takes more than 10,000 steps"),
-    (re.compile(r"basic_string: construction from null is not valid"), "a text is not valid Unicode"),
+    (r"wrapper\((\w+)\)", r"\1"),
+    (r"(expression of type '.*') cannot be the operand of a select.*", r"\1 has no fields"),
+    (r"Syntax error: \w+ input '<EOF>'.*", "the expression is not complete"),
+    (r"Syntax error: (.*?) expecting .*", r"\1"),
+    (r"Syntax error: ", ""),
+    (r"token recognition error at: ", "unexpected "),
+    (r"(?:mismatched|extraneous) input ", "unexpected "),
+    (r"no viable alternative at input ", "cannot read "),
+    (r" \(in container '.*?'\)", ""),
+    (r"undeclared reference to '(.*?)'", r"there is no '\1'"),
+    (r"[Nn]o matching overloads? found : (\S+)\((.*)\)", r"`\1` does not take (\2)"),
+    (r"found no matching overload for '(.*?)' applied to '\((.*)\)'", r"`\1` does not take (\2)"),
+    (r"[Nn]o matching overloads found : <jump.*", "the condition is neither true nor false"),
+    (r"[Nn]o matching overloads found : (\S+)", r"`\1` does not take these values"),
+    (rf'Key not found in map : "({DOUBLES})"', r"\1"),
+    (r"Key not found in map : (.*)", r"there is no key \1"),
+    (r"Index error: index=(-?\d+) size=(\d+)", r"there is no element \1 in a list of \2"),
+    (r"Applying SELECT to non-message type", "a field is read from something that is not a map"),
+    (r"Type conversion error from '(\w+)' to '(\w+)'", r"cannot convert \1 to \2"),
+    (r"String to Timestamp conversion failed", "cannot convert string to timestamp"),
+    (r"String to Duration conversion failed", "cannot convert string to duration"),
+    (r"(\w+?)(?:64)? out of (u?int)64 range", r"\1 is out of the range of \2"),
+    (r"malformed UTF-8 bytes", "the bytes are not a text in UTF-8"),
+    (r"divide by zero", "division by zero"),
+    (r"modulus by zero", "remainder of a division by zero"),
+    (r"Iteration budget exceeded", "it takes more than 10,000 steps"),
+    (r"basic_string: construction from null is not valid", "a text is not valid Unicode"),
 )  # fmt: skip
 _TYPES = (
-    (re.compile(r"\b(u?int)64\b"), r"\1"),
-    (re.compile(r"\bnull_type\b"), "null"),
+    (r"\b(u?int)64\b", r"\1"),
+    (r"\bnull_type\b", "null"),
 )
 _MISSING = re.compile(r"there is no '(\w+)'")
 _HINTS = (
@@ -106,7 +106,7 @@ def reworded(message: str) -> str:
     """What the library says, in words that do not speak of its insides."""
     message = _STATUS.sub("", _STATUS.sub("", message))
     for pattern, text in (*_TYPES, *_REWORDED) if "overload" in message else _REWORDED:
-        message = pattern.sub(text, message)
+        message = re.sub(pattern, text, message)
     return re.sub(r"`([^`]*)`", lambda m: f"`{_OPERATORS.get(m[1], m[1])}`", message)
 
 

@@ -8,7 +8,6 @@ from symphony.workflow.model import CommandNode
 from symphony.workflow.problems import child
 from symphony.workflow.types import ANY
 from symphony.workflow.validation.level import Level, speaks
-from symphony.workflow.validation.remedies import forgotten
 from symphony.workflow.validation.scope import Scope
 
 _ELEMENTS_MAX: Final = 100
@@ -28,7 +27,7 @@ def warn_of_forgotten(level: Level) -> None:
 
 def warn_of_text(level: Level, text: Value, place: str, scope: Scope) -> None:
     """Warn of a value at `place` if it is a text that is a reference but for `${{ }}`."""
-    meant = forgotten(text, scope) if isinstance(text, str) else None
+    meant = _meant(text, scope) if isinstance(text, str) else None
     if meant is None or any(error.place == place for error in level.sheet.errors.found):
         return
     message = f"the text {text!r} is passed on as it is, though it names a value of this workflow"
@@ -38,7 +37,7 @@ def warn_of_text(level: Level, text: Value, place: str, scope: Scope) -> None:
 def _warn_of_input(level: Level, name: str, key: str, text: str) -> None:
     node = level.scope.nodes[name]
     scope = level.scope if node.for_each is None else level.scope.seeing(item=ANY)
-    if forgotten(text, scope) is None:
+    if _meant(text, scope) is None:
         return
     ports = level.scope.inputs_of(node)
     if ports is None and not isinstance(node, CommandNode):
@@ -61,3 +60,12 @@ def _texts(value: list[Value] | dict[str, Value]) -> Iterator[str]:
                 yield one
         elif isinstance(one, list | dict):
             yield from _texts(one)
+
+
+def _meant(text: str, scope: Scope) -> str | None:
+    """The reference that a text was meant as. Few have what one needs."""
+    if "." not in text and "{" not in text:
+        return None
+    from symphony.workflow.validation.remedies import forgotten
+
+    return forgotten(text, scope)

@@ -14,7 +14,6 @@ from symphony.workflow.expressions.errors import GENERAL
 from symphony.workflow.model import OperatorNode, Workflow
 from symphony.workflow.problems import Code, Findings, did_you_mean
 from symphony.workflow.types import ANY, Language, PortType, called, fits, mismatch
-from symphony.workflow.validation.remedies import forgotten, remedy
 from symphony.workflow.validation.scope import Scope
 
 if TYPE_CHECKING:
@@ -186,14 +185,12 @@ class Level:
         if template.constant:
             value = template.value
             why = mismatch(value, target) or _beyond(value)
-            meant = forgotten(value, scope) if why and isinstance(value, str) else None
-            fix = f"did you mean {meant}?" if meant else remedy(value, target) if why else None
-            self.misfit(why, target, place, fix)
+            self.misfit(why, target, place, _fix(value, target, scope) if why else None)
         elif self._about_misnamed(template):
             pass
         elif template.inside is not None:
             why = template.misfit(target, scope.types) or _beyond(template.source)
-            self.misfit(why, target, place, remedy(template.source, target) if why else None)
+            self.misfit(why, target, place, _fix(template.source, target) if why else None)
         elif not fits(kind, target):
             self.misfit(f"{kind} does not fit {target}", target, place)
         return kind
@@ -283,3 +280,11 @@ def speaks(port: Port) -> bool:
 def required(ports: Mapping[str, Port]) -> tuple[str, ...]:
     """Names of the input ports that must be given."""
     return tuple(name for name, port in ports.items() if port.default is msgspec.UNSET)
+
+
+def _fix(value: Value, target: PortType, scope: Scope | None = None) -> str | None:
+    """What to write in place of a value that does not fit; in a `scope`, perhaps a reference was meant."""
+    from symphony.workflow.validation.remedies import forgotten, remedy
+
+    meant = forgotten(value, scope) if scope is not None and isinstance(value, str) else None
+    return f"did you mean {meant}?" if meant else remedy(value, target)
