@@ -4,7 +4,6 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from symphony.commons import installation
 from symphony.commons.errors import ConfigInvalid, SymphonyError
 from symphony.commons.secrets import Secret
 from symphony.commons.settings import BusConfig
@@ -33,6 +32,8 @@ def beyond_of(config: BusConfig, environment: Mapping[str, str]) -> "Callable[[E
         from symphony.bus.adapters.nats_bridge import Bridge
         from symphony.bus.adapters.nats_connection import NatsConfig, NKey
     except ImportError as error:
+        from symphony.commons import installation
+
         raise NatsNotInstalled(
             "bus.nats is set, and the client for NATS is not installed", hint=installation.adding("nats")
         ) from error

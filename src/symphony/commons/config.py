@@ -116,6 +116,8 @@ def _made(kind: type[S], tree: Tree) -> S:
 
 
 def _parsed(text: str, source: str) -> Tree:
+    if not text:
+        return {}
     import tomllib  # few homes have settings
 
     try:
