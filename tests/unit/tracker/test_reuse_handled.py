@@ -53,6 +53,65 @@ def test_from_an_element_takes_the_other_elements_of_a_node_that_succeeded(tmp_p
     assert ran == ["e2", "after"]
 
 
+KIDS = """
+name: nested
+nodes:
+  kids:
+    control: loop
+    for_each: [a, b]
+    concurrency: 1
+    state: {x: 0}
+    body:
+      one: {operator: test.step, inputs: {name: "${{ item }}one", value: "${{ state.x }}"}}
+      each:
+        operator: test.step
+        for_each: [1, 2]
+        concurrency: 1
+        inputs: {name: "e${{ item }}", value: "${{ one.result }}"}
+      two: {operator: test.step, inputs: {name: "${{ item }}two", value: "${{ each.result }}"}}
+    next: {x: state.x + 1}
+    until: iteration >= 1
+  after: {operator: test.step, inputs: {name: after}, after: [kids]}
+"""
+
+
+@pytest.mark.parametrize("reused", [False, True])
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("kids.two", "atwo aone e1 e2 atwo btwo bone e1 e2 btwo after"),
+        ("kids#1.two", "atwo btwo after"),
+        ("kids[1].two", "btwo bone e1 e2 btwo after"),
+        ("kids[0]#1.two", "atwo after"),
+        ("kids[0]#1.each[1]", "e2 atwo after"),
+        ("kids#1.each[0]", "e1 atwo e1 btwo after"),
+        ("kids[1]#1", "bone e1 e2 btwo after"),
+    ],
+)
+def test_from_takes_any_path_with_numbers_or_without(
+    tmp_path: Path, first: str, expected: str, *, reused: bool
+) -> None:
+    async def whole() -> None:
+        async with Symphony.open(tmp_path, operators=OPERATORS) as symphony:
+            old = await (await symphony.start(loads(KIDS, "yaml"))).result()
+            assert old.error is None
+            if reused:
+                old = await (await symphony.rerun(old.run_id)).result()
+            RAN.clear()
+            new = await (await symphony.rerun(old.run_id, first=first)).result()
+            assert new.status is RunStatus.SUCCEEDED
+
+    asyncio.run(whole())
+    assert expected.split() == RAN
+
+
+@pytest.mark.parametrize("first", ["kids[7].two", "kids[0].three", "kids.three", "kids.two[0]", "kids#7.two"])
+def test_from_an_unknown_path_is_refused_and_the_journal_is_not_blamed(tmp_path: Path, first: str) -> None:
+    with pytest.raises(SymphonyError) as refused:
+        twice(tmp_path, KIDS, first=first)
+    assert refused.value.code == "unknown-node"
+
+
 def test_several_elements_may_be_named_at_once(tmp_path: Path) -> None:
     _, _, ran = twice(tmp_path, HANDLED.replace("HANDLING", "skip"), first=["each[2]", "each[0]", "beside"])
     assert sorted(ran) == ["after", "beside", "e0", "e2"]

@@ -75,7 +75,7 @@ class RerunSteps:
         machine = self._machine
         known = {machine.name(slot): slot for slot in range(len(machine.status))} if names else {}
         for name in names:
-            slots = [known[name]] if name in known else self._in_round(name, known)
+            slots = [known[name]] if name in known else self._in_round(name, known) or _alike(name, known)
             for slot in slots:
                 self.asked.add(slot)
                 self.named.update((slot, *self.enter(slot, ASKED_INSIDE)))
@@ -153,9 +153,9 @@ class RerunSteps:
     def _is_whole(self, slot: int) -> bool:
         """Would more than the slot have run, had its result not been taken over?"""
         machine = self._machine
-        holds = machine.local(slot) in machine.frame(slot).plan.below
-        fans_out = self._bindings.work(slot).for_each is not None and slot not in machine.element_of
-        return (holds and slot not in self.frames) or (fans_out and slot not in machine.groups)
+        if self._bindings.work(slot).for_each is not None and slot not in machine.element_of:
+            return slot not in machine.groups
+        return machine.local(slot) in machine.frame(slot).plan.below and slot not in self.frames
 
     def _split(self, slot: int, names: Sequence[str]) -> TakenPart | None:
         """The elements of a fan-out from the lists that they made, but for those that were named.
@@ -164,7 +164,7 @@ class RerunSteps:
         """
         node, rows = self._machine.name(slot), self.rows(slot)
         again = {f"{node}[{number}]" for number in range(len(rows or ()))}.intersection(names)
-        if rows is None or any(parent_of(name) != node for name in names):
+        if rows is None or any(parent_of(name) != node or not name.endswith("]") for name in names):
             return None
         for name in names:
             if name not in again:
@@ -211,6 +211,24 @@ class RerunSteps:
 def slots_of(frame: Frame) -> range:
     """The slots of the nodes of a frame."""
     return range(frame.base, frame.base + len(frame.plan.nodes))
+
+
+def _alike(name: str, known: Mapping[str, int]) -> list[int]:
+    """The slots of a name that lacks numbers: of `kids.two` those of `kids[0].two`, `kids[1].two`, …"""
+    asked = parts_of(name)
+    if len(asked) < 2:
+        return []
+    plain, found = folded(name), list[int]()
+    for full, slot in known.items():
+        if folded(full) != plain:
+            continue
+        parts = parts_of(full)
+        if parts[-1] == asked[-1] and all(
+            one.element in (None, other.element) and one.round in (None, other.round)
+            for one, other in zip(asked, parts, strict=True)
+        ):
+            found.append(slot)
+    return found
 
 
 def _known_above(name: str, known: Mapping[str, object]) -> str:
