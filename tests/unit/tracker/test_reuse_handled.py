@@ -173,6 +173,78 @@ def test_a_failure_that_was_handled_in_a_loop_is_tried_again_with_the_rounds_aft
     }  # fmt: skip
 
 
+POLL = """
+name: polling
+nodes:
+  poll:
+    control: loop
+    state: {status: waiting, tries: 0}
+    until: state.status == "done"
+    max_iterations: 9
+    body:
+      ask: {operator: test.poll, inputs: {INPUTS}, on_error: HANDLED}
+      beside: {operator: test.step, inputs: {name: beside, value: "${{ ask.result }}"}}
+    next: {status: ask.result, tries: state.tries + 1}
+  after: {operator: test.step, inputs: {name: after, value: "${{ poll.status }}"}}
+outputs: {status: "${{ after.result }}"}
+"""
+
+
+def polled(home: Path, text: str, answers: list[str]) -> tuple[RunResult, list[str], RunResult]:
+    """Run a loop whose questions get these answers, empty ones failures, and again with good ones."""
+
+    @operator("test.poll", version="1.0.0", pure=False)
+    async def poll(name: str) -> str:
+        RAN.append(name)
+        answer = answers.pop(0) if answers else "done"
+        if not answer:
+            raise RuntimeError("it does not answer")
+        return answer
+
+    async def whole() -> tuple[RunResult, list[str], RunResult]:
+        async with Symphony.open(home, operators=[*OPERATORS, poll]) as symphony:
+            old = await (await symphony.start(loads(text, "yaml"))).result()
+            RAN.clear()
+            new = await (await symphony.rerun(old.run_id)).result()
+            return old, list(RAN), new
+
+    return asyncio.run(whole())
+
+
+@pytest.mark.parametrize("handled", ["skip", "{value: {result: unknown}}"])
+@pytest.mark.parametrize("answers", [["", "done"], ["", "waiting", "", "", "done"]])
+def test_a_poll_that_failed_and_then_did_not_is_not_repeated(
+    tmp_path: Path, handled: str, answers: list[str]
+) -> None:
+    text = POLL.replace("INPUTS", "name: ask").replace("HANDLED", handled)
+    old, ran, new = polled(tmp_path, text, [*answers])
+    assert old.handled_failures >= 1
+    assert ran == []
+    assert new.outputs == old.outputs == {"status": "done"}
+    assert new.handled_failures == 0
+
+
+def test_a_failure_of_other_work_in_a_round_is_tried_again(tmp_path: Path) -> None:
+    text = POLL.replace("INPUTS", "name: 'page${{ state.tries }}'").replace("HANDLED", "skip")
+    _, ran, _ = polled(tmp_path, text, ["", "waiting", "done"])
+    assert ran[0] == "page0"
+
+
+def test_a_failure_that_the_final_state_was_made_from_is_tried_again(tmp_path: Path) -> None:
+    text = POLL.replace("INPUTS", "name: ask").replace("HANDLED", "{value: {result: unknown}}")
+    text = text.replace("tries: 0}", "tries: 0, log: ''}").replace(
+        "tries: state.tries + 1}", "tries: state.tries + 1, log: 'state.log + ask.result'}"
+    )
+    _, ran, _ = polled(tmp_path, text, ["", "done"])
+    assert ran[0] == "ask"
+
+
+def test_a_poll_that_failed_in_the_last_round_is_tried_again(tmp_path: Path) -> None:
+    text = POLL.replace("INPUTS", "name: ask").replace("HANDLED", "{value: {result: done}}")
+    _, ran, _ = polled(tmp_path, text, ["waiting", ""])
+    assert ran[0] == "ask"
+
+
 def test_of_a_loop_that_was_tried_again_the_failures_of_the_last_attempt_count(tmp_path: Path) -> None:
     text = """
 name: retried

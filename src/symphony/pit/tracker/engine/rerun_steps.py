@@ -1,6 +1,6 @@
 """Which steps of a run are to run again in the next: what failed, what was handled, what was asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from shlex import quote
 from typing import Final, NamedTuple
 
@@ -32,7 +32,14 @@ class TakenPart(NamedTuple):
 class RerunSteps:
     """Which slots are to run again, as a whole or in part."""
 
-    def __init__(self, replay: RunReplay, results: Mapping[int, ReusedResult], bindings: Bindings) -> None:
+    def __init__(
+        self,
+        replay: RunReplay,
+        results: Mapping[int, ReusedResult],
+        bindings: Bindings,
+        overcome: Container[int] = (),
+    ) -> None:
+        """`overcome` failures are not tried again."""
         self._replay, self._machine, self.frames = replay, replay.machine, replay.inner_frames()
         self._results, self._bindings = results, bindings
         self.asked: set[int] = set()  # slots that shall run, as a whole
@@ -43,7 +50,7 @@ class RerunSteps:
         self.parts: dict[int, TakenPart] = {}
         self._within: dict[int, list[str]] = {}  # steps that were named inside of what is here as a whole
         for slot in replay.errors:
-            if not self.sound(slot):
+            if not self.sound(slot) and slot not in overcome:
                 self.enter(slot, HANDLED_INSIDE)
 
     def sound(self, slot: int) -> bool:

@@ -8,9 +8,10 @@ from shlex import quote
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.afresh import behind
 from symphony.pit.tracker.core.machine import Frame, Status
-from symphony.pit.tracker.core.records import ExpandedRecord, FinishedRecord, Record
+from symphony.pit.tracker.core.records import ExpandedRecord, FailedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.engine.moving import MovingElements
+from symphony.pit.tracker.engine.overcome import OvercomeFailures
 from symphony.pit.tracker.engine.recovery import IN_DOUBT, SECRET_MISSING, recovering
 from symphony.pit.tracker.engine.rerun_steps import RerunSteps, slots_of
 from symphony.pit.tracker.engine.reused import Borrow, RerunScope, Reusable, ReusedResult
@@ -51,7 +52,8 @@ def reusable(
     A node's result is taken if it succeeded by itself, with all that ran inside it, and nothing before it
     runs again. Of a loop, a sub-workflow or a fan-out of which that does not hold, the same is asked of
     what is in it. Elements may be taken though nodes before them run again: see `MovingElements`. A failure
-    that `on_error` handled is not a success: it is tried again. A result that cannot be opened, because a
+    that `on_error` handled is not a success: it is tried again, unless a later round of its loop made it good
+    (see `OvercomeFailures`). A result that cannot be opened, because a
     secret is not what it was, is not taken. Raises SymphonyError `unknown-node`, and SecretMissing if such a
     node must not run again.
     """
@@ -59,9 +61,12 @@ def reusable(
     written: dict[int, str] = {}
     closed = _Closed()
     moving, own = MovingElements(replay.machine, bindings, executor.sealer, graph), len(graph.works)
+    overcome = OvercomeFailures(replay, bindings)
     for record in recovering(recorded, replay, bindings, executor, closed):
         if isinstance(record, ExpandedRecord) and record.slot >= own:
             moving.note(record.slot, record.count)  # what it reads is gone once the graph around has ended
+        if isinstance(record, FinishedRecord | FailedRecord) and record.slot >= own:
+            overcome.note(record.slot)
         if not isinstance(record, FinishedRecord):
             continue
         slot = record.slot
@@ -72,7 +77,7 @@ def reusable(
             results[slot] = ReusedResult(outputs=bindings.values.of(slot), taken=record.taken, run=run)
             if scope.mended is not None and (file := _written_since(slot, record, bindings, executor)):
                 written[slot] = f"changed: {file}"
-    steps = RerunSteps(replay, results, bindings)
+    steps = RerunSteps(replay, results, bindings, overcome.of(replay.errors))
     choice = _Choice(replay, results, closed, steps, moving)
     steps.mark(scope.first, borrow)
     if scope.mended is not None:

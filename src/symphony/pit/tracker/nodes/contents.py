@@ -9,6 +9,7 @@ from symphony.pit.artifacts.values.codec import value_digest
 from symphony.pit.tracker.nodes.graphs import WorkGraph
 from symphony.pit.tracker.nodes.scope import FrameScope
 from symphony.pit.tracker.nodes.sealing import Sealer
+from symphony.pit.tracker.nodes.values import Element
 from symphony.pit.tracker.nodes.work import LoopWork, MergeWork, OperatorWork
 from symphony.ports.values import StoredValue, Value
 from symphony.workflow.expressions import Read
@@ -46,6 +47,20 @@ def element_digests(level: FrameScope, node: int, items: Sequence[Value], sealer
         own = [value_digest(item) if "item" in kinds else "", index if "index" in kinds else None]
         found.append(value_digest([shared, *own]))
     return found
+
+
+def read_digest(level: FrameScope, node: int, element: Element) -> str | None:
+    """Of what an attempt of a node that is no fan-out reads; None if that is another in each run."""
+    reads = _reads(level.graph, node)
+    if reads is None:
+        return None
+    values: list[StoredValue] = []
+    for read in sorted(reads, key=str):
+        if read.kind in ("item", "index"):
+            values.append(None if element is None else element[read.kind == "index"])
+        else:
+            values.append(_value(level, read))
+    return value_digest([value_digest(value) for value in values])
 
 
 def matched(old: Sequence[str | None], new: Sequence[str | None]) -> list[int | None]:
