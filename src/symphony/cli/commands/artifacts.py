@@ -88,6 +88,43 @@ def open_artifact(artifact: str) -> int:
 
 
 @command.command()
+@click.option("--repair", is_flag=True, help="Repair what can be repaired without losing anything.")
+@options.as_json()
+def fsck(repair: bool, as_json: bool) -> int:
+    """Check every artifact, the records and the index for faults.
+
+    Changes nothing without --repair, which deletes nothing that could be good: damaged artifacts are moved
+    to the folder quarantine of the store, artifacts without a record are recorded under the name recovered.
+    The exit status is 1 if a fault is left.
+    """
+    from symphony.app import Symphony, spelling
+    from symphony.app.store_checks import check_store
+    from symphony.cli.console import exits
+
+    home = Symphony.open().home
+    assert home is not None
+    found = list(check_store(home, repair=repair))
+    left = sum(one.left for one in found)
+    if as_json:
+        faults: list[spelling.JSON] = [
+            {"kind": one.kind, "name": one.name, "problem": one.problem, "fix": one.fix,
+             "repaired": one.repaired or None}
+            for one in found
+        ]  # fmt: skip
+        output.say_json({"faults": faults, "left": left})
+    else:
+        for one in found:
+            output.say(f"{one.kind:<11}{output.shown(one.problem)}\n")
+            if one.repaired:
+                output.say(f"{'':<11}repaired: {output.shown(one.repaired)}\n")
+            if one.left:
+                output.say(f"{'':<11}fix: {output.shown(one.fix)}\n")
+        told = output.count(left, "fault") if left else "no faults"
+        output.say(f"{output.shown(str(home / 'artifacts'))}: {told}{' left' if found and repair else ''}\n")
+    return exits.FAILED if left else exits.OK
+
+
+@command.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 @click.option("--name", help="A name to find it by. Default: the file's name.")
 @click.option("--type", "content_type", help="The content type. Default: guessed from the name.")

@@ -17,6 +17,8 @@ from symphony.ports.values import Digest
 MIN_AGE_S = 3600.0
 _SHOWN_CHARS = 80
 UNKNOWN_TYPE = "application/octet-stream"
+RECOVERED = "recovered"
+"""The name of bodies of which no record is left: it keeps them."""
 DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 PREFIX = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 

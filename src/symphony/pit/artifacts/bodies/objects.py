@@ -105,7 +105,7 @@ class ObjectFiles:
 
     def publish(self, staged: Staged, digest: Digest, *, sync: bool = True) -> None:
         """Move a sealed body to its place; with `sync` durable on return."""
-        target = self._place(digest)
+        target = self.place(digest)
         with io_errors(f"store a body in {self._objects}"):
             try:
                 staged.path.rename(target)
@@ -119,7 +119,7 @@ class ObjectFiles:
     def sync(self, digests: Collection[Digest]) -> None:
         """Make objects in their places durable. At once, since the disk serves many syncs in one go."""
         with io_errors(f"store a body in {self._objects}"):
-            places = [self._place(digest) for digest in digests]
+            places = [self.place(digest) for digest in digests]
             folders = list({place.parent for place in places})
             if len(places) == 1:
                 _sync_file(places[0])
@@ -131,7 +131,7 @@ class ObjectFiles:
 
     def touch(self, digest: Digest, *, sync: bool) -> bool:
         """Mark an object as just written, and durable with `sync`; False if it is not there."""
-        place = self._place(digest)
+        place = self.place(digest)
         try:
             os.utime(place, follow_symlinks=False)
         except FileNotFoundError:
@@ -156,7 +156,7 @@ class ObjectFiles:
 
     def remove(self, digest: Digest) -> None:
         with io_errors(f"delete a body from {self._objects}"), suppress(FileNotFoundError):
-            self._place(digest).unlink()
+            self.place(digest).unlink()
 
     def prepare(self) -> None:
         """Make every directory, durably, and clear what dead writers left in `tmp/`."""
@@ -191,6 +191,19 @@ class ObjectFiles:
             finally:
                 os.close(fd)
         return cleared
+
+    def strays(self) -> list[Path]:
+        """Temporary files whose writers are gone."""
+        found = []
+        for path in sorted(self._tmp.glob("*.part")) if self._tmp.is_dir() else ():
+            with suppress(OSError):
+                fd = os.open(path, _READ)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    found.append(path)
+                finally:
+                    os.close(fd)
+        return found
 
     def _new_file(self) -> tuple[Path, int]:
         with io_errors(f"store a body in {self._tmp}"):
@@ -250,7 +263,7 @@ class ObjectFiles:
     def stat(self, digest: Digest) -> Stored | None:
         """Size and age of one object, or None if it is not there."""
         try:
-            found = os.lstat(self._place(digest))
+            found = os.lstat(self.place(digest))
         except OSError:
             return None
         return Stored(digest, found.st_size, found.st_mtime) if stat.S_ISREG(found.st_mode) else None
@@ -276,14 +289,15 @@ class ObjectFiles:
             return sorted(found)
         return sorted(found)
 
-    def _place(self, digest: Digest) -> Path:
+    def place(self, digest: Digest) -> Path:
+        """Where a body belongs, whether it is there or not."""
         if DIGEST.fullmatch(digest) is None:
             raise invalid_digest(digest)
         return self._objects / digest[:2] / digest[2:]
 
     def opened(self, digest: Digest) -> io.FileIO:
         """The file of a body, of which nothing is verified."""
-        place = self._place(digest)
+        place = self.place(digest)
         try:
             # Step by step, so that a symbolic link can lead nowhere else.
             directory = os.open(place.parent, _DIRECTORY | os.O_NOFOLLOW)

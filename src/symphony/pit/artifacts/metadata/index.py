@@ -262,6 +262,11 @@ class Index:
         """Does a run refer to it, or has somebody outside of any run named it?"""
         return self._rows(tuple[int], _KEPT, digest, digest) == [(1,)]
 
+    def keys(self, query: str) -> set[tuple[str | int, ...]]:
+        """The rows of a query, to be compared with those of another index."""
+        with database_errors(f"read {self._path}"):
+            return set(self._connection.execute(query))
+
     def count(self) -> int:
         """How many records a log would need that says the same as the index."""
         return self._rows(tuple[int], _COUNT)[0][0]

@@ -17,6 +17,7 @@ from symphony.pit.artifacts.base.failures import file_lock
 from symphony.pit.artifacts.base.rules import (
     MIN_AGE_S,
     PREFIX,
+    RECOVERED,
     UNKNOWN_TYPE,
     ambiguous,
     check_labels,
@@ -41,7 +42,6 @@ _PAGE = 100
 _FEW = 8
 _PLACED_AT_ONCE = 4
 """One thread alone waits whenever the file system commits; many spin for its locks."""
-_RECOVERED = "recovered"
 
 
 class FileArtifacts:
@@ -59,7 +59,7 @@ class FileArtifacts:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._objects = ObjectFiles(root)
-        self._ledger = Ledger(root, self._recovered)
+        self._ledger = Ledger(root, lambda: recovered(self._objects))
         self._ready = False
         self._told = False
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
@@ -365,11 +365,12 @@ class FileArtifacts:
                 self._ledger.append(*(Gone(stored.digest) for stored in gone), durable=False)
         return Collected(len(gone), sum(stored.size for stored in gone))
 
-    def _recovered(self) -> Iterator[Put]:
-        """Bodies of which no record is left. They get a name, which keeps them."""
-        found: list[Stored] = sorted(self._objects.all(), key=lambda stored: stored.changed_at)
-        for stored in found:
-            yield Put(stored.digest, stored.size, UNKNOWN_TYPE, _RECOVERED, stored.changed_at)
+
+def recovered(objects: ObjectFiles) -> Iterator[Put]:
+    """Records for bodies of which none is left. They get a name, which keeps them."""
+    found: list[Stored] = sorted(objects.all(), key=lambda stored: stored.changed_at)
+    for stored in found:
+        yield Put(stored.digest, stored.size, UNKNOWN_TYPE, RECOVERED, stored.changed_at)
 
 
 def _timed(record: Record, times: Mapping[Digest, float]) -> Record:

@@ -1,0 +1,68 @@
+"""Faults of the artifact store in words, and what was or can be done about each. Blocking."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from symphony.pit.artifacts.store.checking import Fault, StoreCheck
+from symphony.ports.runs import short_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFault:
+    """One fault: `repaired` says what was done about it, if anything; `fix` what you can do."""
+
+    kind: str
+    name: str
+    problem: str
+    fix: str
+    repaired: str = ""
+    left: bool = True
+    """Is there something that you have yet to do?"""
+
+
+def check_store(home: Path, *, repair: bool = False) -> Iterator[StoreFault]:
+    """Every fault of the artifact store of `home`. With `repair`, what can be repaired safely is.
+
+    Raises StorageFull, IoFailed.
+    """
+    check = StoreCheck(home / "artifacts")
+    for fault in list(check.faults()):
+        repaired = check.repair(fault) if repair else ""
+        lost = fault.kind == "damaged" and (fault.run or fault.known_as) is not None
+        yield StoreFault(
+            kind=fault.kind, name=fault.name, problem=_problem(fault), fix=_fix(fault), repaired=repaired,
+            left=not repaired or lost,
+        )  # fmt: skip
+
+
+def _problem(fault: Fault) -> str:
+    referring = "" if fault.run is None else f", which run {short_id(fault.run)} refers to,"
+    known = "" if fault.known_as is None else f" ({fault.known_as})"
+    match fault.kind:
+        case "damaged":
+            return f"artifact {fault.name}{known}{referring} is not what was stored"
+        case "missing":
+            return f"artifact {fault.name}{known}{referring} is not there"
+        case "stale":
+            return f"artifact {fault.name}{known} is recorded, but not there, and nothing refers to it"
+        case "unrecorded":
+            return f"artifact {fault.name} is there, but not recorded"
+        case "log":
+            return f"{fault.name} has {fault.count} damaged lines: names and origins of artifacts are lost"
+        case "index":
+            return f"{fault.name} says something else than the log that it is made of"
+        case "stray":
+            return f"{fault.name} was left behind by a process that died"
+
+
+def _fix(fault: Fault) -> str:
+    run = "" if fault.run is None else short_id(fault.run)
+    again = f", or make it again with `symphony runs rerun {run}`" if run else ""
+    match fault.kind:
+        case "damaged" | "missing":
+            return f"restore it from a copy with `symphony artifacts put FILE`{again}"
+        case "log":
+            return "restore it from a copy; until then no artifact is deleted"
+        case _:
+            return "`symphony artifacts fsck --repair`"

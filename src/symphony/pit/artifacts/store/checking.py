@@ -1,0 +1,181 @@
+"""Looks for faults in an artifact store in files, and repairs those that can be repaired safely.
+
+Looking changes nothing. Repairing deletes nothing that could be good: a damaged body is moved into
+`quarantine/`, an unrecorded one is recorded, and only rows are dropped that tell of nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from symphony.commons.filesystem import private_directory, sync_directory
+from symphony.pit.artifacts.base.database import DatabaseBroken, set_aside
+from symphony.pit.artifacts.base.failures import file_lock, io_errors
+from symphony.pit.artifacts.base.rules import RECOVERED, UNKNOWN_TYPE
+from symphony.pit.artifacts.bodies.objects import ObjectFiles
+from symphony.pit.artifacts.metadata.index import Index, Position
+from symphony.pit.artifacts.metadata.ledger import Ledger
+from symphony.pit.artifacts.metadata.records import Gone, Put, Record, RecordLog
+from symphony.pit.artifacts.store.files import recovered
+from symphony.ports.values import Digest
+
+FaultKind: TypeAlias = Literal["damaged", "missing", "stale", "unrecorded", "log", "index", "stray"]
+"""A body that is not what was stored; one that a run or a person refers to and that is gone; a record of one
+that nobody refers to and that is gone; a body without a record; damaged lines of the log; an index that says
+something else than its log; a file that a dead writer left behind."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One fault: of the body or the file `name`. `run` and `known_as`: who refers to it, one of them each."""
+
+    kind: FaultKind
+    name: str
+    count: int = 1
+    run: str | None = None
+    known_as: str | None = None
+
+
+class StoreCheck:
+    """Of the store in `root`. Not thread-safe; stores in use may be checked, and repaired."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._objects = root, ObjectFiles(root)
+
+    def faults(self) -> Iterator[Fault]:
+        """Every fault, each once. Reads every body. Raises IoFailed."""
+        if not self._root.is_dir():
+            return
+        with closing(Index(None)) as known:
+            if damaged := self._read_log(known):
+                yield Fault(kind="log", name=str(self._root / "records.log"), count=damaged)
+            if self._index_differs(known):
+                yield Fault(kind="index", name=str(self._root / "index.db"))
+            present, unrecorded = set[Digest](), list[Digest]()
+            for stored in self._objects.all():
+                present.add(stored.digest)
+                if not self._objects.intact(stored.digest, stored.size):
+                    if self._objects.stat(stored.digest) is not None:  # else it was collected meanwhile
+                        yield self._fault("damaged", stored.digest, known)
+                elif not known.knows(stored.digest):
+                    unrecorded.append(stored.digest)
+            recorded = {record.digest for record in known.dump() if isinstance(record, Put)}
+            yield from self._confirmed(unrecorded, sorted(recorded - present))
+        yield from (Fault(kind="stray", name=str(path)) for path in self._objects.strays())
+
+    def repair(self, fault: Fault) -> str:
+        """Repair what can be repaired safely; what was done, in words, or empty.
+
+        Everything is looked at again first: it may have changed. Raises StorageFull, IoFailed.
+        """
+        match fault.kind:
+            case "damaged":
+                return self._quarantine(Digest(fault.name))
+            case "unrecorded":
+                return self._record(Digest(fault.name))
+            case "stale":
+                return self._drop(Digest(fault.name))
+            case "index":
+                with file_lock(self._root / "records.lock", exclusive=True):
+                    set_aside(Path(fault.name), "it differs from its log")
+                return "rebuilt from the log when it is next used"
+            case "stray":
+                return "deleted" if self._objects.clear_strays() or not Path(fault.name).exists() else ""
+            case "missing" | "log":
+                return ""
+
+    # -- looking
+
+    def _fault(self, kind: FaultKind, digest: Digest, known: Index) -> Fault:
+        record = known.record(digest)
+        run = record.provenance[0].run_id if record is not None and record.provenance else None
+        name = record.names[0] if record is not None and record.names else None
+        return Fault(kind=kind, name=digest, run=run, known_as=name)
+
+    def _read_log(self, known: Index) -> int:
+        """Take the log into an empty index; how many of its lines are damaged."""
+        log, damaged = RecordLog(self._root / "records.log"), 0
+        with closing(log):
+            if not log.attach(write=False):
+                return 0
+            damaged += log.headless
+            records = list[tuple[Record, int]]()
+            for read in log.read(0):
+                if read.record is not None:
+                    records.append((read.record, read.end))
+                damaged += read.record is None and read.whole  # one without an end was torn in a crash
+            known.apply(records, Position(log.id, records[-1][1] if records else 0, damaged))
+        return damaged
+
+    def _confirmed(self, unrecorded: Sequence[Digest], missing: Sequence[Digest]) -> Iterator[Fault]:
+        """Those that are faults still, now that no writer is between a body and its record."""
+        if not unrecorded and not missing:
+            return
+        with file_lock(self._root / "collect.lock", exclusive=True), closing(Index(None)) as now:
+            self._read_log(now)
+            here = {digest for digest in (*unrecorded, *missing) if self._objects.stat(digest) is not None}
+            for digest in unrecorded:
+                if digest in here and not now.knows(digest):
+                    yield Fault(kind="unrecorded", name=digest)
+            for digest in missing:
+                if digest not in here and now.knows(digest):
+                    yield self._fault("missing" if now.kept(digest) else "stale", digest, now)
+
+    def _index_differs(self, known: Index) -> bool:
+        """Does an index that has read all of the log say something else? One that is broken is not read."""
+        path = self._root / "index.db"
+        if not path.is_file():
+            return False
+        with suppress(DatabaseBroken, sqlite3.Error):
+            quiet = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"  # makes no files
+            uri = f"{path.absolute().as_uri()}?mode=ro{quiet}"
+            with closing(sqlite3.connect(uri, uri=True, timeout=10)) as db:
+                at = db.execute("SELECT log, offset FROM position").fetchall()
+                if at != [known.position()[:2]]:
+                    return False  # it is behind: it catches up
+                return any(set(db.execute(query)) != known.keys(query) for query in KEYS)
+        return False
+
+    # -- repairing
+
+    def _quarantine(self, digest: Digest) -> str:
+        with file_lock(self._root / "collect.lock", exclusive=True):
+            found = self._objects.stat(digest)
+            if found is not None and self._objects.intact(digest, found.size):
+                return "stored again meanwhile"
+            target = private_directory(self._root / "quarantine") / digest
+            with io_errors(f"move a damaged body into {target.parent}"):
+                self._objects.place(digest).rename(target)
+                sync_directory(target.parent)
+        return f"moved to {target}"
+
+    def _record(self, digest: Digest) -> str:
+        with self._ledger() as ledger, file_lock(self._root / "collect.lock", exclusive=True):
+            found = self._objects.stat(digest)
+            if found is None or ledger.ask(lambda index: index.knows(digest)):
+                return "recorded meanwhile"
+            put = Put(digest, found.size, UNKNOWN_TYPE, RECOVERED, found.changed_at)
+            ledger.append(put, durable=True)
+        return f"recorded under the name {RECOVERED}"
+
+    def _drop(self, digest: Digest) -> str:
+        with self._ledger() as ledger, file_lock(self._root / "collect.lock", exclusive=True):
+            if ledger.judged(lambda index: index.position().damaged or index.kept(digest)):
+                return ""  # what refers to it may be among the damaged lines
+            if self._objects.stat(digest) is None:
+                ledger.append(Gone(digest), durable=True)
+        return "its record was dropped"
+
+    def _ledger(self) -> "closing[Ledger]":
+        return closing(Ledger(self._root, lambda: recovered(self._objects)))
+
+
+KEYS = (
+    "SELECT digest, size FROM objects",
+    "SELECT name, digest, unclaimed FROM named",
+    "SELECT run_id, node, port, digest FROM links",
+)
+"""What an index knows, without what a damaged row would show by its checksum."""
