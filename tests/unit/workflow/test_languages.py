@@ -138,7 +138,8 @@ def test_of_a_template_whose_names_are_not_known_the_syntax_is_checked() -> None
 
 def test_the_filters_are_those_that_templates_are_rendered_with() -> None:
     made = sandbox([], escaped=False, check=lambda: None)
-    assert set(made.filters) == set(_environment().filters)
+    named = {name for name in made.filters if name.isidentifier()}  # one that is not is the sandbox's own
+    assert named == set(_environment().filters)
     assert set(FILTERS) <= set(made.filters)
     assert (made.trim_blocks, made.lstrip_blocks) == (True, True)
 
