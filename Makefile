@@ -29,7 +29,7 @@ OTHER ?=
 # Extras that `make install` adds: make install EXTRAS="llama nats"
 EXTRAS ?=
 
-.PHONY: help run models install uninstall wheel llama nats otel test lint unit crash bench bench-peers docs docs-output picture soak fuzz lock clean
+.PHONY: help run models install uninstall wheel llama nats otel test lint cores unit crash bench bench-peers docs docs-output picture soak fuzz lock clean
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -83,6 +83,9 @@ lint: $(MADE)/dev ## Style, types and import contracts
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo 2>&1 > $(MADE)/imports.txt || { cat $(MADE)/imports.txt; exit 1; }
+
+cores: $(MADE)/dev ## Only the fast tests that neither await nor have a folder
+	@SYMPHONY_HYPOTHESIS=quick $(PYTEST) -m "not slow and not shell" tests/unit
 
 unit: $(MADE)/dev ## The fast tests only
 	@SYMPHONY_HYPOTHESIS=quick $(PYTEST) -m "not slow" tests/unit
