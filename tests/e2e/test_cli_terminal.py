@@ -40,6 +40,7 @@ class Handle:
     run_id = label = "run-1"
     marks = {}
     unhidden = ()
+    unset = ()
     known = 0
     artifacts = tuple
     def __init__(self):

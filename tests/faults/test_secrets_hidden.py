@@ -162,3 +162,37 @@ async def test_no_error_that_is_cut_shows_a_part_of_a_secret(
     parts = (b"hunter2", b"hunter4")
     files = [path for path in home.rglob("*") if path.is_file()]
     assert [path for path in files if any(part in path.read_bytes() for part in parts)] == []
+
+
+async def test_a_variable_that_is_not_set_is_told_where_it_becomes_the_text_null(tmp_path: Path) -> None:
+    flow = loads(
+        """
+name: c
+env: [TOKEN, HEADER, TESTED, WHOLE, UNUSED, SET, INSIDE]
+nodes:
+  a: {command: 'true', inputs: {token: "${{ env.TOKEN }}", set: "${{env.SET}}"}}
+  b: {operator: debug.value, inputs: {value: {authorization: "Bearer ${{ env.HEADER }}"}}}
+  c: {operator: debug.value, inputs: {value: "${{ env.WHOLE }}"}}
+  d: {command: 'true', inputs: {n: "${{ env.TESTED == null ? 'none' : env.TESTED }}"}}
+  e:
+    control: loop
+    state: {n: 0}
+    body: {f: {command: 'true', inputs: {x: "${{ env.INSIDE }}"}}}
+    next: {n: state.n + 1}
+    until: state.n > 0
+""",
+        "yaml",
+    )
+    async with Symphony.open(memory=True) as symphony:
+        handle = await symphony.start(flow, cwd=tmp_path, environment={"SET": "", "PATH": "/usr/bin:/bin"})
+        await handle.result()
+        assert handle.unset == ("TOKEN", "HEADER", "INSIDE")
+        handle = await symphony.start(
+            flow,
+            cwd=tmp_path,
+            environment=dict.fromkeys(
+                ("TOKEN", "HEADER", "TESTED", "WHOLE", "UNUSED", "SET", "INSIDE"), "value of it"
+            ),
+        )
+        await handle.result()
+        assert handle.unset == ()

@@ -81,13 +81,17 @@ class RunHandle:
         name: str | None = None,
         only: tuple[str, ...] = (),
         unhidden: Sequence[str] = (),
+        unset: Sequence[str] = (),
         marks: Mapping[str, str] = {},
         artifacts: Callable[[], Sequence[MadeArtifact]] = tuple,
         resumable: bool = True,
         telling: Telling | None = None,
         known: int = 0,
     ) -> None:
-        """`unhidden`: listed variables and keys whose values are too short to be hidden."""
+        """`unhidden`: listed variables and keys whose values are too short to be hidden.
+
+        `unset`: listed variables that are not set, but are given to commands or put into texts.
+        """
         self.name = name
         """What the run is called."""
         self.only = only
@@ -99,7 +103,7 @@ class RunHandle:
         self.known = known
         """How many events earlier processes have recorded; `events` begins with these."""
         self._telling = telling
-        self.unhidden = unhidden
+        self.unhidden, self.unset = unhidden, unset
         self.overview = seen.overview
         """How the run stands or went, in a size that does not grow with its elements."""
         self.run_id, self._engine, self._log, self._live = run_id, engine, log, live

@@ -414,7 +414,7 @@ class Launcher:
         task = asyncio.get_running_loop().create_task(running, name=f"run {job.run_id}")
         handle = RunHandle(
             job.run_id, engine, seen, task, log, self._parts.live, name=prepared.meta.name,
-            only=prepared.meta.only, unhidden=prepared.unhidden, marks=marks,
+            only=prepared.meta.only, unhidden=prepared.unhidden, unset=prepared.unset, marks=marks,
             artifacts=lambda: self._made(store.records(), engine.replay), resumable=owned is not None,
             telling=telling, known=known,
         )  # fmt: skip

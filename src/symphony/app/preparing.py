@@ -1,12 +1,13 @@
 """A run made ready: its documents read, its operators found, its secrets known. Nothing begins here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import msgspec
 
 from symphony.app.own_operators import OperatorsAtHand
+from symphony.app.unset import unset_in_texts
 from symphony.commons.collector import uncollected
 from symphony.commons.environment import is_needed
 from symphony.commons.errors import ConfigInvalid, SymphonyError
@@ -46,6 +47,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     sealer: Sealer
     unhidden: tuple[str, ...] = ()
     """Variables whose values are too short to be hidden."""
+    unset: tuple[str, ...] = ()
+    """Listed variables that are not set, but are given to commands or put into texts."""
 
 
 class PreparedWorkflow(msgspec.Struct, frozen=True, kw_only=True, eq=False, weakref=True):
@@ -180,7 +183,7 @@ def recalled(
 def prepare(
     meta: RunMeta,
     graph: WorkGraph,
-    listed: Iterable[str],
+    listed: Collection[str],
     environment: Mapping[str, str],
     inputs: Mapping[str, Value] | None = None,
     *,
@@ -217,7 +220,9 @@ def prepare(
         sources=SourceFiles(graph.workflow, meta, children, read),
     )
     short = (name for name in sealer.ignored if not is_needed(name))
-    return Prepared(meta=meta, job=job, sealer=sealer, unhidden=tuple(short))
+    missing = [name for name in dict.fromkeys(listed) if name not in environment]
+    unset = unset_in_texts((graph.workflow, *children.all()), missing) if missing else ()
+    return Prepared(meta=meta, job=job, sealer=sealer, unhidden=tuple(short), unset=unset)
 
 
 def _sealer(secrets: Mapping[str, str]) -> Sealer:

@@ -81,6 +81,7 @@ class Long:
     run_id: str = "run-1"
     marks: Mapping[str, str] = field(default_factory=dict)
     unhidden: Sequence[str] = ()
+    unset: Sequence[str] = ()
     artifacts: Callable[[], Sequence[MadeArtifact]] = tuple
     made: int = 0
 

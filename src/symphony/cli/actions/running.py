@@ -111,6 +111,7 @@ async def conduct(
             with signals.gently(), view.standing():
                 handle = await signals.begun(begin(opened))
                 failures.warn_of_unhidden(handle.unhidden)
+                failures.warn_of_unset(handle.unset)
                 os.environ.update(handle.marks)  # for what operators start in this process
                 result = await _watched(handle, view)
             elapsed_s = time.monotonic() - began_s

@@ -82,6 +82,15 @@ def warn_of_unhidden(names: Sequence[str]) -> None:
         )
 
 
+def warn_of_unset(names: Sequence[str]) -> None:
+    """Say which variables of a run that has begun are not set, where that may go unnoticed."""
+    if names:
+        output.note(
+            f"warning: not set: {', '.join(names)}. Commands and texts that read it get `null`: "
+            f"set it, or test env.{names[0]} != null"
+        )
+
+
 def problems_of(error: SymphonyError) -> ValidationReport | None:
     """The problems that `error` carries, if it is of a kind that does."""
     report = getattr(error, "report", None)
