@@ -207,7 +207,8 @@ def reject(run: str, node: str | None, comment: str | None, by: str | None, as_j
 def pause(run: str, as_json: bool) -> int:
     """Start no more nodes of a run. Running nodes finish, then its process ends with status 4.
 
-    `symphony runs resume` goes on. The pause does not wait for delays or approvals.
+    `symphony runs resume` goes on. The pause does not wait for delays or approvals. To pause a paused run
+    again changes nothing; for a run that has ended, the exit status is 2.
     """
     from symphony.cli.actions import opening
     from symphony.ports.steering import Reached
@@ -228,9 +229,14 @@ def pause(run: str, as_json: bool) -> int:
 @options.run_argument
 @options.as_json("Print the run's id and status as one JSON object.")
 def cancel(run: str, as_json: bool) -> int:
-    """Cancel a run, whichever process runs it. That process ends with status 3."""
+    """Cancel a run, whichever process runs it. That process ends with status 3.
+
+    To cancel a cancelled run again changes nothing. A run that has ended otherwise cannot be cancelled:
+    the exit status is 2.
+    """
     from symphony.cli.actions import opening
-    from symphony.ports.runs import ENDED
+    from symphony.commons.errors import SymphonyError
+    from symphony.ports.runs import ENDED, RunStatus
 
     opened = opening.opened()
     runs = opened.runs
@@ -240,6 +246,10 @@ def cancel(run: str, as_json: bool) -> int:
         from symphony.cli.actions.telling import tell
 
         tell(opened, run_id)
+    if status in ENDED and status is not RunStatus.CANCELLED:
+        raise SymphonyError(
+            f"the run has ended: {status}", code="run-ended", hint="there is nothing left to cancel"
+        )
     if as_json:
         output.say_json({"run_id": run_id, "status": str(status)})
     else:

@@ -21,7 +21,7 @@ BROKEN_PIPE: Final = 141
 MEANINGS: Final = {
     OK: "succeeded",
     FAILED: "failed",
-    USAGE: "the command line or the workflow is invalid",
+    USAGE: "the command line or the workflow is invalid, or the run has ended: nothing to pause or cancel",
     CANCELLED: "the run was cancelled from elsewhere",
     WAITING: "the run waits for a person, or is paused",
     BUG: "a bug in Symphony",
