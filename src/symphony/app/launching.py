@@ -310,7 +310,12 @@ class Launcher:
         """
         for port, ref in result.references():
             provenance = Provenance(
-                run_id=meta.run_id, node=name, port=port, operator="", version="", created_at=meta.created_at
+                run_id=meta.run_id,
+                node=name.replace("[=", "["),
+                port=port,
+                operator="",
+                version="",
+                created_at=meta.created_at,
             )
             self._parts.artifacts.link(ref, provenance, durable=False)
 

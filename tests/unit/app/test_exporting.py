@@ -1,15 +1,18 @@
 """Artifacts and large outputs as files: their names, what is in them, and what they may not do."""
 
+import asyncio
 import hashlib
 import json
 import os
 import string
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symphony import operator
 from symphony.app import Symphony, run
 from symphony.app.contents import content
 from symphony.app.exporting import ExportFailed, copied, export, foreseen, opened, ready_folder, require_free
@@ -354,3 +357,49 @@ def test_copies_that_take_much_room_go_but_for_the_newest(
     assert [path.exists() for path in paths] == [False, False, True, True]
     whole = copied(store, store.put(b"y" * 99, content_type="text/plain"), tmp_path, "y")
     assert [path.exists() for path in (*paths, whole)] == [False] * 4 + [True]
+
+
+LOOP = """
+name: rounds
+nodes:
+  grow:
+    control: loop
+    state: {text: START}
+    until: iteration >= 2
+    body:
+      write:
+        operator: test.report
+        inputs: {text: "${{ state.text }}"}
+        artifact: {name: "report-${{ iteration }}", port: report}
+    next: {text: write.text}
+outputs: {size: "${{ size(grow.text) }}"}
+"""
+
+
+class Report(NamedTuple):
+    """A report on a text, and the text with a line more."""
+
+    report: str
+    text: str
+
+
+@operator("test.report", version="1.0.0")
+def report(text: str) -> Report:
+    """Give a report on a text, and the text with a line more."""
+    return Report(f"{len(text)} characters", text + "\nanother line")
+
+
+@pytest.mark.parametrize("start", ["short", "x" * 2_000, "x" * 60_000])
+def test_every_round_of_a_loop_gives_its_artifact_however_the_round_is_recorded(
+    tmp_path: Path, start: str
+) -> None:
+    async def whole() -> None:
+        async with Symphony.open(tmp_path, operators=[report]) as symphony:
+            handle = await symphony.start(loads(LOOP.replace("START", start), "yaml"))
+            await handle.result()
+            assert [one.ref.name for one in handle.artifacts()] == ["report-0", "report-1", "report-2"]
+            again = await symphony.rerun("last")
+            await again.result()
+            assert [one.node for one in again.artifacts()] == [f"grow#{n}.write" for n in range(3)]
+
+    asyncio.run(whole())

@@ -159,8 +159,13 @@ class Transitions:
         self.commands.extend(self._machine.finished(slot))
 
     def _change(self, slot: int, body: bytes) -> bytes | Difference:
-        """Outputs as they are recorded: within a loop's round what is new in them, if that is little."""
+        """Outputs as they are recorded: within a loop's round what is new in them, if that is little.
+
+        Those with a declared artifact are recorded whole: whoever looks for it reads them without the state.
+        """
         base = self._bindings.base(slot)
+        if base is not None and self._bindings.work(slot).node.artifact is not None:
+            return body
         return (base and base.difference(body)) or body
 
     def reused(self, slot: int, result: Reused) -> None:

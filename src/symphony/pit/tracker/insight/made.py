@@ -1,6 +1,6 @@
 """The artifacts that the nodes of a run declared, found in what is recorded of it. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from symphony.pit.tracker.core.names import folded
 from symphony.pit.tracker.core.records import FinishedRecord, Record
@@ -20,8 +20,9 @@ def made_of(
     """Every declared artifact, in the order of the workflow, elements in theirs; `name_of` a slot.
 
     A node that only hands on what another declared is passed over. So are results inside a loop of
-    which no more is recorded than how they differ from the round before: none of them is an artifact.
-    Of a fan-out whose lists were taken over from another run, `earlier` gives that run's.
+    which no more is recorded than how they differ from the round before: since artifacts in rounds are
+    recorded whole, none of them is one. Of a fan-out, a loop or a sub-workflow that was taken over from
+    another run, `earlier` gives what that run made inside of it.
     """
     found: list[tuple[int, MadeArtifact]] = []
     first: dict[tuple[str, str], str] = {}
@@ -38,10 +39,16 @@ def made_of(
         for port, value in shown_outputs(body).items():
             if not isinstance(value, ArtifactRef) or value.name is None:
                 continue
-            reused.pop(slot, None)
             if first.setdefault((value.name, value.digest), folded(node)) == folded(node):
                 found.append((slot, MadeArtifact(node=node, port=port, ref=value)))
     for slot, run in reused.items():
         if not (node := name_of(slot)).endswith("]"):
-            found += [(slot, one) for one in earlier(run) if one.node.startswith(f"{node}[")]
+            found += [(slot, one) for one in earlier(run) if _is_inside(one, node, first)]
     return [one for _, one in sorted(found, key=lambda item: item[0])]
+
+
+def _is_inside(one: MadeArtifact, node: str, told: Container[tuple[str, str]]) -> bool:
+    """Was the artifact made by an element of the node, or in a graph inside of it that it did not hand on?"""
+    if one.node.startswith(f"{node}["):
+        return True
+    return one.node.startswith((f"{node}#", f"{node}.")) and (one.ref.name or "", one.ref.digest) not in told
