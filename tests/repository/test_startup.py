@@ -96,7 +96,10 @@ RARE = SLOW | {
     "symphony.workflow.validation.remedies",
 }  # fmt: skip
 """What only some workflows, errors, options and terminals need, of a run that goes straight through."""
-READING = {"symphony.pit.tracker.insight.reader", "symphony.workflow.expressions", "symphony.workflow.files"}
+READING = {
+    "symphony.ipc.codecs", "symphony.pit.artifacts.store.files", "symphony.pit.tracker.insight.reader",
+    "symphony.workflow.expressions", "symphony.workflow.files",
+}  # fmt: skip
 
 
 @pytest.mark.slow

@@ -157,7 +157,10 @@ class Parts:
             raise SymphonyError(
                 "a Symphony in memory keeps no runs", code="no-home", hint="open it with a home"
             )
-        return Runs(self.home, self.clock, self.artifacts.unlink_run)
+        return Runs(self.home, self.clock, self._unlink)
+
+    def _unlink(self, run_id: str) -> None:
+        self.artifacts.unlink_run(run_id)  # opened only where a run is deleted
 
     @cached_property
     def views(self) -> RunViews:

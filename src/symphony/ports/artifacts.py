@@ -11,12 +11,12 @@ from symphony.ports.values import ArtifactRef, Digest
 
 LABEL_CHARS_MAX: Final = 200
 LABEL_HINT: Final = f"use 1 to {LABEL_CHARS_MAX} characters without control characters"
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_CONTROL: Final = r"[\x00-\x1f\x7f\ud800-\udfff]"
 
 
 def is_label(text: str) -> bool:
     """Can `text` be the name or the content type of an artifact?"""
-    return 0 < len(text) <= LABEL_CHARS_MAX and _CONTROL.search(text) is None
+    return 0 < len(text) <= LABEL_CHARS_MAX and re.search(_CONTROL, text) is None
 
 
 class ArtifactMissing(SymphonyError):
