@@ -5,6 +5,7 @@ Durations stay text too (`200ms`): `duration_s` reads them.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
@@ -33,8 +34,27 @@ def duration_s(text: str) -> float:
 
 
 def slug_of(name: str) -> str:
-    """The identifier that is made of a workflow's name."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "workflow"
+    """The identifier that is made of a workflow's name: its letters and digits, of any script, in small.
+
+    >>> slug_of("Wörk flow №2")
+    'wörk-flow-no2'
+    """
+    if name.isascii():
+        return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "workflow"
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    words = "".join(character if in_word(character) else " " for character in folded).split()
+    # A mark, such as a vowel sign, belongs to the letter before it: none can be first.
+    kept = (word.lstrip("".join(filter(_is_mark, word))) for word in words)
+    return "-".join(filter(None, kept)) or "workflow"
+
+
+def in_word(character: str) -> bool:
+    """Is it a letter, a digit, or a mark on one, in any script?"""
+    return unicodedata.category(character)[0] in "LMN"
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M"
 
 
 class InputSpec(msgspec.Struct, frozen=True, kw_only=True):

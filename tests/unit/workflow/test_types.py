@@ -124,7 +124,18 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "slug"), [("Repository report", "repository-report"), ("  Ünï -- 2! ", "n-2"), ("✓", "workflow")]
+    ("name", "slug"),
+    [
+        ("Repository report", "repository-report"),
+        ("  Ünï -- 2! ", "ünï-2"),
+        ("Wörk Flow", "wörk-flow"),
+        ("Wo\u0308rk", "wörk"),
+        ("GRÖSSE ﬁ №2", "grösse-fi-no2"),
+        ("日本語 レポート", "日本語-レポート"),
+        ("हिन्दी", "हिन्दी"),
+        ("\u0301 x", "x"),
+        ("✓", "workflow"),
+    ],
 )
 def test_a_slug_is_derived_from_the_name(name: str, slug: str) -> None:
     assert Workflow(name=name).slug == slug

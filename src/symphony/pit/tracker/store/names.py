@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 NAME_MAX: Final = 100
 LAST: Final = "last"
 """The word for the newest run."""
-_NAME: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{NAME_MAX - 1}}}")
+_NAME: Final = re.compile(rf"\w[\w.-]{{0,{NAME_MAX - 1}}}")
 _BASE_MAX: Final = 60
 _LIKE_AN_ID: Final = re.compile(r"[0-9a-f]{1,12}|[0-9a-f]{8}(-[0-9a-f]{0,4}){1,3}(-[0-9a-f]{0,12})?")
 _NUMBERED: Final = re.compile(r"(.+)-([1-9][0-9]{0,17})")

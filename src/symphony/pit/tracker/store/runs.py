@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -132,6 +133,7 @@ class Runs:
         """
         if (printed := _PRINTED.fullmatch(run)) is not None:
             run = printed[1]
+        run = run if run.isascii() else unicodedata.normalize("NFC", run)  # as some terminals do not
         named = self.names.find(run)
         if named is not None and self._is_there(named):
             return named
