@@ -17,6 +17,7 @@ from symphony.cli.views.transcript import TranscriptWriter
 from symphony.ipc.lines import LineSplitter
 from symphony.pit.artifacts.values.redaction import Redactor
 from symphony.pit.tracker.store import logs
+from symphony.pit.tracker.store.log_tails import NODES_MAX
 from symphony.pit.tracker.store.logs import (
     LogLimits,
     RunLog,
@@ -38,19 +39,47 @@ def texts(path: Path, node: str | None = None) -> list[str]:
     return [line.text for line in read_log(path, node)]
 
 
-def test_a_node_that_has_had_its_share_is_cut_off_and_says_so_and_others_go_on(tmp_path: Path) -> None:
+def test_of_a_node_with_a_long_log_beginning_and_end_are_kept_and_the_gap_is_told(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
-    log = log_at(path, node_bytes=500)
-    for i in range(100):
+    log = log_at(path, node_bytes=800)
+    for i in range(100, 400):
         log("loud", f"line {i}", "stdout")
     log("other", "still here", "stdout")
     log.close()
     loud = texts(path, "loud")
-    assert loud[0] == "line 0"
-    assert loud[-1] == "… the log of this node ends here: it holds 500 bytes"
-    assert len(loud) < 12
+    gap = next(text for text in loud if text.startswith("…"))
+    at = loud.index(gap)
+    assert loud[:at] == [f"line {i}" for i in range(100, 100 + at)]
+    end = loud[at + 1 :]
+    assert end == [f"line {i}" for i in range(400 - len(end), 400)]
+    left = 300 - at - len(end)
+    assert gap == f"… {left:,} lines ({left * 9:,} bytes) left out …"
+    assert sum(len(text) + 1 for text in loud if text != gap) in range(780, 801)
     assert texts(path, "other") == ["still here"]
-    assert path.stat().st_size < 1_000
+
+
+def test_the_share_of_a_node_is_counted_in_text_and_not_as_it_lies_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path, node_bytes=4_000)
+    for i in range(1_000):
+        log("a", str(i % 10), "stdout")
+    log("b", "é" * 2_500, "stdout")
+    log.close()
+    assert texts(path, "a") == [str(i % 10) for i in range(1_000)]
+    assert texts(path, "b") == ["… 1 line (5,001 bytes) left out …"]
+
+
+def test_many_nodes_with_long_logs_keep_their_ends_in_bounded_memory(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path, node_bytes=400)
+    for node in range(NODES_MAX + 5):
+        for i in range(100):
+            log(f"n{node}", f"line {i}", "stdout")
+    early = [texts(path, f"n{node}")[-1] for node in (0, 4, 5)]
+    log.close()
+    assert early[:2] == ["line 99", "line 99"]
+    assert early[2] != "line 99"
+    assert {texts(path, f"n{node}")[-1] for node in range(NODES_MAX + 5)} == {"line 99"}
 
 
 def test_a_full_run_keeps_its_newest_lines_in_two_files(tmp_path: Path) -> None:

@@ -21,18 +21,21 @@ from symphony.commons.filesystem import make_private, open_regular
 from symphony.commons.forks import GENERATION, generation
 from symphony.commons.unicode import sound
 from symphony.pit.tracker.core.masking import Mask
+from symphony.pit.tracker.store.log_tails import LogTail, LogTails, text_bytes
 from symphony.ports.logs import LogLine, Stream
 
 Sink: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
 _LINE_CHARS_MAX = 64 * 1024
 _TAIL_CHARS = 400
+_END_BYTES_MAX = 256 * 1024
 _encoder = msgspec.json.Encoder()
 
 
 class LogLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes on disk, of one node and of the whole run.
+    """Bytes of text of one node, and bytes on disk of the whole run.
 
-    A node that has had its share is cut off, a run that has had its own loses its oldest lines.
+    Of a node that has had its share, only the end is kept beyond it: a quarter of the share, at most
+    256 KiB. A run that has had its own loses its oldest lines.
     """
 
     node_bytes: int = 16 * 1024 * 1024
@@ -64,6 +67,8 @@ class RunLog:
         self._former: TextIO | None = None  # of the process that this one was forked off
         self._size = 0
         self._by_node: dict[str, int] = {}
+        self._end_bytes = min(self._limits.node_bytes // 4, _END_BYTES_MAX)
+        self._ends = LogTails(self._end_bytes)
         self._tails: dict[str, str] = {}
         self._broken = path is None
 
@@ -90,7 +95,7 @@ class RunLog:
         """
         self._lock, self._generation = threading.Lock(), generation()
         self._file, self._former = None, self._file
-        self._under_way = {}
+        self._under_way, self._ends = {}, LogTails(self._end_bytes)
 
     def _masked(self, node: str, text: str, stream: Stream, masks: Callable[[], Mask]) -> list[str]:
         """The lines that can be shown by now: what may be the start of a secret is held back."""
@@ -101,12 +106,16 @@ class RunLog:
         return lines
 
     def _append(self, node: str, lines: Iterable[str], stream: Stream) -> None:
-        if self._broken:
-            return
-        try:
+        with self._writing():
             for line in lines:
                 for at in range(0, len(line) or 1, _LINE_CHARS_MAX):
-                    self._write(node, line[at : at + _LINE_CHARS_MAX], stream)
+                    self._take(node, line[at : at + _LINE_CHARS_MAX], stream)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Whatever is written inside is handed to the system; an error stops the log."""
+        try:
+            yield
             if self._file is not None:
                 self._file.flush()
         except OSError as error:
@@ -120,11 +129,14 @@ class RunLog:
         return self._tails.get(node, "")
 
     def close(self) -> None:
-        """Write what was held back, and release the file."""
+        """Write what was held back and the ends of long logs, and release the file."""
         with self._lock:
             for (node, stream), unfinished in self._under_way.items():
                 self._append(node, unfinished.finish(), stream)
             self._under_way.clear()
+            with self._writing():
+                for node, end in self._ends.take():
+                    self._write_end(node, end)
             self._release()
 
     def _release(self) -> None:
@@ -134,23 +146,29 @@ class RunLog:
                 self._file.close()
             self._file = None
 
-    def _write(self, node: str, line: str, stream: Stream) -> None:
-        had = self._by_node.get(node, 0)
-        if had > self._limits.node_bytes:
+    def _take(self, node: str, text: str, stream: Stream) -> None:
+        if self._broken:
             return
-        entry = self._entry(node, line, stream)
-        if had + len(entry) > self._limits.node_bytes:
-            said = f"… the log of this node ends here: it holds {self._limits.node_bytes:,} bytes"
-            entry = self._entry(node, said, "stderr")
-            self._by_node[node] = self._limits.node_bytes + 1
-        else:
-            self._by_node[node] = had + len(entry)
+        line = LogLine(at=self._now_s(), node=node, stream=stream, text=sound(text))
+        had, room = self._by_node.get(node, 0), self._limits.node_bytes - self._end_bytes
+        if had <= room:
+            had += text_bytes(line.text, stream)
+            self._by_node[node] = had
+        if had <= room:
+            self._write(line)
+        elif (given_up := self._ends.add(line)) is not None:
+            self._write_end(*given_up)
+
+    def _write_end(self, node: str, end: LogTail) -> None:
+        for line in end.lines(node, self._now_s()):
+            self._write(line)
+
+    def _write(self, line: LogLine) -> None:
+        if self._broken:
+            return
+        entry = _encoder.encode(line).decode() + "\n"
         self._room_for(len(entry)).write(entry)
         self._size += len(entry)
-
-    def _entry(self, node: str, text: str, stream: Stream) -> str:
-        line = LogLine(at=self._now_s(), node=node, stream=stream, text=sound(text))
-        return _encoder.encode(line).decode() + "\n"
 
     def _room_for(self, size: int) -> TextIO:
         """The open file, a new one if the present one is full."""
