@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -35,6 +36,10 @@ ReadOperators: TypeAlias = Callable[[Path, Sequence[str]], OwnOperators]
 """Says what the files in a folder define, which a workflow there names."""
 
 _TEMPLATE_BYTES_MAX = 4 * 1024 * 1024
+_BESIDE_MAX = 10_000
+_LOOKED_UP_MAX = 20
+_PYTHON_FILES_MAX = 100
+_PYTHON_BYTES_MAX = 256 * 1024
 _SUFFIXES = (".yaml", ".yml", ".toml", ".json", ".msgpack", ".bincode")
 
 
@@ -159,6 +164,7 @@ class Resolver:
         self.above = (*above, self.path)
         self._known = known if known is not None else {}
         self._operators = operators
+        self._defining: dict[str, str | None] = {}
         self.asked: set[Path] = set() if asked is None else asked
         """Every file that was looked for, there or not."""
 
@@ -168,6 +174,34 @@ class Resolver:
             return OwnOperators(partial=tuple(files))
         self.asked.update(self.path.parent / file for file in files if "\0" not in file)
         return self._operators(self.path.parent, files)
+
+    def defining(self, operator: str) -> str | None:
+        """The Python file beside this one that defines an operator of that name, as far as its text tells.
+
+        Only the first names that are asked for are looked up.
+        """
+        if operator not in self._defining and len(self._defining) < _LOOKED_UP_MAX:
+            self._defining[operator] = self._look_up(operator)
+        return self._defining.get(operator)
+
+    def _look_up(self, operator: str) -> str | None:
+        folder, word = self.path.parent, operator.rpartition(".")[2].encode()
+        if self._operators is None:
+            return None
+        try:
+            with os.scandir(folder) as entries:
+                names = sorted(one.name for one in islice(entries, _BESIDE_MAX) if one.name.endswith(".py"))
+        except OSError:
+            return None
+        for name in names[:_PYTHON_FILES_MAX]:
+            try:
+                body = read_bounded(folder / name, _PYTHON_BYTES_MAX)
+            except SymphonyError:
+                continue
+            # Only a file that has the word is parsed.
+            if word in body and operator in self._operators(folder, [name]).operators:
+                return name
+        return None
 
     def locate(self, reference: str) -> Path | None:
         """The file that a reference names: beside this one, with its ending or without."""

@@ -157,9 +157,14 @@ def input_hint(name: str, value: Tree, types: Collection[str]) -> str:
     return f"write {name}: {{default: {given or 'value'}}}"
 
 
-def operator_hint(name: str, versions: Mapping[str, str]) -> str:
-    """What to write in place of the operator `name`; `versions` of the operators that there are."""
+def operator_hint(name: str, versions: Mapping[str, str], defining: str | None = None) -> str:
+    """What to write in place of the operator `name`; `versions` of the operators that there are.
+
+    `defining` is the file beside the workflow that defines it.
+    """
     plain = name.partition("@")[0]
+    if defining is not None:
+        return f"{defining} defines {plain}: add it at the top of the workflow, operators: [{defining}]"
     if plain in versions:
         return f"write {plain}, or {plain}@{versions[plain]}"
     family = plain.rpartition(".")[0]

@@ -89,6 +89,11 @@ class Children:
         read: Callable[[str], str | None] | None = getattr(self._resolve, "template", None)
         return None if read is None else read(name)
 
+    def defining(self, operator: str) -> str | None:
+        """The Python file beside the workflow that defines the operator; None where nobody can tell."""
+        find: Callable[[str], str | None] | None = getattr(self._resolve, "defining", None)
+        return None if find is None else find(operator)
+
     def has_effects(self, reference: str) -> bool:
         """Has the sub-workflow that `reference` names a node with effects?"""
         return self.get(reference).effects

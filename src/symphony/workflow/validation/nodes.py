@@ -184,7 +184,9 @@ def _unknown(level: Level, node: OperatorNode | InstrumentNode, why: str, place:
             hint = 'give operators plain names: @operator("my.name", version="1.0.0")'
             level.sheet.warnings.add("unknown-operator", f"{place}.operator", message, hint)
             return
-        hint = operator_hint(node.operator, {name: one.version for name, one in catalog.operators.items()})
+        versions = {name: one.version for name, one in catalog.operators.items()}
+        defining = None if why else level.scope.children.defining(node.operator.partition("@")[0])
+        hint = operator_hint(node.operator, versions, defining)
         level.error("unknown-operator", f"{place}.operator", f"unknown operator {node.operator}{why}", hint)
     else:
         hint = did_you_mean(
