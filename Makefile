@@ -22,7 +22,9 @@ INSTALL := -P -m pip install -qq --disable-pip-version-check --no-input --no-war
 LOCK := --require-hashes --only-binary :all:
 PIP := $(BIN)/python $(INSTALL)
 LOCKED := $(PIP) $(LOCK)
-PYTEST := $(BIN)/python -P -m pytest -q -n 2 --dist worksteal
+# The fast tests compute all the time; the others wait much of it, for processes and between tries.
+WORKERS := 2
+PYTEST = $(BIN)/python -P -m pytest -q -n $(WORKERS) --dist worksteal
 # Another interpreter: make PYTHON=python3.13 run
 PYTHON ?=
 OTHER ?=
@@ -61,7 +63,11 @@ nats: $(MADE)/nats ## Add the extra nats to .venv: one bus between machines
 otel: $(MADE)/otel ## Add the extra otel to .venv: traces of runs
 	@:
 
-test: lint $(MADE)/models $(MADE)/smollm2 ## All that must hold: style, types, layers, every test (what CI runs)
+test other: WORKERS := 3
+
+# The models come from the network while mypy computes.
+test: $(MADE)/dev ## All that must hold: style, types, layers, every test (what CI runs)
+	@$(MAKE) --no-print-directory -j 2 lint $(MADE)/models $(MADE)/smollm2
 	@$(PYTEST) tests
 
 test-other: ## Most tests on the newest other CPython found here, or OTHER=/path/to/python3
