@@ -30,7 +30,8 @@ def _show_version(ctx: click.Context, _param: click.Parameter, wanted: bool) -> 
 )  # fmt: skip
 @click.option(
     "--debug", is_flag=True, expose_value=False,
-    help="Show tracebacks of errors; may stand anywhere on the command line.",
+    help="Print the Python traceback of the error that ends the command; may stand anywhere on the "
+    "command line. Tracebacks of nodes are in `symphony runs logs`.",
 )  # fmt: skip
 def root() -> None:
     """Run workflows of AI models, operators and commands: checked first, in parallel, durably.

@@ -397,3 +397,20 @@ nodes:
     assert result.error is not None
     assert result.error.code == "expression-failed"
     assert "no list of elements" in result.error.message
+
+
+@pytest.mark.parametrize("said", ["`while: state.n >= 0` still held", "`until: state.n < 0` never did"])
+def test_a_loop_that_comes_to_no_end_names_its_condition_and_its_rounds(said: str) -> None:
+    result = ran(f"""
+nodes:
+  a:
+    control: loop
+    state: {{n: 0}}
+    {said.split("`")[1]}
+    max_iterations: 2
+    body:
+      x: {{operator: debug.value, inputs: {{value: 1}}}}
+    next: {{n: "${{{{ state.n + 1 }}}}"}}
+""")
+    assert result.error is not None
+    assert result.error.message.endswith(f"in 2 rounds: {said}")

@@ -14,7 +14,7 @@ from symphony.pit.tracker.nodes.work import Loop, LoopWork, SubWorkflowWork, Wor
 from symphony.ports.values import StoredValue
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.inputs import bind_inputs
-from symphony.workflow.model import Workflow
+from symphony.workflow.model import ControlNode, Workflow
 
 
 class Nesting:
@@ -98,7 +98,7 @@ class Nesting:
         if number >= loop.rounds_max:
             self._timers.cancel(slot)
             raise SymphonyError(
-                f"the loop has not come to its end in {loop.rounds_max:,} rounds",
+                f"the loop has not come to its end in {loop.rounds_max:,} rounds{_condition(work)}",
                 code="loop-limit",
                 hint="raise max_iterations, or look at the loop's condition",
             )
@@ -165,3 +165,20 @@ class Nesting:
 
     def _started(self, slot: int) -> float:
         return self._replay.started.get(slot, self._clock.now_s())
+
+
+def _condition(work: LoopWork) -> str:
+    """What the loop was waiting for, in the words of the workflow."""
+    node = work.node
+    if not isinstance(node, ControlNode):
+        return ""
+    told = [f"`while: {_short(node.while_)}` still held"] if node.while_ is not None else []
+    if node.until is not None:
+        told.append(f"`until: {_short(node.until)}` never did")
+    return f": {' and '.join(told)}" if told else ""
+
+
+def _short(expression: str) -> str:
+    """The expression on one line, at most 200 characters."""
+    text = " ".join(expression.split())
+    return text if len(text) <= 200 else f"{text[:199]}…"
