@@ -11,10 +11,12 @@ from symphony.ports.values import Value
 from symphony.workflow.catalog import Port
 from symphony.workflow.expressions import ValueTemplate
 from symphony.workflow.languages import LiteralFault, faults_in, work_of
+from symphony.workflow.languages.template_parts import parts_of
 from symphony.workflow.problems import child, shown
 from symphony.workflow.types import LANGUAGES, Language, PortType
 from symphony.workflow.validation.level import Level, speaks
 
+_PARTS_MAX: Final = 200
 WORK_MAX: Final = 1024 * 1024
 """So much is compiled for one validation, for a few seconds at most; the rest is left to the run."""
 
@@ -58,7 +60,7 @@ def _check(
     level: Level, place: str, text: str, language: Language, inputs: Mapping[str, ValueTemplate],
     fed: Collection[str],
 ) -> None:  # fmt: skip
-    what = LANGUAGES[language.name].partition(" ")[2]
+    what, folder = LANGUAGES[language.name].partition(" ")[2], ""
     if language.name == "template-file":
         what = f"{what} {shown(text)[1:-1]}"
         try:
@@ -69,7 +71,9 @@ def _check(
             return
         if found is None:
             return
-        text = found
+        text, folder = found, text.rpartition("/")[0]
+    if language.name in ("template", "template-file"):
+        _check_parts(level, place, text, folder)
     names = _names(language, inputs, fed)
     for fault in _faults(level, text, language, names):
         message, hint = f"{what}: {fault.told(text)}", _hint(level, fault)
@@ -77,6 +81,44 @@ def _check(
             level.error(fault.code, place, message, hint)
         else:
             level.sheet.warnings.add(fault.code, place, message, hint)
+
+
+def _check_parts(level: Level, place: str, text: str, folder: str) -> None:
+    """Check the templates that a template includes, imports or extends, and those that these do.
+
+    They lie beside the template, in `folder`, or beside the workflow. What they may name is not known.
+    """
+    waiting, seen = [text], set[str]()
+    while waiting:
+        for name, needed in parts_of(waiting.pop()):
+            if name in seen or ".." in name.split("/") or len(seen) == _PARTS_MAX:
+                continue
+            seen.add(name)
+            what = f"the template {shown(name)[1:-1]}"
+            try:
+                found = _part(level, folder, name)
+            except SymphonyError as error:
+                if needed:  # a node before may make it
+                    hint = "templates lie beside the workflow file, or beside the template that names them"
+                    level.sheet.warnings.add("bad-expression", place, f"{what}: {error.message}", hint)
+                continue
+            if found is None:
+                continue
+            waiting.append(found)
+            for fault in _faults(level, found, Language("template"), None):
+                # What takes its place is known when it runs.
+                found_by = level.error if fault.sure and needed else level.sheet.warnings.add
+                found_by(fault.code, place, f"{what}: {fault.told(found)}", fault.hint)
+
+
+def _part(level: Level, folder: str, name: str) -> str | None:
+    """The text of a template that another names. Raises SymphonyError if it cannot be read."""
+    if folder:
+        try:
+            return level.scope.children.template(f"{folder}/{name}")
+        except SymphonyError:
+            pass
+    return level.scope.children.template(name)
 
 
 def _names(
