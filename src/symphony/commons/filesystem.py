@@ -38,8 +38,9 @@ def write_atomic(path: Path, body: bytes | str, *, mode: int | None = None, new:
 
     After a power cut the file is one of the two, whole. Text is written as UTF-8. `mode` are
     permission bits; without it an existing file keeps its own and a new one gets the usual. A
-    symbolic link at `path` is replaced, not followed. `new`: whatever is at `path` stays, and is an
-    error, also if it came there meanwhile. Raises IoFailed, leaving nothing behind.
+    symbolic link at `path` is replaced, not followed; a folder, a device, a pipe or a socket stays, and is
+    an error. `new`: whatever is at `path` stays, and is an error, also if it came there meanwhile. Raises
+    IoFailed, leaving nothing behind.
     """
     with replacing(path, mode=mode, new=new) as stream:
         stream.write(body.encode() if isinstance(body, str) else body)
@@ -50,7 +51,8 @@ def replacing(path: Path, *, mode: int | None = None, new: bool = False) -> Iter
     """`write_atomic` for bodies that arrive piece by piece: `path` changes when the block ends well."""
     temporary: Path | None = None
     try:
-        kept = _mode_of(path) if mode is None else mode
+        found = _mode_of(path)
+        kept = found if mode is None else mode
         number, temporary = _create_beside(path)
         with os.fdopen(number, "wb") as stream:
             yield stream
@@ -85,13 +87,18 @@ def _link(temporary: Path, path: Path) -> None:
 
 
 def _mode_of(path: Path) -> int | None:
+    """The mode of the file that would be replaced; None without one. Raises OSError for what must stay."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else None
+    if stat.S_ISLNK(found.st_mode):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise FileExistsError(errno.EEXIST, "it is not a regular file", str(path))
+    return stat.S_IMODE(found.st_mode)
 
 
 def _create_beside(path: Path) -> tuple[int, Path]:

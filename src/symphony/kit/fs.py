@@ -173,12 +173,14 @@ def write(
 def destination(path: str, context: Context) -> Path:
     """Where an operator may write that is given `path`: relative ones stay below the caller's directory.
 
-    Links are followed. Raises PathEscapes; InputRefused for a folder.
+    Links are followed. Raises PathEscapes; InputRefused for a folder, a device, a pipe or a socket.
     """
     given = Path(path)
     target = Path(os.path.realpath(given)) if given.is_absolute() else within(context.cwd, given)
     if target.is_dir():
         raise InputRefused(f"input path: {target} is a folder", hint="give the path of a file")
+    if target.exists() and not target.is_file():
+        raise InputRefused(f"input path: {target} is not a regular file", hint="give the path of a file")
     return target
 
 

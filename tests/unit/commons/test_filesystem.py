@@ -3,6 +3,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,16 @@ def test_a_link_is_replaced_and_what_it_led_to_is_untouched(tmp_path: Path) -> N
     write_atomic(tmp_path / "link", "new")
     assert (tmp_path / "real").read_text() == "old"
     assert not (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes among files")
+@pytest.mark.parametrize("how", [{}, {"mode": 0o600}, {"new": True}], ids=["usual", "mode", "new"])
+def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, how: dict[str, Any]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(IoFailed, match="pipe: it is not a regular file"):
+        write_atomic(tmp_path / "pipe", "text", **how)
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+    assert os.listdir(tmp_path) == ["pipe"]
 
 
 @pytest.mark.parametrize("target", ["missing/a", "folder", "file/a"])

@@ -2,6 +2,8 @@
 
 import fnmatch
 import os
+import stat
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -269,6 +271,23 @@ def test_a_relative_path_stays_below_the_callers_folder(run: Any, tmp_path: Path
         with pytest.raises(PathEscapes):
             run("fs.write", path=path, text="x")
     assert sorted(os.listdir(tmp_path)) == ["here"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no named pipes among files")
+def test_a_pipe_and_a_link_to_it_are_refused_and_stay(run: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "source.json").write_text("{}")
+    for path in ("pipe", "link", str(tmp_path / "link")):
+        for existing in ("replace", "keep", "fail"):
+            with pytest.raises(InputRefused, match="is not a regular file"):
+                run("fs.write", path=path, text="x", existing=existing)
+        with pytest.raises(InputRefused, match="is not a regular file"):
+            run("csv.write", path=path, rows=[{"a": 1}])
+        converted = run("files.convert", path=Path("source.json"), to="yaml", target=path)
+        assert "is not a regular file" in converted["problem"]
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe", "source.json"]
 
 
 def test_a_link_is_followed_and_a_folder_refused(run: Any, tmp_path: Path) -> None:
