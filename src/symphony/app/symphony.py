@@ -336,8 +336,9 @@ class Symphony:
         What runs again: the nodes or elements `first` (`parse`, `parse[3]`) and all that depends on
         them, even if their results are cached; what depends on `inputs` that have changed; and what did not
         succeed by itself: failures that `on_error` handled too, of elements and inside of loops and
-        sub-workflows as well. All else is taken from the old run, effects too, and says so in
-        `cached_from`; `reused` of the handle sums it up.
+        sub-workflows as well. Where only the list of a fan-out may be another, elements that read what they
+        read before are taken, wherever they stand. All else is taken from the old run, effects too, and says
+        so in `cached_from`; `reused` of the handle sums it up.
 
         `file` is the mended workflow, `await symphony.rerun("words-12", file="words.yaml")`: what its
         nodes do that have changed, or whose operators, models or templates have, runs again, and all
