@@ -64,10 +64,18 @@ def read(path: Path | str, *, nodes_max: int = NODES_MAX) -> DocumentReading:
         )
         return DocumentReading(None, (Problem(code="limit-exceeded", place="", message=message, hint=hint),))
     except SymphonyError as error:
-        raise WorkflowNotFound(error.message, details=error.details, hint="check the path") from None
+        raise unreadable(path, error) from None
     except ValueError:
         raise WorkflowNotFound(f"{str(path)!r} is not a path", hint="check the path") from None
     return read_bytes(body, format_of_file(path, body), nodes_max=nodes_max)
+
+
+def unreadable(path: Path, error: SymphonyError) -> WorkflowNotFound:
+    """Why there is no workflow in `path`, which could not be read. A pipe may be given as stdin."""
+    hint = (
+        "to read a pipe: - in place of the file, with stdin from it" if path.is_fifo() else "check the path"
+    )
+    return WorkflowNotFound(error.message, details=error.details, hint=hint)
 
 
 def read_bytes(body: bytes, kind: Format, *, nodes_max: int = NODES_MAX) -> DocumentReading:

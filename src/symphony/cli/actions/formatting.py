@@ -14,10 +14,11 @@ from symphony.cli.console.blocks import STDIN
 from symphony.commons.errors import SymphonyError
 from symphony.commons.filesystem import FileTooLarge, read_bounded, write_atomic
 from symphony.commons.lines import lines_of
-from symphony.workflow import WorkflowInvalid, WorkflowNotFound
+from symphony.workflow import WorkflowInvalid
 from symphony.workflow.documents import BYTES_MAX, UnknownFormat, format_of, format_of_file
 from symphony.workflow.documents.compression import SUFFIX
 from symphony.workflow.documents.formats import format_named, format_of_content
+from symphony.workflow.files import unreadable
 from symphony.workflow.formatting import CannotFormat, formatted
 
 
@@ -74,7 +75,7 @@ def _laid_out(path: Path) -> _Text:
             message = f"the file has more than {BYTES_MAX // 2**20} MiB"
             raise CannotFormat(message, hint="keep large values in files of their own") from None
         except SymphonyError as error:
-            raise WorkflowNotFound(error.message, details=error.details, hint="check the path") from None
+            raise unreadable(path, error) from None
         kind = format_of_file(path, body)
     return _Text(path, body, formatted(body, kind, str(blocks.SourceText.named(path).name)))
 
