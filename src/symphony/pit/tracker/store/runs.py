@@ -557,10 +557,9 @@ class Runs:
 
     def replay(self, run_id: str) -> RunReplay:
         """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""
-        return self._replayed(run_id)[1]
+        return self._replayed(self._full(run_id))[1]
 
     def _replayed(self, run_id: str) -> tuple[RunMeta, RunReplay]:
-        run_id = self._full(run_id)
         meta, records = self._recorded(run_id)
         return meta, replay_of(self.journal_path(run_id), meta, records)
 
