@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -105,3 +106,14 @@ def test_what_is_no_workflow_on_stdin_is_told(
     assert "error[" in told
     assert "hint:" in told
     assert "internal" not in told
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "graph", "fmt"])
+def test_a_named_pipe_is_refused_with_the_way_to_read_it(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("pipe.yaml")
+    assert main([command, "pipe.yaml"]) == 2
+    told = capsys.readouterr().err
+    assert "cannot read pipe.yaml: it is not a regular file" in told
+    assert "hint: to read a pipe: - in place of the file" in told

@@ -28,7 +28,11 @@ last_run_argument: Final = click.argument(
 """A run that is only looked at, or begun once more: the last one unless it is named."""
 artifact_argument: Final = click.argument("artifact", shell_complete=completing.artifacts)
 operators: Final = click.option(
-    "--operators", type=PATH, multiple=True, help="A Python file of operators, trusted; may be repeated."
+    "--operators",
+    type=PATH,
+    multiple=True,
+    metavar="FILE",
+    help="A Python file of operators, trusted; may be repeated.",
 )
 allow_hosts: Final = click.option(
     "--allow-host",
@@ -40,13 +44,14 @@ allow_hosts: Final = click.option(
 env_file: Final = click.option(
     "--env-file",
     type=PATH,
+    metavar="FILE",
     help="KEY=VALUE lines for `env`; refused unless only its owner can read it (mode 0600).",
 )
 no_cache: Final = click.option(
     "--no-cache", is_flag=True, help="Run every node, even if its result is cached."
 )
 concurrency: Final = click.option(
-    "--concurrency", type=click.IntRange(1, 10_000), help="How many nodes may run at once."
+    "--concurrency", type=click.IntRange(1, 10_000), metavar="N", help="How many nodes may run at once."
 )
 run_name: Final = click.option(
     "--name",
@@ -56,7 +61,7 @@ run_name: Final = click.option(
 yes: Final = click.option("--yes", "-y", is_flag=True, help="Do not ask; without a terminal nobody is asked.")
 quiet: Final = click.option("--quiet", "-q", is_flag=True, help="Show no progress.")
 output: Final = click.option(
-    "--output", "-o", "target", type=PATH, help="Write to this file instead of stdout."
+    "--output", "-o", "target", type=PATH, metavar="FILE", help="Write to this file instead of stdout."
 )
 
 
@@ -82,7 +87,7 @@ def as_json(what: str = "Print one JSON object, and nothing else.") -> Decorator
 def limit(default: int) -> Decorator:
     """`--limit N`."""
     return click.option(
-        "--limit", "-n", type=click.IntRange(1, 100_000), default=default, show_default=True,
+        "--limit", "-n", type=click.IntRange(1, 100_000), metavar="N", default=default, show_default=True,
         help="Show at most this many, newest first.",
     )  # fmt: skip
 
@@ -91,7 +96,7 @@ def amendments(function: F) -> F:
     """What a run may do otherwise when it goes on, or once more."""
     for option in (
         click.option(
-            "--operators", type=PATH, multiple=True,
+            "--operators", type=PATH, multiple=True, metavar="FILE",
             help="A Python file of operators, trusted, in place of those of the run. May be repeated.",
         ),
         no_cache,

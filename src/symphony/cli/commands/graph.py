@@ -30,7 +30,7 @@ ENDINGS: Final = {
     "--format", "-f", "how", type=click.Choice(["text", "mermaid", "svg"]),
     help="The format. By default the extension of --output (.txt, .mmd, .svg, .json), or text.",
 )  # fmt: skip
-@click.option("--depth", type=click.IntRange(0, 20), default=3, show_default=True,
+@click.option("--depth", type=click.IntRange(0, 20), metavar="N", default=3, show_default=True,
               help="How many levels of loops and sub-workflows to open; 0 leaves them closed.")  # fmt: skip
 @options.operators
 @options.as_json("Print all nodes, edges and levels as one JSON object.")

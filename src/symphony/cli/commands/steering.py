@@ -94,7 +94,7 @@ def resume(
     help="A new value for an input. Nodes that depend on it run again. May be repeated.",
 )  # fmt: skip
 @click.option(
-    "--file", "-f", type=options.PATH,
+    "--file", "-f", type=options.PATH, metavar="FILE",
     help="The workflow file as it is now: what has changed in it, and all that depends on that, runs again.",
 )  # fmt: skip
 @options.run_name
