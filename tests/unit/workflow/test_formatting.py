@@ -29,8 +29,8 @@ FILES = sorted(
 
 def laid_out(text: str) -> str:
     """The layout of a YAML text, which is its own, and means the same."""
-    made = formatted(text.encode(), YAML)
-    assert formatted(made, YAML) == made
+    made = formatted(text.encode(), YAML, foreign=True)
+    assert formatted(made, YAML, foreign=True) == made
     assert same(parse(text.encode(), YAML).tree, parse(made, YAML).tree, WORKFLOW)
     return made.decode()
 
@@ -149,10 +149,10 @@ def test_every_workflow_here_keeps_its_meaning_and_its_comments(path: Path) -> N
     document = parse(body, kind)
     if document.problems or not isinstance(document.tree, dict):
         with pytest.raises(WorkflowInvalid):
-            formatted(body, kind)
+            formatted(body, kind, foreign=True)
         return
-    made = formatted(body, kind)
-    assert formatted(made, kind) == made
+    made = formatted(body, kind, foreign=True)
+    assert formatted(made, kind, foreign=True) == made
     if kind.name == "yaml":
         for seed in range(3):
             sprinkled = with_comments(body.decode(), random.Random(seed))
@@ -304,8 +304,8 @@ def test_json_and_toml_are_written_anew(tree: dict[str, Tree]) -> None:
     for name in ("json", "toml"):
         kind = format_named(name)
         body = kind.write(tree)
-        made = formatted(body, kind)
-        assert formatted(made, kind) == made
+        made = formatted(body, kind, foreign=True)
+        assert formatted(made, kind, foreign=True) == made
         assert same(parse(body, kind).tree, parse(made, kind).tree, WORKFLOW)
 
 
@@ -346,3 +346,24 @@ def test_every_key_of_the_format_has_its_place() -> None:
 )
 def test_what_ships_is_in_canonical_layout(path: Path) -> None:
     assert formatted(path.read_bytes(), format_of(path)) == path.read_bytes(), f"symphony fmt {path}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("yaml", "on: [push]\njobs:\n    build: {runs-on: linux}\n"),
+        ("yaml", "name: CI\nversion: '3'\ntasks:\n    a: {}\n"),
+        ("json", '{"name": "site", "version": "1.0.0", "scripts": {}}'),
+        ("toml", '[project]\nname="x"\n'),
+    ],
+)
+def test_a_file_of_another_program_is_refused(kind: str, text: str) -> None:
+    with pytest.raises(CannotFormat, match="not a workflow: it has no nodes"):
+        formatted(text.encode(), format_named(kind))
+
+
+@pytest.mark.parametrize(
+    "text", ["name:  Begun\n", "{}\n", "steps:   []\nother: 1\n", "nodes:   {}\nother: 1\n"]
+)
+def test_a_workflow_that_was_only_begun_or_has_unknown_keys_is_laid_out(text: str) -> None:
+    assert b"  " not in formatted(text.encode(), format_named("yaml"))

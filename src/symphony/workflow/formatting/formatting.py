@@ -1,29 +1,32 @@
 """The canonical layout of a document in any format that people write."""
 
 from codecs import BOM_UTF8
+from collections.abc import Mapping
 from typing import Final
 
 from symphony.commons.errors import SymphonyError
-from symphony.workflow.documents import Document, Format, parse
+from symphony.workflow.documents import Document, Format, Tree, parse
 from symphony.workflow.documents.compression import unpacked
 from symphony.workflow.documents.formats import format_named, text_of
 from symphony.workflow.formatting.shapes import WORKFLOW, ordered, same
 from symphony.workflow.problems import Problem, ValidationReport, WorkflowInvalid
 
+_GRAPH: Final = ("nodes", "steps")
 _NO_MAP: Final = "write `key: value` pairs, such as name: and nodes:"
 
 
 class CannotFormat(SymphonyError):
-    """A document cannot be laid out without losing something of it."""
+    """A document is not a workflow, or cannot be laid out without losing something of it."""
 
     code = "cannot-format"
 
 
-def formatted(body: bytes, kind: Format, source: str | None = None) -> bytes:
+def formatted(body: bytes, kind: Format, source: str | None = None, *, foreign: bool = False) -> bytes:
     """`body`, a document of this `kind`, in canonical layout. It means the same, and that is checked.
 
-    Lines end as most of them do in `body`, and a byte order mark stays.
-    Raises WorkflowInvalid, which names `source`, for what cannot be read, and CannotFormat.
+    Lines end as most of them do in `body`, and a byte order mark stays. `foreign`: it may also be a
+    document of another program. Raises WorkflowInvalid, which names `source`, for what cannot be read, and
+    CannotFormat.
     """
     document = parse(body, kind)
     if not document.readable or document.problems:
@@ -31,6 +34,9 @@ def formatted(body: bytes, kind: Format, source: str | None = None) -> bytes:
     if not isinstance(document.tree, dict):
         problem = Problem(code="type-mismatch", place="", message="a workflow is a map", hint=_NO_MAP)
         raise WorkflowInvalid(ValidationReport(errors=(problem,)), source)
+    if not foreign and not _is_workflow(document.tree):
+        hint = "files of other programs have their own layout: name files of workflows, or a folder"
+        raise CannotFormat("this is not a workflow: it has no nodes", hint=hint)
     if kind.binary or unpacked(body) != body:
         hint = "only YAML, JSON and TOML that are not compressed have a layout"
         raise CannotFormat("the document is not a text", hint=hint)
@@ -48,6 +54,12 @@ def formatted(body: bytes, kind: Format, source: str | None = None) -> bytes:
             return styled
     hint = "it is left as it is; write unusual parts, such as keys of many lines, more simply"
     raise CannotFormat("another layout would change what the document means", hint=hint)
+
+
+def _is_workflow(tree: Mapping[str, Tree]) -> bool:
+    """Is it a workflow, right or wrong, or one that has only been begun? Its keys tell."""
+    keys = tree.keys()
+    return not keys.isdisjoint(_GRAPH) or keys <= set(WORKFLOW.order)
 
 
 def _mark(body: bytes) -> bytes:
