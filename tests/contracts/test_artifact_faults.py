@@ -11,7 +11,7 @@ import pytest
 from symphony.commons.checksums import row_sum
 from symphony.pit.artifacts.bodies.objects import ObjectFiles
 from symphony.pit.artifacts.metadata.records import Put, RecordLog, line_of
-from symphony.pit.artifacts.store.checking import Fault, StoreCheck
+from symphony.pit.artifacts.store.checking import BodyFault, StoreCheck
 from symphony.pit.artifacts.store.files import FileArtifacts
 from symphony.ports.artifacts import ArtifactCorrupt, ArtifactMissing, Provenance
 from symphony.ports.values import ArtifactRef, Digest
@@ -40,7 +40,7 @@ def rewrite(path: Path, body: bytes) -> None:
     path.write_bytes(body)
 
 
-def faults(store: FileArtifacts) -> list[Fault]:
+def faults(store: FileArtifacts) -> list[BodyFault]:
     store.close()
     return list(StoreCheck(store.root).faults())
 
@@ -73,7 +73,7 @@ def test_a_damaged_body_is_found_and_put_aside_and_can_be_put_again(
 ) -> None:
     ref, good = put(store, b"a body", "name", "r1"), put(store, b"good")
     rewrite(place(store, ref.digest), damaged)
-    assert faults(store) == [Fault(kind="damaged", name=ref.digest, run="r1", known_as="name")]
+    assert faults(store) == [BodyFault(kind="damaged", name=ref.digest, run="r1", known_as="name")]
     with pytest.raises(ArtifactCorrupt):
         store.get(ref.digest)
     aside = store.root / "quarantine" / ref.digest
@@ -82,7 +82,7 @@ def test_a_damaged_body_is_found_and_put_aside_and_can_be_put_again(
     with pytest.raises(ArtifactMissing):
         store.get(ref.digest)
     assert not store.holds(ref)
-    assert faults(store) == [Fault(kind="missing", name=ref.digest, run="r1", known_as="name")]
+    assert faults(store) == [BodyFault(kind="missing", name=ref.digest, run="r1", known_as="name")]
     put(store, b"a body")
     assert faults(store) == []
     assert store.find("name").provenance[0].run_id == "r1"
@@ -109,7 +109,7 @@ def test_a_body_without_a_record_is_recorded_and_stays(store: FileArtifacts) -> 
     store.close()
     with closing(RecordLog(store.root / "records.log")) as log:
         log.replace(())
-    assert faults(store) == [Fault(kind="unrecorded", name=lost.digest)]
+    assert faults(store) == [BodyFault(kind="unrecorded", name=lost.digest)]
     assert repaired(store) == ["recorded under the name recovered"]
     assert faults(store) == []
     assert store.find("recovered").digest == lost.digest
@@ -148,7 +148,7 @@ def test_an_index_that_differs_from_its_log_is_found_and_made_again(store: FileA
     with closing(sqlite3.connect(store.root / "index.db")) as db, db:
         db.create_function("row_sum", -1, row_sum, deterministic=True)
         db.execute(f"DELETE FROM {table}")
-    assert faults(store) == [Fault(kind="index", name=str(store.root / "index.db"))]
+    assert faults(store) == [BodyFault(kind="index", name=str(store.root / "index.db"))]
     assert repaired(store) == ["rebuilt from the log when it is next used"]
     assert list(store.records()) == records
     assert faults(store) == []
@@ -161,7 +161,7 @@ def test_what_a_dead_writer_left_is_found_and_deleted_and_that_of_a_living_one_i
     (store.root / "tmp" / "dead.part").write_bytes(b"half")
     with store.writer(content_type="text/plain") as writer:
         writer.write(b"more")
-        assert faults(store) == [Fault(kind="stray", name=str(store.root / "tmp" / "dead.part"))]
+        assert faults(store) == [BodyFault(kind="stray", name=str(store.root / "tmp" / "dead.part"))]
         assert repaired(store) == ["deleted"]
         assert writer.commit().size == 4
     assert faults(store) == []
@@ -189,6 +189,6 @@ def test_a_record_of_a_body_that_never_came_is_stale(store: FileArtifacts) -> No
     with (store.root / "records.log").open("ab") as log:
         log.write(line_of(Put(Digest("a" * 64), 3, "text/plain")))
         os.fsync(log.fileno())
-    assert faults(store) == [Fault(kind="stale", name="a" * 64)]
+    assert faults(store) == [BodyFault(kind="stale", name="a" * 64)]
     assert repaired(store) == ["its record was dropped"]
     assert faults(store) == []

@@ -17,7 +17,7 @@ _JSON_BEGINS: Final = frozenset(b' \t\r\n{["-0123456789tfn')
 """No list, map, null or boolean begins with one of these in MessagePack."""
 
 
-class Content(NamedTuple):
+class ArtifactContent(NamedTuple):
     """A body to be read once; `digest` and `size`, in bytes, are those of what `stream` gives."""
 
     stream: BinaryIO
@@ -27,7 +27,7 @@ class Content(NamedTuple):
 
 
 @contextmanager
-def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[Content]:
+def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[ArtifactContent]:
     """What is handed out of an artifact. A reference with an empty `encoding` is known by its type alone.
 
     Raises ArtifactMissing, ArtifactCorrupt.
@@ -39,10 +39,10 @@ def content(store: ArtifactStore, ref: ArtifactRef) -> Iterator[Content]:
         except SerializationFailed:  # it was not a value after all
             told = body
         with BytesIO(told) as stream:
-            yield Content(stream, JSON_TYPE, len(told), hashlib.sha256(told).hexdigest())
+            yield ArtifactContent(stream, JSON_TYPE, len(told), hashlib.sha256(told).hexdigest())
         return
     with store.open(ref.digest) as stored:
-        yield Content(stored, ref.content_type, ref.size, ref.digest)
+        yield ArtifactContent(stored, ref.content_type, ref.size, ref.digest)
 
 
 def shown_type(ref: ArtifactRef) -> str:

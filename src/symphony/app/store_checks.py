@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from symphony.pit.artifacts.store.checking import Fault, StoreCheck
+from symphony.pit.artifacts.store.checking import BodyFault, StoreCheck
 from symphony.ports.runs import short_id
 
 
@@ -36,7 +36,7 @@ def check_store(home: Path, *, repair: bool = False) -> Iterator[StoreFault]:
         )  # fmt: skip
 
 
-def _problem(fault: Fault) -> str:
+def _problem(fault: BodyFault) -> str:
     referring = "" if fault.run is None else f", which run {short_id(fault.run)} refers to,"
     known = "" if fault.known_as is None else f" ({fault.known_as})"
     match fault.kind:
@@ -56,7 +56,7 @@ def _problem(fault: Fault) -> str:
             return f"{fault.name} was left behind by a process that died"
 
 
-def _fix(fault: Fault) -> str:
+def _fix(fault: BodyFault) -> str:
     run = "" if fault.run is None else short_id(fault.run)
     again = f", or make it again with `symphony runs rerun {run}`" if run else ""
     match fault.kind:

@@ -29,7 +29,7 @@ something else than its log; a file that a dead writer left behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class BodyFault:
     """One fault: of the body or the file `name`. `run` and `known_as`: who refers to it, one of them each."""
 
     kind: FaultKind
@@ -45,15 +45,15 @@ class StoreCheck:
     def __init__(self, root: Path) -> None:
         self._root, self._objects = root, ObjectFiles(root)
 
-    def faults(self) -> Iterator[Fault]:
+    def faults(self) -> Iterator[BodyFault]:
         """Every fault, each once. Reads every body. Raises IoFailed."""
         if not self._root.is_dir():
             return
         with closing(Index(None)) as known:
             if damaged := self._read_log(known):
-                yield Fault(kind="log", name=str(self._root / "records.log"), count=damaged)
+                yield BodyFault(kind="log", name=str(self._root / "records.log"), count=damaged)
             if self._index_differs(known):
-                yield Fault(kind="index", name=str(self._root / "index.db"))
+                yield BodyFault(kind="index", name=str(self._root / "index.db"))
             present, unrecorded = set[Digest](), list[Digest]()
             for stored in self._objects.all():
                 present.add(stored.digest)
@@ -64,9 +64,9 @@ class StoreCheck:
                     unrecorded.append(stored.digest)
             recorded = {record.digest for record in known.dump() if isinstance(record, Put)}
             yield from self._confirmed(unrecorded, sorted(recorded - present))
-        yield from (Fault(kind="stray", name=str(path)) for path in self._objects.strays())
+        yield from (BodyFault(kind="stray", name=str(path)) for path in self._objects.strays())
 
-    def repair(self, fault: Fault) -> str:
+    def repair(self, fault: BodyFault) -> str:
         """Repair what can be repaired safely; what was done, in words, or empty.
 
         Everything is looked at again first: it may have changed. Raises StorageFull, IoFailed.
@@ -89,11 +89,11 @@ class StoreCheck:
 
     # -- looking
 
-    def _fault(self, kind: FaultKind, digest: Digest, known: Index) -> Fault:
+    def _fault(self, kind: FaultKind, digest: Digest, known: Index) -> BodyFault:
         record = known.record(digest)
         run = record.provenance[0].run_id if record is not None and record.provenance else None
         name = record.names[0] if record is not None and record.names else None
-        return Fault(kind=kind, name=digest, run=run, known_as=name)
+        return BodyFault(kind=kind, name=digest, run=run, known_as=name)
 
     def _read_log(self, known: Index) -> int:
         """Take the log into an empty index; how many of its lines are damaged."""
@@ -110,7 +110,7 @@ class StoreCheck:
             known.apply(records, Position(log.id, records[-1][1] if records else 0, damaged))
         return damaged
 
-    def _confirmed(self, unrecorded: Sequence[Digest], missing: Sequence[Digest]) -> Iterator[Fault]:
+    def _confirmed(self, unrecorded: Sequence[Digest], missing: Sequence[Digest]) -> Iterator[BodyFault]:
         """Those that are faults still, now that no writer is between a body and its record."""
         if not unrecorded and not missing:
             return
@@ -119,7 +119,7 @@ class StoreCheck:
             here = {digest for digest in (*unrecorded, *missing) if self._objects.stat(digest) is not None}
             for digest in unrecorded:
                 if digest in here and not now.knows(digest):
-                    yield Fault(kind="unrecorded", name=digest)
+                    yield BodyFault(kind="unrecorded", name=digest)
             for digest in missing:
                 if digest not in here and now.knows(digest):
                     yield self._fault("missing" if now.kept(digest) else "stale", digest, now)
