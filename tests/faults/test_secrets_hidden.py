@@ -35,6 +35,12 @@ def test_nothing_is_said_of_a_secret_that_is_hidden_or_empty(fault: Callable[[st
     assert "hidden" not in done.stderr
 
 
+@pytest.mark.slow
+def test_the_command_line_names_a_variable_that_is_not_set(fault: Callable[[str], Any]) -> None:
+    done = fault("short-secret-kept-silently").symphony("run", "flow.yaml", "--quiet")
+    assert "warning: not set: PIN. Commands and texts that read it get `null`" in done.stderr
+
+
 async def test_who_starts_a_run_in_python_can_ask_what_is_not_hidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
