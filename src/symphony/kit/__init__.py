@@ -1,4 +1,4 @@
-"""The operators and models that ship with Symphony. Light to import: heavy libraries load in use."""
+"""The operators and models that ship with Symphony. Importing this is cheap: heavy libraries load on use."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,7 +14,7 @@ __all__ = ["catalog", "models", "operators"]
 
 @cache
 def operators() -> "Mapping[str, Operator]":
-    """Every operator of the kit, by name, in order of name."""
+    """Every operator of the kit by name, sorted by name."""
     from symphony.kit.homes import KitOperators
 
     return KitOperators()
@@ -22,7 +22,7 @@ def operators() -> "Mapping[str, Operator]":
 
 @cache
 def models() -> "Mapping[str, ModelInfo]":
-    """Every model of the kit, by id, in order of id."""
+    """Every model of the kit by id, sorted by id."""
     from symphony.kit import instruments
 
     return MappingProxyType(dict(sorted(instruments.models().items())))
@@ -30,7 +30,7 @@ def models() -> "Mapping[str, ModelInfo]":
 
 @cache
 def catalog() -> "Catalog":
-    """All that a workflow may name without loading anything else."""
+    """Everything that a workflow may name without loading anything else."""
     from symphony.workflow.catalog import Catalog
 
     return Catalog(operators={name: one.info for name, one in operators().items()}, models=dict(models()))

@@ -13,7 +13,7 @@ from symphony.workflow.builtin import FILE, catalog_to_json
 
 
 def main(arguments: list[str]) -> int:
-    """Print or write the catalogue; the exit status."""
+    """Print or write the catalogue. Returns the exit status."""
     if arguments not in ([], ["--write"]):
         sys.stderr.write("usage: python -m symphony.kit.catalog_data [--write]\n")
         return 2

@@ -1,4 +1,4 @@
-"""Notes to self and licences in source files: `code.census`."""
+"""Finds notes to self and licences in source files: `code.census`."""
 
 import re
 from pathlib import Path
@@ -52,7 +52,7 @@ _SOURCES: Final = frozenset({
 
 
 class Note(TypedDict):
-    """One note; `who` is what stands in parentheses behind the word."""
+    """One note. `who` is the name in parentheses after the word."""
 
     file: str
     line: int
@@ -82,22 +82,21 @@ def census(
     name: str = "",
     words: list[str] = ["TODO", "FIXME", "HACK", "XXX"],  # tidy: the rule itself  # noqa: B006
 ) -> Annotated[Census, PortType("map", ANY)]:
-    """Find the notes to self in the comments of a file, and what it says of its licence.
+    """Find notes to self in the comments of a file, and what the file says about its licence.
 
-    A note counts where its word stands behind a mark of a comment, or is followed by a colon or by a
-    name in parentheses. Files that are binary or over 2 MiB are only named. Bytes that are not UTF-8
-    become U+FFFD.
+    A note counts if its word follows a comment mark, or is followed by a colon or a name in parentheses.
+    Binary files and files over 2 MiB are only named. Bytes that are not UTF-8 become U+FFFD.
 
     path: the file
     name: what to call it in the result; empty for its path as given
-    words: what begins a note, in capitals as they stand
+    words: the words that begin a note; case matters
 
     Returns:
         census: a map of file; kind (text, binary, large or unreadable); lines; notes, which are maps of
-            file, line, word, who and text; spdx, what its SPDX-License-Identifier says; copyright, lines
-            near its beginning that claim one; licence_file, whether it is called LICENSE or the like;
-            licence, the SPDX name of the licence that such a file holds; and source, whether it is a text
-            whose ending is that of a programming language
+            file, line, word, who and text; spdx, the value of its SPDX-License-Identifier; copyright,
+            copyright lines near its beginning; licence_file, whether its name is LICENSE or similar; licence,
+            the SPDX name of the licence in such a file; and source, whether it is a text file with the
+            extension of a programming language
     """
     wrong = next((word for word in words if not _WORD.fullmatch(word)), None)
     if wrong is not None:

@@ -16,7 +16,7 @@ SOURCE_BYTES_MAX = 4 * 1024 * 1024
 
 
 class BareSymbol(TypedDict):
-    """One function, method or class, without its source; lines count from 1."""
+    """One function, method or class, without its source. Lines count from 1."""
 
     file: str
     name: str
@@ -61,20 +61,20 @@ class Symbols(TypedDict):
 def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] = ()) -> Symbols:
     """List the functions, methods and classes of a Python file, in order of their lines.
 
-    The file is parsed, never run; its encoding is found as Python finds it. A file that cannot be
-    parsed (syntax error, wrong encoding, null characters, nesting too deep, over 4 MiB) is
-    reported in `problems` and does not fail the node; a file that is not there does.
+    The file is parsed, never run. Its encoding is detected as Python does it. A file that cannot be parsed
+    (syntax error, wrong encoding, null characters, nesting too deep, over 4 MiB) is reported in `problems`
+    and does not fail the node. A missing file does.
 
     Args:
         path: the file
         name: what to call the file in the result; empty for its path as given
-        kinds: only these: function, method, class; empty for all
+        kinds: which kinds to list: function, method, class; empty for all
     Returns:
         symbols: maps of file, name, qualified_name, kind, line, end_line, lines, signature,
             documented (has a docstring; overloads and setters count with what they belong to),
-            summary (its first line), public (no part of the name is private, not inside a function,
-            and in __all__ if there is one), nested (inside a function), decorators, overload (a stub
-            of typing.overload), and source (without decorators, at the margin)
+            summary (its first line), public (no part of its name is private, it is not inside a function, and
+            __all__, if there is one, lists it), nested (inside a function), decorators, overload (a stub of
+            typing.overload), and source (dedented, without decorators)
         problems: maps of file, line and message
         lines: how many lines the file has
         documented: whether the module has a docstring
@@ -100,14 +100,14 @@ def symbols(path: Path, context: Context, name: str = "", kinds: Sequence[str] =
 
 @dataclass(frozen=True, slots=True)
 class Unparsed:
-    """A file that is not source code, and how many lines it has."""
+    """The number of lines of a file that is not source code."""
 
     problem: Unreadable
     lines: int
 
 
 def parsed(file: Path, name: str, *, shapes: bool = False) -> "Module | Unparsed":
-    """The definitions in `file`, which is called `name`. Raises IoFailed if it cannot be read."""
+    """Return the definitions in `file`, reported under `name`. Raises IoFailed if it cannot be read."""
     from symphony.kit.python_source import SourceProblem, read_source
 
     try:
@@ -120,7 +120,7 @@ def parsed(file: Path, name: str, *, shapes: bool = False) -> "Module | Unparsed
 
 
 def bare_symbol(one: "Defined", file: str) -> BareSymbol:
-    """A definition as operators give it."""
+    """Return a definition in the form that operators return."""
     return BareSymbol(
         file=file,
         name=one.name,

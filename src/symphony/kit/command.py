@@ -23,7 +23,7 @@ _TAIL = 2000
 
 
 class CommandOutput(TypedDict):
-    """What a command leaves."""
+    """The output of a command."""
 
     stdout: str
     stderr: str
@@ -34,13 +34,13 @@ class CommandOutput(TypedDict):
 async def command(command: str, context: Context, environment: dict[str, Value] = {}) -> CommandOutput:  # noqa: B006
     """Run a command with /bin/sh in the caller's directory.
 
-    It inherits Symphony's environment, but for the variables that the workflow lists under `env`
-    and the keys of models, unless an input reads them; the variables given here, SYMPHONY_RUN_ID
-    and SYMPHONY_NODE come on top; stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and
-    stderr, and shown line by line while it comes. Bytes that are not UTF-8 become U+FFFD. A
-    status other than 0 fails the node (`command-failed`). Processes that it leaves running in its
-    process group are ended with it, those that left the group with the run. When the node is
-    cancelled or fails, all of them get SIGTERM, and SIGKILL two seconds later.
+    The command inherits Symphony's environment, without model keys and the variables that the workflow lists
+    under `env`, unless an input reads them. The variables given here, SYMPHONY_RUN_ID and SYMPHONY_NODE are
+    added. Its stdin is empty. Its output is kept whole, up to 64 MiB each of stdout and stderr; beyond that
+    the node fails. Output is also shown line by line as it arrives. Bytes that are not UTF-8 become U+FFFD. A
+    status other than 0 fails the node (`command-failed`). Processes that it leaves running in its process
+    group are ended with it. Processes that left the group are ended with the run. When the node is cancelled
+    or fails, all of them get SIGTERM, and SIGKILL two seconds later.
 
     command: the text for the shell
     environment: variables by name; names are upper-cased, dashes become underscores, and values
@@ -66,10 +66,10 @@ async def command(command: str, context: Context, environment: dict[str, Value] 
 
 
 def child_environment(inputs: Mapping[str, Value], context: Context) -> dict[str, str]:
-    """The environment of a node's child process.
+    """Return the environment of a node's child process.
 
-    Raises CommandNotStarted, naming the input, if two inputs take one name or a value cannot be
-    in an environment.
+    Raises CommandNotStarted, naming the input, if two inputs map to the same variable or a value cannot be in
+    an environment.
     """
     given: dict[str, str] = {}
     for name, value in inputs.items():
@@ -87,7 +87,7 @@ def _marks(context: Context) -> dict[str, str]:
 
 
 def lines_to(log: LogSink, stream: Literal["stdout", "stderr"]) -> OnBytes:
-    """Hands bytes on to `log` as whole lines, one or more at a time; very long ones in pieces."""
+    """Passes bytes on to `log` as one or more whole lines at a time. Very long lines are cut into pieces."""
     return LineSplitter(lambda text: log(text, stream)).feed
 
 
@@ -102,7 +102,7 @@ def _text(name: str, value: Value) -> str:
 
 
 def ended_badly(ended: ProcessResult) -> CommandFailed:
-    """The error for a command that did not end with 0."""
+    """Return the error for a command that exited with a status other than 0."""
     exit_code, stderr = ended.exit_code, ended.stderr.decode("utf-8", "replace")
     how = (
         f"the command was killed by {signal_named(-exit_code)}"

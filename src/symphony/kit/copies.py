@@ -1,4 +1,4 @@
-"""What embeddings compare to find copied code: `code.shapes`."""
+"""The texts that embeddings compare to find copied code: `code.shapes`."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CodeItem(TypedDict):
-    """One function, method or class; lines count from 1."""
+    """One function, method or class. Lines count from 1."""
 
     file: str
     name: str
@@ -25,7 +25,7 @@ class CodeItem(TypedDict):
 
 
 class Shapes(TypedDict):
-    """What `code.shapes` returns: one text per item."""
+    """The output of `code.shapes`: one text per item."""
 
     items: list[CodeItem]
     texts: list[str]
@@ -33,24 +33,22 @@ class Shapes(TypedDict):
 
 @operator("code.shapes", version="1.0.0", pure=True, cpu=True)
 def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> Shapes:
-    """Give the functions, methods and plain classes of a Python file as texts that tell copies.
+    """Turn the functions, methods and plain classes of a Python file into texts that reveal copies.
 
-    In the texts, parameters and local variables have canonical names; the function's own name,
-    docstrings, comments and annotations are gone. A copy whose identifiers were renamed has the
-    same text, an edited one a similar text. Of a class its bases and attributes count; one with
-    methods is left out, for its methods are items themselves. A function inside a function counts as
-    part of it. A file that cannot be parsed
-    has no items: `code.symbols` says why.
+    In the texts, parameters and local variables have canonical names. The function's own name, docstrings,
+    comments and annotations are removed. A copy with renamed identifiers has the same text, an edited copy a
+    similar one. A class is compared by its bases and attributes; a class with methods is left out, because
+    its methods are items themselves. A nested function counts as part of the function around it. A file that
+    cannot be parsed has no items; `code.symbols` says why.
 
     Args:
         path: the file
-        name: what to call the file in the result; results are kept by content, so they do not
-            know the path
-        min_lines: leave out what has fewer lines of code; docstrings and comments do not count
+        name: what to call the file in the result; results are cached by content and do not contain the path
+        min_lines: leave out items with fewer lines of code than this; docstrings and comments do not count
     Returns:
-        items: maps of file, name (with its class), kind, line, end_line, source and digest (SHA-256 of
-            the text: what has the same one is a copy but for its names)
-        texts: one for each item, to be embedded
+        items: maps of file, name (with its class), kind, line, end_line, source and digest (SHA-256 of the
+            text: items with equal digests differ only in names)
+        texts: one text per item, for embedding
     """
     check_min_lines(min_lines)
     module = parsed(context.cwd / path, name, shapes=True)
@@ -58,14 +56,14 @@ def shapes(path: Path, context: Context, name: str = "", min_lines: int = 5) -> 
 
 
 def check_min_lines(min_lines: int) -> None:
-    """Raise InputRefused for a number that lets through what has no shape."""
-    if min_lines < 2:  # what is too deep to be printed has one line, an empty one
+    """Raise InputRefused if `min_lines` is so low that items without a shape would pass."""
+    if min_lines < 2:  # An item nested too deeply to be printed has one empty line.
         raise InputRefused("input min_lines must be at least 2", hint="try 5")
 
 
 def shapes_in(module: "Module", file: str, min_lines: int) -> Shapes:
-    """What to compare of a module that was read with its shapes."""
-    # What stands inside a function is compared as part of it.
+    """Return the comparable items of a module that was read with its shapes."""
+    # A nested function is compared as part of the function around it.
     outer = [one for one in module.definitions if not one.nested]
     kept = [one for one in outer if one.shape.count("\n") + 1 >= min_lines]
     return Shapes(

@@ -1,8 +1,8 @@
-"""The records of a table in which nothing is unusual, many at a time.
+"""The fast way to read a plain CSV table: many records at a time.
 
-`csv_text` reads a record at a time, so that it can name the line of whatever is wrong. Most tables
-have nothing wrong: here the same text goes through the same parser in blocks, without a step of
-Python for a line or a record.
+`csv_text` reads one record at a time, so that it can name the line of any mistake. Most tables
+are well-formed: the same text goes through the same parser in blocks, without running Python code for each
+line or record.
 """
 
 import csv
@@ -23,7 +23,7 @@ _BLOCK_CHARS: Final = 256 * 1024
 
 
 class UnusualTable(Exception):
-    """The table needs `CsvReader`, which goes through it from its start and says what is wrong."""
+    """The table needs `CsvReader`, which reads it again from the start and reports what is wrong."""
 
 
 Block: TypeAlias = tuple[int | None, list[list[str]]]
@@ -43,14 +43,14 @@ class PlainTable:
 def plain(
     source: CsvSource, *, delimiter: str | None, header: bool, encoding: str, rows: int = BLOCK_ROWS
 ) -> Iterator[PlainTable]:
-    """The table in blocks of at most so many `rows`, none of them empty.
+    """Return the table in blocks of at most `rows` records; no block is empty.
 
-    Raises UnusualTable, also from within, and for the beginning of the file what `CsvReader` raises.
+    Raises UnusualTable, also while iterating, and what `CsvReader` raises for the beginning of a file.
     """
     reading = CsvReader(source, delimiter=delimiter, header=header, encoding=encoding)
     with reading.opened() as stream:
         sample, found = reading.begun(stream)
-        # The empty line makes an empty record, unless the file ends within quotes.
+        # The empty line makes an empty record, unless the file ends inside quotes.
         reader = csv.reader(chain(chain.from_iterable(_texts(sample, stream)), [""]), delimiter=found)
         try:
             first = next(filter(None, reader), None)
@@ -63,7 +63,7 @@ def plain(
 
 
 def _texts(sample: str, stream: TextIO) -> Iterator[io.StringIO]:
-    """All the text in pieces that end with a line, as what gives its lines."""
+    """Yield all the text in pieces that end with a line, each as an iterable of its lines."""
     rest = sample
     while True:
         try:
@@ -73,7 +73,7 @@ def _texts(sample: str, stream: TextIO) -> Iterator[io.StringIO]:
         if not more:
             yield io.StringIO(rest, newline="")
             return
-        # Only the line that `rest` begins can be too long: the others are shorter than a block.
+        # Only the line that starts with `rest` can be too long: the others are shorter than a block.
         if "\0" in more or len(rest) + more.find("\n") + 1 >= LINE_CHARS_MAX:
             raise UnusualTable
         text = rest + more
@@ -86,7 +86,7 @@ def _texts(sample: str, stream: TextIO) -> Iterator[io.StringIO]:
 
 
 def _blocks(reader: "Reader", first: list[str], header: bool, rows: int) -> Iterator[Block]:
-    """Blocks of records, without those of empty lines. `first`: what was read of the table already."""
+    """Yield blocks of records without empty lines. `first` is what was already read of the table."""
     begun = [] if header or not first else [first]
     line, last, wanted = reader.line_num + 1 - len(begun), first, len(first)
     while True:

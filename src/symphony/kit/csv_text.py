@@ -1,7 +1,7 @@
-"""CSV as a stream of records, whatever the size of the file, and records as CSV. No operators here.
+"""Reads CSV as a stream of records, whatever the size of the file, and writes records as CSV.
 
-The dialect is that of RFC 4180, read leniently: any line end, a delimiter of choice, quotes where
-needed.
+The dialect is that of RFC 4180, read leniently: any line end, a configurable delimiter, quotes where needed.
+This module defines no operators.
 """
 
 import codecs
@@ -39,14 +39,17 @@ Row: TypeAlias = tuple[int, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class CsvSource:
-    """Where CSV comes from: `name` is what messages call it, `open` gives its bytes from the start."""
+    """A source of CSV. `name` is used in messages; `open` returns its bytes from the start."""
 
     name: str
     open: Callable[[], BinaryIO]
 
     @classmethod
     def of(cls, path: Path | None, text: str | None, data: bytes | None) -> "CsvSource":
-        """The one that is given. Raises InputRefused unless it is exactly one, and a regular file."""
+        """Return the input that was given.
+
+        Raises InputRefused unless there is exactly one, a regular file.
+        """
         if [path is None, text is None, data is None].count(False) != 1:
             raise InputRefused("give exactly one of path, text and data", hint="leave the others out")
         if path is None:
@@ -71,7 +74,7 @@ class Table:
 
 
 class CsvReader(AbstractContextManager[Table]):
-    """Opens a source: `with Reading(source) as table`. `delimiter` None: found from the beginning.
+    """Opens a source: `with CsvReader(source) as table`. Without a `delimiter`, it is detected.
 
     Raises InputRefused, naming file and line, for something that is not CSV text; IoFailed.
     """
@@ -94,12 +97,12 @@ class CsvReader(AbstractContextManager[Table]):
             raise
 
     def opened(self) -> TextIO:
-        """The text of the source from its start, with line ends as they are. Raises IoFailed."""
+        """Return the text of the source from its start, with line ends as they are. Raises IoFailed."""
         try:
             stream = io.TextIOWrapper(self._source.open(), self._encoding, newline="")
         except OSError as error:
             raise IoFailed.of(error, f"read {self._source.name}") from error
-        self._stream = stream  # also: a wrapper that nobody holds complains when it is collected
+        self._stream = stream  # also because a wrapper that nobody holds complains when it is collected
         return stream
 
     def _table(self, stream: TextIO) -> Table:
@@ -114,12 +117,15 @@ class CsvReader(AbstractContextManager[Table]):
         return table
 
     def begun(self, stream: TextIO) -> tuple[str, str]:
-        """The beginning of `stream`, without a byte order mark, and the delimiter. Raises InputRefused."""
+        """Return the beginning of `stream` without a byte order mark, and the delimiter.
+
+        Raises InputRefused.
+        """
         sample = self._sample(stream)
         return sample, self._delimiter or sniffed(sample)
 
     def names(self, first: Sequence[str]) -> list[str]:
-        """The names of the columns, by the first record."""
+        """The names of the columns, according to the first record."""
         return _names(first) if self._header else [f"c{i}" for i in range(1, len(first) + 1)]
 
     def __exit__(self, *how: object) -> None:
@@ -130,7 +136,7 @@ class CsvReader(AbstractContextManager[Table]):
         try:
             sample = stream.read(_SAMPLE_CHARS)
             while sample.endswith("\r") and (more := stream.read(1)):
-                sample += more  # the other half of a line end, or the next line's first character
+                sample += more  # the second half of a line end, or the first character of the next line
         except UnicodeError as error:
             raise self._not_in_encoding(error) from error
         if "\0" in sample:
@@ -166,7 +172,7 @@ class CsvReader(AbstractContextManager[Table]):
                     f"{self._source.name}:{line}: more than {COLUMNS_MAX:,} fields",
                     hint="check the delimiter",
                 )
-            if fields:  # an empty line is no record
+            if fields:  # an empty line is not a record
                 yield line, fields
             line = reader.line_num + 1
 
@@ -178,9 +184,12 @@ class CsvReader(AbstractContextManager[Table]):
         )
 
     def _bad_line(self) -> int:
-        """The line that cannot be decoded: read again, since the error counts from some buffer."""
+        """Return the line that cannot be decoded.
+
+        It is read again: the error's offset is within some buffer.
+        """
         decoder = codecs.getincrementaldecoder(self._encoding)()
-        line, half = 1, ""  # the first half of a line end that may go on in the next chunk
+        line, half = 1, ""  # the first half of a line end that may continue in the next chunk
         with self._source.open() as stream:
             while chunk := stream.read(_SAMPLE_CHARS):
                 try:
@@ -194,10 +203,10 @@ class CsvReader(AbstractContextManager[Table]):
 
 
 class _Ending:
-    """Lines, and an empty one after the last.
+    """Iterates over lines, and yields an empty one after the last.
 
-    It makes a record without fields, unless the file ended within quotes: the csv module itself
-    does not tell.
+    The csv module does not report an unclosed quote at the end of a file. The extra line reveals it: it
+    becomes a record without fields, unless the file ended inside quotes.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -211,7 +220,7 @@ class _Ending:
 
 
 def checked_delimiter(delimiter: str) -> None:
-    """Raise InputRefused for what cannot stand between fields."""
+    """Return `delimiter`. Raises InputRefused for one that cannot separate fields."""
     if len(delimiter) != 1 or delimiter in '\r\n"\0':
         raise InputRefused("input delimiter must be one character", hint=r'for instance ";" or "\t"')
 
@@ -224,7 +233,7 @@ def _no_text(name: str) -> InputRefused:
 
 
 def _lines(sample: str, rest: TextIO, name: str) -> Iterator[str]:
-    """The lines of `sample` and of what follows it. Raises InputRefused for one too long to hold."""
+    """Yield the lines of `sample` and of what follows it. Raises InputRefused for a line too long to hold."""
     number, partial = 0, ""
     for line in io.StringIO(sample, newline=""):
         if partial:
@@ -252,10 +261,11 @@ def _lines(sample: str, rest: TextIO, name: str) -> Iterator[str]:
 
 
 def sniffed(sample: str) -> str:
-    """The delimiter that cuts most lines of `sample` into one and the same number of fields, above one.
+    """Return the delimiter that splits most lines of `sample` into the same number of fields, more than one.
 
-    Of several that do so equally well, a semicolon or a tab before a comma or a bar: commas also stand
-    in numbers and within texts. Then the one that makes more fields. A comma if none cuts.
+    Among equally good ones, a semicolon or a tab wins over a comma or a bar, because commas also occur in
+    numbers and texts. Then the one that makes more fields wins. The answer is a comma if nothing splits the
+    lines.
     """
     best = (0.0, False, 0, ",")
     for delimiter in DELIMITERS:
@@ -271,7 +281,7 @@ def sniffed(sample: str) -> str:
         except csv.Error:
             continue
         if len(counts) > 1:
-            counts = counts[:-1]  # it may be cut off
+            counts = counts[:-1]  # the last line may be cut off
         usual = max(counts, key=counts.count, default=1)
         if usual > 1:
             found = (counts.count(usual) / len(counts), delimiter in ";\t", usual, delimiter)
@@ -280,7 +290,7 @@ def sniffed(sample: str) -> str:
 
 
 def _names(fields: Sequence[str]) -> list[str]:
-    """Names of columns: empty ones are numbered, repeated ones get a number behind them."""
+    """Return names for columns: empty names are numbered, repeated names get a number appended."""
     names: list[str] = []
     taken: set[str] = set()
     for at, field in enumerate(fields, start=1):
@@ -302,8 +312,8 @@ def _after(first: Row, rows: Iterator[Row]) -> Iterator[Row]:
 class CsvWriter:
     """Writes records as CSV to a text stream; lines end with a line feed.
 
-    `guard`: an apostrophe comes before each text that a spreadsheet would take for a formula. Not
-    `csv.writer`: with such lines it leaves a lone carriage return without quotes.
+    With `guard`, each text that a spreadsheet would take for a formula gets an apostrophe in front.
+    `csv.writer` is not used because with these line ends it leaves a lone carriage return unquoted.
     """
 
     def __init__(
@@ -312,7 +322,7 @@ class CsvWriter:
         self._stream, self._columns, self._delimiter, self._guard = stream, columns, delimiter, guard
 
     def head(self) -> None:
-        """The names of the columns."""
+        """Write the names of the columns."""
         self._write(self._columns)
 
     def _write(self, fields: Sequence[str]) -> None:
@@ -325,10 +335,10 @@ class CsvWriter:
             '"' + text.replace('"', '""') + '"' if any(char in text for char in special) else text
             for text in fields
         )
-        self._stream.write((line or '""') + "\n")  # an empty line would be no record
+        self._stream.write((line or '""') + "\n")  # an empty line would not be a record
 
     def row(self, record: Value, at: int) -> None:
-        """One record, a map or a list. Raises InputRefused for what is neither."""
+        """Write one record, a map or a list. Raises InputRefused for anything else."""
         if isinstance(record, dict):
             unknown = [key for key in record if key not in self._columns]
             if unknown:
@@ -343,12 +353,15 @@ class CsvWriter:
 
 
 def _is_formula(text: str) -> bool:
-    """Would a spreadsheet work this out? Source: OWASP, "CSV Injection". Plain numbers are none."""
+    """Would a spreadsheet evaluate this text?
+
+    Plain numbers are not formulas. Source: OWASP, "CSV Injection".
+    """
     return text[:1] in _FORMULA and text[:1] != "" and _SIGNED.fullmatch(text) is None
 
 
 def cell(value: Value) -> str:
-    """A value as the text of one field: nothing for null, JSON for lists and maps."""
+    """Return a value as the text of one field: empty for null, JSON for lists and maps."""
     if value is None:
         return ""
     if isinstance(value, str):
@@ -365,7 +378,7 @@ def cell(value: Value) -> str:
 
 
 def _positional(number: float) -> str:
-    """The shortest digits of `number`, without an exponent unless that takes very many zeros."""
+    """Return the shortest digits of `number`, without an exponent unless it would take very many zeros."""
     text = repr(number)
     _, _, exponent = text.partition("e")
     if not exponent or not -_ZEROS_MAX <= int(exponent) <= _ZEROS_MAX:
@@ -375,5 +388,5 @@ def _positional(number: float) -> str:
 
 
 def columns_of(rows: Sequence[Value]) -> list[str]:
-    """The keys of all maps among `rows`, in order of first appearance."""
+    """Return the keys of all maps among `rows`, in order of first appearance."""
     return list(dict.fromkeys(key for row in rows if isinstance(row, dict) for key in row))

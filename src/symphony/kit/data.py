@@ -1,4 +1,4 @@
-"""Lists: `data.*`. Expressions are CEL, as everywhere in a workflow."""
+"""Operators on lists: `data.*`. Expressions are CEL, as everywhere in a workflow."""
 
 import math
 import re
@@ -16,10 +16,10 @@ RANGE_MAX = 100_000
 
 @operator("data.flatten", version="1.0.0", pure=True)
 async def flatten(items: list[Value]) -> list[Value]:
-    """Make one list of a list of lists, one level deep.
+    """Flatten a list of lists by one level.
 
-    Elements that are no lists stay as they are; nulls, which skipped elements of a for_each
-    leave behind, are left out.
+    Elements that are not lists stay as they are. Nulls, which skipped elements of a for_each leave behind,
+    are left out.
 
     items: the lists
     """
@@ -47,7 +47,7 @@ def map_items(items: list[Value], expression: ItemCel, context: Context) -> list
 def filter_items(
     items: list[Value], condition: Annotated[str, Cel(*ITEM, gives=bool)], context: Context
 ) -> list[Value]:
-    """Keep the elements for which a condition holds.
+    """Keep the elements that meet a condition.
 
     items: the list
     condition: CEL over `item` and `index`, true or false, for instance item.lines > 10
@@ -70,7 +70,7 @@ _CALLS = re.compile(r"\.\s*\w+\s*\(")
 
 
 def _builds_up(inputs: Mapping[str, Value]) -> bool:
-    """Like the others, or may `value` become longer by a factor with each element?"""
+    """Is the expression heavy, or can `value` grow by a factor with each element?"""
     expression, items = inputs.get("expression"), inputs.get("items")
     if not isinstance(expression, str) or not isinstance(items, list):
         return False
@@ -95,9 +95,9 @@ def reduce(
     """Compute one value from all elements, one after the other.
 
     items: the list
-    expression: CEL over `value` (what came out so far), `item` and `index`, for instance
+    expression: CEL over `value` (the result so far), `item` and `index`, for instance
         value + item.size
-    initial: what `value` is at first
+    initial: the first `value`
     """
     evaluate = evaluator("expression", expression, context, ("value", *ITEM))
     value = initial
@@ -108,10 +108,10 @@ def reduce(
 
 @operator("data.range", version="1.0.0", pure=True)
 async def count_up(count: int, start: int = 1) -> list[int]:
-    """List whole numbers, one after the other.
+    """List consecutive whole numbers.
 
     count: how many, up to 100,000
-    start: the first
+    start: the first number
     """
     if not 0 <= count <= RANGE_MAX:
         raise InputRefused(f"input count must lie between 0 and {RANGE_MAX:,}", hint="change it")

@@ -1,4 +1,4 @@
-"""Files of data and what they hold: `data.read`, `data.format`, `files.convert`, `markdown.html`."""
+"""Reads, writes and converts data files: `data.read`, `data.format`, `files.convert`, `markdown.html`."""
 
 import datetime
 import html
@@ -49,7 +49,7 @@ _PAGE: Final = """\
 
 
 class Converted(TypedDict):
-    """What `files.convert` did with one file."""
+    """The result of `files.convert` for one file."""
 
     source: str
     target: str | None
@@ -59,14 +59,14 @@ class Converted(TypedDict):
 
 @operator("data.read", version="1.1.0", pure=True)
 def read(path: Path, context: Context, format: Source = "auto", infer: bool = True) -> object:
-    """Read a file of data: CSV, JSON, JSON Lines, YAML or TOML.
+    """Read a data file: CSV, JSON, JSON Lines, YAML or TOML.
 
-    A table becomes a list of maps. YAML is read with the core schema of version 1.2, without aliases;
-    dates of TOML become texts. At most 16 MiB (a table: 1,000,000 records).
+    A table becomes a list of maps. YAML is read with the core schema of version 1.2, without aliases. TOML
+    dates become texts. The file may have at most 16 MiB, a table at most 1,000,000 records.
 
     path: the file
-    format: what it is; auto tells by the ending of its name
-    infer: turn columns of a table that hold only numbers, or true and false, into such
+    format: the file's format; auto goes by the extension
+    infer: convert the columns of a table that hold only numbers, or only true and false
 
     Returns:
         result: what the file holds
@@ -114,12 +114,12 @@ def _parsed(text: str, kind: str) -> Value:
 
 
 def _plain(tree: object) -> object:
-    """With dates and times as texts."""
+    """Return `value` with dates and times as texts."""
     if isinstance(tree, dict):
         return {key: _plain(item) for key, item in tree.items()}
     if isinstance(tree, list):
         return [_plain(item) for item in tree]
-    if isinstance(tree, datetime.date | datetime.time):  # a datetime is a date
+    if isinstance(tree, datetime.date | datetime.time):  # a datetime is also a date
         return tree.isoformat()
     return tree
 
@@ -132,7 +132,7 @@ def format_data(data: Value, format: DataFormat = "json") -> str:
     format: csv, json, jsonl, yaml or toml
 
     Returns:
-        text: ends with a line feed
+        text: the data as text; it ends with a line feed
     """
     return _WRITERS[format](data)
 
@@ -204,12 +204,12 @@ def _null_in(data: Value, place: str) -> str | None:
 
 @operator("markdown.html", version="1.1.0", pure=True, output="html")
 def markdown_html(text: str, title: str | None = None, raw: bool = False) -> str:
-    """Make HTML of Markdown (CommonMark with tables and strike-through).
+    """Convert Markdown to HTML (CommonMark with tables and strike-through).
 
     text: the Markdown
-    title: make a whole page with this title; null for the body alone
-    raw: let HTML in the text through as it is; otherwise it is shown as text, all but `<br>`, and links can
-        only be such as are safe to click
+    title: the title of a complete page; null for the body alone
+    raw: pass HTML in the text through; otherwise all HTML but `<br>` is shown as text, and only links that
+        are safe to click become links
 
     Returns:
         html: the HTML
@@ -224,7 +224,7 @@ def markdown_html(text: str, title: str | None = None, raw: bool = False) -> str
 
 
 def _line_break(state: "StateInline", silent: bool) -> bool:
-    """`<br>`, the only way to write a line break into a cell of a table."""
+    """Render `<br>`, the only way to write a line break into a table cell."""
     found = _BREAK.match(state.src, state.pos)
     if found is None:
         return False
@@ -236,12 +236,12 @@ def _line_break(state: "StateInline", silent: bool) -> bool:
 
 @operator("files.convert", version="1.0.0", idempotent=True)
 def convert(path: Path, to: Target, target: str, context: Context) -> Converted:
-    """Write a file again in another format: tables and data into one another, Markdown into HTML.
+    """Convert a file to another format: between tables and data, or Markdown to HTML.
 
-    What cannot be read or written in the format is told in `problem` and does not fail the node; then
-    nothing is written. The new file is whole or absent.
+    If the file cannot be read, or written in the new format, `problem` says why and the node does not fail;
+    nothing is written then. The new file is whole or absent.
 
-    path: the file; what it is tells its ending
+    path: the file; its extension gives its format
     to: csv, json, jsonl, yaml, toml, or html (from Markdown)
     target: where to write, below the caller's directory if relative
 
@@ -249,7 +249,7 @@ def convert(path: Path, to: Target, target: str, context: Context) -> Converted:
         source: the file
         target: the absolute path of the new one; null if there is none
         size: its bytes
-        problem: why there is none
+        problem: why there is no new file; null if there is one
     """
     try:
         if (to == "html") != (path.suffix.lower() in _MARKDOWN):

@@ -29,12 +29,12 @@ async def fail(message: str = "told to fail") -> NoReturn:
 
 @operator("debug.flaky", version="1.0.0", read=True)
 async def flaky(key: str, failures: int, context: Context) -> int:
-    """Fail the first tries, then return the number of the try that succeeded.
+    """Fail the first attempts, then return the number of the attempt that succeeded.
 
-    The node's own tries are counted, so that the count survives a crash of the process.
+    The count is that of the node's attempts, so it survives a crash of the process.
 
-    key: names what is tried, in the error message
-    failures: how many tries fail
+    key: a name for the error message
+    failures: how many attempts fail
     """
     if context.attempt <= failures:
         raise DebugFailure(f"{key}: try {context.attempt} fails, as do the first {failures}")

@@ -1,4 +1,4 @@
-"""JSON: `json.*`."""
+"""Operators on JSON: `json.*`."""
 
 import json
 import math
@@ -27,11 +27,11 @@ _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 def parse(text: str, lines: bool = False) -> Json:
     """Parse JSON.
 
-    Strict: no comments, no NaN, no integers beyond 64 bits. Of a key that stands twice in one
-    object the last counts.
+    Parsing is strict: no comments, no NaN, no integers beyond 64 bits. If an object has a duplicate key, the
+    last value counts.
 
     text: the document
-    lines: one document on each line (JSON Lines), empty lines left out; the result is a list
+    lines: read one document per line (JSON Lines); empty lines are ignored and the result is a list
     """
     if not lines:
         return _parsed(text, 0)
@@ -42,7 +42,7 @@ _STEPS_MAX = 200_000
 
 
 def _heavy(inputs: Mapping[str, Value]) -> bool:
-    """Might the query take long, or give much more than it gets? Each part may double what there is."""
+    """Can the query take long, or return much more than it gets? Each part may double the data."""
     expression = inputs.get("expression")
     if not isinstance(expression, str):
         return False
@@ -57,9 +57,9 @@ def query(
     expression: Annotated[str, JmesPath()],
     seconds: float = 30.0,  # noqa: ARG001  (its bounds hold it)
 ) -> Json:
-    """Select and reshape data with a JMESPath expression; null where nothing matches.
+    """Select and reshape data with a JMESPath expression. The result is null if nothing matches.
 
-    data: what to look into
+    data: the data to query
     expression: JMESPath, for instance people[?age > `20`].name
     seconds: fail if it takes longer
     """
@@ -75,7 +75,7 @@ def query(
     except RecursionError:
         raise InputRefused("input expression is nested too deeply", hint="shorten it") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # The library lets what Python says of a slice or of a function's arguments through.
+        # The library lets through Python's errors about slices and function arguments.
         raise InputRefused(f"input expression: {error}", hint="see jmespath.org for the language") from error
     wrong = unfit(found)
     if wrong is None and _SURROGATE.search(expression) and _has_half_pair(found):
@@ -95,7 +95,10 @@ def _has_half_pair(value: Value) -> bool:
 
 
 def unfit(value: object) -> str | None:
-    """What in `value`, read by a library, no value may be: too deep, beyond 64 bits, not finite."""
+    """Return what makes `value` not a plain value: too deep, beyond 64 bits, not finite.
+
+    None if it is fine.
+    """
     level: list[object] = [value]
     for depth in range(VALUE_DEPTH_MAX + 1):
         below: list[object] = []
@@ -132,7 +135,7 @@ def _parsed(text: str, line: int) -> Value:
 
 
 def beyond_64_bits(value: Value) -> int | None:
-    """The first integer in `value` that 64 bits cannot hold; None if there is none."""
+    """Return the first integer in `value` that does not fit 64 bits, or None."""
     waiting = [value]
     while waiting:
         found = waiting.pop()
@@ -146,14 +149,14 @@ def beyond_64_bits(value: Value) -> int | None:
 
 
 def _place(text: str, message: str, line: int) -> tuple[str]:
-    """The message with line and column in place of the byte that msgspec counts."""
+    """Return the message with line and column in place of msgspec's byte offset."""
     found = _AT_BYTE.search(message)
     if found is None:
         try:
             json.loads(text)
         except json.JSONDecodeError as error:
             return (f"input text, line {error.lineno + line}, column {error.colno}: {error.msg}",)
-        half = half_pair(text)  # Python's own reader takes it
+        half = half_pair(text)  # Python's own reader accepts it
         if half is None:
             return (f"input text: {message}",)
         return (f"input text, line {half[0] + line}, column {half[1]}: half of a surrogate pair",)

@@ -1,4 +1,4 @@
-"""The encodings that inputs called `encoding` may name."""
+"""The encodings that inputs called `encoding` accept."""
 
 import codecs
 from typing import Final
@@ -11,7 +11,7 @@ _NO_CHARACTER_SETS: Final = frozenset({"idna", "punycode", "raw-unicode-escape",
 
 
 def encoding_named(name: str) -> str:
-    """What Python calls the encoding `name`. Raises InputRefused for one that is unknown."""
+    """Return Python's name for the encoding `name`. Raises InputRefused if it is unknown."""
     try:
         found = codecs.lookup(name).name
         "".encode(found)

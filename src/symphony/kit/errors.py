@@ -1,22 +1,22 @@
-"""What goes wrong inside the operators of the kit."""
+"""Errors of the kit's operators."""
 
 from symphony.commons.errors import SymphonyError
 
 
 class InputRefused(SymphonyError):
-    """An input has the right type, but the operator cannot work with it; the message names it."""
+    """An input has the right type, but the operator cannot use its value. The message names the input."""
 
     code = "bad-input"
 
 
 class OutputTooLarge(SymphonyError):
-    """What an operator would return exceeds its bound."""
+    """What an operator would return exceeds its size limit."""
 
     code = "limit-exceeded"
 
 
 class CommandFailed(SymphonyError):
-    """A command ended with another status than 0. `details`: `exit_code`, `stderr` (its end)."""
+    """A command exited with a status other than 0. `details`: `exit_code`, `stderr` (its end)."""
 
     code = "command-failed"
 
@@ -28,7 +28,7 @@ class CommandNotStarted(SymphonyError):
 
 
 class GitFailed(SymphonyError):
-    """git is missing, or refused; the message holds what it said."""
+    """git is missing, or refused. The message contains what it said."""
 
     code = "git-failed"
 
@@ -38,24 +38,24 @@ class GitMissing(GitFailed):
 
 
 class NotARepository(GitFailed):
-    """The folder is in no git repository."""
+    """The folder is not in a git repository."""
 
     code = "not-a-repository"
 
 
 class TemplateFailed(SymphonyError):
-    """A template is missing, malformed or failed while it was rendered; names file and line."""
+    """A template is missing or malformed, or failed while rendering. The message names file and line."""
 
     code = "template-failed"
 
 
 class DebugFailure(SymphonyError):
-    """What `debug.fail` and `debug.flaky` raise."""
+    """Raised by `debug.fail` and `debug.flaky`."""
 
     code = "debug-fail"
 
 
 class Stopped(SymphonyError):
-    """A thread found that its node was cancelled; nobody waits for its answer."""
+    """A thread found that its node was cancelled. Nobody waits for its result."""
 
     code = "cancelled"

@@ -1,4 +1,4 @@
-"""Files and folders: `fs.*`."""
+"""Operators on files and folders: `fs.*`."""
 
 import hashlib
 import os
@@ -30,14 +30,14 @@ class FileItem(TypedDict):
 
 
 class Unlistable(TypedDict):
-    """What could not be listed, and why."""
+    """A path that could not be listed, and why."""
 
     name: str
     message: str
 
 
 class GlobResult(TypedDict):
-    """What `fs.glob` found."""
+    """The output of `fs.glob`."""
 
     paths: list[Path]
     items: list[FileItem]
@@ -45,7 +45,7 @@ class GlobResult(TypedDict):
 
 
 class Written(TypedDict):
-    """What `fs.write` wrote."""
+    """The output of `fs.write`."""
 
     path: Path
     size: int
@@ -61,20 +61,20 @@ def glob(
     everything: bool = False,
     gitignore: bool = False,
 ) -> GlobResult:
-    """List the regular files below a folder that match, sorted by name.
+    """List the matching regular files below a folder, sorted by name.
 
-    Hidden names, node_modules, __pycache__, site-packages and virtual environments are passed
-    over unless `everything` is set. Links to folders are not followed; a link to a file counts
-    if it leads to a file below the root. What cannot be read, and names that are not UTF-8, are
-    reported in `problems` and do not fail the node. The node fails if more than 200,000 files match.
+    Hidden names, node_modules, __pycache__, site-packages and virtual environments are skipped unless
+    `everything` is set. Links to folders are not followed; a link to a file counts if it leads to a file
+    below the root. Unreadable folders and names that are not UTF-8 are reported in `problems` and do not fail
+    the node. The node fails if more than 200,000 files match.
 
     root: the folder
     patterns: globs for names relative to the root: * ? [a-z] [!a-z], ** for any number of folders,
         and bash's braces: {a,b/c}, {1..9}; a backslash makes the next character stand for itself
     exclude: globs of files or whole folders to leave out
-    everything: list also what is passed over otherwise
-    gitignore: leave out what git ignores; submodules and repositories inside are asked, too. Without
-        effect outside a repository; one that git refuses to read is reported in `problems`
+    everything: also list what is otherwise skipped
+    gitignore: leave out what git ignores; submodules and nested repositories are included. It has no effect
+        outside a repository; a repository that git refuses to read is reported in `problems`
     paths: absolute paths
     items: the same files as maps of `path` (absolute) and `name` (relative to the root)
     problems: maps of `name` and `message`
@@ -105,15 +105,15 @@ def glob(
 
 @operator("fs.read", version="1.0.0", pure=True, output="text")
 def read(path: Path, context: Context, encoding: str = "utf-8", max_bytes: int = TEXT_BYTES_MAX) -> str:
-    """Read a text file, whole.
+    """Read a whole text file.
 
-    The bytes are decoded as they are: line ends are kept, a byte order mark too (say `utf-8-sig`
-    to drop it). Fails if the file is not a regular file, too large, or not in the encoding.
+    The bytes are decoded as they are. Line ends are kept, and so is a byte order mark (use `utf-8-sig` to
+    drop it). The node fails if the file is not a regular file, is too large, or does not have the encoding.
 
     path: the file
     encoding: one that Python knows
     max_bytes: the largest size accepted
-    text: what it holds
+    text: the content
     """
     file, codec = context.cwd / path, encoding_named(encoding)
     body = read_bounded(file, max_bytes)
@@ -136,22 +136,22 @@ def write(
     parents: bool = True,
     existing: Literal["replace", "keep", "fail"] = "replace",
 ) -> Written:
-    """Write a file, durably and in one step: others see the old file or the whole new one.
+    """Write a file durably and atomically: readers see the old file or the whole new one.
 
-    A relative path stays below the caller's directory, also through links; an absolute one goes
+    A relative path must stay below the caller's directory, even through links; an absolute path may lead
     anywhere. A link at the path is followed. Writing the same again changes nothing.
 
-    path: where to
+    path: where to write
     text: what to write, as UTF-8
     data: what to write, as bytes; give this or `text`
     parents: make missing folders
-    existing: what to do if the file is there: replace it, keep it as it is, or fail unless it
-        holds the same already
+    existing: what to do if the file exists: replace it, keep it, or fail unless it already has the same
+        content
 
     Returns:
         path: the absolute path
         size: bytes in the file
-        digest: SHA-256 of what was to be written
+        digest: SHA-256 of the content that was given
     """
     if (text is None) == (data is None):
         raise InputRefused("fs.write takes either text or data", hint="give one of the two inputs")
@@ -171,9 +171,9 @@ def write(
 
 
 def destination(path: str, context: Context) -> Path:
-    """Where an operator may write that is given `path`: relative ones stay below the caller's directory.
+    """Return where an operator may write `path`. Relative paths must stay below the caller's directory.
 
-    Links are followed. Raises PathEscapes; InputRefused for a folder, a device, a pipe or a socket.
+    Links are followed. Raises PathEscapes, and InputRefused for a folder, a device, a pipe or a socket.
     """
     given = Path(path)
     target = Path(os.path.realpath(given)) if given.is_absolute() else within(context.cwd, given)
@@ -185,7 +185,7 @@ def destination(path: str, context: Context) -> Path:
 
 
 def make_parents(target: Path) -> None:
-    """Make the folders above `target` that are missing. Raises IoFailed."""
+    """Create the missing folders above `target`. Raises IoFailed."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -207,7 +207,7 @@ def _holds(target: Path, body: bytes) -> bool:
 
 @dataclass(slots=True)
 class _Walk:
-    """Names of files below `base`, in no order; `real` is `base` with all links followed."""
+    """Walks the names of files below `base`, in no order. `real` is `base` with all links resolved."""
 
     base: str
     real: str
@@ -215,7 +215,7 @@ class _Walk:
     problems: list[Unlistable] = field(default_factory=list)
 
     def files(self, start: str = "") -> Iterator[str]:
-        """The files below the folder `start`, but for those that are passed over."""
+        """Yield the files below the folder `start` that are not skipped."""
         folders = [start]
         while folders:
             folder = folders.pop()
@@ -237,7 +237,7 @@ class _Walk:
                     yield name
 
     def git_files(self) -> Iterator[str]:
-        """The files that git tracks or would add; all where it knows nothing."""
+        """Return the files that git tracks or would add; all files in places that git knows nothing about."""
         try:
             listing = files_below(Path(self.base), self._looked_into)
         except (NotARepository, GitMissing):
@@ -277,7 +277,7 @@ class _Walk:
                     return False
                 found = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
-            return False  # gone since it was listed, or a link to nothing
+            return False  # removed since it was listed, or a broken link
         except OSError as error:
             self._report(name, error.strerror or "cannot be read")
             return False

@@ -1,4 +1,4 @@
-"""What git knows of a folder: `git.*`. Nothing here changes a repository."""
+"""Operators that read a folder's git history and state: `git.*`. Nothing here changes a repository."""
 
 import asyncio
 import hashlib
@@ -24,7 +24,7 @@ _STATES = {"A": "added", "M": "modified", "D": "deleted", "R": "renamed", "C": "
 
 
 class Commit(TypedDict):
-    """One commit; `at` is the author's date, ISO 8601 in UTC."""
+    """One commit. `at` is the author date, ISO 8601 in UTC."""
 
     id: str
     parents: list[str]
@@ -36,7 +36,7 @@ class Commit(TypedDict):
 
 
 class Change(TypedDict):
-    """One changed file. Line counts are null for binary files; `old_name` if it was renamed."""
+    """One changed file. Line counts are null for binary files. `old_name` is set if it was renamed."""
 
     name: str
     path: str
@@ -47,7 +47,7 @@ class Change(TypedDict):
 
 
 class Churn(TypedDict):
-    """How often one file changed; `last_change` is ISO 8601 in UTC."""
+    """How often one file changed. `last_change` is ISO 8601 in UTC."""
 
     name: str
     commits: int
@@ -58,7 +58,7 @@ class Churn(TypedDict):
 
 
 class GitTag(TypedDict):
-    """One tag; `id` is the commit, `at` when the tag was made, ISO 8601 in UTC."""
+    """One tag. `id` is the commit; `at` is when the tag was made, ISO 8601 in UTC."""
 
     name: str
     id: str
@@ -66,34 +66,34 @@ class GitTag(TypedDict):
 
 
 class Tags(TypedDict):
-    """What `git.tags` returns."""
+    """The output of `git.tags`."""
 
     tags: list[GitTag]
     latest: str | None
 
 
 class Log(TypedDict):
-    """What `git.log` returns."""
+    """The output of `git.log`."""
 
     commits: list[Commit]
 
 
 class Diff(TypedDict):
-    """What `git.diff` returns."""
+    """The output of `git.diff`."""
 
     text: str
     files: list[Change]
 
 
 class ChangedFiles(TypedDict):
-    """What `git.changed_files` returns."""
+    """The output of `git.changed_files`."""
 
     paths: list[Path]
     files: list[Change]
 
 
 class ChurnReport(TypedDict):
-    """What `git.churn` returns."""
+    """The output of `git.churn`."""
 
     files: list[Churn]
     commits: int
@@ -104,7 +104,7 @@ class ChurnReport(TypedDict):
 
 
 def _reads_revision(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """The commit, unless dates are told relative to now."""
+    """Return the commit as the cache key; None if dates are relative to now."""
     for name in ("since", "until"):
         moment = inputs.get(name)
         if isinstance(moment, str) and _DATE.fullmatch(moment) is None:
@@ -116,7 +116,7 @@ def _reads_revision(inputs: Mapping[str, Value], context: Context) -> str | None
 
 
 def _reads_tags(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """All tags and the commit."""
+    """Return all tags and the commit as the cache key."""
     with repository.opened_now(_folder(inputs, context)) as git:
         if git is None:
             return None
@@ -126,7 +126,10 @@ def _reads_tags(inputs: Mapping[str, Value], context: Context) -> str | None:
 
 
 def _reads_diff(inputs: Mapping[str, Value], context: Context) -> str | None:
-    """The folder, with which paths begin, and both commits, or the first and a digest of what differs."""
+    """Return the cache key of a diff: the folder, where its paths begin, and both commits.
+
+    For the working tree, a digest of the differences takes the place of the second commit.
+    """
     folder, head = _folder(inputs, context), inputs.get("head")
     with repository.opened_now(folder) as git:
         if git is None or (base := git.commit(str(inputs.get("base") or "HEAD"))) is None:
@@ -160,15 +163,15 @@ async def log(
 ) -> Log:
     """List the commits that touch a folder, newest first.
 
-    Of the folder of a whole repository all commits are listed, merges and those without changes too. Of
-    one inside it, those that changed it, without merges that only took over what one side had.
+    For the root of a repository all commits are listed, including merges and empty commits. For a folder
+    inside it, only the commits that changed it are listed, without merges that only took over one side.
 
     path: a folder inside the repository
     revision: the branch, tag or commit to start from
-    limit: how many at most
-    since: only later ones: a date such as 2024-01-31 (its beginning, in UTC), or words such as 2 weeks ago
-    until: only earlier ones
-    base: a branch, tag or commit: leave out what it has already
+    limit: the largest number of commits
+    since: only later commits: a date such as 2024-01-31 (its beginning, in UTC), or words such as 2 weeks ago
+    until: only earlier commits, given the same way
+    base: a branch, tag or commit; its commits are left out
     commits: maps of id, parents, author, email, at, subject and body; empty before the first commit
     """
     async with repository.opened(context.cwd / path) as git:
@@ -200,10 +203,10 @@ async def tags(context: Context, path: Path = Path(), revision: str = "HEAD", li
     """List the tags whose commits a revision contains, the latest first.
 
     path: a folder inside the repository
-    revision: the branch, tag or commit to look from
+    revision: the branch, tag or commit to start from
     limit: how many at most
     tags: maps of name, id and at
-    latest: the name of the first one; null if there is none
+    latest: the name of the first tag; null if there is none
     """
     async with repository.opened(context.cwd / path) as git:
         start = await git.commit(revision)
@@ -213,7 +216,7 @@ async def tags(context: Context, path: Path = Path(), revision: str = "HEAD", li
         arguments = (form, f"--merged={start}", "--sort=-creatordate", f"--count={limit}", "refs/tags")
         listing = await git.ask("for-each-ref", *arguments)
         rows = [repository.name_of(line).split("\0") for line in listing.split(b"\n") if line]
-        inner = [own for _, own, _, kind, _ in rows if kind == "tag"]  # tags of tags
+        inner = [own for _, own, _, kind, _ in rows if kind == "tag"]  # tags that point to tags
         whole = [f"{own}^{{commit}}" for own in inner]
         found = (await git.ask("rev-parse", *whole)).split() if whole else []
     commits = {own: commit.decode() for own, commit in zip(inner, found, strict=False)}
@@ -244,14 +247,14 @@ async def diff(
 ) -> Diff:
     """Compare two commits, or a commit and the working tree.
 
-    Filters and drivers that the repository configures are not run: files of Git LFS are compared as
-    pointers in commits, and as they are in the working tree.
+    Filters and drivers that the repository configures are not run. Git LFS files are therefore compared as
+    pointers in commits, and with their content in the working tree.
 
     path: a folder inside the repository; the comparison is limited to it
-    base: what to compare with
-    head: what to compare; null for the working tree as it is, without untracked files
+    base: the commit to compare with
+    head: the commit to compare; null for the working tree, without untracked files
     paths: names below the folder to limit it to
-    lines: unchanged lines around each change
+    lines: the number of unchanged lines around each change
     text: a unified diff; bytes that are not UTF-8 become U+FFFD
     files: maps of name, path, status, old_name, added and deleted
     """
@@ -277,10 +280,10 @@ async def changed_files(
     """List the files that differ between two commits, or a commit and the working tree.
 
     path: a folder inside the repository; only files below it are listed
-    base: what to compare with
-    head: what to compare; null for the working tree as it is
-    untracked: with the working tree, list also files that git does not know and does not ignore
-    paths: absolute paths of those that still exist
+    base: the commit to compare with
+    head: the commit to compare; null for the working tree
+    untracked: for the working tree, also list files that git neither tracks nor ignores
+    paths: absolute paths of the files that still exist
     files: maps of name, path, status (added, modified, deleted, renamed, untracked), old_name,
         added and deleted
     """
@@ -292,7 +295,10 @@ async def changed_files(
 
 
 def _changed(listing: bytes, folder: Path, *, untracked: bool) -> ChangedFiles:
-    """What differs, and which of it is there: a look at each file, so not on the loop."""
+    """Return the changes and which of the files exist.
+
+    It checks each file, so it does not run on the loop.
+    """
     files = _changes(listing, folder)
     if untracked:
         files += [_change(folder, name, "untracked") for name in _untracked(folder)]
@@ -313,27 +319,27 @@ async def churn(
     gone: bool = False,
     missing_ok: bool = False,
 ) -> ChurnReport:
-    """Count how often each file changed, most often first; a renamed file keeps its history.
+    """Count how often each file changed, the most changed first. A renamed file keeps its history.
 
-    Merges count by the commits they merge. Where git detects no rename, history begins there; where a
-    file was renamed on one branch and changed on another, its counts are approximate.
+    A merge counts through the commits that it merges. If git does not detect a rename, the file's history
+    begins there. If a file was renamed on one branch and changed on another, its counts are approximate.
 
     path: a folder inside the repository; only files below it count
     revision: the branch, tag or commit to look at
     since: only later commits: a date such as 2024-01-31 (its beginning, in UTC), or words such as
         1 year ago
-    max_commits: look at the newest so many commits
+    max_commits: how many commits to look at, the newest first
     patterns: globs of the names to list; empty for all
-    limit: list so many files at most
-    gone: list also files that are not there any more
-    missing_ok: return nothing, and not an error, where there is no repository or no git
+    limit: the largest number of files
+    gone: also list files that no longer exist
+    missing_ok: return an empty result instead of an error if there is no repository or no git
     files: maps of name (relative to the folder), commits, added, deleted (lines), authors and
         last_change
     commits: how many commits were looked at
-    complete: whether no older ones were left out
+    complete: whether no older commits were left out
     found: whether there is a repository
     commit: the commit that the revision names; null if there is none yet
-    at: when it was made
+    at: when that commit was made
     """
     arguments = ("--format=%x01%ct%x1f%ae", f"--max-count={max_commits}", *_period(since, None))
     async with AsyncExitStack() as stack:
@@ -360,7 +366,10 @@ _NO_CHURN = ChurnReport(files=[], commits=0, complete=True, found=True, commit=N
 
 
 def _churned(listing: bytes, tree: bytes | None, patterns: list[str], limit: int) -> tuple[list[Churn], int]:
-    """The counts in a history, which may be long, and its commits. `tree`: the names that are still there."""
+    """Return the counts in a history, which may be long, and its commits.
+
+    `tree` has the names that still exist.
+    """
     history = _History()
     history.read(listing)
     there = None if tree is None else set(repository.names_of(tree))
@@ -389,7 +398,10 @@ def _period(since: str | None, until: str | None) -> list[str]:
 
 
 def _moment(text: str) -> str:
-    """A date whole and in UTC: git would take the time of day from the clock, the zone from the machine."""
+    """Return a complete date in UTC.
+
+    Git would fill in the time of day from the clock and use the local zone.
+    """
     date = _DATE.fullmatch(text)
     if date is None:
         return text
@@ -398,7 +410,7 @@ def _moment(text: str) -> str:
 
 
 def _untracked(folder: Path) -> list[str]:
-    """Names of files that git neither knows nor ignores, as they are shown."""
+    """Return the display names of files that git neither tracks nor ignores."""
     return [repository.name_of(os.fsencode(name)) for name in untracked_below(folder).names]
 
 
@@ -419,7 +431,7 @@ async def _ends(git: Repository, base: str, head: str | None) -> tuple[str, ...]
 
 
 def _changes(listing: bytes, folder: Path) -> list[Change]:
-    """What `git diff --raw --numstat -z` lists: first the states, then the counts."""
+    """Parse the output of `git diff --raw --numstat -z`: first the states, then the counts."""
     tokens = iter(listing.split(b"\0"))
     changes: dict[str, Change] = {}
     for token in tokens:
@@ -443,7 +455,7 @@ def _change(folder: Path, name: str, status: str, old_name: str | None = None) -
 
 
 def _counts(token: bytes, rest: Iterator[bytes]) -> tuple[int | None, int | None, str, str | None]:
-    """Lines added and deleted (None: binary), name, and old name of one entry of `--numstat -z`."""
+    """Return lines added and deleted (None for binary), name, and old name of one `--numstat -z` entry."""
     added, deleted, name = token.strip(b"\n").split(b"\t", 2)
     old = None
     if not name:  # a rename: both names follow
@@ -481,7 +493,7 @@ class _History:
     newest: dict[str, str] = field(default_factory=dict)
 
     def read(self, listing: bytes) -> None:
-        """Take in what `git log --numstat -z` prints, newest commit first."""
+        """Read the output of `git log --numstat -z`, newest commit first."""
         tokens = iter(listing.split(b"\0"))
         at, author = b"", b""
         for token in tokens:

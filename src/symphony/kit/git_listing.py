@@ -1,4 +1,4 @@
-"""Which files git tracks or would add below a folder, also in submodules and repositories inside."""
+"""Lists what git tracks or would add below a folder, including submodules and nested repositories."""
 
 import os
 import subprocess
@@ -17,10 +17,10 @@ _TIMEOUT_S = 120
 
 @dataclass(slots=True)
 class Listing:
-    """Names relative to the folder that was asked for, with `/`, as `os.fsdecode` gives them.
+    """Names relative to the folder that was asked for, with `/`, as `os.fsdecode` returns them.
 
-    `plain` are folders inside of which git knows no more than that they are there. `problems` are names
-    of folders inside that git refuses to read, with the reason; those are in `plain`, too.
+    `plain` has the folders whose contents git does not know. `problems` maps folders that git refuses to read
+    to the reason; they are in `plain`, too.
     """
 
     names: list[str] = field(default_factory=list)
@@ -29,16 +29,18 @@ class Listing:
 
 
 def files_below(base: Path, looked_into: Callable[[str], bool]) -> Listing:
-    """What git tracks or would add below `base`, also in the repositories that lie there.
+    """Return what git tracks or would add below `base`, including nested repositories.
 
-    `looked_into` says by its name whether a repository below `base` counts. Blocks. Raises
+    `looked_into` decides by name whether a nested repository is included. Blocks. Raises
     NotARepository, GitFailed for `base` itself.
     """
     return _listed(base, _EVERYTHING, looked_into)
 
 
 def untracked_below(base: Path) -> Listing:
-    """What git neither knows nor ignores; of a repository that it does not know, all its files.
+    """Return what git neither tracks nor ignores.
+
+    A repository that it does not know counts with all its files.
 
     Blocks. Raises NotARepository, GitFailed.
     """
@@ -46,7 +48,7 @@ def untracked_below(base: Path) -> Listing:
 
 
 def _listed(base: Path, first: tuple[str, ...], looked_into: Callable[[str], bool]) -> Listing:
-    """What `first` lists in the repository that `base` lies in, and everything in those inside."""
+    """List what `first` lists in the repository around `base`, and everything in nested repositories."""
     found = Listing()
     waiting = _add(found, base, "", _asked(base, first, nested=False), looked_into)
     while waiting:
@@ -66,7 +68,7 @@ def _listed(base: Path, first: tuple[str, ...], looked_into: Callable[[str], boo
 def _add(
     found: Listing, base: Path, inside: str, listing: bytes, looked_into: Callable[[str], bool]
 ) -> list[str]:
-    """Add the names of one listing; return those of the repositories in it."""
+    """Add the names of one listing. Return those of the repositories in it."""
     repositories: list[str] = []
     for entry in dict.fromkeys(listing.split(b"\0")):
         if not entry:
@@ -75,13 +77,13 @@ def _add(
         path = os.path.join(base, name)  # noqa: PTH118
         if not os.path.isdir(path) or os.path.islink(path):  # noqa: PTH112, PTH114
             found.names.append(name)
-        elif looked_into(name):  # a submodule, or a repository that this one does not know
+        elif looked_into(name):  # a submodule, or a repository that this one does not track
             repositories.append(name)
     return repositories
 
 
 def _asked(folder: Path, arguments: tuple[str, ...], *, nested: bool) -> bytes:
-    """What git lists in `folder`. Raises NotARepository, too, if `nested` and none begins there."""
+    """Return what git lists in `folder`. With `nested`, raises NotARepository if none begins there."""
     with guarded_git.opened(folder) as git:
         if git.top is None or (nested and os.fspath(git.top) != os.path.realpath(folder)):
             raise NotARepository(f"{folder} is not a working tree")

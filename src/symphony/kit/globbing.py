@@ -1,4 +1,4 @@
-"""Glob patterns that operators are given; what they mean is in `symphony.commons.globbing`."""
+"""Glob patterns given to operators. `symphony.commons.globbing` defines what they mean."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from symphony.kit.errors import InputRefused
 
 
 def matcher(patterns: Sequence[str], *, subtree: bool = False) -> re.Pattern[str] | None:
-    """A regular expression for relative paths that match any of `patterns`. Raises InputRefused."""
+    """Return a regular expression for relative paths that match any of `patterns`. Raises InputRefused."""
     try:
         return globbing.matcher(patterns, subtree=subtree)
     except globbing.PatternRefused as error:

@@ -1,4 +1,4 @@
-"""`data.group`: elements that belong together, and what they come to."""
+"""`data.group`: groups elements by key and aggregates each group."""
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -28,26 +28,26 @@ def group(
     by: dict[str, ItemCel] = {},  # noqa: B006
     aggregates: dict[str, dict[Function, ItemCel]] = {},  # noqa: B006
 ) -> list[dict[str, Value]]:
-    """Put the elements that have the same key together, or compute totals of each such group.
+    """Group the elements that have the same key, or compute aggregates of each group.
 
-    Groups are in order of first appearance. 1 and 1.0 are one key, 1 and true are two, null is a key as
-    any other. Without `key` and `by` all elements are one group, also where there are none.
+    Groups are in order of first appearance. 1 and 1.0 are the same key, 1 and true are not, and null is a key
+    like any other. Without `key` and `by` all elements form one group, even if the list is empty.
 
     An aggregate is written `NAME: {FUNCTION: CEL}`, for instance `lines: {sum: item.lines}` or
     `files: {count: item}`. The functions are count, sum, mean, median, min, max, first, last, list, unique
-    (a list without repetitions) and count_unique. All of them leave nulls out. Without any value, sums and
-    counts are 0, lists are empty, and the others are null. sum, mean and median take numbers, min and max
-    numbers, texts or booleans. The order of doubles makes no difference to their sum or mean.
+    (a list without repetitions) and count_unique. All of them ignore nulls. Without any value, sums and
+    counts are 0, lists are empty, and the others are null. sum, mean and median take numbers; min and max
+    take numbers, texts or booleans. Sums and means of doubles do not depend on their order.
 
     items: the list
     key: CEL over `item` and `index`, for instance item.name; a path such as item.owner.name is null for
         elements without that field
-    by: several keys in place of one, each with the name of its field, for instance
+    by: several keys instead of one, each with the name of its field, for instance
         `{owner: item.owner.name}`
-    aggregates: what to compute, by the name of the field that it becomes
+    aggregates: what to compute, by the name of the resulting field
 
     Returns:
-        result: maps of the key (or the fields of `by`) and the aggregates; without aggregates, of the
+        result: maps with the key (or the fields of `by`) and the aggregates; without aggregates, with the
             key, items and count
     """
     keys = _keys(items, key, by, context)
@@ -85,7 +85,7 @@ def _keys(
 
 
 def _groups(keys: Sequence[Hashable] | None, count: int) -> tuple[Sequence[int], Sequence[int | None]]:
-    """The group of each element, and the first element of each group."""
+    """Return the group of each element, and the first element of each group."""
     if keys is None:
         return [0] * count, [None]
     number: dict[Hashable, int] = {}
@@ -106,7 +106,7 @@ def _shared_out(values: Sequence[Value], group_of: Sequence[int], count: int) ->
 
 @dataclass(frozen=True, slots=True)
 class _Aggregate:
-    """One aggregate: `values` are those of all elements."""
+    """One aggregate. `values` has one value per element."""
 
     name: str
     function: str
@@ -114,7 +114,10 @@ class _Aggregate:
 
     @classmethod
     def of(cls, name: str, spelled: Mapping[str, str], items: list[Value], context: Context) -> "_Aggregate":
-        """Raises InputRefused for something that is not an aggregate, or values that it cannot take."""
+        """Parse an aggregate.
+
+        Raises InputRefused if it is malformed or its values do not suit the function.
+        """
         place = f"aggregates.{name}"
         function = next(iter(spelled), "")
         if len(spelled) != 1 or function not in _FUNCTIONS:
@@ -135,7 +138,7 @@ class _Aggregate:
         return cls(name, function, found)
 
     def computed(self, group_of: Sequence[int], count: int) -> list[Value]:
-        """The value for each group. Raises InputRefused for a number that is too large."""
+        """Return the value of each group. Raises InputRefused for a number that is too large."""
         function = _FUNCTIONS[self.function]
         made: list[Value] = []
         for members in _shared_out(self.values.values, group_of, count):
@@ -171,7 +174,7 @@ def _exact_sum(numbers: list[Number]) -> Number:
         return sum(numbers)
     try:
         return math.fsum(numbers)
-    except OverflowError:  # also on the way to a sum that is not too large
+    except OverflowError:  # also for a partial sum, when the whole sum would not be too large
         return _nearest(sum(map(Fraction, numbers), Fraction(0)))
 
 
@@ -201,7 +204,7 @@ def _median(values: list[Value]) -> Value:
 
 
 def _extreme(values: list[Value], choose: Callable[..., Value]) -> Value:
-    return choose(values, default=None)  # of one kind that has an order: `check_order`
+    return choose(values, default=None)  # all of one kind that has an order: see `check_order`
 
 
 def _unique(values: list[Value]) -> list[Value]:

@@ -1,10 +1,10 @@
-"""How git is called: one environment, in which neither a repository nor its reader's settings decide.
+"""Runs git in an environment that neither a repository nor the user's settings can influence.
 
-A repository's own configuration can name programs (filters, external diffs, hooks, monitors, remotes
-that are fetched from lazily, and what later versions of git will think of), and a user's can change
-what git prints. So git is given a stand-in for the folder that holds the configuration: links to all
-that the repository consists of, without its settings and hooks. Only settings that say how the files
-of the working tree are to be understood are taken over; see `_KEPT`.
+A repository's own configuration can name programs to run (filters, external diffs, hooks, monitors, remotes
+that are fetched from lazily, and whatever later versions of git add), and a user's can change what git
+prints. Therefore git is given a stand-in for the repository's folder: links to everything in it except
+settings and hooks. Only settings that define how to interpret the files of the working tree are taken over;
+see `_KEPT`.
 """
 
 import os
@@ -60,7 +60,7 @@ _PINNED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class GuardedGit:
-    """One repository, seen from `folder`; `argv` begins each call. Valid until `opened` ends."""
+    """One repository seen from `folder`. `argv` begins each call. It is valid until `opened` ends."""
 
     folder: Path
     top: Path | None
@@ -70,20 +70,20 @@ class GuardedGit:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[GuardedGit]:
-    """The repository that `folder` lies in. Raises NotARepository, GitFailed, InputRefused."""
+    """Open the repository that contains `folder`. Raises NotARepository, GitFailed, InputRefused."""
     with stand_in() as place:
         yield find(folder, place)
 
 
 @contextmanager
 def stand_in() -> Iterator[Path]:
-    """An empty folder for `find` to fill; it is removed at the end."""
+    """Make an empty folder for `find` to fill. It is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="symphony-git-", ignore_cleanup_errors=True) as place:
         yield Path(place)
 
 
 def find(folder: Path, place: Path) -> GuardedGit:
-    """Find the repository that `folder` lies in, and fill `place` for it. Blocks."""
+    """Find the repository that contains `folder`, and fill `place` for it. Blocks."""
     if not folder.is_dir():
         raise InputRefused(f"{folder} is not a folder", hint="give a folder inside a git repository")
     env = _plain()
@@ -92,10 +92,10 @@ def find(folder: Path, place: Path) -> GuardedGit:
     settings = _settings(_asked(folder, (*finder, "config", "--list", "-z"), env))
     try:
         top = Path(_line(_asked(folder, (*finder, "rev-parse", "--show-toplevel"), env)))
-    except GitFailed:  # in a bare repository, or in the folder that git keeps
+    except GitFailed:  # in a bare repository, or in git's own folder
         top = None
     if top is not None and not folder.resolve().is_relative_to(top):
-        top = None  # `core.worktree` names a folder elsewhere, of which the repository has nothing to say
+        top = None  # `core.worktree` names a folder elsewhere, about which the repository says nothing
     _fill(place, _common(directory), settings, bare=top is None)
     pinned = [*_PINNED, *(f"{key}={settings[key]}" for key in sorted(_KEPT & settings.keys()))]
     env = {
@@ -115,7 +115,7 @@ def find(folder: Path, place: Path) -> GuardedGit:
 
 
 def failure(folder: Path, said: str) -> GitFailed:
-    """The error for what git printed to stderr."""
+    """Return the error for what git printed to stderr."""
     text = " ".join(said.split()).removeprefix("fatal: ") or "no reason given"
     if "not a git repository" in said:
         return NotARepository(
@@ -146,12 +146,15 @@ _LACKING: Final = re.compile(
 
 
 def without_git(reason: str) -> GitMissing:
-    """The error where git cannot be started."""
+    """Return the error for a system where git cannot be started."""
     return GitMissing(f"git cannot be started: {reason}", hint="install git")
 
 
 def _plain() -> dict[str, str]:
-    """Our environment without what points git, or git's programs, elsewhere; hooks set such variables."""
+    """Return our environment without variables that redirect git or its programs.
+
+    Hooks set such variables.
+    """
     kept = {
         name: value
         for name, value in inherited().items()
@@ -180,7 +183,10 @@ def _line(said: bytes) -> str:
 
 
 def _settings(listing: bytes) -> dict[str, str]:
-    """The last value of each setting of `git config --list -z`; one without a value means true."""
+    """Return the last value of each setting of `git config --list -z`.
+
+    A setting without a value means true.
+    """
     found: dict[str, str] = {}
     for entry in listing.split(b"\0"):
         key, valued, value = entry.partition(b"\n")
@@ -189,7 +195,7 @@ def _settings(listing: bytes) -> dict[str, str]:
 
 
 def _common(directory: Path) -> Path:
-    """Where a repository keeps what its working trees share."""
+    """Return where a repository keeps what its working trees share."""
     try:
         shared = (directory / "commondir").read_bytes().strip(b"\r\n")
     except OSError:
@@ -198,7 +204,7 @@ def _common(directory: Path) -> Path:
 
 
 def _is_bare(folder: Path) -> bool:
-    """Whether `folder` itself, and not one above it, is a repository without a working tree."""
+    """Is `folder` itself, not a parent of it, a repository without a working tree?"""
     return (
         (folder / "HEAD").is_file()
         and (folder / "objects").is_dir()

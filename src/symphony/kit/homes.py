@@ -1,4 +1,4 @@
-"""Where the operators of the kit are defined. Their modules are imported when they are wanted."""
+"""Where the kit's operators are defined. Their modules are imported on demand."""
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
@@ -38,13 +38,13 @@ _HOME: Final = {name: home for home, names in HOMES.items() for name in names}
 
 
 class KitOperators(Mapping[str, "Operator"]):
-    """Operators by name: those of the kit, in order of name, then others that were given.
+    """Operators by name: first those of the kit, sorted by name, then others that were given.
 
-    A module of the kit is imported when one of its operators is looked up: a run needs few of them.
+    A module of the kit is imported when one of its operators is looked up, because a run needs few of them.
     """
 
     def __init__(self, given: "Mapping[str, Operator]" = MappingProxyType({})) -> None:
-        """Those that are `given` replace the kit's."""
+        """Operators in `given` replace the kit's."""
         self._known = dict(given)
         self._names = tuple(dict.fromkeys((*sorted(_HOME), *given)))
 

@@ -1,10 +1,9 @@
-"""Which hosts may be asked: a list of patterns, denying whatever it does not name. Pure.
+"""The list of hosts that may be contacted. Everything that the list does not name is denied. Pure.
 
-A pattern is a host (`api.example.org`), all hosts below one (`*.example.com`), an address
-(`127.0.0.1`, `[::1]`) or a network (`10.0.0.0/8`), each but the last perhaps with a port. Without a
-port the usual one of the scheme is meant. An address that is not public (loopback, private,
-link-local and so on) may be reached only if it is in the list itself, by address, by network or as
-`localhost`: that a listed name leads to it is not enough.
+A pattern is a host (`api.example.org`), all hosts below one (`*.example.com`), an address (`127.0.0.1`,
+`[::1]`) or a network (`10.0.0.0/8`). All but a network may have a port; without one, the scheme's default
+port is meant. An address that is not public (loopback, private, link-local and so on) may be reached only if
+the list names it by address, by network or as `localhost`. A listed name that resolves to it is not enough.
 """
 
 import ipaddress
@@ -32,7 +31,7 @@ class HostRefused(SymphonyError):
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """One pattern. `below`: hosts below `host`, not `host` itself."""
+    """One pattern. `below` stands for the hosts below `host`, not `host` itself."""
 
     host: str = ""
     below: bool = False
@@ -40,13 +39,13 @@ class HostRule:
     network: Network | None = None
 
     def names(self, host: str, port: int, usual: int) -> bool:
-        """Does it allow this host by its name?"""
+        """Does the rule allow this host by its name?"""
         if port != (usual if self.port is None else self.port):
             return False
         return host.endswith("." + self.host) if self.below else host == self.host
 
     def holds(self, address: Address, port: int, usual: int) -> bool:
-        """Does it allow this address?"""
+        """Does the rule allow this address?"""
         if self.network is not None:
             return address.version == self.network.version and address in self.network
         return not self.below and self.host == str(address) and self.names(self.host, port, usual)
@@ -54,13 +53,13 @@ class HostRule:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """The list, ready to be asked."""
+    """The parsed list."""
 
     rules: tuple[HostRule, ...] = ()
 
     @classmethod
     def of(cls, patterns: Sequence[str]) -> "Allowed":
-        """Raises ValueError, naming the pattern, for one that is none."""
+        """Parse the patterns. Raises ValueError, naming the pattern, if one is malformed."""
         return cls(tuple(_rule(pattern) for pattern in patterns))
 
     def check_host(self, scheme: str, host: str, port: int | None) -> None:
@@ -78,7 +77,7 @@ class Allowed:
             )
 
     def check_address(self, scheme: str, host: str, port: int | None, address: Address) -> None:
-        """Raise HostRefused for an address that is not public and not listed. `check_host` comes first."""
+        """Raise HostRefused for an address that is neither public nor listed. Call `check_host` first."""
         plain = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
         address = plain or address
         if address.is_global and not address.is_multicast:
@@ -96,7 +95,7 @@ class Allowed:
 
 
 def host_name(host: str) -> str:
-    """A host as it is compared: lower case, international names in ASCII, no dot at the end."""
+    """Return a host in the form that is compared: lower case, ASCII (IDNA), without a final dot."""
     host = host.strip("[]").rstrip(".").lower()
     if host.isascii():
         return host
@@ -107,7 +106,7 @@ def host_name(host: str) -> str:
 
 
 def address_of(host: str) -> Address | None:
-    """The address that a host is; None for a name."""
+    """Return the host as an address, or None for a name."""
     try:
         return ipaddress.ip_address(host.strip("[]"))
     except ValueError:

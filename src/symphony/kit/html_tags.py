@@ -1,7 +1,7 @@
-"""The tags of a page in HTML, in one pass: what is left open runs to the end, as browsers read it. Pure.
+"""Finds the tags of an HTML page in one pass. As in browsers, what is left open runs to the end. Pure.
 
-Python's own reader looks for the end of everything that is open again and again, so that a page of
-`<!--` takes it time that grows with the square of its size.
+Python's own parser searches again and again for the end of whatever is open, so a page full of `<!--` takes
+it quadratic time.
 """
 
 import re
@@ -25,7 +25,7 @@ _TEXTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class StartTag:
-    """The start of an element; names are in lower case, and of an attribute the first counts."""
+    """The start of an element. Names are in lower case. Of duplicate attributes, the first counts."""
 
     name: str
     line: int
@@ -33,11 +33,11 @@ class StartTag:
 
 
 def start_tags(text: str) -> Iterator[StartTag]:
-    """The start tags of a page, in order, with their lines from 1. `text` has `\\n` at the end of lines."""
+    """Return the start tags of a page in order, with lines from 1. Lines of `text` must end with `\n`."""
     at, counted, line = 0, 0, 1
     while (at := text.find("<", at)) >= 0:
         if text.startswith("<!--", at):
-            closing = _COMMENT_END.search(text, at + 2)  # `<!-->` is a whole comment
+            closing = _COMMENT_END.search(text, at + 2)  # `<!-->` is a complete comment
             at = closing.end() if closing else len(text)
             continue
         if text.startswith(("</", "<!", "<?"), at):
@@ -62,7 +62,7 @@ def start_tags(text: str) -> Iterator[StartTag]:
 
 
 def _attributes(text: str, at: int, found: dict[str, str]) -> int | None:
-    """Read attributes up to the end of the tag; where that is, or None if the page ends before."""
+    """Read attributes up to the end of the tag. Return that position, or None if the page ends before it."""
     while True:
         between = _BETWEEN.match(text, at)
         at = between.end() if between else at
@@ -71,7 +71,7 @@ def _attributes(text: str, at: int, found: dict[str, str]) -> int | None:
         if text[at] == ">":
             return at + 1
         name = _ATTRIBUTE.match(text, at)
-        assert name is not None  # it is neither a blank nor a slash nor the end
+        assert name is not None  # neither a blank nor a slash nor the end
         at, value = name.end(), ""
         given = _VALUE.match(text, at)
         if given is not None:
@@ -91,5 +91,5 @@ def _attributes(text: str, at: int, found: dict[str, str]) -> int | None:
 def _plain(value: str) -> str:
     try:
         return unescape(value)
-    except ValueError:  # a number of a character with thousands of digits
+    except ValueError:  # a character reference with thousands of digits
         return value
