@@ -218,7 +218,7 @@ def _longest(value: Value) -> int:
 
 @operator(
     "text.render",
-    version="1.0.0",
+    version="1.1.0",
     reads=_reads,
     bounds=Bounds(heavy=_heavy, seconds="seconds"),
     output="text",
