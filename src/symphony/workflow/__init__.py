@@ -1,4 +1,4 @@
-"""Workflows: their model, files, validation, graph and expressions. Everything is loaded at first use."""
+"""Workflows: their model, files, validation, graph and expressions. Everything is loaded on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -47,7 +47,7 @@ _NAME_CHARS_MAX = 100
 
 
 class BuilderMisused(SymphonyError):
-    """A call to the builder that makes no sense; the message says which."""
+    """A call to the builder makes no sense. The message says which."""
 
     code = "builder-misused"
 
@@ -76,7 +76,7 @@ class WorkflowBuilder:
     """
 
     def __init__(self, name: str, *, catalog: Catalog | None = None) -> None:
-        """`catalog` tells the ports of operators and models, by default those that ship with Symphony."""
+        """`catalog` holds the ports of operators and models; the default is what ships with Symphony."""
         self._document: dict[str, Tree] = {"name": name}
         self._inputs: dict[str, Tree] = {}
         self._outputs: dict[str, Tree] = {}
@@ -111,12 +111,12 @@ class WorkflowBuilder:
         return self
 
     def budget(self, **limits: float) -> "WorkflowBuilder":
-        """What the models of a run may use up: `money`, `tokens`, `calls`."""
+        """Limit what the models of a run may use: `money`, `tokens`, `calls`."""
         self._document["budget"] = dict(limits)
         return self
 
     def on_finish(self, *, command: str | None = None, url: str | None = None) -> "WorkflowBuilder":
-        """What is told of the end of each run: a shell command, or a URL."""
+        """Set what is notified of the end of each run: a shell command, or a URL."""
         told = {"command": command, "url": url}
         self._document["on_finish"] = {key: one for key, one in told.items() if one is not None}
         return self
@@ -183,16 +183,16 @@ class WorkflowBuilder:
         return self._add("workflow", reference, None, name, options)
 
     def connect(self, source: str, target: str, edge: Edge | None = None) -> "WorkflowBuilder":
-        """An edge from one node to another; without `edge`, `target` simply begins after `source`.
+        """Add an edge from one node to another. Without `edge`, `target` simply begins after `source`.
 
-        A `DataEdge` without `output` means the only one, without `input` the only one that must
-        be given; where there is no such, `build` asks for it.
+        A `DataEdge` without `output` means the node's only output. Without `input` it means the only input
+        that must be given. If that is ambiguous, `build` asks for it.
         """
         self._edges.append((source, target, ControlEdge() if edge is None else edge))
         return self
 
     def build(self) -> Workflow:
-        """The workflow, its structure checked; `validate` says whether it makes sense too.
+        """Return the workflow, its structure checked. `validate` also checks whether it makes sense.
 
         Raises WorkflowInvalid with every problem.
         """
@@ -217,7 +217,7 @@ class WorkflowBuilder:
         called = name if name is not None else _legal(what)
         if called in self._nodes:
             raise BuilderMisused(f"there is a node {called!r} already", hint="give name= to tell them apart")
-        # None is what callers pass on that they were not given themselves.
+        # Callers pass on None for what they were not given themselves.
         node: dict[str, Tree] = {
             kind: what,
             **{key: value for key, value in options.items() if value is not None},
@@ -229,7 +229,7 @@ class WorkflowBuilder:
         return self
 
     def _named(self, end: str) -> str:
-        """The node that one end of an edge means."""
+        """Return the node that one end of an edge means."""
         called = self._called.get(end, [])
         return called[0] if end not in self._nodes and len(called) == 1 else end
 
@@ -262,7 +262,7 @@ class WorkflowBuilder:
         return msgspec.structs.replace(edge, **ends, output=output or "", input=entry or "")
 
     def _unknown(self, name: str, nodes: Mapping[str, Node], findings: Findings) -> bool:
-        """Is what the node runs unknown, and with it its inputs? That is told, with what was meant."""
+        """Is the node's operator or model unknown, and so its inputs? This is reported, with a suggestion."""
         node = nodes[name]
         if not isinstance(node, OperatorNode | InstrumentNode) or self._ports(node)[0] is not None:
             return False
@@ -279,7 +279,7 @@ class WorkflowBuilder:
         return True
 
     def _only_output(self, node: Node | None) -> str | None:
-        """The output that is meant where none is named; `result` is what unknown operators have."""
+        """Return the output that is meant where none is named. Unknown operators have `result`."""
         if isinstance(node, OperatorNode | InstrumentNode):
             _, outputs = self._ports(node)
             if outputs is None:
@@ -288,7 +288,7 @@ class WorkflowBuilder:
         return None
 
     def _only_input(self, node: Node | None) -> str | None:
-        """The input that is meant where none is named: the only one, or the only one not given."""
+        """Return the input that is meant where none is named: the only one, or the only one not given."""
         if not isinstance(node, OperatorNode | InstrumentNode):
             return None
         inputs, _ = self._ports(node)
@@ -317,7 +317,7 @@ class WorkflowBuilder:
 
 
 def _legal(what: str) -> str:
-    """A legal name for a node that runs `what`."""
+    """Return a legal name for a node that runs `what`."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", what.partition("@")[0]).strip("-")[: _NAME_CHARS_MAX - 1] or "node"
     if not NAME.fullmatch(name):
         name = f"_{name}"

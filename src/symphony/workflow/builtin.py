@@ -1,4 +1,4 @@
-"""The catalogue of what Symphony ships, as data: validation needs no operator code for it.
+"""The catalogue of what ships with Symphony, as data. Validation needs no operator code.
 
 `builtin_catalog.json` lies beside this file; the kit regenerates it from its operators.
 """
@@ -22,7 +22,7 @@ FILE = "builtin_catalog.json"
 
 @lru_cache(maxsize=1)
 def builtin_catalog() -> Catalog:
-    """Operators and models that come with Symphony. Read once per process."""
+    """Return the operators and models that ship with Symphony. They are read once per process."""
     return catalog_from_json(Path(__file__).with_name(FILE).read_bytes())
 
 
@@ -35,8 +35,8 @@ def catalog_from_json(data: bytes) -> Catalog:
 
 
 def catalog_to_json(catalog: Catalog) -> bytes:
-    """A catalogue as JSON: names sorted, types spelled as in workflow files, one line end at the end."""
-    import json  # commands only read it
+    """Return a catalogue as JSON: names sorted, types spelled as in workflow files, a newline at the end."""
+    import json  # commands only read this file
 
     document = {
         "operators": {name: _spelled(catalog.operators[name]) for name in sorted(catalog.operators)},

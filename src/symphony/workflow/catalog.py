@@ -19,7 +19,7 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An operator as validation and people see it.
+    """What validation and people see of an operator.
 
     `effect`: `pure` (a function of its inputs and of the content of its `path` inputs: may be
     cached, re-run at will), `read` (looks at the outside world, changes nothing), `write`
@@ -38,7 +38,7 @@ class OperatorInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as validation and people see it."""
+    """What validation and people see of a model."""
 
     id: str
     version: str
@@ -51,8 +51,8 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a workflow may name, by name. `keys`: variables that hold keys of models.
 
-    `partial` names files that may define more operators than are known. `unread`: a file of operators could
-    not be read, which is told where it is named.
+    `partial` names files that may define more operators than are known. `unread` means that a file of
+    operators could not be read; the problem is reported where the workflow names the file.
     """
 
     operators: Mapping[str, OperatorInfo] = {}
@@ -62,7 +62,7 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
     unread: bool = False
 
     def beside(self, own: "OwnOperators") -> "Catalog":
-        """The catalogue of a workflow that has operators of its own; those that are here stay."""
+        """Return the catalogue of a workflow with operators of its own. Existing entries stay."""
         if own == OwnOperators():
             return self
         return msgspec.structs.replace(
@@ -74,9 +74,9 @@ class Catalog(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OwnOperators(msgspec.Struct, frozen=True, kw_only=True):
-    """What the files define that a workflow names under `operators`, and what is wrong with these.
+    """The operators in the files that a workflow names under `operators`, and the problems of these files.
 
-    `partial` names those that may define more.
+    `partial` names the files that may define more.
     """
 
     operators: Mapping[str, OperatorInfo] = {}

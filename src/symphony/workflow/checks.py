@@ -1,7 +1,7 @@
-"""Port types compiled to checks, which say what `types.mismatch` says in a fraction of its time. Pure.
+"""Port types compiled to fast checks that agree with `types.mismatch`. Pure.
 
-A check only ever accepts by itself: what it does not know at once is left to `mismatch`, so that
-there is one place that words what is wrong.
+A check only accepts by itself. What it cannot decide at once is left to `mismatch`, which alone words the
+problems.
 """
 
 from collections.abc import Callable, Collection
@@ -41,7 +41,7 @@ _NUMBERS: dict[str, frozenset[type]] = {
 
 @lru_cache(maxsize=1024)
 def check_of(kind: PortType) -> Check:
-    """The check of a port's type. Make it once for each port."""
+    """Return the check of a port's type. Make it once for each port."""
     exact, numbers = _types_of(kind)
     if kind.kind == "enum":
         return _enum_check(kind)
@@ -101,7 +101,7 @@ def _enum_check(kind: PortType) -> Check:
 
 
 def _holder_check(kind: PortType) -> Check:
-    """Of lists, maps and embeddings."""
+    """Return the check of a list, map or embedding type."""
     item = kind.item or PortType("number" if kind.kind == "embedding" else "any")
     parts = _parts_fit(item, anything=item.kind == "any" and kind.kind != "map")
     if kind.kind == "map":
@@ -120,7 +120,7 @@ def _holder_check(kind: PortType) -> Check:
 
 
 def _parts_fit(item: PortType, *, anything: bool) -> Callable[[Collection[StoredValue]], bool]:
-    """Do all elements surely fit? Most lists hold few types, which a look at the set of types tells."""
+    """Do all elements surely fit? Most lists hold few types, so the set of types is looked at."""
     if anything:
         return lambda _: True
     exact, numbers = _types_of(item)
@@ -143,7 +143,7 @@ def _parts_fit(item: PortType, *, anything: bool) -> Callable[[Collection[Stored
 
 
 def _below_fit(item: PortType) -> Callable[[Collection[StoredValue], set[type]], bool] | None:
-    """Does all surely fit that many lists or maps of the type hold? Told of all together, not one by one."""
+    """Do the contents of all these lists or maps surely fit? They are checked together, not one by one."""
     if item.kind not in ("list", "map") or item.choices:
         return None
     inner = item.item or PortType("any")

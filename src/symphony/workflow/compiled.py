@@ -31,12 +31,12 @@ _NO_MORE: tuple[object, ...] = (None, None, {}, None, FAIL)
 
 
 def has_more(node: Node) -> bool:
-    """May a node have expressions beside its inputs, or does it go on after a failure? Most do not."""
+    """Can a node have expressions beside its inputs, or go on after a failure? Most do not."""
     return type(node) is ControlNode or _more_of(node) != _NO_MORE
 
 
 class NodeExpressions(msgspec.Struct, eq=False):
-    """The expressions of one node. `more` holds what few nodes have."""
+    """The expressions of one node. `more` holds the ones that few nodes have."""
 
     inputs: Mapping[str, ValueTemplate]
     reads: Sequence[Numbers]
@@ -63,7 +63,7 @@ class More(msgspec.Struct, kw_only=True, eq=False):
     loop: "LoopParts | None" = None
 
     def templates(self) -> Iterator[ValueTemplate]:
-        """All but those of a loop, in the order in which they are named."""
+        """All templates but those of a loop, in the order in which they are named."""
         if self.when is not None:
             yield self.when
         if self.for_each is not None:
@@ -110,7 +110,7 @@ class Compiled:
     """One level: the nodes of a workflow, or of a loop's body."""
 
     def __init__(self, workflow: Workflow, outside: Splitter | None = None) -> None:
-        """`outside` is that of the level around a loop's body."""
+        """`outside` is the level around a loop's body."""
         self.workflow = workflow
         self.names = tuple(workflow.nodes)
         self.index: Mapping[str, int] = {name: number for number, name in enumerate(self.names)}
@@ -146,7 +146,7 @@ class Compiled:
         return [index.get(read.name, OUTSIDE) for read in template.reads if read.kind in ("port", "node")]
 
     def ports(self, template: ValueTemplate) -> Iterator[tuple[str, str]]:
-        """What a template reads of nodes, each once: the node's name, and the port or `*`."""
+        """Return what a template reads of nodes, without duplicates: the node's name, and the port or `*`."""
         for read in template.reads:
             if read.kind in ("port", "node"):
                 yield read.name, read.port or ALL_PORTS
@@ -168,7 +168,7 @@ class Compiled:
         return None if more is None or more.loop is None else more.loop.body
 
     def others(self, number: int) -> Sequence[str]:
-        """The nodes that a node reads outside of its inputs, by name, each once."""
+        """Return the nodes that a node reads outside of its inputs, by name, without duplicates."""
         more = self.nodes[number].more
         if more is None:
             return ()
@@ -224,7 +224,7 @@ def _nodes(reads: Iterable[Read]) -> tuple[str, ...]:
 
 
 def _loop_reads(loop: LoopParts) -> list[Read]:
-    """What a loop and the nodes of its body read of the nodes outside."""
+    """Return what a loop and the nodes of its body read of the nodes outside."""
     reads = [read for template in loop.state.values() for read in template.reads]
     if loop.while_ is not None:
         reads += loop.while_.reads
@@ -241,7 +241,7 @@ def _loop_reads(loop: LoopParts) -> list[Read]:
 
 
 class Compilation:
-    """The compiled form of workflows, each made once, whoever asks."""
+    """The compiled form of workflows. Each is compiled once, however many callers ask for it."""
 
     def __init__(self) -> None:
         self._known: dict[int, Compiled] = {}  # by identity: a Compiled holds its workflow
@@ -254,7 +254,7 @@ class Compilation:
         return found
 
     def ready(self) -> None:
-        """Compile for evaluation what was found to be very deep, which may fail. Raises BadExpression."""
+        """Compile very deep expressions for evaluation, which may fail. Raises BadExpression."""
         for compiled in self._known.values():
             for program in compiled.splitter.programs:
                 if program.expression.deep:

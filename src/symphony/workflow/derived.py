@@ -1,4 +1,4 @@
-"""Edges that nobody wrote: they come from expressions, `after` and fallbacks. Pure."""
+"""Implicit edges, which come from expressions, `after` and fallbacks. Pure."""
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -12,11 +12,11 @@ from symphony.workflow.model import FAIL, ControlEdge, ControlNode, DataEdge, Ed
 _besides = attrgetter("after", "on_error", "when", "for_each", "config", "artifact")
 _NOTHING: Final[tuple[object, ...]] = ((), FAIL, None, None, {}, None)
 """What a node has that reads and waits for nothing besides its inputs, unless it is a control node."""
-_HOLDERS: Final = (list, dict)  # a union is made anew for each look, and looked at more slowly
+_HOLDERS: Final = (list, dict)  # a union is built again on each use, and checks against it are slower
 
 
 def derived_edges(compiled: Compiled) -> tuple[Edge, ...]:
-    """Every derived edge of the workflow, each once; of a node's, those of its inputs come first.
+    """Return every derived edge of the workflow once. Edges of a node's inputs come first.
 
     What other expressions of a node read (`when`, `for_each`, a loop's body, …) gives a control
     edge, unless a data edge or `after` joins the same two nodes already.
@@ -47,10 +47,10 @@ def derived_edges(compiled: Compiled) -> tuple[Edge, ...]:
 
 
 def derived_ends(workflow: Workflow) -> dict[str, list[str]] | None:
-    """Where derived edges begin, by where they end, as documents spell both: `NODE` or `NODE.PORT`.
+    """Return where derived edges begin, by where they end, spelled as in documents: `NODE` or `NODE.PORT`.
 
-    What `derived_edges` gives, without a value for each; compiled only if there is more than
-    bare references. None if the workflow has explicit edges or fallbacks, whose edges must be
+    These are the edges of `derived_edges`, without an object for each. Expressions are compiled only if there
+    are more than bare references. None if the workflow has explicit edges or fallbacks, whose edges must be
     compared with the others.
     """
     if workflow.edges:
@@ -88,7 +88,7 @@ def _end(node: str, port: str) -> str:
 
 
 def _bare_ends(values: Iterable[Value], known: dict[str, str]) -> list[str] | None:
-    """The ports that `values` read, each once; None if any is more than one bare reference."""
+    """Return the ports that `values` read, without duplicates; None if a value is not one bare reference."""
     ends: list[str] = []
     for text in values:
         if isinstance(text, str):
@@ -108,7 +108,7 @@ def _bare_ends(values: Iterable[Value], known: dict[str, str]) -> list[str] | No
 
 
 def edge_key(edge: Edge) -> tuple[object, ...]:
-    """What makes two edges the same edge."""
+    """Return the key by which two edges count as the same edge."""
     if isinstance(edge, DataEdge):
         return "data", edge.source, edge.output, edge.target, edge.input
     if isinstance(edge, ControlEdge):

@@ -1,4 +1,4 @@
-"""What could be read of a workflow file, and where its parts stand there. Values only."""
+"""What could be read of a workflow file, and where its parts are in the file. Values only."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from symphony.workflow.problems import Problem
 
 
 class DocumentReading(msgspec.Struct, frozen=True):
-    """What could be read of a document.
+    """The result of reading a document.
 
     `workflow` holds all that is sound, and is None if nothing is. `problems` are those of
     structure, in document order. `broken` names nodes that are there but could not be read.
@@ -27,13 +27,13 @@ class DocumentReading(msgspec.Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """What tells whether a file says the same as this one."""
-        from hashlib import sha256  # whoever only validates never gets here
+        """A digest that tells whether a file has the same content as this one."""
+        from hashlib import sha256  # plain validation never gets here
 
         return sha256(self.body).hexdigest()
 
     def located_only(self) -> "DocumentReading":
-        """What is needed to locate places, without the rest."""
+        """Return what is needed to locate places, without the rest."""
         return DocumentReading(None, (), positions=self.positions, aliases=self.aliases)
 
     def locate(self, place: str) -> Position | None:
@@ -43,7 +43,7 @@ class DocumentReading(msgspec.Struct, frozen=True):
         return self.positions.of(self._as_written(place))
 
     def _as_written(self, place: str) -> str:
-        """Where a place of the model stands in the document: nodes may be written as steps."""
+        """Return where a place of the model is in the document. Nodes may be written as steps."""
         if not self.aliases:
             return place
         cut = len(place)
@@ -56,7 +56,7 @@ class DocumentReading(msgspec.Struct, frozen=True):
         return place
 
     def located(self, problem: Problem) -> Problem:
-        """The problem with line and column, where they can be told."""
+        """Return the problem with its line and column, if they are known."""
         if problem.line is not None:
             return problem
         found = self.locate(problem.place)

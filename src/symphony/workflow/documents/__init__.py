@@ -1,4 +1,4 @@
-"""Texts as plain trees, and trees as texts: one module for each format behind one seam."""
+"""Texts as plain trees, and trees as texts. Each format has a module of its own behind one interface."""
 
 from symphony.workflow.documents.compression import packed
 from symphony.workflow.documents.formats import (

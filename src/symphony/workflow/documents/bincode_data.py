@@ -1,10 +1,9 @@
-"""Bincode: what most of a workflow is made of has a place of its own; every other key stands in `more`.
+"""The Bincode format. Common keys of a workflow have fields of their own; every other key goes into `more`.
 
-So a key that is new in the file format needs no new layout: it is one more entry of a map, in
-this format as in all others. The first four bytes are the version of the schema, in every
-version to come. Maps keep the order of their keys. Pure.
+A new key of the file format therefore needs no new layout: it is one more entry of a map. The first four
+bytes are the version of the schema, in every version to come. Maps keep the order of their keys. Pure.
 
-The same types in Rust are in tests/data/bincode.
+The Rust version of these types is in tests/data/bincode.
 """
 
 from collections.abc import Mapping
@@ -65,7 +64,7 @@ _KIND_NAMES: Final = {kind: name for name, kind in _KINDS.items()}
 
 
 class DocumentData(msgspec.Struct, frozen=True):
-    """A whole document, as it stands in the file."""
+    """A whole document, as it is in the file."""
 
     symphony: U32
     name: str
@@ -80,7 +79,7 @@ def _codec() -> TypeCodec[DocumentData]:
 
 
 def parse(body: bytes) -> Document:
-    """The document in `body`. Raises SyntaxProblem. Of a newer version only its number is read."""
+    """Parse the document in `body`. Of a newer version only its number is read. Raises SyntaxProblem."""
     version = int.from_bytes(body[:_VERSION_BYTES], "little")
     if len(body) < _VERSION_BYTES or version > SCHEMA_BELIEVABLE:
         raise not_readable("Bincode", "it does not begin with the version of a schema")
@@ -112,9 +111,9 @@ def _node_tree(node: _NodeData) -> Tree:
 
 
 def write(tree: Tree) -> bytes:
-    """The document that spells `tree`, which must have the form of a workflow.
+    """Write the document for `tree`, which must have the form of a workflow.
 
-    Raises SerializationFailed if it has not.
+    Raises SerializationFailed if it does not have that form.
     """
     try:
         more = dict(tree)  # type: ignore[call-overload]  # what is no map is refused
@@ -128,7 +127,7 @@ def write(tree: Tree) -> bytes:
 
 
 def _node_data(tree: dict[str, Plain]) -> _NodeData:
-    if len(tree) == 2:  # most have a kind, then inputs, and nothing else
+    if len(tree) == 2:  # most nodes have a kind, then inputs, and nothing else
         first, second = tree
         if first in _KINDS and second == "inputs":
             return _KINDS[first](tree[first], tree[second], None)  # type: ignore[arg-type]  # the codec checks them

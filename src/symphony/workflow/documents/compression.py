@@ -1,4 +1,4 @@
-"""Zstandard around any document. What unfolds beyond the limit is refused before it takes memory. Pure."""
+"""Zstandard around any document. A document that unpacks beyond the limit is refused early. Pure."""
 
 from typing import Final
 
@@ -22,7 +22,7 @@ def packed(body: bytes) -> bytes:
 
 
 def unpacked(body: bytes) -> bytes:
-    """What the frame `body` holds; `body` itself if it is none. Raises SyntaxProblem."""
+    """Return the content of the frame `body`, or `body` itself if it is not a frame. Raises SyntaxProblem."""
     if not body.startswith(MAGIC):
         return body
     import zstandard

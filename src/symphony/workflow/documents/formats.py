@@ -1,7 +1,7 @@
-"""The formats of workflow files: a name, the endings of their files, a reader and a writer.
+"""The formats of workflow files: a name, file extensions, a reader and a writer.
 
-A new format is one module with `parse` and `write`, and one line in `_FORMATS`. Any of them may
-be compressed with Zstandard, which is told by its first bytes.
+A new format is one module with `parse` and `write`, and one line in `_FORMATS`. Any of them may be compressed
+with Zstandard, which is recognised by its first bytes.
 """
 
 from collections.abc import Callable
@@ -31,7 +31,7 @@ _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff")
 
 
 class UnknownFormat(SymphonyError):
-    """No format has this name, or a file's ending tells none."""
+    """No format has this name, or the file's extension does not name a format."""
 
     code = "unknown-format"
 
@@ -40,8 +40,8 @@ class Format(msgspec.Struct, frozen=True):
     """One way to spell a workflow.
 
     `reader` and `writer` are `MODULE:FUNCTION` of this package, imported when they are used.
-    `derived_edges`: are the edges that come from shorthands written too, for tools that read no
-    expressions? In a `binary` format bytes are bytes, and a key may begin with `$`.
+    `derived_edges` says whether implicit edges are written too, for tools that do not read expressions. In a
+    `binary` format bytes are bytes, and a key may begin with `$`.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Format(msgspec.Struct, frozen=True):
         return found
 
     def write(self, tree: Tree) -> bytes:
-        """The document that spells `tree`. Raises SerializationFailed where the format has no form for it."""
+        """Write the document for `tree`. Raises SerializationFailed if the format cannot express it."""
         made = _function(self.writer)(tree)
         assert isinstance(made, bytes)
         return made
@@ -87,7 +87,7 @@ FORMATS: Final = tuple(_FORMATS)
 
 
 def format_named(name: str) -> Format:
-    """The format of that name. Raises UnknownFormat."""
+    """Return the format of that name. Raises UnknownFormat."""
     found = _FORMATS.get(name)
     if found is None:
         hint = f"use one of {', '.join(FORMATS)}"
@@ -96,7 +96,7 @@ def format_named(name: str) -> Format:
 
 
 def format_of(path: PurePath) -> Format:
-    """The format that a file's ending tells, compressed or not. Raises UnknownFormat."""
+    """Return the format that a file's extension names, compressed or not. Raises UnknownFormat."""
     name = path.name.lower().removesuffix(SUFFIX)
     for known in _FORMATS.values():
         if known.suffixes and name.endswith(known.suffixes):
@@ -111,7 +111,7 @@ def format_of(path: PurePath) -> Format:
 def format_of_content(body: bytes) -> Format | None:
     """The format that the first bytes tell, packed or not; None for YAML and TOML, which look like any text.
 
-    What is packed and cannot be unpacked counts as YAML: whoever reads it reports the damage.
+    Compressed content that cannot be unpacked counts as YAML; its reader reports the damage.
     """
     try:
         body = unpacked(body)
@@ -139,7 +139,7 @@ def parse(body: bytes, format_: Format) -> Document:
 
 
 def text_of(body: bytes) -> str:
-    """The text that `body` is, in UTF-8 with or without a byte order mark. Raises SyntaxProblem."""
+    """Decode `body` as UTF-8, with or without a byte order mark. Raises SyntaxProblem."""
     if body.startswith(_WIDE_MARKS):
         raise SyntaxProblem(
             "syntax", "the text is not UTF-8 but UTF-16 or UTF-32", "save the file as UTF-8", (1, 1)

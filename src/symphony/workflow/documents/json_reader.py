@@ -1,4 +1,4 @@
-"""JSON read token by token, without recursion: slow, and it knows where everything stands. Pure."""
+"""Reads JSON token by token, without recursion. It is slow, but knows the position of everything. Pure."""
 
 import json
 import re
@@ -23,7 +23,7 @@ class _Frame:
     def __init__(self, holder: dict[str, Tree] | list[Tree], place: str, spot: Spot) -> None:
         self.holder, self.place, self.spot = holder, place, spot
         self.key: str | None = None
-        self.wanted = True  # is the value that comes kept? Not that of a key that stands twice.
+        self.wanted = True  # is the next value kept? The value of a duplicate key is not.
 
 
 class JsonReader:
@@ -185,7 +185,7 @@ class JsonReader:
         elif number[1] or number[2]:
             found = float(word)
         else:
-            # Reading very many digits takes very long, and the number is refused anyway.
+            # Converting very many digits takes very long, and the number is refused anyway.
             found = int(word[:_DIGITS_MAX])
         self.at = run.end()
         return found

@@ -1,7 +1,7 @@
-"""Where things stand in a JSON text that has been read already: looked up one by one. Pure.
+"""Finds positions in a JSON text that has been read already, one at a time. Pure.
 
-A question reads the text up to its place and no further; what lies before is jumped over by the C
-scanner of the standard library, about as fast as it is decoded, and by later questions not again.
+Each lookup reads the text up to its place and no further. The C scanner of the standard library skips what
+comes before, about as fast as decoding it. Later lookups do not skip it again.
 """
 
 import json
@@ -17,16 +17,16 @@ _COMMA: Final = re.compile(r"[ \t\n\r]*+,[ \t\n\r]*+")
 _KEY: Final = re.compile(r'"([^"\\]*+)(\\.(?:[^"\\]|\\.)*+)?"[ \t\n\r]*+:[ \t\n\r]*+', re.DOTALL)
 _TIMES_MAX: Final = 4
 
-# Numbers are measured, not made: one of very many digits could not be.
+# Numbers are measured, not converted: one with very many digits could not be.
 _value = json.JSONDecoder(parse_int=len, parse_float=len, strict=False).raw_decode
 
 
 class TooDear(Exception):
-    """One part of the text has been jumped over again and again: reading all of it once is cheaper."""
+    """One part of the text was skipped again and again. Reading all of it once is cheaper."""
 
 
 class _Text:
-    """The text, and how many of its characters may still be jumped over."""
+    """The text, and how many of its characters may still be skipped."""
 
     __slots__ = ("left", "text")
 
@@ -35,7 +35,7 @@ class _Text:
         self.left = _TIMES_MAX * len(text)
 
     def behind(self, at: int) -> int:
-        """Where the value that begins at `at` ends. Raises TooDear."""
+        """Return where the value that begins at `at` ends. Raises TooDear."""
         try:
             _, end = _value(self.text, at)
         except RecursionError:  # the caller is deep in calls already
@@ -86,7 +86,7 @@ def lazy_spot(text: str) -> LazySpot:
 
 
 def _inside(whole: _Text, at: int) -> Iterator[tuple[str | int, LazySpot]]:
-    """Keys or numbers of what the value at `at` holds, and their spots. Raises TooDear."""
+    """Return the keys or numbers in the value at `at`, with their spots. Raises TooDear."""
     text = whole.text
     opening = text[at]
     at = whole.end(_BLANK, at + 1)

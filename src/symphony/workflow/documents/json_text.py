@@ -1,9 +1,8 @@
-"""JSON: a C decoder builds the tree; our own reader steps in only where something is wrong.
+"""JSON: a C decoder builds the tree; our own reader steps in only if something is wrong.
 
-msgspec is fast and strict, and silent on one thing: a key that stands twice. Every key that is
-dropped takes at least one comma with it, so the decoded tree, written again, has as many
-commas as the text exactly if nothing was dropped; commas spelled as escapes are sent to our
-own reader. Problems are located by that reader, when they have to be.
+msgspec is fast and strict, but accepts duplicate keys. Every key that it drops takes at least one comma with
+it. So the decoded tree, written again, has as many commas as the text if and only if nothing was dropped.
+Texts with commas spelled as escapes go to our own reader. That reader also locates problems, when necessary.
 """
 
 import re
@@ -35,7 +34,7 @@ _ESCAPED_COMMA = re.compile(r"\\u002c", re.IGNORECASE)
 
 def parse(text: str) -> Document:
     """The document in `text`. Raises SyntaxProblem."""
-    # A decoder that recurses is safe only while Python's own limit keeps it from the stack's end.
+    # A recursive decoder is safe only as long as Python's own limit keeps it from exhausting the stack.
     if sys.getrecursionlimit() <= RECURSION_USUAL:
         try:
             tree = msgspec.json.decode(text)
@@ -48,7 +47,7 @@ def parse(text: str) -> Document:
 
 
 class Located(Positions):
-    """Finds places one by one, until it would be cheaper to find all."""
+    """Finds places one by one, until finding all of them is cheaper."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text, lambda: lazy_spot(text))
@@ -72,7 +71,7 @@ def _spots(text: str) -> Spot:
 
 
 def _dropped(text: str, tree: Tree) -> bool:
-    """May a key of `text` be missing in `tree`?"""
+    """Might a key of `text` be missing in `tree`?"""
     if text.count(",") != msgspec.json.encode(tree).count(b","):
         return True
     return "\\u002" in text and _ESCAPED_COMMA.search(text) is not None

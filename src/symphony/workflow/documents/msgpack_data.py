@@ -1,8 +1,7 @@
 """MessagePack: a C decoder builds the tree; a survey in Python says what is wrong, and where.
 
-The decoder is silent on a key that stands twice, and keeps the last. What it gives, written
-again in the shortest way, equals a document that is written so, unless something was dropped:
-only other documents are surveyed. Pure.
+The decoder accepts duplicate keys and keeps the last. A document in the shortest encoding equals its decoded
+tree written again, unless something was dropped. Only documents that differ are surveyed. Pure.
 """
 
 import sys
@@ -15,7 +14,7 @@ from symphony.workflow.documents.tree import RECURSION_USUAL, Document, Tree, no
 
 def parse(body: bytes) -> Document:
     """The document in `body`. Raises SyntaxProblem."""
-    # A decoder that recurses is safe only while Python's own limit keeps it from the stack's end.
+    # A recursive decoder is safe only as long as Python's own limit keeps it from exhausting the stack.
     if sys.getrecursionlimit() <= RECURSION_USUAL:
         try:
             tree = msgspec.msgpack.decode(body)

@@ -1,7 +1,7 @@
 """One pass over a MessagePack document, without recursion and without building anything. Pure.
 
-It refuses what is cut off, what nests too deep, what follows the end, and lists and maps as keys,
-each with its byte; and it finds the keys that stand twice.
+It refuses truncated documents, too deep nesting, bytes after the end, and lists and maps as keys, each with
+its byte offset. It also finds duplicate keys.
 """
 
 import struct
@@ -32,7 +32,7 @@ class _Frame:
 
 
 def survey(body: bytes) -> tuple[Problem, ...]:
-    """The keys that stand twice. Raises SyntaxProblem where it is not a document at all."""
+    """Return the duplicate keys. Raises SyntaxProblem if it is not a document at all."""
     surveyor = _Surveyor(body)
     try:
         surveyor.run()
@@ -98,7 +98,7 @@ class _Surveyor:
         return number
 
     def _text_length(self, first: int) -> int | None:
-        """The length of the text that begins with this byte; None if it is none."""
+        """Return the length of the text that begins with this byte, or None if it does not begin a text."""
         if 0xA0 <= first <= 0xBF:
             return first & 0x1F
         return self._number(_LENGTHS[first]) if 0xD9 <= first <= 0xDB else None

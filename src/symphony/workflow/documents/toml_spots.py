@@ -1,7 +1,7 @@
-"""Where keys and elements stand in a TOML text, and how deep it nests: one pass over its tokens. Pure.
+"""Finds where keys and elements are in a TOML text, and how deep it nests, in one pass. Pure.
 
-Not a parser: it tells no valid text from an invalid one. It bounds what the parser gets to see
-and knows where everything is, which the parser does not tell.
+This is not a parser: it does not tell valid text from invalid. It limits what the parser is given, and knows
+positions, which the parser does not report.
 """
 
 import re
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from symphony.workflow.documents.tree import DEPTH_MAX, Spot
 from symphony.workflow.problems import child
 
-# Possessive (`++`, `*+`): no way back is kept, so that memory does not grow with a long string.
+# Possessive (`++`, `*+`): no backtracking state is kept, so memory does not grow with a long string.
 _TOKEN = re.compile(
     r'''(?P<space>[ \t\r]++|\#[^\n]*+)
     |(?P<string>"""(?:[^"\\]++|\\.|"{1,2}(?!"))*+"""(?:""?)?|\'\'\'(?:[^']++|'{1,2}(?!'))*+\'\'\'(?:''?)?
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 
 @dataclass(slots=True)
 class SpotSurvey:
-    """What one pass found: all spots, the first key that stands twice, where it nests too deep."""
+    """What one pass found: all spots, the first duplicate key, and where the text nests too deep."""
 
     root: Spot = field(default_factory=lambda: Spot(0))
     twice: tuple[str, int] | None = None
@@ -39,7 +39,7 @@ def survey(text: str) -> SpotSurvey:
 
 
 def has_comment(text: str) -> bool:
-    """Does a comment stand anywhere in `text`?"""
+    """Does the text contain a comment?"""
     return any(m.lastgroup == "space" and m[0][0] == "#" for m in _TOKEN.finditer(text))
 
 
@@ -77,7 +77,7 @@ class _Surveyor:
         self.kind, self.sign, self.at = next(self.signs, (None, "", self.at))
 
     def _stop(self) -> None:
-        """It nests too deep: look at nothing more."""
+        """Note that the text nests too deep, and look no further."""
         self.found.too_deep_at = self.at
         self.kind, self.sign = None, ""
 
@@ -115,7 +115,7 @@ class _Surveyor:
         self._skip_line()
 
     def _into_last(self, spot: Spot, place: str, depth: int) -> tuple[Spot, str, int]:
-        """A table of an array of tables means its last one."""
+        """Enter the last table of an array of tables, which is the one that a header means."""
         count = self.elements.get(spot)
         if not count or spot.inside is None:
             return spot, place, depth

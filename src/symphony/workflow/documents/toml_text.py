@@ -12,13 +12,13 @@ _WHERE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)")
 _LONG_NUMBER = re.compile(r"(?<![0-9A-Za-z_])[0-9][0-9_]{4000,}")
 _TWICE: Final = ("overwrite", "twice", "redefine", "mutate", "Duplicate")
 _NULL_KEY: Final = "$null"
-_HOLDERS: Final = (dict, list)  # a union is made anew for each look, and looked at more slowly
+_HOLDERS: Final = (dict, list)  # a union is built again on each use, and checks against it are slower
 
 
 def parse(text: str) -> Document:
     """The document in `text`. Raises SyntaxProblem."""
     surveyed = _Surveyed(text)
-    # The reader takes quadratic time for a key of very many parts: it must not see one.
+    # The parser takes quadratic time for a key with very many parts, so it must not see one.
     if any(line.count(".") >= DEPTH_MAX for line in text.split("\n")):
         surveyed.refuse_depth()
     try:
@@ -30,7 +30,7 @@ def parse(text: str) -> Document:
         surveyed.refuse_depth()
         raise _problem(str(error), text, surveyed) from None
     except ValueError:
-        # The only other thing that the reader raises: an integer of too many digits to convert.
+        # The only other thing that the parser raises: an integer with too many digits to convert.
         message, hint = "a number has too many digits", "write it as text"
         found = _LONG_NUMBER.search(text)
         position = surveyed.positions.at(found.start()) if found else None
@@ -53,7 +53,7 @@ class _Surveyed:
         return self._found
 
     def refuse_depth(self) -> None:
-        """Raises SyntaxProblem if the text nests too deep."""
+        """Raise SyntaxProblem if the text nests too deep."""
         if self.found.too_deep_at is not None:
             raise too_deep(self.positions.at(self.found.too_deep_at))
 
@@ -103,7 +103,7 @@ def _laid_out(document: dict[str, Tree]) -> dict[str, Tree]:
     """
     nodes, inputs = document.get("nodes"), document.get("inputs")
     if not isinstance(nodes, dict):
-        return document  # no workflow
+        return document  # not a workflow
     out = {**document, "nodes": {name: _node(node) for name, node in nodes.items()}}
     if isinstance(inputs, dict):
         out["inputs"] = {name: _tables_last(given) for name, given in inputs.items()}

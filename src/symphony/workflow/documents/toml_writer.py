@@ -99,5 +99,5 @@ def _key(key: str) -> str:
 
 
 def _text(text: str) -> str:
-    """In quotes. JSON escapes all that TOML does, but for one character."""
+    """Return the text in quotes. JSON escapes all that TOML does, except for one character."""
     return _quoted(text).replace("\x7f", "\\u007f")

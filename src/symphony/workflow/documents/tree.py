@@ -1,4 +1,4 @@
-"""What a parser gives: a plain tree, the problems met on the way, and where things stand. Pure."""
+"""What a parser returns: a plain tree, the problems that it found, and positions in the text. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ class Spot:
 
 
 class Positions:
-    """Where places stand in a text. The spots are made at the first question: most never come."""
+    """Positions of places in a text. The spots are made on the first lookup, which most texts never have."""
 
     def __init__(self, text: str, spots: Callable[[], Spot]) -> None:
         self.text, self._spots = text, spots

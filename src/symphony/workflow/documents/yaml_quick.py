@@ -1,7 +1,7 @@
-"""The tree of a YAML text in which nothing is unusual, from the C parser's events. Pure.
+"""Reads the tree of an ordinary YAML text from the C parser's events. Pure.
 
-Where each event stands is kept, and becomes spots only if somebody asks for a place. Whatever is
-wrong, or not expected here, is left to the builder of `yaml_text`, which alone reports.
+The position of each event is kept, and becomes a spot only if a place is looked up. Anything wrong or
+unexpected is left to the builder of `yaml_text`, which alone reports problems.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ class _Parser(Protocol):
 
 
 class _Known(dict[str, object]):
-    """What plain scalars mean, found once for each text."""
+    """The meanings of plain scalars, each worked out once."""
 
     def __init__(self, scalar: Callable[[str], object]) -> None:
         super().__init__()

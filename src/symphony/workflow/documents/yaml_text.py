@@ -37,13 +37,13 @@ _NO_KEY: Final = object()
 
 
 def scalar(text: str) -> bool | int | float | str | None:
-    """What a plain scalar means in the core schema (YAML 1.2.2, 10.3.2); leading zeros stay text."""
+    """Return what a plain scalar means in the core schema (YAML 1.2.2, 10.3.2). Leading zeros stay text."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in "0123456789+-.":
         return text
     if _INTEGER.fullmatch(text):
-        # Reading very many digits takes very long, and the number is refused anyway.
+        # Converting very many digits takes very long, and the number is refused anyway.
         return int(text[:_DIGITS_MAX])
     if _BASED.fullmatch(text):
         return int(text[2:].lstrip("0")[:_DIGITS_MAX] or "0", 8 if text[1] == "o" else 16)
@@ -91,7 +91,7 @@ def closely(text: str) -> Document:
 
 
 def _explained(error: yaml.MarkedYAMLError, text: str, at: int) -> tuple[str, str]:
-    """What is wrong at the character `at`, and what to do about it."""
+    """Return what is wrong at the character `at`, and how to fix it."""
     words = ", ".join(part for part in (error.context, error.problem) if part)
     begin = text.rfind("\n", 0, at) + 1
     line = text[begin:].partition("\n")[0]
@@ -154,7 +154,7 @@ class _Builder:
         self.positions = Positions(text, lambda: self.spot)
 
     def document(self) -> Document:
-        """What was built."""
+        """Return the document that was built."""
         if not self.documents:
             raise SyntaxProblem("syntax", "the file is empty", "a workflow needs a name and nodes", (1, 1))
         return Document(self.root, tuple(self.findings.found), self.positions, self.readable)
@@ -216,7 +216,7 @@ class _Builder:
         return frame.place, Spot(_offset(event))
 
     def _key(self, frame: _Frame, item: Tree, event: yaml.Event) -> tuple[str, Spot]:
-        """Keep `item` as the key that waits. One that is refused waits too, for its value to be dropped."""
+        """Keep `item` as the pending key. A refused key is kept too, so that its value can be dropped."""
         frame.key = None
         if not isinstance(item, str):
             message = f"a key must be text, not {shown(item)}"

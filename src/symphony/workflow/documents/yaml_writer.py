@@ -1,4 +1,4 @@
-"""Trees as YAML that is pleasant to read, and that readers of YAML 1.1 and 1.2 take for the same."""
+"""Writes trees as readable YAML that readers of YAML 1.1 and 1.2 understand the same way."""
 
 import re
 from typing import Final

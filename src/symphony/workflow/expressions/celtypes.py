@@ -1,4 +1,4 @@
-"""Port types as CEL types and back; values on their way into CEL and out of it."""
+"""Converts port types to CEL types and back, and values on their way into and out of CEL."""
 
 import math
 from datetime import datetime
@@ -93,7 +93,7 @@ def to_port(kind: str) -> PortType | None:
 
 
 def given(value: Value, kind: PortType) -> object:
-    """`value` as the library takes it whole. Raises ValueError where it cannot.
+    """Return `value` in a form that the library takes whole. Raises ValueError if there is none.
 
     The library cuts texts and bytes at a NUL; inside a protobuf wrapper they stay whole.
     Integers that stand for numbers become doubles.

@@ -1,8 +1,8 @@
-"""Long sums, regrouped: the library reads `a + b + c` as nesting and ends at 32 levels. Pure.
+"""Regroups long sums, because the library reads `a + b + c` as nesting and stops at 32 levels. Pure.
 
-Halves in brackets nest only as deep as the logarithm of their number. Texts, lists and bytes come
-out the same; integers too, unless a part of the sum is beyond 64 bits. Doubles would not: their sum
-depends on the order, so a sum of doubles is left as it is.
+Bracketed halves nest only as deep as the logarithm of the number of operands. For texts, lists and bytes the
+result is the same, and for integers too, unless a partial sum exceeds 64 bits. A sum of doubles depends on
+the order, so it is left as it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ GUARDS = ('""', "0", "[]", "0u", 'b""')
 CHAINS_MAX = 8
 """So many sums are regrouped in one expression: each is checked by itself, which takes time."""
 _LONG = 8
-_LOOSE = "?:,|&<>=!"  # these end a sum; `!` stands in it only before an operand
+_LOOSE = "?:,|&<>=!"  # these end a sum; `!` may occur in it only before an operand
 _OPEN, _CLOSE = "([{", ")]}"
 
 
@@ -75,7 +75,7 @@ class _Sum:
         self._end = token.end
 
     def sign(self, sign: str) -> list[Chain]:
-        """Another operand comes. What was added before a minus is a sum of its own."""
+        """Start another operand. What was added before a minus is a sum of its own."""
         self._close()
         if sign == "+" or not self._only_plus:
             return []
@@ -130,7 +130,7 @@ def regrouped(
 def guarded(text: str, found: Sequence[Chain], number: int, guard: str) -> str:
     """`text` with its sums regrouped, one of which is only `guard` added to its first operand.
 
-    That fits exactly if the sum is one of what `guard` is, or of a dynamic type.
+    The result has the right type only if the sum has the type of `guard`, or a dynamic type.
     """
     chain = found[number]
     (start, first), end = chain.operands[0], chain.operands[-1][1]

@@ -1,4 +1,4 @@
-"""Values and conditions made ready to render, typed by CEL's own checker.
+"""Compiles values and conditions for rendering. CEL's own checker types them.
 
 A value that is one bare reference never enters CEL: large values pass by reference.
 """
@@ -98,7 +98,10 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def reads(self) -> tuple[Read, ...]:
-        """What its expressions read, each once, in order; of parts that cannot be used, nothing."""
+        """Return what its expressions read, in order and without duplicates.
+
+        Parts that cannot be used count as empty.
+        """
         noted = self.noted
         if type(noted) is tuple:
             return noted
@@ -140,7 +143,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def light(self) -> bool:
-        """Does rendering take next to nothing where all that is read is numbers and short texts?"""
+        """Is rendering almost free if everything that is read is numbers and short texts?"""
         facts = self.facts
         if facts.light is None:
             source = self.source
