@@ -1,6 +1,6 @@
 """Artifacts: stored bodies, the cache of results, the bytes of values, and secrets kept out of them.
 
-Names load when first used: whoever needs only the codec does not pay for SQLite.
+Names load on first use, so that using only the codec does not import SQLite.
 """
 
 from importlib import import_module

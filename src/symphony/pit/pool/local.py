@@ -89,7 +89,7 @@ class LocalModels:
 
     @contextlib.asynccontextmanager
     async def held(self, model: str, run: str | None = None) -> AsyncIterator[Mapping[str, Value]]:
-        """What the model's process answers to an empty call, and the process until the block is left.
+        """Yield the process's answer to an empty call, and keep the process until the block ends.
 
         For those that serve more than the pool carries: it says where. Raises as `invoke`.
         """
@@ -101,7 +101,10 @@ class LocalModels:
         return FREE
 
     def fingerprint(self, model: str) -> str:
-        """Of the model's weights and code. Raises ModelUnavailable if the model is unknown."""
+        """Return the fingerprint of the model's weights and code.
+
+        Raises ModelUnavailable for an unknown model.
+        """
         return self._host(model).spec.fingerprint
 
     def sampled(self, model: str, inputs: Mapping[str, object]) -> bool:
@@ -231,7 +234,7 @@ class LocalModels:
                 case RefuseLease():
                     self._refuse(action)
                 case _:
-                    pass  # a lease that is lost is told by its call; changes of phase are for those who watch
+                    pass  # the call reports a lost lease; changes of phase are for observers
         self._look_again()
 
     def _look_again(self) -> None:
@@ -313,7 +316,7 @@ class LocalModels:
         self._act(self._machine.died(host.name, reason, now_s + delay_s, now_s, refused=refused))
 
     def _stopped(self, host: "_Host") -> None:
-        """The process that was told to end has ended."""
+        """The process that was asked to end has ended."""
         host.child = None
         now_s = self._now_s()
         self._act(self._machine.died(host.name, "it was told to end", now_s, now_s))

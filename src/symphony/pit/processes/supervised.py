@@ -1,4 +1,4 @@
-"""One child process from its beginning to its end. What is said to it is its owner's.
+"""Supervises one child process from start to end. What is said to it is up to its owner.
 
 It leads a group of its own. Whatever it leaves in that group, or with its mark, is ended after it.
 """
@@ -132,7 +132,7 @@ class SupervisedProcess:
 
     @property
     def doomed(self) -> bool:
-        """Has it been told when it is killed?"""
+        """Has the process been told when it will be killed?"""
         return self._killer is not None
 
     async def wait(self) -> None:

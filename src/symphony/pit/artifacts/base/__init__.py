@@ -1,1 +1,1 @@
-"""What every shelf stands on: digests and labels, errors of the system, SQLite files that may be damaged."""
+"""Foundations of the artifact store: digests and labels, system errors, SQLite files that may be damaged."""

@@ -1,4 +1,4 @@
-"""What the operating system refuses, as errors that say what to do; and locks between processes."""
+"""Refusals by the operating system as errors that say what to do, and locks between processes."""
 
 import errno
 import fcntl

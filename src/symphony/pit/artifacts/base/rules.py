@@ -1,4 +1,4 @@
-"""What every store keeps to: what digests and labels look like, and the errors that say so. Pure."""
+"""The rules of every store: the form of digests and labels, and the errors for violations. Pure."""
 
 import re
 

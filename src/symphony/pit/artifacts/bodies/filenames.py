@@ -43,7 +43,7 @@ def extension(content_type: str) -> str:
 
 
 def file_name(name: str, content_type: str) -> PurePosixPath:
-    """A relative path, never out of its folder, for the artifact of that name and type.
+    """Return a relative path, always inside its folder, for the artifact of that name and type.
 
     Slashes make folders. An extension is added unless the name has one that programs know.
     """

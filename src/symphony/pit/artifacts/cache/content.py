@@ -18,7 +18,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class FileState(NamedTuple):
-    """What changes when a file does."""
+    """The attributes that change when a file does."""
 
     device: int
     inode: int

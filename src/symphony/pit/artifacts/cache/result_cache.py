@@ -139,7 +139,7 @@ class ResultCache:
         return self.get_many([key]).get(key)
 
     def get_many(self, keys: Sequence[str]) -> dict[str, CacheEntry]:
-        """What `get` gives for each of `keys` that has a result: one query for all of them."""
+        """Return what `get` returns for each of `keys` that has a result, in one query."""
         with self._mutex:
             rows = self._recent.find(keys)
         unseen = keys if not rows else [key for key in keys if key not in rows]
@@ -168,7 +168,7 @@ class ResultCache:
             if rows is None:
                 damaged += 1
                 continue
-            self._last = block, rows  # whoever looks for many looks for the others next
+            self._last = block, rows  # a caller that looks for many looks for the others next
             held = {key: rows[key] for key in keys if key in rows}
             found |= held
             spared = block.uses - _USES_SPARED if block.held < self._bytes_max // 2 else block.uses

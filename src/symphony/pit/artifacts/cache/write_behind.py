@@ -174,7 +174,7 @@ class WriteBehind:
             self._flushing -= 1
 
     def close(self) -> None:
-        """Flush and close. What is written afterwards is forgotten, and who reads finds nothing."""
+        """Flush and close. Later writes are dropped, and later reads find nothing."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()

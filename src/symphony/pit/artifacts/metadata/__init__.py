@@ -1,1 +1,1 @@
-"""What is known of the bodies: a log, which is the truth, and an index made of it."""
+"""What is known of the bodies: a log, which is authoritative, and an index made from it."""

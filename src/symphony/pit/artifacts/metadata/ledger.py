@@ -106,7 +106,7 @@ class Ledger:
                 return question(self._judge)
 
     def ensure(self) -> None:
-        """Make the log if there is none. Must have happened before the first body is published."""
+        """Make the log if there is none. Call this before the first body is published."""
         with self._mutex:
             self._check_fork()
             if not self._log.attach(write=False):
@@ -114,7 +114,7 @@ class Ledger:
                     self._catch_up(write=True)
 
     def compact(self) -> None:
-        """Write the log anew without what is no longer true, if that halves it."""
+        """Rewrite the log without outdated records, if that halves it."""
         with self._mutex, file_lock(self._lock, exclusive=True):
             self._check_fork()
             self._catch_up(write=True)
@@ -159,7 +159,7 @@ class Ledger:
         try:
             self._catch_up(write=True)
         except SymphonyError as error:
-            # The records are safe in the log: whoever asks next reads them from there.
+            # The records are safe in the log: the next reader finds them there.
             logger.warning("the index %s is behind its log: %s", self._index_path, error)
 
     def _refresh(self) -> None:
@@ -196,7 +196,7 @@ class Ledger:
         self._seen = self._log.present()
 
     def _unlogged(self) -> list[Record]:
-        """What can still be known when the log is gone: the index, if it is sound, and the bodies."""
+        """Return what is still known without the log: from the index, if it is sound, and the bodies."""
         try:
             known = list(self._opened().dump())
         except DatabaseBroken as error:

@@ -1,4 +1,4 @@
-"""What is known of the stored bodies, as an append-only log: the truth that the index is made of.
+"""The append-only log of what is known of the stored bodies. The index is made from it.
 
 One line a record: eight hexadecimal digits of CRC-32, a space, JSON. The first line names the
 log; a line that does not match its checksum was torn by a crash or damaged since.
@@ -114,9 +114,9 @@ class RecordLog:
         return found.st_dev, found.st_ino, found.st_size
 
     def attach(self, *, write: bool) -> bool:
-        """Open the file, or the one that has replaced it; with `write` make one if there is none.
+        """Open the file, or the one that replaced it. With `write`, create it if it is missing.
 
-        False if there is none. Afterwards `id` is its name.
+        Returns False if there is no file. Afterwards `id` is its name.
         """
         with io_errors(f"open {self.path}"):
             found = self.present()

@@ -233,7 +233,7 @@ class FileArtifacts:
     # -- within
 
     def _tell_damage(self) -> None:
-        """Say, once, that not all is known. What this process has put is known."""
+        """Report once that not everything is known. What this process has put is known."""
         self.settle()
         damaged = 0 if self._told else self._ledger.ask(lambda index: index.position().damaged)
         if damaged:
@@ -302,7 +302,7 @@ class FileArtifacts:
         if not self._objects.intact(digest, size):
             return False
         with self._sharing():
-            # Whoever logged it had synced its directory before; else that is up to us.
+            # The writer that logged it had synced its directory before; otherwise we must.
             known = self._ledger.ask(lambda index: index.knows(digest))
             if not self._objects.touch(digest, sync=not known):
                 return False

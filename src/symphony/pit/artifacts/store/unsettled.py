@@ -1,7 +1,7 @@
 """Bodies and records of a store that wait to be written and made durable: many of them together.
 
-Whoever puts them goes on at once. Files that many threads create at once, each when it has something, take
-two to three times as much of the processor: threads spin for the file system's locks while it commits.
+A thread that puts a body goes on at once. Files that many threads create at once, each when it has something,
+take two to three times as much of the processor: threads spin for the file system's locks while it commits.
 """
 
 import threading
@@ -17,7 +17,10 @@ written."""
 
 
 class Unsettled:
-    """Thread-safe. What a `settle` in another thread is writing just now, `settle` waits for."""
+    """Bodies that are not durable yet.
+
+    Thread-safe. `settle` also waits for writes by another thread's `settle`.
+    """
 
     def __init__(self, write: Write) -> None:
         self._write = write

@@ -77,7 +77,7 @@ def encode_plain(value: Value | dict[str, Value]) -> bytes:
 
 
 def encoded_map(parts: Mapping[str, bytes]) -> bytes:
-    """What `encode_value` gives of a map, of what it gives of the values."""
+    """Return what `encode_value` returns for a map, given its encoded values."""
     pairs = (one for key, body in parts.items() for one in (_encode(key), body))
     count = len(parts)
     if count < 16:
@@ -129,7 +129,7 @@ def decode_sealed(body: bytes) -> SealedValue:
 
 
 class _decoding:
-    """What can go wrong with bytes, as one error. (A generator would cost twice as much.)"""
+    """Turn everything that can go wrong with bytes into one error. (A generator would cost twice as much.)"""
 
     def __enter__(self) -> None: ...
 
@@ -279,7 +279,7 @@ def _ready_dict(items: dict[object, object], depth: int, by_content: bool) -> di
     for key, item in items.items():
         if type(key) is not str:
             raise _Refused(f"a map with the key {key!r:.40}, which is not a string")
-        kind = type(item)  # what most maps hold is told here: a call for each costs twice as much
+        kind = type(item)  # the common types are handled here: a call for each value costs twice as much
         if kind in _PLAIN or (kind is int and INTEGER_MIN <= item <= INTEGER_MAX):  # type: ignore[operator]
             continue
         try:

@@ -1,4 +1,4 @@
-"""What a result depends on, as one key. Pure."""
+"""Cache keys: everything that a result depends on, as one key. Pure."""
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -33,7 +33,7 @@ def cache_key(
 
 
 class KeyBeginning:
-    """What keys with the same operator, version, fingerprint and configuration have in common.
+    """The common part of keys with the same operator, version, fingerprint and configuration.
 
     Raises as `cache_key`, which see.
     """

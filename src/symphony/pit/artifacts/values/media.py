@@ -1,4 +1,4 @@
-"""What content types say of the bytes under them. Pure."""
+"""What content types tell about the bytes under them. Pure."""
 
 import codecs
 import re
@@ -46,7 +46,7 @@ class Media(NamedTuple):
 
 
 def media(content_type: str) -> Media:
-    """What `content_type` says, parameters and the case of letters aside."""
+    """Return the media type in `content_type`, without parameters and in lower case."""
     kind = content_type.partition(";")[0].strip().lower()
     found = _CHARSET.search(content_type)
     charset = None

@@ -66,7 +66,7 @@ class Redactor:
         return MASK if runs_in(text, self._texts) else text
 
     def mask_cut(self, text: str) -> str:
-        """`text` with `***` in place of every secret, and of what a cut has left of one.
+        """Return `text` with `***` in place of every secret, and of fragments of secrets at a cut.
 
         Where something was cut stands a mark; see `cutting`. Fewer than four characters are left alone.
         """
@@ -187,7 +187,7 @@ class StreamMask:
         return self._shown(text, self._redactor.settled(text))
 
     def finish(self) -> str:
-        """What was held back, at the end of the text."""
+        """Return what was held back, at the end of the text."""
         return self._shown(self._held, len(self._held))
 
     def _shown(self, text: str, cut: int) -> str:
@@ -294,7 +294,7 @@ def _cut(part: Part | str | bytes, spelled: Text) -> Text:
 
 
 def _check(name: str, value: str) -> int:
-    """Twelve bits of a digest: guesses at the secret cannot be told right from wrong by them."""
+    """Return twelve bits of a digest, too few to tell right guesses at the secret from wrong ones."""
     return int(hashlib.sha256(utf8(f"{name}={value}")).hexdigest()[:3], 16)
 
 

@@ -105,7 +105,7 @@ def covered(runs: Iterable[Run[Text]]) -> list[tuple[int, int]]:
 
 
 def between(text: Text, stretches: Iterable[tuple[int, int]]) -> list[Text]:
-    """What stands before, between and after the stretches."""
+    """Return the parts before, between and after the stretches."""
     pieces, at = [], 0
     for start, stop in stretches:
         pieces.append(text[at:start])

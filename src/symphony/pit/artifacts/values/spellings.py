@@ -99,7 +99,7 @@ def _urls(value: str) -> Iterator[tuple[str, str]]:
 
 
 def _later(value: str) -> Iterator[tuple[str, str]]:
-    """What other tools make of a text: Go's JSON, XML, `printf %q`, a variable with `\\n` in it."""
+    """Yield other tools' spellings of a text: Go's JSON, XML, `printf %q`, a variable with `\n` in it."""
     yield "json-go", _replaced(json.dumps(value, ensure_ascii=False)[1:-1], _GO)
     yield "json-ascii-go", _replaced(json.dumps(value)[1:-1], _GO)
     yield "xml", _replaced(value, {c: _HTML[c] for c in "&<>"})
@@ -136,7 +136,7 @@ def _addresses(value: str) -> Iterator[tuple[str, str]]:
 
 
 def _document(value: str) -> Iterator[tuple[str, str]]:
-    """Of a JSON document, such as the key of a service account: it in one line, and each text in it."""
+    """Yield spellings of a JSON document, such as a service account key: on one line, and each text in it."""
     if value.strip()[:1] not in ("{", "["):
         return
     try:

@@ -1,1 +1,1 @@
-"""What the pool decides: which models are loaded, who gets one, what is loaded ahead. Pure."""
+"""The decisions of the pool: which models are loaded, who gets one, what is loaded ahead. Pure."""

@@ -1,4 +1,4 @@
-"""Who gets which model, what is loaded for whom, and what must go. Pure: events in, actions out.
+"""Decides who gets which model, what is loaded for whom, and what must go. Pure: events in, actions out.
 
 The shell tells what happened (`acquire`, `ready`, `died`, …) with the time, in seconds of one
 monotonic clock, does what the returned actions say, in their order, and calls `tick` when it is due.
@@ -29,7 +29,10 @@ COLD, WARMING, HOT, COOLING, FAILED = ModelPhase
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PooledModel:
-    """What the pool must know of a model. `size_bytes` is an estimate; `slots`: calls at once, 1 or more."""
+    """The pool's view of a model.
+
+    `size_bytes` is an estimate; `slots` is how many calls may run at once, 1 or more.
+    """
 
     name: str
     size_bytes: int
@@ -117,7 +120,7 @@ PoolAction: TypeAlias = StartModel | StopModel | GrantLease | RefuseLease | Lose
 
 @dataclass(slots=True)
 class PrewarmCounts:
-    """What loading ahead was worth so far. `late`: asked for while it was still loading."""
+    """How useful loading ahead was so far. `late` counts models that were requested while still loading."""
 
     started: int = 0
     hits: int = 0
@@ -126,7 +129,7 @@ class PrewarmCounts:
 
 
 class _Entry:
-    """What is known of one model."""
+    """The state of one model."""
 
     __slots__ = (
         "ahead", "bytes_now", "draining", "failures", "idle_since_s", "idle_times", "life", "model",
@@ -270,7 +273,7 @@ class PoolMachine:
     def died(
         self, model: str, reason: str, retry_at_s: float, now_s: float, *, refused: bool = False
     ) -> tuple[PoolAction, ...]:
-        """The process ended. If not told to, the model failed and is not started before `retry_at_s`.
+        """The process ended. If it was not asked to, the model failed and does not start before `retry_at_s`.
 
         `refused`: the model cannot be loaded at all; until then everybody who asks is told so.
         """
@@ -391,7 +394,7 @@ class PoolMachine:
         return phase is COLD or (phase is FAILED and now_s >= entry.retry_at_s)
 
     def _room(self, entry: _Entry, now_s: float) -> bool:
-        """Is there room for a model that is waited for? If not, what must leave is told to."""
+        """Is there room for a model that is waited for? If not, models that must leave are asked to."""
         if self._fits(entry):
             return True
         leaving = [other for other in self._entries.values() if self._leaving(other)]
@@ -429,7 +432,7 @@ class PoolMachine:
 
     @staticmethod
     def _evictable(entry: _Entry) -> bool:
-        """May it be told to leave? Not what is being loaded for somebody."""
+        """May the model be asked to leave? Not while it is being loaded for a caller."""
         if entry.draining:
             return False
         return entry.life.phase is HOT or (entry.life.phase is WARMING and not entry.waiting)
@@ -454,7 +457,7 @@ class PoolMachine:
     # Ahead of requests.
 
     def _needed(self) -> dict[str, float]:
-        """In how many stages each model is needed. What is only likely counts as further away."""
+        """Return in how many stages each model is needed. What is only likely counts as further away."""
         needed = self._lookahead.distances() if self._policy.lookahead else {}
         if self._policy.markov:
             known = self._lookahead.runs if self._policy.lookahead else frozenset()
@@ -469,12 +472,15 @@ class PoolMachine:
             entry = self._entries[model]
             if loading < self._policy.prewarming_max and entry.life.phase is COLD:
                 if not self._room_ahead(entry, needed[model], now_s):
-                    return  # what is needed later does not take the room of what is needed sooner
+                    return  # a model that is needed later does not take the room of one that is needed sooner
                 self._start(entry, "needed soon", now_s, ahead=True)
                 loading += 1
 
     def _room_ahead(self, entry: _Entry, distance: float, now_s: float) -> bool:
-        """Is there room for a model that nobody waits for yet? Only what is needed later is told to leave."""
+        """Is there room for a model that nobody waits for yet?
+
+        Only models that are needed later must leave.
+        """
         if self._fits(entry):
             return True
         needed = self._needed()

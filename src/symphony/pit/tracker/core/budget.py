@@ -1,4 +1,4 @@
-"""What the models of a run may use up: reserved before each request, settled after it. Pure.
+"""The budget for the models of a run: reserved before each request, settled after it. Pure.
 
 Money is decimal throughout; what is reserved counts as spent until it is settled, so that
 requests that run at the same time cannot overspend together.
@@ -90,7 +90,7 @@ class BudgetAccount:
         self.spent += usage
 
     def recall(self, usage: Usage) -> None:
-        """What an earlier process of the run used."""
+        """Count what an earlier process of the run used."""
         self.spent += usage
 
     def _over(self, most: Estimate, money: Decimal, tokens: int, calls: int) -> Iterator[Excess]:

@@ -1,4 +1,4 @@
-"""What has changed since a loop's round began: encoded values as differences from recorded bytes. Pure.
+"""Encodes values as differences from the bytes recorded when a loop's round began. Pure.
 
 A loop's state mostly grows: a list gets an element, a text a line, a map another value for a key.
 Such bytes are the recorded ones with short pieces put in between, wherever those are. What became of
@@ -30,7 +30,7 @@ _ANCHOR, _SKIPS, _WINDOW = 16, (0, 1, 2, 3, 4, 5, 8, 16, 32), 1 << 16
 
 
 class Base:
-    """What the state of a round is recorded as: its bytes, and those of the artifacts that it refers to.
+    """The recorded state of a round: its bytes, and those of the artifacts that it refers to.
 
     `spent`: the bytes of differences since a state was written whole.
     """
@@ -57,7 +57,10 @@ class Base:
 
     @property
     def whole(self) -> bytes:
-        """What differences are taken from. Raises ArtifactMissing, ArtifactCorrupt, IoFailed."""
+        """Return the bytes that differences are taken from.
+
+        Raises ArtifactMissing, ArtifactCorrupt, IoFailed.
+        """
         if self._whole is None:
             for digest, ref in self._digests.items():
                 if digest not in self.loaded:
@@ -88,7 +91,7 @@ class Base:
 
 
 def difference(base: bytes, body: bytes) -> Difference | None:
-    """What gives `body` again with `base`, or None if it would take more than half of the room."""
+    """Return the difference that rebuilds `body` from `base`, or None if it would exceed half the room."""
     pieces: list[object] = [zlib.crc32(body)]
     used = at = to = 0
     end = _common_end(base, body)

@@ -1,4 +1,4 @@
-"""What hides the secrets of a run, as far as the tracker knows it. Pure."""
+"""Hides the secrets of a run, as far as the tracker knows them. Pure."""
 
 from typing import Protocol
 

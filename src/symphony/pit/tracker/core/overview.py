@@ -1,7 +1,7 @@
 """How a run went, in a size that does not grow with its elements: rows, bars, and a few figures. Pure.
 
 Made of the run's replay at once: what has the same name but for its elements and rounds is one row.
-Whoever shows a run needs no more, so that the record of a run that ended is not read again for it.
+A view of a run needs nothing more, so the record of an ended run need not be read again.
 """
 
 import heapq
@@ -59,7 +59,7 @@ def _most(rows: "Sequence[_Row]", most: int) -> "Sequence[_Row]":
 
 
 class _Row:
-    """What has one name but for elements and rounds."""
+    """All slots with the same name, apart from elements and rounds."""
 
     __slots__ = (
         "cached", "ends", "error", "failed", "groups", "handled", "name", "order", "slots", "slowest",
@@ -123,7 +123,7 @@ class _Rows:
         return [row for row in self._rows.values() if row.slots]
 
     def charted(self) -> list[_Row]:
-        """Rows of what was heard of."""
+        """Return the rows that had an event."""
         heard = {name for row in self._rows.values() if row.starts for name in (row.name, *above(row.name))}
         return [row for name, row in self._rows.items() if name in heard or self._was_heard(row)]
 
@@ -297,7 +297,7 @@ class _Rows:
         return longest(rows, most)
 
     def _lift(self, rows: Sequence[_Row]) -> None:
-        """What holds others ran while they did."""
+        """Extend the times of rows to cover those of the rows inside them."""
         for row in rows:
             if "." in row.name and row.steps:
                 for name in above(row.name):

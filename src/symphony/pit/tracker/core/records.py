@@ -1,4 +1,4 @@
-"""What the journal holds: one short array for each event of a run, batched as MessagePack. Pure.
+"""The records of the journal: one short array for each event of a run, batched as MessagePack. Pure.
 
 A record is an array: the number of its kind (the tag of its class), the slot, the moment, and what the
 kind adds. `slot` is 0 where the event is the run's; `at` is epoch seconds.
@@ -31,7 +31,7 @@ UNHANDLED = 2
 
 
 class EventRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What every record tells."""
+    """The fields that every record has."""
 
     slot: int
     at: float
@@ -71,7 +71,7 @@ class FinishedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=2)
 
 
 class FinishedFullyRecord(FinishedRecord, frozen=True, array_like=True, gc=False, tag=2):
-    """The slot succeeded, with what seldom is told. Whatever is read is of this class."""
+    """The slot succeeded, with rarely used fields. Reading a record always gives this class."""
 
     usage: object = None
     quick: object = None
@@ -235,7 +235,7 @@ def decode_batch(body: bytes) -> Iterator[Record]:
 
 
 def usage_row(usage: Usage | None) -> tuple[object, ...] | None:
-    """What an attempt used up, as a record tells it."""
+    """Return what an attempt used, in the form of a record."""
     if usage is None:
         return None
     cost = None if usage.cost is None else str(usage.cost)
@@ -244,7 +244,7 @@ def usage_row(usage: Usage | None) -> tuple[object, ...] | None:
 
 
 def usage_of(record: Record) -> Usage | None:
-    """What the record's attempt used up. Raises SerializationFailed if that is damaged."""
+    """Return what the record's attempt used. Raises SerializationFailed if that is damaged."""
     if not isinstance(record, FinishedFullyRecord | FailedRecord | CancelledRecord | StartedFullyRecord):
         return None
     told = record.usage

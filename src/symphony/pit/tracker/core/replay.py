@@ -83,7 +83,7 @@ class RunReplay:
         self.quick: set[int] = set()  # nodes and fan-outs whose results are not kept
         self.usage: dict[int, Usage] = {}  # of all attempts of a slot
         self.announced: set[int] = set()  # slots whose current attempt has a durable start
-        self.due: dict[int, float] = {}  # until when slots wait, for a moment or for a person
+        self.due: dict[int, float] = {}  # until when slots wait, for a time or for a person
         self.asked: dict[int, str] = {}  # what people are asked
         self.owners: list[float] = []  # when processes took the run over
         self.opened: dict[int, float] = {}  # when fan-outs were expanded
@@ -211,7 +211,7 @@ class RunReplay:
             self.usage[record.slot] = self.usage.get(record.slot, Usage()) + usage
 
     def note_result(self, slot: int, at: float, started: float) -> None:
-        """What `note` remembers of a result. Whoever calls it counts it in `seq`."""
+        """Return what `note` remembers of a result. The caller counts it in `seq`."""
         self.started[slot], self.finished[slot] = started, at
         if self.due:
             self.due.pop(slot, None)
@@ -250,7 +250,7 @@ class RunReplay:
         return machine.node(slot).on_failure is not OnFailure.FAIL
 
     def _lose_attempts(self) -> None:
-        """What ran in the process before died with it: when, nobody saw."""
+        """End the attempts that died with the previous process. Nobody knows when they died."""
         last = self.last_at
         for slot in self.announced - self._lost:
             if self.machine.status[slot] == Status.RUNNING:
@@ -325,7 +325,7 @@ class RunReplay:
         return RunError(code=code, message=message, node=self.machine.name(slot), hint=hint)
 
     def told(self, slot: int) -> RunError:
-        """What `failure` gives, with a message that names the innermost step that failed."""
+        """Return `failure` with a message that names the innermost failed step."""
         error, inner = self.failure(slot), self.machine.children.get(slot)
         if self._failed_element(slot) is not None or (inner is not None and inner.failed is not None):
             return error  # its message names that already
@@ -377,7 +377,7 @@ class RunReplay:
         return True
 
     def label(self, slot: int) -> str | None:
-        """What tells the slot from those of other elements; behind those of the elements around it."""
+        """Return the label that tells the slot from other elements, after those of the elements around it."""
         if not self._labels and not self._own_labels:
             return None
         machine, found = self.machine, list[str]()
@@ -503,7 +503,7 @@ class RunReplay:
         )
 
     def _doubted(self) -> list[str]:
-        """The names of what is in doubt; where several are one but for their numbers, that one."""
+        """Return the names of slots in doubt. Names that differ only in numbers are merged."""
         names = [self.machine.name(slot) for slot in self.doubtful]
         alike = Counter(map(folded, names))
         return [*dict.fromkeys(name if alike[folded(name)] == 1 else folded(name) for name in names)]

@@ -28,7 +28,7 @@ _ON_FAILURE = {
 
 
 def answered(*, approved: bool, by: str | None, comment: str | None) -> tuple[dict[str, Value], str]:
-    """What a person's decision gives: the outputs of the approval, and the branch that is taken."""
+    """Return the result of a person's decision: the outputs of the approval, and the branch that is taken."""
     return {"approved": approved, "by": by, "comment": comment}, APPROVED if approved else REJECTED
 
 

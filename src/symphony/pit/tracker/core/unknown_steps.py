@@ -1,4 +1,4 @@
-"""What is said of a step that a run does not have: a node, an element, a round. Pure."""
+"""Messages about a step that a run does not have: a node, an element, a round. Pure."""
 
 import re
 from collections.abc import Collection
@@ -12,7 +12,7 @@ _SHOWN_CHARS: Final = 200
 
 
 def unknown_step(name: str, known: Collection[str], elements: int | None = None) -> SymphonyError:
-    """The error for a `name` that is none of the `known` steps of a run.
+    """Return the error for a `name` that is not among the `known` steps of a run.
 
     Of an element or a round it tells which ones there are; `elements`: how many the fan-out has, where
     their names are not known.

@@ -42,7 +42,7 @@ class Attempts:
         self._replay = parts.replay
         self._failed_at = parts.replay.finished  # of slots that are tried again, when the last try failed
         self._unbegun: set[int] = set()  # slots whose task has not had its first turn
-        self._unwanted: set[int] = set()  # slots that were told to stop
+        self._unwanted: set[int] = set()  # slots that were asked to stop
         self._random = random.Random()  # noqa: S311  (jitter, not a secret)
 
     @property
@@ -79,7 +79,7 @@ class Attempts:
         return self._batches.quick(slot)
 
     def flush(self) -> None:
-        """What has gathered begins."""
+        """Begin the attempts that have gathered."""
         self._batches.flush()
 
     def launch(self, slot: int, work: CallWork) -> None:
@@ -135,7 +135,7 @@ class Attempts:
         task.add_done_callback(self._made)
 
     def undefer(self, slot: int) -> bool:
-        """What was deferred for the slot is not wanted any more. Was there anything?"""
+        """Drop what was deferred for the slot. Was there anything?"""
         task = self._deferred.pop(slot, None)
         if task is None:
             return False
@@ -316,7 +316,7 @@ def _used(meter: Meter | None) -> Usage | None:
 
 
 async def _unless_stopped(error: BaseException) -> BaseException:
-    """The error, or a cancellation if this process is told to stop as well, in a moment."""
+    """Return the error, or a cancellation if this process is also asked to stop in the next moment."""
     try:
         await asyncio.sleep(STOP_COMES_S)
     except asyncio.CancelledError as cancelled:

@@ -77,7 +77,7 @@ class Batches:
     def _attempt(
         self, slot: int, work: OperatorWork, inputs: dict[str, StoredValue] | None
     ) -> NodeAttempt | Exception:
-        """The attempt with its expressions evaluated, or why there is none. Raises Deferred."""
+        """Return the attempt with its expressions evaluated, or why there is none. Raises Deferred."""
         try:
             if inputs is None:
                 inputs = self._bindings.inputs(slot, work)
@@ -100,7 +100,7 @@ class Batches:
         return len(plain) != len(attempt.inputs) or operator.bounds.heavy(plain)
 
     def flush(self) -> None:
-        """What has gathered goes to threads."""
+        """Hand the gathered members to threads."""
         gathered, self._gathered = self._gathered, {}
         for operator, members in gathered.items():
             self._submit(operator, [member for member in members if not member.stopped])
@@ -167,7 +167,7 @@ class Batches:
             self._watching = self._loop.call_later(SLOW_S, self._watch)
 
     def _watch(self) -> None:
-        """What a slow member holds up is reported, or goes to another thread."""
+        """Report what a slow member holds up, or move it to another thread."""
         self._watching, now = None, time.monotonic()
         try:
             self._announce_old()

@@ -1,4 +1,4 @@
-"""What the engine decides itself, without an operator: fan-outs, branches and merges."""
+"""The decisions of the engine that need no operator: fan-outs, branches and merges."""
 
 from symphony.commons.errors import SymphonyError
 from symphony.pit.tracker.core.machine import Status
@@ -14,7 +14,7 @@ from symphony.workflow.types import kind_name
 
 
 class Branching:
-    """Control nodes and fan-outs. What is raised here fails the slot for good."""
+    """Handles control nodes and fan-outs. Errors raised here fail the slot for good."""
 
     def __init__(self, parts: RunParts) -> None:
         self._replay, self._machine, self._bindings = parts.replay, parts.machine, parts.bindings

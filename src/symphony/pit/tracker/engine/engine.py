@@ -171,7 +171,7 @@ class Engine:
                 self._waits.answer_with(slot, answer)
 
     def reusable(self, recorded: Sequence[Record], scope: "RerunScope", borrow: "Borrow") -> "Reusable":
-        """What another run may take from the run `recorded`; this engine must not have run.
+        """Return what another run may take from the run `recorded`. This engine must not have run.
 
         Nothing is written: `Reusable.kept` does. Raises SymphonyError `unknown-node`, and SecretMissing.
         """
@@ -404,7 +404,7 @@ class Engine:
                 self._end()
 
     def _close(self, slot: int, do: Do) -> None:
-        """What ran inside the slot has ended."""
+        """Everything that ran inside the slot has ended."""
         try:
             if do is Do.GATHER:
                 self._branching.gather(slot, quick=self._attempts.quick(slot))
@@ -515,7 +515,7 @@ class Engine:
             try:
                 await self._heed()
             except JournalFailed:
-                return  # the engine has been told, and ends
+                return  # the engine was notified, and ends
             except Exception as error:  # noqa: BLE001  (a bug must end the run, not stall it)
                 self._bug(error)
                 return

@@ -1,4 +1,4 @@
-"""The durable events of one run, for whoever subscribes in this process.
+"""The durable events of one run, for subscribers in this process.
 
 Records go in as they become durable, and are kept only for those who have yet to read them: a run
 that nobody watches keeps none, whatever its length. A later reader gets from the journal
@@ -37,7 +37,7 @@ _NOTABLE: Final = frozenset({
 
 
 class Feed:
-    """What has become durable of a run whose `replay` knows at least as much.
+    """The durable events of a run whose `replay` knows at least as much.
 
     `recorded` gives all durable records from the first. Beside them stand live events: pieces of
     answers, for whoever watches now, kept nowhere.
@@ -102,7 +102,7 @@ class Feed:
         return Reader(self, at)
 
     def live_since(self, told: int) -> Sequence[RunEvent]:
-        """Live events after the first `told`. Those more than 1,000 back are gone."""
+        """Return live events after the first `told`. Events more than 1,000 back are gone."""
         missed = max(0, len(self._live) - (self.told - told))
         return list(self._live)[missed:]
 
@@ -132,7 +132,7 @@ class Feed:
             await self.news()
 
     async def news(self) -> None:
-        """Wait until something is published, told, or the run ends."""
+        """Wait until a record is published, a live event is told, or the run ends."""
         self._news.clear()
         await self._news.wait()
 
@@ -151,13 +151,13 @@ class Feed:
         self.trim()
 
     def trim(self) -> None:
-        """Let go of what every reader has taken."""
+        """Drop the records that every reader has taken."""
         kept = self.count - min((reader.at for reader in self._readers), default=self.count)
         while len(self._held) > kept:
             self._held.popleft()
 
     def events(self, after: int, most: int | None, wanted: Callable[[str], bool] | None) -> list[RunEvent]:
-        """Of the records after number `after`, at most so many, the events of wanted types."""
+        """Return the events of the wanted types among at most `most` records after number `after`."""
         skipped = after - (self.count - len(self._held))
         taken = islice(self._held, skipped, None if most is None else skipped + most)
         event = self._replay.event
@@ -198,7 +198,7 @@ class Reader:
     async def next(
         self, most: int | None = None, wanted: Callable[[str], bool] | None = None
     ) -> Sequence[RunEvent] | None:
-        """What comes next, as `take` gives it; None when the run has ended and all was read."""
+        """Return what comes next, as `take` does; None when the run has ended and all was read."""
         while self._feed.count <= self.at:
             if self._feed.closed:
                 return None

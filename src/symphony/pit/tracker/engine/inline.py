@@ -68,7 +68,7 @@ class Inline:
         self._gave(slot, made[0], made[1], started)
 
     def _called(self, slot: int, work: OperatorWork, inputs: dict[str, StoredValue]) -> object:
-        """What the operator returns. Raises whatever it raises."""
+        """Call the operator. Raises whatever it raises."""
         operator = work.operator
         if work.typed_inputs:
             check_inputs(work, inputs, self._checked)
@@ -102,7 +102,7 @@ class Inline:
         )
 
     def _outputs(self, slot: int, work: OperatorWork, found: object) -> dict[str, Value]:
-        """What the operator returned, as plain values by port. Raises whatever making them raises."""
+        """Return the operator's result as plain values by port. Raises whatever the conversion raises."""
         operator, before = work.operator, GENERATION[0]
         try:
             if not isinstance(found, HOLDERS):  # one value cannot hold another many times

@@ -1,4 +1,4 @@
-"""What a mended workflow has changed of the one that a run recorded, step by step. Pure.
+"""Finds the steps in which a mended workflow differs from the one that a run recorded. Pure.
 
 A step has changed if its definition has, or the code, the model or the template behind it. What only
 says how it is run, shown or tried again (`retry`, `timeout`, `label`, …) changes no result.
@@ -45,13 +45,13 @@ class Mended(msgspec.Struct, frozen=True):
     """Fan-outs, among the changed ones, whose elements do what they did: only their list may be another."""
 
     def within(self, name: str) -> "Mended":
-        """What has changed inside of a step."""
+        """Return what has changed inside a step."""
         parts = (self.changed, self.opened, self.added, self.relisted)
         return Mended(*({n: why for n, why in part.items() if n.startswith(f"{name}.")} for part in parts))
 
 
 def mended(old: WorkGraph, new: WorkGraph, before: Prints | None, now: Prints) -> Mended:
-    """What has changed from `old` to `new`.
+    """Return what has changed from `old` to `new`.
 
     `before` are the fingerprints that were recorded at the start of the run: None of a run that recorded
     none, of which only what ships with Symphony is taken over.
@@ -133,7 +133,7 @@ class _Comparison:
         self.graphs(old, new, f"{name}.")
 
     def _behind(self, old: Work, new: Work, prefix: str) -> str:
-        """What has changed of the code, the model or the template behind a node."""
+        """Return the changes of code, model or template behind a node."""
         if not isinstance(old, OperatorWork | ModelWork):
             return ""
         assert isinstance(new, OperatorWork | ModelWork)
@@ -151,12 +151,12 @@ class _Comparison:
 
 
 def _definition(workflow: Workflow, work: Work) -> dict[str, object]:
-    """What the node does, with the edges that lead to it."""
+    """Return the definition of the node, with the edges that lead to it."""
     left_out = _MANNER | (_LOOP if isinstance(work, LoopWork) else frozenset())
     told: dict[str, object] = {k: v for k, v in write_node(work.node).items() if k not in left_out}
     handled = work.node.on_error
     if handled.action != "fallback":
-        told.pop("on_error", None)  # of what succeeded by itself it changes nothing
+        told.pop("on_error", None)  # does not matter for a node that succeeded by itself
     edges = [write_edge(edge) for edge in workflow.edges if edge.target == work.name]
     return told | {"edges": edges} if edges else told
 

@@ -1,4 +1,4 @@
-"""Which models the next stages of a run will need: told ahead, so that they can be loaded by then."""
+"""Announces which models the next stages of a run will need, so that they can be loaded by then."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence

@@ -44,7 +44,7 @@ class Nesting:
         self.watch(slot, work)
 
     def watch(self, slot: int, work: Work) -> None:
-        """Mind the timeout of what runs inside the slot. After a restart it has its full time again."""
+        """Enforce the timeout of what runs inside the slot. After a restart the full time starts again."""
         if work.timeout_s is not None and slot in self._machine.children:
             self._timers.after(slot, work.timeout_s, lambda: self._expire(slot))
 
@@ -144,7 +144,7 @@ class Nesting:
         return {name: self._bindings.kept(value, name, slot) for name, value in bound.items()}
 
     def _why(self, frame: Frame, work: Work) -> SymphonyError:
-        """What failed the slot whose graph failed: the innermost failure, told once."""
+        """Return why the slot's graph failed: its innermost failure, without repetition."""
         if frame.failed is None:
             return too_late(work)
         error = self._replay.told(frame.failed)
@@ -168,7 +168,7 @@ class Nesting:
 
 
 def _condition(work: LoopWork) -> str:
-    """What the loop was waiting for, in the words of the workflow."""
+    """Return the condition that the loop was waiting for, in the words of the workflow."""
     node = work.node
     if not isinstance(node, ControlNode):
         return ""

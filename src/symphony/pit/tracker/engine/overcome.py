@@ -81,7 +81,7 @@ class OvercomeFailures:
         return not stained
 
     def _next(self, plan: int, stained: frozenset[str]) -> frozenset[str]:
-        """What is stained of the state after a round that begins with stained variables."""
+        """Return what is stained of the state after a round that begins with stained variables."""
         known = self._stains.get((plan, stained))
         if known is None:
             graph = self._graphs[plan]

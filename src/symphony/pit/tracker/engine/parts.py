@@ -1,4 +1,4 @@
-"""What those who carry a run forward share."""
+"""The parts that the carriers of a run share."""
 
 from collections.abc import Callable
 

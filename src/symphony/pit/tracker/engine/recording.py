@@ -1,4 +1,4 @@
-"""Writes a run's records: remembered at once, committed in groups, told when they are durable."""
+"""Writes a run's records: remembered at once, committed in groups, announced when they are durable."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Going on after a restart: values come back, people's decisions count, doubt is told."""
+"""Resumes a run after a restart: restores values, applies people's decisions, reports doubts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ SECRET_MISSING = "secret-missing"  # noqa: S105  (a code)
 
 
 class Closed(Protocol):
-    """Is told what cannot be opened: a slot's result, or what the graph inside it begins with."""
+    """Receives what cannot be opened: a slot's result, or the values that the graph inside it begins with."""
 
     def finished(self, slot: int, error: SymphonyError) -> None: ...
     def opened(self, slot: int, error: SymphonyError) -> None: ...
@@ -141,7 +141,7 @@ def _open(
 
 
 def _references_alone(form: SealedValue) -> Mapping[str, StoredValue]:
-    """What stands in place of values that cannot be opened; a state's base needs its references."""
+    """Return what replaces values that cannot be opened. The base of a state needs its references."""
     assert isinstance(form, dict)
     return {name: value if isinstance(value, ArtifactRef) else None for name, value in form.items()}
 
@@ -149,7 +149,7 @@ def _references_alone(form: SealedValue) -> Mapping[str, StoredValue]:
 def go_on(
     replay: RunReplay, bindings: Bindings, transitions: Transitions, retry: Sequence[str], skip: Sequence[str]
 ) -> None:
-    """What was decided happens, what is in doubt waits, and all that is outstanding is to be done."""
+    """Apply decisions, hold what is in doubt, and schedule all that is outstanding."""
     machine = replay.machine
     _decide(replay, transitions, retry, skip)
     for slot in in_doubt(replay, bindings):
@@ -169,7 +169,7 @@ def in_doubt(replay: RunReplay, bindings: Bindings) -> list[int]:
 
 
 def _outstanding(machine: Machine) -> Iterator[Command]:
-    """What is to be done; elements of a fan-out that has failed are not begun once more, but stopped."""
+    """Schedule what is outstanding. Elements of a failed fan-out are stopped instead of begun again."""
     for command in machine.outstanding():
         element = machine.element_of.get(command.slot)
         over = element is not None and element[0].failed is not None

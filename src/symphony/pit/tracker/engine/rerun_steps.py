@@ -46,7 +46,7 @@ class RerunSteps:
         self.named: set[int] = set()  # slots that somebody wants to run, or of which a part
         self.relisted: set[int] = set()  # fan-outs whose elements may be taken one by one, wherever they were
         self.entered: dict[int, str] = {}  # slots of which a part runs, and why
-        self.changed: dict[int, str] = {}  # slots that run because of what has changed, and why
+        self.changed: dict[int, str] = {}  # slots that run because of a change, and why
         self.parts: dict[int, TakenPart] = {}
         self._within: dict[int, list[str]] = {}  # steps that were named inside of what is here as a whole
         for slot in replay.errors:
@@ -54,7 +54,7 @@ class RerunSteps:
                 self.enter(slot, HANDLED_INSIDE)
 
     def sound(self, slot: int) -> bool:
-        """Did the slot end by itself? A failure that was handled, or a person's word, is none."""
+        """Did the slot end by itself? A handled failure or a person's decision does not count."""
         status = self._machine.status[slot]
         if status == Status.SKIPPED:
             return slot not in self._replay.errors
@@ -181,7 +181,7 @@ class RerunSteps:
         return TakenPart(results, (len(results), len(rows)))
 
     def rows(self, slot: int) -> Sequence[ReusedResult] | None:
-        """What each element of a fan-out gave; None where there are no lists to tell."""
+        """Return the results of each element of a fan-out; None if there are no lists to tell."""
         result = self._results[slot]
         if self._bindings.work(slot).for_each is None or slot in self._machine.element_of:
             return None

@@ -47,7 +47,9 @@ def reusable(
     scope: RerunScope,
     borrow: Borrow,
 ) -> Reusable:
-    """What may be taken from the run `recorded`. `borrow` looks into runs that it took results from itself.
+    """Return what may be taken from the run `recorded`.
+
+    `borrow` looks into the runs that it took results from.
 
     A node's result is taken if it succeeded by itself, with all that ran inside it, and nothing before it
     runs again. Of a loop, a sub-workflow or a fan-out of which that does not hold, the same is asked of
@@ -174,7 +176,7 @@ class _Choice:
         return not wanted and not open_
 
     def summary(self, run_id: str, seeds: set[int]) -> ReuseSummary:
-        """What it comes to, once the root was visited with `seeds`."""
+        """Return a summary of the reuse, after the root was visited with `seeds`."""
         machine, root = self._machine, self._machine.root
         again = {
             name: self._why(slot, index in seeds)

@@ -28,7 +28,7 @@ class RerunScope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node gave, the branch that it took, and the run that it ran in."""
+    """A node's outputs, the branch that it took, and the run that it ran in."""
 
     outputs: Mapping[str, StoredValue]
     taken: str | None
@@ -47,13 +47,13 @@ class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reusable(msgspec.Struct, frozen=True, kw_only=True):
-    """What another run may take: results by full name, and in a few words what that comes to."""
+    """What another run may take: results by full name, and a summary in a few words."""
 
     results: Mapping[str, ReusedResult]
     summary: ReuseSummary
 
     def kept(self, executor: Executor) -> "Reusable":
-        """The same with large values in the store: rounds of loops hold their own."""
+        """Return these results with large values in the store. Rounds of loops hold their own."""
         digests = moved_name("")
         kept = {
             name: result if name.endswith(digests) else result.kept(executor)

@@ -1,4 +1,4 @@
-"""How a run stands now, for whoever watches it: its fan-outs, what people are asked, further tries. Pure."""
+"""The present state of a run for observers: its fan-outs, open questions, further attempts. Pure."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -35,7 +35,7 @@ def fans(replay: RunReplay) -> list[FanOutProgress]:
 
 
 def questions(replay: RunReplay, now: float) -> list[OpenQuestion]:
-    """What people are asked and have not answered, in the order in which it was asked; at most a hundred."""
+    """Return the unanswered questions to people in the order in which they were asked, at most a hundred."""
     machine = replay.machine
     open_ = (slot for slot in replay.asked if machine.status[slot] == Status.WAITING)
     return [
@@ -50,7 +50,7 @@ def questions(replay: RunReplay, now: float) -> list[OpenQuestion]:
 
 
 def tries(replay: RunReplay, names: Iterable[tuple[str, int]]) -> dict[str, tuple[int, int]]:
-    """Of those running slots that are tried again: which attempt it is, of how many."""
+    """Return which running slots are retried: the number of the attempt, and of how many."""
     machine = replay.machine
     return {
         name: (machine.attempts[slot], machine.node(slot).attempts)

@@ -79,7 +79,7 @@ class Takeover:
         return None if body is None else decode_reused(body)
 
     def _name(self, slot: int) -> str | None:
-        """What the slot was in the other run; None if there was no such step."""
+        """Return the slot's name in the other run; None if there was no such step."""
         machine = self._machine
         element = machine.element_of.get(slot)
         if element is not None:

@@ -1,4 +1,4 @@
-"""The events of a run as they happen: each is recorded, told to the machine, and its values kept.
+"""The events of a run as they happen. Each is recorded and passed to the machine, and its values are kept.
 
 Between two awaits the machine, the values and the journal's buffer change together, so a crash
 finds them in step.
@@ -60,7 +60,7 @@ _HOPELESS = frozenset({"budget-exceeded", "host-not-allowed", "model-key-missing
 
 
 class Transitions:
-    """What may happen to a slot. `commands` collects what the machine wants done next.
+    """The events that may happen to a slot. `commands` collects what the machine wants done next.
 
     `halt` stops the run where it is, for a reason outside of it. `defer` makes what the slot needs first,
     and then goes on.
@@ -153,7 +153,7 @@ class Transitions:
         if now < started:  # the clock was set back
             now = started
         self._put(slot, outputs)
-        # A difference is never taken of what is short: most nodes are spared the look for a round.
+        # Short values are never recorded as a difference, so most nodes need not look for a round.
         change = body if len(body) <= WHOLE_BYTES_MAX else self._change(slot, body)
         self._record_result(slot, now, started, change, cached_from, quick=quick)
         self.commands.extend(self._machine.finished(slot))

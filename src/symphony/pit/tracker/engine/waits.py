@@ -19,7 +19,7 @@ from symphony.workflow.model import ControlNode
 
 
 class Waits:
-    """Slots that wait. What is raised here fails the slot.
+    """Handles slots that wait. Errors raised here fail the slot.
 
     A moment that has been recorded counts by the wall clock, so that the time during which no
     process ran counts too. While a process runs, `for` is measured by the clock that never jumps;

@@ -1,1 +1,1 @@
-"""What is seen of runs, made from their journals alone."""
+"""Views of runs, made from their journals alone."""

@@ -27,7 +27,10 @@ _SHOWN_ONLY = frozenset({"position", "description", "metadata"})
 
 
 def compare(runs: Runs, one: str, other: str) -> RunComparison:
-    """What differs between two runs, by their full ids. Raises RunNotFound, JournalFailed. O(steps)."""
+    """Return the differences between two runs, by their full ids.
+
+    Raises RunNotFound, JournalFailed. O(steps).
+    """
     metas = runs.meta(one), runs.meta(other)
     results = runs.result(one), runs.result(other)
     digests = _results(runs, one), _results(runs, other)
@@ -42,7 +45,7 @@ def compare(runs: Runs, one: str, other: str) -> RunComparison:
 
 
 def _results(runs: Runs, run_id: str) -> dict[str, dict[str, str]]:
-    """Of each node digests of what its elements and rounds gave, by full name."""
+    """Return digests of the results of each node's elements and rounds, by full name."""
     name = runs.replay(run_id).machine.name
     given: dict[str, dict[str, str]] = {}
     records: Sequence[Record] = runs.records(run_id)

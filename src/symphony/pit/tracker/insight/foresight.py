@@ -109,7 +109,7 @@ class Foresight:
         return count - reused
 
     def _look_again(self, work: Work, taken: TakenOver) -> _Foreseen:
-        """What a rerun makes of the node."""
+        """Decide how a rerun treats the node."""
         found = taken.results.get(work.name)
         if found is not None:
             return _Foreseen("reused", f"run {self._run_of(found[0])}", found[1])
@@ -204,7 +204,7 @@ class Foresight:
         return self._index[name]
 
     def _missing(self, template: ValueTemplate) -> str | None:
-        """What the template reads and nobody knows before the run."""
+        """Return what the template reads that is unknown before the run."""
         return next((_called(read) for read in template.reads if self._hidden(read)), None)
 
     def _hidden(self, read: Read) -> bool:
@@ -215,7 +215,7 @@ class Foresight:
     # ---- effects and usage ----------------------------------------------------------------
 
     def _effects(self, work: Work) -> tuple[str, ...]:
-        """What the node would do to the world, in words, with what is known of its inputs."""
+        """Describe the node's effects on the world, with what is known of its inputs."""
         node = work.node
         if isinstance(node, CommandNode):
             return (f"runs: {_brief(node.command)}",)
@@ -257,7 +257,7 @@ class Foresight:
 
 
 def _inside(works: Sequence[Work]) -> tuple[str, ...]:
-    """What nodes of an inner graph may do; their inputs are not known."""
+    """Return the effects of the nodes of an inner graph, whose inputs are not known."""
     told = []
     for work in works:
         if isinstance(work.node, CommandNode):

@@ -1,4 +1,4 @@
-"""What happened in a run, step by step, made of its events alone. Pure.
+"""What happened in a run, step by step, made from its events alone. Pure.
 
 A step is whatever has a full name: a node, `parse[3]`, `refine#2.draft`. The summary, the metrics and
 the traces are all made from here, so that they agree; nothing is counted while nodes run.
@@ -41,7 +41,7 @@ class Attempt(msgspec.Struct):
 
 
 class Step(msgspec.Struct):
-    """One named part of a run. `count`: the elements of a fan-out, None for what is none."""
+    """One named part of a run. `count` is the number of elements of a fan-out, None for anything else."""
 
     name: str
     status: NodeStatus = NodeStatus.PENDING

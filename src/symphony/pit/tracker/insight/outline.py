@@ -63,7 +63,7 @@ def settled(step: Step, node: Node | None) -> NodeStatus:
 
 
 def kind_of(node: Node | None) -> tuple[Kind, str]:
-    """What kind of node it is, and what it runs: an operator's name, a model's id, a control's kind."""
+    """Return the node's kind and what it runs: an operator's name, a model's id, a control's kind."""
     match node:
         case None:
             return "unknown", ""

@@ -19,7 +19,7 @@ class Insight:
         self._runs = runs
 
     def history(self, run_id: str) -> History:
-        """What has happened so far. Raises RunNotFound, JournalFailed."""
+        """Return what has happened so far. Raises RunNotFound, JournalFailed."""
         return History(self._runs.events(run_id))
 
     def outline(self, run_id: str) -> Outline:
@@ -31,7 +31,7 @@ class Insight:
     def stats(
         self, run_ids: Iterable[str], passed_over: Callable[[SymphonyError], object] = lambda _: None
     ) -> Stats:
-        """The metrics of these runs together; journals that cannot be read are told to `passed_over`."""
+        """Return the metrics of these runs together. Unreadable journals are passed to `passed_over`."""
         total = Stats()
         for run_id in run_ids:
             try:

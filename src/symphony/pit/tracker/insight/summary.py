@@ -28,7 +28,7 @@ class Summary:
 
     @property
     def cached_share(self) -> float | None:
-        """Of what ran or was reused, the share that was reused; None of nothing."""
+        """Return the reused share of what ran or was reused; None if there was nothing."""
         return self.cached / self.steps if self.steps else None
 
 
@@ -50,7 +50,7 @@ def summarise(history: History) -> Summary:
 
 
 def total_usage(steps: Iterable[Step]) -> Usage | None:
-    """What the models of all these used up; None if none was asked."""
+    """Return what the models of all these used; None if none was asked."""
     found = [step.usage for step in steps if step.usage is not None]
     return sum(found, Usage()) if found else None
 

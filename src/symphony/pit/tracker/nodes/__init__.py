@@ -1,1 +1,1 @@
-"""What one node does: its bindings, its attempt, its values and what they cost."""
+"""One node at work: its bindings, its attempt, its values and their cost."""

@@ -18,7 +18,7 @@ _inside: ContextVar[bool] = ContextVar("symphony_inside_apart", default=False)
 
 
 async def apart(work: Callable[[], Awaitable[T]], name: str) -> T:
-    """What `work` gives. Raises what it raises, as `contained` gives it.
+    """Return the result of `work`. Raises what `work` raises, as `contained` returns it.
 
     CancelledError is raised only when the caller is cancelled: then `work` is, too, and has ended
     when this raises, whatever it made of that.

@@ -98,7 +98,7 @@ class Aside:
         return self._given(id(template), template, values)  # it lives as long as the run
 
     def made(self, template: ValueTemplate) -> bool:
-        """Has the template's value, or why there is none, been made elsewhere?"""
+        """Has the template's value, or the reason that there is none, been made elsewhere?"""
         return bool(self.found) and self.slot is not None and id(template) in self.found.get(self.slot, ())
 
     def loaded(self, ref: ArtifactRef) -> Value:
@@ -106,7 +106,10 @@ class Aside:
         return self.elsewhere(ref.identity, lambda: self._executor.store.load(ref))
 
     def elsewhere(self, key: str, load: "Load") -> Value:
-        """What `load` gives in a thread; `key` is its own. Raises Deferred, and what `load` raises."""
+        """Return the result of `load`, run in a thread; `key` is its own.
+
+        Raises Deferred, and what `load` raises.
+        """
         return self._given(key, load, {})
 
     def _given(self, key: Key, what: "ValueTemplate | Load", values: Mapping[Read, Value]) -> Value:
@@ -134,7 +137,7 @@ class Aside:
     # ---- elsewhere --------------------------------------------------------------------------
 
     async def make(self, slot: int, deferred: Deferred, node: str, pool: Pool, work: Work | None) -> None:
-        """Make what was deferred, and keep it, or why there is none, for `slot`.
+        """Make what was deferred. Keep it, or the reason that there is none, for `slot`.
 
         It has as long as the node that `work` does has for an attempt. When cancelled, nothing goes on.
         """
@@ -155,7 +158,7 @@ class Aside:
         self.found.setdefault(slot, {})[key] = (value, error)
 
     def forget(self, slot: int) -> None:
-        """What was made for the slot has been used, or is not wanted any more."""
+        """Drop what was made for the slot: it has been used, or is not wanted any more."""
         if self.found:
             self.found.pop(slot, None)
 

@@ -35,7 +35,7 @@ class NodeAttempt(msgspec.Struct, frozen=True):
 
 
 class Finished(msgspec.Struct, frozen=True):
-    """What a node gave, and what its models used; `cached_from` is the run that a cache hit came from.
+    """A node's result and its models' usage. `cached_from` is the run that a cache hit came from.
 
     `body`: what is recorded of outputs whose values have been checked; None if they have yet to be.
     """

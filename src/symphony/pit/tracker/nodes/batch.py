@@ -305,7 +305,7 @@ class Batch(msgspec.Struct, eq=False):
         member.outputs = outputs
 
     def _call(self, member: BatchMember) -> Encoded | dict[str, Value]:
-        """What the member's operator returns, by port, called in a context of its own."""
+        """Call the member's operator in a context of its own. Returns its outputs by port."""
         attempt, executor = member.attempt, self.executor
         plain: Mapping[str, StoredValue] = attempt.inputs
         for value in plain.values():
@@ -340,7 +340,7 @@ def _all_inline(hit: CacheEntry) -> bool:
 
 
 def _next(part: deque[T]) -> T | None:
-    """The first of the part, taken out; None if there is none. Atomic."""
+    """Take out the first member of the part; None if there is none. Atomic."""
     try:
         return part.popleft()
     except IndexError:

@@ -1,4 +1,4 @@
-"""What the expressions of each slot see, and the values that follow from others."""
+"""The values that the expressions of each slot see, and the values that follow from others."""
 
 import asyncio
 from collections.abc import Mapping
@@ -140,7 +140,7 @@ class Bindings:
         return msgspec.structs.replace(work, config=config)
 
     def inputs(self, slot: int, work: Work) -> dict[str, StoredValue]:
-        """What the node's inputs hold: bare references stay references."""
+        """Return the node's inputs. Bare references stay references."""
         base, held = self._machine.frame(slot).base, self.values.held
         out: dict[str, StoredValue] = {}
         for name, source in work.sources.items():
@@ -239,7 +239,7 @@ class Bindings:
         await level.values.preload(read, level.slot_of, asyncio.get_running_loop(), pool)
 
     def config(self, slot: int, work: Work) -> dict[str, StoredValue]:
-        """What the node's configuration holds, once the inputs are loaded."""
+        """Return the node's configuration, once the inputs are loaded."""
         level, element = self.level(slot), self.element(slot)
         return {
             name: self.within(level, template, element, slot, f"config {name}")
@@ -292,7 +292,7 @@ class Bindings:
         return base is not None and base.difference(body) is not None
 
     def before(self, slot: int) -> Base | None:
-        """What the loop's latest state is recorded as."""
+        """Return the recorded form of the loop's latest state."""
         return self._bases.get(slot)
 
     def forget(self, slot: int) -> None:

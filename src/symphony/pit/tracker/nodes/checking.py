@@ -30,7 +30,7 @@ class CheckedValues:
         self._known: dict[int, tuple[StoredValue, Check]] = {}  # held, so that the number stays the value's
 
     def fits(self, value: StoredValue, check: Check) -> bool:
-        """Has `note` been told that the check found nothing wrong with this very value?"""
+        """Was `note` called after the check accepted this very value?"""
         found = self._known.get(id(value))
         return found is not None and found[1] is check
 
@@ -87,7 +87,7 @@ def check_outputs(work: Work, outputs: Mapping[str, V]) -> Mapping[str, V]:
 
 
 def _remedy(work: Work, name: str, value: Value | StoredValue) -> str:
-    """What to mend where an output is not of its type: the function, where there is one to name."""
+    """Return how to mend an output of the wrong type: the function, if one can be named."""
     code = getattr(work.operator.function, "__code__", None) if isinstance(work, OperatorWork) else None
     if not isinstance(code, CodeType):
         return "the operator breaks its own declaration"

@@ -89,7 +89,7 @@ def _value(level: FrameScope, read: Read) -> StoredValue:
 
 
 def _reads(graph: WorkGraph, node: int) -> frozenset[Read] | None:
-    """What one element's attempt reads; None if that is another in each run."""
+    """Return what one element's attempt reads; None if that differs in each run."""
     work = graph.works[node]
     if isinstance(work, MergeWork):
         return None
@@ -106,7 +106,7 @@ def _reads(graph: WorkGraph, node: int) -> frozenset[Read] | None:
 
 
 def _inside(graph: WorkGraph) -> Iterator[Read]:
-    """What the nodes of a loop's body read of what is around it, and perhaps more."""
+    """Return what the nodes of a loop's body read of what is around it, and perhaps more."""
     for number, work in enumerate(graph.works):
         inner = [*(r for template in work.templates() for r in template.reads)]
         if isinstance(work, LoopWork):

@@ -1,4 +1,4 @@
-"""What an operator may know of its run, and what the processes that it starts get."""
+"""What an operator may know of its run, and the environment of the processes that it starts."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -27,7 +27,7 @@ class Contexts:
     def arguments(
         self, attempt: NodeAttempt, plain: Mapping[str, StoredValue], cancelled: Cancelled
     ) -> dict[str, object]:
-        """What the attempt's operator is called with, its own; `plain` are its inputs, loaded."""
+        """Return the arguments of the attempt's operator, its own copies. `plain` has its inputs, loaded."""
         work = attempt.work
         assert isinstance(work, OperatorWork)
         operator = work.operator
@@ -39,7 +39,7 @@ class Contexts:
         return arguments
 
     def context(self, attempt: NodeAttempt, cancelled: Cancelled) -> Context:
-        """What the attempt's operator may know of the run."""
+        """Return what the attempt's operator may know of the run."""
         resources, work = self._resources, attempt.work
         return Context(
             run_id=resources.run_id,
@@ -59,7 +59,7 @@ class Contexts:
         return partial(self._resources.log, node)
 
     def around(self, work: CallWork, node: str) -> "_Around":
-        """What processes that the node starts get in their environment, and what not."""
+        """Return what the node's child processes get in their environment, and what not."""
         marks = {**self._resources.marks, NODE_VARIABLE: node}
         return _Around(withholding(self.withheld(work)), marking(marks))
 

@@ -1,4 +1,4 @@
-"""What a worker process runs in place of the loop: one template, compiled again, with its values."""
+"""Runs in a worker process in place of the loop: one template, compiled again, with its values."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""How nodes fail on account of the engine, not of what their operators raise. Pure."""
+"""Failures of nodes that the engine causes, not their operators. Pure."""
 
 import subprocess
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What is to run: a workflow made ready, its inputs, where it was called. Values only."""
+"""A job: a workflow made ready, its inputs, and where it was called. Values only."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from symphony.workflow.model import Workflow
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What is to run: the workflow made ready, its inputs, where it was called."""
+    """A workflow made ready, its inputs, and where it was called."""
 
     run_id: str
     graph: WorkGraph

@@ -16,7 +16,7 @@ from symphony.ports.values import StoredValue
 
 
 class SharedKeyParts(NamedTuple):
-    """What keys of one operator or model have in common: its code and where it runs.
+    """The common part of keys of one operator or model: its code and where it runs.
 
     `beginning` is there if its configuration is the same for all, `files` tells whether inputs may be paths.
     `of_inputs` makes keys of attempts whose results depend on nothing but their inputs, by the inputs' names.
@@ -43,7 +43,7 @@ class ResultKeys:
     def key(
         self, attempt: NodeAttempt, files: FilesRead | None = None, known: Known | None = None
     ) -> str | None:
-        """What the attempt's result is cached under; None if it cannot be.
+        """Return the cache key of the attempt's result; None if it cannot be cached.
 
         `files` takes note of those that count; `known` of what other keys of this moment share.
         """
@@ -96,7 +96,7 @@ class ResultKeys:
         return found
 
     def _shared(self, work: CallWork, known: Known | None) -> SharedKeyParts | None:
-        """What keys of the work have in common with others; None if there can be none."""
+        """Return what keys of the work have in common with others; None if the work cannot have a key."""
         at = (work.runs, work.base)
         if known is not None and at in known:
             return known[at]

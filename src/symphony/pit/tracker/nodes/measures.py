@@ -1,4 +1,4 @@
-"""What calls of short operators take, and what follows from it: how many go together, what is kept."""
+"""Measures calls of short operators to decide how many go together, and which results are kept."""
 
 from collections.abc import Callable
 from typing import ClassVar, TypeAlias
@@ -166,7 +166,10 @@ class LargeWorth(Worth):
         """It tells nothing of others."""
 
     def keeps(self, took_s: float, worked_s: float) -> bool:
-        """What takes long itself."""
+        """Should this result be kept?
+
+        Yes if the other calls are not cheap, or if this one took long itself.
+        """
         return not self.others.cheap or worked_s >= CHEAP_S or took_s >= SLOW_S
 
     def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:

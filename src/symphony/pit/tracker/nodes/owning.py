@@ -21,7 +21,7 @@ _ANYTHING: Final = frozenset({"any", "json"})
 
 
 def copies_of(ports: Mapping[str, Port]) -> Copies:
-    """What copies values of the ports. Make it once for an operator."""
+    """Return a copier for the values of the ports. Make it once for an operator."""
     found = ((name, _copy_of(port.type)) for name, port in ports.items())
     return tuple((name, copy) for name, copy in found if copy is not None)
 

@@ -1,4 +1,4 @@
-"""What made an output besides its inputs: the settings of its operator or model, as people read them."""
+"""What made an output besides its inputs: the settings of its operator or model, for people to read."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""What identifies the code, the models and the templates behind the nodes of a run, as it begins."""
+"""Fingerprints of the code, the models and the templates behind the nodes of a run, taken as it begins."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

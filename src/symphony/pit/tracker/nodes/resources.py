@@ -1,4 +1,4 @@
-"""What the nodes of a run use from outside of it: stores, models, clock, logs, limits. Values only."""
+"""What the nodes of a run use from outside: stores, models, clock, logs, limits. Values only."""
 
 import contextlib
 import os

@@ -306,7 +306,7 @@ def _told(data: Mapping[str, Value]) -> _Attributes:
 
 
 def _usage(usage: Value) -> _Attributes:
-    """What a model's call used up, in the names of the conventions."""
+    """Return what a model's call used, in the names of the conventions."""
     if not isinstance(usage, dict):
         return {}
     names = {
