@@ -126,7 +126,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def pick(self) -> Pick | None:
-        """The part of one value that it is, if it is no more."""
+        """Return the part of one value that this template picks, if it does nothing else."""
         facts = self.facts
         if facts.pick is None:
             found = pick_of(self.parts) if isinstance(self.parts, Program) else None
@@ -135,7 +135,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def picked_parts(self) -> PickedParts | None:
-        """Itself with variables for the parts of values that it picks, if it picks any."""
+        """Return a template with variables for the parts of values that it picks, or itself if none."""
         facts = self.facts
         if facts.picked_parts is None:
             facts = self.facts = replace(facts, picked_parts=(_picked_parts(self),))
@@ -153,7 +153,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return facts.light is True
 
     def least_chars(self, values: Mapping[Read, Value]) -> int:
-        """How many characters, bytes or elements the result has at least, as far as that is known."""
+        """Return a lower bound for the characters, bytes or elements of the result, as far as it is known."""
         return least_chars(self._seen(), values)
 
     def _seen(self) -> tuple[ExpressionShape, ...]:
@@ -164,13 +164,13 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def type(self) -> PortType:
-        """The type of what `render` gives, in the scope that it was compiled for."""
+        """The type of the rendered value, in the scope that the template was compiled for."""
         if self.kind is None:
             self.kind = type_of(self.value)
         return self.kind
 
     def type_in(self, types: Types) -> PortType:
-        """The type of what `render` gives where `types` says what is read. Raises BadExpression."""
+        """Return the type of the rendered value, given the `types` of what is read. Raises BadExpression."""
         if self.error is not None:
             raise self.error.with_traceback(None)
         if self.bare is not None:
@@ -214,7 +214,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return self
 
     def ready(self) -> None:
-        """Compile what is otherwise compiled when it is first rendered. Raises BadExpression."""
+        """Compile now what is otherwise compiled on the first rendering. Raises BadExpression."""
         if self.error is not None:
             raise self.error.with_traceback(None)
         parts = self.parts
@@ -230,12 +230,12 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
     @property
     def elements(self) -> "tuple[Sequence[ValueTemplate], Sequence[Value]] | None":
-        """Of a list, the elements with expressions, and the values of the others; None of all else."""
+        """Return a list's elements with expressions, and the values of the others; None if not a list."""
         return None if self.varying is None else (self.varying, self.constants)
 
     @property
     def inside(self) -> "Sequence[ValueTemplate] | Mapping[str, ValueTemplate] | None":
-        """The elements of a list or map in which expressions stand, each a template; None of all else."""
+        """Return templates of the elements of a list or map that have expressions; None for anything else."""
         if self.varying is not None:
             return self._elements(self.varying)
         return self.parts.items if isinstance(self.parts, _Map) else None
@@ -253,7 +253,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
         return self.items
 
     def render(self, lookup: Lookup) -> Value:
-        """The value, with what `lookup` gives for each read. Raises ExpressionFailed, BadExpression."""
+        """Return the value; `lookup` supplies each read. Raises ExpressionFailed, BadExpression."""
         if self.parts is not None:
             return self.parts(lookup)
         if self.varying is not None:
@@ -278,7 +278,7 @@ class ValueTemplate(msgspec.Struct, eq=False):
 
 
 def _told(error: BadExpression, text: str) -> BadExpression:
-    from symphony.workflow.expressions.habits import habitual  # only where something is wrong
+    from symphony.workflow.expressions.habits import habitual  # only if something is wrong
 
     return habitual(error, text)
 
@@ -293,7 +293,7 @@ def _items(inside: Sequence[ValueTemplate] | Mapping[str, ValueTemplate] | None)
 
 
 def constant(value: Value, kind: PortType | None = None) -> ValueTemplate:
-    """A value without expressions; its type is found when it is first asked for."""
+    """Return a value without expressions. Its type is determined on first use."""
     return ValueTemplate(value, True, kind, noted=())
 
 
@@ -302,7 +302,9 @@ def _refused(error: BadExpression) -> ValueTemplate:
 
 
 class Splitter:
-    """Splits the values of one scope into templates, once each; what they read need not be known.
+    """Splits the values of one scope into templates, once each.
+
+    The types of what they read need not be known.
 
     Equal texts give the same template, and so do all that are the same reference and nothing else.
     What is wrong with an expression stands in its template. `numbers` are those of the nodes.
@@ -527,7 +529,7 @@ def _list_of(
 
 
 def _list_misfit(items: Sequence[ValueTemplate], target: PortType, types: Types | None) -> str | None:
-    """Why the first element of a list that cannot fit does not."""
+    """Return why the list does not fit: the mismatch of its first element that cannot fit."""
     if target.kind in ("any", "json"):
         return None
     if target.kind not in ("list", "embedding"):
@@ -558,7 +560,7 @@ class _Map(msgspec.Struct, eq=False):
 
 
 def as_text(value: Value) -> str:
-    """A value inside text: strings as they are, all else as JSON (bytes as base64 spelling)."""
+    """Return a value as it appears inside text: strings as they are, all else as JSON (bytes as base64)."""
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=_spelled)
@@ -571,7 +573,7 @@ def _spelled(value: object) -> object:
 
 
 def type_of(value: Value) -> PortType:
-    """The narrowest type of a plain value."""
+    """Return the narrowest type of a plain value."""
     match value:
         case None:
             return _NULL_TYPE

@@ -1,7 +1,7 @@
-"""Which value a conversion such as `int(x)` could not take, to be shown in the error.
+"""Finds the value that a conversion such as `int(x)` could not take, to show it in the error.
 
-The library says only "cannot convert string to int". The value is found by evaluating what the
-conversions of the expression are given.
+The library says only "cannot convert string to int". The value is found by evaluating the arguments of the
+expression's conversions.
 """
 
 import json
@@ -25,7 +25,7 @@ _ELEMENTS_MAX: Final = 200
 def with_value(message: str, text: str, data: Data, hidden: Collection[str], evaluate: Evaluate) -> str:
     """The reworded `message` on `text` with the value that could not be converted, where it can be told.
 
-    Nothing is shown that reads a variable in `hidden`. A value that is cut has a mark there.
+    Values that read a variable in `hidden` are not shown. A shortened value has a mark at the cut.
     """
     match = _FAILED.match(message)
     if match is None:
@@ -40,7 +40,7 @@ def with_value(message: str, text: str, data: Data, hidden: Collection[str], eva
 
 
 def _arguments(text: str, function: str) -> Iterator[str]:
-    """What the calls of `function` in `text` are given."""
+    """Return the arguments of the calls of `function` in `text`."""
     found = tokens(text)
     calls = 0
     for at, token in enumerate(found[:-1]):

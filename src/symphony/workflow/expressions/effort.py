@@ -1,9 +1,9 @@
-"""What evaluating a template may take, told in advance from its text and the values that it reads. Pure.
+"""Estimates the cost of evaluating a template from its text and the values that it reads. Pure.
 
-An estimate from above, in steps of about a microsecond. A macro runs over no more elements than the
-longest list or map among the values, joined ones counted each, and the lists written in the text; what
-stands in it is counted once for each of them, a macro inside a macro once for each pair. Where macros
-follow each other and use their variable more than once, what they build may grow each time.
+The estimate is an upper bound, in steps of about a microsecond. A macro runs over no more elements than the
+longest list or map among the values (joined ones count separately) and the lists in the text. Its body counts
+once for each element, that of a nested macro once for each pair. If chained macros use their variable more
+than once, what they build may grow each time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ _OPEN, _CLOSE = "([{", ")]}"
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Of one value: its scalars, lists, maps and keys; its characters; its longest list or map."""
+    """The size of one value: its scalars, lists, maps and keys; its characters; its longest list or map."""
 
     elements: int
     chars: int
@@ -43,7 +43,7 @@ class Size(msgspec.Struct, frozen=True):
 
 
 class _Use(msgspec.Struct, frozen=True):
-    """A reference, and how many macros deep it stands."""
+    """A reference, and how many macros deep it is."""
 
     read: Read
     depth: int
@@ -68,7 +68,7 @@ class ExpressionShape(msgspec.Struct, frozen=True):
 
 
 def shapes_of(source: Value, form: Form, carried: Read | None = None) -> tuple[ExpressionShape, ...]:
-    """The expressions of a template that was compiled from `source`; `carried` is what `value` reads."""
+    """Return the expressions of a template compiled from `source`. `carried` is what `value` reads."""
     if form == "template":
         return tuple(_shapes_in(source))
     assert isinstance(source, str)
@@ -87,7 +87,7 @@ def _shapes_in(source: Value) -> Iterator[ExpressionShape]:
 
 @lru_cache(maxsize=4_096)
 def shape_of(text: str, value: bool) -> ExpressionShape:
-    """What one CEL text does; `value` as for `references`."""
+    """Return the shape of one CEL text. For `value`, see `references`."""
     look = _Look(text, value)
     look.run()
     grown = sorted(max(1, uses) for name, uses in look.macros if name == "map")
@@ -141,7 +141,7 @@ class _Look:
 
     @property
     def macros(self) -> Iterable[tuple[str, int]]:
-        """Of each macro its name, and how often its variable is used."""
+        """Return the name of each macro, and how often its variable is used."""
         return zip(self._names, self._counts, strict=True)
 
     def _operator(self, at: int, token: Token) -> None:
@@ -191,7 +191,7 @@ def _product(factors: Iterable[int]) -> int:
 
 
 def measured(value: Value, most: int) -> Size:
-    """How large a value is. Looks no further than `most` elements."""
+    """Return the size of a value. Looks no further than `most` elements."""
     if isinstance(value, str | bytes):
         return Size(1, len(value), 0)
     if not isinstance(value, list | dict):
@@ -223,7 +223,7 @@ _FEW = Size(1, SHORT, 0)
 
 
 def is_light(shapes: Sequence[ExpressionShape], reads: Iterable[Read]) -> bool:
-    """Do the expressions take next to nothing where all that they read is numbers and short texts?"""
+    """Is evaluation almost free if everything that is read is numbers and short texts?"""
     sizes = dict.fromkeys(reads, _FEW)
     return sum(_effort(shape, sizes) for shape in shapes) <= LIGHT_STEPS
 
@@ -233,7 +233,7 @@ Sizes: TypeAlias = dict[int, tuple[Value, Size]]
 
 
 def effort(shapes: Sequence[ExpressionShape], values: Mapping[Read, Value], most: int, known: Sizes) -> int:
-    """The steps that evaluating the expressions may take; a number above `most` where they are more.
+    """Return the steps that evaluation may take, or a number above `most` if there are more.
 
     `known` is what was measured before, and is added to.
     """
@@ -283,7 +283,7 @@ def _effort(shape: ExpressionShape, sizes: Mapping[Read, Size]) -> int:
 
 
 def least_chars(shapes: Sequence[ExpressionShape], values: Mapping[Read, Value]) -> int:
-    """How many characters, bytes or elements the expressions give at least that only join what they read."""
+    """Return a lower bound for the result's characters, bytes or elements, for expressions that only join."""
     least = 0
     for shape in shapes:
         if shape.joins:

@@ -1,4 +1,4 @@
-"""What goes wrong with expressions, at validation and at run time."""
+"""Errors of expressions, at validation and at run time."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ DOUBLES = "more than 32 doubles or durations are added up"
 
 
 class BadExpression(SymphonyError):
-    """An expression that cannot be used; `problem_code` is the code validation reports."""
+    """An expression cannot be used. `problem_code` is the code that validation reports."""
 
     code = "bad-expression"
 
@@ -23,7 +23,7 @@ class BadExpression(SymphonyError):
 
 
 class ExpressionFailed(SymphonyError):
-    """An expression that was sound failed on the values it met."""
+    """A valid expression failed on the values that it met."""
 
     code = "expression-failed"
 
@@ -95,7 +95,7 @@ _HINTS = (
 
 
 def first_error(message: str) -> tuple[str, int, int]:
-    """The first problem in what the library says, in our words, with line and column (0: unknown)."""
+    """Return the library's first problem in our words, with line and column (0: unknown)."""
     match = _FIRST.search(message)
     if match is None:
         return reworded((lines_of(message.strip()) or ["unknown error"])[0]), 0, 0
@@ -103,7 +103,7 @@ def first_error(message: str) -> tuple[str, int, int]:
 
 
 def reworded(message: str) -> str:
-    """What the library says, in words that do not speak of its insides."""
+    """Return the library's message without words about its internals."""
     message = _STATUS.sub("", _STATUS.sub("", message))
     for pattern, text in (*_TYPES, *_REWORDED) if "overload" in message else _REWORDED:
         message = re.sub(pattern, text, message)
@@ -116,7 +116,7 @@ def named(message: str, names: Mapping[str, str]) -> str:
 
 
 def hint_for(message: str, general: str = GENERAL) -> str:
-    """What to do about a reworded message; `general` where nothing special is known."""
+    """Return how to fix a reworded message; `general` if nothing special is known."""
     if (missing := _MISSING.search(message)) is not None:
         from symphony.workflow.expressions.library import CALLABLE
 

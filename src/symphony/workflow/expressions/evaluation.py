@@ -92,11 +92,11 @@ class Renamed:
         self.text = "".join((*out, original[at:]))
 
     def spoken(self, message: str) -> str:
-        """A message of the library in the author's names."""
+        """Return a message of the library with the author's names."""
         return named(message, {name: str(read) for read, name in self.names.items()})
 
     def position(self, line: int, column: int) -> int | None:
-        """The character of the original, from 1, that the library's position means."""
+        """Return the character of the original text, from 1, that the library's position means."""
         if not line or not column:
             return None
         at = sum(len(one) + 1 for one in self.text.split("\n")[: line - 1]) + column - 1
@@ -112,7 +112,7 @@ class Renamed:
 
 
 def check(expression: Renamed, types: Sequence[PortType]) -> PortType:
-    """The type of an expression's results; `types` are those of its names. Raises BadExpression."""
+    """Return the type of an expression's results. `types` has those of its names. Raises BadExpression."""
     signature: _Signature = tuple(
         [
             (name, kind, read.kind in _MAYBE_NULL)
@@ -192,7 +192,7 @@ def _checked(text: str, signature: _Signature) -> str:
 
 
 def form_of(text: str) -> str:
-    """What texts have in common that differ in whole numbers and plain strings alone: so their type to CEL.
+    """Return the text with whole numbers and plain strings replaced: texts of one form have one CEL type.
 
     A number that may be too large or of another type is left as it is, and so are strings beside
     brackets and escapes, which functions may look into.
@@ -205,7 +205,7 @@ def form_of(text: str) -> str:
 
 
 def forget_types() -> None:
-    """Check every expression anew."""
+    """Forget all types, so that every expression is checked again."""
     _types.clear()
 
 
@@ -302,14 +302,17 @@ def _walking(
 
 
 def _evaluate_part(text: str, data: Data, orders: Orders) -> object:
-    """`_evaluate` for values that came out of another evaluation: moments do not go in again."""
+    """Like `_evaluate`, for values from another evaluation.
+
+    Timestamps and durations cannot be passed in again.
+    """
     try:
         found = _evaluate(text, data, orders)
     except EvaluationFailed as error:
         if "Non-CEL value" in error.message:
             raise NotStaged from None
         raise
-    return orders.walked(found)  # a macro that was taken apart goes through it as it stands
+    return orders.walked(found)  # a macro that was taken apart walks the map in its present order
 
 
 def _evaluate_alone(text: str, data: Data) -> object:
@@ -350,7 +353,7 @@ class Program:
         return celtypes.has_numbers(self._kind(read))
 
     def __call__(self, lookup: Lookup) -> Value:
-        """The value, with what `lookup` gives for each read. Raises ExpressionFailed, BadExpression."""
+        """Return the value; `lookup` supplies each read. Raises ExpressionFailed, BadExpression."""
         self.ready()
         values = [(name, self._kind(read), lookup(read)) for read, name in self.expression.names.items()]
         data: Data = {}
@@ -377,7 +380,7 @@ class Program:
             return self._whole(data, staged, orders)
 
     def _whole(self, data: Data, staged: EvaluationFailed | NotStaged, orders: Orders) -> object:
-        """All at once: what failed in parts may stand behind a condition that is false."""
+        """Evaluate all at once, because what failed in parts may be behind a condition that is false."""
         try:
             return _evaluate(self._text, data, orders)
         except EvaluationFailed as error:
@@ -391,7 +394,10 @@ class Program:
         return self._stage
 
     def _with_value(self, message: str, data: Data) -> str:
-        """The message with the value that a conversion could not take. Variables of `env` are not shown."""
+        """Return the message with the value that a conversion could not take.
+
+        Variables of `env` are not shown.
+        """
         from symphony.workflow.expressions.conversions import with_value
 
         hidden = {name for read, name in self.expression.names.items() if read.kind == "env"}

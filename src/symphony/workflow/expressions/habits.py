@@ -1,6 +1,6 @@
-"""What to write in CEL for what authors know from Python, JavaScript or Jinja. Pure.
+"""Suggests CEL for what authors know from Python, JavaScript or Jinja. Pure.
 
-Only expressions that were refused are looked at.
+Only refused expressions are examined.
 """
 
 import re
@@ -112,7 +112,7 @@ _SLICE: Final = "use list.filter(x, test), the operator data.sort with limit, or
 
 
 def habitual(error: BadExpression, text: str) -> BadExpression:
-    """`error` about the CEL `text`, in other words where a habit from another language explains it."""
+    """Return `error` about the CEL `text`, reworded if a habit from another language explains it."""
     if error.problem_code == "limit-exceeded":
         return error
     try:
@@ -182,7 +182,7 @@ def _sign(found: list[Token]) -> tuple[str, str] | None:
 
 
 def _slice(found: list[Token]) -> tuple[str, str] | None:
-    """What is wrong with `x[0:2]`; None if there is no such thing."""
+    """Return what is wrong with `x[0:2]`; None if the text has no slice."""
     open_: list[str] = []
     for one in found:
         if one.kind != "op":

@@ -1,8 +1,8 @@
-"""Long `c ? x : d ? y : … : z`, in halves: the library reads them as nesting and ends at 32 levels. Pure.
+"""Splits long `c ? x : d ? y : … : z`, which the library reads as nesting, up to 32 levels. Pure.
 
-The upper half stands behind all of its conditions joined by `||`, which is as true, as false and as
-failed as they are one after the other: `||` passes over a failure only if a later one is true, and
-then the upper half meets that failure again.
+The upper half is guarded by all of its conditions joined by `||`. The result is the same as testing the
+conditions one after the other: `||` ignores a failure only if a later condition is true, and then the upper
+half meets that failure again.
 """
 
 from typing import TypeAlias
@@ -60,7 +60,7 @@ def _built(rungs: list[tuple[str, str]], otherwise: str) -> str:
 
 
 def _innermost(text: str) -> list[Span]:
-    """The spans of a long ladder that holds no other; none if there is none."""
+    """Return the spans of a long ladder that contains no other; none if there is none."""
     levels = [_Ladder()]
     found = tokens(text)
     for i, token in enumerate(found):

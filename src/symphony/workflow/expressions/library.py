@@ -1,6 +1,6 @@
-"""What CEL has in Symphony: every function, macro, type and operator, each with an example.
+"""Everything that CEL has in Symphony: functions, macros, types and operators, each with an example.
 
-The names are those that the CEL library itself declares; a test asks it. Values only.
+The names are the ones that the CEL library declares; a test compares them. Values only.
 """
 
 from typing import Final, NamedTuple

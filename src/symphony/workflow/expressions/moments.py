@@ -17,7 +17,7 @@ _FRACTION = re.compile(r"\.([0-9]+)")
 
 
 class NativeMoment(Protocol):
-    """A value of the library: its text, and what is in it."""
+    """A moment as the library returns it: its text, and the value inside."""
 
     def value(self) -> object: ...
 
@@ -43,7 +43,7 @@ def exact(result: NativeMoment, plain: object) -> object:
 
 
 def _timestamp(moment: datetime, nanoseconds: int) -> str:
-    # strftime pads no years
+    # strftime does not pad years
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + _fraction(nanoseconds) + "Z"
 
 

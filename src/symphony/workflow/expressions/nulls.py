@@ -1,9 +1,8 @@
 """Makes up for the references to None that the CEL library loses.
 
-`plain_value` of cel-expr-python 0.1.3 gives None away for every null of a result without taking a
-reference first. Before Python 3.12, which made None immortal, the interpreter ends itself when
-none is left. Nothing else that the library returns is miscounted: tests/contracts has the
-counts.
+`plain_value` of cel-expr-python 0.1.3 returns None for every null of a result without taking a reference.
+Before Python 3.12, which made None immortal, the interpreter aborts when no reference is left. Nothing else
+that the library returns is miscounted: tests/contracts has the counts.
 """
 
 import sys
@@ -29,7 +28,7 @@ def repay(plain: object) -> None:
 
 
 def nulls(plain: object) -> int:
-    """How many nulls stand in `plain`: so many the library made.
+    """Return how many nulls `plain` contains, which is how many the library made.
 
     (CEL's keys `true` and `1` are one key in Python. A map with both has one null less here than it
     had there; it is not a value of ours, and ends its evaluation.)
@@ -52,14 +51,14 @@ _measuring = Lock()
 
 @lru_cache(maxsize=1)
 def _loses_references() -> bool:
-    """Does the installed library lose a reference for each null? Measured, not asked of its version.
+    """Does the installed library lose a reference for each null? This is measured, not read from its version.
 
     Other threads may take or drop references between two counts, but not each time.
     """
     from cel_expr_python import cel
 
     probe: cel.Value = cel.NewEnv().compile(f"[{', '.join(['null'] * _PROBE)}]").eval(data={})
-    with _measuring:  # a second measurement at the same time would be counted in the first
+    with _measuring:  # a simultaneous second measurement would be counted in the first
         return sum(_loses_now(probe) for _ in range(_TRIES)) > _TRIES // 2
 
 

@@ -1,13 +1,13 @@
-"""The order of keys in maps that come out of CEL, which itself knows none. Pure.
+"""Restores the order of keys in maps that come out of CEL, which has no order. Pure.
 
 The library's maps are hash tables: their keys come out in another order in every process. A map
 that passed through unchanged gets the order back that it went in with; a map that CEL built is
-put in the order of its keys. The two are told apart by what they hold: a map that equals one of
-those that went in passed through. Where equal maps went in with different orders, they give
-their orders in turn, as they follow each other in the inputs.
+put in the order of its keys. Content tells the two apart: a map that equals an input map counts as passed
+through. If equal maps went in with different orders, their orders are used in turn, in the order of the
+inputs.
 
-What a map holds is only looked at where its keys do not tell: where the expression builds maps,
-or where maps with the same keys went in with different orders.
+The content of a map is examined only if its keys do not decide: if the expression builds maps, or if maps
+with the same keys went in with different orders.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,9 +1,9 @@
 """Expressions that pick parts of values, such as `read.lines[index].text`. Pure.
 
-The evaluator copies a list before it looks at one element, so that each of n elements of a fan-out
-which picks its own from another list costs n. A part is picked here, and an expression that does more
-with it, such as `read.lines[index] + 1`, is given the part alone; where there is none, or the evaluator
-might see it otherwise, it is asked.
+The evaluator copies a list before it looks at one element. If each of n elements of a fan-out picks its own
+element from another list, each costs n steps. Here the part is picked directly. An expression that does more
+with the part, such as `read.lines[index] + 1`, gets only the part. If there is no such part, or the evaluator
+might see it differently, the evaluator decides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,11 +30,11 @@ class Pick(NamedTuple):
 
 
 class NotPicked(Exception):
-    """There is no such part, or the evaluator knows better."""
+    """There is no such part, or the evaluator must decide."""
 
 
 def pick_of(program: Program) -> Pick | None:
-    """What the expression picks, if that is all it does and declared types change nothing of it."""
+    """Return what the expression picks, if it does nothing else and declared types do not change it."""
     expression = program.expression
     found = {one.start: one for one in expression.found}
     texts = tokens(expression.original)
@@ -51,7 +51,7 @@ def pick_of(program: Program) -> Pick | None:
 
 
 class PickedParts(NamedTuple):
-    """What gives the value of a template, with variables for the parts that it picks.
+    """Renders a template with variables for the parts that it picks.
 
     `picks` are the parts, by what reads them; `reads` are its other reads. It gives what the whole template
     gives, unless that fails.
@@ -117,7 +117,7 @@ def _steps(rest: Sequence[Token], found: dict[int, PlacedReference]) -> tuple[li
 
 
 def _subscript(rest: Sequence[Token], at: int, found: dict[int, PlacedReference]) -> tuple[Step | None, int]:
-    """What stands between brackets from `at` on, and the token after it."""
+    """Return the content of brackets from `at` on, and the token after it."""
     token = rest[at]
     read = found.get(token.start)
     if read is not None:
@@ -132,7 +132,7 @@ def _subscript(rest: Sequence[Token], at: int, found: dict[int, PlacedReference]
 
 
 def picked(pick: Pick, value: Value, lookup: Lookup) -> Value:
-    """The part of `value` that is picked, or how large it is. Raises NotPicked."""
+    """Return the picked part of `value`, or its size. Raises NotPicked."""
     for step in pick.steps:
         key = lookup(step) if isinstance(step, Read) else step
         if type(value) is list:

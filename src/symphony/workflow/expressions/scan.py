@@ -1,7 +1,7 @@
 """Finds what an expression reads, without evaluating it: a tokenizer for CEL. Pure.
 
-Grammar: the Common Expression Language specification (cel-spec, "Syntax"), lexis only; the
-checker of the CEL library has the last word on everything else.
+Grammar: the Common Expression Language specification (cel-spec, "Syntax"), lexis only; the CEL library's
+    checker decides everything else.
 """
 
 import re
@@ -184,7 +184,7 @@ def plain_references(text: str) -> tuple[PlacedReference, ...] | None:
 
 
 def scan(text: str, *, value: bool = False) -> tuple[Read, ...]:
-    """What one bare CEL text reads, each once, in order. Raises BadExpression.
+    """Return what one bare CEL text reads, in order and without duplicates. Raises BadExpression.
 
     `value`: see `references`; set it for the `transform` of an edge.
     """

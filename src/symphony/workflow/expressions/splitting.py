@@ -85,7 +85,7 @@ def _with_prefix(text: str, start: int, quote: int) -> int:
 
 
 def bare(text: str) -> str:
-    """CEL that may stand with or without `${{ }}`, without them. Raises BadExpression."""
+    """Return CEL without the optional `${{ }}` around it. Raises BadExpression."""
     stripped = text.strip()
     if not stripped.startswith(_OPEN):
         return text
@@ -110,7 +110,7 @@ def strings(value: Value) -> Iterator[str]:
 
 
 def value_reads(value: Value) -> tuple[Read, ...]:
-    """What the expressions in a nested value read, each once. Raises BadExpression."""
+    """Return what the expressions in a nested value read, without duplicates. Raises BadExpression."""
     if isinstance(value, str):
         return _string_reads(value) if _OPEN in value else ()
     if not isinstance(value, list | dict):

@@ -1,4 +1,4 @@
-"""Large lists in macros: evaluated in chunks, outside the library's own loop. Pure.
+"""Evaluates large lists in macros in chunks, outside the library's own loop. Pure.
 
 The library builds the list of `map` and `filter` in quadratic time (8,000 elements: 1.3 s) and
 ends every evaluation after 10,000 steps. Here each outermost macro call becomes a variable whose
@@ -91,7 +91,7 @@ def stage(text: str, prefix: str) -> Stage | None:
 
 
 def is_large(values: Sequence[object]) -> bool:
-    """Does a list or map with more than `LARGE` elements stand somewhere in the values?"""
+    """Do the values contain a list or map with more than `LARGE` elements?"""
     stack, visited = list(values), 0
     while stack:
         value = stack.pop()

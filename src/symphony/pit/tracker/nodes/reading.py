@@ -1,4 +1,4 @@
-"""The files that a node's inputs point to: a cached result depends on what they hold."""
+"""The files that a node's inputs point to. A cached result depends on their contents."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from symphony.sdk.paths import Find, PathsUnknown, path_finder
 
 
 class FilesRead:
-    """The files that a key is made of, as they were before they were read."""
+    """The files that a key is made of, in their state before they were read."""
 
     def __init__(self, began_s: float | None = None) -> None:
         """`began_s`: when the first of them is read, in seconds since the epoch; when it is noted."""
@@ -22,7 +22,7 @@ class FilesRead:
         self._files: dict[Path, FileState | None] = {}
 
     def note(self, path: Path) -> None:
-        """Take note of a file that is about to be read."""
+        """Note a file that is about to be read."""
         if self._began_s is None:
             self._began_s = SystemClock().now_s()
         self._files[path] = _state(path)
@@ -41,7 +41,7 @@ class FilesRead:
         )
 
     def written_since(self, moment_s: float) -> str:
-        """A file that is gone or was changed after this moment, seconds since the epoch; else empty."""
+        """Return a file that is gone or was changed after `moment`, seconds since the epoch; else empty."""
         for path, state in self._files.items():
             if state is None or max(state.mtime_ns, state.ctime_ns) > moment_s * 1e9:
                 return str(path)
@@ -89,7 +89,7 @@ def contents_read(
 
 
 def reads_files(work: CallWork) -> bool:
-    """May paths be among the inputs of the work?"""
+    """May the inputs of the work contain paths?"""
     return bool(_finders(work))
 
 
@@ -139,7 +139,7 @@ def _digest(path: str, cwd: Path, content: Callable[[Path], str | None], seen: F
     digest = content(cwd / path)
     try:
         here = Path.cwd()
-    except OSError:  # the folder is gone: nothing relative can be opened
+    except OSError:  # the folder is gone: relative paths cannot be opened
         return digest
     if digest is None or here == cwd or Path(path).is_absolute():
         return digest

@@ -47,7 +47,7 @@ class FrameScope:
         return inner
 
     def slot_of(self, name: str) -> int:
-        """The slot whose values a reader of `name` gets: its fallback's if that stood in."""
+        """Return the slot whose values a reader of `name` gets: its own, or the fallback's that stood in."""
         index = self._index.get(name)
         if index is None:
             assert self.outer is not None  # validation has resolved every name
@@ -66,7 +66,7 @@ class FrameScope:
         return self.values.render(template, self.slot_of, element)
 
     def kept(self, template: ValueTemplate, element: Element) -> StoredValue:
-        """What `render` gives; a template that is one reference and nothing else stays a reference."""
+        """Like `render`, but a template that is a single reference stays a reference."""
         if template.bare is not None and template.bare.kind in ("port", "input", "state"):
             return self.values.stored(template.bare, self.slot_of)
         return self.render(template, element)

@@ -1,4 +1,4 @@
-"""What keeps secrets out of everything that is written: the seam, and the one for runs without any."""
+"""The interface that keeps secrets out of everything written, and a version for runs without secrets."""
 
 from typing import Final, Protocol
 

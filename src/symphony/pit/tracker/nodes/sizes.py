@@ -20,7 +20,7 @@ def large(value: StoredValue) -> bool:
 
 
 def surely_small(value: Value) -> bool:
-    """Can a look tell that the value travels inline?"""
+    """Does a quick look show that the value travels inline?"""
     if isinstance(value, _TEXTS):
         return len(value) * 4 <= INLINE_BYTES_MAX
     return value is None or isinstance(value, _PLAIN_NUMBERS)
@@ -29,7 +29,8 @@ def surely_small(value: Value) -> bool:
 def quickly_told(returned: object) -> bool:
     """Is what an operator returned no more than a few scalars, alone or in one map or list?
 
-    Then it is made a value at once; else in a thread, for a look at each element may take long.
+    If so, it is converted at once. Otherwise it is converted in a thread, because looking at each element may
+    take long.
     """
     if isinstance(returned, dict | list | tuple):
         inner = returned.values() if isinstance(returned, dict) else returned
@@ -60,7 +61,7 @@ def quickly_seen(value: StoredValue) -> bool:
     return True
 
 
-# A tuple, for `list | dict` in a check makes a union each time.
+# A tuple, because `list | dict` in a check builds a union each time.
 _HOLDERS: Final = (list, dict)
 _TEXTS: Final = (str, bytes)
 _PLAIN_NUMBERS: Final = (bool, int, float)

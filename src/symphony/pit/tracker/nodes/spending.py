@@ -1,4 +1,4 @@
-"""Asks a run's account before each request to a model, and waits where it depends on others."""
+"""Reserves budget before each request to a model, and waits if it depends on other requests."""
 
 import asyncio
 from decimal import Decimal
@@ -10,7 +10,7 @@ from symphony.ports.models import Estimate, Usage
 
 
 class BudgetExceeded(SymphonyError):
-    """A request would use up more than the run may: it was not made."""
+    """A request would use more than the run may, so it was not made."""
 
     code = "budget-exceeded"
 
@@ -30,7 +30,7 @@ class Spending:
         return self._ledger.spent
 
     def recall(self, usage: Usage) -> None:
-        """What an earlier process of the run used."""
+        """Count what an earlier process of the run used."""
         self._ledger.recall(usage)
 
     async def reserve(self, node: str, model: str, most: Estimate) -> None:
@@ -99,7 +99,7 @@ class Meter:
         self._tokens.add(text)
 
     def close(self) -> None:
-        """The attempt is over: what is held back is told."""
+        """The attempt is over: report what is held back."""
         self._tokens.close()
 
 

@@ -165,7 +165,7 @@ class ValueStore:
             return {}
 
     def _recorded(self, outputs: Mapping[str, StoredValue], bodies: Mapping[str, bytes]) -> bytes | None:
-        """What is recorded of outputs; None if somebody else is to say why they cannot be."""
+        """Return what is recorded of outputs; None if other code must report why they cannot be encoded."""
         try:
             if not bodies:
                 return encode_value(self.seal_all(outputs))
@@ -218,7 +218,7 @@ class ValueStore:
         return out
 
     def _grows(self, base: Base, value: Value, body: bytes | None) -> bool:
-        """Is little new in an output, beside the state of its round?"""
+        """Is only a small part of an output new, compared with the state of its round?"""
         return base.difference(encode_value(self._sealer.seal(value)) if body is None else body) is not None
 
     def take_over(
@@ -302,7 +302,7 @@ class ValueStore:
         values = {name: self._sealer.unseal(value) for name, value in form.items()}
         for value in values.values():
             if isinstance(value, ArtifactRef) and value.sealed is not None:
-                with contextlib.suppress(ArtifactMissing, ArtifactCorrupt):  # told to whoever reads it
+                with contextlib.suppress(ArtifactMissing, ArtifactCorrupt):  # reported to the reader
                     self.load(value)
         return values
 

@@ -1,4 +1,4 @@
-"""Threads for short work. They are daemons: one that is stuck cannot keep the program from ending."""
+"""Threads for short work. They are daemons: a stuck one cannot keep the program from ending."""
 
 import queue
 import threading

@@ -1,4 +1,4 @@
-"""An answer as it comes: pieces gathered for a moment, then told, secrets hidden."""
+"""A streamed answer: pieces are gathered for a moment, then reported with secrets hidden."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class TokenStream:
             self._timer = asyncio.get_running_loop().call_later(TELL_EVERY_S, self._tell)
 
     def close(self) -> None:
-        """No more will come: all that is held back is told now."""
+        """No more pieces will come: report all that is held back now."""
         if self._timer is not None:
             self._tell()
         if rest := self._mask.finish():

@@ -129,7 +129,7 @@ class Values:
         return self.held.get(slot, {})
 
     def stored(self, read: Read, slot_of: SlotOf) -> StoredValue:
-        """What a bare reference gives, large values by reference."""
+        """Return what a bare reference gives. Large values stay references."""
         if read.kind == "port":
             return self.of(slot_of(read.name)).get(read.port)
         if read.kind == "input":
@@ -286,7 +286,7 @@ class Values:
             await loop.run_in_executor(pool, self.plain, ref)
 
     def _missing(self, templates: Iterable[ValueTemplate], slot_of: SlotOf) -> Iterator[ArtifactRef]:
-        """The stored values that rendering `templates` would load."""
+        """Return the stored values that rendering `templates` would load."""
         for template in templates:
             if template.bare is not None or template.constant:
                 continue

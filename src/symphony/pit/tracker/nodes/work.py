@@ -1,4 +1,4 @@
-"""What each node does, made ready once for a run (see `works`): compiled inputs, conditions, limits."""
+"""The work of each node, prepared once per run (see `works`): compiled inputs, conditions, limits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

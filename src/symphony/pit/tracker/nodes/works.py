@@ -50,7 +50,7 @@ _CONTROL_PORTS: Mapping[str, Mapping[str, Port]] = {
 
 
 class _Target(NamedTuple):
-    """What stands behind nodes that run the same: the operator or model, and its ports."""
+    """The operator or model behind nodes that run the same thing, and its ports."""
 
     operator: Operator | None
     model: str | None
@@ -95,7 +95,7 @@ class _Target(NamedTuple):
             inline=operator is not None and operator.style == "inline" and effect == "pure",
             short=_short(operator),
             keepable=_keepable(operator, model),
-            # What is done at once is cheaper to run than to look up.
+            # A result that is made at once is cheaper to compute than to look up.
             cacheable=_keepable(operator, model) and (operator is None or operator.style != "inline"),
         )
 
@@ -312,7 +312,7 @@ def _typed(ports: Mapping[str, Port]) -> bool:
 
 
 def _short(operator: Operator | None) -> bool:
-    """Is it a function that can be taken to be short until it shows that it is not?"""
+    """Is it a function that is assumed to be short until shown otherwise?"""
     return (
         operator is not None
         and operator.style == "thread"

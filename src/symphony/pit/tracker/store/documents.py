@@ -1,4 +1,4 @@
-"""The sub-workflows of a run, recorded at its start: resuming does not depend on files that changed since."""
+"""The sub-workflows of a run, recorded at its start so that a resume does not depend on changed files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 def recorded_form(workflow: Workflow) -> bytes:
     """The canonical JSON of a workflow, as a run's journal keeps it: without the edges that are derived."""
-    from symphony.workflow.files import dumps  # whoever only lists runs never gets here
+    from symphony.workflow.files import dumps  # listing runs never gets here
 
     return dumps(workflow, "json", derived=False)
 
 
 def workflow_of(document: bytes) -> Workflow:
-    """The workflow that a journal keeps so. Raises WorkflowInvalid."""
-    from symphony.workflow.files import loads  # as above
+    """Return the workflow from its form in a journal. Raises WorkflowInvalid."""
+    from symphony.workflow.files import loads  # listing runs never gets here
 
     return loads(document, "json")
 
@@ -107,7 +107,7 @@ class Recorded:
         return self._known[place]
 
     def child(self, reference: str, /) -> "Recorded":
-        """Finds the workflows that references inside the one that `reference` names lead to."""
+        """Return a finder for the references inside the workflow that `reference` names."""
         one = self.documents[self.references[reference]]
         return Recorded(self.documents, one.references, one.base, self._known)
 

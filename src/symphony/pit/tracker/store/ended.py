@@ -1,4 +1,4 @@
-"""What lists say of runs that have ended: a row for each, so that nobody opens their journals. Blocking.
+"""One row for each ended run, so that lists need not open their journals. Blocking.
 
 Derived data. A row counts while the files of its journal are those that it was made of, by size and
 time of change, and it matches its checksum; a run without such a row is looked up in its journal, and
@@ -46,7 +46,7 @@ _overview: Final = msgspec.msgpack.Decoder(Overview)
 
 
 def stamp_of(journal: Path) -> str:
-    """What tells whether a journal was written to: size and time of change of its files. Raises OSError."""
+    """Return a stamp that changes when a journal is written to. Raises OSError."""
     path = os.fspath(journal)  # 10,000 runs are listed at once: a Path for each takes half of the time
     found = os.stat(path)  # noqa: PTH116
     told = f"{found.st_size}:{found.st_mtime_ns}"
@@ -54,7 +54,7 @@ def stamp_of(journal: Path) -> str:
         log = os.stat(f"{path}-wal")  # noqa: PTH116
     except FileNotFoundError:
         return told
-    # An empty log is one that somebody made who has read the journal.
+    # An empty log was made by a reader of the journal.
     return f"{told}:{log.st_size}:{log.st_mtime_ns}" if log.st_size else told
 
 

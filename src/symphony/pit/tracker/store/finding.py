@@ -1,4 +1,4 @@
-"""Which run a word means that somebody typed: an id, a part of one, or a name. Pure."""
+"""Finds the run that a typed word means: an id, a part of one, or a name. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ class RunNotFound(SymphonyError):
 
 
 def beginning_with(word: str, ids: Sequence[str]) -> list[str]:
-    """The runs of which `word` begins the id or its end, in the order of `ids`.
+    """Return the runs whose id begins with `word`, or whose id's end does, in the order of `ids`.
 
-    Who types as much as is shown of an id means the end of one.
+    A word as long as the displayed part of an id is matched against the ends of ids first.
     """
     found = [run_id for run_id in ids if tail_of(run_id).startswith(word)]
     if found and len(word) >= SHORT_ID:
@@ -30,7 +30,7 @@ def beginning_with(word: str, ids: Sequence[str]) -> list[str]:
 
 
 def several(word: str, count: int, told: Sequence[str]) -> RunNotFound:
-    """What to say where `word` begins so many runs; `told` describes the first of them."""
+    """Return the message for a word that matches several runs. `told` describes the first of them."""
     more = f" and {count - len(told):,} more" if count > len(told) else ""
     return RunNotFound(
         f"{count:,} runs begin with {word!r}: {', '.join(told)}{more}",
@@ -39,7 +39,7 @@ def several(word: str, count: int, told: Sequence[str]) -> RunNotFound:
 
 
 def not_found(word: str, names: Sequence[str] = ()) -> RunNotFound:
-    """What to say where there is no such run, though there are runs of these `names`."""
+    """Return the message for a run that does not exist, though runs with these `names` do."""
     import difflib  # seldom needed
 
     near = difflib.get_close_matches(word, names, n=1, cutoff=_NEAR)

@@ -1,4 +1,4 @@
-"""One run looked at again and again: each record is read once. Blocking."""
+"""Follows one run over repeated looks. Each record is read once. Blocking."""
 
 import threading
 from collections.abc import Sequence
@@ -17,15 +17,18 @@ CONCURRENCY = 64
 
 
 def fresh(meta: journal.RunMeta) -> RunReplay:
-    """A run that has just been begun."""
-    from symphony.workflow.compiled import Compiled  # whoever only lists runs never gets here
+    """Return a run that has just begun."""
+    from symphony.workflow.compiled import Compiled  # listing runs never gets here
 
     plan = plan_of(workflow_of(meta.workflow), meta.recorded(), Compiled)
     return RunReplay(plan, limit=meta.concurrency or CONCURRENCY)
 
 
 def replay_of(path: Path, meta: journal.RunMeta, records: Sequence[Record]) -> RunReplay:
-    """What the records of the journal `path` say. Raises JournalFailed if they make no sense."""
+    """Return the state that the records of the journal `path` give.
+
+    Raises JournalFailed if they make no sense.
+    """
     with journal_errors(path):
         replay = fresh(meta)
         for record in records:
@@ -34,7 +37,7 @@ def replay_of(path: Path, meta: journal.RunMeta, records: Sequence[Record]) -> R
 
 
 class RunReader:
-    """What is recorded of the run whose journal is `path`, kept between looks. From any thread."""
+    """The record of the run whose journal is `path`, kept between looks. Usable from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
@@ -44,7 +47,7 @@ class RunReader:
         """How many rows of the journal were read so far."""
 
     def replay(self) -> RunReplay:
-        """How the run stands. It changes with later looks. Raises JournalFailed."""
+        """Return the state of the run. Later looks change it. Raises JournalFailed."""
         with self._lock:
             return self._look()[0]
 
