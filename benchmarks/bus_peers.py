@@ -84,7 +84,7 @@ class End:
                 await endpoint.publish(topic, DATA)
 
     async def counted(self, number: int) -> Value:
-        """Wait until there were so many events; then count anew."""
+        """Wait for that many events, then reset the count."""
         self._awaited = number
         if self._counted < number:
             self._waiting = asyncio.get_running_loop().create_future()

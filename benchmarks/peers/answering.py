@@ -35,7 +35,7 @@ class Took:
 
 
 Run: TypeAlias = Callable[[Graph, Path], Took]
-"""Runs a graph anew; what it keeps goes to the empty folder."""
+"""Runs a graph again; it keeps its data in the empty folder."""
 
 
 def answer(runs: dict[str, Run]) -> None:

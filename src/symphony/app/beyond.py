@@ -38,7 +38,7 @@ def beyond_of(config: BusConfig, environment: Mapping[str, str]) -> "Callable[[E
             "bus.nats is set, and the client for NATS is not installed", hint=installation.adding("nats")
         ) from error
     if nkey is not None:
-        NKey(nkey)  # a seed that is none is told now
+        NKey(nkey)  # an invalid seed is reported now
     found = NatsConfig(servers=config.servers, prefix=config.prefix, token=token, nkey_seed=nkey, tls=tls)
     return lambda exchange: Bridge(exchange, found)
 

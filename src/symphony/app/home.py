@@ -59,7 +59,7 @@ def locate_home(given: Path | str | None = None, *, start: Path | None = None) -
     (the current directory), else the platform's user data directory. A `.symphony/` that belongs to
     somebody else, or that others may write to, is passed over with a warning, unless it is the
     user's own: then `secure` mends it. So is one with a link inside to such a place. A folder that is
-    named is taken whoever owns it.
+    named is used even if another user owns it.
     """
     if given is not None:
         return Home(Path(given).expanduser().absolute(), "named")

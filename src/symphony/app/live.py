@@ -127,7 +127,7 @@ class LiveBus:
         if self._ready.is_set():
             await asyncio.sleep(OPEN_AFTER_S)
         if self._bus is None:
-            self._ready.clear()  # whoever is there already shall see all of it
+            self._ready.clear()  # present readers must see all of it
         from symphony.bus import join
         from symphony.bus.exchange import BEYOND_AWAY
 
@@ -246,7 +246,7 @@ class _Audience:
         wanted: asyncio.Future[Reader] = asyncio.get_running_loop().create_future()
 
         def look() -> None:
-            # At once: whoever has just come reads next what is recorded until now.
+            # At once, because a new reader next reads what is recorded until now.
             if not wanted.done() and bus.wants_below(stream.topic(self._run_id)):
                 wanted.set_result(self._feed.reader(self._feed.count))
 
@@ -269,6 +269,6 @@ class _Audience:
                 try:
                     if not endpoint.try_publish(name, value, message_type=event.type):
                         await endpoint.publish(name, value, message_type=event.type)
-                except SymphonyError as error:  # it does not travel: whoever watches reads it from the record
+                except SymphonyError as error:  # it does not travel: observers read it from the record
                     logger.debug("event %d of %s is not on the bus: %s", event.seq, self._run_id, error)
             await asyncio.sleep(0)  # those who listen here take them now

@@ -160,7 +160,7 @@ class Endpoint:
             if len(self._working) >= self._in_flight_max:
                 raise EndpointBusy(f"{self.name!r} is at work on {self._in_flight_max:,} requests")
             found = self._handler(envelope)
-        except Exception as error:  # noqa: BLE001  whatever it is, whoever asked hears of it
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller hears of it
             self._reply(envelope, self._error(error))
             return
         if not isinstance(found, _VALUE) and isinstance(found, Coroutine):
@@ -174,7 +174,7 @@ class Endpoint:
         def done(task: asyncio.Task[Value]) -> None:
             del self._working[message_id]
             if task.cancelled():
-                return  # whoever asked has stopped waiting, or hears that this endpoint is gone
+                return  # the caller has stopped waiting, or hears that this endpoint is gone
             error = task.exception()
             answer = ResponsePayload(task.result()) if error is None else self._error(error)
             self._reply(envelope, answer)

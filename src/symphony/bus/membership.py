@@ -202,7 +202,7 @@ class Membership:
         for waiting in self._questions.values():
             if not waiting.done():
                 waiting.set_exception(lost)
-                waiting.exception()  # whoever asked may have gone, too
+                waiting.exception()  # the caller may have gone, too
         for waiting_room in self._room:
             if not waiting_room.done():
                 waiting_room.set_result(None)

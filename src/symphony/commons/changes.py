@@ -23,7 +23,7 @@ def look_at(path: Path) -> Look:
 class SeenFiles(set[Path]):
     """Files, each with what it looked like when it was added: before anybody read it.
 
-    It is a set, so that whoever reads files can note them in it.
+    It is a set, so that readers of files can note them in it.
     """
 
     def __init__(self) -> None:

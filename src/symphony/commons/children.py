@@ -182,7 +182,7 @@ class _Starter(Executor):
                 return
             try:
                 made = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001  (it is for whoever waits)
+            except BaseException as error:  # noqa: BLE001  (it is for the waiting thread)
                 future.set_exception(error)
             else:
                 future.set_result(made)

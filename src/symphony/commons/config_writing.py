@@ -97,7 +97,7 @@ def _without(text: str, path: tuple[str, str]) -> str:
 
 
 def _header(line: str) -> tuple[str, ...] | None:
-    """The keys of a table's header; None for a line that is none."""
+    """The keys of a table's header; None if the line is not a header."""
     try:
         found: object = tomllib.loads(line)
     except tomllib.TOMLDecodeError:

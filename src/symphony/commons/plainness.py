@@ -1,7 +1,7 @@
 """Finds out, in the interpreter's own loops, that long lists and maps are plain values. Pure.
 
 A look at each value in Python costs a microsecond; a hundred times less is enough to find out which
-types there are. Whoever asks here has a general way as well, which alone words what is wrong.
+types there are. Callers also have a general way, which alone words what is wrong.
 """
 
 from collections.abc import Collection, Iterable, Iterator

@@ -35,7 +35,7 @@ class MessageHeader(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `timestamp` is in nanoseconds since the Unix epoch, UTC. `correlation_id` is the id of the
     message that this one answers or belongs to. `recipient` may be empty where the message goes
-    to whoever listens.
+    to all listeners.
     """
 
     message_id: _Id

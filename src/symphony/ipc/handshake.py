@@ -8,7 +8,7 @@ The side that connected speaks first:
 3. connector → `Proof`: that it knows the token. From here on messages may follow.
 
 The token itself never travels: a proof is HMAC-SHA256 over the side's role and both nonces, so
-a recording cannot be used again and one side's proof is not the other's. Whoever says no sends
+a recording cannot be used again and one side's proof is not the other's. A side that refuses sends
 a farewell with its reason instead. Bodies are JSON, whatever codec is agreed on.
 """
 

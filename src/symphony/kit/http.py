@@ -341,7 +341,7 @@ def _asked_url(asked: HttpRequest) -> "httpx2.URL":
 
 
 async def _followed(asked: HttpRequest, allowed: Allowed, limits: HttpLimits) -> "Reply":
-    """The answer after all redirects, each of which is checked anew."""
+    """Return the answer after all redirects. Each redirect is checked again."""
     import httpx2
 
     url = origin = _asked_url(asked)

@@ -67,7 +67,7 @@ class _Stream:
             chunk = b""
         try:
             self._take(chunk)
-        except Exception as error:  # noqa: BLE001  (it is for whoever waits)
+        except Exception as error:  # noqa: BLE001  (it is for the waiting task)
             self._release()
             self.ended.set_exception(error)
             self.ended.exception()  # nobody may be waiting any more
@@ -195,7 +195,7 @@ async def _finish(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> No
 
 
 async def _gone(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> None:
-    """Wait until nobody of the group is at work any more; end whoever else carries the marks."""
+    """Wait until no process of the group is at work; end other processes with the marks."""
     await process.ended
     if group_alive(process.pid):
         await asyncio.to_thread(await_group, process.pid)

@@ -174,9 +174,9 @@ _modules: Final[dict[tuple[str, bytes], tuple[ModuleType, Mapping[str, str]]]] =
 
 
 def _module(file: Path) -> ModuleType:
-    """The module of a file as it is now: run once for each content, whoever asks.
+    """Return the module of a file as it is now. It runs once for each content.
 
-    Files of the user's own that it imports, and that have changed since, are imported anew with it.
+    Files of the user's own that it imports, and that have changed since, are imported again with it.
     """
     try:
         source = read_source(file)
@@ -249,7 +249,7 @@ def _fitting(parameter: str, note: object, value: Value, place: str) -> object:
     try:
         kind = port_type(note)
     except TypeError:
-        return value  # annotated with something that is none of ours: the function knows
+        return value  # the annotation is not one of ours: the function must check
     if why := mismatch(value, kind):
         raise InputRefused(f"input arguments: {place}: {parameter}: {why}", hint=f"it takes {kind}")
     convert = converter(note)

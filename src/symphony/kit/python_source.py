@@ -95,7 +95,7 @@ def _decoded(body: bytes) -> str:
     except UnicodeDecodeError as error:
         line = line_number(body, error.start)
         raise SourceProblem(f"it is not {error.encoding}: {error.reason}", line) from None
-    except (LookupError, ValueError) as error:  # a codec that is none for text
+    except (LookupError, ValueError) as error:  # not a text codec
         raise SourceProblem(str(error), 1) from None
     return unified(text)
 

@@ -113,7 +113,7 @@ class ArtifactStore(Protocol):
     at once; this process may read it in between. Reads are verified: a body that no longer matches
     its digest raises `ArtifactCorrupt`; one that is not there, `ArtifactMissing`.
 
-    How and where a body is kept is the adapter's affair: there is no path to it. Whoever needs a file
+    How and where a body is kept is the adapter's affair: there is no path to it. A caller that needs a file
     copies the body into one.
     """
 

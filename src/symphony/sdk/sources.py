@@ -34,7 +34,7 @@ class Walk:
 
     `absent` names were found nowhere: should they appear, it counts. `modules` are those of the user's
     own that were met, with the digests of their files. `environment`: one of the files has this word, as
-    whoever reads that of a Context must.
+    a reader of a Context's must.
 
     `loaded`: the code that this process has loaded is meant. A file that changed since the process began
     may have been loaded before or after that, so that what was made with it counts for this process alone.

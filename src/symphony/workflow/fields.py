@@ -137,7 +137,7 @@ class Fields:
         return {name: item for name, item in tree.items() if isinstance(name, str)} if strange else tree
 
     def known(self, tree: Mapping[str, Tree], place: str, keys: Collection[str], what: str) -> None:
-        """Report every key that is none of `keys`."""
+        """Report every key that is not among `keys`."""
         for key in tree:
             if key not in keys:
                 self.unknown(key, place, keys, what)

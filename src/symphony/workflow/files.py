@@ -152,7 +152,7 @@ def dumps(workflow: Workflow, format: str, *, compressed: bool = False, derived:
 
 
 class Resolver:
-    """Finds the sub-workflows that a file refers to. Every file is read once, whoever asks.
+    """Finds the sub-workflows that a file refers to. Every file is read once.
 
     Calling it gives the workflow, or None if there is none; it raises WorkflowInvalid for one
     that is broken, and WorkflowRecursive for one that is being read already. `path` is that of the

@@ -56,7 +56,7 @@ def parse_inputs(
 ) -> tuple[dict[str, Value], tuple[Problem, ...]]:
     """The values that pairs of name and text stand for, and what cannot be read.
 
-    A name that stands twice is `duplicate-name`. Unknown names are left to `bind_inputs`: their
+    A duplicate name is reported as `duplicate-name`. Unknown names are left to `bind_inputs`: their
     text is kept as it is.
     """
     values: dict[str, Value] = {}
@@ -100,7 +100,7 @@ def parse_value(text: str, target: PortType) -> Value:
 def parse_json(text: str) -> Value:
     """The value of one JSON document. Raises ValueError (JSONDecodeError where it is not JSON).
 
-    Refused: a key that stands twice, numbers that are not finite or integers beyond 64 bits,
+    Refused: duplicate keys, numbers that are not finite or integers beyond 64 bits,
     nesting beyond `DEPTH_MAX`, unknown keys that start with a single `$`.
     """
     try:

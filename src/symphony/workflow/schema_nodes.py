@@ -177,7 +177,7 @@ def _of_kind(
 
 
 def _stray(fields: Fields, made: Collection[str], place: str) -> None:
-    """Report keys of fan-outs on a node that is none."""
+    """Report keys of fan-outs on a node that is not a fan-out."""
     for key in (key for key in made if key in FAN_OUT_KEYS):
         code: Code = "type-mismatch" if key == "concurrency" else "unknown-key"
         fields.findings.add(

@@ -3,7 +3,7 @@
 | subject | carries |
 |---|---|
 | `PREFIX.to.NAME` | requests and cancellations for an endpoint |
-| `PREFIX.serves.TYPE` | requests for whoever serves a type; one gets each |
+| `PREFIX.serves.TYPE` | requests for the servers of a type; one of them gets each |
 | `PREFIX.claim.NAME` | who comes asks here whether its name is taken |
 | `PREFIX.alive`, `PREFIX.here` | life signs of processes, and what there is of each; see `nats_peers` |
 | `PREFIX.ask`, `PREFIX.ask.PROCESS` | tell what there is of you |

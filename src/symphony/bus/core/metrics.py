@@ -136,7 +136,7 @@ def rates(before: BusStats, after: BusStats, *, asker: str) -> BusRates | None:
     known = {one.name: one.received for one in before.endpoints}
 
     def each_second(now: int, then: int) -> float:
-        return max(0, now - then) / window_s  # an endpoint that came anew counts from 0 again
+        return max(0, now - then) / window_s  # a restarted endpoint counts from 0 again
 
     return BusRates(
         window_s=window_s,

@@ -8,7 +8,7 @@ otherwise: then a version is on its way that the secondary does not know, and it
 both changes meet. The secondary settles them by its policy and proposes what came of it.
 
 Messages may be lost, doubled and reordered. Nothing is accepted twice, since an accepted proposal
-changes the version. Whoever waits for something says so again in `remind`.
+changes the version. A side that waits for something says so again in `remind`.
 """
 
 from collections import deque

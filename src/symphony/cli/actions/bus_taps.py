@@ -109,7 +109,7 @@ def tap(pattern: str, count: int | None, *, as_json: bool) -> int:
 
     async def run() -> None:
         async with _alone() as (bus, endpoint):
-            # Before it is on the bus: whoever comes there later finds somebody who listens.
+            # Before it is on the bus: later members find a listener.
             box = await endpoint.mailbox(pattern, capacity=10_000)
             await endpoint.subscribe("bus.dropped", lambda envelope: _missed(envelope, endpoint.name))
             async with _on_bus(bus, endpoint, serve=True):

@@ -1,7 +1,7 @@
 """What encoders and decoders share: the error, the limits, and plain values, written by hand. Pure.
 
 Decoders read from a copy that is padded with `PADDING` zero bytes, so that a tag and the length
-behind it can be read at once even where the last value has no length. Whoever reads beyond the
+behind it can be read at once even where the last value has no length. A reader that goes beyond the
 true end is caught by `TypeCodec.decode`.
 """
 

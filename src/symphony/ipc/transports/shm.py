@@ -442,7 +442,7 @@ class RingLink(asyncio.Transport):
                 self._protocol.data_received(data)
                 if spins:
                     self._rest = _REST_MIN
-                    return True  # whoever waited for it has a turn before this side looks again
+                    return True  # a waiting sender has a turn before this side looks again
             elif self._poll:
                 return False
             elif self._in.sleep():

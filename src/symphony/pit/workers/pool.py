@@ -103,7 +103,7 @@ class Assignment(Question):
 
     def late(self) -> None:
         """The time for an answer is over."""
-        with suppress(RuntimeError):  # whoever waited gives it up already
+        with suppress(RuntimeError):  # the waiting task gives it up already
             self.limit.reschedule(asyncio.get_running_loop().time())
 
 

@@ -40,7 +40,7 @@ _NULL_TYPE = PortType("any", optional=True)
 _SCALARS = frozenset({type(None), bool, int, float})
 _NO_NUMBERS: Mapping[str, int] = {}
 OUTSIDE: Final = -1
-"""The number of a node that is none of those that were numbered."""
+"""The number of a node that was not numbered."""
 NO_NODE: Final = -2
 _LITERALS: Mapping[str, bool | None] = {"true": True, "false": False, "null": None}
 

@@ -1,4 +1,4 @@
-"""Lays a YAML text out anew: lines move and are indented otherwise, what stands in them stays.
+"""Changes the layout of a YAML text: lines move and change their indentation, but not their content.
 
 Comments go with what they stand above or beside; those that end a level stay at its end. Whatever is
 written in an unusual way (keys marked by `?`, comments within values) keeps its lines as they are.

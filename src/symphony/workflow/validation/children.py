@@ -120,7 +120,7 @@ class Children:
             hint = "the path is looked up beside the workflow file"
             return _failed("unknown-workflow", f"there is no workflow {reference!r}", hint)
         deep = len(self._above) >= DEPTH_MAX
-        # a resolver may make each workflow anew; equal ones are the same only where there is no end
+        # a resolver may make a new object each time; equal ones are the same only where there is no end
         if any(found is one or (deep and found == one) for one in self._above):
             return self._cycle(f"{reference} leads back to a workflow that contains it")
         if deep:

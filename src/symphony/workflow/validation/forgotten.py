@@ -46,7 +46,7 @@ def _warn_of_input(level: Level, name: str, key: str, text: str) -> None:
     if port is not None and (speaks(port) or (port.type.innermost.kind == "path" and text[0] not in "${")):
         return  # `{{ inputs.n }}` is a template, and `report.html` the name of a file
     if text.startswith("item."):
-        return  # it may be meant for whoever gets it, such as a program
+        return  # it may be meant for its receiver, such as a program
     warn_of_text(level, text, f"{child(level.place, name)}.inputs.{key}", scope)
 
 

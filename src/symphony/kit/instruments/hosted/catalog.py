@@ -78,7 +78,7 @@ def _state(file: str | None) -> tuple[int, ...]:
     try:
         found = None if file is None else Path(file).stat()
     except OSError:
-        return ()  # whoever asks the model is told
+        return ()  # a call of the model reports it
     if found is None:
         return ()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

@@ -11,7 +11,7 @@ _MINUTE_S = 60.0
 
 
 class TokenBucket:
-    """Fills at a steady rate up to a minute's worth; whoever takes more than is there waits. Pure.
+    """Fills at a steady rate up to a minute's worth; taking more than is there means waiting. Pure.
 
     A take larger than the bucket waits until it is full and leaves it in debt, so that it is
     let through once and the rate still holds on average.

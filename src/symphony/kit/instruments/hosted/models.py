@@ -310,7 +310,7 @@ class Tally:
             self._this = self._hosted.usage(tokens)
 
     def settle(self) -> Usage:
-        """Tell the caller what this request used, and begin anew."""
+        """Tell the caller what this request used, and start the count again."""
         used = self._this or Usage()
         if self._this is None and self._begun:  # broken off: the provider has read, and written this much
             tokens = Tokens(read=self.most.tokens_in, written=self._written)

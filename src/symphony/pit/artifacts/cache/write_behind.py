@@ -1,7 +1,7 @@
 """A database that may forget its newest rows but never stops anybody: the ground of the cache.
 
 Writes go through a bounded queue to one thread, which commits them in batches. Nothing that
-goes wrong with the file reaches whoever reads or writes: it is logged, and the file made again.
+goes wrong with the file reaches a reader or writer: it is logged, and the file made again.
 """
 
 import logging

@@ -17,7 +17,7 @@ from symphony.workflow.model import (
 from symphony.workflow.nesting import SubWorkflows
 
 APPROVED, REJECTED = "approved", "rejected"
-"""The branches of an approval: whoever only waits for it goes on if it was approved."""
+"""The branches of an approval. A node that only waits for it goes on if it was approved."""
 
 _ON_FAILURE = {
     "fail": OnFailure.FAIL,

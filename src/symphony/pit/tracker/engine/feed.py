@@ -40,7 +40,7 @@ class Feed:
     """The durable events of a run whose `replay` knows at least as much.
 
     `recorded` gives all durable records from the first. Beside them stand live events: pieces of
-    answers, for whoever watches now, kept nowhere.
+    answers, for present observers, kept nowhere.
     """
 
     def __init__(self, replay: RunReplay, recorded: Callable[[], Iterable[Record]]) -> None:

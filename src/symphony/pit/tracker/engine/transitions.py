@@ -161,7 +161,7 @@ class Transitions:
     def _change(self, slot: int, body: bytes) -> bytes | Difference:
         """Outputs as they are recorded: within a loop's round what is new in them, if that is little.
 
-        Those with a declared artifact are recorded whole: whoever looks for it reads them without the state.
+        Those with a declared artifact are recorded whole: they are read without the state.
         """
         base = self._bindings.base(slot)
         if base is not None and self._bindings.work(slot).node.artifact is not None:

@@ -66,7 +66,7 @@ class BatchMember(msgspec.Struct, eq=False):
 class Batch(msgspec.Struct, eq=False):
     """Members in the order in which they are called; `run` calls them, in a thread.
 
-    Whoever takes a member out of `waiting` or `looked_up` has it alone: taking one is atomic, so that
+    A thread that takes a member out of `waiting` or `looked_up` has it alone: taking one is atomic, so that
     the loop may take back what a slow member holds up.
     """
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 class DaemonThreads(Executor):
     """An executor like the standard library's, whose threads nobody waits for at the end.
 
-    A future raises what its call raised as `contained` gives it, so that it reaches whoever waits.
+    A future raises what its call raised as `contained` gives it, so that it reaches the waiting task.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -41,7 +41,7 @@ class DaemonThreads(Executor):
             switching.operator_begins()
             try:
                 result = fn(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001  (it is for whoever waits)
+            except BaseException as error:  # noqa: BLE001  (it is for the waiting task)
                 end_copy(before)
                 switching.operator_ends()
                 future.set_exception(contained(error))

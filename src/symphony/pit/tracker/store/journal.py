@@ -285,7 +285,7 @@ class SqliteStore:
 
     @classmethod
     def own(cls, path: Path, meta: RunMeta | None = None) -> "SqliteStore":
-        """Take over an existing journal: whoever wrote to it before is fenced from now on.
+        """Take over an existing journal. Earlier writers are fenced from now on.
 
         Everything in it is checked before. `meta` takes the place of what was recorded of the run.
         A run in a segment gets a file of its own. Raises JournalFailed.
@@ -371,7 +371,7 @@ class SqliteStore:
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it. Blocking.
 
-        A run that has ended needs no such log any more, and whoever reads it shall make none.
+        A run that has ended needs no such log any more, and readers must not make one.
         """
         with self._lock:
             if self._asked is not None:

@@ -23,7 +23,7 @@ class RunBusy(SymphonyError):
 
 
 class RunLock:
-    """The operating system's lock on a run: whoever holds it owns the run; it dies with its holder.
+    """The operating system's lock on a run: its holder owns the run, and it dies with its holder.
 
     The lock is a file of the run's, and for a run in a segment also a byte of the segment's lock: its
     owner there holds that byte alone (`SegmentLock`).

@@ -241,7 +241,7 @@ def follow_log(
 ) -> Iterator[LogLine]:
     """Yield what `read_log` does, and what is added, until `going` says that nothing more comes.
 
-    `wait` is called whenever there is nothing new. Survives that the file is begun anew.
+    `wait` is called whenever there is nothing new. Goes on when the file starts again from empty.
     """
     tails = [_Tail(older(path)), _Tail(path)]
     try:

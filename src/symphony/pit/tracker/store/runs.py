@@ -91,7 +91,7 @@ class Runs:
         try:
             place = segments.find(path)
         except JournalFailed:
-            return None  # whoever wants more of the run is told
+            return None  # a closer look at the run reports it
         return None if place is None else LockedByte(self.segment_lock(place.segment), place.number)
 
     def log_path(self, run_id: str) -> Path:
@@ -197,7 +197,7 @@ class Runs:
         try:
             return self.has(run_id) or self.lock(run_id).held()
         except JournalFailed:
-            return True  # whoever wants more of it is told
+            return True  # a closer look at it reports the fault
 
     def meta(self, run_id: str) -> RunMeta:
         """What was recorded at the start. Raises RunNotFound, JournalFailed."""

@@ -228,7 +228,7 @@ def _entries(
 
 
 def _requests(db: sqlite3.Connection, number: int) -> Iterator[tuple[int, bytes, int]]:
-    """Those that are damaged keep a wrong checksum: that is for whoever hears them."""
+    """Damaged ones keep a wrong checksum, which their reader reports."""
     query = "SELECT id, body, sum FROM requests WHERE number = ? ORDER BY id"
     for id_, body, told in db.execute(query, (number,)):
         sound = row_sum("requests", id_, number, body) == told
@@ -236,9 +236,9 @@ def _requests(db: sqlite3.Connection, number: int) -> Iterator[tuple[int, bytes,
 
 
 def move_out(path: Path) -> bool:
-    """Give the run a file of its own, `path`, and fence whoever wrote it; False if no segment holds it.
+    """Give the run a file of its own, `path`, and fence its writer; False if no segment holds it.
 
-    Whoever calls this owns the run. A crash leaves it in the segment, or in both: then the file counts.
+    The caller owns the run. A crash leaves it in the segment, or in both: then the file counts.
     Raises JournalFailed.
     """
     place = find(path)

@@ -1,4 +1,4 @@
-"""The labels of a run's steps, by their names, for whoever has no more of them. Blocking."""
+"""The labels of a run's steps, for readers that know only the steps' names. Blocking."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from symphony.pit.tracker.core.replay import RunReplay, joined
 class StepLabels:
     """Looks steps up in what is recorded, which `replay` gives; first when an element is asked for.
 
-    A journal that cannot be read has no labels: whoever needs more of it is told.
+    A journal that cannot be read has no labels: a closer look reports the fault.
     """
 
     def __init__(self, replay: Callable[[], RunReplay]) -> None:

@@ -11,7 +11,7 @@ from symphony.commons.filesystem import make_private, release_lock, sync_directo
 class Untold:
     """One run's note, there from its beginning until its end has been told. Blocking.
 
-    Whoever tells holds a lock on it, so that nobody else does so at the same time.
+    The notifying process holds a lock on it, so that no other does so at the same time.
     """
 
     def __init__(self, path: Path) -> None:
