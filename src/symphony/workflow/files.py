@@ -106,7 +106,7 @@ def _ordered(reading: DocumentReading) -> DocumentReading:
 
 
 def _merged(document: Document, fields: Fields) -> tuple[Problem, ...]:
-    """The problems of text and of structure. What the text lost is not missed a second time."""
+    """The problems of text and of structure. What the text lost is not reported a second time."""
     if not document.problems:
         return tuple(fields.findings.found)
     findings = Findings()
@@ -353,7 +353,7 @@ def _checked(
 
 
 def _of_template(reading: DocumentReading) -> tuple[Problem, ...]:
-    """What is wrong with the parameters of a workflow that is a template."""
+    """Return the problems of the parameters of a workflow that is a template."""
     workflow = reading.workflow
     if workflow is None or reading.problems or not workflow.metadata or not isinstance(reading.tree, dict):
         return ()

@@ -128,7 +128,7 @@ def dependencies(workflow: Graphed, node: str) -> tuple[str, ...]:
 
 
 def _reached(links: tuple[tuple[int, ...], ...], start: int) -> set[int]:
-    """What is reached from `start` in one step or more: `start` too, if it lies on a cycle."""
+    """Return the nodes reachable from `start` in one step or more, `start` too if it is on a cycle."""
     seen: set[int] = set()
     left = list(links[start])
     while left:

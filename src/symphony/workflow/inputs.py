@@ -27,7 +27,7 @@ _LITERAL = ("string", "path", "enum")
 def bind_inputs(
     workflow: Workflow, given: Mapping[str, Value], *, cwd: PurePath
 ) -> tuple[dict[str, Value], tuple[Problem, ...]]:
-    """What the run gets as `inputs`, and everything that is wrong with `given`.
+    """Return what the run gets as `inputs`, and every problem of `given`.
 
     Defaults are filled in, types, `min`, `max` and choices are checked, and paths become absolute
     against `cwd`, which must be absolute. Where there are problems the values must not be used.
@@ -164,7 +164,7 @@ def _problem(code: Code, name: str, message: str, hint: str) -> Problem:
 
 
 def expected(spec: InputSpec) -> str:
-    """What an input takes, in words."""
+    """Describe in words what an input accepts."""
     limits = [f"at least {spec.min}"] * (spec.min is not None) + [f"at most {spec.max}"] * (
         spec.max is not None
     )

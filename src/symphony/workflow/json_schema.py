@@ -57,7 +57,7 @@ _READERS: Final[Mapping[Reader, Schema]] = {
     fields.free_values: {"type": "object"},
     fields.named_values: _VALUES,
 }
-"""What the readers that many keys share accept."""
+"""The schemas of readers that many keys share."""
 
 _SPECIAL: Final[Mapping[tuple[str, str], Schema]] = {
     ("workflow", "symphony"): {"enum": list(range(OLDEST, SCHEMA_VERSION + 1))},
@@ -109,7 +109,7 @@ _SPECIAL: Final[Mapping[tuple[str, str], Schema]] = {
     ("edge", "from"): {"type": "string", "pattern": _END},
     ("edge", "to"): {"type": "string", "pattern": _END},
 }
-"""What the readers of one key accept."""
+"""The schemas of readers of a single key."""
 
 
 def json_schema(catalog: Catalog | None = None) -> Schema:

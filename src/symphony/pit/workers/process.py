@@ -227,7 +227,7 @@ class WorkerServer:
 
 
 def failure(number: int, error: BaseException) -> Failed:
-    """What an operator raised, as a message."""
+    """The error that an operator raised, as a message."""
     plain = error_text(contained(error))
     failed = Failed(id=number, code=plain.code, message=plain.message, hint=plain.hint)
     if not isinstance(error, SymphonyError):

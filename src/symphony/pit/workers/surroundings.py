@@ -1,4 +1,4 @@
-"""What a call changes of its process and is not for the next one: put back after each call."""
+"""Restores after each call what it changed in its process, so that the next call does not see it."""
 
 import os
 import signal

@@ -101,7 +101,7 @@ class Worker:
         self.reserved = False
         """Is somebody about to ask it something that must be alone?"""
         self.asked: deque[Question] = deque()
-        """What it has not answered; it works on the first."""
+        """The calls that it has not answered. It works on the first."""
         self.since_s = 0.0
         """When the first one's turn came, by the loop's clock."""
         self.ended_by_us = False
@@ -409,7 +409,7 @@ class Worker:
 
 
 def raised(failed: Failed) -> SymphonyError:
-    """What the operator, or loading it, raised."""
+    """The error that the operator, or loading it, raised."""
     details: Mapping[str, Detail] = failed.details  # type: ignore[assignment]  # they were such
     return SymphonyError(failed.message, code=failed.code, hint=failed.hint, details=details)
 

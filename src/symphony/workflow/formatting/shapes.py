@@ -12,7 +12,7 @@ from symphony.workflow.documents.tree import Tree
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyShape:
-    """What is known of a list or map: the order of its keys, and the shapes of what is below them.
+    """The shape of a list or map: the order of its keys, and the shapes of what is below them.
 
     `each` is the shape of all elements or values whose keys are not in `inside`.
     """

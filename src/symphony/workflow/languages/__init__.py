@@ -37,7 +37,7 @@ def work_of(text: str, language: Language) -> int:
 
 
 def faults_in(text: str, language: Language, names: Collection[str] | None) -> tuple[LiteralFault, ...]:
-    """What is wrong with `text`, which may be that of a file.
+    """Return the problems of `text`, which may come from a file.
 
     `names` are those that it may use; None: they are not known.
     """

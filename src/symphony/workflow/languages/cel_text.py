@@ -31,7 +31,7 @@ def compiled_cel(text: str, names: Collection[str] | None) -> ValueTemplate:
 
 
 def cel_faults(text: str, names: Collection[str] | None, gives: str) -> tuple[LiteralFault, ...]:
-    """What is wrong with an expression over `names` that must give something of the type `gives`."""
+    """Return the problems of an expression over `names` whose result must have the type `gives`."""
     try:
         if names is not None and "${{" not in text and (unknown := _unknown(text, names)):
             return unknown
@@ -51,7 +51,7 @@ def _code(error: BadExpression) -> Code:
 
 
 def _unknown(text: str, names: Collection[str]) -> tuple[LiteralFault, ...]:
-    """What the expression reads that is not among `names`, each once."""
+    """Return what the expression reads outside `names`, without duplicates."""
     found: dict[str, LiteralFault] = {}
     for one in references(text, True):
         root = _root(one.read)

@@ -28,7 +28,7 @@ _SUFFIX: Final = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}")
 _UNSAFE: Final = re.compile('[\x00-\x1f\x7f-\x9f<>:"|?*\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+')
 _DEVICES: Final = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _BYTES_MAX: Final = 200
-"""Of one part of a path: most file systems take 255, and others put something in front or behind."""
+"""The limit for one part of a path. Most file systems take 255, and callers add prefixes or suffixes."""
 
 
 def extension(content_type: str) -> str:

@@ -234,7 +234,7 @@ class ResultCache:
         return self._file.change(_cleared)
 
     def size(self) -> CacheSize:
-        """Of the file, with all that has been put."""
+        """Return the size of the file, with everything that was put."""
         self._file.flush()
         self._file.check()
         found = self._file.read(CacheSize, _SIZE)

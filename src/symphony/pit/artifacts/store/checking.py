@@ -40,7 +40,7 @@ class BodyFault:
 
 
 class StoreCheck:
-    """Of the store in `root`. Not thread-safe; stores in use may be checked, and repaired."""
+    """A check of the store in `root`. Not thread-safe. Stores in use may be checked and repaired."""
 
     def __init__(self, root: Path) -> None:
         self._root, self._objects = root, ObjectFiles(root)

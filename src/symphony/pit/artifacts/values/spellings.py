@@ -36,7 +36,7 @@ def spellings(value: str) -> dict[str, str]:
     """The ways to spell `value`, by name, each of `LENGTH_MIN` or more characters and only once.
 
     A value always has the same spellings under the same names, so that a name and a part of the
-    spelling can stand for the text. Of a text with several lines each line counts too.
+    spelling can stand for the text. Each line of a text with several lines counts too.
     """
     found: dict[str, str] = {}
     seen: set[str] = set()

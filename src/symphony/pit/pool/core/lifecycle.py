@@ -29,7 +29,7 @@ NEXT_PHASES: Final[Mapping[ModelPhase, frozenset[ModelPhase]]] = {
     ModelPhase.COOLING: frozenset({ModelPhase.COLD}),
     ModelPhase.FAILED: frozenset({ModelPhase.WARMING, ModelPhase.COLD}),
 }
-"""What may follow each phase. Any other change is refused."""
+"""The phases that may follow each phase. Any other change is refused."""
 
 
 class IllegalPhase(AssertionError):

@@ -49,7 +49,7 @@ class PoolBudget:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolPolicy:
-    """What the pool does ahead of requests. Each predictor can be switched off.
+    """The pool's policy for loading ahead of requests. Each predictor can be switched off.
 
     `markov_min`: the least probability, in [0, 1], for which a model is loaded ahead. Models idle
     for longer than their keep-alive time end: between `keep_min_s` and `keep_max_s` seconds by the

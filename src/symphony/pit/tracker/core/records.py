@@ -151,7 +151,7 @@ class OpenedRecord(EventRecord, frozen=True, array_like=True, gc=False, tag=13):
     """The slot runs the graph inside it."""
 
     round: int | None
-    """Of a loop."""
+    """The round of a loop."""
     values: bytes | Difference
     """A loop's state, or a workflow's inputs."""
 

@@ -119,7 +119,7 @@ class RerunSteps:
                     self._mend_whole(slot, found.within(name), borrow)
 
     def _mend_whole(self, slot: int, found: Mended, borrow: Borrow) -> None:
-        """Of what was taken over as a whole, take what did not change from the run that it ran in."""
+        """In a step taken over as a whole, take what did not change from the run that it ran in."""
         name, why = self._machine.name(slot), "a part of it has changed"
         inside = borrow(self._results[slot].run, (), found)
         if inside is None:
@@ -193,7 +193,7 @@ class RerunSteps:
         return [replace(result, outputs=dict(zip(columns, row, strict=True)), taken=None) for row in rows]
 
     def _borrowed(self, slot: int, names: Sequence[str], borrow: Borrow) -> TakenPart:
-        """What the run gives in which the step ran. Raises `unknown-node` if that is gone, or has no such."""
+        """Return what the step's own run gives. Raises `unknown-node` if that run or its step is gone."""
         node, run = self._machine.name(slot), self._results[slot].run
         found = borrow(run, names)
         if found is None:

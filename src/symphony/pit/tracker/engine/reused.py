@@ -24,7 +24,7 @@ class RerunScope(msgspec.Struct, frozen=True, kw_only=True):
     first: tuple[str, ...] = ()
     inputs: frozenset[str] = frozenset()
     mended: Mended | None = None
-    """What has changed, if the run takes results of another workflow than its own."""
+    """The changes, if the run takes results from a workflow that is not its own."""
 
 
 class ReusedResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ class Worths:
         return worth is not None and worth.cheap
 
     def untold(self) -> list[Kept]:
-        """What is held back because too few calls came to tell: it is kept. For the end of the run."""
+        """Return results held back because too few calls came to decide: they are kept. For the run's end."""
         measured = (*self._elements.values(), *(plain for plain, _ in self._nodes.values()))
         return [result for worth in measured for result in worth.untold()]
 

@@ -23,7 +23,7 @@ from symphony.ports.runs import NodeResult, NodeStatus, RunResult
 from symphony.ports.values import JSON, StoredValue
 
 _SHOWN_ONLY = frozenset({"position", "description", "metadata"})
-"""What a node says only for those who look at it."""
+"""The keys of a node that only matter for display."""
 
 
 def compare(runs: Runs, one: str, other: str) -> RunComparison:

@@ -53,7 +53,7 @@ class Step(msgspec.Struct):
     """Of an element of a fan-out, and of what runs inside one."""
     cached_from: str | None = None
     usage: Usage | None = None
-    """What the models of all its attempts used up."""
+    """What the models of all its attempts used."""
     retry_at: float | None = None
     """When the back-off before the next attempt was over."""
 

@@ -12,7 +12,7 @@ from symphony.commons.raised import contained
 T = TypeVar("T")
 
 PATIENCE_S: Final = 30.0
-"""What a coroutine has to end after it was cancelled; then it is closed where it stands."""
+"""The time that a coroutine has to end after it was cancelled. Then it is closed at its current point."""
 
 _inside: ContextVar[bool] = ContextVar("symphony_inside_apart", default=False)
 

@@ -58,7 +58,7 @@ class Aside:
         self.slot: int | None = None
         """What is rendered is for this slot; None: it is made at once, for nobody would ask again."""
         self.found: dict[int, dict[Key, tuple[Value, Exception | None]]] = {}
-        """What was made, or why there is none, by the slot that it is for."""
+        """What was made, or the reason that there is none, by the slot that it is for."""
         self.tired = False
         """Has the loop evaluated so much in this turn that others should have theirs?"""
         self._spent = 0

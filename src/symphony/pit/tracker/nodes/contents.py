@@ -50,7 +50,7 @@ def element_digests(level: FrameScope, node: int, items: Sequence[Value], sealer
 
 
 def read_digest(level: FrameScope, node: int, element: Element) -> str | None:
-    """Of what an attempt of a node that is no fan-out reads; None if that is another in each run."""
+    """Return a digest of what an attempt outside a fan-out reads; None if that differs in each run."""
     reads = _reads(level.graph, node)
     if reads is None:
         return None

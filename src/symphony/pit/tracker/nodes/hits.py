@@ -72,7 +72,7 @@ class Hits:
     def entry(
         self, attempt: NodeAttempt, outputs: Mapping[str, StoredValue], body: bytes | None = None
     ) -> CacheEntry | None:
-        """What the attempt gave as other runs may take it; None if there is a secret in it.
+        """Return the attempt's result in the form that other runs may take; None if it contains a secret.
 
         `body` is what is recorded of the outputs.
         """

@@ -36,7 +36,7 @@ class Labels:
         self._warned: set[int] = set()  # by the identity of a label's expression
 
     def of_all(self, slot: int, items: Sequence[Value]) -> Sequence[str | None] | None:
-        """What is recorded with a fan-out; None where there is nothing, or too much. Raises Deferred."""
+        """Return what is recorded with a fan-out; None if there is nothing, or too much. Raises Deferred."""
         label = self._bindings.work(slot).label
         if label is None:
             return own_labels(items, self._sealer.mask_cut if self._sealer else None)
@@ -83,5 +83,5 @@ class Labels:
 
 
 def _nothing() -> Value:
-    """What is waited for between two turns."""
+    """Awaited between two turns of the loop."""
     return None

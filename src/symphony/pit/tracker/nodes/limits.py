@@ -10,7 +10,7 @@ from symphony.sdk.sizes import ValueTooLarge
 VALUE_BYTES_MAX: Final = 256 << 20
 """Unless the settings say otherwise."""
 HEAVY_STEPS: Final = 10_000
-"""What the loop evaluates itself: about so many microseconds at worst."""
+"""The limit for what the loop evaluates itself, in microseconds at worst."""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -113,7 +113,7 @@ class Worth(msgspec.Struct):
         return max(CHEAP_S, self.keys_took_s / self.keys) if self.keys else CHEAP_S
 
     def kept(self, result: Kept, took_s: float = 0.0) -> list[Kept]:
-        """What to keep now that there is this result of a call that took so long, too."""
+        """Return the results to keep, now that this call, which took `took_s`, has ended."""
         if self.always:
             return [result]
         held, self.held = [*self.held, result], []
@@ -126,7 +126,7 @@ class Worth(msgspec.Struct):
         return []
 
     def untold(self) -> list[Kept]:
-        """What is held back of calls that were too few to tell: it is kept. For the end of all calls."""
+        """Return results held back because too few calls came to decide: they are kept. For the end."""
         held, self.held = self.held, []
         return held if self.calls < SAMPLES_MIN else []
 

@@ -134,7 +134,7 @@ def _finders(work: CallWork) -> Mapping[str, Find]:
 
 
 def _digest(path: str, cwd: Path, content: Callable[[Path], str | None], seen: FilesRead) -> str | None:
-    """Of the file that `path` names for the caller, and for a function that asks the process's folder."""
+    """Return a digest of the file that `path` names, both for the caller and in the process's folder."""
     seen.note(cwd / path)
     digest = content(cwd / path)
     try:

@@ -56,7 +56,7 @@ class RunResources(msgspec.Struct, frozen=True, kw_only=True):
     """How large any one value may be."""
     threads: int = THREADS
     marks: Mapping[str, str] = msgspec.field(default_factory=dict)
-    """What the processes of the run carry in their environment."""
+    """The marks that the run's processes carry in their environment."""
     workers: "Callable[[], Workers] | None" = None
     """Where operators run that compute for long or have a timeout; made at first use."""
     expressions: "Callable[[], Workers] | None" = None

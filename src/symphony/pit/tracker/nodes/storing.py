@@ -179,7 +179,7 @@ class ValueStore:
             return None
 
     def encoded(self, work: OperatorWork, returned: object) -> Encoded | None:
-        """What an operator returned, if it is one small value that suits its port as it is; None of all else.
+        """Encode an operator's result if it is one small value that suits its port as it is; else None.
 
         The same bytes tell that nothing is large, and are what is recorded.
         """

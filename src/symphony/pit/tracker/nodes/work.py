@@ -188,7 +188,7 @@ class ApprovalWork(NodeWork, frozen=True, kw_only=True, eq=False):
     message: ValueTemplate
 
     def own(self) -> Iterator[ValueTemplate | None]:
-        """What is asked."""
+        """The question."""
         yield self.message
 
 
@@ -199,7 +199,7 @@ Work: TypeAlias = CallWork | SubWorkflowWork | LoopWork | BranchWork | MergeWork
 
 
 def type_of_read(read: Read) -> PortType:
-    """What the evaluator is told of a value."""
+    """Return the type of a read value as the evaluator gets it."""
     # Values were checked against declared types before they got here; the evaluator tells them
     # apart by themselves, and a skipped node's null needs a dynamic variable.
     return TIMESTAMP if read.kind == "run" and read.name == "started_at" else ANY
@@ -225,14 +225,14 @@ def variables_read(work: Work) -> frozenset[str]:
 
 
 def artifact_name(work: Work) -> str | None:
-    """What a node calls its artifact, made ready by `Bindings.named`."""
+    """Return the name that a node gives its artifact, prepared by `Bindings.named`."""
     name = None if work.artifact_name is None else work.artifact_name.value
     assert name is None or isinstance(name, str)
     return name
 
 
 def settings(work: Work) -> dict[str, Value]:
-    """What a node says under `config`, made ready by `Bindings.configured`."""
+    """Return a node's `config`, prepared by `Bindings.configured`."""
     return {name: template.value for name, template in work.config.items()}
 
 

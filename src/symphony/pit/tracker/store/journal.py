@@ -103,7 +103,7 @@ SELECT ?, ?, ?, ? WHERE (SELECT value FROM meta WHERE key = 'epoch') = ?
 
 
 class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a run from its start: enough to resume it anywhere."""
+    """The facts about a run that are known from its start, enough to resume it anywhere."""
 
     run_id: str
     workflow: bytes
@@ -138,9 +138,9 @@ class RunMeta(msgspec.Struct, frozen=True, kw_only=True):
     afresh: tuple[str, ...] = ()
     """Steps of a rerun that take no result of the cache, and neither does what comes after them."""
     fingerprints: Mapping[str, str] | None = None
-    """Of the operators, models and templates of its nodes, as it began; None if none were recorded."""
+    """The fingerprints of its nodes' operators, models and templates at its start; None if not recorded."""
     name: str | None = None
-    """What the run is called; None of those that began before runs had names."""
+    """The name of the run; None for runs that began before runs had names."""
 
     def recorded(self) -> Recorded:
         """Finds the sub-workflows."""
@@ -193,7 +193,7 @@ class JournalStore(Protocol):
         ...
 
     def settled(self, numbers: Sequence[int]) -> None:
-        """What was asked under these numbers has been done, durably: forget it."""
+        """Forget the requests with these numbers: they were carried out durably."""
         ...
 
     def reuse(self) -> Mapping[str, bytes]:
@@ -353,7 +353,7 @@ class SqliteStore:
             pass  # busy: they are found again, and mean nothing any more
 
     def reuse(self) -> Mapping[str, bytes]:
-        """What was given at the creation."""
+        """Return the `reuse` that was given at creation."""
         with self._lock, journal_errors(self.path):
             found = dict[str, bytes]()
             for name, body in rows(self.path, self._db, "reuse"):

@@ -64,7 +64,7 @@ class JournalNewer(JournalFailed):
 
 
 class JournalDamaged(JournalFailed, SerializationFailed):
-    """What is in the journal is not what was written. Nothing of it may be acted upon."""
+    """The journal's content is not what was written. Nothing in it may be acted upon."""
 
 
 class Fenced(JournalFailed):

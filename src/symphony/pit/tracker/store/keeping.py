@@ -1,4 +1,4 @@
-"""What of the past is kept: pruning runs that have ended, and logs beyond what was agreed. Blocking."""
+"""Retention: prunes runs that have ended, and logs beyond the configured limits. Blocking."""
 
 import contextlib
 import os

@@ -140,7 +140,7 @@ class RunLog:
             self._release()
 
     def _release(self) -> None:
-        """What is still buffered may find the disk full: that must not fail the run either."""
+        """Close the file. A full disk on the last flush must not fail the run either."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -191,7 +191,7 @@ class RunLog:
 
 
 class _Unfinished:
-    """What one node has printed to one stream and cannot be shown yet."""
+    """Output of one node on one stream that cannot be shown yet."""
 
     def __init__(self, mask: Mask) -> None:
         self._mask, self._line = mask, ""
@@ -284,7 +284,7 @@ class _Tail:
         return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
 
     def lines(self) -> Iterator[bytes]:
-        """What has been added since the last call."""
+        """Return what was added since the last call."""
         if self._file is None:
             try:
                 self._file = io.BufferedReader(open_regular(self._path))

@@ -73,7 +73,7 @@ def check_name(name: str) -> str:
 
 
 def base_of(slug: str) -> str:
-    """What the names of a workflow's runs begin with."""
+    """Return the prefix of the names of a workflow's runs."""
     return slug[:_BASE_MAX].rstrip("-")
 
 

@@ -200,7 +200,7 @@ class Runs:
             return True  # a closer look at it reports the fault
 
     def meta(self, run_id: str) -> RunMeta:
-        """What was recorded at the start. Raises RunNotFound, JournalFailed."""
+        """Return what was recorded at the start. Raises RunNotFound, JournalFailed."""
         return journal.read_meta(self.journal_path(self._require(run_id)))
 
     def list(
@@ -495,7 +495,7 @@ class Runs:
         return RunStatus.CANCELLED if reached is Reached.HERE else self.status(run_id)
 
     def marks(self, run_id: str) -> dict[str, str]:
-        """What the processes of the run carry in their environment."""
+        """Return the marks that the run's processes carry in their environment."""
         return marks_of(run_id, self._home)
 
     def end_orphans(self, run_id: str) -> int:
