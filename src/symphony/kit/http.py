@@ -48,7 +48,7 @@ _EXCERPT: Final = 300
 
 
 class HttpResponse(TypedDict):
-    """What a server answered."""
+    """A server's response."""
 
     status: int
     url: str
@@ -70,7 +70,7 @@ async def get(
     max_bytes: int = BYTES_MAX,
     fail: bool = True,
 ) -> HttpResponse:
-    """Get something over HTTP from a host that is allowed.
+    """Send a GET request over HTTP to an allowed host.
 
     Hosts are allowed by `[http] allow` in the configuration and by `--allow-host`; all others are
     refused, also where a redirect leads to them, and so are addresses that are not public unless they
@@ -115,7 +115,9 @@ async def request(
     max_bytes: int = BYTES_MAX,
     fail: bool = True,
 ) -> HttpResponse:
-    """Send something over HTTP to a host that is allowed; see http.get for what is allowed.
+    """Send a request over HTTP to an allowed host.
+
+    Hosts are allowed by `[http] allow` in the configuration and by `--allow-host`.
 
     It may change the world: after a crash in the middle the node waits for somebody's decision, unless
     it says `idempotent: true`. For plain questions use http.get.
@@ -163,7 +165,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """What a request may take."""
+    """The limits of a request."""
 
     seconds: float
     retries: int

@@ -53,12 +53,12 @@ _MARKS: Final = (
 
 
 class Unpackable(ValueError):
-    """The body is not packed as its head says."""
+    """The body is not compressed as its headers say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a body holds; `remarks` tell of what was wrong with it."""
+    """The content of a body. `remarks` say what was wrong with it."""
 
     text: str | None = None
     data: bytes | None = None

@@ -30,13 +30,13 @@ PIECES_AT_ONCE: Final = 16
 
 
 class HttpFailed(SymphonyError):
-    """No answer came, or one that tells of a failure. `details`: `status`, if there is one."""
+    """No response came, or one that reports a failure. `details`: `status`, if there is one."""
 
     code = "http-failed"
 
 
 class Unanswered(HttpFailed):
-    """No answer came, or half of one: trying again may help."""
+    """No response came, or only a part. Trying again may help."""
 
 
 @asynccontextmanager
@@ -64,14 +64,14 @@ def _trusted() -> "ssl.SSLContext":
 
 
 def no_cookies() -> "CookieJar":
-    """A jar that takes none and gives none."""
+    """Return a cookie jar that accepts and sends no cookies."""
     from http.cookiejar import CookieJar, DefaultCookiePolicy  # slow to import
 
     return CookieJar(DefaultCookiePolicy(allowed_domains=()))
 
 
 def patience(seconds: float, *, left: int) -> "httpx2.Timeout":
-    """How long to wait for one address: the `left` others are to have their turn."""
+    """Return how long to wait for one address, so that the `left` others get their turn."""
     import httpx2
 
     whole = max(seconds, 0.001)

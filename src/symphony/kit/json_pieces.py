@@ -238,7 +238,7 @@ class _Cutting:
             here.value |= found
 
     def _decoded(self, piece: bytes, offset: int) -> Value:
-        """A piece by itself. `offset`: where it begins in the text."""
+        """Decode one piece by itself. `offset` is where it begins in the text."""
         self.stop()
         try:
             value: Value = msgspec.json.decode(piece)

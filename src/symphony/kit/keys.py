@@ -177,7 +177,7 @@ def _identities(values: Sequence[Value]) -> Sequence[Hashable]:
 
 
 def identity(value: Value) -> Hashable:
-    """What is equal for equal values, and can be looked up."""
+    """Return a hashable key that is equal for equal values."""
     if isinstance(value, bool):
         return ("boolean", value)
     if isinstance(value, list):

@@ -178,7 +178,7 @@ async def _end_group(process: ChildProcess, grace_s: float) -> None:
 
 
 async def _finish(process: ChildProcess, marks: Sequence[tuple[str, str]]) -> None:
-    """Leave nobody behind, however often the caller is cancelled meanwhile."""
+    """Leave no process behind, however often the caller is cancelled meanwhile."""
     cancelled: asyncio.CancelledError | None = None
     if process.returncode is None:
         try:

@@ -139,7 +139,7 @@ def profile(
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What is profiled, and how it is read."""
+    """The table to profile, and how to read it."""
 
     source: CsvSource
     header: bool
@@ -245,7 +245,7 @@ def _blocks(shaping: Shaping) -> Iterator[Fieldwise]:
 
 @dataclass(slots=True)
 class _Column:
-    """Running figures of one column. `nothing`: texts that count as missing."""
+    """Running figures of one column. `nothing` has the texts that count as missing."""
 
     name: str
     room: int

@@ -131,7 +131,7 @@ def call(file: str, function: str, context: Context, arguments: dict[str, Value]
 def run(file: str, function: str, context: Context, arguments: dict[str, Value] = {}) -> object:  # noqa: B006
     """Call a function that changes the world.
 
-    The same as python.call, but what it returned is never taken from an earlier run, and a call
+    Unlike the result of python.call, its result is never taken from an earlier run. A call
     that was cut off by a crash waits for somebody's decision, unless the node says
     `idempotent: true`.
 

@@ -57,7 +57,7 @@ class Module:
 
 @dataclass(frozen=True, slots=True)
 class _Scope:
-    """Where a definition stands. `offered`: what `__all__` lists, at the top level only."""
+    """The scope of a definition. `offered` is what `__all__` lists, at the top level only."""
 
     names: tuple[str, ...] = ()
     in_class: bool = False

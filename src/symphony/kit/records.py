@@ -29,7 +29,7 @@ def sort(
     ignore_case: bool = False,
     limit: int | None = None,
 ) -> list[Value]:
-    """Put a list in order.
+    """Sort a list.
 
     Elements with equal keys stay in the order that they have. Numbers are in the order of their values,
     texts in that of their code points, false comes before true. Keys of one expression are of one kind:
@@ -85,7 +85,7 @@ def unique(
     by: list[ItemCel] = ["item"],  # noqa: B006
     keep: Literal["first", "last"] = "first",
 ) -> list[Value]:
-    """Keep one of the elements that have the same keys. What is kept stays in the order that it has.
+    """Remove elements with duplicate keys. The remaining elements keep their order.
 
     1 and 1.0 are the same, 1 and true are not; null is a key as any other. Texts are the same if they
     have the same code points.
@@ -125,7 +125,7 @@ def join(
     suffix: str = "_right",
     unique: Literal["none", "left", "right", "both"] = "none",
 ) -> list[Record]:
-    """Put the records of two lists together that have the same keys.
+    """Join the records of two lists that have the same keys.
 
     Each pair of such records gives one, so that keys which are not unique multiply; at most 2,000,000.
     A null key matches nothing. 1 and 1.0 match, 1 and true do not; where all keys of one list are of

@@ -140,7 +140,7 @@ def read(
 
 @dataclass(slots=True)
 class _Taken:
-    """What was read, column by column. `more`: are there records that were not?"""
+    """The columns read so far. `more` tells whether there are more records."""
 
     delimiter: str
     columns: list[str]
@@ -343,7 +343,7 @@ def format_table(
     header: bool = True,
     guard: bool = False,
 ) -> str:
-    r"""Make the text of a CSV file of records.
+    r"""Format records as the text of a CSV file.
 
     rows: maps from the name of a column to a value, or lists of values; null becomes nothing, lists
         and maps JSON

@@ -48,7 +48,7 @@ class Instrument(Protocol):
 
 
 class InstrumentServer:
-    """Reads in one thread, works in another (the caller's)."""
+    """Reads calls in one thread and works in another, the caller's."""
 
     def __init__(self, reading: int, writing: int) -> None:
         self._reading, self._writing = reading, writing

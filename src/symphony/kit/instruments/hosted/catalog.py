@@ -53,7 +53,7 @@ EMBEDDING_OUTPUTS = {
 
 
 def model_info(model: str, config: ModelConfig, *, summary: str = "") -> ModelInfo:
-    """A configured model as validation and people see it."""
+    """Return what validation and people see of a configured model."""
     chat = config.kind == "chat"
     behind = config.model or model
     return ModelInfo(

@@ -32,7 +32,7 @@ class Fault:
 
     @property
     def overloaded(self) -> bool:
-        """Does the provider say that it has too much to do, or is asked too often?"""
+        """Does the provider say that it is overloaded, or that a rate limit was reached?"""
         said = {code.lower() for code in self.codes}
         return bool(said & _OVERLOADED_CODES) or any("overload" in c or "rate_limit" in c for c in said)
 

@@ -255,7 +255,7 @@ class Hosted:
         )
 
     def _key(self) -> str | None:
-        """The key of the moment. Raises ModelUnavailable if its variable is not set."""
+        """Return the current key. Raises ModelUnavailable if its variable is not set."""
         name = self.config.key
         if name is None:
             return None
@@ -355,7 +355,7 @@ def _checked(answer: ModelAnswer, schema: Mapping[str, Value]) -> Value:
 
 
 def _shown(usage: Usage) -> Value:
-    """Usage as a value of a port; money as text, which loses nothing."""
+    """Return usage as the value of a port. Money is text, which is exact."""
     shown: dict[str, Value] = {
         "calls": usage.calls,
         "tokens_in": usage.tokens_in,

@@ -53,13 +53,13 @@ class ModelAnswer:
 
 
 class BrokenAnswer(ModelFailed):
-    """The answer is not what the interface promises: cut short, malformed, of another type, too large."""
+    """The answer violates the interface: cut short, malformed, of another type, or too large."""
 
     code = "model-answer-broken"
 
 
 class TemporaryFailure(ModelFailed):
-    """What may be gone the next time. `asked_s`: seconds that the provider asks to wait, if it does."""
+    """A failure that may pass. `asked_s` is how many seconds the provider asks to wait, if it does."""
 
     asked_s: float | None = None
 
