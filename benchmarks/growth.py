@@ -32,8 +32,9 @@ from symphony.pit.tracker.core.plan import PlanNode, make_plan
 from symphony.pit.tracker.core.records import BegunRecord, EndedRecord, ExpandedRecord, FinishedRecord
 from symphony.pit.tracker.core.replay import RunReplay
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
+from symphony.pit.tracker.store.indexed import INDEX
 from symphony.pit.tracker.store.journal import RunMeta, SqliteStore
-from symphony.pit.tracker.store.runs import INDEX, Runs
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.runs import RunResult, RunStatus, RunSummary
 from symphony.ports.values import Value
 from symphony.sdk import Context, operator

@@ -74,7 +74,8 @@ def test_a_run_that_grows_keeps_all_that_is_recorded_at_once_in_order(segment: S
 
 
 @pytest.mark.parametrize(
-    "look", [lambda runs: runs.has("r1"), lambda runs: runs.lock("r1").held(), lambda runs: runs._stamp("r1")]
+    "look",
+    [lambda runs: runs.has("r1"), lambda runs: runs.lock("r1").held(), lambda runs: runs._files.stamp("r1")],
 )
 def test_a_run_that_gets_a_file_while_it_is_looked_for_is_found(
     segment: Segment, runs: Runs, look: Callable[[Runs], object], monkeypatch: pytest.MonkeyPatch

@@ -14,8 +14,8 @@ from symphony import operator
 from symphony.app import RunBusy, Symphony, journals
 from symphony.pit.artifacts import FileArtifacts
 from symphony.pit.tracker.store import segments
+from symphony.pit.tracker.store.indexed import INDEX
 from symphony.pit.tracker.store.journal import JournalFailed
-from symphony.pit.tracker.store.runs import INDEX
 from symphony.ports.runs import RunStatus
 from symphony.workflow import loads
 from symphony.workflow.model import Workflow

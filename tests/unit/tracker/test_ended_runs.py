@@ -14,7 +14,8 @@ import pytest
 from symphony import Symphony
 from symphony.commons.time import SystemClock
 from symphony.pit.tracker.store.ended import EndedRun, EndedRuns
-from symphony.pit.tracker.store.runs import INDEX, Runs
+from symphony.pit.tracker.store.indexed import INDEX
+from symphony.pit.tracker.store.runs import Runs
 from symphony.ports.runs import RunStatus, RunSummary
 from symphony.workflow import loads
 

@@ -18,8 +18,7 @@ from symphony.pit.tracker.core.events import iso
 from symphony.pit.tracker.core.overview import overview_of
 from symphony.pit.tracker.core.records import AskedRecord, EndedRecord, FinishedRecord, Record
 from symphony.pit.tracker.core.replay import LazyNodes, RunReplay, shown_outputs
-from symphony.pit.tracker.store import journal, segments
-from symphony.pit.tracker.store.ended import EndedRun, EndedRuns, stamp_of
+from symphony.pit.tracker.store import journal
 from symphony.pit.tracker.store.finding import (
     SEVERAL_TOLD,
     RunNotFound,
@@ -28,15 +27,17 @@ from symphony.pit.tracker.store.finding import (
     not_found,
     several,
 )
-from symphony.pit.tracker.store.following import RunReader, replay_of
-from symphony.pit.tracker.store.journal import JournalDamaged, JournalFailed, RunMeta, RunRequest
+from symphony.pit.tracker.store.following import RunReader
+from symphony.pit.tracker.store.indexed import MANY, IndexedRuns
+from symphony.pit.tracker.store.journal import JournalDamaged, RunMeta, RunRequest
 from symphony.pit.tracker.store.journal_rows import journal_errors
-from symphony.pit.tracker.store.locks import LockedByte, RunLock
-from symphony.pit.tracker.store.logs import follow_log, older, read_log
+from symphony.pit.tracker.store.locks import RunLock
+from symphony.pit.tracker.store.logs import follow_log, read_log
 from symphony.pit.tracker.store.names import LAST, RunNames
 from symphony.pit.tracker.store.requests import RunRequests
+from symphony.pit.tracker.store.run_files import RunFiles
 from symphony.pit.tracker.store.step_labels import StepLabels
-from symphony.pit.tracker.store.summaries import damaged_summary, name_of, status_of, summary_of
+from symphony.pit.tracker.store.summaries import damaged_summary, status_of
 from symphony.pit.tracker.store.untold import Untold
 from symphony.ports.clock import Clock
 from symphony.ports.insight import Overview
@@ -47,9 +48,7 @@ from symphony.ports.values import StoredValue
 
 READERS_MAX = 4
 """Runs that are followed at once without being read from the start again."""
-INDEX = "ended.index"
 NAMES = "names.index"
-_MANY = 500
 _PRINTED = re.compile(r"(\S+) \([0-9a-f]{8,36}\)")
 """A run as it is printed."""
 
@@ -62,68 +61,41 @@ class Runs:
     """
 
     def __init__(self, home: Path, clock: Clock, unlink: Callable[[str], None]) -> None:
-        self._home, self._clock = home, clock
-        self._journals, self._locks, self._logs = home / "journal", home / "run", home / "logs" / "runs"
+        self._home, self._files = home, RunFiles(home)
         self._control, self._unlink = RunRequests(self, clock), unlink
-        self._index = EndedRuns(self._journals / INDEX)
-        self.names = RunNames(self._journals / NAMES, self._named, self._is_there)
+        self._indexed = IndexedRuns(self._files, clock)
+        self.names = RunNames(self._files.journals / NAMES, self._named, self._files.expected)
         """What runs are called."""
         self._readers: dict[str, RunReader] = {}
         self._reading = threading.Lock()
 
     def journal_path(self, run_id: str) -> Path:
         """The run's journal."""
-        return self._journals / f"{run_id}.db"
+        return self._files.journal_path(run_id)
 
     def lock(self, run_id: str) -> RunLock:
         """The run's lock; of a segment that is given up as a whole, one beside that of its owner."""
-        name = f"{run_id}.db.lock" if segments.is_segment(self.journal_path(run_id)) else f"{run_id}.lock"
-        return RunLock(self._locks / name, lambda: self._byte(run_id))
+        return self._files.lock(run_id)
 
     def segment_lock(self, segment: Path) -> Path:
         """The lock of a segment's owner, and of its runs."""
-        return self._locks / f"{segment.stem}.lock"
-
-    def _byte(self, run_id: str) -> LockedByte | None:
-        path = self.journal_path(run_id)
-        if segments.is_segment(path):
-            return LockedByte(self.segment_lock(path), 0)
-        try:
-            place = segments.find(path)
-        except JournalFailed:
-            return None  # a closer look at the run reports it
-        return None if place is None else LockedByte(self.segment_lock(place.segment), place.number)
+        return self._files.segment_lock(segment)
 
     def log_path(self, run_id: str) -> Path:
         """The run's log of what nodes printed."""
-        return self._logs / f"{run_id}.jsonl"
+        return self._files.log_path(run_id)
 
     def untold(self, run_id: str) -> Untold:
         """The note that the end of the run has yet to be told."""
-        return Untold(self._locks / f"{run_id}.untold")
+        return self._files.untold(run_id)
 
     def ids(self) -> list[str]:
         """Every run, newest first: ids sort by time. A segment that cannot be read is listed as such."""
-        found = set[str]()
-        names: list[str] = []
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            names = os.listdir(self._journals)  # noqa: PTH208  (names alone: there may be 10,000)
-        for name in names:
-            if not name.endswith(".db"):
-                continue
-            stem = name.removesuffix(".db")
-            try:
-                shared = name.startswith(segments.PREFIX)
-                found.update(segments.names(self._journals / name) if shared else (stem,))
-            except JournalFailed:
-                found.add(stem)
-        return sorted(found, reverse=True)
+        return self._files.ids()
 
     def has(self, run_id: str) -> bool:
         """Is there a run, or a segment, of exactly this name? Raises JournalFailed if that cannot be said."""
-        path = self.journal_path(run_id)
-        # It may get a file of its own between the two looks.
-        return path.is_file() or segments.find(path) is not None or path.is_file()
+        return self._files.has(run_id)
 
     def find(self, run: str) -> str:
         """The full id of a run, by this, what is shown of it, the beginning of either, or the run's name.
@@ -135,7 +107,7 @@ class Runs:
             run = printed[1]
         run = run if run.isascii() else unicodedata.normalize("NFC", run)  # as some terminals do not
         named = self.names.find(run)
-        if named is not None and self._is_there(named):
+        if named is not None and self._files.expected(named):
             return named
         ids = self.ids()
         if not ids:
@@ -185,19 +157,11 @@ class Runs:
     def _named(self, known: frozenset[str]) -> Iterator[tuple[str, str | None]]:
         """All runs but the known ones and their names, those of ended ones from the index."""
         ids = [run_id for run_id in self.ids() if run_id not in known]
-        for at in range(0, len(ids), _MANY):
-            some = ids[at : at + _MANY]
-            rows = self._index.find(some)
+        for at in range(0, len(ids), MANY):
+            some = ids[at : at + MANY]
+            names = self._indexed.names(some)
             for run_id in some:
-                row = rows.get(run_id)
-                yield run_id, self._name(run_id) if row is None else row.summary.name
-
-    def _is_there(self, run_id: str) -> bool:
-        """Is there such a run, or will there be one soon?"""
-        try:
-            return self.has(run_id) or self.lock(run_id).held()
-        except JournalFailed:
-            return True  # a closer look at it reports the fault
+                yield run_id, names[run_id] if run_id in names else self._name(run_id)
 
     def meta(self, run_id: str) -> RunMeta:
         """Return what was recorded at the start. Raises RunNotFound, JournalFailed."""
@@ -238,65 +202,11 @@ class Runs:
 
     def summaries(self, run_ids: Sequence[str]) -> Iterator[tuple[str, RunSummary | SymphonyError]]:
         """One line about each of these runs, or why there is none."""
-        inside = segments.stamps(self._journals) if len(run_ids) > 1 else None
-        try:
-            for at in range(0, len(run_ids), _MANY):
-                some = run_ids[at : at + _MANY]
-                rows = self._index.find(some)
-                for run_id in some:
-                    yield run_id, self._summary(run_id, rows.get(run_id), inside)
-        finally:
-            self._index.flush()
-
-    def _stamp(self, run_id: str, inside: Mapping[str, str] | None = None) -> str:
-        """What changes whenever the run's journal does, by `inside` if a segment holds it.
-
-        Raises FileNotFoundError, JournalFailed.
-        """
-        path = self.journal_path(run_id)
-        try:
-            return stamp_of(path)
-        except FileNotFoundError:
-            found = segments.stamp(path) if inside is None else inside.get(run_id)
-            # Without one it has got a file of its own meanwhile, or is gone.
-            return stamp_of(path) if found is None else found
-
-    def _summary(
-        self, run_id: str, row: EndedRun | None, inside: Mapping[str, str] | None
-    ) -> RunSummary | SymphonyError:
-        try:
-            if row is not None and row.stamp == self._stamp(run_id, inside):
-                return row.summary
-            return self._read_summary(run_id, inside)
-        except FileNotFoundError:
-            return not_found(run_id)
-        except SymphonyError as error:
-            return error
+        return self._indexed.summaries(run_ids)
 
     def summary(self, run_id: str) -> RunSummary:
         """One line about a run. Raises RunNotFound, JournalFailed."""
-        ((_, found),) = self.summaries([self._full(run_id)])
-        if isinstance(found, SymphonyError):
-            raise found
-        return found
-
-    def _read_summary(self, run_id: str, inside: Mapping[str, str] | None) -> RunSummary:
-        """From the journal; that of an ended run goes into the index. Raises as `_stamp`."""
-        stamp = self._stamp(run_id, inside)
-        shared = segments.is_shared(stamp)
-        owned = not shared and self.lock(run_id).held()
-        meta, replay = self._replayed(run_id)
-        if shared and replay.ended is None:  # only then it matters, and a run in a segment is read in no time
-            owned = self.lock(run_id).held()
-            meta, replay = self._replayed(run_id)
-        with journal_errors(self.journal_path(run_id)):
-            status = status_of(replay, owned=owned)
-            found = summary_of(meta, name_of(meta), replay, status, now=self._now(status))
-        if replay.ended is not None:
-            # How a run went that shares a segment is worked out of its few records in no time.
-            told = None if shared else lambda: overview_of(replay)
-            self._index.add(EndedRun(stamp, found, told))
-        return found
+        return self._indexed.summary(self._full(run_id))
 
     def overview(self, run_id: str) -> Overview:
         """How the run went, in a size that does not grow with its elements; of an ended run from the index.
@@ -304,22 +214,18 @@ class Runs:
         Raises RunNotFound, JournalFailed.
         """
         run_id = self._full(run_id)
-        if (known := self._known(run_id)) is not None:
+        if (known := self._indexed.overview(run_id)) is not None:
             return known
         owned = self.lock(run_id).held()
-        _, replay = self._replayed(run_id)
-        return overview_of(replay, self._now(status_of(replay, owned=owned)))
-
-    def _now(self, status: RunStatus) -> float | None:
-        """Until when a run that stands so has taken, if it is now."""
-        return self._clock.now_s() if status is RunStatus.RUNNING else None
+        _, replay = self._files.replayed(run_id)
+        return overview_of(replay, self._indexed.now(status_of(replay, owned=owned)))
 
     def answered(self, run_id: str) -> Sequence[str]:
         """The approvals that have been answered since anything else happened: nobody has gone on yet."""
         run_id = self._full(run_id)
         if self.summary(run_id).status in ENDED:
             return []
-        (_, replay), records = self._replayed(run_id), self.records(run_id)
+        (_, replay), records = self._files.replayed(run_id), self.records(run_id)
         asked = {record.slot for record in records if isinstance(record, AskedRecord)}
         out = list[str]()
         for record in reversed(records):
@@ -327,14 +233,6 @@ class Runs:
                 break
             out.append(replay.machine.name(record.slot))
         return out[::-1]
-
-    def _known(self, run_id: str) -> Overview | None:
-        """The overview of an ended run, which is now in the index; None of one that goes on."""
-        if self.summary(run_id).status not in ENDED:
-            return None
-        with contextlib.suppress(FileNotFoundError):
-            return self._index.overview(run_id, self._stamp(run_id))
-        return None
 
     def ended(
         self,
@@ -349,22 +247,18 @@ class Runs:
         `workflow` is the name, `stamp` that of a journal in a segment, `overview` is asked for when it is
         written. Durable after `flush`.
         """
-        if replay.ended is not None:
-            with contextlib.suppress(OSError):  # somebody has moved the home meanwhile
-                stamp = stamp or stamp_of(self.journal_path(meta.run_id))
-                summary = summary_of(meta, workflow, replay, replay.ended[0])
-                self._index.add(EndedRun(stamp, summary, overview))
+        self._indexed.add(meta, workflow, replay, stamp, overview)
 
     def flush(self) -> None:
         """Write what lists are to know of runs that have `ended` here."""
-        if self._journals.is_dir():
-            self._index.flush()
+        if self._files.journals.is_dir():
+            self._indexed.flush()
             self.names.flush()
 
     def close(self) -> None:
         """Let go of the index; it is opened again when it is needed."""
-        if self._journals.is_dir():
-            self._index.close()
+        if self._files.journals.is_dir():
+            self._indexed.close()
             self.names.close()
 
     def status(self, run_id: str) -> RunStatus:
@@ -373,10 +267,9 @@ class Runs:
         Raises RunNotFound, JournalFailed.
         """
         run_id = self._full(run_id)
-        row = self._index.find([run_id]).get(run_id)
-        with contextlib.suppress(FileNotFoundError):
-            if row is not None and row.stamp == self._stamp(run_id):
-                return row.summary.status
+        ended = self._indexed.status(run_id)
+        if ended is not None:
+            return ended
         reader, owned = self._reader(run_id), self.lock(run_id).held()
         with _there(run_id):
             return status_of(reader.replay(), owned=owned)
@@ -394,15 +287,15 @@ class Runs:
     def result(self, run_id: str) -> RunResult:
         """The run as it stands, secrets hidden. Nodes of an ended one are read when they are wanted."""
         run_id = self._full(run_id)
-        known = self._known(run_id)
+        known = self._indexed.overview(run_id)
         if known is not None:
             return self._ended_result(run_id, known)
         owned = self.lock(run_id).held()
-        meta, replay = self._replayed(run_id)
+        meta, replay = self._files.replayed(run_id)
         with journal_errors(self.journal_path(run_id)):
             outputs = shown_outputs(replay.ended[1]) if replay.ended else {}
         status = status_of(replay, owned=owned)
-        result = replay.result(run_id, status, outputs, now=self._now(status))
+        result = replay.result(run_id, status, outputs, now=self._indexed.now(status))
         error = replay.ended[2] if replay.ended is not None else None
         return msgspec.structs.replace(result, name=meta.name, only=meta.only, error=error or result.error)
 
@@ -427,7 +320,7 @@ class Runs:
             status=summary.status,
             outputs=outputs,
             error=known.error,
-            nodes=LazyNodes(lambda: self._replayed(run_id)[1]),
+            nodes=LazyNodes(lambda: self._files.replayed(run_id)[1]),
             counts=known.counts,
             handled_failures=summary.handled_failures,
             started_at=iso(known.began_at),
@@ -526,7 +419,7 @@ class Runs:
         """
         run_id = self._full(run_id)
         try:
-            self._recorded(run_id)
+            self._files.recorded(run_id)
         except JournalDamaged:
             if not damaged:
                 raise
@@ -535,47 +428,23 @@ class Runs:
         try:
             self._unlink(run_id)
             self._readers.pop(run_id, None)
-            self._index.forget(run_id)
+            self._indexed.forget(run_id)
             self.names.forget(run_id)
-            path = self.journal_path(run_id)
-            emptied = journal.remove(path)
-            if emptied is not None and not LockedByte(self.segment_lock(emptied), 0).held():
-                journal.remove(emptied)
-                self.segment_lock(emptied).unlink(missing_ok=True)
-            if segments.is_segment(path):
-                self.segment_lock(path).unlink(missing_ok=True)
-            self.log_path(run_id).unlink(missing_ok=True)
-            older(self.log_path(run_id)).unlink(missing_ok=True)
-            self.untold(run_id).done(told=True)
-            lock.path.unlink(missing_ok=True)
+            self._files.remove(run_id)
         finally:
             lock.release()
 
     def records(self, run_id: str) -> Sequence[Record]:
         """Everything that is recorded of the run, in order. Raises JournalFailed."""
-        return self._recorded(self._full(run_id))[1]
+        return self._files.recorded(self._full(run_id))[1]
 
     def replay(self, run_id: str) -> RunReplay:
         """Everything that is recorded of the run. Raises RunNotFound, JournalFailed."""
-        return self._replayed(self._full(run_id))[1]
-
-    def _replayed(self, run_id: str) -> tuple[RunMeta, RunReplay]:
-        meta, records = self._recorded(run_id)
-        return meta, replay_of(self.journal_path(run_id), meta, records)
-
-    def _recorded(self, run_id: str) -> tuple[RunMeta, Sequence[Record]]:
-        try:
-            return journal.read_run(self.journal_path(run_id))
-        except JournalFailed:
-            self._require(run_id)  # which looks for it once more: only where it cannot be read
-            raise
+        return self._files.replayed(self._full(run_id))[1]
 
     def _require(self, run: str) -> str:
         """The full id of a run that is there. Raises RunNotFound."""
-        run_id = self._full(run)
-        if not self.has(run_id):
-            raise not_found(run_id)
-        return run_id
+        return self._files.require(self._full(run))
 
     def _full(self, run: str) -> str:
         """What `find` gives, without a look at the disk for a full id. Raises RunNotFound."""
