@@ -46,7 +46,7 @@ class Media(NamedTuple):
 
 
 def media(content_type: str) -> Media:
-    """Return the media type in `content_type`, without parameters and in lower case."""
+    """Return what bytes of `content_type` are, and their charset. Letter case does not count."""
     kind = content_type.partition(";")[0].strip().lower()
     found = _CHARSET.search(content_type)
     charset = None
