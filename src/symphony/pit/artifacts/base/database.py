@@ -155,13 +155,20 @@ def _log_ahead(connection: sqlite3.Connection) -> None:
 
 def _fill(connection: sqlite3.Connection, application: int, schema: str) -> None:
     """Make the tables in an empty file, unless another process has just done so."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         if connection.execute("PRAGMA application_id").fetchone() != (application,):
             if connection.execute("SELECT count(*) FROM sqlite_master").fetchone() != (0,):
                 raise DatabaseBroken("it belongs to another application")
             run_script(connection, schema)
             connection.execute(f"PRAGMA application_id={application}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit all that the block writes, or, if it raises, none of it. Others cannot write meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -184,8 +191,7 @@ def _renewed(connection: sqlite3.Connection, application: int, former: Former) -
 
     Unless another process has done so.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         (marked,) = connection.execute("PRAGMA application_id").fetchone()
         if marked in former:
             upgrade = former[marked]
@@ -198,11 +204,6 @@ def _renewed(connection: sqlite3.Connection, application: int, former: Former) -
                 upgrade(connection)
                 marked = application
             connection.execute(f"PRAGMA application_id={marked}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
     return int(marked)
 
 

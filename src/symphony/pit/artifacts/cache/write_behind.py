@@ -26,6 +26,7 @@ from symphony.pit.artifacts.base.database import (
     connect,
     database_errors,
     set_aside,
+    transaction,
 )
 from symphony.pit.artifacts.base.failures import file_lock
 
@@ -231,16 +232,10 @@ class WriteBehind:
                 break
 
     def _transact(self, connection: sqlite3.Connection, batch: list[Write]) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             for write in batch:
                 connection.execute(write.statement, write.arguments)
             self._tidy(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
 
     # -- the file
 

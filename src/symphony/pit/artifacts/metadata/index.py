@@ -17,6 +17,7 @@ from symphony.pit.artifacts.base.database import (
     connect,
     database_errors,
     run_script,
+    transaction,
 )
 from symphony.pit.artifacts.metadata.records import Gone, Linked, Put, Record, Unlinked
 from symphony.ports.artifacts import ArtifactRecord, Provenance
@@ -178,19 +179,12 @@ class Index:
 
     def apply(self, records: Iterable[tuple[Record, int]], position: Position) -> None:
         """Take in records with their places in the log; afterwards the index stands at `position`."""
-        with database_errors(f"write {self._path}"):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                for record, sequence in records:
-                    self._take(record, sequence)
-                self._connection.execute("DELETE FROM position")
-                told = row_sum("position", *position)
-                self._connection.execute("INSERT INTO position VALUES (?, ?, ?, ?)", (*position, told))
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with database_errors(f"write {self._path}"), transaction(self._connection):
+            for record, sequence in records:
+                self._take(record, sequence)
+            self._connection.execute("DELETE FROM position")
+            told = row_sum("position", *position)
+            self._connection.execute("INSERT INTO position VALUES (?, ?, ?, ?)", (*position, told))
 
     def reset(self, log: str, damaged: int = 0) -> None:
         """Forget everything; the log `log` is to be read from its start, `damaged` before that."""

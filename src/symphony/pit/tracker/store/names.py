@@ -23,6 +23,7 @@ from symphony.pit.artifacts.base.database import (
     connect,
     database_errors,
     set_aside,
+    transaction,
 )
 from symphony.pit.tracker.store.finding import Tails, shortest
 from symphony.ports.runs import SHORT_ID, short_id, tail_of
@@ -249,20 +250,14 @@ class RunNames:
             db = self._opened()
             # Read outside of the transaction: it may take a while, and others would wait.
             known = () if _is_filled(db) else tuple(self._known(frozenset()))
-            db.execute("BEGIN IMMEDIATE")
-            added = list(self._pending)
-            try:
+            with transaction(db):
+                added = list(self._pending)
                 if not _is_filled(db):
                     _fill(db, known)
                     db.execute(f"PRAGMA user_version={_FILLED}")
                     self._filled += 1
                 _insert(db, added)
                 out = change(db)
-                db.execute("COMMIT")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
             for _ in added:
                 self._pending.popleft()
             return out
