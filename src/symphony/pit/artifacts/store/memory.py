@@ -26,13 +26,17 @@ _CHUNK_BYTES = 1 << 20
 
 
 class _Entry:
-    """One body and what is known of it; `names` maps names to the puts nobody's run has claimed."""
+    """One body and what is known of it.
+
+    `names` maps names to the puts nobody's run has claimed, `types` to content types, the newest last.
+    """
 
     def __init__(self, body: bytes, created_at: float) -> None:
         self.body, self.created_at = body, created_at
         self.content_type = ""
         self.put_at = created_at
         self.names: dict[str, int] = {}
+        self.types: dict[str, str] = {}
         self.links: dict[tuple[str, str, str], Provenance] = {}
 
 
@@ -45,7 +49,7 @@ class MemoryArtifacts:
     def __init__(self, now_s: Callable[[], float] = lambda: 0.0) -> None:
         self._now_s = now_s
         self._entries: dict[Digest, _Entry] = {}  # in the order of the last put
-        self._named: dict[tuple[str, Digest], str] = {}  # content types, in the order of the last put
+        self._named: dict[str, dict[Digest, None]] = {}  # by name, the body that was put last is the last
         self._unclaimed: Counter[tuple[str, Digest]] = Counter()
         self._mutex = threading.RLock()
 
@@ -68,8 +72,11 @@ class MemoryArtifacts:
             entry.body, entry.content_type, entry.put_at = body, content_type, now_s
             if name is not None:
                 entry.names[name] = entry.names.get(name, 0) + 1
-                self._named.pop((name, digest), None)
-                self._named[name, digest] = content_type
+                entry.types.pop(name, None)
+                entry.types[name] = content_type
+                digests = self._named.setdefault(name, {})
+                digests.pop(digest, None)
+                digests[digest] = None
                 self._unclaimed[name, digest] += 1
         return ArtifactRef(
             digest=digest, size=len(body), content_type=content_type, name=name, encoding=encoding
@@ -132,9 +139,9 @@ class MemoryArtifacts:
                     raise ambiguous(digest_or_name, found)
                 if found:
                     return self._record(found[0])
-            for name, digest in reversed(self._named):
-                if name == digest_or_name:
-                    return self._record(digest, name)
+            newest = next(reversed(self._named.get(digest_or_name, {})), None)
+            if newest is not None:
+                return self._record(newest, digest_or_name)
         raise missing(digest_or_name)
 
     def records(self, *, limit: int = 100) -> Iterator[ArtifactRecord]:
@@ -174,8 +181,10 @@ class MemoryArtifacts:
                 if entry.put_at <= latest and not entry.links and not any(entry.names.values())
             ]
             for digest, _ in gone:
-                del self._entries[digest]
-            self._named = {key: kind for key, kind in self._named.items() if key[1] in self._entries}
+                for name in self._entries.pop(digest).types:
+                    del self._named[name][digest]
+                    if not self._named[name]:
+                        del self._named[name]
             return Collected(len(gone), sum(size for _, size in gone))
 
     def close(self) -> None:
@@ -184,7 +193,7 @@ class MemoryArtifacts:
     def _record(self, digest: Digest, name: str | None = None) -> ArtifactRecord:
         entry = self._entries[digest]
         by = sorted(entry.links.values(), key=lambda p: (p.created_at, p.run_id, p.node, p.port))
-        types = {known: kind for (known, of), kind in reversed(self._named.items()) if of == digest}
+        types = dict(reversed(entry.types.items()))
         return ArtifactRecord(
             digest=digest,
             size=len(entry.body),
