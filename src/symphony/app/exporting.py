@@ -97,7 +97,7 @@ def require_free(store: ArtifactStore, folder: Path, paths: Iterable[PurePosixPa
 
 
 def foreseen(workflow: Workflow, catalog: Catalog) -> Iterator[PurePosixPath]:
-    """The files that runs write whose names and types stand in the workflow, as far as that goes."""
+    """The files that every run writes, as far as the workflow tells their names and types."""
     for node in workflow.nodes.values():
         declared = node.artifact
         if declared is None or node.for_each is not None or not node.enabled or "${{" in declared.name:
@@ -238,7 +238,7 @@ def _exported(
     one: MadeArtifact,
     folder: Path,
     path: PurePosixPath,
-    written: WrittenFiles | None = None,
+    written: WrittenFiles,
 ) -> Export:
     target = folder / path
     within(folder, str(path.parent))  # no link leads out
@@ -251,8 +251,7 @@ def _exported(
     there = os.path.lexists(target)
     done: Literal["written", "replaced", "unchanged"] = "replaced" if there else "written"
     with content(store, one.ref) as wanted:
-        if written is not None:
-            written.add(str(path), wanted.digest)
+        written.add(str(path), wanted.digest)
         if there and _holds(target, wanted.size, wanted.digest):
             done = "unchanged"
         else:
