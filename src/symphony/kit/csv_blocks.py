@@ -43,7 +43,7 @@ class PlainTable:
 def plain(
     source: CsvSource, *, delimiter: str | None, header: bool, encoding: str, rows: int = BLOCK_ROWS
 ) -> Iterator[PlainTable]:
-    """Return the table in blocks of at most `rows` records; no block is empty.
+    """Yield the table in blocks of at most `rows` records; no block is empty.
 
     Raises UnusualTable, also while iterating, and what `CsvReader` raises for the beginning of a file.
     """

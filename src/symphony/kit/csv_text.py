@@ -56,7 +56,7 @@ class CsvSource:
             body = data if data is not None else (text or "").encode("utf-8", "replace")
             return cls("input text" if data is None else "input data", lambda: io.BytesIO(body))
         if not path.is_file():
-            what = "is no file" if path.exists() else "is not there"
+            what = "is not a file" if path.exists() else "is not there"
             raise InputRefused(f"input path: {path} {what}", hint="give the path of a CSV file")
         return cls(str(path), lambda: path.open("rb"))
 
@@ -86,7 +86,7 @@ class CsvReader(AbstractContextManager[Table]):
         self._encoding = encoding_named(encoding)
         self._stream: TextIO | None = None
         if delimiter is not None:
-            checked_delimiter(delimiter)
+            check_delimiter(delimiter)
 
     def __enter__(self) -> Table:
         stream = self.opened()
@@ -219,8 +219,8 @@ class _Ending:
         yield ""
 
 
-def checked_delimiter(delimiter: str) -> None:
-    """Return `delimiter`. Raises InputRefused for one that cannot separate fields."""
+def check_delimiter(delimiter: str) -> None:
+    """Raises InputRefused if `delimiter` cannot separate fields."""
     if len(delimiter) != 1 or delimiter in '\r\n"\0':
         raise InputRefused("input delimiter must be one character", hint=r'for instance ";" or "\t"')
 

@@ -237,7 +237,7 @@ class _Walk:
                     yield name
 
     def git_files(self) -> Iterator[str]:
-        """Return the files that git tracks or would add; all files in places that git knows nothing about."""
+        """Yield the files that git tracks or would add; all files in places that git knows nothing about."""
         try:
             listing = files_below(Path(self.base), self._looked_into)
         except (NotARepository, GitMissing):

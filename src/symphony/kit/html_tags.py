@@ -33,7 +33,7 @@ class StartTag:
 
 
 def start_tags(text: str) -> Iterator[StartTag]:
-    """Return the start tags of a page in order, with lines from 1. Lines of `text` must end with `\n`."""
+    """Yield the start tags of a page in order, with lines from 1. Lines of `text` must end with `\n`."""
     at, counted, line = 0, 0, 1
     while (at := text.find("<", at)) >= 0:
         if text.startswith("<!--", at):

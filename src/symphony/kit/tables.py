@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias, TypedDict
 from symphony.commons.filesystem import write_atomic
 from symphony.commons.integers import INTEGER_MAX, INTEGER_MIN
 from symphony.kit.csv_blocks import BLOCK_ROWS, UnusualTable, plain
-from symphony.kit.csv_text import CsvReader, CsvSource, CsvWriter, Row, Table, checked_delimiter, columns_of
+from symphony.kit.csv_text import CsvReader, CsvSource, CsvWriter, Row, Table, check_delimiter, columns_of
 from symphony.kit.errors import InputRefused, OutputTooLarge, Stopped
 from symphony.kit.fs import destination, make_parents
 from symphony.ports.values import Value
@@ -356,7 +356,7 @@ def format_table(
     Returns:
         text: lines that end with \n
     """
-    checked_delimiter(delimiter)
+    check_delimiter(delimiter)
     stream = io.StringIO(newline="")
     names = columns if columns is not None else columns_of(rows)
     writer = CsvWriter(stream, names, delimiter, guard=guard)

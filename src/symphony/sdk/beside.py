@@ -30,7 +30,7 @@ def beside(folder: Path, name: str) -> Path:
     if is_file:
         return file
     if file.exists():
-        raise OperatorsNotLoaded(f"{name} is no file", hint="name a Python file")
+        raise OperatorsNotLoaded(f"{name} is not a file", hint="name a Python file")
     hint = did_you_mean(name, _files(folder), f"it is looked up beside the workflow, in {folder}")
     raise OperatorsNotLoaded(f"there is no file {name}", hint=hint)
 

@@ -146,7 +146,7 @@ class Compiled:
         return [index.get(read.name, OUTSIDE) for read in template.reads if read.kind in ("port", "node")]
 
     def ports(self, template: ValueTemplate) -> Iterator[tuple[str, str]]:
-        """Return what a template reads of nodes, without duplicates: the node's name, and the port or `*`."""
+        """Yield what a template reads of nodes, without duplicates: the node's name, and the port or `*`."""
         for read in template.reads:
             if read.kind in ("port", "node"):
                 yield read.name, read.port or ALL_PORTS

@@ -225,7 +225,7 @@ def test_what_is_not_in_the_encoding_is_told_by_its_line(run: Any) -> None:
 def test_what_is_no_table_is_refused(run: Any, tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="not text"):
         run("csv.read", data=b"\x7fELF\0\0\0")
-    with pytest.raises(InputRefused, match="is no file"):
+    with pytest.raises(InputRefused, match="is not a file"):
         run("csv.read", path=tmp_path)
     with pytest.raises(InputRefused, match="is not there"):
         run("csv.read", path=tmp_path / "nowhere.csv")

@@ -86,7 +86,7 @@ def lazy_spot(text: str) -> LazySpot:
 
 
 def _inside(whole: _Text, at: int) -> Iterator[tuple[str | int, LazySpot]]:
-    """Return the keys or numbers in the value at `at`, with their spots. Raises TooDear."""
+    """Yield the keys or numbers in the value at `at`, with their spots. Raises TooDear."""
     text = whole.text
     opening = text[at]
     at = whole.end(_BLANK, at + 1)

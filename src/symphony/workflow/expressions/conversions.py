@@ -40,7 +40,7 @@ def with_value(message: str, text: str, data: Data, hidden: Collection[str], eva
 
 
 def _arguments(text: str, function: str) -> Iterator[str]:
-    """Return the arguments of the calls of `function` in `text`."""
+    """Yield the arguments of the calls of `function` in `text`."""
     found = tokens(text)
     calls = 0
     for at, token in enumerate(found[:-1]):

@@ -236,7 +236,7 @@ def branches(node: Node) -> tuple[str, ...] | None:
 
 
 def check_branch(level: Level, source: str, branch: str, place: str) -> None:
-    """Does `source` have this branch?"""
+    """Report that `source` does not have this branch, if so."""
     node = level.scope.nodes.get(source)
     if node is None:
         return  # broken: reported elsewhere

@@ -111,7 +111,7 @@ class StoreCheck:
         return damaged
 
     def _confirmed(self, unrecorded: Sequence[Digest], missing: Sequence[Digest]) -> Iterator[BodyFault]:
-        """Return the faults that remain, now that no writer is between a body and its record."""
+        """Yield the faults that remain, now that no writer is between a body and its record."""
         if not unrecorded and not missing:
             return
         with file_lock(self._root / "collect.lock", exclusive=True), closing(Index(None)) as now:

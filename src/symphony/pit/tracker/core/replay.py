@@ -211,7 +211,7 @@ class RunReplay:
             self.usage[record.slot] = self.usage.get(record.slot, Usage()) + usage
 
     def note_result(self, slot: int, at: float, started: float) -> None:
-        """Return what `note` remembers of a result. The caller counts it in `seq`."""
+        """Note the result of a slot, as `note` does of a record. The caller counts it in `seq`."""
         self.started[slot], self.finished[slot] = started, at
         if self.due:
             self.due.pop(slot, None)

@@ -106,7 +106,7 @@ def _reads(graph: WorkGraph, node: int) -> frozenset[Read] | None:
 
 
 def _inside(graph: WorkGraph) -> Iterator[Read]:
-    """Return what the nodes of a loop's body read of what is around it, and perhaps more."""
+    """Yield what the nodes of a loop's body read of what is around it, and perhaps more."""
     for number, work in enumerate(graph.works):
         inner = [*(r for template in work.templates() for r in template.reads)]
         if isinstance(work, LoopWork):

@@ -286,7 +286,7 @@ class Values:
             await loop.run_in_executor(pool, self.plain, ref)
 
     def _missing(self, templates: Iterable[ValueTemplate], slot_of: SlotOf) -> Iterator[ArtifactRef]:
-        """Return the stored values that rendering `templates` would load."""
+        """Yield the stored values that rendering `templates` would load."""
         for template in templates:
             if template.bare is not None or template.constant:
                 continue

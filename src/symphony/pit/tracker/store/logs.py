@@ -284,7 +284,7 @@ class _Tail:
         return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
 
     def lines(self) -> Iterator[bytes]:
-        """Return what was added since the last call."""
+        """Yield what was added since the last call."""
         if self._file is None:
             try:
                 self._file = io.BufferedReader(open_regular(self._path))
