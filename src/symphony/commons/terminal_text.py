@@ -12,7 +12,6 @@ _SEQUENCE: Final = re.compile(
     re.VERBOSE,
 )
 """An escape sequence (ECMA-48, section 5.4; the BEL that may end a title is xterm's)."""
-_STRUCK: Final = re.compile(r"[^\x08\n]\x08")
 
 
 def visible(text: str) -> str:
@@ -27,9 +26,21 @@ def visible(text: str) -> str:
         text = _SEQUENCE.sub("", text)
     if "\r" in text:
         text = "\n".join(_last_drawn(line) for line in text.split("\n"))
-    while (struck := _STRUCK.sub("", text)) != text:
-        text = struck
-    return text
+    return _without_struck(text) if "\x08" in text else text
+
+
+def _without_struck(text: str) -> str:
+    """`text` without the characters that a backspace behind them removes. O(length)."""
+    seen: list[str] = []
+    first, *others = text.split("\x08")
+    seen += first
+    for after in others:
+        if seen and seen[-1] not in "\x08\n":
+            seen.pop()
+        else:
+            seen.append("\x08")
+        seen += after
+    return "".join(seen)
 
 
 def _last_drawn(line: str) -> str:

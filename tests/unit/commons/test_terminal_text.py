@@ -1,5 +1,7 @@
 """What programs write for a terminal, as readers see it."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +51,15 @@ def test_what_is_seen_has_the_lines_that_were_written_and_no_carriage_return(tex
     seen = visible(text)
     assert "\r" not in seen
     assert seen.count("\n") <= text.count("\n")
+
+
+@given(st.text(alphabet="ab\n\x08", max_size=40))
+def test_every_backspace_removes_the_character_that_is_left_of_it_by_then(text: str) -> None:
+    expected = text
+    while (shorter := re.sub(r"[^\x08\n]\x08", "", expected, count=1)) != expected:
+        expected = shorter
+    assert visible(text) == expected
+
+
+def test_very_many_backspaces_take_time_by_the_length_of_the_text() -> None:
+    assert visible("x" * 500_000 + "\x08" * 499_999) == "x"
