@@ -45,11 +45,10 @@ class ModelsAhead:
             self._timer = asyncio.get_running_loop().call_later(SETTLED_S, self._look)
 
     def close(self) -> None:
-        """The run has ended: it needs nothing more."""
+        """Say that the run has ended, even if it told no needs: it may have asked for models all the same."""
         if self._timer is not None:
             self._timer.cancel()
-        if self._told:
-            self._tell(None)
+        self._tell(None)
 
     def _look(self) -> None:
         self._timer = None
