@@ -30,6 +30,8 @@ from symphony.pit.tracker.store.logs import (
 from symphony.testing import FakeModel, FakeModels, workflow
 from symphony.workflow import loads
 
+OLD_LOG = Path(__file__).parents[2] / "data" / "log-of-single-lines.jsonl"
+
 
 def log_at(path: Path, **limits: int) -> RunLog:
     return RunLog(path, lambda: 1.0, lambda text: text, LogLimits(**limits))
@@ -56,6 +58,96 @@ def test_of_a_node_with_a_long_log_beginning_and_end_are_kept_and_the_gap_is_tol
     assert gap == f"… {left:,} lines ({left * 9:,} bytes) left out …"
     assert sum(len(text) + 1 for text in loud if text != gap) in range(780, 801)
     assert texts(path, "other") == ["still here"]
+
+
+@given(
+    chunks=st.lists(
+        st.tuples(
+            st.lists(st.text("aé0", max_size=30), min_size=1, max_size=40), st.sampled_from([0.0, 1.0])
+        ),
+        max_size=40,
+    ),
+    node_bytes=st.integers(16, 3_000),
+)
+def test_however_lines_come_a_beginning_and_an_end_of_them_are_shown_and_the_rest_is_counted(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[tuple[list[str], float]], node_bytes: int
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "run.jsonl"
+    now = 0.0
+    log = RunLog(path, lambda: now, lambda text: text, LogLimits(node_bytes=node_bytes))
+    printed: list[str] = []
+    for lines, later in chunks:
+        now += later
+        if any(lines):
+            log("a", "\n".join(lines), "stdout")
+            printed += lines
+    log.close()
+    shown = texts(path)
+    gaps = [text for text in shown if text.startswith("…")]
+    if not gaps:
+        assert shown == printed
+        return
+    at = shown.index(gaps[0])
+    head, end = shown[:at], shown[at + 1 :]
+    gone = printed[at : len(printed) - len(end)]
+    assert head == printed[:at]
+    assert end == printed[len(printed) - len(end) :]
+    count = sum(len(line.encode()) + 1 for line in gone)
+    assert gaps == [f"… {len(gone):,} line{'s' * (len(gone) != 1)} ({count:,} bytes) left out …"]
+    assert sum(len(line.encode()) + 1 for line in head + end) <= node_bytes
+
+
+def test_the_log_of_a_killed_process_says_that_its_end_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    if (pid := os.fork()) == 0:
+        try:
+            log_at(path, node_bytes=80)("a", "\n".join(f"line {i}" for i in range(30)), "stdout")
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    *head, said = texts(path)
+    assert head == [f"line {i}" for i in range(8)]
+    assert said.startswith("… this log is full")
+    resumed = log_at(path, node_bytes=80)
+    resumed("a", "again", "stdout")
+    resumed.close()
+    assert texts(path) == [*head, said, "again"]
+
+
+def test_one_who_follows_is_told_that_a_log_is_full_and_sees_its_end_when_it_is_written(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "run.jsonl"
+    log = log_at(path, node_bytes=80)
+    log("a", "\n".join(f"line {i}" for i in range(30)), "stdout")
+    going = True
+
+    def wait() -> None:
+        nonlocal going
+        log.close()
+        going = False
+
+    seen = [line.text for line in follow_log(path, lambda: going, wait)]
+    assert [text[:15] for text in seen if text.startswith("…")] == ["… this log is f", "… 20 lines (158"]
+    assert seen[-1] == "line 29"
+    assert not any("full" in text for text in texts(path))
+
+
+def test_a_log_with_a_record_for_each_line_is_read_as_before(tmp_path: Path) -> None:
+    assert [(line.node, line.stream, line.text) for line in read_log(OLD_LOG)] == [
+        ("fit", "stdout", "epoch 1"),
+        ("fit", "stdout", ""),
+        ("fit", "stderr", "é \x1b[31mred"),
+        ("ask[0]", "tokens", "Hello\nyou"),
+        ("fit", "stdout", "0123456789" * 10),
+        ("fit", "stderr", "… the log of this node ends here: it holds 500 bytes"),
+    ]
+    copy = tmp_path / "run.jsonl"
+    copy.write_bytes(OLD_LOG.read_bytes())
+    log = log_at(copy)
+    log("fit", "more\nlines", "stdout")
+    log.close()
+    assert texts(copy, "fit")[-2:] == ["more", "lines"]
 
 
 def test_the_share_of_a_node_is_counted_in_text_and_not_as_it_lies_on_disk(tmp_path: Path) -> None:

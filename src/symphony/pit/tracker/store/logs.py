@@ -6,6 +6,7 @@ newest lines stay and two files are all there ever is.
 
 import contextlib
 import contextvars
+import errno
 import io
 import os
 import sys
@@ -21,11 +22,12 @@ from symphony.commons.filesystem import make_private, open_regular
 from symphony.commons.forks import GENERATION, generation
 from symphony.commons.unicode import sound
 from symphony.pit.tracker.core.masking import Mask
-from symphony.pit.tracker.store.log_tails import LogTail, LogTails, text_bytes
+from symphony.pit.tracker.store.log_tails import EndOfLog, LogTail, LogTails, Wanted, split_at, text_bytes
 from symphony.ports.logs import LogLine, Stream
 
 Sink: TypeAlias = Callable[[str, Literal["stdout", "stderr"]], None]
 _LINE_CHARS_MAX = 64 * 1024
+_RECORD_CHARS_MAX = _LINE_CHARS_MAX
 _TAIL_CHARS = 400
 _END_BYTES_MAX = 256 * 1024
 _encoder = msgspec.json.Encoder()
@@ -63,11 +65,11 @@ class RunLog:
         self._path, self._now_s, self._mask = path, now_s, mask
         self._limits = limits or LogLimits()
         self._lock, self._generation = threading.Lock(), generation()
-        self._file: TextIO | None = None
-        self._former: TextIO | None = None  # of the process that this one was forked off
+        self._file: io.FileIO | None = None
         self._size = 0
         self._by_node: dict[str, int] = {}
         self._end_bytes = min(self._limits.node_bytes // 4, _END_BYTES_MAX)
+        self._head_bytes = self._limits.node_bytes - self._end_bytes
         self._ends = LogTails(self._end_bytes)
         self._tails: dict[str, str] = {}
         self._broken = path is None
@@ -80,49 +82,52 @@ class RunLog:
             self._begin_copy()
         with self._lock:
             if stream == "tokens":
-                lines = [self._mask(text)]
-                self._tails[node] = (self._tails.get(node, "") + lines[0])[-_TAIL_CHARS:]
+                shown = self._mask(text)
+                self._tails[node] = (self._tails.get(node, "") + shown)[-_TAIL_CHARS:]
             elif self._masks is None:
-                lines = self._mask(text).split("\n")
+                shown = self._mask(text)
             else:
-                lines = self._masked(node, text, stream, self._masks)
-            self._append(node, lines, stream)
+                unmasked = self._masked(node, text, stream, self._masks)
+                if unmasked is None:
+                    return
+                shown = unmasked
+            self._append(node, shown, stream)
 
     def _begin_copy(self) -> None:
         """This process was forked off, perhaps while a thread that is not in it wrote a line here.
 
-        The lock would never be free, and what is buffered in the file would be written a second time.
+        The lock would never be free. The ends of long logs are those of the other process to write.
         """
         self._lock, self._generation = threading.Lock(), generation()
-        self._file, self._former = None, self._file
+        self._file = None
         self._under_way, self._ends = {}, LogTails(self._end_bytes)
 
-    def _masked(self, node: str, text: str, stream: Stream, masks: Callable[[], Mask]) -> list[str]:
-        """The lines that can be shown by now: what may be the start of a secret is held back."""
+    def _masked(self, node: str, text: str, stream: Stream, masks: Callable[[], Mask]) -> str | None:
+        """The lines that can be shown by now, None if none: what may begin a secret is held back."""
         unfinished = self._under_way.pop((node, stream), None) or _Unfinished(masks())
-        lines = unfinished.feed(text)
+        shown = unfinished.feed(text)
         if not unfinished.empty:
             self._under_way[node, stream] = unfinished
-        return lines
+        return shown
 
-    def _append(self, node: str, lines: Iterable[str], stream: Stream) -> None:
-        with self._writing():
-            for line in lines:
-                for at in range(0, len(line) or 1, _LINE_CHARS_MAX):
-                    self._take(node, line[at : at + _LINE_CHARS_MAX], stream)
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Whatever is written inside is handed to the system; an error stops the log."""
+    def _append(self, node: str, text: str, stream: Stream) -> None:
+        """Write `text`, one line or several, in as few records as can be."""
+        if self._broken:
+            return
         try:
-            yield
-            if self._file is not None:
-                self._file.flush()
+            if len(text) <= _RECORD_CHARS_MAX:
+                self._take(node, text, stream)
+            else:
+                for part in _parts(text, stream):
+                    self._take(node, part, stream)
         except OSError as error:
-            self._broken = True
-            self._release()
-            if sys.__stderr__ is not None:
-                sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
+            self._stop(error)
+
+    def _stop(self, error: OSError) -> None:
+        self._broken = True
+        self._release()
+        if sys.__stderr__ is not None:
+            sys.__stderr__.write(f"symphony: node logs stopped: {error}\n")
 
     def tail(self, node: str) -> str:
         """The last that a model said for `node`, at most 400 characters; empty if nothing."""
@@ -132,45 +137,66 @@ class RunLog:
         """Write what was held back and the ends of long logs, and release the file."""
         with self._lock:
             for (node, stream), unfinished in self._under_way.items():
-                self._append(node, unfinished.finish(), stream)
+                if rest := unfinished.finish():
+                    self._append(node, rest, stream)
             self._under_way.clear()
-            with self._writing():
-                for node, end in self._ends.take():
-                    self._write_end(node, end)
+            ends = self._ends.take()
+            if not self._broken:
+                try:
+                    for node, end in ends:
+                        self._write_end(node, end)
+                except OSError as error:
+                    self._stop(error)
             self._release()
 
     def _release(self) -> None:
-        """Close the file. A full disk on the last flush must not fail the run either."""
+        """Close the file. An error of its closing must not fail the run either."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
             self._file = None
 
     def _take(self, node: str, text: str, stream: Stream) -> None:
-        if self._broken:
-            return
-        line = LogLine(at=self._now_s(), node=node, stream=stream, text=sound(text))
-        had, room = self._by_node.get(node, 0), self._limits.node_bytes - self._end_bytes
-        if had <= room:
-            had += text_bytes(line.text, stream)
-            self._by_node[node] = had
-        if had <= room:
-            self._write(line)
-        elif (given_up := self._ends.add(line)) is not None:
-            self._write_end(*given_up)
+        """Write a record of whole lines if the node's share has room for it, else keep it as the end."""
+        text = sound(text)
+        had, count = self._by_node.get(node, 0), text_bytes(text, stream)
+        if had + count <= self._head_bytes:
+            self._by_node[node] = had + count
+            self._write(LogLine(at=self._now_s(), node=node, stream=stream, text=text))
+        elif had <= self._head_bytes:
+            self._take_last(node, text, stream, self._head_bytes - had)
+        else:
+            at = self._now_s()
+            if node not in self._ends:
+                self._write(EndOfLog(at=at, node=node, written=False))
+            if (given_up := self._ends.add(node, at, stream, text, count)) is not None:
+                self._write_end(*given_up)
+
+    def _take_last(self, node: str, text: str, stream: Stream, room: int) -> None:
+        """Write as many lines as `room` bytes hold; with the next one, the end of the log begins."""
+        self._by_node[node] = self._head_bytes + 1
+        head, rest = split_at(text, stream, room)
+        if head is not None:
+            self._write(LogLine(at=self._now_s(), node=node, stream=stream, text=head))
+        self._take(node, rest, stream)
 
     def _write_end(self, node: str, end: LogTail) -> None:
-        for line in end.lines(node, self._now_s()):
+        at = self._now_s()
+        self._write(EndOfLog(at=at, node=node, written=True))
+        for line in end.lines(node, at):
             self._write(line)
 
-    def _write(self, line: LogLine) -> None:
-        if self._broken:
-            return
-        entry = _encoder.encode(line).decode() + "\n"
-        self._room_for(len(entry)).write(entry)
+    def _write(self, record: LogLine | EndOfLog) -> None:
+        entry = _encoder.encode(record) + b"\n"
+        file = self._room_for(len(entry))
         self._size += len(entry)
+        while entry:
+            done = file.write(entry)
+            if done is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), str(self._path))
+            entry = entry[done:]
 
-    def _room_for(self, size: int) -> TextIO:
+    def _room_for(self, size: int) -> io.FileIO:
         """The open file, a new one if the present one is full."""
         if self._file is None:
             self._file = self._open()
@@ -181,13 +207,13 @@ class RunLog:
             self._file = self._open()
         return self._file
 
-    def _open(self) -> TextIO:
+    def _open(self) -> io.FileIO:
         assert self._path is not None
         make_private(self._path.parent)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe has no reader
         number = os.open(self._path, flags, 0o600)
         self._size = os.fstat(number).st_size
-        return os.fdopen(number, "a", encoding="utf-8", errors="replace")
+        return io.FileIO(number, "a")
 
 
 class _Unfinished:
@@ -201,23 +227,35 @@ class _Unfinished:
         """Is nothing held back?"""
         return not self._line and self._mask.idle
 
-    def feed(self, text: str) -> list[str]:
-        """The next lines in, without the end of the last; those that can be shown out.
+    def feed(self, text: str) -> str | None:
+        """Take the next lines, without the end of the last; return those that can be shown, if any.
 
         A very long last line may be a piece of one that goes on: nothing is taken to end it.
         """
         goes_on = len(text) - text.rfind("\n") > _LINE_CHARS_MAX
-        self._line += self._mask.feed(text if goes_on else text + "\n")
-        *lines, self._line = self._line.split("\n")
+        known = self._line + self._mask.feed(text if goes_on else text + "\n")
+        shown, newline, self._line = known.rpartition("\n")
         if len(self._line) >= _LINE_CHARS_MAX:
-            lines.append(self._line)
             self._line = ""
-        return lines
+            return known
+        return shown if newline else None
 
-    def finish(self) -> list[str]:
+    def finish(self) -> str:
         """All that was held back."""
-        rest = (self._line + self._mask.finish()).removesuffix("\n")
-        return rest.split("\n") if rest else []
+        return (self._line + self._mask.finish()).removesuffix("\n")
+
+
+def _parts(text: str, stream: Stream) -> Iterator[str]:
+    """`text` in records that are not too long: cut between lines where there are any."""
+    while len(text) > _RECORD_CHARS_MAX:
+        cut = -1 if stream == "tokens" else text.rfind("\n", 0, _RECORD_CHARS_MAX + 1)
+        if cut < 0:
+            yield text[:_RECORD_CHARS_MAX]
+            text = text[_RECORD_CHARS_MAX:]
+        else:
+            yield text[:cut]
+            text = text[cut + 1 :]
+    yield text
 
 
 def older(path: Path) -> Path:
@@ -227,9 +265,11 @@ def older(path: Path) -> Path:
 
 def read_log(path: Path, node: str | None = None, stream: Stream | None = None) -> Iterator[LogLine]:
     """The lines of a run, of one node and stream if they are named; damaged lines are passed over."""
+    wanted = Wanted(node, stream)
     for file in (older(path), path):
         with contextlib.suppress(FileNotFoundError), io.BufferedReader(open_regular(file)) as opened:
-            yield from _wanted(opened, node, stream)
+            yield from wanted.of(opened)
+    yield from wanted.unwritten()
 
 
 def follow_log(
@@ -243,7 +283,7 @@ def follow_log(
 
     `wait` is called whenever there is nothing new. Goes on when the file starts again from empty.
     """
-    tails = [_Tail(older(path)), _Tail(path)]
+    wanted, tails = Wanted(node, stream), [_Tail(older(path)), _Tail(path)]
     try:
         while True:
             more = going()  # asked before reading: what was written until then is never missed
@@ -252,9 +292,11 @@ def follow_log(
                 tails[0].close()
                 tails = [tails[-1], _Tail(path)]
             for tail in tails:
-                for line in _wanted(tail.lines(), node, stream):
+                for line in wanted.of(tail.lines()):
                     found = True
                     yield line
+            if not found:
+                yield from wanted.unwritten()
             if not more and not found:
                 return
             if not found:
@@ -301,24 +343,6 @@ class _Tail:
         """Release the file."""
         if self._file is not None:
             self._file.close()
-
-
-_decoder = msgspec.json.Decoder(LogLine)
-
-
-def _wanted(lines: Iterable[bytes], node: str | None, stream: Stream | None) -> Iterator[LogLine]:
-    for raw in lines:
-        try:
-            line = _decoder.decode(raw)
-        except msgspec.MsgspecError:
-            continue
-        if (node is None or _within(line.node, node)) and (stream is None or line.stream == stream):
-            yield line
-
-
-def _within(name: str, node: str) -> bool:
-    """Is the step `name` the node itself, one of its elements or rounds, or something inside it?"""
-    return name == node or (name.startswith(node) and name[len(node)] in "[#.")
 
 
 _printing = threading.Lock()  # one for all: it is held for moments, and a lock for each node costs more
